@@ -1,0 +1,114 @@
+"""What every test may use: the recorded traffic, golden files, an HTTP client made of libcurl.
+
+`recorded_traffic` is the folder of recorded exchanges: $RECORDED_TRAFFIC, or ../shared/traffic from the
+project's root; a test that asks for it is skipped where it is not there. `golden` compares with a file below
+tests/golden, and `--update` writes that file anew. Before anything is collected, API keys and proxies are
+taken out of the environment: what a developer has set must not decide what passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from tornado.curl_httpclient import CurlAsyncHTTPClient
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = Path(__file__).resolve().parent / "golden"
+_OUTSIDE = re.compile(
+    r".*_API_KEY$|.*_AUTH_TOKEN$|.*_BASE_URL$|.*UPSTREAM_BASE$|MODEL_MAP_JSON$|(BIG|SMALL)_MODEL$|"
+    r"(HTTP|CONNECT|REQUEST|STREAM|ENABLE|FORWARD)_[A-Z_]+$|(all|no|https?|ftp)_proxy$|DEBUG$",
+    re.IGNORECASE,
+)
+
+# Examples are found at random at a desk, and are the same in every run of a build machine. No deadline:
+# how long an example takes depends on what else the machine does.
+settings.register_profile(
+    "desk", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, print_blob=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="write the golden files anew")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for name in [name for name in os.environ if _OUTSIDE.match(name)]:
+        del os.environ[name]
+    settings.load_profile("ci" if os.environ.get("CI") else "desk")
+
+
+def traffic_dir() -> Path | None:
+    """The folder of recorded traffic (it holds `exchanges/*.json`), or None where there is none."""
+    place = Path(os.environ.get("RECORDED_TRAFFIC") or ROOT.parent / "shared" / "traffic")
+    return place if (place / "exchanges").is_dir() else None
+
+
+def exchange_files() -> list[Path]:
+    """All recorded exchanges in the order of their ids; empty where there are none (see `traffic_dir`)."""
+    place = traffic_dir()
+    return sorted((place / "exchanges").glob("*.json")) if place else []
+
+
+@pytest.fixture(scope="session")
+def recorded_traffic() -> Path:
+    """The folder of recorded traffic; skips the test where it is not there."""
+    place = traffic_dir()
+    if place is None:
+        pytest.skip("no recorded traffic: set RECORDED_TRAFFIC to its folder, or put it at ../shared/traffic")
+    return place
+
+
+@pytest.fixture(scope="session")
+def update(request: pytest.FixtureRequest) -> bool:
+    """Whether golden files are to be written (`--update`)."""
+    return bool(request.config.getoption("--update"))
+
+
+@pytest.fixture
+def golden(update: bool) -> Callable[[str, str | bytes], None]:
+    """`golden("chat/tool_call.sse", got)`: got must be what tests/golden/chat/tool_call.sse holds."""
+
+    def compare(name: str, got: str | bytes) -> None:
+        path = GOLDEN / name
+        data = got.encode() if isinstance(got, str) else got
+        if update:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            return
+        if not path.exists():
+            pytest.fail(f"tests/golden/{name} is not there; --update writes it, then read it")
+        kept = path.read_bytes()
+        if data != kept:
+            lines = [text.decode(errors="replace").splitlines() for text in (kept, data)]
+            diff = "\n".join(difflib.unified_diff(*lines, f"tests/golden/{name}", "got", lineterm=""))
+            pytest.fail(diff or f"tests/golden/{name} differs in bytes that do not show", pytrace=False)
+
+    return compare
+
+
+@pytest.fixture
+def io_loop() -> Iterator[IOLoop]:
+    """A loop of its own for each test; pytest-tornado's own fixture uses calls that Tornado deprecates."""
+    loop = IOLoop(make_current=False)
+    asyncio.set_event_loop(loop.asyncio_loop)  # type: ignore[attr-defined]
+    yield loop
+    asyncio.set_event_loop(None)
+    loop.close(all_fds=True)
+
+
+@pytest.fixture
+def http_client(http_server: HTTPServer) -> Iterator[CurlAsyncHTTPClient]:
+    """A client made of libcurl for pytest-tornado's server (fixture `app`), in place of its simple one."""
+    client = CurlAsyncHTTPClient(force_instance=True)
+    yield client
+    client.close()
