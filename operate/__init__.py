@@ -1,0 +1,1 @@
+"""What operators see and touch: the settings."""

@@ -1,0 +1,234 @@
+"""Every key that settings.ini may hold: kind, default, unit and range, why. The one table of it.
+
+Reading, the messages of --check-config, --print-config and the comments of the shipped file all follow
+these rows; a test holds the shipped file and the classes of settings.py and upstreams.py against them.
+Defaults are written as a file would, and are read the same way. To add a key: a row here, a field there, a
+line in the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from operate import kinds
+from operate.kinds import Kind
+
+REQUIRED = None
+"""The default of a key that has none."""
+
+LOGGERS = ("proxy", "access", "gateway", "translate", "upstream")
+
+_DAY = 86400.0
+_MANY = 100_000
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A row. why: one line, for the file. default: as written there; REQUIRED = None."""
+
+    kind: Kind
+    default: str | None
+    why: str
+
+    def note(self) -> str:
+        """The comment above the key in the shipped file."""
+        default = "required" if self.default is None else f"default {self.default or 'empty'}"
+        return f"{self.why} ({self.kind.brief or self.kind.expects}; {default})"
+
+
+SERVER = {
+    "host": Key(
+        kinds.host(), "127.0.0.1", "Address to listen on. One that other machines reach needs a [client]."
+    ),
+    "port": Key(kinds.whole(0, 65535), "8082", "TCP port to listen on; 0 takes any free one."),
+    "max_body_mb": Key(kinds.whole(1, 2048), "64", "MB of a request body, at most; more is answered 413."),
+    "max_connections": Key(
+        kinds.whole(1, _MANY), "2000", "Client connections at once; bounds memory and files."
+    ),
+    "idle_timeout": Key(
+        kinds.seconds(1, _DAY), "75", "A client's connection without a request is closed after this long."
+    ),
+    "body_timeout": Key(kinds.seconds(1, _DAY), "60", "A request body must have arrived within this time."),
+    "ping_seconds": Key(
+        kinds.seconds(0.1, 3600),
+        "10",
+        "Silence in a stream before the client gets a ping; clients give up on silence.",
+    ),
+    "drain_seconds": Key(
+        kinds.seconds(0, 3600),
+        "10",
+        "At shutdown, how long running requests may go on; a second signal ends at once.",
+    ),
+}
+
+TIMEOUTS = {
+    "connect": Key(kinds.seconds(0.1, 600), "5", "Name lookup, TCP and TLS to an upstream, together."),
+    "first_byte": Key(
+        kinds.seconds(0, _DAY),
+        "60",
+        "Until a stream's first byte; 0 = until the end of `stream`. A reply that is not streamed has only "
+        "`request`.",
+    ),
+    "idle": Key(
+        kinds.seconds(0, _DAY), "60", "Silence of an upstream between two bytes of a reply; 0 = no limit."
+    ),
+    "request": Key(
+        kinds.seconds(0, _DAY), "60", "A request that is not streamed, from start to end; 0 = no limit."
+    ),
+    "stream": Key(kinds.seconds(0, _DAY), "300", "A streamed request, from start to end; 0 = no limit."),
+}
+
+POOL = {
+    "max_connections": Key(
+        kinds.whole(1, _MANY), "100", "Connections to all upstreams at once; further requests wait."
+    ),
+    "max_connections_per_upstream": Key(
+        kinds.whole(0, _MANY),
+        "0",
+        "The same for each upstream, so that none takes them all; 0 = max_connections.",
+    ),
+    "keepalive_connections": Key(
+        kinds.whole(0, _MANY),
+        "15",
+        "Idle connections kept for each upstream; a kept one saves DNS, TCP and TLS.",
+    ),
+    "pools": Key(kinds.whole(1, _MANY), "20", "Upstreams whose idle connections are kept."),
+    "keepalive_expiry": Key(
+        kinds.seconds(0, _DAY),
+        "30",
+        "An idle connection is used again within this time; less than upstreams keep it.",
+    ),
+    "prewarm": Key(
+        kinds.switch(), "false", "Connect to the upstreams at start: the first request does not pay for it."
+    ),
+    "http2": Key(
+        kinds.switch(), "false", "HTTP/2 to upstreams that offer it over TLS: many streams, one connection."
+    ),
+    "proxy": Key(
+        kinds.proxy_url(),
+        "",
+        "Proxy on the way to the upstreams. Only this counts, never http_proxy and its like.",
+    ),
+}
+
+LOGGING = {
+    "level": Key(kinds.choice(*_LEVELS), "info", "Log this and what is graver."),
+    "debug": Key(kinds.switch(), "false", "The short way to level = debug."),
+    **{
+        name: Key(
+            kinds.choice(*_LEVELS, empty=True), "", f"Level of the {name} logger alone; empty = as above."
+        )
+        for name in LOGGERS
+    },
+    "request_bodies": Key(kinds.switch(), "false", "Log request bodies. They hold what users wrote."),
+    "response_bodies": Key(kinds.switch(), "false", "Log reply bodies. They hold what models answered."),
+    "dir": Key(
+        kinds.line("a folder"), "logs", "Where log files go; a relative one counts from the proxy's folder."
+    ),
+}
+
+ALIASES = {
+    "map_json": Key(
+        kinds.name_map(),
+        "",
+        "Exact names that clients ask for, and the MODEL or UPSTREAM/MODEL that each means.",
+    ),
+    "big_model": Key(
+        kinds.word("MODEL or UPSTREAM/MODEL"), "", "What every name that contains opus or sonnet means."
+    ),
+    "small_model": Key(
+        kinds.word("MODEL or UPSTREAM/MODEL"), "", "What every name that contains haiku means."
+    ),
+}
+
+_OWN_TIMEOUT = kinds.seconds(0, _DAY, optional=True)
+
+UPSTREAM = {
+    "protocol": Key(
+        kinds.several("messages", "chat", "responses"),
+        REQUIRED,
+        "What it speaks (Anthropic Messages, OpenAI Chat or Responses); the client's own is preferred.",
+    ),
+    "base_url": Key(
+        kinds.base_url(),
+        REQUIRED,
+        "Where it is, with or without a final /v1; demo: is the one built in.",
+    ),
+    "add_v1": Key(
+        kinds.choice("auto", "true", "false"),
+        "auto",
+        "Put /v1 between base_url and e.g. /messages; auto: unless it names a version (/v1beta/openai).",
+    ),
+    "enabled": Key(
+        kinds.choice("auto", "true", "false"),
+        "auto",
+        "auto: off when api_key is written but empty, unless forward_client_key is on or the environment "
+        "gave base_url.",
+    ),
+    "api_key": Key(
+        kinds.secret(), "", "The key sent to it; a server on this machine needs none: leave the line out."
+    ),
+    "key_header": Key(
+        kinds.choice("auto", "x-api-key", "authorization", "api-key"),
+        "auto",
+        "Header of the key; auto: x-api-key for messages, Authorization: Bearer for others. Azure: api-key.",
+    ),
+    "forward_client_key": Key(
+        kinds.switch(), "false", "Send the key that the client brought instead, when it brings one."
+    ),
+    "headers": Key(kinds.headers(), "", "Further headers for every request to it, one an indented line."),
+    "verify_tls": Key(
+        kinds.switch(), "true", "Check its certificate. Off only for a test: anybody could answer."
+    ),
+    "count_tokens": Key(
+        kinds.choice("auto", "true", "false"),
+        "auto",
+        "Ask it for counts of tokens (messages/count_tokens); auto: if it speaks messages. Else an estimate.",
+    ),
+    "max_tokens": Key(
+        kinds.whole(0, 10_000_000),
+        "0",
+        "Tokens of output, at most: what a client asks for is cut to this; 0 = as asked.",
+    ),
+    "max_tokens_field": Key(
+        kinds.choice("max_tokens", "max_completion_tokens"),
+        "max_tokens",
+        "Chat: the field that limits the output.",
+    ),
+    "reasoning": Key(
+        kinds.choice("reasoning_content", "reasoning", "think_tags", "none"),
+        "reasoning_content",
+        "Chat: where its thinking is: a field of this name, or <think> tags; the default reads both fields.",
+    ),
+    "reasoning_history": Key(
+        kinds.choice("false", "tool_calls", "true"),
+        "false",
+        "Chat: whether earlier thinking goes back to it; tool_calls: with these only (DeepSeek, Kimi).",
+    ),
+    "developer_role": Key(kinds.switch(), "false", "Chat: system text is sent with the role developer."),
+    "stream_options": Key(
+        kinds.switch(), "true", "Chat: stream_options may be sent, which brings usage; off if it is refused."
+    ),
+    **{
+        name: Key(_OWN_TIMEOUT, "", f"Its own [timeouts] {name}; empty = that one.")
+        for name in ("first_byte", "idle", "request", "stream")
+    },
+}
+
+CLIENT = {
+    "key": Key(
+        kinds.secret(kinds.SHORTEST_CLIENT_KEY),
+        REQUIRED,
+        "What this client must send, as x-api-key or Authorization: Bearer.",
+    ),
+}
+
+MODELS = "models"
+"""The section whose keys are patterns of model names, not settings."""
+
+PLAIN = {"server": SERVER, "timeouts": TIMEOUTS, "pool": POOL, "logging": LOGGING, "aliases": ALIASES}
+"""Sections that are there once."""
+
+NAMED = {"upstream": UPSTREAM, "client": CLIENT}
+"""Kinds of sections of which there may be many: [upstream NAME]."""

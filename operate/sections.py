@@ -1,0 +1,138 @@
+"""What the sections of settings.ini become: frozen values, named like the keys.
+
+Everything here has been checked and resolved before it is made; nothing here reads or decides. Secrets are
+kept out of every repr. [upstream NAME] has a file of its own, upstreams.py, since it has rules of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from operate.schema import LOGGERS
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """[server]. Seconds and MB as their names and the file say."""
+
+    host: str
+    port: int
+    max_body_mb: int
+    max_connections: int
+    idle_timeout: float
+    body_timeout: float
+    ping_seconds: float
+    drain_seconds: float
+
+    @property
+    def max_body_bytes(self) -> int:
+        return self.max_body_mb << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; 0 = no limit. connect bounds DNS, TCP and TLS; idle the silence between two bytes of a
+    reply."""
+
+    connect: float
+    first_byte: float
+    idle: float
+    request: float
+    stream: float
+
+    def total(self, stream: bool) -> float:
+        """What bounds one exchange from its start to its end."""
+        return self.stream if stream else self.request
+
+    def until_first_byte(self, stream: bool) -> float:
+        """A streamed reply starts soon; one that is not streamed comes when it is finished, so that only
+        its total bounds it."""
+        return (self.first_byte or self.stream) if stream else self.request
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """[pool]. keepalive_connections: for each upstream; pools: how many upstreams have such."""
+
+    max_connections: int
+    max_connections_per_upstream: int
+    keepalive_connections: int
+    pools: int
+    keepalive_expiry: float
+    prewarm: bool
+    http2: bool
+    proxy: str = field(repr=False)
+
+    @property
+    def per_upstream(self) -> int:
+        """Connections to one upstream at once, 0 resolved."""
+        return self.max_connections_per_upstream or self.max_connections
+
+
+@dataclass(frozen=True, slots=True)
+class Logging:
+    """[logging]. The keys named like loggers hold a level or ""."""
+
+    level: str
+    debug: bool
+    proxy: str
+    access: str
+    gateway: str
+    translate: str
+    upstream: str
+    request_bodies: bool
+    response_bodies: bool
+    dir: str
+
+    def level_of(self, name: str) -> int:
+        """The level of a logger, as `logging` numbers them: its own, else the general one."""
+        own: str = getattr(self, name) if name in LOGGERS else ""
+        return logging.getLevelNamesMapping()[(own or ("debug" if self.debug else self.level)).upper()]
+
+
+@dataclass(frozen=True, slots=True)
+class Aliases:
+    """[aliases]. Values are MODEL or UPSTREAM/MODEL, or "" for none."""
+
+    map_json: Mapping[str, str]
+    big_model: str
+    small_model: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetRef:
+    """Where a model's requests go. model: its name there; None = the name that was asked for."""
+
+    upstream: str
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRule:
+    """A line of [models]. pattern: an exact name or a glob (* ? [..]). targets: to be tried in this order.
+    line: in the file; 0 = from an option."""
+
+    pattern: str
+    targets: tuple[TargetRef, ...]
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A [client NAME] section: who may come in, and by which key."""
+
+    name: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A value for --print-config: text has its secrets masked; origin is "settings.ini:12", "--set" or
+    "default", and names the environment variables that are in it."""
+
+    section: str
+    key: str
+    text: str
+    origin: str

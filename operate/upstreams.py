@@ -1,0 +1,92 @@
+"""One [upstream NAME] section, read: where requests go and what that server is like.
+
+`url()` answers the one question that base_urls leave open, where `/v1` goes: it is added, unless base_url
+ends in it already or names a version of its own (/v1beta/openai, /api/paas/v4), after which endpoints
+follow directly. `add_v1` overrules. An upstream without a key is switched off rather than an error: the
+shipped file can then name the usual ones, and `off_because` tells which variable brings each to life.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from operate.kinds import DEMO
+from operate.sections import Timeouts
+
+_VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]*)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """An upstream as the settings describe it; key names are those of the file. protocol: in order of
+    preference. base_url: no final slash. headers: (name, value). timeouts: [timeouts] with this section's
+    own laid over. enabled is decided: where it is False, off_because says why and what would change it.
+    Derived: base, such that base + "/v1/..." is right where /v1 is added (base_url without a final /v1)."""
+
+    name: str
+    protocol: tuple[str, ...]
+    base_url: str
+    add_v1: str
+    enabled: bool
+    off_because: str
+    api_key: str = field(repr=False)
+    key_header: str
+    forward_client_key: bool
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    verify_tls: bool
+    count_tokens: bool
+    max_tokens: int
+    max_tokens_field: str
+    reasoning: str
+    reasoning_history: str
+    developer_role: bool
+    stream_options: bool
+    timeouts: Timeouts
+    base: str = field(init=False)
+    _prefix: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        base, prefix = split_version(self.base_url, self.add_v1)
+        object.__setattr__(self, "base", base)
+        object.__setattr__(self, "_prefix", prefix)
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether it is the one built in; `dataclasses.replace(upstream, base_url=...)` tells where that
+        listens."""
+        return self.base_url == DEMO
+
+    def url(self, endpoint: str) -> str:
+        """endpoint: "messages", "messages/count_tokens", "chat/completions", "responses", "models",
+        "models/ID"."""
+        return f"{self._prefix}/{endpoint}"
+
+
+def split_version(base_url: str, add_v1: str) -> tuple[str, str]:
+    """base_url -> (it without a final /v1, what endpoints are appended to). add_v1: auto | true | false."""
+    path = base_url.partition("://")[2].split("/")[1:]  # without the host, which may be called v1 too
+    if add_v1 == "false":
+        return base_url, base_url
+    if path and path[-1] == "v1":
+        stem = base_url.removesuffix("/v1")
+    elif add_v1 == "auto" and any(map(_VERSION.fullmatch, path)):
+        return base_url, base_url
+    else:
+        stem = base_url
+    return stem, f"{stem}/v1"
+
+
+def why_off(
+    choice: str, key_written: bool, has_key: bool, forwards: bool, base_from_env: bool, names: list[str]
+) -> str:
+    """Empty for an upstream that is on. names: the variables that its api_key line mentions."""
+    if choice == "true":
+        return ""
+    if choice == "false":
+        return "switched off: enabled = false"
+    if not key_written or has_key or forwards or base_from_env:
+        return ""
+    if names:
+        return f"no key: set {' or '.join(names)} in the environment"
+    return "no key: api_key is empty (leave the line out for a server that needs none)"

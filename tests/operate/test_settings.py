@@ -1,0 +1,454 @@
+"""settings.ini -> Settings: what is read, what is refused and in which words, what is never shown."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operate import settings as module
+from operate.settings import ModelRule, Settings, SettingsError, TargetRef, is_loopback, load, read
+
+UPSTREAM = "[upstream x]\nprotocol = chat\nbase_url = http://x\n"
+DEMO = "[upstream demo]\nprotocol = messages, chat\nbase_url = demo:\n"
+
+
+def take(text: str = "", *options: str, **environ: str) -> Settings:
+    """Settings of `text` with a demo upstream after it (so that lines of `text` count from 1)."""
+    return read(text + "\n" + DEMO, "settings.ini", options, environ)
+
+
+def faults(text: str, *options: str, **environ: str) -> list[str]:
+    """The faults of `text`, one a string; the demo upstream comes after it."""
+    with pytest.raises(SettingsError) as caught:
+        take(text, *options, **environ)
+    lines = str(caught.value).split("\n")
+    assert lines == [str(problem) for problem in caught.value.problems]
+    return lines
+
+
+def fault(text: str, *options: str, **environ: str) -> str:
+    (line,) = faults(text, *options, **environ)
+    return line
+
+
+def test_an_empty_file_but_for_an_upstream_has_every_default() -> None:
+    settings = take()
+    assert (settings.server.host, settings.server.port, settings.server.max_body_bytes) == (
+        "127.0.0.1",
+        8082,
+        64 * 1024 * 1024,
+    )
+    assert dataclasses.astuple(settings.timeouts) == (5, 60, 60, 60, 300)
+    assert settings.pool.max_connections == settings.pool.per_upstream == 100
+    assert (settings.pool.keepalive_connections, settings.pool.pools, settings.pool.keepalive_expiry) == (
+        15,
+        20,
+        30,
+    )
+    assert settings.clients == () and settings.models == () and dict(settings.aliases.map_json) == {}
+    demo = settings.upstreams["demo"]
+    assert demo.enabled and demo.is_demo and demo.count_tokens and demo.timeouts == settings.timeouts
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = take("[aliases]\nmap_json = {}")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.server.port = 1  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        settings.upstreams["x"] = settings.upstreams["demo"]  # type: ignore[index]
+    with pytest.raises(TypeError):
+        settings.aliases.map_json["x"] = "y"  # type: ignore[index]
+
+
+def test_the_issue_of_a_misspelt_key_is_told_to_the_letter() -> None:
+    assert (
+        fault("\n" * 10 + "[server]\nprot = 1")
+        == "settings.ini:12: [server] prot: unknown key; did you mean 'port'?"
+    )
+
+
+def test_every_fault_is_told_at_once_in_file_order() -> None:
+    text = (
+        "stray = 1\n"  # 1
+        "[server]\n"  # 2
+        "port = 12abc\n"  # 3
+        "port = 80\n"  # 4
+        "nonsense\n"  # 5
+        "idle_timeout = ${NOT_THERE}\n"  # 6
+        "[sever]\n"  # 7
+        "port = 80\n"  # 8
+        "[timeouts\n"  # 9
+        "conect = 1\n"  # 10
+        "[server]\n"  # 11
+        "prewarm = yes\n"  # 12
+        "[models]\n"  # 13
+        "gpt-* = dmo, demo/\n"  # 14
+        "[upstream bad]\n"  # 15
+        "protocol = mesages\n"  # 16
+    )
+    assert faults(text, "pool.htp2=true") == [
+        "settings.ini:1: a key before the first [section]",
+        "settings.ini:3: [server] port: '12abc' is not a whole number from 0 to 65535",
+        "settings.ini:4: [server] port: this key is here twice, first on line 3",
+        "settings.ini:5: [server] a line without '=' (a value's further lines are indented)",
+        "settings.ini:6: [server] idle_timeout: the environment variable NOT_THERE is not set, and "
+        "${NOT_THERE} gives no default",
+        "settings.ini:7: [sever] unknown section; did you mean 'server'?",
+        "settings.ini:9: not a section header: it is [name], alone on its line",
+        "settings.ini:11: [server] this section is here twice, first on line 2",
+        "settings.ini:12: [server] prewarm: unknown key; [pool] has one",
+        "settings.ini:14: [models] gpt-*: there is no upstream 'dmo'; did you mean 'demo'?",
+        "settings.ini:14: [models] gpt-*: 'demo/' is not UPSTREAM/MODEL",
+        "settings.ini:15: [upstream bad] base_url: is missing; it is a URL such as https://api.example.com "
+        "or http://127.0.0.1:11434/v1, or demo:",
+        "settings.ini:16: [upstream bad] protocol: 'mesages' is not one or several of messages, chat, "
+        "responses, with commas between",
+        "--set: [pool] htp2: unknown key; did you mean 'http2'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[server]\nport = 65536", "'65536' is not a whole number from 0 to 65535"),
+        ("[server]\nport = -1", "'-1' is not a whole"),
+        ("[server]\nport = 1_000", "'1_000' is not a whole"),
+        ("[server]\nport = ٣", "is not a whole"),
+        ("[server]\nport = 8082 # mine", "a comment stands on a line of its own"),
+        ("[server]\nport = '8082'", "stands in quotes; values are written without"),
+        ("[server]\nport =", "is empty, not a whole number"),
+        (
+            "[server]\nport = 80\n  host = x",
+            "goes on over several lines: an indented line belongs to the key above",
+        ),
+        ("[server]\nhost = *", "0.0.0.0 stands for every one"),
+        ("[server]\nhost = 127.0.0.1:80", "'127.0.0.1:80' is not an address or host name without port"),
+        ("[server]\nhost = 127.0.0.300", "'127.0.0.300' is not an address"),
+        ("[server]\nping_seconds = 0", "is not seconds from 0.1 to 3600, such as 30 or 1.5"),
+        ("[timeouts]\nidle = 5s", "'5s' is not seconds"),
+        ("[timeouts]\nidle = nan", "'nan' is not seconds"),
+        ("[timeouts]\nidle = 1e3", "'1e3' is not seconds"),
+        ("[pool]\nhttp2 = maybe", "'maybe' is not true or false (or yes/no, on/off, 1/0)"),
+        ("[pool]\nproxy = 10.0.0.1:3128", "does not begin with http:// or"),
+        ("[logging]\nlevel = loud", "'loud' is not one of debug, info, warning, error"),
+        ("[logging]\ngatway = debug", "unknown key; did you mean 'gateway'?"),
+        ("[aliases]\nmap_json = {'a': 'b'}", "is not JSON: "),
+        ('[aliases]\nmap_json = ["a"]', "is not a JSON object such as"),
+        ('[aliases]\nmap_json = {"a": 1}', "is not a JSON object such as"),
+        ("[aliases]\nbig_model = a b", "'a b' is not MODEL or UPSTREAM/MODEL, or empty"),
+        ("[Server]\nport = 1", "unknown section; did you mean 'server'?"),
+        ("[upstreams x]\n", "unknown section; did you mean 'upstream'?"),
+        ("[DEFAULT]\nport = 1", "[DEFAULT] unknown section"),
+        ("[upstream]\n", "a name is missing: [upstream NAME]"),
+        ("[client a/b]\nkey = 0123456789abcdef", "its name may hold letters"),
+        ("[client me]\n", "key: is missing; it is a key of 16 or more characters"),
+        ("[client me]\nkey = short", "has 5 characters, fewer than 16"),
+        ("[client me]\nkey = 0123456789 abcdef", "holds a blank"),
+        ("[models]\nx =", "an upstream's name is missing"),
+        ("[models]\nx = demo,", "an upstream's name is missing"),
+        ("[models]\nx = demo # local", "there is no upstream 'demo # local'; did you mean 'demo'?"),
+        ("[models]\nx = demo/a b", "'demo/a b' is not UPSTREAM/MODEL"),
+        ("[models]\n= demo", "no key before '='"),
+    ],
+)
+def test_a_bad_value_is_told_with_what_is_expected(text: str, message: str) -> None:
+    assert message in fault(text)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "message"),
+    [
+        ("ftp://x", "does not begin with http:// or https://"),
+        ("api.openai.com", "does not begin with http:// or https://"),
+        ("https://", "names no host"),
+        ("https://x:99999", "has a host or port that cannot be read"),
+        ("https://[::1", "has a host or port that cannot be read"),
+        ("https://x?api-version=1", "ends in '?...'"),
+        ("https://x/#a", "ends in '?...' or '#...'"),
+        ("https://me:pass@x", "holds a user name or password"),
+        ("https://me@x", "holds a user name or password"),
+        ("https://x /v1", "holds a blank"),
+        ("https://x/v1/chat/completions", "ends in /chat/completions; leave that out"),
+        ("https://x/v1/messages/", "ends in /messages; leave that out"),
+        ("", "is empty, not a URL"),
+    ],
+)
+def test_a_bad_base_url_is_told(base_url: str, message: str) -> None:
+    line = fault(f"[upstream x]\nprotocol = chat\nbase_url = {base_url}")
+    assert line.startswith("settings.ini:3: [upstream x] base_url: ") and message in line
+
+
+def test_no_upstream_at_all_is_a_fault() -> None:
+    with pytest.raises(SettingsError, match=r"there is no \[upstream NAME\] section"):
+        read("[server]\nport = 1")
+
+
+def test_values_are_read_by_their_kind() -> None:
+    settings = take(
+        "[server]\nhost = [::1]\nidle_timeout = 1.5\n[pool]\nhttp2 = On\nmax_connections_per_upstream = 7\n"
+        "[logging]\nlevel = WARNING\naccess = debug\n"
+        '[aliases]\nmap_json = {"a": "demo/b",\n   "c": "d"}\nsmall_model = demo\n'
+    )
+    assert (settings.server.host, settings.server.idle_timeout) == ("::1", 1.5)
+    assert settings.pool.http2 is True and settings.pool.per_upstream == 7
+    assert (
+        dict(settings.aliases.map_json) == {"a": "demo/b", "c": "d"}
+        and settings.aliases.small_model == "demo"
+    )
+    levels = [settings.logging.level_of(name) for name in ("proxy", "access", "anything")]
+    assert levels == [30, 10, 30]
+
+
+def test_debug_raises_the_general_level_only() -> None:
+    settings = take("[logging]\nlevel = error\nupstream = warning\ndebug = ${DEBUG:false}", DEBUG="1")
+    assert [settings.logging.level_of(name) for name in ("proxy", "upstream")] == [10, 30]
+
+
+def test_models_keep_their_order_case_colons_and_slashes() -> None:
+    settings = take(
+        "[models]\nllama3:8b = demo\nGPT-* = demo/a/b, demo ,demo/c:d\no[0-9]* = ${TO:demo}", TO="demo/q"
+    )
+    assert settings.models == (
+        ModelRule("llama3:8b", (TargetRef("demo", None),), 2),
+        ModelRule("GPT-*", (TargetRef("demo", "a/b"), TargetRef("demo", None), TargetRef("demo", "c:d")), 3),
+        ModelRule("o[0-9]*", (TargetRef("demo", "q"),), 4),
+    )
+
+
+def test_a_target_that_is_switched_off_is_no_fault() -> None:
+    settings = take("[upstream x]\nprotocol = chat\nbase_url = http://x\nenabled = false\n[models]\na = x")
+    assert settings.models[0].targets[0].upstream == "x" and not settings.upstreams["x"].enabled
+
+
+def test_options_overrule_the_file_and_make_sections() -> None:
+    settings = take(
+        "[server]\nport = 1",
+        "server.port=2",
+        "models.gpt-4.1=demo/x=y",
+        "upstream.my.own.protocol=chat",
+        "upstream.my.own.base_url = http://h:1/v1",
+        "upstream demo.max_tokens=${N:5}",
+        "server.port=3",
+    )
+    assert settings.server.port == 3
+    assert settings.models == (ModelRule("gpt-4.1", (TargetRef("demo", "x=y"),), 0),)
+    assert settings.upstreams["my.own"].url("models") == "http://h:1/v1/models"
+    assert settings.upstreams["demo"].max_tokens == 5
+
+
+@pytest.mark.parametrize("option", ["", "port=1", "server.port", "server.=1", "upstream.x=1", "=", "..=.."])
+def test_an_option_of_another_form_is_told(option: str) -> None:
+    assert fault("", option).startswith("--set: ")
+
+
+def test_own_timeouts_are_laid_over_the_general_ones() -> None:
+    settings = take(
+        "[timeouts]\nidle = 7\nstream = 9\n", "upstream.demo.stream=0", "upstream.demo.first_byte=2.5"
+    )
+    assert dataclasses.astuple(settings.upstreams["demo"].timeouts) == (5, 2.5, 7, 60, 0)
+
+
+def test_only_a_stream_has_a_time_for_its_first_byte() -> None:
+    timeouts = take("[timeouts]\nfirst_byte = 3\nrequest = 50\nstream = 70").timeouts
+    assert (timeouts.until_first_byte(stream=True), timeouts.total(stream=True)) == (3, 70)
+    assert (timeouts.until_first_byte(stream=False), timeouts.total(stream=False)) == (50, 50)
+    assert take("[timeouts]\nfirst_byte = 0\nstream = 70").timeouts.until_first_byte(stream=True) == 70
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com"])
+def test_other_machines_need_a_client_section(host: str) -> None:
+    line = fault(f"[server]\nhost = {host}")
+    assert line.startswith(f"settings.ini:2: [server] host: {host} can be reached") and "[client me]" in line
+    assert fault("", f"server.host={host}").startswith("--set: [server] host: ")
+    assert take(f"[server]\nhost = {host}\n[client me]\nkey = 0123456789abcdef").clients[0].name == "me"
+
+
+def test_loopback_is_what_only_this_machine_reaches() -> None:
+    assert all(map(is_loopback, ["127.0.0.1", "127.9.9.9", "::1", "localhost", "LOCALHOST"]))
+    assert not any(
+        map(is_loopback, ["0.0.0.0", "::", "10.0.0.1", "localhost.example.com", "127.0.0.1.nip.io"])
+    )
+
+
+def test_two_clients_may_not_share_a_key() -> None:
+    line = fault("[client a]\nkey = 0123456789abcdef\n[client b]\nkey = 0123456789abcdef")
+    assert line == "settings.ini:4: [client b] key: is the same as that of [client a]"
+
+
+def test_keys_come_from_files_too(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("\n 0123456789abcdef \n")
+    text = f"[client me]\nkey = file:key\n{UPSTREAM}api_key = file:{tmp_path}/key\n"
+    settings = read(text, folder=tmp_path)
+    assert settings.clients[0].key == settings.upstreams["x"].api_key == "0123456789abcdef"
+    for content, words in (
+        (b"", "is empty"),
+        (b"\xff" * 20, "not ASCII"),
+        (b"x" * 65537, "too large"),
+        (b"a b", "blank"),
+    ):
+        (tmp_path / "key").write_bytes(content)
+        with pytest.raises(SettingsError, match=words):
+            read(text, folder=tmp_path)
+    (tmp_path / "key").unlink()
+    with pytest.raises(SettingsError, match=r"cannot read .*key: No such file"):
+        read(text, folder=tmp_path)
+
+
+def test_a_file_is_not_followed_where_no_key_is_expected() -> None:
+    assert take("[logging]\ndir = file:/etc/hostname").logging.dir == "file:/etc/hostname"
+
+
+SECRETS = {
+    "API": "sk-planted-api-000001",
+    "CLIENT": "planted-client-0002",
+    "HEADER": "planted-header-0003",
+    "PASSWORD": "planted-proxy-0004",
+}
+SECRET_FILE = """\
+[client me]
+key = ${CLIENT}
+[upstream x]
+protocol = chat
+base_url = http://x
+api_key = ${API}
+headers =
+    Authorization: Bearer ${HEADER}
+    X-Title: open
+[pool]
+proxy = http://me:${PASSWORD}@10.0.0.1:3128
+"""
+
+
+def test_secrets_are_in_no_repr_and_no_description() -> None:
+    settings = take(SECRET_FILE, **SECRETS)
+    assert set(SECRETS.values()) <= set(settings.secrets())
+    described = "\n".join(settings.describe())
+    for text in (repr(settings), described):
+        assert not [secret for secret in SECRETS.values() if secret in text]
+    assert "X-Title: open" in described and "http://********@10.0.0.1:3128" in described
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("api_key = ${API}", "api_key = ${API} x"),
+        ("api_key = ${API}", "apikey = ${API}"),
+        ("api_key = ${API}", "api_key ${API}"),
+        ("api_key = ${API}", "api_key = '${API}'"),
+        ("api_key = ${API}", "max_tokens = ${API}"),
+        ("api_key = ${API}", "key_header = ${API}"),
+        ("api_key = ${API}", "enabled = ${API}"),
+        ("key = ${CLIENT}", "key = ${CLIENT} ${CLIENT}"),
+        ("key = ${CLIENT}", "key = ${${CLIENT}}"),
+        ("    Authorization: Bearer ${HEADER}", "    Bearer ${HEADER}"),
+        ("    Authorization: Bearer ${HEADER}", "    Authorization: Bearer ${HEADER}\x07"),
+        ("    Authorization: Bearer ${HEADER}", "    Host: ${HEADER}"),
+        ("base_url = http://x", "base_url = http://me:${PASSWORD}@x"),
+        ("base_url = http://x", "base_url = ftp://me:${PASSWORD}@x"),
+        ("proxy = http://me:${PASSWORD}@10.0.0.1:3128", "proxy = smb://me:${PASSWORD}@10.0.0.1:3128"),
+        ("protocol = chat", "protocol = ${API}"),
+        ("[pool]", "[models]\na = ${API}\n[pool]"),
+    ],
+)
+def test_no_error_shows_a_secret(old: str, new: str) -> None:
+    text = SECRET_FILE.replace(old, new)
+    for name, value in SECRETS.items():  # what the file itself holds must not be shown either
+        for written in (text, text.replace("${" + name + "}", value)):
+            told = "\n".join(faults(written, **SECRETS))
+            assert not [secret for secret in SECRETS.values() if secret in told], told
+
+
+def test_what_is_private_is_not_shown_even_if_it_looks_like_nothing() -> None:
+    line = fault("[upstream x]\nprotocol = chat\nbase_url = http://x\nheaders = hunter2")
+    assert line == "settings.ini:4: [upstream x] headers: is not lines of 'Name: value'"
+
+
+def test_no_option_error_shows_a_secret() -> None:
+    assert SECRETS["API"] not in "\n".join(faults("", SECRETS["API"], f"upstream.x.apikey={SECRETS['API']}"))
+
+
+def test_describe_tells_where_each_value_came_from() -> None:
+    settings = take(
+        "[server]\nhost = ${HOST:127.0.0.1}\nport = ${PORT:${OTHER:8082}}\nmax_body_mb = 1",
+        "server.idle_timeout=9",
+        "server.body_timeout=${BODY:1}",
+        PORT="99",
+        HOST="",
+        BODY="8",
+    )
+    lines = [" ".join(line.split()) for line in settings.describe()]
+    assert lines[:8] == [
+        "[server]",
+        "host = 127.0.0.1 # settings.ini:2, default: HOST not set",
+        "port = 99 # settings.ini:3, environment PORT",
+        "max_body_mb = 1 # settings.ini:4",
+        "max_connections = 2000 # default",
+        "idle_timeout = 9 # --set",
+        "body_timeout = 8 # --set, environment BODY",
+        "ping_seconds = 10 # default",
+    ]
+    assert "[upstream demo]" in lines
+
+
+def test_equal_values_are_equal_settings_wherever_they_came_from() -> None:
+    assert take("\n[server]\nport = 5") == take("", "server.port=5") != take("", "server.port=6")
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=r"^mine\.ini: cannot be read: No such file or directory$"):
+        load("mine.ini")
+    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+        load(tmp_path)
+    (tmp_path / "mine.ini").write_bytes(b"[server]\n\xff = 1")
+    with pytest.raises(SettingsError, match=r"^mine\.ini:2: is not UTF-8 text$"):
+        load("mine.ini")
+    monkeypatch.setattr(module, "SHIPPED", tmp_path / "gone.ini")
+    with pytest.raises(SettingsError, match=r"beside proxy\.py, or name another with --config FILE"):
+        load()
+
+
+def test_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
+    (tmp_path / "w.ini").write_bytes(
+        ("\ufeff[server]\r\nport = 7\r\n\r\n" + DEMO.replace("\n", "\r\n")).encode()
+    )
+    assert load(tmp_path / "w.ini", environ={}).server.port == 7
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        *(
+            "[server]",
+            "[upstream x]",
+            "[models]",
+            "[",
+            "]",
+            "port",
+            " = ",
+            "=",
+            "  ",
+            "# c",
+            ";",
+            "demo",
+            "1",
+        ),
+        *("${A}", "${A:", "}", "$${", "base_url = http://x\n", "protocol = chat\n"),
+        *("\n", "\n\n", "\x0c", "\u2028", "\x1f", "\r"),
+    ]
+)
+
+
+@given(st.one_of(st.lists(FRAGMENTS, max_size=30).map("".join), st.text(max_size=80)))
+def test_any_text_gives_settings_or_faults_with_lines_of_it(text: str) -> None:
+    environ: Mapping[str, Any] = {"A": "7"}
+    try:
+        read(text, environ=environ)
+    except SettingsError as error:
+        assert error.problems
+        assert all(0 <= problem.line <= text.count("\n") + 1 for problem in error.problems)
