@@ -1,0 +1,349 @@
+"""The libcurl client: many exchanges, few connections.
+
+`send` hands a request to libcurl on a pooled handle; `upstream/sockets.py` runs libcurl on the loop, and after
+each run `_turn` notes what ended and tells the sinks all that came.  An exchange ends through just one of
+`_done` (libcurl says so), `_fail` (we say so) and `_drop` (cancelled).  Connections, idle ones, and the wait for
+a free one are bounded; one sweeping timer serves all timeouts that are not libcurl's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import ssl
+from dataclasses import dataclass
+from typing import Any
+
+import pycurl
+
+from upstream.exchange import TURN_BYTES, Exchange, Handle, Request, Sink, Timeouts
+from upstream.failure import Failure, from_curl, host_of
+from upstream.sockets import SocketsOnLoop
+
+log = logging.getLogger("upstream")
+
+SWEEP_S = 0.2  # how late one of our own timeouts may be
+SPARE_HANDLES = 1024  # unused libcurl handles that are kept; each is a few KB
+
+# pycurl 7.49 has no name for this option of libcurl, but passes its number on. Without it, a proxy's own
+# "200 Connection established" would look like the head of the reply.
+SUPPRESS_CONNECT_HEADERS = 265
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """max_connections: open at once, idle ones included; more requests wait (Timeouts.connect bounds it).
+
+    max_connections_per_upstream: of these, to one host; 0 = max_connections.
+    keepalive_connections: idle ones kept, over all upstreams; 0 = none.
+    keepalive_expiry: seconds that one may be idle and still be used again (libcurl counts whole seconds, so
+    it is rounded up); 0 = none is kept.
+    proxy: URL of an HTTP or SOCKS proxy; "" = none, whatever the environment says.
+    ca_file: PEM; "" = the system's.
+    """
+
+    max_connections: int = 100
+    max_connections_per_upstream: int = 0
+    keepalive_connections: int = 15
+    keepalive_expiry: float = 30.0
+    http2: bool = False
+    proxy: str = ""
+    ca_file: str = ""
+
+
+class UpstreamClient(SocketsOnLoop):
+    """`UpstreamClient(force_instance=True, pool=Pool(...))`; else, by Tornado's rule, one per IOLoop."""
+
+    def initialize(self, pool: Pool | None = None, defaults: dict[str, Any] | None = None) -> None:  # type: ignore[override]
+        self.pool = pool or Pool()
+        self._live: set[Exchange] = set()  # given to libcurl and not ended
+        self._ready: list[Exchange] = []  # have something to tell their sink
+        self._free: list[Handle] = []
+        self._handles = 0
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._opened = self._reused = self._cancelled = self._failed = self._sent = 0
+        self._ca_file = self.pool.ca_file or _system_ca_file()
+        super().initialize(defaults=defaults)
+        self._limit = max(1, self.pool.keepalive_connections)
+        multi = self._multi
+        multi.setopt(pycurl.M_MAXCONNECTS, self._limit)
+        multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, self.pool.max_connections)
+        multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, self.pool.max_connections_per_upstream or self.pool.max_connections)
+        multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX if self.pool.http2 else pycurl.PIPE_NOTHING)
+
+    def __repr__(self) -> str:
+        return f"<UpstreamClient {'closed' if self._closed else self.stats()}>"
+
+    def stats(self) -> dict[str, int]:
+        """Counts. `connections_opened` and `connections_reused` are of exchanges that have ended."""
+        return {
+            "in_flight": len(self._live),
+            "handles": self._handles,
+            "handles_free": len(self._free),
+            "requests": self._sent,
+            "connections_opened": self._opened,
+            "connections_reused": self._reused,
+            "cancelled": self._cancelled,
+            "failed": self._failed,
+        }
+
+    # ---- for callers
+
+    def send(self, request: Request, sink: Sink) -> Exchange:
+        """Start a request; everything else comes through the sink, never before `send` has returned.
+
+        ValueError: a header or the URL cannot be sent as it is.  RuntimeError: the client is closed.
+        """
+        if self._closed:
+            raise RuntimeError("send() on a closed UpstreamClient")
+        handle = self._free.pop() if self._free else self._new_handle()
+        try:
+            handle.prepare(request)
+        except (ValueError, pycurl.error) as error:
+            # What the handle keeps is unknown now.
+            self._discard(handle)
+            raise ValueError(f"{host_of(request.url)}: request cannot be sent: {error}") from error
+        exchange = handle.exchange = Exchange(self, handle, request, sink, self.now())
+        self._live.add(exchange)
+        self._sent += 1
+        self._fit_pool(len(self._live))
+        self._multi.add_handle(handle.curl)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+        return exchange
+
+    async def prewarm(self, url: str, timeouts: Timeouts | None = None, verify: bool = True) -> bool:
+        """Open a connection to the URL's origin and leave it in the pool.  False, and a warning, if not.
+
+        It sends HEAD "/": libcurl's CONNECT_ONLY connections do not go back to the pool. Any status will do.
+        """
+        origin = "/".join(url.split("/", 3)[:3]) + "/"
+        warm = _Warm(self._loop)
+        request = Request("HEAD", origin, [], None, timeouts or Timeouts(total=10.0), verify)
+        try:
+            exchange = self.send(request, warm)
+        except ValueError as error:
+            log.warning("prewarm: %s", error)
+            return False
+        try:
+            failure = await warm.ended
+        finally:
+            exchange.cancel()
+        if failure is not None:
+            log.warning("prewarm: %s", failure.message)
+        return failure is None
+
+    def close(self) -> None:
+        """Close every connection; exchanges in flight end with a "cancelled_by_pool" failure.  Idempotent."""
+        if self._closed:
+            return
+        for exchange in list(self._live):
+            host = host_of(exchange.request.url)
+            self._fail(exchange, Failure("cancelled_by_pool", f"{host}: the upstream client was closed"))
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._sweeper = None
+        super().close()
+        for handle in self._free:
+            handle.curl.close()
+        self._free.clear()
+
+    # ---- handles
+
+    def _new_handle(self) -> Handle:
+        curl, pool = pycurl.Curl(), self.pool
+        options: dict[int, int | str] = {
+            pycurl.NOSIGNAL: 1,
+            pycurl.TCP_NODELAY: 1,
+            pycurl.TCP_KEEPALIVE: 1,  # a model may think for minutes without a byte
+            pycurl.FOLLOWLOCATION: 0,
+            pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
+            pycurl.HTTP09_ALLOWED: 0,
+            pycurl.PATH_AS_IS: 1,
+            pycurl.USERAGENT: "",  # none of its own
+            pycurl.PROXY: pool.proxy,
+            pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS if pool.http2 else pycurl.CURL_HTTP_VERSION_1_1,
+            pycurl.PIPEWAIT: int(pool.http2),
+            SUPPRESS_CONNECT_HEADERS: 1,
+        }
+        if pool.keepalive_connections <= 0 or pool.keepalive_expiry <= 0:
+            options[pycurl.FORBID_REUSE] = 1
+        else:
+            options[pycurl.MAXAGE_CONN] = math.ceil(pool.keepalive_expiry)
+        if self._ca_file:
+            options[pycurl.CAINFO] = self._ca_file
+        for option, value in options.items():
+            curl.setopt(option, value)
+        handle = Handle(curl, self._ready)
+        curl.handle = handle
+        self._handles += 1
+        return handle
+
+    def _discard(self, handle: Handle) -> None:
+        self._handles -= 1
+        handle.curl.close()
+
+    def _fit_pool(self, busy: int) -> None:
+        """Keep at most `keepalive_connections` idle.
+
+        libcurl closes the oldest idle connection when one becomes idle and there are more than M_MAXCONNECTS
+        in all, busy ones included: so the limit moves with the number of busy ones.
+        """
+        limit = max(1, self.pool.keepalive_connections + busy - 1)
+        if limit != self._limit:
+            self._limit = limit
+            self._multi.setopt(pycurl.M_MAXCONNECTS, limit)
+
+    # ---- the ends of an exchange
+
+    def _done(self, curl: pycurl.Curl, errno: int, detail: str) -> None:
+        """libcurl has finished with a handle."""
+        handle: Handle | None = getattr(curl, "handle", None)
+        if handle is None:
+            self._finish(curl, errno or None, detail or None)  # one of Tornado's, from `fetch`
+            self._process_queue()
+            return
+        exchange = handle.exchange
+        if exchange is None:
+            return
+        self._detach(exchange, handle)
+        if errno or not exchange.status:
+            self._failed += 1
+            if exchange._failure is None:
+                exchange._failure = self._judge(exchange, curl, errno, detail)
+        exchange._ended = True
+        if not exchange._queued:
+            exchange._queued = True
+            self._ready.append(exchange)
+
+    def _judge(self, exchange: Exchange, curl: pycurl.Curl, errno: int, detail: str) -> Failure:
+        url, now = exchange.request.url, self.now()
+        if not errno:  # libcurl is content with a connection that ends within the head
+            return Failure("closed", f"{host_of(url)}: connection lost within the reply's head")
+        if errno == pycurl.E_OPERATION_TIMEDOUT and curl.getinfo(pycurl.CONN_ID) < 0:
+            return self._exhausted(exchange, now - exchange.started)
+        sent, replied = curl.getinfo(pycurl.REQUEST_SIZE) > 0, exchange._head_bytes > 0
+        return from_curl(errno, detail, url, reused=exchange.reused, replied=replied, sent=sent)
+
+    def _fail(self, exchange: Exchange, failure: Failure) -> None:
+        """We end it: the connection is closed, the sink is told."""
+        handle = exchange._handle
+        if handle is None or exchange._ended:
+            return
+        self._detach(exchange, handle)
+        self._failed += 1
+        exchange._failure = failure
+        exchange._ended = True
+        exchange.deliver(self.now())
+
+    def _drop(self, exchange: Exchange) -> None:
+        """The sink's owner ends it: the connection is closed, nobody is told."""
+        handle = exchange._handle
+        if handle is None:
+            return
+        if not exchange._ended:
+            self._detach(exchange, handle)
+            self._cancelled += 1
+            exchange._ended = True
+        self._recycle(exchange)
+
+    def _detach(self, exchange: Exchange, handle: Handle) -> None:
+        """Out of libcurl's hands; if it was not finished, libcurl closes the connection here and now."""
+        self._multi.remove_handle(handle.curl)
+        self._live.discard(exchange)
+        connects = handle.curl.getinfo(pycurl.NUM_CONNECTS)
+        if connects:
+            self._opened += connects
+            secure = handle.curl.getinfo(pycurl.APPCONNECT_TIME)
+            exchange.connect_ms = (secure or handle.curl.getinfo(pycurl.CONNECT_TIME)) * 1000
+        elif handle.curl.getinfo(pycurl.REQUEST_SIZE):
+            exchange.reused = True
+            self._reused += 1
+        self._fit_pool(len(self._live))
+
+    def _recycle(self, exchange: Exchange) -> None:
+        """The handle goes back to the pool; a stale exchange cannot reach it any more."""
+        handle = exchange._handle
+        if handle is None:
+            return
+        exchange._handle = handle.exchange = None
+        handle.parts.clear()
+        handle.room = TURN_BYTES
+        if self._closed or len(self._free) >= SPARE_HANDLES:
+            self._discard(handle)
+        else:
+            self._free.append(handle)
+
+    def _exhausted(self, exchange: Exchange, age: float) -> Failure:
+        host = host_of(exchange.request.url)
+        busy = sum(1 for x in self._live if host_of(x.request.url) == host and not x._waits_for_connection())
+        words = f"connection pool exhausted: {busy} connections to {host} in use, none came free in {age:.1f} s"
+        return Failure("pool_exhausted", words, replayable=True)
+
+    def _unpause(self, curl: pycurl.Curl) -> None:
+        """Let libcurl read on.  What it held back it hands over here and now, and asks to be called soon."""
+        try:
+            curl.pause(pycurl.PAUSE_CONT)
+        except pycurl.error as error:
+            # The transfer failed with what was held back; libcurl reports it as any other end, in `_collect`.
+            log.debug("resume: %s", error)
+
+    # ---- after libcurl has run
+
+    def _turn(self) -> None:
+        """After libcurl has run: note what ended, then tell the sinks all that came."""
+        info_read = self._multi.info_read if not self._closed else None
+        while info_read is not None:
+            left, fine, broken = info_read()
+            for curl in fine:
+                self._done(curl, 0, "")
+            for curl, errno, detail in broken:
+                self._done(curl, errno, detail)
+            if not left:
+                break
+        ready = self._ready
+        if ready:
+            now = self.now()
+            for exchange in ready:  # a sink that resumes may lengthen the list while we walk it
+                exchange.deliver(now)
+            ready.clear()
+
+    def _sweep(self) -> None:
+        """The one timer behind first byte, idle and total timeouts; it runs while something is in flight."""
+        now = self.now()
+        self._sweeper = None
+        late = [(x, failure) for x in self._live if (failure := x.overdue(now)) is not None]
+        for exchange, failure in late:
+            self._fail(exchange, failure)
+        if self._live and self._sweeper is None and not self._closed:
+            self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+
+
+class _Warm:
+    """The sink of `prewarm`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.ended: asyncio.Future[Failure | None] = loop.create_future()
+
+    def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """Whatever the answer is, the connection is there."""
+
+    def on_data(self, chunk: bytes) -> None:
+        """A reply to HEAD has no body."""
+
+    def on_end(self, failure: Failure | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(failure)
+
+
+def _system_ca_file() -> str:
+    """Where this system keeps its root certificates; "" leaves libcurl its built-in place.
+
+    A pycurl wheel carries a libcurl built elsewhere, and libcurl itself does not read SSL_CERT_FILE.
+    """
+    for path in (os.environ.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile):
+        if path and os.path.isfile(path):
+            return path
+    return ""
