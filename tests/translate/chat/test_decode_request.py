@@ -1,0 +1,441 @@
+"""A Chat client's body in the neutral form, and what is refused."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from translate.chat.request import decode
+from translate.conversation import (
+    Audio,
+    Conversation,
+    Document,
+    Image,
+    OutputFormat,
+    Part,
+    Reasoning,
+    Refusal,
+    Sampling,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+    Unknown,
+)
+from translate.errors import BadRequest
+
+HI = {"role": "user", "content": "Hi"}
+CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+MARK = {"type": "ephemeral"}
+MARKED = {"messages": {"cache_control": MARK}}
+
+
+def ask(*messages: Any, **fields: Any) -> Conversation:
+    return decode({"model": "m", "messages": list(messages) or [HI]} | fields)
+
+
+def parts(content: Any) -> list[Part]:
+    return ask({"role": "user", "content": content}).turns[0].parts
+
+
+def test_the_least() -> None:
+    assert ask() == Conversation("m", [Turn("user", [Text("Hi")])], ext={"chat": {}})
+
+
+def test_azure_names_the_model_in_the_path() -> None:
+    assert decode({"messages": [HI]}).model == ""
+
+
+def test_instructions_at_the_head_are_the_system() -> None:
+    conversation = ask(
+        {"role": "system", "content": "one"},
+        {"role": "developer", "content": [{"type": "text", "text": "two", "cache_control": MARK}]},
+        HI,
+        {"role": "system", "content": "later"},
+    )
+    assert [part.text for part in conversation.system if isinstance(part, Text)] == ["one", "two"]
+    assert conversation.system[1].ext["messages"] == {"cache_control": MARK}
+    assert [turn.role for turn in conversation.turns] == ["user", "system"]
+
+
+def test_user_content() -> None:
+    told = parts(
+        [
+            {"type": "text", "text": "a", "cache_control": MARK},
+            {"type": "text", "text": ""},
+            "b",
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
+            {"type": "image_url", "image_url": "https://x/y.png"},
+            {"type": "image_url", "image_url": {"url": "data:,plain"}},
+            {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
+            {"type": "video_url", "video_url": {"url": "https://x"}},
+        ]
+    )
+    assert told == [
+        Text("a", {"chat": {"cache_control": MARK}} | MARKED),
+        Text("b"),
+        Image(data="AAAA", media_type="image/png", detail="low"),
+        Image(url="https://x/y.png"),
+        Image(url="data:,plain"),
+        Audio("AA", "wav"),
+        Unknown("chat", {"type": "video_url", "video_url": {"url": "https://x"}}),
+    ]
+
+
+def test_mistrals_audio_is_a_string() -> None:
+    [part] = parts([{"type": "input_audio", "input_audio": "AA"}])
+    assert isinstance(part, Audio)
+    assert (part.data, part.format) == ("AA", "")
+
+
+FILES: list[tuple[dict[str, str], Document]] = [
+    (
+        {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"},
+        Document("AA", "application/pdf", title="a.pdf"),
+    ),
+    ({"file_data": "AA"}, Document("AA", "application/pdf")),
+    ({"filename": "a.txt", "file_data": base64.b64encode(b"words").decode()}, Document(text="words", title="a.txt")),
+    ({"file_data": "https://x/a.pdf"}, Document(url="https://x/a.pdf")),
+    ({"file_id": "file-1", "filename": "n"}, Document(file_id="file-1", title="n")),
+]
+
+
+@pytest.mark.parametrize(("file", "document"), FILES)
+def test_files(file: dict[str, str], document: Document) -> None:
+    [part] = parts([{"type": "file", "file": file}])
+    part.ext = {}
+    assert part == document
+
+
+def test_an_assistants_message() -> None:
+    [turn] = ask(
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "hm"},
+                {"type": "text", "text": "a"},
+                {"type": "refusal", "refusal": "r"},
+            ],
+            "refusal": "no",
+            "tool_calls": [CALL, {"id": "b", "type": "custom", "custom": {"name": "g", "input": "go"}}],
+            "name": "bob",
+            "audio": None,
+        }
+    ).turns
+    thought, text, inner, refusal, call, custom = turn.parts
+    assert isinstance(thought, Thinking)
+    assert thought.text == "hm"
+    assert text == Text("a")
+    assert isinstance(inner, Refusal)
+    assert inner.text == "r"
+    assert refusal == Refusal("no")
+    assert call == ToolCall("a", "f", "{}")
+    assert isinstance(custom, ToolCall)
+    assert (custom.name, custom.arguments) == ("g", '{"input":"go"}')
+    assert turn.ext["chat"] == {"name": "bob"}
+
+
+REASONED: list[tuple[dict[str, Any], list[Thinking]]] = [
+    ({"reasoning_content": "hm"}, [Thinking("hm")]),
+    ({"reasoning": "hm", "reasoning_content": "hm"}, [Thinking("hm")]),
+    ({"reasoning": "", "reasoning_details": []}, []),
+    (
+        {
+            "reasoning": "hm",
+            "reasoning_details": [
+                {"type": "reasoning.text", "text": "hm", "signature": "S"},
+                {"type": "reasoning.summary", "summary": "s"},
+                {"type": "reasoning.encrypted", "data": "E", "format": "x"},
+                None,
+            ],
+        },
+        [Thinking("hm", "S"), Thinking("s"), Thinking(encrypted="E")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "thoughts"), REASONED)
+def test_reasoning_in_the_history(fields: dict[str, Any], thoughts: list[Thinking]) -> None:
+    [turn] = ask({"role": "assistant", "content": None, **fields}).turns
+    for part in turn.parts:
+        part.ext = {}
+    assert turn.parts == thoughts
+
+
+def test_tool_messages_are_one_turn() -> None:
+    turns = ask(
+        HI,
+        {"role": "assistant", "tool_calls": [CALL, CALL | {"id": "b", "cache_control": MARK}]},
+        {"role": "tool", "tool_call_id": "a", "content": "1"},
+        {"role": "tool", "tool_call_id": "b", "content": [{"type": "text", "text": "2"}], "cache_control": MARK},
+        HI,
+    ).turns
+    assert [turn.role for turn in turns] == ["user", "assistant", "user", "user"]
+    one, two = turns[2].parts
+    assert one == ToolResult("a", [Text("1")])
+    assert isinstance(two, ToolResult)
+    assert (two.id, two.parts, two.ext["messages"]) == ("b", [Text("2")], MARKED["messages"])
+    assert turns[1].parts[1].ext["messages"] == MARKED["messages"]
+
+
+def test_a_legacy_call_and_its_result_find_each_other() -> None:
+    turns = ask(
+        {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}},
+        {"role": "function", "name": "f", "content": "1"},
+        {"role": "function", "name": "unknown", "content": None},
+    ).turns
+    call, (result, other) = turns[0].parts[0], turns[1].parts
+    assert isinstance(call, ToolCall)
+    assert isinstance(result, ToolResult)
+    assert isinstance(other, ToolResult)
+    assert call.id == result.id
+    assert other == ToolResult("call_unknown", [], ext=other.ext)
+
+
+def test_a_messages_cache_mark_counts_for_its_last_part() -> None:
+    [turn] = ask(
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+            "cache_control": MARK,
+        }
+    ).turns
+    assert [part.ext.get("messages") for part in turn.parts] == [None, {"cache_control": MARK}]
+
+
+# --------------------------------------------------------------------------------------------------- tools
+
+
+def test_tools() -> None:
+    schema = {"type": "object"}
+    tools = ask(
+        tools=[
+            {"type": "function", "function": {"name": "f", "description": "d", "parameters": schema, "strict": True}},
+            {"function": {"name": "g", "cache_control": MARK}},
+            {"type": "custom", "custom": {"name": "h", "description": "free"}, "cache_control": MARK},
+            {"type": "openrouter:web_search", "parameters": {}},
+        ],
+        functions=[{"name": "old", "parameters": schema}],
+    ).tools
+    f, g, h, search, old = tools
+    assert f == Tool("f", "d", schema, True)
+    assert (g.schema, g.ext) == (None, MARKED)
+    assert h.schema == {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+    assert h.ext["messages"] == MARKED["messages"]
+    assert (search.kind, search.protocol, search.raw["type"]) == ("server", "chat", "openrouter:web_search")
+    assert old == Tool("old", "", schema)
+
+
+CHOICES = [
+    ("auto", ToolChoice("auto")),
+    ("none", ToolChoice("none")),
+    ("required", ToolChoice("any")),
+    ("any", ToolChoice("any")),
+    ({"type": "function", "function": {"name": "f"}}, ToolChoice("tool", "f")),
+    ({"type": "custom", "custom": {"name": "h"}}, ToolChoice("tool", "h")),
+    ({"name": "f"}, ToolChoice("tool", "f")),
+]
+
+
+@pytest.mark.parametrize(("given", "choice"), CHOICES)
+def test_tool_choice(given: Any, choice: ToolChoice) -> None:
+    assert ask(tool_choice=given).tool_choice == choice
+    assert ask(function_call=given).tool_choice == choice
+
+
+@pytest.mark.parametrize(("mode", "choice"), [("required", "any"), ("auto", "auto")])
+def test_allowed_tools_are_the_ones_offered(mode: str, choice: str) -> None:
+    tools = [{"type": "function", "function": {"name": name}} for name in "fgh"] + [{"type": "search"}]
+    named = [{"type": "function", "function": {"name": "g"}}, {"type": "search"}, None]
+    wanted = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": named}}
+    conversation = ask(tools=tools, tool_choice=wanted)
+    assert [tool.name for tool in conversation.tools] == ["g", "search"]
+    assert conversation.tool_choice is not None
+    assert conversation.tool_choice.mode == choice
+
+
+# -------------------------------------------------------------------------------------------------- fields
+
+
+def test_fields() -> None:
+    conversation = ask(
+        max_tokens=5,
+        max_completion_tokens=9,
+        temperature=1,
+        top_p=0.5,
+        top_k=3,
+        seed=7,
+        frequency_penalty=0.1,
+        presence_penalty=0.2,
+        stop="END",
+        parallel_tool_calls=False,
+        user="u",
+        safety_identifier="s",
+        prompt_cache_key="k",
+        service_tier="flex",
+        stream=True,
+        stream_options={"include_usage": True, "include_obfuscation": False},
+        n=1,
+        logit_bias={"1": 2},
+        metadata={"a": "b"},
+        store=None,
+        response_format={"type": "text"},
+    )
+    assert conversation.max_tokens == 9
+    assert conversation.sampling == Sampling(1, 0.5, 3, ["END"], 7, 0.1, 0.2)
+    assert conversation.parallel_tools is False
+    assert (conversation.user, conversation.cache_key, conversation.service_tier) == ("u", "k", "flex")
+    assert conversation.stream
+    assert conversation.output is None
+    assert conversation.ext == {
+        "chat": {
+            "logit_bias": {"1": 2},
+            "metadata": {"a": "b"},
+            "safety_identifier": "s",
+            "stream_options": {"include_obfuscation": False},
+        }
+    }
+
+
+def test_fields_that_say_nothing_more_leave_nothing_behind() -> None:
+    conversation = ask(safety_identifier="s", stream_options={"include_usage": True}, stop=["a", ""], max_tokens=3.0)
+    assert (conversation.user, conversation.ext, conversation.max_tokens) == ("s", {"chat": {}}, 3)
+    assert conversation.sampling.stop == ["a"]
+
+
+def test_output() -> None:
+    assert ask(response_format={"type": "json_object"}).output == OutputFormat("json_object")
+    wanted = {"name": "n", "schema": {"type": "object"}, "strict": True, "description": "d"}
+    told = ask(response_format={"type": "json_schema", "json_schema": wanted})
+    assert told.output == OutputFormat("json_schema", {"type": "object"}, "n", "d", True)
+    assert told.ext == {"chat": {}}
+    grammar = {"type": "grammar", "grammar": "x"}
+    told = ask(response_format=grammar)
+    assert (told.output, told.ext["chat"]) == (None, {"response_format": grammar})
+
+
+REASONING: list[tuple[dict[str, Any], Reasoning]] = [
+    ({}, Reasoning()),
+    ({"reasoning_effort": "high"}, Reasoning(True, "high")),
+    ({"reasoning_effort": "none"}, Reasoning(False, "none")),
+    ({"reasoning": {"effort": "low", "exclude": True}}, Reasoning(True, "low", display="omitted")),
+    ({"reasoning": {"max_tokens": 2000}}, Reasoning(True, budget=2000)),
+    ({"reasoning": {"enabled": True}}, Reasoning(True)),
+    ({"reasoning": {"enabled": False, "effort": "low"}}, Reasoning(False, "low")),
+    ({"thinking": {"type": "enabled", "budget_tokens": 99}}, Reasoning(True, budget=99)),
+    ({"thinking": {"type": "disabled"}}, Reasoning(False)),
+    ({"thinking": {"type": "auto"}}, Reasoning(True, adaptive=True)),
+    ({"thinking": False}, Reasoning(False)),
+    ({"enable_thinking": True, "thinking_budget": 50}, Reasoning(True, budget=50)),
+    ({"enable_thinking": False}, Reasoning(False)),
+]
+
+
+@pytest.mark.parametrize(("fields", "reasoning"), REASONING)
+def test_six_ways_to_say_how_much_to_think(fields: dict[str, Any], reasoning: Reasoning) -> None:
+    conversation = ask(**fields)
+    assert conversation.reasoning == reasoning
+    assert conversation.ext == {"chat": {}}
+
+
+def test_what_else_is_said_about_thinking_is_left_over() -> None:
+    assert ask(thinking={"type": "enabled", "clear_thinking": False}).ext == {
+        "chat": {"thinking": {"clear_thinking": False}}
+    }
+
+
+def test_the_body_is_not_changed() -> None:
+    body = {
+        "model": "m",
+        "messages": [{"role": "assistant", "content": [{"type": "text", "text": "a"}], "tool_calls": [CALL]}],
+        "stream_options": {"include_usage": True},
+        "tools": [{"type": "custom", "custom": {"name": "h"}}],
+    }
+    before = repr(body)
+    decode(body)
+    assert repr(body) == before
+
+
+# ------------------------------------------------------------------------------------------------ refusals
+
+REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
+    ({"messages": None}, "messages", "Missing required parameter: 'messages'."),
+    ({"messages": {}}, "messages", "Invalid type for 'messages': expected an array of objects, but got dict instead."),
+    ({"messages": []}, "messages", "Expected an array with minimum length 1"),
+    ({"messages": ["x"]}, "messages[0]", "expected an object"),
+    ({"messages": [{"content": "x"}]}, "messages[0].role", "Missing"),
+    ({"messages": [HI, {"role": "bot", "content": "x"}]}, "messages[1].role", "'bot' is none of"),
+    ({"messages": [{"role": "user"}]}, "messages[0].content", "but got null"),
+    ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content", "but got int"),
+    ({"messages": [{"role": "user", "content": [7]}]}, "messages[0].content[0]", "expected an object"),
+    ({"messages": [{"role": "user", "content": [{}]}]}, "messages[0].content[0].type", "Missing"),
+    ({"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text", "a string"),
+    ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content[0].image_url.url", ""),
+    ({"messages": [{"role": "user", "content": [{"type": "file"}]}]}, "messages[0].content[0].file", "Missing"),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}]},
+        "messages[0].content[0].file.file_data",
+        "",
+    ),
+    (
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "file", "file": {"filename": "a.txt", "file_data": "/w=="}}]}
+            ]
+        },
+        "messages[0].content[0].file.file_data",
+        "not base64 of UTF-8",
+    ),
+    (
+        {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+        "messages[0].content[0].input_audio.data",
+        "",
+    ),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].tool_call_id", "Missing"),
+    ({"messages": [{"role": "assistant", "tool_calls": {}}]}, "messages[0].tool_calls", "an array"),
+    ({"messages": [{"role": "assistant", "tool_calls": [7]}]}, "messages[0].tool_calls[0]", "an object"),
+    ({"messages": [{"role": "assistant", "tool_calls": [{}]}]}, "messages[0].tool_calls[0].id", "Missing"),
+    ({"messages": [{"role": "assistant", "tool_calls": [{"id": "a"}]}]}, "messages[0].tool_calls[0].function.name", ""),
+    ({"model": 7}, "model", "a string"),
+    ({"n": 2}, "n", "only 1 is supported"),
+    ({"tools": {}}, "tools", "an array"),
+    ({"tools": [7]}, "tools[0]", "an object"),
+    ({"tools": [{}]}, "tools[0].type", "Missing"),
+    ({"tools": [{"type": "function"}]}, "tools[0].function", "Missing"),
+    ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function.name", "Missing"),
+    ({"tools": [{"type": "function", "function": {"name": "f", "parameters": 7}}]}, "tools[0].function.parameters", ""),
+    ({"functions": [7]}, "functions[0]", "an object"),
+    ({"tool_choice": "f"}, "tool_choice", "'f' is none of"),
+    ({"tool_choice": {"type": "function"}}, "tool_choice.function.name", "Missing"),
+    ({"max_tokens": "5"}, "max_tokens", "an integer"),
+    ({"max_completion_tokens": 0}, "max_completion_tokens", "got 0"),
+    ({"temperature": "hot"}, "temperature", "a number"),
+    ({"stop": [7]}, "stop", "an array of strings"),
+    ({"response_format": "json"}, "response_format", "an object"),
+    ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "Missing"),
+    (
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": 7}}},
+        "response_format.json_schema.schema",
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "param", "why"), REFUSED)
+def test_refusals_name_the_field(fields: dict[str, Any], param: str, why: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        ask(**fields)
+    assert caught.value.param == param
+    assert param in caught.value.message
+    assert why in caught.value.message
+
+
+def test_repr() -> None:
+    from translate.chat.decode_messages import _History
+
+    assert repr(_History()) == "<_History 0 system parts, 0 turns>"

@@ -1,0 +1,316 @@
+"""Chat deltas in, neutral events out: the one place that knows how a reply is put together.
+
+A whole message is one big delta, so streams and whole bodies take the same way. Servers differ in every
+detail (usage anywhere, a finish per call, reasoning under three names, calls without index or with ids
+repeated or empty); what is said here about each comes from recorded traffic, and nothing is trusted more
+than it must. The order in which parts leave is `Sequence`'s matter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import errors, wire
+from translate.chat import details
+from translate.chat.fields import arguments_in, is_index, list_of, text_of, thought
+from translate.chat.sequence import Item, Sequence
+from translate.chat.think import Piece, ThinkTags
+from translate.chat.usage import breakdown, is_known, stop_reason, usage_of
+from translate.conversation import (
+    Event,
+    Fault,
+    Refusal,
+    Stop,
+    Text,
+    Thinking,
+    ToolCall,
+    Unknown,
+    Usage,
+)
+from translate.target import Policy
+
+_LEGACY_INDEX = 1 << 20  # function_call has no index; no server counts as far as this
+
+
+class Assembly:
+    """chunk(data) for each decoded object, then stop() or fail(error); take() gives the events so far."""
+
+    __slots__ = (
+        "_annotations", "_calls", "_extras", "_finish", "_indexes", "_met", "_refused", "_sequence", "_since",
+        "_tags", "_usage", "seen", "trace",
+    )  # fmt: skip
+
+    def __init__(self, policy: Policy) -> None:
+        self._sequence = Sequence()
+        self._calls: list[Item] = []
+        self._indexes: dict[int, Item] = {}
+        self._tags = ThinkTags() if policy.reasoning == "think_tags" else None
+        self._finish = ""
+        self._since = 0  # additions since the last finish_reason
+        self._met = ""  # the stop sequence
+        self._refused = False
+        self._usage: Usage | None = None
+        self._annotations: list[Any] = []  # that came after the text they belong to
+        self._extras: dict[str, Any] = {}
+        self.seen = 0  # choices so far: a stream without any is no reply
+        self.trace: list[bytes] = []  # what the last chunk added to the open part; b"" spoils it (see Lane)
+
+    def __repr__(self) -> str:
+        return f"<Assembly {self._sequence!r} {len(self._calls)} calls, finish {self._finish!r}>"
+
+    @property
+    def finished(self) -> bool:
+        """A finish_reason was seen, and nothing since: the end of the stream is its end, even without [DONE].
+        Together ends each of several calls with one, so that a stream cut in the second has one, too."""
+        return bool(self._finish) and not self._since
+
+    @property
+    def steady(self) -> bool:
+        """The only part is open, and more of its text means just that."""
+        return self._sequence.alone is not None and (self._tags is None or self._tags.settled)
+
+    def take(self) -> list[Event]:
+        return self._sequence.take()
+
+    def more(self, pieces: list[bytes]) -> None:
+        """Pieces for the open part; only while `steady`."""
+        item = self._sequence.alone
+        assert item is not None
+        self._since += 1
+        self._sequence.grow(item, pieces)
+
+    def stop(self) -> None:
+        """The reply is complete."""
+        if self._tags is not None:
+            self._tagged(self._tags.rest())
+        has_calls = any(not call.is_nothing() for call in self._calls)
+        reason = stop_reason(self._finish, has_calls, self._refused)
+        if self._met and reason == "end":
+            reason = "stop_sequence"
+        extras = self._extras | ({"annotations": self._annotations} if self._annotations else {})
+        self._sequence.finish(Stop(reason, self._usage, self._met, {"chat": extras} if extras else {}))
+
+    def fail(self, error: Exception) -> None:
+        """The reply broke off."""
+        self._sequence.abandon(Fault(error))
+
+    # ------------------------------------------------------------------------------------------- chunks
+
+    def chunk(self, data: dict[str, Any]) -> errors.ApiError | None:
+        """One chunk, or a whole chat.completion. The error it holds, if any; then nothing of it was taken."""
+        self.trace.clear()
+        choices = data.get("choices")
+        if data.get("error") or not isinstance(choices, list):
+            if error := errors.of_object(data):
+                return error
+        self._about(data)
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict) and not choice.get("index"):  # others are further answers (n > 1)
+                if error := self._choice(choice):
+                    return error
+        return None
+
+    def _about(self, data: dict[str, Any]) -> None:
+        if (start := self._sequence.start) is not None:  # the first ones that say something: gateways begin with ""
+            start.id = start.id or text_of(data, "id")
+            start.model = start.model or text_of(data, "model")
+        usage = usage_of(data.get("usage"))
+        if usage is None and isinstance(groq := data.get("x_groq"), dict):
+            usage = usage_of(groq.get("usage"))
+        self._usage = usage or self._usage  # cumulative where it comes often: the last one counts
+        for key in ("citations", "search_results"):  # Perplexity, on every chunk
+            if data.get(key):
+                self._extras[key] = data[key]
+
+    def _choice(self, choice: dict[str, Any]) -> errors.ApiError | None:
+        self.seen += 1
+        if choice.get("error") and (error := errors.of_object(choice)):
+            return error
+        self._delta(self._said(choice))
+        finish = choice.get("finish_reason")
+        if isinstance(finish, str) and finish:
+            if error := breakdown(finish):
+                return error
+            self._finish, self._since = finish, 0
+        met = text_of(choice, "stop_reason")  # vLLM: the stop sequence that was met
+        if met and not is_known(met):
+            self._met = met
+        return None
+
+    def _said(self, choice: dict[str, Any]) -> dict[str, Any]:
+        """The delta; the whole message where there is none. Perplexity sends both, the message cumulative in
+        a stream, the delta empty in a whole body."""
+        delta, message = choice.get("delta"), choice.get("message")
+        if isinstance(delta, dict) and any(value for key, value in delta.items() if key != "role"):
+            return delta
+        return message if isinstance(message, dict) and self._sequence.is_empty else {}
+
+    def _delta(self, delta: dict[str, Any]) -> None:
+        self._reasoning(delta)
+        content = delta.get("content")
+        if isinstance(content, str):
+            self._text(content)
+        elif isinstance(content, list):
+            for part in content:
+                self._content_part(part)
+        if refusal := text_of(delta, "refusal"):
+            self._add(Refusal, refusal)
+        if isinstance(audio := delta.get("audio"), dict):
+            self._audio(audio)
+        for image in list_of(delta, "images"):
+            if isinstance(image, dict):
+                self._sequence.push(Unknown("chat", image))
+        if annotations := list_of(delta, "annotations"):
+            self._annotate(annotations)
+        for call in list_of(delta, "tool_calls"):
+            if isinstance(call, dict):
+                self._call(call)
+        if isinstance(legacy := delta.get("function_call"), dict):
+            self._call({"index": _LEGACY_INDEX, "function": legacy})
+
+    # ----------------------------------------------------------------------------------- text, thinking
+
+    def _reasoning(self, delta: dict[str, Any]) -> None:
+        """Text comes as a string, in details, or as both (the same twice)."""
+        entries = [entry for entry in list_of(delta, "reasoning_details") if isinstance(entry, dict)]
+        if not any(details.text_in(entry) for entry in entries):
+            for key in ("reasoning_content", "reasoning"):
+                if isinstance(text := delta.get(key), str) and text:
+                    self._add(Thinking, text)
+                    break
+        for entry in entries:
+            self._detail(entry)
+
+    def _detail(self, entry: dict[str, Any]) -> None:
+        if data := details.data_in(entry):
+            self.trace.append(b"")
+            self._sequence.push(Thinking(encrypted=data, ext={"chat": {"detail": entry}}))
+            return
+        signature = details.signature_in(entry)
+        if (text := details.text_in(entry)) and not (signature and self._has_said(text)):
+            self._add(Thinking, text, entry)
+        if signature:
+            self.trace.append(b"")
+            last = self._sequence.last(Thinking)
+            if last is None:  # it comes after what it signed was closed
+                last = self._sequence.push(Thinking(ext={"chat": {"detail": _kind_of(entry)}}))
+            last.close.signature = signature
+
+    def _has_said(self, thought: str) -> bool:
+        """A signed entry may hold once more what came piece by piece before (as this proxy's own do)."""
+        last = self._sequence.last(Thinking)
+        return last is not None and wire.text_of(last.written) == thought
+
+    def _text(self, text: str) -> None:
+        if self._tags is None:
+            self._add(Text, text)
+        else:
+            self._tagged(self._tags.feed(text))
+
+    def _tagged(self, pieces: list[Piece]) -> None:
+        for is_thinking, text in pieces:
+            self._add(Thinking if is_thinking else Text, text)
+
+    def _content_part(self, raw: Any) -> None:
+        """Mistral's content is a list of texts and thoughts."""
+        if isinstance(raw, str):
+            self._text(raw)
+        elif not isinstance(raw, dict):
+            return
+        elif isinstance(text := raw.get("text"), str):
+            self._text(text)
+        elif raw.get("type") == "thinking":
+            self._add(Thinking, thought(raw))
+            if signature := details.signature_in(raw):
+                if (last := self._sequence.last(Thinking)) is not None:
+                    last.close.signature = signature
+        elif raw.get("type") == "refusal":
+            self._add(Refusal, str(raw.get("refusal") or ""))
+        else:
+            self._sequence.push(Unknown("chat", raw))
+
+    def _audio(self, audio: dict[str, Any]) -> None:
+        """Speech counts as its transcript; a whole one stays with it for a client that can play it."""
+        if isinstance(transcript := audio.get("transcript"), str) and transcript:
+            self._add(Text, transcript)
+            if audio.get("data") and (last := self._sequence.last(Text)) is not None:
+                last.close.ext["chat"] = {"audio": audio}
+
+    def _annotate(self, annotations: list[Any]) -> None:
+        self.trace.append(b"")
+        last = self._sequence.last(Text)
+        if last is None:
+            self._annotations += annotations
+        else:
+            last.close.ext.setdefault("chat", {}).setdefault("annotations", []).extend(annotations)
+
+    def _add(self, kind: type[Text | Thinking | Refusal], text: str, entry: dict[str, Any] | None = None) -> None:
+        """More of the last part where it is of this kind, else a new one. Empty text opens nothing."""
+        if not text:
+            return
+        self._refused = self._refused or kind is Refusal
+        item = self._sequence.last(kind)
+        if item is None:
+            ext = {"chat": {"detail": _kind_of(entry)}} if entry is not None else {}
+            item = self._sequence.push(kind(text="", ext=ext))
+        self._since += 1
+        piece = wire.inside(text)
+        self.trace.append(piece)
+        self._sequence.grow(item, [piece])
+
+    # -------------------------------------------------------------------------------------------- calls
+
+    def _call(self, raw: dict[str, Any]) -> None:
+        function = raw.get("function") or raw.get("custom")
+        if not isinstance(function, dict):
+            function = {}
+        name, id = text_of(function, "name"), text_of(raw, "id")
+        piece = wire.inside(arguments_in(function))
+        item = self._find(raw.get("index"), id, name)
+        if name:
+            self.trace.append(b"")  # what names a call again may begin another one
+        if item is None:
+            if not (name or id or piece):
+                return
+            self._since += 1
+            item = self._new_call(raw.get("index"), id, name)
+        elif isinstance(item.part, ToolCall) and name and not item.part.name:
+            item.part.name, item.part.id = name, item.part.id or id
+            self._sequence.advance()
+        if piece:
+            self._since += 1
+            self.trace.append(piece)
+            self._sequence.grow(item, [piece])
+
+    def _find(self, index: Any, id: str, name: str) -> Item | None:
+        """The call that an entry goes on with, None where it begins one.
+
+        An index counts unless it is reused: with another id and a name, or with a name alone after arguments
+        that were complete. Without an index, a known id counts; else a name begins a call.
+        """
+        if not self._calls:
+            return None
+        if is_index(index) and (known := self._indexes.get(index)) is not None:
+            part = known.part
+            assert isinstance(part, ToolCall)
+            other = id != part.id if id and part.id else bool(part.name) and not id and known.is_complete()
+            return None if name and other else known
+        if not is_index(index) and id:
+            for item in self._calls:
+                if isinstance(item.part, ToolCall) and item.part.id == id:
+                    return item
+        return None if name or (id and is_index(index)) else self._calls[-1]
+
+    def _new_call(self, index: Any, id: str, name: str) -> Item:
+        if id and any(isinstance(item.part, ToolCall) and item.part.id == id for item in self._calls):
+            id = f"{id}_{len(self._calls)}"  # results are told apart by it
+        item = self._sequence.push(ToolCall(id, name))
+        self._calls.append(item)
+        if is_index(index):
+            self._indexes[index] = item
+        return item
+
+
+def _kind_of(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry without what arrives piece by piece."""
+    return {key: value for key, value in entry.items() if key not in ("text", "summary", "signature")}

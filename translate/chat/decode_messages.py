@@ -1,0 +1,290 @@
+"""A Chat request's messages as neutral turns.
+
+Instructions at the head are the system; tool messages become parts of a user turn. What Chat says and the
+neutral form has no word for stays in ext["chat"], under its own name; how a thing was written (a list of
+parts or a string, the name of the reasoning field) in ext["chat.form"], which only this protocol's encoder
+reads. OpenRouter's cache_control goes to ext["messages"] as well, so that it reaches an upstream that knows
+it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any
+
+from translate.chat import details, problems
+from translate.chat.fields import arguments_in, text_of, thought
+from translate.conversation import (
+    Audio,
+    Document,
+    Ext,
+    Image,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Unknown,
+)
+
+_DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)
+_MEDIA_TYPES = {".txt": "text/plain", ".md": "text/markdown", ".csv": "text/csv", ".html": "text/html"}
+
+
+def decode_messages(messages: Any) -> tuple[list[Part], list[Turn]]:
+    """(system parts, turns). Raises BadRequest naming the field."""
+    if messages is None:
+        raise problems.missing("messages")
+    if not isinstance(messages, list):
+        raise problems.wrong_type("messages", "an array of objects", messages)
+    if not messages:
+        raise problems.invalid("messages", "empty array. Expected an array with minimum length 1")
+    history = _History()
+    for i, raw in enumerate(messages):
+        history.add(raw, i)
+    return history.system, history.turns
+
+
+class _History:
+    """What has been read so far. `legacy` maps a function's name to the id made up for its last call."""
+
+    def __init__(self) -> None:
+        self.system: list[Part] = []
+        self.turns: list[Turn] = []
+        self.legacy: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"<_History {len(self.system)} system parts, {len(self.turns)} turns>"
+
+    def add(self, raw: Any, i: int) -> None:
+        path = f"messages[{i}]"
+        if not isinstance(raw, dict):
+            raise problems.wrong_type(path, "an object", raw)
+        match raw.get("role"):
+            case "system" | "developer":
+                self._instruction(raw, i, path)
+            case "user":
+                parts = _content(raw, path)
+                self.turns.append(Turn("user", parts, _ext(raw, parts, "role", "content")))
+            case "assistant":
+                self._assistant(raw, i, path)
+            case "tool" | "function":
+                self._result(raw, path)
+            case None:
+                raise problems.missing(f"{path}.role")
+            case role:
+                known = "'system', 'developer', 'user', 'assistant', 'tool' and 'function'"
+                raise problems.invalid(f"{path}.role", f"{role!r} is none of {known}")
+
+    def _instruction(self, raw: dict[str, Any], i: int, path: str) -> None:
+        parts = _content(raw, path)
+        ext = _ext(raw, parts, "content")
+        if self.turns:
+            self.turns.append(Turn("system", parts, ext))
+            return
+        for part in parts:
+            part.ext["chat.form"] = {"message": i, **ext.get("chat.form", {}), "fields": ext.get("chat", {})}
+        self.system += parts
+
+    def _assistant(self, raw: dict[str, Any], i: int, path: str) -> None:
+        parts, field = _thoughts(raw)
+        parts += _content(raw, path, required=False)
+        if refusal := text_of(raw, "refusal"):
+            parts.append(Refusal(refusal))
+        calls = raw.get("tool_calls")
+        if calls is not None and not isinstance(calls, list):
+            raise problems.wrong_type(f"{path}.tool_calls", "an array of objects", calls)
+        parts += [_call(call, f"{path}.tool_calls[{n}]") for n, call in enumerate(calls or ())]
+        if isinstance(legacy := raw.get("function_call"), dict):
+            name = text_of(legacy, "name")
+            self.legacy[name] = f"call_{i}"
+            parts.append(ToolCall(f"call_{i}", name, arguments_in(legacy), {"chat.form": {"legacy": True}}))
+        known = ("role", "content", "refusal", "tool_calls", "function_call", *_REASONING)
+        turn = Turn("assistant", parts, _ext(raw, parts, *known))
+        if field:
+            turn.ext.setdefault("chat.form", {})["reasoning"] = field
+        self.turns.append(turn)
+
+    def _result(self, raw: dict[str, Any], path: str) -> None:
+        if raw["role"] == "function":
+            name = text_of(raw, "name")
+            id = self.legacy.get(name, f"call_{name}")
+        elif not (id := text_of(raw, "tool_call_id")):
+            raise problems.missing(f"{path}.tool_call_id")
+        parts = _content(raw, path, required=False)
+        result = ToolResult(id, parts, ext=_ext(raw, [], "role", "content", "tool_call_id"))
+        if raw["role"] == "function":
+            result.ext.setdefault("chat.form", {})["legacy"] = True
+        _cache_mark(raw, result.ext)
+        last = self.turns[-1] if self.turns else None
+        if last is not None and last.role == "user" and all(isinstance(p, ToolResult) for p in last.parts):
+            last.parts.append(result)
+        else:
+            self.turns.append(Turn("user", [result]))
+
+
+# ------------------------------------------------------------------------------------------------- content
+
+
+def _content(raw: dict[str, Any], path: str, required: bool = True) -> list[Part]:
+    """A message's content, a string or a list of parts. Empty text is left out: other providers refuse it."""
+    content = raw.get("content")
+    path += ".content"
+    if isinstance(content, str):
+        return [Text(content)] if content else []
+    if isinstance(content, list):
+        parts = [_part(part, f"{path}[{i}]") for i, part in enumerate(content)]
+        return [part for part in parts if not (isinstance(part, Text) and not part.text)]
+    if content is None and not required:
+        return []
+    raise problems.wrong_type(path, "a string or an array of objects", content)
+
+
+def _part(raw: Any, path: str) -> Part:
+    if isinstance(raw, str):
+        return Text(raw)
+    if not isinstance(raw, dict):
+        raise problems.wrong_type(path, "an object", raw)
+    kind = raw.get("type")
+    if kind is None:
+        raise problems.missing(f"{path}.type")
+    reader = _READERS.get(str(kind))
+    part = reader(raw, path) if reader else Unknown("chat", raw)
+    if reader:
+        if rest := {key: value for key, value in raw.items() if key not in ("type", kind, "signature")}:
+            part.ext.setdefault("chat", {}).update(rest)
+    _cache_mark(raw, part.ext)
+    return part
+
+
+def _text(raw: dict[str, Any], path: str) -> Part:
+    if not isinstance(text := raw.get("text"), str):
+        raise problems.wrong_type(f"{path}.text", "a string", text)
+    return Text(text)
+
+
+def _refusal(raw: dict[str, Any], path: str) -> Part:
+    return Refusal(text_of(raw, "refusal"), {"chat.form": {"raw": raw}})
+
+
+def _thinking(raw: dict[str, Any], path: str) -> Part:
+    return Thinking(thought(raw), details.signature_in(raw), ext={"chat.form": {"raw": raw}})
+
+
+def _image(raw: dict[str, Any], path: str) -> Part:
+    image = raw.get("image_url")
+    url, detail = (image, "") if isinstance(image, str) else (None, "")
+    if isinstance(image, dict):
+        url, detail = image.get("url"), text_of(image, "detail")
+    if not isinstance(url, str) or not url:
+        raise problems.missing(f"{path}.image_url.url")
+    found = _split_data_url(url)
+    if found is None:
+        return Image(url=url, detail=detail)
+    return Image(data=found[1], media_type=found[0], detail=detail)
+
+
+def _file(raw: dict[str, Any], path: str) -> Part:
+    file = raw.get("file")
+    if not isinstance(file, dict):
+        raise problems.missing(f"{path}.file")
+    title, data = text_of(file, "filename"), text_of(file, "file_data")
+    form: Ext = {"chat.form": {"raw": raw}}
+    if not data:
+        if not (id := text_of(file, "file_id")):
+            raise problems.missing(f"{path}.file.file_data")
+        return Document(file_id=id, title=title, ext=form)
+    if re.match(r"https?://", data):
+        return Document(url=data, title=title, ext=form)
+    by_name = _MEDIA_TYPES.get(title[title.rfind(".") :].lower(), "application/pdf")
+    media_type, data = _split_data_url(data) or (by_name, data)
+    if media_type.startswith("text/"):
+        try:
+            return Document(text=base64.b64decode(data).decode(), title=title, ext=form)
+        except (binascii.Error, UnicodeDecodeError):
+            raise problems.invalid(f"{path}.file.file_data", "it is not base64 of UTF-8 text") from None
+    return Document(data=data, media_type=media_type, title=title, ext=form)
+
+
+def _audio(raw: dict[str, Any], path: str) -> Part:
+    audio = raw.get("input_audio")
+    if isinstance(audio, str):  # Mistral
+        return Audio(audio, "", {"chat.form": {"raw": raw}})
+    if not isinstance(audio, dict) or not isinstance(data := audio.get("data"), str):
+        raise problems.missing(f"{path}.input_audio.data")
+    return Audio(data, text_of(audio, "format"))
+
+
+_READERS = {
+    "text": _text,
+    "refusal": _refusal,
+    "thinking": _thinking,
+    "image_url": _image,
+    "file": _file,
+    "input_audio": _audio,
+}
+
+
+def _split_data_url(url: str) -> tuple[str, str] | None:
+    """(media type, base64), None where it is no data URL in base64."""
+    found = _DATA_URL.match(url)
+    if found is None or ";base64" not in found[2].lower():
+        return None
+    return found[1], url[found.end() :]
+
+
+# ------------------------------------------------------------------------------------- thoughts and calls
+
+_REASONING = ("reasoning_content", "reasoning", "reasoning_details")
+
+
+def _thoughts(raw: dict[str, Any]) -> tuple[list[Part], str]:
+    """An assistant message's reasoning, and the field that held it as a string. Entries in reasoning_details
+    say the same and more."""
+    field = next((key for key in _REASONING[:2] if text_of(raw, key)), "")
+    entries = raw.get("reasoning_details")
+    if isinstance(entries, list) and (parts := details.read(entries)):
+        return [*parts], field
+    return ([Thinking(raw[field])] if field else []), field
+
+
+def _call(raw: Any, path: str) -> ToolCall:
+    if not isinstance(raw, dict):
+        raise problems.wrong_type(path, "an object", raw)
+    if not (id := text_of(raw, "id")):
+        raise problems.missing(f"{path}.id")
+    kind = "custom" if raw.get("type") == "custom" else "function"
+    function = raw.get(kind)
+    if not isinstance(function, dict) or not (name := text_of(function, "name")):
+        raise problems.missing(f"{path}.{kind}.name")
+    call = ToolCall(id, name, arguments_in(function))
+    if kind == "custom":
+        call.ext["chat.form"] = {"custom": function}
+    if rest := {key: value for key, value in raw.items() if key not in ("id", "type", kind)}:
+        call.ext["chat"] = rest
+    _cache_mark(raw, call.ext)
+    return call
+
+
+# ------------------------------------------------------------------------------------------------------ ext
+
+
+def _ext(raw: dict[str, Any], parts: list[Part], *known: str) -> Ext:
+    """What a message says besides the `known` fields. Its cache_control counts for its last part."""
+    ext: Ext = {}
+    if rest := {key: value for key, value in raw.items() if key not in known and value is not None}:
+        ext["chat"] = rest
+    if isinstance(raw.get("content"), list):
+        ext["chat.form"] = {"parts": True}
+    if parts:
+        _cache_mark(raw, parts[-1].ext)
+    return ext
+
+
+def _cache_mark(raw: dict[str, Any], ext: Ext) -> None:
+    if mark := raw.get("cache_control"):
+        ext["messages"] = {"cache_control": mark}

@@ -1,0 +1,280 @@
+"""A Chat client's request as a Conversation.
+
+Only what crosses comes here (a Chat upstream gets a Chat client's bytes as they are), so that what no other
+protocol can do is refused: several answers to one question (n). Fields without a neutral word stay in
+ext["chat"] under their own names, for the encoder to report as dropped; ext["chat"] is there even if empty,
+which tells the origin. Many spellings of one wish (how much to think has six) become one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate.chat import problems
+from translate.chat.decode_messages import decode_messages
+from translate.chat.fields import text_of
+from translate.conversation import (
+    Conversation,
+    OutputFormat,
+    Reasoning,
+    Sampling,
+    Tool,
+    ToolChoice,
+)
+
+_MAPPED = frozenset(
+    (
+        "model", "messages", "stream", "n",
+        "max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "top_k", "seed",
+        "frequency_penalty", "presence_penalty",
+        "tools", "functions", "tool_choice", "function_call", "parallel_tool_calls",
+        "reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget",
+        "user", "prompt_cache_key", "service_tier",
+    )
+)  # fmt: skip
+
+_REASONING_KEYS = {
+    "reasoning": ("effort", "max_tokens", "enabled", "exclude"),
+    "thinking": ("type", "budget_tokens"),
+}
+
+_CUSTOM_SCHEMA = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+
+
+def decode(body: dict[str, Any]) -> Conversation:
+    """Raises BadRequest naming the field; its param is in OpenAI's form, `messages[1].tool_call_id`."""
+    model = body.get("model") or ""  # Azure's clients name it in the path alone
+    if not isinstance(model, str):
+        raise problems.wrong_type("model", "a string", model)
+    if (n := body.get("n")) is not None and n != 1:
+        raise problems.invalid("n", "only 1 is supported for this model, whose upstream speaks another protocol")
+    system, turns = decode_messages(body.get("messages"))
+    given = {key: value for key, value in body.items() if value is not None}
+    tools = _tools(given)
+    choice = _tool_choice(given)
+    return Conversation(
+        model=model,
+        turns=turns,
+        system=system,
+        tools=_allowed(tools, given),
+        tool_choice=choice,
+        parallel_tools=_flag(given, "parallel_tool_calls"),
+        sampling=_sampling(given),
+        max_tokens=_max_tokens(given),
+        output=_output(given),
+        reasoning=_reasoning(given),
+        user=text_of(given, "user") or text_of(given, "safety_identifier"),
+        cache_key=text_of(given, "prompt_cache_key"),
+        service_tier=text_of(given, "service_tier"),
+        stream=bool(given.get("stream")),
+        ext={"chat": _leftovers(given)},
+    )
+
+
+def _leftovers(given: dict[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in given.items() if key not in _MAPPED}
+    if _output(given) is not None or _dict(rest, "response_format").get("type") == "text":
+        del rest["response_format"]
+    if "user" not in given:
+        rest.pop("safety_identifier", None)
+    if "stream_options" in rest:  # include_usage is the reply encoder's to honour
+        options = {k: v for k, v in _dict(rest, "stream_options").items() if k != "include_usage"}
+        rest["stream_options"] = options
+        if not options:
+            del rest["stream_options"]
+    for field, known in _REASONING_KEYS.items():
+        if left := {key: value for key, value in _dict(given, field).items() if key not in known}:
+            rest[field] = left
+    return rest
+
+
+# --------------------------------------------------------------------------------------------------- tools
+
+
+def _tools(given: dict[str, Any]) -> list[Tool]:
+    tools = _list(given, "tools")
+    found = [_tool(raw, f"tools[{i}]") for i, raw in enumerate(tools)]
+    for i, raw in enumerate(_list(given, "functions")):
+        path = f"functions[{i}]"
+        if not isinstance(raw, dict):
+            raise problems.wrong_type(path, "an object", raw)
+        found.append(_function(raw, path))
+    return found
+
+
+def _tool(raw: Any, path: str) -> Tool:
+    if not isinstance(raw, dict):
+        raise problems.wrong_type(path, "an object", raw)
+    kind = raw.get("type", "function" if "function" in raw else None)
+    if not isinstance(kind, str):
+        raise problems.missing(f"{path}.type")
+    if kind not in ("function", "custom"):
+        name = text_of(raw, "name") or kind
+        return Tool(name, kind="server", protocol="chat", raw=raw)
+    function = raw.get(kind)
+    if not isinstance(function, dict):
+        raise problems.missing(f"{path}.{kind}")
+    tool = _function(function, f"{path}.{kind}")
+    if kind == "custom":  # free text in, bridged as a function with one string
+        tool.schema = _CUSTOM_SCHEMA
+        tool.ext["chat.form"] = {"custom": function}
+    if rest := {key: value for key, value in raw.items() if key not in ("type", kind)}:
+        tool.ext["chat"] = rest
+    if mark := raw.get("cache_control") or function.get("cache_control"):
+        tool.ext["messages"] = {"cache_control": mark}
+    return tool
+
+
+def _function(raw: dict[str, Any], path: str) -> Tool:
+    if not (name := text_of(raw, "name")):
+        raise problems.missing(f"{path}.name")
+    schema = raw.get("parameters")
+    if schema is not None and not isinstance(schema, dict):
+        raise problems.wrong_type(f"{path}.parameters", "an object", schema)
+    return Tool(name, text_of(raw, "description"), schema, _flag(raw, "strict"))
+
+
+def _tool_choice(given: dict[str, Any]) -> ToolChoice | None:
+    choice = given.get("tool_choice", given.get("function_call"))
+    if choice is None:
+        return None
+    if isinstance(choice, dict):
+        if choice.get("type") == "allowed_tools":
+            mode = _dict(choice, "allowed_tools").get("mode")
+            return ToolChoice("any" if mode == "required" else "auto")
+        named = _dict(choice, "function") or _dict(choice, "custom") or choice
+        if name := text_of(named, "name"):
+            return ToolChoice("tool", name)
+        raise problems.missing("tool_choice.function.name")
+    if choice in ("auto", "none", "any"):
+        return ToolChoice(choice)
+    if choice == "required":
+        return ToolChoice("any")
+    raise problems.invalid("tool_choice", f"{choice!r} is none of 'none', 'auto' and 'required'")
+
+
+def _allowed(tools: list[Tool], given: dict[str, Any]) -> list[Tool]:
+    """tool_choice allowed_tools: the others are not offered, which comes to the same."""
+    choice = given.get("tool_choice")
+    if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
+        return tools
+    names = set()
+    for raw in _dict(choice, "allowed_tools").get("tools") or ():
+        if isinstance(raw, dict):
+            kind = text_of(raw, "type")
+            names.add(text_of(_dict(raw, kind) or raw, "name") or kind)
+    return [tool for tool in tools if tool.name in names]
+
+
+# ------------------------------------------------------------------------------------------ limits, output
+
+
+def _max_tokens(given: dict[str, Any]) -> int | None:
+    for key in ("max_completion_tokens", "max_tokens"):
+        if (value := given.get(key)) is not None:
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise problems.wrong_type(key, "an integer", value)
+            if value < 1:
+                raise problems.invalid(key, f"integer below minimum value. Expected a value >= 1, but got {value}")
+            return int(value)
+    return None
+
+
+def _sampling(given: dict[str, Any]) -> Sampling:
+    stop = given.get("stop", [])
+    stop = [stop] if isinstance(stop, str) else stop
+    if not isinstance(stop, list) or not all(isinstance(item, str) for item in stop):
+        raise problems.wrong_type("stop", "a string or an array of strings", given["stop"])
+    return Sampling(
+        temperature=_number(given, "temperature"),
+        top_p=_number(given, "top_p"),
+        top_k=_whole(given, "top_k"),
+        stop=[item for item in stop if item],
+        seed=_whole(given, "seed"),
+        frequency_penalty=_number(given, "frequency_penalty"),
+        presence_penalty=_number(given, "presence_penalty"),
+    )
+
+
+def _output(given: dict[str, Any]) -> OutputFormat | None:
+    """None for plain text, and for formats that only some servers know: those stay in ext."""
+    wanted = given.get("response_format")
+    if wanted is None:
+        return None
+    if not isinstance(wanted, dict):
+        raise problems.wrong_type("response_format", "an object", wanted)
+    if wanted.get("type") == "json_object":
+        return OutputFormat("json_object")
+    if wanted.get("type") != "json_schema":
+        return None
+    raw = wanted.get("json_schema")
+    if not isinstance(raw, dict):
+        raise problems.missing("response_format.json_schema")
+    schema = raw.get("schema")
+    if schema is not None and not isinstance(schema, dict):
+        raise problems.wrong_type("response_format.json_schema.schema", "an object", schema)
+    return OutputFormat("json_schema", schema, text_of(raw, "name"), text_of(raw, "description"), _flag(raw, "strict"))
+
+
+# ------------------------------------------------------------------------------------------------ reasoning
+
+
+def _reasoning(given: dict[str, Any]) -> Reasoning:
+    """Said by OpenAI as reasoning_effort, by OpenRouter as reasoning, by z.ai and Moonshot as thinking, by
+    Qwen as enable_thinking and thinking_budget. An effort of "none" is a no."""
+    wanted = Reasoning(effort=text_of(given, "reasoning_effort"))
+    if isinstance(router := given.get("reasoning"), dict):
+        wanted.enabled = _flag(router, "enabled")
+        wanted.effort = wanted.effort or text_of(router, "effort")
+        wanted.budget = _whole(router, "max_tokens") or 0
+        if router.get("exclude") is True:
+            wanted.display = "omitted"
+    if isinstance(thinking := given.get("thinking"), dict):
+        kind = thinking.get("type")
+        wanted.enabled = {"enabled": True, "disabled": False}.get(str(kind), True)
+        wanted.adaptive = kind in ("auto", "adaptive")
+        wanted.budget = _whole(thinking, "budget_tokens") or wanted.budget
+    elif isinstance(flag := given.get("enable_thinking", given.get("thinking")), bool):
+        wanted.enabled = flag
+    wanted.budget = _whole(given, "thinking_budget") or wanted.budget
+    if wanted.effort == "none":
+        wanted.enabled = False
+    elif wanted.effort or wanted.budget:
+        wanted.enabled = wanted.enabled is not False
+    return wanted
+
+
+# --------------------------------------------------------------------------------------------------- values
+
+
+def _dict(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _list(raw: dict[str, Any], key: str) -> list[Any]:
+    value = raw.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise problems.wrong_type(key, "an array of objects", value)
+    return value
+
+
+def _flag(raw: dict[str, Any], key: str) -> bool | None:
+    value = raw.get(key)
+    return value if isinstance(value, bool) else None
+
+
+def _number(raw: dict[str, Any], key: str) -> float | None:
+    value = raw.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise problems.wrong_type(key, "a number", value)
+    return value
+
+
+def _whole(raw: dict[str, Any], key: str) -> int | None:
+    value = _number(raw, key)
+    return None if value is None else int(value)

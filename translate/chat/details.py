@@ -1,0 +1,59 @@
+"""`reasoning_details`: how Chat servers in front of other providers carry reasoning that must go back.
+
+An entry (OpenRouter's form) is a text with its signature, a summary, or encrypted data. A client that
+echoes them keeps, say, Anthropic's signatures alive. The raw entry stays with the part (ext) and goes back
+as it came; where there is none, the entry is built from what the part holds. Nothing here is ever made up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate.conversation import Thinking
+
+_TEXT_KEY = {"reasoning.text": "text", "reasoning.summary": "summary"}
+
+
+def text_in(detail: dict[str, Any]) -> str:
+    """The readable text of an entry, "" for an encrypted one."""
+    text = detail.get(_TEXT_KEY.get(str(detail.get("type")), ""))
+    return text if isinstance(text, str) else ""
+
+
+def data_in(detail: dict[str, Any]) -> str:
+    data = detail.get("data")
+    return data if isinstance(data, str) and detail.get("type") == "reasoning.encrypted" else ""
+
+
+def signature_in(detail: dict[str, Any]) -> str:
+    signature = detail.get("signature")
+    return signature if isinstance(signature, str) else ""
+
+
+def read(details: list[Any]) -> list[Thinking]:
+    """A whole message's entries as parts, one for each; what is no object is left out."""
+    return [
+        Thinking(text_in(raw), signature_in(raw), data_in(raw), ext={"chat": {"detail": raw}})
+        for raw in details
+        if isinstance(raw, dict)
+    ]
+
+
+def write(part: Thinking, text: str, signature: str, index: int) -> dict[str, Any] | None:
+    """The entry for a part of a reply, or None where reasoning_content says all there is to say.
+
+    `text` and `signature` are the part's as gathered from its events; index counts the reply's entries.
+    """
+    origin: dict[str, Any] = part.ext.get("chat", {}).get("detail", {})
+    if part.encrypted:
+        return {"type": "reasoning.encrypted"} | origin | {"data": part.encrypted, "index": index}
+    if not signature:
+        return None
+    known: dict[str, Any] = {key: origin[key] for key in ("id", "format") if key in origin}
+    return {"type": "reasoning.text", "text": text, "signature": signature, **known, "index": index}
+
+
+def restore(part: Thinking, index: int) -> dict[str, Any] | None:
+    """The entry for a part of a history: as it came, else built, else None."""
+    raw: dict[str, Any] = part.ext.get("chat", {}).get("detail", {})
+    return raw or write(part, part.text, part.signature, index)

@@ -1,0 +1,251 @@
+"""Neutral turns as Chat messages, in the shape that the pickiest servers and templates take.
+
+One system message at the head; strings where all is text; user and assistant taking turns, so that
+neighbours of one role become one message; tool messages right after the assistant's, their images in a user
+message after them; null instead of "" beside tool calls. A conversation that came from Chat keeps its
+messages one by one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from translate import repair, wire
+from translate.chat import details
+from translate.chat.draft import Draft
+from translate.chat.encode_parts import Body, content, flat, is_private, rendered, wire_id
+from translate.conversation import (
+    Conversation,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Unknown,
+)
+
+REMINDER = "<system-reminder>\n{}\n</system-reminder>"  # how Claude Code itself marks an instruction in user text
+NO_OUTPUT = "(no output)"  # some servers refuse an empty tool message
+
+
+def messages(conversation: Conversation, draft: Draft) -> list[Body]:
+    """The whole list. Raises BadRequest for what cannot cross and must not be lost."""
+    out = _system(conversation.system, draft)
+    if draft.from_chat:
+        for turn in conversation.turns:
+            out += _as_it_was(turn, draft)
+        return out
+    turns = repair.paired(conversation.turns)
+    # Turns that are not the assistant's follow one another: results, instructions, the user's own words.
+    for is_assistant, run in itertools.groupby(turns, lambda turn: turn.role == "assistant"):
+        if is_assistant:
+            for turn in run:
+                draft.leave(turn.ext)
+                _append(out, _assistant(turn, draft))
+        else:
+            out += _users(list(run), draft)
+    return out
+
+
+# -------------------------------------------------------------------------------------------------- system
+
+
+def _system(parts: list[Part], draft: Draft) -> list[Body]:
+    role = "developer" if draft.policy.developer_role else "system"
+    if parts and all("message" in part.ext.get("chat.form", {}) for part in parts):
+        return [
+            _restored(list(group))
+            for _, group in itertools.groupby(parts, lambda part: part.ext["chat.form"]["message"])
+        ]
+    texts = [text for part in parts if (text := _words(part, draft))]
+    return [{"role": role, "content": "\n\n".join(texts)}] if texts else []
+
+
+def _restored(parts: list[Part]) -> Body:
+    form = parts[0].ext["chat.form"]
+    body = [{"type": "text", "text": part.text, **part.ext.get("chat", {})} for part in parts if isinstance(part, Text)]
+    return {**form["fields"], "content": body if form.get("parts") else body[0]["text"]}
+
+
+def _words(part: Part, draft: Draft) -> str:
+    draft.leave(part.ext)
+    return part.text if isinstance(part, Text) else rendered(part, draft)
+
+
+# --------------------------------------------------------------------------------------------------- users
+
+
+def _users(turns: list[Turn], draft: Draft) -> list[Body]:
+    """Tool results first, then one user message: what the results carry, instructions, the user's words."""
+    results: list[Body] = []
+    carried: list[Body] = []
+    said: list[Body] = []
+    for turn in turns:
+        draft.leave(turn.ext)
+        if turn.role == "system":
+            texts = [text for part in turn.parts if (text := _words(part, draft))]
+            if texts:
+                said.append({"type": "text", "text": REMINDER.format("\n\n".join(texts))})
+            continue
+        for part in turn.parts:
+            if isinstance(part, ToolResult):
+                message, media = _result(part, draft)
+                results.append(message)
+                carried += media
+            else:
+                said += content(part, draft)
+    body = carried + said
+    return [*results, {"role": "user", "content": flat(body)}] if body else results
+
+
+def _result(result: ToolResult, draft: Draft) -> tuple[Body, list[Body]]:
+    """The tool message, and what only a user message may hold: its text says that it follows."""
+    draft.leave(result.ext)
+    texts: list[str] = []
+    media: list[Body] = []
+    for part in result.parts:
+        for body in content(part, draft):
+            if body["type"] == "text":
+                texts.append(body["text"])
+            else:
+                kind = "image" if body["type"] == "image_url" else "file"
+                texts.append(f"[{kind}: see the next user message]")
+                media.append(body)
+    text = "\n".join(texts)
+    if result.is_error and not text.lstrip().lower().startswith(("error", "<tool_use_error")):
+        text = f"Error: {text}" if text else "Error: (no output)"
+    if media:
+        media.insert(0, {"type": "text", "text": f"[output of the tool call {wire_id(result.id)}]"})
+    return {"role": "tool", "tool_call_id": wire_id(result.id), "content": text or NO_OUTPUT}, media
+
+
+# ----------------------------------------------------------------------------------------------- assistant
+
+
+def _assistant(turn: Turn, draft: Draft) -> Body | None:
+    texts: list[str] = []
+    calls: list[Body] = []
+    cited = False  # a text with citations is cut into pieces that belong together
+    for part in turn.parts:
+        draft.leave(part.ext)
+        if isinstance(part, ToolCall):
+            calls.append(_call(part, draft))
+        elif isinstance(part, Text | Refusal):
+            texts.append(part.text)
+            cited = cited or "citations" in part.ext.get("messages", {})
+        elif isinstance(part, Unknown):
+            if text := rendered(part, draft):
+                texts.append(text)
+        elif not isinstance(part, Thinking):
+            texts += [body["text"] for body in content(part, draft) if body["type"] == "text"]
+    text = ("" if cited else "\n\n").join(text for text in texts if text)
+    message: Body = {"role": "assistant", "content": text or None}
+    _reason(message, turn, bool(calls), draft)
+    if calls:
+        message["tool_calls"] = calls
+    return message if len(message) > 2 or message["content"] else None
+
+
+def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
+    """Reasoning goes back only where the upstream asks for it: some need it beside calls, some refuse it."""
+    policy = draft.policy
+    if policy.reasoning_history != "true" and not (policy.reasoning_history == "tool_calls" and has_calls):
+        return
+    thoughts = [part for part in turn.parts if isinstance(part, Thinking)]
+    text = ("" if draft.from_chat else "\n\n").join(part.text for part in thoughts if part.text)
+    if policy.reasoning == "think_tags":
+        if text:
+            message["content"] = f"<think>\n{text}\n</think>\n\n{message['content'] or ''}".rstrip()
+        return
+    if policy.reasoning == "none":
+        return
+    if text:
+        message[policy.reasoning] = text
+    entries = [entry for i, part in enumerate(thoughts) if (entry := details.restore(part, i))]
+    if entries:
+        message["reasoning_details"] = entries
+
+
+def _call(call: ToolCall, draft: Draft) -> Body:
+    function = {"name": draft.name(call.name), "arguments": _arguments(call.arguments)}
+    return {"id": wire_id(call.id), "type": "function", "function": function}
+
+
+def _arguments(text: str) -> str:
+    """Templates parse them: what is no object is wrapped into one, and kept."""
+    if not text.strip():
+        return "{}"
+    try:
+        if isinstance(wire.loads(text), dict):
+            return text
+    except ValueError:
+        return wire.dumps_text({"_raw": text})
+    return wire.dumps_text({"_raw": text})
+
+
+def _append(out: list[Body], message: Body | None) -> None:
+    """Two assistant messages in a row become one, but for one that waits for its tool results."""
+    last = out[-1] if out else None
+    if message is None:
+        return
+    if last is None or last["role"] != "assistant" or "tool_calls" in last:
+        out.append(message)
+        return
+    texts = [text for text in (last["content"], message["content"]) if text]
+    out[-1] = last | message | {"content": "\n\n".join(texts) or None}
+
+
+# ---------------------------------------------------------------------------------------- from Chat itself
+
+
+def _as_it_was(turn: Turn, draft: Draft) -> list[Body]:
+    """A turn that came from Chat: its messages as they were written."""
+    extra = turn.ext.get("chat", {})
+    if turn.role == "assistant":
+        return [_assistant_as_it_was(turn, draft, extra)]
+    results = [part for part in turn.parts if isinstance(part, ToolResult)]
+    if results:
+        return [_result_as_it_was(part, draft) for part in results]
+    role = extra.get("role", turn.role)
+    return [{"role": role, "content": _body(turn.parts, turn.ext.get("chat.form", {}), draft), **extra}]
+
+
+def _body(parts: list[Part], form: dict[str, Any], draft: Draft) -> Any:
+    pieces = [body for part in parts if not is_private(part) for body in content(part, draft)]
+    return pieces if form.get("parts") else flat(pieces)
+
+
+def _result_as_it_was(result: ToolResult, draft: Draft) -> Body:
+    extra = result.ext.get("chat", {})
+    form = result.ext.get("chat.form", {})
+    if form.get("legacy"):
+        return {"role": "function", "content": _body(result.parts, form, draft), **extra}
+    return {"role": "tool", "tool_call_id": result.id, "content": _body(result.parts, form, draft), **extra}
+
+
+def _assistant_as_it_was(turn: Turn, draft: Draft, extra: dict[str, Any]) -> Body:
+    form = turn.ext.get("chat.form", {})
+    message: Body = {"role": "assistant", "content": _body(turn.parts, form, draft) or None}
+    calls = [part for part in turn.parts if isinstance(part, ToolCall)]
+    _reason(message, turn, bool(calls), draft)
+    if not form.get("reasoning"):  # it stood in reasoning_details alone
+        message.pop(draft.policy.reasoning, None)
+    if not form.get("parts") and (refusal := "".join(p.text for p in turn.parts if isinstance(p, Refusal))):
+        message["refusal"] = refusal
+    for call in calls:
+        if call.ext.get("chat.form", {}).get("legacy"):
+            message["function_call"] = {"name": call.name, "arguments": call.arguments}
+        else:
+            message.setdefault("tool_calls", []).append(_call_as_it_was(call))
+    return message | extra
+
+
+def _call_as_it_was(call: ToolCall) -> Body:
+    custom = call.ext.get("chat.form", {}).get("custom")
+    if custom is not None:
+        return {"id": call.id, "type": "custom", "custom": custom, **call.ext.get("chat", {})}
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function, **call.ext.get("chat", {})}

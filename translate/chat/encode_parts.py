@@ -1,0 +1,128 @@
+"""Parts as the content of Chat messages: text, image_url, file and input_audio.
+
+What Chat cannot hold is said in words where words say it (a search result's title and address, a plain-text
+document), refused where it would be lost (a document behind another provider's file id), and reported where
+it may go.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from translate import repair
+from translate.chat.draft import Draft
+from translate.conversation import Audio, Document, Image, Part, Refusal, Text, Thinking, ToolCall, Unknown
+from translate.errors import BadRequest
+
+Body = dict[str, Any]
+
+MAX_ID = 40  # OpenAI refuses a longer tool_call_id
+
+_HIDDEN = re.compile(r"encrypted|_id$|^id$|^type$|signature|media_type|^data$")
+
+
+def content(part: Part, draft: Draft) -> list[Body]:
+    """A part as content parts; none for what is left out. Raises BadRequest."""
+    draft.leave(part.ext)
+    if raw := part.ext.get("chat.form", {}).get("raw"):
+        return [raw]
+    own = part.ext.get("chat", {})
+    match part:
+        case Text():
+            return [{"type": "text", "text": part.text, **own}]
+        case Image():
+            return [_image(part, draft) | own]
+        case Document():
+            return _document(part, draft)
+        case Audio():
+            return [{"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}, **own}]
+        case Refusal():
+            return [_text(part.text)]
+        case Thinking():
+            return []  # beside the content, where it goes back at all
+        case Unknown() if part.protocol == "chat":
+            return [part.raw]
+    text = rendered(part, draft)
+    return [_text(text)] if text else []
+
+
+def is_private(part: Part) -> bool:
+    """Not a part of a Chat message's content but a field beside it."""
+    if isinstance(part, Thinking | Refusal):
+        return "raw" not in part.ext.get("chat.form", {})
+    return isinstance(part, ToolCall)
+
+
+def flat(pieces: list[Body]) -> str | list[Body]:
+    """A string where all is text, which every server takes; many take nothing else."""
+    if all(piece["type"] == "text" for piece in pieces):
+        return "\n\n".join(piece["text"] for piece in pieces)
+    return pieces
+
+
+def wire_id(id: str) -> str:
+    return repair.tool_id(id, MAX_ID) if len(id) > MAX_ID else id
+
+
+def rendered(part: Part, draft: Draft) -> str:
+    """A part that Chat has no word for, in words: what a person would read of it. "" where there is nothing
+    to read; then its type is reported."""
+    if not isinstance(part, Unknown):
+        draft.drop(type(part).__name__.lower())
+        return ""
+    if part.kind == "tool_reference":
+        return f"Tool {part.raw.get('tool_name')} is now available."
+    text = "\n".join(_readable(part.raw)) if part.kind.endswith("result") else ""
+    if not text:
+        draft.drop(part.kind)
+    return text
+
+
+def _readable(value: Any) -> list[str]:
+    """The strings in a block, but for ids and ciphers."""
+    if isinstance(value, str):
+        return [value] if value else []
+    if isinstance(value, list):
+        return [text for item in value for text in _readable(item)]
+    if isinstance(value, dict):
+        return [text for key, item in value.items() if not _HIDDEN.search(key) for text in _readable(item)]
+    return []
+
+
+def _text(text: str) -> Body:
+    return {"type": "text", "text": text}
+
+
+def _image(image: Image, draft: Draft) -> Body:
+    if image.file_id:
+        raise BadRequest(
+            f"messages: image {image.file_id!r} is a file of another provider; send it as base64 or by URL"
+        )
+    url = image.url or f"data:{image.media_type};base64,{image.data}"
+    return {
+        "type": "image_url",
+        "image_url": {"url": url, **({"detail": image.detail} if image.detail else {})},
+    }
+
+
+def _document(document: Document, draft: Draft) -> list[Body]:
+    if document.text:
+        return [_text(_titled(document.title, document.text))]
+    if document.parts:
+        pieces = [piece for part in document.parts for piece in content(part, draft)]
+        head = [_text(f"[document: {document.title}]")] if document.title else []
+        return head + pieces
+    if document.data:
+        media_type = document.media_type or "application/pdf"
+        name = document.title or "document." + media_type.rpartition("/")[2]
+        data = f"data:{media_type};base64,{document.data}"
+        return [{"type": "file", "file": {"filename": name, "file_data": data}}]
+    if not (document.url or document.file_id):
+        return []  # an empty text
+    where = f"at {document.url}" if document.url else f"{document.file_id!r}"
+    raise BadRequest(f"messages: the document {where} cannot be sent to this model's upstream; send it as base64")
+
+
+def _titled(title: str, text: str) -> str:
+    return f'<document title="{title}">\n{text}\n</document>' if title else f"<document>\n{text}\n</document>"

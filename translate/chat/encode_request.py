@@ -1,0 +1,190 @@
+"""A Conversation as a Chat request body, in the dialect that the target's policy names.
+
+What Chat has no field for is left out and named in `dropped`, in the words of the client that sent it. From
+Chat to Chat nothing is repaired or renamed: the result says what the client's body said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from translate import effort
+from translate.chat.draft import Draft
+from translate.chat.encode_messages import messages
+from translate.chat.encode_parts import Body
+from translate.conversation import Conversation, OutputFormat, Tool, ToolChoice
+from translate.target import Encoded, Target
+
+MAX_STOPS = 4  # OpenAI's
+MAX_USER = 64  # characters of `user`
+
+_CHOICE = {"auto": "auto", "any": "required", "none": "none"}
+
+
+def encode(conversation: Conversation, target: Target) -> Encoded:
+    """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
+    draft = Draft(conversation, target.policy)
+    body: Body = {"model": target.model}
+    _tools(body, conversation, draft)  # before the messages: reports come in the order of the client's fields
+    body["messages"] = messages(conversation, draft)
+    _limits(body, conversation, draft)
+    if conversation.output is not None:
+        body["response_format"] = _format(conversation.output, draft)
+    _reasoning(body, conversation, target, draft)
+    _identity(body, conversation, draft)
+    if conversation.stream:
+        body["stream"] = True
+        if target.policy.stream_options:
+            body["stream_options"] = {"include_usage": True}
+    _leftovers(body, conversation, draft)
+    return Encoded(body, draft.dropped, draft.tool_names)
+
+
+# --------------------------------------------------------------------------------------------------- tools
+
+
+def _tools(body: Body, conversation: Conversation, draft: Draft) -> None:
+    tools = [written for tool in conversation.tools if (written := _tool(tool, draft))]
+    if tools:
+        body["tools"] = tools
+    if conversation.parallel_tools is not None and (tools or draft.from_chat):
+        body["parallel_tool_calls"] = conversation.parallel_tools
+    if conversation.tool_choice is not None:
+        choice = _choice(conversation.tool_choice, conversation.tools, draft) if tools else None
+        if choice is not None:
+            body["tool_choice"] = choice
+        elif conversation.tool_choice.mode in ("any", "tool"):
+            draft.drop("tool_choice")  # it forced a tool that did not cross
+
+
+def _tool(tool: Tool, draft: Draft) -> Body | None:
+    if tool.kind == "server":
+        if tool.protocol == "chat":
+            return tool.raw
+        draft.drop(f"tools.{tool.raw.get('type')}")
+        return None
+    if tool.deferred:
+        return None  # offered once the client has shown it to the model
+    draft.leave(tool.ext)
+    own = tool.ext.get("chat", {})
+    if custom := tool.ext.get("chat.form", {}).get("custom"):
+        return {"type": "custom", "custom": custom, **own}
+    function: Body = {"name": draft.name(tool.name)}
+    if tool.description:
+        function["description"] = tool.description
+    if tool.schema is not None or not draft.from_chat:
+        function["parameters"] = tool.schema or {"type": "object", "properties": {}}
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function, **own}
+
+
+def _choice(choice: ToolChoice, tools: list[Tool], draft: Draft) -> Any:
+    if choice.mode != "tool":
+        return _CHOICE[choice.mode]
+    for tool in tools:
+        if tool.name == choice.name and not tool.deferred and (tool.kind == "function" or draft.from_chat):
+            kind = "custom" if "custom" in tool.ext.get("chat.form", {}) else "function"
+            return {"type": kind, kind: {"name": draft.name(choice.name)}}
+    return None
+
+
+# ----------------------------------------------------------------------------------------- limits and such
+
+
+def _limits(body: Body, conversation: Conversation, draft: Draft) -> None:
+    policy, sampling = draft.policy, conversation.sampling
+    if (limit := conversation.max_tokens) is not None:
+        body[policy.max_tokens_field] = min(limit, policy.max_tokens) if policy.max_tokens else limit
+    given = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "seed": sampling.seed,
+        "frequency_penalty": sampling.frequency_penalty,
+        "presence_penalty": sampling.presence_penalty,
+    }
+    body |= {field: value for field, value in given.items() if value is not None}
+    if sampling.top_k is not None:
+        if draft.from_chat:
+            body["top_k"] = sampling.top_k
+        else:
+            draft.drop("top_k")
+    if sampling.stop:
+        body["stop"] = sampling.stop[:MAX_STOPS]
+        if len(sampling.stop) > MAX_STOPS:
+            draft.drop("stop" if draft.from_chat else "stop_sequences")
+
+
+def _format(output: OutputFormat, draft: Draft) -> Body:
+    if output.kind == "json_object":
+        return {"type": "json_object"}
+    schema = output.schema
+    wanted: Body = {"name": re.sub(r"[^a-zA-Z0-9_-]", "_", output.name)[:64] or "output"}
+    if output.description:
+        wanted["description"] = output.description
+    if schema is not None or not draft.from_chat:
+        wanted["schema"] = schema or {"type": "object"}
+    strict = output.strict
+    if strict is None and not draft.from_chat:  # Anthropic's are always enforced
+        strict = _is_strict(schema or {})
+    if strict is not None:
+        wanted["strict"] = strict
+    return {"type": "json_schema", "json_schema": wanted}
+
+
+def _is_strict(schema: Any) -> bool:
+    """May OpenAI's strict mode take it? It wants every object closed and every property required, and answers
+    400 to the rest; Anthropic lets properties be optional."""
+    if isinstance(schema, list):
+        return all(map(_is_strict, schema))
+    if not isinstance(schema, dict):
+        return True
+    properties = schema.get("properties")
+    if schema.get("type") == "object" or isinstance(properties, dict):
+        required = schema.get("required") or []
+        if schema.get("additionalProperties") is not False or set(properties or {}) != set(required):
+            return False
+    named = [item for key in ("properties", "$defs", "definitions") for item in (schema.get(key) or {}).values()]
+    nested = [schema[key] for key in ("items", "prefixItems", "anyOf", "oneOf", "allOf") if key in schema]
+    return _is_strict(named + nested)
+
+
+def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
+    """reasoning_effort where the client named an effort or a budget. Adaptive or disabled thinking says
+    nothing that Chat could hear."""
+    wanted = conversation.reasoning
+    if wanted.enabled is False and wanted.effort != "none":
+        return
+    word = wanted.effort or (effort.effort_of(wanted.budget) if wanted.budget else "")
+    if not word:
+        return
+    if sent := word if draft.from_chat else effort.chat_effort(word, target.model):
+        body["reasoning_effort"] = sent
+    else:
+        draft.drop("output_config.effort" if wanted.effort else "thinking")
+
+
+def _identity(body: Body, conversation: Conversation, draft: Draft) -> None:
+    if user := conversation.user:
+        too_long = len(user) > MAX_USER
+        body["user"] = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest() if too_long else user
+    if conversation.cache_key:
+        body["prompt_cache_key"] = conversation.cache_key
+    if conversation.service_tier:
+        if draft.from_chat:
+            body["service_tier"] = conversation.service_tier
+        else:
+            draft.drop("service_tier")  # tiers of one provider mean nothing, or another price, at the next
+
+
+def _leftovers(body: Body, conversation: Conversation, draft: Draft) -> None:
+    for protocol, fields in conversation.ext.items():
+        for field, value in fields.items():
+            if protocol != "chat":
+                draft.drop(field)
+            elif isinstance(value, dict) and isinstance(body.get(field), dict):
+                body[field] = body[field] | value  # stream_options, of which we know one
+            else:
+                body[field] = value

@@ -1,0 +1,180 @@
+"""Neutral events in, a Chat stream's bytes out: chat.completion.chunk objects, never a named event.
+
+Each chunk is a byte template around its delta, made once per reply; text arrives as the inside of a JSON
+string and is copied into it, all pieces of one event by a single join. Three states: waiting for the first
+event, writing, over. The end is a finish chunk, the usage chunk where it was asked for, and [DONE]; or an
+error object, and then no [DONE], lest a lenient client take the reply for complete.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from translate import errors, wire
+from translate.chat import details
+from translate.chat.reply import annotations_of, call_id
+from translate.chat.usage import finish_reason, usage_body
+from translate.conversation import (
+    Close,
+    Delta,
+    Event,
+    Fault,
+    Open,
+    Part,
+    Ping,
+    Refusal,
+    Start,
+    Stop,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from translate.target import Asked
+
+_PING = b": ping\n\n"
+
+
+class Encoder:
+    """emit(events) gives bytes; nothing after the terminal event."""
+
+    __slots__ = (
+        "_after", "_asked", "_before", "_calls", "_details", "_kept", "_lane", "_notes", "_part", "_refused", "_state",
+        "_usage",
+    )  # fmt: skip
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        about = (wire.dumps(f"chatcmpl-{asked.key}"), asked.created, wire.dumps(asked.model))
+        head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":'
+        self._before = head % about
+        # As at OpenAI: who asked for usage finds it null on every chunk but the last.
+        usage = b',"usage":null' if asked.include_usage else b""
+        self._after = b',"logprobs":null,"finish_reason":null}]%b}\n\n' % usage
+        self._state: Literal["waiting", "writing", "over"] = "waiting"
+        self._part: Part | None = None
+        self._lane: tuple[bytes, bytes] | None = None  # around the open part's text; None: it is left out
+        self._kept: list[bytes] = []  # the open call's or thought's text so far
+        self._calls = 0
+        self._details = 0
+        self._notes = 0
+        self._refused = 0
+        self._usage: Usage | None = None
+
+    def __repr__(self) -> str:
+        return f"<chat.Encoder {self._state} {type(self._part).__name__} {self._calls} calls>"
+
+    @property
+    def started(self) -> bool:
+        return self._state != "waiting"
+
+    @property
+    def ended(self) -> bool:
+        return self._state == "over"
+
+    def ping(self) -> bytes:
+        """A comment: legal anywhere, read by nobody."""
+        return b"" if self._state == "over" else _PING
+
+    def emit(self, events: list[Event]) -> bytes:
+        out: list[bytes] = []
+        for event in events:
+            if self._state == "over":
+                break
+            if type(event) is Delta:
+                self._delta(event, out)
+            else:
+                self._other(event, out)
+        return b"".join(out)
+
+    def _delta(self, event: Delta, out: list[bytes]) -> None:
+        if self._lane is not None:
+            before, after = self._lane
+            out += (before, (after + before).join(event.pieces), after)
+            if type(self._part) is not Text:
+                self._kept += event.pieces
+
+    def _other(self, event: Event, out: list[bytes]) -> None:
+        match event:
+            case Start():
+                self._usage = event.usage
+                self._begin(out)
+            case Open():
+                self._begin(out)
+                self._open(event.part, out)
+            case Close():
+                self._close(event, out)
+            case Stop():
+                self._begin(out)
+                self._stop(event, out)
+            case Fault():
+                error = event.error
+                known = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))
+                out.append(errors.event("chat", known))
+                self._state = "over"
+            case Ping() if self._state == "writing":  # before, it would fix the status at 200
+                out.append(_PING)
+
+    # -------------------------------------------------------------------------------------------- parts
+
+    def _begin(self, out: list[bytes]) -> None:
+        if self._state == "waiting":
+            self._state = "writing"
+            out.append(self._chunk({"role": "assistant", "content": ""}))
+
+    def _open(self, part: Part, out: list[bytes]) -> None:
+        self._part, self._kept, self._lane = part, [], None
+        if isinstance(part, Text):
+            self._lane = self._around(b'{"content":"', b'"}')
+        elif isinstance(part, Thinking):
+            self._lane = self._around(b'{"reasoning_content":"', b'"}')
+        elif isinstance(part, Refusal):
+            self._refused += 1
+            self._lane = self._around(b'{"refusal":"', b'"}')
+        elif isinstance(part, ToolCall):
+            index, self._calls = self._calls, self._calls + 1
+            function = {"name": self._asked.tool_names.get(part.name, part.name), "arguments": ""}
+            id = part.id or call_id(self._asked, index)
+            call = {"index": index, "id": id, "type": "function", "function": function}
+            out.append(self._chunk({"tool_calls": [call]}))
+            head = b'{"tool_calls":[{"index":%d,"function":{"arguments":"' % index
+            self._lane = self._around(head, b'"}}]}')
+
+    def _close(self, close: Close, out: list[bytes]) -> None:
+        part = self._part
+        if isinstance(part, Thinking) and (close.signature or part.encrypted):
+            text = wire.text_of(self._kept)
+            entry = details.write(part, text, close.signature, self._details)
+            self._details += 1
+            out.append(self._chunk({"reasoning_details": [entry]}))
+        elif isinstance(part, ToolCall) and not self._kept:
+            self._delta(Delta([b"{}"]), out)  # clients parse the arguments, and "" is no JSON
+        elif isinstance(part, Text):
+            self._annotate(annotations_of(close), out)
+        self._part, self._lane = None, None
+
+    def _stop(self, stop: Stop, out: list[bytes]) -> None:
+        self._annotate(stop.ext.get("chat", {}).get("annotations", []), out)
+        finish = finish_reason(stop.reason, bool(self._calls), bool(self._refused))
+        tail = self._after.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish.encode())
+        out += (self._before, b'[{"index":0,"delta":{}', tail)
+        if self._asked.include_usage:
+            usage = stop.usage or self._usage or Usage(input=self._asked.input_tokens)
+            out += (self._before, b'[],"usage":', wire.dumps(usage_body(usage)), b"}\n\n")
+        out.append(b"data: [DONE]\n\n")
+        self._state = "over"
+
+    def _annotate(self, annotations: list[Any], out: list[bytes]) -> None:
+        """The SDK's stream helper wants an index in whatever stands in a list of a delta."""
+        if annotations:
+            numbered = [{"index": i} | note for i, note in enumerate(annotations, self._notes)]
+            self._notes += len(annotations)
+            out.append(self._chunk({"annotations": numbered}))
+
+    # ----------------------------------------------------------------------------------------- templates
+
+    def _around(self, head: bytes, tail: bytes) -> tuple[bytes, bytes]:
+        return self._before + b'[{"index":0,"delta":' + head, tail + self._after
+
+    def _chunk(self, delta: dict[str, Any]) -> bytes:
+        return b'%b[{"index":0,"delta":%b%b' % (self._before, wire.dumps(delta), self._after)

@@ -1,0 +1,44 @@
+"""Reading a field that may be anything: missing, null, or of another type than its protocol says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import wire
+
+
+def thought(raw: dict[str, Any]) -> str:
+    """The text of a thinking part, whose `thinking` is a string or a list of texts."""
+    texts = (text_of(part, "text") for part in list_of(raw, "thinking") if isinstance(part, dict))
+    return text_of(raw, "thinking") or "".join(texts)
+
+
+def arguments_in(function: dict[str, Any]) -> str:
+    """Arguments as JSON text: servers send text, an object, or null; a custom tool's input is any text."""
+    value = function.get("arguments")
+    if value is None and isinstance(custom := function.get("input"), str):
+        return wire.dumps_text({"input": custom})
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else wire.dumps_text(value)
+
+
+def is_object(pieces: list[bytes]) -> bool:
+    try:
+        return isinstance(wire.loads(wire.text_of(pieces)), dict)
+    except ValueError:
+        return False
+
+
+def is_index(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def list_of(raw: dict[str, Any], key: str) -> list[Any]:
+    value = raw.get(key)
+    return value if isinstance(value, list) else []
+
+
+def text_of(raw: dict[str, Any], key: str) -> str:
+    value = raw.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,176 @@
+"""Whole Chat replies: a chat.completion taken apart into events, and one put together from them.
+
+`explode` hands the message to the same `Assembly` that puts streams together, `collect` says what the
+stream encoder would have said: the two ways of answering cannot drift apart. Parts that Chat has no word
+for (another provider's server tools) are left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import errors, wire
+from translate.chat import details
+from translate.chat.assembly import Assembly
+from translate.chat.usage import finish_reason, usage_body
+from translate.conversation import (
+    Close,
+    Delta,
+    Event,
+    Fault,
+    Open,
+    Part,
+    Refusal,
+    Start,
+    Stop,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from translate.errors import BadReply
+from translate.target import Asked, Policy
+
+
+def body_of(raw: bytes) -> dict[str, Any]:
+    """A reply's bytes as an object; BadReply says what else they are."""
+    text = raw[:200].decode("utf-8", "replace").strip()
+    if not text:
+        raise BadReply("the upstream answered 200 with an empty body")
+    if text[:1] == "<":
+        raise BadReply("the upstream answered 200 with an HTML page where JSON is due; is base_url right?")
+    try:
+        body = wire.loads(raw)
+    except ValueError:
+        raise BadReply(f"the upstream's reply is not valid JSON, it begins: {text[:120]}") from None
+    if isinstance(body, list) and (error := errors.of_object(body)):
+        raise BadReply(error.message)
+    if not isinstance(body, dict):
+        raise BadReply(f"the upstream answered a JSON {type(body).__name__} where an object is due")
+    return body
+
+
+def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:
+    """A chat.completion as events. An error object (some servers send it with status 200) is a Fault.
+
+    Raises BadReply for a body without a choice.
+    """
+    parts = Assembly(policy)
+    if error := parts.chunk(body):
+        parts.fail(error)
+    elif not parts.seen:
+        known = ", ".join(sorted(body)[:12]) or "none"
+        raise BadReply(f"the upstream's reply has no choices; its fields are: {known}")
+    else:
+        parts.stop()
+    return parts.take()
+
+
+def collect(events: list[Event], asked: Asked) -> dict[str, Any]:
+    """The events as a chat.completion of the OpenAI SDK. The error of a Fault is raised."""
+    message = _Message(asked)
+    for event in events:
+        message.take(event)
+    return message.body()
+
+
+class _Message:
+    """What has been gathered of the message. The open part's text is in `pieces`."""
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        self.texts: list[str] = []
+        self.thoughts: list[str] = []
+        self.refusals: list[str] = []
+        self.details: list[dict[str, Any]] = []
+        self.annotations: list[Any] = []
+        self.calls: list[dict[str, Any]] = []
+        self.extra: dict[str, Any] = {}
+        self.usage: Usage | None = None
+        self.stop = Stop("end")
+        self.part: Part | None = None
+        self.pieces: list[bytes] = []
+
+    def __repr__(self) -> str:
+        return f"<_Message {len(self.texts)} texts, {len(self.calls)} calls>"
+
+    def take(self, event: Event) -> None:
+        match event:
+            case Start():
+                self.usage = event.usage
+            case Open():
+                self.part, self.pieces = event.part, []
+            case Delta():
+                self.pieces += event.pieces
+            case Close():
+                self._close(event)
+            case Stop():
+                self.stop = event
+            case Fault():
+                raise event.error
+
+    def _close(self, close: Close) -> None:
+        text = wire.text_of(self.pieces)
+        part = self.part
+        if isinstance(part, Text):
+            start = sum(map(len, self.texts))
+            self.texts.append(text)
+            self.annotations += annotations_of(close, start, start + len(text))
+            self.extra |= {k: v for k, v in close.ext.get("chat", {}).items() if k == "audio"}
+        elif isinstance(part, Thinking):
+            self.thoughts.append(text)
+            if entry := details.write(part, text, close.signature, len(self.details)):
+                self.details.append(entry)
+        elif isinstance(part, Refusal):
+            self.refusals.append(text)
+        elif isinstance(part, ToolCall):
+            function = {"name": self.asked.tool_names.get(part.name, part.name), "arguments": text or "{}"}
+            id = part.id or call_id(self.asked, len(self.calls))
+            self.calls.append({"id": id, "type": "function", "function": function})
+
+    def body(self) -> dict[str, Any]:
+        content = "".join(self.texts)
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": content if content or not (self.calls or self.refusals) else None,
+            "refusal": "".join(self.refusals) or None,
+        }
+        if thoughts := "".join(self.thoughts):
+            message["reasoning_content"] = thoughts
+        if self.details:
+            message["reasoning_details"] = self.details
+        if self.calls:
+            message["tool_calls"] = self.calls
+        if annotations := self.annotations + self.stop.ext.get("chat", {}).get("annotations", []):
+            message["annotations"] = annotations
+        finish = finish_reason(self.stop.reason, bool(self.calls), bool(self.refusals))
+        usage = self.stop.usage or self.usage or Usage(input=self.asked.input_tokens)
+        choice = {"index": 0, "message": message | self.extra, "logprobs": None, "finish_reason": finish}
+        return {
+            "id": f"chatcmpl-{self.asked.key}",
+            "object": "chat.completion",
+            "created": self.asked.created,
+            "model": self.asked.model,
+            "choices": [choice],
+            "usage": usage_body(usage),
+        }
+
+
+def call_id(asked: Asked, n: int) -> str:
+    """An id for a call whose upstream gave none."""
+    return f"call_{asked.key}_{n}"
+
+
+def annotations_of(close: Close, start: int | None = None, end: int | None = None) -> list[Any]:
+    """What a text cites, as Chat's url_citation; citations without an address have no place there.
+
+    Another protocol's citation belongs to the whole part, which spans [start, end) of the content, in
+    characters; a stream does not count them and leaves them out.
+    """
+    found: list[Any] = list(close.ext.get("chat", {}).get("annotations", []))
+    for citation in close.ext.get("messages", {}).get("citations", []):
+        if isinstance(citation, dict) and isinstance(url := citation.get("url"), str) and url:
+            span = {} if start is None else {"start_index": start, "end_index": end}
+            title = citation.get("title") or url
+            found.append({"type": "url_citation", "url_citation": {**span, "title": title, "url": url}})
+    return found

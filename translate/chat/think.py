@@ -1,0 +1,89 @@
+"""Reasoning that comes as `<think>...</think>` at the head of the content, told apart while it streams.
+
+For servers without a reasoning parser (a setting, never guessed: an answer may well speak about the tag).
+Only a tag that begins the text counts. Tags may be cut anywhere between chunks, so what could still become
+one is held back. One bound method per state: before, lead, inside, gap, after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+OPEN, CLOSE = "<think>", "</think>"
+
+Piece = tuple[bool, str]
+"""(is it thinking, the text)"""
+
+
+class ThinkTags:
+    """feed(text) -> pieces; rest() -> what was held back, at the end of the reply."""
+
+    __slots__ = ("_held", "_state")
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._state: Callable[[str], list[Piece]] = self._before
+
+    def __repr__(self) -> str:
+        return f"<ThinkTags {self._state.__name__.strip('_')}, {len(self._held)} held>"
+
+    @property
+    def settled(self) -> bool:
+        """No tag can come any more: text is text."""
+        return self._state == self._after
+
+    def feed(self, text: str) -> list[Piece]:
+        text, self._held = self._held + text, ""
+        return [piece for piece in self._state(text) if piece[1]]
+
+    def rest(self) -> list[Piece]:
+        inside = self._state == self._inside
+        text, self._held, self._state = self._held, "", self._after
+        return [(inside, text)] if text else []
+
+    def _before(self, text: str) -> list[Piece]:
+        start = text.lstrip()
+        if start.startswith(OPEN):
+            self._state = self._lead
+            return self._lead(start[len(OPEN) :])
+        if OPEN.startswith(start):
+            self._held = text
+            return []
+        self._state = self._after
+        return [(False, text)]
+
+    def _lead(self, text: str) -> list[Piece]:
+        """The line break after the opening tag is not part of the thought."""
+        text = text.lstrip("\n")
+        if not text:
+            return []
+        self._state = self._inside
+        return self._inside(text)
+
+    def _inside(self, text: str) -> list[Piece]:
+        thought, tag, answer = text.partition(CLOSE)
+        if not tag:
+            cut = len(text) - _overlap(text)
+            self._held = text[cut:]
+            return [(True, text[:cut])]
+        self._state = self._gap
+        return [(True, thought), *self._gap(answer)]
+
+    def _gap(self, text: str) -> list[Piece]:
+        """The blank lines between the thought and the answer belong to neither."""
+        text = text.lstrip()
+        if not text:
+            return []
+        self._state = self._after
+        return [(False, text)]
+
+    def _after(self, text: str) -> list[Piece]:
+        return [(False, text)]
+
+
+def _overlap(text: str) -> int:
+    """How many of the last characters could be the beginning of the closing tag."""
+    for n in range(min(len(text), len(CLOSE) - 1), 0, -1):
+        if CLOSE.startswith(text[-n:]):
+            return n
+    return 0

@@ -1,0 +1,131 @@
+"""Counters and finish reasons: Chat's words for them, there and back.
+
+OpenAI's prompt_tokens includes what was read from and written to a cache, the neutral `input` does not; the
+one conversion each way is here. Compatible servers spell the cache counters in half a dozen ways, send null
+for what they do not know yet, and repeat growing values: the last ones count, nothing is summed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate.conversation import StopReason, Usage
+from translate.errors import KINDS, ApiError
+
+_END: dict[str, StopReason] = {
+    "stop": "end", "eos": "end", "end_turn": "end", "eos_token": "end", "stop_sequence": "stop_sequence",
+    "length": "length", "max_tokens": "length", "model_length": "length", "max_output_tokens": "length",
+    "model_context_window_exceeded": "context_overflow",
+    "tool_calls": "tool_calls", "tool_call": "tool_calls", "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "refusal", "content-filter": "refusal", "sensitive": "refusal", "safety": "refusal",
+    "recitation": "refusal", "refusal": "refusal", "pause_turn": "pause",
+}  # fmt: skip
+
+# Finish reasons that mean: the server broke down, this is no answer (z.ai, DeepSeek, OpenRouter, SGLang).
+_BROKEN = {
+    "error": "upstream",
+    "network_error": "upstream",
+    "abort": "upstream",
+    "insufficient_system_resource": "overloaded",
+}
+
+_FINISH: dict[StopReason, str] = {
+    "length": "length",
+    "context_overflow": "length",
+    "tool_calls": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+def stop_reason(finish: str, has_calls: bool, refused_in_words: bool = False) -> StopReason:
+    """`finish`: an upstream's finish_reason, "" where it gave none; an unknown word counts as an end.
+
+    A reply with tool calls asks for their results whatever the server called it, but for one that was cut:
+    its last call's arguments may be half, and must not be run. Without a call, "tool_calls" is an end. A reply
+    that holds a refusal is one, though OpenAI ends it with "stop".
+    """
+    reason = _END.get(finish.lower(), "end")
+    if reason in ("end", "tool_calls"):
+        return "tool_calls" if has_calls else "refusal" if refused_in_words else "end"
+    return reason
+
+
+def is_known(word: str) -> bool:
+    """Is it a finish_reason of anybody's?"""
+    return word.lower() in _END
+
+
+def breakdown(finish: str) -> ApiError | None:
+    """The error that a finish_reason such as "network_error" stands for."""
+    kind = _BROKEN.get(finish.lower())
+    if kind is None:
+        return None
+    return ApiError(kind, f'the upstream ended its answer with finish_reason "{finish}"', KINDS[kind][0])
+
+
+def finish_reason(reason: StopReason, has_calls: bool, refused_in_words: bool) -> str:
+    """Chat's finish_reason. A refusal told in `refusal` ends with "stop", as at OpenAI."""
+    if reason == "end" and has_calls:
+        return "tool_calls"
+    if (reason == "tool_calls" and not has_calls) or (reason == "refusal" and refused_in_words):
+        return "stop"
+    return _FINISH.get(reason, "stop")
+
+
+def usage_of(raw: Any) -> Usage | None:
+    """A usage object's counters, None where there is none or it counts nothing. The object itself stays in
+    ext (costs, timings)."""
+    if not isinstance(raw, dict) or not ("prompt_tokens" in raw or "completion_tokens" in raw):
+        return None
+    details = _dict(raw, "prompt_tokens_details")
+    read = _first(
+        (details, "cached_tokens"),
+        (raw, "prompt_cache_hit_tokens"),  # DeepSeek
+        (raw, "cached_tokens"),  # Moonshot
+        (raw, "cache_read_input_tokens"),  # gateways before Anthropic models
+    )
+    write = _first((details, "cache_write_tokens"), (raw, "cache_creation_input_tokens"))
+    reasoning = _first((_dict(raw, "completion_tokens_details"), "reasoning_tokens"), (raw, "reasoning_tokens"))
+    # The prompt's total is what is billed: a cache counter that exceeds it (Grok at Azure) is cut, not added.
+    prompt = _count(raw, "prompt_tokens")
+    read = min(read, prompt)
+    write = min(write, prompt - read)
+    return Usage(
+        input=prompt - read - write,
+        cache_read=read,
+        cache_write=write,
+        cache_write_1h=_count(_dict(raw, "cache_creation"), "ephemeral_1h_input_tokens"),
+        output=_count(raw, "completion_tokens"),
+        reasoning=reasoning,
+        ext={"chat": raw},
+    )
+
+
+def usage_body(usage: Usage) -> dict[str, Any]:
+    """CompletionUsage of the OpenAI SDK."""
+    prompt_details = {"cached_tokens": usage.cache_read}
+    if usage.cache_write:
+        prompt_details["cache_write_tokens"] = usage.cache_write
+    return {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.output,
+        "total_tokens": usage.prompt + usage.output,
+        "prompt_tokens_details": prompt_details,
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    }
+
+
+def _dict(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _count(raw: dict[str, Any], key: str) -> int:
+    value = raw.get(key)
+    return max(0, int(value)) if isinstance(value, int | float) and value == value else 0
+
+
+def _first(*places: tuple[dict[str, Any], str]) -> int:
+    """The first of the counters that counts something: servers fill the one and leave the other at 0."""
+    return next((n for n in (_count(raw, key) for raw, key in places) if n), 0)

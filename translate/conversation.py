@@ -1,0 +1,305 @@
+"""The neutral form: what a request and a reply are, said in no vendor's words.
+
+A superset of the three protocols. Same protocol in and out never comes here (that is a byte
+passthrough); a crossing decodes into this form and encodes out of it. A request is a `Conversation`.
+A reply is a sequence of `Event`s, whether it was streamed or not: whole bodies are exploded into the
+same events and collected from them, so that the two cannot drift apart. Nothing here knows a wire
+format; what one protocol says and the neutral form has no word for rides along in `ext`, tagged with
+the protocol's name, so that A -> neutral -> A is the identity, and A -> neutral -> B can name what
+it leaves behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Ext = dict[str, dict[str, Any]]
+"""Leftovers by protocol: {"messages": {"cache_control": {...}}, "chat": {"name": "bob"}}."""
+
+Role = Literal["system", "user", "assistant"]
+
+
+# ---------------------------------------------------------------------------------------------- parts
+
+
+@dataclass(slots=True)
+class Text:
+    text: str
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Image:
+    """Exactly one of data (base64), url or file_id is set; media_type belongs to data."""
+
+    data: str = ""
+    media_type: str = ""
+    url: str = ""
+    file_id: str = ""
+    detail: str = ""
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Document:
+    """One of data (base64 + media_type), url, file_id, text (plain) or parts (content blocks) is set."""
+
+    data: str = ""
+    media_type: str = ""
+    url: str = ""
+    file_id: str = ""
+    text: str = ""
+    parts: list[Part] = field(default_factory=list)
+    title: str = ""
+    context: str = ""
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Audio:
+    """data is base64; format is a short name such as "wav" or "mp3"."""
+
+    data: str
+    format: str
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Thinking:
+    """Reasoning. `signature` proves `text` to the provider that wrote both; `encrypted` is reasoning
+    that only its provider can read (then text is empty). Neither is ever made up here."""
+
+    text: str = ""
+    signature: str = ""
+    encrypted: str = ""
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """`arguments` is the JSON text as the model wrote it: it may be cut off, and "" means {}."""
+
+    id: str
+    name: str
+    arguments: str = ""
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ToolResult:
+    id: str
+    parts: list[Part] = field(default_factory=list)
+    is_error: bool = False
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Refusal:
+    text: str = ""
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Unknown:
+    """A part that the neutral form has no word for, as it stood in `protocol`'s JSON."""
+
+    protocol: str
+    raw: dict[str, Any]
+    ext: Ext = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        return str(self.raw.get("type"))
+
+
+Part = Text | Image | Document | Audio | Thinking | ToolCall | ToolResult | Refusal | Unknown
+
+
+# -------------------------------------------------------------------------------------------- request
+
+
+@dataclass(slots=True)
+class Turn:
+    """One message. Role "system" here is an instruction in mid-conversation; the ones at the start are
+    in Conversation.system. Tool results are parts of a user turn."""
+
+    role: Role
+    parts: list[Part]
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Tool:
+    """kind "function": the client runs it; name, description and schema say it all. kind "server": the
+    provider runs it, `raw` is its declaration in `protocol`'s JSON and no other protocol may know it."""
+
+    name: str
+    description: str = ""
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+    kind: Literal["function", "server"] = "function"
+    protocol: str = ""
+    raw: dict[str, Any] = field(default_factory=dict)
+    deferred: bool = False
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class ToolChoice:
+    """mode "tool" names one tool. `any` = must call some tool."""
+
+    mode: Literal["auto", "any", "none", "tool"]
+    name: str = ""
+
+
+@dataclass(slots=True)
+class OutputFormat:
+    kind: Literal["json_object", "json_schema"]
+    schema: dict[str, Any] | None = None
+    name: str = ""
+    description: str = ""
+    strict: bool | None = None
+
+
+@dataclass(slots=True)
+class Reasoning:
+    """How much the model is to think. enabled False = not at all; None = nothing said.
+
+    `effort` is one of none minimal low medium high xhigh max; `budget` is in tokens; `adaptive` leaves the
+    amount to the model; `display` is what of it the client wants to see (summarized, omitted, ...).
+    """
+
+    enabled: bool | None = None
+    effort: str = ""
+    budget: int = 0
+    adaptive: bool = False
+    display: str = ""
+
+
+@dataclass(slots=True)
+class Sampling:
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: list[str] = field(default_factory=list)
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A request. `ext[protocol]` holds the top-level fields that have no word here (an encoder of another
+    protocol reports each of them as dropped)."""
+
+    model: str
+    turns: list[Turn]
+    system: list[Part] = field(default_factory=list)
+    tools: list[Tool] = field(default_factory=list)
+    tool_choice: ToolChoice | None = None
+    parallel_tools: bool | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    max_tokens: int | None = None
+    output: OutputFormat | None = None
+    reasoning: Reasoning = field(default_factory=Reasoning)
+    user: str = ""
+    cache_key: str = ""
+    service_tier: str = ""
+    stream: bool = False
+    ext: Ext = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------------------------------------- reply
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens, in counters that do not overlap.
+
+    input: neither read from nor written to a cache. Anthropic's input_tokens is this number; OpenAI's
+    prompt_tokens is input + cache_read + cache_write. reasoning is a part of output, not beside it.
+    """
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    output: int = 0
+    reasoning: int = 0
+    ext: Ext = field(default_factory=dict)
+
+    @property
+    def prompt(self) -> int:
+        return self.input + self.cache_read + self.cache_write
+
+
+StopReason = Literal[
+    "end", "length", "stop_sequence", "tool_calls", "refusal", "pause", "context_overflow", "compaction"
+]
+
+
+@dataclass(slots=True)
+class Start:
+    """The reply has begun. usage is what is known of the input already, or None."""
+
+    id: str = ""
+    model: str = ""
+    usage: Usage | None = None
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Open:
+    """A part begins. At most one is open at a time: decoders put interleaved ones in sequence.
+
+    `part` carries what is known at the start (a tool call's id and name, encrypted reasoning, an unknown
+    part's raw JSON); its text (or arguments) comes by Delta and is empty here.
+    """
+
+    part: Part
+
+
+@dataclass(slots=True)
+class Delta:
+    """More of the open part's text (for a ToolCall: of its arguments; for Thinking: of its text).
+
+    Each piece is the inside of a JSON string, still escaped, as UTF-8: `wire.inside(text)`. Many pieces in
+    one event are many deltas upstream that arrived together; an encoder writes one delta for each.
+    """
+
+    pieces: list[bytes]
+
+
+@dataclass(slots=True)
+class Close:
+    """The open part is complete. signature: of a Thinking part. ext: what came late (citations)."""
+
+    signature: str = ""
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Stop:
+    """The reply is complete: always the last event but for none. usage is final, None where the upstream
+    never told it. sequence is the stop sequence that was met, where known."""
+
+    reason: StopReason
+    usage: Usage | None = None
+    sequence: str = ""
+    ext: Ext = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Fault:
+    """The reply failed; the last event. `error` is a translate.errors.ApiError."""
+
+    error: Exception
+
+
+@dataclass(slots=True)
+class Ping:
+    """A sign of life without content."""
+
+
+Event = Start | Open | Delta | Close | Stop | Fault | Ping

@@ -1,0 +1,46 @@
+"""How hard to think: Anthropic's token budgets against OpenAI's effort words, by one stated table.
+
+Neither side defines the other; the table follows what both document as typical, and what other gateways
+settled on, so that a word and its budget survive the way there and back.
+"""
+
+from __future__ import annotations
+
+import re
+
+BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 24_576, "xhigh": 32_768, "max": 65_536}
+MIN_BUDGET = 1_024  # Anthropic's floor
+
+# Models that answer 400 to reasoning_effort because they do not reason.
+_NO_EFFORT = re.compile(r"gpt-(3|4)|chatgpt-4|mistral|codestral|devstral|ministral|pixtral", re.I)
+_XHIGH = re.compile(r"gpt-(5\.[1-9]|[6-9])", re.I)
+
+
+def budget_of(effort: str) -> int:
+    """Tokens for an effort word; an unknown word counts as medium, "none" as 0."""
+    return 0 if effort == "none" else BUDGETS.get(effort, BUDGETS["medium"])
+
+
+def effort_of(budget: int) -> str:
+    """The least word whose budget covers `budget`."""
+    for word, tokens in BUDGETS.items():
+        if budget <= tokens and word != "minimal":
+            return word
+    return "max"
+
+
+def chat_effort(effort: str, model: str) -> str:
+    """The reasoning_effort to send a Chat upstream for `model`; "" means none should be sent.
+
+    Compatible servers know low, medium and high; minimal and xhigh belong to some of OpenAI's own models.
+    """
+    if not effort or _NO_EFFORT.search(model):
+        return ""
+    gpt = "gpt-" in model
+    if effort in ("xhigh", "max"):
+        return "xhigh" if _XHIGH.search(model) else "high"
+    if effort == "minimal":
+        return "minimal" if gpt else "low"
+    if effort == "none":
+        return "none" if _XHIGH.search(model) else ""
+    return effort

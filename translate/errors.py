@@ -1,0 +1,233 @@
+"""One error model, three dialects.
+
+`ApiError` is what went wrong in neutral words: a kind from the table below, a status, a message. `parse`
+reads any upstream's error body into it (compatible servers use a dozen shapes), `body` and `event` write it
+in a client's protocol, whole or in the middle of a stream. A request that the proxy itself refuses raises
+BadRequest, a reply it cannot understand raises BadReply: the only two errors that translators raise.
+Same protocol in and out never parses: the upstream's error body goes back as it came.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from translate import wire
+from translate.target import Protocol
+
+# kind -> (usual status, Anthropic's error.type, OpenAI's error.type, OpenAI's error.code)
+KINDS: dict[str, tuple[int, str, str, str | None]] = {
+    "invalid_request": (400, "invalid_request_error", "invalid_request_error", None),
+    "context_overflow": (400, "invalid_request_error", "invalid_request_error", "context_length_exceeded"),
+    "authentication": (401, "authentication_error", "authentication_error", "invalid_api_key"),
+    "billing": (402, "billing_error", "insufficient_quota", "insufficient_quota"),
+    "permission": (403, "permission_error", "permission_error", None),
+    "not_found": (404, "not_found_error", "invalid_request_error", None),
+    "timeout": (504, "timeout_error", "timeout_error", None),
+    "conflict": (409, "invalid_request_error", "invalid_request_error", None),
+    "too_large": (413, "request_too_large", "invalid_request_error", "request_too_large"),
+    "rate_limit": (429, "rate_limit_error", "rate_limit_error", "rate_limit_exceeded"),
+    "api": (500, "api_error", "server_error", None),
+    "upstream": (502, "api_error", "server_error", "upstream_error"),
+    "overloaded": (529, "overloaded_error", "service_unavailable_error", "overloaded"),
+}
+
+_BY_STATUS = {
+    400: "invalid_request", 401: "authentication", 402: "billing", 403: "permission", 404: "not_found",
+    405: "invalid_request", 408: "timeout", 409: "conflict", 413: "too_large", 422: "invalid_request",
+    429: "rate_limit", 500: "api", 502: "upstream", 503: "overloaded", 504: "timeout", 529: "overloaded",
+}  # fmt: skip
+
+_BY_TYPE = {row[1]: kind for kind, row in reversed(KINDS.items())} | {
+    "server_error": "api",
+    "insufficient_quota": "billing",
+    "rate_limit_exceeded": "rate_limit",
+    "context_length_exceeded": "context_overflow",
+    "exceed_context_size_error": "context_overflow",
+    "service_unavailable_error": "overloaded",
+    "invalid_api_key": "authentication",
+    "model_not_found": "not_found",
+}
+
+
+class ApiError(Exception):
+    """kind: a key of KINDS. status: HTTP. param and code: OpenAI's fields, kept where an upstream gave them.
+    retry_after: seconds, where the upstream or the proxy knows."""
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        status: int = 0,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.status = status or KINDS[kind][0]
+        self.param = param
+        self.code = code
+        self.retry_after = retry_after
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.kind} {self.status}: {self.message}>"
+
+
+class BadRequest(ApiError):
+    """The client's request cannot be understood or cannot cross; names the field."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__("invalid_request", message, param=param)
+
+
+class BadReply(ApiError):
+    """The upstream's reply cannot be understood."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("upstream", message)
+
+
+# --------------------------------------------------------------------------------------------- writing
+
+
+def body(protocol: Protocol, error: ApiError, request_id: str = "") -> bytes:
+    """The error as a whole reply body."""
+    return wire.dumps(_messages_error(error, request_id) if protocol == "messages" else _openai_error(error))
+
+
+def event(protocol: Protocol, error: ApiError, request_id: str = "") -> bytes:
+    """The error as the last event of a stream that has begun.
+
+    Chat has no error event: by convention a data line that holds an error object, which the SDKs raise.
+    No [DONE] follows it, lest a lenient client take the stream for complete.
+    """
+    if protocol == "messages":
+        return b"event: error\ndata: " + body(protocol, error, request_id) + b"\n\n"
+    if protocol == "responses":
+        detail = {"type": "error", "code": error.code or KINDS[error.kind][2], "message": error.message}
+        return b"event: error\ndata: " + wire.dumps(detail | {"param": error.param}) + b"\n\n"
+    return b"data: " + body(protocol, error) + b"\n\n"
+
+
+def status_for(protocol: Protocol, error: ApiError) -> int:
+    """The status in the client's dialect: 529 is Anthropic's own, OpenAI says 503."""
+    return 503 if error.status == 529 and protocol != "messages" else error.status
+
+
+def _messages_error(error: ApiError, request_id: str) -> dict[str, Any]:
+    message = error.message
+    if error.kind == "context_overflow" and not message.startswith("prompt is too long"):
+        message = _prompt_too_long(message)
+    out: dict[str, Any] = {"type": "error", "error": {"type": KINDS[error.kind][1], "message": message}}
+    if request_id:
+        out["request_id"] = request_id
+    return out
+
+
+def _openai_error(error: ApiError) -> dict[str, Any]:
+    kind = KINDS[error.kind]
+    code = error.code or kind[3]
+    return {"error": {"message": error.message, "type": kind[2], "param": error.param, "code": code}}
+
+
+def _prompt_too_long(message: str) -> str:
+    """Clients of Messages match on this wording to compact and go on; the upstream's follows it."""
+    numbers = sorted({int(n) for n in re.findall(r"\d{3,}", message.replace(",", ""))}, reverse=True)
+    if len(numbers) >= 2:
+        return f"prompt is too long: {numbers[0]} tokens > {numbers[1]} maximum ({message})"
+    return f"prompt is too long: {message}"
+
+
+# --------------------------------------------------------------------------------------------- reading
+
+
+def parse(status: int, raw: bytes, content_type: str = "") -> ApiError:
+    """Any upstream's error body. Never raises; a body that says nothing is described by its status."""
+    try:
+        data = wire.loads(raw)
+    except ValueError:
+        return _from_text(status, raw, content_type)
+    error = of_object(data, status)
+    return error or ApiError(kind_of(status), f"upstream answered {status} without an error message", status)
+
+
+def of_object(data: Any, status: int = 0) -> ApiError | None:
+    """The error in a decoded JSON body or stream event, or None where it holds none.
+
+    Shapes seen: {"error": {...}} with message/type/code/param (code may be an int, and may be the status),
+    {"error": "text"} beside a code, flat {"object": "error", "message": ...}, {"detail": "text" or list},
+    {"message": ..., "code": ...}.
+    """
+    if isinstance(data, list):  # Gemini wraps it
+        data = data[0] if data else None
+    if not isinstance(data, dict):
+        return None
+    inner = data.get("error")
+    if isinstance(inner, str) and inner:
+        return _make(status, inner, data.get("type"), data.get("code"), data.get("param"))
+    if isinstance(inner, dict) and inner:
+        return _from_inner(status, inner)
+    if data.get("detail"):
+        detail = data["detail"]
+        return _make(status, detail if isinstance(detail, str) else wire.dumps_text(detail), None, None, None)
+    if isinstance(data.get("message"), str) and (status >= 400 or data.get("object") == "error"):
+        return _make(status, data["message"], data.get("type"), data.get("code"), data.get("param"))
+    return None
+
+
+def _from_inner(status: int, inner: dict[str, Any]) -> ApiError:
+    message = inner.get("message") or inner.get("detail") or inner.get("code") or wire.dumps_text(inner)
+    raw = (inner.get("metadata") or {}).get("raw") if isinstance(inner.get("metadata"), dict) else None
+    if isinstance(raw, str) and raw and raw not in str(message):  # OpenRouter keeps the real reason here
+        message = f"{message}: {raw}"
+    code = inner.get("code")
+    given = inner.get("status_code") or inner.get("http_code") or inner.get("status")
+    for value in (code, given):
+        if not status and isinstance(value, int | str) and str(value).isdigit() and 400 <= int(value) <= 599:
+            status = int(value)
+    return _make(status, str(message), inner.get("type"), code, inner.get("param"))
+
+
+def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiError:
+    code_text = str(code) if code is not None else None
+    found = _BY_TYPE.get(str(code)) or _BY_TYPE.get(str(kind))
+    if status >= 400 and status not in (400, 500):  # the status is the firmer word, but for the vague ones
+        found = kind_of(status)
+    found = found or kind_of(status or 500)
+    if found in ("invalid_request", "api", "too_large") and _OVERFLOW.search(message):
+        found = "context_overflow"
+    elif found == "rate_limit" and code_text == "insufficient_quota":
+        found = "billing"
+    usual = KINDS[found][0]
+    return ApiError(
+        found,
+        message,
+        status if status >= 400 else usual,
+        param=str(param) if param is not None else None,
+        code=code_text if code_text and not code_text.isdigit() else None,
+    )
+
+
+_OVERFLOW = re.compile(
+    r"prompt is too long|maximum context length|context_length_exceeded|context (size|window|length)"
+    r"|exceeds? the (available )?context",
+    re.I,
+)
+
+
+def kind_of(status: int) -> str:
+    """The kind for an HTTP status: the table's, else by its hundred."""
+    return _BY_STATUS.get(status) or ("invalid_request" if 400 <= status < 500 else "api")
+
+
+def _from_text(status: int, raw: bytes, content_type: str) -> ApiError:
+    text = raw[:2000].decode("utf-8", "replace").strip()
+    if not text:
+        return ApiError(kind_of(status), f"upstream answered {status} with an empty body", status)
+    if "html" in content_type or text[:1] == "<":
+        title = re.search(r"<title>(.*?)</title>", text, re.I | re.S)
+        said = f': "{title.group(1).strip()[:200]}"' if title else ""
+        return ApiError(kind_of(status), f"upstream answered {status} with an HTML page{said}", status)
+    return ApiError(kind_of(status), text[:500], status)

@@ -1,0 +1,189 @@
+"""Content blocks of a reply, told as events.
+
+One small class for each kind of block. Each has the same three moments: begin (what content_block_start
+says), delta, close; a whole reply's block is one that says everything at its beginning. A text block opens
+with its first text, so that an empty one is never seen. A block that the neutral form has no word for (server
+tools and their results, compaction, what comes next year) is gathered and told at its end, complete:
+Open(Unknown), Close.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import wire
+from translate.conversation import Close, Delta, Event, Ext, Open, Part, Text, Thinking, ToolCall, Unknown
+from translate.messages.parts import input_of, rest
+
+Raw = dict[str, Any]
+
+
+class Block:
+    """An open content block. part: the type of part it becomes. lane: the (delta type, key) whose text may
+    take the fast lane, or None."""
+
+    __slots__ = ("index", "raw", "opened")
+
+    part: type[Part] = Unknown
+    lane: tuple[str, str] | None = None
+
+    def __init__(self, index: Any, raw: Raw) -> None:
+        self.index = index
+        self.raw = raw
+        self.opened = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.index} opened={self.opened}>"
+
+    def begin(self, out: list[Event]) -> None:
+        """content_block_start."""
+
+    def delta(self, delta: Raw, out: list[Event]) -> None:
+        """content_block_delta's delta."""
+
+    def close(self, out: list[Event]) -> None:
+        """content_block_stop."""
+
+    def _open(self, part: Part, out: list[Event]) -> None:
+        self.opened = True
+        out.append(Open(part))
+
+
+def push(out: list[Event], pieces: list[bytes]) -> None:
+    """Adds to the delta that ends `out`, or begins one: what arrives together leaves together."""
+    if out and isinstance(last := out[-1], Delta):
+        last.pieces += pieces
+    elif pieces:
+        out.append(Delta(pieces))
+
+
+def _push_text(out: list[Event], text: Any) -> None:
+    if isinstance(text, str) and text:
+        push(out, [wire.inside(text)])
+
+
+class TextBlock(Block):
+    __slots__ = ("_citations",)
+    part = Text
+    lane = ("text_delta", "text")
+
+    def begin(self, out: list[Event]) -> None:
+        given = self.raw.get("citations")
+        self._citations = list(given) if isinstance(given, list) else []
+        self._say(self.raw.get("text"), out)
+
+    def delta(self, delta: Raw, out: list[Event]) -> None:
+        if delta.get("type") == "citations_delta":
+            self._citations.append(delta.get("citation"))
+        else:
+            self._say(delta.get("text"), out)
+
+    def close(self, out: list[Event]) -> None:
+        if self.opened:
+            out.append(Close(ext={"messages": {"citations": self._citations}} if self._citations else {}))
+
+    def _say(self, text: Any, out: list[Event]) -> None:
+        if not isinstance(text, str) or not text:
+            return
+        if not self.opened:
+            self._open(Text("", rest(self.raw, "type", "text", "citations")), out)
+        _push_text(out, text)
+
+
+class ThinkingBlock(Block):
+    """thinking and redacted_thinking: the one has text and a signature, the other all in one cipher."""
+
+    __slots__ = ("_signature",)
+    part = Thinking
+    lane = ("thinking_delta", "thinking")
+
+    def begin(self, out: list[Event]) -> None:
+        self._signature = _string(self.raw.get("signature"))
+        ext = rest(self.raw, "type", "thinking", "signature", "data")
+        self._open(Thinking(encrypted=_string(self.raw.get("data")), ext=ext), out)
+        _push_text(out, self.raw.get("thinking"))
+
+    def delta(self, delta: Raw, out: list[Event]) -> None:
+        self._signature = _string(delta.get("signature")) or self._signature
+        _push_text(out, delta.get("thinking"))
+
+    def close(self, out: list[Event]) -> None:
+        out.append(Close(self._signature))
+
+
+class CallBlock(Block):
+    """tool_use. The input comes by deltas, or whole at the beginning (programmatic tool calling, whole
+    replies); deltas win, since a few servers say both."""
+
+    __slots__ = ("_input",)
+    part = ToolCall
+    lane = ("input_json_delta", "partial_json")
+
+    def begin(self, out: list[Event]) -> None:
+        given = self.raw.get("input")
+        self._input = given if isinstance(given, str) else wire.dumps_text(given) if given else ""
+        ext: Ext = rest(self.raw, "type", "id", "name", "input")
+        self._open(ToolCall(_string(self.raw.get("id")), _string(self.raw.get("name")), ext=ext), out)
+
+    def delta(self, delta: Raw, out: list[Event]) -> None:
+        if delta.get("partial_json"):
+            self._input = ""
+            _push_text(out, delta["partial_json"])
+
+    def close(self, out: list[Event]) -> None:
+        _push_text(out, self._input)
+        out.append(Close())
+
+
+class WholeBlock(Block):
+    """Any other: its deltas are laid over a copy of what it began with, text after text."""
+
+    __slots__ = ("_json",)
+
+    def begin(self, out: list[Event]) -> None:
+        self.raw = dict(self.raw)
+        self._json: list[str] = []
+
+    def delta(self, delta: Raw, out: list[Event]) -> None:
+        if delta.get("type") == "input_json_delta":
+            self._json.append(_string(delta.get("partial_json")))
+            return
+        for key, value in delta.items():
+            before = self.raw.get(key)
+            if key != "type" and value is not None:
+                both = isinstance(before, str) and isinstance(value, str)
+                self.raw[key] = before + value if both else value
+
+    def close(self, out: list[Event]) -> None:
+        if arguments := "".join(self._json):
+            self.raw["input"] = input_of(arguments)
+        self._open(Unknown("messages", self.raw), out)
+        out.append(Close())
+
+
+_KINDS: dict[str, type[Block]] = {
+    "text": TextBlock,
+    "thinking": ThinkingBlock,
+    "redacted_thinking": ThinkingBlock,
+    "tool_use": CallBlock,
+}
+
+
+def block_of(index: Any, raw: Any) -> Block:
+    """The block that a content_block (or an item of a whole reply's content) begins."""
+    if not isinstance(raw, dict):
+        raw = {}
+    kind = raw.get("type")
+    return (_KINDS.get(kind, WholeBlock) if isinstance(kind, str) else WholeBlock)(index, raw)
+
+
+def tell(raw: Any, out: list[Event]) -> type[Part]:
+    """A whole block's events, added to `out`; gives the type of part that it was."""
+    block = block_of(None, raw)
+    block.begin(out)
+    block.close(out)
+    return block.part
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""

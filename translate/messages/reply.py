@@ -1,0 +1,142 @@
+"""Whole replies: an upstream's message -> events (explode), events -> the client's message (collect).
+
+Both stand on the pieces that streams stand on (blocks.py, usage.py, and the functions at the end of this
+file), so that a reply is the same whether it was streamed or not. Arguments of a tool call that are no JSON
+object are given to the client as {"_raw": text} (see parts.input_of). Parts of other protocols that Messages
+has no block for are left out: an unknown block makes clients fail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from translate import errors, repair, wire
+from translate.conversation import (
+    Close,
+    Delta,
+    Event,
+    Fault,
+    Open,
+    Part,
+    Refusal,
+    Start,
+    Stop,
+    Text,
+    Thinking,
+    ToolCall,
+    Unknown,
+    Usage,
+)
+from translate.errors import BadReply
+from translate.messages import blocks
+from translate.messages.parts import input_of
+from translate.messages.usage import read_stop, read_usage, write_stop, write_usage
+from translate.target import Asked
+
+_MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
+
+
+def explode(body: Any) -> list[Event]:
+    """The events of a whole reply: Start, (Open, Delta*, Close)*, Stop; or one Fault where the body is an
+    error under a good status. Raises BadReply for what is no message."""
+    if not isinstance(body, dict):
+        raise BadReply("the upstream's reply is not a JSON object")
+    if body.get("type") == "error" or body.get("error"):
+        error = errors.of_object(body) or errors.ApiError("api", "the upstream answered with an error")
+        return [Fault(error)]
+    content = body.get("content")
+    if not isinstance(content, list):
+        raise BadReply("the upstream's reply is not a message: it has no list of content blocks")
+    usage = read_usage(body.get("usage"))
+    out: list[Event] = [Start(_string(body, "id"), _string(body, "model"), usage)]
+    seen = {blocks.tell(raw, out) for raw in content}
+    reason, ext = read_stop(body.get("stop_reason"), seen)
+    ext |= {key: value for key, value in body.items() if key not in _MESSAGE}
+    out.append(Stop(reason, usage, _string(body, "stop_sequence"), {"messages": ext} if ext else {}))
+    return out
+
+
+def collect(events: list[Event], asked: Asked) -> dict[str, Any]:
+    """The client's message. Raises the error of a Fault, and BadReply where there is no Stop."""
+    content: list[dict[str, Any]] = []
+    seen: set[type[Part]] = set()
+    known: Usage | None = None
+    part: Part | None = None
+    pieces: list[bytes] = []
+    for event in events:
+        match event:
+            case Start():
+                known = event.usage
+            case Open():
+                part, pieces = event.part, []
+            case Delta():
+                pieces += event.pieces
+            case Close() if part is not None:
+                if (block := _block(part, wire.text_of(pieces), event, asked, len(content))) is not None:
+                    content.append(block)
+                    seen.add(type(part))
+                part = None
+            case Fault():
+                raise event.error
+            case Stop():
+                end = last_words(event, seen, event.usage or known, asked)
+                return head(asked) | {"content": content} | end
+    raise BadReply("the upstream's reply has no end")
+
+
+def _block(part: Part, text: str, close: Close, asked: Asked, n: int) -> dict[str, Any] | None:
+    block = opening(part, asked, n)
+    if block is None:
+        return None
+    if block["type"] == "text":
+        block["text"] = text
+        if citations := close.ext.get("messages", {}).get("citations"):
+            block["citations"] = citations
+    elif block["type"] == "thinking":
+        block["thinking"] = text
+        block["signature"] = close.signature or block["signature"]
+    elif block["type"] == "tool_use":
+        block["input"] = input_of(text)
+    return block
+
+
+# ---------------------------------------------------------------------------- shared with the stream
+
+
+def head(asked: Asked) -> dict[str, Any]:
+    """A message's fields that are known before its first word. The client hears the model it asked for."""
+    return {"id": f"msg_{asked.key}", "type": "message", "role": "assistant", "model": asked.model}
+
+
+def opening(part: Part, asked: Asked, n: int) -> dict[str, Any] | None:
+    """The content block that a part begins as, its text still empty; `n` is its index. None for a part that
+    Messages has no block for."""
+    if isinstance(part, Text | Refusal):
+        return {"type": "text", "text": ""} | part.ext.get("messages", {})
+    if isinstance(part, Thinking):
+        left = part.ext.get("messages", {})
+        if part.encrypted:
+            return {"type": "redacted_thinking", "data": part.encrypted} | left
+        return {"type": "thinking", "thinking": "", "signature": part.signature} | left
+    if isinstance(part, ToolCall):
+        id = repair.tool_id(part.id) if part.id else f"toolu_{asked.key}_{n}"
+        name = asked.tool_names.get(part.name, part.name)
+        return {"type": "tool_use", "id": id, "name": name, "input": {}} | part.ext.get("messages", {})
+    if isinstance(part, Unknown) and part.protocol == "messages":
+        return dict(part.raw)
+    return None
+
+
+def last_words(stop: Stop, seen: set[type[Part]], usage: Usage | None, asked: Asked) -> dict[str, Any]:
+    """stop_reason, stop_sequence, usage and what else the upstream said at the end."""
+    usage = usage or Usage()
+    if not usage.prompt:  # clients decide by it when to compact: an estimate is better than 0
+        usage = replace(usage, input=asked.input_tokens)
+    left = {key: value for key, value in stop.ext.get("messages", {}).items() if key != "stop_reason"}
+    return write_stop(stop, seen) | {"usage": write_usage(usage)} | left
+
+
+def _string(body: dict[str, Any], key: str) -> str:
+    value = body.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,108 @@
+"""How hard to think, said in the way the upstream's model understands, and what thinking forbids.
+
+Claude 3.7 and 4 to 4.5 take a budget in tokens; later ones, and names we do not know (which are treated as
+current Claude), choose for themselves and take a word for the effort; older ones do not think. Anthropic
+answers 400 to thinking beside a forced tool, a prefilled answer, or a tool loop that began without it: the
+client asked for the other thing in so many words, so thinking gives way and the reply's headers say so.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from translate import effort
+from translate.conversation import Conversation, Reasoning
+
+Body = dict[str, Any]
+
+_FAMILY_4 = r"claude-(?:opus|sonnet|haiku)-4(?:[-.][0-5](?!\d)|[-.@]\d{8}|(?![-.]?\d))"
+_MANUAL = re.compile(r"claude-3[-.]7|claude-4-(?:opus|sonnet)|" + _FAMILY_4)
+_NEVER = re.compile(r"claude-(?:3(?![-.]7)|2|instant)")
+_ALWAYS = re.compile(r"claude-(?:mythos|fable)")  # answer 400 to "disabled"
+_SMALL = re.compile(r"claude-(?:3-(?:opus|sonnet|haiku)|2|instant)")
+_MIDDLE = re.compile(r"claude-3")
+_OPUS_4 = re.compile(r"claude-(?:opus-4(?![-.]5)|4-opus)")
+
+DEFAULT_MAX_TOKENS = 32_000
+LEAST_TOP_P = 0.95  # Anthropic: with thinking on, top_p may lie between 0.95 and 1
+_WORDS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+
+
+def mode_of(model: str) -> Literal["budget", "effort", "never"]:
+    """How `model` is told to think. Vendor prefixes and dates in the name do not matter."""
+    if _NEVER.search(model):
+        return "never"
+    return "budget" if _MANUAL.search(model) else "effort"
+
+
+def default_max_tokens(model: str) -> int:
+    """max_tokens for a client that gave none (Messages demands one): what each family can write at most, but
+    no more than is sensible without being asked."""
+    if _SMALL.search(model):
+        return 4_096
+    return 8_192 if _MIDDLE.search(model) else DEFAULT_MAX_TOKENS
+
+
+def asked_for(reasoning: Reasoning) -> bool | None:
+    """Did the client ask for thinking: yes, no, or nothing said."""
+    if reasoning.enabled is False or reasoning.effort == "none":
+        return False
+    return True if reasoning.enabled or reasoning.effort or reasoning.budget or reasoning.adaptive else None
+
+
+def write(body: Body, conversation: Conversation, limit: int) -> bool:
+    """Puts thinking (and output_config.effort) into `body`, whose model, max_tokens, messages and tool_choice
+    are there already. `limit`: the clamp of max_tokens, 0 = none. False where thinking was asked for and is
+    left out."""
+    reasoning = conversation.reasoning
+    wanted = asked_for(reasoning)
+    mode = mode_of(body["model"])
+    if wanted is None:
+        return True
+    if not wanted:
+        if _ALWAYS.search(body["model"]):
+            body["output_config"] = {"effort": "low"}
+            return False
+        if mode == "effort":  # the others do not think unless told to
+            body["thinking"] = {"type": "disabled"}
+        return True
+    forced = body.get("tool_choice", {}).get("type") in ("any", "tool")
+    if mode == "never" or forced or body["messages"][-1]["role"] == "assistant":
+        return False
+    if mode == "budget":
+        return _by_budget(body, conversation, limit)
+    body["thinking"] = {"type": "adaptive"} | _display(reasoning)
+    word = reasoning.effort or (effort.effort_of(reasoning.budget) if reasoning.budget else "")
+    if word:
+        body["output_config"] = {"effort": _WORDS.get(word, "medium")}
+    return True
+
+
+def _by_budget(body: Body, conversation: Conversation, limit: int) -> bool:
+    """max_tokens includes the budget. A max_tokens that the client chose stands, and the budget is cut to
+    leave a quarter for the answer; one that we chose is raised, as far as the model goes."""
+    reasoning = conversation.reasoning
+    budget = max(effort.MIN_BUDGET, reasoning.budget or effort.budget_of(reasoning.effort or "medium"))
+    if budget >= body["max_tokens"] and conversation.max_tokens is None:
+        most = 32_000 if _OPUS_4.search(body["model"]) else 64_000
+        raised = max(body["max_tokens"], min(body["max_tokens"] + budget, most))
+        body["max_tokens"] = min(raised, limit) if limit else raised
+    if body["max_tokens"] <= effort.MIN_BUDGET or _began_without(body["messages"]):
+        return False
+    if budget >= body["max_tokens"]:
+        budget = max(effort.MIN_BUDGET, body["max_tokens"] * 3 // 4)
+    body["thinking"] = {"type": "enabled", "budget_tokens": budget} | _display(reasoning)
+    return True
+
+
+def _display(reasoning: Reasoning) -> Body:
+    return {"display": reasoning.display} if reasoning.display else {}
+
+
+def _began_without(messages: list[Body]) -> bool:
+    """Is this the middle of a tool loop whose last assistant turn did not begin with thinking?"""
+    turn: list[Body] = next((m["content"] for m in reversed(messages) if m["role"] == "assistant"), [])
+    if not any(block["type"] == "tool_use" for block in turn):
+        return False
+    return turn[0]["type"] not in ("thinking", "redacted_thinking")

@@ -1,0 +1,99 @@
+"""What a reply says about itself: the tokens it took, and why it stopped.
+
+Anthropic's usage is cumulative where it comes twice (message_start, then message_delta): later values stand
+in for earlier ones and are never added. input_tokens leaves out what came from or went to the cache, as the
+neutral form does. Everything else in it (service_tier, iterations, ...) rides in Usage.ext.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate.conversation import Part, Refusal, Stop, StopReason, ToolCall, Usage
+
+_COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+_ABSURD = 1e15  # and infinity, which some JSON writers write
+
+_READ: dict[str, StopReason] = {
+    "end_turn": "end",
+    "max_tokens": "length",
+    "stop_sequence": "stop_sequence",
+    "tool_use": "tool_calls",
+    "pause_turn": "pause",
+    "refusal": "refusal",
+    "model_context_window_exceeded": "context_overflow",
+    "compaction": "compaction",
+}
+_WRITTEN: dict[StopReason, str] = {neutral: own for own, neutral in _READ.items()}
+
+
+def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
+    """A `usage` object over what was known before; `before` is left as it was. A count of 0 does not replace
+    a real one: some servers fill fields they do not know with it. Only the output's is always the last word."""
+    if not isinstance(raw, dict):
+        return before
+    known = before or Usage()
+    creation, details = raw.get("cache_creation"), raw.get("output_tokens_details")
+    hour = _count(creation, "ephemeral_1h_input_tokens")
+    left = {key: value for key, value in raw.items() if key not in _COUNTS}
+    left = known.ext.get("messages", {}) | left
+    return Usage(
+        input=_count(raw, "input_tokens") or known.input,
+        cache_read=_count(raw, "cache_read_input_tokens") or known.cache_read,
+        cache_write=_count(raw, "cache_creation_input_tokens") or known.cache_write,
+        cache_write_1h=hour or known.cache_write_1h,
+        output=_count(raw, "output_tokens") if "output_tokens" in raw else known.output,
+        reasoning=_count(details, "thinking_tokens") or known.reasoning,
+        ext={"messages": left} if left else {},
+    )
+
+
+def _count(raw: Any, key: str) -> int:
+    value = raw.get(key) if isinstance(raw, dict) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0
+    return int(value) if 0 <= value < _ABSURD else 0
+
+
+def write_usage(usage: Usage) -> dict[str, Any]:
+    """A `usage` object, its counts first."""
+    out: dict[str, Any] = {
+        "input_tokens": usage.input,
+        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": usage.cache_read,
+        "output_tokens": usage.output,
+    }
+    if usage.cache_write_1h:
+        five = max(0, usage.cache_write - usage.cache_write_1h)
+        out["cache_creation"] = {
+            "ephemeral_5m_input_tokens": five,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h,
+        }
+    if usage.reasoning:
+        out["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return out | usage.ext.get("messages", {})
+
+
+def read_stop(given: Any, seen: set[type[Part]]) -> tuple[StopReason, dict[str, Any]]:
+    """stop_reason -> the neutral reason, and what ext must keep of it. null where the reply ended all the
+    same, and reasons of tomorrow, count as a plain end; the word itself is kept."""
+    if isinstance(given, str) and given in _READ:
+        return _READ[given], {}
+    reason: StopReason = "tool_calls" if ToolCall in seen else "end"
+    return reason, {"stop_reason": given} if given else {}
+
+
+def write_stop(stop: Stop, seen: set[type[Part]]) -> dict[str, Any]:
+    """stop_reason and stop_sequence, true to what the reply held (`seen`: the types of its parts): tool calls
+    with a plain end are tool_use, tool_use without a tool is end_turn; a cut-off reply stays cut off."""
+    own = stop.ext.get("messages", {})
+    reason = own.get("stop_reason") or _WRITTEN[stop.reason]
+    if stop.reason == "end" and "stop_reason" not in own:
+        if ToolCall in seen:
+            reason = "tool_use"
+        elif Refusal in seen:
+            reason = "refusal"
+    elif stop.reason == "tool_calls" and ToolCall not in seen:
+        reason = "end_turn"
+    sequence = stop.sequence if reason == "stop_sequence" and stop.sequence else None
+    return {"stop_reason": reason, "stop_sequence": sequence}

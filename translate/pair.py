@@ -1,0 +1,154 @@
+"""(client protocol, upstream protocol) -> how to cross: the one door into this package.
+
+`request` turns the client's body into the upstream's; `Crossing` turns the upstream's reply into the
+client's, whole or streamed, and always ends it legally. Both are built from the two protocols' own packages
+by way of the neutral form; there is no code for any single pair.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import errors, wire
+from translate.chat import reply as chat_reply
+from translate.chat import request as chat_request
+from translate.chat import stream as chat_stream
+from translate.conversation import Event, Fault, Stop, Usage
+from translate.messages import reply as messages_reply
+from translate.messages import request as messages_request
+from translate.messages import stream as messages_stream
+from translate.target import Asked, Encoded, Protocol, Target
+
+_REQUEST: dict[str, Any] = {"messages": messages_request, "chat": chat_request}
+_COLLECT: dict[str, Any] = {"messages": messages_reply.collect, "chat": chat_reply.collect}
+_ENCODER: dict[str, Any] = {"messages": messages_stream.Encoder, "chat": chat_stream.Encoder}
+# Only the servers that call themselves compatible have habits; Messages has none to be told of.
+_EXPLODE: dict[str, Any] = {"messages": lambda body, _: messages_reply.explode(body), "chat": chat_reply.explode}
+_DECODER: dict[str, Any] = {"messages": lambda _: messages_stream.Decoder(), "chat": chat_stream.Decoder}
+
+
+def can_cross(client: Protocol, upstream: Protocol) -> bool:
+    return client in _REQUEST and upstream in _REQUEST
+
+
+def request(client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target) -> Encoded:
+    """The client's decoded JSON body as the upstream's. `body` is left as it is, so that a retry may cross it
+    again for another target. Raises BadRequest."""
+    encoded: Encoded = _REQUEST[upstream].encode(_REQUEST[client].decode(body), target)
+    return encoded
+
+
+class Crossing:
+    """One reply on its way from `upstream`'s protocol to `client`'s.
+
+    fault: the ApiError that the reply turned out to be, else None; it is set before any byte is given out where
+    it comes first, so that the caller may still answer with a real status. usage: known once the reply ended.
+    """
+
+    __slots__ = ("_client", "_decoder", "_encoder", "_upstream", "asked", "fault", "usage")
+
+    def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
+        self._client = client
+        self._upstream = upstream
+        self._decoder: Any = None
+        self._encoder: Any = None
+        self.asked = asked
+        self.fault: errors.ApiError | None = None
+        self.usage: Usage | None = None
+
+    def __repr__(self) -> str:
+        return f"<Crossing {self._upstream} -> {self._client} {self._decoder!r} {self._encoder!r}>"
+
+    # ------------------------------------------------------------------------------------ whole replies
+
+    def whole(self, raw: bytes, streamed: bool = False) -> bytes:
+        """The client's whole body. streamed: the upstream sent a stream all the same. Raises ApiError."""
+        events = self._events_of(raw, streamed)
+        self._look(events)
+        if self.fault is not None:
+            raise self.fault
+        return wire.dumps(_COLLECT[self._client](events, self.asked))
+
+    def whole_as_stream(self, raw: bytes) -> bytes:
+        """A whole reply for a client that asked for a stream. Raises ApiError."""
+        events = self._events_of(raw, False)
+        self._look(events)
+        if self.fault is not None:
+            raise self.fault
+        return self._encode(events)
+
+    def _events_of(self, raw: bytes, streamed: bool) -> list[Event]:
+        if streamed:
+            decoder = _DECODER[self._upstream](self.asked.policy)
+            return [*decoder.feed(raw), *decoder.end()]
+        try:
+            body = wire.loads(raw)
+        except ValueError:
+            raise errors.BadReply(_not_json(raw)) from None
+        if not isinstance(body, dict):
+            raise errors.BadReply(f"the upstream answered a JSON {type(body).__name__} where an object is due")
+        events: list[Event] = _EXPLODE[self._upstream](body, self.asked.policy)
+        return events
+
+    # ------------------------------------------------------------------------------------------ streams
+
+    @property
+    def started(self) -> bool:
+        return self._encoder is not None and self._encoder.started
+
+    @property
+    def ended(self) -> bool:
+        """The client has its terminal event."""
+        return self._encoder is not None and self._encoder.ended
+
+    def feed(self, chunk: bytes) -> bytes:
+        if self._decoder is None:
+            self._decoder = _DECODER[self._upstream](self.asked.policy)
+        return self._pass(self._decoder.feed(chunk))
+
+    def end(self) -> bytes:
+        """The upstream closed. Without a terminal event before, this is an error, and told as one."""
+        if self._decoder is None:
+            return self.fail(errors.ApiError("upstream", "the upstream answered 200 with an empty body"))
+        return self._pass(self._decoder.end())
+
+    def fail(self, error: errors.ApiError) -> bytes:
+        """The upstream broke off. Nothing is said if the stream had already ended."""
+        return self._pass([Fault(error)])
+
+    def ping(self) -> bytes:
+        if self._encoder is None:
+            return b": ping\n\n"
+        sign: bytes = self._encoder.ping()
+        return sign
+
+    def _pass(self, events: list[Event]) -> bytes:
+        if not events:
+            return b""
+        self._look(events)
+        if self.fault is not None and not self.started and len(events) == 1:
+            return b""  # nothing went out yet: the caller answers with a status instead
+        return self._encode(events)
+
+    def _encode(self, events: list[Event]) -> bytes:
+        if self._encoder is None:
+            self._encoder = _ENCODER[self._client](self.asked)
+        out: bytes = self._encoder.emit(events)
+        return out
+
+    def _look(self, events: list[Event]) -> None:
+        last = events[-1] if events else None
+        if isinstance(last, Stop):
+            self.usage = last.usage
+        elif isinstance(last, Fault) and not self.ended:
+            error = last.error
+            self.fault = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))
+
+
+def _not_json(raw: bytes) -> str:
+    text = raw[:200].decode("utf-8", "replace").strip()
+    if not text:
+        return "the upstream answered 200 with an empty body"
+    if text[:1] == "<":
+        return "the upstream answered 200 with an HTML page where JSON is due; is base_url right?"
+    return f"the upstream's reply is not valid JSON (cut off?), it begins: {text[:120]}"

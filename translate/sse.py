@@ -1,0 +1,96 @@
+"""Server-sent events, incrementally: bytes in, whole events out (WHATWG HTML, section 9.2.6).
+
+Bytes are buffered, never text: a chunk may end within a character, a line or a CRLF. An event is the
+bytes between two blank lines; `fields` takes one apart. The common stream (only "\\n", nothing cut) costs
+one split per chunk. The buffer is bounded: an upstream that never ends an event is refused, not hoarded.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024  # a whole image in one event is seen; a stream without any blank line is not
+
+_BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_LINE = re.compile(rb"\r\n|\n|\r")
+
+
+class EventTooLarge(ValueError):
+    """One event grew past MAX_EVENT_BYTES."""
+
+
+class Splitter:
+    """feed(chunk) -> the events that are complete now; rest() -> the unfinished last one, at the end."""
+
+    __slots__ = ("_held", "_size", "_seen_cr")
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+        self._size = 0
+        self._seen_cr = False
+
+    def __repr__(self) -> str:
+        return f"<Splitter {self._size} bytes held>"
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        if self._held:
+            if b"\n" not in chunk and b"\r" not in chunk:  # the middle of a long line: joined once, at its end
+                self._hold(chunk)
+                return []
+            self._held.append(chunk)
+            data = b"".join(self._held)
+            self._held.clear()
+            self._size = 0
+        else:
+            data = chunk
+        if self._seen_cr or b"\r" in chunk:
+            return self._feed_any(data)
+        events = data.split(b"\n\n")
+        if rest := events.pop():
+            self._hold(rest)
+        return events
+
+    def _feed_any(self, data: bytes) -> list[bytes]:
+        self._seen_cr = True
+        # A "\r" at the very end may be half of a "\r\n": leave it for the next chunk.
+        cut = len(data) - 1 if data.endswith(b"\r") else len(data)
+        events = _BLANK.split(data[:cut])
+        if rest := events.pop() + data[cut:]:
+            self._hold(rest)
+        return events
+
+    def _hold(self, rest: bytes) -> None:
+        self._size += len(rest)
+        if self._size > MAX_EVENT_BYTES:
+            raise EventTooLarge(f"an event of the upstream's stream is larger than {MAX_EVENT_BYTES} bytes")
+        self._held.append(rest)
+
+    def rest(self) -> bytes:
+        """What came after the last blank line: many servers leave the final blank line out."""
+        rest = b"".join(self._held)
+        self._held.clear()
+        self._size = 0
+        return rest.strip(b"\r\n")
+
+
+def fields(event: bytes) -> tuple[bytes, bytes]:
+    """(event name, data) of one event's bytes; data lines are joined by "\\n", comments skipped.
+
+    A field called `error` (llama-box ends a broken stream so) is given as name b"error" with its value
+    as data, so that nobody takes the stream for one that ended well.
+    """
+    if event.startswith(b"data:") and b"\n" not in event and b"\r" not in event:
+        return b"", event[6:] if event[5:6] == b" " else event[5:]
+    name, data = b"", []
+    for line in _LINE.split(event):
+        key, _, value = line.partition(b":")
+        if value[:1] == b" ":
+            value = value[1:]
+        if key == b"data":
+            data.append(value)
+        elif key == b"event":
+            name = value
+        elif key == b"error":
+            name = b"error"
+            data.append(value)
+    return name, b"\n".join(data)

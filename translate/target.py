@@ -1,0 +1,64 @@
+"""What a translator must know besides the bodies: where the request goes, and who asked.
+
+`Target` is the upstream's side: its model and its habits (compatible servers differ in a handful of
+fields). `Asked` is the client's side: what of the request the reply's translation needs, and the values
+that pure code cannot make itself (an id, the time, a local token count). Both are per request, frozen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from translate import wire
+
+Protocol = Literal["messages", "chat", "responses"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """An upstream's habits, from its section in settings.ini (the keys have the same names)."""
+
+    max_tokens: int = 0  # clamp of the output limit; 0 = none
+    max_tokens_field: str = "max_tokens"  # or max_completion_tokens (Chat only)
+    reasoning: str = "reasoning_content"  # reasoning_content | reasoning | think_tags | none
+    reasoning_history: str = "false"  # false | tool_calls | true: does reasoning go back upstream
+    developer_role: bool = False  # system text as role "developer"
+    stream_options: bool = True  # may stream_options.include_usage be sent
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`model` is the upstream's own name for it."""
+
+    model: str
+    policy: Policy = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """model: echoed in the reply. key: letters and digits, unique for this request (ids are made of it).
+    created: Unix seconds. input_tokens: a local estimate, used until the upstream tells the real count.
+    tool_names: names as sent upstream -> names as the client knows them (only those that differ).
+    include_usage: a Chat client asked for the usage chunk."""
+
+    model: str
+    key: str = "0"
+    created: int = 0
+    input_tokens: int = 0
+    tool_names: dict[str, str] = field(default_factory=dict)
+    include_usage: bool = False
+    policy: Policy = Policy()
+
+
+@dataclass(slots=True)
+class Encoded:
+    """A request body in the target's protocol; `dropped` names the client's fields that did not cross;
+    `tool_names` maps changed tool names back."""
+
+    body: dict[str, object]
+    dropped: list[str] = field(default_factory=list)
+    tool_names: dict[str, str] = field(default_factory=dict)
+
+    def json(self) -> bytes:
+        return wire.dumps(self.body)
