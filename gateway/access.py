@@ -1,0 +1,82 @@
+"""Who may come in: client keys, and the Host and Origin rules that keep web pages out.
+
+Without a [client] only this machine can connect, but a page in its browser can too: by a form or fetch to
+localhost (it sends an Origin), or by a DNS name that it points at 127.0.0.1 (it sends that name as Host). Both
+are refused. With clients, a key is asked for on every endpoint but the probes, in either header, and compared
+in constant time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from urllib.parse import urlsplit
+
+from tornado.httputil import HTTPHeaders
+
+from operate.settings import Settings, is_loopback
+from translate.errors import ApiError
+
+
+class Access:
+    """check(headers) -> the client's name. Holds digests of the keys, never the keys."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._clients = {_digest(client.key): client.name for client in settings.clients}
+        self._host = settings.server.host
+
+    def __repr__(self) -> str:
+        return f"<Access {len(self._clients)} clients>"
+
+    @property
+    def open(self) -> bool:
+        """No [client]: whoever reaches the port may come in, and brings keys of its own if any."""
+        return not self._clients
+
+    def check(self, headers: HTTPHeaders) -> str:
+        """The client's name, "" without clients. Raises ApiError (401, 403)."""
+        origin = headers.get("Origin")
+        if origin and not _is_local(urlsplit(origin).hostname or ""):
+            raise ApiError("permission", f"requests from web pages are refused (Origin: {origin[:100]})")
+        if self.open:
+            host = urlsplit("//" + headers.get("Host", "localhost")).hostname or ""
+            if not _is_local(host) and host != self._host:
+                raise ApiError(
+                    "permission",
+                    f"Host '{host[:100]}' is not this machine. Without a [client] section in settings.ini only "
+                    "localhost may be named; add one to serve other machines.",
+                )
+            return ""
+        brought = keys_of(headers)
+        for key in brought:
+            name = self._clients.get(_digest(key))  # a digest tells nothing by how long its lookup takes
+            if name is not None:
+                return name
+        if not brought:
+            raise ApiError("authentication", "no key: send one as x-api-key or as Authorization: Bearer")
+        raise ApiError("authentication", "this key is not that of any [client] in settings.ini")
+
+
+def keys_of(headers: HTTPHeaders) -> list[str]:
+    """The keys that a request brings: x-api-key, Authorization: Bearer."""
+    keys = []
+    if key := headers.get("X-Api-Key"):
+        keys.append(key.strip())
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        keys.append(token.strip())
+    return keys
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def _is_local(host: str) -> bool:
+    """A loopback name or address. Addresses cannot be made to point elsewhere, names can."""
+    if host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return is_loopback(host)

@@ -1,0 +1,142 @@
+"""Writing to one client: the only place that touches its connection.
+
+Heads and chunks are written as bytes to the stream below Tornado's HTTP1Connection, since building header
+objects per reply and two futures per write is what a proxy's CPU would otherwise go to; the connection's own
+`write` and `finish` still end every reply, so that keep-alive, closing and HTTP/1.0 stay Tornado's business.
+Backpressure: when more than HIGH_WATER bytes wait for a client that reads slowly, `on_full` is called, and
+`on_drained` once they are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http.client import responses as REASONS
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPHeaders
+from tornado.iostream import IOStream, StreamClosedError
+
+HIGH_WATER = 64 * 1024  # bytes: a page of text ahead of a slow reader is enough
+
+
+class Answer:
+    """state: "open" (nothing sent) -> "streaming" -> "done". A closed client turns every write into nothing."""
+
+    __slots__ = ("_chunked", "_conn", "_full", "_stream", "_waiting", "on_drained", "on_full", "state", "written")
+
+    def __init__(self, conn: HTTP1Connection) -> None:
+        self._conn = conn
+        self._stream: IOStream = conn.stream
+        self._chunked = True
+        self._waiting = 0
+        self._full = False
+        self.state = "open"
+        self.written = 0
+        self.on_full: Callable[[], None] = _nothing
+        self.on_drained: Callable[[], None] = _nothing
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.state} {self.written} bytes, {self._waiting} waiting>"
+
+    @property
+    def closed(self) -> bool:
+        return self._stream.closed()
+
+    def whole(self, status: int, head: bytes, body: bytes, send_body: bool = True) -> None:
+        """A complete reply. head: header lines, each ended by CRLF. send_body: False answers a HEAD."""
+        if self.state != "open":
+            return
+        self.state = "done"
+        if self.closed:
+            return
+        length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
+        out = _status_line(status) + head + length + self._connection_line() + b"\r\n"
+        self.written = len(body)
+        self._finish(out + body if send_body else out)
+
+    def start(self, status: int, head: bytes) -> None:
+        """The head of a streamed reply; it leaves with the first write."""
+        if self.state != "open" or self.closed:
+            return
+        self.state = "streaming"
+        self._stream.set_nodelay(True)
+        request = self._conn._request_start_line
+        self._chunked = request is None or request.version != "HTTP/1.0"
+        if self._chunked:
+            out = _status_line(status) + head + b"Transfer-Encoding: chunked\r\n" + self._connection_line() + b"\r\n"
+        else:  # no chunks there: the end of the connection is the end of the body
+            self._conn._disconnect_on_finish = True
+            out = _status_line(status) + head + b"Connection: close\r\n\r\n"
+        self._put(out)
+
+    def write(self, data: bytes) -> None:
+        """More of a streamed reply's body."""
+        if self.state != "streaming" or not data:
+            return
+        self.written += len(data)
+        self._put(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def end(self) -> None:
+        """The body is complete."""
+        if self.state == "streaming":
+            self.state = "done"
+            if not self.closed:
+                self._finish(b"0\r\n\r\n" if self._chunked else b"")
+
+    def abort(self) -> None:
+        """Breaks off, so that the client sees that the body is not complete."""
+        self.state = "done"
+        self._conn.close()
+
+    def _put(self, data: bytes) -> None:
+        stream = self._stream
+        if stream.closed():
+            return
+        written = stream.write(data)
+        if not stream.writing():
+            self._waiting = 0
+            return
+        self._waiting += len(data)
+        if self._waiting > HIGH_WATER and not self._full:
+            self._full = True
+            written.add_done_callback(self._drained)
+            self.on_full()
+
+    def _drained(self, written: object) -> None:
+        exception = getattr(written, "exception", _nothing)()
+        self._full = False
+        self._waiting = 0
+        if exception is None:
+            self.on_drained()
+        elif not isinstance(exception, StreamClosedError):
+            raise exception
+
+    def _finish(self, data: bytes) -> None:
+        self._conn.write(data)
+        self._conn.finish()
+
+    def _connection_line(self) -> bytes:
+        """Tornado decides on keep-alive when it has read the request; the client has to be told."""
+        if self._conn._disconnect_on_finish:
+            return b"Connection: close\r\n"
+        request = self._conn._request_start_line
+        return b"Connection: Keep-Alive\r\n" if request is not None and request.version == "HTTP/1.0" else b""
+
+
+def _status_line(status: int) -> bytes:
+    line = _STATUS_LINES.get(status)
+    if line is None:
+        line = _STATUS_LINES[status] = b"HTTP/1.1 %d %b\r\n" % (status, REASONS.get(status, "Unknown").encode())
+    return line
+
+
+_STATUS_LINES: dict[int, bytes] = {529: b"HTTP/1.1 529 Site is overloaded\r\n"}
+
+
+def header_lines(headers: HTTPHeaders) -> bytes:
+    """Tornado's header object as lines, for the replies that are not on the hot path."""
+    return b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in headers.get_all())
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,126 @@
+"""What routing needs of a body (`model`, `stream`), found without parsing it.
+
+A request of a coding agent is a quarter of a megabyte, and a passthrough needs two words of it. Both keys stand
+at the top level, so the bytes around them say so: the number of brackets open before (or after) them outside of
+strings, counted on the shorter side of the body. Whatever is not plain (no hit, two hits, an escape in the name)
+is left to a real parse.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from translate import wire
+from translate.errors import BadRequest
+
+_MODEL = re.compile(rb'"model"\s*:\s*"([^"\\\x00-\x1f]+)"')
+_STREAM = re.compile(rb'"stream"\s*:\s*(true|false|null)')
+
+
+@dataclass(slots=True)
+class Envelope:
+    """model and stream as the body says them; `span` is where the model's name stands (without quotes),
+    or None if only a parse found it."""
+
+    model: str
+    stream: bool
+    span: tuple[int, int] | None
+
+
+def read(body: bytes) -> Envelope:
+    """Raises BadRequest where there is no JSON object with a `model`."""
+    found = _model(body)
+    if found is None:
+        return _parsed(body)
+    stream, plain = _stream(body)
+    if not plain:
+        parsed = _parsed(body)
+        parsed.span = found.span(1) if parsed.model == found.group(1).decode() else None
+        return parsed
+    return Envelope(found.group(1).decode(), stream, found.span(1))
+
+
+def with_model(body: bytes, envelope: Envelope, model: str) -> bytes:
+    """The same bytes with only the top-level model's name replaced."""
+    if model == envelope.model:
+        return body
+    if envelope.span is not None:
+        start, end = envelope.span
+        return body[:start] + wire.inside(model) + body[end:]
+    data = wire.loads(body)
+    data["model"] = model
+    return wire.dumps(data)
+
+
+def _parsed(body: bytes) -> Envelope:
+    data = parse(body)
+    model = data.get("model")
+    if not isinstance(model, str) or not model:
+        raise BadRequest("model: field required, the name of a model as a string", "model")
+    return Envelope(model, data.get("stream") is True, None)
+
+
+def parse(body: bytes) -> dict[str, object]:
+    """The body as a JSON object, or BadRequest that says what it is instead."""
+    if not body.strip():
+        raise BadRequest("the request has no body; a JSON object is expected")
+    try:
+        data = wire.loads(body)
+    except ValueError as why:
+        raise BadRequest(f"the request body is not valid JSON: {why}") from None
+    if not isinstance(data, dict):
+        raise BadRequest(f"the request body is a JSON {type(data).__name__}; an object is expected")
+    return data
+
+
+def _model(body: bytes) -> re.Match[bytes] | None:
+    """The only top-level model, or None where that is not plain.
+
+    If there is one such key in the whole body, and no letter of any key can hide behind an escape, it is the
+    top-level one: a request has one. find() is many times as fast as the same by regex.
+    """
+    hits = []
+    at = -1
+    while (at := body.find(b'"model"', at + 1)) >= 0:
+        match = _MODEL.match(body, at)
+        if match is not None and not _escaped(body, at):
+            hits.append(match)
+    if len(hits) == 1 and b"\\u00" not in body:
+        return hits[0]
+    top = [match for match in hits if _is_top_level(body, match.start(), match.end())]
+    return top[0] if len(top) == 1 else None  # said twice: parsers differ in which one counts
+
+
+def _stream(body: bytes) -> tuple[bool, bool]:
+    """(stream, whether that is plain)."""
+    values = []
+    at = -1
+    while (at := body.find(b'"stream"', at + 1)) >= 0:
+        match = _STREAM.match(body, at)
+        if not _escaped(body, at) and _is_top_level(body, at, match.end() if match else at + 8):
+            values.append(match.group(1) if match else b"")
+    if not values:
+        return False, True
+    return values[0] == b"true", len(values) == 1 and values[0] != b""
+
+
+def _escaped(body: bytes, at: int) -> bool:
+    """The quote at `at` is an escaped one: it stands inside a string."""
+    return at > 0 and body[at - 1] == 0x5C
+
+
+def _is_top_level(body: bytes, start: int, end: int) -> bool:
+    if start <= len(body) - end:
+        return _depth(body[:start]) == 1
+    return _depth(body[end:]) == -1
+
+
+def _depth(piece: bytes) -> int:
+    """Brackets opened less brackets closed in `piece`, which begins and ends outside of any string."""
+    if b"\\" in piece:
+        piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if b'"' in piece:
+        piece = b"".join(piece.split(b'"')[::2])
+    opened = piece.count(b"{") + piece.count(b"[")
+    return opened - piece.count(b"}") - piece.count(b"]")

@@ -1,0 +1,203 @@
+"""Same protocol in and out: the upstream's bytes, untouched, under a light watch.
+
+The watch costs a reference per chunk. At the start it holds back what comes before the first real event, so
+that an error there can still become a real status; at the end it looks at the last bytes: whether the terminal
+event was among them (a stream that just stops must not look complete to the client) and what was used.
+Only where the client asked for another name than the upstream knows is the model's name put back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from translate import errors, sse, wire
+from translate.target import Protocol
+
+_OBJECT = re.compile(rb"\s*:\s*\{")
+_DECODER = json.JSONDecoder()  # unlike ujson it can stop at the end of an object
+MAX_USAGE_BYTES = 4096
+
+TAIL_BYTES = 32 * 1024  # the last events, with the longest lists of search results seen in a final chunk
+
+_TERMINAL = {
+    "messages": re.compile(rb'"type"\s*:\s*"(message_stop|error)"'),
+    "chat": re.compile(rb'data:\s*\[DONE\]|"finish_reason"\s*:\s*"[^"]|"error"\s*:\s*[{"]|^error:', re.M),
+    "responses": re.compile(rb'"type"\s*:\s*"(response\.(completed|failed|incomplete|cancelled)|error)"'),
+}
+_MODEL = re.compile(rb'("model"\s*:\s*")[^"\\]*(")')
+_PING = {"messages": b'event: ping\ndata: {"type": "ping"}\n\n', "chat": b": ping\n\n",
+         "responses": b'event: keepalive\ndata: {"type":"keepalive"}\n\n'}  # fmt: skip
+
+
+class Verbatim:
+    """The same interface as translate.pair.Crossing."""
+
+    __slots__ = ("_echo", "_held", "_protocol", "_tail", "_tail_size", "fault", "started")
+
+    ended = False  # only the upstream's close ends a stream whose bytes are not ours to judge
+
+    def __init__(self, protocol: Protocol, echo: str = "") -> None:
+        """echo: the model's name to put back, "" to leave every byte as it is."""
+        self._protocol = protocol
+        self._echo = echo
+        self._held = b""
+        self._tail: list[bytes] = []
+        self._tail_size = 0
+        self.started = False
+        self.fault: errors.ApiError | None = None
+
+    def __repr__(self) -> str:
+        return f"<Verbatim {self._protocol} {'started' if self.started else 'waiting'}>"
+
+    def whole(self, raw: bytes, streamed: bool = False) -> bytes:
+        """Raises BadReply for what is no reply at all; a client's JSON parser is no place to find that out."""
+        text = raw.strip()
+        if not streamed and (text[:1] != b"{" or text[-1:] != b"}"):
+            what = "an empty body" if not text else "an HTML page" if text[:1] == b"<" else "a cut-off or non-JSON body"
+            raise errors.BadReply(f"the upstream answered 200 with {what}: {text[:120].decode('utf-8', 'replace')}")
+        self._tail = [raw]
+        return _MODEL.sub(self._new_name(), raw, count=1) if self._echo and not streamed else raw
+
+    def whole_as_stream(self, raw: bytes) -> bytes:
+        return self.whole(raw)
+
+    def feed(self, chunk: bytes) -> bytes:
+        if not self.started:
+            self._held += chunk
+            chunk = self._first()
+            if not chunk:
+                return b""
+        size = self._tail_size = self._tail_size + len(chunk)
+        self._tail.append(chunk)
+        if size > 2 * TAIL_BYTES:
+            last = b"".join(self._tail)[-TAIL_BYTES:]
+            self._tail, self._tail_size = [last], len(last)
+        return self._renamed(chunk) if self._echo else chunk
+
+    def _first(self) -> bytes:
+        """What was held, once it shows a real event that is no error."""
+        held = self._held
+        if b"\r" in held:
+            held = held.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        start = 0
+        while (end := held.find(b"\n\n", start)) >= 0 or len(held) - start > TAIL_BYTES:
+            name, data = sse.fields(held[start : end if end >= 0 else len(held)])
+            if data and name != b"ping":
+                if name == b"error" or (b'"error"' in data and _is_error(data)):
+                    self.fault = _error_of(data)
+                    return b""
+                self.started = True
+                out, self._held = self._held, b""
+                return out
+            if end < 0:
+                break
+            start = end + 2
+        return b""
+
+    def end(self) -> bytes:
+        """The upstream closed: nothing to add if it had said its last word, else an error event."""
+        if not self.started:
+            if self._held.strip():
+                held, self._held = self._held, b""
+                whole = self._first_and_last(held)
+                if whole or self.fault:
+                    return whole
+            return self.fail(errors.ApiError("upstream", "the upstream answered 200 with an empty stream"))
+        tail = b"".join(self._tail)
+        rest = self._held
+        self._held = b""
+        if self._has_ended(tail):
+            return rest
+        return rest + self.fail(errors.ApiError("upstream", "the upstream closed the stream before its end"))
+
+    def _first_and_last(self, held: bytes) -> bytes:
+        """A stream so short that no blank line came after its only event."""
+        name, data = sse.fields(held.strip(b"\r\n"))
+        if not data:
+            return b""
+        if name == b"error" or (b'"error"' in data and _is_error(data)):
+            self.fault = _error_of(data)
+            return b""
+        if not _TERMINAL[self._protocol].search(held):
+            return b""
+        self.started = True
+        return held
+
+    def fail(self, error: errors.ApiError) -> bytes:
+        if not self.started:
+            self.fault = error
+            return b""
+        if self._has_ended(b"".join(self._tail)):
+            return b""
+        self.fault = error
+        return self._closing_blank() + errors.event(self._protocol, error)
+
+    @property
+    def usage(self) -> dict[str, object] | None:
+        """What the reply says was used, in the upstream's own words; read only when a log asks."""
+        return _usage_in(b"".join(self._tail))
+
+    def ping(self) -> bytes:
+        """A sign of life; nothing while an event is half written."""
+        if self.started and (self._held or self._closing_blank()):
+            return b""
+        return _PING[self._protocol] if self.started else b": ping\n\n"
+
+    def _has_ended(self, tail: bytes) -> bool:
+        """Whether the terminal event was seen. It nearly always stands in the very last bytes."""
+        terminal = _TERMINAL[self._protocol]
+        return bool(terminal.search(tail[-200:]) or terminal.search(tail))
+
+    def _closing_blank(self) -> bytes:
+        """What ends the event that the upstream left half written, so that the next is read on its own."""
+        last = b"".join(self._tail[-2:])[-4:]
+        if not last or last.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
+            return b""
+        return b"\n" if last.endswith(b"\n") else b"\n\n"
+
+    def _new_name(self) -> bytes:
+        inside = wire.inside(self._echo).replace(b"\\", b"\\\\")
+        return b"\\g<1>" + inside + b"\\g<2>"
+
+    def _renamed(self, chunk: bytes) -> bytes:
+        """Whole lines with the first "model" of each put back; a line cut by the chunk's end waits."""
+        data = self._held + chunk
+        cut = data.rfind(b"\n") + 1
+        self._held = data[cut:]
+        name = self._new_name()
+        lines = data[:cut].split(b"\n")
+        return b"\n".join(_MODEL.sub(name, line, count=1) if b'"model"' in line else line for line in lines)
+
+
+def _is_error(data: bytes) -> bool:
+    try:
+        body = wire.loads(data)
+    except ValueError:
+        return False
+    return isinstance(body, dict) and bool(body.get("error")) and not body.get("choices") and not body.get("id")
+
+
+def _error_of(data: bytes) -> errors.ApiError:
+    """The status is not known any more: 200 went before. The error's own words decide."""
+    try:
+        error = errors.of_object(wire.loads(data))
+    except ValueError:
+        error = None
+    return error or errors.BadReply(f"the upstream began its stream with an error: {data[:200]!r}")
+
+
+def _usage_in(tail: bytes) -> dict[str, object] | None:
+    """The last usage object in the last bytes of a reply, as the upstream wrote it, or None."""
+    end = len(tail)
+    while (at := tail.rfind(b'"usage"', 0, end)) >= 0:
+        end = at
+        found = _OBJECT.match(tail, at + 7)
+        if found:
+            text = tail[found.end() - 1 : found.end() + MAX_USAGE_BYTES].decode("utf-8", "replace")
+            try:
+                usage = _DECODER.raw_decode(text)[0]
+            except ValueError:
+                continue
+            return usage if isinstance(usage, dict) else None
+    return None

@@ -1,0 +1,99 @@
+"""model and stream found without a parse: wherever they stand, and never inside of anything else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import envelope
+from translate.errors import BadRequest
+
+NESTED = {"tools": [{"properties": {"model": {"type": "string"}, "x": {"model": "inner", "stream": True}}}]}
+
+CASES = [
+    (b'{"model":"a"}', "a", False),
+    (b' {\n "model" : "a" , "stream" : true }', "a", True),
+    (b'{"stream":false,"model":"a/b:c"}', "a/b:c", False),
+    (b'{"stream":null,"model":"a"}', "a", False),
+    (b'{"x":{"model":"no","stream":true},"model":"a"}', "a", False),
+    (b'{"model":"a","x":{"model":"no","stream":true}}', "a", False),
+    (b'{"messages":[{"content":"\\"model\\":\\"no\\",\\"stream\\":true"}],"model":"a"}', "a", False),
+    (b'{"messages":["\\\\"],"model":"a","stream":true}', "a", True),
+    (b'{"messages":["{[\\"{"],"model":"a","stream":true,"t":["}\\\\\\"]"]}', "a", True),
+    ('{"model":"modèle"}'.encode(), "modèle", False),
+    (b'{"mod\\u0065l":"a"}', "a", False),
+    (b'{"x":{"model":"no"},"mod\\u0065l":"a"}', "a", False),
+    (b'{"model":"a\\u0062"}', "ab", False),
+    (b'{"model":"a","model":"b"}', "b", False),
+    (b'{"model":"a","stre\\u0061m":true}', "a", False),
+]
+
+
+@pytest.mark.parametrize(("body", "model", "stream"), CASES)
+def test_read(body: bytes, model: str, stream: bool) -> None:
+    found = envelope.read(body)
+    assert (found.model, found.stream) == (model, stream)
+    if found.span is not None:
+        assert json.loads(b'"' + body[slice(*found.span)] + b'"') == model
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "no body"),
+        (b"  ", "no body"),
+        (b"[1]", "JSON list"),
+        (b"{", "not valid JSON"),
+        (b"{}", "model: field required"),
+        (b'{"model":5}', "model: field required"),
+        (b'{"model":""}', "model: field required"),
+        (b'{"x":{"mod\\u0065l":"a"}}', "model: field required"),
+        (b"\xff\xfe", "not valid JSON"),
+    ],
+)
+def test_refusals_say_what_is_wrong(body: bytes, says: str) -> None:
+    with pytest.raises(BadRequest, match=says):
+        envelope.read(body)
+
+
+@pytest.mark.parametrize(("body", "model", "stream"), CASES)
+def test_only_the_models_name_changes(body: bytes, model: str, stream: bool) -> None:
+    found = envelope.read(body)
+    out = envelope.with_model(body, found, 'new "one"')
+    assert json.loads(out) == json.loads(body) | {"model": 'new "one"'}
+    if found.span is not None:
+        start, end = found.span
+        assert out == body[:start] + b'new \\"one\\"' + body[end:]
+    assert envelope.with_model(body, found, model) is body
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(['"model":"x"', "\\", '{"', "]}"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=3) | st.sampled_from(["model", "stream", "m\\"]), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    before=st.dictionaries(st.text(max_size=4), values, max_size=3),
+    after=st.dictionaries(st.text(max_size=4), values, max_size=3),
+    model=st.text(min_size=1),
+    stream=st.booleans() | st.none(),
+    ascii_only=st.booleans(),
+)
+def test_agrees_with_a_parser(before: dict, after: dict, model: str, stream: bool | None, ascii_only: bool) -> None:
+    data = before | {"model": model} | ({} if stream is None else {"stream": stream}) | after
+    data["model"] = model
+    try:
+        body = json.dumps(data, ensure_ascii=ascii_only).encode()
+    except UnicodeEncodeError:
+        return
+    found = envelope.read(body)
+    assert (found.model, found.stream) == (model, data.get("stream") is True)
+    assert json.loads(envelope.with_model(body, found, "z")) == data | {"model": "z"}

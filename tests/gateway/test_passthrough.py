@@ -1,0 +1,309 @@
+"""Same protocol in and out: the same bytes, both ways, and the headers that belong with them."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.house import Cut, House, one_upstream
+from tests.support.script import Answer, Gate, Upstream
+
+PATHS = {"messages": "/v1/messages", "chat": "/v1/chat/completions", "responses": "/v1/responses"}
+APIS = {"anthropic.messages": "messages", "openai.chat": "chat", "openai.responses": "responses"}
+
+CHAT_DONE = (
+    b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+)
+MESSAGES_BEGUN = (
+    b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"up-model","content":[]}}\n\n'
+)
+MESSAGES_END = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+OK = Answer.json({"id": "x", "model": "up-model", "choices": []})
+
+
+def split(data: bytes, rng: random.Random) -> list[bytes | float]:
+    cuts = sorted({rng.randrange(len(data) + 1) for _ in range(5)})
+    ends = [0, *cuts, len(data)]
+    return [data[a:b] for a, b in zip(ends, ends[1:], strict=False) if a != b]
+
+
+def test_every_recorded_exchange_passes_to_the_byte(recorded_traffic: Path) -> None:
+    """All three protocols; streams cut at random places."""
+    rng = random.Random(7)
+    exchanges = []
+    for file in sorted((recorded_traffic / "exchanges").glob("*.json")):
+        data = json.loads(file.read_text())
+        if data["api"] in APIS and data["response"]["status"] < 600:
+            exchanges.append(data)
+    assert len(exchanges) > 300
+    now: dict[str, Any] = {}
+
+    def answer(_: object) -> Answer:
+        response = now["response"]
+        if now["stream"]:
+            return Answer.sse(split(now["sent"], rng), headers=response["headers"])
+        return Answer(response["status"], {"Content-Type": "application/json"} | response["headers"], now["sent"])
+
+    with Upstream(answer) as up, House(one_upstream(up.url, "messages, chat, responses")) as house:
+        for exchange in exchanges:
+            response, protocol = exchange["response"], APIS[exchange["api"]]
+            now.update(exchange)
+            text = response.get("sse") if exchange["stream"] else json.dumps(response["body"])
+            now["sent"] = (text or response.get("text") or "").encode()
+            asked = exchange["request"]["body"] or {"messages": []}
+            body = json.dumps(
+                {**asked, "model": asked.get("model", "m"), "stream": exchange["stream"]}, indent=1
+            ).encode()
+            status, headers, got = house.post(PATHS[protocol], body)
+            assert up.requests[-1].body == body, exchange["id"]
+            if exchange["stream"] and response["status"] == 200:
+                complete = got.startswith(now["sent"]) or _begins_with_error(now["sent"])
+                assert complete, exchange["id"]
+                if b"FRAGMENT" not in json.dumps(exchange.get("note", "")).encode() and got != now["sent"]:
+                    assert b"error" in got or b"before its end" in got, exchange["id"]
+            else:
+                assert (status, got) == (response["status"], now["sent"]), exchange["id"]
+            for name in ("request-id", "x-request-id", "retry-after"):
+                if name in response["headers"]:
+                    assert headers[name] == response["headers"][name], exchange["id"]
+
+
+def _begins_with_error(sent: bytes) -> bool:
+    return b'"error"' in sent.split(b"\n\n")[0]
+
+
+def test_headers_upstream() -> None:
+    """anthropic-* as they came, unknown ones too; credentials replaced; nothing of one hop or of a browser."""
+    with (
+        Upstream([OK]) as up,
+        House(
+            one_upstream(up.url + "/v1", "messages", "api_key = sk-upstream-1234567\nheaders = X-Extra: yes")
+        ) as house,
+    ):
+        house.post(
+            "/v1/messages?beta=true",
+            {"model": "m"},
+            {
+                "anthropic-version": "2026-10-21",
+                "anthropic-beta": "a-1,unheard-of-2030",
+                "anthropic-new-thing": "x",
+                "x-api-key": "the-clients-own",
+                "Authorization": "Bearer the-clients-own",
+                "Cookie": "c=1",
+                "Connection": "keep-alive, X-Hop",
+                "X-Hop": "1",
+                "TE": "trailers",
+                "Accept-Encoding": "gzip, br",
+                "X-Claude-Code-Session-Id": "s1",
+                "User-Agent": "claude-cli/2",
+            },
+        )
+        (asked,) = up.requests
+    assert asked.path == "/v1/messages?beta=true"
+    sent = asked.headers
+    assert sent["anthropic-version"] == "2026-10-21"
+    assert sent["anthropic-beta"] == "a-1,unheard-of-2030"
+    assert sent["anthropic-new-thing"] == "x"
+    assert sent["x-claude-code-session-id"] == "s1"
+    assert sent["user-agent"] == "claude-cli/2"
+    assert sent["x-api-key"] == "sk-upstream-1234567"
+    assert sent["x-extra"] == "yes"
+    assert sent["accept-encoding"] == "identity"
+    assert not {"authorization", "cookie", "x-hop", "te", "connection"} & sent.keys()
+    assert sent["host"] == up.url.removeprefix("http://")
+
+
+def test_a_version_is_said_for_clients_that_have_none() -> None:
+    with Upstream([OK]) as up, House(one_upstream(up.url, "messages", "api_key = sk-1")) as house:
+        house.post("/v1/messages", {"model": "m"})
+        assert up.requests[0].headers["anthropic-version"] == "2023-06-01"
+        assert up.requests[0].headers["content-type"] == "application/json"
+
+
+def test_headers_back() -> None:
+    back = {
+        "request-id": "req_1", "anthropic-ratelimit-unified-status": "allowed", "x-ratelimit-remaining-tokens": "5",
+        "retry-after": "3", "retry-after-ms": "2500", "x-should-retry": "true", "Set-Cookie": "a=b",
+        "Connection": "close", "Keep-Alive": "x", "Cache-Control": "private",
+    }  # fmt: skip
+    with Upstream([Answer.json({"id": 1}, headers=back)]) as up, House(one_upstream(up.url, "messages")) as house:
+        status, headers, _ = house.post("/v1/messages", {"model": "m"})
+    assert status == 200
+    for name in ("request-id", "anthropic-ratelimit-unified-status", "x-ratelimit-remaining-tokens", "retry-after",
+                 "retry-after-ms", "x-should-retry"):  # fmt: skip
+        assert headers[name] == back[name]
+    assert not {"set-cookie", "keep-alive"} & headers.keys()
+    assert headers.get("connection") is None
+    assert headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 413, 429, 500, 503, 529])
+def test_error_bodies_are_verbatim(status: int) -> None:
+    body = b'{ "type":"error", "odd" : 1 }\n'
+    answer = Answer(status, {"Content-Type": "application/problem+json", "retry-after": "7"}, body)
+    with Upstream([answer]) as up, House(one_upstream(up.url, "messages")) as house:
+        got = house.post("/v1/messages", {"model": "m", "stream": True})
+        assert got[0] == status and got[2] == body
+        assert got[1]["content-type"] == "application/problem+json" and got[1]["retry-after"] == "7"
+        assert len(up.requests) == 1
+
+
+def test_an_alias_changes_only_the_name_both_ways() -> None:
+    sent = b'{"x" : {"model":"m"}, "model"  : "nick", "messages":[ ]}'
+    with (
+        Upstream([Answer(200, {}, b'{ "id":"1","model": "up-2026", "choices":[]}')]) as up,
+        House(f"[upstream up]\nprotocol=chat\nbase_url={up.url}\n[models]\nnick = up/real/name") as house,
+    ):
+        _, _, got = house.post("/v1/chat/completions", sent)
+        assert up.requests[0].body == sent.replace(b"nick", b"real/name")
+        assert got == b'{ "id":"1","model": "nick", "choices":[]}'
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 300])
+def test_an_alias_in_a_stream(pieces: int) -> None:
+    stream = MESSAGES_BEGUN + b'event: x\ndata: {"text":"a \\"model\\":\\"b\\""}\n\n' + MESSAGES_END
+    size = -(-len(stream) // pieces)
+    parts: list[Any] = [stream[i : i + size] for i in range(0, len(stream), size)]
+    with (
+        Upstream([Answer.sse(parts)]) as up,
+        House(f"[upstream up]\nprotocol=messages\nbase_url={up.url}\n[models]\nnick = up/up-model") as house,
+    ):
+        _, _, got = house.post("/v1/messages", {"model": "nick", "stream": True})
+    assert got == stream.replace(b'"up-model"', b'"nick"')
+
+
+def test_the_first_bytes_do_not_wait_for_the_rest() -> None:
+    gate = Gate()
+    with (
+        Upstream([Answer.sse([MESSAGES_BEGUN, gate, MESSAGES_END])]) as up,
+        House(one_upstream(up.url, "messages")) as house,
+        house.connect() as client,
+    ):
+        client.send("POST", "/v1/messages", {"model": "m", "stream": True})
+        assert client.head()[0] == 200
+        pieces = client.pieces()
+        assert next(pieces) == MESSAGES_BEGUN
+        gate.open()
+        assert b"".join(pieces) == MESSAGES_END
+
+
+@pytest.mark.parametrize("framing", ["chunked", "eof"])
+@pytest.mark.parametrize(
+    ("path", "begun", "error"),
+    [
+        ("/v1/messages", MESSAGES_BEGUN, b"event: error\ndata: "),
+        ("/v1/messages", MESSAGES_BEGUN + b'event: x\ndata: {"half', b"\n\nevent: error\ndata: "),
+        ("/v1/chat/completions", b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n', b'data: {"error"'),
+        ("/v1/responses", b'data: {"type":"response.created"}\n\n', b"event: error\ndata: "),
+    ],
+)
+def test_a_stream_that_just_stops_does_not_look_complete(path: str, begun: bytes, error: bytes, framing: Any) -> None:
+    protocols = "messages, chat, responses"
+    ends = {"chunked": "keep", "eof": "close"}
+    with (
+        Upstream([Answer.sse([begun], framing=framing, end=ends[framing])]) as up,  # type: ignore[arg-type]
+        House(one_upstream(up.url, protocols)) as house,
+    ):
+        status, _, got = house.post(path, {"model": "m", "stream": True})
+    assert status == 200 and got.startswith(begun + error), got
+    assert b"before its end" in got and got.endswith(b"}\n\n")
+
+
+@pytest.mark.parametrize("cut", ["close", "reset"])
+def test_a_cut_stream_ends_with_an_error_event(cut: Any) -> None:
+    with (
+        Upstream([Answer.sse([MESSAGES_BEGUN], end=cut)]) as up,
+        House(one_upstream(up.url, "messages")) as house,
+    ):
+        _, _, got = house.post("/v1/messages", {"model": "m", "stream": True})
+    rest = got.removeprefix(MESSAGES_BEGUN)
+    assert rest.startswith(b'event: error\ndata: {"type":"error","error":{"type":"api_error"')
+    assert b"upstream 'up'" in rest
+
+
+def test_a_stream_without_done_but_with_a_finish_is_complete() -> None:
+    stream = CHAT_DONE.partition(b"data: [DONE]")[0]
+    with Upstream([Answer.sse([stream])]) as up, House(one_upstream(up.url, "chat")) as house:
+        assert house.post("/v1/chat/completions", {"model": "m", "stream": True})[2] == stream
+
+
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        (b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}\n\n', 529),
+        (b'event: error\ndata: {"type":"error","error":{"type":"rate_limit_error","message":"slow"}}', 429),
+        (b': hello\n\nevent: ping\ndata: {}\n\ndata: {"error":{"message":"no","code":400}}\n\n', 400),
+    ],
+)
+def test_an_error_as_first_event_becomes_a_real_status(event: bytes, status: int) -> None:
+    with Upstream([Answer.sse([event])]) as up, House(one_upstream(up.url, "messages")) as house:
+        got = house.post("/v1/messages", {"model": "m", "stream": True})
+    assert got[0] == status and json.loads(got[2])["type"] == "error"
+    assert got[1]["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (Answer(200, {"Content-Type": "text/html"}, b"<html><title>Login</title></html>"), "HTML"),
+        (Answer(200, {}, b""), "empty"),
+        (Answer(200, {"Content-Type": "application/json"}, b'{"id":"x","cont'), "cut-off"),
+        (Answer(204, {}, b""), "answered 204"),
+        (Answer(301, {"Location": "https://elsewhere.example/v1"}, b""), "base_url"),
+        (Answer.json({"id": "x"}, short=50, end="close"), "connection lost"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_no_reply_is_a_502_in_the_clients_words(answer: Answer, says: str, stream: bool) -> None:
+    with Upstream([answer]) as up, House(one_upstream(up.url, "messages")) as house:
+        status, _, body = house.post("/v1/messages", {"model": "m", "stream": stream})
+        assert len(up.requests) == 1
+    assert status == 502, body
+    error = json.loads(body)
+    assert error["type"] == "error" and error["error"]["type"] == "api_error"
+    assert says in error["error"]["message"]
+
+
+def test_http10_gets_a_plain_body() -> None:
+    import socket
+
+    with Upstream([Answer.sse([CHAT_DONE])]) as up, House(one_upstream(up.url, "chat")) as house:
+        with socket.create_connection(("127.0.0.1", house.port), timeout=10) as client:
+            body = b'{"model":"m","stream":true}'
+            client.sendall(b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            got = b""
+            while data := client.recv(65536):
+                got += data
+    head, _, rest = got.partition(b"\r\n\r\n")
+    assert b"chunked" not in head and rest == CHAT_DONE
+
+
+def test_keep_alive_serves_many_on_one_connection() -> None:
+    with Upstream([OK]) as up, House(one_upstream(up.url, "chat")) as house, house.connect() as client:
+        for _ in range(5):
+            client.send("POST", "/v1/chat/completions", {"model": "m"})
+            assert client.reply()[0] == 200
+        assert up.connections == 1
+
+
+def test_a_cut_client_body_is_not_sent_on() -> None:
+    with Upstream([OK]) as up, House(one_upstream(up.url, "chat")) as house:
+        with house.connect() as client:
+            client.socket.sendall(
+                b'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"mod'
+            )
+        house.wait(lambda p: not p.service.relays)
+        assert up.requests == []
+
+
+def test_cut_is_what_the_raw_client_says() -> None:
+    """The tests above rest on it."""
+    with Upstream([Answer.sse([b"x"], end="close")]) as up, House(one_upstream(up.url, "chat")) as house:
+        with house.connect() as client, pytest.raises(Cut):
+            client.socket.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            client.head()
+            list(client.pieces())

@@ -1,0 +1,1 @@
+"""What several test directories share: recorded traffic, grammar checkers, SDKs, scripted servers."""

@@ -1,0 +1,139 @@
+"""The recorded exchanges, as tests want them.
+
+One `Exchange` a file; `exchanges(api)` gives them in the order of their ids, `params(api)` as pytest
+parameters named by id, with a single skipped one (and its reason) where the recordings are not there.
+`cuts` cuts a stream at random places that depend on nothing but a seed, so that a failure comes again.
+`CrossingLog` counts what crossed; tests/corpus prints it at the end of a run.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tests.conftest import exchange_files
+
+MESSAGES = "anthropic.messages"
+CHAT = "openai.chat"
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """body: the whole JSON reply (None where it was not JSON), sse: the stream's bytes (b"" if none)."""
+
+    id: str
+    api: str
+    provider: str
+    stream: bool
+    features: frozenset[str]
+    note: str
+    path: str
+    request: Any
+    status: int
+    content_type: str
+    body: Any
+    text: str
+    sse: bytes
+
+    @property
+    def raw(self) -> bytes:
+        """The reply's bytes, as near to the recorded ones as the recording allows."""
+        if self.sse:
+            return self.sse
+        return self.text.encode() if self.body is None else json.dumps(self.body).encode()
+
+    @property
+    def failed(self) -> bool:
+        return self.status >= 400
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.id} {self.status}>"
+
+
+@cache
+def _load() -> tuple[Exchange, ...]:
+    found = []
+    for path in exchange_files():
+        data = json.loads(path.read_bytes())
+        request, reply = data["request"], data["response"]
+        headers = {key.lower(): value for key, value in (reply.get("headers") or {}).items()}
+        found.append(
+            Exchange(
+                id=data["id"],
+                api=data["api"],
+                provider=data["provider"],
+                stream=bool(data["stream"]),
+                features=frozenset(data.get("features") or ()),
+                note=data.get("note") or "",
+                path=request.get("path") or "",
+                request=request.get("body"),
+                status=reply["status"],
+                content_type=_first(headers.get("content-type", "")),
+                body=reply.get("body"),
+                text=reply.get("text") or "",
+                sse=(reply.get("sse") or "").encode(),
+            )
+        )
+    return tuple(found)
+
+
+def _first(value: Any) -> str:
+    return str(value[0]) if isinstance(value, list) and value else str(value)
+
+
+def exchanges(api: str, keep: Callable[[Exchange], bool] = lambda _: True) -> list[Exchange]:
+    """All recorded exchanges of `api` that `keep` keeps."""
+    return [exchange for exchange in _load() if exchange.api == api and keep(exchange)]
+
+
+def params(*apis: str, keep: Callable[[Exchange], bool] = lambda _: True) -> list[Any]:
+    """The same as pytest parameters."""
+    found = [pytest.param(e, id=e.id) for api in apis for e in exchanges(api, keep)]
+    if found or exchange_files():
+        return found
+    reason = "no recorded traffic: set RECORDED_TRAFFIC to its folder, or put it at ../shared/traffic"
+    return [pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))]
+
+
+def cuts(data: bytes, seed: object, pieces: int = 12) -> list[bytes]:
+    """`data` in at most `pieces` pieces, cut at places that follow from `seed` alone."""
+    rng = random.Random(f"{seed}/{len(data)}")
+    places = sorted(rng.sample(range(1, len(data)), min(pieces - 1, len(data) - 1))) if len(data) > 1 else []
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+
+
+def bytewise(data: bytes) -> Iterator[bytes]:
+    for i in range(len(data)):
+        yield data[i : i + 1]
+
+
+@dataclass
+class CrossingLog:
+    """What crossed, by crossing ("anthropic.messages -> chat, stream"): how many, how many with no loss."""
+
+    counts: dict[str, list[int]] = field(default_factory=dict)
+    lost: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def note(self, crossing: str, losses: list[str]) -> None:
+        count = self.counts.setdefault(crossing, [0, 0])
+        count[0] += 1
+        count[1] += not losses
+        for loss in losses:
+            reasons = self.lost.setdefault(crossing, {})
+            reasons[loss] = reasons.get(loss, 0) + 1
+
+    def lines(self) -> list[str]:
+        out = []
+        for crossing, (total, lossless) in sorted(self.counts.items()):
+            lost = ", ".join(f"{what} {n}" for what, n in sorted(self.lost.get(crossing, {}).items()))
+            out.append(f"{crossing}: {total} exchanges, {lossless} lossless" + (f" ({lost})" if lost else ""))
+        return out
+
+
+LOG = CrossingLog()
