@@ -18,7 +18,7 @@ _OBJECT = re.compile(rb"\s*:\s*\{")
 _DECODER = json.JSONDecoder()  # unlike ujson it can stop at the end of an object
 MAX_USAGE_BYTES = 4096
 
-TAIL_BYTES = 32 * 1024  # the last events, with the longest lists of search results seen in a final chunk
+TAIL_BYTES = 16 * 1024  # the last events, with the longest lists of search results seen in a final chunk
 
 _TERMINAL = {
     "messages": re.compile(rb'"type"\s*:\s*"(message_stop|error)"'),

@@ -23,7 +23,7 @@ log = logging.getLogger("upstream")
 
 WRITEFUNC_PAUSE: int = pycurl.WRITEFUNC_PAUSE
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110, 9.2.2: may be sent twice
-TURN_BYTES = 128 * 1024  # of one body that one loop turn may bring: what a sink that pauses must have room for
+TURN_BYTES = 64 * 1024  # of one body that one loop turn may bring: what a sink that pauses must have room for
 ABORT = -1  # any number but the length makes libcurl end the transfer with a write error
 
 

@@ -87,6 +87,11 @@ def test_user_content() -> None:
     ]
 
 
+def test_empty_text_is_left_out() -> None:
+    assert parts("") == []
+    assert ask({"role": "assistant", "content": "", "tool_calls": [CALL]}).turns[0].parts == [ToolCall("a", "f", "{}")]
+
+
 def test_mistrals_audio_is_a_string() -> None:
     [part] = parts([{"type": "input_audio", "input_audio": "AA"}])
     assert isinstance(part, Audio)

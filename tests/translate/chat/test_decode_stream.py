@@ -128,6 +128,14 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
         ),
         ["thinking: hm ~S", "thinking: again", "text: ok", "stop end"],
     ),
+    "thoughts that are signed chunk by chunk": (
+        sse(
+            *(chunk({"reasoning": t, "reasoning_details": [{"type": "x", "signature": "S"}]}) for t in "abc"),
+            STOP,
+            DONE,
+        ),
+        ["thinking: a ~S", "thinking: b ~S", "thinking: c ~S", "stop end"],
+    ),
     "a signed entry that says all once more": (
         sse(
             chunk({"reasoning_content": "h"}),
