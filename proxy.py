@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import errno
 import gc
 import logging
 import os
+import resource
 import secrets
 import signal
 import socket
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from tornado.httpserver import HTTPServer
@@ -26,6 +29,7 @@ from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 
 from gateway.door import Door
+from gateway.greeting import greeting
 from gateway.service import Service
 from operate import logs, settings
 from operate.settings import Settings, SettingsError, Upstream
@@ -38,7 +42,8 @@ log = logging.getLogger("proxy")
 EX_CONFIG = 78  # sysexits.h: something is wrong with the settings
 EX_UNAVAILABLE = 69
 MAX_HEADER_BYTES = 128 * 1024
-DRAIN_READ_FACTOR = 4  # an oversized body is read up to this many times the limit, so that the 413 is read
+READ_BUFFER_BYTES = 1 << 20  # of a client's connection, in Tornado; more than a head and what is read at once
+OTHER_FILES = 64  # files besides connections: logs, listening sockets, the loop's own
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         sockets = bind_sockets(chosen.server.port, chosen.server.host, backlog=1024)
-    except OSError as why:
+    except (OSError, UnicodeError) as why:  # UnicodeError: a name that cannot even be looked up
         print(_cannot_listen(chosen, why), file=sys.stderr)
         return EX_UNAVAILABLE
     journal = logs.Journal(chosen.logging, HERE / chosen.logging.dir, chosen.secrets())
@@ -85,8 +90,10 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _cannot_listen(chosen: Settings, why: OSError) -> str:
+def _cannot_listen(chosen: Settings, why: OSError | UnicodeError) -> str:
     where = f"{chosen.server.host}:{chosen.server.port}"
+    if isinstance(why, UnicodeError):
+        return f"cannot listen on {where}: that is not the name of a host"
     if why.errno == errno.EADDRINUSE:
         return f"{where} is taken by another program: stop that one, or choose another with --port N"
     if why.errno == errno.EACCES:
@@ -95,16 +102,20 @@ def _cannot_listen(chosen: Settings, why: OSError) -> str:
 
 
 class Server(HTTPServer):
-    """Tornado's, with a bound on connections."""
+    """Tornado's, with a bound on connections, and on how long a client may take nothing of what waits for it."""
 
     max_connections = 2000
+    websockets: Collection[object] = ()  # they have left the connections that Tornado counts
+    write_timeout_ms = 75_000
 
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
-        if len(self._connections) >= self.max_connections:
+        if len(self._connections) + len(self.websockets) >= self.max_connections:
             log.warning("connection from %s refused: %d are open ([server] max_connections)", address[0],
                         self.max_connections)  # fmt: skip
             stream.close()
             return
+        # The kernel sees whether the other side takes anything; what Tornado has for writing knows no time.
+        stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
         super().handle_stream(stream, address)
 
 
@@ -115,16 +126,17 @@ class Proxy:
         self._demo: Demo | None = None
         self.settings = chosen
         self.service = Service(chosen, journal, self._start_demo())
-        limit = self.service.max_body_bytes * DRAIN_READ_FACTOR
         self._server = Server(
             Door(self.service),  # type: ignore[arg-type]
             idle_connection_timeout=chosen.server.idle_timeout,
             body_timeout=chosen.server.body_timeout,
             max_header_size=MAX_HEADER_BYTES,
-            max_body_size=limit,
-            max_buffer_size=limit,
+            max_body_size=sys.maxsize,  # the gateway says 413, and reads on for body_timeout so that it is read
+            max_buffer_size=READ_BUFFER_BYTES,
         )
-        self._server.max_connections = chosen.server.max_connections
+        self._server.max_connections = _connections_that_fit(chosen)
+        self._server.websockets = self.service.sessions
+        self._server.write_timeout_ms = int(chosen.server.idle_timeout * 1000)
         self._sockets = sockets
 
     def __repr__(self) -> str:
@@ -153,12 +165,30 @@ class Proxy:
         return {up.name: dataclasses.replace(up, base_url=url, api_key=token) for up in demos}
 
 
+def _connections_that_fit(chosen: Settings) -> int:
+    """[server] max_connections, or as many as the system gives us files for, said in a warning. Without a file left,
+    accepting fails, and is tried again without end."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    others = chosen.pool.max_connections + OTHER_FILES
+    wanted = chosen.server.max_connections + others
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return chosen.server.max_connections
+    fit = max(1, soft - others)
+    log.warning("only %d client connections instead of %d ([server] max_connections): the limit of open files is %d; "
+                "raise it by ulimit -n or LimitNOFILE=", fit, chosen.server.max_connections, soft)  # fmt: skip
+    return fit
+
+
 async def serve(chosen: Settings, sockets: list[socket.socket], journal: logs.Journal) -> None:
     """Runs until SIGTERM or SIGINT, then drains; a second signal ends at once."""
     stopping = _signals()
     proxy = Proxy(chosen, sockets, journal)
     await proxy.start()
-    print(banner(chosen, sockets[0].getsockname()[1]), flush=True)
+    with contextlib.suppress(BrokenPipeError):  # `proxy.py | head -1` is no reason not to serve
+        print(greeting(chosen, proxy.service.router, sockets[0].getsockname()[1], VERSION), flush=True)
     gc.collect()
     gc.freeze()  # what is there now stays; the collector need not look at it again
     gc.set_threshold(20_000, 50, 100)
@@ -178,38 +208,6 @@ def _signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     return stopping
-
-
-def banner(chosen: Settings, port: int) -> str:
-    """Where it listens, what it has, what to paste."""
-    host = chosen.server.host
-    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    url = f"http://{name}:{port}"
-    key = "KEY-OF-A-CLIENT" if chosen.clients else "any-key"
-    on = [up for up in chosen.upstreams.values() if up.enabled]
-    lines = [f"anthropic-proxy {VERSION} listens on {url}", ""]
-    for upstream in chosen.upstreams.values():
-        if not upstream.enabled:
-            lines.append(f"  {upstream.name:<12} off    {upstream.off_because}")
-        elif upstream.is_demo:
-            lines.append(
-                f"  {upstream.name:<12} on     built in, answers offline; models demo, demo-slow, demo-429, ..."
-            )
-        else:
-            lines.append(f"  {upstream.name:<12} on     {upstream.base_url} ({', '.join(upstream.protocol)})")
-    if all(up.is_demo for up in on):
-        lines += ["", "  Only the demo is on: it answers to every model. Set a key in the environment for a real one."]
-    lines += [
-        "",
-        "Paste one of these:",
-        f"  Claude Code    ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={key} claude",
-        f'  Anthropic SDK  anthropic.Anthropic(base_url="{url}", api_key="{key}")',
-        f'  OpenAI SDK     openai.OpenAI(base_url="{url}/v1", api_key="{key}")',
-        f"  Codex          PROXY_KEY={key} codex -c model_provider=proxy -c model_providers.proxy.name=proxy \\",
-        f"                   -c model_providers.proxy.base_url={url}/v1 -c model_providers.proxy.wire_api=responses \\",
-        "                   -c model_providers.proxy.env_key=PROXY_KEY",
-    ]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

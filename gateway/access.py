@@ -8,9 +8,10 @@ in constant time.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ipaddress
-from urllib.parse import urlsplit
+import re
 
 from tornado.httputil import HTTPHeaders
 
@@ -23,6 +24,7 @@ class Access:
 
     def __init__(self, settings: Settings) -> None:
         self._clients = {_digest(client.key): client.name for client in settings.clients}
+        self._admins = {client.name for client in settings.clients if client.admin}
         self._host = settings.server.host
 
     def __repr__(self) -> str:
@@ -36,11 +38,11 @@ class Access:
     def check(self, headers: HTTPHeaders) -> str:
         """The client's name, "" without clients. Raises ApiError (401, 403)."""
         origin = headers.get("Origin")
-        if origin and not _is_local(urlsplit(origin).hostname or ""):
+        if origin and not _names_us(origin.partition("://")[2]):
             raise ApiError("permission", f"requests from web pages are refused (Origin: {origin[:100]})")
         if self.open:
-            host = urlsplit("//" + headers.get("Host", "localhost")).hostname or ""
-            if not _is_local(host) and host != self._host:
+            host = headers.get("Host", "localhost")
+            if not _names_us(host) and _name_in(host) != self._host:
                 raise ApiError(
                     "permission",
                     f"Host '{host[:100]}' is not this machine. Without a [client] section in settings.ini only "
@@ -55,6 +57,17 @@ class Access:
         if not brought:
             raise ApiError("authentication", "no key: send one as x-api-key or as Authorization: Bearer")
         raise ApiError("authentication", "this key is not that of any [client] in settings.ini")
+
+    def check_admin(self, headers: HTTPHeaders, address: str) -> str:
+        """The same for what only an admin may see; without clients, only those on this machine. address: the other
+        side's."""
+        name = self.check(headers)
+        if self.open:
+            if not is_loopback(address):
+                raise ApiError("permission", "only this machine may ask for that, or a [client] with admin = true")
+        elif name not in self._admins:
+            raise ApiError("permission", f"client '{name}' is no admin: [client {name}] admin = true makes it one")
+        return name
 
 
 def keys_of(headers: HTTPHeaders) -> list[str]:
@@ -72,6 +85,20 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
+def _name_in(netloc: str) -> str:
+    """The lower-case name or address in "host" or "host:port"; "" for anything else, such as a user part."""
+    found = _NETLOC.fullmatch(netloc)
+    return (found.group(1) or found.group(2)).lower() if found else ""
+
+
+_NETLOC = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([^\s\[\]:/?#@\\,]{1,253}))(?::[0-9]{0,5})?")
+
+
+def _names_us(netloc: str) -> bool:
+    return _is_local(_name_in(netloc))
+
+
+@functools.lru_cache(maxsize=256)
 def _is_local(host: str) -> bool:
     """A loopback name or address. Addresses cannot be made to point elsewhere, names can."""
     if host.endswith(".localhost"):

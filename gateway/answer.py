@@ -9,11 +9,11 @@ Backpressure: when more than HIGH_WATER bytes wait for a client that reads slowl
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
 from http.client import responses as REASONS
 
 from tornado.http1connection import HTTP1Connection
-from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream, StreamClosedError
 
 HIGH_WATER = 64 * 1024  # bytes: a page of text ahead of a slow reader is enough
@@ -23,6 +23,8 @@ class Answer:
     """state: "open" (nothing sent) -> "streaming" -> "done". A closed client turns every write into nothing."""
 
     __slots__ = ("_chunked", "_conn", "_full", "_stream", "_waiting", "on_drained", "on_full", "state", "written")
+
+    kept: bytearray | None = None  # the body, in kinds that remember it for a log
 
     def __init__(self, conn: HTTP1Connection) -> None:
         self._conn = conn
@@ -42,8 +44,18 @@ class Answer:
     def closed(self) -> bool:
         return self._stream.closed()
 
-    def whole(self, status: int, head: bytes, body: bytes, send_body: bool = True) -> None:
-        """A complete reply. head: header lines, each ended by CRLF. send_body: False answers a HEAD."""
+    @property
+    def left(self) -> bool:
+        """The client has closed its side. Tornado tells that at once, but not of a client that had already sent
+        more than its request (the next one, or a stray line): then it does not read on."""
+        if self.closed:
+            return True
+        asked = select.poll()
+        asked.register(self._stream.fileno(), select.POLLRDHUP)
+        return bool(asked.poll(0))
+
+    def whole(self, status: int, head: bytes, body: bytes) -> None:
+        """A complete reply. head: header lines, each ended by CRLF."""
         if self.state != "open":
             return
         self.state = "done"
@@ -52,7 +64,7 @@ class Answer:
         length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
         out = _status_line(status) + head + length + self._connection_line() + b"\r\n"
         self.written = len(body)
-        self._finish(out + body if send_body else out)
+        self._finish(out + body)
 
     def start(self, status: int, head: bytes) -> None:
         """The head of a streamed reply; it leaves with the first write."""
@@ -82,6 +94,17 @@ class Answer:
             self.state = "done"
             if not self.closed:
                 self._finish(b"0\r\n\r\n" if self._chunked else b"")
+
+    def last(self) -> None:
+        """The connection ends with this reply, and the client is told if it is not too late for that."""
+        self._conn._disconnect_on_finish = True
+
+    def when_sent(self, then: Callable[[bool], None]) -> None:
+        """Calls `then` once nothing waits for the client any more: (True), or (False) if it left before it had all."""
+        if self._stream.closed() or not self._stream.writing():
+            then(True)
+            return
+        self._stream.write(b"").add_done_callback(lambda sent: then(sent.exception() is None))
 
     def abort(self) -> None:
         """Breaks off, so that the client sees that the body is not complete."""
@@ -131,11 +154,6 @@ def _status_line(status: int) -> bytes:
 
 
 _STATUS_LINES: dict[int, bytes] = {529: b"HTTP/1.1 529 Site is overloaded\r\n"}
-
-
-def header_lines(headers: HTTPHeaders) -> bytes:
-    """Tornado's header object as lines, for the replies that are not on the hot path."""
-    return b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in headers.get_all())
 
 
 def _nothing() -> None:

@@ -6,7 +6,10 @@ A path that is neither is answered 404 in the dialect of who asks, with a word o
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Awaitable
+from http.client import responses as REASONS
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,26 +19,33 @@ from tornado.httputil import (
     HTTPHeaders,
     HTTPMessageDelegate,
     HTTPServerConnectionDelegate,
+    HTTPServerRequest,
     RequestStartLine,
     ResponseStartLine,
 )
+from tornado.routing import Matcher, Rule
 from tornado.web import Application, RequestHandler
+from tornado.websocket import WebSocketHandler
 
-from gateway import listing
+from gateway import listing, rehearsal, stored
+from gateway.rehearsal import Rehearsal
 from gateway.relay import Relay
 from gateway.service import Service
+from gateway.session import Session
 from translate import errors, wire
 from translate.errors import ApiError
 from translate.target import Protocol
 
 log = logging.getLogger("proxy")
 
-# path -> (protocol, is it count_tokens): POST only
-HOT: dict[str, tuple[Protocol, bool]] = {
-    "/v1/messages": ("messages", False),
-    "/v1/messages/count_tokens": ("messages", True),
-    "/v1/chat/completions": ("chat", False),
-    "/v1/responses": ("responses", False),
+# path -> (protocol, task): POST only
+HOT: dict[str, tuple[Protocol, str]] = {
+    "/v1/messages": ("messages", ""),
+    "/v1/messages/count_tokens": ("messages", "count"),
+    "/v1/chat/completions": ("chat", ""),
+    "/v1/responses": ("responses", ""),
+    "/v1/responses/input_tokens": ("responses", "count"),
+    "/v1/responses/compact": ("responses", "compact"),
 }
 
 
@@ -49,10 +59,14 @@ class Door(HTTPServerConnectionDelegate):
             [
                 (r"/v1/models/?", Models, args),
                 (r"/v1/models/(.+)", OneModel, args),
+                (r"/v1/responses/([^/]+)(/input_items|/cancel)?", Stored, args),
                 (r"/(?:healthz|api/hello)?", Alive, args),
+                *([Rule(Upgrading(), Socket, args)] if service.websockets else []),
                 (r".*", Elsewhere, args),
             ],
             log_function=lambda handler: None,
+            websocket_max_message_size=service.max_body_bytes,
+            websocket_ping_interval=service.settings.server.idle_timeout,
         )
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
@@ -60,28 +74,35 @@ class Door(HTTPServerConnectionDelegate):
 
 
 class Entrance(HTTPMessageDelegate):
-    """Waits for the head of a request, then steps aside."""
+    """Waits for the head of a request, then steps aside. A body that goes to none of the hot endpoints is read and
+    forgotten: whoever sends it need not even have a key."""
 
-    __slots__ = ("_conn", "_door", "_server_conn", "_to")
+    __slots__ = ("_conn", "_door", "_hot", "_server_conn", "_to")
 
     def __init__(self, door: Door, server_conn: object, conn: HTTPConnection) -> None:
         self._door = door
         self._server_conn = server_conn
         self._conn = conn
         self._to: HTTPMessageDelegate | None = None
+        self._hot = False
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
-        hot = HOT.get(start_line[1].partition("?")[0]) if start_line[0] == "POST" else None
-        if hot is not None:
+        path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
+        hot = HOT.get(path)
+        if path == rehearsal.PATH:
+            assert isinstance(self._conn, HTTP1Connection)
+            self._to = Rehearsal(self._door.service, self._conn)
+            self._hot = True
+        elif hot is not None:
             assert isinstance(self._conn, HTTP1Connection)
             self._to = Relay(self._door.service, self._conn, *hot)
+            self._hot = True
         else:
             self._to = self._door.application.start_request(self._server_conn, self._conn)
         return self._to.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Any:
-        assert self._to is not None
-        return self._to.data_received(chunk)
+        return self._to.data_received(chunk) if self._hot else None  # type: ignore[union-attr]
 
     def finish(self) -> None:
         assert self._to is not None
@@ -99,6 +120,7 @@ class Handler(RequestHandler):
     """open: no key is asked for."""
 
     open = False
+    client = ""
 
     def initialize(self, service: Service) -> None:
         self.service = service
@@ -113,7 +135,7 @@ class Handler(RequestHandler):
     def prepare(self) -> None:
         if not self.open:
             try:
-                self.service.access.check(self.request.headers)
+                self.client = self.service.access.check(self.request.headers)
             except ApiError as error:
                 self.refuse(error)
 
@@ -155,6 +177,76 @@ class OneModel(Handler):
             self.refuse(error)
 
 
+class Stored(Handler):
+    """GET, DELETE /v1/responses/{id}, GET .../input_items, POST .../cancel"""
+
+    asking: asyncio.Task[stored.Reply] | None = None
+
+    async def ask(self, id: str, part: str | None) -> None:
+        method = self.request.method or ""
+        if (method, part or "") not in stored.SERVED or self.request.path in HOT:
+            error = ApiError("invalid_request", f"{method} {self.request.path[:200]} is not served here", 405)
+            self.refuse(error, "responses")
+            return
+        asked = stored.ask(self.service, self.client, self.request.headers, method, id, part or "", self.request.query)
+        self.asking = asyncio.ensure_future(asked)
+        try:
+            reply = await self.asking
+        except ApiError as error:
+            self.refuse(error, "responses")
+        except asyncio.CancelledError:
+            log.debug("%s %s: the client left", method, self.request.path)
+        else:
+            self.set_status(reply.status, REASONS.get(reply.status, "Unknown"))
+            for line in reply.head.decode("latin-1").split("\r\n")[:-1]:
+                name, _, value = line.partition(": ")
+                self.set_header(name, value)
+            self.finish(reply.body)
+
+    get = head = post = put = patch = delete = ask  # type: ignore[assignment]
+
+    def on_connection_close(self) -> None:
+        if self.asking is not None:
+            self.asking.cancel()
+
+
+class Upgrading(Matcher):
+    """GET /v1/responses as a websocket."""
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        return {} if request.method == "GET" and request.path == "/v1/responses" and wants_upgrade(request) else None
+
+
+class Socket(Handler, WebSocketHandler):
+    """A session, from its upgrade to its end. Access holds here as for every request; pages are kept out by it too."""
+
+    session: Session | None = None
+
+    def prepare(self) -> None:
+        try:
+            self.client = self.service.access.check(self.request.headers)
+            if self.service.stage != "serving":
+                raise ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
+        except ApiError as error:
+            self.refuse(error, "responses")
+
+    def check_origin(self, origin: str) -> bool:
+        return True  # access has let it in
+
+    def get_compression_options(self) -> dict[str, Any]:
+        return {"compression_level": 1, "mem_level": 5}  # events are small and alike: more costs time and gains little
+
+    def open(self, *args: str, **kwargs: str) -> None:  # type: ignore[override]
+        self.session = Session(self.service, self, self.request.headers)
+
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
+        return self.session.message(message) if self.session is not None else None
+
+    def on_close(self) -> None:
+        if self.session is not None:
+            self.session.closed()
+
+
 class Alive(Handler):
     """GET/HEAD /, /healthz, /api/hello: that the process answers; nothing that a stranger should not know."""
 
@@ -179,9 +271,10 @@ class Elsewhere(Handler):
 
     def answer(self) -> None:
         path, method = self.request.path, self.request.method
-        if path == "/v1/responses" and "upgrade" in self.request.headers.get("Connection", "").lower():
+        if path == "/v1/responses" and wants_upgrade(self.request):
             self.set_header("Connection", "close")
-            error = ApiError("invalid_request", "no websocket here: POST /v1/responses instead", 426)
+            message = "no websocket here ([server] websockets, [responses] store_entries): POST /v1/responses instead"
+            error = ApiError("invalid_request", message, 426)
             self.refuse(error, "responses")
         elif path in HOT:
             self.set_header("Allow", "POST")
@@ -193,3 +286,7 @@ class Elsewhere(Handler):
         else:
             served = ", ".join([*HOT, "/v1/models"])
             self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here; there is {served}"))
+
+
+def wants_upgrade(request: HTTPServerRequest) -> bool:
+    return "upgrade" in request.headers.get("Connection", "").lower()

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from translate import wire
 from translate.errors import BadRequest
 
+MAX_NAME = 512  # characters of a model's name: it is remembered, logged and repeated in errors
+
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\\x00-\x1f]+)"')
 _STREAM = re.compile(rb'"stream"\s*:\s*(true|false|null)')
 
@@ -36,9 +38,9 @@ def read(body: bytes) -> Envelope:
     stream, plain = _stream(body)
     if not plain:
         parsed = _parsed(body)
-        parsed.span = found.span(1) if parsed.model == found.group(1).decode() else None
+        parsed.span = found.span(1) if parsed.model.encode() == found.group(1) else None
         return parsed
-    return Envelope(found.group(1).decode(), stream, found.span(1))
+    return Envelope(_name(found.group(1)), stream, found.span(1))
 
 
 def with_model(body: bytes, envelope: Envelope, model: str) -> bytes:
@@ -58,7 +60,16 @@ def _parsed(body: bytes) -> Envelope:
     model = data.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest("model: field required, the name of a model as a string", "model")
-    return Envelope(model, data.get("stream") is True, None)
+    return Envelope(_name(model.encode("utf-8", "surrogatepass")), data.get("stream") is True, None)
+
+
+def _name(raw: bytes) -> str:
+    """A model's name as text that may stand anywhere."""
+    if len(raw) <= MAX_NAME:
+        name = raw.decode("utf-8", "replace")
+        if name.isprintable() and "\ufffd" not in name:
+            return name
+    raise BadRequest(f"model: not the name of a model (UTF-8, printable, at most {MAX_NAME} bytes)", "model")
 
 
 def parse(body: bytes) -> dict[str, object]:

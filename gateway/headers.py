@@ -8,6 +8,8 @@ Back to the client go the headers that clients act on: rate limits, retry-after,
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable
 
 # RFC 9110 section 7.6.1, and what HTTP/1.1 software treats alike.
@@ -26,6 +28,8 @@ _NOT_BACK = HOP_BY_HOP | frozenset(
     ("content-length", "content-type", "cache-control", "set-cookie", "server", "alt-svc", "via",
      "strict-transport-security", "x-proxy-dropped", "x-proxy-upstream")
 )  # fmt: skip
+
+_NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 # Of a translated request: what is about the caller or the trace, not about the body's protocol.
 _CROSSING = ("user-agent", "traceparent", "tracestate", "x-client-request-id")
@@ -55,9 +59,51 @@ def back(headers: Iterable[tuple[str, str]], same: bool) -> bytes:
     for name, value in headers:
         if name in _NOT_BACK:
             continue
+        if name == "retry-after" and not same:
+            value = _whole_seconds(value)
         if same or name in _BACK_CROSSING or "ratelimit" in name:
             out.append(f"{name}: {value}\r\n")
     return "".join(out).encode("latin-1", "replace")
+
+
+def _whole_seconds(value: str) -> str:
+    """A retry-after in seconds as RFC 9110 has it, rounded up: some servers write fractions, and clients of the other
+    protocol read an int. A date stays as it is."""
+    try:
+        return str(max(0, math.ceil(float(value))))
+    except (ValueError, OverflowError):
+        return value
+
+
+def of_reply(
+    upstreams: Iterable[tuple[str, str]], protocol: str, key: str, upstream_name: str, dropped: list[str]
+) -> bytes:
+    """Our own lines of a reply: who gave it, which fields did not cross, and an id where the upstream gave none."""
+    own = line("X-Proxy-Upstream", upstream_name)
+    if dropped:
+        own += line("X-Proxy-Dropped", ", ".join(dropped)[:2000])
+    wanted = "request-id" if protocol == "messages" else "x-request-id"
+    if not find(upstreams, wanted):
+        own += b"%b: req_%b\r\n" % (wanted.encode(), key.encode())
+    return own
+
+
+def of_refusal(status: int, key: str, retry_after_s: float | None) -> bytes:
+    """The lines of an error of the proxy's own."""
+    own = b"request-id: req_%b\r\nx-request-id: req_%b\r\n" % (key.encode(), key.encode())
+    if retry_after_s is not None:
+        own += b"Retry-After: %d\r\n" % max(1, round(retry_after_s))
+    if status in (401, 403):  # some clients retry a 401 for minutes
+        own += b"x-should-retry: false\r\n"
+    return own
+
+
+def line(name: str, value: str) -> bytes:
+    """A header line with its CRLF; nothing for an empty value. What no header may hold becomes "?": values come from
+    upstreams and even from clients (the names of their fields), and a line break in one would begin another header."""
+    if not value:
+        return b""
+    return f"{name}: {_NOT_IN_A_VALUE.sub('?', value)}\r\n".encode("latin-1", "replace")
 
 
 def find(headers: Iterable[tuple[str, str]], wanted: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,11 @@ from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPHeaders
 
+from gateway.memory import items_of
 from gateway.routes import Peer, Router
 from translate import tokens, wire
 from translate.errors import ApiError, BadRequest
+from translate.target import Protocol
 from upstream.client import Request, UpstreamClient
 from upstream.exchange import Timeouts
 from upstream.failure import Failure
@@ -30,10 +33,16 @@ PATIENCE = Timeouts(connect=1.5, first_byte=2.0, idle=2.0, total=2.0)
 KEPT_S = 300.0  # an upstream's list
 RETRY_S = 20.0  # one that could not be had
 MAX_LIST_BYTES = 4 << 20
+MAX_TIME = 253402300799  # seconds; the last that a year of four digits can say
+_LIMIT = re.compile(r"[1-9][0-9]{0,8}")
 
 
-def counted(body: dict[str, Any]) -> bytes:
-    """The answer to count_tokens by local estimate. Raises BadRequest."""
+def counted(body: dict[str, Any], protocol: Protocol) -> bytes:
+    """The answer to count_tokens, or to Responses' input_tokens, by local estimate. Raises BadRequest."""
+    if protocol == "responses":
+        if items_of(body.get("input", [])) is None:
+            raise BadRequest("input: a text, or a list of items", "input")
+        return wire.dumps({"object": "response.input_tokens", "input_tokens": tokens.estimate(body)})
     if not isinstance(body.get("messages"), list):
         raise BadRequest("messages: field required, a list", "messages")
     return wire.dumps({"input_tokens": tokens.estimate(body)})
@@ -160,7 +169,7 @@ def page(models: list[Model], query: str, anthropic: bool) -> bytes:
         models = models[ids.index(after) + 1 :]
     elif (before := asked.get("before_id")) in ids:
         models = models[: ids.index(before)]
-    limit = int(asked["limit"]) if asked.get("limit", "").isdigit() and int(asked["limit"]) > 0 else 20
+    limit = int(asked["limit"]) if _LIMIT.fullmatch(asked.get("limit", "")) else 20
     rows = [_anthropic(m) for m in models[:limit]]
     return wire.dumps(
         {
@@ -181,7 +190,7 @@ def one(models: list[Model], id: str, router: Router, anthropic: bool) -> bytes:
 
 
 def _anthropic(model: Model) -> dict[str, Any]:
-    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(model.created))
+    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(max(model.created, 0), MAX_TIME)))
     return {"type": "model", "id": model.id, "display_name": model.name or model.id, "created_at": made}
 
 

@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import logging
 import time
-import zlib
 from typing import TYPE_CHECKING, Any
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway import attempt, envelope, headers, listing
-from gateway.access import keys_of
+from gateway import attempt, envelope, headers, lessons, listing, outbound
 from gateway.answer import Answer
-from gateway.routes import ENDPOINT, Route
+from gateway.recall import NAMED, Recall, owner_of
+from gateway.routes import SIDE, Route
 from gateway.verbatim import Verbatim
-from translate import errors, pair, tokens
+from translate import errors, tokens, wire
 from translate.conversation import Usage
 from translate.errors import ApiError, BadRequest
 from translate.pair import Crossing
-from translate.target import Asked, Protocol, Target
+from translate.target import Asked, Protocol
 from upstream.client import Exchange, Request
 from upstream.failure import Failure
 
@@ -43,30 +42,36 @@ class Relay(HTTPMessageDelegate):
     """state: reading -> waiting -> (streaming | collecting) -> done."""
 
     __slots__ = (
-        "answer", "asked_model", "body", "client", "conn", "counting", "data", "dropped", "envelope", "exchange",
-        "headers", "key", "left", "mode", "parts", "protocol", "query", "quiet", "refusal", "reply", "route", "routes",
-        "service", "size", "started_at", "state", "status", "streamed", "tries", "tries_on_route", "ttfb_ms",
-        "up_headers",
+        "answer", "asked_model", "at", "body", "client", "conn", "data", "dropped", "envelope", "error", "exchange",
+        "headers", "held", "key", "left", "mode", "parts", "protocol", "query", "quiet", "recall", "refusal", "reply",
+        "route", "routes", "service", "size", "started_at", "state", "status", "streamed", "task", "taught", "tries",
+        "tries_on_route", "ttfb_ms", "up_headers",
     )  # fmt: skip
 
-    def __init__(self, service: Service, conn: HTTP1Connection, protocol: Protocol, counting: bool = False) -> None:
-        """counting: this is /v1/messages/count_tokens."""
+    def __init__(self, service: Service, conn: HTTP1Connection, protocol: Protocol, task: str = "") -> None:
+        """task: "count" or "compact" where it is no reply of a model that is asked for (see routes.SIDE)."""
         self.service = service
         self.conn = conn
         self.protocol: Protocol = protocol
-        self.counting = counting
+        self.task = task
+        self.recall: Recall | None = None  # of a request in Responses
         self.state = "reading"
         self.parts: list[bytes] = []
         self.size = 0
+        self.held = 0  # bytes of the request that count against the service's bound
         self.refusal: ApiError | None = None
+        self.error: ApiError | None = None  # what the client was told, or the upstream said
         self.exchange: Exchange | None = None
         self.reply: Verbatim | Crossing | None = None
         self.route: Route | None = None
+        self.at = 0  # the route's place in routes
         self.data: dict[str, Any] | None = None
         self.dropped: list[str] = []
+        self.taught = False  # by a 400 of the upstream, once
         self.status = 0
         self.tries = self.tries_on_route = 0
         self.quiet = 0.0
+        self.mode = ""
         self.left = False
         self.ttfb_ms = 0.0
         self.asked_model = ""
@@ -83,20 +88,37 @@ class Relay(HTTPMessageDelegate):
         self.headers = headers
         self.query = start_line[1].partition("?")[2]
         self.key = self.service.next_key()
-        self.answer = Answer(self.conn)
+        self.answer = self.new_answer()
         self.service.relays.add(self)
         try:
+            self.service.admit(self)
             self.client = self.service.access.check(headers)
+            if self.protocol == "responses":
+                self.recall = self.new_recall()
+            if "Expect" in headers:
+                outbound.check_length(headers, self.service.max_body_bytes)
         except ApiError as refusal:
             self.refusal = refusal
+            if "Expect" in headers:  # it waits for our word before it sends the body
+                self.answer.last()
+                self._refuse(refusal)
+
+    def new_answer(self) -> Answer:
+        return self.service.answer(self.conn)
+
+    def new_recall(self) -> Recall:
+        return Recall(self.service.memory, owner_of(self.client, self.headers))
 
     def data_received(self, chunk: bytes) -> None:
-        self.size += len(chunk)
-        if self.size > self.service.max_body_bytes:
-            limit = self.service.max_body_bytes >> 20
-            self.refusal = ApiError("too_large", f"request body over {limit} MB ([server] max_body_mb)")
         if self.refusal is not None:
-            self.parts.clear()  # read to its end all the same, so that the client gets to read why
+            return  # read to its end all the same, so that the client gets to read why
+        self.size += len(chunk)
+        try:
+            outbound.check_size(self.size, self.service.max_body_bytes)
+            self.service.hold(self, len(chunk))
+        except ApiError as refusal:
+            self.refusal = refusal
+            self._let_go()
         else:
             self.parts.append(chunk)
 
@@ -106,52 +128,73 @@ class Relay(HTTPMessageDelegate):
 
     def finish(self) -> None:
         self.conn.set_close_callback(self._client_left)
+        if self.answer.closed:  # too early for that callback
+            self._client_left()
+            return
         try:
             if self.refusal is not None:
                 raise self.refusal
             body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
             self.parts = []
-            self.body = _decoded(body, self.headers.get("Content-Encoding"), self.service.max_body_bytes)
+            self.body = outbound.unpacked(body, self.headers.get("Content-Encoding"), self.service.max_body_bytes)
+            if self.body is not body:
+                self.service.hold(self, len(self.body))
+            if self.recall is not None and NAMED in self.body:
+                self._extend(self.recall)
             self.envelope = envelope.read(self.body)
             self.asked_model = self.envelope.model
             self.routes = self.service.router.routes(self.asked_model, self.protocol)
-            self._send(self.routes[0])
-        except ApiError as error:
-            self._refuse(error)
-        except Exception:
-            log.exception("request %s failed inside the proxy", self.key)
-            self._refuse(ApiError("api", f"internal error of the proxy, see its log (request {self.key})"))
+            self._send()
+        except Exception as error:
+            self._broke(error)
+
+    def _extend(self, recall: Recall) -> None:
+        """It builds on a response: the items of that one go first, if they are kept here."""
+        data = recall.extended(self.data or envelope.parse(self.body))
+        if data is not None:
+            self.data = data
+            self.body = wire.dumps(data)
+            outbound.check_size(len(self.body), self.service.max_body_bytes, " with what it builds on")
+            self.service.hold(self, len(self.body))
 
     # --------------------------------------------------------------------------- translate and send it
 
-    def _send(self, route: Route, fresh: bool = False) -> None:
-        """fresh: on a new connection, since a kept one has just died."""
-        self.route = route
+    def _send(self, fresh: bool = False) -> None:
+        """To the route that is on. fresh: on a new connection, since a kept one has just died."""
+        self.route = route = self.routes[self.at]
         self.tries += 1
         peer = route.peer
         same = route.protocol == self.protocol
-        if self.counting and not (same and peer.counts_tokens):
-            self._count_here()
+        if self.task and not self._has_task(route):
             return
         body = self._verbatim(route) if same else self._translated(route)
-        url = peer.urls["messages/count_tokens" if self.counting else ENDPOINT[route.protocol]]
+        url = peer.urls[SIDE[self.protocol, self.task]] if self.task else route.url
         if same and self.query:
-            url = f"{url}?{self.query}"
+            url = f"{url}{'&' if '?' in url else '?'}{self.query}"
         stream = self.envelope.stream
         self.state = "waiting"
-        self.exchange = self.service.client.send(
-            Request(
-                "POST",
-                url,
-                self._upstream_headers(route, same),
-                body,
-                peer.stream_timeouts if stream else peer.whole_timeouts,
-                peer.settings.verify_tls,
-                fresh,
-            ),
-            self,
-        )
-        self.service.log_request_body(self, body)
+        timeouts = peer.stream_timeouts if stream else peer.whole_timeouts
+        lines = outbound.header_lines(route, self.headers, same, self.service.access.open)
+        request = Request("POST", url, lines, body, timeouts, peer.settings.verify_tls, fresh)
+        try:
+            self.exchange = self.service.client.send(request, self)
+        except ValueError as why:  # the settings were checked: it is something of the client's
+            raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
+        self.service.sent(self, url, body)
+
+    def _has_task(self, route: Route) -> bool:
+        """Whether the upstream can do what is asked for; if not, it is answered here. Raises ApiError (501)."""
+        same = route.protocol == self.protocol
+        if self.task == "count" and not (same and self.protocol in route.peer.counts):
+            self._count_here()
+            return False
+        if self.task == "compact" and not same:
+            message = (
+                f"model '{self.asked_model}' goes to upstream '{route.peer.name}', which speaks {route.protocol}: only "
+                "one that speaks responses can compact; send the conversation with the request for a summary instead"
+            )
+            raise ApiError("invalid_request", message, 501, code="not_supported")
+        return True
 
     def _verbatim(self, route: Route) -> bytes:
         renamed = route.model != self.asked_model
@@ -161,8 +204,11 @@ class Relay(HTTPMessageDelegate):
     def _translated(self, route: Route) -> bytes:
         if self.data is None:
             self.data = envelope.parse(self.body)
-        policy = route.peer.policy
-        encoded = pair.request(self.protocol, route.protocol, self.data, Target(route.model, policy))
+        if self.recall is not None:
+            self.recall.refuse(self.data, route.peer.name, route.protocol)
+            self.recall.note(self.data)
+        service = self.service
+        encoded = lessons.crossed(self.protocol, route, self.data, service.lessons, service.strict)
         self.dropped = encoded.dropped
         options = self.data.get("stream_options")
         asked = Asked(
@@ -171,28 +217,13 @@ class Relay(HTTPMessageDelegate):
             created=int(time.time()),
             input_tokens=tokens.quick(self.data, len(self.body)),
             tool_names=encoded.tool_names,
+            custom=encoded.custom,
+            namespaces=encoded.namespaces,
             include_usage=isinstance(options, dict) and options.get("include_usage") is True,
-            policy=policy,
+            policy=route.target.policy,
         )
         self.reply = Crossing(self.protocol, route.protocol, asked)
         return encoded.json()
-
-    def _upstream_headers(self, route: Route, same: bool) -> list[str]:
-        own = route.peer.own_headers[route.protocol]
-        settings = route.peer.settings
-        if settings.forward_client_key and self.service.access.open and (brought := keys_of(self.headers)):
-            own = {k: v for k, v in own.items() if k not in ("authorization", "x-api-key", "api-key")}
-            if same:  # both headers as they came: an OAuth token is only good as a Bearer
-                for name in ("Authorization", "X-Api-Key"):
-                    if value := self.headers.get(name):
-                        own[name.lower()] = value
-            elif route.protocol == "messages":
-                own["x-api-key"] = brought[0]
-            else:
-                own["authorization"] = f"Bearer {brought[0]}"
-        if same and route.protocol == "messages" and "Anthropic-Version" in self.headers:
-            own = {k: v for k, v in own.items() if k != "anthropic-version"}
-        return headers.upstream(self.headers.get_all(), self.headers.get("Connection", ""), own, same)
 
     # -------------------------------------------------------------------------------- the reply begins
 
@@ -204,39 +235,35 @@ class Relay(HTTPMessageDelegate):
         self.mode = "undecided" if status == 200 and self.envelope.stream else "collecting"
 
     def on_data(self, chunk: bytes) -> None:
-        if self.state == "streaming":
-            self._stream(chunk)
-            return
         if self.state == "done":
             return
-        if self.mode == "undecided":
-            # By its first byte, not its Content-Type: servers answer errors as JSON under text/event-stream.
-            self.mode = "collecting" if chunk.lstrip()[:1] in (b"{", b"<", b"[") else "streaming"
-        if self.mode == "streaming":
-            self._stream(chunk)
-            return
-        self.parts.append(chunk)
-        self.size += len(chunk)
-        if self.size > MAX_WHOLE_REPLY:
-            self._cancel()
-            self._refuse(errors.BadReply(f"the upstream's reply is over {MAX_WHOLE_REPLY >> 20} MB"))
-
-    def _stream(self, chunk: bytes) -> None:
-        assert self.reply is not None
-        self._to_client(self.reply.feed(chunk))
+        try:
+            if self.mode == "undecided":
+                # By its first byte, not its Content-Type: servers answer errors as JSON under text/event-stream.
+                self.mode = "collecting" if chunk.lstrip()[:1] in (b"{", b"<", b"[") else "streaming"
+            if self.mode == "streaming":
+                self._to_client(self.reply.feed(chunk))  # type: ignore[union-attr]
+                return
+            self.parts.append(chunk)
+            self.size += len(chunk)
+            if self.size > MAX_WHOLE_REPLY:
+                raise errors.BadReply(f"the upstream's reply is over {MAX_WHOLE_REPLY >> 20} MB")
+        except Exception as error:
+            self._broke(error)
 
     def _to_client(self, out: bytes) -> None:
         """What a chunk became; the first of it takes the headers along."""
         assert self.reply is not None
         if self.state != "streaming":
             if self.reply.fault is not None and not self.reply.started:
-                self._cancel()
-                self._refuse(self.reply.fault)
-                return
+                raise self.reply.fault
             if not out:
                 return
+            if self.recall is not None:
+                self._went(self.recall, out)
             self.state = "streaming"
             self.streamed = True
+            self._let_go()  # nothing is sent twice from here on
             self.answer.on_full = self._client_is_full
             self.answer.on_drained = self._client_has_drained
             self.answer.start(200, _SSE_HEAD + self._reply_head())
@@ -244,7 +271,15 @@ class Relay(HTTPMessageDelegate):
             self.quiet = 0.0
             self.answer.write(out)
         if self.reply.ended:
+            if self.recall is not None:
+                self.recall.stream_ended(out)
             self._done_streaming()
+
+    def _went(self, recall: Recall, out: bytes) -> None:
+        """The beginning of a reply, or all of it."""
+        assert self.route is not None
+        if self.route.protocol == "responses" and not self.task:
+            recall.went(out, self.route.peer.name)
 
     def _client_is_full(self) -> None:
         if self.exchange is not None:
@@ -255,32 +290,41 @@ class Relay(HTTPMessageDelegate):
             self.exchange.resume()
 
     def ping(self) -> None:
-        """The stream has been silent for a while: a sign of life, so that the client does not give up."""
+        """The stream has been silent for a while: a sign of life, so that the client does not give up.
+
+        A model that thinks behind an empty first event is alive too: then the headers go out now, and what
+        fails later can only be an error event.
+        """
         assert self.reply is not None
         self.quiet = 0.0
-        self.answer.write(self.reply.ping())
+        try:
+            if self.state != "streaming":
+                self._to_client(self.reply.begin())
+            if self.state == "streaming":
+                self.answer.write(self.reply.ping())
+        except Exception as error:
+            self._broke(error)
 
     # ---------------------------------------------------------------------------------- the reply ends
 
     def on_end(self, failure: Failure | None) -> None:
-        self.exchange, exchange = None, self.exchange
+        self.exchange = None
         if self.state == "done":
             return
         try:
             if failure is not None:
                 self._failed(failure)
-            elif self.state == "streaming" or self.mode == "streaming":
+            elif self.mode == "streaming":
                 assert self.reply is not None
                 self._to_client(self.reply.end())
                 if self.state == "streaming":
                     self._done_streaming()
             else:
                 self._whole()
-        except ApiError as error:
-            self._refuse(error)
-        except Exception:
-            log.exception("reply of request %s failed inside the proxy (%r)", self.key, exchange)
-            self._refuse(ApiError("api", f"internal error of the proxy, see its log (request {self.key})"))
+            if self.exchange is None and self.state != "done":
+                raise errors.BadReply("the upstream's reply came to nothing")
+        except Exception as error:
+            self._broke(error)
 
     def _failed(self, failure: Failure) -> None:
         assert self.route is not None and self.reply is not None
@@ -290,24 +334,25 @@ class Relay(HTTPMessageDelegate):
             self._done_streaming(error)
             return
         self.tries_on_route += 1
-        at = self.routes.index(self.route)
-        decision = attempt.decide(failure, self.tries_on_route, len(self.routes) - at - 1)
-        log.warning("request %s: %s: %s", self.key, failure.message, decision)
+        decision = attempt.decide(failure, self.tries_on_route, len(self.routes) - self.at - 1)
+        # A kept connection that the server has closed meanwhile is everyday life; nobody need be told.
+        level = logging.INFO if decision == "same route" else logging.WARNING
+        log.log(level, "request %s: %s: %s", self.key, failure.message, decision)
         if decision == "give up":
             self._refuse(error)
             return
         self.parts = []
         if decision == "next route":
             self.tries_on_route = 0
-            at += 1
-        self._send(self.routes[at], fresh=decision == "same route")
+            self.at += 1
+        self._send(fresh=decision == "same route")
 
     def _whole(self) -> None:
         assert self.route is not None and self.reply is not None
         body = b"".join(self.parts)
         same = self.route.protocol == self.protocol
-        if self.counting and self.status in (404, 405, 501):
-            self.route.peer.counts_tokens = False  # remembered: editors ask many times a second
+        if self.task == "count" and self.status in (404, 405, 501):
+            self.route.peer.counts.discard(self.protocol)  # remembered: editors ask many times a second
             self._count_here()
         elif self.status >= 400:
             self._upstream_error(body, same)
@@ -320,52 +365,83 @@ class Relay(HTTPMessageDelegate):
         else:
             streamed = "event-stream" in headers.find(self.up_headers, "content-type")
             out = self.reply.whole(body, streamed)
+            if self.recall is not None:
+                self._went(self.recall, out)
+                self.recall.whole(out)
             kind = headers.find(self.up_headers, "content-type") if same else ""
-            head = f"Content-Type: {kind}\r\n".encode("latin-1") if kind else _JSON_HEAD
-            self._answer(200, head + self._reply_head(), out)
+            self._answer(200, (headers.line("Content-Type", kind) or _JSON_HEAD) + self._reply_head(), out)
 
     def _upstream_error(self, body: bytes, same: bool) -> None:
         kind = headers.find(self.up_headers, "content-type")
-        if same:
-            head = f"Content-Type: {kind}\r\n".encode("latin-1") if kind else b""
-            self._answer(self.status, head + self._reply_head(), body)
-            return
+        body = self.service.masked(body)  # some servers repeat the key that they refuse
         error = errors.parse(self.status, body, kind)
+        if same:
+            self._answer(self.status, headers.line("Content-Type", kind) + self._reply_head(), body, error)
+            return
+        if self._learns(error, body):
+            return
         status = errors.status_for(self.protocol, error)
-        self._answer(status, _JSON_HEAD + self._reply_head(), errors.body(self.protocol, error, f"req_{self.key}"))
+        said = errors.body(self.protocol, error, f"req_{self.key}")
+        self._answer(status, _JSON_HEAD + self._reply_head(), said, error)
+
+    def _learns(self, error: ApiError, body: bytes) -> bool:
+        """A field that the upstream does not take: the request goes there once more, without it."""
+        route, service = self.route, self.service
+        assert route is not None
+        if not service.learns or self.taught or self.data is None:
+            return False
+        new = lessons.learned(self.protocol, route, self.data, service.lessons, error, body)
+        if not new:
+            return False
+        said = "".join(c if c.isprintable() else "?" for c in error.message[:300])
+        now = "; ".join(map(str, new))
+        log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", self.key,
+                    route.peer.name, route.model, error.status, said, now)  # fmt: skip
+        self.taught = True
+        self.parts = []
+        self._send()
+        return True
 
     def _count_here(self) -> None:
-        """count_tokens where no upstream can: an estimate, and marked as one."""
+        """Tokens of a request, where no upstream counts them: an estimate, and marked as one."""
         data = self.data or envelope.parse(self.body)
-        self._answer(200, _JSON_HEAD + b"X-Proxy-Estimate: true\r\n", listing.counted(data))
+        self._answer(200, _JSON_HEAD + b"X-Proxy-Estimate: true\r\n", listing.counted(data, self.protocol))
 
     def _reply_head(self) -> bytes:
         assert self.route is not None
         same = self.route.protocol == self.protocol
-        own = f"X-Proxy-Upstream: {self.route.peer.name}\r\n"
-        if self.dropped:
-            own += f"X-Proxy-Dropped: {', '.join(self.dropped)[:2000]}\r\n"
-        wanted = "request-id" if self.protocol == "messages" else "x-request-id"
-        if not headers.find(self.up_headers, wanted):
-            own += f"{wanted}: req_{self.key}\r\n"
-        return headers.back(self.up_headers, same) + own.encode("latin-1", "replace")
+        own = headers.of_reply(self.up_headers, self.protocol, self.key, self.route.peer.name, self.dropped)
+        return headers.back(self.up_headers, same) + own
 
     # -------------------------------------------------------------------------------------- the end
 
+    def _broke(self, error: Exception) -> None:
+        """Whatever went wrong, the request ends here: refused, its stream ended with an error, or broken off."""
+        self._cancel()
+        if not isinstance(error, ApiError):
+            log.error("request %s failed inside the proxy: %r", self.key, self, exc_info=error)
+            error = ApiError("api", f"internal error of the proxy, see its log (request {self.key})")
+        try:
+            self._refuse(error)
+        except Exception:
+            log.exception("request %s cannot be ended in words: %r", self.key, self)
+            self.state = "done"
+            self.answer.abort()
+            self._over(error)
+
     def _refuse(self, error: ApiError) -> None:
         """An error of the proxy's own (or of a stream that never began), in the client's protocol."""
+        if self.state == "done":
+            return
         if self.state == "streaming":
             assert self.reply is not None
             self.answer.write(self.reply.fail(error))
             self._done_streaming(error)
             return
         status = errors.status_for(self.protocol, error)
-        head = _JSON_HEAD + f"request-id: req_{self.key}\r\nx-request-id: req_{self.key}\r\n".encode()
-        if error.retry_after is not None:
-            head += b"Retry-After: %d\r\n" % max(1, round(error.retry_after))
-        if status in (401, 403):  # some clients retry a 401 for minutes
-            head += b"x-should-retry: false\r\n"
-        self._answer(status, head, errors.body(self.protocol, error, f"req_{self.key}"), error)
+        head = _JSON_HEAD + headers.of_refusal(status, self.key, error.retry_after)
+        body = self.service.masked(errors.body(self.protocol, error, f"req_{self.key}"))
+        self._answer(status, head, body, error)
 
     def _answer(self, status: int, head: bytes, body: bytes, error: ApiError | None = None) -> None:
         self.status = status
@@ -382,6 +458,12 @@ class Relay(HTTPMessageDelegate):
             self.exchange.resume()
         self._over(error or (self.reply.fault if self.reply else None))
 
+    def look(self) -> None:
+        """Once a second: is the client still there?"""
+        if self.state != "reading" and self.answer.left:
+            self._client_left()
+            self.answer.abort()
+
     def _client_left(self) -> None:
         if self.state == "done":
             return
@@ -397,8 +479,7 @@ class Relay(HTTPMessageDelegate):
 
     def abandon(self, error: ApiError) -> None:
         """The proxy shuts down: ends the stream with a legal error event."""
-        self._cancel()
-        self._refuse(error)
+        self._broke(error)
 
     def usage(self) -> dict[str, Any] | None:
         """Tokens of the reply, for the log: the upstream's own words, or the neutral counters."""
@@ -409,22 +490,20 @@ class Relay(HTTPMessageDelegate):
         return used
 
     def _over(self, error: ApiError | None) -> None:
-        self.service.over(self, error)
+        """All is said. What a slow reader has not got yet still counts as in flight."""
+        self.error = error
+        self._let_go()
+        if self.recall is not None:
+            self.recall.over()
+        self.answer.when_sent(self._sent)
 
+    def _sent(self, all_of_it: bool) -> None:
+        self.left = self.left or not all_of_it
+        self.service.over(self, self.error)
 
-def _decoded(body: bytes, encoding: str | None, limit: int) -> bytes:
-    """The request body without its Content-Encoding, bounded: a few bytes may expand to gigabytes."""
-    if not encoding or encoding.lower() == "identity":
-        return body
-    if encoding.lower() not in ("gzip", "deflate", "x-gzip"):
-        raise ApiError("invalid_request", f"Content-Encoding '{encoding}' is not understood; send gzip or none", 415)
-    inflate = zlib.decompressobj(wbits=47)
-    try:
-        out = inflate.decompress(body, limit + 1)
-    except zlib.error as why:
-        raise BadRequest(f"the request body is not valid {encoding}: {why}") from None
-    if len(out) > limit:
-        raise ApiError("too_large", f"request body over {limit >> 20} MB when unpacked ([server] max_body_mb)")
-    if not inflate.eof:
-        raise BadRequest(f"the request body's {encoding} data ends too soon")
-    return out
+    def _let_go(self) -> None:
+        """The request's body is not needed any more; a stream may go on for minutes."""
+        self.body = b""
+        self.data = None
+        self.parts = []
+        self.service.let_go(self)

@@ -8,18 +8,29 @@ policy, credentials) is worked out once, here; a lookup on the hot path is one d
 from __future__ import annotations
 
 import fnmatch
+import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from operate.settings import Settings, TargetRef, Upstream
 from translate import pair
 from translate.errors import ApiError
-from translate.target import Policy, Protocol
+from translate.target import Policy, Protocol, Target
 from upstream.exchange import Timeouts
 
+log = logging.getLogger("gateway")
+
 MAX_REMEMBERED = 4096  # names whose routes are kept: clients choose them, so they must not pile up
+MAX_TOLD = 100  # names without a route that the operator is told of, each once
+
+FAMILIES = {"big_model": ("opus", "sonnet"), "small_model": ("haiku",)}  # key of [aliases] -> words in names
 
 ENDPOINT = {"messages": "messages", "chat": "chat/completions", "responses": "responses"}
+SIDE = {
+    ("messages", "count"): "messages/count_tokens",
+    ("responses", "count"): "responses/input_tokens",
+    ("responses", "compact"): "responses/compact",
+}
 ANTHROPIC_VERSION = "2023-06-01"  # said for clients that have no word for it; every field of ours is in it
 
 
@@ -35,23 +46,32 @@ class Peer:
     stream_timeouts: Timeouts = field(init=False)
     whole_timeouts: Timeouts = field(init=False)
     own_headers: dict[Protocol, dict[str, str]] = field(init=False)
-    counts_tokens: bool = field(init=False)
+    counts: set[Protocol] = field(init=False)  # protocols whose counting of tokens it has; what it lacks it shows
 
     def __post_init__(self) -> None:
         s = self.settings
         self.policy = Policy(
-            max_tokens=s.max_tokens,
             max_tokens_field=s.max_tokens_field,
             reasoning=s.reasoning,
             reasoning_history=s.reasoning_history,
             developer_role=s.developer_role,
             stream_options=s.stream_options,
+            drop=s.drop,
+            rename=s.rename,
+            tool_schema=s.tool_schema,
+            images=s.images,
+            reasoning_effort=s.reasoning_effort,
+            max_stops=s.max_stops,
         )
-        self.urls = {name: s.url(name) for name in (*ENDPOINT.values(), "messages/count_tokens", "models")}
+        self.urls = {name: s.url(name) for name in (*ENDPOINT.values(), *SIDE.values(), "models")}
         self.stream_timeouts = _timeouts(s, True)
         self.whole_timeouts = _timeouts(s, False)
         self.own_headers = {protocol: self._headers(protocol) for protocol in ENDPOINT}
-        self.counts_tokens = "messages" in s.protocol and s.count_tokens != "false"
+        self.counts = set()
+        if "messages" in s.protocol and s.count_tokens:
+            self.counts.add("messages")
+        if "responses" in s.protocol:
+            self.counts.add("responses")
 
     def __repr__(self) -> str:
         return f"<Peer {self.name} {','.join(self.settings.protocol)} {self.base_url}>"
@@ -87,11 +107,19 @@ def _timeouts(settings: Upstream, stream: bool) -> Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One place where a request may go. model is the upstream's name for it."""
+    """One place where a request may go. model is the upstream's name for it; target and url say it once for all."""
 
     peer: Peer
     protocol: Protocol
     model: str
+    target: Target = field(init=False, repr=False, compare=False)
+    url: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        up = self.peer.settings
+        policy = replace(self.peer.policy, max_tokens=up.most_tokens(self.model))
+        object.__setattr__(self, "target", Target(self.model, policy))
+        object.__setattr__(self, "url", up.url(ENDPOINT[self.protocol], self.model))
 
 
 class Router:
@@ -107,11 +135,12 @@ class Router:
         self._globs = [(r.pattern, re.compile(fnmatch.translate(r.pattern)), r.targets) for r in globs]
         self._aliases = dict(settings.aliases.map_json)
         self._families = [
-            (("opus", "sonnet"), settings.aliases.big_model),
-            (("haiku",), settings.aliases.small_model),
+            (FAMILIES["big_model"], settings.aliases.big_model),
+            (FAMILIES["small_model"], settings.aliases.small_model),
         ]
         self._demos = {name for name, up in settings.upstreams.items() if up.is_demo}
         self._found: dict[tuple[str, Protocol], list[Route]] = {}
+        self._told: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Router {list(self.peers)} exact={list(self._exact)} globs={len(self._globs)}>"
@@ -120,11 +149,29 @@ class Router:
         """At least one route, best first. Raises ApiError (404) that lists what there is."""
         found = self._found.get((model, client))
         if found is None:
-            found = self._resolve(model, client)
+            try:
+                found = self._resolve(model, client)
+            except ApiError as error:
+                self._tell(model, error.message)
+                raise
             if len(self._found) >= MAX_REMEMBERED:
                 self._found.clear()
             self._found[model, client] = found
         return found
+
+    def why_not(self, model: str, client: Protocol) -> str:
+        """Empty if such a client gets a route for the model, else the words of the 404."""
+        try:
+            self._resolve(model, client)
+        except ApiError as error:
+            return error.message
+        return ""
+
+    def _tell(self, model: str, why: str) -> None:
+        """In the log too: some clients keep the words of a 404 from their users."""
+        if model not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add(model)
+            log.warning("%s", "".join(c if c.isprintable() else "?" for c in why[:600]))
 
     def names(self) -> list[tuple[str, str]]:
         """(model name, upstream) of every name that the settings say outright: exact patterns and aliases."""
@@ -163,7 +210,9 @@ class Router:
                 param="model",
             )
         why = "; ".join(f"{ref.upstream} is off ({self.off.get(ref.upstream, 'unknown')})" for ref in refs)
-        raise ApiError("not_found", f"model '{model}' has no upstream: {why}. {self._there_is()}", param="model")
+        raise ApiError(
+            "not_found", f"model '{model}' has no upstream: {why}. {_instead(model)}{self._there_is()}", param="model"
+        )
 
     def _refs(self, model: str) -> list[TargetRef]:
         if self._lit(targets := self._exact.get(model, ())):
@@ -198,7 +247,10 @@ class Router:
         return any(target.upstream in self.peers for target in targets)
 
     def _unknown(self, model: str) -> str:
-        return f"model '{model}' is not known here. {self._there_is()}"
+        asked = model.partition("/")[0]
+        if asked in self.off:
+            return f"upstream '{asked}' is off ({self.off[asked]}). {self._there_is()}"
+        return f"model '{model}' is not known here. {_instead(model)}{self._there_is()}"
 
     def _there_is(self) -> str:
         names = [name for name, _ in self.names()]
@@ -206,6 +258,15 @@ class Router:
         ups = ", ".join(f"{name}/MODEL" for name in self.peers)
         known = ", ".join(names[:40]) or "none"
         return f"Known: {known}; or name an upstream: {ups}. See [models] in settings.ini."
+
+
+def _instead(model: str) -> str:
+    """What to set so that another model answers to one of Claude's names, which clients ask for by themselves."""
+    low = model.lower()
+    for key, words in FAMILIES.items():
+        if any(word in low for word in words):
+            return f"To let another model answer: [aliases] {key} = UPSTREAM/MODEL (environment: {key.upper()}). "
+    return ""
 
 
 def _is_glob(pattern: str) -> bool:

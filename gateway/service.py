@@ -1,34 +1,46 @@
 """What lives as long as the process: routes, access, the libcurl client, and the requests in flight.
 
 `Service` is made of settings and given to every Relay. It also holds the two slow clocks: pings for streams
-that have fallen silent, and the drain at shutdown.
+that have fallen silent, and the drain at shutdown; and it bounds the memory that request bodies take together.
 """
 
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
+import dataclasses
 import logging
 import secrets
 import time
 from typing import TYPE_CHECKING
 
 from gateway.access import Access
+from gateway.answer import Answer
+from gateway.kept import KeptAnswer
+from gateway.lessons import Lessons
 from gateway.listing import Listing
-from gateway.routes import Router
-from operate.logs import Journal
+from gateway.memory import Memory
+from gateway.routes import Peer, Router
+from operate.logs import MASK, Journal, worth_masking
 from operate.settings import Settings, Upstream
 from translate.errors import ApiError
 from upstream.client import Pool, UpstreamClient
 
 if TYPE_CHECKING:
     from gateway.relay import Relay
+    from gateway.session import Session
 
 log = logging.getLogger("proxy")
 
+BODIES_AT_ONCE = 16  # times the largest body: what all bodies in flight may take together
+MAX_COUNTED = 500  # names of dropped fields: clients make them up
+FLUSH_S = 1.0  # at shutdown, for the last words to reach clients that read slowly
+
 
 class Service:
-    """start() on a running loop; stop() ends what is in flight. `relays`: every request not yet answered."""
+    """start() on a running loop; stop() ends what is in flight. `relays`: every request whose client has not got
+    all of its answer. stage: "serving" -> "draining" (answers end their connections) -> "over"."""
 
     def __init__(self, settings: Settings, journal: Journal, ready: dict[str, Upstream] | None = None) -> None:
         """ready: upstreams whose address is only known now (the demo), by name."""
@@ -52,6 +64,17 @@ class Service:
         self.listing = Listing(self.router, self.client)
         self.max_body_bytes = settings.server.max_body_bytes
         self.relays: set[Relay] = set()
+        self.sessions: set[Session] = set()  # websockets
+        kept = settings.responses
+        self.memory = Memory(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
+        self.websockets = settings.server.websockets and kept.store_entries > 0  # a session is nothing without memory
+        self.lessons = Lessons()
+        self.learns, self.strict = settings.translate.learn, settings.translate.strict
+        self.dropped: collections.Counter[str] = collections.Counter()  # fields that did not cross -> requests
+        self.stage = "serving"
+        self.held_bytes = 0  # of request bodies that may still be sent upstream
+        self._secrets = [secret.encode() for secret in worth_masking(settings.secrets())]
+        self.answer = KeptAnswer if journal.response_bodies else Answer
         self._key_start = secrets.token_hex(5)
         self._keys = 0
         self._tick_s = min(1.0, settings.server.ping_seconds / 2)
@@ -59,7 +82,7 @@ class Service:
         self._ticker: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<Service {self.router!r} {len(self.relays)} in flight>"
+        return f"<Service {self.stage} {self.router!r} {len(self.relays)} in flight, {self.held_bytes} bytes held>"
 
     def next_key(self) -> str:
         """Unique over processes and restarts; letters and digits."""
@@ -69,43 +92,98 @@ class Service:
     async def start(self) -> None:
         self._tick()
         if self.settings.pool.prewarm:
-            peers = self.router.peers.values()
-            await asyncio.gather(
-                *(self.client.prewarm(p.base_url, p.whole_timeouts, p.settings.verify_tls) for p in peers)
-            )
+            await asyncio.gather(*map(self._prewarm, self.router.peers.values()))
+
+    async def _prewarm(self, peer: Peer) -> None:
+        """As long as a connection may take, and no longer: an upstream that is mute must not hold up the start."""
+        patience = dataclasses.replace(peer.whole_timeouts, total=peer.whole_timeouts.connect)
+        await self.client.prewarm(peer.base_url, patience, peer.settings.verify_tls)
 
     async def stop(self, within_s: float) -> None:
         """Lets requests finish for `within_s` seconds, then ends what is left with an error of its protocol."""
-        if self.relays:
-            self._idle = asyncio.Event()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), within_s)
+        self.stage = "draining"
+        for relay in self.relays:
+            relay.answer.last()
+        for session in list(self.sessions):
+            session.drain()
+        await self._quiet(within_s)
+        self.stage = "over"
         for relay in list(self.relays):
-            relay.abandon(ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1))
+            relay.abandon(_closing())
+        await self._quiet(FLUSH_S)
+        for session in list(self.sessions):
+            session.hang_up()
         if self._ticker is not None:
             self._ticker.cancel()
         self.client.close()
 
+    async def _quiet(self, within_s: float) -> None:
+        """Until no request is in flight."""
+        if self.relays:
+            self._idle = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), within_s)
+
+    def admit(self, relay: Relay) -> None:
+        """A request has come. Raises ApiError (503) once we are shutting down."""
+        if self.stage == "serving":
+            return
+        relay.answer.last()
+        if self.stage == "over":
+            raise _closing()
+
+    def hold(self, relay: Relay, size: int) -> None:
+        """The request's body takes `size` bytes more. Raises ApiError (503): each body is bounded, but so must be
+        their sum."""
+        if self.held_bytes + size > BODIES_AT_ONCE * self.max_body_bytes:
+            raise ApiError("overloaded", "the proxy is busy: too many large requests at once", 503, retry_after=1)
+        self.held_bytes += size
+        relay.held += size
+
+    def let_go(self, relay: Relay) -> None:
+        self.held_bytes -= relay.held
+        relay.held = 0
+
+    def masked(self, body: bytes) -> bytes:
+        """What goes to a client, less the secrets that only we and an upstream know."""
+        for secret in self._secrets:
+            body = body.replace(secret, MASK.encode())
+        return body
+
     def _tick(self) -> None:
-        """Once a second: streams that were silent for ping_seconds get a sign of life."""
+        """Once a second: streams that were silent for ping_seconds get a sign of life; clients that left unseen are
+        seen."""
+        self._ticker = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
+        self.memory.expire()
         patience = self.settings.server.ping_seconds
         for relay in list(self.relays):
-            if relay.state == "streaming":
+            relay.look()
+            if relay.state == "streaming" or (relay.state == "waiting" and relay.mode == "streaming"):
                 relay.quiet += self._tick_s
                 if relay.quiet >= patience:
                     relay.ping()
-        self._ticker = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
 
     def over(self, relay: Relay, error: ApiError | None) -> None:
-        """The request is answered, or its client has left."""
+        """The client has its last byte, or has left."""
         self.relays.discard(relay)
         if self._idle is not None and not self.relays:
             self._idle.set()
-        self._record(relay, error)
+        for field in relay.dropped:
+            self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1
+        try:
+            if relay.answer.kept is not None:
+                self.journal.body("response", relay.key, relay.answer.kept, relay.answer.written)
+            self._record(relay, error)
+        except Exception:  # odd values in a reply may cost the record of it, never more
+            log.exception("no record of request %s", relay.key)
 
     # ------------------------------------------------------------------------------------------- records
 
-    def log_request_body(self, relay: Relay, body: bytes) -> None:
+    def sent(self, relay: Relay, url: str, body: bytes) -> None:
+        """A try is on its way to its upstream."""
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("request %s: try %d of '%s' goes to %s (%d bytes)", relay.key, relay.tries, relay.asked_model,
+                      url, len(body))  # fmt: skip
         if self.journal.request_bodies:
             self.journal.body("request", relay.key, body)
 
@@ -137,3 +215,7 @@ class Service:
             journal.failed(record, error.kind, error.message)
         else:
             journal.finished(record)
+
+
+def _closing() -> ApiError:
+    return ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)

@@ -15,8 +15,12 @@ from translate import errors, sse, wire
 from translate.target import Protocol
 
 _OBJECT = re.compile(rb"\s*:\s*\{")
-_DECODER = json.JSONDecoder()  # unlike ujson it can stop at the end of an object
+_DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # what a stream must hold at the least
+# Unlike ujson it can stop at the end of an object. NaN, which some servers say, is no JSON and would spoil the log.
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 MAX_USAGE_BYTES = 4096
+MAX_USAGE_TRIES = 8  # of what only looks like usage
+MAX_LINE_BYTES = 1 << 20
 
 TAIL_BYTES = 16 * 1024  # the last events, with the longest lists of search results seen in a final chunk
 
@@ -53,7 +57,8 @@ class Verbatim:
     def whole(self, raw: bytes, streamed: bool = False) -> bytes:
         """Raises BadReply for what is no reply at all; a client's JSON parser is no place to find that out."""
         text = raw.strip()
-        if not streamed and (text[:1] != b"{" or text[-1:] != b"}"):
+        good = text[:1] == b"{" and text[-1:] == b"}"
+        if not good and not (streamed and _DATA.search(raw)):
             what = "an empty body" if not text else "an HTML page" if text[:1] == b"<" else "a cut-off or non-JSON body"
             raise errors.BadReply(f"the upstream answered 200 with {what}: {text[:120].decode('utf-8', 'replace')}")
         self._tail = [raw]
@@ -61,6 +66,10 @@ class Verbatim:
 
     def whole_as_stream(self, raw: bytes) -> bytes:
         return self.whole(raw)
+
+    def begin(self) -> bytes:
+        """Nothing: the first real event has gone on already."""
+        return b""
 
     def feed(self, chunk: bytes) -> bytes:
         if not self.started:
@@ -76,7 +85,7 @@ class Verbatim:
         return self._renamed(chunk) if self._echo else chunk
 
     def _first(self) -> bytes:
-        """What was held, once it shows a real event that is no error."""
+        """What was held, once it shows a real event that is no error, or is too much to hold."""
         held = self._held
         if b"\r" in held:
             held = held.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -87,13 +96,16 @@ class Verbatim:
                 if name == b"error" or (b'"error"' in data and _is_error(data)):
                     self.fault = _error_of(data)
                     return b""
-                self.started = True
-                out, self._held = self._held, b""
-                return out
+                return self._begun()
             if end < 0:
                 break
             start = end + 2
-        return b""
+        return self._begun() if len(held) > TAIL_BYTES else b""
+
+    def _begun(self) -> bytes:
+        self.started = True
+        out, self._held = self._held, b""
+        return out
 
     def end(self) -> bytes:
         """The upstream closed: nothing to add if it had said its last word, else an error event."""
@@ -161,9 +173,11 @@ class Verbatim:
         return b"\\g<1>" + inside + b"\\g<2>"
 
     def _renamed(self, chunk: bytes) -> bytes:
-        """Whole lines with the first "model" of each put back; a line cut by the chunk's end waits."""
+        """Whole lines with the first "model" of each put back; a cut line waits, if not huge."""
         data = self._held + chunk
         cut = data.rfind(b"\n") + 1
+        if len(data) - cut > MAX_LINE_BYTES:
+            cut = len(data)
         self._held = data[cut:]
         name = self._new_name()
         lines = data[:cut].split(b"\n")
@@ -190,14 +204,17 @@ def _error_of(data: bytes) -> errors.ApiError:
 def _usage_in(tail: bytes) -> dict[str, object] | None:
     """The last usage object in the last bytes of a reply, as the upstream wrote it, or None."""
     end = len(tail)
-    while (at := tail.rfind(b'"usage"', 0, end)) >= 0:
+    for _ in range(MAX_USAGE_TRIES):
+        at = tail.rfind(b'"usage"', 0, end)
+        if at < 0:
+            break
         end = at
         found = _OBJECT.match(tail, at + 7)
         if found:
             text = tail[found.end() - 1 : found.end() + MAX_USAGE_BYTES].decode("utf-8", "replace")
             try:
                 usage = _DECODER.raw_decode(text)[0]
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             return usage if isinstance(usage, dict) else None
     return None

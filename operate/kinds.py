@@ -249,6 +249,64 @@ def secret(shortest: int = 0) -> Kind:
     )
 
 
+def names(never: tuple[str, ...] = ()) -> Kind:
+    """tuple[str, ...]: words with commas between, each once; none of `never`."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = tuple(filter(None, map(str.strip, text.split(","))))
+        if any(len(name.split()) > 1 for name in found):
+            raise ValueError
+        for name in found:
+            if name in never:
+                raise ValueError(f"{name} cannot be left out of a request")
+        return tuple(dict.fromkeys(found))
+
+    return Kind("names of fields with commas between, or empty", parse)
+
+
+def renames() -> Kind:
+    """tuple[tuple[str, str], ...]: "a=b, c=d"."""
+
+    def parse(text: str) -> tuple[tuple[str, str], ...]:
+        pairs = []
+        for part in filter(None, map(str.strip, text.split(","))):
+            old, equals, new = (piece.strip() for piece in part.partition("="))
+            if not equals or len(old.split()) != 1 or len(new.split()) != 1:
+                raise ValueError
+            pairs.append((old, new))
+        return tuple(pairs)
+
+    return Kind("FIELD=NEWNAME, several with commas between, or empty", parse, as_pairs)
+
+
+def limits(high: int) -> Kind:
+    """tuple[tuple[str, int], ...]: (glob of model names, limit), the longer globs first; a bare number is for all."""
+
+    def parse(text: str) -> tuple[tuple[str, int], ...]:
+        pairs = {}
+        for part in filter(None, map(str.strip, text.split(","))):
+            pattern, equals, number = (piece.strip() for piece in part.rpartition("="))
+            pattern = pattern if equals else "*"
+            if not (pattern and number.isascii() and number.isdigit() and len(number) < 19 and int(number) <= high):
+                raise ValueError
+            if pattern in pairs or len(pattern.split()) > 1:
+                raise ValueError
+            pairs[pattern] = int(number)
+        if not pairs:
+            raise ValueError
+        return tuple(sorted(pairs.items(), key=lambda pair: -len(pair[0])))
+
+    return Kind(f"a number up to {high}, or MODEL-GLOB=NUMBER, several with commas between", parse, as_limits)
+
+
+def as_pairs(value: tuple[tuple[str, Any], ...]) -> str:
+    return ", ".join(f"{name}={text}" for name, text in value)
+
+
+def as_limits(value: tuple[tuple[str, int], ...]) -> str:
+    return ", ".join(str(number) if pattern == "*" else f"{pattern}={number}" for pattern, number in value)
+
+
 def headers() -> Kind:
     """tuple[tuple[str, str], ...]: the lines "Name: value", in order, names as written."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from operate import kinds
 from operate.kinds import Kind
+from operate.presets import PRESETS
 
 REQUIRED = None
 """The default of a key that has none."""
@@ -47,7 +48,9 @@ SERVER = {
         kinds.whole(1, _MANY), "2000", "Client connections at once; bounds memory and files."
     ),
     "idle_timeout": Key(
-        kinds.seconds(1, _DAY), "75", "A client's connection without a request is closed after this long."
+        kinds.seconds(1, _DAY),
+        "75",
+        "A client's connection without a request, or that takes nothing of a reply, is closed after this long.",
     ),
     "body_timeout": Key(kinds.seconds(1, _DAY), "60", "A request body must have arrived within this time."),
     "ping_seconds": Key(
@@ -60,6 +63,19 @@ SERVER = {
         "10",
         "At shutdown, how long running requests may go on; a second signal ends at once.",
     ),
+    "websockets": Key(
+        kinds.switch(),
+        "true",
+        "Serve GET /v1/responses as a websocket, if [responses] keeps any; off: 426, and clients take POST.",
+    ),
+}
+
+RESPONSES = {
+    "store_entries": Key(
+        kinds.whole(0, _MANY), "1000", "Responses kept, at most; 0 = none, and each request holds its whole history."
+    ),
+    "store_mb": Key(kinds.whole(1, 65536), "64", "MB that they take together; what is too large is not kept."),
+    "store_seconds": Key(kinds.seconds(1, 30 * _DAY), "3600", "How long one is kept."),
 }
 
 TIMEOUTS = {
@@ -91,7 +107,7 @@ POOL = {
     "keepalive_connections": Key(
         kinds.whole(0, _MANY),
         "15",
-        "Idle connections kept for each upstream; a kept one saves DNS, TCP and TLS.",
+        "Idle connections kept for each upstream, in one pool for all; a kept one saves DNS, TCP and TLS.",
     ),
     "pools": Key(kinds.whole(1, _MANY), "20", "Upstreams whose idle connections are kept."),
     "keepalive_expiry": Key(
@@ -114,7 +130,7 @@ POOL = {
 
 LOGGING = {
     "level": Key(kinds.choice(*_LEVELS), "info", "Log this and what is graver."),
-    "debug": Key(kinds.switch(), "false", "The short way to level = debug."),
+    "debug": Key(kinds.switch(), "false", "The short way to level = debug; what is logged is on the terminal too."),
     **{
         name: Key(
             kinds.choice(*_LEVELS, empty=True), "", f"Level of the {name} logger alone; empty = as above."
@@ -125,6 +141,19 @@ LOGGING = {
     "response_bodies": Key(kinds.switch(), "false", "Log reply bodies. They hold what models answered."),
     "dir": Key(
         kinds.line("a folder"), "logs", "Where log files go; a relative one counts from the proxy's folder."
+    ),
+}
+
+TRANSLATE = {
+    "strict": Key(
+        kinds.switch(),
+        "false",
+        "Refuse a request whose fields do not all cross, by a 400 that names them; off: X-Proxy-Dropped tells.",
+    ),
+    "learn": Key(
+        kinds.switch(),
+        "true",
+        "A 400 about a field that an upstream does not take: send again without it, and remember that for a day.",
     ),
 }
 
@@ -145,6 +174,11 @@ ALIASES = {
 _OWN_TIMEOUT = kinds.seconds(0, _DAY, optional=True)
 
 UPSTREAM = {
+    "preset": Key(
+        kinds.choice(*PRESETS, empty=True),
+        "",
+        "A known service: its name stands for the keys below that it needs; what is written here goes before.",
+    ),
     "protocol": Key(
         kinds.several("messages", "chat", "responses"),
         REQUIRED,
@@ -174,8 +208,15 @@ UPSTREAM = {
         "auto",
         "Header of the key; auto: x-api-key for messages, Authorization: Bearer for others. Azure: api-key.",
     ),
+    "api_version": Key(
+        kinds.word("a version such as 2025-04-01-preview"),
+        "",
+        "Azure's older addresses: /openai/deployments/MODEL/...?api-version=THIS; empty = /openai/v1/... .",
+    ),
     "forward_client_key": Key(
-        kinds.switch(), "false", "Send the key that the client brought instead, when it brings one."
+        kinds.switch(),
+        "false",
+        "Send the key that the client brought instead, when it brings one. Without effect where there is a [client].",
     ),
     "headers": Key(kinds.headers(), "", "Further headers for every request to it, one an indented line."),
     "verify_tls": Key(
@@ -187,9 +228,9 @@ UPSTREAM = {
         "Ask it for counts of tokens (messages/count_tokens); auto: if it speaks messages. Else an estimate.",
     ),
     "max_tokens": Key(
-        kinds.whole(0, 10_000_000),
+        kinds.limits(10_000_000),
         "0",
-        "Tokens of output, at most: what a client asks for is cut to this; 0 = as asked.",
+        "Tokens of output, at most: what a client asks for is cut to this, for all models or by name; 0 = as asked.",
     ),
     "max_tokens_field": Key(
         kinds.choice("max_tokens", "max_completion_tokens"),
@@ -210,6 +251,30 @@ UPSTREAM = {
     "stream_options": Key(
         kinds.switch(), "true", "Chat: stream_options may be sent, which brings usage; off if it is refused."
     ),
+    "reasoning_effort": Key(
+        kinds.choice("auto", "true", "false"),
+        "auto",
+        "May it be told how hard to think; auto: unless the model's name is one of those that refuse it.",
+    ),
+    "max_stops": Key(
+        kinds.whole(0, 1000), "4", "Chat: stop sequences that it takes, at most; further ones are dropped."
+    ),
+    "tool_schema": Key(
+        kinds.choice("openai", "gemini"),
+        "openai",
+        "JSON schemas that it reads; gemini: keywords that Gemini refuses are left out.",
+    ),
+    "images": Key(kinds.switch(), "true", "Its models see images; off: a note stands in the place of each."),
+    "drop": Key(
+        kinds.names(("model", "messages", "input", "stream")),
+        "",
+        "Translated requests: top-level fields that it refuses; they are left out.",
+    ),
+    "rename": Key(
+        kinds.renames(),
+        "",
+        "Translated requests: top-level fields that it calls by another name, such as seed=random_seed.",
+    ),
     **{
         name: Key(_OWN_TIMEOUT, "", f"Its own [timeouts] {name}; empty = that one.")
         for name in ("first_byte", "idle", "request", "stream")
@@ -222,12 +287,21 @@ CLIENT = {
         REQUIRED,
         "What this client must send, as x-api-key or Authorization: Bearer.",
     ),
+    "admin": Key(kinds.switch(), "false", "May it look into the proxy: POST /debug/translate."),
 }
 
 MODELS = "models"
 """The section whose keys are patterns of model names, not settings."""
 
-PLAIN = {"server": SERVER, "timeouts": TIMEOUTS, "pool": POOL, "logging": LOGGING, "aliases": ALIASES}
+PLAIN = {
+    "server": SERVER,
+    "timeouts": TIMEOUTS,
+    "pool": POOL,
+    "responses": RESPONSES,
+    "translate": TRANSLATE,
+    "logging": LOGGING,
+    "aliases": ALIASES,
+}
 """Sections that are there once."""
 
 NAMED = {"upstream": UPSTREAM, "client": CLIENT}

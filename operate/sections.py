@@ -25,6 +25,7 @@ class Server:
     body_timeout: float
     ping_seconds: float
     drain_seconds: float
+    websockets: bool
 
     @property
     def max_body_bytes(self) -> int:
@@ -50,6 +51,15 @@ class Timeouts:
         """A streamed reply starts soon; one that is not streamed comes when it is finished, so that only
         its total bounds it."""
         return (self.first_byte or self.stream) if stream else self.request
+
+
+@dataclass(frozen=True, slots=True)
+class Responses:
+    """[responses]. What is kept of responses that no upstream keeps."""
+
+    store_entries: int
+    store_mb: int
+    store_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,14 @@ class Logging:
 
 
 @dataclass(frozen=True, slots=True)
+class Translate:
+    """[translate]."""
+
+    strict: bool
+    learn: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Aliases:
     """[aliases]. Values are MODEL or UPSTREAM/MODEL, or "" for none."""
 
@@ -121,10 +139,11 @@ class ModelRule:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A [client NAME] section: who may come in, and by which key."""
+    """A [client NAME] section: who may come in, and by which key. admin: it may look into the proxy."""
 
     name: str
     key: str = field(repr=False)
+    admin: bool
 
 
 @dataclass(frozen=True, slots=True)

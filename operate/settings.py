@@ -22,9 +22,22 @@ from operate import schema
 from operate.environment import Expanded, expand, read_secret
 from operate.inifile import Entry, Section, apply_option, read_ini
 from operate.kinds import is_secret_header
+from operate.presets import PRESETS
 from operate.problems import Problem, SettingsError, did_you_mean, shown
 from operate.schema import Key
-from operate.sections import Aliases, Client, Logging, ModelRule, Pool, Server, TargetRef, Timeouts, Value
+from operate.sections import (
+    Aliases,
+    Client,
+    Logging,
+    ModelRule,
+    Pool,
+    Responses,
+    Server,
+    TargetRef,
+    Timeouts,
+    Translate,
+    Value,
+)
 from operate.upstreams import Upstream, why_off
 
 __all__ = [
@@ -34,11 +47,13 @@ __all__ = [
     "ModelRule",
     "Pool",
     "Problem",
+    "Responses",
     "Server",
     "Settings",
     "SettingsError",
     "TargetRef",
     "Timeouts",
+    "Translate",
     "Upstream",
     "is_loopback",
     "load",
@@ -62,6 +77,8 @@ class Settings:
     server: Server
     timeouts: Timeouts
     pool: Pool
+    responses: Responses
+    translate: Translate
     logging: Logging
     aliases: Aliases
     upstreams: Mapping[str, Upstream]
@@ -181,7 +198,7 @@ class _Reading:
         }
         models = tuple(self._models(upstreams))
         clients = [
-            Client(name, self._values(section.name, section, schema.CLIENT)["key"])
+            Client(name, **self._values(section.name, section, schema.CLIENT))
             for name, section in self._named("client")
         ]
         self._unlike_keys(clients)
@@ -196,6 +213,8 @@ class _Reading:
             server=Server(**plain["server"]),
             timeouts=Timeouts(**plain["timeouts"]),
             pool=Pool(**plain["pool"]),
+            responses=Responses(**plain["responses"]),
+            translate=Translate(**plain["translate"]),
             logging=Logging(**plain["logging"]),
             aliases=Aliases(**plain["aliases"]),
             upstreams=MappingProxyType({name: upstream for name, upstream in upstreams.items() if upstream}),
@@ -227,13 +246,24 @@ class _Reading:
             if name.startswith(kind + " "):
                 yield name.removeprefix(kind + " "), section
 
-    def _values(self, name: str, section: Section | None, rows: Mapping[str, Key]) -> dict[str, Any]:
-        """Every key of `rows` -> its value: the section's, else the default; None where it cannot be read."""
+    def _values(
+        self, name: str, section: Section | None, rows: Mapping[str, Key], preset: str = ""
+    ) -> dict[str, Any]:
+        """Every key of `rows` -> its value: the section's, else the preset's, else the default; None where it cannot
+        be read."""
         entries = section.entries if section else {}
+        given = PRESETS.get(preset, {})
         for key, entry in entries.items():
             if key not in rows:
                 self._problem(entry, name, key, "unknown key" + _nearest_key(key, name, rows))
-        return {key: self._value(name, section, key, row, entries.get(key)) for key, row in rows.items()}
+        found = {}
+        for key, row in rows.items():
+            if key in given and key not in entries:
+                found[key] = row.kind.parse(given[key])
+                self._show(name, key, row.kind.show(found[key]), f"preset {preset}")
+            else:
+                found[key] = self._value(name, section, key, row, entries.get(key))
+        return found
 
     def _value(self, name: str, section: Section | None, key: str, row: Key, entry: Entry | None) -> Any:
         if entry is None:
@@ -273,7 +303,9 @@ class _Reading:
         return None if expanded.faults else expanded
 
     def _upstream(self, name: str, section: Section, timeouts: Mapping[str, Any]) -> Upstream | None:
-        values = self._values(section.name, section, schema.UPSTREAM)
+        entry = section.entries.get("preset")
+        preset = expand(entry.value, self.environ).text.lower() if entry else ""
+        values = self._values(section.name, section, schema.UPSTREAM, preset)
         key, url = section.entries.get("api_key"), section.entries.get("base_url")
         off = why_off(
             values["enabled"],

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from urllib.parse import quote
 
 from operate.kinds import DEMO
 from operate.sections import Timeouts
@@ -20,11 +22,13 @@ _VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]*)?")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
     """An upstream as the settings describe it; key names are those of the file. protocol: in order of
-    preference. base_url: no final slash. headers: (name, value). timeouts: [timeouts] with this section's
+    preference. base_url: no final slash. headers: (name, value). max_tokens: (glob of models, tokens), first that
+    fits; 0 = as asked. rename: (field, as the upstream calls it). timeouts: [timeouts] with this section's
     own laid over. enabled is decided: where it is False, off_because says why and what would change it.
     Derived: base, such that base + "/v1/..." is right where /v1 is added (base_url without a final /v1)."""
 
     name: str
+    preset: str
     protocol: tuple[str, ...]
     base_url: str
     add_v1: str
@@ -32,16 +36,23 @@ class Upstream:
     off_because: str
     api_key: str = field(repr=False)
     key_header: str
+    api_version: str
     forward_client_key: bool
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     verify_tls: bool
     count_tokens: bool
-    max_tokens: int
+    max_tokens: tuple[tuple[str, int], ...]
     max_tokens_field: str
     reasoning: str
     reasoning_history: str
     developer_role: bool
     stream_options: bool
+    reasoning_effort: str
+    max_stops: int
+    tool_schema: str
+    images: bool
+    drop: tuple[str, ...]
+    rename: tuple[tuple[str, str], ...]
     timeouts: Timeouts
     base: str = field(init=False)
     _prefix: str = field(init=False, repr=False)
@@ -57,10 +68,19 @@ class Upstream:
         listens."""
         return self.base_url == DEMO
 
-    def url(self, endpoint: str) -> str:
+    def url(self, endpoint: str, model: str = "") -> str:
         """endpoint: "messages", "messages/count_tokens", "chat/completions", "responses", "models",
-        "models/ID"."""
-        return f"{self._prefix}/{endpoint}"
+        "models/ID". model: the upstream's name for it; Azure's older addresses name the deployment."""
+        if not self.api_version:
+            return f"{self._prefix}/{endpoint}"
+        stem = self.base_url if self.base_url.endswith("/openai") else f"{self.base_url}/openai"
+        if endpoint == "chat/completions":
+            endpoint = f"deployments/{quote(model, safe='')}/{endpoint}"
+        return f"{stem}/{endpoint}?api-version={quote(self.api_version, safe='')}"
+
+    def most_tokens(self, model: str) -> int:
+        """The clamp of the output limit for a model; 0 = none."""
+        return next((most for pattern, most in self.max_tokens if fnmatchcase(model, pattern)), 0)
 
 
 def split_version(base_url: str, add_v1: str) -> tuple[str, str]:

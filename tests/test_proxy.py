@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,10 +31,12 @@ def run(*options: str, environ: dict[str, str] | None = None) -> subprocess.Comp
 
 
 @contextmanager
-def started(*options: str, environ: dict[str, str] | None = None) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """(process, base URL, all it printed until it was ready)."""
+def started(
+    *options: str, environ: dict[str, str] | None = None, prefix: Sequence[str] = ()
+) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """(process, base URL, all it printed until it was ready). prefix: a command that runs it."""
     process = subprocess.Popen(
-        [sys.executable, ROOT / "proxy.py", *options],
+        [*prefix, sys.executable, ROOT / "proxy.py", *options],
         env={"PATH": os.environ["PATH"]} | (environ or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -43,7 +45,7 @@ def started(*options: str, environ: dict[str, str] | None = None) -> Iterator[tu
     assert process.stdout is not None and process.stderr is not None
     try:
         said = ""
-        while "env_key=PROXY_KEY" not in said:
+        while "Ctrl-C" not in said:
             line = process.stdout.readline()
             assert line, process.stderr.read()
             said += line

@@ -68,7 +68,8 @@ class Audio:
 @dataclass(slots=True)
 class Thinking:
     """Reasoning. `signature` proves `text` to the provider that wrote both; `encrypted` is reasoning
-    that only its provider can read (then text is empty). Neither is ever made up here."""
+    that only its provider can read (then text is empty). Neither is ever made up here. Those of a Responses
+    provider are sealed (see seal.py), so that no other is taken for whose they are."""
 
     text: str = ""
     signature: str = ""
@@ -78,12 +79,15 @@ class Thinking:
 
 @dataclass(slots=True)
 class ToolCall:
-    """`arguments` is the JSON text as the model wrote it: it may be cut off, and "" means {}."""
+    """`arguments` is the JSON text as the model wrote it: it may be cut off, and "" means {}. Of a custom tool's
+    call it is the free text itself. `namespace` is that of the tool."""
 
     id: str
     name: str
     arguments: str = ""
     ext: Ext = field(default_factory=dict)
+    custom: bool = False
+    namespace: str = ""
 
 
 @dataclass(slots=True)
@@ -131,18 +135,22 @@ class Turn:
 
 @dataclass(slots=True)
 class Tool:
-    """kind "function": the client runs it; name, description and schema say it all. kind "server": the
-    provider runs it, `raw` is its declaration in `protocol`'s JSON and no other protocol may know it."""
+    """kind "function": the client runs it; name, description and schema say it all. kind "custom": the client runs
+    it and takes free text; `raw` is its format, {} or {"type": "grammar", "syntax": ..., "definition": ...}. kind
+    "server": the provider runs it, `raw` is its declaration in `protocol`'s JSON and no other protocol may know it.
+    Names are unique within a namespace; what it says of itself stands in its first tool's ext["namespace"]. deferred:
+    not to be offered before something has shown it to the model."""
 
     name: str
     description: str = ""
     schema: dict[str, Any] | None = None
     strict: bool | None = None
-    kind: Literal["function", "server"] = "function"
+    kind: Literal["function", "custom", "server"] = "function"
     protocol: str = ""
     raw: dict[str, Any] = field(default_factory=dict)
     deferred: bool = False
     ext: Ext = field(default_factory=dict)
+    namespace: str = ""
 
 
 @dataclass(slots=True)
@@ -151,6 +159,7 @@ class ToolChoice:
 
     mode: Literal["auto", "any", "none", "tool"]
     name: str = ""
+    namespace: str = ""
 
 
 @dataclass(slots=True)

@@ -29,12 +29,13 @@ def effort_of(budget: int) -> str:
     return "max"
 
 
-def chat_effort(effort: str, model: str) -> str:
+def chat_effort(effort: str, model: str, may: str = "auto") -> str:
     """The reasoning_effort to send a Chat upstream for `model`; "" means none should be sent.
 
     Compatible servers know low, medium and high; minimal and xhigh belong to some of OpenAI's own models.
+    may: "true" or "false" where the upstream's policy knows better than the model's name.
     """
-    if not effort or _NO_EFFORT.search(model):
+    if not effort or may == "false" or (may == "auto" and _NO_EFFORT.search(model)):
         return ""
     gpt = "gpt-" in model
     if effort in ("xhigh", "max"):

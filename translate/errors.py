@@ -101,14 +101,24 @@ def event(protocol: Protocol, error: ApiError, request_id: str = "") -> bytes:
     """The error as the last event of a stream that has begun.
 
     Chat has no error event: by convention a data line that holds an error object, which the SDKs raise.
-    No [DONE] follows it, lest a lenient client take the stream for complete.
+    No [DONE] follows it, lest a lenient client take the stream for complete. Responses has two: response.failed,
+    and a bare `error`, which the SDK's stream helper trips over.
     """
     if protocol == "messages":
         return b"event: error\ndata: " + body(protocol, error, request_id) + b"\n\n"
     if protocol == "responses":
-        detail = {"type": "error", "code": error.code or KINDS[error.kind][2], "message": error.message}
-        return b"event: error\ndata: " + wire.dumps(detail | {"param": error.param}) + b"\n\n"
+        response = {"id": f"resp_{request_id or 'failed'}", "object": "response", "created_at": 0, "status": "failed"}
+        response |= {"error": response_error(error), "incomplete_details": None, "model": "", "output": []}
+        response |= {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "usage": None}
+        failed = {"type": "response.failed", "sequence_number": 0, "response": response}
+        return b"event: response.failed\ndata: " + wire.dumps(failed) + b"\n\n"
     return b"data: " + body(protocol, error) + b"\n\n"
+
+
+def response_error(error: ApiError) -> dict[str, Any]:
+    """The `error` of a failed response."""
+    kind = KINDS[error.kind]
+    return {"code": error.code or kind[3] or kind[2], "message": error.message}
 
 
 def status_for(protocol: Protocol, error: ApiError) -> int:

@@ -9,22 +9,42 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, wire
+from translate import errors, fit, wire
+from translate.bridge import Unbridge
 from translate.chat import reply as chat_reply
 from translate.chat import request as chat_request
 from translate.chat import stream as chat_stream
-from translate.conversation import Event, Fault, Stop, Usage
+from translate.conversation import Event, Fault, Start, Stop, Usage
 from translate.messages import reply as messages_reply
 from translate.messages import request as messages_request
 from translate.messages import stream as messages_stream
+from translate.responses import reply as responses_reply
+from translate.responses import request as responses_request
+from translate.responses import stream as responses_stream
 from translate.target import Asked, Encoded, Protocol, Target
 
-_REQUEST: dict[str, Any] = {"messages": messages_request, "chat": chat_request}
-_COLLECT: dict[str, Any] = {"messages": messages_reply.collect, "chat": chat_reply.collect}
-_ENCODER: dict[str, Any] = {"messages": messages_stream.Encoder, "chat": chat_stream.Encoder}
+_REQUEST: dict[str, Any] = {"messages": messages_request, "chat": chat_request, "responses": responses_request}
+_COLLECT: dict[str, Any] = {
+    "messages": messages_reply.collect,
+    "chat": chat_reply.collect,
+    "responses": responses_reply.collect,
+}
+_ENCODER: dict[str, Any] = {
+    "messages": messages_stream.Encoder,
+    "chat": chat_stream.Encoder,
+    "responses": responses_stream.Encoder,
+}
 # Only the servers that call themselves compatible have habits; Messages has none to be told of.
-_EXPLODE: dict[str, Any] = {"messages": lambda body, _: messages_reply.explode(body), "chat": chat_reply.explode}
-_DECODER: dict[str, Any] = {"messages": lambda _: messages_stream.Decoder(), "chat": chat_stream.Decoder}
+_EXPLODE: dict[str, Any] = {
+    "messages": lambda body, _: messages_reply.explode(body),
+    "chat": chat_reply.explode,
+    "responses": responses_reply.explode,
+}
+_DECODER: dict[str, Any] = {
+    "messages": lambda _: messages_stream.Decoder(),
+    "chat": chat_stream.Decoder,
+    "responses": responses_stream.Decoder,
+}
 
 
 def can_cross(client: Protocol, upstream: Protocol) -> bool:
@@ -34,7 +54,15 @@ def can_cross(client: Protocol, upstream: Protocol) -> bool:
 def request(client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target) -> Encoded:
     """The client's decoded JSON body as the upstream's. `body` is left as it is, so that a retry may cross it
     again for another target. Raises BadRequest."""
-    encoded: Encoded = _REQUEST[upstream].encode(_REQUEST[client].decode(body), target)
+    conversation = _REQUEST[client].decode(body)
+    if target.policy.fits:
+        plain: Encoded = _REQUEST[upstream].encode(conversation, target)
+        return plain
+    conversation, blind = fit.conversation(conversation, target.policy)
+    encoded: Encoded = _REQUEST[upstream].encode(conversation, target)
+    if blind:
+        encoded.dropped.append(fit.images_word(client))
+    fit.body(encoded, client, upstream, body, target.policy.drop, target.policy.rename)
     return encoded
 
 
@@ -45,13 +73,14 @@ class Crossing:
     it comes first, so that the caller may still answer with a real status. usage: known once the reply ended.
     """
 
-    __slots__ = ("_client", "_decoder", "_encoder", "_upstream", "asked", "fault", "usage")
+    __slots__ = ("_bridge", "_client", "_decoder", "_encoder", "_upstream", "asked", "fault", "usage")
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
         self._client = client
         self._upstream = upstream
         self._decoder: Any = None
         self._encoder: Any = None
+        self._bridge = Unbridge(asked) if asked.custom or asked.namespaces else None
         self.asked = asked
         self.fault: errors.ApiError | None = None
         self.usage: Usage | None = None
@@ -80,15 +109,17 @@ class Crossing:
     def _events_of(self, raw: bytes, streamed: bool) -> list[Event]:
         if streamed:
             decoder = _DECODER[self._upstream](self.asked.policy)
-            return [*decoder.feed(raw), *decoder.end()]
+            return self._unbridged([*decoder.feed(raw), *decoder.end()])
         try:
             body = wire.loads(raw)
         except ValueError:
             raise errors.BadReply(_not_json(raw)) from None
         if not isinstance(body, dict):
             raise errors.BadReply(f"the upstream answered a JSON {type(body).__name__} where an object is due")
-        events: list[Event] = _EXPLODE[self._upstream](body, self.asked.policy)
-        return events
+        return self._unbridged(_EXPLODE[self._upstream](body, self.asked.policy))
+
+    def _unbridged(self, events: list[Event]) -> list[Event]:
+        return events if self._bridge is None else self._bridge.passed(events)
 
     # ------------------------------------------------------------------------------------------ streams
 
@@ -100,6 +131,12 @@ class Crossing:
     def ended(self) -> bool:
         """The client has its terminal event."""
         return self._encoder is not None and self._encoder.ended
+
+    def begin(self) -> bytes:
+        """The client's stream up to the first part, once the upstream has begun its own; nothing before, or twice."""
+        if self.started or self._decoder is None or not self._decoder.begun:
+            return b""
+        return self._encode([Start()])
 
     def feed(self, chunk: bytes) -> bytes:
         if self._decoder is None:
@@ -113,7 +150,9 @@ class Crossing:
         return self._pass(self._decoder.end())
 
     def fail(self, error: errors.ApiError) -> bytes:
-        """The upstream broke off. Nothing is said if the stream had already ended."""
+        """The upstream broke off. No harm is done if all of the reply was there; nothing is said if it had ended."""
+        if self._decoder is not None and self._decoder.complete and not self.ended:
+            return self.end()
         return self._pass([Fault(error)])
 
     def ping(self) -> bytes:
@@ -123,10 +162,11 @@ class Crossing:
         return sign
 
     def _pass(self, events: list[Event]) -> bytes:
+        events = self._unbridged(events)
         if not events:
             return b""
         self._look(events)
-        if self.fault is not None and not self.started and len(events) == 1:
+        if self.fault is not None and not self.started and not any(type(event) is Start for event in events):
             return b""  # nothing went out yet: the caller answers with a status instead
         return self._encode(events)
 

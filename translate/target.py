@@ -25,6 +25,17 @@ class Policy:
     reasoning_history: str = "false"  # false | tool_calls | true: does reasoning go back upstream
     developer_role: bool = False  # system text as role "developer"
     stream_options: bool = True  # may stream_options.include_usage be sent
+    drop: tuple[str, ...] = ()  # top-level fields of the upstream's body that are left out
+    rename: tuple[tuple[str, str], ...] = ()  # (field, as the upstream calls it)
+    tool_schema: str = "openai"  # or gemini: JSON schemas are cut down to what Gemini reads
+    images: bool = True  # may images be sent; else a note stands for each
+    reasoning_effort: str = "auto"  # auto (by the model's name) | true | false: may an effort be sent
+    max_stops: int = 4  # stop sequences, at most (Chat only)
+
+    @property
+    def fits(self) -> bool:
+        """Nothing of the request need be changed for it beyond what every upstream of its protocol takes."""
+        return self.images and self.tool_schema == "openai" and not self.drop and not self.rename
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,7 @@ class Asked:
     """model: echoed in the reply. key: letters and digits, unique for this request (ids are made of it).
     created: Unix seconds. input_tokens: a local estimate, used until the upstream tells the real count.
     tool_names: names as sent upstream -> names as the client knows them (only those that differ).
-    include_usage: a Chat client asked for the usage chunk."""
+    include_usage: a Chat client asked for the usage chunk. custom, namespaces: see Encoded."""
 
     model: str
     key: str = "0"
@@ -49,16 +60,21 @@ class Asked:
     tool_names: dict[str, str] = field(default_factory=dict)
     include_usage: bool = False
     policy: Policy = Policy()
+    custom: frozenset[str] = frozenset()
+    namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Encoded:
     """A request body in the target's protocol; `dropped` names the client's fields that did not cross;
-    `tool_names` maps changed tool names back."""
+    `tool_names` maps changed tool names back. Where the upstream knows nothing but functions (see bridge.py):
+    `custom` holds the sent names of free-form tools, `namespaces` maps sent names to (namespace, name)."""
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)
     tool_names: dict[str, str] = field(default_factory=dict)
+    custom: frozenset[str] = frozenset()
+    namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def json(self) -> bytes:
         return wire.dumps(self.body)

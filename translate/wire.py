@@ -40,3 +40,11 @@ def inside(text: str) -> bytes:
 def text_of(pieces: list[bytes]) -> str:
     """The text whose JSON-string insides are `pieces`, joined first: an escape may be cut in two."""
     return str(loads(b'"%b"' % b"".join(pieces)))
+
+
+def is_object(pieces: list[bytes]) -> bool:
+    """Is the text of these insides a whole JSON object?"""
+    try:
+        return isinstance(loads(text_of(pieces)), dict)
+    except ValueError:
+        return False

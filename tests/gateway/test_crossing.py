@@ -15,7 +15,12 @@ from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
 
 ASK = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]}
-CHAT_USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14, "prompt_tokens_details": {"cached_tokens": 6}}
+CHAT_USAGE = {
+    "prompt_tokens": 10,
+    "completion_tokens": 4,
+    "total_tokens": 14,
+    "prompt_tokens_details": {"cached_tokens": 6},
+}
 
 
 def chunk(delta: dict[str, Any] | None, finish: str | None = None, **more: Any) -> bytes:
@@ -33,7 +38,9 @@ CHAT_STREAM = [
     chunk({"reasoning_content": "hm "}),
     chunk({"content": "Hel"}),
     chunk({"content": 'lo "you"\n'}),
-    chunk({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}]}),
+    chunk(
+        {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}]}
+    ),
     chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"a":'}}]}),
     chunk({"tool_calls": [{"index": 0, "function": {"arguments": " 1}"}}]}),
     chunk({}, "tool_calls"),
@@ -65,7 +72,11 @@ MESSAGES_STREAM = [
     event("content_block_delta", index=1, delta={"type": "text_delta", "text": "Hel"}),
     event("content_block_delta", index=1, delta={"type": "text_delta", "text": 'lo "you"\n'}),
     event("content_block_stop", index=1),
-    event("content_block_start", index=2, content_block={"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}}),
+    event(
+        "content_block_start",
+        index=2,
+        content_block={"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
+    ),
     event("content_block_delta", index=2, delta={"type": "input_json_delta", "partial_json": '{"a": 1}'}),
     event("content_block_stop", index=2),
     event("message_delta", delta={"stop_reason": "tool_use", "stop_sequence": None}, usage={"output_tokens": 4}),
@@ -123,7 +134,10 @@ def test_messages_client_streams_from_chat(claude: Any) -> None:
 
 
 def test_chat_client_streams_from_messages(gpt: Any) -> None:
-    with Upstream([Answer.sse(MESSAGES_STREAM)]) as up, House(one_upstream(up.url, "messages", "api_key = sk-up")) as house:
+    with (
+        Upstream([Answer.sse(MESSAGES_STREAM)]) as up,
+        House(one_upstream(up.url, "messages", "api_key = sk-up")) as house,
+    ):
         with gpt(house).chat.completions.stream(**ASK, stream_options={"include_usage": True}) as stream:
             for _ in stream:
                 continue
@@ -134,7 +148,9 @@ def test_chat_client_streams_from_messages(gpt: Any) -> None:
     assert asked.headers["anthropic-version"] == "2023-06-01" and "authorization" not in asked.headers
     message = done.choices[0].message
     assert message.content == 'Hello "you"\n' and done.model == "m"
-    assert message.tool_calls[0].function.name == "f" and json.loads(message.tool_calls[0].function.arguments) == {"a": 1}
+    assert message.tool_calls[0].function.name == "f" and json.loads(message.tool_calls[0].function.arguments) == {
+        "a": 1
+    }
     assert done.choices[0].finish_reason == "tool_calls"
     assert (done.usage.prompt_tokens, done.usage.completion_tokens) == (10, 4)
     assert done.usage.prompt_tokens_details.cached_tokens == 6
@@ -153,7 +169,10 @@ def test_whole_replies_both_ways(claude: Any, gpt: Any) -> None:
 
 def test_a_whole_reply_to_a_stream_and_a_stream_to_a_whole(claude: Any) -> None:
     """Servers that ignore `stream`, either way."""
-    with Upstream([Answer.json(CHAT_WHOLE), Answer.sse(CHAT_STREAM)]) as up, House(one_upstream(up.url, "chat")) as house:
+    with (
+        Upstream([Answer.json(CHAT_WHOLE), Answer.sse(CHAT_STREAM)]) as up,
+        House(one_upstream(up.url, "chat")) as house,
+    ):
         with claude(house).messages.stream(**ASK) as stream:
             assert stream.get_final_message().content[0].text == "Hello"
         message = claude(house).messages.create(**ASK)

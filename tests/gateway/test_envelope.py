@@ -83,7 +83,7 @@ values = st.recursive(
 @given(
     before=st.dictionaries(st.text(max_size=4), values, max_size=3),
     after=st.dictionaries(st.text(max_size=4), values, max_size=3),
-    model=st.text(min_size=1),
+    model=st.text(min_size=1, max_size=100).filter(str.isprintable),
     stream=st.booleans() | st.none(),
     ascii_only=st.booleans(),
 )

@@ -198,7 +198,7 @@ def test_the_first_bytes_do_not_wait_for_the_rest() -> None:
         ("/v1/messages", MESSAGES_BEGUN, b"event: error\ndata: "),
         ("/v1/messages", MESSAGES_BEGUN + b'event: x\ndata: {"half', b"\n\nevent: error\ndata: "),
         ("/v1/chat/completions", b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n', b'data: {"error"'),
-        ("/v1/responses", b'data: {"type":"response.created"}\n\n', b"event: error\ndata: "),
+        ("/v1/responses", b'data: {"type":"response.created"}\n\n', b"event: response.failed\ndata: "),
     ],
 )
 def test_a_stream_that_just_stops_does_not_look_complete(path: str, begun: bytes, error: bytes, framing: Any) -> None:

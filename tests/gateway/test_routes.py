@@ -86,7 +86,7 @@ def test_the_clients_own_protocol_is_preferred() -> None:
     assert router.routes("m", "chat")[0].protocol == "chat"
     text = text.replace("chat, messages", "responses, chat")
     router = Router(settings.read(text, environ={}))
-    assert router.routes("m", "messages")[0].protocol == "chat"
+    assert router.routes("m", "messages")[0].protocol == "responses"
     assert router.routes("m", "responses")[0].protocol == "responses"
 
 

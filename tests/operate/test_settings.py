@@ -239,7 +239,7 @@ def test_options_overrule_the_file_and_make_sections() -> None:
     assert settings.server.port == 3
     assert settings.models == (ModelRule("gpt-4.1", (TargetRef("demo", "x=y"),), 0),)
     assert settings.upstreams["my.own"].url("models") == "http://h:1/v1/models"
-    assert settings.upstreams["demo"].max_tokens == 5
+    assert settings.upstreams["demo"].most_tokens("any") == 5
 
 
 @pytest.mark.parametrize("option", ["", "port=1", "server.port", "server.=1", "upstream.x=1", "=", "..=.."])

@@ -72,7 +72,7 @@ def test_the_file_documents_no_key_that_does_not_exist() -> None:
 def test_the_file_holds_no_fault_and_gives_the_defaults() -> None:
     settings = load(SHIPPED, environ={})
     bare = read("[upstream demo]\nprotocol = messages, chat, responses\nbase_url = demo:", environ={})
-    for part in ("server", "timeouts", "pool", "logging", "aliases"):
+    for part in ("server", "timeouts", "pool", "responses", "translate", "logging", "aliases"):
         assert getattr(settings, part) == getattr(bare, part)
     assert settings.upstreams["demo"] == bare.upstreams["demo"]
     assert load(environ={}) == settings
@@ -179,6 +179,8 @@ def test_the_usual_models_have_their_upstreams() -> None:
         (schema.SERVER, sections.Server, set()),
         (schema.TIMEOUTS, sections.Timeouts, set()),
         (schema.POOL, sections.Pool, set()),
+        (schema.RESPONSES, sections.Responses, set()),
+        (schema.TRANSLATE, sections.Translate, set()),
         (schema.LOGGING, sections.Logging, set()),
         (schema.ALIASES, sections.Aliases, set()),
         (schema.CLIENT, sections.Client, {"name"}),

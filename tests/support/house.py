@@ -10,6 +10,7 @@ when a byte came) is what these tests are about.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -49,7 +50,8 @@ class House:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
+        with contextlib.suppress(RuntimeError):  # the loop is closed: a test has stopped it already
+            self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)
         if self._failed is not None:
             raise self._failed

@@ -12,8 +12,6 @@ from typing import Any
 
 from translate import errors, wire
 from translate.chat import details
-from translate.chat.fields import arguments_in, is_index, list_of, text_of, thought
-from translate.chat.sequence import Item, Sequence
 from translate.chat.think import Piece, ThinkTags
 from translate.chat.usage import breakdown, is_known, stop_reason, usage_of
 from translate.conversation import (
@@ -27,6 +25,8 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
+from translate.fields import arguments_in, is_index, list_of, text_of, thought
+from translate.sequence import Item, Sequence
 from translate.target import Policy
 
 _LEGACY_INDEX = 1 << 20  # function_call has no index; no server counts as far as this
@@ -85,6 +85,8 @@ class Assembly:
             self._tagged(self._tags.rest())
         has_calls = any(not call.is_nothing() for call in self._calls)
         reason = stop_reason(self._finish, has_calls, self._refused)
+        if reason == "tool_calls" and any(call.is_cut() for call in self._calls):
+            reason = "length"  # whatever the server calls it
         if self._met and reason == "end":
             reason = "stop_sequence"
         extras = self._extras | ({"annotations": self._annotations} if self._annotations else {})
@@ -261,19 +263,21 @@ class Assembly:
     # -------------------------------------------------------------------------------------------- calls
 
     def _call(self, raw: dict[str, Any]) -> None:
-        function = raw.get("function") or raw.get("custom")
+        custom = raw.get("custom")
+        function = raw.get("function") or custom
         if not isinstance(function, dict):
             function = {}
         name, id = text_of(function, "name"), text_of(raw, "id")
-        piece = wire.inside(arguments_in(function))
-        item = self._find(raw.get("index"), id, name)
+        is_custom = function is custom
+        piece = wire.inside(text_of(function, "input") if is_custom else arguments_in(function))
+        item = self._find(raw.get("index"), id, name, bool(piece))
         if name:
             self.trace.append(b"")  # what names a call again may begin another one
         if item is None:
             if not (name or id or piece):
                 return
             self._since += 1
-            item = self._new_call(raw.get("index"), id, name)
+            item = self._new_call(raw.get("index"), id, name, is_custom)
         elif isinstance(item.part, ToolCall) and name and not item.part.name:
             item.part.name, item.part.id = name, item.part.id or id
             self._sequence.advance()
@@ -282,11 +286,13 @@ class Assembly:
             self.trace.append(piece)
             self._sequence.grow(item, [piece])
 
-    def _find(self, index: Any, id: str, name: str) -> Item | None:
+    def _find(self, index: Any, id: str, name: str, says: bool) -> Item | None:
         """The call that an entry goes on with, None where it begins one.
 
         An index counts unless it is reused: with another id and a name, or with a name alone after arguments
-        that were complete. Without an index, a known id counts; else a name begins a call.
+        that were complete. Without an index, a known id counts, unless the name comes again, with arguments
+        (`says`), after some that were complete: servers have called all calls of a reply the same. Else a name
+        begins a call.
         """
         if not self._calls:
             return None
@@ -298,13 +304,13 @@ class Assembly:
         if not is_index(index) and id:
             for item in self._calls:
                 if isinstance(item.part, ToolCall) and item.part.id == id:
-                    return item
+                    return None if name and says and item.is_complete() else item
         return None if name or (id and is_index(index)) else self._calls[-1]
 
-    def _new_call(self, index: Any, id: str, name: str) -> Item:
+    def _new_call(self, index: Any, id: str, name: str, custom: bool) -> Item:
         if id and any(isinstance(item.part, ToolCall) and item.part.id == id for item in self._calls):
             id = f"{id}_{len(self._calls)}"  # results are told apart by it
-        item = self._sequence.push(ToolCall(id, name))
+        item = self._sequence.push(ToolCall(id, name, custom=custom))
         self._calls.append(item)
         if is_index(index):
             self._indexes[index] = item

@@ -14,8 +14,8 @@ import binascii
 import re
 from typing import Any
 
-from translate.chat import details, problems
-from translate.chat.fields import arguments_in, text_of, thought
+from translate import problems
+from translate.chat import details
 from translate.conversation import (
     Audio,
     Document,
@@ -30,6 +30,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
+from translate.fields import arguments_in, text_of, thought
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)
 _MEDIA_TYPES = {".txt": "text/plain", ".md": "text/markdown", ".csv": "text/csv", ".html": "text/html"}
@@ -261,9 +262,8 @@ def _call(raw: Any, path: str) -> ToolCall:
     function = raw.get(kind)
     if not isinstance(function, dict) or not (name := text_of(function, "name")):
         raise problems.missing(f"{path}.{kind}.name")
-    call = ToolCall(id, name, arguments_in(function))
-    if kind == "custom":
-        call.ext["chat.form"] = {"custom": function}
+    is_custom = kind == "custom"
+    call = ToolCall(id, name, text_of(function, "input") if is_custom else arguments_in(function), custom=is_custom)
     if rest := {key: value for key, value in raw.items() if key not in ("id", "type", kind)}:
         call.ext["chat"] = rest
     _cache_mark(raw, call.ext)

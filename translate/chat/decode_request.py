@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate.chat import problems
+from translate import problems
 from translate.chat.decode_messages import decode_messages
-from translate.chat.fields import text_of
 from translate.conversation import (
     Conversation,
     OutputFormat,
@@ -21,6 +20,7 @@ from translate.conversation import (
     Tool,
     ToolChoice,
 )
+from translate.fields import text_of
 
 _MAPPED = frozenset(
     (
@@ -37,8 +37,6 @@ _REASONING_KEYS = {
     "reasoning": ("effort", "max_tokens", "enabled", "exclude"),
     "thinking": ("type", "budget_tokens"),
 }
-
-_CUSTOM_SCHEMA = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 
 
 def decode(body: dict[str, Any]) -> Conversation:
@@ -115,14 +113,19 @@ def _tool(raw: Any, path: str) -> Tool:
     if not isinstance(function, dict):
         raise problems.missing(f"{path}.{kind}")
     tool = _function(function, f"{path}.{kind}")
-    if kind == "custom":  # free text in, bridged as a function with one string
-        tool.schema = _CUSTOM_SCHEMA
-        tool.ext["chat.form"] = {"custom": function}
+    if kind == "custom":
+        tool.kind, tool.raw = "custom", _format(function)
     if rest := {key: value for key, value in raw.items() if key not in ("type", kind)}:
         tool.ext["chat"] = rest
     if mark := raw.get("cache_control") or function.get("cache_control"):
         tool.ext["messages"] = {"cache_control": mark}
     return tool
+
+
+def _format(custom: dict[str, Any]) -> dict[str, Any]:
+    """A custom tool's format in the neutral shape: a grammar's own fields beside its type."""
+    format = _dict(custom, "format")
+    return {"type": "grammar", **_dict(format, "grammar")} if format.get("type") == "grammar" else format
 
 
 def _function(raw: dict[str, Any], path: str) -> Tool:

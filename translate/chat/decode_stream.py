@@ -12,22 +12,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from translate import errors, sse, wire
 from translate.chat.assembly import Assembly
-from translate.chat.reply import body_of, explode
+from translate.chat.reply import explode
 from translate.conversation import Event, Fault
+from translate.lenient import NO_JSON, body_of, error_event, loads, no_json
+from translate.pieces import all_sound
 from translate.target import Policy
 
 MAX_WHOLE_BYTES = sse.MAX_EVENT_BYTES
 
-_NO_JSON = object()
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and what may stand before the first line
-
-# The inside of JSON strings. Possessive, so that a text which does not match costs one pass.
-_LEGAL = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
-_BETWEEN = b"\x7f"  # legal in a string, and the end of any escape: many pieces are judged as one
 
 _TEXT_FIELD = re.compile(
     rb'"(?:content|reasoning_content|reasoning|arguments|text|summary|thinking)"\s*:\s*"((?:[^"\\]|\\.)+)"'
@@ -81,6 +77,16 @@ class Decoder:
     @property
     def ended(self) -> bool:
         return self._state == self._over
+
+    @property
+    def begun(self) -> bool:
+        """The upstream has begun a reply, even if nothing of it can be told yet."""
+        return self._parts.seen > 0
+
+    @property
+    def complete(self) -> bool:
+        """All of the reply is there: if the stream breaks off now, nothing is lost."""
+        return self._state == self._events and self._parts.finished
 
     def feed(self, chunk: bytes) -> list[Event]:
         return self._state(chunk)
@@ -151,15 +157,14 @@ class Decoder:
         """Chunks that differ from the learned one in their text only."""
         start, stop = len(lane.before), -len(lane.after)
         pieces = [event[start:stop] for event in run]
-        joined = _BETWEEN.join(pieces)
-        if _LEGAL.fullmatch(joined) and _is_utf8(joined):
+        if all_sound(pieces):
             if pieces := [piece for piece in pieces if piece]:
                 self._parts.more(pieces)
             return
         for event, piece in zip(run, pieces, strict=True):
             if self._state == self._over:
                 return
-            if not (_LEGAL.fullmatch(piece) and _is_utf8(piece)) or self._lane is not lane:
+            if not all_sound([piece]) or self._lane is not lane:
                 self._slow(event)
             elif piece:
                 self._parts.more([piece])
@@ -172,9 +177,9 @@ class Decoder:
         if data == b"[DONE]":
             self._done()
             return
-        chunk = _loads(data)
-        if chunk is _NO_JSON or name == b"error":
-            self._stop_at(_error_event(data, chunk) if name == b"error" else _no_json(data))
+        chunk = loads(data)
+        if chunk is NO_JSON or name == b"error":
+            self._stop_at(error_event(data, chunk) if name == b"error" else no_json(data))
             return
         if not isinstance(chunk, dict):
             if error := errors.of_object(chunk):
@@ -182,6 +187,9 @@ class Decoder:
             return
         if error := self._parts.chunk(chunk):
             self._stop_at(error)
+            return
+        if self._parts.finished and chunk.get("usage") and chunk.get("choices") == []:
+            self._done()  # the last that a server has to say; some leave the stream open after it
             return
         trace = self._parts.trace
         learns = len(trace) == 1 and trace[0] and self._parts.steady
@@ -191,7 +199,7 @@ class Decoder:
         """What stands after the last blank line: a whole event, or one that was cut. Cut after the finish,
         it is no loss."""
         data = sse.fields(event.lstrip())[1].strip()
-        if data and data != b"[DONE]" and _loads(data) is _NO_JSON and self._parts.finished:
+        if data and data != b"[DONE]" and loads(data) is NO_JSON and self._parts.finished:
             return
         self._slow(event)
 
@@ -223,38 +231,6 @@ class Decoder:
             return explode(body_of(bytes(self._whole)), self._policy)
         except errors.BadReply as error:
             return [Fault(error)]
-
-
-def _loads(data: bytes) -> Any:
-    """The JSON value, _NO_JSON where it is none. A character cut in two by the upstream becomes U+FFFD."""
-    try:
-        return wire.loads(data)
-    except ValueError:
-        pass
-    try:
-        return wire.loads(data.decode("utf-8", "replace"))
-    except ValueError:
-        return _NO_JSON
-
-
-def _no_json(data: bytes) -> errors.ApiError:
-    text = data[:120].decode("utf-8", "replace")
-    return errors.BadReply(f"an event of the upstream's stream is not valid JSON, it begins: {text}")
-
-
-def _error_event(data: bytes, chunk: Any) -> errors.ApiError:
-    """An event named error, or llama-box's field of that name: an error object, or only words."""
-    if isinstance(chunk, dict):
-        return errors.of_object(chunk) or errors.parse(500, data)
-    return errors.parse(500, data)
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _same(raw: bytes, piece: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from translate import repair
+from translate import leftovers, repair
 from translate.conversation import Conversation, Ext
 from translate.target import Policy
 
@@ -16,11 +16,12 @@ _REPORTED = (
 class Draft:
     """`from_chat`: the conversation goes back to the protocol it came from, and must come out the same."""
 
-    __slots__ = ("_dropped", "from_chat", "policy", "tool_names")
+    __slots__ = ("_dropped", "from_chat", "policy", "thoughts", "tool_names")
 
     def __init__(self, conversation: Conversation, policy: Policy) -> None:
         self.from_chat = "chat" in conversation.ext
         self.policy = policy
+        self.thoughts = leftovers.thoughts(conversation)
         self.tool_names: dict[str, str] = {}
         self._dropped: dict[str, None] = {}
 

@@ -9,9 +9,10 @@ messages one by one.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
-from translate import repair, wire
+from translate import readable, repair, seal, wire
 from translate.chat import details
 from translate.chat.draft import Draft
 from translate.chat.encode_parts import Body, content, flat, is_private, rendered, wire_id
@@ -27,9 +28,6 @@ from translate.conversation import (
     Unknown,
 )
 
-REMINDER = "<system-reminder>\n{}\n</system-reminder>"  # how Claude Code itself marks an instruction in user text
-NO_OUTPUT = "(no output)"  # some servers refuse an empty tool message
-
 
 def messages(conversation: Conversation, draft: Draft) -> list[Body]:
     """The whole list. Raises BadRequest for what cannot cross and must not be lost."""
@@ -38,16 +36,15 @@ def messages(conversation: Conversation, draft: Draft) -> list[Body]:
         for turn in conversation.turns:
             out += _as_it_was(turn, draft)
         return out
-    turns = repair.paired(conversation.turns)
-    # Turns that are not the assistant's follow one another: results, instructions, the user's own words.
-    for is_assistant, run in itertools.groupby(turns, lambda turn: turn.role == "assistant"):
-        if is_assistant:
-            for turn in run:
-                draft.leave(turn.ext)
-                _append(out, _assistant(turn, draft))
-        else:
-            out += _users(list(run), draft)
-    return out
+    others: list[Turn] = []  # that follow one another: results, instructions, the user's own words
+    for turn in repair.paired(conversation.turns):
+        if turn.role != "assistant":
+            others.append(turn)
+        elif message := _assistant(turn, draft):  # one that says nothing does not come between the user's
+            out += _users(others, draft)
+            others = []
+            _append(out, message)
+    return out + _users(others, draft)
 
 
 # -------------------------------------------------------------------------------------------------- system
@@ -88,7 +85,7 @@ def _users(turns: list[Turn], draft: Draft) -> list[Body]:
         if turn.role == "system":
             texts = [text for part in turn.parts if (text := _words(part, draft))]
             if texts:
-                said.append({"type": "text", "text": REMINDER.format("\n\n".join(texts))})
+                said.append({"type": "text", "text": readable.REMINDER.format("\n\n".join(texts))})
             continue
         for part in turn.parts:
             if isinstance(part, ToolResult):
@@ -115,11 +112,11 @@ def _result(result: ToolResult, draft: Draft) -> tuple[Body, list[Body]]:
                 texts.append(f"[{kind}: see the next user message]")
                 media.append(body)
     text = "\n".join(texts)
-    if result.is_error and not text.lstrip().lower().startswith(("error", "<tool_use_error")):
-        text = f"Error: {text}" if text else "Error: (no output)"
+    if result.is_error:
+        text = readable.failed(text)
     if media:
         media.insert(0, {"type": "text", "text": f"[output of the tool call {wire_id(result.id)}]"})
-    return {"role": "tool", "tool_call_id": wire_id(result.id), "content": text or NO_OUTPUT}, media
+    return {"role": "tool", "tool_call_id": wire_id(result.id), "content": text or readable.NO_OUTPUT}, media
 
 
 # ----------------------------------------------------------------------------------------------- assistant
@@ -128,6 +125,7 @@ def _result(result: ToolResult, draft: Draft) -> tuple[Body, list[Body]]:
 def _assistant(turn: Turn, draft: Draft) -> Body | None:
     texts: list[str] = []
     calls: list[Body] = []
+    draft.leave(turn.ext)
     cited = False  # a text with citations is cut into pieces that belong together
     for part in turn.parts:
         draft.leave(part.ext)
@@ -152,21 +150,28 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
 def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
     """Reasoning goes back only where the upstream asks for it: some need it beside calls, some refuse it."""
     policy = draft.policy
-    if policy.reasoning_history != "true" and not (policy.reasoning_history == "tool_calls" and has_calls):
+    goes_back = policy.reasoning_history == "true" or (policy.reasoning_history == "tool_calls" and has_calls)
+    if not goes_back or policy.reasoning == "none":
+        if any(isinstance(part, Thinking) for part in turn.parts):
+            draft.drop(draft.thoughts)
         return
-    thoughts = [part for part in turn.parts if isinstance(part, Thinking)]
+    # What another provider has sealed is for itself alone; its text may be read.
+    parts = [part for part in turn.parts if isinstance(part, Thinking)]
+    thoughts = [replace(part, signature="", encrypted="", ext={}) if _is_sealed(part) else part for part in parts]
     text = ("" if draft.from_chat else "\n\n").join(part.text for part in thoughts if part.text)
     if policy.reasoning == "think_tags":
         if text:
             message["content"] = f"<think>\n{text}\n</think>\n\n{message['content'] or ''}".rstrip()
-        return
-    if policy.reasoning == "none":
         return
     if text:
         message[policy.reasoning] = text
     entries = [entry for i, part in enumerate(thoughts) if (entry := details.restore(part, i))]
     if entries:
         message["reasoning_details"] = entries
+
+
+def _is_sealed(part: Thinking) -> bool:
+    return seal.is_of_item(part.signature) or seal.is_of_item(part.encrypted)
 
 
 def _call(call: ToolCall, draft: Draft) -> Body:
@@ -186,11 +191,9 @@ def _arguments(text: str) -> str:
     return wire.dumps_text({"_raw": text})
 
 
-def _append(out: list[Body], message: Body | None) -> None:
+def _append(out: list[Body], message: Body) -> None:
     """Two assistant messages in a row become one, but for one that waits for its tool results."""
     last = out[-1] if out else None
-    if message is None:
-        return
     if last is None or last["role"] != "assistant" or "tool_calls" in last:
         out.append(message)
         return
@@ -244,8 +247,8 @@ def _assistant_as_it_was(turn: Turn, draft: Draft, extra: dict[str, Any]) -> Bod
 
 
 def _call_as_it_was(call: ToolCall) -> Body:
-    custom = call.ext.get("chat.form", {}).get("custom")
-    if custom is not None:
+    if call.custom:
+        custom = {"name": call.name, "input": call.arguments}
         return {"id": call.id, "type": "custom", "custom": custom, **call.ext.get("chat", {})}
     function = {"name": call.name, "arguments": call.arguments}
     return {"id": call.id, "type": "function", "function": function, **call.ext.get("chat", {})}

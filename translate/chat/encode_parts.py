@@ -7,10 +7,9 @@ it may go.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from translate import repair
+from translate import readable, repair
 from translate.chat.draft import Draft
 from translate.conversation import Audio, Document, Image, Part, Refusal, Text, Thinking, ToolCall, Unknown
 from translate.errors import BadRequest
@@ -18,8 +17,6 @@ from translate.errors import BadRequest
 Body = dict[str, Any]
 
 MAX_ID = 40  # OpenAI refuses a longer tool_call_id
-
-_HIDDEN = re.compile(r"encrypted|_id$|^id$|^type$|signature|media_type|^data$")
 
 
 def content(part: Part, draft: Draft) -> list[Body]:
@@ -34,7 +31,8 @@ def content(part: Part, draft: Draft) -> list[Body]:
         case Image():
             return [_image(part, draft) | own]
         case Document():
-            return _document(part, draft)
+            about = [_text(f"[context of the document: {part.context}]")] if part.context else []
+            return about + _document(part, draft)
         case Audio():
             return [{"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}, **own}]
         case Refusal():
@@ -71,23 +69,10 @@ def rendered(part: Part, draft: Draft) -> str:
     if not isinstance(part, Unknown):
         draft.drop(type(part).__name__.lower())
         return ""
-    if part.kind == "tool_reference":
-        return f"Tool {part.raw.get('tool_name')} is now available."
-    text = "\n".join(_readable(part.raw)) if part.kind.endswith("result") else ""
+    text = readable.unknown(part)
     if not text:
         draft.drop(part.kind)
     return text
-
-
-def _readable(value: Any) -> list[str]:
-    """The strings in a block, but for ids and ciphers."""
-    if isinstance(value, str):
-        return [value] if value else []
-    if isinstance(value, list):
-        return [text for item in value for text in _readable(item)]
-    if isinstance(value, dict):
-        return [text for key, item in value.items() if not _HIDDEN.search(key) for text in _readable(item)]
-    return []
 
 
 def _text(text: str) -> Body:
@@ -108,7 +93,7 @@ def _image(image: Image, draft: Draft) -> Body:
 
 def _document(document: Document, draft: Draft) -> list[Body]:
     if document.text:
-        return [_text(_titled(document.title, document.text))]
+        return [_text(readable.titled(document.title, document.text))]
     if document.parts:
         pieces = [piece for part in document.parts for piece in content(part, draft)]
         head = [_text(f"[document: {document.title}]")] if document.title else []
@@ -122,7 +107,3 @@ def _document(document: Document, draft: Draft) -> list[Body]:
         return []  # an empty text
     where = f"at {document.url}" if document.url else f"{document.file_id!r}"
     raise BadRequest(f"messages: the document {where} cannot be sent to this model's upstream; send it as base64")
-
-
-def _titled(title: str, text: str) -> str:
-    return f'<document title="{title}">\n{text}\n</document>' if title else f"<document>\n{text}\n</document>"

@@ -10,14 +10,15 @@ import hashlib
 import re
 from typing import Any
 
-from translate import effort
+from translate import effort, leftovers
+from translate.bridge import Bridged
 from translate.chat.draft import Draft
 from translate.chat.encode_messages import messages
 from translate.chat.encode_parts import Body
 from translate.conversation import Conversation, OutputFormat, Tool, ToolChoice
+from translate.strictness import may_be_strict
 from translate.target import Encoded, Target
 
-MAX_STOPS = 4  # OpenAI's
 MAX_USER = 64  # characters of `user`
 
 _CHOICE = {"auto": "auto", "any": "required", "none": "none"}
@@ -25,6 +26,8 @@ _CHOICE = {"auto": "auto", "any": "required", "none": "none"}
 
 def encode(conversation: Conversation, target: Target) -> Encoded:
     """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
+    bridged = Bridged(conversation) if "chat" not in conversation.ext else None
+    conversation = bridged.conversation if bridged else conversation
     draft = Draft(conversation, target.policy)
     body: Body = {"model": target.model}
     _tools(body, conversation, draft)  # before the messages: reports come in the order of the client's fields
@@ -39,7 +42,10 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
         if target.policy.stream_options:
             body["stream_options"] = {"include_usage": True}
     _leftovers(body, conversation, draft)
-    return Encoded(body, draft.dropped, draft.tool_names)
+    encoded = Encoded(body, draft.dropped, draft.tool_names)
+    if bridged:
+        encoded.custom, encoded.namespaces = bridged.custom, bridged.namespaces
+    return encoded
 
 
 # --------------------------------------------------------------------------------------------------- tools
@@ -69,8 +75,8 @@ def _tool(tool: Tool, draft: Draft) -> Body | None:
         return None  # offered once the client has shown it to the model
     draft.leave(tool.ext)
     own = tool.ext.get("chat", {})
-    if custom := tool.ext.get("chat.form", {}).get("custom"):
-        return {"type": "custom", "custom": custom, **own}
+    if tool.kind == "custom":
+        return {"type": "custom", "custom": _custom(tool), **own}
     function: Body = {"name": draft.name(tool.name)}
     if tool.description:
         function["description"] = tool.description
@@ -81,12 +87,23 @@ def _tool(tool: Tool, draft: Draft) -> Body | None:
     return {"type": "function", "function": function, **own}
 
 
+def _custom(tool: Tool) -> Body:
+    custom: Body = {"name": tool.name}
+    if tool.description:
+        custom["description"] = tool.description
+    if tool.raw.get("type") == "grammar":
+        custom["format"] = {"type": "grammar", "grammar": {k: v for k, v in tool.raw.items() if k != "type"}}
+    elif tool.raw:
+        custom["format"] = tool.raw
+    return custom
+
+
 def _choice(choice: ToolChoice, tools: list[Tool], draft: Draft) -> Any:
     if choice.mode != "tool":
         return _CHOICE[choice.mode]
     for tool in tools:
         if tool.name == choice.name and not tool.deferred and (tool.kind == "function" or draft.from_chat):
-            kind = "custom" if "custom" in tool.ext.get("chat.form", {}) else "function"
+            kind = "custom" if tool.kind == "custom" else "function"
             return {"type": kind, kind: {"name": draft.name(choice.name)}}
     return None
 
@@ -112,8 +129,9 @@ def _limits(body: Body, conversation: Conversation, draft: Draft) -> None:
         else:
             draft.drop("top_k")
     if sampling.stop:
-        body["stop"] = sampling.stop[:MAX_STOPS]
-        if len(sampling.stop) > MAX_STOPS:
+        if policy.max_stops:
+            body["stop"] = sampling.stop[: policy.max_stops]
+        if len(sampling.stop) > policy.max_stops:
             draft.drop("stop" if draft.from_chat else "stop_sequences")
 
 
@@ -128,42 +146,28 @@ def _format(output: OutputFormat, draft: Draft) -> Body:
         wanted["schema"] = schema or {"type": "object"}
     strict = output.strict
     if strict is None and not draft.from_chat:  # Anthropic's are always enforced
-        strict = _is_strict(schema or {})
+        strict = may_be_strict(schema or {})
     if strict is not None:
         wanted["strict"] = strict
     return {"type": "json_schema", "json_schema": wanted}
-
-
-def _is_strict(schema: Any) -> bool:
-    """May OpenAI's strict mode take it? It wants every object closed and every property required, and answers
-    400 to the rest; Anthropic lets properties be optional."""
-    if isinstance(schema, list):
-        return all(map(_is_strict, schema))
-    if not isinstance(schema, dict):
-        return True
-    properties = schema.get("properties")
-    if schema.get("type") == "object" or isinstance(properties, dict):
-        required = schema.get("required") or []
-        if schema.get("additionalProperties") is not False or set(properties or {}) != set(required):
-            return False
-    named = [item for key in ("properties", "$defs", "definitions") for item in (schema.get(key) or {}).values()]
-    nested = [schema[key] for key in ("items", "prefixItems", "anyOf", "oneOf", "allOf") if key in schema]
-    return _is_strict(named + nested)
 
 
 def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
     """reasoning_effort where the client named an effort or a budget. Adaptive or disabled thinking says
     nothing that Chat could hear."""
     wanted = conversation.reasoning
-    if wanted.enabled is False and wanted.effort != "none":
-        return
+    if wanted.display and "messages" in conversation.ext:
+        draft.drop("thinking.display")
     word = wanted.effort or (effort.effort_of(wanted.budget) if wanted.budget else "")
     if not word:
         return
-    if sent := word if draft.from_chat else effort.chat_effort(word, target.model):
+    thinks = wanted.enabled is not False or wanted.effort == "none"  # Anthropic's effort is about all output
+    may = target.policy.reasoning_effort
+    if thinks and (sent := word if draft.from_chat else effort.chat_effort(word, target.model, may)):
         body["reasoning_effort"] = sent
-    else:
-        draft.drop("output_config.effort" if wanted.effort else "thinking")
+    elif not draft.from_chat and (thinks or wanted.effort):
+        own = "reasoning.effort" if "responses" in conversation.ext else "output_config.effort"
+        draft.drop(own if wanted.effort else "thinking")
 
 
 def _identity(body: Body, conversation: Conversation, draft: Draft) -> None:
@@ -180,11 +184,10 @@ def _identity(body: Body, conversation: Conversation, draft: Draft) -> None:
 
 
 def _leftovers(body: Body, conversation: Conversation, draft: Draft) -> None:
-    for protocol, fields in conversation.ext.items():
-        for field, value in fields.items():
-            if protocol != "chat":
-                draft.drop(field)
-            elif isinstance(value, dict) and isinstance(body.get(field), dict):
-                body[field] = body[field] | value  # stream_options, of which we know one
-            else:
-                body[field] = value
+    for field in leftovers.dropped(conversation, "chat"):
+        draft.drop(field)
+    for field, value in conversation.ext.get("chat", {}).items():
+        if isinstance(value, dict) and isinstance(body.get(field), dict):
+            body[field] = body[field] | value  # stream_options, of which we know one
+        else:
+            body[field] = value

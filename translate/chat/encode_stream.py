@@ -13,7 +13,7 @@ from typing import Any, Literal
 from translate import errors, wire
 from translate.chat import details
 from translate.chat.reply import annotations_of, call_id
-from translate.chat.usage import finish_reason, usage_body
+from translate.chat.usage import finish_reason, known_usage, usage_body
 from translate.conversation import (
     Close,
     Delta,
@@ -133,11 +133,12 @@ class Encoder:
             self._lane = self._around(b'{"refusal":"', b'"}')
         elif isinstance(part, ToolCall):
             index, self._calls = self._calls, self._calls + 1
-            function = {"name": self._asked.tool_names.get(part.name, part.name), "arguments": ""}
+            kind, text = ("custom", "input") if part.custom else ("function", "arguments")
+            function = {"name": self._asked.tool_names.get(part.name, part.name), text: ""}
             id = part.id or call_id(self._asked, index)
-            call = {"index": index, "id": id, "type": "function", "function": function}
+            call = {"index": index, "id": id, "type": kind, kind: function}
             out.append(self._chunk({"tool_calls": [call]}))
-            head = b'{"tool_calls":[{"index":%d,"function":{"arguments":"' % index
+            head = b'{"tool_calls":[{"index":%d,"%b":{"%b":"' % (index, kind.encode(), text.encode())
             self._lane = self._around(head, b'"}}]}')
 
     def _close(self, close: Close, out: list[bytes]) -> None:
@@ -147,7 +148,7 @@ class Encoder:
             entry = details.write(part, text, close.signature, self._details)
             self._details += 1
             out.append(self._chunk({"reasoning_details": [entry]}))
-        elif isinstance(part, ToolCall) and not self._kept:
+        elif isinstance(part, ToolCall) and not part.custom and not self._kept:
             self._delta(Delta([b"{}"]), out)  # clients parse the arguments, and "" is no JSON
         elif isinstance(part, Text):
             self._annotate(annotations_of(close), out)
@@ -159,7 +160,7 @@ class Encoder:
         tail = self._after.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish.encode())
         out += (self._before, b'[{"index":0,"delta":{}', tail)
         if self._asked.include_usage:
-            usage = stop.usage or self._usage or Usage(input=self._asked.input_tokens)
+            usage = known_usage(stop.usage or self._usage, self._asked.input_tokens)
             out += (self._before, b'[],"usage":', wire.dumps(usage_body(usage)), b"}\n\n")
         out.append(b"data: [DONE]\n\n")
         self._state = "over"

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, wire
+from translate import wire
 from translate.chat import details
 from translate.chat.assembly import Assembly
-from translate.chat.usage import finish_reason, usage_body
+from translate.chat.usage import finish_reason, known_usage, usage_body
 from translate.conversation import (
     Close,
     Delta,
@@ -30,24 +30,6 @@ from translate.conversation import (
 )
 from translate.errors import BadReply
 from translate.target import Asked, Policy
-
-
-def body_of(raw: bytes) -> dict[str, Any]:
-    """A reply's bytes as an object; BadReply says what else they are."""
-    text = raw[:200].decode("utf-8", "replace").strip()
-    if not text:
-        raise BadReply("the upstream answered 200 with an empty body")
-    if text[:1] == "<":
-        raise BadReply("the upstream answered 200 with an HTML page where JSON is due; is base_url right?")
-    try:
-        body = wire.loads(raw)
-    except ValueError:
-        raise BadReply(f"the upstream's reply is not valid JSON, it begins: {text[:120]}") from None
-    if isinstance(body, list) and (error := errors.of_object(body)):
-        raise BadReply(error.message)
-    if not isinstance(body, dict):
-        raise BadReply(f"the upstream answered a JSON {type(body).__name__} where an object is due")
-    return body
 
 
 def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:
@@ -124,9 +106,13 @@ class _Message:
         elif isinstance(part, Refusal):
             self.refusals.append(text)
         elif isinstance(part, ToolCall):
-            function = {"name": self.asked.tool_names.get(part.name, part.name), "arguments": text or "{}"}
             id = part.id or call_id(self.asked, len(self.calls))
-            self.calls.append({"id": id, "type": "function", "function": function})
+            name = self.asked.tool_names.get(part.name, part.name)
+            if part.custom:
+                self.calls.append({"id": id, "type": "custom", "custom": {"name": name, "input": text}})
+            else:
+                function = {"name": name, "arguments": text or "{}"}
+                self.calls.append({"id": id, "type": "function", "function": function})
 
     def body(self) -> dict[str, Any]:
         content = "".join(self.texts)
@@ -144,7 +130,7 @@ class _Message:
         if annotations := self.annotations + self.stop.ext.get("chat", {}).get("annotations", []):
             message["annotations"] = annotations
         finish = finish_reason(self.stop.reason, bool(self.calls), bool(self.refusals))
-        usage = self.stop.usage or self.usage or Usage(input=self.asked.input_tokens)
+        usage = known_usage(self.stop.usage or self.usage, self.asked.input_tokens)
         choice = {"index": 0, "message": message | self.extra, "logprobs": None, "finish_reason": finish}
         return {
             "id": f"chatcmpl-{self.asked.key}",
@@ -168,6 +154,10 @@ def annotations_of(close: Close, start: int | None = None, end: int | None = Non
     characters; a stream does not count them and leaves them out.
     """
     found: list[Any] = list(close.ext.get("chat", {}).get("annotations", []))
+    for note in close.ext.get("responses", {}).get("annotations", []):
+        if isinstance(note, dict) and note.get("type") == "url_citation":  # files are the provider's own
+            cited = {key: note[key] for key in ("start_index", "end_index", "title", "url") if key in note}
+            found.append({"type": "url_citation", "url_citation": cited})
     for citation in close.ext.get("messages", {}).get("citations", []):
         if isinstance(citation, dict) and isinstance(url := citation.get("url"), str) and url:
             span = {} if start is None else {"start_index": start, "end_index": end}

@@ -7,6 +7,7 @@ for what they do not know yet, and repeat growing values: the last ones count, n
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from translate.conversation import StopReason, Usage
@@ -100,6 +101,13 @@ def usage_of(raw: Any) -> Usage | None:
         reasoning=reasoning,
         ext={"chat": raw},
     )
+
+
+def known_usage(usage: Usage | None, estimate: int) -> Usage:
+    """`usage`, its prompt estimated where the upstream never told it: clients decide by it when to compact."""
+    if usage is None:
+        return Usage(input=estimate)
+    return usage if usage.prompt else replace(usage, input=estimate)
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:

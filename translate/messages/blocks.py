@@ -25,6 +25,7 @@ class Block:
     __slots__ = ("index", "raw", "opened")
 
     part: type[Part] = Unknown
+    cut = False  # a call that was closed before its input was a whole object
     lane: tuple[str, str] | None = None
 
     def __init__(self, index: Any, raw: Raw) -> None:
@@ -40,6 +41,9 @@ class Block:
 
     def delta(self, delta: Raw, out: list[Event]) -> None:
         """content_block_delta's delta."""
+
+    def passed(self, pieces: list[bytes]) -> None:
+        """Texts of deltas that took the fast lane."""
 
     def close(self, out: list[Event]) -> None:
         """content_block_stop."""
@@ -115,23 +119,30 @@ class CallBlock(Block):
     """tool_use. The input comes by deltas, or whole at the beginning (programmatic tool calling, whole
     replies); deltas win, since a few servers say both."""
 
-    __slots__ = ("_input",)
+    __slots__ = ("_input", "_written", "cut")
     part = ToolCall
     lane = ("input_json_delta", "partial_json")
 
     def begin(self, out: list[Event]) -> None:
         given = self.raw.get("input")
         self._input = given if isinstance(given, str) else wire.dumps_text(given) if given else ""
+        self._written: list[bytes] = []
+        self.cut = False
         ext: Ext = rest(self.raw, "type", "id", "name", "input")
         self._open(ToolCall(_string(self.raw.get("id")), _string(self.raw.get("name")), ext=ext), out)
 
     def delta(self, delta: Raw, out: list[Event]) -> None:
-        if delta.get("partial_json"):
+        if isinstance(text := delta.get("partial_json"), str) and text:
             self._input = ""
-            _push_text(out, delta["partial_json"])
+            self._written.append(wire.inside(text))
+            push(out, self._written[-1:])
+
+    def passed(self, pieces: list[bytes]) -> None:
+        self._written += pieces
 
     def close(self, out: list[Event]) -> None:
         _push_text(out, self._input)
+        self.cut = bool(self._written) and not wire.is_object(self._written)
         out.append(Close())
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from translate import wire
+from translate import leftovers, wire
+from translate.bridge import Bridged
 from translate.conversation import Conversation, Tool
 from translate.messages import thinking
 from translate.messages.history import Writer, messages
@@ -29,14 +30,14 @@ _CLIENT_WORDS = {
     "output": {"chat": "response_format", "responses": "text.format"},
     "cache_key": {"chat": "prompt_cache_key", "responses": "prompt_cache_key"},
 }
-# Fields whose value says what is so anyway: nothing is lost with them.
-_SETTLED = {"n": 1, "store": False, "logprobs": False}
 
 
 def encode(conversation: Conversation, target: Target) -> Encoded:
     """The body for `target`. Raises BadRequest for what cannot cross and must not be lost."""
+    bridged = Bridged(conversation)
+    conversation = bridged.conversation
     own = "messages" in conversation.ext
-    writer = Writer(own)
+    writer = Writer(own, leftovers.thoughts(conversation))
     body: Body = {"model": target.model, "max_tokens": _max_tokens(conversation, target)}
     if system := _system(conversation, writer):
         body["system"] = system
@@ -48,7 +49,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
         _made_to_fit(body, conversation, target, writer)
     if conversation.stream:
         body["stream"] = True
-    return Encoded(body, writer.dropped, writer.tool_names)
+    return Encoded(body, writer.dropped, writer.tool_names, bridged.custom, bridged.namespaces)
 
 
 def _max_tokens(conversation: Conversation, target: Target) -> int:
@@ -79,7 +80,8 @@ def _tools(body: Body, conversation: Conversation, writer: Writer) -> None:
     tools = []
     for tool in conversation.tools:
         if tool.kind == "function":
-            tools.append(_function(tool, writer))
+            if writer.own or not tool.deferred:  # else offered once the client has shown it to the model
+                tools.append(_function(tool, writer))
         elif tool.protocol == "messages":
             tools.append(tool.raw)
         else:
@@ -176,10 +178,8 @@ def _made_to_fit(body: Body, conversation: Conversation, target: Target, writer:
         writer.drop(_word(conversation, "cache_key"))
     if conversation.service_tier not in ("", "auto"):
         writer.drop("service_tier")
-    for fields in conversation.ext.values():
-        for field, value in fields.items():
-            if field not in _SETTLED or _SETTLED[field] != value:
-                writer.drop(field)
+    for field in leftovers.dropped(conversation, "messages"):
+        writer.drop(field)
 
 
 def _output(body: Body, conversation: Conversation, writer: Writer) -> None:

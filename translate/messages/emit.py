@@ -23,11 +23,12 @@ from translate.conversation import (
     Ping,
     Start,
     Stop,
+    ToolCall,
     Unknown,
     Usage,
 )
 from translate.errors import ApiError
-from translate.messages.reply import head, last_words, opening
+from translate.messages.reply import head, input_of_custom, last_words, opening
 from translate.messages.usage import write_usage
 from translate.target import Asked
 
@@ -51,7 +52,7 @@ class Encoder:
     """One client stream. emit(events) gives the bytes to send, maybe none."""
 
     __slots__ = (
-        "_asked", "_state", "_index", "_before", "_between", "_kind", "_signature", "_usage", "_seen",
+        "_asked", "_state", "_index", "_before", "_between", "_kind", "_signature", "_usage", "_seen", "_free_text",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -61,6 +62,7 @@ class Encoder:
         self._before = self._between = b""  # what stands before the first delta's text and between two texts
         self._kind = ""  # of the open block
         self._signature = ""
+        self._free_text: list[bytes] | None = None  # of a custom tool's call
         self._usage: Usage | None = None
         self._seen: set[type[Part]] = set()
 
@@ -116,7 +118,8 @@ class Encoder:
         self._kind = block["type"]
         later = self._for_later(event.part, block)
         out.append(_event("content_block_start", {"index": self._index, "content_block": block}))
-        if self._kind in _DELTAS and not isinstance(event.part, Unknown):
+        self._free_text = [] if isinstance(event.part, ToolCall) and event.part.custom else None
+        if self._free_text is None and self._kind in _DELTAS and not isinstance(event.part, Unknown):
             self._before = _DELTA % (self._index, *_DELTAS[self._kind])
             self._between = _DELTA_END + self._before
         else:
@@ -137,12 +140,18 @@ class Encoder:
     def _delta(self, event: Delta, out: list[bytes]) -> None:
         if self._state is INSIDE and self._before and event.pieces:
             out += (self._before, self._between.join(event.pieces), _DELTA_END)
+        elif self._free_text is not None:
+            self._free_text += event.pieces
 
     def _close(self, event: Close, out: list[bytes]) -> None:
         if self._state is INSIDE:
             for citation in event.ext.get("messages", {}).get("citations") or ():
                 out.append(self._one_delta({"type": "citations_delta", "citation": citation}))
             self._signature = event.signature or self._signature
+            if self._free_text is not None:  # Messages knows no free text as input: it becomes an object's
+                whole = wire.dumps_text(input_of_custom(wire.text_of(self._free_text)))
+                out.append(self._one_delta({"type": "input_json_delta", "partial_json": whole}))
+                self._free_text = None
         self._stop_block(out)
 
     def _stop_block(self, out: list[bytes]) -> None:
@@ -178,7 +187,8 @@ class Encoder:
         self._state = OVER
 
     def _ping(self, event: Ping, out: list[bytes]) -> None:
-        out.append(self.ping())
+        if self._state is not BEFORE:  # it would fix the status at 200
+            out.append(self.ping())
 
 
 _EMIT: dict[type, Callable[[Encoder, Any, list[bytes]], None]] = {

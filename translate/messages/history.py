@@ -14,7 +14,7 @@ import binascii
 from collections.abc import Callable
 from typing import Any
 
-from translate import repair
+from translate import readable, repair, seal
 from translate.conversation import (
     Audio,
     Document,
@@ -32,7 +32,6 @@ from translate.conversation import (
 from translate.errors import BadRequest
 from translate.messages.parts import Block, input_of
 
-REMINDER = "<system-reminder>\n{}\n</system-reminder>"
 OPENING = "(conversation continues)"  # stands in for the user turn that a cut history has lost
 
 _MEDIA_TYPES = {"image/jpg": "image/jpeg", "": "image/png"}
@@ -44,13 +43,16 @@ class Writer:
     """Writes one request's parts. `own`: the conversation came from Messages, so write what was read.
     Gathers what did not cross (dropped) and the tool names that had to change (tool_names: sent -> given)."""
 
-    __slots__ = ("own", "dropped", "tool_names", "_ids")
+    __slots__ = ("own", "dropped", "thoughts", "tool_names", "_ids", "_taken")
 
-    def __init__(self, own: bool) -> None:
+    def __init__(self, own: bool, thoughts: str = "thinking") -> None:
+        """thoughts: what the client calls earlier thinking."""
         self.own = own
+        self.thoughts = thoughts
         self.dropped: list[str] = []
         self.tool_names: dict[str, str] = {}
         self._ids: dict[str, str] = {}  # tool call id as given -> as sent last
+        self._taken: set[str] = set()  # all that were sent
 
     def __repr__(self) -> str:
         return f"<Writer own={self.own} dropped={self.dropped}>"
@@ -70,8 +72,9 @@ class Writer:
         if self.own:
             return given
         sent, n = repair.tool_id(given), 2
-        while sent in self._ids.values():
+        while sent in self._taken:
             sent, n = repair.tool_id(f"{given}_{n}"), n + 1
+        self._taken.add(sent)
         self._ids[given] = sent
         return sent
 
@@ -130,7 +133,7 @@ def _made_acceptable(writer: Writer, turns: list[Turn]) -> list[Block]:
 
 
 def _reminder(block: Block) -> Block:
-    return block | {"text": REMINDER.format(block["text"])} if block["type"] == "text" else block
+    return block | {"text": readable.REMINDER.format(block["text"])} if block["type"] == "text" else block
 
 
 def _mark(blocks: list[Block], ext: Ext) -> None:
@@ -222,11 +225,13 @@ def _audio(writer: Writer, part: Audio) -> Block | None:
 
 def _thinking(writer: Writer, part: Thinking) -> Block | None:
     """Only with its provider's proof, and never another provider's proof: both are a 400 at Anthropic."""
-    if not writer.own and _is_foreign(part.ext):
+    if not writer.own and (_is_foreign(part.ext) or seal.is_of_item(part.signature or part.encrypted)):
+        writer.drop(writer.thoughts)
         return None
     if part.encrypted:
         return {"type": "redacted_thinking", "data": part.encrypted} | _leftovers(part)
     if not part.signature and not writer.own:
+        writer.drop(writer.thoughts)
         return None
     return {"type": "thinking", "thinking": part.text, "signature": part.signature} | _leftovers(part)
 

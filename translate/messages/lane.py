@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 
 from translate import wire
-
-_INSIDE = re.compile(rb'[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
+from translate.pieces import all_sound
 
 
 class Lane:
@@ -63,19 +62,7 @@ def learn(event: bytes, key: str, text: str) -> Lane | None:
 
 
 def _sound(pieces: list[bytes]) -> int:
-    """How many of the pieces, from the first, are insides of JSON strings in UTF-8. They are looked at all at
-    once, a space between them, lest two halves of an escape or of a character look whole."""
-    joined = b" ".join(pieces)
-    if _INSIDE.fullmatch(joined) and _is_utf8(joined):
+    """How many of the pieces, from the first, are insides of JSON strings in UTF-8."""
+    if all_sound(pieces):
         return len(pieces)
-    return next(i for i, piece in enumerate(pieces) if not (_INSIDE.fullmatch(piece) and _is_utf8(piece)))
-
-
-def _is_utf8(data: bytes) -> bool:
-    if data.isascii():
-        return True
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return next(i for i, piece in enumerate(pieces) if not all_sound([piece]))

@@ -97,7 +97,8 @@ def _block(part: Part, text: str, close: Close, asked: Asked, n: int) -> dict[st
         block["thinking"] = text
         block["signature"] = close.signature or block["signature"]
     elif block["type"] == "tool_use":
-        block["input"] = input_of(text)
+        is_custom = isinstance(part, ToolCall) and part.custom
+        block["input"] = input_of_custom(text) if is_custom else input_of(text)
     return block
 
 
@@ -126,6 +127,11 @@ def opening(part: Part, asked: Asked, n: int) -> dict[str, Any] | None:
     if isinstance(part, Unknown) and part.protocol == "messages":
         return dict(part.raw)
     return None
+
+
+def input_of_custom(text: str) -> dict[str, Any]:
+    """The input of a custom tool's call, should an upstream make one: no client of Messages declares such a tool."""
+    return {"input": text}
 
 
 def last_words(stop: Stop, seen: set[type[Part]], usage: Usage | None, asked: Asked) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Decoder:
     """
 
     __slots__ = (
-        "_splitter", "_state", "_start", "_usage", "_given", "_sequence", "_ext", "_seen", "_block", "_later",
+        "_splitter", "_state", "_start", "_usage", "_given", "_sequence", "_ext", "_seen", "_block", "_cut", "_later",
         "_lane",
     )  # fmt: skip
 
@@ -51,6 +51,7 @@ class Decoder:
         self._ext: dict[str, Any] = {}
         self._seen: set[type[Part]] = set()
         self._block: Block | None = None
+        self._cut = False  # a call's input never became an object
         self._later: list[tuple[str, Raw]] = []
         self._lane: Lane | None = None
 
@@ -60,6 +61,16 @@ class Decoder:
     @property
     def ended(self) -> bool:
         return self._state == self._finished
+
+    @property
+    def begun(self) -> bool:
+        """The upstream has begun a reply, even if nothing of it can be told yet."""
+        return self._state == self._running
+
+    @property
+    def complete(self) -> bool:
+        """All of the reply is there: if the stream breaks off now, nothing is lost."""
+        return self._given is not None and self._block is None
 
     def feed(self, chunk: bytes) -> list[Event]:
         out: list[Event] = []
@@ -74,6 +85,8 @@ class Decoder:
         while at < len(events):
             if self._lane is not None and (pieces := self._lane.run(events, at)):
                 at += len(pieces)
+                if self._block is not None:
+                    self._block.passed(pieces)
                 push(out, [piece for piece in pieces if piece] if b"" in pieces else pieces)
             else:
                 self._event(events[at], out)
@@ -219,6 +232,7 @@ class Decoder:
         block.close(out)
         if block.opened:
             self._seen.add(block.part)
+        self._cut = self._cut or block.cut
 
     def _catch_up(self, out: list[Event]) -> None:
         """No block is open: what came meanwhile for others is read now, in its order."""
@@ -237,6 +251,8 @@ class Decoder:
             self._close(self._block, out)
             self._catch_up(out)
         reason, left = read_stop(self._given, self._seen)
+        if self._cut and reason in ("tool_calls", "end"):
+            reason = "length"  # whatever the server calls it: nobody may run half a call
         ext = self._ext | left
         out.append(Stop(reason, self._usage, self._sequence, {"messages": ext} if ext else {}))
         self._tell_start(out)
@@ -247,10 +263,10 @@ class Decoder:
         if self._given:
             self._stop(out)
         elif self._state == self._unstarted:
-            said = _quote(rest)
-            self._fail(BadReply("the stream ended before message_start" + (f": {said}" if said else "")), out)
+            said = f": {_quote(rest)}" if rest else ""
+            self._fail(BadReply(f"the upstream's stream ended before message_start{said}"), out)
         else:
-            self._fail(BadReply("the stream ended before message_stop"), out)
+            self._fail(BadReply("the upstream's stream ended before message_stop"), out)
 
     def _whole(self, body: bytes, out: list[Event]) -> None:
         """A server that does not stream answers with a whole message, or a whole error."""

@@ -141,7 +141,7 @@ def test_an_assistants_message() -> None:
     assert refusal == Refusal("no")
     assert call == ToolCall("a", "f", "{}")
     assert isinstance(custom, ToolCall)
-    assert (custom.name, custom.arguments) == ("g", '{"input":"go"}')
+    assert (custom.name, custom.arguments, custom.custom) == ("g", "go", True)
     assert turn.ext["chat"] == {"name": "bob"}
 
 
@@ -216,13 +216,20 @@ def test_a_messages_cache_mark_counts_for_its_last_part() -> None:
 # --------------------------------------------------------------------------------------------------- tools
 
 
+GRAMMAR = {"syntax": "lark", "definition": "start: /x/"}
+
+
 def test_tools() -> None:
     schema = {"type": "object"}
     tools = ask(
         tools=[
             {"type": "function", "function": {"name": "f", "description": "d", "parameters": schema, "strict": True}},
             {"function": {"name": "g", "cache_control": MARK}},
-            {"type": "custom", "custom": {"name": "h", "description": "free"}, "cache_control": MARK},
+            {
+                "type": "custom",
+                "custom": {"name": "h", "description": "free", "format": {"type": "grammar", "grammar": GRAMMAR}},
+                "cache_control": MARK,
+            },
             {"type": "openrouter:web_search", "parameters": {}},
         ],
         functions=[{"name": "old", "parameters": schema}],
@@ -230,7 +237,7 @@ def test_tools() -> None:
     f, g, h, search, old = tools
     assert f == Tool("f", "d", schema, True)
     assert (g.schema, g.ext) == (None, MARKED)
-    assert h.schema == {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+    assert (h.kind, h.description, h.raw) == ("custom", "free", {"type": "grammar", **GRAMMAR})
     assert h.ext["messages"] == MARKED["messages"]
     assert (search.kind, search.protocol, search.raw["type"]) == ("server", "chat", "openrouter:web_search")
     assert old == Tool("old", "", schema)

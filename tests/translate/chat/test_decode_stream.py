@@ -294,7 +294,7 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
     ),
     "a custom tool's input": (
         sse(chunk({"tool_calls": [{"id": "a", "custom": {"name": "f", "input": "go"}}]}), STOP, DONE),
-        ['call f#a: {"input":"go"}', "stop tool_calls"],
+        ["call f#a: go", "stop tool_calls"],
     ),
     "legacy function_call": (
         sse(

@@ -11,6 +11,7 @@ from tests.translate.chat.test_encode_stream import ASKED, CITED, part
 from translate import errors
 from translate.chat import reply
 from translate.conversation import Event, Fault, Refusal, Start, Stop, Text, Thinking, ToolCall, Usage
+from translate.lenient import body_of
 from translate.target import Policy
 
 
@@ -115,12 +116,12 @@ def test_what_has_no_choices_is_no_reply(raw: dict[str, Any]) -> None:
 )
 def test_bytes_that_are_no_object(raw: bytes, why: str) -> None:
     with pytest.raises(errors.BadReply) as caught:
-        reply.body_of(raw)
+        body_of(raw)
     assert why in caught.value.message
 
 
 def test_bytes_that_are_one() -> None:
-    assert reply.body_of(b' {"a": 1} ') == {"a": 1}
+    assert body_of(b' {"a": 1} ') == {"a": 1}
 
 
 # ------------------------------------------------------------------------------------------------- collect

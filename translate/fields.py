@@ -14,20 +14,11 @@ def thought(raw: dict[str, Any]) -> str:
 
 
 def arguments_in(function: dict[str, Any]) -> str:
-    """Arguments as JSON text: servers send text, an object, or null; a custom tool's input is any text."""
+    """Arguments as JSON text: servers send text, an object, or null."""
     value = function.get("arguments")
-    if value is None and isinstance(custom := function.get("input"), str):
-        return wire.dumps_text({"input": custom})
     if value is None:
         return ""
     return value if isinstance(value, str) else wire.dumps_text(value)
-
-
-def is_object(pieces: list[bytes]) -> bool:
-    try:
-        return isinstance(wire.loads(wire.text_of(pieces)), dict)
-    except ValueError:
-        return False
 
 
 def is_index(value: Any) -> bool:

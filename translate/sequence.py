@@ -12,22 +12,31 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from translate.chat.fields import is_object
+from translate import wire
 from translate.conversation import Close, Delta, Event, Open, Part, Start, Text, Thinking, ToolCall
 
 
 @dataclass(slots=True)
 class Item:
     """A part on its way. `waiting` is what came of it while another part was open; `written` all of a tool
-    call's arguments, to tell whether they are complete, and of a thought, which may be repeated when signed."""
+    call's arguments, to tell whether they are complete, and of a thought, which may be repeated when signed.
+    done: has the server said that the part is complete; None where its protocol does not say so."""
 
     part: Part
     waiting: list[bytes] = field(default_factory=list)
     written: list[bytes] = field(default_factory=list)
     close: Close = field(default_factory=Close)
+    done: bool | None = None
 
     def is_complete(self) -> bool:
-        return not isinstance(self.part, ToolCall) or is_object(self.written)
+        if self.done is not None:
+            return self.done
+        return not isinstance(self.part, ToolCall) or wire.is_object(self.written)
+
+    def is_cut(self) -> bool:
+        """A tool call whose arguments have begun and are no JSON object: nobody may run it."""
+        is_free = isinstance(self.part, ToolCall) and self.part.custom
+        return bool(self.written) and not is_free and not wire.is_object(self.written)
 
     def is_nothing(self) -> bool:
         """A tool call of which neither a name nor an argument ever came."""
@@ -72,14 +81,14 @@ class Sequence:
             return None
         return None if item.close.signature else item
 
-    def push(self, part: Part) -> Item:
-        item = Item(part)
+    def push(self, part: Part, done: bool | None = None) -> Item:
+        item = Item(part, done=done)
         self._items.append(item)
         self.advance()
         return item
 
     def grow(self, item: Item, pieces: list[bytes]) -> None:
-        if not isinstance(item.part, Text):
+        if not isinstance(item.part, Text) or item.done is not None:
             item.written += pieces
         if item is not self._open:
             item.waiting += pieces
@@ -100,7 +109,7 @@ class Sequence:
                 if isinstance(head.part, ToolCall) and not head.part.name:
                     return  # its name is still to come
                 self._show(head)
-            if len(self._items) == 1 or not head.is_complete():
+            if not head.is_complete() or (len(self._items) == 1 and head.done is None):
                 return
             self._shut()
 

@@ -1,0 +1,136 @@
+"""What is printed at start: where the proxy listens, which upstreams it has, what to paste into which client.
+
+A line to paste is one that works as it stands. Claude Code and Codex ask for models by themselves, so that their
+lines are tried on the router first: where nothing would answer, the line says what to set or names a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.routes import FAMILIES, Router
+from operate.settings import Settings
+from translate.target import Protocol
+
+CLAUDE_ASKS = {"big_model": "claude-opus-5-5", "small_model": "claude-haiku-5-5"}  # names as Claude Code has them
+CODEX_ASKS = "gpt-5.1"
+_INDENT = " " * 17  # below the text after a client's name
+
+
+def greeting(settings: Settings, router: Router, port: int, version: str) -> str:
+    """The whole text, without a final newline. port: the one that is bound."""
+    host = settings.server.host
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    url = f"http://{name}:{port}"
+    everywhere = " and on every other address of this machine" if host in ("0.0.0.0", "::") else ""
+    pasted = [*_claude_code(settings, router, url), *_sdks(url, _key(settings)), *_codex(settings, router, url)]
+    return "\n".join(
+        [
+            f"anthropic-proxy {version} listens on {url}{everywhere}",
+            "",
+            *_upstreams(settings),
+            *_remarks(settings, router),
+            "",
+            "Paste one of these:",
+            *(f"  {line}" for line in pasted),
+            "",
+            f"Settings: {settings.file}. Logs: {settings.logging.dir}/. Ctrl-C ends it.",
+        ]
+    )
+
+
+def _upstreams(settings: Settings) -> Iterator[str]:
+    for upstream in settings.upstreams.values():
+        if not upstream.enabled:
+            yield f"  {upstream.name:<12} off    {upstream.off_because}"
+        elif upstream.is_demo:
+            yield f"  {upstream.name:<12} on     built in, answers offline; models demo, demo-slow, demo-429, ..."
+        else:
+            yield f"  {upstream.name:<12} on     {upstream.base_url} ({', '.join(upstream.protocol)})"
+
+
+def _remarks(settings: Settings, router: Router) -> Iterator[str]:
+    """What works otherwise than somebody may think."""
+    found = []
+    if not router.peers:
+        found.append("No upstream is on: every request will be refused.")
+    elif all(settings.upstreams[name].is_demo for name in router.peers):
+        found.append("Only the demo is on: it answers to every model. Set a key in the environment for a real one.")
+    aliases = settings.aliases
+    meanings = {"big_model": aliases.big_model, "small_model": aliases.small_model, **aliases.map_json}
+    for key, meant in meanings.items():
+        if meant and router.why_not(meant, "messages") and router.why_not(meant, "chat"):
+            found.append(f"[aliases]: '{key}' means '{meant}', and no upstream that is on answers to that.")
+    if any(up.enabled and up.forward_client_key for up in settings.upstreams.values()):
+        found.append(
+            "forward_client_key has no effect: with a [client], keys that clients bring are for the proxy."
+            if settings.clients
+            else "forward_client_key: the key that a client brings is sent to the upstream."
+        )
+    bodies = [word for word in ("request", "response") if getattr(settings.logging, f"{word}_bodies")]
+    if bodies:
+        found.append(f"{' and '.join(bodies).capitalize()} bodies are logged, to {settings.logging.dir}/requests.json.")
+    if found:
+        yield ""
+        yield from (f"  {remark}" for remark in found)
+
+
+def _forwards(settings: Settings) -> bool:
+    return not settings.clients and any(up.enabled and up.forward_client_key for up in settings.upstreams.values())
+
+
+def _key(settings: Settings) -> str:
+    return "KEY-OF-A-CLIENT" if settings.clients else "YOUR-OWN-KEY" if _forwards(settings) else "any-key"
+
+
+def _claude_code(settings: Settings, router: Router, url: str) -> Iterator[str]:
+    """With a token it starts on a fresh machine; with an API key it first asks Anthropic, and its user. Only a key
+    that has to go on to Anthropic must be one."""
+    variable = "ANTHROPIC_API_KEY" if _forwards(settings) else "ANTHROPIC_AUTH_TOKEN"
+    command = f"ANTHROPIC_BASE_URL={url} {variable}={_key(settings)} claude"
+    unserved = [key for key, name in CLAUDE_ASKS.items() if router.why_not(name, "messages")]
+    if not unserved:
+        yield f"Claude Code    {command}"
+        return
+    other = _first(settings, router, "messages")
+    if not other:
+        yield "Claude Code    needs an upstream that speaks messages or chat; there is none"
+        return
+    yield f"Claude Code    {command}" + (f" --model {other}" if "big_model" in unserved else "")
+    names = ", ".join(f"*{word}*" for key in unserved for word in FAMILIES[key])
+    yield f"{_INDENT}Nothing answers to {names}, which it asks for by itself. To let another model"
+    yield f"{_INDENT}do so:  {_setting(settings, unserved, other)}"
+
+
+def _setting(settings: Settings, keys: list[str], model: str) -> str:
+    """A start with these keys of [aliases] set: by the environment where the settings file looks there."""
+    variables = [key.upper() for key in keys]
+    origins = " ".join(value.origin for value in settings.values if value.section == "aliases")
+    if all(variable in origins for variable in variables):
+        return " ".join(f"{variable}={model}" for variable in variables) + " ./run.sh ..."
+    return "./run.sh ... " + " ".join(f"--set aliases.{key}={model}" for key in keys)
+
+
+def _sdks(url: str, key: str) -> Iterator[str]:
+    yield f'Anthropic SDK  anthropic.Anthropic(base_url="{url}", api_key="{key}")'
+    yield f'OpenAI SDK     openai.OpenAI(base_url="{url}/v1", api_key="{key}")'
+
+
+def _codex(settings: Settings, router: Router, url: str) -> Iterator[str]:
+    other = _first(settings, router, "responses")
+    if not other:
+        yield "Codex          needs an upstream that speaks responses; there is none"
+        return
+    model = f" -m {other}" if router.why_not(CODEX_ASKS, "responses") else ""
+    yield f"Codex          PROXY_KEY={_key(settings)} codex{model} -c model_provider=proxy \\"
+    yield f"{_INDENT}-c model_providers.proxy.name=proxy -c model_providers.proxy.base_url={url}/v1 \\"
+    yield f"{_INDENT}-c model_providers.proxy.wire_api=responses -c model_providers.proxy.env_key=PROXY_KEY"
+    if model.endswith("/demo"):
+        yield f"{_INDENT}That is the demo: no other upstream that is on speaks responses"
+
+
+def _first(settings: Settings, router: Router, client: Protocol) -> str:
+    """A model for such a client, of a real upstream rather than of the demo; "" if there is none."""
+    names = [name for name, peer in router.peers.items() if peer.protocol_for(client)]
+    real = [name for name in names if not settings.upstreams[name].is_demo]
+    return f"{real[0]}/MODEL" if real else f"{names[0]}/demo" if names else ""

@@ -1,0 +1,91 @@
+"""What is printed at start: every line that is to be pasted works, or says why it cannot."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway.greeting import greeting
+from gateway.routes import Router
+from operate import settings
+
+SHIPPED = (Path(__file__).resolve().parents[2] / "settings.ini").read_text()
+KEY = "client-key-0123456789"
+
+
+def said(text: str = SHIPPED, *options: str, **environ: str) -> str:
+    chosen = settings.read(text, "settings.ini", options, environ)
+    return greeting(chosen, Router(chosen), 8082, "1.2.3")
+
+
+def test_only_the_demo() -> None:
+    text = said()
+    assert "ANTHROPIC_BASE_URL=http://127.0.0.1:8082 ANTHROPIC_AUTH_TOKEN=any-key claude\n" in text
+    assert "Only the demo is on" in text and "set ANTHROPIC_API_KEY or" in text
+    assert "PROXY_KEY=any-key codex -c model_provider=proxy" in text
+    assert not re.search(r"[ \t]$", text, re.MULTILINE)
+
+
+def test_claudes_names_without_an_upstream() -> None:
+    text = said(OPENAI_API_KEY="sk-test")
+    assert "claude --model openai/MODEL\n" in text and "*opus*, *sonnet*, *haiku*" in text
+    assert "BIG_MODEL=openai/MODEL SMALL_MODEL=openai/MODEL ./run.sh" in text
+    text = said(OPENAI_API_KEY="sk-test", BIG_MODEL="gpt-5.1")
+    assert "any-key claude\n" in text and "answers to *haiku*," in text and " SMALL_MODEL=openai/MODEL ./" in text
+    text = said(OPENAI_API_KEY="sk-test", BIG_MODEL="gpt-5.1", SMALL_MODEL="gpt-5-mini")
+    assert "any-key claude\n" in text and "Nothing answers" not in text
+    text = said("[upstream x]\nprotocol = chat\nbase_url = http://127.0.0.1:1")
+    assert "--set aliases.big_model=x/MODEL --set aliases.small_model=x/MODEL" in text and "BIG_MODEL=" not in text
+
+
+@pytest.fixture
+def no_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Responses is not translated, whatever translate/ can do."""
+    monkeypatch.setattr("gateway.routes.pair.can_cross", lambda *pair: "responses" not in pair)
+
+
+@pytest.mark.usefixtures("no_bridge")
+def test_a_line_that_cannot_work_is_not_there() -> None:
+    chat = "[upstream x]\nprotocol = chat\nbase_url = http://127.0.0.1:1\n[models]\n* = x\n"
+    text = said(chat)
+    assert "Codex          needs an upstream that speaks responses" in text and "Only the demo" not in text
+    assert "Claude Code    needs an upstream" in said(chat.replace("= chat", "= responses"))
+    text = said(SHIPPED, "upstream demo.enabled=false")
+    assert "No upstream is on" in text and text.count("there is none") == 2
+
+
+@pytest.mark.usefixtures("no_bridge")
+def test_codex_gets_a_model_that_something_answers_to() -> None:
+    text = said(ANTHROPIC_API_KEY="sk-test")
+    assert "codex -m demo/demo -c" in text and "That is the demo" in text
+    text = said(OPENAI_API_KEY="sk-test")
+    assert "codex -c" in text and "That is the demo" not in text
+
+
+def test_whose_key_is_asked_for() -> None:
+    text = said(FORWARD_CLIENT_KEY="true")
+    assert "ANTHROPIC_API_KEY=YOUR-OWN-KEY claude" in text and "key that a client brings is sent" in text
+    text = said(SHIPPED, f"client me.key={KEY}", FORWARD_CLIENT_KEY="true")
+    assert "ANTHROPIC_AUTH_TOKEN=KEY-OF-A-CLIENT claude" in text and "forward_client_key has no effect" in text
+    assert KEY not in text
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("0.0.0.0", "http://127.0.0.1:8082"), ("::", "http://[::1]:8082"), ("::1", "http://[::1]:8082"),
+     ("localhost", "http://localhost:8082")],
+)  # fmt: skip
+def test_the_url_can_be_pasted_whatever_the_host(host: str, url: str) -> None:
+    text = said(SHIPPED, f"server.host={host}", f"client me.key={KEY}")
+    assert f"listens on {url}" in text and f'base_url="{url}/v1"' in text
+    assert ("every other address" in text) is (host in ("0.0.0.0", "::"))
+
+
+def test_remarks_on_what_may_be_overlooked() -> None:
+    names = '{"a": "nowhere/x", "b": "demo"}'
+    text = said(ANTHROPIC_API_KEY="sk-test", MODEL_MAP_JSON=names, ENABLE_RESPONSE_BODY_LOGGING="1")
+    assert "'a' means 'nowhere/x', and no upstream that is on answers" in text and "'b' means" not in text
+    assert "Response bodies are logged, to logs/requests.json" in text
+    assert "sk-test" not in text

@@ -1,0 +1,230 @@
+"""What upstreams teach by their 400s: read from their words, applied at once and from then on, and no further."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.lessons import EXPIRY_S, MAX_EACH, MAX_LEARNED, Lesson, Lessons, read
+from tests.support.house import House, one_upstream
+from tests.support.script import Answer, Request, Upstream
+from translate import errors
+
+ASK = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]}
+SENT = {"model": "m", "messages": [], "max_tokens": 5, "temperature": 0.5, "top_p": 1, "seed": 1, "user": "u",
+        "stream_options": {}, "reasoning_effort": "low", "reasoning": {"effort": "low", "summary": "auto"},
+        "parallel_tool_calls": True, "tools": [], "tool_choice": "auto", "web_search_options": {}, "stream": True,
+        "response_format": {}, "prompt_cache_key": "k", "presence_penalty": 1}  # fmt: skip
+COMPLETION = {"id": "c", "object": "chat.completion", "created": 1, "model": "m",
+              "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
+              "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}  # fmt: skip
+
+
+def openai(message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}
+
+
+def pydantic(*where: str) -> list[dict[str, Any]]:
+    return [{"type": "extra_forbidden", "loc": list(where), "msg": "Extra inputs are not permitted", "input": 1}]
+
+
+TOLD: list[tuple[Any, list[Lesson]]] = [
+    (openai("Unsupported parameter: 'temperature' is not supported with this model."), [Lesson("temperature")]),
+    (openai("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' "
+            "instead.", "max_tokens", "unsupported_parameter"), [Lesson("max_tokens", "max_completion_tokens")]),
+    (openai("Unsupported parameter: 'reasoning.summary' is not supported with this model."),
+     [Lesson("reasoning.summary")]),
+    (openai("Unrecognized request argument supplied: user"), [Lesson("user")]),
+    (openai("Unrecognized request arguments supplied: user, seed"), [Lesson("user"), Lesson("seed")]),
+    (openai("Unknown parameter: 'prompt_cache_key'."), [Lesson("prompt_cache_key")]),
+    (openai("Web search options not supported with this model.", "web_search_options"), [Lesson("web_search_options")]),
+    (openai("Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is "
+            "supported.", "temperature", "unsupported_value"), [Lesson("temperature")]),
+    ({"type": "error", "error": {"type": "invalid_request_error", "message": "seed: Extra inputs are not permitted"}},
+     [Lesson("seed")]),
+    ({"error": {"message": "property 'user' is unsupported", "type": "invalid_request_error"}}, [Lesson("user")]),
+    ({"error": {"message": "'reasoning_effort' is not supported with this model"}}, [Lesson("reasoning_effort")]),
+    ({"object": "error", "message": {"detail": pydantic("body", "stream_options")}, "type": "invalid_request_error"},
+     [Lesson("stream_options")]),
+    ({"detail": pydantic("body", "user") + pydantic("body", "seed")}, [Lesson("user"), Lesson("seed")]),
+    ({"object": "error", "message": "[{'type': 'extra_forbidden', 'loc': ('body', 'seed'), 'msg': 'Extra inputs are "
+      "not permitted'}]"}, [Lesson("seed")]),
+    ([{"error": {"code": 400, "message": "Invalid JSON payload received. Unknown name \"seed\": Cannot find field."}}],
+     [Lesson("seed")]),
+    ({"code": "invalid-argument", "error": "Argument not supported on this model: presencePenalty"},
+     [Lesson("presence_penalty")]),
+    (openai("Failed to deserialize the JSON body: unknown field `seed`, expected one of `model`"), [Lesson("seed")]),
+    # Nothing to learn: not in the body, deeper in it, a value rather than a field, or what the request is about.
+    (openai("Unsupported parameter: 'logprobs' is not supported with this model."), []),
+    (openai("Unsupported value: 'messages[0].role' does not support 'developer' with this model.",
+            "messages[0].role", "unsupported_value"), []),
+    (openai("Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: "
+            "'low', 'medium', and 'high'.", "reasoning_effort", "unsupported_value"), []),
+    (openai("Unknown parameter: 'input[1].namespace'."), []),
+    (openai("Unsupported parameter: 'tools' is not supported with this model.", "tools", "unsupported_parameter"), []),
+    (openai("'response_format' is not supported with this model"), []),
+    ({"detail": pydantic("body", "messages", "0", "name")}, []),
+    (openai("This model's maximum context length is 1048565 tokens."), []),
+    ("not JSON at all: seed", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "wanted"), TOLD)
+def test_a_refusal_is_read(body: Any, wanted: list[Lesson]) -> None:
+    raw = json.dumps(body).encode()
+    assert read(errors.parse(400, raw, "application/json"), raw, SENT) == wanted
+
+
+def test_a_choice_that_forces_a_tool_is_kept() -> None:
+    raw = json.dumps(openai("Unrecognized request argument supplied: tool_choice")).encode()
+    error = errors.parse(400, raw)
+    assert read(error, raw, SENT) == [Lesson("tool_choice")]
+    assert read(error, raw, SENT | {"tool_choice": "required"}) == []
+
+
+def test_a_form_that_is_due_is_kept() -> None:
+    raw = json.dumps({"error": {"message": "output_config: Extra inputs are not permitted"}}).encode()
+    error = errors.parse(400, raw)
+    assert read(error, raw, {"output_config": {"effort": "low"}}) == [Lesson("output_config")]
+    assert read(error, raw, {"output_config": {"effort": "low", "format": {}}}) == []
+
+
+def test_an_error_without_measure_is_not_read() -> None:
+    nested = b"[" * 900 + b"]" * 900
+    deep = b'{"error": {"message": "no"}, "detail": ' + nested + b"}"
+    assert read(errors.parse(400, deep), deep, SENT) == []
+    long = json.dumps({"detail": pydantic("body", "seed"), "more": "x" * 100_000}).encode()
+    assert read(errors.parse(400, b'{"error": "no"}'), long, SENT) == []
+
+
+def test_lessons_are_bounded_and_expire() -> None:
+    now = [0.0]
+    lessons = Lessons(lambda: now[0])
+    assert lessons.learn("up", "m", Lesson("a")) and not lessons.learn("up", "m", Lesson("a"))
+    now[0] = 10.0
+    assert lessons.learn("up", "m", Lesson("b", "c"))
+    assert lessons.of("up", "m") == [Lesson("a"), Lesson("b", "c")] and lessons.of("up", "other") == []
+    assert lessons.all() == {"up/m": ["'a' is left out", "'b' is sent as 'c'"]}
+    now[0] = EXPIRY_S
+    assert lessons.of("up", "m") == [Lesson("b", "c")]
+    now[0] = EXPIRY_S + 10
+    assert lessons.of("up", "m") == [] and lessons.all() == {} and lessons.learn("up", "m", Lesson("a"))
+    for i in range(MAX_EACH + 5):
+        lessons.learn("up", "m", Lesson(f"f{i}"))
+    assert len(lessons.of("up", "m")) == MAX_EACH
+    for i in range(MAX_LEARNED + 5):
+        lessons.learn("up", f"m{i}", Lesson("a"))
+    assert lessons.of("up", "m") == lessons.of("up", "m0") == [] != lessons.of("up", f"m{MAX_LEARNED}")
+    assert repr(lessons) == f"<Lessons of {MAX_LEARNED} models>"
+
+
+# ------------------------------------------------------------------------------------------- the whole proxy
+
+
+def picky(*fields: str, stream: bool = False) -> Any:
+    """An upstream that knows none of the fields."""
+
+    def answer(request: Request) -> Answer:
+        for field in fields:
+            if field in request.json:
+                return Answer.json(openai(f"Unrecognized request argument supplied: {field}"), 400)
+        return Answer.json(COMPLETION)
+
+    return answer
+
+
+def test_it_is_sent_again_at_once_and_right_from_then_on() -> None:
+    ask = ASK | {"temperature": 0.5}
+    with Upstream(picky("temperature")) as up, House(one_upstream(up.url, "chat")) as house:
+        status, headers, body = house.post("/v1/messages", ask)
+        assert status == 200 and json.loads(body)["content"][0]["text"] == "ok"
+        assert headers["x-proxy-dropped"] == "temperature"
+        assert ["temperature" in request.json for request in up.requests] == [True, False]
+        status, headers, _ = house.post("/v1/messages", ask)
+        assert (status, headers["x-proxy-dropped"], len(up.requests)) == (200, "temperature", 3)
+        assert "temperature" not in up.requests[2].json
+        house.post("/v1/messages", ask | {"model": "another"})  # learned for one model only
+        assert "temperature" in up.requests[3].json
+        assert house.on_loop(lambda: dict(house.proxy.service.dropped)) == {"temperature": 3}
+        known = house.on_loop(lambda: house.proxy.service.lessons.all())
+        assert known == {"up/m": ["'temperature' is left out"], "up/another": ["'temperature' is left out"]}
+
+
+def test_the_limit_is_renamed_and_never_lost() -> None:
+    with Upstream(picky("max_tokens")) as up, House(one_upstream(up.url, "chat")) as house:
+        status, headers, _ = house.post("/v1/messages", ASK)
+        assert status == 200 and "x-proxy-dropped" not in headers
+        assert [request.json.get("max_completion_tokens") for request in up.requests] == [None, 50]
+
+
+def test_a_stream_is_sent_again_too() -> None:
+    chunk = b'data: {"choices":[{"index":0,"delta":{"content":"ok"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    script = [Answer.json(openai("Unrecognized request argument supplied: stream_options"), 400), Answer.sse([chunk])]
+    with Upstream(script) as up, House(one_upstream(up.url, "chat")) as house:
+        status, headers, body = house.post("/v1/messages", ASK | {"stream": True})
+        assert status == 200 and b"message_stop" in body and len(up.requests) == 2
+        assert "stream_options" not in up.requests[1].json
+        assert "x-proxy-dropped" not in headers  # it was the proxy's own, not the client's
+
+
+@pytest.mark.parametrize(
+    ("ask", "refused"),
+    [
+        (ASK, "temperature"),  # not in the body
+        (ASK | {"tools": [{"name": "f", "input_schema": {"type": "object"}}]}, "tools"),  # what it is about
+    ],
+)
+def test_nothing_is_sent_again_for_what_cannot_be_left_out(ask: Any, refused: str) -> None:
+    answer = Answer.json(openai(f"Unrecognized request argument supplied: {refused}"), 400)
+    with Upstream([answer]) as up, House(one_upstream(up.url, "chat")) as house:
+        status, _, body = house.post("/v1/messages", ask)
+        assert status == 400 and refused in json.loads(body)["error"]["message"] and len(up.requests) == 1
+
+
+def test_it_is_tried_once_more_and_no_more() -> None:
+    ask = ASK | {"temperature": 0.5, "top_p": 0.5, "stop_sequences": ["x"]}
+    with Upstream(picky("temperature", "top_p", "stop")) as up, House(one_upstream(up.url, "chat")) as house:
+        status, _, body = house.post("/v1/messages", ask)
+        assert status == 400 and "top_p" in json.loads(body)["error"]["message"] and len(up.requests) == 2
+        assert house.post("/v1/messages", ask)[0] == 400  # one more is learned by each
+        assert house.post("/v1/messages", ask)[0] == 200
+
+
+def test_passthrough_is_never_touched() -> None:
+    with Upstream(picky("seed")) as up, House(one_upstream(up.url, "chat")) as house:
+        assert house.post("/v1/chat/completions", ASK | {"seed": 1})[0] == 400
+        assert house.post("/v1/chat/completions", ASK | {"seed": 1})[0] == 400
+        assert len(up.requests) == 2 and all("seed" in request.json for request in up.requests)
+
+
+def test_it_can_be_switched_off() -> None:
+    settings = one_upstream("URL", "chat") + "[translate]\nlearn = false\n"
+    with Upstream(picky("temperature")) as up, House(settings.replace("URL", up.url)) as house:
+        assert house.post("/v1/messages", ASK | {"temperature": 0.5})[0] == 400
+        assert len(up.requests) == 1
+
+
+# --------------------------------------------------------------------------------------------------- strict
+
+
+def test_strict_refuses_what_would_be_dropped_and_names_it() -> None:
+    settings = one_upstream("URL", "chat") + "[translate]\nstrict = true\n"
+    with Upstream(picky("temperature")) as up, House(settings.replace("URL", up.url)) as house:
+        status, _, body = house.post("/v1/messages", ASK | {"top_k": 5, "container": "c"})
+        message = json.loads(body)["error"]["message"]
+        assert status == 400 and "top_k" in message and "container" in message and "'up'" in message
+        assert up.requests == []
+        assert house.post("/v1/messages", ASK)[0] == 200
+        assert house.post("/v1/chat/completions", ASK | {"top_k": 5})[0] == 200  # passes through
+        status, _, body = house.post("/v1/messages", ASK | {"temperature": 0.5})  # what is learned is no exception
+        assert status == 400 and "strict" in json.loads(body)["error"]["message"]
+
+
+def test_strict_speaks_the_clients_dialect() -> None:
+    settings = one_upstream("http://127.0.0.1:9", "messages") + "[translate]\nstrict = true\n"
+    with House(settings) as house:
+        status, _, body = house.post("/v1/chat/completions", ASK | {"seed": 5})
+        error = json.loads(body)["error"]
+        assert (status, error["param"], error["type"]) == (400, "seed", "invalid_request_error")

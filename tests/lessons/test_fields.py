@@ -1,0 +1,186 @@
+"""Lessons 36, 37 and 39: limits, names, and the headers and errors that clients act on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from tests.lessons.street import ASK, PATHS, Json, Reply, Street, completion, message
+from tests.support import sdk
+from tests.support.house import House, one_upstream
+from tests.support.script import Answer, Upstream
+from tests.support.streams import END, HI, ROLE, START, STOP, chat, ending, messages, text
+
+OK: dict[str, Any] = {"chat": completion({"content": "ok"}), "messages": message({"type": "text", "text": "ok"})}
+STREAMS = {"chat": chat(ROLE, HI, END), "messages": messages(START, *text(0), ending(), STOP)}
+LANES = [("messages", "chat"), ("chat", "messages"), ("messages", "messages"), ("chat", "chat")]
+
+
+def claude(street: Street, body: Json, more: str = "") -> Reply:
+    return street.ask("messages", "chat", ASK | body, OK["chat"], more)
+
+
+def gpt(street: Street, body: Json, more: str = "") -> Reply:
+    return street.ask("chat", "messages", ASK | body, OK["messages"], more)
+
+
+# --------------------------------------------------------------------------------------- 36: limits
+
+
+@pytest.mark.parametrize(("asked", "sent"), [(128000, 8192), (8192, 8192), (100, 100)])
+def test_36_max_tokens_is_clamped(street: Street, asked: int, sent: int) -> None:
+    more = "max_tokens = 8192\n"
+    assert claude(street, {"max_tokens": asked}, more).sent["max_tokens"] == sent
+    assert gpt(street, {"max_tokens": asked}, more).sent["max_tokens"] == sent
+    body = {"max_tokens": asked, "model": "claude-sonnet-4-5", "reasoning_effort": "high"}
+    thinks = gpt(street, body, more).sent
+    assert thinks["max_tokens"] == sent
+    assert thinks.get("thinking", {"budget_tokens": 0})["budget_tokens"] < sent
+
+
+def test_36_max_tokens_under_the_name_that_the_upstream_knows(street: Street) -> None:
+    more = "max_tokens_field = max_completion_tokens\nmax_tokens = 8192\n"
+    sent = claude(street, {"max_tokens": 9000}, more).sent
+    assert sent["max_completion_tokens"] == 8192 and "max_tokens" not in sent
+    for field in ("max_tokens", "max_completion_tokens"):
+        body = {key: value for key, value in ASK.items() if key != "max_tokens"} | {field: 77}
+        assert street.ask("chat", "messages", body, OK["messages"]).sent["max_tokens"] == 77
+    body = {key: value for key, value in ASK.items() if key != "max_tokens"}
+    assert street.ask("chat", "messages", body, OK["messages"]).sent["max_tokens"] >= 4096  # Messages demands one
+
+
+def test_36_temperature_and_top_p(street: Street) -> None:
+    """Some Claude models refuse the two together."""
+    reply = gpt(street, {"temperature": 0.3, "top_p": 0.9})
+    assert reply.sent["temperature"] == 0.3 and "top_p" not in reply.sent and reply.dropped == ["top_p"]
+    assert gpt(street, {"top_p": 0.9}).sent["top_p"] == 0.9
+    assert gpt(street, {"temperature": 1.7}).sent["temperature"] == 1
+    sent = claude(street, {"temperature": 0.3, "top_p": 0.9}).sent
+    assert (sent["temperature"], sent["top_p"]) == (0.3, 0.9)
+
+
+def test_36_stop_sequences(street: Street) -> None:
+    reply = claude(street, {"stop_sequences": list("abcde")})
+    assert reply.sent["stop"] == list("abcd") and "stop_sequences" in reply.dropped
+    assert gpt(street, {"stop": "a"}).sent["stop_sequences"] == ["a"]
+    assert gpt(street, {"stop": list("abcd")}).sent["stop_sequences"] == list("abcd")
+    reply = gpt(street, {"stop": ["\n", "a"]})  # Anthropic refuses white space
+    assert reply.sent["stop_sequences"] == ["a"] and "stop" in reply.dropped
+
+
+# ---------------------------------------------------------------------------------- 37: the model's name
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("stream", [True, False])
+def test_37_the_reply_names_the_model_that_was_asked_for(lane: Any, stream: bool) -> None:
+    """By an alias or by UPSTREAM/MODEL; on every chunk."""
+    client, upstream = lane
+    answer = Answer.sse(STREAMS[upstream]) if stream else Answer.json(OK[upstream])
+    with Upstream([answer]) as up:
+        settings = one_upstream(up.url, upstream) + 'fancy "name" = up/real\n'
+        with House(settings) as house:
+            for asked, sent in (('fancy "name"', "real"), ("up/real-2", "real-2")):
+                body = ASK | {"model": asked, "stream": stream}
+                status, headers, raw = house.post(PATHS[client], body)
+                reply = Reply(client, stream, status, headers, raw, up.requests[-1])
+                assert reply.said()["model"] == asked and reply.sent["model"] == sent
+                objects = [json.loads(d[6:]) for d in raw.split(b"\n") if d.startswith(b"data: {")] if stream else []
+                assert {o["model"] for o in objects if "model" in o} <= {asked}
+
+
+# ---------------------------------------------------------------------------- 39: headers, errors
+
+
+HEADERS = {
+    "retry-after": "7",
+    "x-should-retry": "false",
+    "x-ratelimit-remaining-requests": "3",
+    "x-ratelimit-reset-tokens": "6m0s",
+    "anthropic-ratelimit-unified-status": "allowed",
+    "anthropic-ratelimit-tokens-remaining": "9",
+    "request-id": "req_up",
+    "x-request-id": "req_up2",
+}
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("kind", ["error", "whole", "stream"])
+def test_39_headers_come_back_on_success_too(street: Street, lane: Any, kind: str) -> None:
+    client, upstream = lane
+    answer = {
+        "error": Answer.json({"error": {"message": "slow", "type": "rate_limit_error"}}, 429, headers=HEADERS),
+        "whole": Answer.json(OK[upstream], headers=HEADERS),
+        "stream": Answer.sse(STREAMS[upstream], headers=HEADERS),
+    }[kind]
+    reply = street.ask(client, upstream, ASK | {"stream": kind == "stream"}, answer)
+    assert reply.status == (429 if kind == "error" else 200)
+    assert HEADERS.items() <= reply.headers.items()
+
+
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [("7", "7"), ("0.5", "1"), ("2.01", "3"), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("soon", "soon")],
+)
+def test_39_retry_after_is_in_whole_seconds(street: Street, given: str, seen: str | None) -> None:
+    """Where we translate: a client that reads an int must not stumble over another's fraction."""
+    answer = Answer.json({"error": {"message": "slow"}}, 429, headers={"retry-after": given})
+    for lane in LANES[:2]:
+        assert street.ask(*lane, ASK, answer).headers["retry-after"] == (seen or given)
+    for lane in LANES[2:]:
+        assert street.ask(*lane, ASK, answer).headers["retry-after"] == given
+
+
+ERRORS: list[tuple[int, Any, str, str]] = [
+    # status, the upstream's body, the type for a Messages client, the type for a Chat client
+    (400, {"error": {"message": "bad"}}, "invalid_request_error", "invalid_request_error"),
+    (401, {"error": {"message": "bad", "type": "invalid_api_key"}}, "authentication_error", "authentication_error"),
+    (403, {"error": {"message": "bad"}}, "permission_error", "permission_error"),
+    (404, {"error": {"message": "bad"}}, "not_found_error", "invalid_request_error"),
+    (413, {"error": {"message": "bad"}}, "request_too_large", "invalid_request_error"),
+    (429, {"error": {"message": "bad"}}, "rate_limit_error", "rate_limit_error"),
+    (500, {"error": {"message": "bad"}}, "api_error", "server_error"),
+    (503, {"error": {"message": "bad"}}, "overloaded_error", "service_unavailable_error"),
+    (529, {"type": "error", "error": {"type": "overloaded_error", "message": "bad"}}, "overloaded_error",
+     "service_unavailable_error"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "for_messages", "for_chat"), ERRORS)
+@pytest.mark.parametrize("stream", [True, False])
+def test_39_errors_in_the_clients_dialect(
+    street: Street, status: int, body: Any, for_messages: str, for_chat: str, stream: bool
+) -> None:
+    ask = ASK | {"stream": stream}
+    for lane, kind in ((LANES[0], for_messages), (LANES[1], for_chat)):
+        reply = street.ask(*lane, ask, Answer.json(body, status))
+        assert reply.status == (503 if status == 529 and lane[0] == "chat" else status)
+        assert reply.error["type"] == kind and reply.error["message"] == "bad"
+        raises: Any = anthropic.APIStatusError if lane[0] == "messages" else openai.APIStatusError
+        with pytest.raises(raises, match="bad"):
+            (sdk.messages_body if lane[0] == "messages" else sdk.chat_body)(reply.raw, reply.status)
+
+
+@pytest.mark.parametrize("lane", LANES[2:])
+@pytest.mark.parametrize(
+    "raw", [b'{ "type":"error", "error":{"type":"x","message":"\\u00e9 "}}\n', b"<html>no</html>", b""]
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_39_the_upstreams_own_error_is_verbatim(street: Street, lane: Any, raw: bytes, stream: bool) -> None:
+    """Clients match on its wording."""
+    answer = Answer(418, {"Content-Type": "text/odd"}, raw)
+    reply = street.ask(*lane, ASK | {"stream": stream}, answer)
+    assert (reply.status, reply.raw, reply.headers["content-type"]) == (418, raw, "text/odd")
+
+
+def test_39_our_own_refusals_are_in_whole_seconds_and_the_clients_words() -> None:
+    with Upstream([Answer.drop()]) as up, House(one_upstream(up.url, "chat")) as house:
+        for client in ("messages", "chat"):
+            status, headers, raw = house.post(PATHS[client], ASK)  # type: ignore[index]
+            reply = Reply(client, False, status, headers, raw, None)  # type: ignore[arg-type]
+            assert status in (502, 503) and reply.error["message"]
+            assert headers.get("retry-after", "1").isdigit() and headers["request-id"]

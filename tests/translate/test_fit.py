@@ -1,0 +1,80 @@
+"""Field policies on the translation alone: nested fields, images at any depth, and the client's body left as it is."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from translate import fit, pair
+from translate.target import Encoded, Policy, Protocol, Target
+
+IMAGE = {"type": "image", "source": {"type": "url", "url": "http://x/a.png"}}
+URL = {"type": "image_url", "image_url": {"url": "http://x/a.png"}}
+INPUT = {"type": "input_image", "image_url": "http://x/a.png", "detail": "auto"}
+SCHEMA = {"type": "object", "additionalProperties": False, "properties": {"a": {"const": "x"}}}
+
+
+def crossed(client: Protocol, upstream: Protocol, body: dict[str, Any], **policy: Any) -> Encoded:
+    before = copy.deepcopy(body)
+    encoded = pair.request(client, upstream, body, Target("m", Policy(**policy)))
+    assert body == before
+    return encoded
+
+
+def test_a_nested_field_is_left_out_alone() -> None:
+    ask = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}],
+           "thinking": {"type": "enabled", "budget_tokens": 2048}}  # fmt: skip
+    out = crossed("messages", "responses", ask, drop=("reasoning.summary",))
+    assert out.body["reasoning"] == {"effort": "low"} and out.dropped == []
+    out = crossed("messages", "responses", ask, drop=("reasoning.summary", "reasoning.effort"))
+    assert "reasoning" not in out.body and out.dropped == ["thinking"]
+    out = crossed("messages", "responses", ask, drop=("reasoning.gone", "gone.effort", "input.x"))
+    assert out.body["reasoning"] == {"effort": "low", "summary": "auto"} and out.dropped == []
+
+
+def test_a_section_of_the_clients_own_is_not_changed_in_its_body() -> None:
+    ask = {"model": "m", "input": "x", "text": {"format": {"type": "json_schema", "name": "n", "schema": SCHEMA}}}
+    out = crossed("responses", "chat", ask, drop=("response_format.json_schema",))
+    assert out.body["response_format"] == {"type": "json_schema"} and out.dropped == []
+    ask = {"model": "m", "messages": [{"role": "user", "content": "x"}], "metadata": {"a": "b", "c": "d"}}
+    out = crossed("chat", "responses", ask, drop=("metadata.a",))
+    assert out.body["metadata"] == {"c": "d"}
+
+
+@pytest.mark.parametrize(
+    ("client", "upstream", "content", "word"),
+    [("messages", "responses", IMAGE, "image"), ("chat", "messages", URL, "image_url"),
+     ("responses", "chat", INPUT, "input_image")],
+)  # fmt: skip
+def test_images_become_a_note_at_any_depth(client: Protocol, upstream: Protocol, content: Any, word: str) -> None:
+    message = {"role": "user", "content": [content]}
+    ask: dict[str, Any] = {"model": "m", "max_tokens": 9} if client == "messages" else {"model": "m"}
+    ask["input" if client == "responses" else "messages"] = [message]
+    out = crossed(client, upstream, ask, images=False)
+    assert fit.NO_IMAGES in str(out.body) and "a.png" not in str(out.body) and out.dropped == [word]
+    assert "a.png" in str(crossed(client, upstream, ask, images=True).body)
+
+
+def test_an_image_within_a_document() -> None:
+    document = {"type": "document", "source": {"type": "content", "content": [IMAGE, {"type": "text", "text": "t"}]}}
+    ask = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [document]}]}
+    out = crossed("messages", "chat", ask, images=False)
+    assert fit.NO_IMAGES in str(out.body) and out.dropped == ["image"]
+
+
+def test_schemas_are_cleaned_for_any_protocol() -> None:
+    ask = {"model": "m", "input": "x", "tools": [{"type": "function", "name": "f", "parameters": SCHEMA}]}
+    schema = crossed("responses", "chat", ask, tool_schema="gemini").body["tools"]
+    assert "additionalProperties" not in str(schema) and "'enum': ['x']" in str(schema)
+
+
+def test_the_report_is_in_the_clients_words() -> None:
+    words = fit.client_words
+    asked = {"max_tokens": 1, "stop_sequences": [], "temperature": 1, "model": "m", "odd": 1}
+    assert words("messages", "chat", "stop", asked) == ["stop_sequences"]
+    assert words("messages", "chat", "temperature", asked) == ["temperature"]
+    assert words("messages", "chat", "stream_options", asked) == [] == words("messages", "chat", "model", asked)
+    assert words("messages", "chat", "odd", asked) == ["odd"]
+    assert words("messages", "responses", "reasoning", {"thinking": 1}) == ["thinking"]

@@ -1,0 +1,84 @@
+"""Schemas cut down for Gemini: only keywords that it reads, names untouched, references resolved, nothing endless."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from translate.schemas import MAX_PIECES, for_gemini
+
+STRING = {"type": "string"}
+
+NAMES = {"$ref": STRING, "default": STRING, "additionalProperties": STRING, "enum": STRING}
+CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("plain", {"type": "object", "properties": {"a": STRING}, "required": ["a"]},
+     {"type": "object", "properties": {"a": STRING}, "required": ["a"]}),
+    ("keywords", {"$schema": "s", "type": "object", "additionalProperties": False, "properties": {}, "default": {}},
+     {"type": "object", "properties": {}}),
+    ("names are no keywords",
+     {"type": "object", "properties": NAMES, "required": ["$ref", "default", "gone"]},
+     {"type": "object", "properties": NAMES, "required": ["$ref", "default"]}),
+    ("null", {"type": ["string", "null"]}, {"type": "string", "nullable": True}),
+    ("types", {"type": ["string", "integer"]}, {"anyOf": [STRING, {"type": "integer"}]}),
+    ("const", {"const": "x"}, {"enum": ["x"], "type": "string"}),
+    ("numbers in an enum", {"type": "integer", "enum": [1, 2]}, {"type": "integer"}),
+    ("a mixed enum", {"enum": ["a", 1]}, {}),
+    ("null in an enum", {"enum": ["a", None]}, {"nullable": True, "enum": ["a"], "type": "string"}),
+    ("oneOf", {"oneOf": [STRING, {"type": "integer"}]}, {"anyOf": [STRING, {"type": "integer"}]}),
+    ("a choice of one", {"anyOf": [STRING | {"format": "uri"}, {"type": "null"}], "title": "T"},
+     {"title": "T", "nullable": True, "type": "string"}),
+    ("format", {"type": "string", "format": "date-time"}, {"type": "string", "format": "date-time"}),
+    ("items", {"type": "array", "items": [{"type": "string", "const": "a"}]},
+     {"type": "array", "items": {"type": "string", "enum": ["a"]}}),
+    ("no items", {"type": "array"}, {"type": "array", "items": STRING}),
+    ("a reference", {"type": "object", "properties": {"a": {"$ref": "#/$defs/A", "title": "mine"}},
+                     "$defs": {"A": {"type": "string", "title": "theirs", "default": ""}}},
+     {"type": "object", "properties": {"a": {"type": "string", "title": "mine"}}}),
+    ("a reference to nothing", {"$ref": "#/$defs/B"}, {"type": "object"}),
+    ("allOf", {"allOf": [{"properties": {"a": STRING}, "required": ["a"]}, {"properties": {"b": STRING}}]},
+     {"type": "object", "properties": {"a": STRING, "b": STRING}, "required": ["a"]}),
+    ("true", {"properties": {"a": True}}, {"type": "object", "properties": {"a": {"type": "object"}}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schema", "wanted"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_it_is_cut_down(schema: dict[str, Any], wanted: dict[str, Any]) -> None:
+    before = json.dumps(schema)
+    assert for_gemini(schema) == wanted
+    assert json.dumps(schema) == before
+
+
+def test_a_schema_that_refers_to_itself_ends() -> None:
+    node = {"type": "object", "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}, "name": STRING}}
+    inner = for_gemini(node)["properties"]["left"]
+    assert inner["properties"]["left"] == {"type": "object"} and inner["properties"]["name"] == STRING
+    for schema in ({"$ref": "#"}, {"allOf": [{"$ref": "#"}]}, {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}):
+        assert isinstance(for_gemini(schema), dict)
+
+
+def test_references_cannot_unfold_without_end() -> None:
+    """Each definition holds the next one twice: two to the fortieth in all."""
+    defs: dict[str, Any] = {
+        f"d{i}": {"type": "object", "properties": {s: {"$ref": f"#/$defs/d{i + 1}"} for s in "ab"}} for i in range(40)
+    }
+    began = time.process_time()
+    out = for_gemini({"$ref": "#/$defs/d0", "$defs": defs})
+    assert len(json.dumps(out)) < 200 * MAX_PIECES and time.process_time() - began < 5
+
+
+KEYS = ["type", "properties", "items", "anyOf", "oneOf", "allOf", "$ref", "$defs", "enum", "required"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["string", "object", "#", "#/$defs/a", "a"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), JSON))
+def test_nothing_makes_it_fail(schema: dict[str, Any]) -> None:
+    json.dumps(for_gemini(schema))

@@ -1,0 +1,177 @@
+"""Custom tools and namespaces for upstreams that know nothing but functions.
+
+On the way up, a custom (free-form) tool becomes a function that takes one string, a tool in a namespace a function
+under a flat name, and the calls in the history likewise. On the way back `Unbridge` turns the model's calls into
+what the client declared: it stands between the upstream's decoder and the client's encoder, so that neither need
+know. The text of a custom call arrives as JSON and is held back until its end; everything else passes at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+from translate import repair, wire
+from translate.conversation import (
+    Close,
+    Conversation,
+    Delta,
+    Event,
+    Fault,
+    Open,
+    Part,
+    Stop,
+    Tool,
+    ToolCall,
+    Turn,
+)
+from translate.target import Asked
+
+INPUT = "input"  # the one property of a bridged custom tool
+SEPARATOR = "__"
+
+_HOW = f"The whole text goes into `{INPUT}`, as it is."
+
+Key = tuple[str, str]
+"""(namespace, name)"""
+
+
+class Bridged:
+    """conversation: with functions alone. custom, namespaces: as in target.Encoded."""
+
+    __slots__ = ("_names", "_taken", "conversation", "custom", "namespaces")
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._names: dict[Key, str] = {}
+        self._taken = {tool.name for tool in conversation.tools if not _is_special(tool)}
+        self.custom: frozenset[str] = frozenset()
+        self.namespaces: dict[str, Key] = {}
+        self.conversation = self._cross(conversation) if _needs(conversation) else conversation
+
+    def __repr__(self) -> str:
+        return f"<Bridged {self._names}>"
+
+    def _cross(self, conversation: Conversation) -> Conversation:
+        tools = [self._tool(tool) if _is_special(tool) else tool for tool in conversation.tools]
+        choice = conversation.tool_choice
+        if choice is not None and (sent := self._names.get((choice.namespace, choice.name))):
+            choice = replace(choice, name=sent, namespace="")
+        turns = [self._turn(turn) for turn in conversation.turns]
+        return replace(conversation, tools=tools, tool_choice=choice, turns=turns)
+
+    def _tool(self, tool: Tool) -> Tool:
+        sent = self._name(tool.namespace, tool.name)
+        if about := tool.ext.get("namespace", {}).get("about"):
+            tool = replace(tool, description=f"[{tool.namespace}: {about}]\n{tool.description}".rstrip())
+        if tool.kind != "custom":
+            return replace(tool, name=sent, namespace="")
+        self.custom |= {sent}
+        schema = {"type": "object", "properties": {INPUT: {"type": "string"}}, "required": [INPUT]}
+        description = "\n\n".join(text for text in (tool.description, _HOW, _grammar(tool.raw)) if text)
+        return Tool(sent, description, schema, deferred=tool.deferred, ext=tool.ext)
+
+    def _turn(self, turn: Turn) -> Turn:
+        if not any(isinstance(part, ToolCall) and (part.custom or part.namespace) for part in turn.parts):
+            return turn
+        return replace(turn, parts=[self._part(part) for part in turn.parts])
+
+    def _part(self, part: Part) -> Part:
+        if not isinstance(part, ToolCall) or not (part.custom or part.namespace):
+            return part
+        arguments = wire.dumps_text({INPUT: part.arguments}) if part.custom else part.arguments
+        return ToolCall(part.id, self._name(part.namespace, part.name), arguments, part.ext)
+
+    def _name(self, namespace: str, name: str) -> str:
+        """The flat name: the same for the same tool in each turn, and no other tool's."""
+        key = namespace, name
+        if key not in self._names:
+            flat = f"{namespace}{SEPARATOR}{name}" if namespace else name
+            sent = repair.tool_name(flat)
+            if sent in self._taken:
+                sent = repair.tool_name(f"{flat}_{hashlib.sha256(repr(key).encode()).hexdigest()[:8]}")
+            self._taken.add(sent)
+            self._names[key] = sent
+            if namespace or sent != name:
+                self.namespaces[sent] = key
+        return self._names[key]
+
+
+def _is_special(tool: Tool) -> bool:
+    return tool.kind == "custom" or bool(tool.namespace)
+
+
+def _needs(conversation: Conversation) -> bool:
+    return any(map(_is_special, conversation.tools)) or any(
+        isinstance(part, ToolCall) and (part.custom or part.namespace)
+        for turn in conversation.turns
+        for part in turn.parts
+    )
+
+
+def _grammar(format: dict[str, Any]) -> str:
+    if format.get("type") != "grammar":
+        return ""
+    return f"It must match this {format.get('syntax') or ''} grammar:\n{format.get('definition') or ''}"
+
+
+class Unbridge:
+    """passed(events) gives the events with the client's own tools in them."""
+
+    __slots__ = ("_asked", "_held", "_pieces")
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._held: ToolCall | None = None  # the custom call whose input is still coming
+        self._pieces: list[bytes] = []
+
+    def __repr__(self) -> str:
+        return f"<Unbridge holding {self._held.name if self._held else 'nothing'}>"
+
+    def passed(self, events: list[Event]) -> list[Event]:
+        out: list[Event] = []
+        for event in events:
+            if self._held is None:
+                out += self._free(event)
+            else:
+                self._holding(event, out)
+        return out
+
+    def _free(self, event: Event) -> list[Event]:
+        if not isinstance(event, Open) or not isinstance(part := event.part, ToolCall):
+            return [event]
+        namespace, name = self._asked.namespaces.get(part.name, ("", part.name))
+        known = replace(part, name=name, namespace=namespace) if part.name in self._asked.namespaces else part
+        if part.name not in self._asked.custom or part.custom:
+            return [Open(known)]
+        self._held, self._pieces = replace(known, custom=True), []
+        return []
+
+    def _holding(self, event: Event, out: list[Event]) -> None:
+        if isinstance(event, Delta):
+            self._pieces += event.pieces
+            return
+        if isinstance(event, Close | Stop) and self._held is not None:
+            text = input_in(wire.text_of(self._pieces))
+            out.append(Open(self._held))
+            if text:
+                out.append(Delta([wire.inside(text)]))
+            if isinstance(event, Stop):
+                out.append(Close())
+        if isinstance(event, Close | Stop | Fault):  # half a text is nobody's to run: a Fault leaves it out
+            self._held = None
+        out.append(event)
+
+
+def input_in(arguments: str) -> str:
+    """The free text in a bridged call's arguments. What is cut off is given as far as it goes, what is no such object
+    as it stands: the model's words are never dropped."""
+    for text in (arguments, arguments + '"}', arguments.rstrip("\\") + '"}'):
+        try:
+            value = wire.loads(text)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and isinstance(said := value.get(INPUT), str):
+            return said
+        return "" if value == {} else arguments
+    return arguments

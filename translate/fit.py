@@ -1,0 +1,109 @@
+"""What an upstream's field policy makes of a request that crosses to it: servers call themselves compatible and differ.
+
+`conversation` works before the request is encoded (images that a model cannot see become a note, tools' schemas are cut
+down to what the server reads), `body` after it (fields that the server refuses are left out, others renamed). Both say
+what was left out. A request whose upstream has no such habits passes neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from translate import ledger, schemas
+from translate.conversation import Conversation, Document, Image, Part, Text, ToolResult, Turn
+from translate.target import Encoded, Policy, Protocol
+
+NO_IMAGES = "[an image was here; this model cannot see images]"
+
+_OF_IMAGES: dict[Protocol, str] = {"messages": "image", "chat": "image_url", "responses": "input_image"}
+
+
+def conversation(given: Conversation, policy: Policy) -> tuple[Conversation, bool]:
+    """The conversation as the upstream can take it, and whether images were left out. `given` is not changed."""
+    lost = False
+    if not policy.images:
+        system = _blind(given.system)
+        turns = [_blind_turn(turn) for turn in given.turns]
+        lost = system is not given.system or any(new is not old for new, old in zip(turns, given.turns, strict=True))
+        given = replace(given, system=system, turns=turns)
+    if policy.tool_schema == "gemini":
+        tools = [replace(tool, schema=schemas.for_gemini(tool.schema)) if tool.schema else tool for tool in given.tools]
+        given = replace(given, tools=tools)
+        if (output := given.output) is not None and output.schema:
+            given = replace(given, output=replace(output, schema=schemas.for_gemini(output.schema)))
+    return given, lost
+
+
+def _blind_turn(turn: Turn) -> Turn:
+    parts = _blind(turn.parts)
+    return turn if parts is turn.parts else replace(turn, parts=parts)
+
+
+def _blind(parts: list[Part]) -> list[Part]:
+    """The parts with a note for each image; the same list where there is none."""
+    out = [_blind_part(part) for part in parts]
+    return out if any(new is not old for new, old in zip(out, parts, strict=True)) else parts
+
+
+def _blind_part(part: Part) -> Part:
+    if isinstance(part, Image):
+        return Text(NO_IMAGES)
+    if isinstance(part, ToolResult | Document):
+        inner = _blind(part.parts)
+        return part if inner is part.parts else replace(part, parts=inner)
+    return part
+
+
+def images_word(client: Protocol) -> str:
+    """What the client calls an image, for the report that it stays behind."""
+    return _OF_IMAGES[client]
+
+
+def body(
+    encoded: Encoded,
+    client: Protocol,
+    upstream: Protocol,
+    asked: dict[str, Any],
+    drop: Iterable[str],
+    rename: Iterable[tuple[str, str]],
+) -> None:
+    """Leaves out and renames fields of encoded.body; a field within a field is "reasoning.summary". asked: the client's
+    body, whose words the report uses."""
+    for field in drop:
+        if _left_out(encoded.body, field):
+            for word in client_words(client, upstream, field, asked):
+                if word not in encoded.dropped:
+                    encoded.dropped.append(word)
+    for field, sent in rename:
+        if field in encoded.body:
+            encoded.body[sent] = encoded.body.pop(field)
+
+
+def _left_out(body: dict[str, Any], path: str) -> bool:
+    """The section of a nested field may be the client's own: it is made anew."""
+    field, dot, key = path.partition(".")
+    if not dot:
+        return body.pop(field, body) is not body
+    section = body.get(field)
+    if not isinstance(section, dict) or key not in section:
+        return False
+    body[field] = {name: value for name, value in section.items() if name != key}
+    if not body[field]:
+        del body[field]
+    return True
+
+
+def client_words(client: Protocol, upstream: Protocol, field: str, asked: dict[str, Any]) -> list[str]:
+    """The fields of the client's request that became the upstream's `field`: none for one that the proxy added."""
+    found = []
+    for name, row in ledger.rows(client, upstream).items():
+        if name not in asked or name == "model" or row.fate not in ("mapped", "carried"):
+            continue
+        sent = name if row.fate == "carried" else row.note.split()[0].rstrip(",;")
+        if field in (sent, sent.partition(".")[0]):
+            found.append(name)
+    if not found and field in asked and field not in ledger.rows(client, upstream):
+        found.append(field)
+    return found

@@ -1,0 +1,42 @@
+"""What a request says that another protocol has no word for: what of it must be reported.
+
+A client's top-level fields without a neutral word wait in ext[protocol], under the names that the client gave them
+(a field within a field as "text.verbosity"). An encoder of another protocol reports each as dropped, but for those
+whose value says what is so anyway. Groups with a dot in their name ("responses.form") only remember how a thing was
+written.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate.conversation import Conversation
+
+_SETTLED: dict[str, Any] = {
+    "n": 1,
+    "store": False,
+    "logprobs": False,
+    "background": False,
+    "truncation": "disabled",
+    "include": ["reasoning.encrypted_content"],  # given to every client that may send it back
+    "stream_options": {"include_obfuscation": False},
+}
+
+
+_THOUGHTS = {"messages": "messages.thinking", "chat": "messages.reasoning_content", "responses": "input.reasoning"}
+
+
+def thoughts(conversation: Conversation) -> str:
+    """What the client calls earlier thinking, for the report that it stays behind."""
+    return next((_THOUGHTS[protocol] for protocol in conversation.ext if protocol in _THOUGHTS), "thinking")
+
+
+def dropped(conversation: Conversation, own: str) -> list[str]:
+    """Names of the fields that stay behind when an encoder of the protocol `own` writes the conversation."""
+    return [
+        field
+        for protocol, fields in conversation.ext.items()
+        if protocol != own and "." not in protocol
+        for field, value in fields.items()
+        if not (field in _SETTLED and _SETTLED[field] == value)
+    ]

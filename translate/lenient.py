@@ -1,0 +1,52 @@
+"""Reading what an upstream sent, whatever it is: a value, or an error that says what was there instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import errors, wire
+from translate.errors import BadReply
+
+NO_JSON = object()
+
+
+def body_of(raw: bytes) -> dict[str, Any]:
+    """A reply's bytes as an object; BadReply says what else they are."""
+    text = raw[:200].decode("utf-8", "replace").strip()
+    if not text:
+        raise BadReply("the upstream answered 200 with an empty body")
+    if text[:1] == "<":
+        raise BadReply("the upstream answered 200 with an HTML page where JSON is due; is base_url right?")
+    try:
+        body = wire.loads(raw)
+    except ValueError:
+        raise BadReply(f"the upstream's reply is not valid JSON, it begins: {text[:120]}") from None
+    if isinstance(body, list) and (error := errors.of_object(body)):
+        raise BadReply(error.message)
+    if not isinstance(body, dict):
+        raise BadReply(f"the upstream answered a JSON {type(body).__name__} where an object is due")
+    return body
+
+
+def loads(data: bytes) -> Any:
+    """The JSON value, NO_JSON where it is none. A character cut in two by the upstream becomes U+FFFD."""
+    try:
+        return wire.loads(data)
+    except ValueError:
+        pass
+    try:
+        return wire.loads(data.decode("utf-8", "replace"))
+    except ValueError:
+        return NO_JSON
+
+
+def no_json(data: bytes) -> errors.ApiError:
+    text = data[:120].decode("utf-8", "replace")
+    return errors.BadReply(f"an event of the upstream's stream is not valid JSON, it begins: {text}")
+
+
+def error_event(data: bytes, chunk: Any) -> errors.ApiError:
+    """An event named error, or llama-box's field of that name: an error object, or only words."""
+    if isinstance(chunk, dict):
+        return errors.of_object(chunk) or errors.parse(500, data)
+    return errors.parse(500, data)

@@ -1,0 +1,49 @@
+"""In words, what a protocol has no form for: what a person would read of it.
+
+Used where a part crosses to a protocol that cannot hold it and losing it would cost the model something it was
+shown: a search result's title and address, a plain-text document, a failed tool's output.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from translate.conversation import Unknown
+
+REMINDER = "<system-reminder>\n{}\n</system-reminder>"  # how Claude Code itself marks an instruction in user text
+NO_OUTPUT = "(no output)"
+
+_HIDDEN = re.compile(r"encrypted|_id$|^id$|^type$|signature|media_type|^data$")
+
+
+def unknown(part: Unknown) -> str:
+    """"" where there is nothing to read, or it is not the model's to read."""
+    if part.kind == "compaction":  # a summary stands in it for all that went before
+        return str(part.raw.get("content") or "")
+    if part.kind == "tool_reference":
+        return f"Tool {part.raw.get('tool_name')} is now available."
+    return "\n".join(_strings(part.raw)) if part.kind.endswith("result") else ""
+
+
+def _strings(value: Any) -> list[str]:
+    """The strings in a block, but for ids and ciphers."""
+    if isinstance(value, str):
+        return [value] if value else []
+    if isinstance(value, list):
+        return [text for item in value for text in _strings(item)]
+    if isinstance(value, dict):
+        return [text for key, item in value.items() if not _HIDDEN.search(key) for text in _strings(item)]
+    return []
+
+
+def titled(title: str, text: str) -> str:
+    """A plain-text document."""
+    return f'<document title="{title}">\n{text}\n</document>' if title else f"<document>\n{text}\n</document>"
+
+
+def failed(text: str) -> str:
+    """A failed tool's output, for a protocol that cannot mark it as one."""
+    if text.lstrip().lower().startswith(("error", "<tool_use_error")):
+        return text
+    return f"Error: {text or NO_OUTPUT}"

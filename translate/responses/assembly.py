@@ -1,0 +1,181 @@
+"""A Responses upstream's events in, neutral events out: the one place that knows how a reply is put together.
+
+A whole reply is the terminal event of a stream that told nothing before, so that both take the same way. Servers
+differ in what they leave out (numbers, indexes, deltas, the output of the terminal response), so that each item is
+taken from whichever event first tells of it, and its last word fills the gaps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import errors
+from translate.conversation import Event, Fault, Stop, Usage
+from translate.fields import list_of, text_of
+from translate.responses.readers import CallReader, Raw, Reader, reader_of
+from translate.responses.usage import stop_reason, usage_of
+from translate.sequence import Sequence
+
+# event type -> (what its text is, the key of its index, the type of an item that was never announced)
+_TEXTS = {
+    "response.output_text": ("text", "content_index", "message"),
+    "response.refusal": ("refusal", "content_index", "message"),
+    "response.reasoning_text": ("content", "content_index", "reasoning"),
+    "response.reasoning_summary_text": ("summary", "summary_index", "reasoning"),
+    "response.function_call_arguments": ("arguments", "", "function_call"),
+    "response.custom_tool_call_input": ("arguments", "", "custom_tool_call"),
+}
+_DONE_KEYS = ("text", "refusal", "arguments", "input")
+_TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
+_UNFINISHED = ("queued", "in_progress")
+
+
+class Assembly:
+    """event(data) for each decoded object; take() gives the neutral events so far. `ended`: the terminal event came."""
+
+    __slots__ = ("_by_id", "_by_index", "_order", "_sequence", "_usage", "begun", "ended", "trace")
+
+    def __init__(self) -> None:
+        self._sequence = Sequence()
+        self._order: list[Reader] = []
+        self._by_index: dict[int, Reader] = {}
+        self._by_id: dict[str, Reader] = {}
+        self._usage: Usage | None = None
+        self.begun = False
+        self.ended = False
+        self.trace = b""  # what the last event added to the open part, where it did nothing else (see Lane)
+
+    def __repr__(self) -> str:
+        return f"<Assembly {self._sequence!r} {len(self._order)} items>"
+
+    @property
+    def steady(self) -> bool:
+        """The only part is open, and more of its text means just that."""
+        return self._sequence.alone is not None
+
+    def take(self) -> list[Event]:
+        return self._sequence.take()
+
+    def more(self, pieces: list[bytes]) -> None:
+        """Pieces for the open part; only while `steady`."""
+        item = self._sequence.alone
+        assert item is not None
+        self._sequence.grow(item, pieces)
+
+    def fail(self, error: Exception) -> None:
+        """The reply broke off."""
+        self.ended = True
+        self._sequence.abandon(Fault(error))
+
+    # ------------------------------------------------------------------------------------------- events
+
+    def event(self, kind: str, data: Raw) -> None:
+        self.trace = b""
+        if kind == "error" or (data.get("error") and not kind.startswith("response.")):
+            self.fail(_error_of(data))
+        elif kind in _TERMINAL:
+            self.end(_dict(data, "response"))
+        elif kind.startswith("response."):
+            self._going(kind, data)
+
+    def _going(self, kind: str, data: Raw) -> None:
+        self.begun = True
+        stem, _, last = kind.rpartition(".")
+        if stem in _TEXTS:
+            self._text(stem, last, data)
+        elif kind == "response.output_item.added":
+            self._reader(data, _dict(data, "item"))
+        elif kind == "response.output_item.done":
+            item = _dict(data, "item")
+            self._reader(data, item).over(item)
+        elif kind in ("response.created", "response.queued", "response.in_progress"):
+            self._about(_dict(data, "response"))
+
+    def _text(self, stem: str, last: str, data: Raw) -> None:
+        what, index_key, implied = _TEXTS[stem]
+        reader = self._reader(data, {"type": implied} | {k: data[k] for k in ("name", "call_id") if k in data})
+        index = data.get(index_key) if index_key else None
+        if last == "delta":
+            self.trace = reader.say(what, index, text_of(data, "delta"))
+        elif last == "done":
+            reader.whole(what, index, next((data[k] for k in _DONE_KEYS if isinstance(data.get(k), str)), ""))
+
+    def _about(self, response: Raw) -> None:
+        if (start := self._sequence.start) is not None:
+            start.id = start.id or text_of(response, "id")
+            start.model = start.model or text_of(response, "model")
+
+    # ------------------------------------------------------------------------------------------- items
+
+    def _reader(self, data: Raw, item: Raw) -> Reader:
+        """The reader of the item that an event is about; a new one, which begins as `item`, where it is not known."""
+        index, id = data.get("output_index"), text_of(data, "item_id") or text_of(item, "id")
+        reader = self._by_index.get(index) if isinstance(index, int) else None
+        if reader is None and not isinstance(index, int):
+            reader = self._by_id.get(id)
+            if reader is None and not id and self._order and not self._order[-1].is_over:
+                reader = self._order[-1]
+        if reader is None:
+            reader = reader_of(item, self._sequence)
+            self._order.append(reader)
+        if isinstance(index, int):
+            self._by_index[index] = reader
+        if id:
+            self._by_id.setdefault(id, reader)
+        return reader
+
+    def _rest(self, output: list[Any]) -> None:
+        """The terminal response's output: items that no event told, or not to their end."""
+        for i, item in enumerate(output):
+            if not isinstance(item, dict):
+                continue
+            known = self._by_id.get(text_of(item, "id")) or self._by_index.get(i)
+            if known is None and i < len(self._order):
+                known = self._order[i]
+            if known is None:
+                known = self._reader({"output_index": i}, item)
+            known.over(item)
+
+    # --------------------------------------------------------------------------------------------- end
+
+    def end(self, response: Raw) -> None:
+        """The terminal response, or a whole reply."""
+        self._about(response)
+        status = response.get("status")
+        self._usage = usage_of(response.get("usage"))
+        if response.get("error") or status in ("failed", "cancelled"):
+            self.fail(_failure(response))
+            return
+        self._rest(list_of(response, "output"))
+        calls = [reader.item for reader in self._order if isinstance(reader, CallReader)]
+        refused = any(reader.refused for reader in self._order)
+        reason = stop_reason(response, bool(calls), refused)
+        if reason == "tool_calls" and any(call.is_cut() for call in calls):
+            reason = "length"  # whatever the server calls it: nobody may run half a call
+        self.ended = True
+        self._sequence.finish(Stop(reason, self._usage))
+
+
+def is_unfinished(response: Raw) -> bool:
+    """A whole reply of a response that goes on in the background."""
+    return response.get("status") in _UNFINISHED
+
+
+def _error_of(data: Raw) -> errors.ApiError:
+    """An error event: an error object, or its fields beside the type."""
+    inner = data.get("error")
+    if not inner:
+        inner = {key: value for key, value in data.items() if key not in ("type", "sequence_number")}
+    known = errors.of_object({"error": inner})
+    return known or errors.ApiError("api", "the upstream reported an error without a message")
+
+
+def _failure(response: Raw) -> errors.ApiError:
+    if error := errors.of_object({"error": response.get("error")}):
+        return error
+    return errors.ApiError("api", f"the upstream's response has the status '{response.get('status')}'")
+
+
+def _dict(raw: Raw, key: str) -> Raw:
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,224 @@
+"""A Conversation as a Responses request body.
+
+Nothing is left for the upstream to keep: store is false and the encrypted reasoning is asked for, since the client's
+own history is all there is. What Responses has no field for is left out and named in `dropped`, in the words of the
+client that sent it. From Responses to Responses nothing is repaired or renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from translate import effort, leftovers
+from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, ToolChoice
+from translate.responses.encode_items import instructions, items
+from translate.responses.encode_parts import Body, Draft
+from translate.strictness import may_be_strict
+from translate.target import Encoded, Target
+
+LEAST_MAX_TOKENS = 16  # OpenAI answers 400 to less
+MAX_USER = 64  # characters of `user`
+ENCRYPTED = "reasoning.encrypted_content"
+
+_CHOICE = {"auto": "auto", "any": "required", "none": "none"}
+# Chat fields that Responses has too, under the same name or within another.
+_FAMILY = {
+    "metadata": "metadata",
+    "store": "store",
+    "safety_identifier": "safety_identifier",
+    "prompt_cache_retention": "prompt_cache_retention",
+    "prompt_cache_options": "prompt_cache_options",
+    "moderation": "moderation",
+    "top_logprobs": "top_logprobs",
+    "verbosity": "text.verbosity",
+}
+
+
+def encode(conversation: Conversation, target: Target) -> Encoded:
+    """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
+    draft = Draft(conversation, target.policy)
+    body: Body = {"model": target.model}
+    if said := instructions(conversation.system, draft):
+        body["instructions"] = said
+    body["input"] = items(conversation, draft)
+    _tools(body, conversation, draft)
+    _limits(body, conversation, draft)
+    if conversation.output is not None:
+        body["text"] = {"format": _format(conversation.output, draft)}
+    _reasoning(body, conversation, target, draft)
+    _identity(body, conversation, draft)
+    if conversation.stream:
+        body["stream"] = True
+    if not draft.from_responses:
+        body["store"] = False
+        body["include"] = [ENCRYPTED]
+    _leftovers(body, conversation, draft)
+    return Encoded(body, draft.dropped, draft.tool_names)
+
+
+# ------------------------------------------------------------------------------------------------------ tools
+
+
+def _tools(body: Body, conversation: Conversation, draft: Draft) -> None:
+    tools: list[Body] = []
+    spaces: dict[str, Body] = {}
+    for tool in conversation.tools:
+        form = tool.ext.get("responses.form", {})
+        if (written := None if form.get("shown") else _tool(tool, draft)) is None:
+            continue
+        if not tool.namespace:
+            tools.append(written)
+            continue
+        if tool.namespace not in spaces:
+            about = tool.ext.get("namespace", {}).get("about", "")
+            spaces[tool.namespace] = {"type": "namespace", "name": tool.namespace, "description": about, "tools": []}
+            tools.append(spaces[tool.namespace])
+        spaces[tool.namespace]["tools"].append(written)
+    if tools:
+        body["tools"] = tools
+    if conversation.parallel_tools is not None and (tools or draft.from_responses):
+        body["parallel_tool_calls"] = conversation.parallel_tools
+    choice = conversation.tool_choice
+    if choice is not None:
+        sent = _choice(choice, conversation.tools, draft) if tools or draft.from_responses else None
+        if sent is not None:
+            body["tool_choice"] = sent
+        elif choice.mode in ("any", "tool"):
+            draft.drop("tool_choice")  # it forced a tool that did not cross
+
+
+def _tool(tool: Tool, draft: Draft) -> Body | None:
+    if tool.kind == "server":
+        if tool.protocol == "responses":
+            return tool.raw
+        draft.drop(f"tools.{tool.raw.get('type')}")
+        return None
+    if tool.deferred and not draft.from_responses:
+        return None  # offered once the client has shown it to the model
+    draft.leave(tool.ext)
+    out: Body = {"type": tool.kind, "name": draft.name(tool.name)}
+    if tool.description:
+        out["description"] = tool.description
+    if tool.kind == "custom":
+        out |= {"format": tool.raw} if tool.raw else {}
+    else:
+        if tool.schema is not None or not draft.from_responses:
+            out["parameters"] = tool.schema or {"type": "object", "properties": {}}
+        if tool.strict is not None or not draft.from_responses:
+            out["strict"] = bool(tool.strict)  # unsaid, Responses tries strict; the other protocols do not
+    if tool.ext.get("responses.form", {}).get("deferred"):
+        out["defer_loading"] = True
+    return out | tool.ext.get("responses", {})
+
+
+def _choice(choice: ToolChoice, tools: list[Tool], draft: Draft) -> Any:
+    if choice.mode != "tool":
+        return _CHOICE[choice.mode]
+    for tool in tools:
+        if (tool.namespace, tool.name) != (choice.namespace, choice.name):
+            continue
+        if tool.deferred and not draft.from_responses:
+            return None
+        if tool.kind == "server":
+            return {"type": choice.name} if tool.protocol == "responses" else None
+        space = {"namespace": choice.namespace} if choice.namespace else {}
+        return {"type": tool.kind, "name": draft.name(choice.name), **space}
+    return None
+
+
+# -------------------------------------------------------------------------------------------- limits, output
+
+
+def _limits(body: Body, conversation: Conversation, draft: Draft) -> None:
+    policy, sampling = draft.policy, conversation.sampling
+    if (limit := conversation.max_tokens) is not None:
+        limit = min(limit, policy.max_tokens) if policy.max_tokens else limit
+        body["max_output_tokens"] = limit if draft.from_responses else max(limit, LEAST_MAX_TOKENS)
+    if sampling.temperature is not None:
+        body["temperature"] = sampling.temperature
+    if sampling.top_p is not None:
+        body["top_p"] = sampling.top_p
+    for field in ("top_k", "seed", "frequency_penalty", "presence_penalty"):
+        if getattr(sampling, field) is not None:
+            draft.drop(field)
+    if sampling.stop:
+        draft.drop("stop" if "chat" in conversation.ext else "stop_sequences")
+
+
+def _format(output: OutputFormat, draft: Draft) -> Body:
+    if output.kind == "json_object":
+        return {"type": "json_object"}
+    schema = output.schema or {"type": "object"}
+    wanted: Body = {"type": "json_schema", "name": re.sub(r"[^a-zA-Z0-9_-]", "_", output.name)[:64] or "output"}
+    if output.description:
+        wanted["description"] = output.description
+    strict = output.strict
+    if strict is None and not draft.from_responses:  # Anthropic's are always enforced
+        strict = may_be_strict(schema)
+    return wanted | {"schema": schema} | ({} if strict is None else {"strict": strict})
+
+
+def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
+    """An effort where the client named one or a budget; a summary where it wants to see the thinking."""
+    wanted = conversation.reasoning
+    if draft.from_responses:
+        known = ("effort", "summary", "generate_summary")
+        raw = conversation.ext.get("responses.form", {}).get("reasoning") or {}
+        if said := {key: value for key, value in raw.items() if key in known}:
+            body["reasoning"] = said
+        return
+    word = wanted.effort or (effort.effort_of(wanted.budget) if wanted.budget else "")
+    said = {}
+    if word and (wanted.enabled is not False or word == "none"):
+        if sent := effort.chat_effort(word, target.model, target.policy.reasoning_effort):
+            said["effort"] = sent
+        else:
+            draft.drop(_effort_word(conversation, wanted))
+            return
+    if wanted.enabled and wanted.display != "omitted" and "messages" in conversation.ext:
+        said["summary"] = "auto"
+    if said:
+        body["reasoning"] = said
+
+
+def _effort_word(conversation: Conversation, wanted: Reasoning) -> str:
+    if "chat" in conversation.ext:
+        return "reasoning_effort"
+    return "output_config.effort" if wanted.effort else "thinking"
+
+
+def _identity(body: Body, conversation: Conversation, draft: Draft) -> None:
+    if user := conversation.user:
+        too_long = len(user) > MAX_USER and not draft.from_responses
+        field = conversation.ext.get("responses.form", {}).get("user", "user")
+        body[field] = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest() if too_long else user
+    if conversation.cache_key:
+        body["prompt_cache_key"] = conversation.cache_key
+    if conversation.service_tier:
+        if "messages" in conversation.ext:
+            draft.drop("service_tier")  # tiers of one provider mean nothing, or another price, at the next
+        else:
+            body["service_tier"] = conversation.service_tier
+
+
+def _leftovers(body: Body, conversation: Conversation, draft: Draft) -> None:
+    chat = conversation.ext.get("chat", {})
+    for field in leftovers.dropped(conversation, "responses"):
+        if field not in _FAMILY or field not in chat:
+            draft.drop(field)
+    for field, value in chat.items():
+        if field in _FAMILY:
+            _put(body, _FAMILY[field], value)
+    for field, value in conversation.ext.get("responses", {}).items():
+        _put(body, field, value)
+
+
+def _put(body: Body, field: str, value: Any) -> None:
+    """`field` may lie within another: "text.verbosity"."""
+    section, dot, key = field.partition(".")
+    if dot:
+        body[section] = body.get(section, {}) | {key: value}
+    else:
+        body[field] = value

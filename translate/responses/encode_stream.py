@@ -1,0 +1,301 @@
+"""Neutral events in, a Responses stream's bytes out.
+
+A state for each kind of item that can be open, as bound methods would have it: an `_Open...` object takes the part's
+deltas and its end. Every event carries a sequence_number; items and their parts are announced before their first
+text and complete after the last. A message stays open between two texts, since they may be two parts of one; a call
+whose arguments are no whole object waits until it is known whether the reply was cut. The terminal event holds the
+whole response; a fault is response.failed, and then nothing follows, whatever was open.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from translate import errors, seal, wire
+from translate.conversation import (
+    Close,
+    Delta,
+    Event,
+    Fault,
+    Open,
+    Part,
+    Ping,
+    Refusal,
+    Start,
+    Stop,
+    Text,
+    Thinking,
+    ToolCall,
+    Unknown,
+    Usage,
+)
+from translate.responses import items
+from translate.responses.usage import incomplete_reason, known_usage, usage_body
+from translate.target import Asked
+
+_COMMENT = b": ping\n\n"
+_KEEPALIVE = b'event: keepalive\ndata: {"type":"keepalive"}\n\n'  # clients' idle timers see no comments
+
+
+class Encoder:
+    """emit(events) gives bytes; nothing after the terminal event. `response`: the final object, once there is one."""
+
+    __slots__ = (
+        "_asked", "_held", "_item", "_lane", "_message", "_output", "_part", "_pieces", "_place", "_refused",
+        "_seq", "_state", "_usage", "response",
+    )  # fmt: skip
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._state: Literal["waiting", "writing", "over"] = "waiting"
+        self._seq = 0
+        self._output: list[bytes] = []  # items that are complete
+        self._place = 0  # of the item that is open, or comes next
+        self._part: Part | None = None
+        self._item = ""  # the open item's id, "" before it was announced
+        self._lane: tuple[bytes, bytes, bytes] | None = None  # around the number and the text; None: left out
+        self._pieces: list[bytes] = []  # the open part's text
+        self._message: tuple[Text | Refusal, list[bytes]] | None = None  # the open message: its first part, done parts
+        self._held: tuple[ToolCall, bytes] | None = None  # a call whose arguments are no whole object
+        self._refused = False
+        self._usage: Usage | None = None
+        self.response = b""
+
+    def __repr__(self) -> str:
+        return f"<responses.Encoder {self._state} {type(self._part).__name__} {len(self._output)} items>"
+
+    @property
+    def started(self) -> bool:
+        return self._state != "waiting"
+
+    @property
+    def ended(self) -> bool:
+        return self._state == "over"
+
+    def ping(self) -> bytes:
+        """A sign of life that is legal now."""
+        if self._state == "over":
+            return b""
+        return _COMMENT if self._state == "waiting" else _KEEPALIVE
+
+    def emit(self, events: list[Event]) -> bytes:
+        out: list[bytes] = []
+        for event in events:
+            if self._state == "over":
+                break
+            if type(event) is Delta:
+                self._delta(event.pieces, out)
+            else:
+                self._other(event, out)
+        return b"".join(out)
+
+    def _other(self, event: Event, out: list[bytes]) -> None:
+        match event:
+            case Start():
+                self._usage = event.usage
+                self._begin(out)
+            case Open():
+                self._begin(out)
+                self._open(event.part, out)
+            case Close():
+                self._close(event, out)
+            case Stop():
+                self._begin(out)
+                self._stop(event, out)
+            case Fault():
+                self._begin(out)
+                self._fail(event.error, out)
+            case Ping() if self._state == "writing":  # before, it would fix the status at 200
+                out.append(_KEEPALIVE)
+
+    # ------------------------------------------------------------------------------------------- writing
+
+    def _event(self, kind: bytes, inside: bytes, out: list[bytes]) -> None:
+        """`inside`: the event's fields but for its type and number, as JSON without the braces."""
+        out.append(b'event: %b\ndata: {"type":"%b","sequence_number":%d,%b}\n\n' % (kind, kind, self._seq, inside))
+        self._seq += 1
+
+    def _of_item(self, kind: bytes, inside: bytes, out: list[bytes]) -> None:
+        where = b'"item_id":%b,"output_index":%d,%b' % (wire.dumps(self._item), self._place, inside)
+        self._event(kind, where, out)
+
+    def _lane_of(self, kind: bytes, where: bytes, after: bytes = b"") -> None:
+        """Deltas of the open part: `where` is its place within the item, `after` what follows the text."""
+        before = b'event: %b\ndata: {"type":"%b","sequence_number":' % (kind, kind)
+        about = b',"item_id":%b,"output_index":%d,%b"delta":"' % (wire.dumps(self._item), self._place, where)
+        self._lane = before, about, b'"%b}\n\n' % after
+
+    def _delta(self, pieces: list[bytes], out: list[bytes]) -> None:
+        if isinstance(self._part, Thinking) and not self._item and pieces:
+            self._begin_reasoning(out)
+        if self._lane is None:
+            return
+        before, about, after = self._lane
+        number = self._seq
+        for piece in pieces:
+            out += (before, b"%d" % number, about, piece, after)
+            number += 1
+        self._seq = number
+        self._pieces += pieces
+
+    def _begin(self, out: list[bytes]) -> None:
+        if self._state == "waiting":
+            self._state = "writing"
+            response = b'"response":' + items.response(self._asked, "in_progress", [])
+            self._event(b"response.created", response, out)
+            self._event(b"response.in_progress", response, out)
+
+    def _added(self, item: bytes, out: list[bytes]) -> None:
+        self._event(b"response.output_item.added", b'"output_index":%d,"item":%b' % (self._place, item), out)
+
+    def _done(self, item: bytes, out: list[bytes]) -> None:
+        self._event(b"response.output_item.done", b'"output_index":%d,"item":%b' % (self._place, item), out)
+        self._output.append(item)
+        self._place += 1
+        self._item = ""
+
+    # --------------------------------------------------------------------------------------------- parts
+
+    def _open(self, part: Part, out: list[bytes]) -> None:
+        self._settle(b"completed", out)
+        if self._message is not None and not self._goes_on(part):
+            self._end_message(out)
+        self._part, self._pieces, self._lane = part, [], None
+        if isinstance(part, Text | Refusal):
+            self._open_text(part, out)
+        elif isinstance(part, ToolCall):
+            self._open_call(part, out)
+
+    def _goes_on(self, part: Part) -> bool:
+        """Is it one more part of the open message?"""
+        if self._message is None or not isinstance(part, Text | Refusal):
+            return False
+        return part.ext.get("responses") == self._message[0].ext.get("responses")
+
+    def _open_text(self, part: Text | Refusal, out: list[bytes]) -> None:
+        if self._message is None:
+            self._item = items.item_id("msg", self._asked, self._place)
+            self._added(items.message(self._item, [], part, False), out)
+            self._message = part, []
+        is_refusal = isinstance(part, Refusal)
+        self._refused = self._refused or is_refusal
+        empty = items.refusal_part(b"") if is_refusal else items.text_part(b"")
+        where = b'"content_index":%d,' % len(self._message[1])
+        self._of_item(b"response.content_part.added", where + b'"part":' + empty, out)
+        if is_refusal:
+            self._lane_of(b"response.refusal.delta", where)
+        else:
+            self._lane_of(b"response.output_text.delta", where, b',"logprobs":[]')
+
+    def _open_call(self, part: ToolCall, out: list[bytes]) -> None:
+        self._item = items.item_id("ctc" if part.custom else "fc", self._asked, self._place)
+        self._added(self._call_item(part, b"", b"in_progress"), out)
+        kind = b"response.custom_tool_call_input.delta" if part.custom else b"response.function_call_arguments.delta"
+        self._lane_of(kind, b"")
+
+    def _call_item(self, part: ToolCall, text: bytes, status: bytes) -> bytes:
+        name = self._asked.tool_names.get(part.name, part.name)
+        call_id = part.id or items.item_id("call", self._asked, self._place)
+        return items.call(self._item, call_id, name, part, text, status)
+
+    def _begin_reasoning(self, out: list[bytes]) -> None:
+        self._announce_reasoning(out)
+        part = b'"summary_index":0,"part":' + items.summary_part(b"")
+        self._of_item(b"response.reasoning_summary_part.added", part, out)
+        self._lane_of(b"response.reasoning_summary_text.delta", b'"summary_index":0,')
+
+    def _announce_reasoning(self, out: list[bytes]) -> None:
+        self._item = items.item_id("rs", self._asked, self._place)
+        self._added(items.reasoning(self._item, [], "", False), out)
+
+    # ----------------------------------------------------------------------------------------------- ends
+
+    def _close(self, close: Close, out: list[bytes]) -> None:
+        part, text = self._part, b"".join(self._pieces)
+        if isinstance(part, Text | Refusal):
+            self._close_text(part, text, close, out)
+        elif isinstance(part, Thinking):
+            self._close_reasoning(part, text, close, out)
+        elif isinstance(part, ToolCall):
+            self._close_call(part, text, out)
+        elif isinstance(part, Unknown) and part.protocol == "responses":
+            item = wire.dumps(part.raw)
+            self._added(item, out)
+            self._done(item, out)
+        self._part, self._lane = None, None
+
+    def _close_text(self, part: Text | Refusal, text: bytes, close: Close, out: list[bytes]) -> None:
+        assert self._message is not None
+        parts = self._message[1]
+        where = b'"content_index":%d,' % len(parts)
+        if isinstance(part, Refusal):
+            self._of_item(b"response.refusal.done", b'%b"refusal":"%b"' % (where, text), out)
+            parts.append(items.refusal_part(text))
+        else:
+            notes = items.annotations_of(close, len(wire.text_of([text]))) if close.ext else []
+            for i, note in enumerate(notes):
+                about = b'%b"annotation_index":%d,"annotation":%b' % (where, i, wire.dumps(note))
+                self._of_item(b"response.output_text.annotation.added", about, out)
+            self._of_item(b"response.output_text.done", b'%b"logprobs":[],"text":"%b"' % (where, text), out)
+            parts.append(items.text_part(text, notes))
+        self._of_item(b"response.content_part.done", where + b'"part":' + parts[-1], out)
+
+    def _end_message(self, out: list[bytes]) -> None:
+        if self._message is not None:
+            first, parts = self._message
+            self._done(items.message(self._item, parts, first, True), out)
+            self._message = None
+
+    def _close_reasoning(self, part: Thinking, text: bytes, close: Close, out: list[bytes]) -> None:
+        """A thought of which neither a word nor a proof came is nothing."""
+        encrypted = seal.of_thinking(part, close.signature)
+        if not self._item:
+            if not encrypted:
+                return
+            self._announce_reasoning(out)
+        parts = []
+        if text:
+            parts.append(items.summary_part(text))
+            self._of_item(b"response.reasoning_summary_text.done", b'"summary_index":0,"text":"%b"' % text, out)
+            self._of_item(b"response.reasoning_summary_part.done", b'"summary_index":0,"part":' + parts[0], out)
+        self._done(items.reasoning(self._item, parts, encrypted, True), out)
+
+    def _close_call(self, part: ToolCall, text: bytes, out: list[bytes]) -> None:
+        if not part.custom and not text:
+            self._delta([b"{}"], out)  # clients parse the arguments, and "" is no JSON
+            text = b"{}"
+        self._held = part, text
+        if part.custom or wire.is_object([text]):
+            self._settle(b"completed", out)
+
+    def _settle(self, status: bytes, out: list[bytes]) -> None:
+        """The held call gets its last word."""
+        if self._held is None:
+            return
+        part, text = self._held
+        self._held = None
+        if part.custom:
+            self._of_item(b"response.custom_tool_call_input.done", b'"input":"%b"' % text, out)
+        else:
+            name = wire.dumps(self._asked.tool_names.get(part.name, part.name))
+            self._of_item(b"response.function_call_arguments.done", b'"name":%b,"arguments":"%b"' % (name, text), out)
+        self._done(self._call_item(part, text, status), out)
+
+    def _stop(self, stop: Stop, out: list[bytes]) -> None:
+        if self._part is not None:
+            self._close(Close(), out)
+        reason = incomplete_reason(stop.reason, self._refused)
+        self._settle(b"incomplete" if reason else b"completed", out)
+        self._end_message(out)
+        status = "incomplete" if reason else "completed"
+        usage = usage_body(known_usage(stop.usage or self._usage, self._asked.input_tokens))
+        self.response = items.response(self._asked, status, self._output, incomplete=reason, usage=usage)
+        self._event(b"response." + status.encode(), b'"response":' + self.response, out)
+        self._state = "over"
+
+    def _fail(self, error: Exception, out: list[bytes]) -> None:
+        known: errors.ApiError = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))
+        said: dict[str, Any] = errors.response_error(known)
+        self.response = items.response(self._asked, "failed", self._output, error=said)
+        self._event(b"response.failed", b'"response":' + self.response, out)
+        self._state = "over"

@@ -1,0 +1,105 @@
+"""A reply's output items for a Responses client, as bytes: what streams and whole replies are both made of.
+
+Texts arrive as insides of JSON strings and are copied into the items as they are. A reply is a row of items: a
+message (its texts and refusals), reasoning, a function_call, a custom_tool_call, or an item of a Responses upstream's
+own. Ids are made of the request's key and the item's place: msg_KEY_0, fc_KEY_1. `response` is the object around
+them, which the first and the last events of a stream carry, and which a whole reply is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import wire
+from translate.conversation import Close, Refusal, Text, ToolCall
+from translate.target import Asked
+
+_STATUS = {True: b"completed", False: b"in_progress"}
+
+# What the response object says of the request; the SDK's types want the lists and flags to be there.
+_REST = wire.dumps({
+    "background": False, "instructions": None, "max_output_tokens": None, "metadata": {}, "parallel_tool_calls": True,
+    "previous_response_id": None, "reasoning": {"effort": None, "summary": None}, "temperature": None,
+    "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_p": None, "truncation": "disabled",
+    "user": None,
+})[1:-1]  # fmt: skip
+
+
+def response(
+    asked: Asked,
+    status: str,
+    output: list[bytes],
+    error: Any = None,
+    incomplete: str = "",
+    usage: dict[str, Any] | None = None,
+) -> bytes:
+    """The response object. output: items as JSON. incomplete: the reason, with the status of that name."""
+    head = wire.dumps({
+        "id": f"resp_{asked.key}",
+        "object": "response",
+        "created_at": asked.created,
+        "status": status,
+        "error": error,
+        "incomplete_details": {"reason": incomplete} if incomplete else None,
+        "model": asked.model,
+    })[:-1]  # fmt: skip
+    return b'%b,"output":[%b],"usage":%b,%b}' % (head, b",".join(output), wire.dumps(usage), _REST)
+
+
+def item_id(prefix: str, asked: Asked, place: int) -> str:
+    return f"{prefix}_{asked.key}_{place}"
+
+
+def text_part(text: bytes, annotations: list[Any] | None = None) -> bytes:
+    return b'{"type":"output_text","annotations":%b,"logprobs":[],"text":"%b"}' % (wire.dumps(annotations or []), text)
+
+
+def refusal_part(text: bytes) -> bytes:
+    return b'{"type":"refusal","refusal":"%b"}' % text
+
+
+def summary_part(text: bytes) -> bytes:
+    return b'{"type":"summary_text","text":"%b"}' % text
+
+
+def message(id: str, parts: list[bytes], part: Text | Refusal, done: bool) -> bytes:
+    """phase goes with it where a Responses upstream named one."""
+    phase = part.ext.get("responses", {}).get("phase")
+    more = b',"phase":' + wire.dumps(phase) if phase else b""
+    head = b'{"id":%b,"type":"message","status":"%b","role":"assistant"%b,"content":[%b]}'
+    return head % (wire.dumps(id), _STATUS[done], more, b",".join(parts))
+
+
+def reasoning(id: str, parts: list[bytes], encrypted: str, done: bool) -> bytes:
+    head = b'{"id":%b,"type":"reasoning","summary":[%b]%b%b}'
+    more = b',"encrypted_content":' + wire.dumps(encrypted) if encrypted else b""
+    return head % (wire.dumps(id), b",".join(parts), more, b',"status":"%b"' % _STATUS[done])
+
+
+def call(id: str, call_id: str, name: str, part: ToolCall, text: bytes, status: bytes) -> bytes:
+    """function_call or custom_tool_call."""
+    kind, key = (b"custom_tool_call", b"input") if part.custom else (b"function_call", b"arguments")
+    space = b',"namespace":' + wire.dumps(part.namespace) if part.namespace else b""
+    head = b'{"id":%b,"type":"%b","status":"%b","call_id":%b,"name":%b%b,"%b":"%b"}'
+    return head % (wire.dumps(id), kind, status, wire.dumps(call_id), wire.dumps(name), space, key, text)
+
+
+def annotations_of(close: Close, length: int) -> list[Any]:
+    """What a text cites, as url_citation; citations without an address have no place here. Another protocol's
+    citation belongs to the whole part: `length` is that of its text, in characters."""
+    found: list[Any] = list(close.ext.get("responses", {}).get("annotations", []))
+    for note in close.ext.get("chat", {}).get("annotations", []):
+        cited = note.get("url_citation") if isinstance(note, dict) else None
+        found += _citation(cited, length)
+    for cited in close.ext.get("messages", {}).get("citations", []):
+        found += _citation(cited, length)
+    return found
+
+
+def _citation(cited: Any, length: int) -> list[Any]:
+    if not isinstance(cited, dict) or not isinstance(url := cited.get("url"), str) or not url:
+        return []
+    start, end = cited.get("start_index"), cited.get("end_index")
+    known = isinstance(start, int) and isinstance(end, int)
+    span = {"start_index": start, "end_index": end} if known else {"start_index": 0, "end_index": length}
+    return [{"type": "url_citation", **span, "title": str(cited.get("title") or url), "url": url}]

@@ -1,0 +1,46 @@
+"""Whole Responses replies: a response taken apart into events, and one put together from them.
+
+`explode` hands the response to the same `Assembly` that reads streams, and `collect` gives the object that the
+stream's terminal event carries: the two ways of answering cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import errors, wire
+from translate.conversation import Event, Fault
+from translate.errors import BadReply
+from translate.responses.assembly import Assembly, is_unfinished
+from translate.responses.encode_stream import Encoder
+from translate.target import Asked, Policy
+
+
+def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:
+    """A response as events. One that failed is a Fault. Raises BadReply for what is no response, or goes on in the
+    background."""
+    if not isinstance(body, dict):
+        raise BadReply("the upstream's reply is not a JSON object")
+    if not isinstance(body.get("output"), list) and body.get("object") != "response":
+        if error := errors.of_object(body):
+            return [Fault(error)]
+        known = ", ".join(sorted(body)[:12]) or "none"
+        raise BadReply(f"the upstream's reply is not a response: it has no output; its fields are: {known}")
+    if is_unfinished(body):
+        raise BadReply(f"the upstream's response is not finished, its status is '{body['status']}'")
+    parts = Assembly()
+    parts.end(body)
+    return parts.take()
+
+
+def collect(events: list[Event], asked: Asked) -> dict[str, Any]:
+    """The events as a Response of the OpenAI SDK. Raises the error of a Fault, and BadReply where there is no end."""
+    for event in events:
+        if isinstance(event, Fault):
+            raise event.error
+    encoder = Encoder(asked)
+    encoder.emit(events)
+    if not encoder.response:
+        raise BadReply("the upstream's reply has no end")
+    response: dict[str, Any] = wire.loads(encoder.response)
+    return response

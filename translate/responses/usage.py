@@ -1,0 +1,84 @@
+"""Counters and endings: Responses' words for them, there and back.
+
+input_tokens includes what was read from and written to a cache, the neutral `input` does not; the one conversion
+each way is here. A response ends by its status, and an incomplete one says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from translate.conversation import StopReason, Usage
+
+_INCOMPLETE: dict[str, StopReason] = {
+    "max_output_tokens": "length",
+    "max_tokens": "length",
+    "length": "length",
+    "max_messages": "length",
+    "content_filter": "refusal",
+    "safety": "refusal",
+}
+
+
+def usage_of(raw: Any) -> Usage | None:
+    """A usage object's counters, None where there is none. The object itself stays in ext (costs)."""
+    if not isinstance(raw, dict) or not ("input_tokens" in raw or "output_tokens" in raw):
+        return None
+    details, spent = _dict(raw, "input_tokens_details"), _dict(raw, "output_tokens_details")
+    prompt = _count(raw, "input_tokens")
+    read = min(_count(details, "cached_tokens"), prompt)
+    write = min(_count(details, "cache_write_tokens"), prompt - read)
+    return Usage(
+        input=prompt - read - write,
+        cache_read=read,
+        cache_write=write,
+        output=_count(raw, "output_tokens"),
+        reasoning=_count(spent, "reasoning_tokens"),
+        ext={"responses": raw},
+    )
+
+
+def usage_body(usage: Usage) -> dict[str, Any]:
+    """ResponseUsage of the OpenAI SDK."""
+    return {
+        "input_tokens": usage.prompt,
+        "input_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
+        "output_tokens": usage.output,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "total_tokens": usage.prompt + usage.output,
+    }
+
+
+def known_usage(usage: Usage | None, estimate: int) -> Usage:
+    """Clients decide by the prompt's tokens when to compact: an estimate is better than 0."""
+    usage = usage or Usage()
+    return usage if usage.prompt else replace(usage, input=estimate)
+
+
+def stop_reason(response: dict[str, Any], has_calls: bool, refused: bool) -> StopReason:
+    """The neutral reason of a response that ended without an error; an unknown word counts as an end."""
+    if response.get("status") == "incomplete":
+        reason = _dict(response, "incomplete_details").get("reason")
+        return _INCOMPLETE.get(str(reason), "length")
+    if has_calls:
+        return "tool_calls"
+    return "refusal" if refused else "end"
+
+
+def incomplete_reason(reason: StopReason, refused_in_words: bool) -> str:
+    """Why a response is incomplete, "" where it is completed. A refusal told in words is a complete answer, as at
+    OpenAI."""
+    if reason in ("length", "context_overflow"):
+        return "max_output_tokens"
+    return "content_filter" if reason == "refusal" and not refused_in_words else ""
+
+
+def _dict(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _count(raw: dict[str, Any], key: str) -> int:
+    value = raw.get(key)
+    return max(0, int(value)) if isinstance(value, int | float) and -1e15 < value < 1e15 else 0
