@@ -129,7 +129,6 @@ class Proxy:
         self._server = Server(
             Door(self.service),  # type: ignore[arg-type]
             idle_connection_timeout=chosen.server.idle_timeout,
-            body_timeout=chosen.server.body_timeout,
             max_header_size=MAX_HEADER_BYTES,
             max_body_size=sys.maxsize,  # the gateway says 413, and reads on for body_timeout so that it is read
             max_buffer_size=READ_BUFFER_BYTES,

@@ -89,12 +89,13 @@ class Entrance(HTTPMessageDelegate):
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
         path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
         hot = HOT.get(path)
+        assert isinstance(self._conn, HTTP1Connection)
+        if hot is None or "Expect" in headers:  # for the others the service's clock does it, at no cost per request
+            self._conn.set_body_timeout(self._door.service.settings.server.body_timeout)
         if path == rehearsal.PATH:
-            assert isinstance(self._conn, HTTP1Connection)
             self._to = Rehearsal(self._door.service, self._conn)
             self._hot = True
         elif hot is not None:
-            assert isinstance(self._conn, HTTP1Connection)
             self._to = Relay(self._door.service, self._conn, *hot)
             self._hot = True
         else:

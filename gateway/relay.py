@@ -13,15 +13,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tornado.http1connection import HTTP1Connection
-from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+from tornado.httputil import HTTPHeaders, RequestStartLine, ResponseStartLine
 
 from gateway import attempt, envelope, headers, lessons, listing, outbound
 from gateway.answer import Answer
+from gateway.ending import JSON_HEAD, Ending
 from gateway.recall import NAMED, Recall, owner_of
 from gateway.routes import SIDE, Route
 from gateway.verbatim import Verbatim
 from translate import errors, tokens, wire
-from translate.conversation import Usage
 from translate.errors import ApiError, BadRequest
 from translate.pair import Crossing
 from translate.target import Asked, Protocol
@@ -35,10 +35,9 @@ log = logging.getLogger("gateway")
 
 MAX_WHOLE_REPLY = 256 * 1024 * 1024  # bytes of a reply that is not streamed; it is held until it is complete
 _SSE_HEAD = b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
-_JSON_HEAD = b"Content-Type: application/json\r\n"
 
 
-class Relay(HTTPMessageDelegate):
+class Relay(Ending):
     """state: reading -> waiting -> (streaming | collecting) -> done."""
 
     __slots__ = (
@@ -369,7 +368,7 @@ class Relay(HTTPMessageDelegate):
                 self._went(self.recall, out)
                 self.recall.whole(out)
             kind = headers.find(self.up_headers, "content-type") if same else ""
-            self._answer(200, (headers.line("Content-Type", kind) or _JSON_HEAD) + self._reply_head(), out)
+            self._answer(200, (headers.line("Content-Type", kind) or JSON_HEAD) + self._reply_head(), out)
 
     def _upstream_error(self, body: bytes, same: bool) -> None:
         kind = headers.find(self.up_headers, "content-type")
@@ -382,7 +381,7 @@ class Relay(HTTPMessageDelegate):
             return
         status = errors.status_for(self.protocol, error)
         said = errors.body(self.protocol, error, f"req_{self.key}")
-        self._answer(status, _JSON_HEAD + self._reply_head(), said, error)
+        self._answer(status, JSON_HEAD + self._reply_head(), said, error)
 
     def _learns(self, error: ApiError, body: bytes) -> bool:
         """A field that the upstream does not take: the request goes there once more, without it."""
@@ -405,105 +404,10 @@ class Relay(HTTPMessageDelegate):
     def _count_here(self) -> None:
         """Tokens of a request, where no upstream counts them: an estimate, and marked as one."""
         data = self.data or envelope.parse(self.body)
-        self._answer(200, _JSON_HEAD + b"X-Proxy-Estimate: true\r\n", listing.counted(data, self.protocol))
+        self._answer(200, JSON_HEAD + b"X-Proxy-Estimate: true\r\n", listing.counted(data, self.protocol))
 
     def _reply_head(self) -> bytes:
         assert self.route is not None
         same = self.route.protocol == self.protocol
         own = headers.of_reply(self.up_headers, self.protocol, self.key, self.route.peer.name, self.dropped)
         return headers.back(self.up_headers, same) + own
-
-    # -------------------------------------------------------------------------------------- the end
-
-    def _broke(self, error: Exception) -> None:
-        """Whatever went wrong, the request ends here: refused, its stream ended with an error, or broken off."""
-        self._cancel()
-        if not isinstance(error, ApiError):
-            log.error("request %s failed inside the proxy: %r", self.key, self, exc_info=error)
-            error = ApiError("api", f"internal error of the proxy, see its log (request {self.key})")
-        try:
-            self._refuse(error)
-        except Exception:
-            log.exception("request %s cannot be ended in words: %r", self.key, self)
-            self.state = "done"
-            self.answer.abort()
-            self._over(error)
-
-    def _refuse(self, error: ApiError) -> None:
-        """An error of the proxy's own (or of a stream that never began), in the client's protocol."""
-        if self.state == "done":
-            return
-        if self.state == "streaming":
-            assert self.reply is not None
-            self.answer.write(self.reply.fail(error))
-            self._done_streaming(error)
-            return
-        status = errors.status_for(self.protocol, error)
-        head = _JSON_HEAD + headers.of_refusal(status, self.key, error.retry_after)
-        body = self.service.masked(errors.body(self.protocol, error, f"req_{self.key}"))
-        self._answer(status, head, body, error)
-
-    def _answer(self, status: int, head: bytes, body: bytes, error: ApiError | None = None) -> None:
-        self.status = status
-        self.state = "done"
-        self.answer.whole(status, head, body)
-        self._over(error)
-
-    def _done_streaming(self, error: ApiError | None = None) -> None:
-        """The client has its terminal event. The exchange, if any, goes on to its last byte, so that the
-        connection can be used again; it has no one to tell any more."""
-        self.state = "done"
-        self.answer.end()
-        if self.exchange is not None:
-            self.exchange.resume()
-        self._over(error or (self.reply.fault if self.reply else None))
-
-    def look(self) -> None:
-        """Once a second: is the client still there?"""
-        if self.state != "reading" and self.answer.left:
-            self._client_left()
-            self.answer.abort()
-
-    def _client_left(self) -> None:
-        if self.state == "done":
-            return
-        self.left = True
-        self.state = "done"
-        self._cancel()
-        self._over(None)
-
-    def _cancel(self) -> None:
-        if self.exchange is not None:
-            exchange, self.exchange = self.exchange, None
-            exchange.cancel()
-
-    def abandon(self, error: ApiError) -> None:
-        """The proxy shuts down: ends the stream with a legal error event."""
-        self._broke(error)
-
-    def usage(self) -> dict[str, Any] | None:
-        """Tokens of the reply, for the log: the upstream's own words, or the neutral counters."""
-        used = self.reply.usage if self.reply is not None else None
-        if isinstance(used, Usage):
-            return {"input": used.input, "cache_read": used.cache_read, "cache_write": used.cache_write,
-                    "output": used.output, "reasoning": used.reasoning}  # fmt: skip
-        return used
-
-    def _over(self, error: ApiError | None) -> None:
-        """All is said. What a slow reader has not got yet still counts as in flight."""
-        self.error = error
-        self._let_go()
-        if self.recall is not None:
-            self.recall.over()
-        self.answer.when_sent(self._sent)
-
-    def _sent(self, all_of_it: bool) -> None:
-        self.left = self.left or not all_of_it
-        self.service.over(self, self.error)
-
-    def _let_go(self) -> None:
-        """The request's body is not needed any more; a stream may go on for minutes."""
-        self.body = b""
-        self.data = None
-        self.parts = []
-        self.service.let_go(self)

@@ -1,0 +1,152 @@
+"""How a request ends: answered, refused, broken off, or left by its client.
+
+Each way goes through `_over`, once: what was held for the request is given back, and when the client has its last
+byte (or is gone) the service makes the record of it. The walk itself is in relay.py; here is only its last step, so
+that every way out can be seen at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPMessageDelegate
+
+from gateway import headers
+from gateway.answer import Answer
+from gateway.recall import Recall
+from gateway.verbatim import Verbatim
+from translate import errors
+from translate.conversation import Usage
+from translate.errors import ApiError
+from translate.pair import Crossing
+from translate.target import Protocol
+from upstream.client import Exchange
+
+if TYPE_CHECKING:
+    from gateway.service import Service
+
+log = logging.getLogger("gateway")
+
+JSON_HEAD = b"Content-Type: application/json\r\n"
+
+
+class Ending(HTTPMessageDelegate):
+    """The part of a Relay that ends it. state "done" means that all is said."""
+
+    __slots__ = ()
+
+    answer: Answer
+    body: bytes
+    conn: HTTP1Connection
+    data: dict[str, Any] | None
+    error: ApiError | None
+    exchange: Exchange | None
+    key: str
+    left: bool
+    parts: list[bytes]
+    protocol: Protocol
+    recall: Recall | None
+    reply: Verbatim | Crossing | None
+    service: Service
+    started_at: float
+    state: str
+    status: int
+
+    def _broke(self, error: Exception) -> None:
+        """Whatever went wrong, the request ends here: refused, its stream ended with an error, or broken off."""
+        self._cancel()
+        if not isinstance(error, ApiError):
+            log.error("request %s failed inside the proxy: %r", self.key, self, exc_info=error)
+            error = ApiError("api", f"internal error of the proxy, see its log (request {self.key})")
+        try:
+            self._refuse(error)
+        except Exception:
+            log.exception("request %s cannot be ended in words: %r", self.key, self)
+            self.state = "done"
+            self.answer.abort()
+            self._over(error)
+
+    def _refuse(self, error: ApiError) -> None:
+        """An error of the proxy's own (or of a stream that never began), in the client's protocol."""
+        if self.state == "done":
+            return
+        if self.state == "streaming":
+            assert self.reply is not None
+            self.answer.write(self.reply.fail(error))
+            self._done_streaming(error)
+            return
+        status = errors.status_for(self.protocol, error)
+        head = JSON_HEAD + headers.of_refusal(status, self.key, error.retry_after)
+        body = self.service.masked(errors.body(self.protocol, error, f"req_{self.key}"))
+        self._answer(status, head, body, error)
+
+    def _answer(self, status: int, head: bytes, body: bytes, error: ApiError | None = None) -> None:
+        self.status = status
+        self.state = "done"
+        self.answer.whole(status, head, body)
+        self._over(error)
+
+    def _done_streaming(self, error: ApiError | None = None) -> None:
+        """The client has its terminal event. The exchange, if any, goes on to its last byte, so that the
+        connection can be used again; it has no one to tell any more."""
+        self.state = "done"
+        self.answer.end()
+        if self.exchange is not None:
+            self.exchange.resume()
+        self._over(error or (self.reply.fault if self.reply else None))
+
+    def look(self) -> None:
+        """Once a second: is the client still there, and does its request come in?"""
+        if self.state == "reading":  # Tornado would make a timer for each request; this costs none
+            if time.perf_counter() - self.started_at > self.service.settings.server.body_timeout:
+                self.conn.close()
+        elif self.answer.left:
+            self._client_left()
+            self.answer.abort()
+
+    def _client_left(self) -> None:
+        if self.state == "done":
+            return
+        self.left = True
+        self.state = "done"
+        self._cancel()
+        self._over(None)
+
+    def _cancel(self) -> None:
+        if self.exchange is not None:
+            exchange, self.exchange = self.exchange, None
+            exchange.cancel()
+
+    def abandon(self, error: ApiError) -> None:
+        """The proxy shuts down: ends the stream with a legal error event."""
+        self._broke(error)
+
+    def usage(self) -> dict[str, Any] | None:
+        """Tokens of the reply, for the log: the upstream's own words, or the neutral counters."""
+        used = self.reply.usage if self.reply is not None else None
+        if isinstance(used, Usage):
+            return {"input": used.input, "cache_read": used.cache_read, "cache_write": used.cache_write,
+                    "output": used.output, "reasoning": used.reasoning}  # fmt: skip
+        return used
+
+    def _over(self, error: ApiError | None) -> None:
+        """All is said. What a slow reader has not got yet still counts as in flight."""
+        self.error = error
+        self._let_go()
+        if self.recall is not None:
+            self.recall.over()
+        self.answer.when_sent(self._sent)
+
+    def _sent(self, all_of_it: bool) -> None:
+        self.left = self.left or not all_of_it
+        self.service.over(self, self.error)
+
+    def _let_go(self) -> None:
+        """The request's body is not needed any more; a stream may go on for minutes."""
+        self.body = b""
+        self.data = None
+        self.parts = []
+        self.service.let_go(self)
