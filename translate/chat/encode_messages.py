@@ -14,7 +14,6 @@ from typing import Any
 
 from translate import readable, repair, seal, wire
 from translate.chat import details
-from translate.chat.draft import Draft
 from translate.chat.encode_parts import Body, content, flat, is_private, rendered, wire_id
 from translate.conversation import (
     Conversation,
@@ -27,12 +26,13 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
+from translate.draft import Draft
 
 
 def messages(conversation: Conversation, draft: Draft) -> list[Body]:
     """The whole list. Raises BadRequest for what cannot cross and must not be lost."""
     out = _system(conversation.system, draft)
-    if draft.from_chat:
+    if draft.home:
         for turn in conversation.turns:
             out += _as_it_was(turn, draft)
         return out
@@ -158,7 +158,7 @@ def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
     # What another provider has sealed is for itself alone; its text may be read.
     parts = [part for part in turn.parts if isinstance(part, Thinking)]
     thoughts = [replace(part, signature="", encrypted="", ext={}) if _is_sealed(part) else part for part in parts]
-    text = ("" if draft.from_chat else "\n\n").join(part.text for part in thoughts if part.text)
+    text = ("" if draft.home else "\n\n").join(part.text for part in thoughts if part.text)
     if policy.reasoning == "think_tags":
         if text:
             message["content"] = f"<think>\n{text}\n</think>\n\n{message['content'] or ''}".rstrip()

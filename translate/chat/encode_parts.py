@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from translate import readable, repair
-from translate.chat.draft import Draft
 from translate.conversation import Audio, Document, Image, Part, Refusal, Text, Thinking, ToolCall, Unknown
+from translate.draft import Draft
 from translate.errors import BadRequest
 
 Body = dict[str, Any]

@@ -12,10 +12,10 @@ from typing import Any
 
 from translate import effort, leftovers
 from translate.bridge import Bridged
-from translate.chat.draft import Draft
 from translate.chat.encode_messages import messages
 from translate.chat.encode_parts import Body
 from translate.conversation import Conversation, OutputFormat, Tool, ToolChoice
+from translate.draft import Draft
 from translate.strictness import may_be_strict
 from translate.target import Encoded, Target
 
@@ -28,7 +28,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
     bridged = Bridged(conversation) if "chat" not in conversation.ext else None
     conversation = bridged.conversation if bridged else conversation
-    draft = Draft(conversation, target.policy)
+    draft = Draft(conversation, target.policy, "chat")
     body: Body = {"model": target.model}
     _tools(body, conversation, draft)  # before the messages: reports come in the order of the client's fields
     body["messages"] = messages(conversation, draft)
@@ -55,7 +55,7 @@ def _tools(body: Body, conversation: Conversation, draft: Draft) -> None:
     tools = [written for tool in conversation.tools if (written := _tool(tool, draft))]
     if tools:
         body["tools"] = tools
-    if conversation.parallel_tools is not None and (tools or draft.from_chat):
+    if conversation.parallel_tools is not None and (tools or draft.home):
         body["parallel_tool_calls"] = conversation.parallel_tools
     if conversation.tool_choice is not None:
         choice = _choice(conversation.tool_choice, conversation.tools, draft) if tools else None
@@ -80,7 +80,7 @@ def _tool(tool: Tool, draft: Draft) -> Body | None:
     function: Body = {"name": draft.name(tool.name)}
     if tool.description:
         function["description"] = tool.description
-    if tool.schema is not None or not draft.from_chat:
+    if tool.schema is not None or not draft.home:
         function["parameters"] = tool.schema or {"type": "object", "properties": {}}
     if tool.strict is not None:
         function["strict"] = tool.strict
@@ -102,7 +102,7 @@ def _choice(choice: ToolChoice, tools: list[Tool], draft: Draft) -> Any:
     if choice.mode != "tool":
         return _CHOICE[choice.mode]
     for tool in tools:
-        if tool.name == choice.name and not tool.deferred and (tool.kind == "function" or draft.from_chat):
+        if tool.name == choice.name and not tool.deferred and (tool.kind == "function" or draft.home):
             kind = "custom" if tool.kind == "custom" else "function"
             return {"type": kind, kind: {"name": draft.name(choice.name)}}
     return None
@@ -124,7 +124,7 @@ def _limits(body: Body, conversation: Conversation, draft: Draft) -> None:
     }
     body |= {field: value for field, value in given.items() if value is not None}
     if sampling.top_k is not None:
-        if draft.from_chat:
+        if draft.home:
             body["top_k"] = sampling.top_k
         else:
             draft.drop("top_k")
@@ -132,7 +132,7 @@ def _limits(body: Body, conversation: Conversation, draft: Draft) -> None:
         if policy.max_stops:
             body["stop"] = sampling.stop[: policy.max_stops]
         if len(sampling.stop) > policy.max_stops:
-            draft.drop("stop" if draft.from_chat else "stop_sequences")
+            draft.drop("stop" if draft.home else "stop_sequences")
 
 
 def _format(output: OutputFormat, draft: Draft) -> Body:
@@ -142,10 +142,10 @@ def _format(output: OutputFormat, draft: Draft) -> Body:
     wanted: Body = {"name": re.sub(r"[^a-zA-Z0-9_-]", "_", output.name)[:64] or "output"}
     if output.description:
         wanted["description"] = output.description
-    if schema is not None or not draft.from_chat:
+    if schema is not None or not draft.home:
         wanted["schema"] = schema or {"type": "object"}
     strict = output.strict
-    if strict is None and not draft.from_chat:  # Anthropic's are always enforced
+    if strict is None and not draft.home:  # Anthropic's are always enforced
         strict = may_be_strict(schema or {})
     if strict is not None:
         wanted["strict"] = strict
@@ -163,9 +163,9 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
         return
     thinks = wanted.enabled is not False or wanted.effort == "none"  # Anthropic's effort is about all output
     may = target.policy.reasoning_effort
-    if thinks and (sent := word if draft.from_chat else effort.chat_effort(word, target.model, may)):
+    if thinks and (sent := word if draft.home else effort.chat_effort(word, target.model, may)):
         body["reasoning_effort"] = sent
-    elif not draft.from_chat and (thinks or wanted.effort):
+    elif not draft.home and (thinks or wanted.effort):
         own = "reasoning.effort" if "responses" in conversation.ext else "output_config.effort"
         draft.drop(own if wanted.effort else "thinking")
 
@@ -177,7 +177,7 @@ def _identity(body: Body, conversation: Conversation, draft: Draft) -> None:
     if conversation.cache_key:
         body["prompt_cache_key"] = conversation.cache_key
     if conversation.service_tier:
-        if draft.from_chat:
+        if draft.home:
             body["service_tier"] = conversation.service_tier
         else:
             draft.drop("service_tier")  # tiers of one provider mean nothing, or another price, at the next

@@ -14,14 +14,15 @@ from typing import Any
 
 from translate import readable, repair, seal, wire
 from translate.conversation import Conversation, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn, Unknown
-from translate.responses.encode_parts import Body, Draft, content, own, rendered
+from translate.draft import Draft
+from translate.responses.encode_parts import Body, content, own, rendered
 
 _OF_MESSAGE = ("id", "status", "phase")
 
 
 def items(conversation: Conversation, draft: Draft) -> list[Body]:
     """The input, never empty but for an empty conversation. Raises BadRequest for what must not be lost."""
-    turns = conversation.turns if draft.from_responses else repair.paired(conversation.turns)
+    turns = conversation.turns if draft.home else repair.paired(conversation.turns)
     customs = {
         part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall) and part.custom
     }  # their results have a type of their own
@@ -37,7 +38,7 @@ def items(conversation: Conversation, draft: Draft) -> list[Body]:
 
 def instructions(system: list[Part], draft: Draft) -> str:
     """The system's text as `instructions`; of a Responses client what stood there."""
-    if draft.from_responses:
+    if draft.home:
         system = [part for part in system if part.ext.get("responses.form", {}).get("instructions")]
     texts = []
     for part in system:
@@ -48,7 +49,7 @@ def instructions(system: list[Part], draft: Draft) -> str:
 
 def _leading(system: list[Part], draft: Draft) -> list[Body]:
     """The messages at the head that a Responses client gave its instructions in."""
-    if not draft.from_responses:
+    if not draft.home:
         return []
     parts = [part for part in system if not part.ext.get("responses.form", {}).get("instructions")]
     return [_message(list(run), draft) for run in _messages(parts)]
@@ -62,7 +63,7 @@ def _messages(parts: list[Part]) -> Iterable[Iterable[Part]]:
 
 def _message(parts: list[Part], draft: Draft, role: str = "user", left: Body | None = None) -> Body:
     """A message that is not the model's."""
-    if draft.from_responses:
+    if draft.home:
         role = parts[0].ext.get("responses.form", {}).get("role", role)
         left = left or {key: value for part in parts for key, value in part.ext.get("responses", {}).items()
                         if key in _OF_MESSAGE}  # fmt: skip
@@ -80,7 +81,7 @@ def _others(turn: Turn, customs: set[str], draft: Draft) -> list[Body]:
     for part in turn.parts:
         if isinstance(part, ToolResult):
             out.append(_result(part, part.id in customs, draft))
-        elif draft.from_responses and "raw" in part.ext.get("responses.form", {}) and turn.role == "system":
+        elif draft.home and "raw" in part.ext.get("responses.form", {}) and turn.role == "system":
             out.append(part.ext["responses.form"]["raw"])
         elif isinstance(part, Unknown) and part.protocol == "responses" and "responses.form" not in part.ext:
             out.append(part.raw)
@@ -104,7 +105,7 @@ def _result(result: ToolResult, custom: bool, draft: Draft) -> Body:
             output = readable.failed(output)
     elif result.is_error:
         output = [{"type": "input_text", "text": "Error:"}, *pieces]
-    if not output and not draft.from_responses:
+    if not output and not draft.home:
         output = readable.NO_OUTPUT
     custom = custom or result.ext.get("responses.form", {}).get("custom", False)
     kind = "custom_tool_call_output" if custom else "function_call_output"
@@ -125,7 +126,7 @@ def _assistant(turn: Turn, draft: Draft) -> list[Body]:
                 out.append({"type": "message", "role": "assistant", "content": pieces} | of_message)
         else:
             out += [item for part in parts if (item := _item(part, draft))]
-    while not draft.from_responses and out and out[-1]["type"] == "reasoning":
+    while not draft.home and out and out[-1]["type"] == "reasoning":
         out.pop()  # OpenAI: reasoning without the item that it led to is an error
     return out
 
@@ -169,7 +170,7 @@ def _call(call: ToolCall, draft: Draft) -> Body:
     head |= call.ext.get("responses", {})
     if call.custom:
         return {"type": "custom_tool_call", **head, "input": call.arguments}
-    arguments = call.arguments if draft.from_responses else _arguments(call.arguments)
+    arguments = call.arguments if draft.home else _arguments(call.arguments)
     return {"type": "function_call", **head, "arguments": arguments}
 
 
@@ -186,7 +187,7 @@ def _arguments(text: str) -> str:
 
 
 def _reasoning(part: Thinking, draft: Draft) -> Body | None:
-    if draft.from_responses and (raw := part.ext.get("responses.form", {}).get("raw")):
+    if draft.home and (raw := part.ext.get("responses.form", {}).get("raw")):
         return dict(raw)
     if said := seal.item_in(part.signature) or seal.item_in(part.encrypted):
         summary = [{"type": "summary_text", "text": part.text}] if part.text else []

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import leftovers, readable, repair
+from translate import readable
 from translate.conversation import (
     Audio,
-    Conversation,
     Document,
-    Ext,
     Image,
     Part,
     Refusal,
@@ -22,68 +20,16 @@ from translate.conversation import (
     ToolCall,
     Unknown,
 )
+from translate.draft import Draft
 from translate.errors import BadRequest
-from translate.target import Policy
 
 Body = dict[str, Any]
-
-MAX_CALL_ID = 64  # OpenAI refuses a longer call_id
-
-# What another protocol may say about a part that has no place here: reported when it is left out.
-_REPORTED = (
-    "cache_control", "citations", "output_config", "input_examples", "allowed_callers",
-    "eager_input_streaming",
-)  # fmt: skip
-
-
-class Draft:
-    """from_responses: the conversation goes back to the protocol it came from, and must come out the same."""
-
-    __slots__ = ("_dropped", "from_responses", "policy", "thoughts", "tool_names")
-
-    def __init__(self, conversation: Conversation, policy: Policy) -> None:
-        self.from_responses = "responses" in conversation.ext
-        self.policy = policy
-        self.thoughts = leftovers.thoughts(conversation)
-        self.tool_names: dict[str, str] = {}
-        self._dropped: dict[str, None] = {}
-
-    def __repr__(self) -> str:
-        return f"<Draft dropped {list(self._dropped)}>"
-
-    @property
-    def dropped(self) -> list[str]:
-        return list(self._dropped)
-
-    def drop(self, field: str) -> None:
-        """`field` is in the client's words; each is told once."""
-        self._dropped[field] = None
-
-    def leave(self, ext: Ext) -> None:
-        """Reports what of another protocol's leftovers stays behind."""
-        if not self.from_responses:
-            for left in ext.values():
-                for field in _REPORTED:
-                    if field in left:
-                        self.drop(field)
-
-    def name(self, given: str) -> str:
-        """A tool's name as the upstream takes it; a changed one is remembered for the way back."""
-        if self.from_responses:
-            return given
-        sent = repair.tool_name(given)
-        if sent != given:
-            self.tool_names[sent] = given
-        return sent
-
-    def call_id(self, given: str) -> str:
-        return given if self.from_responses else repair.tool_id(given, MAX_CALL_ID)
 
 
 def content(part: Part, draft: Draft) -> list[Body]:
     """A part as content parts of a message that is not the model's; none for what is left out. Raises BadRequest."""
     draft.leave(part.ext)
-    if draft.from_responses and (raw := part.ext.get("responses.form", {}).get("raw")):
+    if draft.home and (raw := part.ext.get("responses.form", {}).get("raw")):
         return [raw]
     match part:
         case Text() | Refusal():
@@ -121,12 +67,12 @@ def rendered(part: Part, draft: Draft) -> str:
 
 def _image(image: Image, draft: Draft) -> Body:
     if image.file_id:
-        if not draft.from_responses:
+        if not draft.home:
             raise BadRequest(f"image {image.file_id!r} is a file of another provider; send it as base64 or by URL")
         where = {"file_id": image.file_id}
     else:
         where = {"image_url": image.url or f"data:{image.media_type or 'image/png'};base64,{image.data}"}
-    detail = image.detail or ("" if draft.from_responses else "auto")
+    detail = image.detail or ("" if draft.home else "auto")
     return {"type": "input_image", **where, **({"detail": detail} if detail else {})}
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from translate import effort, leftovers
 from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, ToolChoice
+from translate.draft import Draft
 from translate.responses.encode_items import instructions, items
-from translate.responses.encode_parts import Body, Draft
+from translate.responses.encode_parts import Body
 from translate.strictness import may_be_strict
 from translate.target import Encoded, Target
 
@@ -38,7 +39,7 @@ _FAMILY = {
 
 def encode(conversation: Conversation, target: Target) -> Encoded:
     """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
-    draft = Draft(conversation, target.policy)
+    draft = Draft(conversation, target.policy, "responses")
     body: Body = {"model": target.model}
     if said := instructions(conversation.system, draft):
         body["instructions"] = said
@@ -51,7 +52,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     _identity(body, conversation, draft)
     if conversation.stream:
         body["stream"] = True
-    if not draft.from_responses:
+    if not draft.home:
         body["store"] = False
         body["include"] = [ENCRYPTED]
     _leftovers(body, conversation, draft)
@@ -78,11 +79,11 @@ def _tools(body: Body, conversation: Conversation, draft: Draft) -> None:
         spaces[tool.namespace]["tools"].append(written)
     if tools:
         body["tools"] = tools
-    if conversation.parallel_tools is not None and (tools or draft.from_responses):
+    if conversation.parallel_tools is not None and (tools or draft.home):
         body["parallel_tool_calls"] = conversation.parallel_tools
     choice = conversation.tool_choice
     if choice is not None:
-        sent = _choice(choice, conversation.tools, draft) if tools or draft.from_responses else None
+        sent = _choice(choice, conversation.tools, draft) if tools or draft.home else None
         if sent is not None:
             body["tool_choice"] = sent
         elif choice.mode in ("any", "tool"):
@@ -95,7 +96,7 @@ def _tool(tool: Tool, draft: Draft) -> Body | None:
             return tool.raw
         draft.drop(f"tools.{tool.raw.get('type')}")
         return None
-    if tool.deferred and not draft.from_responses:
+    if tool.deferred and not draft.home:
         return None  # offered once the client has shown it to the model
     draft.leave(tool.ext)
     out: Body = {"type": tool.kind, "name": draft.name(tool.name)}
@@ -104,9 +105,9 @@ def _tool(tool: Tool, draft: Draft) -> Body | None:
     if tool.kind == "custom":
         out |= {"format": tool.raw} if tool.raw else {}
     else:
-        if tool.schema is not None or not draft.from_responses:
+        if tool.schema is not None or not draft.home:
             out["parameters"] = tool.schema or {"type": "object", "properties": {}}
-        if tool.strict is not None or not draft.from_responses:
+        if tool.strict is not None or not draft.home:
             out["strict"] = bool(tool.strict)  # unsaid, Responses tries strict; the other protocols do not
     if tool.ext.get("responses.form", {}).get("deferred"):
         out["defer_loading"] = True
@@ -119,7 +120,7 @@ def _choice(choice: ToolChoice, tools: list[Tool], draft: Draft) -> Any:
     for tool in tools:
         if (tool.namespace, tool.name) != (choice.namespace, choice.name):
             continue
-        if tool.deferred and not draft.from_responses:
+        if tool.deferred and not draft.home:
             return None
         if tool.kind == "server":
             return {"type": choice.name} if tool.protocol == "responses" else None
@@ -135,7 +136,7 @@ def _limits(body: Body, conversation: Conversation, draft: Draft) -> None:
     policy, sampling = draft.policy, conversation.sampling
     if (limit := conversation.max_tokens) is not None:
         limit = min(limit, policy.max_tokens) if policy.max_tokens else limit
-        body["max_output_tokens"] = limit if draft.from_responses else max(limit, LEAST_MAX_TOKENS)
+        body["max_output_tokens"] = limit if draft.home else max(limit, LEAST_MAX_TOKENS)
     if sampling.temperature is not None:
         body["temperature"] = sampling.temperature
     if sampling.top_p is not None:
@@ -155,7 +156,7 @@ def _format(output: OutputFormat, draft: Draft) -> Body:
     if output.description:
         wanted["description"] = output.description
     strict = output.strict
-    if strict is None and not draft.from_responses:  # Anthropic's are always enforced
+    if strict is None and not draft.home:  # Anthropic's are always enforced
         strict = may_be_strict(schema)
     return wanted | {"schema": schema} | ({} if strict is None else {"strict": strict})
 
@@ -163,7 +164,7 @@ def _format(output: OutputFormat, draft: Draft) -> Body:
 def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
     """An effort where the client named one or a budget; a summary where it wants to see the thinking."""
     wanted = conversation.reasoning
-    if draft.from_responses:
+    if draft.home:
         known = ("effort", "summary", "generate_summary")
         raw = conversation.ext.get("responses.form", {}).get("reasoning") or {}
         if said := {key: value for key, value in raw.items() if key in known}:
@@ -191,7 +192,7 @@ def _effort_word(conversation: Conversation, wanted: Reasoning) -> str:
 
 def _identity(body: Body, conversation: Conversation, draft: Draft) -> None:
     if user := conversation.user:
-        too_long = len(user) > MAX_USER and not draft.from_responses
+        too_long = len(user) > MAX_USER and not draft.home
         field = conversation.ext.get("responses.form", {}).get("user", "user")
         body[field] = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest() if too_long else user
     if conversation.cache_key:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from translate.chat.draft import Draft
 from translate.chat.request import encode
 from translate.conversation import (
     Audio,
@@ -28,6 +27,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
+from translate.draft import Draft
 from translate.errors import BadRequest
 from translate.target import Encoded, Policy, Target
 
@@ -450,7 +450,7 @@ def test_leftovers_of_another_protocol_are_reported() -> None:
 
 
 def test_repr() -> None:
-    draft = Draft(Conversation("m", []), Policy())
+    draft = Draft(Conversation("m", []), Policy(), "chat")
     draft.drop("top_k")
     assert repr(draft) == "<Draft dropped ['top_k']>"
 

@@ -23,6 +23,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
+from translate.draft import Draft
 from translate.errors import BadRequest
 from translate.responses.request import decode, encode
 from translate.target import Encoded, Policy, Target
@@ -279,7 +280,7 @@ def test_encoding_twice_says_the_same() -> None:
     assert sent(conversation) == sent(conversation)
     assert repr(conversation) == before
     assert "Draft" in repr(
-        __import__("translate.responses.encode_parts", fromlist=["Draft"]).Draft(conversation, Policy())
+        Draft(conversation, Policy(), "responses")
     )
 
 

@@ -1,12 +1,15 @@
-"""What an encoder keeps at hand while it writes one request: the target, and what it leaves behind."""
+"""What an encoder of the OpenAI protocols keeps at hand while it writes one request: the upstream's habits, and what
+it leaves behind."""
 
 from __future__ import annotations
 
 from translate import leftovers, repair
 from translate.conversation import Conversation, Ext
-from translate.target import Policy
+from translate.target import Policy, Protocol
 
-# What another protocol may say about a part that has no place in Chat: reported when it is left out.
+MAX_CALL_ID = 64  # Responses refuses a longer call_id
+
+# What Messages may say about a part that has no place in OpenAI's protocols: reported when it is left out.
 _REPORTED = (
     "cache_control", "citations", "output_config", "input_examples", "allowed_callers",
     "eager_input_streaming",
@@ -14,12 +17,12 @@ _REPORTED = (
 
 
 class Draft:
-    """`from_chat`: the conversation goes back to the protocol it came from, and must come out the same."""
+    """`home`: the conversation goes back to the protocol it came from, and must come out the same."""
 
-    __slots__ = ("_dropped", "from_chat", "policy", "thoughts", "tool_names")
+    __slots__ = ("_dropped", "home", "policy", "thoughts", "tool_names")
 
-    def __init__(self, conversation: Conversation, policy: Policy) -> None:
-        self.from_chat = "chat" in conversation.ext
+    def __init__(self, conversation: Conversation, policy: Policy, protocol: Protocol) -> None:
+        self.home = protocol in conversation.ext
         self.policy = policy
         self.thoughts = leftovers.thoughts(conversation)
         self.tool_names: dict[str, str] = {}
@@ -38,17 +41,21 @@ class Draft:
 
     def leave(self, ext: Ext) -> None:
         """Reports what of another protocol's leftovers stays behind."""
-        if not self.from_chat:
-            for leftovers in ext.values():
+        if not self.home:
+            for left in ext.values():
                 for field in _REPORTED:
-                    if field in leftovers:
+                    if field in left:
                         self.drop(field)
 
     def name(self, given: str) -> str:
         """A tool's name as the upstream takes it; a changed one is remembered for the way back."""
-        if self.from_chat:
+        if self.home:
             return given
         sent = repair.tool_name(given)
         if sent != given:
             self.tool_names[sent] = given
         return sent
+
+    def call_id(self, given: str) -> str:
+        """A tool call's id, as long as OpenAI takes it."""
+        return given if self.home else repair.tool_id(given, MAX_CALL_ID)
