@@ -148,7 +148,8 @@ TRANSLATE = {
     "strict": Key(
         kinds.switch(),
         "false",
-        "Refuse a request whose fields do not all cross, by a 400 that names them; off: X-Proxy-Dropped tells.",
+        "Refuse a request whose fields do not all cross, by a 400 that names them; off: X-Proxy-Dropped tells. Claude "
+        "Code sends cache_control, which only Messages upstreams take: strict refuses it everywhere else.",
     ),
     "learn": Key(
         kinds.switch(),
