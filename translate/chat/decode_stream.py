@@ -3,27 +3,23 @@
 Text deltas dominate a stream, and the chunks around them are the same to the letter: the `Lane` learns a
 chunk's bytes before and after its text from one that was parsed, and the chunks that match give their text
 without being parsed, as the escaped bytes they are. Everything else takes the slow path: JSON, then
-`Assembly`. Four states, one bound method each: sniffing the first byte, events, a whole JSON body after
-all, over. Never raises: what cannot be read is a Fault.
+`Assembly`. The states that a decoder goes through are those of `Reading`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from translate import errors, sse, wire
 from translate.chat.assembly import Assembly
 from translate.chat.reply import explode
-from translate.conversation import Event, Fault
-from translate.lenient import NO_JSON, body_of, error_event, loads, no_json
+from translate.conversation import Event
+from translate.lenient import NO_JSON, error_event, loads, no_json
 from translate.pieces import all_sound
+from translate.reading import Reading
 from translate.target import Policy
-
-MAX_WHOLE_BYTES = sse.MAX_EVENT_BYTES
-
-_BLANK = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and what may stand before the first line
 
 _TEXT_FIELD = re.compile(
     rb'"(?:content|reasoning_content|reasoning|arguments|text|summary|thinking)"\s*:\s*"((?:[^"\\]|\\.)+)"'
@@ -58,25 +54,19 @@ class Lane:
         return event[:cut] if cut > 0 and event[cut + len(self.padding) : -2].isalnum() else event
 
 
-class Decoder:
-    """feed(chunk) and end() give events; after Stop or Fault, `ended` is True and nothing more comes."""
+class Decoder(Reading):
+    """See Reading. A stream is complete with [DONE], or when it ends after a finish_reason."""
 
-    __slots__ = ("_lane", "_parts", "_policy", "_splitter", "_state", "_whole")
+    __slots__ = ("_lane", "_parts", "_policy")
 
     def __init__(self, policy: Policy = Policy()) -> None:
         self._policy = policy
         self._parts = Assembly(policy)
-        self._splitter = sse.Splitter()
-        self._whole = bytearray()
         self._lane: Lane | None = None
-        self._state: Callable[[bytes], list[Event]] = self._sniff
+        super().__init__(self._parts)
 
     def __repr__(self) -> str:
         return f"<chat.Decoder {self._state.__name__.strip('_')} {self._parts!r}>"
-
-    @property
-    def ended(self) -> bool:
-        return self._state == self._over
 
     @property
     def begun(self) -> bool:
@@ -88,42 +78,9 @@ class Decoder:
         """All of the reply is there: if the stream breaks off now, nothing is lost."""
         return self._state == self._events and self._parts.finished
 
-    def feed(self, chunk: bytes) -> list[Event]:
-        return self._state(chunk)
+    # ------------------------------------------------------------------------------------------- events
 
-    def end(self) -> list[Event]:
-        """The upstream closed the connection."""
-        state = self._state
-        if state == self._over:
-            return []
-        if state == self._sniff:
-            self._fault("the upstream answered 200 with an empty body")
-        elif state == self._json:
-            return self._explode()
-        else:
-            if rest := self._splitter.rest():
-                self._last_event(rest)
-            if self._state != self._over:
-                self._close()
-        return self._parts.take()
-
-    # ------------------------------------------------------------------------------------------- states
-
-    def _sniff(self, chunk: bytes) -> list[Event]:
-        chunk = chunk.lstrip(_BLANK)
-        if not chunk:
-            return []
-        # A stream's line begins with a field name or a colon. Servers that do not stream answer JSON all the
-        # same, and misrouted requests get a page of HTML.
-        self._state = self._json if chunk[:1] in b"{[<" else self._events
-        return self._state(chunk)
-
-    def _events(self, chunk: bytes) -> list[Event]:
-        try:
-            events = self._splitter.feed(chunk)
-        except sse.EventTooLarge as error:
-            self._fault(str(error))
-            return self._parts.take()
+    def _read(self, events: list[bytes]) -> None:
         lane, run = self._lane, []
         for event in events:
             if lane is not None:
@@ -140,18 +97,6 @@ class Decoder:
             lane = self._lane
         if run and lane is not None:
             self._fast(run, lane)
-        return self._parts.take()
-
-    def _json(self, chunk: bytes) -> list[Event]:
-        self._whole += chunk
-        if len(self._whole) > MAX_WHOLE_BYTES:
-            self._fault(f"the upstream's reply is larger than {MAX_WHOLE_BYTES} bytes")
-        return self._parts.take()
-
-    def _over(self, chunk: bytes) -> list[Event]:
-        return []
-
-    # ------------------------------------------------------------------------------------------- events
 
     def _fast(self, run: list[bytes], lane: Lane) -> None:
         """Chunks that differ from the learned one in their text only."""
@@ -218,19 +163,8 @@ class Decoder:
         else:
             self._fault("the upstream's stream ended before its finish_reason and [DONE]")
 
-    def _fault(self, message: str) -> None:
-        self._stop_at(errors.BadReply(message))
-
-    def _stop_at(self, error: Exception) -> None:
-        self._parts.fail(error)
-        self._state = self._over
-
-    def _explode(self) -> list[Event]:
-        self._state = self._over
-        try:
-            return explode(body_of(bytes(self._whole)), self._policy)
-        except errors.BadReply as error:
-            return [Fault(error)]
+    def _explode(self, body: dict[str, Any]) -> list[Event]:
+        return explode(body, self._policy)
 
 
 def _same(raw: bytes, piece: bytes) -> bool:

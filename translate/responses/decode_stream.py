@@ -2,46 +2,36 @@
 
 Text deltas dominate a stream and take the fast lane (lane.py): their text is copied as the escaped bytes it is.
 Everything else is parsed and read by `Assembly`. The stream is complete with its terminal event and with nothing
-else: [DONE] or an end without one is an error. Four states, one bound method each: sniffing the first byte, events,
-a whole JSON body after all, over. Never raises: what cannot be read is a Fault.
+else: [DONE] or an end without one is an error. The states that a decoder goes through are those of `Reading`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
-from translate import errors, sse
-from translate.conversation import Event, Fault
-from translate.lenient import NO_JSON, body_of, error_event, loads, no_json
+from translate import sse
+from translate.conversation import Event
+from translate.lenient import NO_JSON, error_event, loads, no_json
 from translate.pieces import all_sound
+from translate.reading import Reading
 from translate.responses.assembly import Assembly
 from translate.responses.lane import Lane, learn
 from translate.responses.reply import explode
 from translate.target import Policy
 
-MAX_WHOLE_BYTES = sse.MAX_EVENT_BYTES
 
-_BLANK = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and what may stand before the first line
+class Decoder(Reading):
+    """See Reading."""
 
-
-class Decoder:
-    """feed(chunk) and end() give events; after Stop or Fault, `ended` is True and nothing more comes."""
-
-    __slots__ = ("_lane", "_parts", "_splitter", "_state", "_whole")
+    __slots__ = ("_lane", "_parts")
 
     def __init__(self, policy: Policy = Policy()) -> None:
         self._parts = Assembly()
-        self._splitter = sse.Splitter()
-        self._whole = bytearray()
         self._lane: Lane | None = None
-        self._state: Callable[[bytes], list[Event]] = self._sniff
+        super().__init__(self._parts)
 
     def __repr__(self) -> str:
         return f"<responses.Decoder {self._state.__name__.strip('_')} {self._parts!r}>"
-
-    @property
-    def ended(self) -> bool:
-        return self._state == self._over
 
     @property
     def begun(self) -> bool:
@@ -53,41 +43,9 @@ class Decoder:
         """All of the reply is there: if the stream breaks off now, nothing is lost. Only the last event tells."""
         return False
 
-    def feed(self, chunk: bytes) -> list[Event]:
-        return self._state(chunk)
+    # ------------------------------------------------------------------------------------------- events
 
-    def end(self) -> list[Event]:
-        """The upstream closed the connection."""
-        state = self._state
-        if state == self._over:
-            return []
-        if state == self._sniff:
-            self._fault("the upstream answered 200 with an empty body")
-        elif state == self._json:
-            return self._explode()
-        else:
-            if rest := self._splitter.rest():
-                self._slow(rest)
-            if self._state != self._over:
-                self._fault("the upstream's stream ended before response.completed")
-        return self._parts.take()
-
-    # ------------------------------------------------------------------------------------------- states
-
-    def _sniff(self, chunk: bytes) -> list[Event]:
-        chunk = chunk.lstrip(_BLANK)
-        if not chunk:
-            return []
-        # Servers that do not stream answer JSON all the same, and misrouted requests get a page of HTML.
-        self._state = self._json if chunk[:1] in b"{[<" else self._events
-        return self._state(chunk)
-
-    def _events(self, chunk: bytes) -> list[Event]:
-        try:
-            events = self._splitter.feed(chunk)
-        except sse.EventTooLarge as error:
-            self._fault(str(error))
-            return self._parts.take()
+    def _read(self, events: list[bytes]) -> None:
         at = 0
         while at < len(events) and self._state != self._over:
             run = self._lane.run(events, at) if self._lane is not None else []
@@ -98,18 +56,6 @@ class Decoder:
                 for event in events[at : at + (len(run) or 1)]:
                     self._slow(event)
             at += len(run) or 1
-        return self._parts.take()
-
-    def _json(self, chunk: bytes) -> list[Event]:
-        self._whole += chunk
-        if len(self._whole) > MAX_WHOLE_BYTES:
-            self._fault(f"the upstream's reply is larger than {MAX_WHOLE_BYTES} bytes")
-        return self._parts.take()
-
-    def _over(self, chunk: bytes) -> list[Event]:
-        return []
-
-    # ------------------------------------------------------------------------------------------- events
 
     def _slow(self, event: bytes) -> None:
         if self._state == self._over:
@@ -133,17 +79,11 @@ class Decoder:
 
     # --------------------------------------------------------------------------------------------- ends
 
-    def _fault(self, message: str) -> None:
-        self._stop_at(errors.BadReply(message))
+    def _last_event(self, event: bytes) -> None:
+        self._slow(event)
 
-    def _stop_at(self, error: Exception) -> None:
-        self._parts.fail(error)
-        self._lane = None
-        self._state = self._over
+    def _close(self) -> None:
+        self._fault("the upstream's stream ended before response.completed")
 
-    def _explode(self) -> list[Event]:
-        self._state = self._over
-        try:
-            return explode(body_of(bytes(self._whole)))
-        except errors.BadReply as error:
-            return [Fault(error)]
+    def _explode(self, body: dict[str, Any]) -> list[Event]:
+        return explode(body)

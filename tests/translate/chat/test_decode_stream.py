@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.translate.chat.material import DONE, call, chunk, cuts, decode, every_way, short, sse
-from translate import errors, wire
+from translate import errors, reading, wire
 from translate import sse as framing
-from translate.chat import decode_stream
 from translate.chat.decode_stream import Decoder, Lane
 from translate.conversation import Delta, Event, Fault, Open, Start, Stop, Thinking, ToolCall, Usage
 from translate.target import Policy
@@ -603,7 +602,7 @@ def test_an_endless_event_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_endless_body_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decode_stream, "MAX_WHOLE_BYTES", 100)
+    monkeypatch.setattr(reading, "MAX_WHOLE_BYTES", 100)
     decoder = Decoder()
     [fault] = decoder.feed(b"{" + b"x" * 200)
     assert isinstance(fault, Fault)

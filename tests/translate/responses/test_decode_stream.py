@@ -306,7 +306,7 @@ def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_body_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("translate.responses.decode_stream.MAX_WHOLE_BYTES", 100)
+    monkeypatch.setattr("translate.reading.MAX_WHOLE_BYTES", 100)
     assert "larger than" in short(read(b"{" + b"x" * 101))[0]
 
 

@@ -1,0 +1,124 @@
+"""What every decoder of an OpenAI stream does with its bytes, whatever the events mean.
+
+Four states, one bound method each: sniffing the first byte, events, a whole JSON body after all (servers that do not
+stream answer so, and misrouted requests get a page of HTML), over. A protocol's own decoder says what an event means.
+Never raises: what cannot be read is a Fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from translate import errors, sse
+from translate.conversation import Event, Fault
+from translate.lenient import body_of
+
+MAX_WHOLE_BYTES = sse.MAX_EVENT_BYTES
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and what may stand before the first line
+
+
+class Parts(Protocol):
+    """What a decoder gathers into."""
+
+    def take(self) -> list[Event]:
+        """The events that are ready."""
+
+    def fail(self, error: Exception) -> None:
+        """The reply ends with a Fault."""
+
+
+class Reading:
+    """feed(chunk) and end() give events; after Stop or Fault, `ended` is True and nothing more comes."""
+
+    __slots__ = ("_gathered", "_splitter", "_state", "_whole")
+
+    def __init__(self, gathered: Parts) -> None:
+        self._gathered = gathered
+        self._splitter = sse.Splitter()
+        self._whole = bytearray()
+        self._state: Callable[[bytes], list[Event]] = self._sniff
+
+    @property
+    def ended(self) -> bool:
+        return self._state == self._over
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        return self._state(chunk)
+
+    def end(self) -> list[Event]:
+        """The upstream closed the connection."""
+        state = self._state
+        if state == self._over:
+            return []
+        if state == self._sniff:
+            self._fault("the upstream answered 200 with an empty body")
+        elif state == self._json:
+            return self._read_whole()
+        else:
+            if rest := self._splitter.rest():
+                self._last_event(rest)
+            if self._state != self._over:
+                self._close()
+        return self._gathered.take()
+
+    # ------------------------------------------------------------------------ what each protocol knows
+
+    def _read(self, events: list[bytes]) -> None:
+        """Whole events of the stream, as bytes."""
+        raise NotImplementedError
+
+    def _last_event(self, event: bytes) -> None:
+        """What stands after the last blank line."""
+        raise NotImplementedError
+
+    def _close(self) -> None:
+        """The stream ended without its terminal event."""
+        raise NotImplementedError
+
+    def _explode(self, body: dict[str, Any]) -> list[Event]:
+        """A whole reply. Raises BadReply."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------- states
+
+    def _sniff(self, chunk: bytes) -> list[Event]:
+        chunk = chunk.lstrip(_BLANK)
+        if not chunk:
+            return []
+        # A stream's line begins with a field name or a colon.
+        self._state = self._json if chunk[:1] in b"{[<" else self._events
+        return self._state(chunk)
+
+    def _events(self, chunk: bytes) -> list[Event]:
+        try:
+            self._read(self._splitter.feed(chunk))
+        except sse.EventTooLarge as error:
+            self._fault(str(error))
+        return self._gathered.take()
+
+    def _json(self, chunk: bytes) -> list[Event]:
+        self._whole += chunk
+        if len(self._whole) > MAX_WHOLE_BYTES:
+            self._fault(f"the upstream's reply is larger than {MAX_WHOLE_BYTES} bytes")
+        return self._gathered.take()
+
+    def _over(self, chunk: bytes) -> list[Event]:
+        return []
+
+    # --------------------------------------------------------------------------------------------- ends
+
+    def _fault(self, message: str) -> None:
+        self._stop_at(errors.BadReply(message))
+
+    def _stop_at(self, error: Exception) -> None:
+        self._gathered.fail(error)
+        self._state = self._over
+
+    def _read_whole(self) -> list[Event]:
+        self._state = self._over
+        try:
+            return self._explode(body_of(bytes(self._whole)))
+        except errors.BadReply as error:
+            return [Fault(error)]
