@@ -161,7 +161,7 @@ class Proxy:
         token = secrets.token_urlsafe(24)
         self._demo = Demo(token)
         url = self._demo.start()
-        return {up.name: dataclasses.replace(up, base_url=url, api_key=token) for up in demos}
+        return {up.name: dataclasses.replace(up, base_url=url, api_key=token, keys=()) for up in demos}
 
 
 def _connections_that_fit(chosen: Settings) -> int:

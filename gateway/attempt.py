@@ -1,34 +1,159 @@
 """What to do when a try failed: a pure decision, and the failure in the client's words.
 
-A POST is sent again only where it cannot have been worked on: nothing of it had left, or a kept-alive
-connection died under it with no byte of reply. Then the same route is tried once more on a fresh connection,
-and after that the next route, each at most once. Everything else is the client's to know.
+A POST is sent again only where it cannot have been worked on: it never left, the upstream said so by its status
+(too early, too many, not now), or its stream began with such an error. Anything else is the client's to know, unless
+the settings ask for more. First come other targets, at once; the same one again only after a wait, as long as its
+retry budget lasts. A Retry-After is obeyed up to a cap; beyond that the client hears it at once.
 """
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from translate.errors import ApiError
 from upstream.failure import Failure
 
-Decision = Literal["same route", "next route", "give up"]
+UNWORKED = frozenset({408, 409, 425, 429, 502, 503, 504, 529})
+"""Statuses by which an upstream says that it has not done the work."""
+
+ELSEWHERE = frozenset({401, 402, 403, 404})
+"""Not worked on either: another target, with a key of its own, may do it; the same one will not."""
+
+_RETRY_KINDS = frozenset({"rate_limit", "overloaded", "api", "upstream", "timeout"})  # of an error that begins a stream
 
 _TIMEOUTS = {
     "connect_timeout": "could not be connected to in time ([timeouts] connect)",
+    "tls_timeout": "did not finish its TLS handshake in time ([timeouts] connect)",
     "first_byte_timeout": "sent no first byte in time ([timeouts] first_byte)",
     "idle_timeout": "fell silent ([timeouts] idle)",
     "total_timeout": "was not done in time ([timeouts] request or stream)",
 }
 
 
-def decide(failure: Failure, tries_on_route: int, routes_left: int) -> Decision:
-    """tries_on_route counts the failed one. Called only while nothing has gone to the client."""
-    if not failure.replayable:
-        return "give up"
-    if failure.kind == "closed" and tries_on_route < 2:
-        return "same route"
-    return "next route" if routes_left else "give up"
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a try ended without an answer.
+
+    cause: "failure" (libcurl's: no whole reply), "status" (400 and above), "first event" (a stream that began with
+    an error), "reply" (a 200 that makes no sense), "refusal" (the model declines). retry_after: seconds, as the
+    upstream asked. keep_out: it said x-should-retry: false."""
+
+    cause: Literal["failure", "status", "first event", "reply", "refusal"]
+    error: ApiError
+    failure: Failure | None = None
+    retry_after: float | None = None
+    keep_out: bool = False
+
+    @property
+    def stale(self) -> bool:
+        """A kept-alive connection had died meanwhile: everyday life, no fault of the upstream."""
+        return self.failure is not None and self.failure.replayable and self.failure.kind == "closed"
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether it speaks against the upstream's health: not what is wrong with the request or the quota."""
+        if self.error.kind == "context_overflow":
+            return False
+        if self.failure is not None:
+            return not self.stale and self.failure.kind not in ("pool_exhausted", "bad_url", "cancelled_by_pool")
+        if self.cause == "status":
+            return self.error.status >= 500 and self.error.status != 501
+        return self.cause == "reply" or (self.cause == "first event" and self.error.kind in _RETRY_KINDS
+                                         and self.error.kind != "rate_limit")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """[retry] of the settings. Seconds. also: statuses that are tried again though they may have been worked on."""
+
+    max_attempts: int = 3
+    backoff: float = 0.5
+    max_backoff: float = 8.0
+    max_retry_after: float = 10.0
+    also: frozenset[int] = frozenset()
+    on_overflow: bool = True
+    on_refusal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chances:
+    """What is left to a request. tries: made so far, stale connections not counted. others: further targets that
+    may be asked. in_budget: takes one from the upstream's retry budget, False when it is empty."""
+
+    tries: int
+    others: int
+    in_budget: Callable[[], bool]
+    was_fresh: bool = False  # the failed try was already on a fresh connection
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """act: "again" (same target, after wait seconds), "next" (target, at once), "give up". why: for the log."""
+
+    act: Literal["again", "next", "give up"]
+    wait: float = 0.0
+    why: str = ""
+
+
+def decide(
+    policy: Policy, outcome: Outcome, chances: Chances, seconds_left: float, rng: Callable[[], float] = random.random
+) -> Decision:
+    """Called only while nothing has gone to the client. seconds_left: until the request's deadline."""
+    if not may_repeat(policy, outcome):
+        return Decision("give up", why="it may have been worked on, or would fail again")
+    if seconds_left <= 0:
+        return Decision("give up", why="no time is left")
+    if outcome.stale and not chances.was_fresh:
+        return Decision("again", why="a kept-alive connection had died")
+    if chances.others:
+        return Decision("next")
+    if chances.tries >= policy.max_attempts:
+        return Decision("give up", why=f"{chances.tries} tries ([retry] max_attempts)")
+    if not _same_target_may_do(policy, outcome):
+        return Decision("give up", why="the same target would fail again")
+    asked = outcome.retry_after or 0.0
+    if asked > policy.max_retry_after:
+        return Decision("give up", why=f"the upstream asks for {asked:g} s ([retry] max_retry_after)")
+    wait = max(asked, pause(policy, chances.tries, rng))  # some ask for 0 s
+    if wait >= seconds_left:
+        return Decision("give up", why="no time is left to wait")
+    if not chances.in_budget():
+        return Decision("give up", why="the retry budget is spent ([retry] budget_percent)")
+    return Decision("again", wait)
+
+
+def may_repeat(policy: Policy, outcome: Outcome) -> bool:
+    """Whether sending it once more, there or elsewhere, cannot do the work twice (or the settings allow that)."""
+    if outcome.failure is not None:
+        return outcome.failure.replayable
+    if outcome.error.kind == "context_overflow":
+        return policy.on_overflow
+    if outcome.cause == "refusal":
+        return policy.on_refusal
+    if outcome.cause == "reply":
+        return 200 in policy.also
+    status = outcome.error.status
+    if status in UNWORKED or status in ELSEWHERE or status in policy.also:
+        return True
+    return outcome.cause == "first event" and outcome.error.kind in _RETRY_KINDS
+
+
+def _same_target_may_do(policy: Policy, outcome: Outcome) -> bool:
+    """A bad certificate or a wrong key will be as bad in a second; a full server may have a place then."""
+    if outcome.keep_out or outcome.cause == "refusal" or outcome.error.kind == "context_overflow":
+        return False
+    if outcome.failure is not None:
+        return outcome.failure.kind not in ("bad_url", "certificate", "pool_exhausted")
+    return outcome.error.status not in ELSEWHERE or outcome.error.status in policy.also
+
+
+def pause(policy: Policy, tries: int, rng: Callable[[], float]) -> float:
+    """Exponential with full jitter: anything from 0 to the bound, so that those who failed together part ways."""
+    most: float = min(policy.max_backoff, policy.backoff * 2.0 ** min(tries - 1, 30))
+    return most * rng()
 
 
 def as_error(failure: Failure, upstream: str) -> ApiError:

@@ -23,11 +23,13 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+from tornado.iostream import StreamClosedError
 from tornado.routing import Matcher, Rule
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
 
-from gateway import listing, rehearsal, stored
+from gateway import listing, overview, rehearsal, stored
+from gateway.asking import Reply, Sink
 from gateway.rehearsal import Rehearsal
 from gateway.relay import Relay
 from gateway.service import Service
@@ -60,6 +62,8 @@ class Door(HTTPServerConnectionDelegate):
                 (r"/v1/models/?", Models, args),
                 (r"/v1/models/(.+)", OneModel, args),
                 (r"/v1/responses/([^/]+)(/input_items|/cancel)?", Stored, args),
+                (r"/debug/lessons", Learned, args),
+                (r"/debug/upstreams", Standing, args),
                 (r"/(?:healthz|api/hello)?", Alive, args),
                 *([Rule(Upgrading(), Socket, args)] if service.websockets else []),
                 (r".*", Elsewhere, args),
@@ -181,7 +185,7 @@ class OneModel(Handler):
 class Stored(Handler):
     """GET, DELETE /v1/responses/{id}, GET .../input_items, POST .../cancel"""
 
-    asking: asyncio.Task[stored.Reply] | None = None
+    asking: asyncio.Task[Reply] | None = None
 
     async def ask(self, id: str, part: str | None) -> None:
         method = self.request.method or ""
@@ -189,26 +193,70 @@ class Stored(Handler):
             error = ApiError("invalid_request", f"{method} {self.request.path[:200]} is not served here", 405)
             self.refuse(error, "responses")
             return
-        asked = stored.ask(self.service, self.client, self.request.headers, method, id, part or "", self.request.query)
+        sink = Sink(self.begin, self.more)
+        asked = stored.ask(
+            self.service, self.client, self.request.headers, method, id, part or "", self.request.query, sink
+        )
         self.asking = asyncio.ensure_future(asked)
+        self.service.askings.add(self.asking)
+        self.asking.add_done_callback(self.service.askings.discard)
         try:
             reply = await self.asking
         except ApiError as error:
             self.refuse(error, "responses")
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, StreamClosedError):
             log.debug("%s %s: the client left", method, self.request.path)
         else:
-            self.set_status(reply.status, REASONS.get(reply.status, "Unknown"))
-            for line in reply.head.decode("latin-1").split("\r\n")[:-1]:
-                name, _, value = line.partition(": ")
-                self.set_header(name, value)
+            if not reply.streamed:
+                self.begin(reply)
             self.finish(reply.body)
+
+    def begin(self, reply: Reply) -> None:
+        self.set_status(reply.status, REASONS.get(reply.status, "Unknown"))
+        for line in reply.head.decode("latin-1").split("\r\n")[:-1]:
+            name, _, value = line.partition(": ")
+            self.set_header(name, value)
+
+    async def more(self, data: bytes) -> None:
+        self.write(data)
+        await self.flush()
 
     get = head = post = put = patch = delete = ask  # type: ignore[assignment]
 
     def on_connection_close(self) -> None:
         if self.asking is not None:
             self.asking.cancel()
+
+
+class Shown(Handler):
+    """A page of JSON for admins."""
+
+    def prepare(self) -> None:
+        try:
+            self.service.access.check_admin(self.request.headers, str(self.request.remote_ip))
+        except ApiError as error:
+            self.refuse(error)
+
+    def get(self) -> None:
+        self.set_header("Cache-Control", "no-store")
+        self.finish(self.service.masked(wire.dumps(self.shown())))
+
+    def shown(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class Learned(Shown):
+    """GET /debug/lessons: what upstreams taught by their 400s, and how often fields did not cross."""
+
+    def shown(self) -> dict[str, Any]:
+        return {"learned": self.service.lessons.all(), "dropped": dict(self.service.dropped.most_common())}
+
+
+class Standing(Shown):
+    """GET /debug/upstreams: which of them answer, how quickly, and how busy they are."""
+
+    def shown(self) -> dict[str, Any]:
+        return overview.upstreams(self.service)
 
 
 class Upgrading(Matcher):

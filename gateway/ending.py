@@ -7,6 +7,7 @@ that every way out can be seen at once.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,16 +18,17 @@ from tornado.httputil import HTTPMessageDelegate
 from gateway import headers
 from gateway.answer import Answer
 from gateway.recall import Recall
+from gateway.rejoin import JoinableAnswer
 from gateway.verbatim import Verbatim
 from translate import errors
 from translate.conversation import Usage
 from translate.errors import ApiError
 from translate.pair import Crossing
 from translate.target import Protocol
-from upstream.client import Exchange
 
 if TYPE_CHECKING:
     from gateway.service import Service
+    from gateway.tries import Try
 
 log = logging.getLogger("gateway")
 
@@ -43,59 +45,69 @@ class Ending(HTTPMessageDelegate):
     conn: HTTP1Connection
     data: dict[str, Any] | None
     error: ApiError | None
-    exchange: Exchange | None
     key: str
+    lead: Try | None
     left: bool
     parts: list[bytes]
     protocol: Protocol
     recall: Recall | None
-    reply: Verbatim | Crossing | None
+    rivals: list[Try]
     service: Service
     started_at: float
     state: str
     status: int
+    task: str
+    timer: asyncio.TimerHandle | None
+    hedge_timer: asyncio.TimerHandle | None
 
-    def _broke(self, error: Exception) -> None:
+    @property
+    def reply(self) -> Verbatim | Crossing | None:
+        """What became of the upstream's reply, so far."""
+        return self.lead.reply if self.lead is not None else None
+
+    def broke(self, error: Exception) -> None:
         """Whatever went wrong, the request ends here: refused, its stream ended with an error, or broken off."""
-        self._cancel()
+        self.cancel_tries()
         if not isinstance(error, ApiError):
             log.error("request %s failed inside the proxy: %r", self.key, self, exc_info=error)
             error = ApiError("api", f"internal error of the proxy, see its log (request {self.key})")
         try:
-            self._refuse(error)
+            self.refuse(error)
         except Exception:
             log.exception("request %s cannot be ended in words: %r", self.key, self)
             self.state = "done"
             self.answer.abort()
             self._over(error)
 
-    def _refuse(self, error: ApiError) -> None:
+    def refuse(self, error: ApiError) -> None:
         """An error of the proxy's own (or of a stream that never began), in the client's protocol."""
         if self.state == "done":
             return
         if self.state == "streaming":
             assert self.reply is not None
             self.answer.write(self.reply.fail(error))
-            self._done_streaming(error)
+            self.stream_done(error)
             return
         status = errors.status_for(self.protocol, error)
         head = JSON_HEAD + headers.of_refusal(status, self.key, error.retry_after)
         body = self.service.masked(errors.body(self.protocol, error, f"req_{self.key}"))
-        self._answer(status, head, body, error)
+        self.tell(status, head, body, error)
 
-    def _answer(self, status: int, head: bytes, body: bytes, error: ApiError | None = None) -> None:
+    def tell(self, status: int, head: bytes, body: bytes, error: ApiError | None = None) -> None:
         self.status = status
         self.state = "done"
         self.answer.whole(status, head, body)
+        if self.task:
+            self.service.counting.answered(self, status, head, body, error)  # type: ignore[arg-type]
         self._over(error)
 
-    def _done_streaming(self, error: ApiError | None = None) -> None:
+    def stream_done(self, error: ApiError | None = None) -> None:
         """The client has its terminal event. The exchange, if any, goes on to its last byte, so that the
         connection can be used again; it has no one to tell any more."""
         self.state = "done"
         self.answer.end()
-        if self.exchange is not None:
-            self.exchange.resume()
+        if self.lead is not None and self.lead.exchange is not None:
+            self.lead.exchange.resume()
         self._over(error or (self.reply.fault if self.reply else None))
 
     def look(self) -> None:
@@ -103,7 +115,7 @@ class Ending(HTTPMessageDelegate):
         if self.state == "reading":  # Tornado would make a timer for each request; this costs none
             if time.perf_counter() - self.started_at > self.service.settings.server.body_timeout:
                 self.conn.close()
-        elif self.answer.left:
+        elif not self.left and self.answer.left:
             self._client_left()
             self.answer.abort()
 
@@ -111,18 +123,50 @@ class Ending(HTTPMessageDelegate):
         if self.state == "done":
             return
         self.left = True
+        rejoin = self.service.rejoin
+        if rejoin is not None and self.state != "reading" and rejoin.keep(self):  # type: ignore[arg-type]
+            return
+        self.orphaned()
+
+    def orphaned(self) -> None:
+        """The client has left, and none comes in its place."""
+        if self.state == "done":
+            return
         self.state = "done"
-        self._cancel()
+        self.cancel_tries()
         self._over(None)
 
-    def _cancel(self) -> None:
-        if self.exchange is not None:
-            exchange, self.exchange = self.exchange, None
-            exchange.cancel()
+    def adopt(self, newcomer: Ending) -> None:
+        """Another request asks for the same, after its client had lost us: it gets what is here, and what comes."""
+        newcomer.given_away()
+        self.left = False
+        self.conn = newcomer.conn
+        self.conn.set_close_callback(self._client_left)
+        assert isinstance(self.answer, JoinableAnswer)
+        self.answer.attach(self.conn)
+
+    def given_away(self) -> None:
+        """Its connection belongs to an earlier request now."""
+        self.state = "done"
+        self._let_go()
+        self.service.relays.discard(self)  # type: ignore[arg-type]
+
+    def cancel_tries(self, but: Try | None = None) -> None:
+        """All that is on its way or planned; `but` has won."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        if self.hedge_timer is not None:
+            self.hedge_timer.cancel()
+            self.hedge_timer = None
+        for rival in self.rivals:
+            if rival is not but:
+                rival.cancel()
+        self.rivals = [but] if but is not None else []
 
     def abandon(self, error: ApiError) -> None:
         """The proxy shuts down: ends the stream with a legal error event."""
-        self._broke(error)
+        self.broke(error)
 
     def usage(self) -> dict[str, Any] | None:
         """Tokens of the reply, for the log: the upstream's own words, or the neutral counters."""

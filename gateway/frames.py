@@ -3,6 +3,9 @@
 The Relay writes what it writes to every client, server-sent events; here their data lines become frames, all those of
 a write in one piece. What would be a status with a body becomes an `error` event that holds both, and a whole
 response, from an upstream that does not stream, the events that clients read it from. Comments stay behind.
+
+A frame has no headers. What a client must not miss of a reply's (which fields did not cross, X-Proxy-Dropped) stands in
+the first event's `headers`, as those of an error stand in the error's: clients read by names and overlook it.
 """
 
 from __future__ import annotations
@@ -14,19 +17,21 @@ from gateway.answer import Answer
 from operate.logs import MAX_BODY_BYTES
 from translate import errors, sse, wire
 from translate.errors import ApiError
+from translate.responses import replay
 
 if TYPE_CHECKING:
     from gateway.session import Session, Turn
 
 _TEXT, _COMPRESSED = 0x81, 0xC1  # the whole of a text message; RSV1 says that it is deflated (RFC 7692)
-_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "x-proxy-upstream")
+_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "x-proxy-upstream", "x-proxy-dropped")
+_TO_TELL = b"X-Proxy-Dropped: "
 
 
 class Frames(Answer):
     """turn: its recall is shown every event. lane: the stream_id that the client gave, "" for none; it is said with
     each. kept: for the log of reply bodies, one event a line; None while that is off."""
 
-    __slots__ = ("_events", "_lane", "_session", "_turn", "kept")
+    __slots__ = ("_events", "_lane", "_session", "_told", "_turn", "kept")
 
     def __init__(self, session: Session, turn: Turn, lane: str, keep: bool) -> None:
         super().__init__(session)  # type: ignore[arg-type]  # of a connection, it needs the stream
@@ -34,18 +39,21 @@ class Frames(Answer):
         self._turn = turn
         self._events = sse.Splitter()
         self._lane = b',"stream_id":"%b"}' % wire.inside(lane) if lane else b""
+        self._told = b""  # for the next event
         self.kept = bytearray() if keep else None
 
     def whole(self, status: int, head: bytes, body: bytes) -> None:
         if self.state != "open":
             return
         self.state = "done"
-        self._send(list(_of_whole(body)) if status == 200 else [wire.dumps(_error(status, head, body))])
+        if status == 200:
+            self._told = _headers_in(head)
+        self._send(replay.events(wire.loads(body)) if status == 200 else [wire.dumps(_error(status, head, body))])
 
     def start(self, status: int, head: bytes) -> None:
-        """A stream's headers have no place here."""
         if self.state == "open" and not self.closed:
             self.state = "streaming"
+            self._told = _headers_in(head)
 
     def write(self, data: bytes) -> None:
         if self.state == "streaming" and data:
@@ -73,9 +81,17 @@ class Frames(Answer):
                 self.written += len(data)
                 if self.kept is not None and len(self.kept) < MAX_BODY_BYTES:
                     self.kept += data + b"\n"
-                out.append(self._session.frame(data[:-1] + self._lane if self._lane else data))
+                if self._told:
+                    data, self._told = _with(data, self._told), b""
+                out.append(self._session.frame(_with(data, self._lane) if self._lane else data))
         if out:
             self._put(b"".join(out))
+
+
+def _with(data: bytes, more: bytes) -> bytes:
+    """An object that ends as `more` does, where it is one and has fields."""
+    whole = data.rstrip()
+    return whole[:-1] + more if whole.endswith(b"}") and len(whole) > 2 else data
 
 
 def frame(data: bytes, compressor: Any) -> bytes:
@@ -98,8 +114,6 @@ def error_event(error: ApiError) -> bytes:
 
 def _error(status: int, head: bytes, body: bytes) -> dict[str, Any]:
     """Both shapes that clients know: with `error` as in a reply's body, and with its fields at the top level."""
-    lines = (line.partition(": ") for line in head.decode("latin-1").split("\r\n"))
-    told = {name.lower(): value for name, _, value in lines if name.lower() in _HEADERS}
     try:
         said = wire.loads(body)
     except ValueError:
@@ -108,21 +122,14 @@ def _error(status: int, head: bytes, body: bytes) -> dict[str, Any]:
     if not isinstance(error, dict):
         error = wire.loads(errors.body("responses", errors.parse(status, body)))["error"]
     flat = {key: error.get(key) for key in ("code", "message", "param")}
-    return {"type": "error", "status": status, "error": error, "headers": told, "sequence_number": 0} | flat
+    return {"type": "error", "status": status, "error": error, "headers": _known(head), "sequence_number": 0} | flat
 
 
-def _of_whole(body: bytes) -> list[bytes]:
-    """The events of a response that came in one piece: clients read its items from their own events."""
-    response = wire.loads(body)
-    kind = {"failed": "response.failed", "incomplete": "response.incomplete"}.get(
-        response.get("status"), "response.completed"
-    )
-    output = response.get("output")
-    events: list[dict[str, Any]] = [
-        {"type": "response.created", "response": response | {"status": "in_progress", "output": []}}
-    ]
-    for index, item in enumerate(output if isinstance(output, list) else []):
-        for step in ("added", "done"):
-            events.append({"type": f"response.output_item.{step}", "output_index": index, "item": item})
-    events.append({"type": kind, "response": response})
-    return [wire.dumps(event | {"sequence_number": number}) for number, event in enumerate(events)]
+def _headers_in(head: bytes) -> bytes:
+    """The end of an event that tells of them, or nothing where none is worth it."""
+    return b',"headers":%b}' % wire.dumps(_known(head)) if _TO_TELL in head else b""
+
+
+def _known(head: bytes) -> dict[str, str]:
+    lines = (line.partition(": ") for line in head.decode("latin-1").split("\r\n"))
+    return {name.lower(): value for name, _, value in lines if name.lower() in _HEADERS}

@@ -48,7 +48,7 @@ def upstream(headers: Iterable[tuple[str, str]], connection: str, own: dict[str,
             continue
         if same or low in _CROSSING:
             lines.append(f"{name}: {value}")
-    lines += [f"{name}: {value}" for name, value in own.items()]
+    lines += [f"{name}: {value}" for name, value in own.items() if value]
     return lines
 
 

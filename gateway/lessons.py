@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.routes import Route
@@ -172,10 +172,13 @@ class Lessons:
 # ------------------------------------------------------------------------------------------------ at a request
 
 
-def crossed(client: Protocol, route: Route, data: dict[str, Any], lessons: Lessons, strict: bool = False) -> Encoded:
-    """The client's request as the route's upstream takes it, by all that is known of it. Raises BadRequest, with
-    strict also where a field did not cross."""
-    encoded = pair.request(client, route.protocol, data, route.target)
+def crossed(
+    client: Protocol, route: Route, data: dict[str, Any], lessons: Lessons, strict: bool = False, session: str = ""
+) -> Encoded:
+    """The client's request as the route's upstream takes it, by all that is known of it. session: as in target.Target.
+    Raises BadRequest, with strict also where a field did not cross."""
+    target = replace(route.target, session=session) if session else route.target
+    encoded = pair.request(client, route.protocol, data, target)
     if known := lessons.of(route.peer.name, route.model):
         drop = [lesson.field for lesson in known if not lesson.instead]
         rename = [(lesson.field, lesson.instead) for lesson in known if lesson.instead]
@@ -191,11 +194,12 @@ def crossed(client: Protocol, route: Route, data: dict[str, Any], lessons: Lesso
 
 
 def learned(
-    client: Protocol, route: Route, data: dict[str, Any], lessons: Lessons, error: ApiError, raw: bytes
-) -> list[Lesson]:
+    client: Protocol, route: Route, data: dict[str, Any], lessons: Lessons, error: ApiError, raw: bytes,
+    session: str = "",
+) -> list[Lesson]:  # fmt: skip
     """What is new in the error (its body: `raw`) that the upstream answered to the crossed request; kept at once."""
     if error.status not in (400, 422):
         return []
-    sent = crossed(client, route, data, lessons).body
+    sent = crossed(client, route, data, lessons, session=session).body
     found = read(error, raw, sent)
     return [lesson for lesson in found if lessons.learn(route.peer.name, route.model, lesson)]

@@ -19,7 +19,8 @@ from urllib.parse import parse_qs
 from tornado.httputil import HTTPHeaders
 
 from gateway.memory import items_of
-from gateway.routes import Peer, Router
+from gateway.peers import Peer
+from gateway.routes import Router
 from translate import tokens, wire
 from translate.errors import ApiError, BadRequest
 from translate.target import Protocol
@@ -37,15 +38,20 @@ MAX_TIME = 253402300799  # seconds; the last that a year of four digits can say
 _LIMIT = re.compile(r"[1-9][0-9]{0,8}")
 
 
-def counted(body: dict[str, Any], protocol: Protocol) -> bytes:
-    """The answer to count_tokens, or to Responses' input_tokens, by local estimate. Raises BadRequest."""
+def counted(body: dict[str, Any], protocol: Protocol) -> int:
+    """Tokens of a request to count_tokens, or to Responses' input_tokens, by local estimate. Raises BadRequest."""
     if protocol == "responses":
         if items_of(body.get("input", [])) is None:
             raise BadRequest("input: a text, or a list of items", "input")
-        return wire.dumps({"object": "response.input_tokens", "input_tokens": tokens.estimate(body)})
-    if not isinstance(body.get("messages"), list):
+    elif not isinstance(body.get("messages"), list):
         raise BadRequest("messages: field required, a list", "messages")
-    return wire.dumps({"input_tokens": tokens.estimate(body)})
+    return tokens.estimate(body)
+
+
+def count_body(protocol: Protocol, count: int) -> bytes:
+    """The answer's body."""
+    object_ = {"object": "response.input_tokens"} if protocol == "responses" else {}
+    return wire.dumps(object_ | {"input_tokens": count})
 
 
 @dataclass(slots=True)

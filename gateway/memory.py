@@ -17,6 +17,7 @@ from translate import wire
 
 ENTRY_BYTES = 600  # what an entry costs besides its pieces: its id, two dictionaries' slots, objects
 PLACE_BYTES = 8  # a place in an entry's list of pieces
+ANYONE = "*"
 MAX_PLACES = 8192  # ids of which it is known where they went
 
 
@@ -56,6 +57,9 @@ class Entry:
 
     def input_items(self) -> list[Any]:
         return _items(self.before)
+
+    def output_items(self) -> list[Any]:
+        return _items([self.output])
 
     def response(self) -> dict[str, Any]:
         """The response as it was, with its output."""
@@ -153,7 +157,8 @@ class Memory:
     # ---------------------------------------------------------------------- where others' responses are kept
 
     def went(self, id: str, owner: str, upstream: str) -> None:
-        """A response of an upstream that keeps its own has passed to a client."""
+        """A response of an upstream that keeps its own has passed to a client. owner: ANYONE where the upstream tells
+        them apart itself."""
         self._places[id] = (owner, upstream)
         if len(self._places) > MAX_PLACES:
             self._places.popitem(last=False)
@@ -161,6 +166,10 @@ class Memory:
     def place(self, id: str) -> tuple[str, str] | None:
         """(owner, upstream), or None for one that is not known or too long ago."""
         return self._places.get(id)
+
+    def is_anothers(self, id: str, owner: str) -> bool:
+        place = self._places.get(id)
+        return place is not None and place[0] not in (owner, ANYONE)
 
     # ------------------------------------------------------------------------------------------ accounts
 

@@ -7,15 +7,19 @@ settings say that it brings its own.
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections.abc import Iterable
 
 from tornado.httputil import HTTPHeaders
 
-from gateway import headers
+from gateway import cutting, headers
 from gateway.access import keys_of
 from gateway.routes import Route
+from translate import seal, unsealed
 from translate.errors import ApiError, BadRequest
 
+_TEXT = re.compile(rb'\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # a key's value
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key")
 
 
@@ -49,10 +53,37 @@ def unpacked(body: bytes, encoding: str | None, limit: int) -> bytes:
     return out
 
 
+def session_of(client: HTTPHeaders) -> str:
+    """The client's session where it names one, as Claude Code does; else ""."""
+    return str(client.get("X-Claude-Code-Session-Id", ""))
+
+
+def patience(client: HTTPHeaders, most: float) -> float:
+    """Seconds from now in which tries may begin: the settings' bound, or less where the client gives up earlier."""
+    said = client.get("X-Stainless-Timeout", "")
+    try:
+        own = float(said) if said else most
+    except ValueError:
+        return most
+    return min(own, most) if own > 0 else most
+
+
+def affinity(client: HTTPHeaders, body: bytes) -> str:
+    """What names the conversation, so that it stays where its prompt is cached; "" where nothing does."""
+    for name in ("X-Claude-Code-Session-Id", "X-Session-Id", "X-Session-Affinity", "Session-Id"):
+        if value := client.get(name):
+            return str(value)[:200]
+    for mark in (b'"prompt_cache_key"', b'"user_id"'):
+        at = body.rfind(mark)
+        if at >= 0 and (found := _TEXT.match(body, at + len(mark))):
+            return found.group(1).decode("utf-8", "replace")
+    return ""
+
+
 def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool) -> list[str]:
     """Whole lines. client: its headers. same: upstream and client speak one protocol. open_door: there are no
     [client]s, so that a key that comes along is meant for the upstream."""
-    own = route.peer.own_headers[route.protocol]
+    own = route.own_headers
     settings = route.peer.settings
     if settings.forward_client_key and open_door and (brought := keys_of(client)):
         own = {name: value for name, value in own.items() if name not in _KEY_HEADERS}
@@ -66,4 +97,49 @@ def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool)
             own["authorization"] = f"Bearer {brought[0]}"
     if same and route.protocol == "messages" and "Anthropic-Version" in client:
         own = {name: value for name, value in own.items() if name != "anthropic-version"}
+    if same and route.protocol == "messages" and (route.target.policy.drop or "anthropic-beta" in own):
+        own = _with_betas(own, client.get("Anthropic-Beta", ""), route.target.policy.drop)
     return headers.upstream(client.get_all(), client.get("Connection", ""), own, same)
+
+
+def _with_betas(own: dict[str, str], asked: str, drop: Iterable[str]) -> dict[str, str]:
+    """own with an anthropic-beta of the settings' names and the client's: were the one to replace the other, a field of
+    the body would go without its beta, which is a 400."""
+    names = [name.strip() for name in f"{own.get('anthropic-beta', '')},{asked}".split(",")]
+    return own | {"anthropic-beta": cutting.betas_left(",".join(dict.fromkeys(filter(None, names))), drop)}
+
+
+def verbatim(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
+    """A body of the upstream's own protocol as it goes there, which nearly always is as it came; and the names of what
+    is left out. Raises BadRequest where nothing may be."""
+    dropped: list[str] = []
+    if route.target.policy.drop:
+        body, dropped = spared(body, route, strict)
+    if seal.may_be_in(body):
+        body, sealed = less_sealed(body, route, strict)
+        dropped += sealed
+    return body, dropped
+
+
+def spared(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
+    """A body of the upstream's own protocol less the fields that it refuses, and their names. Raises BadRequest where
+    nothing may be left out."""
+    body, dropped = cutting.without(body, route.target.policy.drop)
+    return body, _may_be_left_out(dropped, route, strict)
+
+
+def less_sealed(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
+    """The same of thinking that another provider signed, or none. An upstream that is a proxy like this one opens its
+    own seals."""
+    if route.peer.is_proxy:
+        return body, []
+    body, dropped = unsealed.request(route.protocol, body)
+    return body, _may_be_left_out(dropped, route, strict)
+
+
+def _may_be_left_out(dropped: list[str], route: Route, strict: bool) -> list[str]:
+    if dropped and strict:
+        names = ", ".join(dropped)
+        message = f"{names}: upstream '{route.peer.name}' refuses it, and this proxy leaves nothing out"
+        raise BadRequest(f"{message} ([translate] strict)", dropped[0])
+    return dropped

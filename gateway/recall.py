@@ -15,12 +15,14 @@ from typing import Any
 from tornado.httputil import HTTPHeaders
 
 from gateway.access import keys_of
-from gateway.memory import Entry, Memory, items_of
+from gateway.memory import ANYONE, Entry, Memory, items_of
 from translate import sse, wire
 from translate.errors import ApiError
 
 NAMED = b'"previous_response_id"'
+REFERRED = b'"item_reference"'
 _ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,200})"')
+_KEY_OF_ITEM = re.compile(r"_([0-9a-zA-Z]+)_[0-9]+")  # ours: the response's own key, and a number
 _ID_WITHIN = 4096  # bytes: an id stands at the beginning of a response, or of its first event
 _LAST = (b'"response.completed"', b'"response.incomplete"')
 _ITEM_DONE = b'"response.output_item.done"'
@@ -58,7 +60,8 @@ class Recall:
         return self._on is not None
 
     def extended(self, data: dict[str, Any]) -> dict[str, Any] | None:
-        """The body with what it builds on put before its input, or None where that is not kept here."""
+        """The body with what it builds on put before its input, or None where that is not kept here. Raises ApiError
+        (400) for one that an upstream keeps, but for another client: the upstream sees one key for all of them."""
         id = data.get("previous_response_id")
         own = items_of(data.get("input"))
         if not isinstance(id, str) or own is None:
@@ -66,6 +69,8 @@ class Recall:
         on = self._memory.find(self._session, id) if self._session else None
         self._on = on = on or self._memory.find(self._owner, id)
         if on is None:
+            if self._memory.is_anothers(id, self._owner):
+                raise _unknown(id, "")
             return None
         self._own = own
         data = {key: value for key, value in data.items() if key != "previous_response_id"}
@@ -74,14 +79,29 @@ class Recall:
     def refuse(self, data: dict[str, Any], upstream: str, speaks: str) -> None:
         """Raises ApiError (400) where the body still names a response, and is about to be translated."""
         if id := data.get("previous_response_id"):
-            message = (
-                f"previous_response_id: no response '{str(id)[:100]}' is kept here ([responses] in settings.ini bounds "
-                f"how many and how long), and upstream '{upstream}', which speaks {speaks}, keeps none; send the whole "
-                "conversation as input"
-            )
-            raise ApiError(
-                "invalid_request", message, 400, param="previous_response_id", code="previous_response_not_found"
-            )
+            raise _unknown(id, f"and upstream '{upstream}', which speaks {speaks}, keeps none; ")
+
+    def refuse_warm_up(self, data: dict[str, Any]) -> None:
+        """The same for one that is answered without any upstream."""
+        if id := data.get("previous_response_id"):
+            raise _unknown(id, "and a warm-up builds on nothing else; ")
+
+    def resolved(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The body with the items that it names by their ids alone, as far as their responses are kept here: the AI SDK
+        names so what the model said."""
+        items = data.get("input")
+        return data | {"input": [self._item(item) for item in items]} if isinstance(items, list) else data
+
+    def _item(self, item: Any) -> Any:
+        if not isinstance(item, dict) or item.get("type") != "item_reference":
+            return item
+        id = str(item.get("id"))
+        if made := _KEY_OF_ITEM.search(id):
+            response = f"resp_{made.group(1)}"
+            entry = self._memory.find(self._session, response) if self._session else None
+            if entry := entry or self._memory.find(self._owner, response):
+                return next((one for one in entry.output_items() if one.get("id") == id), item)
+        return item
 
     def note(self, data: dict[str, Any]) -> None:
         """The request is about to be sent; the same again for a retry."""
@@ -128,16 +148,26 @@ class Recall:
                 response = response | {"previous_response_id": self._on.id}
             self._memory.keep(draft, response, self._tell)
 
-    def went(self, out: bytes, upstream: str) -> None:
-        """The beginning of a reply of an upstream that keeps its responses itself."""
+    def went(self, out: bytes, upstream: str, own_key: bool) -> None:
+        """The beginning of a reply of an upstream that keeps its responses itself. own_key: it was asked with the
+        client's own, so that it knows whose they are; a key may change, and its bearer stay the same."""
         if found := _ID.search(out, 0, _ID_WITHIN):
-            self._memory.went(found.group(1).decode("utf-8", "replace"), self._owner, upstream)
+            owner = ANYONE if own_key and self._owner else self._owner
+            self._memory.went(found.group(1).decode("utf-8", "replace"), owner, upstream)
 
     def over(self) -> None:
         """The request has ended, however it did."""
         draft, self._draft = self._draft, None
         if draft is not None:
             self._memory.drop(draft)
+
+
+def _unknown(id: Any, why: str) -> ApiError:
+    message = (
+        f"previous_response_id: no response '{str(id)[:100]}' is kept here ([responses] in settings.ini bounds how "
+        f"many and how long), {why}send the whole conversation as input"
+    )
+    return ApiError("invalid_request", message, 400, param="previous_response_id", code="previous_response_not_found")
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -99,11 +99,12 @@ def rehearse(service: Service, client: Protocol, data: dict[str, Any], to: Proto
     model = data.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest("model: Field required", "model")
-    route = _route(service, client, model, to)
+    route = _route(service, client, model, to).of(wire.dumps(data))
     peer = route.peer.name
-    dropped: list[str] = []
-    translated = data | {"model": route.model}
-    if route.protocol != client:
+    if route.verbatim:
+        raw, dropped = outbound.verbatim(wire.dumps(data | {"model": route.model}), route, service.strict)
+        translated = wire.loads(raw)
+    else:
         encoded = lessons.crossed(client, route, data, service.lessons, service.strict)
         translated, dropped = encoded.body, encoded.dropped
     return {
@@ -113,7 +114,7 @@ def rehearse(service: Service, client: Protocol, data: dict[str, Any], to: Proto
         "original": data,
         "translated": translated,
         "dropped": {field: _why(client, route.protocol, field) for field in dropped},
-        "learned": list(map(str, service.lessons.of(peer, route.model))) if route.protocol != client else [],
+        "learned": list(map(str, service.lessons.of(peer, route.model))) if not route.verbatim else [],
         "curl": curl(route, wire.dumps_text(translated)),
     }
 
@@ -125,12 +126,12 @@ def _route(service: Service, client: Protocol, model: str, to: Protocol | None) 
         return routes[0]
     speaks = [route for route in routes if to in route.peer.settings.protocol]
     route = speaks[0] if speaks else routes[0]
-    return route if route.protocol == to else Route(route.peer, to, route.model)
+    return route if route.protocol == to else Route(route.peer, to, route.model, client)
 
 
 def _why(client: Protocol, upstream: Protocol, field: str) -> str:
     if client == upstream:
-        return ""
+        return "left out by the upstream's settings, or thinking that it has not signed itself"
     return ledger.why(client, upstream, field) or "this upstream does not take it, or has no word for it"
 
 

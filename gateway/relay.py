@@ -1,13 +1,14 @@
-"""The walk of one request, top to bottom: in, route, translate, send, reply, done.
+"""The walk of one request, top to bottom: in, route, a place, translate, send, reply, done.
 
-A Relay is the request's only object: Tornado's delegate for what the client sends, libcurl's sink for what the
-upstream sends. Until the first useful byte of a reply nothing goes to the client, so that any failure before
-it is still answered with a real status, or tried again. If the client leaves, the upstream request is
-cancelled at once. Methods stand in the order in which a request meets them.
+A Relay is the request's only object until it is sent: Tornado's delegate for what the client sends. What the upstream
+sends comes through a Try (tries.py), usually one. Until the first useful byte of a reply nothing goes to the client, so
+that any failure before it is still answered with a real status, or tried again, there or elsewhere. If the client
+leaves, whatever is on its way is cancelled at once. Methods stand in the order in which a request meets them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,36 +16,38 @@ from typing import TYPE_CHECKING, Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, RequestStartLine, ResponseStartLine
 
-from gateway import attempt, envelope, headers, lessons, listing, outbound
+from gateway import envelope, headers, hints, lessons, outbound
 from gateway.answer import Answer
-from gateway.ending import JSON_HEAD, Ending
-from gateway.recall import NAMED, Recall, owner_of
-from gateway.routes import SIDE, Route
+from gateway.peers import SIDE
+from gateway.recall import NAMED, REFERRED, Recall, owner_of
+from gateway.routes import Route
+from gateway.tries import Try
+from gateway.trying import Trying
 from gateway.verbatim import Verbatim
-from translate import errors, tokens, wire
-from translate.errors import ApiError, BadRequest
+from translate import tokens, wire
+from translate.errors import ApiError
 from translate.pair import Crossing
 from translate.target import Asked, Protocol
-from upstream.client import Exchange, Request
-from upstream.failure import Failure
 
 if TYPE_CHECKING:
     from gateway.service import Service
 
 log = logging.getLogger("gateway")
 
-MAX_WHOLE_REPLY = 256 * 1024 * 1024  # bytes of a reply that is not streamed; it is held until it is complete
 _SSE_HEAD = b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
 
 
-class Relay(Ending):
-    """state: reading -> waiting -> (streaming | collecting) -> done."""
+class Relay(Trying):
+    """state: reading -> waiting (for a place, for a better moment, or for a reply) -> (streaming) -> done.
+
+    plan: the routes that may be tried, best first; at: the one that is on. lead: the try whose reply is the client's,
+    or the latest. rivals: tries on their way, the lead among them."""
 
     __slots__ = (
-        "answer", "asked_model", "at", "body", "client", "conn", "data", "dropped", "envelope", "error", "exchange",
-        "headers", "held", "key", "left", "mode", "parts", "protocol", "query", "quiet", "recall", "refusal", "reply",
-        "route", "routes", "service", "size", "started_at", "state", "status", "streamed", "task", "taught", "tries",
-        "tries_on_route", "ttfb_ms", "up_headers",
+        "answer", "asked_as", "asked_model", "at", "body", "client", "conn", "data", "deadline", "envelope", "error",
+        "estimated", "headers", "held", "hedge_timer", "key", "lead", "left", "parts", "plan", "protocol", "query",
+        "quiet", "recall", "refusal", "rivals", "service", "size", "started_at", "state", "status", "streamed", "task",
+        "taught", "timer", "tried", "tries", "tries_on_route",
     )  # fmt: skip
 
     def __init__(self, service: Service, conn: HTTP1Connection, protocol: Protocol, task: str = "") -> None:
@@ -60,25 +63,39 @@ class Relay(Ending):
         self.held = 0  # bytes of the request that count against the service's bound
         self.refusal: ApiError | None = None
         self.error: ApiError | None = None  # what the client was told, or the upstream said
-        self.exchange: Exchange | None = None
-        self.reply: Verbatim | Crossing | None = None
-        self.route: Route | None = None
-        self.at = 0  # the route's place in routes
+        self.lead: Try | None = None
+        self.rivals: list[Try] = []
+        self.plan: list[Route] = []
+        self.at = 0
+        self.timer: asyncio.TimerHandle | None = None  # a wait before the next try
+        self.hedge_timer: asyncio.TimerHandle | None = None
         self.data: dict[str, Any] | None = None
-        self.dropped: list[str] = []
+        self.estimated = 0, 0  # tokens of the request: see counting.py
         self.taught = False  # by a 400 of the upstream, once
         self.status = 0
         self.tries = self.tries_on_route = 0
+        self.tried: list[str] = []  # what failed, for the log
         self.quiet = 0.0
-        self.mode = ""
         self.left = False
-        self.ttfb_ms = 0.0
         self.asked_model = ""
+        self.asked_as = b""  # see rejoin.py
         self.client = ""
         self.streamed = False
 
     def __repr__(self) -> str:
-        return f"<Relay {self.protocol} {self.asked_model} {self.state} try {self.tries} {self.route}>"
+        return f"<Relay {self.protocol} {self.asked_model} {self.state} try {self.tries} {self.lead}>"
+
+    # What the reply's try knows, for those who look at the request as a whole.
+
+    @property
+    def route(self) -> Route | None:
+        if self.lead is not None:
+            return self.lead.route
+        return self.plan[self.at] if self.plan else None
+
+    @property
+    def dropped(self) -> list[str]:
+        return self.lead.dropped if self.lead is not None else []
 
     # ------------------------------------------------------------------------------------- the request
 
@@ -100,7 +117,7 @@ class Relay(Ending):
             self.refusal = refusal
             if "Expect" in headers:  # it waits for our word before it sends the body
                 self.answer.last()
-                self._refuse(refusal)
+                self.refuse(refusal)
 
     def new_answer(self) -> Answer:
         return self.service.answer(self.conn)
@@ -142,10 +159,12 @@ class Relay(Ending):
                 self._extend(self.recall)
             self.envelope = envelope.read(self.body)
             self.asked_model = self.envelope.model
-            self.routes = self.service.router.routes(self.asked_model, self.protocol)
-            self._send()
+            if self.service.rejoin is not None and self.service.rejoin.join(self):
+                return
+            self.service.charge(self)
+            self.start(self.service.router.routes(self.asked_model, self.protocol, self._facts))
         except Exception as error:
-            self._broke(error)
+            self.broke(error)
 
     def _extend(self, recall: Recall) -> None:
         """It builds on a response: the items of that one go first, if they are kept here."""
@@ -156,38 +175,33 @@ class Relay(Ending):
             outbound.check_size(len(self.body), self.service.max_body_bytes, " with what it builds on")
             self.service.hold(self, len(self.body))
 
-    # --------------------------------------------------------------------------- translate and send it
+    def parsed(self) -> dict[str, Any]:
+        """The body. Raises BadRequest."""
+        if self.data is None:
+            self.data = envelope.parse(self.body)
+        return self.data
 
-    def _send(self, fresh: bool = False) -> None:
-        """To the route that is on. fresh: on a new connection, since a kept one has just died."""
-        self.route = route = self.routes[self.at]
-        self.tries += 1
-        peer = route.peer
-        same = route.protocol == self.protocol
-        if self.task and not self._has_task(route):
-            return
-        body = self._verbatim(route) if same else self._translated(route)
-        url = peer.urls[SIDE[self.protocol, self.task]] if self.task else route.url
-        if same and self.query:
-            url = f"{url}{'&' if '?' in url else '?'}{self.query}"
-        stream = self.envelope.stream
-        self.state = "waiting"
-        timeouts = peer.stream_timeouts if stream else peer.whole_timeouts
-        lines = outbound.header_lines(route, self.headers, same, self.service.access.open)
-        request = Request("POST", url, lines, body, timeouts, peer.settings.verify_tls, fresh)
-        try:
-            self.exchange = self.service.client.send(request, self)
-        except ValueError as why:  # the settings were checked: it is something of the client's
-            raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
-        self.service.sent(self, url, body)
+    def _facts(self) -> hints.Facts:
+        """What conditions in [models] may ask about; made only where there are some."""
+        return hints.facts(self.headers, self.parsed(), self.size_in_tokens(), self.asked_model)
 
-    def _has_task(self, route: Route) -> bool:
+    def size_in_tokens(self) -> int:
+        """A rough count, for quotas and conditions."""
+        return tokens.of_size(len(self.body))
+
+    # ------------------------------------------------------------------------------ what is sent upstream
+
+    def has_task(self, route: Route) -> bool:
         """Whether the upstream can do what is asked for; if not, it is answered here. Raises ApiError (501)."""
-        same = route.protocol == self.protocol
-        if self.task == "count" and not (same and self.protocol in route.peer.counts):
-            self._count_here()
+        if self.task == "count":
+            if route.home and self.protocol in route.peer.counts:
+                url = f"{route.peer.urls[SIDE[self.protocol, self.task]]}?{self.query}"
+                return self.service.counting.ask(self, route, url)
+            if self.recall is not None and not route.home and NAMED in self.body:
+                self.recall.refuse(self.parsed(), route.peer.name, route.protocol)
+            self._count_here(route)
             return False
-        if self.task == "compact" and not same:
+        if self.task == "compact" and not route.home:
             message = (
                 f"model '{self.asked_model}' goes to upstream '{route.peer.name}', which speaks {route.protocol}: only "
                 "one that speaks responses can compact; send the conversation with the request for a summary instead"
@@ -195,201 +209,60 @@ class Relay(Ending):
             raise ApiError("invalid_request", message, 501, code="not_supported")
         return True
 
-    def _verbatim(self, route: Route) -> bytes:
-        renamed = route.model != self.asked_model
-        self.reply = Verbatim(self.protocol, self.asked_model if renamed else "")
-        return envelope.with_model(self.body, self.envelope, route.model) if renamed else self.body
+    def written_for(self, new: Try) -> tuple[str, list[str], bytes]:
+        """(URL, header lines, body). Gives the try its reply's translator. Raises ApiError."""
+        route = new.route
+        body = self.verbatim_for(new) if new.verbatim else self._translated_for(new)
+        url = route.peer.urls[SIDE[self.protocol, self.task]] if self.task else route.url
+        if route.home and self.query:
+            url = f"{url}{'&' if '?' in url else '?'}{self.query}"
+        return url, outbound.header_lines(route, self.headers, route.home, self.service.access.open), body
 
-    def _translated(self, route: Route) -> bytes:
-        if self.data is None:
-            self.data = envelope.parse(self.body)
+    def verbatim_for(self, new: Try) -> bytes:
+        route = new.route
+        renamed = route.model != self.asked_model
+        new.reply = Verbatim(self.protocol, self.asked_model if renamed else "")
+        body = envelope.with_model(self.body, self.envelope, route.model) if renamed else self.body
+        body, new.dropped = outbound.verbatim(body, route, self.service.strict)
+        if self.protocol not in route.peer.counts and not self.task and self.protocol != "chat":
+            self.service.counting.watch(self, route)
+        return body
+
+    def _translated_for(self, new: Try) -> bytes:
+        data, route = self.parsed(), new.route
         if self.recall is not None:
-            self.recall.refuse(self.data, route.peer.name, route.protocol)
-            self.recall.note(self.data)
+            self.recall.refuse(data, route.peer.name, route.protocol)
+            if REFERRED in self.body:
+                self.data = data = self.recall.resolved(data)
+            self.recall.note(data)
         service = self.service
-        encoded = lessons.crossed(self.protocol, route, self.data, service.lessons, service.strict)
-        self.dropped = encoded.dropped
-        options = self.data.get("stream_options")
+        encoded = lessons.crossed(
+            self.protocol, route, data, service.lessons, service.strict, outbound.session_of(self.headers)
+        )
+        new.dropped = encoded.dropped
+        options = data.get("stream_options")
         asked = Asked(
             model=self.asked_model,
             key=self.key,
             created=int(time.time()),
-            input_tokens=tokens.quick(self.data, len(self.body)),
+            input_tokens=service.counting.seed(self, route, data, len(self.body)),
             tool_names=encoded.tool_names,
             custom=encoded.custom,
             namespaces=encoded.namespaces,
+            answer_tool=encoded.answer_tool,
             include_usage=isinstance(options, dict) and options.get("include_usage") is True,
             policy=route.target.policy,
         )
-        self.reply = Crossing(self.protocol, route.protocol, asked)
+        new.reply = Crossing(self.protocol, route.protocol, asked)
         return encoded.json()
 
-    # -------------------------------------------------------------------------------- the reply begins
-
-    def on_head(self, status: int, up_headers: list[tuple[str, str]]) -> None:
-        self.ttfb_ms = (time.perf_counter() - self.started_at) * 1e3
-        self.status = status
-        self.up_headers = up_headers
-        self.size = 0
-        self.mode = "undecided" if status == 200 and self.envelope.stream else "collecting"
-
-    def on_data(self, chunk: bytes) -> None:
-        if self.state == "done":
-            return
-        try:
-            if self.mode == "undecided":
-                # By its first byte, not its Content-Type: servers answer errors as JSON under text/event-stream.
-                self.mode = "collecting" if chunk.lstrip()[:1] in (b"{", b"<", b"[") else "streaming"
-            if self.mode == "streaming":
-                self._to_client(self.reply.feed(chunk))  # type: ignore[union-attr]
-                return
-            self.parts.append(chunk)
-            self.size += len(chunk)
-            if self.size > MAX_WHOLE_REPLY:
-                raise errors.BadReply(f"the upstream's reply is over {MAX_WHOLE_REPLY >> 20} MB")
-        except Exception as error:
-            self._broke(error)
-
-    def _to_client(self, out: bytes) -> None:
-        """What a chunk became; the first of it takes the headers along."""
-        assert self.reply is not None
-        if self.state != "streaming":
-            if self.reply.fault is not None and not self.reply.started:
-                raise self.reply.fault
-            if not out:
-                return
-            if self.recall is not None:
-                self._went(self.recall, out)
-            self.state = "streaming"
-            self.streamed = True
-            self._let_go()  # nothing is sent twice from here on
-            self.answer.on_full = self._client_is_full
-            self.answer.on_drained = self._client_has_drained
-            self.answer.start(200, _SSE_HEAD + self._reply_head())
-        if out:
-            self.quiet = 0.0
-            self.answer.write(out)
-        if self.reply.ended:
-            if self.recall is not None:
-                self.recall.stream_ended(out)
-            self._done_streaming()
-
-    def _went(self, recall: Recall, out: bytes) -> None:
-        """The beginning of a reply, or all of it."""
-        assert self.route is not None
-        if self.route.protocol == "responses" and not self.task:
-            recall.went(out, self.route.peer.name)
-
-    def _client_is_full(self) -> None:
-        if self.exchange is not None:
-            self.exchange.pause()
-
-    def _client_has_drained(self) -> None:
-        if self.exchange is not None and self.state == "streaming":
-            self.exchange.resume()
-
-    def ping(self) -> None:
-        """The stream has been silent for a while: a sign of life, so that the client does not give up.
-
-        A model that thinks behind an empty first event is alive too: then the headers go out now, and what
-        fails later can only be an error event.
-        """
-        assert self.reply is not None
-        self.quiet = 0.0
-        try:
-            if self.state != "streaming":
-                self._to_client(self.reply.begin())
-            if self.state == "streaming":
-                self.answer.write(self.reply.ping())
-        except Exception as error:
-            self._broke(error)
-
-    # ---------------------------------------------------------------------------------- the reply ends
-
-    def on_end(self, failure: Failure | None) -> None:
-        self.exchange = None
-        if self.state == "done":
-            return
-        try:
-            if failure is not None:
-                self._failed(failure)
-            elif self.mode == "streaming":
-                assert self.reply is not None
-                self._to_client(self.reply.end())
-                if self.state == "streaming":
-                    self._done_streaming()
-            else:
-                self._whole()
-            if self.exchange is None and self.state != "done":
-                raise errors.BadReply("the upstream's reply came to nothing")
-        except Exception as error:
-            self._broke(error)
-
-    def _failed(self, failure: Failure) -> None:
-        assert self.route is not None and self.reply is not None
-        error = attempt.as_error(failure, self.route.peer.name)
-        if self.state == "streaming":
-            self.answer.write(self.reply.fail(error))
-            self._done_streaming(error)
-            return
-        self.tries_on_route += 1
-        decision = attempt.decide(failure, self.tries_on_route, len(self.routes) - self.at - 1)
-        # A kept connection that the server has closed meanwhile is everyday life; nobody need be told.
-        level = logging.INFO if decision == "same route" else logging.WARNING
-        log.log(level, "request %s: %s: %s", self.key, failure.message, decision)
-        if decision == "give up":
-            self._refuse(error)
-            return
-        self.parts = []
-        if decision == "next route":
-            self.tries_on_route = 0
-            self.at += 1
-        self._send(fresh=decision == "same route")
-
-    def _whole(self) -> None:
-        assert self.route is not None and self.reply is not None
-        body = b"".join(self.parts)
-        same = self.route.protocol == self.protocol
-        if self.task == "count" and self.status in (404, 405, 501):
-            self.route.peer.counts.discard(self.protocol)  # remembered: editors ask many times a second
-            self._count_here()
-        elif self.status >= 400:
-            self._upstream_error(body, same)
-        elif self.status != 200:
-            where = headers.find(self.up_headers, "location")
-            hint = f" to {where}; is base_url right?" if where else ""
-            raise errors.BadReply(f"upstream '{self.route.peer.name}' answered {self.status}{hint}")
-        elif self.envelope.stream and not same:
-            self._to_client(self.reply.whole_as_stream(body))
-        else:
-            streamed = "event-stream" in headers.find(self.up_headers, "content-type")
-            out = self.reply.whole(body, streamed)
-            if self.recall is not None:
-                self._went(self.recall, out)
-                self.recall.whole(out)
-            kind = headers.find(self.up_headers, "content-type") if same else ""
-            self._answer(200, (headers.line("Content-Type", kind) or JSON_HEAD) + self._reply_head(), out)
-
-    def _upstream_error(self, body: bytes, same: bool) -> None:
-        kind = headers.find(self.up_headers, "content-type")
-        body = self.service.masked(body)  # some servers repeat the key that they refuse
-        error = errors.parse(self.status, body, kind)
-        if same:
-            self._answer(self.status, headers.line("Content-Type", kind) + self._reply_head(), body, error)
-            return
-        if self._learns(error, body):
-            return
-        status = errors.status_for(self.protocol, error)
-        said = errors.body(self.protocol, error, f"req_{self.key}")
-        self._answer(status, JSON_HEAD + self._reply_head(), said, error)
-
-    def _learns(self, error: ApiError, body: bytes) -> bool:
-        """A field that the upstream does not take: the request goes there once more, without it."""
-        route, service = self.route, self.service
-        assert route is not None
-        if not service.learns or self.taught or self.data is None:
+    def learns(self, failed: Try, error: ApiError, body: bytes) -> bool:
+        """A field that the upstream does not take: whether it may go there once more, without it."""
+        route, service = failed.route, self.service
+        if not service.learns or self.taught or self.data is None or failed.verbatim:
             return False
-        new = lessons.learned(self.protocol, route, self.data, service.lessons, error, body)
+        session = outbound.session_of(self.headers)
+        new = lessons.learned(self.protocol, route, self.data, service.lessons, error, body, session)
         if not new:
             return False
         said = "".join(c if c.isprintable() else "?" for c in error.message[:300])
@@ -397,17 +270,92 @@ class Relay(Ending):
         log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", self.key,
                     route.peer.name, route.model, error.status, said, now)  # fmt: skip
         self.taught = True
-        self.parts = []
-        self._send()
         return True
 
-    def _count_here(self) -> None:
-        """Tokens of a request, where no upstream counts them: an estimate, and marked as one."""
-        data = self.data or envelope.parse(self.body)
-        self._answer(200, JSON_HEAD + b"X-Proxy-Estimate: true\r\n", listing.counted(data, self.protocol))
+    # ------------------------------------------------------------------------------------- the reply
 
-    def _reply_head(self) -> bytes:
-        assert self.route is not None
-        same = self.route.protocol == self.protocol
-        own = headers.of_reply(self.up_headers, self.protocol, self.key, self.route.peer.name, self.dropped)
-        return headers.back(self.up_headers, same) + own
+    def took(self, winner: Try, out: bytes) -> None:
+        """The first bytes of a stream are there: its headers go out, and whoever else was asked is not needed."""
+        self.cancel_tries(winner)
+        self.lead = winner
+        self.status = 200
+        if self.recall is not None:
+            self._went(self.recall, winner, out)
+        self.state = "streaming"
+        self.streamed = True
+        self._let_go()  # nothing is sent twice from here on
+        self.answer.on_full = self._client_is_full
+        self.answer.on_drained = self._client_has_drained
+        self.answer.start(200, _SSE_HEAD + self.reply_head(winner))
+
+    def took_whole(self, winner: Try, head: bytes, out: bytes) -> None:
+        """A whole reply. head: its Content-Type."""
+        self.cancel_tries(winner)
+        self.lead = winner
+        if self.recall is not None:
+            self._went(self.recall, winner, out)
+            self.recall.whole(out)
+        self.tell(200, head + self.reply_head(winner), out)
+
+    def _went(self, recall: Recall, winner: Try, out: bytes) -> None:
+        """The beginning of a reply, or all of it."""
+        if winner.verbatim and not self.task:
+            peer = winner.route.peer
+            recall.went(out, peer.name, peer.settings.forward_client_key and self.service.access.open)
+
+    def reply_head(self, of: Try) -> bytes:
+        if of.route.home and headers.find(of.up_headers, "x-proxy-upstream"):
+            of.route.peer.is_proxy = True
+        own = headers.of_reply(of.up_headers, self.protocol, self.key, of.route.peer.name, of.dropped)
+        return headers.back(of.up_headers, of.verbatim) + own
+
+    def stream_ended(self, out: bytes) -> None:
+        """We wrote its terminal event, which is in `out`."""
+        if self.recall is not None:
+            self.recall.stream_ended(out)
+        self.stream_done()
+
+    def _client_is_full(self) -> None:
+        if self.lead is not None and self.lead.exchange is not None:
+            self.lead.exchange.pause()
+
+    def _client_has_drained(self) -> None:
+        if self.lead is not None and self.lead.exchange is not None and self.state == "streaming":
+            self.lead.exchange.resume()
+
+    def ping(self) -> None:
+        """The stream has been silent for a while: a sign of life, so that the client does not give up.
+
+        A model that thinks behind an empty first event is alive too: then the headers go out now, and what
+        fails later can only be an error event.
+        """
+        assert self.lead is not None and self.lead.reply is not None
+        self.quiet = 0.0
+        try:
+            if self.state != "streaming":
+                self.lead.begin()
+            if self.state == "streaming":
+                self.answer.write(self.lead.reply.ping())
+        except Exception as error:
+            self.broke(error)
+
+    @property
+    def waits_for_more(self) -> bool:
+        """The upstream has begun a stream; its next event may be long in coming."""
+        if self.state == "streaming":
+            return True
+        return self.state == "waiting" and self.lead is not None and self.lead.mode == "streaming"
+
+    # ------------------------------------------------------------------------------------ counts of tokens
+
+    def again(self) -> None:
+        """It waited for another's answer, which does not come."""
+        self._guarded(self._go)
+
+    def cannot_count(self, asked: Try) -> None:
+        asked.route.peer.counts.discard(self.protocol)  # remembered: editors ask many times a second
+        self._count_here(asked.route)
+
+    def _count_here(self, route: Route) -> None:
+        """Tokens of a request, where no upstream counts them: an estimate, and marked as one."""
+        self.tell(200, *self.service.counting.estimated(self, route))

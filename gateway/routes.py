@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import fnmatch
 import logging
+import math
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from operate.settings import Settings, TargetRef, Upstream
-from translate import pair
+from gateway.breaker import Limits
+from gateway.hints import LONG_CONTEXT, Facts
+from gateway.peers import ENDPOINT, Peer, ready
+from gateway.places import Place, Places
+from operate.settings import ModelRule, Settings, TargetRef, Upstream
 from translate.errors import ApiError
-from translate.target import Policy, Protocol, Target
-from upstream.exchange import Timeouts
+from translate.target import Protocol, Target
 
 log = logging.getLogger("gateway")
 
@@ -25,139 +29,119 @@ MAX_TOLD = 100  # names without a route that the operator is told of, each once
 
 FAMILIES = {"big_model": ("opus", "sonnet"), "small_model": ("haiku",)}  # key of [aliases] -> words in names
 
-ENDPOINT = {"messages": "messages", "chat": "chat/completions", "responses": "responses"}
-SIDE = {
-    ("messages", "count"): "messages/count_tokens",
-    ("responses", "count"): "responses/input_tokens",
-    ("responses", "compact"): "responses/compact",
-}
-ANTHROPIC_VERSION = "2023-06-01"  # said for clients that have no word for it; every field of ours is in it
-
-
-@dataclass(slots=True)
-class Peer:
-    """An upstream that is on, made ready: what each request to it needs, worked out once."""
-
-    name: str
-    settings: Upstream
-    base_url: str
-    policy: Policy = field(init=False)
-    urls: dict[str, str] = field(init=False)
-    stream_timeouts: Timeouts = field(init=False)
-    whole_timeouts: Timeouts = field(init=False)
-    own_headers: dict[Protocol, dict[str, str]] = field(init=False)
-    counts: set[Protocol] = field(init=False)  # protocols whose counting of tokens it has; what it lacks it shows
-
-    def __post_init__(self) -> None:
-        s = self.settings
-        self.policy = Policy(
-            max_tokens_field=s.max_tokens_field,
-            reasoning=s.reasoning,
-            reasoning_history=s.reasoning_history,
-            developer_role=s.developer_role,
-            stream_options=s.stream_options,
-            drop=s.drop,
-            rename=s.rename,
-            tool_schema=s.tool_schema,
-            images=s.images,
-            reasoning_effort=s.reasoning_effort,
-            max_stops=s.max_stops,
-        )
-        self.urls = {name: s.url(name) for name in (*ENDPOINT.values(), *SIDE.values(), "models")}
-        self.stream_timeouts = _timeouts(s, True)
-        self.whole_timeouts = _timeouts(s, False)
-        self.own_headers = {protocol: self._headers(protocol) for protocol in ENDPOINT}
-        self.counts = set()
-        if "messages" in s.protocol and s.count_tokens:
-            self.counts.add("messages")
-        if "responses" in s.protocol:
-            self.counts.add("responses")
-
-    def __repr__(self) -> str:
-        return f"<Peer {self.name} {','.join(self.settings.protocol)} {self.base_url}>"
-
-    def protocol_for(self, client: Protocol) -> Protocol | None:
-        """The client's own where the upstream speaks it, else the first that it can be translated to."""
-        if client in self.settings.protocol:
-            return client
-        for protocol in self.settings.protocol:
-            if pair.can_cross(client, protocol):  # type: ignore[arg-type]
-                return protocol  # type: ignore[return-value]
-        return None
-
-    def _headers(self, protocol: Protocol) -> dict[str, str]:
-        own = {"content-type": "application/json", "accept-encoding": "identity"}
-        if protocol == "messages":
-            own["anthropic-version"] = ANTHROPIC_VERSION
-        if self.settings.api_key:
-            name = self.settings.key_header
-            if name == "auto":
-                name = "x-api-key" if protocol == "messages" else "authorization"
-            own[name] = f"Bearer {self.settings.api_key}" if name == "authorization" else self.settings.api_key
-        own |= {name.lower(): value for name, value in self.settings.headers}
-        return own
-
-
-def _timeouts(settings: Upstream, stream: bool) -> Timeouts:
-    t = settings.timeouts
-    return Timeouts(
-        connect=t.connect, first_byte=t.until_first_byte(stream), idle=t.idle if stream else 0.0, total=t.total(stream)
-    )
+_SCHEMA_WORDS = {"tool": (b'"json_schema"',), "chat": (b'"json_schema"', b'"json_object"')}
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One place where a request may go. model is the upstream's name for it; target and url say it once for all."""
+    """One place where a request of a `client` may go. model is the upstream's name for it; target and url say it once
+    for all. schema: for those alone that ask for a reply by a JSON schema. home: the upstream speaks the client's own
+    protocol; verbatim: and is good enough at it that the bytes pass through untouched. key: the number of the
+    upstream's key. stage: those of a lower one are tried first; weight: its share among those of the same."""
 
     peer: Peer
     protocol: Protocol
     model: str
+    client: Protocol | None = None
+    schema: bool = False
+    key: int = 0
+    stage: int = 0
+    weight: float = 1.0
+    place: Place = field(init=False, repr=False, compare=False)
     target: Target = field(init=False, repr=False, compare=False)
     url: str = field(init=False, repr=False, compare=False)
+    home: bool = field(init=False, repr=False, compare=False)
+    verbatim: bool = field(init=False, repr=False, compare=False)
+    _by_schema: Route | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         up = self.peer.settings
+        object.__setattr__(self, "place", self.peer.place(self.model, self.key))
         policy = replace(self.peer.policy, max_tokens=up.most_tokens(self.model))
         object.__setattr__(self, "target", Target(self.model, policy))
         object.__setattr__(self, "url", up.url(ENDPOINT[self.protocol], self.model))
+        home = self.client == self.protocol
+        object.__setattr__(self, "home", home)
+        by_tool = self.schema and up.output_schema == "tool"
+        object.__setattr__(self, "verbatim", home and not up.rebuild and not by_tool)
+        object.__setattr__(self, "_by_schema", None if self.schema else self._other())
+
+    @property
+    def own_headers(self) -> dict[str, str]:
+        return self.peer.headers[self.key][self.protocol]
+
+    def _other(self) -> Route | None:
+        """The way of requests with a schema, where it is another one."""
+        how = self.peer.settings.output_schema
+        if how == "chat" and self.protocol != "chat":
+            return self._with_schema("chat")
+        if how == "tool" and self.verbatim:
+            return self._with_schema(self.protocol)
+        return None
+
+    def _with_schema(self, protocol: Protocol) -> Route:
+        return Route(self.peer, protocol, self.model, self.client, True, self.key, self.stage, self.weight)
+
+    def of(self, body: bytes) -> Route:
+        """The route that a request with this body takes. To look for the words is enough: within a text they would be
+        escaped."""
+        other = self._by_schema
+        if other is None or not any(word in body for word in _SCHEMA_WORDS[other.peer.settings.output_schema]):
+            return self
+        return other
 
 
 class Router:
     """settings -> routes. `base_urls` tells where upstreams listen that the settings do not (the demo)."""
 
-    def __init__(self, settings: Settings, base_urls: dict[str, Upstream] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, base_urls: dict[str, Upstream] | None = None, places: Places | None = None
+    ) -> None:
+        """places: what is known of the places where requests go; None = nothing yet."""
+        places = places or Places(Limits())
         on = {name: (base_urls or {}).get(name, up) for name, up in settings.upstreams.items() if up.enabled}
-        self.peers = {name: Peer(name, up, up.base_url) for name, up in on.items()}
+        self.peers = {name: ready(settings, up, places) for name, up in on.items()}
         self.off = {name: up.off_because for name, up in settings.upstreams.items() if not up.enabled}
-        self._exact = {r.pattern: r.targets for r in settings.models if not _is_glob(r.pattern)}
-        globs = [r for r in settings.models if _is_glob(r.pattern)]
-        globs.sort(key=lambda r: -len(r.pattern))
-        self._globs = [(r.pattern, re.compile(fnmatch.translate(r.pattern)), r.targets) for r in globs]
+        plain = [rule for rule in settings.models if rule.condition is None]
+        self._exact = {rule.pattern: rule.targets for rule in plain if not rule.glob}
+        self._globs = [(rule.pattern, _matcher(rule), rule.targets) for rule in _by_length(plain) if rule.glob]
+        conditional = [rule for rule in settings.models if rule.condition is not None]
+        self._conditional = [(_matcher(rule), rule) for rule in _by_length(conditional)]
         self._aliases = dict(settings.aliases.map_json)
         self._families = [
             (FAMILIES["big_model"], settings.aliases.big_model),
             (FAMILIES["small_model"], settings.aliases.small_model),
         ]
         self._demos = {name for name, up in settings.upstreams.items() if up.is_demo}
-        self._found: dict[tuple[str, Protocol], list[Route]] = {}
+        self._found: dict[tuple[str, Protocol, ModelRule | None], list[Route]] = {}
         self._told: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Router {list(self.peers)} exact={list(self._exact)} globs={len(self._globs)}>"
 
-    def routes(self, model: str, client: Protocol) -> list[Route]:
-        """At least one route, best first. Raises ApiError (404) that lists what there is."""
-        found = self._found.get((model, client))
+    def routes(self, model: str, client: Protocol, facts: Callable[[], Facts] | None = None) -> list[Route]:
+        """At least one route, best first. facts: asked only where lines with conditions fit the name. Raises ApiError
+        (404) that lists what there is."""
+        rule = self._rule(model, facts) if self._conditional and facts else None
+        found = self._found.get((model, client, rule))
         if found is None:
             try:
-                found = self._resolve(model, client)
+                found = self._resolve(model, client, rule)
             except ApiError as error:
                 self._tell(model, error.message)
                 raise
             if len(self._found) >= MAX_REMEMBERED:
                 self._found.clear()
-            self._found[model, client] = found
+            self._found[model, client, rule] = found
         return found
+
+    def _rule(self, model: str, facts: Callable[[], Facts]) -> ModelRule | None:
+        """The line whose condition the request meets. They go before all without one: they are the exceptions."""
+        fitting = [rule for fits, rule in self._conditional if fits(model) and self._lit(rule.targets)]
+        if not fitting:
+            return None
+        known = facts()
+        return next((rule for rule in fitting if rule.condition and known.meet(rule.condition)), None)
 
     def why_not(self, model: str, client: Protocol) -> str:
         """Empty if such a client gets a route for the model, else the words of the 404."""
@@ -188,8 +172,10 @@ class Router:
 
     # ---------------------------------------------------------------------------------------- resolving
 
-    def _resolve(self, model: str, client: Protocol) -> list[Route]:
-        refs = self._refs(model)
+    def _resolve(self, model: str, client: Protocol, rule: ModelRule | None = None) -> list[Route]:
+        if model.endswith(LONG_CONTEXT) and model not in self._exact:
+            model = model.removesuffix(LONG_CONTEXT)  # a client's way to ask for the long context of that model
+        refs = list(rule.targets) if rule else self._refs(model)
         if not refs:
             raise ApiError("not_found", self._unknown(model), code="model_not_found", param="model")
         routes = []
@@ -197,7 +183,9 @@ class Router:
             peer = self.peers.get(ref.upstream)
             protocol = peer.protocol_for(client) if peer else None
             if peer and protocol:
-                routes.append(Route(peer, protocol, ref.model or model))
+                keys = len(peer.settings.credentials)
+                name, weight = ref.model or model, ref.weight / keys
+                routes += [Route(peer, protocol, name, client, False, key, ref.stage, weight) for key in range(keys)]
         if routes:
             return routes
         lit = [ref.upstream for ref in refs if ref.upstream in self.peers]
@@ -235,7 +223,7 @@ class Router:
             return list(targets)
         off = list(self._exact.get(model, ()))
         for _, pattern, targets in self._globs:
-            if pattern.match(model):
+            if pattern(model):
                 if self._lit(targets):
                     return list(targets)
                 off = off or list(targets)
@@ -269,5 +257,12 @@ def _instead(model: str) -> str:
     return ""
 
 
-def _is_glob(pattern: str) -> bool:
-    return any(mark in pattern for mark in "*?[")
+def _by_length(rules: Iterable[ModelRule]) -> list[ModelRule]:
+    """Exact names first, then the longer globs; in file order among equals."""
+    return sorted(rules, key=lambda rule: -len(rule.pattern) if rule.glob else -math.inf)
+
+
+def _matcher(rule: ModelRule) -> Callable[[str], object]:
+    if not rule.glob:
+        return rule.pattern.__eq__
+    return re.compile(fnmatch.translate(rule.glob)).match

@@ -10,18 +10,32 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import fnmatch
 import logging
+import random
+import re
 import secrets
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from tornado.http1connection import HTTP1Connection
+
+from gateway import breaker
 from gateway.access import Access
+from gateway.admission import CHEAP_PLACES, Admission, Limits
 from gateway.answer import Answer
+from gateway.attempt import Policy
+from gateway.counting import Counting
 from gateway.kept import KeptAnswer
 from gateway.lessons import Lessons
 from gateway.listing import Listing
 from gateway.memory import Memory
-from gateway.routes import Peer, Router
+from gateway.peers import Peer
+from gateway.places import Places
+from gateway.quota import Quota, used_tokens
+from gateway.rejoin import Rejoin
+from gateway.routes import Router
 from operate.logs import MASK, Journal, worth_masking
 from operate.settings import Settings, Upstream
 from translate.errors import ApiError
@@ -47,14 +61,16 @@ class Service:
         self.settings = settings
         self.journal = journal
         self.access = Access(settings)
-        self.router = Router(settings, ready)
+        self.retry = _retry_policy(settings)
+        self.places = Places(_breaker_limits(settings))
+        self.router = Router(settings, ready, self.places)
         pool = settings.pool
         hosts = len({peer.base_url for peer in self.router.peers.values()})
         self.client = UpstreamClient(
             force_instance=True,
             pool=Pool(
-                max_connections=pool.max_connections,
-                max_connections_per_upstream=pool.max_connections_per_upstream,
+                max_connections=pool.max_connections + CHEAP_PLACES,
+                max_connections_per_upstream=pool.per_upstream + CHEAP_PLACES,
                 keepalive_connections=pool.keepalive_connections * min(pool.pools, max(1, hosts)),
                 keepalive_expiry=pool.keepalive_expiry,
                 http2=pool.http2,
@@ -62,9 +78,19 @@ class Service:
             ),
         )
         self.listing = Listing(self.router, self.client)
+        self.counting = Counting()
+        queue = settings.admission
+        limits = Limits(queue.max_concurrent or pool.max_connections, queue.queue, queue.queue_seconds)
+        self.admission = Admission(limits, time.monotonic)
+        self.quotas = _client_quotas(settings)
+        self.random = random.Random()
+        self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
+        rejoin = settings.retry
+        self.rejoin = Rejoin(rejoin.rejoin_seconds, rejoin.rejoin_mb << 20) if rejoin.rejoin_seconds else None
         self.max_body_bytes = settings.server.max_body_bytes
         self.relays: set[Relay] = set()
         self.sessions: set[Session] = set()  # websockets
+        self.askings: set[asyncio.Task[Any]] = set()  # about what upstreams keep
         kept = settings.responses
         self.memory = Memory(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
         self.websockets = settings.server.websockets and kept.store_entries > 0  # a session is nothing without memory
@@ -74,7 +100,9 @@ class Service:
         self.stage = "serving"
         self.held_bytes = 0  # of request bodies that may still be sent upstream
         self._secrets = [secret.encode() for secret in worth_masking(settings.secrets())]
-        self.answer = KeptAnswer if journal.response_bodies else Answer
+        self.answer: Callable[[HTTP1Connection], Answer] = (
+            self.rejoin.answer if self.rejoin else KeptAnswer if journal.response_bodies else Answer
+        )
         self._key_start = secrets.token_hex(5)
         self._keys = 0
         self._tick_s = min(1.0, settings.server.ping_seconds / 2)
@@ -116,6 +144,8 @@ class Service:
         if self._ticker is not None:
             self._ticker.cancel()
         self.client.close()
+        if self.askings:  # they have a last word to say
+            await asyncio.wait(self.askings, timeout=FLUSH_S)
 
     async def _quiet(self, within_s: float) -> None:
         """Until no request is in flight."""
@@ -131,6 +161,31 @@ class Service:
         relay.answer.last()
         if self.stage == "over":
             raise _closing()
+
+    def hedges(self, model: str) -> bool:
+        """Whether a second try is made for this name when the first is late."""
+        return bool(self._hedged) and any(glob.match(model) for glob in self._hedged)
+
+    def charge(self, relay: Relay) -> None:
+        """The request counts against its client's quota. Raises ApiError (429)."""
+        quota = self.quotas.get(relay.client)
+        if quota is None or relay.task == "count":
+            return
+        if wait := quota.take(relay.size_in_tokens(), time.monotonic()):
+            message = (
+                f"client '{relay.client}' has used up its requests_per_minute or tokens_per_minute ([client "
+                f"{relay.client}]); the next request may come in {wait:.0f} s"
+            )
+            raise ApiError("rate_limit", message, 429, retry_after=wait)
+
+    def _correct(self, relay: Relay) -> None:
+        """What the request really took, for quotas that count tokens."""
+        quotas = [self.quotas.get(relay.client), relay.route.peer.quota if relay.route else None]
+        counting = [quota for quota in quotas if quota is not None and quota.counts_tokens]
+        if counting and relay.status == 200 and (used := relay.usage()):
+            more = used_tokens(used) - relay.size_in_tokens()
+            for quota in counting:
+                quota.correct(more)
 
     def hold(self, relay: Relay, size: int) -> None:
         """The request's body takes `size` bytes more. Raises ApiError (503): each body is bounded, but so must be
@@ -158,7 +213,7 @@ class Service:
         patience = self.settings.server.ping_seconds
         for relay in list(self.relays):
             relay.look()
-            if relay.state == "streaming" or (relay.state == "waiting" and relay.mode == "streaming"):
+            if relay.waits_for_more:
                 relay.quiet += self._tick_s
                 if relay.quiet >= patience:
                     relay.ping()
@@ -168,9 +223,14 @@ class Service:
         self.relays.discard(relay)
         if self._idle is not None and not self.relays:
             self._idle.set()
+        self.counting.left(relay)
         for field in relay.dropped:
             self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1
         try:
+            self.counting.learn(relay)
+            self._correct(relay)
+            if self.rejoin is not None:
+                self.rejoin.over(relay)
             if relay.answer.kept is not None:
                 self.journal.body("response", relay.key, relay.answer.kept, relay.answer.written)
             self._record(relay, error)
@@ -203,8 +263,9 @@ class Service:
             "upstream_model": route.model if route else "",
             "stream": relay.streamed,
             "attempts": relay.tries,
+            "tried": relay.tried,
             "status": relay.status,
-            "ttfb_ms": round(relay.ttfb_ms, 2),
+            "ttfb_ms": round(relay.lead.ttfb_ms if relay.lead else 0.0, 2),
             "total_ms": round((time.perf_counter() - relay.started_at) * 1e3, 2),
             "bytes_out": relay.answer.written,
             "usage": relay.usage(),
@@ -215,6 +276,30 @@ class Service:
             journal.failed(record, error.kind, error.message)
         else:
             journal.finished(record)
+
+
+def _retry_policy(settings: Settings) -> Policy:
+    s = settings.retry
+    return Policy(
+        s.max_attempts, s.backoff, s.max_backoff, s.max_retry_after, frozenset(s.also), s.on_overflow, s.on_refusal
+    )
+
+
+def _breaker_limits(settings: Settings) -> breaker.Limits:
+    s = settings.breaker
+    return breaker.Limits(
+        s.failure_percent / 100, s.window, s.min_requests, s.consecutive, s.cooldown, s.max_cooldown, s.enabled
+    )
+
+
+def _client_quotas(settings: Settings) -> dict[str, Quota]:
+    """By the client's name; none for those without bounds."""
+    now = time.monotonic()
+    return {
+        client.name: Quota(client.requests_per_minute, client.tokens_per_minute, now)
+        for client in settings.clients
+        if client.requests_per_minute or client.tokens_per_minute
+    }
 
 
 def _closing() -> ApiError:

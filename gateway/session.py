@@ -26,6 +26,7 @@ from gateway.kept import KeptAnswer
 from gateway.recall import Recall, owner_of
 from gateway.relay import Relay
 from gateway.routes import Route
+from gateway.tries import Try
 from translate import wire
 from translate.conversation import Start, Stop, Usage
 from translate.errors import ApiError, BadRequest
@@ -156,19 +157,20 @@ class Turn(Relay):
     def new_recall(self) -> Recall:
         return Recall(self.service.memory, owner_of(self.client, self.headers), self._session.key)
 
-    def _send(self, fresh: bool = False) -> None:
+    def start(self, routes: list[Route]) -> None:
         if self._generate:
-            super()._send(fresh)
+            super().start(routes)
             return
         assert self.data is not None and self.recall is not None
+        self.recall.refuse_warm_up(self.data)
         self.recall.note(self.data)
         encoder = Encoder(Asked(model=self.asked_model, key=self.key, created=int(time.time())))
         self.status = 200
         self.answer.start(200, b"")
         self.answer.write(encoder.emit([Start(), Stop("end", Usage())]))
-        self._done_streaming()
+        self.stream_done()
 
-    def _verbatim(self, route: Route) -> bytes:
+    def verbatim_for(self, new: Try) -> bytes:
         assert self.data is not None and self.recall is not None
         self.recall.note(self.data)
         if self.recall.extends and self.data.get("store") is False:
@@ -176,7 +178,7 @@ class Turn(Relay):
             self.data["input"] = [item for item in self.data["input"] if not _is_hollow(item)]
             self.body = wire.dumps(self.data)
             self.envelope = envelope.read(self.body)
-        return super()._verbatim(route)
+        return super().verbatim_for(new)
 
     def _over(self, error: ApiError | None) -> None:
         super()._over(error)

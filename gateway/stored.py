@@ -1,73 +1,88 @@
 """Responses by their id: asked for again, their input, cancelled, deleted. From the memory, else of an upstream.
 
 Which upstream: the one that the response came from, where it passed through this proxy not too long ago, else the
-first that speaks Responses. An id that was given to one client is not found by another.
+first that speaks Responses. An id that was given to one client is not found by another. With ?stream=true the response
+comes as events: those of one that is kept here are made up of it again (see translate/responses/replay.py).
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPHeaders
 
-from gateway import attempt, headers, outbound
+from gateway.asking import SSE_HEAD, Asking, Reply, Sink
 from gateway.memory import Entry
+from gateway.peers import Peer
 from gateway.recall import owner_of
-from gateway.routes import Peer, Route
-from translate import errors, wire
+from translate import wire
 from translate.errors import ApiError, BadRequest
-from upstream.client import Request
-from upstream.failure import Failure
+from translate.responses import replay
 
 if TYPE_CHECKING:
     from gateway.service import Service
 
 ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")  # it becomes part of an upstream's URL
 SERVED = {("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")}  # (method, after the id)
-MAX_REPLY = 64 * 1024 * 1024  # bytes of an upstream's reply
 PAGE, MAX_PAGE = 20, 100  # input items at once
 
 
-class Reply(NamedTuple):
-    """head: lines for the client, each ended by CRLF."""
-
-    status: int
-    head: bytes
-    body: bytes
-
-
 async def ask(
-    service: Service, client: str, client_headers: HTTPHeaders, method: str, id: str, part: str, query: str
+    service: Service,
+    client: str,
+    client_headers: HTTPHeaders,
+    method: str,
+    id: str,
+    part: str,
+    query: str,
+    sink: Sink,
 ) -> Reply:
-    """part: "", "/input_items" or "/cancel". Raises ApiError."""
+    """part: "", "/input_items" or "/cancel". sink: for a response that is asked for as a stream and still goes on.
+    Raises ApiError."""
     if not ID.fullmatch(id):
         raise ApiError("not_found", "that is not the id of a response")
     owner = owner_of(client, client_headers)
     entry = service.memory.find(owner, id)
     if entry is not None and entry.body:
-        if method == "DELETE":
-            service.memory.delete(owner, id)
+        if method != "DELETE":
+            return _from_memory(entry, part, _asked(query))
+        service.memory.delete(owner, id)
+        if service.memory.place(id) is None:  # else an upstream keeps it too: of a websocket's turn, we both do
             return _json({"id": id, "object": "response", "deleted": True})
-        return _json(_from_memory(entry, part, query))
-    peer = _keeper(service, owner, id)
-    return await _Asking(service, peer).reply(method, f"responses/{id}{part}", query, client_headers)
+    streams = method == "GET" and not part and _asked(query).get("stream") == "true"
+    asking = Asking(service, _keeper(service, owner, id), sink if streams else None)
+    return await asking.ask(method, f"responses/{id}{part}", query, client_headers)
 
 
-def _from_memory(entry: Entry, part: str, query: str) -> dict[str, Any]:
+def _asked(query: str) -> dict[str, str]:
+    return {key: values[-1] for key, values in parse_qs(query).items()}
+
+
+def _from_memory(entry: Entry, part: str, asked: dict[str, str]) -> Reply:
     if part == "/input_items":
-        return _page(entry.input_items(), query)
+        return _json(_page(entry.input_items(), asked))
     if part == "/cancel":
         raise BadRequest(f"response '{entry.id}' is complete; only one that runs in the background can be cancelled")
-    if parse_qs(query).get("stream", ["false"])[-1] == "true":
-        raise BadRequest("stream: a response that is complete is kept here whole; leave stream out", "stream")
-    return entry.response()
+    if asked.get("stream") == "true":
+        return _replayed(entry.response(), asked.get("starting_after", ""))
+    return _json(entry.response())
 
 
-def _page(items: list[Any], query: str) -> dict[str, Any]:
-    asked = {key: values[-1] for key, values in parse_qs(query).items()}
+def _replayed(response: dict[str, Any], after: str) -> Reply:
+    """The events after that number. The last one always comes: it has the whole response, and a client that counted
+    along while the response was made may have counted farther."""
+    if after and not (after.isascii() and after.isdigit() and len(after) < 10):
+        raise BadRequest("starting_after: not the number of an event", "starting_after")
+    seen = int(after) if after else -1
+    said = replay.events(response)
+    left = said[seen + 1 :] or [wire.dumps(wire.loads(said[-1]) | {"sequence_number": seen + 1})]
+    lines = (b"event: %b\ndata: %b\n\n" % (wire.loads(data)["type"].encode(), data) for data in left)
+    return Reply(200, SSE_HEAD, b"".join(lines))
+
+
+def _page(items: list[Any], asked: dict[str, str]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for number, item in enumerate(items):
         if isinstance(item, dict):  # clients page by ids, and need not have given any
@@ -92,8 +107,12 @@ def _page(items: list[Any], query: str) -> dict[str, Any]:
 def _keeper(service: Service, owner: str, id: str) -> Peer:
     """The upstream that may have it. Raises ApiError (404)."""
     place = service.memory.place(id)
-    speaking = {name: peer for name, peer in service.router.peers.items() if "responses" in peer.settings.protocol}
-    if place is not None and place[0] != owner:
+    speaking = {
+        name: peer
+        for name, peer in service.router.peers.items()
+        if "responses" in peer.settings.protocol and not peer.settings.rebuild  # whose responses are kept here
+    }
+    if service.memory.is_anothers(id, owner):
         raise _unknown(id, "")
     if place is not None and place[1] in speaking:
         return speaking[place[1]]
@@ -105,56 +124,6 @@ def _keeper(service: Service, owner: str, id: str) -> Peer:
 def _unknown(id: str, why: str) -> ApiError:
     bounds = "[responses] in settings.ini bounds how many and how long"
     return ApiError("not_found", f"no response '{id}' is kept here ({bounds}){why}", code="response_not_found")
-
-
-class _Asking:
-    """One exchange with an upstream, its reply gathered whole: these are no model's work, and small."""
-
-    def __init__(self, service: Service, peer: Peer) -> None:
-        self._service = service
-        self._peer = peer
-        self._ended: asyncio.Future[Failure | None] = asyncio.get_running_loop().create_future()
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._status = 0
-        self._headers: list[tuple[str, str]] = []
-
-    async def reply(self, method: str, endpoint: str, query: str, client: HTTPHeaders) -> Reply:
-        peer, service = self._peer, self._service
-        lines = outbound.header_lines(Route(peer, "responses", ""), client, True, service.access.open)
-        url = peer.settings.url(endpoint) + (f"?{query}" if query else "")
-        request = Request(method, url, lines, None, peer.whole_timeouts, peer.settings.verify_tls)
-        try:
-            exchange = service.client.send(request, self)
-        except ValueError as why:
-            raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
-        try:
-            failure = await self._ended
-        finally:
-            exchange.cancel()
-        if failure is not None:
-            raise attempt.as_error(failure, peer.name)
-        if 300 <= self._status < 400:
-            raise errors.BadReply(f"upstream '{peer.name}' answered {self._status}; is base_url right?")
-        kind = headers.line("Content-Type", headers.find(self._headers, "content-type"))
-        head = kind + headers.back(self._headers, True) + headers.line("X-Proxy-Upstream", peer.name)
-        body = b"".join(self._parts)
-        return Reply(self._status, head, service.masked(body) if self._status >= 400 else body)
-
-    def on_head(self, status: int, up_headers: list[tuple[str, str]]) -> None:
-        self._status = status
-        self._headers = up_headers
-
-    def on_data(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._size <= MAX_REPLY:
-            self._parts.append(chunk)
-        elif not self._ended.done():
-            self._ended.set_exception(errors.BadReply(f"the upstream's reply is over {MAX_REPLY >> 20} MB"))
-
-    def on_end(self, failure: Failure | None) -> None:
-        if not self._ended.done():
-            self._ended.set_result(failure)
 
 
 def _json(value: dict[str, Any]) -> Reply:

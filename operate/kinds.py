@@ -11,7 +11,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -54,7 +54,7 @@ def as_text(value: Any) -> str:
 class Kind:
     """expects: ends the sentence "... is not"; brief: the same for the shipped file, where it can be shorter.
     private: neither the value nor a part of it may be printed. lines: the value may go over several lines.
-    from_file: `file:/path` stands for what that file holds."""
+    from_file: `file:/path` stands for what that file holds; many: each entry of the list may be one."""
 
     expects: str
     parse: Callable[[str], Any]
@@ -62,6 +62,7 @@ class Kind:
     private: bool = False
     lines: bool = False
     from_file: bool = False
+    many: bool = False
     brief: str = ""
 
 
@@ -88,6 +89,11 @@ def seconds(low: float, high: float, optional: bool = False) -> Kind:
 
     expects = f"seconds from {low:g} to {high:g}, such as 30 or 1.5" + ", or empty" * optional
     return Kind(expects, parse, brief=f"seconds, {low:g} to {high:g}")
+
+
+def number(low: float, high: float) -> Kind:
+    """float within [low, high]."""
+    return replace(seconds(low, high), expects=f"a number from {low:g} to {high:g}", brief=f"{low:g} to {high:g}")
 
 
 def switch() -> Kind:
@@ -249,7 +255,43 @@ def secret(shortest: int = 0) -> Kind:
     )
 
 
-def names(never: tuple[str, ...] = ()) -> Kind:
+def secrets() -> Kind:
+    """tuple[str, ...]: several such keys, each once; empty entries are left out."""
+    one = secret()
+
+    def parse(text: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(one.parse(part) for part in split(text)))
+
+    return replace(
+        one,
+        expects="keys with commas between, or empty; file:/path reads one from a file",
+        parse=parse,
+        show=lambda keys: ", ".join([MASK] * len(keys)),
+        lines=True,
+        many=True,
+    )
+
+
+def split(text: str) -> list[str]:
+    """The entries of a list, which commas or lines separate."""
+    return list(filter(None, map(str.strip, text.replace("\n", ",").split(","))))
+
+
+def statuses(low: int, high: int, further: tuple[int, ...]) -> Kind:
+    """tuple[int, ...]: HTTP statuses within [low, high] or among `further`, each once."""
+    known = {*range(low, high + 1), *further}
+
+    def parse(text: str) -> tuple[int, ...]:
+        found = split(text)
+        if not all(part.isascii() and part.isdigit() and len(part) == 3 and int(part) in known for part in found):
+            raise ValueError
+        return tuple(dict.fromkeys(map(int, found)))
+
+    also = "".join(f" or {status}," for status in further)
+    return Kind(f"statuses from {low} to {high},{also} with commas between, or empty", parse)
+
+
+def names(never: tuple[str, ...] = (), what: str = "names of fields") -> Kind:
     """tuple[str, ...]: words with commas between, each once; none of `never`."""
 
     def parse(text: str) -> tuple[str, ...]:
@@ -261,7 +303,7 @@ def names(never: tuple[str, ...] = ()) -> Kind:
                 raise ValueError(f"{name} cannot be left out of a request")
         return tuple(dict.fromkeys(found))
 
-    return Kind("names of fields with commas between, or empty", parse)
+    return Kind(f"{what} with commas between, or empty", parse)
 
 
 def renames() -> Kind:

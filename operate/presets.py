@@ -66,7 +66,8 @@ PRESETS: dict[str, dict[str, str]] = {
         "reasoning_effort": "false",
     },
     "vllm": _LOCAL | {"base_url": "http://127.0.0.1:8000"},
-    "llamacpp": _LOCAL | {"base_url": "http://127.0.0.1:8080"},
+    # Answers what it should refuse, and streams Responses in a grammar of its own; heeds schemas by Chat alone.
+    "llamacpp": _LOCAL | {"base_url": "http://127.0.0.1:8080", "rebuild": "true", "output_schema": "chat"},
     "cerebras": _CHAT | {
         "base_url": "https://api.cerebras.ai/v1",
         "max_tokens_field": "max_completion_tokens",

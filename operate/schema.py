@@ -3,40 +3,19 @@
 Reading, the messages of --check-config, --print-config and the comments of the shipped file all follow
 these rows; a test holds the shipped file and the classes of settings.py and upstreams.py against them.
 Defaults are written as a file would, and are read the same way. To add a key: a row here, a field there, a
-line in the file.
+line in the file. Rows about upstreams in trouble are in trouble.py.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from operate import kinds
-from operate.kinds import Kind
 from operate.presets import PRESETS
-
-REQUIRED = None
-"""The default of a key that has none."""
+from operate.rows import DAY, MANY, REQUIRED, Key
+from operate.trouble import ADMISSION, BREAKER, RATES, RETRY
 
 LOGGERS = ("proxy", "access", "gateway", "translate", "upstream")
 
-_DAY = 86400.0
-_MANY = 100_000
 _LEVELS = ("debug", "info", "warning", "error")
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A row. why: one line, for the file. default: as written there; REQUIRED = None."""
-
-    kind: Kind
-    default: str | None
-    why: str
-
-    def note(self) -> str:
-        """The comment above the key in the shipped file."""
-        default = "required" if self.default is None else f"default {self.default or 'empty'}"
-        return f"{self.why} ({self.kind.brief or self.kind.expects}; {default})"
-
 
 SERVER = {
     "host": Key(
@@ -45,14 +24,14 @@ SERVER = {
     "port": Key(kinds.whole(0, 65535), "8082", "TCP port to listen on; 0 takes any free one."),
     "max_body_mb": Key(kinds.whole(1, 2048), "64", "MB of a request body, at most; more is answered 413."),
     "max_connections": Key(
-        kinds.whole(1, _MANY), "2000", "Client connections at once; bounds memory and files."
+        kinds.whole(1, MANY), "2000", "Client connections at once; bounds memory and files."
     ),
     "idle_timeout": Key(
-        kinds.seconds(1, _DAY),
+        kinds.seconds(1, DAY),
         "75",
         "A client's connection without a request, or that takes nothing of a reply, is closed after this long.",
     ),
-    "body_timeout": Key(kinds.seconds(1, _DAY), "60", "A request body must have arrived within this time."),
+    "body_timeout": Key(kinds.seconds(1, DAY), "60", "A request body must have arrived within this time."),
     "ping_seconds": Key(
         kinds.seconds(0.1, 3600),
         "10",
@@ -72,46 +51,46 @@ SERVER = {
 
 RESPONSES = {
     "store_entries": Key(
-        kinds.whole(0, _MANY), "1000", "Responses kept, at most; 0 = none, and each request holds its whole history."
+        kinds.whole(0, MANY), "1000", "Responses kept, at most; 0 = none, and each request holds its whole history."
     ),
     "store_mb": Key(kinds.whole(1, 65536), "64", "MB that they take together; what is too large is not kept."),
-    "store_seconds": Key(kinds.seconds(1, 30 * _DAY), "3600", "How long one is kept."),
+    "store_seconds": Key(kinds.seconds(1, 30 * DAY), "3600", "How long one is kept."),
 }
 
 TIMEOUTS = {
     "connect": Key(kinds.seconds(0.1, 600), "5", "Name lookup, TCP and TLS to an upstream, together."),
     "first_byte": Key(
-        kinds.seconds(0, _DAY),
+        kinds.seconds(0, DAY),
         "60",
         "Until a stream's first byte; 0 = until the end of `stream`. A reply that is not streamed has only "
         "`request`.",
     ),
     "idle": Key(
-        kinds.seconds(0, _DAY), "60", "Silence of an upstream between two bytes of a reply; 0 = no limit."
+        kinds.seconds(0, DAY), "60", "Silence of an upstream between two bytes of a reply; 0 = no limit."
     ),
     "request": Key(
-        kinds.seconds(0, _DAY), "60", "A request that is not streamed, from start to end; 0 = no limit."
+        kinds.seconds(0, DAY), "60", "A request that is not streamed, from start to end; 0 = no limit."
     ),
-    "stream": Key(kinds.seconds(0, _DAY), "300", "A streamed request, from start to end; 0 = no limit."),
+    "stream": Key(kinds.seconds(0, DAY), "300", "A streamed request, from start to end; 0 = no limit."),
 }
 
 POOL = {
     "max_connections": Key(
-        kinds.whole(1, _MANY), "100", "Connections to all upstreams at once; further requests wait."
+        kinds.whole(1, MANY), "100", "Connections to all upstreams at once; further requests wait."
     ),
     "max_connections_per_upstream": Key(
-        kinds.whole(0, _MANY),
+        kinds.whole(0, MANY),
         "0",
         "The same for each upstream, so that none takes them all; 0 = max_connections.",
     ),
     "keepalive_connections": Key(
-        kinds.whole(0, _MANY),
+        kinds.whole(0, MANY),
         "15",
         "Idle connections kept for each upstream, in one pool for all; a kept one saves DNS, TCP and TLS.",
     ),
-    "pools": Key(kinds.whole(1, _MANY), "20", "Upstreams whose idle connections are kept."),
+    "pools": Key(kinds.whole(1, MANY), "20", "Upstreams whose idle connections are kept."),
     "keepalive_expiry": Key(
-        kinds.seconds(0, _DAY),
+        kinds.seconds(0, DAY),
         "30",
         "An idle connection is used again within this time; less than upstreams keep it.",
     ),
@@ -172,7 +151,7 @@ ALIASES = {
     ),
 }
 
-_OWN_TIMEOUT = kinds.seconds(0, _DAY, optional=True)
+_OWN_TIMEOUT = kinds.seconds(0, DAY, optional=True)
 
 UPSTREAM = {
     "preset": Key(
@@ -198,11 +177,17 @@ UPSTREAM = {
     "enabled": Key(
         kinds.choice("auto", "true", "false"),
         "auto",
-        "auto: off when api_key is written but empty, unless forward_client_key is on or the environment "
+        "auto: off when api_key or keys is written but empty, unless forward_client_key is on or the environment "
         "gave base_url.",
     ),
     "api_key": Key(
         kinds.secret(), "", "The key sent to it; a server on this machine needs none: leave the line out."
+    ),
+    "keys": Key(
+        kinds.secrets(),
+        "",
+        "Several keys, instead of api_key; they share the load. One that is refused (401, 403) or at its limit (429) "
+        "rests alone.",
     ),
     "key_header": Key(
         kinds.choice("auto", "x-api-key", "authorization", "api-key"),
@@ -260,22 +245,54 @@ UPSTREAM = {
     "max_stops": Key(
         kinds.whole(0, 1000), "4", "Chat: stop sequences that it takes, at most; further ones are dropped."
     ),
+    "prompt_cache_key": Key(
+        kinds.choice("auto", "true", "false"),
+        "auto",
+        "May a Messages client's session go to it, hashed, as prompt_cache_key; auto: at OpenAI's and Azure's address.",
+    ),
+    "web_search": Key(
+        kinds.choice("auto", "true", "false"),
+        "auto",
+        "Messages and Responses: does it search the web itself; auto: by the model's name (claude, gpt, grok).",
+    ),
     "tool_schema": Key(
         kinds.choice("openai", "gemini"),
         "openai",
         "JSON schemas that it reads; gemini: keywords that Gemini refuses are left out.",
     ),
+    "output_schema": Key(
+        kinds.choice("native", "tool", "chat"),
+        "native",
+        "How it is told a reply's JSON schema: in its protocol's own field; as a tool that it must call, whose "
+        "arguments become the reply, if it ignores that field; or by Chat, if it speaks that too and heeds it there, "
+        "but as a tool beside others.",
+    ),
+    "rebuild": Key(
+        kinds.switch(),
+        "false",
+        "It speaks its protocols loosely: what would pass through untouched is read, checked and written anew, both "
+        "ways; custom tools are sent as functions.",
+    ),
     "images": Key(kinds.switch(), "true", "Its models see images; off: a note stands in the place of each."),
     "drop": Key(
         kinds.names(("model", "messages", "input", "stream")),
         "",
-        "Translated requests: top-level fields that it refuses; they are left out.",
+        "Top-level fields that it refuses: they are left out, and so are the anthropic-beta names that belong to them.",
     ),
     "rename": Key(
         kinds.renames(),
         "",
         "Translated requests: top-level fields that it calls by another name, such as seed=random_seed.",
     ),
+    "max_concurrent": Key(
+        kinds.whole(0, MANY),
+        "0",
+        "Requests there at once; 0 = [pool] max_connections_per_upstream, or max_connections.",
+    ),
+    "adaptive": Key(
+        kinds.switch(), "false", "Learn from its first bytes and 429s how many it bears at once, up to max_concurrent."
+    ),
+    **RATES,
     **{
         name: Key(_OWN_TIMEOUT, "", f"Its own [timeouts] {name}; empty = that one.")
         for name in ("first_byte", "idle", "request", "stream")
@@ -289,6 +306,7 @@ CLIENT = {
         "What this client must send, as x-api-key or Authorization: Bearer.",
     ),
     "admin": Key(kinds.switch(), "false", "May it look into the proxy: POST /debug/translate."),
+    **RATES,
 }
 
 MODELS = "models"
@@ -298,6 +316,9 @@ PLAIN = {
     "server": SERVER,
     "timeouts": TIMEOUTS,
     "pool": POOL,
+    "retry": RETRY,
+    "breaker": BREAKER,
+    "admission": ADMISSION,
     "responses": RESPONSES,
     "translate": TRANSLATE,
     "logging": LOGGING,

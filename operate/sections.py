@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from operate.conditions import Condition
 from operate.schema import LOGGERS
 
 
@@ -120,30 +121,87 @@ class Aliases:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """[retry]. Seconds. max_attempts: the first try included. also: statuses, 200 for a reply that makes no sense.
+    hedge: globs of the names that clients ask for. rejoin_seconds: 0 = off."""
+
+    max_attempts: int = 3
+    backoff: float = 0.5
+    max_backoff: float = 8
+    max_retry_after: float = 10
+    also: tuple[int, ...] = ()
+    budget_percent: int = 20
+    budget_per_second: float = 3
+    deadline: float = 120
+    on_overflow: bool = True
+    on_refusal: bool = False
+    hedge: tuple[str, ...] = ()
+    rejoin_seconds: float = 0
+    rejoin_mb: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """[breaker]. Seconds. consecutive: faults in a row that open it, however few the requests."""
+
+    enabled: bool = True
+    failure_percent: int = 50
+    window: float = 30
+    min_requests: int = 10
+    consecutive: int = 5
+    cooldown: float = 5
+    max_cooldown: float = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """[admission], over all upstreams. max_concurrent: 0 = [pool] max_connections."""
+
+    max_concurrent: int = 0
+    queue: int = 200
+    queue_seconds: float = 10
+
+
+@dataclass(frozen=True, slots=True)
 class TargetRef:
-    """Where a model's requests go. model: its name there; None = the name that was asked for."""
+    """Where a model's requests go. model: its name there; None = the name that was asked for. stage: 0 is tried
+    first; those of one stage are equals, and share by weight."""
 
     upstream: str
     model: str | None
+    stage: int = 0
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRule:
-    """A line of [models]. pattern: an exact name or a glob (* ? [..]). targets: to be tried in this order.
-    line: in the file; 0 = from an option."""
+    """A line of [models]. pattern: an exact name or a glob (* ? [..]). targets: stage by stage.
+    line: in the file; 0 = from an option. condition: None = for every request."""
 
     pattern: str
     targets: tuple[TargetRef, ...]
     line: int
+    condition: Condition | None = None
+
+    @property
+    def glob(self) -> str:
+        """The pattern for fnmatch; "" where it is an exact name. A final [1m] is that suffix, no class of letters."""
+        stem = self.pattern.removesuffix("[1m]")
+        if not any(mark in stem for mark in "*?["):
+            return ""
+        return self.pattern if stem == self.pattern else stem + "[[]1m]"
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A [client NAME] section: who may come in, and by which key. admin: it may look into the proxy."""
+    """A [client NAME] section: who may come in, and by which key. admin: it may look into the proxy.
+    requests_per_minute, tokens_per_minute: 0 = no bound."""
 
     name: str
     key: str = field(repr=False)
     admin: bool
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from operate.kinds import DEMO
 from operate.sections import Timeouts
 
+# Whose services are known to take prompt_cache_key (addresses, and what they end in).
+_CACHE_KEYS = ("api.openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 _VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]*)?")
 
 
@@ -24,7 +26,8 @@ class Upstream:
     """An upstream as the settings describe it; key names are those of the file. protocol: in order of
     preference. base_url: no final slash. headers: (name, value). max_tokens: (glob of models, tokens), first that
     fits; 0 = as asked. rename: (field, as the upstream calls it). timeouts: [timeouts] with this section's
-    own laid over. enabled is decided: where it is False, off_because says why and what would change it.
+    own laid over. keys: several instead of api_key. max_concurrent, requests_per_minute, tokens_per_minute: 0 = no
+    bound of its own. enabled is decided: where it is False, off_because says why and what would change it.
     Derived: base, such that base + "/v1/..." is right where /v1 is added (base_url without a final /v1)."""
 
     name: str
@@ -35,6 +38,7 @@ class Upstream:
     enabled: bool
     off_because: str
     api_key: str = field(repr=False)
+    keys: tuple[str, ...] = field(default=(), repr=False)
     key_header: str
     api_version: str
     forward_client_key: bool
@@ -49,10 +53,18 @@ class Upstream:
     stream_options: bool
     reasoning_effort: str
     max_stops: int
+    prompt_cache_key: str
+    web_search: str
     tool_schema: str
+    output_schema: str
+    rebuild: bool
     images: bool
     drop: tuple[str, ...]
     rename: tuple[tuple[str, str], ...]
+    max_concurrent: int = 0
+    adaptive: bool = False
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
     timeouts: Timeouts
     base: str = field(init=False)
     _prefix: str = field(init=False, repr=False)
@@ -67,6 +79,18 @@ class Upstream:
         """Whether it is the one built in; `dataclasses.replace(upstream, base_url=...)` tells where that
         listens."""
         return self.base_url == DEMO
+
+    @property
+    def credentials(self) -> tuple[str, ...]:
+        """At least one; "" = none is sent."""
+        return self.keys or (self.api_key,)
+
+    @property
+    def takes_cache_key(self) -> bool:
+        """Whether a prompt_cache_key may be made for it."""
+        if self.prompt_cache_key != "auto":
+            return self.prompt_cache_key == "true"
+        return (urlsplit(self.base_url).hostname or "").endswith(_CACHE_KEYS)
 
     def url(self, endpoint: str, model: str = "") -> str:
         """endpoint: "messages", "messages/count_tokens", "chat/completions", "responses", "models",
@@ -97,16 +121,15 @@ def split_version(base_url: str, add_v1: str) -> tuple[str, str]:
     return stem, f"{stem}/v1"
 
 
-def why_off(
-    choice: str, key_written: bool, has_key: bool, forwards: bool, base_from_env: bool, names: list[str]
-) -> str:
-    """Empty for an upstream that is on. names: the variables that its api_key line mentions."""
+def why_off(choice: str, key: str, has_key: bool, forwards: bool, base_from_env: bool, names: list[str]) -> str:
+    """Empty for an upstream that is on. key: "api_key" or "keys", whichever is written; names: the variables that its
+    line mentions."""
     if choice == "true":
         return ""
     if choice == "false":
         return "switched off: enabled = false"
-    if not key_written or has_key or forwards or base_from_env:
+    if not key or has_key or forwards or base_from_env:
         return ""
     if names:
         return f"no key: set {' or '.join(names)} in the environment"
-    return "no key: api_key is empty (leave the line out for a server that needs none)"
+    return f"no key: {key} is empty (leave the line out for a server that needs none)"

@@ -30,11 +30,14 @@ _OUTSIDE = re.compile(
 )
 
 # Examples are found at random at a desk, and are the same in every run of a build machine. No deadline:
-# how long an example takes depends on what else the machine does.
+# how long an example takes depends on what else the machine does. HYPOTHESIS_PROFILE=deep looks much longer,
+# mutants only shortly: for mutmut, which runs the tests thousands of times.
 settings.register_profile(
     "desk", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 settings.register_profile("ci", settings.get_profile("desk"), derandomize=True, print_blob=True)
+settings.register_profile("deep", settings.get_profile("desk"), max_examples=5_000)
+settings.register_profile("mutants", settings.get_profile("ci"), max_examples=30, print_blob=False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if _OUTSIDE.match(name)]:
         del os.environ[name]
-    settings.load_profile("ci" if os.environ.get("CI") else "desk")
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "desk"))
 
 
 def traffic_dir() -> Path | None:

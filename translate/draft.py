@@ -19,11 +19,12 @@ _REPORTED = (
 class Draft:
     """`home`: the conversation goes back to the protocol it came from, and must come out the same."""
 
-    __slots__ = ("_dropped", "home", "policy", "thoughts", "tool_names")
+    __slots__ = ("_dropped", "home", "policy", "searches", "thoughts", "tool_names")
 
     def __init__(self, conversation: Conversation, policy: Policy, protocol: Protocol) -> None:
         self.home = protocol in conversation.ext
         self.policy = policy
+        self.searches = False  # a search of the client's is offered as the upstream's own
         self.thoughts = leftovers.thoughts(conversation)
         self.tool_names: dict[str, str] = {}
         self._dropped: dict[str, None] = {}

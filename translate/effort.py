@@ -13,7 +13,13 @@ MIN_BUDGET = 1_024  # Anthropic's floor
 
 # Models that answer 400 to reasoning_effort because they do not reason.
 _NO_EFFORT = re.compile(r"gpt-(3|4)|chatgpt-4|mistral|codestral|devstral|ministral|pixtral", re.I)
+_VERBOSITY = re.compile(r"gpt-([5-9]|\d\d)", re.I)
 _XHIGH = re.compile(r"gpt-(5\.[1-9]|[6-9])", re.I)
+
+
+def has_verbosity(model: str) -> bool:
+    """Does a Chat upstream's model know how much it is to write? OpenAI's since GPT-5; others refuse the field."""
+    return _VERBOSITY.search(model) is not None
 
 
 def budget_of(effort: str) -> int:

@@ -107,12 +107,18 @@ def event(protocol: Protocol, error: ApiError, request_id: str = "") -> bytes:
     if protocol == "messages":
         return b"event: error\ndata: " + body(protocol, error, request_id) + b"\n\n"
     if protocol == "responses":
-        response = {"id": f"resp_{request_id or 'failed'}", "object": "response", "created_at": 0, "status": "failed"}
-        response |= {"error": response_error(error), "incomplete_details": None, "model": "", "output": []}
-        response |= {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "usage": None}
-        failed = {"type": "response.failed", "sequence_number": 0, "response": response}
-        return b"event: response.failed\ndata: " + wire.dumps(failed) + b"\n\n"
+        return failed(error, {"id": f"resp_{request_id or 'failed'}"}, 0)
     return b"data: " + body(protocol, error) + b"\n\n"
+
+
+def failed(error: ApiError, response: dict[str, Any], number: int) -> bytes:
+    """response.failed. response: what is known of the one that has begun, of which clients compare at least the id.
+    number: the event's in its stream."""
+    known = {"id": "resp_failed", "object": "response", "created_at": 0, "incomplete_details": None, "model": "",
+             "output": [], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "usage": None}  # fmt: skip
+    known |= response | {"status": "failed", "error": response_error(error)}
+    event = {"type": "response.failed", "sequence_number": number, "response": known}
+    return b"event: response.failed\ndata: " + wire.dumps(event) + b"\n\n"
 
 
 def response_error(error: ApiError) -> dict[str, Any]:
@@ -167,8 +173,8 @@ def of_object(data: Any, status: int = 0) -> ApiError | None:
     """The error in a decoded JSON body or stream event, or None where it holds none.
 
     Shapes seen: {"error": {...}} with message/type/code/param (code may be an int, and may be the status),
-    {"error": "text"} beside a code, flat {"object": "error", "message": ...}, {"detail": "text" or list},
-    {"message": ..., "code": ...}.
+    {"error": "text"} beside a code, flat {"object": "error", "message": ...} or {"type": "error", ...} (Responses),
+    {"detail": "text" or list}, {"message": ..., "code": ...}.
     """
     if isinstance(data, list):  # Gemini wraps it
         data = data[0] if data else None
@@ -182,7 +188,7 @@ def of_object(data: Any, status: int = 0) -> ApiError | None:
     if data.get("detail"):
         detail = data["detail"]
         return _make(status, detail if isinstance(detail, str) else wire.dumps_text(detail), None, None, None)
-    if isinstance(data.get("message"), str) and (status >= 400 or data.get("object") == "error"):
+    if isinstance(data.get("message"), str) and (status >= 400 or "error" in (data.get("object"), data.get("type"))):
         return _make(status, data["message"], data.get("type"), data.get("code"), data.get("param"))
     return None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from translate import wire
+
+_INFINITY = float("inf")
 
 
 def thought(raw: dict[str, Any]) -> str:
@@ -23,6 +25,11 @@ def arguments_in(function: dict[str, Any]) -> str:
 
 def is_index(value: Any) -> bool:
     return type(value) is int and value >= 0
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    """A finite number: NaN and infinity are no JSON, but JSON readers let them through (1e999)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_INFINITY < value < _INFINITY
 
 
 def list_of(raw: dict[str, Any], key: str) -> list[Any]:

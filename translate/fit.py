@@ -17,23 +17,42 @@ from translate.target import Encoded, Policy, Protocol
 
 NO_IMAGES = "[an image was here; this model cannot see images]"
 
+# What the client calls a tool's schema, and that of its answer.
+_SCHEMAS: dict[Protocol, tuple[str, str]] = {
+    "messages": ("tools.input_schema", "output_config.format"),
+    "chat": ("tools.parameters", "response_format"),
+    "responses": ("tools.parameters", "text.format"),
+}
 _OF_IMAGES: dict[Protocol, str] = {"messages": "image", "chat": "image_url", "responses": "input_image"}
 
 
-def conversation(given: Conversation, policy: Policy) -> tuple[Conversation, bool]:
-    """The conversation as the upstream can take it, and whether images were left out. `given` is not changed."""
-    lost = False
+def conversation(given: Conversation, policy: Policy, client: Protocol) -> tuple[Conversation, list[str]]:
+    """The conversation as the upstream can take it, and what was left out, in the client's words. `given` is not
+    changed."""
+    left: list[str] = []
     if not policy.images:
         system = _blind(given.system)
         turns = [_blind_turn(turn) for turn in given.turns]
-        lost = system is not given.system or any(new is not old for new, old in zip(turns, given.turns, strict=True))
+        if system is not given.system or any(new is not old for new, old in zip(turns, given.turns, strict=True)):
+            left.append(_OF_IMAGES[client])
         given = replace(given, system=system, turns=turns)
     if policy.tool_schema == "gemini":
-        tools = [replace(tool, schema=schemas.for_gemini(tool.schema)) if tool.schema else tool for tool in given.tools]
-        given = replace(given, tools=tools)
-        if (output := given.output) is not None and output.schema:
-            given = replace(given, output=replace(output, schema=schemas.for_gemini(output.schema)))
-    return given, lost
+        given = _for_gemini(given, left, client)
+    return given, left
+
+
+def _for_gemini(given: Conversation, left: list[str], client: Protocol) -> Conversation:
+    cut: set[str] = set()
+    cut_of_output: set[str] = set()
+    tools = [
+        replace(tool, schema=schemas.for_gemini(tool.schema, cut)) if tool.schema else tool for tool in given.tools
+    ]
+    output = given.output
+    if output is not None and output.schema:
+        output = replace(output, schema=schemas.for_gemini(output.schema, cut_of_output))
+    for word, found in zip(_SCHEMAS[client], (cut, cut_of_output), strict=True):
+        left += [f"{word}.{keyword}" for keyword in sorted(found)]
+    return replace(given, tools=tools, output=output)
 
 
 def _blind_turn(turn: Turn) -> Turn:
@@ -54,11 +73,6 @@ def _blind_part(part: Part) -> Part:
         inner = _blind(part.parts)
         return part if inner is part.parts else replace(part, parts=inner)
     return part
-
-
-def images_word(client: Protocol) -> str:
-    """What the client calls an image, for the report that it stays behind."""
-    return _OF_IMAGES[client]
 
 
 def body(

@@ -32,7 +32,8 @@ messages | = messages | = input
 system | = messages, one system (or developer) message at the head; billing blocks left out | = instructions
 tools | = tools |
 tool_choice | = tool_choice; disable_parallel_tool_use is parallel_tool_calls, inverted |
-metadata | = user, of user_id, hashed if over 64 characters; its other keys are dropped |
+metadata | = user, of user_id, hashed if over 64 characters, and prompt_cache_key where the upstream takes one; its \
+other keys are dropped |
 stop_sequences | = stop, the first four | - the protocol has none: the reply goes on past them
 stream | = stream, and stream_options.include_usage | ~
 temperature top_p | ~ |
@@ -67,7 +68,9 @@ block:web_search_tool_result block:web_fetch_tool_result block:code_execution_to
 block:bash_code_execution_tool_result block:text_editor_code_execution_tool_result block:tool_search_tool_result \
 block:advisor_tool_result | = messages, what a person could read of it | = input, what a person could read of it
 block:mcp_tool_result | - an empty one; what can be read of others is said in words |
-block:server_tool_use block:mcp_tool_use | - a call that Anthropic ran; what came of it is said in words |
+block:mcp_tool_use | - a call that Anthropic ran; what came of it is said in words |
+block:server_tool_use | - a call that Anthropic ran; what came of it is said in words | \
+- a call that Anthropic ran; what came of it is said in words; beside an offered web_search its calls are mapped
 block:container_upload | - a file in a container of Anthropic's, which no other model can open |
 block:compaction | = messages, the summary as text | = input, the summary as text
 block:tool_addition block:tool_removal | - changes the tools in mid-conversation; all that are in tools are offered |
@@ -79,9 +82,12 @@ tool:text_editor_20250728 tool:computer_20241022 tool:computer_20250124 tool:com
 tool:computer_toolset_20260801 tool:browser_toolset_20260801 tool:memory_20250818 \
 | - Claude was trained on it and no schema says what it takes; the model works with the other tools |
 tool:code_execution_20250522 tool:code_execution_20250825 tool:code_execution_20260120 tool:code_execution_20260521 \
-tool:web_search_20250305 tool:web_search_20260209 tool:web_search_20260318 tool:web_fetch_20250910 \
+tool:web_fetch_20250910 \
 tool:web_fetch_20260209 tool:web_fetch_20260309 tool:web_fetch_20260318 tool:advisor_20260301 tool:mcp_toolset \
 | - Anthropic runs it, and other upstreams cannot; the model works with the other tools |
+tool:web_search_20250305 tool:web_search_20260209 tool:web_search_20260318 \
+| - Anthropic runs it, and Chat has no search that its servers share; the model works with the other tools \
+| = tools, web_search, by [upstream] web_search; max_uses and blocked_domains are dropped
 tool:tool_search_tool_bm25 tool:tool_search_tool_bm25_20251119 tool:tool_search_tool_regex \
 tool:tool_search_tool_regex_20251119 | - Anthropic runs it; deferred tools are offered once the history shows them |
 """
@@ -118,7 +124,8 @@ n | ! these protocols give one answer to a request |
 audio | - the voice of a spoken reply; the reply is text |
 modalities | - the reply is text |
 prediction | - only makes the reply faster |
-web_search_options | - OpenAI runs the search; the model answers without it |
+web_search_options | = tools, web_search_20250305, by [upstream] web_search | \
+= tools, web_search, by [upstream] web_search
 role:developer role:system | = system at the head, marked text in the user's turn later | = instructions at the head
 role:user role:assistant | = messages | = input
 role:tool role:function | = messages, a tool_result at the start of the user's turn | = input, a function_call_output
@@ -144,7 +151,7 @@ parallel_tool_calls | = tool_choice.disable_parallel_tool_use, inverted | ~
 temperature | = temperature, at most 1; left out beside thinking | ~
 top_p | = top_p; left out beside temperature, or under 0.95 beside thinking | ~
 reasoning | = thinking, or output_config.effort, by the model | = reasoning_effort
-text | = output_config.format; verbosity is dropped | = response_format; verbosity is dropped
+text | = output_config.format; verbosity is dropped | = response_format; verbosity, at models that know it
 user safety_identifier | = metadata.user_id, hashed where Anthropic would refuse it | = user
 stream | ~ | = stream, and stream_options.include_usage
 prompt_cache_key | - Anthropic's cache goes by cache_control | ~
@@ -177,7 +184,7 @@ item:custom_tool_call_output | = messages, as function_call_output |
 item:tool_search_output item:additional_tools | = tools, offered from here on, and named in the history |
 item:reasoning | - a cipher that only its provider reads; ours, which holds Anthropic's signature, is opened | \
 - a cipher that only its provider reads; a summary goes back by [upstream] reasoning_history
-item:item_reference | ! the words that it stands for are in another upstream's store |
+item:item_reference | ! what it stands for is in another upstream's store; what is kept here stands in its place |
 item:compaction | ! a history that only the provider that compacted it can read |
 item:compaction_trigger | ! asks for a compaction that the upstream cannot do |
 item:configuration_update | - settings of OpenAI's own model |
@@ -191,8 +198,10 @@ tool:function | = tools |
 tool:custom | = tools, a function that takes {"input": text}; its grammar is told in the description |
 tool:namespace | = tools, its functions under flat names, told apart again in the reply |
 tool:tool_search | - OpenAI runs it; deferred tools are offered once the history shows them |
-tool:file_search tool:web_search tool:web_search_2025_08_26 tool:web_search_preview \
-tool:web_search_preview_2025_03_11 tool:mcp tool:code_interpreter tool:programmatic_tool_calling \
+tool:web_search tool:web_search_2025_08_26 tool:web_search_preview tool:web_search_preview_2025_03_11 \
+| = tools, web_search_20250305, by [upstream] web_search; search_context_size is dropped, and so is a search that is \
+to keep off the live web | - OpenAI runs it, and Chat has no search that its servers share
+tool:file_search tool:mcp tool:code_interpreter tool:programmatic_tool_calling \
 tool:image_generation | - OpenAI runs it, and other upstreams cannot; the model works with the other tools |
 tool:computer tool:computer_use_preview tool:local_shell tool:shell tool:apply_patch \
 | - OpenAI's models were trained on it and no schema says what it takes; the model works with the other tools |
@@ -211,8 +220,11 @@ class Row:
 
 @cache
 def rows(client: Protocol, upstream: Protocol) -> dict[str, Row]:
-    """Name -> its row, for a crossing from `client` to `upstream`, in the order of the table."""
+    """Name -> its row, for a crossing from `client` to `upstream`, in the order of the table. Within one protocol all
+    is carried."""
     head, *lines = _TABLES[client].strip().splitlines()
+    if client == upstream:
+        return {name: Row("carried", "") for line in lines for name in _cells(line)[0].split()}
     column = _cells(head).index(upstream)
     found: dict[str, Row] = {}
     for line in lines:

@@ -10,25 +10,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from translate import websearch
 from translate.conversation import Conversation
 
+PLAIN_TIERS = ("auto", "default", "on_demand")  # service_tier: what every provider does anyway
+_GIVEN = {"reasoning.encrypted_content", websearch.SOURCES}  # to every client that may use it
 _SETTLED: dict[str, Any] = {
     "n": 1,
     "store": False,
     "logprobs": False,
     "background": False,
     "truncation": "disabled",
-    "include": ["reasoning.encrypted_content"],  # given to every client that may send it back
+    "usage": {"include": True},  # OpenRouter's: counts are always given, and so is what was thought
+    "include_reasoning": True,
+    "verbosity": "medium",  # how much every model writes unasked
+    "text.verbosity": "medium",
     "stream_options": {"include_obfuscation": False},
 }
 
 
-_THOUGHTS = {"messages": "messages.thinking", "chat": "messages.reasoning_content", "responses": "input.reasoning"}
+THOUGHTS = {"messages": "messages.thinking", "chat": "messages.reasoning_content", "responses": "input.reasoning"}
 
 
 def thoughts(conversation: Conversation) -> str:
     """What the client calls earlier thinking, for the report that it stays behind."""
-    return next((_THOUGHTS[protocol] for protocol in conversation.ext if protocol in _THOUGHTS), "thinking")
+    return next((THOUGHTS[protocol] for protocol in conversation.ext if protocol in THOUGHTS), "thinking")
 
 
 def dropped(conversation: Conversation, own: str) -> list[str]:
@@ -38,5 +44,9 @@ def dropped(conversation: Conversation, own: str) -> list[str]:
         for protocol, fields in conversation.ext.items()
         if protocol != own and "." not in protocol
         for field, value in fields.items()
-        if not (field in _SETTLED and _SETTLED[field] == value)
+        if not (field in _SETTLED and _SETTLED[field] == value) and not (field == "include" and _is_given(value))
     ]
+
+
+def _is_given(include: Any) -> bool:
+    return isinstance(include, list) and all(isinstance(name, str) and name in _GIVEN for name in include)

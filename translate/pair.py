@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, fit, wire
+from translate import answer_tool, errors, fit, wire
 from translate.bridge import Unbridge
 from translate.chat import reply as chat_reply
 from translate.chat import request as chat_request
@@ -54,14 +54,24 @@ def can_cross(client: Protocol, upstream: Protocol) -> bool:
 def request(client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target) -> Encoded:
     """The client's decoded JSON body as the upstream's. `body` is left as it is, so that a retry may cross it
     again for another target. Raises BadRequest."""
+    try:
+        return _request(client, upstream, body, target)
+    except RecursionError:  # the parser takes JSON of a thousand levels; a walk through it costs more of them
+        raise errors.BadRequest("the request is nested too deeply") from None
+
+
+def _request(client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target) -> Encoded:
     conversation = _REQUEST[client].decode(body)
     if target.policy.fits:
         plain: Encoded = _REQUEST[upstream].encode(conversation, target)
         return plain
-    conversation, blind = fit.conversation(conversation, target.policy)
+    answers = ""
+    if (how := target.policy.output_schema) != "native":
+        conversation, answers = answer_tool.offered(conversation, alone=how == "tool")
+    conversation, left = fit.conversation(conversation, target.policy, client)
     encoded: Encoded = _REQUEST[upstream].encode(conversation, target)
-    if blind:
-        encoded.dropped.append(fit.images_word(client))
+    encoded.answer_tool = answers
+    encoded.dropped += [field for field in left if field not in encoded.dropped]
     fit.body(encoded, client, upstream, body, target.policy.drop, target.policy.rename)
     return encoded
 
@@ -73,7 +83,7 @@ class Crossing:
     it comes first, so that the caller may still answer with a real status. usage: known once the reply ended.
     """
 
-    __slots__ = ("_bridge", "_client", "_decoder", "_encoder", "_upstream", "asked", "fault", "usage")
+    __slots__ = ("_bridge", "_client", "_decoder", "_encoder", "_spoken", "_upstream", "asked", "fault", "usage")
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
         self._client = client
@@ -81,6 +91,7 @@ class Crossing:
         self._decoder: Any = None
         self._encoder: Any = None
         self._bridge = Unbridge(asked) if asked.custom or asked.namespaces else None
+        self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
         self.asked = asked
         self.fault: errors.ApiError | None = None
         self.usage: Usage | None = None
@@ -119,6 +130,8 @@ class Crossing:
         return self._unbridged(_EXPLODE[self._upstream](body, self.asked.policy))
 
     def _unbridged(self, events: list[Event]) -> list[Event]:
+        if self._spoken is not None:
+            events = self._spoken.passed(events)
         return events if self._bridge is None else self._bridge.passed(events)
 
     # ------------------------------------------------------------------------------------------ streams
@@ -146,7 +159,7 @@ class Crossing:
     def end(self) -> bytes:
         """The upstream closed. Without a terminal event before, this is an error, and told as one."""
         if self._decoder is None:
-            return self.fail(errors.ApiError("upstream", "the upstream answered 200 with an empty body"))
+            return self.fail(errors.BadReply("the upstream answered 200 with an empty body"))
         return self._pass(self._decoder.end())
 
     def fail(self, error: errors.ApiError) -> bytes:

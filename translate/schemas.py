@@ -22,9 +22,21 @@ _KEPT = frozenset({
 _FORMATS = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
 
 
-def for_gemini(schema: Schema) -> Schema:
-    """A new schema of what Gemini reads; the given one is not changed."""
-    return _Cleaner(schema).cleaned(schema, ())
+# What says nothing about a value, or is said in another way.
+_UNTOLD = frozenset({
+    "$schema", "$id", "$anchor", "$comment", "$defs", "definitions", "$ref", "allOf", "oneOf", "const", "default",
+    "examples", "example", "deprecated", "readOnly", "writeOnly",
+})  # fmt: skip
+
+
+def for_gemini(schema: Schema, cut: set[str] | None = None) -> Schema:
+    """A new schema of what Gemini reads; the given one is not changed. cut: takes the keywords whose constraints are
+    left out."""
+    cleaner = _Cleaner(schema)
+    out = cleaner.cleaned(schema, ())
+    if cut is not None:
+        cut |= cleaner.cut
+    return out
 
 
 class _Cleaner:
@@ -33,6 +45,7 @@ class _Cleaner:
     def __init__(self, root: Schema) -> None:
         self._root = root
         self._pieces = 0
+        self.cut: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<_Cleaner {self._pieces} pieces>"
@@ -43,11 +56,15 @@ class _Cleaner:
             return {"type": "object"}  # true and false are schemas too
         schema, path = self._resolved(schema, (*path, ""))
         out = {key: value for key, value in schema.items() if key in _KEPT}
+        self.cut |= {key for key in schema if key not in _KEPT and key not in _UNTOLD and not key.startswith("x-")}
         _type(out)
         _enum(out, schema)
+        if "enum" not in out and (schema.get("enum") or "const" in schema):
+            self.cut.add("enum" if schema.get("enum") else "const")
         self._choices(out, schema, path)
-        if out.get("format") not in _FORMATS:
-            out.pop("format", None)
+        if "format" in out and out["format"] not in _FORMATS:
+            del out["format"]
+            self.cut.add("format")
         if isinstance(properties := out.pop("properties", None), dict):
             out["properties"] = {name: self.cleaned(inner, path) for name, inner in properties.items()}
             out.setdefault("type", "object")

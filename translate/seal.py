@@ -4,6 +4,8 @@ A Responses provider keeps its reasoning in encrypted_content, Anthropic in a si
 client sends back whichever field its own protocol has, unread; so that its history stays whole, the one travels
 inside the other behind a prefix of ours. Whoever writes to an upstream opens its own seals and leaves out the
 others': no provider is ever handed what another one wrote. A seal is no secret and proves nothing by itself.
+Thinking without any proof gets an empty seal where a client may one day send it back to a provider that wants one:
+so that it can be told from that provider's own and left out (see unsealed.py), rather than be refused.
 """
 
 from __future__ import annotations
@@ -15,8 +17,12 @@ from typing import Any
 from translate import wire
 from translate.conversation import Thinking
 
-_RESPONSES = "sealed.responses.1."  # in a neutral signature or encrypted: a reasoning item's id and encrypted_content
-_OTHER = "sealed.other.1."  # in a Responses item's encrypted_content: signature, encrypted, Chat's detail
+_RESPONSES = "~sealed.responses.1."  # in a neutral signature or encrypted: a reasoning item's id and encrypted_content
+_OTHER = "~sealed.other.1."  # in a Responses item's encrypted_content: signature, encrypted, Chat's detail
+EMPTY = "~sealed.empty.1."  # in either: nobody has signed this thinking
+MARK = b"~sealed."  # how each of them begins
+_RARE = MARK[:1]
+MAX_HITS = 100  # of what only begins alike
 
 
 def of_item(id: str, encrypted_content: str) -> str:
@@ -34,6 +40,26 @@ def item_in(proof: str) -> dict[str, str]:
     return _unpack(proof, _RESPONSES)
 
 
+def is_seal(proof: Any) -> bool:
+    return isinstance(proof, str) and proof.startswith((_RESPONSES, _OTHER, EMPTY))
+
+
+def may_be_in(body: bytes) -> bool:
+    """Whether a body has the mark somewhere. Bodies are large, and almost none has it: a single byte is sought many
+    times as fast as several."""
+    at = body.find(_RARE)
+    for _ in range(MAX_HITS):
+        if at < 0 or body.startswith(MARK, at):
+            return at >= 0
+        at = body.find(_RARE, at + 1)
+    return at >= 0 and MARK in body[at:]
+
+
+def less_empty(proof: str) -> str:
+    """A proof as it was before an empty seal was put in the place of none."""
+    return "" if proof == EMPTY else proof
+
+
 def of_thinking(part: Thinking, signature: str) -> str:
     """The encrypted_content that stands for a part's proofs, "" where it has none. signature: what its Close said."""
     signature = signature or part.signature
@@ -48,6 +74,7 @@ def of_thinking(part: Thinking, signature: str) -> str:
 
 def thinking_in(encrypted_content: str, id: str, text: str) -> Thinking:
     """The part that an item's encrypted_content (may be "") and readable text stand for."""
+    encrypted_content = less_empty(encrypted_content)
     if encrypted_content.startswith(_OTHER):
         said = _unpack(encrypted_content, _OTHER)
         part = Thinking(text, _text(said, "signature"), _text(said, "encrypted"))

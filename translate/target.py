@@ -31,19 +31,25 @@ class Policy:
     images: bool = True  # may images be sent; else a note stands for each
     reasoning_effort: str = "auto"  # auto (by the model's name) | true | false: may an effort be sent
     max_stops: int = 4  # stop sequences, at most (Chat only)
+    web_search: str = "auto"  # auto (by the model's name) | true | false: does it search the web itself
+    prompt_cache_key: bool = False  # may one be made where the client brings none (see affinity.py)
+    output_schema: str = "native"  # tool: a reply's JSON schema goes as a tool; chat: if there are others
+    rebuild: bool = False  # its own protocol is spoken loosely too: no tools but functions
 
     @property
     def fits(self) -> bool:
         """Nothing of the request need be changed for it beyond what every upstream of its protocol takes."""
-        return self.images and self.tool_schema == "openai" and not self.drop and not self.rename
+        plain = self.images and self.tool_schema == "openai" and self.output_schema == "native"
+        return plain and not self.drop and not self.rename
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`model` is the upstream's own name for it."""
+    """`model` is the upstream's own name for it. session: the client's, where a header names it."""
 
     model: str
     policy: Policy = Policy()
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class Asked:
     """model: echoed in the reply. key: letters and digits, unique for this request (ids are made of it).
     created: Unix seconds. input_tokens: a local estimate, used until the upstream tells the real count.
     tool_names: names as sent upstream -> names as the client knows them (only those that differ).
-    include_usage: a Chat client asked for the usage chunk. custom, namespaces: see Encoded."""
+    include_usage: a Chat client asked for the usage chunk. custom, namespaces, answer_tool: see Encoded."""
 
     model: str
     key: str = "0"
@@ -62,19 +68,22 @@ class Asked:
     policy: Policy = Policy()
     custom: frozenset[str] = frozenset()
     namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
+    answer_tool: str = ""
 
 
 @dataclass(slots=True)
 class Encoded:
     """A request body in the target's protocol; `dropped` names the client's fields that did not cross;
     `tool_names` maps changed tool names back. Where the upstream knows nothing but functions (see bridge.py):
-    `custom` holds the sent names of free-form tools, `namespaces` maps sent names to (namespace, name)."""
+    `custom` holds the sent names of free-form tools, `namespaces` maps sent names to (namespace, name).
+    `answer_tool` is the sent name of the tool whose arguments are the reply's text (see answer_tool.py)."""
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)
     tool_names: dict[str, str] = field(default_factory=dict)
     custom: frozenset[str] = frozenset()
     namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
+    answer_tool: str = ""
 
     def json(self) -> bytes:
         return wire.dumps(self.body)

@@ -30,6 +30,26 @@ def estimate(body: dict[str, Any]) -> int:
     return max(1, round(size / BYTES_PER_TOKEN) + media + PER_MESSAGE * count)
 
 
+LEAST_TAUGHT = 200  # tokens: in smaller requests the frame outweighs the words
+LEAST_RATIO, MOST_RATIO = 0.3, 3.5  # what lies beyond is no vocabulary but a server that counts something else
+LEAST_WEIGHT = 0.1  # of a further reply in the moving average: the last ten or so decide
+
+
+def teaches(estimated: int, real: int) -> bool:
+    """Whether an estimate and what was really used say something of the ratio between the two."""
+    return estimated >= LEAST_TAUGHT and LEAST_RATIO <= real / estimated <= MOST_RATIO
+
+
+def moved(ratio: float, seen: int, estimated: int, real: int) -> float:
+    """The ratio of real tokens to estimated ones, after one more reply. seen: how many made the ratio given."""
+    return ratio + (real / estimated - ratio) * max(LEAST_WEIGHT, 1 / (seen + 1))
+
+
+def of_size(size: int) -> int:
+    """A rough count for a body of so many bytes, without a look at it."""
+    return max(1, round(size / (BYTES_PER_TOKEN * JSON_OVERHEAD)))
+
+
 def quick(body: dict[str, Any], size: int) -> int:
     """The same from the body's length, less its media: walking all of a quarter of a megabyte would cost more than
     translating it. Within a tenth of `estimate` for the bodies of coding agents."""

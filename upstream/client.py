@@ -225,7 +225,10 @@ class UpstreamClient(SocketsOnLoop):
         if errno == pycurl.E_OPERATION_TIMEDOUT and curl.getinfo(pycurl.CONN_ID) < 0:
             return self._exhausted(exchange, now - exchange.started)
         sent, replied = curl.getinfo(pycurl.REQUEST_SIZE) > 0, exchange._head_bytes > 0
-        return from_curl(errno, detail, url, reused=exchange.reused, replied=replied, sent=sent)
+        connected = curl.getinfo(pycurl.CONNECT_TIME) > 0
+        return from_curl(
+            errno, detail, url, reused=exchange.reused, replied=replied, sent=sent, connected=connected
+        )
 
     def _fail(self, exchange: Exchange, failure: Failure) -> None:
         """We end it: the connection is closed, the sink is told."""

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 class Failure:
     """Why an exchange ended without a whole reply.
 
-    kind: dns, connect, tls, connect_timeout, first_byte_timeout, idle_timeout, total_timeout, pool_exhausted,
-    closed, protocol, too_large, cancelled_by_pool (the client itself was closed), bad_url, internal.
+    kind: dns, connect, tls, certificate, connect_timeout, tls_timeout, first_byte_timeout, idle_timeout,
+    total_timeout, pool_exhausted, closed, protocol, too_large, cancelled_by_pool (the client itself was closed),
+    bad_url, internal.
     replayable: the upstream cannot have worked on it, or a reused connection died with no byte of reply.
     errno: libcurl's CURLE number, 0 where the verdict is our own.
     """
@@ -48,7 +49,7 @@ KINDS: dict[int, str] = {
     56: "closed",
     58: "tls",
     59: "tls",
-    60: "tls",
+    60: "certificate",
     61: "protocol",
     63: "too_large",
     64: "tls",
@@ -71,7 +72,9 @@ WORDS = {
     "dns": "name not resolved",
     "connect": "connection failed",
     "tls": "TLS failed",
+    "certificate": "its TLS certificate is not trusted",
     "connect_timeout": "no connection in time",
+    "tls_timeout": "no end of the TLS handshake in time",
     "closed": "connection lost",
     "protocol": "not a valid HTTP reply",
     "too_large": "reply head too large",
@@ -80,7 +83,9 @@ WORDS = {
 }
 
 # Nothing of the request has left this machine when one of these is reported.
-UNSENT = frozenset({"dns", "connect", "tls", "connect_timeout", "pool_exhausted", "bad_url"})
+UNSENT = frozenset(
+    {"dns", "connect", "tls", "certificate", "connect_timeout", "tls_timeout", "pool_exhausted", "bad_url"}
+)
 
 # libcurl reports these, too, as a receive error (56); its words are the only difference.
 _BAD_REPLY = ("chunk", "header", "status line", "content-length", "invalid", "nul byte")
@@ -94,15 +99,19 @@ def host_of(url: str) -> str:
         return "upstream"
 
 
-def from_curl(errno: int, detail: str, url: str, *, reused: bool, replied: bool, sent: bool) -> Failure:
+def from_curl(
+    errno: int, detail: str, url: str, *, reused: bool, replied: bool, sent: bool, connected: bool = False
+) -> Failure:
     """libcurl's (errno, words) -> Failure.
 
     reused: on a connection that an earlier request opened.  replied: at least one line of a reply head came.
-    sent: the connection was ready and the request began to go out.
+    sent: the connection was ready and the request began to go out.  connected: TCP was, TLS may not have been.
     """
     kind = KINDS.get(errno, "internal")
     if errno == 56 and any(word in detail.lower() for word in _BAD_REPLY):
         kind = "protocol"
+    elif kind == "connect_timeout" and connected and not sent:
+        kind = "tls_timeout"
     elif sent and kind in UNSENT:
         # libcurl uses some of its numbers twice: 1 also for a status line of an unknown HTTP version.
         kind = "protocol" if errno in (1, 3) else "closed"

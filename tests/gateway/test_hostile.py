@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gateway import verbatim
-from tests.support.house import Client, Cut, House, one_upstream
+from tests.support.house import ONCE, Client, Cut, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 from translate import pair
 
@@ -287,7 +287,7 @@ def test_after_a_413_of_any_size_the_connection_goes_on(chunked: bool) -> None:
 
 def test_keep_alive_after_every_kind_of_error() -> None:
     answers = [Answer.json({"error": {"message": "no"}}, 429), Answer.drop(), Answer.sse([BEGUN], end="reset"), OK]
-    with Upstream(answers) as up, House(one_upstream(up.url, "chat")) as house, house.connect() as client:
+    with Upstream(answers) as up, House(one_upstream(up.url, "chat") + ONCE) as house, house.connect() as client:
         said = []
         for body in (b"{", b"", {"model": 1}, b"\xff", ASKED, ASKED, ASKED | {"stream": True}, ASKED):
             client.send("POST", PATH, body)

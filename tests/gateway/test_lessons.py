@@ -228,3 +228,21 @@ def test_strict_speaks_the_clients_dialect() -> None:
         status, _, body = house.post("/v1/chat/completions", ASK | {"seed": 5})
         error = json.loads(body)["error"]
         assert (status, error["param"], error["type"]) == (400, "seed", "invalid_request_error")
+
+
+def test_what_was_learned_is_shown_to_an_admin() -> None:
+    keys = "[client boss]\nkey = boss-boss-boss-boss\nadmin = true\n[client other]\nkey = other-other-other\n"
+    with Upstream(picky("temperature")) as up, House(one_upstream(up.url, "chat") + keys) as house:
+        boss, other = {"x-api-key": "boss-boss-boss-boss"}, {"x-api-key": "other-other-other"}
+        assert json.loads(house.get("/debug/lessons", boss)[2]) == {"learned": {}, "dropped": {}}
+        assert house.post("/v1/messages", ASK | {"temperature": 0.5, "top_k": 3}, other)[0] == 200
+        status, headers, raw = house.get("/debug/lessons", boss)
+        shown = json.loads(raw)
+        assert status == 200 and headers["cache-control"] == "no-store"
+        assert shown["learned"] == {"up/m": ["'temperature' is left out"]}
+        assert shown["dropped"]["top_k"] == shown["dropped"]["temperature"] == 1
+        assert [house.get("/debug/lessons", key)[0] for key in ({}, other)] == [401, 403]
+    with House(one_upstream("http://127.0.0.1:9", "chat")) as house:
+        assert house.get("/debug/lessons")[0] == 200
+        assert house.get("/debug/lessons", {"Origin": "https://evil.example"})[0] == 403
+        assert house.request("DELETE", "/debug/lessons")[0] == 405

@@ -1,19 +1,17 @@
-"""Same protocol in and out: the same bytes, both ways, and the headers that belong with them."""
+"""Same protocol in and out: the same bytes, both ways, and the headers that belong with them.
+
+That every recorded exchange passes so is tested in tests/corpus/test_verbatim.py.
+"""
 
 from __future__ import annotations
 
 import json
-import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.house import Cut, House, one_upstream
+from tests.support.house import ONCE, Cut, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
-
-PATHS = {"messages": "/v1/messages", "chat": "/v1/chat/completions", "responses": "/v1/responses"}
-APIS = {"anthropic.messages": "messages", "openai.chat": "chat", "openai.responses": "responses"}
 
 CHAT_DONE = (
     b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
@@ -23,57 +21,6 @@ MESSAGES_BEGUN = (
 )
 MESSAGES_END = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 OK = Answer.json({"id": "x", "model": "up-model", "choices": []})
-
-
-def split(data: bytes, rng: random.Random) -> list[bytes | float]:
-    cuts = sorted({rng.randrange(len(data) + 1) for _ in range(5)})
-    ends = [0, *cuts, len(data)]
-    return [data[a:b] for a, b in zip(ends, ends[1:], strict=False) if a != b]
-
-
-def test_every_recorded_exchange_passes_to_the_byte(recorded_traffic: Path) -> None:
-    """All three protocols; streams cut at random places."""
-    rng = random.Random(7)
-    exchanges = []
-    for file in sorted((recorded_traffic / "exchanges").glob("*.json")):
-        data = json.loads(file.read_text())
-        if data["api"] in APIS and data["response"]["status"] < 600:
-            exchanges.append(data)
-    assert len(exchanges) > 300
-    now: dict[str, Any] = {}
-
-    def answer(_: object) -> Answer:
-        response = now["response"]
-        if now["stream"]:
-            return Answer.sse(split(now["sent"], rng), headers=response["headers"])
-        return Answer(response["status"], {"Content-Type": "application/json"} | response["headers"], now["sent"])
-
-    with Upstream(answer) as up, House(one_upstream(up.url, "messages, chat, responses")) as house:
-        for exchange in exchanges:
-            response, protocol = exchange["response"], APIS[exchange["api"]]
-            now.update(exchange)
-            text = response.get("sse") if exchange["stream"] else json.dumps(response["body"])
-            now["sent"] = (text or response.get("text") or "").encode()
-            asked = exchange["request"]["body"] or {"messages": []}
-            body = json.dumps(
-                {**asked, "model": asked.get("model", "m"), "stream": exchange["stream"]}, indent=1
-            ).encode()
-            status, headers, got = house.post(PATHS[protocol], body)
-            assert up.requests[-1].body == body, exchange["id"]
-            if exchange["stream"] and response["status"] == 200:
-                complete = got.startswith(now["sent"]) or _begins_with_error(now["sent"])
-                assert complete, exchange["id"]
-                if b"FRAGMENT" not in json.dumps(exchange.get("note", "")).encode() and got != now["sent"]:
-                    assert b"error" in got or b"before its end" in got, exchange["id"]
-            else:
-                assert (status, got) == (response["status"], now["sent"]), exchange["id"]
-            for name in ("request-id", "x-request-id", "retry-after"):
-                if name in response["headers"]:
-                    assert headers[name] == response["headers"][name], exchange["id"]
-
-
-def _begins_with_error(sent: bytes) -> bool:
-    return b'"error"' in sent.split(b"\n\n")[0]
 
 
 def test_headers_upstream() -> None:
@@ -145,7 +92,7 @@ def test_headers_back() -> None:
 def test_error_bodies_are_verbatim(status: int) -> None:
     body = b'{ "type":"error", "odd" : 1 }\n'
     answer = Answer(status, {"Content-Type": "application/problem+json", "retry-after": "7"}, body)
-    with Upstream([answer]) as up, House(one_upstream(up.url, "messages")) as house:
+    with Upstream([answer]) as up, House(one_upstream(up.url, "messages") + ONCE) as house:
         got = house.post("/v1/messages", {"model": "m", "stream": True})
         assert got[0] == status and got[2] == body
         assert got[1]["content-type"] == "application/problem+json" and got[1]["retry-after"] == "7"
@@ -196,7 +143,8 @@ def test_the_first_bytes_do_not_wait_for_the_rest() -> None:
     ("path", "begun", "error"),
     [
         ("/v1/messages", MESSAGES_BEGUN, b"event: error\ndata: "),
-        ("/v1/messages", MESSAGES_BEGUN + b'event: x\ndata: {"half', b"\n\nevent: error\ndata: "),
+        ("/v1/messages", MESSAGES_BEGUN + b'event: x\ndata: {"a":1}\n', b"\nevent: error\ndata: "),
+        ("/v1/messages", MESSAGES_BEGUN + b'event: x\ndata: {"a":1}', b"\n\nevent: error\ndata: "),
         ("/v1/chat/completions", b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n', b'data: {"error"'),
         ("/v1/responses", b'data: {"type":"response.created"}\n\n', b"event: response.failed\ndata: "),
     ],

@@ -36,9 +36,11 @@ def test_fields_are_renamed() -> None:
     assert request.json["stop_words"] == ["x"] and "stop" not in request.json and dropped == ""
 
 
-def test_policy_is_for_translated_requests_only() -> None:
-    request, dropped = sent({"stop": "x"}, "drop = stop\nimages = false\nmax_tokens = 9\n", "/v1/chat/completions")
-    assert (request.json["stop"], request.json["max_tokens"], dropped) == ("x", 5000, "")
+def test_policy_is_for_translated_requests_only_but_for_what_is_refused() -> None:
+    more = "drop = seed\nrename = stop=stops\nimages = false\nmax_tokens = 9\n"
+    request, dropped = sent({"stop": "x", "seed": 1}, more, "/v1/chat/completions")
+    assert (request.json["stop"], request.json["max_tokens"], dropped) == ("x", 5000, "seed")
+    assert "seed" not in request.json
 
 
 @pytest.mark.parametrize(("clamp", "limit"), [("100", 100), ("m=7, 100", 7), ("other*=7", 5000), ("0", 5000)])
@@ -66,7 +68,8 @@ def test_images_become_a_note() -> None:
 
 def test_schemas_for_gemini() -> None:
     schema = {"type": "object", "additionalProperties": False, "properties": {"additionalProperties": {"const": "x"}}}
-    request, _ = sent({"tools": [{"name": "f", "input_schema": schema}]}, "tool_schema = gemini\n")
+    request, dropped = sent({"tools": [{"name": "f", "input_schema": schema}]}, "tool_schema = gemini\n")
+    assert dropped == "tools.input_schema.additionalProperties"
     wanted = {"type": "object", "properties": {"additionalProperties": {"type": "string", "enum": ["x"]}}}
     assert request.json["tools"][0]["function"]["parameters"] == wanted
     config = {"format": {"type": "json_schema", "schema": schema}}

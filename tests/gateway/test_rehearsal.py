@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
+from translate import seal
 
 ASK = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "it's $HOME"}]}
 NOWHERE = "http://127.0.0.1:9"
@@ -106,3 +107,12 @@ def test_a_page_in_a_browser_may_not_ask_and_a_body_is_bounded() -> None:
         assert house.post("/debug/translate", ASK, {"Host": "evil.example"})[0] == 403
         assert house.post("/debug/translate", b" " * (1 << 20) + b"{}")[0] == 413
         assert rehearse(house, ASK)[0] == 200
+
+
+def test_what_passes_untouched_is_shown_as_it_is_sent() -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": seal.EMPTY}
+    history = [*ASK["messages"], {"role": "assistant", "content": [thought, {"type": "text", "text": "yes"}]}]
+    with House(one_upstream(NOWHERE, "messages")) as house:
+        _, shown = rehearse(house, ASK | {"messages": [*history, *ASK["messages"]]}, "?from=messages")
+    assert shown["translated"]["messages"][1]["content"] == [{"type": "text", "text": "yes"}]
+    assert "signed" in shown["dropped"]["messages.thinking"]

@@ -273,9 +273,12 @@ def test_tokens_are_estimated_with_what_a_request_builds_on(chat):
     with client:
         alone = client.responses.input_tokens.count(model="m", input="hi").input_tokens
         on_it = client.responses.input_tokens.count(model="m", input="hi", previous_response_id=first["id"])
-    assert alone < 20 < 400 < on_it.input_tokens
+    assert alone < 20 < 100 < on_it.input_tokens  # measured by what the upstream has said of the first
     assert len(up.requests) == 1
     assert house.post("/v1/responses/input_tokens", {"model": "m", "input": 5}, ALICE)[0] == 400
+    unknown = {"model": "m", "input": "hi", "previous_response_id": "resp_x"}
+    status, _, raw = house.post("/v1/responses/input_tokens", unknown, ALICE)
+    assert status == 400 and json.loads(raw)["error"]["param"] == "previous_response_id"
 
 
 def test_compacting_is_for_an_upstream_of_responses(chat):
@@ -290,3 +293,31 @@ def test_compacting_is_for_an_upstream_of_responses(chat):
             status, _, raw = house.post("/v1/responses/compact", body)
             assert (status, json.loads(raw)["id"]) == (200, "c")
             assert up.requests[0].path == "/v1/responses/compact" and up.requests[0].body == body
+
+
+# ------------------------------------------------------------------------------ kept by an upstream, and whose
+
+
+def test_one_client_cannot_build_on_what_an_upstream_keeps_for_another():
+    """The upstream is asked with one key for both."""
+    with kept_by("a") as up, House(one_upstream(up.url, "responses", CLIENTS)) as house:
+        _, first = ask(house, "secret", None, ALICE)
+        for path in ("", "/input_tokens", "/compact"):
+            body = {"model": "m", "input": "what did she say", "previous_response_id": first["id"]}
+            status, _, raw = house.post(f"/v1/responses{path}", body, BOB)
+            assert status == 400 and json.loads(raw)["error"]["code"] == "previous_response_not_found"
+        assert len(up.requests) == 1
+        assert ask(house, "go on", first["id"], ALICE)[0] == 200
+        assert up.requests[1].json["previous_response_id"] == first["id"]
+        assert ask(house, "go on", "resp_of_old", BOB)[0] == 200  # who knows; the upstream does
+
+
+@pytest.mark.parametrize(("forwarded", "status"), [("true", 200), ("false", 400)])
+def test_an_upstream_that_sees_each_clients_own_key_tells_them_apart_itself(forwarded, status):
+    """A token that is renewed every hour is still the same person's."""
+    with kept_by("a") as up:
+        with House(one_upstream(up.url, "responses", f"forward_client_key = {forwarded}")) as house:
+            _, first = ask(house, "hi", None, {"Authorization": "Bearer token-of-noon"})
+            later = {"Authorization": "Bearer token-of-one"}
+            assert ask(house, "go on", first["id"], later)[0] == status
+            assert house.get(f"/v1/responses/{first['id']}", later)[0] == (200 if status == 200 else 404)

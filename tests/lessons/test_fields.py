@@ -9,15 +9,26 @@ import anthropic
 import openai
 import pytest
 
-from tests.lessons.street import ASK, PATHS, Json, Reply, Street, completion, message
-from tests.support import sdk
+from tests.lessons.street import (
+    ASK,
+    ASKS,
+    BODY,
+    CROSSINGS,
+    LANES,
+    PATHS,
+    SAME,
+    STREAMED,
+    WHOLE,
+    Json,
+    Reply,
+    Street,
+    okay,
+)
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
-from tests.support.streams import END, HI, ROLE, START, STOP, chat, ending, messages, text
 
-OK: dict[str, Any] = {"chat": completion({"content": "ok"}), "messages": message({"type": "text", "text": "ok"})}
-STREAMS = {"chat": chat(ROLE, HI, END), "messages": messages(START, *text(0), ending(), STOP)}
-LANES = [("messages", "chat"), ("chat", "messages"), ("messages", "messages"), ("chat", "chat")]
+OK: dict[str, Any] = WHOLE
+SDK_OF: dict[str, Any] = {"messages": anthropic, "chat": openai, "responses": openai}
 
 
 def claude(street: Street, body: Json, more: str = "") -> Reply:
@@ -80,16 +91,18 @@ def test_36_stop_sequences(street: Street) -> None:
 def test_37_the_reply_names_the_model_that_was_asked_for(lane: Any, stream: bool) -> None:
     """By an alias or by UPSTREAM/MODEL; on every chunk."""
     client, upstream = lane
-    answer = Answer.sse(STREAMS[upstream]) if stream else Answer.json(OK[upstream])
+    plain: Any = okay(upstream, stream)
+    answer = Answer.sse(plain) if stream else Answer.json(plain)
     with Upstream([answer]) as up:
         settings = one_upstream(up.url, upstream) + 'fancy "name" = up/real\n'
         with House(settings) as house:
             for asked, sent in (('fancy "name"', "real"), ("up/real-2", "real-2")):
-                body = ASK | {"model": asked, "stream": stream}
+                body = ASKS[client] | {"model": asked, "stream": stream}
                 status, headers, raw = house.post(PATHS[client], body)
                 reply = Reply(client, stream, status, headers, raw, up.requests[-1])
                 assert reply.said()["model"] == asked and reply.sent["model"] == sent
                 objects = [json.loads(d[6:]) for d in raw.split(b"\n") if d.startswith(b"data: {")] if stream else []
+                objects += [o["response"] for o in objects if "response" in o]
                 assert {o["model"] for o in objects if "model" in o} <= {asked}
 
 
@@ -115,9 +128,9 @@ def test_39_headers_come_back_on_success_too(street: Street, lane: Any, kind: st
     answer = {
         "error": Answer.json({"error": {"message": "slow", "type": "rate_limit_error"}}, 429, headers=HEADERS),
         "whole": Answer.json(OK[upstream], headers=HEADERS),
-        "stream": Answer.sse(STREAMS[upstream], headers=HEADERS),
+        "stream": Answer.sse(STREAMED[upstream], headers=HEADERS),
     }[kind]
-    reply = street.ask(client, upstream, ASK | {"stream": kind == "stream"}, answer)
+    reply = street.ask(client, upstream, ASKS[client] | {"stream": kind == "stream"}, answer)
     assert reply.status == (429 if kind == "error" else 200)
     assert HEADERS.items() <= reply.headers.items()
 
@@ -129,10 +142,10 @@ def test_39_headers_come_back_on_success_too(street: Street, lane: Any, kind: st
 def test_39_retry_after_is_in_whole_seconds(street: Street, given: str, seen: str | None) -> None:
     """Where we translate: a client that reads an int must not stumble over another's fraction."""
     answer = Answer.json({"error": {"message": "slow"}}, 429, headers={"retry-after": given})
-    for lane in LANES[:2]:
-        assert street.ask(*lane, ASK, answer).headers["retry-after"] == (seen or given)
-    for lane in LANES[2:]:
-        assert street.ask(*lane, ASK, answer).headers["retry-after"] == given
+    for lane in CROSSINGS:
+        assert street.ask(*lane, ASKS[lane[0]], answer).headers["retry-after"] == (seen or given)
+    for lane in SAME:
+        assert street.ask(*lane, ASKS[lane[0]], answer).headers["retry-after"] == given
 
 
 ERRORS: list[tuple[int, Any, str, str]] = [
@@ -155,17 +168,17 @@ ERRORS: list[tuple[int, Any, str, str]] = [
 def test_39_errors_in_the_clients_dialect(
     street: Street, status: int, body: Any, for_messages: str, for_chat: str, stream: bool
 ) -> None:
-    ask = ASK | {"stream": stream}
-    for lane, kind in ((LANES[0], for_messages), (LANES[1], for_chat)):
-        reply = street.ask(*lane, ask, Answer.json(body, status))
-        assert reply.status == (503 if status == 529 and lane[0] == "chat" else status)
-        assert reply.error["type"] == kind and reply.error["message"] == "bad"
-        raises: Any = anthropic.APIStatusError if lane[0] == "messages" else openai.APIStatusError
-        with pytest.raises(raises, match="bad"):
-            (sdk.messages_body if lane[0] == "messages" else sdk.chat_body)(reply.raw, reply.status)
+    for lane in CROSSINGS:
+        client = lane[0]
+        reply = street.ask(*lane, ASKS[client] | {"stream": stream}, Answer.json(body, status))
+        assert reply.status == (503 if status == 529 and client != "messages" else status)
+        assert reply.error["type"] == (for_messages if client == "messages" else for_chat)
+        assert reply.error["message"] == "bad"
+        with pytest.raises(SDK_OF[client].APIStatusError, match="bad"):
+            BODY[client](reply.raw, reply.status)
 
 
-@pytest.mark.parametrize("lane", LANES[2:])
+@pytest.mark.parametrize("lane", SAME)
 @pytest.mark.parametrize(
     "raw", [b'{ "type":"error", "error":{"type":"x","message":"\\u00e9 "}}\n', b"<html>no</html>", b""]
 )
@@ -173,14 +186,14 @@ def test_39_errors_in_the_clients_dialect(
 def test_39_the_upstreams_own_error_is_verbatim(street: Street, lane: Any, raw: bytes, stream: bool) -> None:
     """Clients match on its wording."""
     answer = Answer(418, {"Content-Type": "text/odd"}, raw)
-    reply = street.ask(*lane, ASK | {"stream": stream}, answer)
+    reply = street.ask(*lane, ASKS[lane[0]] | {"stream": stream}, answer)
     assert (reply.status, reply.raw, reply.headers["content-type"]) == (418, raw, "text/odd")
 
 
 def test_39_our_own_refusals_are_in_whole_seconds_and_the_clients_words() -> None:
     with Upstream([Answer.drop()]) as up, House(one_upstream(up.url, "chat")) as house:
-        for client in ("messages", "chat"):
-            status, headers, raw = house.post(PATHS[client], ASK)  # type: ignore[index]
-            reply = Reply(client, False, status, headers, raw, None)  # type: ignore[arg-type]
+        for client in PATHS:
+            status, headers, raw = house.post(PATHS[client], ASKS[client])
+            reply = Reply(client, False, status, headers, raw, None)
             assert status in (502, 503) and reply.error["message"]
             assert headers.get("retry-after", "1").isdigit() and headers["request-id"]

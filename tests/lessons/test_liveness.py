@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from typing import Any
 
 import pytest
 
-from tests.lessons.street import ASK, PATHS, Street
-from tests.support.grammar import check_chat, check_messages
+from tests.lessons.street import ASK, ASKS, CHECK, CROSSINGS, LANES, PATHS, Street, responses, said
+from tests.support.grammar import check_messages
 from tests.support.house import Client, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.streams import (
@@ -28,18 +29,13 @@ from tests.support.streams import (
 from translate.target import Protocol
 
 STREAM = ASK | {"stream": True}
-LANES: list[tuple[Protocol, Protocol]] = [
-    ("messages", "chat"),
-    ("chat", "messages"),
-    ("messages", "messages"),
-    ("chat", "chat"),
-]
+STREAMS = {protocol: body | {"stream": True} for protocol, body in ASKS.items()}
 # By the upstream's protocol: how a reply begins before its first word, its first word, and the rest.
-OPENING = {"chat": chat(ROLE, end=b""), "messages": messages(START, PING)}
-FIRST = {"chat": chat(HI, end=b""), "messages": messages(*text(0)[:2])}
-REST = {"chat": chat(END), "messages": messages(text(0)[2], ending(), STOP)}
-SIGN = {"messages": b"event: ping\n", "chat": b": ping\n\n"}
-CHECK = {"messages": check_messages, "chat": check_chat}
+EVENTS = [event + b"\n\n" for event in responses(said("hello")).split(b"\n\n")[:-1]]
+OPENING = {"chat": chat(ROLE, end=b""), "messages": messages(START, PING), "responses": b"".join(EVENTS[:2])}
+FIRST = {"chat": chat(HI, end=b""), "messages": messages(*text(0)[:2]), "responses": b"".join(EVENTS[2:5])}
+REST = {"chat": chat(END), "messages": messages(text(0)[2], ending(), STOP), "responses": b"".join(EVENTS[5:])}
+SIGN = {"messages": b"event: ping\n", "chat": b": ping\n\n", "responses": b"event: keepalive\n"}
 QUICK = "ping_seconds = 0.1"
 
 
@@ -66,7 +62,7 @@ def test_14_silence_brings_signs_of_life(lane: tuple[Protocol, Protocol]) -> Non
         House(one_upstream(up.url, up_speaks, server=QUICK)) as house,
         house.connect() as client,
     ):
-        client.send("POST", PATHS[client_speaks], STREAM)
+        client.send("POST", PATHS[client_speaks], STREAMS[client_speaks])
         client.head()
         raw = b""
         for piece in client.pieces():
@@ -76,7 +72,7 @@ def test_14_silence_brings_signs_of_life(lane: tuple[Protocol, Protocol]) -> Non
     assert CHECK[client_speaks](raw) == [] and raw.count(SIGN[client_speaks]) >= 2
 
 
-@pytest.mark.parametrize("lane", LANES[:2])
+@pytest.mark.parametrize("lane", CROSSINGS)
 def test_14_silence_after_a_bare_beginning(lane: tuple[Protocol, Protocol]) -> None:
     """A model that thinks for minutes behind its first, empty event. The client is told that it has begun."""
     client_speaks, up_speaks = lane
@@ -86,7 +82,7 @@ def test_14_silence_after_a_bare_beginning(lane: tuple[Protocol, Protocol]) -> N
         House(one_upstream(up.url, up_speaks, server=QUICK)) as house,
         house.connect() as client,
     ):
-        client.send("POST", PATHS[client_speaks], STREAM)
+        client.send("POST", PATHS[client_speaks], STREAMS[client_speaks])
         assert client.head()[0] == 200
         raw = b""
         for piece in client.pieces():
@@ -103,10 +99,16 @@ def test_14_pings_do_not_hide_a_dead_upstream(lane: tuple[Protocol, Protocol]) -
         Upstream([Answer.sse(OPENING[up_speaks] + FIRST[up_speaks], end="hang")]) as up,
         House(one_upstream(up.url, up_speaks, "idle = 0.5", QUICK)) as house,
     ):
-        status, _, raw = house.post(PATHS[client_speaks], STREAM)
+        status, _, raw = house.post(PATHS[client_speaks], STREAMS[client_speaks])
         up.wait(lambda u: u.requests[0].state == "gone")
     assert status == 200 and raw.count(SIGN[client_speaks]) >= 2
     assert CHECK[client_speaks](raw) == [] and b"idle" in raw
+
+
+
+def failure(code: str) -> bytes:
+    data = {"type": "error", "sequence_number": 9, "code": code, "message": "no", "param": None}
+    return b"event: error\ndata: %b\n\n" % json.dumps(data).encode()
 
 
 EARLY_ERRORS = {
@@ -115,6 +117,7 @@ EARLY_ERRORS = {
         chat({"error": {"message": "no", "type": "rate_limit_error", "code": 429}}, end=b""),
     ],
     "messages": [messages(error("api_error")), messages(error("rate_limit_error"))],
+    "responses": [failure("server_error"), failure("rate_limit_exceeded")],
 }
 
 
@@ -123,12 +126,12 @@ EARLY_ERRORS = {
     ("lane", "before"),
     [(lane, before) for lane in LANES for before in ("", "comment")]
     # In the same protocol message_start and the role chunk are the first event, and are out.
-    + [(lane, "opening") for lane in LANES[:2]],
+    + [(lane, "opening") for lane in CROSSINGS],
 )
 def test_15_an_error_as_the_first_event_is_a_status(street: Street, lane: Any, which: int, before: str) -> None:
     up_speaks = lane[1]
     head = {"": b"", "comment": b": hi\n\n", "opening": OPENING[up_speaks]}[before]
-    reply = street.ask(*lane, STREAM, head + EARLY_ERRORS[up_speaks][which])
+    reply = street.ask(*lane, STREAMS[lane[0]], head + EARLY_ERRORS[up_speaks][which])
     assert reply.status == (500, 429)[which] and reply.error["message"] == "no"
     assert reply.headers["content-type"] == "application/json"
 
@@ -146,7 +149,7 @@ def test_16_headers_wait_for_the_first_useful_bytes(lane: tuple[Protocol, Protoc
         Answer.sse([quiet, EARLY_ERRORS[up_speaks][1]]),
     ]
     with Upstream(answers) as up, House(one_upstream(up.url, up_speaks)) as house, house.connect() as client:
-        client.send("POST", PATHS[client_speaks], STREAM)
+        client.send("POST", PATHS[client_speaks], STREAMS[client_speaks])
         up.wait(lambda u: len(u.requests) == 1)
         assert nothing_yet(client)
         gate.open()
@@ -155,7 +158,7 @@ def test_16_headers_wait_for_the_first_useful_bytes(lane: tuple[Protocol, Protoc
         word.open()
         raw = client.body()
         assert CHECK[client_speaks](raw) == []
-        assert house.post(PATHS[client_speaks], STREAM)[0] == 429
+        assert house.post(PATHS[client_speaks], STREAMS[client_speaks])[0] == 429
 
 
 def never_answers() -> socket.socket:
@@ -175,7 +178,7 @@ def test_17_a_client_that_leaves_cancels_the_upstream(lane: Any, stream: bool, p
     answer = Answer.silence() if phase == "first byte" else Answer.sse(begun, end="hang")
     with Upstream([answer]) as up, House(one_upstream(up.url, up_speaks)) as house:
         with house.connect() as client:
-            client.send("POST", PATHS[client_speaks], ASK | {"stream": stream})
+            client.send("POST", PATHS[client_speaks], ASKS[client_speaks] | {"stream": stream})
             up.wait(lambda u: len(u.requests) == 1)
             if phase == "streaming" and stream:
                 client.head()
@@ -192,16 +195,16 @@ def test_17_a_client_that_leaves_the_queue_is_never_asked_for(lane: Any) -> None
     with Upstream([done]) as up:
         settings = one_upstream(up.url, up_speaks) + "[pool]\nmax_connections = 1\n"
         with House(settings) as house, house.connect() as first:
-            first.send("POST", PATHS[client_speaks], STREAM)
+            first.send("POST", PATHS[client_speaks], STREAMS[client_speaks])
             first.head()
             with house.connect() as second:
-                second.send("POST", PATHS[client_speaks], STREAM | {"max_tokens": 77})
+                second.send("POST", PATHS[client_speaks], STREAMS[client_speaks] | {"user": "second"})
                 house.wait(lambda p: len(p.service.relays) == 2)
             house.wait(lambda p: len(p.service.relays) == 1)
             gate.open()
             assert CHECK[client_speaks](first.body()) == []
-            assert house.post(PATHS[client_speaks], STREAM)[0] == 200
-            assert [r.json["max_tokens"] for r in up.requests] == [4000, 4000]
+            assert house.post(PATHS[client_speaks], STREAMS[client_speaks])[0] == 200
+            assert len(up.requests) == 2 and b"second" not in b"".join(r.body for r in up.requests)
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -216,7 +216,7 @@ def test_models_keep_their_order_case_colons_and_slashes() -> None:
     )
     assert settings.models == (
         ModelRule("llama3:8b", (TargetRef("demo", None),), 2),
-        ModelRule("GPT-*", (TargetRef("demo", "a/b"), TargetRef("demo", None), TargetRef("demo", "c:d")), 3),
+        ModelRule("GPT-*", (TargetRef("demo", "a/b"), TargetRef("demo", None, 1), TargetRef("demo", "c:d", 2)), 3),
         ModelRule("o[0-9]*", (TargetRef("demo", "q"),), 4),
     )
 

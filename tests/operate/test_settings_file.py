@@ -12,7 +12,7 @@ import pytest
 
 from operate import schema, sections
 from operate.environment import expand
-from operate.schema import Key
+from operate.rows import Key
 from operate.settings import ModelRule, TargetRef, load, read
 from operate.upstreams import Upstream
 
@@ -72,7 +72,7 @@ def test_the_file_documents_no_key_that_does_not_exist() -> None:
 def test_the_file_holds_no_fault_and_gives_the_defaults() -> None:
     settings = load(SHIPPED, environ={})
     bare = read("[upstream demo]\nprotocol = messages, chat, responses\nbase_url = demo:", environ={})
-    for part in ("server", "timeouts", "pool", "responses", "translate", "logging", "aliases"):
+    for part in schema.PLAIN:
         assert getattr(settings, part) == getattr(bare, part)
     assert settings.upstreams["demo"] == bare.upstreams["demo"]
     assert load(environ={}) == settings
@@ -84,7 +84,9 @@ def test_the_file_with_every_example_switched_on_holds_no_fault() -> None:
     assert list(settings.upstreams) == names
     assert settings.upstreams["openrouter"].headers == (("X-Title", "anthropic-proxy"),)
     assert [client.name for client in settings.clients] == ["me"]
-    assert {rule.pattern for rule in settings.models} >= {"llama3:8b", "qwen*"}
+    assert {rule.pattern for rule in settings.models} >= {"llama3:8b", "qwen*", "fast", "coder"}
+    coder = [rule.condition for rule in settings.models if rule.pattern == "coder"]
+    assert [len(condition.terms) if condition else 0 for condition in coder] == [2, 1, 1, 0]
 
 
 def test_no_key_in_the_environment_leaves_the_demo() -> None:
@@ -179,6 +181,9 @@ def test_the_usual_models_have_their_upstreams() -> None:
         (schema.SERVER, sections.Server, set()),
         (schema.TIMEOUTS, sections.Timeouts, set()),
         (schema.POOL, sections.Pool, set()),
+        (schema.RETRY, sections.Retry, set()),
+        (schema.BREAKER, sections.Breaker, set()),
+        (schema.ADMISSION, sections.Admission, set()),
         (schema.RESPONSES, sections.Responses, set()),
         (schema.TRANSLATE, sections.Translate, set()),
         (schema.LOGGING, sections.Logging, set()),

@@ -3,7 +3,6 @@
 One `Exchange` a file; `exchanges(api)` gives them in the order of their ids, `params(api)` as pytest
 parameters named by id, with a single skipped one (and its reason) where the recordings are not there.
 `cuts` cuts a stream at random places that depend on nothing but a seed, so that a failure comes again.
-`CrossingLog` counts what crossed; tests/corpus prints it at the end of a run.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -21,11 +20,13 @@ from tests.conftest import exchange_files
 
 MESSAGES = "anthropic.messages"
 CHAT = "openai.chat"
+RESPONSES = "openai.responses"
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """body: the whole JSON reply (None where it was not JSON), sse: the stream's bytes (b"" if none)."""
+    """body: the whole JSON reply (None where it was not JSON), sse: the stream's bytes (b"" if none). headers: the
+    reply's, by their names in small letters."""
 
     id: str
     api: str
@@ -36,6 +37,7 @@ class Exchange:
     path: str
     request: Any
     status: int
+    headers: dict[str, str]
     content_type: str
     body: Any
     text: str
@@ -74,6 +76,7 @@ def _load() -> tuple[Exchange, ...]:
                 path=request.get("path") or "",
                 request=request.get("body"),
                 status=reply["status"],
+                headers={key: _first(value) for key, value in headers.items()},
                 content_type=_first(headers.get("content-type", "")),
                 body=reply.get("body"),
                 text=reply.get("text") or "",
@@ -111,29 +114,3 @@ def cuts(data: bytes, seed: object, pieces: int = 12) -> list[bytes]:
 def bytewise(data: bytes) -> Iterator[bytes]:
     for i in range(len(data)):
         yield data[i : i + 1]
-
-
-@dataclass
-class CrossingLog:
-    """What crossed, by crossing ("anthropic.messages -> chat, stream"): how many, how many with no loss."""
-
-    counts: dict[str, list[int]] = field(default_factory=dict)
-    lost: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    def note(self, crossing: str, losses: list[str]) -> None:
-        count = self.counts.setdefault(crossing, [0, 0])
-        count[0] += 1
-        count[1] += not losses
-        for loss in losses:
-            reasons = self.lost.setdefault(crossing, {})
-            reasons[loss] = reasons.get(loss, 0) + 1
-
-    def lines(self) -> list[str]:
-        out = []
-        for crossing, (total, lossless) in sorted(self.counts.items()):
-            lost = ", ".join(f"{what} {n}" for what, n in sorted(self.lost.get(crossing, {}).items()))
-            out.append(f"{crossing}: {total} exchanges, {lossless} lossless" + (f" ({lost})" if lost else ""))
-        return out
-
-
-LOG = CrossingLog()

@@ -27,6 +27,7 @@ MEANT: dict[str, dict[str, Any]] = {
     "messages": {
         "thinking": {"type": "enabled", "budget_tokens": 2048},
         "tool_choice": {"type": "any"},
+        "service_tier": "standard_only",
         "metadata": {"user_id": "u"},
         "output_config": {"effort": "low"},
         "system": "be brief",

@@ -189,6 +189,10 @@ class Client:
         self._held += data
 
 
+ONCE = "[retry]\nmax_attempts = 1\nmax_retry_after = 0\n"
+"""Further settings for tests of an upstream's error as such: nothing is tried again, nor waited for."""
+
+
 def one_upstream(url: str, protocol: str, more: str = "", server: str = "") -> str:
     """The settings of most tests: one upstream, to which every model goes."""
     return f"[server]\n{server}\n[upstream up]\nprotocol = {protocol}\nbase_url = {url}\n{more}\n[models]\n* = up\n"

@@ -43,6 +43,13 @@ class Meaning:
     opaque: int = 0  # encrypted thinking
     signed: int = 0  # thinking with a signature
     detailed: str = ""  # Chat's reasoning_details: the thinking once more, or the only place it is in
+    cited: list[str] = field(default_factory=list)  # addresses that texts cite
+    places: int = 0  # citations of a place in the request's own documents, or in a provider's file
+    searched: list[str] = field(default_factory=list)  # what the provider itself searched the web for
+    met: str = ""  # the stop sequence
+    thought: int | None = None  # tokens of thinking
+    written: int | None = None  # tokens written to a cache
+    beside: set[str] = field(default_factory=set)  # what else was said: logprobs, further answers, speech, ...
 
     def settled(self) -> Meaning:
         """With the stop reason that fits the content: a server may say "stop" although it calls a tool."""
@@ -127,6 +134,7 @@ def of_messages(reply: dict[str, Any] | bytes) -> Meaning:
         out = Meaning(stop=STOP.get(reply.get("stop_reason") or "", ""))
         for block in reply.get("content") or []:
             _block(out, block)
+        _messages_end(out, reply)
         _messages_usage(out, [reply.get("usage") or {}])
         return out.settled()
     return _messages_stream(reply)
@@ -148,7 +156,9 @@ def _messages_stream(raw: bytes) -> Meaning:
             delta = data["delta"]
             if delta["type"] == "signature_delta":
                 block["signature"] = delta["signature"]
-            elif delta["type"] != "citations_delta":
+            elif delta["type"] == "citations_delta":
+                block["citations"] = [*(block.get("citations") or []), delta["citation"]]
+            else:
                 value = delta.get("text", delta.get("thinking", delta.get("partial_json", delta.get("content"))))
                 fed += value or ""
         elif kind in ("content_block_stop", "message_delta", "message_stop", "error"):
@@ -158,6 +168,7 @@ def _messages_stream(raw: bytes) -> Meaning:
             if kind == "message_delta":
                 usages.append(data.get("usage") or {})
                 out.stop = STOP.get(data["delta"].get("stop_reason") or "", out.stop)
+                _messages_end(out, data["delta"])
             elif kind == "message_stop":
                 ended = True
             elif kind == "error":
@@ -174,15 +185,28 @@ def _finish_block(out: Meaning, block: dict[str, Any], fed: str) -> None:
     kind = block.get("type")
     if kind in ("text", "thinking"):
         block[kind] = (block.get(kind) or "") + fed
-    elif kind == "tool_use" and fed:
+    elif kind in ("tool_use", "server_tool_use") and fed:
         block["input"] = fed
     _block(out, block)
+
+
+def _messages_end(out: Meaning, said: dict[str, Any]) -> None:
+    out.met = said.get("stop_sequence") or ""
+    if said.get("stop_reason") in ("pause_turn", "model_context_window_exceeded", "compaction"):
+        out.beside.add(f"stop_reason {said['stop_reason']}")
+    out.beside |= {key for key in ("container", "stop_details", "context_management") if said.get(key)}
 
 
 def _block(out: Meaning, block: dict[str, Any]) -> None:
     kind = block.get("type")
     if kind == "text":
         out.text += block.get("text") or ""
+        for cited in block.get("citations") or []:
+            cited_by(out, cited)
+    elif kind == "server_tool_use" and block.get("name") == "web_search":
+        out.searched.append(str(arguments(block.get("input")).get("query")))
+    elif kind == "web_search_tool_result":
+        out.beside.add("results of web_search")
     elif kind == "thinking":
         out.thinking += block.get("thinking") or ""
         out.signed += bool(block.get("signature"))
@@ -202,6 +226,18 @@ def _messages_usage(out: Meaning, usages: list[dict[str, Any]]) -> None:
         read = merged.get("cache_read_input_tokens") or 0
         out.prompt = merged["input_tokens"] + read + (merged.get("cache_creation_input_tokens") or 0)
         out.cached = read
+        out.written = merged.get("cache_creation_input_tokens") or 0
+    if isinstance(details := merged.get("output_tokens_details"), dict):
+        out.thought = details.get("thinking_tokens")
+
+
+def cited_by(out: Meaning, cited: dict[str, Any]) -> None:
+    """A citation in any protocol's words: an address, or a place in something that was given."""
+    inner = cited.get("url_citation") or cited
+    if inner.get("url"):
+        out.cited.append(inner["url"])
+    else:
+        out.places += 1
 
 
 # ----------------------------------------------------------------------------------------------- Chat
@@ -227,9 +263,12 @@ def _chat_body(reply: dict[str, Any]) -> Meaning:
     choice = reply["choices"][0]
     message = choice.get("message") or {}
     _chat_texts(out, message)
+    for each in reply["choices"]:
+        _chat_beside(out, reply, each, message)
     for call in message.get("tool_calls") or []:
-        function = call.get("function") or {}
-        out.calls.append((function.get("name") or "", arguments(function.get("arguments"))))
+        function = call.get("function") or call.get("custom") or {}
+        given = {"input": function["input"]} if "input" in function else arguments(function.get("arguments"))
+        out.calls.append((function.get("name") or "", given))
     function = message.get("function_call") or {}
     if function.get("name"):
         out.calls.append((function["name"], arguments(function.get("arguments"))))
@@ -262,6 +301,26 @@ def _chat_texts(out: Meaning, message: dict[str, Any]) -> None:
     out.signed += sum(bool(d.get("signature")) for d in details)
 
 
+def _chat_beside(out: Meaning, data: dict[str, Any], choice: dict[str, Any], message: dict[str, Any]) -> None:
+    if choice.get("index"):
+        out.beside.add("further answers")
+        return
+    if choice.get("logprobs"):
+        out.beside.add("logprobs")
+    met = choice.get("stop_reason")  # vLLM's; others say a finish_reason there, or a token's number
+    out.met = met if isinstance(met, str) and met not in STOP else out.met
+    for note in message.get("annotations") or []:
+        cited_by(out, note)
+    audio = message.get("audio")
+    if isinstance(audio, dict) and audio.get("data"):
+        out.beside.add("audio")
+    out.beside |= {key for key in ("executed_tools", "extra_content", "images") if message.get(key)}
+    out.beside |= {"moderation"} if data.get("moderation") else set()
+    for page in data.get("search_results") or []:  # Perplexity's, on every chunk
+        if page["url"] not in out.cited:
+            out.cited.append(page["url"])
+
+
 @dataclass
 class _Call:
     index: Any
@@ -285,9 +344,10 @@ def _chat_stream(raw: bytes) -> Meaning:
             out.error = str((error.get("message") if isinstance(error, dict) else error) or error)
         _chat_usage(out, data)
         for choice in data.get("choices") or []:
+            delta = choice.get("delta") or {}
+            _chat_beside(out, data, choice, delta)
             if choice.get("index") not in (0, None):
                 continue
-            delta = choice.get("delta") or {}
             _chat_texts(out, delta)
             refused = refused or bool(delta.get("refusal"))
             for call in delta.get("tool_calls") or []:
@@ -308,7 +368,7 @@ def _chat_stream(raw: bytes) -> Meaning:
 
 
 def _chat_call(calls: list[_Call], call: dict[str, Any]) -> None:
-    function = call.get("function") or {}
+    function = call.get("function") or call.get("custom") or {}
     index, id, name = call.get("index"), call.get("id") or "", function.get("name") or ""
     known = None
     if isinstance(index, int) and index >= 0:
@@ -324,7 +384,9 @@ def _chat_call(calls: list[_Call], call: dict[str, Any]) -> None:
         calls.append(known)
     known.name = known.name or name
     given = function.get("arguments")
-    if isinstance(given, str):
+    if "input" in function:
+        known.whole = {"input": (known.whole or {"input": ""})["input"] + function["input"]}
+    elif isinstance(given, str):
         known.text += given
     elif given is not None:
         known.whole = given
@@ -343,5 +405,8 @@ def _chat_usage(out: Meaning, data: dict[str, Any]) -> None:
             usage.get("cached_tokens"),
         )
         out.cached = min(next((hit for hit in hits if hit), 0), out.prompt)  # xAI counts more than there are
+        out.written = details.get("cache_write_tokens") or usage.get("cache_creation_input_tokens") or 0
     if usage.get("completion_tokens") is not None:
         out.output = usage["completion_tokens"]
+        spent = usage.get("completion_tokens_details") or {}
+        out.thought = spent.get("reasoning_tokens") or usage.get("reasoning_tokens")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.meaning import Meaning, arguments, events
+from tests.support.meaning import Meaning, arguments, cited_by, events
 
 STOP = {"max_output_tokens": "length", "content_filter": "refusal"}
 RUN_BY_XAI = "xs_call_"
@@ -33,7 +33,10 @@ def _body(reply: dict[str, Any], items: list[dict[str, Any]] | None = None) -> M
     usage = reply.get("usage")
     if isinstance(usage, dict):
         out.prompt, out.output = usage.get("input_tokens"), usage.get("output_tokens")
-        out.cached = (usage.get("input_tokens_details") or {}).get("cached_tokens") or 0
+        details = usage.get("input_tokens_details") or {}
+        out.cached, out.written = details.get("cached_tokens") or 0, details.get("cache_write_tokens") or 0
+        out.thought = (usage.get("output_tokens_details") or {}).get("reasoning_tokens")
+    out.beside |= {key for key in ("moderation",) if reply.get(key)}
     return out.settled() if out.stop != "refusal" else out
 
 
@@ -44,12 +47,21 @@ def _item(out: Meaning, item: dict[str, Any]) -> None:
             out.text += part.get("text") or part.get("refusal") or ""
             if part.get("type") == "refusal":
                 out.stop = "refusal"
+            for note in part.get("annotations") or []:
+                cited_by(out, note)
+            if part.get("logprobs"):
+                out.beside.add("logprobs")
+    elif kind == "web_search_call":
+        action = item.get("action") or {}
+        out.searched.append(str(action.get("query") or action.get("url")))
+        if action.get("sources"):
+            out.beside.add("results of web_search")
     elif kind == "reasoning":
         said = "".join(part.get("text") or "" for part in item.get("content") or [])
         out.thinking += said or "\n\n".join(part.get("text") or "" for part in item.get("summary") or [])
         out.opaque += bool(item.get("encrypted_content"))
     elif kind == "custom_tool_call" and not str(item.get("call_id")).startswith(RUN_BY_XAI):
-        out.calls.append((item.get("name") or "", item.get("input") or ""))
+        out.calls.append((item.get("name") or "", {"input": item.get("input") or ""}))
     elif kind == "function_call":
         out.calls.append((item.get("name") or "", arguments(item.get("arguments"))))
     else:

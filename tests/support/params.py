@@ -17,6 +17,7 @@ import typing_extensions as te
 from anthropic.types.beta.message_create_params import MessageCreateParams as BetaMessageCreateParams
 from anthropic.types.message_create_params import MessageCreateParams
 from openai.types.chat.completion_create_params import CompletionCreateParams
+from openai.types.responses.response_create_params import ResponseCreateParams
 
 SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 """Left out of the newest anthropic SDK's types, yet taken by the service under `2023-06-01`."""
@@ -31,6 +32,13 @@ def check_messages(body: dict[str, Any], beta: bool = False) -> list[str]:
 def check_chat(body: dict[str, Any]) -> list[str]:
     """Problems of a Chat Completions request body."""
     return problems(body, CompletionCreateParams)
+
+
+def check_responses(body: dict[str, Any]) -> list[str]:
+    """Problems of a Responses request body. The types want an id with whatever the model said before; the service,
+    and Codex, go without."""
+    without_id = ("'output_text' is not typing.Literal['input_text']", ".id: missing")
+    return [p for p in problems(body, ResponseCreateParams) if not p.endswith(without_id)]
 
 
 def problems(value: Any, declared: Any, path: str = "") -> list[str]:

@@ -16,6 +16,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -89,7 +90,7 @@ def drip(data: bytes, pieces: int, pause: float) -> list[Item]:
 @dataclass
 class Request:
     """headers: lower-case names. connection counts accepted sockets from 0. state: "answering", then
-    "answered", or "gone" where the client left before the whole answer was written."""
+    "answered", or "gone" where the client left before the whole answer was written. ended_at: when (monotonic)."""
 
     method: str
     path: str
@@ -97,6 +98,7 @@ class Request:
     body: bytes
     connection: int
     state: str = "answering"
+    ended_at: float = 0.0
 
     @property
     def json(self) -> Any:
@@ -218,7 +220,7 @@ class Upstream:
 
     def _set_state(self, request: Request, state: str) -> None:
         with self._changed:
-            request.state = state
+            request.state, request.ended_at = state, time.monotonic()
             self._changed.notify_all()
 
     async def _write(self, answer: Answer, writer: asyncio.StreamWriter) -> bool:

@@ -70,6 +70,44 @@ def test_schemas_are_cleaned_for_any_protocol() -> None:
     assert "additionalProperties" not in str(schema) and "'enum': ['x']" in str(schema)
 
 
+CUT: list[tuple[dict[str, Any], list[str]]] = [
+    ({"additionalProperties": False, "properties": {"additionalProperties": {"const": "x"}}}, ["additionalProperties"]),
+    ({"properties": {"a": {"type": "number", "exclusiveMinimum": 0}}, "minProperties": 1},
+     ["exclusiveMinimum", "minProperties"]),
+    ({"properties": {"a": {"type": "string", "format": "uri"}, "b": {"enum": [1, 2]}}}, ["enum", "format"]),
+    ({"properties": {"a": {"const": 1}}}, ["const"]),
+    ({"$schema": "x", "$defs": {"d": {"type": "string"}}, "properties": {"a": {"$ref": "#/$defs/d"}}}, []),
+    ({"properties": {"a": {"oneOf": [{"type": "string"}, {"type": "null"}], "default": None, "examples": ["x"]}}}, []),
+    ({"properties": {"a": {"type": "string", "format": "date-time", "minLength": 1, "pattern": "x"}}}, []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schema", "cut"), CUT)
+@pytest.mark.parametrize("client", ["messages", "chat", "responses"])
+def test_what_is_cut_of_schemas_is_told(client: Protocol, schema: dict[str, Any], cut: list[str]) -> None:
+    schema = {"type": "object"} | schema
+    said = {"role": "user", "content": "x"}
+    asks: dict[str, tuple[dict[str, Any], str]] = {
+        "messages": ({"max_tokens": 9, "messages": [said], "tools": [{"name": "f", "input_schema": schema}]},
+                     "tools.input_schema"),
+        "chat": ({"messages": [said], "tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}]},
+                 "tools.parameters"),
+        "responses": ({"input": "x", "tools": [{"type": "function", "name": "f", "parameters": schema}]},
+                      "tools.parameters"),
+    }  # fmt: skip
+    ask, word = asks[client]
+    upstream: Protocol = "messages" if client == "chat" else "chat"
+    out = crossed(client, upstream, {"model": "m"} | ask, tool_schema="gemini")
+    assert out.dropped == [f"{word}.{keyword}" for keyword in cut]
+
+
+def test_what_is_cut_of_an_answers_schema_is_told() -> None:
+    ask = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}],
+           "output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}  # fmt: skip
+    told = crossed("messages", "chat", ask, tool_schema="gemini").dropped
+    assert told == ["output_config.format.additionalProperties"]
+
+
 def test_the_report_is_in_the_clients_words() -> None:
     words = fit.client_words
     asked = {"max_tokens": 1, "stop_sequences": [], "temperature": 1, "model": "m", "odd": 1}

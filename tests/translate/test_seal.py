@@ -41,15 +41,15 @@ def test_a_foreign_cipher_is_sealed_as_it_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "cut", ["", "SIG", seal.of_item("a", "b")[:-3], "sealed.responses.1.!", "sealed.responses.1.NQ=="]
+    "cut", ["", "SIG", seal.of_item("a", "b")[:-3], "~sealed.responses.1.!", "~sealed.responses.1.NQ=="]
 )
 def test_what_is_damaged_opens_to_nothing(cut: str) -> None:
     assert seal.item_in(cut) == {}
 
 
 def test_a_damaged_seal_of_another_is_no_proof() -> None:
-    assert seal.thinking_in("sealed.other.1.!", "", "so") == Thinking("so")
-    assert seal.thinking_in("sealed.other.1.eyJzaWduYXR1cmUiOjd9", "", "so") == Thinking("so")
+    assert seal.thinking_in("~sealed.other.1.!", "", "so") == Thinking("so")
+    assert seal.thinking_in("~sealed.other.1.eyJzaWduYXR1cmUiOjd9", "", "so") == Thinking("so")
     assert seal.of_thinking(Thinking("so"), "") == ""
 
 

@@ -445,9 +445,9 @@ def test_tls_is_verified(tmp_path) -> None:
         async with Upstream(tls=True) as up:
             async with client() as c:
                 told = await ask(c, up.url)
-                assert told.kind == "tls" and told.failure is not None and told.failure.replayable
+                assert told.kind == "certificate" and told.failure is not None and told.failure.replayable
                 assert (await ask(c, up.url, verify=False)).body == b"ok"
-                assert (await ask(c, up.url)).kind == "tls"  # the unverified connection is not for everybody
+                assert (await ask(c, up.url)).kind == "certificate"  # the unverified connection is not for everybody
             async with client(Pool(ca_file=str(own))) as c:
                 assert (await ask(c, up.url)).body == b"ok"
                 assert (await ask(c, up.url.replace("127.0.0.1", "localhost"))).body == b"ok"

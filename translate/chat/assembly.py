@@ -36,8 +36,8 @@ class Assembly:
     """chunk(data) for each decoded object, then stop() or fail(error); take() gives the events so far."""
 
     __slots__ = (
-        "_annotations", "_calls", "_extras", "_finish", "_indexes", "_met", "_refused", "_sequence", "_since",
-        "_tags", "_usage", "seen", "trace",
+        "_annotations", "_calls", "_extras", "_finish", "_indexes", "_met", "_noted", "_refused", "_sequence",
+        "_since", "_tags", "_usage", "seen", "trace",
     )  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
@@ -51,6 +51,7 @@ class Assembly:
         self._refused = False
         self._usage: Usage | None = None
         self._annotations: list[Any] = []  # that came after the text they belong to
+        self._noted = False  # a text has annotations
         self._extras: dict[str, Any] = {}
         self.seen = 0  # choices so far: a stream without any is no reply
         self.trace: list[bytes] = []  # what the last chunk added to the open part; b"" spoils it (see Lane)
@@ -89,6 +90,9 @@ class Assembly:
             reason = "length"  # whatever the server calls it
         if self._met and reason == "end":
             reason = "stop_sequence"
+        late, self._annotations = self._annotations, []
+        if late := late or ([] if self._noted else _pages(self._extras)):
+            self._annotate(late)
         extras = self._extras | ({"annotations": self._annotations} if self._annotations else {})
         self._sequence.finish(Stop(reason, self._usage, self._met, {"chat": extras} if extras else {}))
 
@@ -155,15 +159,16 @@ class Assembly:
         elif isinstance(content, list):
             for part in content:
                 self._content_part(part)
-        if refusal := text_of(delta, "refusal"):
-            self._add(Refusal, refusal)
         if isinstance(audio := delta.get("audio"), dict):
             self._audio(audio)
+        # While the text that they belong to is the last part.
+        if annotations := [note for note in list_of(delta, "annotations") if isinstance(note, dict)]:
+            self._annotate(annotations)
+        if refusal := text_of(delta, "refusal"):
+            self._add(Refusal, refusal)
         for image in list_of(delta, "images"):
             if isinstance(image, dict):
                 self._sequence.push(Unknown("chat", image))
-        if annotations := list_of(delta, "annotations"):
-            self._annotate(annotations)
         for call in list_of(delta, "tool_calls"):
             if isinstance(call, dict):
                 self._call(call)
@@ -244,6 +249,7 @@ class Assembly:
         if last is None:
             self._annotations += annotations
         else:
+            self._noted = True
             last.close.ext.setdefault("chat", {}).setdefault("annotations", []).extend(annotations)
 
     def _add(self, kind: type[Text | Thinking | Refusal], text: str, entry: dict[str, Any] | None = None) -> None:
@@ -255,6 +261,9 @@ class Assembly:
         if item is None:
             ext = {"chat": {"detail": _kind_of(entry)}} if entry is not None else {}
             item = self._sequence.push(kind(text="", ext=ext))
+            if kind is Text and self._annotations:  # they came before the text they belong to
+                early, self._annotations = self._annotations, []
+                self._annotate(early)
         self._since += 1
         piece = wire.inside(text)
         self.trace.append(piece)
@@ -315,6 +324,14 @@ class Assembly:
         if is_index(index):
             self._indexes[index] = item
         return item
+
+
+def _pages(extras: dict[str, Any]) -> list[dict[str, Any]]:
+    """Perplexity's sources, which stand beside the message, as annotations."""
+    found = list_of(extras, "search_results") or [{"url": url} for url in list_of(extras, "citations")]
+    pages = [page for page in found if isinstance(page, dict) and isinstance(page.get("url"), str)]
+    cited = [{"title": str(page.get("title") or page["url"]), "url": page["url"]} for page in pages]
+    return [{"type": "url_citation", "url_citation": page} for page in cited]
 
 
 def _kind_of(entry: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ it.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from typing import Any
 
@@ -206,7 +205,7 @@ def _file(raw: dict[str, Any], path: str) -> Part:
     if media_type.startswith("text/"):
         try:
             return Document(text=base64.b64decode(data).decode(), title=title, ext=form)
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, or no UTF-8 within
             raise problems.invalid(f"{path}.file.file_data", "it is not base64 of UTF-8 text") from None
     return Document(data=data, media_type=media_type, title=title, ext=form)
 

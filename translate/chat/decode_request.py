@@ -20,16 +20,17 @@ from translate.conversation import (
     Tool,
     ToolChoice,
 )
-from translate.fields import text_of
+from translate.fields import is_number, list_of, text_of
 
+_REASONING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget")
 _MAPPED = frozenset(
     (
         "model", "messages", "stream", "n",
         "max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "top_k", "seed",
         "frequency_penalty", "presence_penalty",
         "tools", "functions", "tool_choice", "function_call", "parallel_tool_calls",
-        "reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget",
         "user", "prompt_cache_key", "service_tier",
+        *_REASONING,
     )
 )  # fmt: skip
 
@@ -65,14 +66,22 @@ def decode(body: dict[str, Any]) -> Conversation:
         cache_key=text_of(given, "prompt_cache_key"),
         service_tier=text_of(given, "service_tier"),
         stream=bool(given.get("stream")),
-        ext={"chat": _leftovers(given)},
+        ext={"chat": _leftovers(given)} | _form(given),
     )
+
+
+def _form(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """How the wish for reasoning was worded, for the way home."""
+    said = {key: given[key] for key in _REASONING if key in given}
+    return {"chat.form": {"reasoning": said}} if said else {}
 
 
 def _leftovers(given: dict[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in given.items() if key not in _MAPPED}
     if _output(given) is not None or _dict(rest, "response_format").get("type") == "text":
         del rest["response_format"]
+    if isinstance(rest.get("web_search_options"), dict):  # a tool
+        del rest["web_search_options"]
     if "user" not in given:
         rest.pop("safety_identifier", None)
     if "stream_options" in rest:  # include_usage is the reply encoder's to honour
@@ -97,6 +106,9 @@ def _tools(given: dict[str, Any]) -> list[Tool]:
         if not isinstance(raw, dict):
             raise problems.wrong_type(path, "an object", raw)
         found.append(_function(raw, path))
+    if isinstance(given.get("web_search_options"), dict):
+        raw = {"type": "web_search_options", "web_search_options": given["web_search_options"]}
+        found.append(Tool("web_search", kind="server", protocol="chat", raw=raw))
     return found
 
 
@@ -162,7 +174,7 @@ def _allowed(tools: list[Tool], given: dict[str, Any]) -> list[Tool]:
     if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
         return tools
     names = set()
-    for raw in _dict(choice, "allowed_tools").get("tools") or ():
+    for raw in list_of(_dict(choice, "allowed_tools"), "tools"):
         if isinstance(raw, dict):
             kind = text_of(raw, "type")
             names.add(text_of(_dict(raw, kind) or raw, "name") or kind)
@@ -175,7 +187,7 @@ def _allowed(tools: list[Tool], given: dict[str, Any]) -> list[Tool]:
 def _max_tokens(given: dict[str, Any]) -> int | None:
     for key in ("max_completion_tokens", "max_tokens"):
         if (value := given.get(key)) is not None:
-            if isinstance(value, bool) or not isinstance(value, int | float):
+            if not is_number(value):
                 raise problems.wrong_type(key, "an integer", value)
             if value < 1:
                 raise problems.invalid(key, f"integer below minimum value. Expected a value >= 1, but got {value}")
@@ -273,7 +285,7 @@ def _number(raw: dict[str, Any], key: str) -> float | None:
     value = raw.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         raise problems.wrong_type(key, "a number", value)
     return value
 

@@ -27,6 +27,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.draft import Draft
+from translate.errors import BadRequest
 
 
 def messages(conversation: Conversation, draft: Draft) -> list[Body]:
@@ -44,7 +45,10 @@ def messages(conversation: Conversation, draft: Draft) -> list[Body]:
             out += _users(others, draft)
             others = []
             _append(out, message)
-    return out + _users(others, draft)
+    out += _users(others, draft)
+    if not out:
+        raise BadRequest("messages: nothing in them can be sent to this model's upstream")
+    return out
 
 
 # -------------------------------------------------------------------------------------------------- system
@@ -151,6 +155,7 @@ def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
     """Reasoning goes back only where the upstream asks for it: some need it beside calls, some refuse it."""
     policy = draft.policy
     goes_back = policy.reasoning_history == "true" or (policy.reasoning_history == "tool_calls" and has_calls)
+    goes_back = goes_back or (draft.home and policy.reasoning != "think_tags")  # its client put it there
     if not goes_back or policy.reasoning == "none":
         if any(isinstance(part, Thinking) for part in turn.parts):
             draft.drop(draft.thoughts)

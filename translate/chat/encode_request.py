@@ -10,7 +10,7 @@ import hashlib
 import re
 from typing import Any
 
-from translate import effort, leftovers
+from translate import affinity, effort, leftovers, websearch
 from translate.bridge import Bridged
 from translate.chat.encode_messages import messages
 from translate.chat.encode_parts import Body
@@ -26,7 +26,7 @@ _CHOICE = {"auto": "auto", "any": "required", "none": "none"}
 
 def encode(conversation: Conversation, target: Target) -> Encoded:
     """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
-    bridged = Bridged(conversation) if "chat" not in conversation.ext else None
+    bridged = Bridged(conversation) if "chat" not in conversation.ext or target.policy.rebuild else None
     conversation = bridged.conversation if bridged else conversation
     draft = Draft(conversation, target.policy, "chat")
     body: Body = {"model": target.model}
@@ -36,7 +36,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     if conversation.output is not None:
         body["response_format"] = _format(conversation.output, draft)
     _reasoning(body, conversation, target, draft)
-    _identity(body, conversation, draft)
+    _identity(body, conversation, target, draft)
     if conversation.stream:
         body["stream"] = True
         if target.policy.stream_options:
@@ -53,6 +53,9 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
 
 def _tools(body: Body, conversation: Conversation, draft: Draft) -> None:
     tools = [written for tool in conversation.tools if (written := _tool(tool, draft))]
+    for options in [tool for tool in tools if tool["type"] == "web_search_options"]:
+        tools.remove(options)
+        body["web_search_options"] = options["web_search_options"]
     if tools:
         body["tools"] = tools
     if conversation.parallel_tools is not None and (tools or draft.home):
@@ -69,7 +72,7 @@ def _tool(tool: Tool, draft: Draft) -> Body | None:
     if tool.kind == "server":
         if tool.protocol == "chat":
             return tool.raw
-        draft.drop(f"tools.{tool.raw.get('type')}")
+        draft.drop(websearch.word(tool))
         return None
     if tool.deferred:
         return None  # offered once the client has shown it to the model
@@ -156,7 +159,10 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
     """reasoning_effort where the client named an effort or a budget. Adaptive or disabled thinking says
     nothing that Chat could hear."""
     wanted = conversation.reasoning
-    if wanted.display and "messages" in conversation.ext:
+    if draft.home and (said := conversation.ext.get("chat.form", {}).get("reasoning")):
+        body |= said  # in whichever vendor's words
+        return
+    if wanted.display not in ("", "summarized") and "messages" in conversation.ext:  # what is thought is told
         draft.drop("thinking.display")
     word = wanted.effort or (effort.effort_of(wanted.budget) if wanted.budget else "")
     if not word:
@@ -170,22 +176,26 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
         draft.drop(own if wanted.effort else "thinking")
 
 
-def _identity(body: Body, conversation: Conversation, draft: Draft) -> None:
+def _identity(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
     if user := conversation.user:
         too_long = len(user) > MAX_USER
         body["user"] = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest() if too_long else user
-    if conversation.cache_key:
-        body["prompt_cache_key"] = conversation.cache_key
+    if key := affinity.prompt_cache_key(conversation, target):
+        body["prompt_cache_key"] = key
     if conversation.service_tier:
         if draft.home:
             body["service_tier"] = conversation.service_tier
-        else:
+        elif conversation.service_tier not in leftovers.PLAIN_TIERS:
             draft.drop("service_tier")  # tiers of one provider mean nothing, or another price, at the next
 
 
 def _leftovers(body: Body, conversation: Conversation, draft: Draft) -> None:
+    verbosity = conversation.ext.get("responses", {}).get("text.verbosity")
+    if isinstance(verbosity, str) and effort.has_verbosity(str(body["model"])):
+        body["verbosity"] = verbosity
     for field in leftovers.dropped(conversation, "chat"):
-        draft.drop(field)
+        if field != "text.verbosity" or "verbosity" not in body:
+            draft.drop(field)
     for field, value in conversation.ext.get("chat", {}).items():
         if isinstance(value, dict) and isinstance(body.get(field), dict):
             body[field] = body[field] | value  # stream_options, of which we know one

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
+from translate import seal, wire
 from translate.conversation import Close, Delta, Event, Ext, Open, Part, Text, Thinking, ToolCall, Unknown
 from translate.messages.parts import input_of, rest
 
@@ -112,7 +112,7 @@ class ThinkingBlock(Block):
         _push_text(out, delta.get("thinking"))
 
     def close(self, out: list[Event]) -> None:
-        out.append(Close(self._signature))
+        out.append(Close(seal.less_empty(self._signature)))
 
 
 class CallBlock(Block):
@@ -166,6 +166,8 @@ class WholeBlock(Block):
                 self.raw[key] = before + value if both else value
 
     def close(self, out: list[Event]) -> None:
+        if not isinstance(self.raw.get("type"), str):
+            return  # nobody could tell what it is
         if arguments := "".join(self._json):
             self.raw["input"] = input_of(arguments)
         self._open(Unknown("messages", self.raw), out)

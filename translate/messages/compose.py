@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from translate import leftovers, wire
+from translate import leftovers, websearch, wire
 from translate.bridge import Bridged
 from translate.conversation import Conversation, Tool
 from translate.messages import thinking
@@ -42,7 +42,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     if system := _system(conversation, writer):
         body["system"] = system
     body["messages"] = messages(writer, conversation.turns)
-    _tools(body, conversation, writer)
+    _tools(body, conversation, target, writer)
     if own:
         _as_it_was(body, conversation)
     else:
@@ -76,16 +76,21 @@ def _word(conversation: Conversation, field: str) -> str:
 # ---------------------------------------------------------------------------------------------- tools
 
 
-def _tools(body: Body, conversation: Conversation, writer: Writer) -> None:
-    tools = []
+def _tools(body: Body, conversation: Conversation, target: Target, writer: Writer) -> None:
+    tools: list[Body] = []
     for tool in conversation.tools:
         if tool.kind == "function":
             if writer.own or not tool.deferred:  # else offered once the client has shown it to the model
                 tools.append(_function(tool, writer))
         elif tool.protocol == "messages":
             tools.append(tool.raw)
+        elif websearch.may_cross(tool, target, "messages") and not _is_named(conversation, websearch.NAME):
+            written, left = websearch.for_messages(tool)
+            tools += [written] if written not in tools else []
+            for field in left:
+                writer.drop(field)
         else:
-            writer.drop(f"tools.{tool.raw.get('type')}")
+            writer.drop(websearch.word(tool))
     if tools:
         body["tools"] = tools
         _tool_choice(body, conversation, writer)
@@ -93,6 +98,13 @@ def _tools(body: Body, conversation: Conversation, writer: Writer) -> None:
         # Where the history holds calls, tools must be declared. The client offers none: none may be called.
         body["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in called]
         body["tool_choice"] = {"type": "none"}
+    if not tools and conversation.tool_choice is not None and conversation.tool_choice.mode in ("any", "tool"):
+        writer.drop("tool_choice")  # it forced a tool that did not cross
+
+
+def _is_named(conversation: Conversation, name: str) -> bool:
+    """Is there a tool of the client's own of this name? Anthropic takes each name once."""
+    return any(tool.kind == "function" and tool.name == name for tool in conversation.tools)
 
 
 def _function(tool: Tool, writer: Writer) -> Body:
@@ -118,7 +130,7 @@ def _tool_choice(body: Body, conversation: Conversation, writer: Writer) -> None
     if choice is not None:
         out["type"] = choice.mode
         if choice.mode == "tool":
-            out["name"] = writer.tool_name(choice.name)
+            out["name"] = _chosen(choice.name, conversation, writer)
             if not any(tool.get("name") == out["name"] for tool in body["tools"]):
                 writer.drop("tool_choice")  # it named a tool that could not cross
                 out = {}
@@ -128,6 +140,12 @@ def _tool_choice(body: Body, conversation: Conversation, writer: Writer) -> None
         out["disable_parallel_tool_use"] = not parallel
     if out:
         body["tool_choice"] = out
+
+
+def _chosen(given: str, conversation: Conversation, writer: Writer) -> str:
+    """The name of the tool that was chosen, as it is sent."""
+    chosen = next((tool for tool in conversation.tools if tool.name == given and not writer.own), None)
+    return websearch.NAME if chosen is not None and websearch.is_search(chosen) else writer.tool_name(given)
 
 
 # ------------------------------------------------------------------------------- from Messages itself
@@ -176,7 +194,7 @@ def _made_to_fit(body: Body, conversation: Conversation, target: Target, writer:
         body["metadata"] = {"user_id": _user_id(conversation.user)}
     if conversation.cache_key:
         writer.drop(_word(conversation, "cache_key"))
-    if conversation.service_tier not in ("", "auto"):
+    if conversation.service_tier not in ("", *leftovers.PLAIN_TIERS):
         writer.drop("service_tier")
     for field in leftovers.dropped(conversation, "messages"):
         writer.drop(field)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from translate import errors, wire
+from translate import errors, seal, wire
 from translate.conversation import (
     Close,
     Delta,
@@ -28,7 +28,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import ApiError
-from translate.messages.reply import head, input_of_custom, last_words, opening
+from translate.messages.reply import citations_of, head, input_of_custom, last_words, opening, several
 from translate.messages.usage import write_usage
 from translate.target import Asked
 
@@ -111,6 +111,8 @@ class Encoder:
         self._stop_block(out)
         block = opening(event.part, self._asked, self._index)
         if block is None:
+            for whole in several(event.part, self._asked, self._index):
+                self._whole(whole, out)
             self._state = HIDDEN
             return
         self._seen.add(type(event.part))
@@ -126,6 +128,16 @@ class Encoder:
             self._before = self._between = b""
         if later:
             out.append(self._one_delta({"type": "input_json_delta", "partial_json": wire.dumps_text(later)}))
+
+    def _whole(self, block: dict[str, Any], out: list[bytes]) -> None:
+        """A block that is complete."""
+        given = block.pop("input", None)
+        begun = block if given is None else block | {"input": {}}
+        out.append(_event("content_block_start", {"index": self._index, "content_block": begun}))
+        if given:
+            out.append(self._one_delta({"type": "input_json_delta", "partial_json": wire.dumps_text(given)}))
+        out.append(_BLOCK_STOP % self._index)
+        self._index += 1
 
     def _for_later(self, part: Part, block: dict[str, Any]) -> Any:
         """What the start must not say yet: a signature comes at the end; the input of a block that is whole
@@ -145,7 +157,7 @@ class Encoder:
 
     def _close(self, event: Close, out: list[bytes]) -> None:
         if self._state is INSIDE:
-            for citation in event.ext.get("messages", {}).get("citations") or ():
+            for citation in citations_of(event) if event.ext else ():
                 out.append(self._one_delta({"type": "citations_delta", "citation": citation}))
             self._signature = event.signature or self._signature
             if self._free_text is not None:  # Messages knows no free text as input: it becomes an object's
@@ -156,8 +168,9 @@ class Encoder:
 
     def _stop_block(self, out: list[bytes]) -> None:
         if self._state is INSIDE:
-            if self._kind == "thinking" and self._signature:
-                out.append(self._one_delta({"type": "signature_delta", "signature": self._signature}))
+            if self._kind == "thinking":
+                signature = self._signature or seal.EMPTY
+                out.append(self._one_delta({"type": "signature_delta", "signature": signature}))
                 self._signature = ""
             out.append(_BLOCK_STOP % self._index)
             self._index += 1

@@ -10,7 +10,6 @@ What cannot cross and matters is refused; what may be left out is noted in `Writ
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable
 from typing import Any
 
@@ -215,7 +214,7 @@ def _plain(part: Document) -> str:
         raise BadRequest(f"file: media type {part.media_type or 'unknown'!r} cannot be sent to this upstream")
     try:
         return base64.b64decode(part.data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, or no UTF-8 within
         raise BadRequest("file: the data is not base64 of UTF-8 text") from None
 
 
@@ -225,7 +224,7 @@ def _audio(writer: Writer, part: Audio) -> Block | None:
 
 def _thinking(writer: Writer, part: Thinking) -> Block | None:
     """Only with its provider's proof, and never another provider's proof: both are a 400 at Anthropic."""
-    if not writer.own and (_is_foreign(part.ext) or seal.is_of_item(part.signature or part.encrypted)):
+    if (_is_foreign(part.ext) and not writer.own) or seal.is_of_item(part.signature or part.encrypted):
         writer.drop(writer.thoughts)
         return None
     if part.encrypted:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from translate import wire
+from translate import seal, wire
 from translate.conversation import (
     Document,
     Ext,
@@ -131,7 +131,7 @@ def _document(block: Block, where: str) -> Part:
 
 def _thinking(block: Block, where: str) -> Part:
     ext = rest(block, "type", "thinking", "signature")
-    return Thinking(_string(block, "thinking", where), _optional(block, "signature", where), ext=ext)
+    return Thinking(_string(block, "thinking", where), seal.less_empty(_optional(block, "signature", where)), ext=ext)
 
 
 def _redacted_thinking(block: Block, where: str) -> Part:

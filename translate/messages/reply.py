@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from translate import errors, repair, wire
+from translate import errors, repair, seal, websearch, wire
 from translate.conversation import (
     Close,
     Delta,
@@ -76,6 +76,8 @@ def collect(events: list[Event], asked: Asked) -> dict[str, Any]:
                 if (block := _block(part, wire.text_of(pieces), event, asked, len(content))) is not None:
                     content.append(block)
                     seen.add(type(part))
+                else:
+                    content += several(part, asked, len(content))
                 part = None
             case Fault():
                 raise event.error
@@ -91,11 +93,11 @@ def _block(part: Part, text: str, close: Close, asked: Asked, n: int) -> dict[st
         return None
     if block["type"] == "text":
         block["text"] = text
-        if citations := close.ext.get("messages", {}).get("citations"):
+        if citations := citations_of(close):
             block["citations"] = citations
     elif block["type"] == "thinking":
         block["thinking"] = text
-        block["signature"] = close.signature or block["signature"]
+        block["signature"] = close.signature or block["signature"] or seal.EMPTY
     elif block["type"] == "tool_use":
         is_custom = isinstance(part, ToolCall) and part.custom
         block["input"] = input_of_custom(text) if is_custom else input_of(text)
@@ -127,6 +129,20 @@ def opening(part: Part, asked: Asked, n: int) -> dict[str, Any] | None:
     if isinstance(part, Unknown) and part.protocol == "messages":
         return dict(part.raw)
     return None
+
+
+def several(part: Part, asked: Asked, n: int) -> list[dict[str, Any]]:
+    """The blocks of a part that takes more than one here, whole: a provider's own search. The first one's index is
+    `n`."""
+    if isinstance(part, Unknown) and part.protocol == "responses":
+        return websearch.blocks(part.raw, f"srvtoolu_{asked.key}_{n}")
+    return []
+
+
+def citations_of(close: Close) -> list[Any]:
+    """What a text cites."""
+    own = close.ext.get("messages", {}).get("citations") or []
+    return own or (websearch.citations(close) if close.ext else [])
 
 
 def input_of_custom(text: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from translate.conversation import (
     Turn,
 )
 from translate.errors import BadRequest
+from translate.fields import is_number
 from translate.messages import parts
 from translate.messages.compose import encode
 
@@ -93,8 +94,15 @@ def _turn(message: Any, where: str) -> Turn:
 def _system(system: Any) -> list[Part]:
     if system is None:
         return []
-    read = parts.read_content(system, "system")
-    return [p for p in read if not (isinstance(p, Text) and p.text.startswith(BILLING))]
+    return [p for part in parts.read_content(system, "system") if (p := _unbilled(part)) is not None]
+
+
+def _unbilled(part: Part) -> Part | None:
+    """Without the attribution line. It is a block of its own, unless someone made one text of all of them."""
+    if not isinstance(part, Text) or not part.text.startswith(BILLING):
+        return part
+    rest = part.text.partition("\n")[2].lstrip("\n")
+    return Text(rest, part.ext) if rest.strip() else None
 
 
 # ---------------------------------------------------------------------------------------------- tools
@@ -187,7 +195,7 @@ def _sampling(body: dict[str, Any]) -> Sampling:
 
 def _number(body: dict[str, Any], key: str) -> float | None:
     value = body.get(key)
-    if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
+    if value is not None and not is_number(value):
         raise BadRequest(f"{key}: Input should be a valid number")
     return value
 

@@ -79,7 +79,7 @@ class Decoder:
         try:
             events = self._splitter.feed(chunk)
         except sse.EventTooLarge as error:
-            self._fail(ApiError("upstream", str(error)), out)
+            self._fail(BadReply(str(error)), out)
             return out
         at = 0
         while at < len(events):

@@ -126,14 +126,16 @@ class Assembly:
 
     def _rest(self, output: list[Any]) -> None:
         """The terminal response's output: items that no event told, or not to their end."""
+        met: set[int] = set()
         for i, item in enumerate(output):
             if not isinstance(item, dict):
                 continue
-            known = self._by_id.get(text_of(item, "id")) or self._by_index.get(i)
-            if known is None and i < len(self._order):
-                known = self._order[i]
-            if known is None:
-                known = self._reader({"output_index": i}, item)
+            places = (self._by_id.get(text_of(item, "id")), self._by_index.get(i), *self._order[i : i + 1])
+            known = next((place for place in places if place is not None and id(place) not in met), None)
+            if known is None:  # also one with an id that was there before: xAI's reasoning goes on under the same
+                known = reader_of(item, self._sequence)
+                self._order.append(known)
+            met.add(id(known))
             known.over(item)
 
     # --------------------------------------------------------------------------------------------- end

@@ -10,7 +10,6 @@ refused: the words they stand for are not here.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from typing import Any
 
@@ -99,7 +98,7 @@ class History:
         last = self.turns[-1] if self.turns else None
         goes_on = last is not None and last.role == role
         if goes_on and last is not None and role == "user":
-            goes_on = all(isinstance(other, ToolResult | Unknown) for other in last.parts)
+            goes_on = all(map(_is_output, last.parts))
         if goes_on and last is not None:
             last.parts.append(part)
         else:
@@ -155,6 +154,11 @@ class History:
         names = ", ".join(tool.name for tool in tools if tool.kind != "server")
         said = Text(f"Tools now available: {names or 'none'}.", {"responses.form": {"raw": raw}})
         self.turns.append(Turn("system", [said]))
+
+
+def _is_output(part: Part) -> bool:
+    """An item of its own, not content of a message."""
+    return isinstance(part, ToolResult) or (isinstance(part, Unknown) and "responses.form" not in part.ext)
 
 
 # --------------------------------------------------------------------------------------------------- content
@@ -220,7 +224,7 @@ def _file(raw: Item, path: str) -> Part:
     if media_type.startswith("text/"):
         try:
             return Document(text=base64.b64decode(data).decode(), title=title, ext=form)
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, or no UTF-8 within
             raise problems.invalid(f"{path}.file_data", "it is not base64 of UTF-8 text") from None
     return Document(data=data, media_type=media_type, title=title, ext=form)
 

@@ -14,7 +14,7 @@ from typing import Any
 from translate import problems
 from translate.conversation import Conversation, OutputFormat, Part, Reasoning, Sampling, Text, Tool, ToolCall
 from translate.errors import BadRequest
-from translate.fields import text_of
+from translate.fields import is_number, text_of
 from translate.responses.decode_items import History
 from translate.responses.decode_tools import allowed, read_choice, read_tools
 
@@ -94,7 +94,7 @@ def _max_tokens(given: dict[str, Any]) -> int | None:
     value = given.get("max_output_tokens")
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         raise problems.wrong_type("max_output_tokens", "an integer", value)
     if value < 1:
         why = f"integer below minimum value. Expected a value >= 1, but got {value}"
@@ -150,6 +150,6 @@ def _number(raw: dict[str, Any], key: str) -> float | None:
     value = raw.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not is_number(value):
         raise problems.wrong_type(key, "a number", value)
     return value

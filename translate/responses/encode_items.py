@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from translate import readable, repair, seal, wire
+from translate import readable, repair, seal, websearch, wire
 from translate.conversation import Conversation, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn, Unknown
 from translate.draft import Draft
 from translate.responses.encode_parts import Body, content, own, rendered
@@ -107,7 +107,8 @@ def _result(result: ToolResult, custom: bool, draft: Draft) -> Body:
         output = [{"type": "input_text", "text": "Error:"}, *pieces]
     if not output and not draft.home:
         output = readable.NO_OUTPUT
-    custom = custom or result.ext.get("responses.form", {}).get("custom", False)
+    if not draft.policy.rebuild:  # there, its call has become a function's
+        custom = custom or result.ext.get("responses.form", {}).get("custom", False)
     kind = "custom_tool_call_output" if custom else "function_call_output"
     return {"type": kind, "call_id": draft.call_id(result.id), "output": output} | result.ext.get("responses", {})
 
@@ -158,6 +159,8 @@ def _item(part: Part, draft: Draft) -> Body | None:
     if isinstance(part, Unknown):
         if part.protocol == "responses":
             return part.raw
+        if draft.searches and websearch.is_call(part.raw):
+            return websearch.item(part.raw, None)
         if text := rendered(part, draft):
             return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
     return None
@@ -187,7 +190,8 @@ def _arguments(text: str) -> str:
 
 
 def _reasoning(part: Thinking, draft: Draft) -> Body | None:
-    if draft.home and (raw := part.ext.get("responses.form", {}).get("raw")):
+    raw = part.ext.get("responses.form", {}).get("raw", {})
+    if draft.home and raw and not seal.is_seal(raw.get("encrypted_content")):
         return dict(raw)
     if said := seal.item_in(part.signature) or seal.item_in(part.encrypted):
         summary = [{"type": "summary_text", "text": part.text}] if part.text else []

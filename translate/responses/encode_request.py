@@ -11,9 +11,11 @@ import hashlib
 import re
 from typing import Any
 
-from translate import effort, leftovers
+from translate import affinity, effort, leftovers, websearch
+from translate.bridge import Bridged
 from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, ToolChoice
 from translate.draft import Draft
+from translate.errors import BadRequest
 from translate.responses.encode_items import instructions, items
 from translate.responses.encode_parts import Body
 from translate.strictness import may_be_strict
@@ -23,6 +25,7 @@ LEAST_MAX_TOKENS = 16  # OpenAI answers 400 to less
 MAX_USER = 64  # characters of `user`
 ENCRYPTED = "reasoning.encrypted_content"
 
+_TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
 _CHOICE = {"auto": "auto", "any": "required", "none": "none"}
 # Chat fields that Responses has too, under the same name or within another.
 _FAMILY = {
@@ -39,35 +42,43 @@ _FAMILY = {
 
 def encode(conversation: Conversation, target: Target) -> Encoded:
     """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
+    bridged = Bridged(conversation) if target.policy.rebuild else None
+    conversation = bridged.conversation if bridged else conversation
     draft = Draft(conversation, target.policy, "responses")
+    draft.searches = websearch.has(conversation, target, "responses")
     body: Body = {"model": target.model}
     if said := instructions(conversation.system, draft):
         body["instructions"] = said
     body["input"] = items(conversation, draft)
-    _tools(body, conversation, draft)
+    if not said and not body["input"] and not draft.home:
+        raise BadRequest("messages: nothing in them can be sent to this model's upstream")
+    _tools(body, conversation, target, draft)
     _limits(body, conversation, draft)
     if conversation.output is not None:
         body["text"] = {"format": _format(conversation.output, draft)}
     _reasoning(body, conversation, target, draft)
-    _identity(body, conversation, draft)
+    _identity(body, conversation, target, draft)
     if conversation.stream:
         body["stream"] = True
     if not draft.home:
         body["store"] = False
-        body["include"] = [ENCRYPTED]
+        body["include"] = [ENCRYPTED, websearch.SOURCES] if draft.searches else [ENCRYPTED]
     _leftovers(body, conversation, draft)
-    return Encoded(body, draft.dropped, draft.tool_names)
+    encoded = Encoded(body, draft.dropped, draft.tool_names)
+    if bridged:
+        encoded.custom, encoded.namespaces = bridged.custom, bridged.namespaces
+    return encoded
 
 
 # ------------------------------------------------------------------------------------------------------ tools
 
 
-def _tools(body: Body, conversation: Conversation, draft: Draft) -> None:
+def _tools(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
     tools: list[Body] = []
     spaces: dict[str, Body] = {}
     for tool in conversation.tools:
         form = tool.ext.get("responses.form", {})
-        if (written := None if form.get("shown") else _tool(tool, draft)) is None:
+        if (written := None if form.get("shown") else _tool(tool, target, draft)) is None:
             continue
         if not tool.namespace:
             tools.append(written)
@@ -83,19 +94,16 @@ def _tools(body: Body, conversation: Conversation, draft: Draft) -> None:
         body["parallel_tool_calls"] = conversation.parallel_tools
     choice = conversation.tool_choice
     if choice is not None:
-        sent = _choice(choice, conversation.tools, draft) if tools or draft.home else None
+        sent = _choice(choice, conversation.tools, target, draft) if tools or draft.home else None
         if sent is not None:
             body["tool_choice"] = sent
         elif choice.mode in ("any", "tool"):
             draft.drop("tool_choice")  # it forced a tool that did not cross
 
 
-def _tool(tool: Tool, draft: Draft) -> Body | None:
+def _tool(tool: Tool, target: Target, draft: Draft) -> Body | None:
     if tool.kind == "server":
-        if tool.protocol == "responses":
-            return tool.raw
-        draft.drop(f"tools.{tool.raw.get('type')}")
-        return None
+        return _server_tool(tool, target, draft)
     if tool.deferred and not draft.home:
         return None  # offered once the client has shown it to the model
     draft.leave(tool.ext)
@@ -114,7 +122,19 @@ def _tool(tool: Tool, draft: Draft) -> Body | None:
     return out | tool.ext.get("responses", {})
 
 
-def _choice(choice: ToolChoice, tools: list[Tool], draft: Draft) -> Any:
+def _server_tool(tool: Tool, target: Target, draft: Draft) -> Body | None:
+    if tool.protocol == "responses":
+        return tool.raw
+    if not websearch.may_cross(tool, target, "responses"):
+        draft.drop(websearch.word(tool))
+        return None
+    written, left = websearch.for_responses(tool)
+    for field in left:
+        draft.drop(field)
+    return written
+
+
+def _choice(choice: ToolChoice, tools: list[Tool], target: Target, draft: Draft) -> Any:
     if choice.mode != "tool":
         return _CHOICE[choice.mode]
     for tool in tools:
@@ -123,6 +143,8 @@ def _choice(choice: ToolChoice, tools: list[Tool], draft: Draft) -> Any:
         if tool.deferred and not draft.home:
             return None
         if tool.kind == "server":
+            if websearch.may_cross(tool, target, "responses"):
+                return {"type": websearch.NAME}
             return {"type": choice.name} if tool.protocol == "responses" else None
         space = {"namespace": choice.namespace} if choice.namespace else {}
         return {"type": tool.kind, "name": draft.name(choice.name), **space}
@@ -190,18 +212,21 @@ def _effort_word(conversation: Conversation, wanted: Reasoning) -> str:
     return "output_config.effort" if wanted.effort else "thinking"
 
 
-def _identity(body: Body, conversation: Conversation, draft: Draft) -> None:
+def _identity(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
     if user := conversation.user:
         too_long = len(user) > MAX_USER and not draft.home
         field = conversation.ext.get("responses.form", {}).get("user", "user")
         body[field] = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest() if too_long else user
-    if conversation.cache_key:
-        body["prompt_cache_key"] = conversation.cache_key
+    if key := affinity.prompt_cache_key(conversation, target):
+        body["prompt_cache_key"] = key
     if conversation.service_tier:
         if "messages" in conversation.ext:
-            draft.drop("service_tier")  # tiers of one provider mean nothing, or another price, at the next
-        else:
+            if conversation.service_tier not in leftovers.PLAIN_TIERS:
+                draft.drop("service_tier")  # tiers of one provider mean nothing, or another price, at the next
+        elif draft.home or conversation.service_tier in _TIERS:
             body["service_tier"] = conversation.service_tier
+        elif conversation.service_tier not in leftovers.PLAIN_TIERS:
+            draft.drop("service_tier")  # a word of another server's
 
 
 def _leftovers(body: Body, conversation: Conversation, draft: Draft) -> None:

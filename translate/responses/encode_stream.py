@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from translate import errors, seal, wire
+from translate import errors, seal, websearch, wire
 from translate.conversation import (
     Close,
     Delta,
@@ -42,7 +42,7 @@ class Encoder:
 
     __slots__ = (
         "_asked", "_held", "_item", "_lane", "_message", "_output", "_part", "_pieces", "_place", "_refused",
-        "_seq", "_state", "_usage", "response",
+        "_searches", "_seq", "_state", "_usage", "response",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -57,6 +57,7 @@ class Encoder:
         self._pieces: list[bytes] = []  # the open part's text
         self._message: tuple[Text | Refusal, list[bytes]] | None = None  # the open message: its first part, done parts
         self._held: tuple[ToolCall, bytes] | None = None  # a call whose arguments are no whole object
+        self._searches: dict[Any, dict[str, Any]] = {}  # calls of Anthropic's whose results are still to come
         self._refused = False
         self._usage: Usage | None = None
         self.response = b""
@@ -222,7 +223,22 @@ class Encoder:
             item = wire.dumps(part.raw)
             self._added(item, out)
             self._done(item, out)
+        elif isinstance(part, Unknown) and part.protocol == "messages":
+            if websearch.is_call(part.raw):
+                self._searches[str(part.raw.get("id"))] = part.raw
+            elif (call := self._searches.pop(str(part.raw.get("tool_use_id")), None)) is not None:
+                self._search(call, part.raw, out)
         self._part, self._lane = None, None
+
+    def _search(self, call: dict[str, Any], result: dict[str, Any] | None, out: list[bytes]) -> None:
+        """One item for the call and its result: it is announced when it is over."""
+        item = websearch.item(call, result, items.item_id("ws", self._asked, self._place))
+        self._item = item["id"]
+        self._added(wire.dumps(item | {"status": "in_progress"}), out)
+        for step in (b"in_progress", b"searching", b"completed"):
+            where = b'"item_id":%b,"output_index":%d' % (wire.dumps(self._item), self._place)
+            self._event(b"response.web_search_call." + step, where, out)
+        self._done(wire.dumps(item), out)
 
     def _close_text(self, part: Text | Refusal, text: bytes, close: Close, out: list[bytes]) -> None:
         assert self._message is not None
@@ -258,7 +274,7 @@ class Encoder:
             parts.append(items.summary_part(text))
             self._of_item(b"response.reasoning_summary_text.done", b'"summary_index":0,"text":"%b"' % text, out)
             self._of_item(b"response.reasoning_summary_part.done", b'"summary_index":0,"part":' + parts[0], out)
-        self._done(items.reasoning(self._item, parts, encrypted, True), out)
+        self._done(items.reasoning(self._item, parts, encrypted or seal.EMPTY, True), out)
 
     def _close_call(self, part: ToolCall, text: bytes, out: list[bytes]) -> None:
         if not part.custom and not text:
@@ -287,6 +303,8 @@ class Encoder:
         reason = incomplete_reason(stop.reason, self._refused)
         self._settle(b"incomplete" if reason else b"completed", out)
         self._end_message(out)
+        for call in self._searches.values():
+            self._search(call, None, out)
         status = "incomplete" if reason else "completed"
         usage = usage_body(known_usage(stop.usage or self._usage, self._asked.input_tokens))
         self.response = items.response(self._asked, status, self._output, incomplete=reason, usage=usage)

@@ -141,7 +141,7 @@ class ReasoningReader(Reader):
         return self._grow(self._item, text)
 
     def _end(self, raw: Raw) -> None:
-        encrypted = text_of(raw, "encrypted_content") or text_of(self.raw, "encrypted_content")
+        encrypted = seal.less_empty(text_of(raw, "encrypted_content") or text_of(self.raw, "encrypted_content"))
         text = said_in(raw)
         if text and self._item is None:
             self._item = self._sequence.push(Thinking(), done=False)
@@ -186,7 +186,8 @@ class CallReader(Reader):
     def _end(self, raw: Raw) -> None:
         call = self._item.part
         assert isinstance(call, ToolCall)
-        call.name = call.name or text_of(raw, "name")
+        if not call.name:  # the client has not seen it yet
+            call.id, call.name = call.id or text_of(raw, "call_id"), text_of(raw, "name")
         call.namespace = call.namespace or text_of(raw, "namespace")
         given = raw.get(self._key)
         self._fill(self._item, wire.dumps_text(given) if isinstance(given, dict) else text_of(raw, self._key))

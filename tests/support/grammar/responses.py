@@ -124,7 +124,16 @@ class Responses:
             return None if is_count(index) and body.get("annotation") else self.say(f"annotation: {body!r}")
         if stem in TEXTS:
             return self._text(stem, last, body)
+        if stem == "response.web_search_call" and self.item.get("type") == "web_search_call":
+            return self._step(last)
         return self.say(f"order: unknown event {kind} within an item")
+
+    def _step(self, last: str) -> None:
+        """Of a search: they come in this order, and none comes twice."""
+        steps = ("in_progress", "searching", "completed")
+        if last not in steps or steps.index(last) < len(self.said):
+            self.say(f"order: {last} of a search after {len(self.said)} steps")
+        self.said += "."
 
     def _after(self, kind: str, body: dict[str, Any]) -> None:
         self.say(f"order: {kind} after the terminal response")

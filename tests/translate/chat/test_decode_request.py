@@ -352,13 +352,13 @@ REASONING: list[tuple[dict[str, Any], Reasoning]] = [
 def test_six_ways_to_say_how_much_to_think(fields: dict[str, Any], reasoning: Reasoning) -> None:
     conversation = ask(**fields)
     assert conversation.reasoning == reasoning
-    assert conversation.ext == {"chat": {}}
+    wording = {"chat.form": {"reasoning": fields}} if fields else {}
+    assert conversation.ext == {"chat": {}} | wording
 
 
 def test_what_else_is_said_about_thinking_is_left_over() -> None:
-    assert ask(thinking={"type": "enabled", "clear_thinking": False}).ext == {
-        "chat": {"thinking": {"clear_thinking": False}}
-    }
+    said = {"thinking": {"type": "enabled", "clear_thinking": False}}
+    assert ask(**said).ext == {"chat": {"thinking": {"clear_thinking": False}}, "chat.form": {"reasoning": said}}
 
 
 def test_the_body_is_not_changed() -> None:

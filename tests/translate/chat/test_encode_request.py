@@ -354,7 +354,7 @@ def test_fields() -> None:
         sampling=Sampling(1.5, 0.9, 40, list("abcde"), 7, 0.1, 0.2),
         user="u" * 65,
         cache_key="k",
-        service_tier="auto",
+        service_tier="standard_only",
         stream=True,
         ext={"messages": {"context_management": {}, "container": "c"}},
         policy=Policy(max_tokens=100, max_tokens_field="max_completion_tokens"),

@@ -252,11 +252,7 @@ BLOCKS: dict[str, tuple[list[dict[str, Any]], list[tuple[Any, ...]]]] = {
             *[opened(2, type="text", text=5), delta(2, type="text_delta", text=None), *text(2, "ok"), stopped(2)],
             *[opened(3, type=["text"]), stopped(3)],
         ],
-        [
-            (Unknown("messages", {}), "", "", {}),
-            (Text(""), "ok", "", {}),
-            (Unknown("messages", {"type": ["text"]}), "", "", {}),
-        ],
+        [(Text(""), "ok", "", {})],
     ),
 }
 

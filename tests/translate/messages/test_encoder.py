@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import grammar
-from translate import wire
+from translate import seal, wire
 from translate.conversation import (
     Close,
     Delta,
@@ -143,7 +143,12 @@ PARTS: dict[str, tuple[list[Event], list[dict[str, Any]]]] = {
     ),
     "thinking without a signature": (
         part(Thinking(), "Hm"),
-        block(0, {"type": "thinking", "thinking": "", "signature": ""}, {"type": "thinking_delta", "thinking": "Hm"}),
+        block(
+            0,
+            {"type": "thinking", "thinking": "", "signature": ""},
+            {"type": "thinking_delta", "thinking": "Hm"},
+            {"type": "signature_delta", "signature": seal.EMPTY},
+        ),
     ),
     "signatures stay with their block": (
         [*part(Thinking(), signature="a"), *part(Thinking(), "b")],
@@ -157,6 +162,7 @@ PARTS: dict[str, tuple[list[Event], list[dict[str, Any]]]] = {
                 1,
                 {"type": "thinking", "thinking": "", "signature": ""},
                 {"type": "thinking_delta", "thinking": "b"},
+                {"type": "signature_delta", "signature": seal.EMPTY},
             ),
         ],
     ),

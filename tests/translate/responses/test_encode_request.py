@@ -131,10 +131,10 @@ def test_content(part: Part, want: list[Any]) -> None:
 
 def test_what_holds_nothing_is_left_out() -> None:
     assert items(USER, Turn("user", [Document()]), Turn("user", [Thinking("x")])) == [message("user", given("hi"))]
-    whole = sent(
-        Conversation("m", [Turn("user", [Unknown("messages", {"type": "container_upload"})])], ext={"messages": {}})
-    )
-    assert whole.dropped == ["container_upload"]
+    upload = Turn("user", [Unknown("messages", {"type": "container_upload"})])
+    assert sent(Conversation("m", [USER, upload], ext={"messages": {}})).dropped == ["container_upload"]
+    with pytest.raises(BadRequest, match="nothing in them"):
+        sent(Conversation("m", [upload]))
 
 
 @pytest.mark.parametrize("part", [Audio("AA", "wav"), Image(file_id="f"), Document(file_id="f")])
@@ -177,7 +177,7 @@ def test_tools() -> None:
     tools = [
         Tool("f", "d", {"type": "object"}),
         Tool("later", deferred=True),
-        Tool("web", kind="server", protocol="messages", raw={"type": "web_search_20250305"}),
+        Tool("web", kind="server", protocol="messages", raw={"type": "web_fetch_20250910"}),
     ]
     whole = sent(
         Conversation(
@@ -188,7 +188,7 @@ def test_tools() -> None:
     assert whole.body["tools"] == [function]
     assert whole.body["tool_choice"] == {"type": "function", "name": "f"}
     assert whole.body["parallel_tool_calls"] is False
-    assert whole.dropped == ["tools.web_search_20250305"]
+    assert whole.dropped == ["tools.web_fetch_20250910"]
     for name in ("later", "web", "none"):
         forced = sent(
             Conversation("m", [USER], tools=tools, tool_choice=ToolChoice("tool", name), ext={"messages": {}})
@@ -212,7 +212,8 @@ MESSAGES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"output_config": {"effort": "low"}}, {"reasoning": {"effort": "low"}}, []),
     ({"metadata": {"user_id": "u"}}, {"user": "u"}, []),
     ({"metadata": {"user_id": "u" * 65}}, {"user": "0f0a2a72d3d8a9ac3ff5a4f0f6bd1d56"}, []),
-    ({"service_tier": "auto", "container": "c"}, {}, ["service_tier", "container"]),
+    ({"service_tier": "auto", "container": "c"}, {}, ["container"]),
+    ({"service_tier": "standard_only"}, {}, ["service_tier"]),
     (
         {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}},
         {"text": {"format": {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}}},
@@ -248,6 +249,8 @@ CHAT: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
         [],
     ),
     ({"store": True, "top_logprobs": 2}, {"store": True, "top_logprobs": 2}, []),
+    ({"service_tier": "on_demand"}, {}, []),
+    ({"service_tier": "performance"}, {}, ["service_tier"]),
     (
         {"seed": 1, "frequency_penalty": 1, "logit_bias": {}, "stop": "x"},
         {},

@@ -138,6 +138,7 @@ def test_items() -> None:
     thought, message, named, spaced, custom = said
     assert thought == {
         "id": "rs_k_0", "type": "reasoning", "summary": [{"type": "summary_text", "text": "so"}], "status": "completed",
+        "encrypted_content": seal.EMPTY,
     }  # fmt: skip
     part = {"type": "output_text", "annotations": [], "logprobs": [], "text": "a"}
     assert message == {

@@ -1,0 +1,124 @@
+"""The circuit breaker of one upstream and model: does it answer at all?
+
+closed -> open when, within a sliding window, more than a share of its answers were faults, or several in a row.
+open -> half-open after a cooldown; then a single request may try. If that one is answered the breaker closes; if
+not, it opens again, for twice as long, up to a bound. It only advises: whoever has no other target left may ask all
+the same. What had begun before it opened tells nothing more. No clock of its own: `now` is given, in seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+BUCKETS = 10  # of the window; the oldest falls out whole
+
+State = Literal["closed", "open", "half-open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """[breaker] of the settings. Seconds. consecutive: faults in a row that open it, however few the answers."""
+
+    failure_share: float = 0.5
+    window: float = 30.0
+    min_requests: int = 10
+    consecutive: int = 5
+    cooldown: float = 5.0
+    max_cooldown: float = 120.0
+    enabled: bool = True
+
+
+class Breaker:
+    """`allows` before a request, then exactly one of `answered`, `faulted` or `unjudged`, with what `allows` gave:
+    the number of the breaker's present era, by which a verdict that comes too late is known; 0 for one that was
+    advised against and sent all the same."""
+
+    __slots__ = ("__weakref__", "_buckets", "_cooldown", "_era", "_limits", "_probing", "_row", "opened_times",
+                 "reopens_at", "state")  # fmt: skip
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._buckets: dict[int, list[int]] = {}  # number of the bucket -> [answers, faults]
+        self._row = 0
+        self._cooldown = limits.cooldown
+        self._probing = False
+        self._era = 1  # counts each change of the state
+        self.state: State = "closed"
+        self.reopens_at = 0.0
+        self.opened_times = 0
+
+    def __repr__(self) -> str:
+        return f"<Breaker {self.state}{' probing' if self._probing else ''}, {self._row} faults in a row>"
+
+    def would_allow(self, now: float) -> bool:
+        """Like `allows`, without taking the place of the probe."""
+        return self.state == "closed" or (not self._probing and now >= self.reopens_at)
+
+    def allows(self, now: float) -> int:
+        """Whether a request may go: not 0. In the half-open state that is the probe: the next asker gets 0."""
+        if self.state == "closed":
+            return self._era
+        if self._probing or now < self.reopens_at:
+            return 0
+        self._probing = True
+        self._enter("half-open")
+        return self._era
+
+    def answered(self, now: float, held: int | None = None) -> None:
+        """An answer came that is no fault of the upstream's. held: see above; None = of the present era."""
+        if self._outdated(held) and not (held == 0 and self.state == "open"):
+            return
+        self._row = 0
+        if self.state == "closed":
+            self._count(now, 0)
+        elif self.state == "half-open" or held == 0:
+            self._probing = False
+            self._cooldown = self._limits.cooldown
+            self._buckets.clear()
+            self._enter("closed")
+
+    def faulted(self, now: float, held: int | None = None) -> None:
+        if self._outdated(held):
+            return
+        self._row += 1
+        if self.state == "closed":
+            self._count(now, 1)
+            if self._limits.enabled and (self._row >= self._limits.consecutive or self._too_many()):
+                self._open(now)
+        elif self.state == "half-open":
+            self._cooldown = min(self._limits.max_cooldown, self._cooldown * 2)
+            self._open(now)
+
+    def unjudged(self, held: int | None = None) -> None:
+        """The request ended without a verdict: its client left, or it was refused for the quota."""
+        if not self._outdated(held):
+            self._probing = False
+
+    def _outdated(self, held: int | None) -> bool:
+        return held is not None and held != self._era
+
+    def _open(self, now: float) -> None:
+        self.opened_times += 1
+        self._probing = False
+        self.reopens_at = now + self._cooldown
+        self._enter("open")
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._era += 1
+
+    def _count(self, now: float, fault: int) -> None:
+        number = int(now * BUCKETS / self._limits.window)
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            for old in [n for n in self._buckets if n <= number - BUCKETS]:
+                del self._buckets[old]
+            bucket = self._buckets[number] = [0, 0]
+        bucket[0] += 1
+        bucket[1] += fault
+
+    def _too_many(self) -> bool:
+        """Asked right after `_count`, which keeps no old buckets."""
+        answers, faults = (sum(bucket[which] for bucket in self._buckets.values()) for which in (0, 1))
+        return answers >= self._limits.min_requests and faults >= answers * self._limits.failure_share

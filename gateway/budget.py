@@ -1,0 +1,53 @@
+"""How many retries an upstream may get, so that they never make its outage worse.
+
+A share of the requests it got in the last ten seconds, or a few a second where those are fewer: the larger of both,
+not their sum. Counted by whole seconds: the retries of one second more than the requests, so that the bound holds for
+every ten seconds that end in a retry, wherever they begin. No clock of its own: `now` is given, in seconds.
+"""
+
+from __future__ import annotations
+
+WINDOW_S = 10
+
+
+class Budget:
+    """`request` for each first try, `take` before each retry."""
+
+    __slots__ = ("_least", "_seconds", "_share")
+
+    def __init__(self, share: float, per_second: float) -> None:
+        """share: retries for each request; per_second: retries allowed in any case."""
+        self._share = share
+        self._least = per_second * WINDOW_S
+        self._seconds: dict[int, list[int]] = {}  # second -> [requests, retries]
+
+    def __repr__(self) -> str:
+        counts = self._seconds.values()
+        return f"<Budget {sum(c[1] for c in counts)} retries for {sum(c[0] for c in counts)} requests>"
+
+    def request(self, now: float) -> None:
+        self._second(now)[0] += 1
+
+    def take(self, now: float) -> bool:
+        """Whether one more retry may be made; if so, it is counted."""
+        second = self._second(now)
+        oldest = int(now) - WINDOW_S
+        requests = retries = 0
+        for number, (asked, again) in self._seconds.items():
+            if number > oldest:
+                requests += asked
+            if number >= oldest:
+                retries += again
+        if retries + 1 > max(self._least, requests * self._share):
+            return False
+        second[1] += 1
+        return True
+
+    def _second(self, now: float) -> list[int]:
+        number = int(now)
+        second = self._seconds.get(number)
+        if second is None:
+            for old in [n for n in self._seconds if n < number - WINDOW_S]:
+                del self._seconds[old]
+            second = self._seconds[number] = [0, 0]
+        return second

@@ -1,0 +1,89 @@
+"""Fields that an upstream refuses ([upstream] drop), cut out of a body that otherwise passes through untouched.
+
+Not every server that speaks Messages knows what Claude Code sends: one that answers "context_management: Extra inputs
+are not permitted" is told to be spared the field. Only the member goes; every other byte stays, since signatures and
+prompt caches live on them. A field that Anthropic has behind a beta header travels with that header or not at all: its
+beta names leave `anthropic-beta` with it. Names that belong to no such field always pass; the list is an open one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from json.decoder import JSONDecoder, scanstring
+
+# What the names of the betas behind a top-level field begin with. Source: the anthropic SDK's AnthropicBetaParam.
+BETAS = {
+    "context_management": ("context-management-", "compact-2026-01-12"),
+    "compaction": ("compact-2026-09-04",),
+    "mcp_servers": ("mcp-client-",),
+    "container": ("skills-",),
+    "speed": ("fast-mode-",),
+    "fallbacks": ("server-side-fallback-",),
+    "fallback_credit_token": ("fallback-credit-",),
+    "diagnostics": ("cache-diagnosis-",),
+    "thread": ("message-threads-",),
+    "user_profile_id": ("user-profiles-",),
+    "output_format": ("structured-outputs-",),
+    "output_config": ("effort-", "task-budgets-"),
+    "thinking": ("interleaved-thinking-", "thinking-", "dev-full-thinking-"),
+}
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_VALUE = JSONDecoder()
+
+
+def without(body: bytes, fields: Iterable[str]) -> tuple[bytes, list[str]]:
+    """The body less its top-level members of these names, and which of them were there. A body that is no JSON object
+    stays as it is: it is the upstream's to refuse."""
+    named = [field for field in fields if f'"{field}"'.encode() in body]
+    if not named:
+        return body, []
+    try:
+        text = body.decode("utf-8")
+        members = _members(text)
+    except (ValueError, IndexError, RecursionError):
+        return body, []
+    gone = [name for name, _, _ in members if name in named]
+    if not gone:
+        return body, []
+    kept = [text[start:end] for name, start, end in members if name not in named]
+    head, tail = text[: members[0][1]], text[members[-1][2] :]
+    return f"{head}{','.join(kept)}{tail}".encode(), list(dict.fromkeys(gone))
+
+
+def _members(text: str) -> list[tuple[str, int, int]]:
+    """(name, start, end) of each member of the object, with the space around it. Raises ValueError, IndexError."""
+    at = _space(text, 0)
+    if text[at] != "{":
+        raise ValueError("no object")
+    found = []
+    while True:
+        start = at + 1
+        at = _space(text, start)
+        if text[at] != '"':
+            raise ValueError("no name")
+        name, at = scanstring(text, at + 1, True)
+        at = _space(text, at)
+        if text[at] != ":":
+            raise ValueError("no value")
+        _, at = _VALUE.raw_decode(text, _space(text, at + 1))
+        at = _space(text, at)
+        found.append((name, start, at))
+        if text[at] == "}":
+            return found
+        if text[at] != ",":
+            raise ValueError("no end")
+
+
+def _space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def betas_left(value: str, dropped: Iterable[str]) -> str:
+    """anthropic-beta less the names that belong to dropped fields."""
+    gone = tuple(name for field in dropped for name in BETAS.get(field, ()))
+    if not gone:
+        return value
+    return ",".join(name for name in value.split(",") if not name.strip().startswith(gone))

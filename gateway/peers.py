@@ -1,0 +1,133 @@
+"""An upstream that is on, made ready: what each request to it needs, worked out once.
+
+URLs, header lines for each of its keys, timeouts, the translation policy; and the state that all its requests share:
+places at once (admission.py), the retry budget, its quota. What one model under one key is like is in places.py.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from gateway.adaptive import Adaptive
+from gateway.admission import Gate
+from gateway.budget import Budget
+from gateway.places import Place, Places
+from gateway.quota import Quota
+from operate.settings import Settings, Upstream
+from translate import pair
+from translate.target import Policy, Protocol
+from upstream.exchange import Timeouts
+
+ENDPOINT = {"messages": "messages", "chat": "chat/completions", "responses": "responses"}
+SIDE = {
+    ("messages", "count"): "messages/count_tokens",
+    ("responses", "count"): "responses/input_tokens",
+    ("responses", "compact"): "responses/compact",
+}
+ANTHROPIC_VERSION = "2023-06-01"  # said for clients that have no word for it; every field of ours is in it
+
+
+@dataclass(slots=True)
+class Peer:
+    """counts: protocols whose counting of tokens it has; what it lacks it shows. is_proxy: it is one like this one, its
+    replies say so. headers: for each of its keys."""
+
+    name: str
+    settings: Upstream
+    base_url: str
+    places: Places
+    gate: Gate
+    budget: Budget
+    quota: Quota | None
+    policy: Policy = field(init=False)
+    urls: dict[str, str] = field(init=False)
+    stream_timeouts: Timeouts = field(init=False)
+    whole_timeouts: Timeouts = field(init=False)
+    headers: list[dict[Protocol, dict[str, str]]] = field(init=False)
+    counts: set[Protocol] = field(init=False)
+    is_proxy: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        s = self.settings
+        self.policy = Policy(
+            max_tokens_field=s.max_tokens_field,
+            reasoning=s.reasoning,
+            reasoning_history=s.reasoning_history,
+            developer_role=s.developer_role,
+            stream_options=s.stream_options,
+            drop=s.drop,
+            rename=s.rename,
+            web_search=s.web_search,
+            tool_schema=s.tool_schema,
+            images=s.images,
+            reasoning_effort=s.reasoning_effort,
+            max_stops=s.max_stops,
+            prompt_cache_key=s.takes_cache_key,
+            output_schema=s.output_schema,
+            rebuild=s.rebuild,
+        )
+        self.urls = {name: s.url(name) for name in (*ENDPOINT.values(), *SIDE.values(), "models")}
+        self.stream_timeouts = _timeouts(s, True)
+        self.whole_timeouts = _timeouts(s, False)
+        self.headers = [{protocol: self._headers(protocol, key) for protocol in ENDPOINT} for key in s.credentials]
+        self.counts = set()
+        if "messages" in s.protocol and s.count_tokens:
+            self.counts.add("messages")
+        if "responses" in s.protocol:
+            self.counts.add("responses")
+
+    def __repr__(self) -> str:
+        return f"<Peer {self.name} {','.join(self.settings.protocol)} {self.base_url}>"
+
+    def protocol_for(self, client: Protocol) -> Protocol | None:
+        """The client's own where the upstream speaks it, else the first that it can be translated to."""
+        if client in self.settings.protocol:
+            return client
+        for protocol in self.settings.protocol:
+            if pair.can_cross(client, protocol):  # type: ignore[arg-type]
+                return protocol  # type: ignore[return-value]
+        return None
+
+    @property
+    def own_headers(self) -> dict[Protocol, dict[str, str]]:
+        """With the first of its keys."""
+        return self.headers[0]
+
+    def place(self, model: str, key: int) -> Place:
+        return self.places.of(self.name, model, key)
+
+    def _headers(self, protocol: Protocol, key: str) -> dict[str, str]:
+        own = {"content-type": "application/json", "accept-encoding": "identity"}
+        if protocol == "messages":
+            own["anthropic-version"] = ANTHROPIC_VERSION
+        if key:
+            name = self.settings.key_header
+            if name == "auto":
+                name = "x-api-key" if protocol == "messages" else "authorization"
+            own[name] = f"Bearer {key}" if name == "authorization" else key
+        own |= {name.lower(): value for name, value in self.settings.headers}
+        return own
+
+
+def ready(settings: Settings, upstream: Upstream, places: Places) -> Peer:
+    """upstream: one of the settings', or it with the address where it listens."""
+    now = time.monotonic()
+    most = upstream.max_concurrent or settings.pool.per_upstream
+    quota = Quota(upstream.requests_per_minute, upstream.tokens_per_minute, now)
+    return Peer(
+        upstream.name,
+        upstream,
+        upstream.base_url,
+        places,
+        Gate(upstream.name, most, Adaptive(most) if upstream.adaptive else None),
+        Budget(settings.retry.budget_percent / 100, settings.retry.budget_per_second),
+        quota if quota.bounds else None,
+    )
+
+
+def _timeouts(settings: Upstream, stream: bool) -> Timeouts:
+    t = settings.timeouts
+    return Timeouts(
+        connect=t.connect, first_byte=t.until_first_byte(stream), idle=t.idle if stream else 0.0, total=t.total(stream)
+    )

@@ -1,0 +1,67 @@
+"""Holds a reply back until it shows that the model does not refuse: for [retry] on_refusal only.
+
+A model that declines says so by its stop reason, at the end. Whoever wants another model asked then has to know before
+the client gets anything: so a stream waits for its first content. Works on the client's own bytes, whatever the
+upstream spoke. A refusal that comes after content is the client's to read.
+"""
+
+from __future__ import annotations
+
+import re
+
+from translate.target import Protocol
+
+MAX_HELD = 64 * 1024  # bytes; what has said nothing by then is passed on as it is
+
+_REFUSES = {
+    "messages": re.compile(rb'"stop_reason"\s*:\s*"refusal"'),
+    "chat": re.compile(rb'"finish_reason"\s*:\s*"content_filter"|"refusal"\s*:\s*"[^"]'),
+    "responses": re.compile(rb'"type"\s*:\s*"(response\.refusal\.\w+|refusal)"|"reason"\s*:\s*"content_filter"'),
+}
+_CONTENT = {
+    "messages": re.compile(rb'"type"\s*:\s*"content_block_start"'),
+    "chat": re.compile(rb'"(content|reasoning|reasoning_content|arguments|name)"\s*:\s*"[^"]'),
+    "responses": re.compile(rb'"type"\s*:\s*"response\.(output_item\.done|[a-z_.]*delta)"'),
+}
+
+
+class Refusing:
+    """held: what the client has not got yet."""
+
+    __slots__ = ("_passes", "_protocol", "held")
+
+    def __init__(self, protocol: Protocol) -> None:
+        self._protocol = protocol
+        self._passes = False
+        self.held = b""
+
+    def __repr__(self) -> str:
+        return f"<Refusing {self._protocol} {'passes' if self._passes else f'{len(self.held)} bytes held'}>"
+
+    def feed(self, out: bytes) -> bytes:
+        """What may go to the client now."""
+        if self._passes:
+            return out
+        self.held += out
+        refuses = _REFUSES[self._protocol].search(self.held)
+        content = _CONTENT[self._protocol].search(self.held)
+        if (content and not (refuses and refuses.start() < content.start())) or len(self.held) > MAX_HELD:
+            self._passes = True
+            out, self.held = self.held, b""
+            return out
+        return b""
+
+    def rest(self) -> bytes:
+        """At the end: what was held, if it is no refusal; else nothing."""
+        if self._passes or _REFUSES[self._protocol].search(self.held):
+            return b""
+        self._passes = True
+        out, self.held = self.held, b""
+        return out
+
+    def whole(self, out: bytes) -> bool:
+        """Whether a whole reply is a refusal; then it is held."""
+        if _REFUSES[self._protocol].search(out):
+            self.held = out
+            return True
+        return False

@@ -1,0 +1,309 @@
+"""One try of a request at one place: libcurl's sink, from the sending to the outcome.
+
+Until its first useful byte a try only gathers; with it, it takes the lead: the reply is the client's, and whoever else
+is on the way is cancelled. A try that ends without an answer gives its Relay an Outcome, which decides what comes next.
+Whatever happens, `_settle` gives the place back and tells its breaker, once.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from gateway import attempt, headers, quota
+from gateway.admission import Ticket
+from gateway.attempt import Outcome
+from gateway.ending import JSON_HEAD
+from gateway.refusing import Refusing
+from gateway.routes import Route
+from gateway.verbatim import Verbatim
+from translate import errors
+from translate.errors import ApiError
+from translate.pair import Crossing
+from upstream.client import Exchange, Request
+from upstream.failure import Failure
+
+if TYPE_CHECKING:
+    from gateway.relay import Relay
+
+MAX_WHOLE_REPLY = 256 * 1024 * 1024  # bytes of a reply that is not streamed; it is held until it is complete
+
+
+class Try:
+    """mode: "" (no head yet) -> "undecided" -> streaming | collecting. reply: what becomes of the upstream's bytes.
+    ticket: the place taken for it. held: what its breaker gave it, 0 where it goes against the breaker's advice."""
+
+    __slots__ = (
+        "_settled", "dropped", "exchange", "fresh", "held", "mode", "parts", "place", "refusing", "relay",
+        "reply", "route", "sent_at", "size", "status", "ticket", "ttfb_ms", "up_headers", "verbatim",
+    )  # fmt: skip
+
+    def __init__(self, relay: Relay, route: Route, fresh: bool) -> None:
+        """fresh: on a new connection, since a kept one has just died."""
+        self.relay = relay
+        self.route = route
+        self.place = route.place
+        self.verbatim = route.verbatim or bool(relay.task)  # nothing of request and reply is translated
+        self.fresh = fresh
+        self.reply: Verbatim | Crossing | None = None
+        self.dropped: list[str] = []
+        self.refusing: Refusing | None = None
+        self.exchange: Exchange | None = None
+        self.ticket: Ticket | None = None
+        self.held = 0
+        self.mode = ""
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.status = 0
+        self.ttfb_ms = 0.0
+        self.sent_at = 0.0
+        self.up_headers: list[tuple[str, str]] = []
+        self._settled = False
+
+    def __repr__(self) -> str:
+        return f"<Try at {self.place.name} {self.mode or 'waiting'} {self.status}>"
+
+    def send(self, url: str, lines: list[str], body: bytes) -> None:
+        """Raises ValueError for what libcurl cannot send."""
+        peer = self.route.peer
+        timeouts = peer.stream_timeouts if self.relay.envelope.stream else peer.whole_timeouts
+        self.sent_at = time.monotonic()
+        self.place.busy += 1
+        request = Request("POST", url, lines, body, timeouts, peer.settings.verify_tls, self.fresh)
+        self.exchange = self.relay.service.client.send(request, self)
+
+    # -------------------------------------------------------------------------------- the reply begins
+
+    def on_head(self, status: int, up_headers: list[tuple[str, str]]) -> None:
+        now = time.monotonic()
+        self.ttfb_ms = (time.perf_counter() - self.relay.started_at) * 1e3
+        self.status = status
+        self.up_headers = up_headers
+        self.place.headroom.learn(up_headers, now, time.time())
+        streamed = self.relay.envelope.stream
+        if status == 200 and streamed:
+            first_byte_ms = (now - self.sent_at) * 1e3
+            self.place.first_byte(first_byte_ms, now)
+            gate = self.route.peer.gate
+            if gate.adaptive is not None:
+                gate.adaptive.answered(first_byte_ms, gate.busy)
+                self.relay.service.admission.serve()
+        self.mode = "undecided" if status == 200 and streamed else "collecting"
+
+    def on_data(self, chunk: bytes) -> None:
+        if self.relay.state == "done":
+            return
+        try:
+            if self.mode == "undecided":
+                # By its first byte, not its Content-Type: servers answer errors as JSON under text/event-stream, and
+                # gzip ("\x1f") that nobody asked for.
+                self.mode = "collecting" if chunk.lstrip()[:1] in (b"{", b"<", b"[", b"\x1f") else "streaming"
+            if self.mode == "streaming":
+                self._pass(self.reply.feed(chunk))  # type: ignore[union-attr]
+                return
+            self.parts.append(chunk)
+            self.size += len(chunk)
+            if self.size > MAX_WHOLE_REPLY:
+                raise errors.BadReply(f"the upstream's reply is over {MAX_WHOLE_REPLY >> 20} MB")
+        except Exception as error:
+            self._broke(error)
+
+    def _pass(self, out: bytes) -> None:
+        """What a chunk became goes to the client; the first of it takes the lead."""
+        relay, reply = self.relay, self.reply
+        assert reply is not None
+        if relay.state != "streaming":
+            if reply.fault is not None and not reply.started:
+                raise reply.fault
+            if self.refusing is not None:
+                out = self.refusing.feed(out) or (self.refusing.rest() if reply.ended else b"")
+                if reply.ended and not out:
+                    self._refused()
+                    return
+            if not out:
+                return
+            relay.took(self, out)
+        if out:
+            relay.quiet = 0.0
+            relay.answer.write(out)
+        if reply.ended:
+            relay.stream_ended(out)
+
+    def begin(self) -> None:
+        """The model thinks behind an empty first event: the client hears that it is alive."""
+        assert self.reply is not None
+        if self.refusing is None:
+            self._pass(self.reply.begin())
+
+    # ---------------------------------------------------------------------------------- the reply ends
+
+    def on_end(self, failure: Failure | None) -> None:
+        self.exchange = None
+        relay = self.relay
+        if relay.state == "done":
+            self._settle("answered" if failure is None else "unjudged")
+            return
+        try:
+            if failure is not None:
+                self._failed(failure)
+            elif self.mode == "streaming":
+                assert self.reply is not None
+                self._pass(self.reply.end())
+                self._finished()
+            else:
+                self._whole()
+            if not self._settled:
+                raise errors.BadReply("the upstream's reply came to nothing")
+        except Exception as error:
+            self._broke(error)
+
+    def _finished(self) -> None:
+        """The upstream closed its stream."""
+        assert self.reply is not None
+        relay = self.relay
+        if self.refusing is not None and relay.state not in ("streaming", "done"):
+            if rest := self.refusing.rest():
+                relay.took(self, rest)
+                relay.answer.write(rest)
+            elif self.refusing.held:
+                self._refused()
+        if relay.state == "streaming" or (relay.state == "done" and relay.lead is self):
+            self._settle("faulted" if self.reply.fault else "answered")
+        if relay.state == "streaming":
+            relay.stream_done()
+
+    def _failed(self, failure: Failure) -> None:
+        assert self.reply is not None
+        error = attempt.as_error(failure, self.route.peer.name)
+        outcome = Outcome("failure", error, failure)
+        if self.relay.state == "streaming":
+            self.relay.answer.write(self.reply.fail(error))
+            self._settle("faulted")
+            self.relay.stream_done(error)
+            return
+        self._lost(outcome)
+
+    def _whole(self) -> None:
+        assert self.reply is not None
+        relay = self.relay
+        body = b"".join(self.parts)
+        if relay.task == "count" and self.status in (404, 405, 501):
+            self._settle("answered")
+            relay.cannot_count(self)
+        elif self.status >= 400:
+            self._upstream_error(body)
+        elif self.status != 200:
+            where = headers.find(self.up_headers, "location")
+            hint = f" to {where}; is base_url right?" if where else ""
+            raise errors.BadReply(f"upstream '{self.route.peer.name}' answered {self.status}{hint}")
+        elif relay.envelope.stream and not self.verbatim:
+            self._pass(self.reply.whole_as_stream(body))
+            if not self._settled:
+                self._settle("answered")
+        else:
+            streamed = "event-stream" in headers.find(self.up_headers, "content-type")
+            out = self.reply.whole(body, streamed)
+            if self.refusing is not None and self.refusing.whole(out):
+                self._refused()
+                return
+            self._settle("answered")
+            kind = headers.find(self.up_headers, "content-type") if self.verbatim else ""
+            relay.took_whole(self, headers.line("Content-Type", kind) or JSON_HEAD, out)
+
+    def _upstream_error(self, body: bytes) -> None:
+        kind = headers.find(self.up_headers, "content-type")
+        body = self.relay.service.masked(body)  # some servers repeat the key that they refuse
+        error = errors.parse(self.status, body, kind)
+        wait = quota.asked_wait(self.up_headers, time.time())
+        stays_out = headers.find(self.up_headers, "x-should-retry") == "false"
+        self.parts = [body]
+        if self.relay.learns(self, error, body):
+            self._settle("answered")
+            self.relay.send_again(self)
+            return
+        self._lost(Outcome("status", error, retry_after=wait, keep_out=stays_out))
+
+    def _refused(self) -> None:
+        """The model declined, and the settings have another asked then."""
+        assert self.refusing is not None
+        self._lost(Outcome("refusal", ApiError("permission", "the model refused to answer")))
+
+    def tell(self, outcome: Outcome) -> None:
+        """Nothing more is tried: the client gets this try's answer, such as it is."""
+        relay, error = self.relay, outcome.error
+        if outcome.cause == "refusal":
+            self._tell_refusal()
+            return
+        if outcome.cause != "status":
+            relay.refuse(error)
+            return
+        body = b"".join(self.parts)
+        if self.verbatim:
+            kind = headers.find(self.up_headers, "content-type")
+            relay.tell(self.status, headers.line("Content-Type", kind) + relay.reply_head(self), body, error)
+            return
+        said = errors.body(relay.protocol, error, f"req_{relay.key}")
+        relay.tell(errors.status_for(relay.protocol, error), JSON_HEAD + relay.reply_head(self), said, error)
+
+    def _tell_refusal(self) -> None:
+        """A refusal is an answer too."""
+        assert self.refusing is not None and self.reply is not None
+        relay = self.relay
+        if self.mode != "streaming" and not relay.envelope.stream:
+            relay.took_whole(self, JSON_HEAD, self.refusing.held)
+            return
+        out = self.refusing.held
+        relay.took(self, out)
+        relay.answer.write(out)
+        relay.stream_done()
+
+    # ------------------------------------------------------------------------------------------ its end
+
+    def _broke(self, error: Exception) -> None:
+        """The reply cannot be used. While the client has none of it, that is an outcome like others."""
+        relay = self.relay
+        if relay.state == "streaming" or not isinstance(error, ApiError):
+            self.cancel("faulted" if isinstance(error, ApiError) else "unjudged")
+            relay.broke(error)
+            return
+        # Only the upstream's own word that it failed is like a status; nonsense may have cost as much as an answer.
+        first = self.reply is not None and error is self.reply.fault and not isinstance(error, errors.BadReply)
+        if first and self.mode == "collecting":  # an error for a reply, under a 200: it gets the status that it means
+            self.status = error.status
+            self._lost(Outcome("status", error))
+            return
+        self._lost(Outcome("first event" if first else "reply", error))
+
+    def _lost(self, outcome: Outcome) -> None:
+        told = not outcome.failure and self.status != 429  # a limit says nothing of its health
+        self.cancel("faulted" if outcome.is_fault else "answered" if told else "unjudged")
+        if outcome.cause in ("status", "first event"):
+            now, status = time.monotonic(), outcome.error.status
+            self.place.refused(status, outcome.retry_after, now)
+            if self.route.peer.gate.adaptive is not None and status in (429, 503, 529):
+                self.route.peer.gate.adaptive.refused(now)
+        self.relay.lost(self, outcome)
+
+    def cancel(self, verdict: str = "unjudged") -> None:
+        """At once, in whatever phase."""
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.cancel()
+        self._settle(verdict)
+
+    def _settle(self, verdict: str) -> None:
+        """verdict: answered | faulted | unjudged."""
+        if self._settled:
+            return
+        self._settled = True
+        if self.sent_at:
+            self.place.busy -= 1
+        if self.ticket is not None:
+            self.ticket.leave()
+        breaker = self.place.breaker
+        if verdict == "answered":
+            breaker.answered(time.monotonic(), self.held)
+        elif verdict == "faulted":
+            breaker.faulted(time.monotonic(), self.held)
+        else:
+            breaker.unjudged(self.held)

@@ -1,0 +1,249 @@
+"""The tries of one request: a place, a try, and what comes after one that failed.
+
+`plan` holds the routes that may be tried, best first; `at` is the one that is on. Each try needs a place at its
+upstream (admission.py), which may mean a wait; a failed one is judged by attempt.decide: the next route, the same one
+again after a pause, or the client hears of it. A hedge is a second try while the first one is late: whichever has the
+first useful byte wins. Every wait can be cancelled, and none goes beyond the request's deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tornado.httputil import HTTPHeaders
+
+from gateway import attempt, outbound, places
+from gateway.attempt import Chances, Outcome
+from gateway.ending import Ending
+from gateway.refusing import Refusing
+from gateway.routes import Route
+from gateway.tries import Try
+from translate.errors import ApiError, BadRequest
+
+log = logging.getLogger("gateway")
+
+SOONEST_HEDGE_S = 0.05
+
+
+class Trying(Ending):
+    """The part of a Relay that gets a reply for it."""
+
+    __slots__ = ()
+
+    asked_model: str
+    at: int
+    deadline: float  # monotonic: no try begins later
+    headers: HTTPHeaders
+    plan: list[Route]
+    tried: list[str]
+    tries: int
+    tries_on_route: int
+
+    def start(self, routes: list[Route]) -> None:
+        """routes: at least one. Raises ApiError."""
+        service = self.service
+        now = time.monotonic()
+        self.deadline = now + outbound.patience(self.headers, service.settings.retry.deadline)
+        if len(routes) > 1:
+            routes = places.order(routes, outbound.affinity(self.headers, self.body), now, service.random)
+        self.plan = routes if self.task else [route.of(self.body) for route in routes]
+        self._go()
+
+    # ----------------------------------------------------------------------------------------- one try
+
+    def _go(self, fresh: bool = False) -> None:
+        """A try at the route that is on, or at a later one where that takes none. Raises ApiError."""
+        self.timer = None
+        self.state = "waiting"
+        while True:
+            route = self.plan[self.at]
+            is_last = self.at + 1 >= len(self.plan)
+            if self.task and not self.has_task(route):
+                return
+            new = Try(self, route, fresh)  # type: ignore[arg-type]
+            try:
+                if not self._is_early(route, is_last):
+                    new.held = route.place.breaker.allows(time.monotonic())
+                    if not new.held and not is_last:
+                        raise ApiError("overloaded", f"upstream '{route.peer.name}' is not answering", 503)
+                    self._enter(new)
+                return
+            except ApiError as refusal:
+                new.cancel()
+                if is_last or isinstance(refusal, BadRequest):
+                    raise
+                self._next_route(route, refusal, self.at + 1)
+
+    def _next_route(self, failed: Route, why: ApiError, at: int) -> None:
+        self.tried.append(f"{failed.place.name}: {why.message[:200]}")
+        self.at = at
+        self.tries_on_route = 0
+
+    def _is_early(self, route: Route, is_last: bool) -> bool:
+        """Whether the upstream had better not be asked yet: it said so, or its quota is used up. Then the try is put
+        off. Raises ApiError (429) where that would take too long, or another place is better."""
+        now = time.monotonic()
+        wait, limit = route.place.headroom.free_at - now, "its rate limit"
+        quota = route.peer.quota
+        if wait <= 0 and quota is not None:
+            wait, limit = quota.take(self.size_in_tokens(), now), "requests_per_minute or tokens_per_minute"
+        elif wait > self.service.retry.max_retry_after and is_last:
+            return False  # too long to wait on its word; its own answer tells the client more than ours would
+        if wait <= 0:
+            return False
+        if not is_last or wait > self.service.retry.max_retry_after or now + wait >= self.deadline:
+            message = f"upstream '{route.peer.name}' takes no more for {wait:.1f} s ({limit})"
+            raise ApiError("rate_limit", message, 429, retry_after=wait)
+        self._later(wait)
+        return True
+
+    def _enter(self, new: Try) -> None:
+        """A place at its upstream, now or after a wait. Raises ApiError (503) where there is none."""
+        patience = self.deadline - time.monotonic()
+        gate = new.route.peer.gate
+        new.ticket = self.service.admission.enter(
+            gate, patience, functools.partial(self._guarded, self._send, new),
+            functools.partial(self._guarded, self._no_place, new), self.task == "count",
+        )  # fmt: skip
+        self.lead = new
+        self.rivals.append(new)
+        if new.ticket.state == "in":
+            self._send(new)
+
+    def _no_place(self, waited: Try, full: ApiError) -> None:
+        """It waited for a place, in vain."""
+        self.rivals.remove(waited)
+        if self.rivals:
+            return
+        if self.at + 1 >= len(self.plan):
+            raise full
+        waited.cancel()
+        self._next_route(waited.route, full, self.at + 1)
+        self._go()
+
+    def _send(self, new: Try) -> None:
+        """Raises ApiError."""
+        route, now = new.route, time.monotonic()
+        if not self.tries_on_route:
+            route.peer.budget.request(now)
+        self.tries += 1
+        self.tries_on_route += 1
+        url, lines, body = self.written_for(new)
+        try:
+            new.send(url, lines, body)
+        except ValueError as why:  # the settings were checked: it is something of the client's
+            raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
+        self.service.sent(self, url, body)  # type: ignore[arg-type]
+        if self.service.retry.on_refusal and self.at + 1 < len(self.plan):
+            new.refusing = Refusing(self.protocol)
+        if self.hedge_timer is None and self.service.hedges(self.asked_model):
+            self._watch(route)
+
+    # ------------------------------------------------------------------------------------- after a try
+
+    def lost(self, failed: Try, outcome: Outcome) -> None:
+        """A try has ended without an answer. Nothing of it has gone to the client."""
+        if failed in self.rivals:
+            self.rivals.remove(failed)
+        if self.state == "done":
+            return
+        try:
+            if self.rivals:
+                self.lead = self.rivals[0]
+                self._log(failed, outcome, "its rival goes on")
+            else:
+                self._decide(failed, outcome)
+        except Exception as error:
+            self.broke(error)
+
+    def _decide(self, failed: Try, outcome: Outcome) -> None:
+        now = time.monotonic()
+        if outcome.stale:
+            self.tries_on_route -= 1
+        others = self._others(failed, outcome)
+        in_budget = functools.partial(failed.route.peer.budget.take, now)
+        chances = Chances(self.tries_on_route, len(others), in_budget, failed.fresh)
+        decision = attempt.decide(self.service.retry, outcome, chances, self.deadline - now)
+        self._log(failed, outcome, decision.act + f" in {decision.wait:.1f} s" * (decision.wait > 0), decision.why)
+        if decision.act == "give up":
+            failed.tell(outcome)
+        elif decision.act == "next":
+            self._next_route(failed.route, outcome.error, others[0])
+            self._go()
+        elif decision.wait:
+            self.tried.append(f"{failed.place.name}: {outcome.error.message[:200]}")
+            self._later(decision.wait)
+        else:
+            self._go(fresh=outcome.stale)
+
+    def _others(self, failed: Try, outcome: Outcome) -> list[int]:
+        """Where in the plan it goes on. A model that is ill is so under every key of its upstream."""
+        later = range(self.at + 1, len(self.plan))
+        if not outcome.is_fault:
+            return list(later)
+        ill = failed.place.breaker
+        return [at for at in later if self.plan[at].place.breaker is not ill]
+
+    def _log(self, failed: Try, outcome: Outcome, then: str, why: str = "") -> None:
+        # A kept connection that the server has closed meanwhile is everyday life; nobody need be told.
+        level = logging.INFO if outcome.stale or (then == "give up" and outcome.cause == "status") else logging.WARNING
+        if log.isEnabledFor(level):
+            said = "".join(c if c.isprintable() else "?" for c in outcome.error.message[:300])
+            log.log(level, "request %s: try %d at %s: %d %s: %s%s", self.key, self.tries, failed.place.name,
+                    outcome.error.status, said, then, f" ({why})" if why else "")  # fmt: skip
+
+    def send_again(self, taught: Try) -> None:
+        """The same once more, since we know better now."""
+        if taught in self.rivals:
+            self.rivals.remove(taught)
+        self.tries_on_route -= 1
+        self._guarded(self._go)
+
+    # ------------------------------------------------------------------------------------------- hedges
+
+    def _watch(self, route: Route) -> None:
+        """A second try, should this one be later than nearly all before it."""
+        p95_ms = route.place.p95_ms()
+        if p95_ms is not None:
+            wait = max(SOONEST_HEDGE_S, p95_ms / 1e3)
+            loop = asyncio.get_running_loop()
+            self.hedge_timer = loop.call_later(wait, self._guarded, self._hedge, wait)
+
+    def _hedge(self, after: float) -> None:
+        first = self.rivals[0] if len(self.rivals) == 1 else None
+        if self.state != "waiting" or first is None or first.ttfb_ms:
+            return
+        now = time.monotonic()
+        others = [route for route in self.plan if route is not first.route and route.place.usable(now)]
+        route = others[0] if others else first.route
+        if not route.peer.budget.take(now):
+            return
+        log.info("request %s: no first byte from %s within %.2f s: %s is asked too", self.key, first.place.name, after,
+                 route.place.name)  # fmt: skip
+        try:
+            second = Try(self, route, False)  # type: ignore[arg-type]
+            second.held = route.place.breaker.allows(now)
+            self._enter(second)
+        except ApiError as refusal:
+            log.info("request %s: no hedge: %s", self.key, refusal.message)
+            self.lead = first
+
+    # -------------------------------------------------------------------------------------------- waits
+
+    def _later(self, wait: float) -> None:
+        self.state = "waiting"
+        self.timer = asyncio.get_running_loop().call_later(wait, self._guarded, self._go)
+
+    def _guarded(self, step: Callable[..., None], *args: Any) -> None:
+        """A step that nobody above could answer for."""
+        if self.state == "done":
+            return
+        try:
+            step(*args)
+        except Exception as error:
+            self.broke(error)

@@ -1,0 +1,41 @@
+"""An Admission on a clock that is moved by hand, for its tests."""
+
+from __future__ import annotations
+
+from gateway.admission import Admission, Gate, Limits, Ticket
+from tests.gateway.resilience.virtual import VirtualLoop
+from translate.errors import ApiError
+
+
+class Hall:
+    """An Admission with a clock moved by hand. `news` has what was told to whom, in order."""
+
+    def __init__(self, places: int = 100, queue: int = 200, patience: float = 10.0) -> None:
+        self.loop = VirtualLoop()
+        self.admission = Admission(Limits(places, queue, patience), self.loop.time)
+        self.news: list[str] = []
+        self.errors: dict[str, ApiError] = {}
+
+    def enter(self, gate: Gate, name: str = "", patience: float = 60.0, cheap: bool = False) -> Ticket:
+        def refused(error: ApiError) -> None:
+            self.news.append(f"{name} refused")
+            self.errors[name] = error
+
+        with self.loop.running():
+            return self.admission.enter(gate, patience, lambda: self.news.append(name), refused, cheap)
+
+    def leave(self, *tickets: Ticket) -> list[str]:
+        """Returns who was told something by that."""
+        with self.loop.running():
+            for ticket in tickets:
+                ticket.leave()
+        return self.told()
+
+    def told(self, after: float = 0.0) -> list[str]:
+        self.news.clear()
+        self.loop.advance(after)
+        return list(self.news)
+
+    def is_empty(self) -> bool:
+        admission = self.admission
+        return (admission.busy, admission.waiting, admission._gates, self.loop.timers) == (0, 0, [], 0)

@@ -1,0 +1,46 @@
+"""A Responses stream's last event holds the whole reply: however long it is, it is the stream's end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.verbatim import TAIL_BYTES, Verbatim
+
+CREATED = b'data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1"}}\n\n'
+DELTA = b'data: {"type":"response.output_text.delta","sequence_number":1,"delta":"hello"}\n\n'
+
+
+def ending(kind: str, size: int) -> bytes:
+    response = {"id": "resp_1", "output": [{"type": "message", "text": 'x"' * (size // 3)}], "usage": None}
+    return b"data: %b\n\n" % json.dumps({"type": kind, "sequence_number": 2, "response": response}).encode()
+
+
+@pytest.mark.parametrize("kind", ["response.completed", "response.incomplete", "response.failed"])
+@pytest.mark.parametrize("size", [10, TAIL_BYTES, 3 * TAIL_BYTES, 20 * TAIL_BYTES])
+@pytest.mark.parametrize("piece", [97, 4_000, TAIL_BYTES, 1 << 20])
+def test_nothing_is_added_behind_it(kind: str, size: int, piece: int) -> None:
+    stream = CREATED + DELTA * 300 + ending(kind, size)
+    verbatim = Verbatim("responses")
+    pieces = [stream[i : i + piece] for i in range(0, len(stream), piece)]
+    assert b"".join([*map(verbatim.feed, pieces), verbatim.end()]) == stream
+    assert verbatim.fault is None
+
+
+@pytest.mark.parametrize("shift", range(0, 200, 7))
+def test_wherever_what_is_remembered_begins(shift: int) -> None:
+    """The word that tells the end may stand right where the older bytes are forgotten."""
+    head, last = CREATED + DELTA * 300 + b": %b\n\n" % (b"p" * shift), ending("response.completed", 2 * TAIL_BYTES)
+    stream = head + last
+    verbatim = Verbatim("responses")
+    cut = len(head) + TAIL_BYTES + 60
+    assert b"".join([verbatim.feed(stream[:cut]), verbatim.feed(stream[cut:]), verbatim.end()]) == stream
+
+
+def test_a_long_stream_without_its_end_is_still_told() -> None:
+    verbatim = Verbatim("responses")
+    quoted = b'data: {"type":"response.output_text.delta","delta":"say \\"type\\":\\"response.completed\\""}\n\n'
+    stream = CREATED + (DELTA + quoted) * 2_000
+    out = b"".join(verbatim.feed(stream[i : i + 5_000]) for i in range(0, len(stream), 5_000)) + verbatim.end()
+    assert out.startswith(stream) and b"response.failed" in out[len(stream) :]

@@ -1,0 +1,193 @@
+"""Errors: read from whatever upstreams send, written in the client's dialect.
+
+Tables: a body and its status -> kind, status, message, param, code; an error -> each protocol's body and event.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from translate import errors
+from translate.errors import ApiError, BadReply, BadRequest
+
+OPENAI = {"message": "no", "type": "invalid_request_error", "param": "p", "code": "c"}
+
+# (status, body) -> (kind, status, message, param, code)
+READ: list[tuple[int, Any, tuple[Any, ...]]] = [
+    (400, {"error": OPENAI}, ("invalid_request", 400, "no", "p", "c")),
+    (401, {"error": {"message": "no"}}, ("authentication", 401, "no", None, None)),
+    (402, {"error": {"message": "no"}}, ("billing", 402, "no", None, None)),
+    (403, {"error": {"message": "no"}}, ("permission", 403, "no", None, None)),
+    (404, {"error": {"message": "no"}}, ("not_found", 404, "no", None, None)),
+    (405, {"error": {"message": "no"}}, ("invalid_request", 405, "no", None, None)),
+    (408, {"error": {"message": "no"}}, ("timeout", 408, "no", None, None)),
+    (409, {"error": {"message": "no"}}, ("conflict", 409, "no", None, None)),
+    (413, {"error": {"message": "no"}}, ("too_large", 413, "no", None, None)),
+    (418, {"error": {"message": "no"}}, ("invalid_request", 418, "no", None, None)),
+    (422, {"detail": "no"}, ("invalid_request", 422, "no", None, None)),
+    (422, {"detail": [{"loc": ["a"]}]}, ("invalid_request", 422, '[{"loc":["a"]}]', None, None)),
+    (429, {"error": {"message": "no"}}, ("rate_limit", 429, "no", None, None)),
+    (429, {"error": {"message": "no", "code": "insufficient_quota"}},
+     ("billing", 429, "no", None, "insufficient_quota")),
+    (500, {"error": {"message": "no"}}, ("api", 500, "no", None, None)),
+    (499, {"error": {"message": "no"}}, ("invalid_request", 499, "no", None, None)),
+    (501, {"error": {"message": "no"}}, ("api", 501, "no", None, None)),
+    (502, {"error": {"message": "no"}}, ("upstream", 502, "no", None, None)),
+    (503, {"error": {"message": "no"}}, ("overloaded", 503, "no", None, None)),
+    (504, {"error": {"message": "no"}}, ("timeout", 504, "no", None, None)),
+    (529, {"error": {"message": "no", "type": "overloaded_error"}}, ("overloaded", 529, "no", None, None)),
+    # The vague statuses, 400 and 500, leave the word to the body; the others do not.
+    (400, {"error": {"message": "no", "type": "rate_limit_error"}}, ("rate_limit", 400, "no", None, None)),
+    (500, {"error": {"message": "no", "code": "model_not_found"}}, ("not_found", 500, "no", None, "model_not_found")),
+    (500, {"error": {"message": "no", "type": "overloaded_error"}}, ("overloaded", 500, "no", None, None)),
+    (403, {"error": {"message": "no", "type": "rate_limit_error"}}, ("permission", 403, "no", None, None)),
+    # No status: a stream's. The body's own numbers count.
+    (0, {"error": {"message": "no", "code": 429}}, ("rate_limit", 429, "no", None, None)),
+    (0, {"error": {"message": "no", "code": "503"}}, ("overloaded", 503, "no", None, None)),
+    (0, {"error": {"message": "no", "status_code": 404}}, ("not_found", 404, "no", None, None)),
+    (0, {"error": {"message": "no", "http_code": "401"}}, ("authentication", 401, "no", None, None)),
+    (0, {"error": {"message": "no", "status": 402}}, ("billing", 402, "no", None, None)),
+    (0, {"error": {"message": "no", "code": 599}}, ("api", 599, "no", None, None)),
+    (0, {"error": {"message": "no", "code": 400}}, ("invalid_request", 400, "no", None, None)),
+    (0, {"error": {"message": "no", "code": 600}}, ("api", 500, "no", None, None)),
+    (0, {"error": {"message": "no", "code": 399}}, ("api", 500, "no", None, None)),
+    (0, {"error": {"message": "no", "code": []}}, ("api", 500, "no", None, "[]")),
+    (0, {"error": {"message": "no"}}, ("api", 500, "no", None, None)),
+    (0, {"error": {"message": "no", "type": "invalid_request_error"}}, ("invalid_request", 400, "no", None, None)),
+    (401, {"error": {"message": "no", "code": 500}}, ("authentication", 401, "no", None, None)),
+    # Shapes.
+    (400, {"error": "no", "code": "c", "param": 7}, ("invalid_request", 400, "no", "7", "c")),
+    (400, {"error": "no", "type": "rate_limit_error"}, ("rate_limit", 400, "no", None, None)),
+    (400, {"object": "error", "message": "no", "type": "NotFoundError", "param": "p", "code": 404},
+     ("invalid_request", 400, "no", "p", None)),
+    (0, {"object": "error", "message": "no", "code": "rate_limit_exceeded"},
+     ("rate_limit", 429, "no", None, "rate_limit_exceeded")),
+    (0, {"object": "error", "message": "no", "type": "overloaded_error"}, ("overloaded", 529, "no", None, None)),
+    (400, {"message": "no"}, ("invalid_request", 400, "no", None, None)),
+    (400, [{"error": {"message": "no", "status": "INVALID"}}], ("invalid_request", 400, "no", None, None)),
+    (400, {"error": {"detail": "no"}}, ("invalid_request", 400, "no", None, None)),
+    (400, {"error": {"code": "odd"}}, ("invalid_request", 400, "odd", None, "odd")),
+    (400, {"error": {"a": 1}}, ("invalid_request", 400, '{"a":1}', None, None)),
+    (400, {"error": {"message": "no", "metadata": {"raw": "why"}}}, ("invalid_request", 400, "no: why", None, None)),
+    (400, {"error": {"message": "no: why", "metadata": {"raw": "why"}}},
+     ("invalid_request", 400, "no: why", None, None)),
+    (400, {"error": {"message": "no", "metadata": "x"}}, ("invalid_request", 400, "no", None, None)),
+    (400, {"error": {"message": "no", "metadata": {"raw": 7}}}, ("invalid_request", 400, "no", None, None)),
+    # Too long a prompt, under many names.
+    (400, {"error": {"message": "This model's maximum context length is 9"}},
+     ("context_overflow", 400, "This model's maximum context length is 9", None, None)),
+    (413, {"error": {"message": "it exceeds the context"}},
+     ("context_overflow", 413, "it exceeds the context", None, None)),
+    (500, {"error": {"message": "context size"}}, ("context_overflow", 500, "context size", None, None)),
+    (400, {"error": {"message": "x", "code": "context_length_exceeded"}},
+     ("context_overflow", 400, "x", None, "context_length_exceeded")),
+    (429, {"error": {"message": "context size"}}, ("rate_limit", 429, "context size", None, None)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body", "want"), READ, ids=[json.dumps(row[:2])[:70] for row in READ])
+def test_what_upstreams_send(status: int, body: Any, want: tuple[Any, ...]) -> None:
+    error = errors.parse(status, json.dumps(body).encode()) if status else errors.of_object(body)
+    assert error is not None
+    assert (error.kind, error.status, error.message, error.param, error.code) == want
+    assert str(error) == error.message and error.retry_after is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, 7, "no", [], [7], {}, {"error": None}, {"error": ""}, {"error": {}}, {"error": 7}, {"detail": ""},
+     {"message": "fine"}, {"message": 7, "object": "error"}, {"object": "error"},
+     {"type": "message", "message": "fine"}],
+)  # fmt: skip
+def test_what_is_no_error(body: Any) -> None:
+    assert errors.of_object(body) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "raw", "type", "kind", "message"),
+    [
+        (502, b"", "", "upstream", "upstream answered 502 with an empty body"),
+        (502, b" \n", "", "upstream", "upstream answered 502 with an empty body"),
+        (404, b"{}", "", "not_found", "upstream answered 404 without an error message"),
+        (503, b"<h1>", "", "overloaded", "upstream answered 503 with an HTML page"),
+        (503, b"oops", "text/html; charset=x", "overloaded", "upstream answered 503 with an HTML page"),
+        (403, b"<TITLE>\n Just a\nmoment </title>", "", "permission",
+         'upstream answered 403 with an HTML page: "Just a\nmoment"'),
+        (403, b"<title>" + b"x" * 300 + b"</title>", "", "permission",
+         'upstream answered 403 with an HTML page: "' + "x" * 200 + '"'),
+        (429, b" slow down ", "text/plain", "rate_limit", "slow down"),
+        (500, b"x" * 600, "", "api", "x" * 500),
+        (500, b"\xff" * 3000, "", "api", "\ufffd" * 500),
+    ],
+)  # fmt: skip
+def test_bodies_that_are_no_json(status: int, raw: bytes, type: str, kind: str, message: str) -> None:
+    error = errors.parse(status, raw, type)
+    assert (error.kind, error.status, error.message) == (kind, status, message)
+
+
+# --------------------------------------------------------------------------------------------- writing
+
+# kind -> Anthropic's type, OpenAI's type and code, the status for OpenAI's clients
+WRITTEN = {
+    "invalid_request": ("invalid_request_error", "invalid_request_error", None, 400),
+    "authentication": ("authentication_error", "authentication_error", "invalid_api_key", 401),
+    "rate_limit": ("rate_limit_error", "rate_limit_error", "rate_limit_exceeded", 429),
+    "upstream": ("api_error", "server_error", "upstream_error", 502),
+    "overloaded": ("overloaded_error", "service_unavailable_error", "overloaded", 503),
+    "api": ("api_error", "server_error", None, 500),
+}
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_what_clients_get(kind: str) -> None:
+    own, openai, code, status = WRITTEN[kind]
+    error = ApiError(kind, "no", param="p")
+    assert json.loads(errors.body("messages", error)) == {"type": "error", "error": {"type": own, "message": "no"}}
+    said = {"error": {"message": "no", "type": openai, "param": "p", "code": code}}
+    assert json.loads(errors.body("chat", error)) == json.loads(errors.body("responses", error)) == said
+    assert errors.status_for("chat", error) == errors.status_for("responses", error) == status
+    assert errors.status_for("messages", error) == error.status == errors.KINDS[kind][0]
+    assert errors.response_error(error) == {"code": code or openai, "message": "no"}
+    mine = ApiError(kind, "no", code="mine", status=418, retry_after=2.5)
+    assert json.loads(errors.body("chat", mine))["error"]["code"] == errors.response_error(mine)["code"] == "mine"
+    assert errors.status_for("chat", mine) == 418 and mine.retry_after == 2.5
+
+
+def test_events() -> None:
+    error = ApiError("api", "no")
+    body = b'{"type":"error","error":{"type":"api_error","message":"no"}'
+    assert errors.event("messages", error) == b"event: error\ndata: " + body + b"}\n\n"
+    assert errors.event("messages", error, "req_1") == b"event: error\ndata: " + body + b',"request_id":"req_1"}\n\n'
+    assert errors.event("chat", error, "req_1") == b"data: " + errors.body("chat", error) + b"\n\n"
+    name, data = errors.event("responses", error, "1").split(b"\n", 1)
+    said = json.loads(data.removeprefix(b"data: "))
+    assert name == b"event: response.failed" and said["type"] == "response.failed" and said["sequence_number"] == 0
+    assert said["response"]["id"] == "resp_1" and said["response"]["status"] == "failed"
+    assert said["response"]["error"] == errors.response_error(error)
+    assert b'"id":"resp_failed"' in errors.event("responses", error)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("prompt is too long: 9", "prompt is too long: 9"),
+        ("too big", "prompt is too long: too big"),
+        ("max 4,096, you sent 10000 (in 99)", "prompt is too long: 10000 tokens > 4096 maximum "
+         "(max 4,096, you sent 10000 (in 99))"),
+        ("100 and 100", "prompt is too long: 100 and 100"),
+    ],
+)  # fmt: skip
+def test_too_long_a_prompt_in_anthropics_words(message: str, told: str) -> None:
+    error = ApiError("context_overflow", message)
+    assert json.loads(errors.body("messages", error))["error"]["message"] == told
+    assert json.loads(errors.body("chat", error))["error"]["message"] == message
+
+
+def test_our_own_two() -> None:
+    asked, got = BadRequest("no", "p"), BadReply("no")
+    assert (asked.kind, asked.status, asked.param) == ("invalid_request", 400, "p")
+    assert (got.kind, got.status, got.param) == ("upstream", 502, None)
+    assert repr(got) == "<BadReply upstream 502: no>"

@@ -1,0 +1,143 @@
+"""JSON schemas of replies for upstreams that ignore them but do heed the schemas of tools.
+
+On the way up the schema becomes one more function tool. The model must call a tool: this one, or another if the client
+has some. (llama.cpp's Chat heeds the schema, but forgets all tools over it: there, this is for requests with tools.) On
+the way back `Spoken` turns the call's arguments, as they come, into the text of a reply that has simply ended. What the
+model says before it calls the tool would spoil that JSON: it is held back, and given out only where the tool is not
+called after all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from translate.conversation import (
+    Close,
+    Conversation,
+    Delta,
+    Event,
+    Fault,
+    Open,
+    Part,
+    Refusal,
+    Stop,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+
+NAME = "final_answer"
+
+_ABOUT = "Give the final answer by calling this, and only so: all of it goes into the arguments."
+
+
+def offered(conversation: Conversation, alone: bool = True) -> tuple[Conversation, str]:
+    """The conversation with its schema as a tool, and the tool's name; as it is, and "", where it has no schema that
+    a tool can have. Where the client wants a call of its own tools rather than an answer, the schema is left out.
+    alone: also where the client has no tools that may be called."""
+    output, choice = conversation.output, conversation.tool_choice
+    if output is None or output.kind != "json_schema" or not _is_object(output.schema):
+        return conversation, ""
+    mode = choice.mode if choice is not None and conversation.tools else "auto"
+    if not alone and (mode == "none" or not conversation.tools):
+        return conversation, ""
+    if mode in ("any", "tool"):
+        return replace(conversation, output=None), ""
+    name = _free_name({tool.name for tool in conversation.tools})
+    about = "\n\n".join(text for text in (_ABOUT, output.description) if text)
+    tool = Tool(name, about, output.schema)
+    must = ToolChoice("tool", name) if mode == "none" else ToolChoice("any")
+    return replace(conversation, output=None, tools=[*conversation.tools, tool], tool_choice=must), name
+
+
+def _is_object(schema: dict[str, Any] | None) -> bool:
+    """Arguments are an object. A schema of anything else stays where it is."""
+    return schema is not None and (schema.get("type") == "object" or "properties" in schema)
+
+
+def _free_name(taken: set[str]) -> str:
+    name, n = NAME, 1
+    while name in taken:
+        n += 1
+        name = f"{NAME}_{n}"
+    return name
+
+
+class Spoken:
+    """passed(events) gives the events with the answer as text. State: how the open part is treated."""
+
+    __slots__ = ("_answered", "_called", "_held", "_name", "_now", "_said")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._now = "passing"  # passing | holding | skipping | answering
+        self._said = False  # the answer's part has text
+        self._answered = False
+        self._called = False  # another tool
+        self._held: list[Event] = []
+
+    def __repr__(self) -> str:
+        return f"<Spoken {self._now}, answered {self._answered}, {len(self._held)} held>"
+
+    def passed(self, events: list[Event]) -> list[Event]:
+        out: list[Event] = []
+        for event in events:
+            if isinstance(event, Open):
+                self._open(event, out)
+            elif isinstance(event, Delta | Close):
+                self._inside(event, out)
+            else:
+                self._beside(event, out)
+        return out
+
+    def _open(self, event: Open, out: list[Event]) -> None:
+        self._now = self._way_of(event.part)
+        if self._now == "answering":
+            self._answered = True
+            self._said = False
+            self._held = []
+            out.append(Open(Text("")))
+        elif self._now == "holding":
+            self._held.append(event)
+        elif self._now == "passing":
+            if isinstance(event.part, ToolCall | Refusal):  # what was said before is the way to this
+                self._called = self._called or isinstance(event.part, ToolCall)
+                self._release(out)
+            out.append(event)
+
+    def _way_of(self, part: Part) -> str:
+        if isinstance(part, ToolCall) and part.name == self._name:
+            return "skipping" if self._answered else "answering"
+        if isinstance(part, Text):
+            return "skipping" if self._answered else "holding"
+        return "passing"
+
+    def _inside(self, event: Delta | Close, out: list[Event]) -> None:
+        if self._now == "passing":
+            out.append(event)
+        elif self._now == "holding":
+            self._held.append(event)
+        elif self._now == "answering":
+            self._said = self._said or isinstance(event, Delta)
+            if isinstance(event, Close):
+                self._end_answer(out)
+            out.append(event)
+
+    def _end_answer(self, out: list[Event]) -> None:
+        if not self._said:
+            out.append(Delta([b"{}"]))
+
+    def _beside(self, event: Event, out: list[Event]) -> None:
+        if isinstance(event, Stop):
+            self._release(out)
+            if self._answered and not self._called and event.reason == "tool_calls":
+                event = replace(event, reason="end")
+        elif isinstance(event, Fault):  # half a text is nobody's to read
+            self._held = []
+        out.append(event)
+
+    def _release(self, out: list[Event]) -> None:
+        out += self._held
+        self._held = []

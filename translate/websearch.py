@@ -1,0 +1,254 @@
+"""The search of the web that a provider runs itself: Messages' web_search, Responses' web_search, there and back.
+
+A tool's declaration is read out of any protocol's words and said in another's, with what could not be said. A call and
+its result are two blocks at Anthropic and one item at OpenAI. The pages themselves come as ciphers that only their
+provider reads: what stands in their place carries a mark of ours (see seal.py) and is never shown to another one.
+Chat has no such tool that all its servers know. Who searches is told by the model's name, or by the upstream's policy.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from translate.conversation import Close, Conversation, Tool
+from translate.target import Protocol, Target
+
+Body = dict[str, Any]
+
+NAME = "web_search"
+SOURCES = "web_search_call.action.sources"  # to be asked for in a Responses request's include
+MARK = "~sealed.search.1."  # stands for a cipher that there is none of
+
+_TYPES: dict[str, re.Pattern[str]] = {
+    "messages": re.compile(r"web_search_\d+"),
+    "responses": re.compile(r"web_search(_preview)?(_\d+)*"),
+    "chat": re.compile(r"web_search_options|openrouter:web_search"),
+}
+_SEARCHERS: dict[str, re.Pattern[str]] = {
+    "messages": re.compile(r"claude", re.I),
+    "responses": re.compile(r"gpt-(?!oss)|\bo[134]\b|codex|grok", re.I),
+}
+_KNOWN = frozenset({
+    "type", "name", "allowed_domains", "blocked_domains", "excluded_domains", "max_uses", "user_location", "filters",
+    "search_context_size", "external_web_access", "defer_loading", "strict", "parameters",
+    "web_search_options",
+})  # fmt: skip
+_SETTLED: dict[str, Any] = {
+    "search_context_size": "medium",
+    "allowed_callers": ["direct"],
+    "response_inclusion": "full",
+}
+_PLACE = ("city", "region", "country", "timezone")
+
+
+@dataclass(slots=True)
+class Search:
+    """A declaration in no protocol's words. word: what the client calls it. other: fields that only it knows."""
+
+    word: str
+    allowed: list[Any]
+    blocked: list[Any]
+    place: Body
+    size: str = ""
+    uses: int | None = None
+    live: bool = True
+    other: list[str] = field(default_factory=list)
+
+
+# ------------------------------------------------------------------------------------------------- the tool
+
+
+def word(tool: Tool) -> str:
+    """What the client calls a tool that the provider runs, for the report that it stays behind."""
+    kind = str(tool.raw.get("type"))
+    return kind if kind == "web_search_options" else f"tools.{kind}"
+
+
+def is_search(tool: Tool) -> bool:
+    known = _TYPES.get(tool.protocol) if tool.kind == "server" else None
+    return known is not None and known.fullmatch(str(tool.raw.get("type"))) is not None
+
+
+def has(conversation: Conversation, target: Target, protocol: Protocol) -> bool:
+    """Does the conversation offer a search of another protocol that the target's models are offered in their own?"""
+    return any(may_cross(tool, target, protocol) for tool in conversation.tools)
+
+
+def may_cross(tool: Tool, target: Target, protocol: Protocol) -> bool:
+    """Not where it is to keep off the live web, which the other side cannot promise; nor one that is still hidden."""
+    if tool.protocol == protocol or tool.deferred or not is_search(tool) or not _searches(target, protocol):
+        return False
+    return _read(tool).live
+
+
+def _searches(target: Target, protocol: Protocol) -> bool:
+    """Do the target's models search?"""
+    if target.policy.web_search != "auto":
+        return target.policy.web_search == "true"
+    known = _SEARCHERS.get(protocol)
+    return known is not None and known.search(target.model) is not None
+
+
+def _read(tool: Tool) -> Search:
+    raw = tool.raw
+    for key in ("parameters", "web_search_options"):  # OpenRouter's, Chat's
+        if isinstance(inner := raw.get(key), dict):
+            raw = raw | inner
+    filters = given if isinstance(given := raw.get("filters"), dict) else {}
+    allowed = raw.get("allowed_domains") or filters.get("allowed_domains")
+    blocked = raw.get("blocked_domains") or raw.get("excluded_domains")
+    blocked = blocked or filters.get("blocked_domains") or filters.get("excluded_domains")
+    place = raw.get("user_location")
+    if isinstance(place, dict) and isinstance(place.get("approximate"), dict):  # Chat's
+        place = place["approximate"]
+    size, uses = raw.get("search_context_size"), raw.get("max_uses")
+    return Search(
+        word(tool),
+        allowed if isinstance(allowed, list) else [],
+        blocked if isinstance(blocked, list) else [],
+        {key: place[key] for key in _PLACE if place.get(key)} if isinstance(place, dict) else {},
+        size if isinstance(size, str) else "",
+        uses if isinstance(uses, int) else None,
+        raw.get("external_web_access") is not False,
+        [key for key, value in raw.items() if key not in _KNOWN and value is not None and value != _SETTLED.get(key)],
+    )
+
+
+def for_messages(tool: Tool) -> tuple[Body, list[str]]:
+    """The declaration for Anthropic, and what it leaves behind. The version is the one that every model takes."""
+    said = _read(tool)
+    out: Body = {"type": "web_search_20250305", "name": NAME}
+    left = list(said.other)
+    if said.allowed:
+        out["allowed_domains"] = said.allowed
+        left += ["blocked_domains"] if said.blocked else []  # Anthropic takes one of the two
+    elif said.blocked:
+        out["blocked_domains"] = said.blocked
+    if said.uses:
+        out["max_uses"] = said.uses
+    if said.place:
+        out["user_location"] = {"type": "approximate"} | said.place
+    if said.size not in ("", _SETTLED["search_context_size"]):
+        left.append("search_context_size")
+    return out, [_inside(said, key) for key in left]
+
+
+def for_responses(tool: Tool) -> tuple[Body, list[str]]:
+    """The declaration for a Responses upstream, and what it leaves behind."""
+    said = _read(tool)
+    out: Body = {"type": NAME}
+    left = list(said.other)
+    if said.allowed:
+        out["filters"] = {"allowed_domains": said.allowed}
+    if said.blocked:
+        left.append("blocked_domains")
+    if said.uses:
+        left.append("max_uses")
+    if said.place:
+        out["user_location"] = {"type": "approximate"} | said.place
+    if said.size:
+        out["search_context_size"] = said.size
+    return out, [_inside(said, key) for key in left]
+
+
+def _inside(said: Search, key: str) -> str:
+    return key if key == "cache_control" else f"{said.word}.{key}"
+
+
+# ------------------------------------------------------------------------------------------ calls and results
+
+
+def is_call(raw: Body) -> bool:
+    """Is it Anthropic's call of a search?"""
+    return raw.get("type") == "server_tool_use" and raw.get("name") == NAME
+
+
+def item(raw: Body, result: Body | None, id: str = "") -> Body:
+    """Anthropic's call, and its result where there is one, as a web_search_call."""
+    given = raw.get("input")
+    query = str(given.get("query") or "") if isinstance(given, dict) else ""
+    action: Body = {"type": "search", "query": query, "queries": [query]}
+    found = result.get("content") if result is not None else None
+    if isinstance(found, list):
+        action["sources"] = [{"type": "url", "url": url} for url in _urls(found)]
+    failed = isinstance(found, dict)
+    out = {"type": "web_search_call", "status": "failed" if failed else "completed", "action": action}
+    return {"id": id} | out if id else out
+
+
+def blocks(raw: Body, id: str) -> list[Body]:
+    """A web_search_call that searched, as Anthropic's call and result; none for what else it may have done."""
+    action = raw.get("action")
+    if raw.get("type") != "web_search_call" or not isinstance(action, dict) or action.get("type", "search") != "search":
+        return []
+    queries = action.get("queries")
+    first = queries[0] if isinstance(queries, list) and queries else ""
+    query = str(action.get("query") or first or "")
+    content: Any = [_page(url) for url in _urls(action.get("sources"))]
+    if raw.get("status") == "failed":
+        content = {"type": "web_search_tool_result_error", "error_code": "unavailable"}
+    return [
+        {"type": "server_tool_use", "id": id, "name": NAME, "input": {"query": query}},
+        {"type": "web_search_tool_result", "tool_use_id": id, "content": content},
+    ]
+
+
+def _urls(given: Any) -> Iterator[str]:
+    for source in given if isinstance(given, list) else []:
+        if isinstance(source, dict) and isinstance(url := source.get("url"), str):
+            yield url
+
+
+def _page(url: str) -> Body:
+    """OpenAI tells its sources' addresses alone."""
+    return {"type": "web_search_result", "url": url, "title": url, "encrypted_content": MARK, "page_age": None}
+
+
+def citations(close: Close) -> list[Body]:
+    """What a text of the OpenAI protocols cites, as Anthropic's citations of pages."""
+    ext = close.ext
+    notes = [note for note in ext.get("responses", {}).get("annotations", []) if isinstance(note, dict)]
+    inner = [note.get("url_citation") for note in ext.get("chat", {}).get("annotations", []) if isinstance(note, dict)]
+    found = []
+    for note in [*notes, *(note for note in inner if isinstance(note, dict))]:
+        if isinstance(url := note.get("url"), str) and url:
+            title = note.get("title")
+            found.append({
+                "type": "web_search_result_location", "url": url, "title": title if isinstance(title, str) else None,
+                "cited_text": "", "encrypted_index": MARK,
+            })  # fmt: skip
+    return found
+
+
+def unmarked(content: list[Any]) -> list[Any]:
+    """The content blocks of a message without what stands under our mark, which Anthropic would refuse: results of
+    another provider's search, the calls that led to them, citations. The same list where there is none."""
+    gone = {block["tool_use_id"] for block in content if _is_marked_result(block)}
+    out = []
+    for block in content:
+        if isinstance(block, dict) and (str(block.get("tool_use_id")) in gone or str(block.get("id")) in gone):
+            continue
+        cited = block.get("citations") if isinstance(block, dict) else None
+        if isinstance(cited, list) and any(map(_is_marked_citation, cited)):
+            kept = [citation for citation in cited if not _is_marked_citation(citation)]
+            block = {key: value for key, value in block.items() if key != "citations"}
+            block |= {"citations": kept} if kept else {}
+        out.append(block)
+    return content if len(out) == len(content) and all(map(operator.is_, out, content)) else out
+
+
+def _is_marked_result(block: Any) -> bool:
+    if not isinstance(block, dict) or not isinstance(block.get("tool_use_id"), str):
+        return False
+    pages = block.get("content")
+    return isinstance(pages, list) and any(
+        isinstance(page, dict) and page.get("encrypted_content") == MARK for page in pages
+    )
+
+
+def _is_marked_citation(citation: Any) -> bool:
+    return isinstance(citation, dict) and citation.get("encrypted_index") == MARK
