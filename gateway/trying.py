@@ -141,7 +141,8 @@ class Trying(Ending):
         self.service.sent(self, url, body)  # type: ignore[arg-type]
         if self.service.retry.on_refusal and self.at + 1 < len(self.plan):
             new.refusing = Refusing(self.protocol)
-        if self.hedge_timer is None and self.service.hedges(self.asked_model):
+        # Only of streams does the first byte tell how late a reply is: others come when they are finished.
+        if self.hedge_timer is None and self.envelope.stream and self.service.hedges(self.asked_model):
             self._watch(route)
 
     # ------------------------------------------------------------------------------------- after a try
