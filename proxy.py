@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """anthropic-proxy: one address for Anthropic Messages, OpenAI Chat Completions and OpenAI Responses.
 
-Read this first. `main` reads the command line and settings.ini, `serve` builds the Service (gateway/service.py),
-binds the port, prints what to paste where, and runs until a signal. What happens to a request is
-gateway/relay.py; which path leads there is the table in gateway/door.py.
+Read this first. `main` reads the command line and settings.ini and binds the port; `serve` builds the Service
+(gateway/service.py), prints what to paste where, and runs until a signal, in this process or in each of several
+workers (operate/supervisor.py). What happens to a request is gateway/relay.py; which path leads there is the table in
+gateway/door.py.
 """
 
 from __future__ import annotations
@@ -13,26 +14,29 @@ import asyncio
 import contextlib
 import dataclasses
 import errno
+import functools
 import gc
 import logging
 import os
-import resource
 import secrets
 import signal
 import socket
 import sys
-from collections.abc import Collection
 from pathlib import Path
 
-from tornado.httpserver import HTTPServer
-from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 
 from gateway.door import Door
 from gateway.greeting import greeting
+from gateway.reload import Reload
+from gateway.server import make_server
 from gateway.service import Service
-from operate import logs, settings
+from gateway.siblings import Siblings
+from operate import logs
 from operate.settings import Settings, SettingsError, Upstream
+from operate.supervisor import KILLED, Supervisor, Worker
+from operate.terminal import Terminal
+from operate.watch import Source
 from upstream.demo import Demo
 
 VERSION = "0.1.0"
@@ -41,16 +45,20 @@ log = logging.getLogger("proxy")
 
 EX_CONFIG = 78  # sysexits.h: something is wrong with the settings
 EX_UNAVAILABLE = 69
-MAX_HEADER_BYTES = 128 * 1024
-READ_BUFFER_BYTES = 1 << 20  # of a client's connection, in Tornado; more than a head and what is read at once
-OTHER_FILES = 64  # files besides connections: logs, listening sockets, the loop's own
+LINGER_S = 0.25  # at shutdown, at least, for kept connections to be told by an answer
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit code: 0, 69 (the port cannot be had) or 78 (settings)."""
-    options = _options(argv)
+    """The exit code: 0, 69 (the port cannot be had) or 78 (settings); of `doctor`, its own."""
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] == ["doctor"]:
+        from gateway.doctor import command  # only where it is asked for: a start should be quick
+
+        return command.main(given[1:])
+    options = _options(given)
+    source = Source(options.config, options.set)
     try:
-        chosen = settings.load(options.config, options.set)
+        chosen = source.read()
     except SettingsError as problems:
         print(problems, file=sys.stderr)
         return EX_CONFIG
@@ -65,10 +73,17 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, UnicodeError) as why:  # UnicodeError: a name that cannot even be looked up
         print(_cannot_listen(chosen, why), file=sys.stderr)
         return EX_UNAVAILABLE
+    if chosen.server.workers == 1:
+        return _work(sockets, source, chosen)
+    return Supervisor(source, chosen, sockets, functools.partial(_work, sockets, source)).run()
+
+
+def _work(sockets: list[socket.socket], source: Source, chosen: Settings, worker: Worker | None = None) -> int:
+    """What one process does, from its start to its end. worker: None where it is the only one."""
     journal = logs.Journal(chosen.logging, HERE / chosen.logging.dir, chosen.secrets())
     logs.install(chosen.logging, journal)
     try:
-        asyncio.run(serve(chosen, sockets, journal))
+        asyncio.run(serve(chosen, sockets, journal, source, worker))
     finally:
         journal.close()
     return 0
@@ -101,42 +116,25 @@ def _cannot_listen(chosen: Settings, why: OSError | UnicodeError) -> str:
     return f"cannot listen on {where}: {why.strerror or why}"
 
 
-class Server(HTTPServer):
-    """Tornado's, with a bound on connections, and on how long a client may take nothing of what waits for it."""
-
-    max_connections = 2000
-    websockets: Collection[object] = ()  # they have left the connections that Tornado counts
-    write_timeout_ms = 75_000
-
-    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
-        if len(self._connections) + len(self.websockets) >= self.max_connections:
-            log.warning("connection from %s refused: %d are open ([server] max_connections)", address[0],
-                        self.max_connections)  # fmt: skip
-            stream.close()
-            return
-        # The kernel sees whether the other side takes anything; what Tornado has for writing knows no time.
-        stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
-        super().handle_stream(stream, address)
-
-
 class Proxy:
     """Everything that serves: start() it on a running loop with bound sockets, stop() it to drain."""
 
-    def __init__(self, chosen: Settings, sockets: list[socket.socket], journal: logs.Journal) -> None:
+    def __init__(
+        self,
+        chosen: Settings,
+        sockets: list[socket.socket],
+        journal: logs.Journal,
+        source: Source | None = None,
+        siblings: Siblings | None = None,
+    ) -> None:
+        """source: the file that is watched for changes, if any. siblings: the other workers, if any."""
         self._demo: Demo | None = None
-        self.settings = chosen
-        self.service = Service(chosen, journal, self._start_demo())
-        self._server = Server(
-            Door(self.service),  # type: ignore[arg-type]
-            idle_connection_timeout=chosen.server.idle_timeout,
-            max_header_size=MAX_HEADER_BYTES,
-            max_body_size=sys.maxsize,  # the gateway says 413, and reads on for body_timeout so that it is read
-            max_buffer_size=READ_BUFFER_BYTES,
-        )
-        self._server.max_connections = _connections_that_fit(chosen)
-        self._server.websockets = self.service.sessions
-        self._server.write_timeout_ms = int(chosen.server.idle_timeout * 1000)
+        self.service = Service(chosen, journal, self._demos(chosen), siblings)
+        self._door = Door(self.service)
+        self._server = make_server(self._door, self.service.sessions)
         self._sockets = sockets
+        self.reload = Reload(self.service, source, self.adopt) if source is not None else None
+        self._server.adopt(chosen)
 
     def __repr__(self) -> str:
         return f"<Proxy {self.service!r}>"
@@ -144,50 +142,54 @@ class Proxy:
     async def start(self) -> None:
         self._server.add_sockets(self._sockets)
         await self.service.start()
+        if self.reload is not None:
+            self.reload.start()
+
+    def adopt(self, chosen: Settings) -> None:
+        """Other settings, checked already and fit for a running proxy (operate/changes.py), from now on."""
+        self.service.adopt(chosen, self._demos(chosen))
+        self._door.adopt(chosen)
+        self._server.adopt(chosen)
 
     async def stop(self) -> None:
         """Stops accepting, lets requests finish for drain_seconds, then ends what is left."""
+        within_s = self.service.settings.server.drain_seconds
+        if self.reload is not None:
+            await self.reload.stop()
         self._server.stop()
-        await self.service.stop(self.settings.server.drain_seconds)
+        self.service.drain()
+        # A client that was never told may be sending its next request just now on the connection that it has kept.
+        await self._server.emptied(min(LINGER_S, within_s))
+        await self.service.stop(within_s)
         await self._server.close_all_connections()
         if self._demo is not None:
             await self._demo.stop()
 
-    def _start_demo(self) -> dict[str, Upstream]:
-        """The built-in upstream listens on a loopback port of its own; its address and key are known only now."""
-        demos = [up for up in self.settings.upstreams.values() if up.is_demo and up.enabled]
-        if not demos:
+    def _demos(self, chosen: Settings) -> dict[str, Upstream]:
+        """The built-in upstream listens on a loopback port of its own; its address and key are known only now. Once it
+        runs, it does to the end."""
+        demos = [up for up in chosen.upstreams.values() if up.is_demo and up.enabled]
+        if demos and self._demo is None:
+            self._demo = Demo(secrets.token_urlsafe(24))
+        if not demos or self._demo is None:
             return {}
-        token = secrets.token_urlsafe(24)
-        self._demo = Demo(token)
-        url = self._demo.start()
+        url, token = self._demo.start(), self._demo.token.decode()
         return {up.name: dataclasses.replace(up, base_url=url, api_key=token, keys=()) for up in demos}
 
 
-def _connections_that_fit(chosen: Settings) -> int:
-    """[server] max_connections, or as many as the system gives us files for, said in a warning. Without a file left,
-    accepting fails, and is tried again without end."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    others = chosen.pool.max_connections + OTHER_FILES
-    wanted = chosen.server.max_connections + others
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return chosen.server.max_connections
-    fit = max(1, soft - others)
-    log.warning("only %d client connections instead of %d ([server] max_connections): the limit of open files is %d; "
-                "raise it by ulimit -n or LimitNOFILE=", fit, chosen.server.max_connections, soft)  # fmt: skip
-    return fit
-
-
-async def serve(chosen: Settings, sockets: list[socket.socket], journal: logs.Journal) -> None:
-    """Runs until SIGTERM or SIGINT, then drains; a second signal ends at once."""
-    stopping = _signals()
-    proxy = Proxy(chosen, sockets, journal)
+async def serve(
+    chosen: Settings, sockets: list[socket.socket], journal: logs.Journal, source: Source, worker: Worker | None
+) -> None:
+    """Runs until SIGTERM or SIGINT, then drains; a second signal ends at once. SIGHUP reads the settings again."""
+    siblings = Siblings(worker.number, worker.of, worker.folder) if worker else None
+    proxy = Proxy(chosen, sockets, journal, source, siblings)
+    stopping = _signals(proxy, worker)
     await proxy.start()
-    with contextlib.suppress(BrokenPipeError):  # `proxy.py | head -1` is no reason not to serve
-        print(greeting(chosen, proxy.service.router, sockets[0].getsockname()[1], VERSION), flush=True)
+    if worker is not None and worker.why:
+        log.info("%s", worker.why)
+    elif worker is None or worker.number == 0:
+        with contextlib.suppress(OSError):  # neither `proxy.py | head -1` nor a lost terminal is a reason not to serve
+            print(greeting(chosen, proxy.service.router, sockets[0].getsockname()[1], VERSION), flush=True)
     gc.collect()
     gc.freeze()  # what is there now stays; the collector need not look at it again
     gc.set_threshold(20_000, 50, 100)
@@ -195,17 +197,33 @@ async def serve(chosen: Settings, sockets: list[socket.socket], journal: logs.Jo
     await proxy.stop()
 
 
-def _signals() -> asyncio.Event:
+def _signals(proxy: Proxy, worker: Worker | None) -> asyncio.Event:
+    """Set when the proxy is to stop."""
     stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    terminal = Terminal()
 
     def stop() -> None:
         if stopping.is_set():
-            os._exit(130)
+            os._exit(KILLED)
         stopping.set()
 
-    loop = asyncio.get_running_loop()
+    def hang_up() -> None:
+        if worker is None and terminal.gone():
+            stopping.set()
+        elif proxy.reload is not None:
+            proxy.reload.now()
+
+    def orphaned() -> None:
+        loop.remove_reader(worker.lifeline)  # type: ignore[union-attr]
+        proxy.service.siblings.orphaned = True
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    if worker is not None:
+        loop.add_reader(worker.lifeline, orphaned)
     return stopping
 
 

@@ -2,7 +2,10 @@
 # Starts the proxy, after making what it needs.
 #
 #   ./run.sh [options of proxy.py]       start it (./run.sh --help lists the options)
+#   ./run.sh doctor [UPSTREAM]           try what an upstream can do, and say which settings fit it (doctor --help)
+#   ./run.sh stats [options]             what the running proxy does, live in this terminal (stats --help)
 #   ./run.sh test [options of pytest]    run the whole test suite
+#   ./run.sh chaos [--minutes N]         ten minutes of random faults: three upstreams, fifty clients
 #   ./run.sh check                       ruff, mypy --strict on translate/, the import borders
 #
 # The packages live in .venv beside this file. A stamp in there names the requirement files (by hash) and
@@ -236,11 +239,26 @@ case ${1-} in
         ensure_run
         exec "$venv/bin/python" "$root/proxy.py" "$@"
         ;;
+    doctor)
+        ensure_run
+        exec "$venv/bin/python" "$root/proxy.py" "$@"
+        ;;
+    stats)
+        shift
+        ensure_run
+        PYTHONPATH=$root exec "$venv/bin/python" -m gateway.dashboard.stats "$@"
+        ;;
     test)
         shift
         ensure_dev
         cd -- "$root"
         exec "$venv/bin/python" -m pytest "$@"
+        ;;
+    chaos)
+        shift
+        ensure_dev
+        cd -- "$root"
+        exec "$venv/bin/python" -m tests.chaos "$@"
         ;;
     check)
         ensure_dev
@@ -248,7 +266,7 @@ case ${1-} in
         ;;
     *)
         printf "run.sh: there is no command '%s'\n" "$1" >&2
-        sed -n '4,6s/^#//p' "$root/run.sh" >&2
+        sed -n '4,9s/^#//p' "$root/run.sh" >&2
         exit 2
         ;;
 esac

@@ -15,14 +15,17 @@ import re
 
 from tornado.httputil import HTTPHeaders
 
+from operate.redaction import Redaction
 from operate.settings import Settings, is_loopback
 from translate.errors import ApiError
 
 
 class Access:
-    """check(headers) -> the client's name. Holds digests of the keys, never the keys."""
+    """check(headers) -> the client's name. Holds digests of the keys, never the keys. redaction: is told the keys of
+    those who may come in. Those of others are used for nothing, and a stranger must not say what logs may hold."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, redaction: Redaction) -> None:
+        self._redaction = redaction
         self._clients = {_digest(client.key): client.name for client in settings.clients}
         self._admins = {client.name for client in settings.clients if client.admin}
         self._host = settings.server.host
@@ -48,11 +51,15 @@ class Access:
                     f"Host '{host[:100]}' is not this machine. Without a [client] section in settings.ini only "
                     "localhost may be named; add one to serve other machines.",
                 )
+            if not _KEY_HEADERS.isdisjoint(headers):
+                self._redaction.saw(_secrets_of(headers))
             return ""
         brought = keys_of(headers)
         for key in brought:
             name = self._clients.get(_digest(key))  # a digest tells nothing by how long its lookup takes
             if name is not None:
+                if len(brought) > 1 or not _FURTHER.isdisjoint(headers):
+                    self._redaction.saw(_secrets_of(headers))  # the other ones may be good elsewhere
                 return name
         if not brought:
             raise ApiError("authentication", "no key: send one as x-api-key or as Authorization: Bearer")
@@ -79,6 +86,15 @@ def keys_of(headers: HTTPHeaders) -> list[str]:
     if scheme.lower() == "bearer" and token.strip():
         keys.append(token.strip())
     return keys
+
+
+def _secrets_of(headers: HTTPHeaders) -> list[str]:
+    """The last words of all headers that clients put keys into, good here or not."""
+    return [words[-1] for name in _KEY_HEADERS for line in headers.get_list(name) if (words := line.split())]
+
+
+_FURTHER = frozenset(("Api-Key", "X-Goog-Api-Key", "Proxy-Authorization"))
+_KEY_HEADERS = _FURTHER | {"Authorization", "X-Api-Key"}
 
 
 def _digest(key: str) -> bytes:

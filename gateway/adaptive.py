@@ -58,6 +58,11 @@ class Adaptive:
         self._limit += (wanted - self._limit) * SMOOTHING
         self._limit = max(float(LEAST), min(float(self.most), self._limit))
 
+    def bore(self, busy: int) -> None:
+        """A whole reply: how long it took says little, but it was not too much."""
+        if busy * 2 >= self._limit:
+            self._limit = min(float(self.most), self._limit + 1 / self._limit)
+
     def refused(self, now: float) -> None:
         """It said that this is too much: 429, 503, 529."""
         round_trip_s = math.exp(self._recent) / 1000 if self._answers else 0.0

@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.adaptive import Adaptive
+from gateway.adaptive import LEAST, Adaptive
 from translate.errors import ApiError
+
+log = logging.getLogger("gateway")
 
 CHEAP_PLACES = 8  # at each upstream, beside the others
 BEHIND_S = 1.0  # a queue whose head has waited this long is behind: newest first
 RETRY_AFTER_S = 1.0
+TELL_S = 10.0  # between two warnings that places are used up
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +39,30 @@ class Limits:
 class Gate:
     """The places of one upstream. limit: at once; where the number adapts, `adaptive` moves below it."""
 
-    __slots__ = ("adaptive", "busy", "cheap", "cheap_waiting", "limit", "name", "waiting")
+    __slots__ = ("adaptive", "busy", "cheap", "cheap_waiting", "limit", "name", "tell_at", "waiting")
 
     def __init__(self, name: str, limit: int, adaptive: Adaptive | None = None) -> None:
         self.name = name
         self.limit = limit
         self.adaptive = adaptive
         self.busy = 0
+        self.tell_at = -math.inf  # not earlier is it said again that it has no place left
         self.cheap = 0
         self.waiting: collections.deque[Ticket] = collections.deque()
         self.cheap_waiting: collections.deque[Ticket] = collections.deque()
 
     def __repr__(self) -> str:
         return f"<Gate {self.name} {self.busy} of {self.places} busy, {len(self.waiting)} waiting>"
+
+    def resize(self, limit: int, adaptive: bool) -> None:
+        """Other settings; who has a place keeps it."""
+        self.limit = limit
+        if not adaptive:
+            self.adaptive = None
+        elif self.adaptive is None:
+            self.adaptive = Adaptive(limit)
+        else:
+            self.adaptive.most = max(LEAST, limit)
 
     @property
     def places(self) -> int:
@@ -117,6 +133,7 @@ class Admission:
         patience = min(patience, self.limits.patience)
         if (len(queue) if cheap else self.waiting) >= self.limits.queue or patience <= 0:
             self.turned_away += 1
+            self._is_dry(gate)
             raise self._full(ticket)
         self._wait(ticket, patience, on_place, on_refused)
         return ticket
@@ -135,6 +152,10 @@ class Admission:
                 self._gates.append(gate)  # its next turn comes after the others'
             self._place(gate.waiting)
 
+    def has_place(self, gate: Gate) -> bool:
+        """Whether a request could go there at once."""
+        return self.busy < self.limits.places and gate.busy < gate.places and not gate.waiting
+
     def _has_place(self, ticket: Ticket) -> bool:
         gate = ticket.gate
         if ticket.cheap:
@@ -149,6 +170,7 @@ class Admission:
         ticket.timer = asyncio.get_running_loop().call_later(patience, self._too_late, ticket)
         ticket.queue.append(ticket)
         self.queued += 1
+        self._is_dry(ticket.gate)
         if not ticket.cheap:
             self.waiting += 1
             if len(ticket.queue) == 1:
@@ -206,6 +228,20 @@ class Admission:
         self._gave_up(ticket)
         self.turned_away += 1
         ticket._on_refused(self._full(ticket))
+
+    def _is_dry(self, gate: Gate) -> None:
+        """Somebody finds no place: said in the log, now and then."""
+        now = self._clock()
+        if now < gate.tell_at:
+            return
+        gate.tell_at = now + TELL_S
+        if gate.busy >= gate.places or gate.cheap >= CHEAP_PLACES:
+            where = f"to upstream '{gate.name}' is used up: {gate.busy} of {gate.places} ([upstream {gate.name}]"
+            where += " max_concurrent)" if gate.adaptive is None else " max_concurrent, adaptive)"
+        else:
+            where = f"is used up: {self.busy} of {self.limits.places} ([admission] max_concurrent)"
+        log.warning("connection pool %s, and %d more short requests; %d wait, and %d have been turned away so far",
+                    where, gate.cheap, self.waiting + len(gate.cheap_waiting), self.turned_away)  # fmt: skip
 
     def _full(self, ticket: Ticket) -> ApiError:
         gate = ticket.gate

@@ -34,11 +34,11 @@ class Breaker:
     the number of the breaker's present era, by which a verdict that comes too late is known; 0 for one that was
     advised against and sent all the same."""
 
-    __slots__ = ("__weakref__", "_buckets", "_cooldown", "_era", "_limits", "_probing", "_row", "opened_times",
+    __slots__ = ("__weakref__", "_buckets", "_cooldown", "_era", "_probing", "_row", "limits", "opened_times",
                  "reopens_at", "state")  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._buckets: dict[int, list[int]] = {}  # number of the bucket -> [answers, faults]
         self._row = 0
         self._cooldown = limits.cooldown
@@ -50,6 +50,16 @@ class Breaker:
 
     def __repr__(self) -> str:
         return f"<Breaker {self.state}{' probing' if self._probing else ''}, {self._row} faults in a row>"
+
+    def resize(self, limits: Limits) -> None:
+        """Other settings. Open stays open, unless it is switched off."""
+        if limits.window != self.limits.window:
+            self._buckets.clear()  # they are numbered by it
+        self.limits = limits
+        if not limits.enabled and self.state != "closed":
+            self._probing = False
+            self._row = 0
+            self._enter("closed")
 
     def would_allow(self, now: float) -> bool:
         """Like `allows`, without taking the place of the probe."""
@@ -74,7 +84,7 @@ class Breaker:
             self._count(now, 0)
         elif self.state == "half-open" or held == 0:
             self._probing = False
-            self._cooldown = self._limits.cooldown
+            self._cooldown = self.limits.cooldown
             self._buckets.clear()
             self._enter("closed")
 
@@ -84,10 +94,10 @@ class Breaker:
         self._row += 1
         if self.state == "closed":
             self._count(now, 1)
-            if self._limits.enabled and (self._row >= self._limits.consecutive or self._too_many()):
+            if self.limits.enabled and (self._row >= self.limits.consecutive or self._too_many()):
                 self._open(now)
         elif self.state == "half-open":
-            self._cooldown = min(self._limits.max_cooldown, self._cooldown * 2)
+            self._cooldown = min(self.limits.max_cooldown, self._cooldown * 2)
             self._open(now)
 
     def unjudged(self, held: int | None = None) -> None:
@@ -109,7 +119,7 @@ class Breaker:
         self._era += 1
 
     def _count(self, now: float, fault: int) -> None:
-        number = int(now * BUCKETS / self._limits.window)
+        number = int(now * BUCKETS / self.limits.window)
         bucket = self._buckets.get(number)
         if bucket is None:
             for old in [n for n in self._buckets if n <= number - BUCKETS]:
@@ -121,4 +131,4 @@ class Breaker:
     def _too_many(self) -> bool:
         """Asked right after `_count`, which keeps no old buckets."""
         answers, faults = (sum(bucket[which] for bucket in self._buckets.values()) for which in (0, 1))
-        return answers >= self._limits.min_requests and faults >= answers * self._limits.failure_share
+        return answers >= self.limits.min_requests and faults >= answers * self.limits.failure_share

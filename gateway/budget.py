@@ -17,13 +17,17 @@ class Budget:
 
     def __init__(self, share: float, per_second: float) -> None:
         """share: retries for each request; per_second: retries allowed in any case."""
-        self._share = share
-        self._least = per_second * WINDOW_S
+        self.resize(share, per_second)
         self._seconds: dict[int, list[int]] = {}  # second -> [requests, retries]
 
     def __repr__(self) -> str:
         counts = self._seconds.values()
         return f"<Budget {sum(c[1] for c in counts)} retries for {sum(c[0] for c in counts)} requests>"
+
+    def resize(self, share: float, per_second: float) -> None:
+        """Other settings; what was counted stays."""
+        self._share = share
+        self._least = per_second * WINDOW_S
 
     def request(self, now: float) -> None:
         self._second(now)[0] += 1

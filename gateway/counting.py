@@ -66,6 +66,7 @@ class Counting:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.ratios = Ratios()
+        self.told = dict.fromkeys(("asked", "kept", "shared", "estimated", "estimate kept"), 0)  # for the metrics
         self._estimates: dict[bytes, int] = {}
         self._counts: dict[bytes, tuple[float, bytes]] = {}  # -> (good until, the upstream's answer)
         self._asking: dict[bytes, list[Relay]] = {}  # who waits for the answer
@@ -112,6 +113,7 @@ class Counting:
         """(head, body) of an answer by local estimate. Raises BadRequest."""
         key = hashlib.sha256(relay.protocol.encode() + relay.body).digest()
         count = self._estimates.get(key)
+        self.told["estimated" if count is None else "estimate kept"] += 1
         if count is None:
             count = listing.counted(relay.data or envelope.parse(relay.body), relay.protocol)
             _forget(self._estimates)
@@ -126,13 +128,17 @@ class Counting:
         key = _key(relay, url)
         until, known = self._counts.get(key, (0.0, b""))
         if until > self._clock():
-            head = _JSON + headers.of_reply((), relay.protocol, relay.key, route.peer.name, [])
+            self.told["kept"] += 1
+            head = _JSON + headers.of_reply((), relay.key, route.peer.name, []) + relay.timing_head()
             relay.tell(200, head, known)
             return False
         if (waiting := self._asking.get(key)) is not None:
+            self.told["shared"] += 1
             waiting.append(relay)
             relay.state = "waiting"
+            relay.clock.waits()
             return False
+        self.told["asked"] += 1
         self._asking[key] = []
         self._leads[relay] = key
         return True
@@ -148,7 +154,7 @@ class Counting:
             self._counts[key] = self._clock() + KEPT_S, body
         for other in waiting:
             if other.state != "done":
-                other.tell(status, head, body, error)
+                other.tell(status, head.replace(relay.key.encode(), other.key.encode()), body, error)
 
     def left(self, relay: Relay) -> None:
         """A relay is over, answered or not. If it was to ask, the next one asks in its place."""

@@ -7,6 +7,7 @@ A path that is neither is answered 404 in the dialect of who asks, with a word o
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable
 from http.client import responses as REASONS
@@ -28,27 +29,24 @@ from tornado.routing import Matcher, Rule
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
 
-from gateway import listing, overview, rehearsal, stored
+from gateway import gauges, listing, overview, rehearsal, stored
 from gateway.asking import Reply, Sink
+from gateway.dashboard import pages
+from gateway.handlers import Handler, Shown
+from gateway.health import Alive, MetricsPage, Ready
+from gateway.records import PATHS
 from gateway.rehearsal import Rehearsal
 from gateway.relay import Relay
 from gateway.service import Service
 from gateway.session import Session
-from translate import errors, wire
+from operate.logs import Journal
+from operate.settings import Settings
 from translate.errors import ApiError
 from translate.target import Protocol
 
 log = logging.getLogger("proxy")
 
-# path -> (protocol, task): POST only
-HOT: dict[str, tuple[Protocol, str]] = {
-    "/v1/messages": ("messages", ""),
-    "/v1/messages/count_tokens": ("messages", "count"),
-    "/v1/chat/completions": ("chat", ""),
-    "/v1/responses": ("responses", ""),
-    "/v1/responses/input_tokens": ("responses", "count"),
-    "/v1/responses/compact": ("responses", "compact"),
-}
+HOT: dict[str, tuple[Protocol, str]] = {path: asked for asked, path in PATHS.items()}  # POST only
 
 
 class Door(HTTPServerConnectionDelegate):
@@ -64,14 +62,23 @@ class Door(HTTPServerConnectionDelegate):
                 (r"/v1/responses/([^/]+)(/input_items|/cancel)?", Stored, args),
                 (r"/debug/lessons", Learned, args),
                 (r"/debug/upstreams", Standing, args),
-                (r"/(?:healthz|api/hello)?", Alive, args),
-                *([Rule(Upgrading(), Socket, args)] if service.websockets else []),
+                (r"/(?:healthz|health/live(?:li)?ness|api/hello)?", Alive, args),
+                (r"/(?:readyz|health/readiness)", Ready, args),
+                (gauges.PATH, MetricsPage, args),
+                *pages.routes(service),
+                Rule(Upgrading(service), Socket, args),
                 (r".*", Elsewhere, args),
             ],
-            log_function=lambda handler: None,
-            websocket_max_message_size=service.max_body_bytes,
-            websocket_ping_interval=service.settings.server.idle_timeout,
+            log_function=functools.partial(told, service.journal),
         )
+        self.adopt(service.settings)
+
+    def adopt(self, settings: Settings) -> None:
+        """Other settings, for websockets that open from now on."""
+        self.application.settings |= {
+            "websocket_max_message_size": settings.server.max_body_bytes,
+            "websocket_ping_interval": settings.server.idle_timeout,
+        }
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         return Entrance(self, server_conn, request_conn)
@@ -121,45 +128,16 @@ class Entrance(HTTPMessageDelegate):
 # ------------------------------------------------------------------------------------------ the cold ones
 
 
-class Handler(RequestHandler):
-    """open: no key is asked for."""
-
-    open = False
-    client = ""
-
-    def initialize(self, service: Service) -> None:
-        self.service = service
-
-    def set_default_headers(self) -> None:
-        self.clear_header("Server")
-        self.set_header("Content-Type", "application/json")
-
-    def compute_etag(self) -> str | None:
-        return None
-
-    def prepare(self) -> None:
-        if not self.open:
-            try:
-                self.client = self.service.access.check(self.request.headers)
-            except ApiError as error:
-                self.refuse(error)
-
-    @property
-    def protocol(self) -> Protocol:
-        return "messages" if listing.asks_anthropic(self.request.headers) else "chat"
-
-    def refuse(self, error: ApiError, protocol: Protocol | None = None) -> None:
-        said = protocol or self.protocol
-        key = self.service.next_key()
-        self.set_status(errors.status_for(said, error))
-        self.set_header("request-id", f"req_{key}")
-        self.finish(errors.body(said, error, f"req_{key}"))
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        error = ApiError(errors.kind_of(status_code), f"{self._reason}: {self.request.method}", status_code)
-        if status_code >= 500:
-            error.message = "internal error of the proxy, see its log"
-        self.refuse(error)
+def told(journal: Journal, handler: RequestHandler) -> None:
+    """A line in api_requests.json, but for probes that go well: they come every few seconds, and say nothing. So do
+    the questions of a dashboard that is open."""
+    silent = getattr(handler, "open", False) or getattr(handler, "polled", False)
+    if journal.api_requests and (handler.get_status() >= 400 or not silent):
+        request = handler.request
+        journal.request(
+            request.method, request.path, handler.get_status(), request.request_time() * 1e3,
+            getattr(handler, "client", ""), getattr(handler, "key", ""),
+        )  # fmt: skip
 
 
 class Models(Handler):
@@ -177,7 +155,7 @@ class OneModel(Handler):
         models = await self.service.listing.models()
         anthropic = listing.asks_anthropic(self.request.headers)
         try:
-            self.finish(listing.one(models, unquote(id), self.service.router, anthropic))
+            self.finish(self.service.masked(listing.one(models, unquote(id), self.service.router, anthropic)))
         except ApiError as error:
             self.refuse(error)
 
@@ -228,23 +206,6 @@ class Stored(Handler):
             self.asking.cancel()
 
 
-class Shown(Handler):
-    """A page of JSON for admins."""
-
-    def prepare(self) -> None:
-        try:
-            self.service.access.check_admin(self.request.headers, str(self.request.remote_ip))
-        except ApiError as error:
-            self.refuse(error)
-
-    def get(self) -> None:
-        self.set_header("Cache-Control", "no-store")
-        self.finish(self.service.masked(wire.dumps(self.shown())))
-
-    def shown(self) -> dict[str, Any]:
-        raise NotImplementedError
-
-
 class Learned(Shown):
     """GET /debug/lessons: what upstreams taught by their 400s, and how often fields did not cross."""
 
@@ -260,9 +221,14 @@ class Standing(Shown):
 
 
 class Upgrading(Matcher):
-    """GET /v1/responses as a websocket."""
+    """GET /v1/responses as a websocket, while they are served."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        if not self._service.websockets:
+            return None
         return {} if request.method == "GET" and request.path == "/v1/responses" and wants_upgrade(request) else None
 
 
@@ -294,18 +260,6 @@ class Socket(Handler, WebSocketHandler):
     def on_close(self) -> None:
         if self.session is not None:
             self.session.closed()
-
-
-class Alive(Handler):
-    """GET/HEAD /, /healthz, /api/hello: that the process answers; nothing that a stranger should not know."""
-
-    open = True
-
-    def get(self) -> None:
-        self.finish(wire.dumps({"status": "ok", "service": "anthropic-proxy"}))
-
-    def head(self) -> None:
-        self.finish()
 
 
 class Elsewhere(Handler):

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPMessageDelegate
 
-from gateway import headers
+from gateway import headers, quoting
 from gateway.answer import Answer
+from gateway.clock import Clock, now
 from gateway.recall import Recall
 from gateway.rejoin import JoinableAnswer
 from gateway.verbatim import Verbatim
@@ -40,8 +40,10 @@ class Ending(HTTPMessageDelegate):
 
     __slots__ = ()
 
+    aborted: bool
     answer: Answer
     body: bytes
+    clock: Clock
     conn: HTTP1Connection
     data: dict[str, Any] | None
     error: ApiError | None
@@ -51,9 +53,9 @@ class Ending(HTTPMessageDelegate):
     parts: list[bytes]
     protocol: Protocol
     recall: Recall | None
+    said: str  # the error's words, for the log
     rivals: list[Try]
     service: Service
-    started_at: float
     state: str
     status: int
     task: str
@@ -76,6 +78,7 @@ class Ending(HTTPMessageDelegate):
         except Exception:
             log.exception("request %s cannot be ended in words: %r", self.key, self)
             self.state = "done"
+            self.aborted = True
             self.answer.abort()
             self._over(error)
 
@@ -85,21 +88,28 @@ class Ending(HTTPMessageDelegate):
             return
         if self.state == "streaming":
             assert self.reply is not None
-            self.answer.write(self.reply.fail(error))
+            self.answer.write(self.service.masked(self.reply.fail(error)))
             self.stream_done(error)
             return
         status = errors.status_for(self.protocol, error)
-        head = JSON_HEAD + headers.of_refusal(status, self.key, error.retry_after)
+        upstream = self.lead.route.peer.name if self.lead is not None and self.tries else ""
+        head = JSON_HEAD + headers.of_refusal(status, self.key, upstream, error.retry_after) + self.timing_head()
         body = self.service.masked(errors.body(self.protocol, error, f"req_{self.key}"))
         self.tell(status, head, body, error)
 
     def tell(self, status: int, head: bytes, body: bytes, error: ApiError | None = None) -> None:
         self.status = status
         self.state = "done"
+        self.clock.given(True)
         self.answer.whole(status, head, body)
         if self.task:
             self.service.counting.answered(self, status, head, body, error)  # type: ignore[arg-type]
         self._over(error)
+
+    def timing_head(self) -> bytes:
+        """The header lines that tell what the reply has cost so far; here it begins."""
+        self.clock.given(self.state != "streaming")
+        return headers.of_timing(self.tries, self.clock.queue, self.clock.upstream, self.clock.overhead)
 
     def stream_done(self, error: ApiError | None = None) -> None:
         """The client has its terminal event. The exchange, if any, goes on to its last byte, so that the
@@ -113,7 +123,8 @@ class Ending(HTTPMessageDelegate):
     def look(self) -> None:
         """Once a second: is the client still there, and does its request come in?"""
         if self.state == "reading":  # Tornado would make a timer for each request; this costs none
-            if time.perf_counter() - self.started_at > self.service.settings.server.body_timeout:
+            if now() - self.clock.began > self.service.settings.server.body_timeout:
+                self.aborted = True
                 self.conn.close()
         elif not self.left and self.answer.left:
             self._client_left()
@@ -149,7 +160,7 @@ class Ending(HTTPMessageDelegate):
         """Its connection belongs to an earlier request now."""
         self.state = "done"
         self._let_go()
-        self.service.relays.discard(self)  # type: ignore[arg-type]
+        self.service.gone(self)  # type: ignore[arg-type]
 
     def cancel_tries(self, but: Try | None = None) -> None:
         """All that is on its way or planned; `but` has won."""
@@ -161,11 +172,14 @@ class Ending(HTTPMessageDelegate):
             self.hedge_timer = None
         for rival in self.rivals:
             if rival is not but:
+                if but is not None:
+                    rival.outrun()
                 rival.cancel()
         self.rivals = [but] if but is not None else []
 
     def abandon(self, error: ApiError) -> None:
         """The proxy shuts down: ends the stream with a legal error event."""
+        self.aborted = True
         self.broke(error)
 
     def usage(self) -> dict[str, Any] | None:
@@ -179,6 +193,14 @@ class Ending(HTTPMessageDelegate):
     def _over(self, error: ApiError | None) -> None:
         """All is said. What a slow reader has not got yet still counts as in flight."""
         self.error = error
+        self.clock.over()
+        if error is not None:
+            body = getattr(self, "body", b"")  # none of a request that was refused at its head
+            reply = self.reply
+            theirs = reply is not None and error is reply.fault and not isinstance(error, errors.BadReply)
+            self.said = quoting.logged(error, body, theirs)
+            if self.lead is None or not self.lead.sent_at:
+                self.service.refused(self, body)  # type: ignore[arg-type]
         self._let_go()
         if self.recall is not None:
             self.recall.over()

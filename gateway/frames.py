@@ -14,7 +14,6 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from gateway.answer import Answer
-from operate.logs import MAX_BODY_BYTES
 from translate import errors, sse, wire
 from translate.errors import ApiError
 from translate.responses import replay
@@ -29,17 +28,18 @@ _TO_TELL = b"X-Proxy-Dropped: "
 
 class Frames(Answer):
     """turn: its recall is shown every event. lane: the stream_id that the client gave, "" for none; it is said with
-    each. kept: for the log of reply bodies, one event a line; None while that is off."""
+    each. kept: for the log of reply bodies, one event a line, up to `keep` bytes; None where that is 0."""
 
-    __slots__ = ("_events", "_lane", "_session", "_told", "_turn", "kept")
+    __slots__ = ("_events", "_keep", "_lane", "_session", "_told", "_turn", "kept")
 
-    def __init__(self, session: Session, turn: Turn, lane: str, keep: bool) -> None:
+    def __init__(self, session: Session, turn: Turn, lane: str, keep: int) -> None:
         super().__init__(session)  # type: ignore[arg-type]  # of a connection, it needs the stream
         self._session = session
         self._turn = turn
         self._events = sse.Splitter()
         self._lane = b',"stream_id":"%b"}' % wire.inside(lane) if lane else b""
         self._told = b""  # for the next event
+        self._keep = keep
         self.kept = bytearray() if keep else None
 
     def whole(self, status: int, head: bytes, body: bytes) -> None:
@@ -79,7 +79,7 @@ class Frames(Answer):
                 if self._turn.recall is not None:
                     self._turn.recall.saw(data)
                 self.written += len(data)
-                if self.kept is not None and len(self.kept) < MAX_BODY_BYTES:
+                if self.kept is not None and len(self.kept) < self._keep:
                     self.kept += data + b"\n"
                 if self._told:
                     data, self._told = _with(data, self._told), b""

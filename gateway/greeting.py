@@ -23,7 +23,6 @@ def greeting(settings: Settings, router: Router, port: int, version: str) -> str
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     url = f"http://{name}:{port}"
     everywhere = " and on every other address of this machine" if host in ("0.0.0.0", "::") else ""
-    pasted = [*_claude_code(settings, router, url), *_sdks(url, _key(settings)), *_codex(settings, router, url)]
     return "\n".join(
         [
             f"anthropic-proxy {version} listens on {url}{everywhere}",
@@ -32,11 +31,17 @@ def greeting(settings: Settings, router: Router, port: int, version: str) -> str
             *_remarks(settings, router),
             "",
             "Paste one of these:",
-            *(f"  {line}" for line in pasted),
+            *(f"  {line}" for line in pasted(settings, router, url)),
             "",
+            f"Dashboard: {url}/dashboard",
             f"Settings: {settings.file}. Logs: {settings.logging.dir}/. Ctrl-C ends it.",
         ]
     )
+
+
+def pasted(settings: Settings, router: Router, url: str) -> list[str]:
+    """The lines to paste, for each client. url: of the proxy, without a final slash."""
+    return [*_claude_code(settings, router, url), *_sdks(url, _key(settings)), *_codex(settings, router, url)]
 
 
 def _upstreams(settings: Settings) -> Iterator[str]:
@@ -67,7 +72,7 @@ def _remarks(settings: Settings, router: Router) -> Iterator[str]:
             if settings.clients
             else "forward_client_key: the key that a client brings is sent to the upstream."
         )
-    bodies = [word for word in ("request", "response") if getattr(settings.logging, f"{word}_bodies")]
+    bodies = [word for word in ("request", "response") if getattr(settings.logging, f"{word}_bodies") != "none"]
     if bodies:
         found.append(f"{' and '.join(bodies).capitalize()} bodies are logged, to {settings.logging.dir}/requests.json.")
     if found:

@@ -26,7 +26,7 @@ _NOT_UPSTREAM = HOP_BY_HOP | frozenset(
 
 _NOT_BACK = HOP_BY_HOP | frozenset(
     ("content-length", "content-type", "cache-control", "set-cookie", "server", "alt-svc", "via",
-     "strict-transport-security", "x-proxy-dropped", "x-proxy-upstream")
+     "strict-transport-security", "x-proxy-dropped", "x-proxy-upstream", "x-proxy-attempts", "x-proxy-overhead-ms")
 )  # fmt: skip
 
 _NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
@@ -76,23 +76,35 @@ def _whole_seconds(value: str) -> str:
 
 
 def of_reply(
-    upstreams: Iterable[tuple[str, str]], protocol: str, key: str, upstream_name: str, dropped: list[str]
+    upstreams: Iterable[tuple[str, str]], key: str, upstream_name: str, dropped: list[str]
 ) -> bytes:
-    """Our own lines of a reply: who gave it, which fields did not cross, and an id where the upstream gave none."""
+    """Our own lines of a reply: who gave it, which fields did not cross, and an id where the upstream gave none, under
+    the name that each family of clients reads."""
     own = line("X-Proxy-Upstream", upstream_name)
     if dropped:
         own += line("X-Proxy-Dropped", ", ".join(dropped)[:2000])
-    wanted = "request-id" if protocol == "messages" else "x-request-id"
-    if not find(upstreams, wanted):
-        own += b"%b: req_%b\r\n" % (wanted.encode(), key.encode())
+    theirs = {name for name, _ in upstreams}
+    for wanted in ("request-id", "x-request-id"):
+        if wanted not in theirs:
+            own += b"%b: req_%b\r\n" % (wanted.encode(), key.encode())
     return own
 
 
-def of_refusal(status: int, key: str, retry_after_s: float | None) -> bytes:
-    """The lines of an error of the proxy's own."""
+def of_timing(tries: int, queue_s: float, upstream_s: float, overhead_s: float) -> bytes:
+    """What the reply took, up to its first byte: in milliseconds, as Server-Timing has them."""
+    queue, upstream, own = queue_s * 1e3, upstream_s * 1e3, overhead_s * 1e3
+    return (
+        b"X-Proxy-Attempts: %d\r\nX-Proxy-Overhead-Ms: %.2f\r\n"
+        b"Server-Timing: queue;dur=%.2f, upstream;dur=%.2f, proxy;dur=%.2f\r\n"
+    ) % (tries, own, queue, upstream, own)
+
+
+def of_refusal(status: int, key: str, upstream_name: str, retry_after_s: float | None) -> bytes:
+    """The lines of an error of the proxy's own. upstream_name: the one asked last, or ""."""
     own = b"request-id: req_%b\r\nx-request-id: req_%b\r\n" % (key.encode(), key.encode())
+    own += line("X-Proxy-Upstream", upstream_name)
     if retry_after_s is not None:
-        own += b"Retry-After: %d\r\n" % max(1, round(retry_after_s))
+        own += b"Retry-After: %d\r\n" % max(1, math.ceil(retry_after_s))
     if status in (401, 403):  # some clients retry a 401 for minutes
         own += b"x-should-retry: false\r\n"
     return own

@@ -149,6 +149,10 @@ class Lessons:
         self._learned[key] = known
         return True
 
+    def forget(self, upstream: str) -> None:
+        for key in [key for key in self._learned if key[0] == upstream]:
+            del self._learned[key]
+
     def of(self, upstream: str, model: str) -> list[Lesson]:
         """Those that still hold, in the order in which they were learned."""
         known = self._learned.get((upstream, model))

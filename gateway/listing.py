@@ -92,6 +92,10 @@ class Listing:
             task = self._asking[peer.name] = asyncio.ensure_future(self._ask(peer))
         return await asyncio.shield(task)
 
+    async def probe(self, peer: Peer) -> int:
+        """How many models it lists at this moment. Raises ApiError."""
+        return len(await self._fetch(peer))
+
     async def _ask(self, peer: Peer) -> list[Model]:
         try:
             models, keep = await self._fetch(peer), KEPT_S
@@ -113,7 +117,7 @@ class Listing:
             data = wire.loads(await done)
         except ValueError:
             raise ApiError("upstream", "the list is not JSON") from None
-        return _read_list(data, peer.name)
+        return read_list(data, peer.name)
 
 
 class _Gathered:
@@ -142,7 +146,7 @@ class _Gathered:
             self._done.set_result(b"".join(self._parts))
 
 
-def _read_list(data: Any, upstream: str) -> list[Model]:
+def read_list(data: Any, upstream: str) -> list[Model]:
     """Both shapes, and Ollama's or llama.cpp's {"models": [...]} beside."""
     rows = (
         data if isinstance(data, list) else data.get("data") or data.get("models") if isinstance(data, dict) else None

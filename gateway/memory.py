@@ -88,9 +88,17 @@ class Memory:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def resize(self, max_entries: int, max_bytes: int, seconds: float) -> None:
+        """Other bounds; what is above them goes. The age holds for what comes from now on."""
+        self._max_entries, self._max_bytes, self._seconds = max_entries, max_bytes, seconds
+        while len(self._entries) > max_entries:
+            self._remove(next(iter(self._entries)))
+        self._fits()
+
     def find(self, owner: str, id: str) -> Entry | None:
         self.expire()
-        return self._entries.get((owner, id))
+        entry = self._entries.get((owner, id))
+        return entry if entry is not None and entry.until > self._clock() else None
 
     def draft(self, owner: str, on: Entry | None, items: list[Any]) -> Entry | None:
         """A request is on its way. on: what it builds on. items: its own input. None where there is no room for it:
@@ -127,6 +135,27 @@ class Memory:
         while len(self._entries) > self._max_entries:
             self._remove(next(iter(self._entries)))
         self._fits()
+
+    def given(self, owner: str, id: str) -> dict[str, Any] | None:
+        """An entry as another worker can `take` it."""
+        entry = self.find(owner, id)
+        if entry is None:
+            return None
+        return {
+            "id": id,
+            "before": entry.input_items(),
+            "output": entry.output_items(),
+            "body": wire.loads(entry.body) if entry.body else None,
+            "seconds": entry.until - self._clock(),
+        }
+
+    def take(self, owner: str, given: dict[str, Any]) -> None:
+        draft = self.draft(owner, None, given["before"])
+        if draft is None:
+            return
+        response = (given["body"] or {}) | {"id": given["id"], "output": given["output"]}
+        self.keep(draft, response, given["body"] is not None)
+        draft.until = min(draft.until, self._clock() + given["seconds"])
 
     def drop(self, draft: Entry) -> None:
         """No response came of it."""

@@ -20,6 +20,7 @@ from translate import seal, unsealed
 from translate.errors import ApiError, BadRequest
 
 _TEXT = re.compile(rb'\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # a key's value
+_USER = re.compile(rb'\s*:\s*\{[^{}]{0,2000}?"user_id"\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # of an object
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key")
 
 
@@ -73,9 +74,9 @@ def affinity(client: HTTPHeaders, body: bytes) -> str:
     for name in ("X-Claude-Code-Session-Id", "X-Session-Id", "X-Session-Affinity", "Session-Id"):
         if value := client.get(name):
             return str(value)[:200]
-    for mark in (b'"prompt_cache_key"', b'"user_id"'):
+    for mark, text in ((b'"prompt_cache_key"', _TEXT), (b'"metadata"', _USER)):
         at = body.rfind(mark)
-        if at >= 0 and (found := _TEXT.match(body, at + len(mark))):
+        if at >= 0 and (found := text.match(body, at + len(mark))):
             return found.group(1).decode("utf-8", "replace")
     return ""
 

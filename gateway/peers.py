@@ -110,20 +110,35 @@ class Peer:
         return own
 
 
-def ready(settings: Settings, upstream: Upstream, places: Places) -> Peer:
-    """upstream: one of the settings', or it with the address where it listens."""
-    now = time.monotonic()
+def ready(settings: Settings, upstream: Upstream, places: Places, before: Peer | None = None) -> Peer:
+    """upstream: one of the settings', or it with the address where it listens. before: what it was by the settings
+    until now: its requests on their way, its budget and what is known of it go on."""
     most = upstream.max_concurrent or settings.pool.per_upstream
-    quota = Quota(upstream.requests_per_minute, upstream.tokens_per_minute, now)
-    return Peer(
-        upstream.name,
-        upstream,
-        upstream.base_url,
-        places,
-        Gate(upstream.name, most, Adaptive(most) if upstream.adaptive else None),
-        Budget(settings.retry.budget_percent / 100, settings.retry.budget_per_second),
-        quota if quota.bounds else None,
-    )
+    share, per_second = settings.retry.budget_percent / 100, settings.retry.budget_per_second
+    if before is None:
+        gate = Gate(upstream.name, most, Adaptive(most) if upstream.adaptive else None)
+        budget = Budget(share, per_second)
+    else:
+        gate, budget = before.gate, before.budget
+        gate.resize(most, upstream.adaptive)
+        budget.resize(share, per_second)
+        if before.settings == upstream:
+            return before
+        if _who(before.settings) != _who(upstream):
+            places.forget(upstream.name)
+    quota = _quota(upstream, before.quota if before else None)
+    return Peer(upstream.name, upstream, upstream.base_url, places, gate, budget, quota)
+
+
+def _who(upstream: Upstream) -> tuple[object, ...]:
+    """As long as that is the same, so is what answers."""
+    return upstream.base_url, upstream.credentials, upstream.headers
+
+
+def _quota(upstream: Upstream, before: Quota | None) -> Quota | None:
+    now, bounds = time.monotonic(), (upstream.requests_per_minute, upstream.tokens_per_minute)
+    quota = before.resized(*bounds, now) if before else Quota(*bounds, now)
+    return quota if quota.bounds else None
 
 
 def _timeouts(settings: Upstream, stream: bool) -> Timeouts:

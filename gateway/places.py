@@ -13,7 +13,7 @@ import hashlib
 import math
 import random
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import ItemsView, Iterator, Sequence
 from typing import Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -26,7 +26,7 @@ SMOOTHING = 0.2  # of the moving average of first-byte times
 MEMORY_S = 60.0  # after that long without an answer an average says little: it fades
 SAMPLES = 64  # first-byte times kept for the p95
 MIN_SAMPLES = 20
-TIRED_S = 10.0  # after a 429 that says nothing
+TIRED_S = 10.0  # after a 404, or a 429 that says nothing
 BAD_KEY_S = 60.0  # after a 401 or 403
 CLEARLY = 1.25  # times the cost: a difference that is no chance
 UNKNOWN_MS = 1000.0  # taken for the average of a place that has not answered yet, once a request is there to find out
@@ -85,7 +85,7 @@ class Place:
             self.key.bad_until = now + BAD_KEY_S
         elif status in (429, 503, 529) and retry_after is not None:
             self.headroom.free_at = max(self.headroom.free_at, now + min(retry_after, LONGEST_S))
-        elif status == 429:
+        elif status in (404, 429):  # 404: it has no such model, and would be the quickest place of all
             self.tired_until = now + TIRED_S
 
     @property
@@ -130,6 +130,22 @@ class Places:
 
     def __iter__(self) -> Iterator[Place]:
         return iter(self._places.values())
+
+    def resize(self, limits: Limits) -> None:
+        """Other settings for the breakers; those that are open stay so."""
+        self.limits = limits
+        for breaker in self._breakers.values():
+            breaker.resize(limits)
+
+    def forget(self, upstream: str) -> None:
+        """It is another one now, or has other keys. Requests on their way there keep the places that they have."""
+        for known in (self._places, self._breakers, self._keys):
+            for key in [key for key in known if key[0] == upstream]:
+                del known[key]  # type: ignore[attr-defined]
+
+    def items(self) -> ItemsView[tuple[str, str, int], Place]:
+        """(upstream, model, number of the key) and the place."""
+        return self._places.items()
 
     def of(self, upstream: str, model: str, key: int) -> Place:
         """key: its number among the upstream's."""

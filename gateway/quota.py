@@ -42,6 +42,13 @@ class Bucket:
     def charge(self, units: float) -> None:
         self._level -= units
 
+    def resized(self, per_minute: float, now: float) -> Bucket:
+        """Another bound; what was used of this one is used of that one."""
+        self.wait_for(0, now)
+        new = Bucket(per_minute, now)
+        new.charge(self.per_minute - self._level)
+        return new
+
 
 class Quota:
     """Of a client or an upstream. 0 = no bound."""
@@ -54,6 +61,15 @@ class Quota:
 
     def __repr__(self) -> str:
         return f"<Quota {self._requests} {self._tokens}>"
+
+    def resized(self, requests_per_minute: int, tokens_per_minute: int, now: float) -> Quota:
+        """Other bounds, from now on; what has been used stays so."""
+        new = Quota(requests_per_minute, tokens_per_minute, now)
+        if self._requests and new._requests:
+            new._requests = self._requests.resized(requests_per_minute, now)
+        if self._tokens and new._tokens:
+            new._tokens = self._tokens.resized(tokens_per_minute, now)
+        return new
 
     @property
     def bounds(self) -> bool:
@@ -75,6 +91,13 @@ class Quota:
         if self._tokens:
             self._tokens.charge(tokens)
         return 0.0
+
+    def give_back(self, tokens: int) -> None:
+        """A request that was charged did not go."""
+        if self._requests:
+            self._requests.charge(-1)
+        if self._tokens:
+            self._tokens.charge(-tokens)
 
     def correct(self, tokens: int) -> None:
         """The request took so many tokens more than it was charged (negative: fewer)."""

@@ -23,6 +23,7 @@ NAMED = b'"previous_response_id"'
 REFERRED = b'"item_reference"'
 _ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,200})"')
 _KEY_OF_ITEM = re.compile(r"_([0-9a-zA-Z]+)_[0-9]+")  # ours: the response's own key, and a number
+_BUILDS_ON = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\]{1,200})"')
 _ID_WITHIN = 4096  # bytes: an id stands at the beginning of a response, or of its first event
 _LAST = (b'"response.completed"', b'"response.incomplete"')
 _ITEM_DONE = b'"response.output_item.done"'
@@ -59,6 +60,21 @@ class Recall:
         """The request builds on a response that is kept here."""
         return self._on is not None
 
+    @property
+    def owners(self) -> list[str]:
+        """Whose responses this request may build on; the first is the client."""
+        return [self._owner, self._session] if self._session else [self._owner]
+
+    @staticmethod
+    def named(data: dict[str, Any]) -> list[str]:
+        """The ids of responses that the body builds on, or takes items from."""
+        on, items = data.get("previous_response_id"), data.get("input")
+        ids = [on] if isinstance(on, str) else []
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, dict) and item.get("type") == "item_reference":
+                ids += [f"resp_{made.group(1)}"] if (made := _KEY_OF_ITEM.search(str(item.get("id")))) else []
+        return ids
+
     def extended(self, data: dict[str, Any]) -> dict[str, Any] | None:
         """The body with what it builds on put before its input, or None where that is not kept here. Raises ApiError
         (400) for one that an upstream keeps, but for another client: the upstream sees one key for all of them."""
@@ -75,6 +91,12 @@ class Recall:
         self._own = own
         data = {key: value for key, value in data.items() if key != "previous_response_id"}
         return data | {"input": [*on.history(), *own]}
+
+    def keeper(self, body: bytes) -> str:
+        """The upstream that keeps the response which the request builds on, "" where none is known to."""
+        found = _BUILDS_ON.search(body)
+        place = self._memory.place(found.group(1).decode("utf-8", "replace")) if found else None
+        return place[1] if place is not None else ""
 
     def refuse(self, data: dict[str, Any], upstream: str, speaks: str) -> None:
         """Raises ApiError (400) where the body still names a response, and is about to be translated."""

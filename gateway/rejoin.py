@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway")
 
 
+_CHANGES = ("anthropic-", "openai-", "accept", "authorization", "x-api-key", "x-claude-code-request-class")
+"""What the names of headers begin with that make another question of the same body."""
+
+
 class JoinableAnswer(Answer):
     """An Answer that remembers, and can be given another client. `_calls`: what was told to it, in order."""
 
@@ -35,6 +39,10 @@ class JoinableAnswer(Answer):
         self._calls: list[tuple[Callable[..., None], tuple[object, ...]]] | None = []
         self._ends = False
         self.remembered = 0
+
+    @property
+    def kept(self) -> bytearray:  # type: ignore[override]  # made where it is asked for, for the log
+        return bytearray().join(_body_in(call, args) for call, args in self._calls or ())
 
     @property
     def joinable(self) -> bool:
@@ -63,6 +71,7 @@ class JoinableAnswer(Answer):
             return
         if not self._rejoin.has_room(size):
             self.forget()
+            self._rejoin.outgrown(self)
             return
         self.remembered += size
         self._rejoin.bytes += size
@@ -96,6 +105,10 @@ class Rejoin:
     def __repr__(self) -> str:
         return f"<Rejoin {len(self.orphans)} orphans, {self.bytes} bytes>"
 
+    def resize(self, seconds: float, most_bytes: int) -> None:
+        self._seconds = seconds
+        self._most_bytes = most_bytes
+
     def has_room(self, size: int) -> bool:
         return self.bytes + size <= self._most_bytes
 
@@ -111,16 +124,38 @@ class Rejoin:
             return False
         timer = asyncio.get_running_loop().call_later(self._seconds, self._give_up, relay.asked_as)
         self.orphans[relay.asked_as] = relay, timer
+        if relay.lead is not None and relay.lead.exchange is not None:
+            relay.lead.exchange.resume()  # the client that had it paused is gone
         return True
+
+    def outgrown(self, answer: JoinableAnswer) -> None:
+        """An answer cannot be joined any more: if nobody reads it, nobody will."""
+        for asked_as, (relay, timer) in self.orphans.items():
+            if relay.answer is answer:
+                timer.cancel()
+                asyncio.get_running_loop().call_soon(self._give_up, asked_as)
+                return
+
+    def drain(self) -> None:
+        """The proxy shuts down: nobody can come back."""
+        for asked_as, (_, timer) in list(self.orphans.items()):
+            timer.cancel()
+            self._give_up(asked_as)
 
     def join(self, relay: Relay) -> bool:
         """Whether the new request is one that goes on without its client: then that one has its connection now."""
+        if not isinstance(relay.answer, JoinableAnswer):  # a websocket's
+            return False
         relay.asked_as = _what_is_asked(relay)
         found = self.orphans.pop(relay.asked_as, None)
         if found is None:
             return False
         orphan, timer = found
         timer.cancel()
+        if not orphan.answer.joinable or (orphan.state == "done" and orphan.status != 200):  # type: ignore[attr-defined]
+            self._forget(orphan)
+            orphan.orphaned()
+            return False
         self.joined += 1
         log.info("request %s: its client had left request %s, and joins it", relay.key, orphan.key)
         orphan.adopt(relay)
@@ -146,6 +181,16 @@ class Rejoin:
             found[0].orphaned()
 
 
+def _body_in(call: Callable[..., None], args: tuple[object, ...]) -> bytes:
+    """The part of a reply's body that a call holds: the last argument of whole and write."""
+    last = args[-1] if call in (Answer.whole, Answer.write) else b""
+    assert isinstance(last, bytes)
+    return last
+
+
 def _what_is_asked(relay: Relay) -> bytes:
-    said = "\n".join((owner_of(relay.client, relay.headers), relay.protocol, relay.task, relay.query))
+    told = sorted(
+        f"{name.lower()}: {value}" for name, value in relay.headers.get_all() if name.lower().startswith(_CHANGES)
+    )
+    said = "\n".join((owner_of(relay.client, relay.headers), relay.protocol, relay.task, relay.query, *told))
     return hashlib.sha256(said.encode("utf-8", "surrogatepass") + b"\n\n" + relay.body).digest()

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, RequestStartLine, ResponseStartLine
 
-from gateway import envelope, headers, hints, lessons, outbound
+from gateway import clock, envelope, headers, hints, lessons, outbound, quoting, shared
 from gateway.answer import Answer
+from gateway.clock import Clock
 from gateway.peers import SIDE
 from gateway.recall import NAMED, REFERRED, Recall, owner_of
 from gateway.routes import Route
@@ -44,10 +45,10 @@ class Relay(Trying):
     or the latest. rivals: tries on their way, the lead among them."""
 
     __slots__ = (
-        "answer", "asked_as", "asked_model", "at", "body", "client", "conn", "data", "deadline", "envelope", "error",
-        "estimated", "headers", "held", "hedge_timer", "key", "lead", "left", "parts", "plan", "protocol", "query",
-        "quiet", "recall", "refusal", "rivals", "service", "size", "started_at", "state", "status", "streamed", "task",
-        "taught", "timer", "tried", "tries", "tries_on_route",
+        "aborted", "answer", "asked_as", "asked_model", "at", "body", "client", "clock", "conn", "data", "deadline",
+        "envelope", "error", "estimated", "headers", "held", "hedge_timer", "key", "lead", "left", "parts", "plan",
+        "protocol", "query", "quiet", "recall", "refusal", "rivals", "said", "service", "size", "sized", "state",
+        "status", "streamed", "task", "taught", "timer", "tried", "tries", "tries_on_route",
     )  # fmt: skip
 
     def __init__(self, service: Service, conn: HTTP1Connection, protocol: Protocol, task: str = "") -> None:
@@ -60,9 +61,11 @@ class Relay(Trying):
         self.state = "reading"
         self.parts: list[bytes] = []
         self.size = 0
+        self.sized = 0  # see size_in_tokens
         self.held = 0  # bytes of the request that count against the service's bound
         self.refusal: ApiError | None = None
         self.error: ApiError | None = None  # what the client was told, or the upstream said
+        self.said = ""
         self.lead: Try | None = None
         self.rivals: list[Try] = []
         self.plan: list[Route] = []
@@ -76,7 +79,7 @@ class Relay(Trying):
         self.tries = self.tries_on_route = 0
         self.tried: list[str] = []  # what failed, for the log
         self.quiet = 0.0
-        self.left = False
+        self.left = self.aborted = False
         self.asked_model = ""
         self.asked_as = b""  # see rejoin.py
         self.client = ""
@@ -100,7 +103,7 @@ class Relay(Trying):
     # ------------------------------------------------------------------------------------- the request
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
-        self.started_at = time.perf_counter()
+        self.clock = Clock()
         self.headers = headers
         self.query = start_line[1].partition("?")[2]
         self.key = self.service.next_key()
@@ -120,7 +123,7 @@ class Relay(Trying):
                 self.refuse(refusal)
 
     def new_answer(self) -> Answer:
-        return self.service.answer(self.conn)
+        return self.service.answer(self.conn, self.key)
 
     def new_recall(self) -> Recall:
         return Recall(self.service.memory, owner_of(self.client, self.headers))
@@ -143,6 +146,7 @@ class Relay(Trying):
         self._client_left()
 
     def finish(self) -> None:
+        self.clock.read = clock.now()
         self.conn.set_close_callback(self._client_left)
         if self.answer.closed:  # too early for that callback
             self._client_left()
@@ -155,16 +159,38 @@ class Relay(Trying):
             self.body = outbound.unpacked(body, self.headers.get("Content-Encoding"), self.service.max_body_bytes)
             if self.body is not body:
                 self.service.hold(self, len(self.body))
-            if self.recall is not None and NAMED in self.body:
-                self._extend(self.recall)
-            self.envelope = envelope.read(self.body)
-            self.asked_model = self.envelope.model
-            if self.service.rejoin is not None and self.service.rejoin.join(self):
-                return
-            self.service.charge(self)
-            self.start(self.service.router.routes(self.asked_model, self.protocol, self._facts))
+            if self.recall is None or self.service.siblings.alone or not self._is_elsewhere(self.recall):
+                self._walk()
         except Exception as error:
             self.broke(error)
+
+    def _is_elsewhere(self, recall: Recall) -> bool:
+        """It builds on what is not known here: another worker may have it, and is being asked. Raises BadRequest."""
+        if NAMED not in self.body and REFERRED not in self.body:
+            return False
+        ids = shared.unknown(self.service, recall.owners, recall.named(self.parsed()))
+        if not ids:
+            return False
+        self.state = "waiting"
+        self.clock.waits()
+        task = asyncio.ensure_future(shared.fetch(self.service, recall.owners[0], ids))
+        self.service.askings.add(task)
+        task.add_done_callback(self.service.askings.discard)
+        task.add_done_callback(lambda task: self._guarded(self._walk, task))
+        return True
+
+    def _walk(self, fetched: asyncio.Task[None] | None = None) -> None:
+        """On its way to an upstream. Raises ApiError."""
+        if fetched is not None:
+            fetched.result()
+        if self.recall is not None and NAMED in self.body:
+            self._extend(self.recall)
+        self.envelope = envelope.read(self.body)
+        self.asked_model = self.envelope.model
+        if self.service.rejoin is not None and self.service.rejoin.join(self):
+            return
+        self.service.charge(self)
+        self.start(self.service.router.routes(self.asked_model, self.protocol, self._facts))
 
     def _extend(self, recall: Recall) -> None:
         """It builds on a response: the items of that one go first, if they are kept here."""
@@ -187,7 +213,9 @@ class Relay(Trying):
 
     def size_in_tokens(self) -> int:
         """A rough count, for quotas and conditions."""
-        return tokens.of_size(len(self.body))
+        if not self.sized:  # asked once more when the body is gone
+            self.sized = tokens.of_size(len(self.body))
+        return self.sized
 
     # ------------------------------------------------------------------------------ what is sent upstream
 
@@ -265,7 +293,7 @@ class Relay(Trying):
         new = lessons.learned(self.protocol, route, self.data, service.lessons, error, body, session)
         if not new:
             return False
-        said = "".join(c if c.isprintable() else "?" for c in error.message[:300])
+        said = "".join(c if c.isprintable() else "?" for c in quoting.logged(error, self.body)[:300])
         now = "; ".join(map(str, new))
         log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", self.key,
                     route.peer.name, route.model, error.status, said, now)  # fmt: skip
@@ -278,6 +306,7 @@ class Relay(Trying):
         """The first bytes of a stream are there: its headers go out, and whoever else was asked is not needed."""
         self.cancel_tries(winner)
         self.lead = winner
+        winner.began()
         self.status = 200
         if self.recall is not None:
             self._went(self.recall, winner, out)
@@ -306,8 +335,8 @@ class Relay(Trying):
     def reply_head(self, of: Try) -> bytes:
         if of.route.home and headers.find(of.up_headers, "x-proxy-upstream"):
             of.route.peer.is_proxy = True
-        own = headers.of_reply(of.up_headers, self.protocol, self.key, of.route.peer.name, of.dropped)
-        return headers.back(of.up_headers, of.verbatim) + own
+        own = headers.of_reply(of.up_headers, self.key, of.route.peer.name, of.dropped)
+        return headers.back(of.up_headers, of.verbatim) + own + self.timing_head()
 
     def stream_ended(self, out: bytes) -> None:
         """We wrote its terminal event, which is in `out`."""
@@ -334,6 +363,7 @@ class Relay(Trying):
         try:
             if self.state != "streaming":
                 self.lead.begin()
+                self.clock.first = 0.0  # that was no more than a sign of life
             if self.state == "streaming":
                 self.answer.write(self.lead.reply.ping())
         except Exception as error:
@@ -358,4 +388,5 @@ class Relay(Trying):
 
     def _count_here(self, route: Route) -> None:
         """Tokens of a request, where no upstream counts them: an estimate, and marked as one."""
-        self.tell(200, *self.service.counting.estimated(self, route))
+        head, body = self.service.counting.estimated(self, route)
+        self.tell(200, head + headers.of_reply((), self.key, "", []) + self.timing_head(), body)

@@ -95,12 +95,18 @@ class Router:
     """settings -> routes. `base_urls` tells where upstreams listen that the settings do not (the demo)."""
 
     def __init__(
-        self, settings: Settings, base_urls: dict[str, Upstream] | None = None, places: Places | None = None
+        self,
+        settings: Settings,
+        base_urls: dict[str, Upstream] | None = None,
+        places: Places | None = None,
+        before: Router | None = None,
     ) -> None:
-        """places: what is known of the places where requests go; None = nothing yet."""
+        """places: what is known of the places where requests go; None = nothing yet. before: the one whose place this
+        one takes."""
         places = places or Places(Limits())
         on = {name: (base_urls or {}).get(name, up) for name, up in settings.upstreams.items() if up.enabled}
-        self.peers = {name: ready(settings, up, places) for name, up in on.items()}
+        old = before.peers if before else {}
+        self.peers = {name: ready(settings, up, places, old.get(name)) for name, up in on.items()}
         self.off = {name: up.off_because for name, up in settings.upstreams.items() if not up.enabled}
         plain = [rule for rule in settings.models if rule.condition is None]
         self._exact = {rule.pattern: rule.targets for rule in plain if not rule.glob}
@@ -137,7 +143,12 @@ class Router:
 
     def _rule(self, model: str, facts: Callable[[], Facts]) -> ModelRule | None:
         """The line whose condition the request meets. They go before all without one: they are the exceptions."""
-        fitting = [rule for fits, rule in self._conditional if fits(model) and self._lit(rule.targets)]
+        plain = model.removesuffix(LONG_CONTEXT)
+        fitting = [
+            rule
+            for fits, rule in self._conditional
+            if (fits(model) or (plain != model and fits(plain))) and self._lit(rule.targets)
+        ]
         if not fitting:
             return None
         known = facts()

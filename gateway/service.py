@@ -16,30 +16,33 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tornado.http1connection import HTTP1Connection
 
-from gateway import breaker
+from gateway import gauges, parts, shared
 from gateway.access import Access
-from gateway.admission import CHEAP_PLACES, Admission, Limits
+from gateway.admission import Admission
 from gateway.answer import Answer
-from gateway.attempt import Policy
 from gateway.counting import Counting
-from gateway.kept import KeptAnswer
+from gateway.dashboard.watch import Watch
+from gateway.kept import Bodies
+from gateway.lag import Lag
 from gateway.lessons import Lessons
 from gateway.listing import Listing
 from gateway.memory import Memory
 from gateway.peers import Peer
 from gateway.places import Places
 from gateway.quota import Quota, used_tokens
+from gateway.recorder import Recorder
 from gateway.rejoin import Rejoin
 from gateway.routes import Router
-from operate.logs import MASK, Journal, worth_masking
+from gateway.siblings import Siblings
+from operate.logs import Journal
+from operate.metrics import Metrics
 from operate.settings import Settings, Upstream
 from translate.errors import ApiError
-from upstream.client import Pool, UpstreamClient
+from upstream.client import UpstreamClient
 
 if TYPE_CHECKING:
     from gateway.relay import Relay
@@ -56,58 +59,83 @@ class Service:
     """start() on a running loop; stop() ends what is in flight. `relays`: every request whose client has not got
     all of its answer. stage: "serving" -> "draining" (answers end their connections) -> "over"."""
 
-    def __init__(self, settings: Settings, journal: Journal, ready: dict[str, Upstream] | None = None) -> None:
-        """ready: upstreams whose address is only known now (the demo), by name."""
-        self.settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        ready: dict[str, Upstream] | None = None,
+        siblings: Siblings | None = None,
+    ) -> None:
+        """ready: upstreams whose address is only known now (the demo), by name. siblings: None = this process alone."""
         self.journal = journal
-        self.access = Access(settings)
-        self.retry = _retry_policy(settings)
-        self.places = Places(_breaker_limits(settings))
+        self.siblings = siblings or Siblings()
+        self.reloaded: dict[str, Any] = {}  # the verdict on the last change of the settings, see reload.py
+        self.places = Places(parts.breaker_limits(settings))
         self.router = Router(settings, ready, self.places)
-        pool = settings.pool
-        hosts = len({peer.base_url for peer in self.router.peers.values()})
-        self.client = UpstreamClient(
-            force_instance=True,
-            pool=Pool(
-                max_connections=pool.max_connections + CHEAP_PLACES,
-                max_connections_per_upstream=pool.per_upstream + CHEAP_PLACES,
-                keepalive_connections=pool.keepalive_connections * min(pool.pools, max(1, hosts)),
-                keepalive_expiry=pool.keepalive_expiry,
-                http2=pool.http2,
-                proxy=pool.proxy,
-            ),
-        )
+        self.client = UpstreamClient(force_instance=True, pool=parts.pool(settings, self.router))
         self.listing = Listing(self.router, self.client)
         self.counting = Counting()
-        queue = settings.admission
-        limits = Limits(queue.max_concurrent or pool.max_connections, queue.queue, queue.queue_seconds)
-        self.admission = Admission(limits, time.monotonic)
-        self.quotas = _client_quotas(settings)
+        self.admission = Admission(parts.admission_limits(settings), time.monotonic)
+        self.quotas: dict[str, Quota] = {}
         self.random = random.Random()
-        self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
-        rejoin = settings.retry
-        self.rejoin = Rejoin(rejoin.rejoin_seconds, rejoin.rejoin_mb << 20) if rejoin.rejoin_seconds else None
-        self.max_body_bytes = settings.server.max_body_bytes
+        self.rejoin: Rejoin | None = None
         self.relays: set[Relay] = set()
         self.sessions: set[Session] = set()  # websockets
         self.askings: set[asyncio.Task[Any]] = set()  # about what upstreams keep
         kept = settings.responses
         self.memory = Memory(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
-        self.websockets = settings.server.websockets and kept.store_entries > 0  # a session is nothing without memory
         self.lessons = Lessons()
-        self.learns, self.strict = settings.translate.learn, settings.translate.strict
         self.dropped: collections.Counter[str] = collections.Counter()  # fields that did not cross -> requests
+        self.recorder = Recorder(journal)
+        self.watchers = self.recorder.watchers
+        self.siblings.first = self.recorder.flush
+        self.watch = Watch(settings)  # for the dashboard
+        self.watchers.append(self.watch.finished)
+        self.metrics = Metrics()
+        self.lag = Lag()
+        shared.register(self)
+        self.siblings.answers[gauges.PATH] = lambda query: gauges.told(self)
         self.stage = "serving"
         self.held_bytes = 0  # of request bodies that may still be sent upstream
-        self._secrets = [secret.encode() for secret in worth_masking(settings.secrets())]
-        self.answer: Callable[[HTTP1Connection], Answer] = (
-            self.rejoin.answer if self.rejoin else KeptAnswer if journal.response_bodies else Answer
-        )
+        self.bodies = Bodies(journal)
         self._key_start = secrets.token_hex(5)
         self._keys = 0
-        self._tick_s = min(1.0, settings.server.ping_seconds / 2)
         self._idle: asyncio.Event | None = None  # set when the last request is answered, once we are stopping
         self._ticker: asyncio.TimerHandle | None = None
+        self._follow(settings)
+
+    def _follow(self, settings: Settings) -> None:
+        """What is read off the settings and holds nothing else, at the start and after each change of them."""
+        self.settings = settings
+        self.watch.adopt(settings)
+        gauges.follow(self)
+        self.access = Access(settings, self.journal.redaction)
+        self.retry = parts.retry_policy(settings)
+        self.quotas = parts.client_quotas(settings, self.quotas)
+        self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
+        self.rejoin = parts.rejoin(settings, self.rejoin)
+        self.max_body_bytes = settings.server.max_body_bytes
+        self.learns, self.strict = settings.translate.learn, settings.translate.strict
+        # A websocket's session is nothing without memory.
+        self.websockets = settings.server.websockets and settings.responses.store_entries > 0
+        self._tick_s = min(1.0, settings.server.ping_seconds / 2)
+
+    def adopt(self, settings: Settings, ready: dict[str, Upstream] | None = None) -> None:
+        """Other settings, checked already, from the next request on. Requests on their way go on as they began; what
+        was learned, counted and kept stays. ready: as at the start."""
+        kept = settings.responses
+        self.places.resize(parts.breaker_limits(settings))
+        before, self.router = self.router, Router(settings, ready, self.places, self.router)
+        for name, peer in self.router.peers.items():
+            if name in before.peers and before.peers[name].base_url != peer.base_url:
+                self.lessons.forget(name)  # another server
+        self.client.resize(parts.pool(settings, self.router))
+        self.listing = Listing(self.router, self.client)
+        self.memory.resize(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
+        self.journal.adopt(settings.logging, settings.secrets())
+        self._follow(settings)
+        self.admission.limits = parts.admission_limits(settings)
+        self.admission.serve()  # a limit may have grown
 
     def __repr__(self) -> str:
         return f"<Service {self.stage} {self.router!r} {len(self.relays)} in flight, {self.held_bytes} bytes held>"
@@ -119,6 +147,8 @@ class Service:
 
     async def start(self) -> None:
         self._tick()
+        self.lag.start()
+        await self.siblings.start()
         if self.settings.pool.prewarm:
             await asyncio.gather(*map(self._prewarm, self.router.peers.values()))
 
@@ -127,13 +157,20 @@ class Service:
         patience = dataclasses.replace(peer.whole_timeouts, total=peer.whole_timeouts.connect)
         await self.client.prewarm(peer.base_url, patience, peer.settings.verify_tls)
 
-    async def stop(self, within_s: float) -> None:
-        """Lets requests finish for `within_s` seconds, then ends what is left with an error of its protocol."""
+    def drain(self) -> None:
+        """From now on every answer is the last one on its connection, and every turn the last of its websocket."""
         self.stage = "draining"
+        if self.rejoin is not None:
+            self.rejoin.drain()
         for relay in self.relays:
             relay.answer.last()
         for session in list(self.sessions):
             session.drain()
+
+    async def stop(self, within_s: float) -> None:
+        """Lets requests finish for `within_s` seconds, then ends what is left with an error of its protocol."""
+        if self.stage == "serving":
+            self.drain()
         await self._quiet(within_s)
         self.stage = "over"
         for relay in list(self.relays):
@@ -143,9 +180,12 @@ class Service:
             session.hang_up()
         if self._ticker is not None:
             self._ticker.cancel()
+        self.lag.stop()
         self.client.close()
         if self.askings:  # they have a last word to say
             await asyncio.wait(self.askings, timeout=FLUSH_S)
+        await self.siblings.stop()
+        self.recorder.flush()
 
     async def _quiet(self, within_s: float) -> None:
         """Until no request is in flight."""
@@ -200,16 +240,21 @@ class Service:
         relay.held = 0
 
     def masked(self, body: bytes) -> bytes:
-        """What goes to a client, less the secrets that only we and an upstream know."""
-        for secret in self._secrets:
-            body = body.replace(secret, MASK.encode())
-        return body
+        """What goes to a client, less the secrets that only we and an upstream know, and the keys of other clients."""
+        return self.journal.redaction.data(body)
+
+    def answer(self, conn: HTTP1Connection, key: str = "") -> Answer:
+        """key: of the request whose reply may be logged."""
+        if self.rejoin is not None:
+            return self.rejoin.answer(conn)
+        return self.bodies.answer(conn, key) if self.journal.response_bodies is not None else Answer(conn)
 
     def _tick(self) -> None:
         """Once a second: streams that were silent for ping_seconds get a sign of life; clients that left unseen are
         seen."""
         self._ticker = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
         self.memory.expire()
+        self.watch.tick(len(self.relays))
         patience = self.settings.server.ping_seconds
         for relay in list(self.relays):
             relay.look()
@@ -218,22 +263,26 @@ class Service:
                 if relay.quiet >= patience:
                     relay.ping()
 
-    def over(self, relay: Relay, error: ApiError | None) -> None:
-        """The client has its last byte, or has left."""
+    def gone(self, relay: Relay) -> None:
+        """It is in flight no more."""
         self.relays.discard(relay)
         if self._idle is not None and not self.relays:
             self._idle.set()
+
+    def over(self, relay: Relay, error: ApiError | None) -> None:
+        """The client has its last byte, or has left."""
+        self.gone(relay)
         self.counting.left(relay)
         for field in relay.dropped:
             self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1
         try:
             self.counting.learn(relay)
             self._correct(relay)
+            if self.journal.logs_bodies:
+                self.bodies.over(relay, error is not None)
             if self.rejoin is not None:
                 self.rejoin.over(relay)
-            if relay.answer.kept is not None:
-                self.journal.body("response", relay.key, relay.answer.kept, relay.answer.written)
-            self._record(relay, error)
+            self.recorder.over(relay, error)
         except Exception:  # odd values in a reply may cost the record of it, never more
             log.exception("no record of request %s", relay.key)
 
@@ -243,63 +292,15 @@ class Service:
         """A try is on its way to its upstream."""
         if log.isEnabledFor(logging.DEBUG):
             log.debug("request %s: try %d of '%s' goes to %s (%d bytes)", relay.key, relay.tries, relay.asked_model,
-                      url, len(body))  # fmt: skip
-        if self.journal.request_bodies:
-            self.journal.body("request", relay.key, body)
+                      url.partition("?")[0], len(body))  # fmt: skip
+        if self.journal.request_bodies is not None:
+            self.bodies.sent(relay.key, body)
+        self.watch.sent(relay, body)
 
-    def _record(self, relay: Relay, error: ApiError | None) -> None:
-        """One record per request, after the client has its last byte."""
-        journal = self.journal
-        if not journal.performance and (error is None or not journal.errors):
-            return
-        route = relay.route
-        record = {
-            "request_id": relay.key,
-            "client": relay.client,
-            "protocol": relay.protocol,
-            "model": relay.asked_model,
-            "upstream": route.peer.name if route else "",
-            "upstream_protocol": route.protocol if route else "",
-            "upstream_model": route.model if route else "",
-            "stream": relay.streamed,
-            "attempts": relay.tries,
-            "tried": relay.tried,
-            "status": relay.status,
-            "ttfb_ms": round(relay.lead.ttfb_ms if relay.lead else 0.0, 2),
-            "total_ms": round((time.perf_counter() - relay.started_at) * 1e3, 2),
-            "bytes_out": relay.answer.written,
-            "usage": relay.usage(),
-            "dropped": relay.dropped,
-            "client_left": relay.left,
-        }
-        if error is not None:
-            journal.failed(record, error.kind, error.message)
-        else:
-            journal.finished(record)
-
-
-def _retry_policy(settings: Settings) -> Policy:
-    s = settings.retry
-    return Policy(
-        s.max_attempts, s.backoff, s.max_backoff, s.max_retry_after, frozenset(s.also), s.on_overflow, s.on_refusal
-    )
-
-
-def _breaker_limits(settings: Settings) -> breaker.Limits:
-    s = settings.breaker
-    return breaker.Limits(
-        s.failure_percent / 100, s.window, s.min_requests, s.consecutive, s.cooldown, s.max_cooldown, s.enabled
-    )
-
-
-def _client_quotas(settings: Settings) -> dict[str, Quota]:
-    """By the client's name; none for those without bounds."""
-    now = time.monotonic()
-    return {
-        client.name: Quota(client.requests_per_minute, client.tokens_per_minute, now)
-        for client in settings.clients
-        if client.requests_per_minute or client.tokens_per_minute
-    }
+    def refused(self, relay: Relay, body: bytes) -> None:
+        """A request ends with an error, and was never sent."""
+        if self.journal.request_bodies is not None and body:
+            self.bodies.sent(relay.key, body, "refused request")
 
 
 def _closing() -> ApiError:

@@ -22,7 +22,6 @@ from tornado.websocket import WebSocketHandler
 from gateway import envelope
 from gateway.answer import Answer
 from gateway.frames import Frames, error_event, frame
-from gateway.kept import KeptAnswer
 from gateway.recall import Recall, owner_of
 from gateway.relay import Relay
 from gateway.routes import Route
@@ -152,7 +151,7 @@ class Turn(Relay):
         self.data = {key: value for key, value in data.items() if key not in own} | {"stream": True}
 
     def new_answer(self) -> Answer:
-        return Frames(self._session, self, self._lane, self.service.answer is KeptAnswer)
+        return Frames(self._session, self, self._lane, self.service.bodies.to_keep(self.key))
 
     def new_recall(self) -> Recall:
         return Recall(self.service.memory, owner_of(self.client, self.headers), self._session.key)
@@ -179,6 +178,10 @@ class Turn(Relay):
             self.body = wire.dumps(self.data)
             self.envelope = envelope.read(self.body)
         return super().verbatim_for(new)
+
+    def look(self) -> None:
+        if self.state != "reading":  # that is a wait for the turn before; its body is there
+            super().look()
 
     def _over(self, error: ApiError | None) -> None:
         super()._over(error)

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPHeaders
 
+from gateway import shared
 from gateway.asking import SSE_HEAD, Asking, Reply, Sink
 from gateway.memory import Entry
 from gateway.peers import Peer
@@ -44,11 +45,14 @@ async def ask(
     if not ID.fullmatch(id):
         raise ApiError("not_found", "that is not the id of a response")
     owner = owner_of(client, client_headers)
+    if lacking := shared.unknown(service, [owner], [id]):
+        await shared.fetch(service, owner, lacking)
     entry = service.memory.find(owner, id)
     if entry is not None and entry.body:
         if method != "DELETE":
             return _from_memory(entry, part, _asked(query))
         service.memory.delete(owner, id)
+        await shared.forget(service.siblings, owner, id)
         if service.memory.place(id) is None:  # else an upstream keeps it too: of a websocket's turn, we both do
             return _json({"id": id, "object": "response", "deleted": True})
     streams = method == "GET" and not part and _asked(query).get("stream") == "true"

@@ -7,10 +7,12 @@ Whatever happens, `_settle` gives the place back and tells its breaker, once.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING
 
-from gateway import attempt, headers, quota
+from gateway import attempt, clock, headers, quota
+from gateway.access import keys_of
 from gateway.admission import Ticket
 from gateway.attempt import Outcome
 from gateway.ending import JSON_HEAD
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from gateway.relay import Relay
 
 MAX_WHOLE_REPLY = 256 * 1024 * 1024  # bytes of a reply that is not streamed; it is held until it is complete
+# How an error in the middle of a stream begins, where its bytes are passed on and not read.
+_ERROR_EVENTS = (b'data: {"error"', b"event: error", b'data: {"type":"error"', b"event: response.failed")
 
 
 class Try:
@@ -34,8 +38,9 @@ class Try:
     ticket: the place taken for it. held: what its breaker gave it, 0 where it goes against the breaker's advice."""
 
     __slots__ = (
-        "_settled", "dropped", "exchange", "fresh", "held", "mode", "parts", "place", "refusing", "relay",
-        "reply", "route", "sent_at", "size", "status", "ticket", "ttfb_ms", "up_headers", "verbatim",
+        "_settled", "charged", "connection", "dropped", "exchange", "fresh", "held", "mode", "own_key", "parts",
+        "place", "refusing", "relay", "reply", "route", "sent_at", "size", "status", "ticket", "ttfb_ms", "up_headers",
+        "verbatim",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, route: Route, fresh: bool) -> None:
@@ -49,8 +54,12 @@ class Try:
         self.dropped: list[str] = []
         self.refusing: Refusing | None = None
         self.exchange: Exchange | None = None
+        self.connection = ""  # see Exchange; known once it is over
         self.ticket: Ticket | None = None
         self.held = 0
+        self.charged = 0  # tokens, of the upstream's quota
+        self.own_key = bool(route.peer.settings.forward_client_key and relay.service.access.open
+                            and keys_of(relay.headers))  # fmt: skip
         self.mode = ""
         self.parts: list[bytes] = []
         self.size = 0
@@ -67,19 +76,32 @@ class Try:
         """Raises ValueError for what libcurl cannot send."""
         peer = self.route.peer
         timeouts = peer.stream_timeouts if self.relay.envelope.stream else peer.whole_timeouts
-        self.sent_at = time.monotonic()
+        self.sent_at = clock.now()
+        self.relay.clock.asks(self.sent_at)
         self.place.busy += 1
         request = Request("POST", url, lines, body, timeouts, peer.settings.verify_tls, self.fresh)
         self.exchange = self.relay.service.client.send(request, self)
 
     # -------------------------------------------------------------------------------- the reply begins
 
+    def began(self) -> None:
+        """The client has its first bytes. A probe has done its part by that: its stream may go on for minutes."""
+        if self.place.breaker.state == "half-open":
+            self.place.breaker.answered(time.monotonic(), self.held)
+
+    def outrun(self) -> None:
+        """A hedge was quicker. How long this one had taken by then counts, or only quick ones would."""
+        if self.sent_at and not self.status:
+            now = clock.now()
+            self.place.first_byte((now - self.sent_at) * 1e3, now)
+
     def on_head(self, status: int, up_headers: list[tuple[str, str]]) -> None:
-        now = time.monotonic()
-        self.ttfb_ms = (time.perf_counter() - self.relay.started_at) * 1e3
+        now = clock.now()
+        self.ttfb_ms = (now - self.relay.clock.began) * 1e3
         self.status = status
         self.up_headers = up_headers
-        self.place.headroom.learn(up_headers, now, time.time())
+        if not self.own_key:
+            self.place.headroom.learn(up_headers, now, time.time())
         streamed = self.relay.envelope.stream
         if status == 200 and streamed:
             first_byte_ms = (now - self.sent_at) * 1e3
@@ -88,11 +110,17 @@ class Try:
             if gate.adaptive is not None:
                 gate.adaptive.answered(first_byte_ms, gate.busy)
                 self.relay.service.admission.serve()
+        elif status == 200 and (adaptive := self.route.peer.gate.adaptive) is not None:
+            adaptive.bore(self.route.peer.gate.busy)
+            self.relay.service.admission.serve()
         self.mode = "undecided" if status == 200 and streamed else "collecting"
 
     def on_data(self, chunk: bytes) -> None:
-        if self.relay.state == "done":
-            return
+        relay = self.relay
+        if relay.state != "streaming":
+            if relay.state == "done":
+                return
+            relay.clock.came = clock.now()
         try:
             if self.mode == "undecided":
                 # By its first byte, not its Content-Type: servers answer errors as JSON under text/event-stream, and
@@ -124,7 +152,11 @@ class Try:
                 return
             relay.took(self, out)
         if out:
+            if not relay.clock.first:
+                relay.clock.first = clock.now()
             relay.quiet = 0.0
+            if reply.fault is not None or out.startswith(_ERROR_EVENTS):
+                out = relay.service.masked(out)  # some servers repeat the key that they refuse
             relay.answer.write(out)
         if reply.ended:
             relay.stream_ended(out)
@@ -138,8 +170,12 @@ class Try:
     # ---------------------------------------------------------------------------------- the reply ends
 
     def on_end(self, failure: Failure | None) -> None:
-        self.exchange = None
         relay = self.relay
+        if self.exchange is not None:
+            self.connection = self.exchange.connection
+            self.exchange = None
+        if relay.state != "streaming":
+            relay.clock.came = clock.now()
         if relay.state == "done":
             self._settle("answered" if failure is None else "unjudged")
             return
@@ -177,7 +213,7 @@ class Try:
         error = attempt.as_error(failure, self.route.peer.name)
         outcome = Outcome("failure", error, failure)
         if self.relay.state == "streaming":
-            self.relay.answer.write(self.reply.fail(error))
+            self.relay.answer.write(self.relay.service.masked(self.reply.fail(error)))
             self._settle("faulted")
             self.relay.stream_done(error)
             return
@@ -187,7 +223,7 @@ class Try:
         assert self.reply is not None
         relay = self.relay
         body = b"".join(self.parts)
-        if relay.task == "count" and self.status in (404, 405, 501):
+        if relay.task == "count" and self._cannot_count(body):
             self._settle("answered")
             relay.cannot_count(self)
         elif self.status >= 400:
@@ -202,13 +238,19 @@ class Try:
                 self._settle("answered")
         else:
             streamed = "event-stream" in headers.find(self.up_headers, "content-type")
-            out = self.reply.whole(body, streamed)
+            out = self.reply.whole(relay.service.masked(body) if streamed else body, streamed)
             if self.refusing is not None and self.refusing.whole(out):
                 self._refused()
                 return
             self._settle("answered")
             kind = headers.find(self.up_headers, "content-type") if self.verbatim else ""
             relay.took_whole(self, headers.line("Content-Type", kind) or JSON_HEAD, out)
+
+    def _cannot_count(self, body: bytes) -> bool:
+        """Whether its answer says that there is no such endpoint, and not that there is no such model."""
+        if self.status == 404:
+            return not re.search(rb"(?<![\w.-])%b(?![\w.-])" % re.escape(self.route.model.encode()), body)
+        return self.status in (405, 501)
 
     def _upstream_error(self, body: bytes) -> None:
         kind = headers.find(self.up_headers, "content-type")
@@ -242,7 +284,7 @@ class Try:
             kind = headers.find(self.up_headers, "content-type")
             relay.tell(self.status, headers.line("Content-Type", kind) + relay.reply_head(self), body, error)
             return
-        said = errors.body(relay.protocol, error, f"req_{relay.key}")
+        said = relay.service.masked(errors.body(relay.protocol, error, f"req_{relay.key}"))
         relay.tell(errors.status_for(relay.protocol, error), JSON_HEAD + relay.reply_head(self), said, error)
 
     def _tell_refusal(self) -> None:
@@ -270,6 +312,7 @@ class Try:
         first = self.reply is not None and error is self.reply.fault and not isinstance(error, errors.BadReply)
         if first and self.mode == "collecting":  # an error for a reply, under a 200: it gets the status that it means
             self.status = error.status
+            self.parts = [relay.service.masked(b"".join(self.parts))]
             self._lost(Outcome("status", error))
             return
         self._lost(Outcome("first event" if first else "reply", error))
@@ -279,7 +322,8 @@ class Try:
         self.cancel("faulted" if outcome.is_fault else "answered" if told else "unjudged")
         if outcome.cause in ("status", "first event"):
             now, status = time.monotonic(), outcome.error.status
-            self.place.refused(status, outcome.retry_after, now)
+            if not self.own_key:  # else it is that client's key, or that client's limit
+                self.place.refused(status, outcome.retry_after, now)
             if self.route.peer.gate.adaptive is not None and status in (429, 503, 529):
                 self.route.peer.gate.adaptive.refused(now)
         self.relay.lost(self, outcome)
@@ -289,6 +333,7 @@ class Try:
         exchange, self.exchange = self.exchange, None
         if exchange is not None:
             exchange.cancel()
+            self.connection = exchange.connection
         self._settle(verdict)
 
     def _settle(self, verdict: str) -> None:
@@ -296,6 +341,8 @@ class Try:
         if self._settled:
             return
         self._settled = True
+        if self.charged and not self.sent_at and self.route.peer.quota is not None:
+            self.route.peer.quota.give_back(self.charged)
         if self.sent_at:
             self.place.busy -= 1
         if self.ticket is not None:

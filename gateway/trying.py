@@ -17,9 +17,10 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders
 
-from gateway import attempt, outbound, places
+from gateway import attempt, outbound, places, quoting
 from gateway.attempt import Chances, Outcome
 from gateway.ending import Ending
+from gateway.recall import NAMED
 from gateway.refusing import Refusing
 from gateway.routes import Route
 from gateway.tries import Try
@@ -51,6 +52,8 @@ class Trying(Ending):
         self.deadline = now + outbound.patience(self.headers, service.settings.retry.deadline)
         if len(routes) > 1:
             routes = places.order(routes, outbound.affinity(self.headers, self.body), now, service.random)
+            if self.recall is not None and NAMED in self.body and (keeper := self.recall.keeper(self.body)):
+                routes = sorted(routes, key=lambda route: route.peer.name != keeper)
         self.plan = routes if self.task else [route.of(self.body) for route in routes]
         self._go()
 
@@ -63,35 +66,46 @@ class Trying(Ending):
         while True:
             route = self.plan[self.at]
             is_last = self.at + 1 >= len(self.plan)
-            if self.task and not self.has_task(route):
-                return
             new = Try(self, route, fresh)  # type: ignore[arg-type]
             try:
-                if not self._is_early(route, is_last):
+                if self.task and not self.has_task(route):
+                    return
+                if not self._is_early(new, is_last):
                     new.held = route.place.breaker.allows(time.monotonic())
                     if not new.held and not is_last:
                         raise ApiError("overloaded", f"upstream '{route.peer.name}' is not answering", 503)
+                    if not is_last and self._is_full_here_only(route):
+                        raise ApiError("overloaded", f"upstream '{route.peer.name}' has no place free", 503)
                     self._enter(new)
                 return
             except ApiError as refusal:
-                new.cancel()
+                self._drop(new)
                 if is_last or isinstance(refusal, BadRequest):
                     raise
                 self._next_route(route, refusal, self.at + 1)
 
+    def _is_full_here_only(self, route: Route) -> bool:
+        """Whether the request would wait for a place, and one of its equals has one. Those of a later stage are for
+        when this one fails, not for when it is busy."""
+        if self.service.admission.has_place(route.peer.gate):
+            return False
+        equals = [other for other in self.plan[self.at + 1 :] if other.stage == route.stage]
+        return any(self.service.admission.has_place(other.peer.gate) for other in equals)
+
     def _next_route(self, failed: Route, why: ApiError, at: int) -> None:
-        self.tried.append(f"{failed.place.name}: {why.message[:200]}")
+        self.tried.append(f"{failed.place.name}: {quoting.logged(why, self.body)[:200]}")
         self.at = at
         self.tries_on_route = 0
 
-    def _is_early(self, route: Route, is_last: bool) -> bool:
+    def _is_early(self, new: Try, is_last: bool) -> bool:
         """Whether the upstream had better not be asked yet: it said so, or its quota is used up. Then the try is put
         off. Raises ApiError (429) where that would take too long, or another place is better."""
-        now = time.monotonic()
+        now, route = time.monotonic(), new.route
         wait, limit = route.place.headroom.free_at - now, "its rate limit"
         quota = route.peer.quota
         if wait <= 0 and quota is not None:
             wait, limit = quota.take(self.size_in_tokens(), now), "requests_per_minute or tokens_per_minute"
+            new.charged = 0 if wait > 0 else self.size_in_tokens()
         elif wait > self.service.retry.max_retry_after and is_last:
             return False  # too long to wait on its word; its own answer tells the client more than ours would
         if wait <= 0:
@@ -99,7 +113,7 @@ class Trying(Ending):
         if not is_last or wait > self.service.retry.max_retry_after or now + wait >= self.deadline:
             message = f"upstream '{route.peer.name}' takes no more for {wait:.1f} s ({limit})"
             raise ApiError("rate_limit", message, 429, retry_after=wait)
-        self._later(wait)
+        self._later(wait * (1 + 0.1 * self.service.random.random()))  # not all who wait come back in the same instant
         return True
 
     def _enter(self, new: Try) -> None:
@@ -107,24 +121,42 @@ class Trying(Ending):
         patience = self.deadline - time.monotonic()
         gate = new.route.peer.gate
         new.ticket = self.service.admission.enter(
-            gate, patience, functools.partial(self._guarded, self._send, new),
+            gate, patience, functools.partial(self._guarded, self._placed, new),
             functools.partial(self._guarded, self._no_place, new), self.task == "count",
         )  # fmt: skip
         self.lead = new
         self.rivals.append(new)
         if new.ticket.state == "in":
             self._send(new)
+        else:
+            self.clock.waits()
 
     def _no_place(self, waited: Try, full: ApiError) -> None:
         """It waited for a place, in vain."""
-        self.rivals.remove(waited)
+        self._instead_of(waited, full)
+
+    def _placed(self, waited: Try) -> None:
+        """It waited for a place, and has one."""
+        try:
+            self._send(waited)
+        except ApiError as refusal:
+            self._instead_of(waited, refusal)
+
+    def _instead_of(self, unsent: Try, why: ApiError) -> None:
+        self._drop(unsent)
         if self.rivals:
+            self.lead = self.rivals[0]
             return
-        if self.at + 1 >= len(self.plan):
-            raise full
-        waited.cancel()
-        self._next_route(waited.route, full, self.at + 1)
+        if self.at + 1 >= len(self.plan) or isinstance(why, BadRequest):
+            raise why
+        self._next_route(unsent.route, why, self.at + 1)
         self._go()
+
+    def _drop(self, unsent: Try) -> None:
+        """It came to nothing before it was sent: neither a place, nor a probe, nor a rival is left of it."""
+        unsent.cancel()
+        if unsent in self.rivals:
+            self.rivals.remove(unsent)
 
     def _send(self, new: Try) -> None:
         """Raises ApiError."""
@@ -158,13 +190,14 @@ class Trying(Ending):
                 self.lead = self.rivals[0]
                 self._log(failed, outcome, "its rival goes on")
             else:
+                self.clock.lost()
                 self._decide(failed, outcome)
         except Exception as error:
             self.broke(error)
 
     def _decide(self, failed: Try, outcome: Outcome) -> None:
         now = time.monotonic()
-        if outcome.stale:
+        if outcome.stale and not failed.fresh:
             self.tries_on_route -= 1
         others = self._others(failed, outcome)
         in_budget = functools.partial(failed.route.peer.budget.take, now)
@@ -177,16 +210,18 @@ class Trying(Ending):
             self._next_route(failed.route, outcome.error, others[0])
             self._go()
         elif decision.wait:
-            self.tried.append(f"{failed.place.name}: {outcome.error.message[:200]}")
+            self.tried.append(f"{failed.place.name}: {quoting.logged(outcome.error, self.body)[:200]}")
             self._later(decision.wait)
         else:
             self._go(fresh=outcome.stale)
 
     def _others(self, failed: Try, outcome: Outcome) -> list[int]:
         """Where in the plan it goes on. A model that is ill is so under every key of its upstream."""
-        later = range(self.at + 1, len(self.plan))
-        if not outcome.is_fault:
-            return list(later)
+        later = list(range(self.at + 1, len(self.plan)))
+        later = [at for at in later if self.plan[at] is not failed.route]  # a hedge's
+        of_model = outcome.cause == "refusal" or outcome.error.kind == "context_overflow"
+        if not (outcome.is_fault or of_model):
+            return later
         ill = failed.place.breaker
         return [at for at in later if self.plan[at].place.breaker is not ill]
 
@@ -194,7 +229,7 @@ class Trying(Ending):
         # A kept connection that the server has closed meanwhile is everyday life; nobody need be told.
         level = logging.INFO if outcome.stale or (then == "give up" and outcome.cause == "status") else logging.WARNING
         if log.isEnabledFor(level):
-            said = "".join(c if c.isprintable() else "?" for c in outcome.error.message[:300])
+            said = "".join(c if c.isprintable() else "?" for c in quoting.logged(outcome.error, self.body)[:300])
             log.log(level, "request %s: try %d at %s: %d %s: %s%s", self.key, self.tries, failed.place.name,
                     outcome.error.status, said, then, f" ({why})" if why else "")  # fmt: skip
 
@@ -202,7 +237,11 @@ class Trying(Ending):
         """The same once more, since we know better now."""
         if taught in self.rivals:
             self.rivals.remove(taught)
+        if self.rivals:  # a hedge is on its way; no third try
+            self.lead = self.rivals[0]
+            return
         self.tries_on_route -= 1
+        self.clock.lost()
         self._guarded(self._go)
 
     # ------------------------------------------------------------------------------------------- hedges
@@ -222,22 +261,25 @@ class Trying(Ending):
         now = time.monotonic()
         others = [route for route in self.plan if route is not first.route and route.place.usable(now)]
         route = others[0] if others else first.route
-        if not route.peer.budget.take(now):
+        quota = route.peer.quota
+        if not route.peer.budget.take(now) or (quota is not None and quota.take(self.size_in_tokens(), now)):
             return
         log.info("request %s: no first byte from %s within %.2f s: %s is asked too", self.key, first.place.name, after,
                  route.place.name)  # fmt: skip
+        second = Try(self, route, False)  # type: ignore[arg-type]
         try:
-            second = Try(self, route, False)  # type: ignore[arg-type]
             second.held = route.place.breaker.allows(now)
             self._enter(second)
         except ApiError as refusal:
             log.info("request %s: no hedge: %s", self.key, refusal.message)
+            self._drop(second)
             self.lead = first
 
     # -------------------------------------------------------------------------------------------- waits
 
     def _later(self, wait: float) -> None:
         self.state = "waiting"
+        self.clock.waits()
         self.timer = asyncio.get_running_loop().call_later(wait, self._guarded, self._go)
 
     def _guarded(self, step: Callable[..., None], *args: Any) -> None:

@@ -1,4 +1,5 @@
-"""Values that live outside the settings file: `${NAME}` from the environment, `file:/path` from a file.
+"""Values that live outside the settings file: `${NAME}` from the environment, `file:/path` from a file, `cred:NAME`
+from a credential that systemd hands over.
 
 `${NAME:default}` gives the default where NAME is unset or empty, and the default may hold `${...}` again;
 braces inside it must balance, so JSON fits. `$${` stands for a plain `${`. What the environment gives is
@@ -20,6 +21,7 @@ LARGEST_SECRET = 65536
 """Bytes read from a `file:` secret: far above any key, far below a file named by mistake."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CREDENTIAL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
 @dataclass(slots=True)
@@ -110,12 +112,15 @@ def _reference(
     return default, end
 
 
-def read_secret(value: str, folder: Path) -> str:
-    """`file:PATH` -> what that file holds, blanks around it cut; anything else as it is. A relative PATH
-    counts from `folder`. ValueError, in words, where the file cannot be read."""
-    if not value.startswith("file:"):
+def read_secret(value: str, folder: Path, environ: Mapping[str, str]) -> str:
+    """`file:PATH` or `cred:NAME` -> what that file holds, blanks around it cut; anything else as it is. A relative
+    PATH counts from `folder`. ValueError, in words, where the file cannot be read."""
+    if value.startswith("file:"):
+        path = folder / value.removeprefix("file:").strip()
+    elif value.startswith("cred:"):
+        path = _credential(value.removeprefix("cred:").strip(), environ)
+    else:
         return value
-    path = folder / value.removeprefix("file:").strip()
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_SECRET + 1)
@@ -130,3 +135,15 @@ def read_secret(value: str, folder: Path) -> str:
     if not text:
         raise ValueError(f"{path} is empty")
     return text
+
+
+def _credential(name: str, environ: Mapping[str, str]) -> Path:
+    """Where systemd puts it. https://systemd.io/CREDENTIALS"""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if not _CREDENTIAL.fullmatch(name):
+        raise ValueError("after cred: comes the name of a credential, without a path")
+    if not folder:
+        raise ValueError(
+            f"there is no $CREDENTIALS_DIRECTORY: systemd sets it for a service with LoadCredential={name}:/path"
+        )
+    return Path(folder) / name

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
+
+from operate.capture import spelled
 
 SHORTEST_CLIENT_KEY = 16
 """Characters. A client key may face the network, where a short one can be guessed."""
@@ -77,6 +80,16 @@ def whole(low: int, high: int) -> Kind:
     return Kind(f"a whole number from {low} to {high}", parse, brief=f"{low} to {high}")
 
 
+def processes(high: int) -> Kind:
+    """int: 1 to `high`, or as many as this process may use CPUs for "auto", but no more than `high`."""
+    number = whole(1, high)
+
+    def parse(text: str) -> int:
+        return min(high, len(os.sched_getaffinity(0))) if text.lower() == "auto" else int(number.parse(text))
+
+    return Kind(f"auto or a whole number from 1 to {high}", parse, brief=f"auto or 1 to {high}")
+
+
 def seconds(low: float, high: float, optional: bool = False) -> Kind:
     """float within [low, high]; with `optional`, None for an empty value."""
 
@@ -108,6 +121,11 @@ def switch() -> Kind:
         return words[text.lower()]
 
     return Kind("true or false (or yes/no, on/off, 1/0)", parse, brief="true or false")
+
+
+def bodies() -> Kind:
+    """str: which bodies are logged, as capture.py spells it."""
+    return Kind("none, errors, 'sampled N%', or all (or true/false)", spelled, brief="none, errors, sampled 1%, all")
 
 
 def choice(*words: str, empty: bool = False) -> Kind:

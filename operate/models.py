@@ -44,6 +44,17 @@ def parse_targets(text: str, upstreams: Collection[str]) -> tuple[tuple[TargetRe
     return tuple(targets), faults
 
 
+def parse_prices(text: str) -> tuple[float, ...]:
+    """What stands after the `=` of a line of [prices]. ValueError, in words."""
+    parts = [part.strip() for part in text.split(",")]
+    if not (2 <= len(parts) <= 4 and all(map(_NUMBER.fullmatch, parts))):
+        raise ValueError(
+            f"{shown(text)} is not two to four numbers with commas between: USD per million tokens of input, output, "
+            "input read from the cache, input written to it"
+        )
+    return tuple(map(float, parts))
+
+
 def _target(text: str, stage: int, alone: bool, upstreams: Collection[str]) -> TargetRef:
     weight = 1.0
     if match := _WEIGHT.fullmatch(text):

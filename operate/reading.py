@@ -19,7 +19,7 @@ from operate.conditions import Term
 from operate.environment import Expanded, expand, read_secret
 from operate.inifile import Entry, Section
 from operate.kinds import split
-from operate.models import arranged, parse_key, parse_targets
+from operate.models import arranged, parse_key, parse_prices, parse_targets
 from operate.presets import PRESETS
 from operate.problems import Problem, SettingsError, did_you_mean, shown
 from operate.rows import Key
@@ -66,6 +66,7 @@ class Reading:
             name: self._upstream(name, section, plain["timeouts"]) for name, section in self._named("upstream")
         }
         models = arranged(self._models(upstreams))
+        prices = dict(self._prices())
         clients = [
             Client(name, **self._values(section.name, section, schema.CLIENT))
             for name, section in self._named("client")
@@ -81,13 +82,14 @@ class Reading:
             **{name: CLASSES[name](**values) for name, values in plain.items()},
             "upstreams": MappingProxyType({name: upstream for name, upstream in upstreams.items() if upstream}),
             "models": models,
+            "prices": MappingProxyType(prices),
             "clients": tuple(clients),
             "file": self.file,
             "values": tuple(self.values),
         }
 
     def _unknown_sections(self) -> None:
-        known = [*schema.PLAIN, schema.MODELS, *(f"{kind} NAME" for kind in schema.NAMED)]
+        known = [*schema.PLAIN, schema.MODELS, schema.PRICES, *(f"{kind} NAME" for kind in schema.NAMED)]
         for name, section in self.sections.items():
             kind, _, own = name.partition(" ")
             if kind in schema.NAMED:
@@ -97,7 +99,7 @@ class Reading:
                     self._section_problem(section, "its name may hold letters, digits, '-', '_' and '.' only")
             elif name not in known:
                 near = did_you_mean(
-                    kind, schema.NAMED if own else [*schema.PLAIN, schema.MODELS, *schema.NAMED]
+                    kind, schema.NAMED if own else [*schema.PLAIN, schema.MODELS, schema.PRICES, *schema.NAMED]
                 )
                 self._section_problem(
                     section, "unknown section" + (near or f"; there are {', '.join(known)}")
@@ -157,9 +159,9 @@ class Reading:
         if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
             raise ValueError("stands in quotes; values are written without")
         if row.kind.many:
-            text = ",".join(read_secret(each, self.folder) for each in split(text))
+            text = ",".join(read_secret(each, self.folder, self.environ) for each in split(text))
         elif row.kind.from_file:
-            text = read_secret(text, self.folder)
+            text = read_secret(text, self.folder, self.environ)
         return row.kind.parse(text)
 
     def _expand(self, entry: Entry, name: str, key: str) -> Expanded | None:
@@ -223,6 +225,20 @@ class Reading:
         for rule, *words in rules.values():
             self._show(schema.MODELS, *words)
             yield rule
+
+    def _prices(self) -> Iterator[tuple[str, tuple[float, ...]]]:
+        section = self.sections.get(schema.PRICES)
+        for key, entry in section.entries.items() if section else ():
+            expanded = self._expand(entry, schema.PRICES, key)
+            if expanded is None:
+                continue
+            try:
+                prices = parse_prices(expanded.text)
+            except ValueError as error:
+                self._problem(entry, schema.PRICES, key, str(error))
+                continue
+            self._show(schema.PRICES, key, expanded.text, _origin(entry, expanded))
+            yield key, prices
 
     def _below(self, plain: Mapping[str, Mapping[str, Any]]) -> None:
         """A first wait above its own bound would be cut in silence."""

@@ -22,6 +22,12 @@ SERVER = {
         kinds.host(), "127.0.0.1", "Address to listen on. One that other machines reach needs a [client]."
     ),
     "port": Key(kinds.whole(0, 65535), "8082", "TCP port to listen on; 0 takes any free one."),
+    "workers": Key(
+        kinds.processes(64),
+        "1",
+        "Processes that serve; auto: one for each CPU. Bounds, quotas, breakers, queues and what is learned are each "
+        "worker's own: with 4 of them a client may have up to 4 times its requests_per_minute.",
+    ),
     "max_body_mb": Key(kinds.whole(1, 2048), "64", "MB of a request body, at most; more is answered 413."),
     "max_connections": Key(
         kinds.whole(1, MANY), "2000", "Client connections at once; bounds memory and files."
@@ -46,6 +52,11 @@ SERVER = {
         kinds.switch(),
         "true",
         "Serve GET /v1/responses as a websocket, if [responses] keeps any; off: 426, and clients take POST.",
+    ),
+    "metrics": Key(
+        kinds.choice("admin", "open", "off"),
+        "admin",
+        "Who may read GET /metrics, Prometheus' page: an admin (without any [client]: this machine), or anybody.",
     ),
 }
 
@@ -116,8 +127,26 @@ LOGGING = {
         )
         for name in LOGGERS
     },
-    "request_bodies": Key(kinds.switch(), "false", "Log request bodies. They hold what users wrote."),
-    "response_bodies": Key(kinds.switch(), "false", "Log reply bodies. They hold what models answered."),
+    "request_bodies": Key(
+        kinds.bodies(), "none", "Request bodies to log; errors: of those that fail. They hold what users wrote."
+    ),
+    "response_bodies": Key(
+        kinds.bodies(), "none", "Reply bodies to log. They hold what models answered."
+    ),
+    "body_kb": Key(kinds.whole(1, 16384), "64", "KB of each body that is logged, at most."),
+    "rotate_mb": Key(
+        kinds.whole(1, 1 << 20), "50", "A log file that would grow beyond this is moved on, to NAME.1 and so forth."
+    ),
+    "rotate_hours": Key(
+        kinds.whole(0, 8784), "24", "The same at the end of every period so long, counted from midnight; 0 = never."
+    ),
+    "keep_files": Key(kinds.whole(0, 10_000), "7", "Older files of each log that are kept."),
+    "cache_watch": Key(
+        kinds.switch(),
+        "false",
+        "Also parse requests that pass through untouched, to see what breaks the upstream's prompt cache; the "
+        "dashboard shows it. Others are parsed in any case.",
+    ),
     "dir": Key(
         kinds.line("a folder"), "logs", "Where log files go; a relative one counts from the proxy's folder."
     ),
@@ -311,6 +340,9 @@ CLIENT = {
 
 MODELS = "models"
 """The section whose keys are patterns of model names, not settings."""
+
+PRICES = "prices"
+"""Another one: what their tokens cost."""
 
 PLAIN = {
     "server": SERVER,

@@ -27,6 +27,8 @@ class Server:
     ping_seconds: float
     drain_seconds: float
     websockets: bool
+    metrics: str
+    workers: int = 1
 
     @property
     def max_body_bytes(self) -> int:
@@ -84,7 +86,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Logging:
-    """[logging]. The keys named like loggers hold a level or ""."""
+    """[logging]. The keys named like loggers hold a level or "". request_bodies, response_bodies: see capture.py."""
 
     level: str
     debug: bool
@@ -93,8 +95,13 @@ class Logging:
     gateway: str
     translate: str
     upstream: str
-    request_bodies: bool
-    response_bodies: bool
+    request_bodies: str
+    response_bodies: str
+    body_kb: int
+    rotate_mb: int
+    rotate_hours: int
+    keep_files: int
+    cache_watch: bool
     dir: str
 
     def level_of(self, name: str) -> int:

@@ -72,7 +72,8 @@ LARGEST_FILE = 4 << 20
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings. upstreams and models are in file order, but for models' lines of one pattern (see models.py);
-    upstreams that are switched off are among them. Equality is that of the values, wherever they came from."""
+    upstreams that are switched off are among them.
+    prices: pattern -> what its line of [prices] says. Equality is that of the values, wherever they came from."""
 
     server: Server
     timeouts: Timeouts
@@ -87,6 +88,7 @@ class Settings:
     upstreams: Mapping[str, Upstream]
     models: tuple[ModelRule, ...]
     clients: tuple[Client, ...]
+    prices: Mapping[str, tuple[float, ...]]
     file: str = field(compare=False)
     values: tuple[Value, ...] = field(compare=False, repr=False)
 

@@ -143,6 +143,6 @@ def test_logs_hold_a_record_and_no_secret(tmp_path: Path) -> None:
     assert key not in "".join(written.values())
     done, refused = map(json.loads, written["performance.json"].splitlines())
     assert done["message"] == "HTTP request completed" and done["client"] == "me" and done["status"] == 200
-    assert done["usage"]["output_tokens"] > 0 and done["upstream"] == "demo" and done["total_ms"] > 0
+    assert done["gen_ai.usage.output_tokens"] > 0 and done["upstream"] == "demo" and done["total_ms"] > 0
     assert refused["status"] == 401 and json.loads(written["errors.json"])["error"] == "authentication"
     assert "my key is [secret]" in written["requests.json"]

@@ -384,6 +384,10 @@ def test_an_unknown_command_names_those_there_are(fresh):
     assert not (fresh.root / ".venv").exists()
 
 
+def test_doctor_passes_all_on(made):
+    assert "|doctor|openai|--yes" in made.run("doctor", "openai", "--yes").out
+
+
 def test_test_installs_its_own_needs_and_passes_options_on(made, wheels):
     (made.root / "requirements-dev.txt").write_text(wheels[2])
     stand_in = "import os, sys\nprint('pytest', os.getcwd(), *sys.argv[1:])\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from translate import leftovers, repair
 from translate.conversation import Conversation, Ext
-from translate.target import Policy, Protocol
+from translate.target import Protocol, Target
 
 MAX_CALL_ID = 64  # Responses refuses a longer call_id
 
@@ -19,11 +19,12 @@ _REPORTED = (
 class Draft:
     """`home`: the conversation goes back to the protocol it came from, and must come out the same."""
 
-    __slots__ = ("_dropped", "home", "policy", "searches", "thoughts", "tool_names")
+    __slots__ = ("_dropped", "home", "policy", "searches", "target", "thoughts", "tool_names")
 
-    def __init__(self, conversation: Conversation, policy: Policy, protocol: Protocol) -> None:
+    def __init__(self, conversation: Conversation, target: Target, protocol: Protocol) -> None:
         self.home = protocol in conversation.ext
-        self.policy = policy
+        self.policy = target.policy
+        self.target = target
         self.searches = False  # a search of the client's is offered as the upstream's own
         self.thoughts = leftovers.thoughts(conversation)
         self.tool_names: dict[str, str] = {}

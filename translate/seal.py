@@ -19,6 +19,7 @@ from translate.conversation import Thinking
 
 _RESPONSES = "~sealed.responses.1."  # in a neutral signature or encrypted: a reasoning item's id and encrypted_content
 _OTHER = "~sealed.other.1."  # in a Responses item's encrypted_content: signature, encrypted, Chat's detail
+_EXTRA = "~sealed.extra.1."  # in a neutral `encrypted`: what Gemini says beside a call or a message (chat/extras.py)
 EMPTY = "~sealed.empty.1."  # in either: nobody has signed this thinking
 MARK = b"~sealed."  # how each of them begins
 _RARE = MARK[:1]
@@ -40,8 +41,27 @@ def item_in(proof: str) -> dict[str, str]:
     return _unpack(proof, _RESPONSES)
 
 
+def of_extra(extra: dict[str, Any]) -> str:
+    """What a Chat provider needs to get back beside a call or a message, as a neutral `encrypted`."""
+    return _EXTRA + _pack(extra)
+
+
+def is_of_extra(proof: str) -> bool:
+    return proof.startswith(_EXTRA)
+
+
+def extra_in(proof: str) -> dict[str, Any]:
+    """What `of_extra` was given; {} where it is no such seal, or was damaged."""
+    return _unpack(proof, _EXTRA)
+
+
+def is_for_others(part: Thinking) -> bool:
+    """Whether a part's proof is one that Anthropic never gave."""
+    return (part.signature or part.encrypted).startswith((_RESPONSES, _EXTRA))
+
+
 def is_seal(proof: Any) -> bool:
-    return isinstance(proof, str) and proof.startswith((_RESPONSES, _OTHER, EMPTY))
+    return isinstance(proof, str) and proof.startswith((_RESPONSES, _OTHER, _EXTRA, EMPTY))
 
 
 def may_be_in(body: bytes) -> bool:

@@ -25,6 +25,7 @@ from upstream.sockets import SocketsOnLoop
 log = logging.getLogger("upstream")
 
 SWEEP_S = 0.2  # how late one of our own timeouts may be
+TELL_S = 10.0  # between two warnings that all connections are in use
 SPARE_HANDLES = 1024  # unused libcurl handles that are kept; each is a few KB
 
 # pycurl 7.49 has no name for this option of libcurl, but passes its number on. Without it, a proxy's own
@@ -62,16 +63,13 @@ class UpstreamClient(SocketsOnLoop):
         self._ready: list[Exchange] = []  # have something to tell their sink
         self._free: list[Handle] = []
         self._handles = 0
+        self._sockets: dict[int, int] = {}  # that libcurl has opened: descriptor -> what the kernel calls it
         self._sweeper: asyncio.TimerHandle | None = None
+        self._tell_at = 0.0
         self._opened = self._reused = self._cancelled = self._failed = self._sent = 0
         self._ca_file = self.pool.ca_file or _system_ca_file()
         super().initialize(defaults=defaults)
-        self._limit = max(1, self.pool.keepalive_connections)
-        multi = self._multi
-        multi.setopt(pycurl.M_MAXCONNECTS, self._limit)
-        multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, self.pool.max_connections)
-        multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, self.pool.max_connections_per_upstream or self.pool.max_connections)
-        multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX if self.pool.http2 else pycurl.PIPE_NOTHING)
+        self._bound()
 
     def __repr__(self) -> str:
         return f"<UpstreamClient {'closed' if self._closed else self.stats()}>"
@@ -88,6 +86,12 @@ class UpstreamClient(SocketsOnLoop):
             "cancelled": self._cancelled,
             "failed": self._failed,
         }
+
+    def connections(self) -> tuple[int, int]:
+        """(active, idle). libcurl does not tell: a descriptor that is no longer the same socket has been closed."""
+        self._sockets = {fd: inode for fd, inode in self._sockets.items() if _inode(fd) == inode}
+        active = sum(not exchange._waits_for_connection() for exchange in self._live)
+        return active, max(0, len(self._sockets) - active)
 
     # ---- for callers
 
@@ -108,11 +112,32 @@ class UpstreamClient(SocketsOnLoop):
         exchange = handle.exchange = Exchange(self, handle, request, sink, self.now())
         self._live.add(exchange)
         self._sent += 1
+        if len(self._live) > self.pool.max_connections:
+            self._is_dry()
         self._fit_pool(len(self._live))
         self._multi.add_handle(handle.curl)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         return exchange
+
+    def resize(self, pool: Pool) -> None:
+        """Other settings, from the next request on; connections that are open go on, and are used again."""
+        if pool == self.pool:
+            return
+        self.pool = pool
+        self._ca_file = pool.ca_file or _system_ca_file()
+        self._bound()
+        free, self._free = self._free, []
+        for handle in free:  # each has the options of its time; those at work go when they are done (`_recycle`)
+            self._discard(handle)
+
+    def _bound(self) -> None:
+        pool, multi = self.pool, self._multi
+        self._limit = max(1, pool.keepalive_connections + max(0, len(self._live) - 1))
+        multi.setopt(pycurl.M_MAXCONNECTS, self._limit)
+        multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, pool.max_connections)
+        multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, pool.max_connections_per_upstream or pool.max_connections)
+        multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX if pool.http2 else pycurl.PIPE_NOTHING)
 
     async def prewarm(self, url: str, timeouts: Timeouts | None = None, verify: bool = True) -> bool:
         """Open a connection to the URL's origin and leave it in the pool.  False, and a warning, if not.
@@ -168,6 +193,7 @@ class UpstreamClient(SocketsOnLoop):
             pycurl.PIPEWAIT: int(pool.http2),
             SUPPRESS_CONNECT_HEADERS: 1,
         }
+        curl.setopt(pycurl.SOCKOPTFUNCTION, self._opened_socket)
         if pool.keepalive_connections <= 0 or pool.keepalive_expiry <= 0:
             options[pycurl.FORBID_REUSE] = 1
         else:
@@ -177,13 +203,26 @@ class UpstreamClient(SocketsOnLoop):
         for option, value in options.items():
             curl.setopt(option, value)
         handle = Handle(curl, self._ready)
+        handle.pool = pool
         curl.handle = handle
         self._handles += 1
         return handle
 
+    def _opened_socket(self, fd: int, purpose: int) -> int:
+        self._sockets[fd] = _inode(fd)
+        return pycurl.SOCKOPT_OK
+
     def _discard(self, handle: Handle) -> None:
         self._handles -= 1
         handle.curl.close()
+
+    def _is_dry(self) -> None:
+        """More requests than connections; with HTTP/2 these hold many. Said now and then."""
+        now = self.now()
+        if now >= self._tell_at and not self.pool.http2:
+            self._tell_at = now + TELL_S
+            log.warning("connection pool is used up: %d requests want one of %d connections ([pool] max_connections)",
+                        len(self._live), self.pool.max_connections)  # fmt: skip
 
     def _fit_pool(self, busy: int) -> None:
         """Keep at most `keepalive_connections` idle.
@@ -274,7 +313,7 @@ class UpstreamClient(SocketsOnLoop):
         exchange._handle = handle.exchange = None
         handle.parts.clear()
         handle.room = TURN_BYTES
-        if self._closed or len(self._free) >= SPARE_HANDLES:
+        if self._closed or handle.pool is not self.pool or len(self._free) >= SPARE_HANDLES:
             self._discard(handle)
         else:
             self._free.append(handle)
@@ -339,6 +378,14 @@ class _Warm:
     def on_end(self, failure: Failure | None) -> None:
         if not self.ended.done():
             self.ended.set_result(failure)
+
+
+def _inode(fd: int) -> int:
+    """0 where it is closed."""
+    try:
+        return os.fstat(fd).st_ino
+    except OSError:
+        return 0
 
 
 def _system_ca_file() -> str:

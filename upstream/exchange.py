@@ -145,6 +145,15 @@ class Exchange:
             )
         return f"<Exchange {self.request.method} {host_of(self.request.url)} {phase} status={self.status}>"
 
+    @property
+    def connection(self) -> str:
+        """"new" or "reused"; "" while it has none. A question to libcurl as long as it is on its way."""
+        if self._handle is None or self._ended:
+            return "new" if self.connect_ms else "reused" if self.reused else ""
+        if not self.status:
+            return ""
+        return "new" if self._handle.curl.getinfo(pycurl.NUM_CONNECTS) else "reused"
+
     def pause(self) -> None:
         """Stop reading.  What this turn already brought, and one more libcurl buffer, stay in memory."""
         self._paused = True
@@ -240,6 +249,7 @@ class Handle:
         "exchange",
         "headers",
         "parts",
+        "pool",
         "ready",
         "room",
         "shape",
@@ -254,6 +264,7 @@ class Handle:
         self.parts: list[bytes] = []  # of the body, since the sink was last told
         self.room = TURN_BYTES
         self.exchange: Exchange | None = None
+        self.pool: object = None  # the settings that its options were set by
         self.url = ""
         self.headers: list[str] | None = None
         self.shape: tuple[str, bool, bool] | None = None

@@ -1,6 +1,6 @@
 """Ten minutes of random faults: three upstreams, fifty clients, one proxy, and what must hold all the same.
 
-    python -m tests.chaos [--minutes 10] [--clients 50] [--seed N]
+    ./run.sh chaos [--minutes 10] [--clients 50] [--seed N]
 
 Exit code 0: no wrong answer, no mark where it does not belong, memory flat, nothing left behind. The seed makes the
 lots the same again; what the scheduler makes of them is new each time.

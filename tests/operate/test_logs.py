@@ -1,9 +1,12 @@
-"""The journal when the disk, the folder or the lines are not as they should be."""
+"""The journal when the disk, the folder or the lines are not as they should be; and that it costs nothing unasked."""
 
 from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +14,23 @@ from typing import Any
 
 import pytest
 
-from operate import logs, settings
+from operate import lines as lines_of
+from operate import logs, rotation, settings, writing
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 TEXT = "[upstream a]\nprotocol = chat\nbase_url = http://127.0.0.1:9\n[logging]\nrequest_bodies = true\n"
+
+
+def chosen(*more: str) -> settings.Logging:
+    return settings.read(TEXT, "t.ini", [f"logging.{one}" for one in more], {}).logging
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Any:
     made: list[logs.Journal] = []
 
-    def make(folder: Path = tmp_path / "logs", secrets: tuple[str, ...] = ()) -> logs.Journal:
-        made.append(logs.Journal(settings.read(TEXT, "t.ini", [], {}).logging, folder, secrets))
+    def make(*more: str, folder: Path = tmp_path / "logs", secrets: tuple[str, ...] = (), **kwargs: Any) -> Any:
+        made.append(logs.Journal(chosen(*more), folder, secrets, **kwargs))
         return made[-1]
 
     yield make
@@ -40,107 +49,226 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def test_each_file_has_its_lines(journal: Any, tmp_path: Path) -> None:
+    log = journal()
+    record = {"time": 1767225600.25, "request_id": "r1", "client": "me", "url.path": "/v1/messages", "status": 200}
+    record["total_ms"] = 5.0
+    log.finished(record)
+    log.finished(record | {"status": 502, "error.type": "api", "error.message": "no reply", "tried": ["up: 502"]})
+    log.request("GET", "/v1/models", 200, 1.234, "me")
+    log.close()
+    folder = tmp_path / "logs"
+    first, second = lines(folder / "performance.json")
+    assert first["message"] == "HTTP request completed" and first["request_id"] == "r1"
+    assert first["time"] == "2026-01-01T00:00:00.250Z"
+    assert (second["error.type"], second["error.message"]) == ("api", "no reply")
+    (error,) = lines(folder / "errors.json")
+    assert (error["message"], error["error"], error["tried"]) == ("no reply", "api", ["up: 502"])
+    hot, failed, cold = lines(folder / "api_requests.json")
+    assert (hot["method"], hot["path"], hot["status"], hot["ms"]) == ("POST", "/v1/messages", 200, 5.0)
+    assert (failed["status"], cold["path"], cold["ms"]) == (502, "/v1/models", 1.23)
+
+
+# ------------------------------------------------------------------------------------------------ trouble
+
+
 def test_trouble_is_said_once_and_its_end_too(journal: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Not once a line, nor once a flush: it may last all night. The lines that were lost are counted."""
     folder = tmp_path / "logs"
     folder.write_text("a file where the folder should be")
-    log = journal()
-    for _ in range(5):
-        log.finished({"status": 200})
-        until(lambda: not log._waiting)
+    log = journal("access=error")
+    for n in range(5):
+        log.body("request", "k", b"x")
+        until(lambda n=n: log.lost == n + 1)
     folder.unlink()
-    until(lambda: log._dropped == 5)
-    log.finished({"status": 201})
+    log.body("request", "k", b"y")
     until(lambda: (folder / "proxy.json").exists())
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 2 and "being lost" in said[0] and str(folder) in said[0] and "again" in said[1]
-    assert [line["status"] for line in lines(folder / "performance.json")] == [201]
+    assert [line["body"] for line in lines(folder / "requests.json")] == ["y"]
     assert lines(folder / "proxy.json")[0]["message"] == "5 log lines were lost"
+    assert log.lost == 5
 
 
-def test_a_full_disk_tears_no_line(journal: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = journal()
-    real = logs._File.write
-
-    def full(self: logs._File, data: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(logs._File, "write", full)
-    log.finished({"status": 1})
-    until(lambda: log._dropped == 1)
-    monkeypatch.setattr(logs._File, "write", real)
-    log.finished({"status": 2})
-    log.close()
-    assert [line["status"] for line in lines(tmp_path / "logs" / "performance.json")] == [2]
+FULL = """
+import resource, sys
+from pathlib import Path
+from operate import logs, settings, writing
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+writing.GROUP = 3
+log = logs.Journal(settings.read(sys.argv[1], "t.ini", ["logging.access=error"], {}).logging, Path(sys.argv[2]))
+for n in range(20):
+    log.body("request", str(n), b"x" * 600)
+log.close()
+print(log.lost)
+"""
 
 
-def test_rotation(journal: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "ROTATE_BYTES", 100)
-    log = journal()
-    for n in range(6):
-        log.finished({"n": n, "pad": "x" * 100})
-        until(lambda: not log._waiting)
-    log.close()
-    kept = sorted(path.name for path in (tmp_path / "logs").iterdir())
-    assert kept == ["performance.json", *(f"performance.json.{n}" for n in (1, 2, 3))]
-    newest = lines(tmp_path / "logs" / "performance.json") or lines(tmp_path / "logs" / "performance.json.1")
-    assert newest[-1]["n"] == 5
+def test_a_full_disk_tears_no_line(tmp_path: Path) -> None:
+    """The kernel writes the part of a write that has room; the next line would follow that half."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, TEXT, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, timeout=30
+    )
+    kept = lines(tmp_path / "requests.json")
+    assert 0 < len(kept) < 20 and len(kept) + int(done.stdout) == 20
+    assert [line["request_id"] for line in kept[:3]] == ["0", "1", "2"]
+    assert done.stderr.count("being lost") == 1
 
 
 def test_a_rotation_that_fails_is_survived(
-    journal: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    journal: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(logs, "ROTATE_BYTES", 10)
     folder = tmp_path / "logs"
-    (folder / "performance.json.1").mkdir(parents=True)
-    (folder / "performance.json.1" / "x").touch()
-    (folder / "performance.json.2").mkdir()
-    (folder / "performance.json.2" / "x").touch()
-    log = journal()
-    for n in range(3):
-        log.finished({"n": n})
-        until(lambda: not log._waiting)
-    until(lambda: log._dropped >= 1)
-    assert log._writer.is_alive()
+    for n in (1, 2):
+        (folder / f"requests.json.{n}").mkdir(parents=True)
+        (folder / f"requests.json.{n}" / "x").touch()
+    log = journal("rotate_mb=1", "access=error", "keep_files=2")
+    (folder / "requests.json").write_bytes(b"{}\n" * 400_000)
+    log.body("request", "k", b"x")
+    until(lambda: log.lost == 1)
     assert "being lost" in capfd.readouterr().err
+    (folder / "requests.json").unlink()
+    log.body("request", "k", b"y")
+    until(lambda: lines(folder / "requests.json"))
 
 
-def test_a_file_that_is_taken_away_is_made_again(journal: Any, tmp_path: Path) -> None:
-    """By an operator who cleans up, or by logrotate."""
-    path = tmp_path / "logs" / "performance.json"
-    log = journal()
-    log.finished({"n": 1})
-    until(lambda: len(lines(path)) == 1)
-    path.rename(path.with_name("moved"))
-    log.finished({"n": 2})
-    until(lambda: len(lines(path)) == 1)
-    assert lines(path)[0]["n"] == 2
+def test_nothing_ends_the_writer(journal: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    log = journal("access=error")
+    real = lines_of.of
+
+    def broken(*_: Any) -> str:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(lines_of, "of", broken)
+    log.body("request", "k", b"x")
+    until(lambda: log.lost == 1)
+    monkeypatch.setattr(lines_of, "of", real)
+    log.body("request", "k", b"y")
+    until(lambda: lines(tmp_path / "logs" / "requests.json"))
 
 
-def test_what_waits_is_bounded_by_its_size(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = journal()
-    log._closing.set()
-    log._writer.join()
+def test_a_disk_that_is_stuck_holds_nobody_up(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer waits in a write; whoever has something to log does not, and what waits is bounded."""
+    stuck, go_on = threading.Event(), threading.Event()
+    real = rotation.LogFile.append
+
+    def append(self: rotation.LogFile, data: bytes) -> None:
+        stuck.set()
+        go_on.wait(20)
+        real(self, data)
+
+    monkeypatch.setattr(rotation.LogFile, "append", append)
+    log = journal("access=error")
+    log.body("request", "first", b"x")
+    assert stuck.wait(5)
     for _ in range(2000):
         log.body("request", "k", b"x" * 60_000)
-    assert sum(len(text) for _, text in log._waiting) < logs.MAX_WAITING_BYTES + 100_000
-    assert log._dropped > 1000
+    assert log.waiting * 60_000 < writing.MAX_WAITING_BYTES + 100_000 and log.lost > 1000
+    go_on.set()
 
 
-def test_secrets_are_masked_however_they_are_written(journal: Any, tmp_path: Path) -> None:
-    secrets = ('quo"ted\\secret', "sl/ash/secret", "short", "secret-1234", "secret-1234-longer")
-    log = journal(secrets=secrets)
-    log.body("request", "k", json.dumps({"a": list(secrets)}).encode())
-    log.said(logging.LogRecord("proxy", 30, "f", 1, "m", None, None), " ".join(secrets))
-    log.finished({"x": secrets[0], "y": secrets[1]})
-    log.close()
-    text = "".join(path.read_text() for path in (tmp_path / "logs").iterdir())
-    assert "quo" not in text and "sl/ash" not in text and "1234" not in text
-    assert "longer" not in text and "short" in text
-
-
-def test_lone_surrogates_are_written(journal: Any, tmp_path: Path) -> None:
+def test_odd_lines_are_written(journal: Any, tmp_path: Path) -> None:
     log = journal()
-    log.finished({"model": "\ud800"})
+    log.finished({"time": 1.0, "request_id": "1", "gen_ai.request.model": "\ud800"})
+    log.finished({"time": 1.0, "request_id": "2", "usage": float("inf")})
+    log.finished({"time": 1.0, "request_id": "3", "usage": object()})
+    log.body("request", "4", b"\xff\xfe")
     log.close()
-    assert (tmp_path / "logs" / "performance.json").read_text().count("\n") == 1
+    assert [line["request_id"] for line in lines(tmp_path / "logs" / "performance.json")] == ["1", "2", "3"]
+    assert lines(tmp_path / "logs" / "requests.json")[0]["body"] == "\ufffd\ufffd"
+
+
+# ------------------------------------------------------------------------------- what is asked for, and what not
+
+
+def test_nothing_is_made_of_what_nobody_wants(journal: Any) -> None:
+    log = journal("access=warning")
+    assert not log.wants(False) and log.wants(True)
+    assert not journal("access=error", "level=error").performance
+    assert journal("request_bodies=none").request_bodies is None
+
+
+def test_nothing_is_serialised_by_who_calls(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the writer's work: the loop only leaves what there is."""
+    threads: set[str] = set()
+    real = lines_of._dumped
+
+    def seen(line: Any) -> str:
+        threads.add(threading.current_thread().name)
+        return real(line)
+
+    monkeypatch.setattr(lines_of, "_dumped", seen)
+    log = journal()
+    log.finished({"time": 1.0, "status": 200})
+    log.body("request", "k", b"x" * 100_000)
+    log.close()
+    assert threads and threading.main_thread().name not in threads
+
+
+def test_a_body_is_cut(journal: Any, tmp_path: Path) -> None:
+    log = journal("body_kb=1")
+    log.body("request", "k", b"x" * 5000)
+    log.close()
+    (line,) = lines(tmp_path / "logs" / "requests.json")
+    assert (line["size"], line["body"]) == (5000, "x" * 1024)
+
+
+def test_everything_changes_at_once(journal: Any, tmp_path: Path) -> None:
+    log = journal()
+    other = tmp_path / "other"
+    log.adopt(chosen("access=error", f"dir={other}", "request_bodies=errors", "body_kb=1"), ["new-secret"])
+    assert not log.performance and log.request_bodies.only_failed
+    log.body("request", "k", b"new-secret" + b"x" * 2000)
+    log.close()
+    (line,) = lines(other / "requests.json")
+    assert line["body"].startswith("[secret]") and len(line["body"]) < 1100
+    assert not (tmp_path / "logs" / "requests.json").exists()
+
+
+@pytest.fixture
+def loggers() -> Any:
+    """The root logger's handlers and the levels, put back at the end."""
+    named = [logging.getLogger(name) for name in ("", *logs.LOGGERS)]
+    before = [(logger, logger.level, list(logger.handlers)) for logger in named]
+    yield
+    for logger, level, handlers in before:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+def test_each_logger_has_its_level(
+    journal: Any, tmp_path: Path, loggers: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = chosen("level=warning", "upstream=debug", "gateway=error")
+    log = journal("level=warning", "upstream=debug", "gateway=error", secrets=("secret-1234",))
+    logs.install(asked, log)
+    for name in logs.LOGGERS:
+        for level in ("debug", "info", "warning", "error"):
+            getattr(logging.getLogger(name), level)("%s secret-1234", level)
+    log.adopt(chosen("level=error", "upstream=info"), ["secret-1234"])
+    for name in logs.LOGGERS:
+        for level in ("debug", "info", "warning", "error"):
+            getattr(logging.getLogger(name), level)("%s later", level)
+    log.close()
+    found = lines(tmp_path / "logs" / "proxy.json")
+    heard = {(line["logger"], line["level"]) for line in found if "later" not in line["message"]}
+    assert {level for name, level in heard if name == "upstream"} == {"debug", "info", "warning", "error"}
+    assert {level for name, level in heard if name == "gateway"} == {"error"}
+    assert {level for name, level in heard if name == "proxy"} == {"warning", "error"}
+    later = {(line["logger"], line["level"]) for line in found if "later" in line["message"]}
+    assert {level for name, level in later if name == "upstream"} == {"info", "warning", "error"}
+    assert {level for name, level in later if name == "gateway"} == {"error"}
+    said = capfd.readouterr().err
+    assert "secret-1234" not in said and "WARNING proxy: warning [secret]" in said and "DEBUG" not in said
+
+
+def test_a_traceback_is_one_line(journal: Any, tmp_path: Path, loggers: None) -> None:
+    log = journal()
+    logs.install(chosen(), log)
+    try:
+        raise KeyError("x")
+    except KeyError:
+        logging.getLogger("proxy").exception("it failed")
+    log.close()
+    (line,) = lines(tmp_path / "logs" / "proxy.json")
+    assert line["message"].startswith("it failed\nTraceback") and line["level"] == "error"

@@ -387,11 +387,11 @@ def test_describe_tells_where_each_value_came_from() -> None:
         "[server]",
         "host = 127.0.0.1 # settings.ini:2, default: HOST not set",
         "port = 99 # settings.ini:3, environment PORT",
+        "workers = 1 # default",
         "max_body_mb = 1 # settings.ini:4",
         "max_connections = 2000 # default",
         "idle_timeout = 9 # --set",
         "body_timeout = 8 # --set, environment BODY",
-        "ping_seconds = 10 # default",
     ]
     assert "[upstream demo]" in lines
 

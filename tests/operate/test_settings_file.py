@@ -145,7 +145,7 @@ def test_the_environment_names_of_earlier_proxies_work() -> None:
     pool, times, logs = settings.pool, settings.timeouts, settings.logging
     assert (pool.pools, pool.max_connections, pool.keepalive_connections) == (21, 101, 16)
     assert (times.connect, times.request, times.stream) == (6, 61, 301)
-    assert (logs.level_of("proxy"), logs.request_bodies, logs.response_bodies) == (10, True, True)
+    assert (logs.level_of("proxy"), logs.request_bodies, logs.response_bodies) == (10, "all", "all")
     anthropic, openai = settings.upstreams["anthropic"], settings.upstreams["openai"]
     assert (anthropic.base_url, anthropic.api_key, anthropic.forward_client_key) == (
         "http://a:1",

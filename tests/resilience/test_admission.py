@@ -8,20 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.resilience.two import ASK, PATH, STREAM, house_text, said, says, streams
+from tests.resilience.two import ASK, PATH, QUICK, STREAM, error, held, house_text, said, says, section
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Upstream
-
-ONE = "max_concurrent = 1\n"
-
-
-def held(gate: Gate, who: str = "first") -> Answer:
-    first, *rest = streams(who)
-    return Answer.sse([first, rest[0], gate, *rest[1:]])
-
-
-def section(url: str, more: str = ONE, protocol: str = "chat") -> str:
-    return f"protocol = {protocol}\nbase_url = {url}\n{more}"
 
 
 def test_a_burst_waits_in_line() -> None:
@@ -142,6 +131,25 @@ def test_an_adaptive_limit_shrinks_when_the_upstream_refuses() -> None:
             assert house.post(PATH, ASK)[0] == 529
 
 
+def test_whole_replies_let_an_adaptive_limit_grow_again() -> None:
+    """Where its places are used, that is: here a stream has one all the time."""
+    gate = Gate()
+    more = "max_concurrent = 4\nadaptive = true\n"
+    with Upstream([error(429), held(gate), says("ok")]) as up:
+        text = house_text("* = a", QUICK, a=section(up.url, more))
+        with House(text) as house, house.connect() as first, house.connect() as client:
+            first.send("POST", PATH, STREAM)
+            first.head()
+            limit = []
+            for _ in range(10):
+                limit.append(house.on_loop(lambda: house.proxy.service.router.peers["a"].gate.places))
+                client.send("POST", PATH, ASK)
+                assert said(client.reply()) == "ok"
+            assert (limit[0], limit[-1]) == (2, 4)
+            gate.open()
+            first.body()
+
+
 # ------------------------------------------------------------------------------------------------ quotas
 
 KEY = {"Authorization": "Bearer alice-key-0123456789"}
@@ -166,6 +174,35 @@ def test_a_clients_tokens_per_minute_are_corrected_by_real_usage() -> None:
         assert house.post(PATH, ASK, KEY)[0] == 200
         house.wait(lambda p: not p.service.relays)
         assert house.post(PATH, ASK, KEY)[0] == 429
+
+
+def test_what_a_request_was_charged_is_not_charged_again_by_its_usage() -> None:
+    """Of 25000 tokens two requests of 10000 can have theirs at once; a third cannot."""
+    more = "[client alice]\nkey = alice-key-0123456789\ntokens_per_minute = 25000\n"
+    large = ASK | {"messages": [{"role": "user", "content": "word " * 8000}]}
+    reply = says("ok")
+    reply.body = reply.body.replace(b'"prompt_tokens": 1', b'"prompt_tokens": 10000')  # type: ignore[union-attr]
+    with Upstream(lambda r: reply) as up, House(house_text("* = a", more, a=up.url)) as house:
+        statuses = []
+        for _ in range(3):
+            statuses.append(house.post(PATH, large, KEY)[0])
+            house.wait(lambda p: not p.service.relays)
+        assert statuses == [200, 200, 429]
+
+
+def test_who_found_no_place_used_nothing_of_the_upstreams_quota() -> None:
+    gate = Gate()
+    more = "max_concurrent = 1\nrequests_per_minute = 6\n"
+    with Upstream([held(gate), says("a")]) as up:
+        text = house_text("* = a", "[admission]\nqueue = 0\n", a=section(up.url, more))
+        with House(text) as house, house.connect() as first:
+            first.send("POST", PATH, STREAM)
+            first.head()
+            assert {house.post(PATH, ASK)[0] for _ in range(8)} == {503}
+            gate.open()
+            first.body()
+            house.wait(lambda p: p.service.admission.busy == 0)
+            assert [house.post(PATH, ASK)[0] for _ in range(5)] == [200] * 5
 
 
 def test_an_upstreams_quota_is_waited_for_not_burned() -> None:

@@ -1,14 +1,13 @@
-"""A second try while the first is late, and clients that come back for an answer they had lost."""
+"""A second try while the first is late."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
-import pytest
-
-from tests.resilience.two import ASK, PATH, STREAM, house_text, said, says, streams
+from tests.resilience.two import PATH, STREAM, error, house_text, late, said, says, section, streams
 from tests.support.house import House
-from tests.support.script import Answer, Gate, Upstream
+from tests.support.script import Answer, Gate, Request, Upstream
 
 HEDGE = "[retry]\nhedge = m*\nbudget_per_second = 100\n"
 
@@ -89,88 +88,84 @@ def test_other_models_are_not_hedged() -> None:
             assert said(client.reply()) == "a"
 
 
-# ------------------------------------------------------------------------------------------------ rejoin
+# ------------------------------------------------------------------------- a hedge that cannot be, or should not
 
-REJOIN = "[retry]\nrejoin_seconds = 5\n"
+STRICT = HEDGE + "[translate]\nstrict = true\n"
+UNTRANSLATABLE = STREAM | {"logit_bias": {"1": 1}}  # Messages has no such thing, and strict says so
 
 
-@pytest.mark.parametrize("ask", [ASK, STREAM])
-def test_who_asks_again_gets_the_answer_on_its_way(ask: dict) -> None:
+def quick_then(last: Answer, quick: int = 25) -> Callable[[Request], Answer]:
+    """Answers `quick` streams, then this."""
+    seen: list[Request] = []
+
+    def answer(request: Request) -> Answer:
+        seen.append(request)
+        return Answer.sse(streams("a")) if len(seen) <= quick else last
+
+    return answer
+
+
+def until_late(house: House) -> None:
+    """Until the one request in flight has had its moment for a hedge."""
+    house.wait(lambda p: all(r.hedge_timer and r.hedge_timer.when() < time.monotonic() for r in p.service.relays))
+    house.on_loop(lambda: None)  # a turn of the loop later, what was due has been done
+
+
+def test_a_hedge_that_cannot_be_translated_is_no_rival() -> None:
+    """Else the first one's end would wait for it, for ever."""
     gate = Gate()
-    whole = says("a")
-    whole.delay = gate
-    answer = whole if ask is ASK else Answer.sse([*streams("a")[:2], gate, *streams("a")[2:]])
-    with Upstream([answer]) as up, House(house_text("* = a", REJOIN, a=up.url)) as house:
-        with house.connect() as client:
-            client.send("POST", PATH, ask)
-            up.wait(lambda u: len(u.requests) == 1)
-        house.wait(lambda p: len(p.service.rejoin.orphans) == 1)
-        with house.connect() as again:
-            again.send("POST", PATH, ask)
-            house.wait(lambda p: p.service.rejoin.joined == 1)
+    with Upstream(quick_then(late(error(503), gate))) as a, Upstream() as b:
+        with House(house_text("m = a, b", STRICT, a=a.url, b=section(b.url, "", "messages"))) as house:
+            warm(house)
+            with house.connect() as client:
+                client.send("POST", PATH, UNTRANSLATABLE)
+                a.wait(lambda u: len(u.requests) == 26)
+                until_late(house)
+                assert house.on_loop(lambda: house.proxy.service.admission.busy) == 1
+                gate.open()
+                assert client.reply()[0] == 400 and not b.requests
+
+
+def test_nor_is_one_that_had_to_wait_for_its_place() -> None:
+    gate = Gate()
+    with Upstream(quick_until(gate, "a")) as a, Upstream() as b:
+        text = house_text("m = a, b", STRICT, a=a.url, b=section(b.url, "max_concurrent = 1\n", "messages"))
+        with House(text) as house, house.connect() as client:
+            warm(house)
+            service = house.proxy.service
+            place = service.router.peers["b"].gate
+            other = house.on_loop(lambda: service.admission.enter(place, 9, lambda: None, lambda error: None))
+            client.send("POST", PATH, UNTRANSLATABLE)
+            house.wait(lambda p: p.service.admission.waiting == 1)
+            house.on_loop(other.leave)
+            house.wait(lambda p: p.service.admission.waiting == 0 and p.service.admission.busy == 1)
             gate.open()
-            assert said(again.reply()) == "a"
-            again.send("POST", PATH, ask | {"n": 2})  # the connection is as good as any
-            up.wait(lambda u: len(u.requests) == 2)
-        assert len(up.requests) == 2
+            assert said(client.reply()) == "a" and not b.requests
 
 
-def test_or_the_answer_that_was_complete_meanwhile() -> None:
+def test_a_hedge_keeps_to_the_quota() -> None:
     gate = Gate()
-    whole = says("a")
-    whole.delay = gate
-    with Upstream([whole]) as up, House(house_text("* = a", REJOIN, a=up.url)) as house:
-        with house.connect() as client:
-            client.send("POST", PATH, ASK)
-            up.wait(lambda u: len(u.requests) == 1)
-        house.wait(lambda p: len(p.service.rejoin.orphans) == 1)
-        gate.open()
-        house.wait(lambda p: not p.service.relays)
-        assert said(house.post(PATH, ASK)) == "a"
-        assert len(up.requests) == 1
-        house.wait(lambda p: p.service.rejoin.bytes == 0)
+    with Upstream(quick_until(gate, "a")) as a, Upstream(lambda r: Answer.sse(streams("b"))) as b:
+        text = house_text("m = a, b\nz = b", HEDGE, a=a.url, b=section(b.url, "requests_per_minute = 1\n"))
+        with House(text) as house, house.connect() as client:
+            warm(house)
+            assert said(house.post(PATH, STREAM | {"model": "z"})) == "b"
+            client.send("POST", PATH, STREAM)
+            a.wait(lambda u: len(u.requests) == 26)
+            until_late(house)
+            gate.open()
+            assert said(client.reply()) == "a" and len(b.requests) == 1
 
 
-def test_another_key_gets_nothing_of_it() -> None:
-    clients = "".join(f"[client {name}]\nkey = {name}-key-0123456789\n" for name in ("alice", "bobby"))
-    gate = Gate()
-    secret = says("secret")
-    secret.delay = gate
-    with Upstream([secret, says("own")]) as up, House(house_text("* = a", REJOIN + clients, a=up.url)) as house:
-        with house.connect() as client:
-            client.send("POST", PATH, ASK, {"X-Api-Key": "alice-key-0123456789"})
-            up.wait(lambda u: len(u.requests) == 1)
-        house.wait(lambda p: len(p.service.rejoin.orphans) == 1)
-        assert said(house.post(PATH, ASK, {"X-Api-Key": "bobby-key-0123456789"})) == "own"
-        gate.open()
-
-
-def test_nobody_comes_and_the_upstream_is_let_go() -> None:
-    with Upstream([Answer.silence()]) as up:
-        with House(house_text("* = a", "[retry]\nrejoin_seconds = 0.2\n", a=up.url)) as house:
-            with house.connect() as client:
-                client.send("POST", PATH, ASK)
-                up.wait(lambda u: len(u.requests) == 1)
-            up.wait(lambda u: u.requests[0].state == "gone")
-            house.wait(lambda p: not p.service.relays and not p.service.rejoin.orphans)
-
-
-def test_what_is_too_large_to_remember_is_cancelled() -> None:
-    gate = Gate()
-    large = Answer.sse([streams("a" * 2_000_000)[1], gate])
-    with Upstream([large]) as up:
-        with House(house_text("* = a", "[retry]\nrejoin_seconds = 5\nrejoin_mb = 1\n", a=up.url)) as house:
-            with house.connect() as client:
-                client.send("POST", PATH, STREAM)
-                client.head()
-                house.wait(lambda p: any(relay.answer.written > 1_000_000 for relay in p.service.relays))
-            up.wait(lambda u: u.requests[0].state == "gone")
-            assert house.on_loop(lambda: house.proxy.service.rejoin.bytes) == 0
-
-
-def test_without_the_setting_a_client_that_leaves_cancels() -> None:
-    with Upstream([Answer.silence()]) as up, House(house_text("* = a", a=up.url)) as house:
-        with house.connect() as client:
-            client.send("POST", PATH, ASK)
-            up.wait(lambda u: len(u.requests) == 1)
-        up.wait(lambda u: u.requests[0].state == "gone")
+def test_who_refused_the_hedge_is_not_asked_once_more() -> None:
+    first, second = Gate(), Gate()
+    with Upstream(quick_then(late(error(503), first))) as a, Upstream([late(error(429), second), says("b")]) as b:
+        text = house_text("m = a, b", HEDGE + "max_attempts = 1\n", a=a.url, b=b.url)
+        with House(text) as house, house.connect() as client:
+            warm(house)
+            client.send("POST", PATH, STREAM)
+            b.wait(lambda u: len(u.requests) == 1)
+            first.open()
+            house.wait(lambda p: all(len(relay.rivals) == 1 for relay in p.service.relays))
+            second.open()
+            assert client.reply()[0] == 429 and len(b.requests) == 1

@@ -7,10 +7,12 @@ import time
 from collections import Counter
 
 import pytest
+from tornado.httputil import HTTPHeaders
 
-from tests.resilience.two import ASK, PATH, QUICK, STREAM, error, house_text, said, says, streams
+from gateway import outbound, places
+from tests.resilience.two import ASK, PATH, QUICK, STREAM, error, held, house_text, said, says, section, streams
 from tests.support.house import House
-from tests.support.script import Answer, Request, Upstream
+from tests.support.script import Answer, Gate, Request, Upstream
 
 DEAD = "http://127.0.0.1:9"
 
@@ -75,6 +77,34 @@ def test_a_refusal_of_the_last_target_is_the_answer() -> None:
             assert (len(a.requests), len(b.requests)) == (1, 1)
 
 
+def test_who_could_not_take_it_is_no_rival_of_the_next() -> None:
+    """Else that one's end would be waited for in vain."""
+    body = {"model": "m", "input": "x", "previous_response_id": "resp_unknown"}
+    with Upstream() as a, Upstream([error(503)]) as b:
+        with House(house_text("* = a, b", QUICK, a=a.url, b=section(b.url, "", "responses"))) as house:
+            assert house.post("/v1/responses", body)[0] == 503
+            assert not a.requests and len(b.requests) == 3
+
+
+def test_what_one_protocol_alone_can_do_goes_to_one_that_speaks_it() -> None:
+    compacted = Answer.json({"id": "r", "object": "response.compaction", "output": []})
+    with Upstream([says("a")]) as a, Upstream([compacted]) as b:
+        with House(house_text("* = a, b", a=a.url, b=section(b.url, "", "responses"))) as house:
+            assert house.post("/v1/responses/compact", {"model": "m", "input": "x"})[0] == 200
+            assert not a.requests and len(b.requests) == 1
+
+
+def test_who_cannot_count_for_an_unknown_model_still_counts_for_others() -> None:
+    """A 404 that names the model says nothing of the endpoint."""
+
+    def answer(request: Request) -> Answer:
+        return error(404, "model: wrong") if request.json["model"] == "wrong" else Answer.json({"input_tokens": 4711})
+
+    with Upstream(answer) as up, House(house_text("* = a", a=section(up.url, "", "messages"))) as house:
+        house.post("/v1/messages/count_tokens", ASK | {"model": "wrong"})
+        assert json.loads(house.post("/v1/messages/count_tokens", ASK | {"model": "good"})[2]) == {"input_tokens": 4711}
+
+
 # ------------------------------------------------------------------------------------------- keys, weights
 
 
@@ -94,6 +124,37 @@ def test_a_key_that_is_refused_rests_alone(bad: str) -> None:
                 assert said(house.post(PATH, ASK)) == "good"
         used = Counter(request.headers["authorization"] for request in up.requests)
         assert used[f"Bearer {bad}"] <= 1 and used["Bearer good"] == 20
+
+
+def declined(request: Request) -> Answer:
+    reply = json.loads(says("").body)
+    reply["choices"][0]["message"] |= {"content": None, "refusal": "no way"}
+    return Answer.json(reply)
+
+
+def full(request: Request) -> Answer:
+    return error(400, "This model's maximum context length is 8192 tokens", code="context_length_exceeded")
+
+
+@pytest.mark.parametrize(("answer", "status"), [(declined, 200), (full, 400)])
+def test_what_a_model_will_not_do_it_will_not_under_another_key(answer: object, status: int) -> None:
+    with Upstream(answer) as up:  # type: ignore[arg-type]
+        keys = "keys = k1-0123456789, k2-0123456789, k3-0123456789\n"
+        with House(house_text("* = a", "[retry]\non_refusal = true\n", a=section(up.url, keys))) as house:
+            assert house.post(PATH, ASK)[0] == status
+            assert len(up.requests) == 1
+
+
+def test_a_place_that_knows_no_such_model_is_not_asked_for_ever() -> None:
+    """It answers quicker than any that works, and would have all the requests."""
+    slow = Answer.sse(streams("b"), delay=0.01)
+    with Upstream(lambda r: error(404, "no such model")) as a, Upstream(lambda r: slow) as b:
+        with House(house_text("* = a | b", QUICK, a=a.url, b=b.url)) as house:
+            began = time.monotonic()
+            for _ in range(40):
+                assert said(house.post(PATH, STREAM)) == "b"
+            rests = (time.monotonic() - began) // places.TIRED_S
+            assert 1 <= len(a.requests) <= 1 + rests
 
 
 def test_equals_share_by_weight() -> None:
@@ -124,6 +185,35 @@ def test_a_session_stays_where_its_prompt_is_cached(headers: dict[str, str], fie
                 assert len(who) == 1
                 homes += who
             assert set(homes) == {"a", "b"}  # 1 in 128 that chance has them all in one; the names are fixed
+
+
+def test_what_a_tool_is_called_with_names_no_session() -> None:
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {"user_id": "42"}}
+    one = {"metadata": {"user_id": "session-1"}, "messages": [{"role": "user", "content": "hi"}]}
+    two = one | {"messages": [*one["messages"], {"role": "assistant", "content": [call]}]}
+    first, second = (outbound.affinity(HTTPHeaders(), json.dumps(body).encode()) for body in (one, two))
+    assert first == second != ""
+
+
+def test_a_stored_response_is_gone_on_from_where_it_is_stored() -> None:
+    def script(own: str) -> object:
+        def answer(request: Request) -> Answer:
+            before = request.json.get("previous_response_id") or f"resp_{own}"
+            if not before.startswith(f"resp_{own}"):
+                return error(400, f"Previous response '{before}' not found.", code="previous_response_not_found")
+            response_id = f"resp_{own}{len(before)}"
+            reply = {"id": response_id, "object": "response", "status": "completed", "model": "m", "output": []}
+            return Answer.json(reply)
+
+        return answer
+
+    with Upstream(script("a")) as a, Upstream(script("b")) as b:  # type: ignore[arg-type]
+        equals = {name: section(up.url, "", "responses") for name, up in (("a", a), ("b", b))}
+        with House(house_text("* = a | b", QUICK, **equals)) as house:
+            body = {"model": "m", "input": "x"}
+            for _ in range(10):
+                before = json.loads(house.post("/v1/responses", body)[2])["id"]
+                assert house.post("/v1/responses", body | {"previous_response_id": before})[0] == 200
 
 
 def test_a_session_moves_when_its_place_is_gone() -> None:
@@ -162,6 +252,14 @@ def test_hints_choose_the_target(headers: dict[str, str], fields: dict, who: str
     )
     with Upstream(lambda request: says(request.json["model"])) as up, House(house_text(lines, up=up.url)) as house:
         assert said(house.post(PATH, ASK | fields, headers)) == who
+
+
+@pytest.mark.parametrize("hint", ["1m", "class auxiliary"])
+def test_a_rule_for_an_exact_name_holds_for_its_long_contexts_too(hint: str) -> None:
+    lines = f"opus if {hint} = up/hinted\nopus = up/plain"
+    headers = {"X-Claude-Code-Request-Class": "auxiliary"}
+    with Upstream(lambda request: says(request.json["model"])) as up, House(house_text(lines, up=up.url)) as house:
+        assert said(house.post(PATH, ASK | {"model": "opus[1m]"}, headers)) == "hinted"
 
 
 def test_the_long_contexts_mark_is_not_sent() -> None:
@@ -210,3 +308,17 @@ def test_the_last_target_is_asked_whatever_its_breaker_says() -> None:
         for _ in range(20):
             assert house.post(PATH, ASK)[0] == 500
         assert said(house.post(PATH, ASK)) == "a"
+
+
+def test_a_probe_that_streams_for_long_has_done_its_part_with_its_first_bytes() -> None:
+    gate = Gate()
+    more = "[breaker]\nconsecutive = 1\ncooldown = 0.1\n" + QUICK
+    with Upstream([error(500), held(gate), says("a")]) as a, Upstream(lambda r: says("b")) as b:
+        with House(house_text("* = a, b", more, a=a.url, b=b.url)) as house, house.connect() as probe:
+            assert house.post(PATH, ASK)[0] == 500
+            house.wait(lambda p: all(place.breaker.would_allow(time.monotonic()) for place in p.service.places))
+            probe.send("POST", PATH, STREAM)
+            probe.head()
+            assert said(house.post(PATH, ASK)) == "a"
+            gate.open()
+            probe.body()

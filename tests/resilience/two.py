@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.support.script import Answer
+from tests.support.script import Answer, Gate
 
 PATH = "/v1/chat/completions"
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -20,6 +20,11 @@ def house_text(models: str, more: str = "", **upstreams: str) -> str:
         lines = what if "\n" in what else f"base_url = {what}\n"
         text += f"[upstream {name}]\n" + ("" if "protocol" in lines else "protocol = chat\n") + lines + "\n"
     return f"{text}[models]\n{models}\n{more}"
+
+
+def section(url: str, more: str = "max_concurrent = 1\n", protocol: str = "chat") -> str:
+    """The lines of an upstream, for house_text."""
+    return f"protocol = {protocol}\nbase_url = {url}\n{more}"
 
 
 def says(who: str, model: str = "m") -> Answer:
@@ -40,6 +45,18 @@ def event(delta: dict[str, Any], finish: str | None = None) -> bytes:
 def streams(who: str) -> list[bytes]:
     first = event({"role": "assistant", "content": ""})
     return [first, event({"content": who}), event({}, "stop"), b"data: [DONE]\n\n"]
+
+
+def held(gate: Gate, who: str = "first") -> Answer:
+    """A stream that has begun and ends when the gate opens."""
+    first, *rest = streams(who)
+    return Answer.sse([first, rest[0], gate, *rest[1:]])
+
+
+def late(answer: Answer, gate: Gate) -> Answer:
+    """Not a byte of it before the gate opens."""
+    answer.delay = gate
+    return answer
 
 
 def error(status: int, message: str = "no", headers: dict[str, str] | None = None, **fields: Any) -> Answer:

@@ -23,14 +23,33 @@ from tornado.netutil import bind_sockets
 
 import proxy
 from operate import logs, settings
+from operate.watch import Source
 
 PIECE = 65536
 
 
-class House:
-    """settings_text: a settings file; [server] port is chosen here. url has no trailing slash."""
+class _Silent(logs.Journal):
+    """Writes nothing, whatever a test asks for: it has no folder."""
 
-    def __init__(self, settings_text: str, environ: Mapping[str, str] | None = None, folder: Path | None = None):
+    def _put(self, *args: Any) -> None:
+        pass
+
+
+class House:
+    """settings_text: a settings file; [server] port is chosen here. url has no trailing slash. file: where the text is
+    written, and watched for changes; None = it cannot change."""
+
+    def __init__(
+        self,
+        settings_text: str,
+        environ: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        file: Path | None = None,
+    ):
+        self._source: Source | None = None
+        if file is not None:
+            file.write_text(settings_text)
+            self._source = Source(str(file), ["server.port=0"], environ or {})
         self._settings = settings.read(settings_text, "test.ini", ["server.port=0"], environ or {})
         self._folder = folder
         self._thread = threading.Thread(target=self._run, name="house", daemon=True)
@@ -71,10 +90,11 @@ class House:
         self.port = sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         chosen = self._settings
-        journal = logs.Journal(chosen.logging, self._folder or Path("/nonexistent"), chosen.secrets())
+        kind = _Silent if self._folder is None else logs.Journal
+        journal = kind(chosen.logging, self._folder or Path("/nonexistent"), chosen.secrets())
         if self._folder is None:
-            journal.performance = journal.errors = False
-        self.proxy = proxy.Proxy(chosen, sockets, journal)
+            journal.performance = journal.errors = journal.api_requests = False
+        self.proxy = proxy.Proxy(chosen, sockets, journal, self._source)
         await self.proxy.start()
         self._ready.set()
         await self._stop.wait()

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from translate import seal
+
 STOP = {
     "end_turn": "end", "stop_sequence": "end", "pause_turn": "end", "compaction": "end", "stop": "end",
     "eos": "end", "max_tokens": "length", "length": "length", "model_context_window_exceeded": "length",
@@ -210,6 +212,8 @@ def _block(out: Meaning, block: dict[str, Any]) -> None:
     elif kind == "thinking":
         out.thinking += block.get("thinking") or ""
         out.signed += bool(block.get("signature"))
+    elif kind == "redacted_thinking" and seal.is_of_extra(block.get("data") or ""):
+        out.beside.add("extra_content")
     elif kind == "redacted_thinking":
         out.opaque += 1
     elif kind == "tool_use":

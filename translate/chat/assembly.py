@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import errors, wire
-from translate.chat import details
+from translate.chat import details, extras
 from translate.chat.think import Piece, ThinkTags
 from translate.chat.usage import breakdown, is_known, stop_reason, usage_of
 from translate.conversation import (
@@ -36,8 +36,8 @@ class Assembly:
     """chunk(data) for each decoded object, then stop() or fail(error); take() gives the events so far."""
 
     __slots__ = (
-        "_annotations", "_calls", "_extras", "_finish", "_indexes", "_met", "_noted", "_refused", "_sequence",
-        "_since", "_tags", "_usage", "seen", "trace",
+        "_annotations", "_answered", "_calls", "_extras", "_finish", "_indexes", "_met", "_noted", "_refused",
+        "_sequence", "_since", "_tags", "_usage", "seen", "trace",
     )  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
@@ -49,6 +49,7 @@ class Assembly:
         self._since = 0  # additions since the last finish_reason
         self._met = ""  # the stop sequence
         self._refused = False
+        self._answered = False  # text has begun
         self._usage: Usage | None = None
         self._annotations: list[Any] = []  # that came after the text they belong to
         self._noted = False  # a text has annotations
@@ -153,6 +154,8 @@ class Assembly:
 
     def _delta(self, delta: dict[str, Any]) -> None:
         self._reasoning(delta)
+        if "extra_content" in delta and not self._answered:
+            self._beside(delta, extras.OF_MESSAGE)
         content = delta.get("content")
         if isinstance(content, str):
             self._text(content)
@@ -257,6 +260,7 @@ class Assembly:
         if not text:
             return
         self._refused = self._refused or kind is Refusal
+        self._answered = self._answered or kind is not Thinking
         item = self._sequence.last(kind)
         if item is None:
             ext = {"chat": {"detail": _kind_of(entry)}} if entry is not None else {}
@@ -286,6 +290,8 @@ class Assembly:
             if not (name or id or piece):
                 return
             self._since += 1
+            if "extra_content" in raw:
+                self._beside(raw, extras.OF_CALL)
             item = self._new_call(raw.get("index"), id, name, is_custom)
         elif isinstance(item.part, ToolCall) and name and not item.part.name:
             item.part.name, item.part.id = name, item.part.id or id
@@ -294,6 +300,11 @@ class Assembly:
             self._since += 1
             self.trace.append(piece)
             self._sequence.grow(item, [piece])
+
+    def _beside(self, said: dict[str, Any], what: str) -> None:
+        if (proof := extras.sealed(said, what)) is not None:
+            self.trace.append(b"")
+            self._sequence.push(proof)
 
     def _find(self, index: Any, id: str, name: str, says: bool) -> Item | None:
         """The call that an entry goes on with, None where it begins one.

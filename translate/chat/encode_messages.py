@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from translate import readable, repair, seal, wire
-from translate.chat import details
+from translate.chat import details, extras
 from translate.chat.encode_parts import Body, content, flat, is_private, rendered, wire_id
 from translate.conversation import (
     Conversation,
@@ -130,11 +130,21 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
     texts: list[str] = []
     calls: list[Body] = []
     draft.leave(turn.ext)
+    signs = extras.may_go_to(draft.target)
+    beside: Body = {}  # what goes with the next call
+    of_message: Body = {}
     cited = False  # a text with citations is cut into pieces that belong together
     for part in turn.parts:
         draft.leave(part.ext)
         if isinstance(part, ToolCall):
-            calls.append(_call(part, draft))
+            calls.append(_call(part, draft) | beside)
+            beside = {}
+        elif signs and (found := extras.opened(part)):
+            what, extra = found
+            if what == extras.OF_CALL:
+                beside = {"extra_content": extra}
+            else:
+                of_message = {"extra_content": extra}
         elif isinstance(part, Text | Refusal):
             texts.append(part.text)
             cited = cited or "citations" in part.ext.get("messages", {})
@@ -147,21 +157,24 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
     message: Body = {"role": "assistant", "content": text or None}
     _reason(message, turn, bool(calls), draft)
     if calls:
+        if not any("extra_content" in call for call in calls):
+            calls[0] |= extras.unsigned(draft.target)
         message["tool_calls"] = calls
-    return message if len(message) > 2 or message["content"] else None
+    return message | of_message if len(message) > 2 or message["content"] else None
 
 
 def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
     """Reasoning goes back only where the upstream asks for it: some need it beside calls, some refuse it."""
     policy = draft.policy
+    signs = extras.may_go_to(draft.target)  # then those have their own place
+    parts = [part for part in turn.parts if isinstance(part, Thinking) and not (signs and extras.opened(part))]
     goes_back = policy.reasoning_history == "true" or (policy.reasoning_history == "tool_calls" and has_calls)
     goes_back = goes_back or (draft.home and policy.reasoning != "think_tags")  # its client put it there
     if not goes_back or policy.reasoning == "none":
-        if any(isinstance(part, Thinking) for part in turn.parts):
+        if parts:
             draft.drop(draft.thoughts)
         return
     # What another provider has sealed is for itself alone; its text may be read.
-    parts = [part for part in turn.parts if isinstance(part, Thinking)]
     thoughts = [replace(part, signature="", encrypted="", ext={}) if _is_sealed(part) else part for part in parts]
     text = ("" if draft.home else "\n\n").join(part.text for part in thoughts if part.text)
     if policy.reasoning == "think_tags":
@@ -176,7 +189,7 @@ def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
 
 
 def _is_sealed(part: Thinking) -> bool:
-    return seal.is_of_item(part.signature) or seal.is_of_item(part.encrypted)
+    return any(map(seal.is_of_item, (part.signature, part.encrypted))) or seal.is_of_extra(part.encrypted)
 
 
 def _call(call: ToolCall, draft: Draft) -> Body:

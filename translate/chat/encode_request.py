@@ -28,7 +28,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
     bridged = Bridged(conversation) if "chat" not in conversation.ext or target.policy.rebuild else None
     conversation = bridged.conversation if bridged else conversation
-    draft = Draft(conversation, target.policy, "chat")
+    draft = Draft(conversation, target, "chat")
     body: Body = {"model": target.model}
     _tools(body, conversation, draft)  # before the messages: reports come in the order of the client's fields
     body["messages"] = messages(conversation, draft)

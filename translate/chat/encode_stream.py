@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from translate import errors, wire
-from translate.chat import details
+from translate.chat import details, extras
 from translate.chat.reply import annotations_of, call_id
 from translate.chat.usage import finish_reason, known_usage, usage_body
 from translate.conversation import (
@@ -39,8 +39,8 @@ class Encoder:
     """emit(events) gives bytes; nothing after the terminal event."""
 
     __slots__ = (
-        "_after", "_asked", "_before", "_calls", "_details", "_kept", "_lane", "_notes", "_part", "_refused", "_state",
-        "_usage",
+        "_after", "_asked", "_before", "_beside", "_calls", "_details", "_kept", "_lane", "_notes", "_part", "_refused",
+        "_state", "_usage",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -55,6 +55,7 @@ class Encoder:
         self._part: Part | None = None
         self._lane: tuple[bytes, bytes] | None = None  # around the open part's text; None: it is left out
         self._kept: list[bytes] = []  # the open call's or thought's text so far
+        self._beside: dict[str, Any] = {}  # what goes with the next call
         self._calls = 0
         self._details = 0
         self._notes = 0
@@ -136,14 +137,17 @@ class Encoder:
             kind, text = ("custom", "input") if part.custom else ("function", "arguments")
             function = {"name": self._asked.tool_names.get(part.name, part.name), text: ""}
             id = part.id or call_id(self._asked, index)
-            call = {"index": index, "id": id, "type": kind, kind: function}
+            call = {"index": index, "id": id, "type": kind, kind: function} | self._beside
+            self._beside = {}
             out.append(self._chunk({"tool_calls": [call]}))
             head = b'{"tool_calls":[{"index":%d,"%b":{"%b":"' % (index, kind.encode(), text.encode())
             self._lane = self._around(head, b'"}}]}')
 
     def _close(self, close: Close, out: list[bytes]) -> None:
         part = self._part
-        if isinstance(part, Thinking) and (close.signature or part.encrypted):
+        if found := extras.opened(part):
+            self._set_beside(*found, out)
+        elif isinstance(part, Thinking) and (close.signature or part.encrypted):
             text = wire.text_of(self._kept)
             entry = details.write(part, text, close.signature, self._details)
             self._details += 1
@@ -153,6 +157,12 @@ class Encoder:
         elif isinstance(part, Text):
             self._annotate(annotations_of(close), out)
         self._part, self._lane = None, None
+
+    def _set_beside(self, what: str, extra: dict[str, Any], out: list[bytes]) -> None:
+        if what == extras.OF_CALL:
+            self._beside = {"extra_content": extra}
+        else:
+            out.append(self._chunk({"extra_content": extra}))
 
     def _stop(self, stop: Stop, out: list[bytes]) -> None:
         self._annotate(stop.ext.get("chat", {}).get("annotations", []), out)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import wire
-from translate.chat import details
+from translate.chat import details, extras
 from translate.chat.assembly import Assembly
 from translate.chat.usage import finish_reason, known_usage, usage_body
 from translate.conversation import (
@@ -68,6 +68,7 @@ class _Message:
         self.annotations: list[Any] = []
         self.calls: list[dict[str, Any]] = []
         self.extra: dict[str, Any] = {}
+        self.beside: dict[str, Any] = {}  # what goes with the next call
         self.usage: Usage | None = None
         self.stop = Stop("end")
         self.part: Part | None = None
@@ -99,6 +100,12 @@ class _Message:
             self.texts.append(text)
             self.annotations += annotations_of(close, start, start + len(text))
             self.extra |= {k: v for k, v in close.ext.get("chat", {}).items() if k == "audio"}
+        elif found := extras.opened(part):
+            what, extra = found
+            if what == extras.OF_CALL:
+                self.beside = {"extra_content": extra}
+            else:
+                self.extra["extra_content"] = extra
         elif isinstance(part, Thinking):
             self.thoughts.append(text)
             if entry := details.write(part, text, close.signature, len(self.details)):
@@ -109,10 +116,11 @@ class _Message:
             id = part.id or call_id(self.asked, len(self.calls))
             name = self.asked.tool_names.get(part.name, part.name)
             if part.custom:
-                self.calls.append({"id": id, "type": "custom", "custom": {"name": name, "input": text}})
+                call = {"id": id, "type": "custom", "custom": {"name": name, "input": text}}
             else:
-                function = {"name": name, "arguments": text or "{}"}
-                self.calls.append({"id": id, "type": "function", "function": function})
+                call = {"id": id, "type": "function", "function": {"name": name, "arguments": text or "{}"}}
+            self.calls.append(call | self.beside)
+            self.beside = {}
 
     def body(self) -> dict[str, Any]:
         content = "".join(self.texts)

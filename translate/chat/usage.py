@@ -131,9 +131,14 @@ def _dict(raw: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _count(raw: dict[str, Any], key: str) -> int:
     value = raw.get(key)
-    return max(0, int(value)) if isinstance(value, int | float) and -1e15 < value < 1e15 else 0
+    if not value:  # most are not there
+        return 0
+    return max(0, int(value)) if isinstance(value, (int, float)) and -1e15 < value < 1e15 else 0
 
 
 def _first(*places: tuple[dict[str, Any], str]) -> int:
     """The first of the counters that counts something: servers fill the one and leave the other at 0."""
-    return next((n for n in (_count(raw, key) for raw, key in places) if n), 0)
+    for raw, key in places:
+        if found := _count(raw, key):
+            return found
+    return 0

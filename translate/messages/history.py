@@ -224,7 +224,7 @@ def _audio(writer: Writer, part: Audio) -> Block | None:
 
 def _thinking(writer: Writer, part: Thinking) -> Block | None:
     """Only with its provider's proof, and never another provider's proof: both are a 400 at Anthropic."""
-    if (_is_foreign(part.ext) and not writer.own) or seal.is_of_item(part.signature or part.encrypted):
+    if (_is_foreign(part.ext) and not writer.own) or seal.is_for_others(part):
         writer.drop(writer.thoughts)
         return None
     if part.encrypted:

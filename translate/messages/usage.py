@@ -50,7 +50,7 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
 
 def _count(raw: Any, key: str) -> int:
     value = raw.get(key) if isinstance(raw, dict) else None
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         return 0
     return int(value) if 0 <= value < _ABSURD else 0
 

@@ -88,6 +88,9 @@ class Assembly:
         elif kind == "response.output_item.done":
             item = _dict(data, "item")
             self._reader(data, item).over(item)
+        elif kind == "response.content_part.done":
+            if notes := list_of(_dict(data, "part"), "annotations"):
+                self._reader(data, {"type": "message"}).noted(data.get("content_index"), notes)
         elif kind in ("response.created", "response.queued", "response.in_progress"):
             self._about(_dict(data, "response"))
 

@@ -108,7 +108,7 @@ def _result(result: ToolResult, custom: bool, draft: Draft) -> Body:
     if not output and not draft.home:
         output = readable.NO_OUTPUT
     if not draft.policy.rebuild:  # there, its call has become a function's
-        custom = custom or result.ext.get("responses.form", {}).get("custom", False)
+        custom = result.ext.get("responses.form", {}).get("custom", False) if draft.home else custom
     kind = "custom_tool_call_output" if custom else "function_call_output"
     return {"type": kind, "call_id": draft.call_id(result.id), "output": output} | result.ext.get("responses", {})
 

@@ -44,7 +44,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
     bridged = Bridged(conversation) if target.policy.rebuild else None
     conversation = bridged.conversation if bridged else conversation
-    draft = Draft(conversation, target.policy, "responses")
+    draft = Draft(conversation, target, "responses")
     draft.searches = websearch.has(conversation, target, "responses")
     body: Body = {"model": target.model}
     if said := instructions(conversation.system, draft):

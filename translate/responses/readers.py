@@ -47,6 +47,9 @@ class Reader:
     def whole(self, kind: str, index: Any, text: str) -> None:
         """All of that text, once more: what of it has not come yet counts."""
 
+    def noted(self, index: Any, notes: list[Any]) -> None:
+        """What the part at `index` cites: told before the next part begins, and the item's last word after it."""
+
     def over(self, raw: Raw) -> None:
         """The item is complete, as `raw`."""
         if not self.is_over:
@@ -90,6 +93,10 @@ class MessageReader(Reader):
         if text and not self.is_over:
             self._fill(self._part(kind, index), text)
 
+    def noted(self, index: Any, notes: list[Any]) -> None:
+        if isinstance(index, int) and index in self._parts:
+            self._parts[index].close.ext["responses"] = {"annotations": notes}
+
     def _part(self, kind: str, index: Any) -> Item:
         at = index if isinstance(index, int) else max(self._parts, default=0)
         item = self._parts.get(at)
@@ -110,8 +117,8 @@ class MessageReader(Reader):
             text = text_of(part, kind)
             if text:
                 self._fill(self._part(kind, i), text)
-            if i in self._parts and (notes := list_of(part, "annotations")):
-                self._parts[i].close.ext["responses"] = {"annotations": notes}
+            if notes := list_of(part, "annotations"):
+                self.noted(i, notes)
         for item in self._parts.values():
             item.done = True
 

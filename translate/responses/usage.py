@@ -81,4 +81,4 @@ def _dict(raw: dict[str, Any], key: str) -> dict[str, Any]:
 
 def _count(raw: dict[str, Any], key: str) -> int:
     value = raw.get(key)
-    return max(0, int(value)) if isinstance(value, int | float) and -1e15 < value < 1e15 else 0
+    return max(0, int(value)) if isinstance(value, (int, float)) and -1e15 < value < 1e15 else 0

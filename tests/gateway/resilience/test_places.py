@@ -65,6 +65,8 @@ UNUSABLE = [
     (broken, Limits().cooldown),
     (refused(401), BAD_KEY_S),
     (refused(403), BAD_KEY_S),
+    (refused(404), TIRED_S),
+    (refused(404, 3.0), TIRED_S),
     (refused(429), TIRED_S),
     (refused(429, 3.0), 3.0),
     (refused(429, 1e300), LONGEST_S),
@@ -82,7 +84,7 @@ def test_unusable_for_a_while(happens: object, seconds: float) -> None:
     assert not made.usable(NOW) and not made.usable(NOW + seconds - 0.01) and made.usable(NOW + seconds)
 
 
-@pytest.mark.parametrize(("status", "retry_after"), [(400, 5.0), (404, 5.0), (500, 5.0), (503, None), (529, None)])
+@pytest.mark.parametrize(("status", "retry_after"), [(400, 5.0), (500, 5.0), (503, None), (529, None)])
 def test_other_refusals_say_nothing(status: int, retry_after: float | None) -> None:
     made = place("a")
     made.refused(status, retry_after, NOW)

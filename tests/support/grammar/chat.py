@@ -14,6 +14,7 @@ from tests.support.grammar.framing import is_count
 FINISH = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 DELTA_KEYS = {
     "role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning_details", "annotations",
+    "extra_content",  # Gemini's, of a rebuilt reply
 }  # fmt: skip
 
 

@@ -450,7 +450,7 @@ def test_leftovers_of_another_protocol_are_reported() -> None:
 
 
 def test_repr() -> None:
-    draft = Draft(Conversation("m", []), Policy(), "chat")
+    draft = Draft(Conversation("m", []), Target("m"), "chat")
     draft.drop("top_k")
     assert repr(draft) == "<Draft dropped ['top_k']>"
 

@@ -293,6 +293,22 @@ def test_annotations_come_with_the_end_of_their_text() -> None:
     assert close.ext == {"responses": {"annotations": [note]}}
 
 
+def test_annotations_are_there_before_the_next_part_begins() -> None:
+    """Its text is closed then: what only the item's last word told would come too late, if the stream is read so."""
+    note = {"type": "url_citation", "url": "http://x", "title": "X", "start_index": 0, "end_index": 1}
+    cited, plain = part("a", annotations=[note]), part("b")
+    said = [
+        CREATED + added(0, type="message", id="m", content=[]) + text(0, "a"),
+        event("response.content_part.done", output_index=0, content_index=0, part=cited),
+        event("response.output_text.delta", output_index=0, content_index=1, delta="b"),
+        over(0, **message("ab", content=[cited, plain])) + done(),
+    ]
+    decoder = Decoder()
+    told = [len(event.ext.get("responses", {}).get("annotations", []))
+            for chunk in said for event in decoder.feed(chunk) if isinstance(event, Close)]  # fmt: skip
+    assert told == [1, 0]
+
+
 def test_after_the_end_nothing_counts() -> None:
     decoder = Decoder()
     decoder.feed(SIMPLE + done())

@@ -282,9 +282,15 @@ def test_encoding_twice_says_the_same() -> None:
     before = repr(conversation)
     assert sent(conversation) == sent(conversation)
     assert repr(conversation) == before
-    assert "Draft" in repr(
-        Draft(conversation, Policy(), "responses")
-    )
+    assert "Draft" in repr(Draft(conversation, Target("m"), "responses"))
+
+
+def test_at_home_an_output_stays_of_the_kind_it_was() -> None:
+    """Even where a custom tool's call has the same id: whether they fit is the upstream's to say."""
+    output = {"type": "function_call_output", "call_id": "c", "output": "0"}
+    made = {"type": "custom_tool_call", "call_id": "c", "name": "a", "input": "0"}
+    body = pair.request("responses", "responses", {"model": "m", "input": [output, made]}, Target("m")).body
+    assert body["input"] == [output, made]
 
 
 EVERYTHING: dict[str, Any] = {

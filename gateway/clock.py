@@ -1,0 +1,82 @@
+"""Where the time of one request goes: to its client, to a queue, to the upstream, to the proxy itself.
+
+One reading per phase, from one clock. While a try is on its way the time is the upstream's; while none is and one
+waits (for a place, for a back-off to pass, for another's answer) it is the queue's; what is left, from the last byte of
+the request to the first of the reply, is the proxy's overhead. What it does while a stream runs on is not measured: the
+upstream is on its way all that time, and a reading per event would cost more than it tells.
+"""
+
+from __future__ import annotations
+
+import time
+
+now = time.monotonic
+
+
+class Clock:
+    """Seconds; instants are of a clock that never goes back, 0.0 = not yet. came: when the upstream's bytes that are
+    being worked on did; first: the first byte of the reply that is more than a sign of life; said: its last, ours to
+    send; done: when the client had it. upstream, queue, overhead: spans."""
+
+    __slots__ = ("_asked", "_waits", "began", "came", "done", "first", "overhead", "queue", "read", "said", "upstream")
+
+    def __init__(self) -> None:
+        self.began = self.read = now()
+        self.came = self.first = self.said = self.done = 0.0
+        self.upstream = self.queue = self.overhead = 0.0
+        self._asked = 0.0  # since when a try is on its way
+        self._waits = 0.0  # since when there is none, and one would like to be
+
+    def __repr__(self) -> str:
+        return f"<Clock upstream {self.upstream:.3f} s, queue {self.queue:.3f} s, overhead {self.overhead:.3f} s>"
+
+    def waits(self) -> None:
+        """No try is on its way, and there will be none at once."""
+        if not self._waits and not self._asked:
+            self._waits = now()
+
+    def asks(self, at: float) -> None:
+        """A try is on its way, perhaps beside another."""
+        self._stop_waiting(at)
+        if not self._asked:
+            self._asked = at
+
+    def lost(self) -> None:
+        """The last try on its way has ended without an answer."""
+        self._heard(now())
+        self._asked = 0.0
+
+    def given(self, whole: bool) -> None:
+        """The head of the reply is being made. whole: so is all of it."""
+        if self.first:
+            return
+        at = self.first = now()
+        self._stop_waiting(at)
+        self._heard(at)
+        if whole:
+            self._asked = 0.0
+        self.overhead = max(0.0, at - self.read - self.upstream - self.queue)
+
+    def over(self) -> None:
+        """All is said, or the client has left."""
+        at = self.said = now()
+        self._stop_waiting(at)
+        if self._asked:
+            self.upstream += at - self._asked
+            self._asked = 0.0
+
+    def sent(self) -> None:
+        """The client has all of it, or will never have it."""
+        self.done = now()
+
+    def _heard(self, at: float) -> None:
+        """The upstream's time until its bytes came; without any, until now."""
+        if self._asked:
+            until = self.came if self.came > self._asked else at
+            self.upstream += until - self._asked
+            self._asked = until
+
+    def _stop_waiting(self, at: float) -> None:
+        if self._waits:
+            self.queue += at - self._waits
+            self._waits = 0.0

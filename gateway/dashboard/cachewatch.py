@@ -1,0 +1,156 @@
+"""The prompt-cache watchdog: how much of each session's prompts comes from the cache, and what broke it.
+
+A cache hits as far as a prompt begins like an earlier one: tools, system text, messages, in this order. So of each
+request a hash is kept for every such part, and the next request of its session is held against them: the first part
+that differs is where the cache ended. A session may hold several conversations (Claude Code's subagents); a request
+belongs to the one with which it shares most. Everything is bounded, and no text is kept: only hashes and the names of
+parts. What is parsed already costs a hash of it; nothing is parsed for this alone unless the settings say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict, deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from gateway.dashboard import prefix
+from gateway.dashboard.prefix import Prefix
+
+MAX_SESSIONS = 200
+MAX_THREADS = 4  # conversations of one session
+MAX_CHANGES = 10  # of a session, the latest
+MAX_WAITING = 4_000  # requests that are on their way
+KEPT_S = 300.0  # how long providers keep a prompt, unless asked otherwise
+
+
+class Thread:
+    """One conversation: the hashes of its latest request that was answered, or may yet be."""
+
+    __slots__ = ("parts", "seen")
+
+    def __init__(self) -> None:
+        self.parts: Prefix | None = None
+        self.seen = 0.0
+
+
+class Asked(NamedTuple):
+    """A request on its way. before, parts: of its conversation, without it and with it."""
+
+    session: Session
+    change: dict[str, Any] | None = None
+    thread: Thread | None = None
+    before: Prefix | None = None
+    parts: Prefix | None = None
+
+
+class Session:
+    """prompt, cached: tokens since it was first seen. looked: how many of its requests were looked into."""
+
+    __slots__ = ("cached", "changes", "client", "hit", "id", "looked", "model", "prompt", "requests", "seen", "threads")
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.client = self.model = ""
+        self.requests = self.prompt = self.cached = self.looked = 0
+        self.hit: float | None = None  # of the latest request
+        self.seen = 0.0
+        self.threads: list[Thread] = []
+        self.changes: deque[dict[str, Any]] = deque(maxlen=MAX_CHANGES)
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "session": self.id,
+            "client": self.client,
+            "model": self.model,
+            "requests": self.requests,
+            "prompt": self.prompt,
+            "cached": self.cached,
+            "looked": self.looked,
+            "last_hit": self.hit,
+            "last": self.seen,
+            "changes": list(self.changes),
+        }
+
+
+class CacheWatch:
+    """asked() of each request that is sent, used() of each that is over. clock: seconds since the epoch."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._waiting: OrderedDict[str, Asked] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<CacheWatch {len(self._sessions)} sessions, {len(self._waiting)} requests waiting>"
+
+    def asked(self, request: str, name: str, client: str, model: str, data: Mapping[str, Any] | None) -> None:
+        """name: the session's, as the client gave it. data: the request's body, None where it was not parsed."""
+        now = self._clock()
+        session = self._session(f"{client}\0{name}")
+        asked = Asked(session)
+        if data is not None:
+            session.looked += 1
+            asked = self._compared(session, prefix.of(data, model), data, now)
+            if asked.change is not None:
+                asked.change.update(time=now, request=request)
+                session.changes.append(asked.change)
+        session.client, session.model, session.seen = client, model, now
+        self._waiting[request] = asked
+        while len(self._waiting) > MAX_WAITING:
+            self._waiting.popitem(last=False)
+
+    def used(self, request: str, answered: bool, prompt: int, cached: int) -> tuple[str, dict[str, Any] | None] | None:
+        """What its prompt took -> (session, what had changed); None for one of no session. One that was not answered
+        is in no cache: it is as if it had never been asked."""
+        asked = self._waiting.pop(request, None)
+        if asked is None:
+            return None
+        session, change = asked.session, asked.change
+        if not answered:
+            if asked.thread is not None and asked.thread.parts is asked.parts:
+                asked.thread.parts = asked.before
+            if change in session.changes:
+                session.changes.remove(change)
+            return session.id, None
+        session.requests += 1
+        if prompt:
+            session.prompt += prompt
+            session.cached += cached
+            session.hit = cached / prompt
+            if change is not None:
+                change |= {"prompt": prompt, "cached": cached}
+        return session.id, change
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Latest first."""
+        return [session.shown() for session in reversed(self._sessions.values())]
+
+    def _session(self, name: str) -> Session:
+        id = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+        session = self._sessions.get(id)
+        if session is None:
+            session = self._sessions[id] = Session(id)
+            if len(self._sessions) > MAX_SESSIONS:
+                self._sessions.popitem(last=False)
+        self._sessions.move_to_end(id)
+        return session
+
+    def _compared(self, session: Session, parts: Prefix, data: Mapping[str, Any], now: float) -> Asked:
+        """With what broke the prefix, or may have. From then on the request is its conversation's latest."""
+        thread, alike = None, 0
+        for each in session.threads:
+            shared = prefix.shared(each.parts, parts) if each.parts is not None else 0
+            if shared > alike:
+                thread, alike = each, shared
+        if thread is None:
+            thread = Thread()
+            session.threads.append(thread)
+            if len(session.threads) > MAX_THREADS:
+                session.threads.remove(min(session.threads[:-1], key=lambda each: each.seen))
+        before, idle = thread.parts, now - thread.seen
+        thread.parts, thread.seen = parts, now
+        change = prefix.difference(before, parts, data) if before is not None else None
+        if before is not None and change is None and idle > KEPT_S:
+            change = {"where": "nothing", "what": "too late", "idle_s": round(idle)}
+        return Asked(session, change, thread, before, parts)

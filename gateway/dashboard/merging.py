@@ -1,0 +1,166 @@
+"""What several processes know, made into what is shown of the proxy as a whole.
+
+Counts add up, histograms add up before a percentile is read off them, and of states the worst is told: an upstream
+whose breaker is open in one worker is in trouble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gateway.dashboard import tallies, window
+from gateway.dashboard.window import quantiles
+
+Said = dict[str, Any]
+
+NOW_S = 60
+MAX_CHANGES = 10
+MAX_SESSIONS = 200
+_WORST = ("closed", "half-open", "open")
+
+
+def now(at: float, buckets: list[Said], standing: list[Said]) -> Said:
+    """The last minute, and what is on at this moment. at: the present, since the epoch."""
+    whole = window.added(bucket for said in buckets for bucket in said["buckets"])
+    began = min(said["began"] for said in buckets)
+    seconds = max(1.0, min(NOW_S, at - began))
+    pool = _sums(said["pool"] for said in standing)
+    ended = pool["connections_opened"] + pool["connections_reused"]
+    return {
+        "time": at,
+        "since": began,
+        "window_s": round(seconds),
+        "requests": whole["requests"],
+        "requests_per_s": round(whole["requests"] / seconds, 2),
+        "error_share": _share(whole["errors"], whole["requests"]),
+        "left": whole["left"],
+        "retries": whole["retries"],
+        "first_ms": _percentiles(whole["first"]),
+        "total_ms": _percentiles(whole["total"]),
+        "input_per_s": round(whole["input"] / seconds, 1),
+        "output_per_s": round(whole["output"] / seconds, 1),
+        "prompt_cache_share": _share(whole["cached"], whole["input"]),
+        "streams": sum(said["streams"] for said in standing),
+        "open": sum(said["open"] for said in standing),
+        "waiting": sum(said["waiting"] for said in standing),
+        "turned_away": sum(said["turned_away"] for said in standing),
+        "log_lines_lost": sum(said["log_lines_lost"] for said in standing),
+        "pool": pool
+        | {
+            "limit": sum(said["pool_limit"] for said in standing),
+            "reused_share": _share(pool["connections_reused"], ended),
+        },
+    }
+
+
+def series(width: float, said: list[Said]) -> list[Said]:
+    """A point for each bucket that holds anything, eldest first."""
+    points = []
+    for number, bucket in window.by_number(bucket for each in said for bucket in each["buckets"]).items():
+        first, total = _percentiles(bucket["first"]), _percentiles(bucket["total"])
+        points.append(
+            {
+                "t": number * width,
+                "requests_per_s": round(bucket["requests"] / width, 2),
+                "errors": bucket["errors"],
+                "streams": bucket["streams"],
+                "first_p50": first["p50"],
+                "first_p95": first["p95"],
+                "total_p95": total["p95"],
+                "input_per_s": round(bucket["input"] / width, 1),
+                "output_per_s": round(bucket["output"] / width, 1),
+            }
+        )
+    return points
+
+
+def upstreams(said: list[Said]) -> list[Said]:
+    """In the order of the settings."""
+    names = dict.fromkeys(name for each in said for name in each["upstreams"])
+    return [_upstream(name, [each["upstreams"][name] for each in said if name in each["upstreams"]]) for name in names]
+
+
+def _upstream(name: str, said: list[Said]) -> Said:
+    whole = window.added(bucket for each in said for bucket in each.get("buckets", ()))
+    on = [each for each in said if "off" not in each]
+    counted = {
+        "name": name,
+        "off": said[0].get("off") if not on else None,
+        "tries": whole["requests"],
+        "errors": whole["errors"],
+        "error_share": _share(whole["errors"], whole["requests"]),
+        "first_ms": _percentiles(whole["first"]),
+        "total_ms": _percentiles(whole["total"]),
+        "output": whole["output"],
+    }
+    if not on:
+        return counted
+    places = _places(place for each in on for place in each["places"])
+    return counted | {
+        "protocols": on[0]["protocols"],
+        "busy": sum(each["busy"] for each in on),
+        "limit": sum(each["limit"] for each in on),
+        "waiting": sum(each["waiting"] for each in on),
+        "breaker": max((place["breaker"] for place in places), key=_WORST.index, default="closed"),
+        "places": places,
+    }
+
+
+def _places(said: Iterable[Said]) -> list[Said]:
+    merged: dict[str, Said] = {}
+    for place in said:
+        known = merged.setdefault(place["name"], place | {"busy": 0, "opened_times": 0})
+        known["busy"] += place["busy"]
+        known["opened_times"] += place["opened_times"]
+        known["breaker"] = max(known["breaker"], place["breaker"], key=_WORST.index)
+        known["first_byte_ms"] = max(known["first_byte_ms"], place["first_byte_ms"])
+        known["usable_in_s"] = max(known["usable_in_s"], place["usable_in_s"])
+    return list(merged.values())
+
+
+def usage(said: list[Said]) -> Said:
+    return {
+        "since": min(each["began"] for each in said),
+        "models": tallies.added(tally for each in said for tally in each["models"]),
+        "clients": tallies.added(tally for each in said for tally in each["clients"]),
+    }
+
+
+def cache(said: list[Said]) -> Said:
+    """A session may have been seen by several workers."""
+    sessions: dict[str, Said] = {}
+    for each in said:
+        for session in each["sessions"]:
+            known = sessions.get(session["session"])
+            sessions[session["session"]] = session if known is None else _both(known, session)
+    rows = sorted(sessions.values(), key=lambda session: -session["last"])[:MAX_SESSIONS]
+    for row in rows:
+        row["hit"] = _share(row["cached"], row["prompt"])
+    return {"parses": any(each["parses"] for each in said), "sessions": rows}
+
+
+def _both(one: Said, other: Said) -> Said:
+    latest = max(one, other, key=lambda session: session["last"])
+    changes = sorted([*one["changes"], *other["changes"]], key=lambda change: change["time"])
+    sums = {name: one[name] + other[name] for name in ("requests", "looked", "prompt", "cached")}
+    return latest | sums | {"changes": changes[-MAX_CHANGES:]}
+
+
+def _percentiles(slots: dict[int, int]) -> Said:
+    p50, p95, p99 = quantiles(slots, 0.5, 0.95, 0.99)
+    return {"p50": p50, "p95": p95, "p99": p99}
+
+
+def _share(part: float, whole: float) -> float | None:
+    return round(part / whole, 4) if whole else None
+
+
+def _sums(said: Iterable[dict[str, int]]) -> dict[str, int]:
+    whole: dict[str, int] = {}
+    for each in said:
+        for name, count in each.items():
+            whole[name] = whole.get(name, 0) + count
+    return whole
+
+

@@ -1,0 +1,137 @@
+"""GET /dashboard, and what the page asks for under /dashboard/data/; POST /dashboard/probe/UPSTREAM.
+
+The page is made once of three files and holds no data, so that anyone may have it; what it shows is for admins, who
+are asked for their key by the page itself. Its policy lets nothing run, load or be asked but what was in it when the
+proxy started: style and script are named by their hashes, and text reaches the page as text only.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from tornado.httputil import HTTPHeaders
+
+from gateway.dashboard import panels
+from gateway.handlers import Handler, Shown
+from gateway.service import Service
+from translate import wire
+from translate.errors import ApiError
+
+log = logging.getLogger("gateway")
+
+_FOLDER = Path(__file__).parent
+
+
+def routes(service: Service) -> list[tuple[str, type[Handler], dict[str, Any]]]:
+    """For the table in door.py."""
+    panels.register(service)
+    args = {"service": service}
+    return [
+        (r"/dashboard/?", Page, args),
+        (r"/dashboard/data/([a-z]+)", Data, args),
+        (r"/dashboard/probe/([^/]+)", Probe, args),
+    ]
+
+
+@functools.cache
+def page() -> tuple[bytes, str]:
+    """(the page, its Content-Security-Policy)."""
+    html, css, script = (_FOLDER.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src '{_digest(script)}'",
+            f"style-src '{_digest(css)}'",
+            "connect-src 'self'",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+        ]
+    )
+    whole = html.replace("<style></style>", f"<style>{css}</style>")
+    return whole.replace("<script></script>", f"<script>{script}</script>").encode(), policy
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+class Page(Handler):
+    """GET /dashboard"""
+
+    open = True
+
+    def get(self) -> None:
+        whole, policy = page()
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Content-Security-Policy", policy)
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.finish(whole)
+
+
+class Data(Shown):
+    """GET /dashboard/data/PANEL"""
+
+    polled = True
+
+    async def get(self, panel: str) -> None:  # type: ignore[override]
+        shown = panels.SHOWN.get(panel)
+        query = {name: values[-1].decode("utf-8", "replace") for name, values in self.request.arguments.items()}
+        try:
+            if shown is None:
+                raise ApiError("not_found", f"there is no panel '{panel[:50]}', only {', '.join(panels.SHOWN)}")
+            said = await shown(self.service, query | {"host": self.request.host})
+        except ApiError as error:
+            self.refuse(error)
+            return
+        self.set_header("Cache-Control", "no-store")
+        self.finish(self.service.masked(wire.dumps(said)))
+
+
+class Probe(Handler):
+    """POST /dashboard/probe/UPSTREAM: does it answer? Asks it for the list of its models, which costs nothing."""
+
+    def prepare(self) -> None:
+        try:
+            headers = _from_own_page(self.request.headers)
+            self.service.access.check_admin(headers, str(self.request.remote_ip))
+        except ApiError as error:
+            self.refuse(error)
+
+    async def post(self, name: str) -> None:
+        peer = self.service.router.peers.get(name)
+        if peer is None:
+            self.refuse(ApiError("not_found", f"there is no upstream '{name[:100]}' that is on"))
+            return
+        began = time.perf_counter()
+        said: dict[str, Any] = {"upstream": name}
+        try:
+            said |= {"ok": True, "models": await self.service.listing.probe(peer)}
+        except ApiError as error:
+            said |= {"ok": False, "why": error.message}
+        said["ms"] = round((time.perf_counter() - began) * 1e3, 1)
+        log.info("upstream '%s' was probed: %s", name, said.get("why", "it answers"))
+        self.finish(self.service.masked(wire.dumps(said)))
+
+
+def _from_own_page(headers: HTTPHeaders) -> HTTPHeaders:
+    """Browsers name the page that a POST comes from: our own is as good as none, any other is refused (see
+    access.py). Raises ApiError (403) where they say that it is another's."""
+    origin = headers.get("Origin")
+    if headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise ApiError("permission", "requests from other web pages are refused")
+    if origin is None or origin.partition("://")[2].lower() != headers.get("Host", "").lower():
+        return headers
+    own = HTTPHeaders(headers)
+    del own["Origin"]
+    return own

@@ -1,0 +1,258 @@
+"""What each panel of the dashboard shows, as JSON.
+
+`raw` is what one process knows, in a shape that adds up; every worker answers it to its siblings. A panel asks all
+of them and makes of their answers what is shown (merging.py), so that one page tells of the whole proxy whichever
+worker serves it. Nothing is computed that nobody looks at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from gateway import greeting, overview
+from gateway.dashboard import merging
+from gateway.dashboard.watch import BUCKET_S, HOUR_S, UPSTREAM_S, Entry
+from translate.errors import ApiError
+
+if TYPE_CHECKING:
+    from gateway.service import Service
+
+Query = dict[str, str]
+Said = dict[str, Any]
+
+LIST, MAX_LIST = 100, 500
+PIECE_S = 300.0  # of the hour, at once
+_PATH = "/dashboard/raw/"
+
+
+# ------------------------------------------------------------------------------------ what one process knows
+
+
+def register(service: Service) -> None:
+    """Has this process answer the others'."""
+    for name, raw in _RAW.items():
+        service.siblings.answers[_PATH + name] = _bound(raw, service)
+
+
+def _bound(raw: Callable[[Service, Query], Said], service: Service) -> Callable[[Query], Said]:
+    return lambda query: raw(service, query)
+
+
+def _raw_buckets(service: Service, query: Query) -> Said:
+    watch = service.watch
+    start, end = _number(query, "start", 0.0), _number(query, "end", watch.clock() + BUCKET_S)
+    return {"began": watch.began, "buckets": watch.hour.between(start, end)}
+
+
+def _raw_standing(service: Service, query: Query) -> Said:
+    watch = service.watch
+    now = watch.clock()
+    standing = overview.upstreams(service)
+    for name, upstream in standing["upstreams"].items():
+        window = watch.upstreams.get(name)
+        upstream["buckets"] = window.since(now, UPSTREAM_S) if window is not None else []
+    return standing | {
+        "streams": sum(relay.state == "streaming" for relay in service.relays),
+        "open": len(service.relays),
+        "pool_limit": service.settings.pool.max_connections,
+        "log_lines_lost": service.journal.lost,
+    }
+
+
+def _raw_requests(service: Service, query: Query) -> Said:
+    """The latest first, down to `since`."""
+    since, limit = _number(query, "since", 0.0), int(min(MAX_LIST, _number(query, "limit", LIST)))
+    rows: list[Said] = []
+    for entry in reversed(service.watch.recent):
+        if entry.at <= since or len(rows) >= limit:
+            break
+        rows.append(_row(entry))
+    return {"requests": rows}
+
+
+def _raw_request(service: Service, query: Query) -> Said:
+    """{} where another process had it, or it is long ago."""
+    key = query.get("id", "").removeprefix("req_")
+    entry = next((entry for entry in reversed(service.watch.recent) if entry.record["request_id"] == key), None)
+    if entry is None:
+        return {}
+    bodies = service.watch.captured.get(key)
+    shown = bodies and {
+        "protocol": bodies.protocol,
+        "original": bodies.original.decode("utf-8", "replace"),
+        "upstream_protocol": entry.record["upstream_protocol"],
+        "sent": bodies.sent.decode("utf-8", "replace"),
+    }
+    return {
+        "time": entry.at,
+        "record": entry.record,
+        "cost": entry.cost,
+        "session": entry.session,
+        "change": entry.change,
+        "phases": phases(entry.record),
+        "bodies": shown,
+        "logs_bodies": service.journal.request_bodies is not None,
+    }
+
+
+def _raw_usage(service: Service, query: Query) -> Said:
+    watch = service.watch
+    return {"began": watch.began, "models": watch.models.all(), "clients": watch.clients.all()}
+
+
+def _raw_cache(service: Service, query: Query) -> Said:
+    return {"sessions": service.watch.cache.shown(), "parses": service.settings.logging.cache_watch}
+
+
+_RAW: dict[str, Callable[[Service, Query], Said]] = {
+    "buckets": _raw_buckets,
+    "standing": _raw_standing,
+    "requests": _raw_requests,
+    "request": _raw_request,
+    "usage": _raw_usage,
+    "cache": _raw_cache,
+}
+
+
+def _row(entry: Entry) -> Said:
+    """What a list shows of a request."""
+    record = entry.record
+    return {
+        "time": entry.at,
+        "id": record["request_id"],
+        "client": record["client"],
+        "protocol": record["protocol"],
+        "operation": record["gen_ai.operation.name"],
+        "model": record["gen_ai.request.model"],
+        "upstream": record["upstream"],
+        "upstream_model": record["upstream_model"],
+        "status": record["status"],
+        "error": record.get("error.type"),
+        "attempts": record["attempts"],
+        "ended": record["ended"],
+        "first_ms": record["first_token_ms"],
+        "total_ms": record["total_ms"],
+        "input": record["gen_ai.usage.input_tokens"],
+        "cached": record["gen_ai.usage.cache_read.input_tokens"],
+        "output": record["gen_ai.usage.output_tokens"],
+        "cost": entry.cost,
+        "session": entry.session,
+        "broke": entry.change["where"] if entry.change else None,
+    }
+
+
+def phases(record: Said) -> list[Said]:
+    """Where the time went, as bars one after the other. In truth some alternate (a wait, a try, a wait): each bar
+    is the sum of its kind."""
+    total, first = record["total_ms"], record["first_token_ms"]
+    own = [("receive", record["receive_ms"]), ("queue", record["queue_ms"]), ("proxy", record["overhead_ms"])]
+    before = sum(ms for _, ms in own)
+    stream = record["stream_ms"] or 0.0
+    waited = (first - before) if first is not None else record["upstream_ms"]
+    own += [("upstream", max(0.0, min(waited, total - before))), ("stream", stream)]
+    rest = total - sum(ms for _, ms in own)
+    bars, at = [], 0.0
+    for name, ms in [*own, ("client", max(0.0, rest))]:
+        if ms > 0:
+            bars.append({"name": name, "at": round(at, 2), "ms": round(ms, 2)})
+            at += ms
+    return bars
+
+
+# ------------------------------------------------------------------------------------------- what is shown
+
+
+async def now(service: Service, query: Query) -> Said:
+    at = service.watch.clock()
+    buckets = await service.siblings.ask(f"{_PATH}buckets?start={at - merging.NOW_S:.3f}")
+    standing = await service.siblings.ask(f"{_PATH}standing")
+    said = merging.now(at, buckets, standing)
+    return said | {"stage": service.stage, "workers": len(standing), "workers_meant": service.siblings.count}
+
+
+async def series(service: Service, query: Query) -> Said:
+    """By pieces: a whole hour at once would hold up every stream for a moment."""
+    at = service.watch.clock()
+    start = min(at, max(at - HOUR_S, _number(query, "since", 0.0)))
+    points: list[Said] = []
+    while start <= at:
+        end = start + PIECE_S
+        said = await service.siblings.ask(f"{_PATH}buckets?start={start:.3f}&end={end:.3f}")
+        points += merging.series(BUCKET_S, said)
+        start = end
+        await asyncio.sleep(0)
+    return {"every_s": BUCKET_S, "time": at, "points": points}
+
+
+async def upstreams(service: Service, query: Query) -> Said:
+    said = merging.upstreams(await service.siblings.ask(f"{_PATH}standing"))
+    for upstream in said:
+        peer = service.router.peers.get(upstream["name"])
+        upstream["base_url"] = peer.base_url if peer is not None else None
+    return {"window_s": UPSTREAM_S, "upstreams": said}
+
+
+async def requests(service: Service, query: Query) -> Said:
+    since, limit = _number(query, "since", 0.0), _number(query, "limit", LIST)
+    said = await service.siblings.ask(f"{_PATH}requests?since={since:.6f}&limit={limit:g}")
+    rows = sorted((row for each in said for row in each["requests"]), key=lambda row: -row["time"])
+    return {"time": service.watch.clock(), "requests": rows[: int(min(MAX_LIST, limit))]}
+
+
+async def request(service: Service, query: Query) -> Said:
+    key = "".join(c for c in query.get("id", "")[:100] if c.isalnum() or c == "_")
+    for said in await service.siblings.ask(f"{_PATH}request?id={key}"):
+        if said:
+            return said
+    raise ApiError("not_found", f"request {key} is not among the latest {MAX_LIST}")
+
+
+async def usage(service: Service, query: Query) -> Said:
+    prices = service.watch.prices
+    return merging.usage(await service.siblings.ask(f"{_PATH}usage")) | {
+        "prices": {"source": prices.source, "date": prices.date}
+    }
+
+
+async def cache(service: Service, query: Query) -> Said:
+    return merging.cache(await service.siblings.ask(f"{_PATH}cache"))
+
+
+async def settings(service: Service, query: Query) -> Said:
+    chosen = service.settings
+    values = [
+        {"section": value.section, "key": value.key, "value": value.text, "origin": value.origin}
+        for value in chosen.values
+    ]
+    off = {name: upstream.off_because for name, upstream in chosen.upstreams.items() if not upstream.enabled}
+    return {"file": chosen.file, "values": values, "off": off, "reloaded": service.reloaded or None}
+
+
+async def connect(service: Service, query: Query) -> Said:
+    """host: what the client calls us, as its own Host header had it."""
+    url = f"http://{query['host']}"
+    return {"url": url, "lines": greeting.pasted(service.settings, service.router, url)}
+
+
+SHOWN: dict[str, Callable[[Service, Query], Awaitable[Said]]] = {
+    "now": now,
+    "series": series,
+    "upstreams": upstreams,
+    "requests": requests,
+    "request": request,
+    "usage": usage,
+    "cache": cache,
+    "settings": settings,
+    "connect": connect,
+}
+
+
+def _number(query: Query, name: str, default: float) -> float:
+    """Of what anyone may have typed into an address: what is no number is the default."""
+    try:
+        number = float(query.get(name, default))
+    except ValueError:
+        return default
+    return number if 0 <= number < 1e12 else default

@@ -1,0 +1,107 @@
+"""What a request cost: from [prices] in the settings, else from the list that is shipped (prices.json).
+
+The list is a small part of a public data set; the file names it, and its date. It is only taken for upstreams that
+other machines run: what a server of one's own costs is not in it. A model of which nothing is known has no price, and
+that is said as such, never as 0.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import ipaddress
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from operate.settings import Settings, is_loopback
+
+_FILE = Path(__file__).with_name("prices.json")
+_DATED = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|-latest|@.*|\[1m\])+$")
+MAX_KNOWN = 1_000  # models whose price was looked up: clients make up their names
+_PER = 1e6
+
+
+class Price(NamedTuple):
+    """USD for a million tokens. over: from so many tokens of input on, the price is `then`."""
+
+    input: float
+    output: float
+    cache_read: float | None = None
+    cache_write: float | None = None
+    over: int = 0
+    then: Price | None = None
+
+    def of(self, uncached: int, read: int, written: int, output: int) -> float:
+        """USD. Of the input: what was not in the cache, was read from it, was written to it."""
+        if self.then is not None and uncached + read + written > self.over:
+            return self.then.of(uncached, read, written, output)
+        return (
+            uncached * self.input
+            + read * (self.input if self.cache_read is None else self.cache_read)
+            + written * (self.input if self.cache_write is None else self.cache_write)
+            + output * self.output
+        ) / _PER
+
+
+def _row(row: list[Any]) -> Price:
+    numbers = [value for value in row if not isinstance(value, list)]
+    tier = row[-1] if isinstance(row[-1], list) else None
+    numbers += [None] * (4 - len(numbers))
+    return Price(*numbers, *((tier[0], Price(*tier[1:])) if tier else ()))
+
+
+class Prices:
+    """of(): the price of a model at an upstream, None where it is not known."""
+
+    def __init__(self, settings: Settings) -> None:
+        shipped = json.loads(_FILE.read_text("utf-8"))
+        self.source: str = shipped["source"]
+        self.date: str = shipped["date"]
+        self._shipped: dict[str, list[Any]] = shipped["models"]
+        self.adopt(settings)
+
+    def __repr__(self) -> str:
+        return f"<Prices: {len(self._own)} of the settings, {len(self._shipped)} shipped>"
+
+    def adopt(self, settings: Settings) -> None:
+        """Others are in force now."""
+        self._own = [(re.compile(fnmatch.translate(glob)), Price(*row)) for glob, row in _specific(settings)]
+        self._near = {name for name, upstream in settings.upstreams.items() if is_near(upstream.base_url)}
+        self._known: dict[tuple[str, str], Price | None] = {}
+
+    def of(self, upstream: str, model: str) -> Price | None:
+        key = upstream, model
+        if key not in self._known:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[key] = self._look_up(upstream, model)
+        return self._known[key]
+
+    def _look_up(self, upstream: str, model: str) -> Price | None:
+        for glob, price in self._own:
+            if glob.match(f"{upstream}/{model}") or glob.match(model):
+                return price
+        if upstream in self._near:
+            return None
+        short = model.rpartition("/")[2]
+        for name in (short, _DATED.sub("", short)):
+            if name in self._shipped:
+                return _row(self._shipped[name])
+        return None
+
+
+def _specific(settings: Settings) -> Iterable[tuple[str, tuple[float, ...]]]:
+    """The longer a pattern, the more it says."""
+    return sorted(settings.prices.items(), key=lambda item: (any(mark in item[0] for mark in "*?["), -len(item[0])))
+
+
+def is_near(base_url: str) -> bool:
+    """Whether a server is one's own: this machine, or a private network."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return is_loopback(host) or not host or "." not in host or host.endswith((".local", ".internal", ".lan"))

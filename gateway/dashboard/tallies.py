@@ -1,0 +1,56 @@
+"""How much each model and each client has used since the proxy started: requests, tokens, cost.
+
+Clients choose the names of models, so that only so many are counted apart; whatever comes beyond goes to "other".
+Cost is None while not a single request had a price, and `unpriced` says how many had none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+MAX_NAMES = 200
+OTHER = "other"
+COUNTS = ("requests", "errors", "input", "cached", "output", "reasoning", "unpriced")
+
+Tally = dict[str, Any]
+
+
+def empty(name: str) -> Tally:
+    return {"name": name, "cost": None, "last": 0.0} | dict.fromkeys(COUNTS, 0)
+
+
+class Tallies:
+    """name -> its tally."""
+
+    __slots__ = ("_by_name",)
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Tally] = {}
+
+    def __repr__(self) -> str:
+        return f"<Tallies of {len(self._by_name)}>"
+
+    def of(self, name: str) -> Tally:
+        tally = self._by_name.get(name)
+        if tally is None:
+            if len(self._by_name) >= MAX_NAMES:
+                name = OTHER
+            tally = self._by_name.setdefault(name, empty(name))
+        return tally
+
+    def all(self) -> list[Tally]:
+        return list(self._by_name.values())
+
+
+def added(tallies: Iterable[Tally]) -> list[Tally]:
+    """Those of several processes: one for each name, what costs most first, then what was asked most."""
+    whole: dict[str, Tally] = {}
+    for tally in tallies:
+        sums = whole.setdefault(tally["name"], empty(tally["name"]))
+        for count in COUNTS:
+            sums[count] += tally[count]
+        sums["last"] = max(sums["last"], tally["last"])
+        if tally["cost"] is not None:
+            sums["cost"] = (sums["cost"] or 0.0) + tally["cost"]
+    return sorted(whole.values(), key=lambda tally: (-(tally["cost"] or 0.0), -tally["requests"], tally["name"]))

@@ -1,0 +1,238 @@
+"""What the dashboard remembers: it is told of each request that is sent and of each that is over.
+
+That costs about ten microseconds a request: a bucket of the hour and one of the upstream's last minutes, a tally of the
+model and one of the client, and the record itself, which the latest few hundred keep. All of it is bounded. Bodies are
+only kept where the settings log them; then the one that a client sent and the one that was made of it stand side by
+side.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gateway.dashboard.cachewatch import CacheWatch
+from gateway.dashboard.prices import Prices
+from gateway.dashboard.tallies import Tallies, Tally
+from gateway.dashboard.window import Bucket, Window, slot
+from operate.settings import Settings
+from translate.errors import ApiError
+
+if TYPE_CHECKING:
+    from gateway.relay import Relay
+
+log = logging.getLogger("gateway")
+
+Record = dict[str, Any]
+
+BUCKET_S, HOUR_S = 5.0, 3600.0
+UPSTREAM_BUCKET_S, UPSTREAM_S = 30.0, 300.0
+MAX_RECENT = 500
+MAX_UPSTREAMS = 200  # whose last minutes are counted: a reload may bring new names without end
+MAX_CAPTURED_BYTES = 16 << 20  # of all bodies
+MAX_BODY_BYTES = 1 << 20  # of one; a larger one is not shown
+LOOKING_SHARE = 0.02  # of the time, at most, goes into looking what broke a prompt's cache
+MOST_LOOKING_S = 0.1  # of it that may come at once
+
+_SESSION_HEADERS = ("X-Claude-Code-Session-Id", "X-Session-Id", "X-Session-Affinity", "Session-Id")
+
+
+class Entry(NamedTuple):
+    """A request that is over. cost: USD, None where nobody knows. session: of the prompt-cache watchdog, "" for none.
+    change: what it says broke the cache."""
+
+    at: float
+    record: Record
+    cost: float | None
+    session: str
+    change: dict[str, Any] | None
+
+
+class Captured(NamedTuple):
+    """protocol: the client's. original: what it sent; sent: what went upstream."""
+
+    protocol: str
+    original: bytes
+    sent: bytes
+
+
+class Watch:
+    """sent() and finished() are told, tick() comes once a second or so; the rest is read by panels.py."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self.clock = clock
+        self.began = clock()
+        self.hour = Window(BUCKET_S, int(HOUR_S / BUCKET_S))
+        self.upstreams: dict[str, Window] = {}
+        self.models = Tallies()
+        self.clients = Tallies()
+        self.recent: deque[Entry] = deque(maxlen=MAX_RECENT)
+        self.captured: OrderedDict[str, Captured] = OrderedDict()
+        self.cache = CacheWatch(clock)
+        self.prices = Prices(settings)
+        self._captured_bytes = 0
+        self._only_failed = False  # whose bodies are kept
+        self._parses = False
+        self._allowance, self._allowed_at = MOST_LOOKING_S, self.began
+        self.adopt(settings)
+
+    def __repr__(self) -> str:
+        return f"<Watch {len(self.recent)} requests, {len(self.captured)} with bodies, {self.cache!r}>"
+
+    def adopt(self, settings: Settings) -> None:
+        """Other settings are in force."""
+        self.prices.adopt(settings)
+        self._parses = settings.logging.cache_watch
+
+    # ------------------------------------------------------------------------------------------ is told
+
+    def sent(self, relay: Relay, body: bytes) -> None:
+        """A try is on its way. body: as it goes upstream."""
+        if relay.task:
+            return
+        try:
+            capture = relay.service.journal.request_bodies
+            if capture is not None and capture.takes(relay.key):
+                self._only_failed = capture.only_failed
+                self._capture(relay.key, Captured(relay.protocol, relay.body, body))
+            if relay.tries == 1:
+                self._asked(relay)
+        except Exception:  # whoever only looks on must never cost a request
+            log.exception("the dashboard cannot look at request %s", relay.key)
+
+    def _asked(self, relay: Relay) -> None:
+        if relay.data is None and not self._parses:
+            self._told(relay, None)
+            return
+        began = time.thread_time()
+        data = None
+        if self._may_look():
+            try:
+                data = relay.parsed()
+            except ApiError:  # it is the upstream that says so
+                return
+        self._told(relay, data)
+        self._allowance -= time.thread_time() - began
+
+    def _told(self, relay: Relay, data: dict[str, Any] | None) -> None:
+        """data: None where it is not to be looked into."""
+        session = _session(relay, relay.data)
+        if session:
+            self.cache.asked(relay.key, session, relay.client, relay.asked_model, data)
+
+    def _may_look(self) -> bool:
+        """Whether there is time left to look into a prompt, which takes a millisecond for each megabyte or so."""
+        now = self.clock()
+        self._allowance = min(MOST_LOOKING_S, self._allowance + max(0.0, now - self._allowed_at) * LOOKING_SHARE)
+        self._allowed_at = now
+        return self._allowance > 0
+
+    def finished(self, record: Record) -> None:
+        """record: of records.py."""
+        now = self.clock()
+        prompt = record["gen_ai.usage.input_tokens"] or 0
+        cached = record["gen_ai.usage.cache_read.input_tokens"] or 0
+        failed = "error.type" in record
+        watched = self.cache.used(record["request_id"], not failed, prompt, cached)
+        session, change = watched or ("", None)
+        cost = self._cost(record)
+        self.recent.append(Entry(now, record, cost, session, change))
+        if self.captured and self._only_failed and not failed:
+            self._forget(record["request_id"])
+        if record["gen_ai.operation.name"] == "count_tokens":
+            return  # short questions without end, which would hide what is asked of models
+        _count(self.hour.at(now), record, failed)
+        upstream = record["upstream"]
+        for failed_try in record["tried"]:  # "UPSTREAM/MODEL: why"
+            bucket = self._minutes(failed_try.partition("/")[0]).at(now)
+            bucket["requests"] += 1
+            bucket["errors"] += 1
+        if upstream:
+            _count(self._minutes(upstream).at(now), record, failed)
+            _tally(self.models.of(f"{upstream}/{record['upstream_model']}"), now, record, cost, failed)
+        _tally(self.clients.of(record["client"]), now, record, cost, failed)
+
+    def tick(self, streams: int) -> None:
+        """streams: of clients that are being answered just now."""
+        bucket = self.hour.at(self.clock())
+        if streams > bucket["streams"]:
+            bucket["streams"] = streams
+
+    # ----------------------------------------------------------------------------------------- its parts
+
+    def _minutes(self, upstream: str) -> Window:
+        window = self.upstreams.get(upstream)
+        if window is None:
+            if len(self.upstreams) >= MAX_UPSTREAMS:
+                del self.upstreams[next(iter(self.upstreams))]
+            window = self.upstreams[upstream] = Window(UPSTREAM_BUCKET_S, int(UPSTREAM_S / UPSTREAM_BUCKET_S))
+        return window
+
+    def _cost(self, record: Record) -> float | None:
+        prompt, output = record["gen_ai.usage.input_tokens"], record["gen_ai.usage.output_tokens"]
+        if prompt is None and output is None:
+            return None
+        price = self.prices.of(record["upstream"], record["upstream_model"])
+        if price is None:
+            return None
+        read = record["gen_ai.usage.cache_read.input_tokens"] or 0
+        written = record["gen_ai.usage.cache_creation.input_tokens"] or 0
+        return price.of(max(0, (prompt or 0) - read - written), read, written, output or 0)
+
+    def _capture(self, key: str, bodies: Captured) -> None:
+        self._forget(key)  # of an earlier try
+        if max(len(bodies.original), len(bodies.sent)) > MAX_BODY_BYTES:
+            return
+        self.captured[key] = bodies
+        self._captured_bytes += len(bodies.original) + len(bodies.sent)
+        while self._captured_bytes > MAX_CAPTURED_BYTES:
+            self._forget(next(iter(self.captured)))
+
+    def _forget(self, key: str) -> None:
+        gone = self.captured.pop(key, None)
+        if gone is not None:
+            self._captured_bytes -= len(gone.original) + len(gone.sent)
+
+
+def _count(bucket: Bucket, record: Record, failed: bool) -> None:
+    bucket["requests"] += 1
+    bucket["errors"] += failed
+    bucket["left"] += record["ended"] == "left"
+    bucket["retries"] += max(0, record["attempts"] - 1)
+    bucket["input"] += record["gen_ai.usage.input_tokens"] or 0
+    bucket["cached"] += record["gen_ai.usage.cache_read.input_tokens"] or 0
+    bucket["output"] += record["gen_ai.usage.output_tokens"] or 0
+    if record["first_token_ms"] is not None:
+        slots, at = bucket["first"], slot(record["first_token_ms"])
+        slots[at] = slots.get(at, 0) + 1
+        slots, at = bucket["total"], slot(record["total_ms"])
+        slots[at] = slots.get(at, 0) + 1
+
+
+def _tally(tally: Tally, now: float, record: Record, cost: float | None, failed: bool) -> None:
+    tally["requests"] += 1
+    tally["errors"] += failed
+    tally["last"] = now
+    tally["input"] += record["gen_ai.usage.input_tokens"] or 0
+    tally["cached"] += record["gen_ai.usage.cache_read.input_tokens"] or 0
+    tally["output"] += record["gen_ai.usage.output_tokens"] or 0
+    tally["reasoning"] += record["gen_ai.usage.reasoning.output_tokens"] or 0
+    if cost is not None:
+        tally["cost"] = (tally["cost"] or 0.0) + cost
+    elif not failed:
+        tally["unpriced"] += 1
+
+
+def _session(relay: Relay, data: dict[str, Any] | None) -> str:
+    """What names the conversation, by a header or a field; a body that is not parsed is not searched."""
+    for name in _SESSION_HEADERS:
+        if value := relay.headers.get(name):
+            return str(value)[:200]
+    if data is None:
+        return ""
+    metadata = data.get("metadata")
+    named = data.get("prompt_cache_key") or (metadata.get("user_id") if isinstance(metadata, dict) else None)
+    return named[:200] if isinstance(named, str) else ""

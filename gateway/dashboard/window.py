@@ -1,0 +1,104 @@
+"""Counts of the last hour, in buckets of a few seconds.
+
+A bucket is a plain dict, so that it can be told to a sibling process as it is; buckets of several processes add up,
+since all of them begin at whole multiples of their width. Times are kept as a histogram whose slots are nine
+percent wide, which is as near to a percentile as anyone reads one. The memory is bounded by the number of buckets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+PER_OCTAVE = 8  # slots of a histogram for each doubling
+SLOTS = PER_OCTAVE * 22  # up to 70 minutes
+COUNTS = ("requests", "errors", "input", "cached", "output", "left", "retries")
+
+Bucket = dict[str, Any]
+Slots = dict[int, int]
+
+
+def slot(ms: float) -> int:
+    """Where a time is counted. Below a millisecond all are alike."""
+    return min(SLOTS, int(math.log2(ms) * PER_OCTAVE)) if ms > 1.0 else 0
+
+
+def quantiles(slots: Mapping[int, int], *shares: float) -> list[float | None]:
+    """The times (ms) below which these shares of all lie; None where there is nothing. shares: ascending."""
+    whole = sum(slots.values())
+    if not whole:
+        return [None] * len(shares)
+    found: list[float | None] = []
+    below = 0
+    wanted = iter(shares)
+    share = next(wanted)
+    for number in sorted(slots):
+        below += slots[number]
+        while below >= share * whole:
+            found.append(round(2 ** ((number + 0.5) / PER_OCTAVE), 1))
+            following = next(wanted, None)
+            if following is None:
+                return found
+            share = following
+    return found
+
+
+def empty(number: int) -> Bucket:
+    """number: of the bucket, counted from the epoch. first, total: histograms. streams: the most at once."""
+    return {"n": number, "first": {}, "total": {}, "streams": 0} | dict.fromkeys(COUNTS, 0)
+
+
+class Window:
+    """`count` buckets of `width` seconds. Times are those of time.time()."""
+
+    __slots__ = ("_buckets", "_last", "width")
+
+    def __init__(self, width: float, count: int) -> None:
+        self.width = width
+        self._buckets: deque[Bucket] = deque(maxlen=count)
+        self._last = empty(-1)
+
+    def __repr__(self) -> str:
+        return f"<Window {len(self._buckets)} of {self._buckets.maxlen} buckets of {self.width:g} s>"
+
+    def at(self, now: float) -> Bucket:
+        """The bucket of the present. A clock that is put back goes on with the latest one."""
+        number = int(now / self.width)
+        if number > self._last["n"]:
+            self._last = empty(number)
+            self._buckets.append(self._last)
+        return self._last
+
+    def since(self, now: float, seconds: float) -> list[Bucket]:
+        """Those that have anything in them, eldest first."""
+        return self.between(now - seconds, now + self.width)
+
+    def between(self, start: float, end: float) -> list[Bucket]:
+        """Those after the one of `start`, up to the one of `end`."""
+        first, last = int(start / self.width), int(end / self.width)
+        return [bucket for bucket in self._buckets if first < bucket["n"] <= last]
+
+
+def added(buckets: Iterable[Bucket]) -> Bucket:
+    """One bucket with the counts of all. Their numbers may differ, and slots may be text, as JSON has them."""
+    whole = empty(-1)
+    for bucket in buckets:
+        whole["n"] = max(whole["n"], bucket["n"])
+        whole["streams"] += bucket["streams"]
+        for count in COUNTS:
+            whole[count] += bucket[count]
+        for name in ("first", "total"):
+            slots: Slots = whole[name]
+            for number, times in bucket[name].items():
+                slots[int(number)] = slots.get(int(number), 0) + times
+    return whole
+
+
+def by_number(buckets: Iterable[Bucket]) -> dict[int, Bucket]:
+    """Buckets of several processes -> one for each span of time."""
+    same: dict[int, list[Bucket]] = {}
+    for bucket in buckets:
+        same.setdefault(bucket["n"], []).append(bucket)
+    return {number: added(of) for number, of in sorted(same.items())}

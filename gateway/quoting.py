@@ -1,0 +1,96 @@
+"""What an error says, for the log: without what it repeats of the request.
+
+Upstreams like to quote what they refuse ("input_value='...'"), and what users write does not belong into a log that is
+to hold no bodies. So whatever stands in the words of an error and among the request's texts is left out of them; names
+(of models, fields, tools) stay, or nobody could tell what was wrong. Only errors pay for this.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from translate import wire
+from translate.errors import ApiError, BadReply
+
+AS_SENT = "[as sent]"
+MAX_SAID = 2000  # characters of an error that a log gets
+SHORTEST = 6  # characters of a text that is quoted whole
+STRETCH = 20  # characters in a row that are no chance
+STEP = 4
+MAX_TEXT = 1 << 20  # characters of a request that are compared
+
+_REPLY = re.compile(r"it begins: (.)", re.DOTALL)
+_QUOTE = re.compile(r"""['"`:;{\[(<]""")
+
+# Values that are names, and help to find the fault.
+_NAMES = frozenset((
+    "model", "type", "role", "name", "id", "call_id", "tool_call_id", "tool_use_id", "status", "phase", "format",
+    "media_type", "tools", "tool_choice", "effort", "reasoning_effort", "service_tier", "include", "stop_reason",
+    "finish_reason", "previous_response_id", "response_format", "detail", "truncation", "modalities", "betas",
+))  # fmt: skip
+
+
+def logged(error: ApiError, body: bytes, theirs: bool = False) -> str:
+    """body: of the request; b"" once nobody holds it any more, as in the middle of a stream. theirs: the words are the
+    upstream's own. What cannot be compared any more is cut where a quotation may begin."""
+    said = error.message[:MAX_SAID]
+    if isinstance(error, BadReply) and (reply := _REPLY.search(said)) and (not body or reply[1] in ("{", "[")):
+        said = f"{said[: reply.start(1)]}{reply[1]}[...]"  # it is what a model answered
+    if body:
+        return without(said, body)
+    if theirs and (quote := _QUOTE.search(said)):
+        return f"{said[: quote.start()]}[...]"
+    return said
+
+
+def without(said: str, body: bytes) -> str:
+    """`said`, less what it has from the texts of `body`."""
+    texts = _texts(body)
+    for text in sorted({text for text in texts if SHORTEST <= len(text) <= len(said)}, key=len, reverse=True):
+        if text in said:
+            said = said.replace(text, AS_SENT)
+    if len(said) < STRETCH:
+        return said
+    return _blanked(said, "\0".join(texts)[:MAX_TEXT])
+
+
+def _blanked(said: str, everything: str) -> str:
+    """One mark for each stretch of `said` that stands in `everything`."""
+    out: list[str] = []
+    done = at = 0
+    while at + STRETCH <= len(said):
+        found = everything.find(said[at : at + STRETCH])
+        if found < 0:
+            at += STEP
+            continue
+        start, end = at, at + STRETCH
+        while start > done and found and everything[found - 1] == said[start - 1]:
+            start, found = start - 1, found - 1
+        there = found + end - start
+        while end < len(said) and there < len(everything) and everything[there] == said[end]:
+            end, there = end + 1, there + 1
+        out += said[done:start], AS_SENT
+        done = at = end
+    return "".join(out) + said[done:]
+
+
+def _texts(body: bytes) -> list[str]:
+    try:
+        return [text for text in _strings(wire.loads(body)) if len(text) >= SHORTEST]
+    except (ValueError, RecursionError):
+        return [body.decode("utf-8", "replace")]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every text in it that is no name. A text that is JSON, as the arguments of a tool call are, is one of them."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, list):
+            waiting += one
+        elif isinstance(one, dict):
+            waiting += [part for name, part in one.items() if name not in _NAMES]

@@ -1,0 +1,117 @@
+"""What is told of a finished request: one plain dict, made once, for whoever watches (logs, metrics, dashboard).
+
+The names are OpenTelemetry's for generative AI where it has one (they hold dots), else plain ones. Times are in
+milliseconds, and say what clock.py says of them. What is not known is None, never 0. Nothing of what was written or
+answered is in it, and of a key only the name of its client.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gateway import headers
+from gateway.clock import now
+from translate.chat.usage import usage_of as chat_usage
+from translate.conversation import Usage
+from translate.errors import ApiError
+from translate.messages.usage import read_usage as messages_usage
+from translate.responses.usage import usage_of as responses_usage
+from translate.target import Protocol
+
+if TYPE_CHECKING:
+    from gateway.relay import Relay
+
+PATHS: dict[tuple[Protocol, str], str] = {
+    ("messages", ""): "/v1/messages",
+    ("messages", "count"): "/v1/messages/count_tokens",
+    ("chat", ""): "/v1/chat/completions",
+    ("responses", ""): "/v1/responses",
+    ("responses", "count"): "/v1/responses/input_tokens",
+    ("responses", "compact"): "/v1/responses/compact",
+}
+_OPERATIONS = {"": "chat", "count": "count_tokens", "compact": "compact"}
+_READERS: dict[str, Callable[[Any], Usage | None]] = {
+    "messages": messages_usage,
+    "chat": chat_usage,
+    "responses": responses_usage,
+}
+SHORTEST_STREAM_S = 0.01  # of one that was over sooner, its tokens came in one piece: it has no pace of its own
+
+
+def record(relay: Relay, error: ApiError | None) -> dict[str, Any]:
+    """error: what the client was told, or its upstream said."""
+    clock, route, lead = relay.clock, relay.route, relay.lead
+    used = usage(relay)
+    answered = relay.status == 200
+    streamed = relay.streamed and clock.first > 0
+    span = clock.said - clock.first if streamed else 0.0
+    pace = span if span >= SHORTEST_STREAM_S else clock.upstream
+    said = {
+        "time": time.time() + clock.done - now(),
+        "request_id": relay.key,
+        "client": relay.client,
+        "url.path": PATHS[relay.protocol, relay.task],
+        "protocol": relay.protocol,
+        "gen_ai.operation.name": _OPERATIONS[relay.task],
+        "gen_ai.request.model": relay.asked_model,
+        "upstream": route.peer.name if route else "",
+        "upstream_protocol": route.protocol if route else "",
+        "upstream_model": route.model if route else "",
+        "upstream_request_id": _their_id(lead.up_headers) if lead is not None and lead.up_headers else "",
+        "stream": relay.streamed,
+        "status": relay.status,
+        "attempts": relay.tries,
+        "tried": relay.tried,
+        "ended": "left" if relay.left else "aborted" if relay.aborted else "finished",
+        "connection": connection(relay),
+        "receive_ms": _ms(clock.read - clock.began),
+        "queue_ms": _ms(clock.queue),
+        "ttfb_ms": _ms(lead.ttfb_ms / 1e3) if lead is not None and lead.ttfb_ms else None,
+        "first_token_ms": _ms(clock.first - clock.began) if answered and clock.first else None,
+        "upstream_ms": _ms(clock.upstream),
+        "overhead_ms": _ms(clock.overhead),
+        "stream_ms": _ms(span) if streamed else None,
+        "total_ms": _ms(clock.done - clock.began),
+        "bytes_in": relay.size,
+        "bytes_out": relay.answer.written,
+        "gen_ai.usage.input_tokens": used.prompt if used else None,
+        "gen_ai.usage.output_tokens": used.output if used else None,
+        "gen_ai.usage.cache_read.input_tokens": used.cache_read if used else None,
+        "gen_ai.usage.cache_creation.input_tokens": used.cache_write if used else None,
+        "gen_ai.usage.reasoning.output_tokens": used.reasoning if used else None,
+        "tokens_per_second": int(used.output / pace * 10) / 10 if used and used.output and pace > 0 else None,
+        "dropped": relay.dropped,
+    }
+    if error is not None:
+        said["error.type"] = error.kind
+        said["error.message"] = relay.said
+    return said
+
+
+def usage(relay: Relay) -> Usage | None:
+    """What the reply says was used; None where it says nothing."""
+    reply, route = relay.reply, relay.route
+    used = reply.usage if reply is not None else None
+    if used is None or isinstance(used, Usage) or route is None:
+        return used if isinstance(used, Usage) else None
+    return _READERS[route.protocol](used)
+
+
+def connection(relay: Relay) -> str:
+    """Of the reply's try: "new" or "reused", "" where it had none."""
+    lead = relay.lead
+    if lead is None:
+        return ""
+    return lead.exchange.connection if lead.exchange is not None else lead.connection
+
+
+def _their_id(of_reply: list[tuple[str, str]]) -> str:
+    """The upstream's own word for the request, to ask its makers about it."""
+    return (headers.find(of_reply, "request-id") or headers.find(of_reply, "x-request-id"))[:200]
+
+
+def _ms(seconds: float) -> float:
+    """To hundredths. round() takes four times as long, and a record has ten of them."""
+    return int(seconds * 1e5 + 0.5) / 100

@@ -1,0 +1,124 @@
+"""Where clients' connections come in: Tornado's server, with bounds that it does not have.
+
+How many there are at once, how long one may take nothing of what waits for it, and who gets a new one where several
+workers listen on the same socket. What comes in on them goes through door.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import resource
+import socket
+import sys
+from collections.abc import Collection, Iterable
+
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerConnectionDelegate
+from tornado.ioloop import IOLoop
+from tornado.iostream import IOStream
+
+from operate.settings import Settings
+
+log = logging.getLogger("proxy")
+
+MAX_HEADER_BYTES = 128 * 1024
+READ_BUFFER_BYTES = 1 << 20  # of a client's connection, in Tornado; more than a head and what is read at once
+OTHER_FILES = 64  # files besides connections: logs, listening sockets, the loop's own
+
+
+class Server(HTTPServer):
+    """Tornado's, with a bound on connections, and on how long a client may take nothing of what waits for it."""
+
+    max_connections = 2000
+    websockets: Collection[object] = ()  # they have left the connections that Tornado counts
+    write_timeout_ms = 75_000
+    _gone: asyncio.Event | None = None  # set when the last connection closes, once we are stopping
+
+    def adopt(self, settings: Settings) -> None:
+        """The settings' bounds; that of idle connections holds for open ones too."""
+        self.max_connections = connections_that_fit(settings)
+        self.write_timeout_ms = int(settings.server.idle_timeout * 1000)
+        self.conn_params.header_timeout = settings.server.idle_timeout
+
+    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        if len(self._connections) + len(self.websockets) >= self.max_connections:
+            log.warning("connection from %s refused: %d are open ([server] max_connections)", address[0],
+                        self.max_connections)  # fmt: skip
+            stream.close()
+            return
+        # The kernel sees whether the other side takes anything; what Tornado has for writing knows no time.
+        stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
+        super().handle_stream(stream, address)
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """One connection a turn of the loop: whoever has the least to do takes the most. Tornado's own way takes all
+        that wait, and with several workers the first to wake would have them."""
+        loop = IOLoop.current()
+        for each in sockets:
+            self._sockets[each.fileno()] = each
+            self._handlers[each.fileno()] = functools.partial(loop.remove_handler, each)
+            loop.add_handler(each, self._ready, IOLoop.READ)
+
+    def _ready(self, listening: socket.socket, events: int) -> None:
+        self._accept(listening)
+
+    def _accept(self, listening: socket.socket) -> bool:
+        """False: nobody waits."""
+        try:
+            connection, address = listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return False
+        self._handle_connection(connection, address)
+        return True
+
+    def stop(self) -> None:
+        """Accepts no more; those who have connected already are not turned away."""
+        for each in self._sockets.values() if not self._stopped else ():
+            with contextlib.suppress(OSError):  # no files left: then they are, after all
+                while self._accept(each):
+                    pass
+        super().stop()
+
+    async def emptied(self, within_s: float) -> None:
+        """Until no connection is open, or so long."""
+        if self._connections:
+            self._gone = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), within_s)
+
+    def on_close(self, server_conn: object) -> None:
+        super().on_close(server_conn)
+        if self._gone is not None and not self._connections:
+            self._gone.set()
+
+
+def make_server(door: HTTPServerConnectionDelegate, websockets: Collection[object]) -> Server:
+    """Without its settings: adopt() comes next."""
+    server = Server(
+        door,
+        max_header_size=MAX_HEADER_BYTES,
+        max_body_size=sys.maxsize,  # the gateway says 413, and reads on for body_timeout so that it is read
+        max_buffer_size=READ_BUFFER_BYTES,
+    )
+    server.websockets = websockets
+    return server
+
+
+def connections_that_fit(chosen: Settings) -> int:
+    """[server] max_connections, or as many as the system gives us files for, said in a warning. Without a file left,
+    accepting fails, and is tried again without end."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    others = chosen.pool.max_connections + OTHER_FILES
+    wanted = chosen.server.max_connections + others
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return chosen.server.max_connections
+    fit = max(1, soft - others)
+    log.warning("only %d client connections instead of %d ([server] max_connections): the limit of open files is %d; "
+                "raise it by ulimit -n or LimitNOFILE=", fit, chosen.server.max_connections, soft)  # fmt: skip
+    return fit

@@ -1,0 +1,269 @@
+"""Numbers of finished requests, and the Prometheus form of all numbers.
+
+`Metrics` is shown each record of a finished request and adds it to one row: a row for each set of labels, which holds
+everything counted for it, so that a request costs one look-up and a few additions. What a scrape wants is worked out
+when it comes: rows are summed into families (families.py), live readings (gauges.py of the gateway) stand beside them,
+and prometheus-client writes the text. With several workers each says what it has, and every series bears its worker's
+number: a worker that is started again begins at 0, and only a series of its own can say so truly.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from operate.families import FAMILIES, LATENCY, OVERHEAD, PER_TOKEN, TOKENS, WAIT
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+MAX_ROWS = 2000  # beyond it, new sets of labels lose what makes them many: the model and the client
+MAX_MODELS = 100  # that the settings do not name, and that an upstream has answered for
+OTHER = "other"
+
+Sample = list[Any]
+"""[family, labels in its order, value] or, of a histogram, [family, labels, counts by bucket, sum]."""
+
+
+class Labels(NamedTuple):
+    """All that a row is told apart by; each family takes some of it."""
+
+    protocol: str
+    operation: str
+    client: str
+    upstream: str
+    model: str
+    status: str
+    error: str
+    ended: str
+
+
+class Histogram:
+    """counts: by bucket, the last one for what is above every bound."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Histogram of {sum(self.counts)}>"
+
+    def add(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+
+class Row:
+    """Everything counted for one set of labels."""
+
+    __slots__ = ("bytes_in", "bytes_out", "cache_read", "cache_write", "duration", "first", "input", "input_tokens",
+                 "output", "output_tokens", "overhead", "per_token", "queue", "reasoning", "requests",
+                 "retries")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.requests = self.retries = self.bytes_in = self.bytes_out = 0
+        self.input_tokens = self.output_tokens = self.cache_read = self.cache_write = self.reasoning = 0
+        self.duration, self.first, self.per_token = Histogram(LATENCY), Histogram(LATENCY), Histogram(PER_TOKEN)
+        self.overhead, self.queue = Histogram(OVERHEAD), Histogram(WAIT)
+        self.input, self.output = Histogram(TOKENS), Histogram(TOKENS)
+
+    def __repr__(self) -> str:
+        return f"<Row of {self.requests} requests>"
+
+    def add(self, record: dict[str, Any]) -> None:
+        self.requests += 1
+        if record["attempts"] > 1:
+            self.retries += record["attempts"] - 1
+        self.bytes_in += record["bytes_in"]
+        self.bytes_out += record["bytes_out"]
+        self.duration.add(record["total_ms"] / 1e3)
+        self.overhead.add(record["overhead_ms"] / 1e3)
+        self.queue.add(record["queue_ms"] / 1e3)
+        first = record["first_token_ms"]
+        if first is not None:
+            self.first.add(first / 1e3)
+        output = record["gen_ai.usage.output_tokens"]
+        if output is None:
+            return
+        if output > 1 and record["stream_ms"]:
+            self.per_token.add(record["stream_ms"] / 1e3 / (output - 1))
+        prompt = record["gen_ai.usage.input_tokens"]
+        self.input.add(prompt)
+        self.output.add(output)
+        self.input_tokens += prompt
+        self.output_tokens += output
+        self.cache_read += record["gen_ai.usage.cache_read.input_tokens"]
+        self.cache_write += record["gen_ai.usage.cache_creation.input_tokens"]
+        self.reasoning += record["gen_ai.usage.reasoning.output_tokens"]
+
+
+class Metrics:
+    """models: the names that the settings have; others become labels once an upstream has answered for them, and only
+    so many: clients make them up."""
+
+    def __init__(self, models: Collection[str] = ()) -> None:
+        self.models = frozenset(models)
+        self.began = time.time()  # of this process: workers are forked
+        self._met: set[str] = set()
+        self._rows: dict[Labels, Row] = {}
+
+    def __repr__(self) -> str:
+        return f"<Metrics {len(self._rows)} rows>"
+
+    def saw(self, record: dict[str, Any]) -> None:
+        """A request is over."""
+        status = record["status"]
+        labels = Labels(
+            record["protocol"],
+            record["gen_ai.operation.name"],
+            record["client"],
+            record["upstream"],
+            self.model(record["gen_ai.request.model"], status == 200),
+            f"{status // 100}xx" if status else "none",
+            record.get("error.type", ""),
+            record["ended"],
+        )
+        row = self._rows.get(labels)
+        if row is None:
+            row = self._new(labels)
+        row.add(record)
+
+    def model(self, name: str, answered: bool = False) -> str:
+        """The name as a label."""
+        if name in self.models or name in self._met:
+            return name
+        if answered and len(self._met) < MAX_MODELS:
+            self._met.add(name)
+            return name
+        return OTHER if name else ""
+
+    def _new(self, labels: Labels) -> Row:
+        if len(self._rows) >= MAX_ROWS:
+            labels = labels._replace(model=OTHER, client=OTHER)
+        return self._rows.setdefault(labels, Row())
+
+    # ---------------------------------------------------------------------------------------- what it says
+
+    def samples(self) -> list[Sample]:
+        """What was counted here, in JSON's types."""
+        sums: dict[tuple[str, tuple[str, ...]], Any] = {}
+        for labels, row in self._rows.items():
+            for family, chosen, value in _read(labels, row):
+                key = family, chosen
+                if isinstance(value, Histogram):
+                    _sum_up(sums.setdefault(key, Histogram(value.bounds)), value)
+                else:
+                    sums[key] = sums.get(key, 0) + value
+        return [sample(family, chosen, value) for (family, chosen), value in sums.items()]
+
+
+def sample(family: str, labels: Iterable[str], value: float | Histogram) -> Sample:
+    if isinstance(value, Histogram):
+        return [family, list(labels), value.counts, value.sum]
+    return [family, list(labels), value]
+
+
+def _read(of: Labels, row: Row) -> Iterator[tuple[str, tuple[str, ...], float | Histogram]]:
+    """What a row has for each family."""
+    gen_ai = of.operation, of.upstream, of.model
+    yield "gen_ai_server_request_duration_seconds", (*gen_ai, of.error), row.duration
+    for family, histogram in (
+        ("gen_ai_server_time_to_first_token_seconds", row.first),
+        ("gen_ai_server_time_per_output_token_seconds", row.per_token),
+    ):
+        if any(histogram.counts):
+            yield family, gen_ai, histogram
+    if any(row.output.counts):
+        yield "gen_ai_client_token_usage", (*gen_ai, "input"), row.input
+        yield "gen_ai_client_token_usage", (*gen_ai, "output"), row.output
+        for kind, count in (
+            ("input", row.input_tokens),
+            ("output", row.output_tokens),
+            ("cache_read", row.cache_read),
+            ("cache_write", row.cache_write),
+            ("reasoning", row.reasoning),
+        ):
+            yield "proxy_tokens_total", (of.client, of.upstream, of.model, kind), count
+    yield "proxy_requests_total", (of.protocol, of.upstream, of.status, of.error), row.requests
+    yield "proxy_client_requests_total", (of.client, of.status), row.requests
+    yield "proxy_ended_total", (of.protocol, of.ended), row.requests
+    yield "proxy_retries_total", (of.upstream,), row.retries
+    yield "proxy_overhead_seconds", (of.protocol, of.upstream), row.overhead
+    yield "proxy_queue_seconds", (of.upstream,), row.queue
+    yield "proxy_bytes_total", (of.protocol, "in"), row.bytes_in
+    yield "proxy_bytes_total", (of.protocol, "out"), row.bytes_out
+
+
+def _sum_up(to: Histogram, more: Histogram) -> None:
+    to.counts = [a + b for a, b in zip(to.counts, more.counts, strict=True)]
+    to.sum += more.sum
+
+
+# -------------------------------------------------------------------------------------------- Prometheus
+
+
+def text(states: list[tuple[str, list[Sample]]], accept: str = "") -> tuple[bytes, str]:
+    """(the page, its Content-Type). states: of each worker its number, "" where there is only one, and its samples.
+    accept: the scraper's word on the form that it wants."""
+    # Not at the top: a proxy that nobody scrapes need not load it.
+    from prometheus_client.exposition import choose_encoder
+
+    write: Callable[[Any], bytes]
+    write, kind = choose_encoder(accept)
+    return write(_Page(states)), kind
+
+
+class _Page:
+    """What prometheus-client takes for a registry."""
+
+    def __init__(self, states: list[tuple[str, list[Sample]]]) -> None:
+        self._states = states
+
+    def __repr__(self) -> str:
+        return f"<_Page of {len(self._states)} workers>"
+
+    def collect(self) -> Iterator[Metric]:
+        found: dict[str, list[tuple[str, Sample]]] = {}
+        for worker, samples in self._states:
+            for one in samples:
+                found.setdefault(one[0], []).append((worker, one))
+        for name, family in FAMILIES.items():
+            if name in found:
+                yield _family(name, family.kind, family.why, family.labels, family.bounds, found[name])
+
+
+def _family(
+    name: str, kind: str, why: str, labels: tuple[str, ...], bounds: tuple[float, ...], found: list[tuple[str, Sample]]
+) -> Metric:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+    makers = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
+    many = any(worker for worker, _ in found)
+    metric: Any = makers[kind](name, why, labels=(*labels, "worker") if many else labels)
+    for worker, (_, values, *rest) in found:
+        own = [*values, worker] if many else values
+        if kind == "histogram":
+            metric.add_metric(own, buckets=_buckets(bounds, rest[0]), sum_value=rest[1])
+        else:
+            metric.add_metric(own, rest[0])
+    return metric  # type: ignore[no-any-return]
+
+
+def _buckets(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, int]]:
+    """Prometheus counts what is at or below each bound."""
+    out, total = [], 0
+    for bound, count in zip(_names(bounds), counts, strict=True):
+        total += count
+        out.append((bound, total))
+    return out
+
+
+@functools.lru_cache(maxsize=16)
+def _names(bounds: tuple[float, ...]) -> list[str]:
+    return [*(str(float(bound)) for bound in bounds), "+Inf"]

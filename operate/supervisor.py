@@ -1,0 +1,212 @@
+"""The process above the workers: it starts them, starts again those that die, and passes signals on.
+
+It serves nobody itself and has neither threads nor a loop, so that it can fork at any time; it waits for signals, its
+workers' deaths among them. All workers accept from the one listening socket that it has bound: when one is killed, what
+waits there goes to the others. Each has a process group of its own (Ctrl-C in a terminal reaches the supervisor alone)
+and one end of a pipe, which closes when the supervisor dies: then they end too, as if told to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from operate import changes
+from operate.settings import Settings, SettingsError
+from operate.terminal import Terminal
+from operate.watch import Source
+
+TICK_S = 1.0
+STEADY_S = 10.0  # a worker that lived that long is started again at once
+FIRST_S, MOST_S = 0.5, 30.0  # of the wait before one that did not
+HOPELESS = 5  # ends of each worker, one soon after the other
+LONGEST_PATH = 80  # of the folder: a unix socket's path has 107 characters at most
+KILLED = 130  # exit code after a second signal
+
+_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+
+
+class Worker(NamedTuple):
+    """What a worker is told. folder: for the sockets by which workers ask each other. lifeline: readable once the
+    supervisor is gone. why: how the one before ended; "" for the first."""
+
+    number: int
+    of: int
+    folder: Path
+    lifeline: int
+    why: str = ""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One worker after the other. pid: 0 = none just now, and the next starts at `due`."""
+
+    pid: int = 0
+    started: float = 0.0
+    due: float = 0.0
+    failures: int = 0
+    why: str = ""
+
+
+class Supervisor:
+    """run() once. work: what a worker does, in its own process; gives the exit code."""
+
+    def __init__(
+        self,
+        source: Source,
+        chosen: Settings,
+        sockets: Sequence[socket.socket],
+        work: Callable[[Settings, Worker], int],
+    ) -> None:
+        self._source = source
+        self._chosen = chosen
+        self._sockets = sockets
+        self._work = work
+        self._slots = [_Slot() for _ in range(chosen.server.workers)]
+        self._terminal = Terminal()
+        self._stopping = False
+        self._code = 0
+
+    def __repr__(self) -> str:
+        return f"<Supervisor of {[slot.pid for slot in self._slots]}{', stopping' * self._stopping}>"
+
+    def run(self) -> int:
+        """The exit code."""
+        self._folder = Path(tempfile.mkdtemp(prefix="proxy-", dir="/tmp" if _too_long() else None))
+        self._lifeline, held = os.pipe()
+        self._held = held
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            return self._loop()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _loop(self) -> int:
+        while True:
+            self._start_due()
+            got = signal.sigtimedwait(_SIGNALS, self._until_next())
+            number = got.si_signo if got is not None else 0
+            if number == signal.SIGHUP and not self._terminal.gone():
+                self._pass_on(signal.SIGHUP)
+            elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                if self._stopping and number != signal.SIGHUP:
+                    self._pass_on(signal.SIGKILL)
+                    return KILLED
+                self._stop()
+            self._reap()
+            if self._stopping and not any(slot.pid for slot in self._slots):
+                return self._code
+            self._reread()
+
+    # ----------------------------------------------------------------------------------- starting workers
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for number, slot in enumerate(self._slots):
+            if not slot.pid and not self._stopping and slot.due <= now:
+                self._start(number, slot)
+
+    def _until_next(self) -> float:
+        now = time.monotonic()
+        return max(0.0, min([TICK_S, *(slot.due - now for slot in self._slots if not slot.pid)]))
+
+    def _start(self, number: int, slot: _Slot) -> None:
+        slot.started = time.monotonic()
+        try:
+            slot.pid = os.fork()
+        except OSError as why:  # no memory, or too many processes
+            slot.due = slot.started + MOST_S
+            _say(f"WARNING supervisor: worker {number} cannot be started: {why.strerror}")
+            return
+        if slot.pid == 0:
+            self._become(Worker(number, len(self._slots), self._folder, self._lifeline, slot.why))
+
+    def _become(self, worker: Worker) -> None:
+        """The new process. It never returns: what is above on the stack is the supervisor's."""
+        code = 1
+        try:
+            os.setpgid(0, 0)
+            os.close(self._held)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it knows what to do about it
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            code = self._work(self._chosen, worker)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(code)
+
+    def _reread(self) -> None:
+        """A worker that starts later has the settings that its siblings have changed to meanwhile."""
+        if self._source.saved():
+            with contextlib.suppress(SettingsError, OSError):  # the workers say what is wrong with it
+                self._chosen = changes.followed(self._chosen, self._source.read())[0]
+
+    # ------------------------------------------------------------------------------------------ their ends
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            for number, slot in enumerate(self._slots):
+                if slot.pid == pid:
+                    self._ended(number, slot, os.waitstatus_to_exitcode(status))
+
+    def _ended(self, number: int, slot: _Slot, code: int) -> None:
+        now = time.monotonic()
+        pid, slot.pid = slot.pid, 0
+        if self._stopping:
+            if code not in (0, -signal.SIGTERM):  # by the signal itself: it had only just been started
+                self._code = 1
+            return
+        slot.failures = 0 if code == 0 or now - slot.started >= STEADY_S else slot.failures + 1
+        wait = min(MOST_S, FIRST_S * 2 ** (slot.failures - 1)) if slot.failures else 0.0
+        slot.due = now + wait
+        how = f"was ended by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"ended with code {code}"
+        slot.why = f"worker {number} (process {pid}) {how}; it is started again in {wait:g} s"
+        _say(f"WARNING supervisor: {slot.why}")
+        if all(each.failures >= HOPELESS for each in self._slots):
+            _say("ERROR supervisor: no worker stays up; this is the end")
+            self._code = 1
+            self._stop()
+
+    def _stop(self) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._pass_on(signal.SIGTERM)
+            for each in self._sockets:
+                each.close()  # the workers accept what waits there already, then close theirs
+
+    def _pass_on(self, number: int) -> None:
+        for slot in self._slots:
+            if slot.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(slot.pid, number)
+
+
+def _say(line: str) -> None:
+    """The terminal may be gone."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+
+def _too_long() -> bool:
+    return len(tempfile.gettempdir()) > LONGEST_PATH

@@ -1,0 +1,132 @@
+"""The picture of the dashboard in the README, made anew: python -m tests.dashboard.picture docs/dashboard.png
+
+A made-up quarter of an hour: what happened before is told to the watch as records, the latest requests really walk
+through a proxy to scripted upstreams.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from gateway.dashboard.watch import BUCKET_S, HOUR_S
+from gateway.dashboard.window import Window
+from tests.dashboard.records import record
+from tests.support.browser import Browser
+from tests.support.house import House
+from tests.support.script import Answer, Request, Upstream
+
+SETTINGS = """[client boss]
+key = boss-key-0123456789
+admin = true
+[client alice]
+key = alice-key-0123456789
+[client build]
+key = build-key-0123456789
+[upstream anthropic]
+protocol = messages
+base_url = {up}
+[upstream openai]
+protocol = chat
+base_url = {up}
+[upstream ollama]
+protocol = chat
+base_url = http://127.0.0.1:9
+[models]
+claude-haiku-* = ollama/qwen3:8b, anthropic
+claude-* = anthropic
+gpt-* = openai
+[retry]
+backoff = 0.02
+[prices]
+claude-sonnet-5-5 = 2, 10, 0.1, 2.5
+claude-haiku-5-5 = 0.1, 0.5, 0.01
+gpt-5.1 = 1.25, 10, 0.125
+"""
+ASKED = {"claude-sonnet-5-5": "anthropic", "claude-haiku-5-5": "anthropic", "gpt-5.1": "openai"}
+SECONDS = 900
+
+
+def answers(request: Request) -> Answer:
+    pause = random.uniform(0.05, 0.25)
+    if b"too long" in request.body:
+        return Answer.json({"error": {"message": "prompt is too long", "type": "invalid_request_error"}}, 400)
+    read, text = random.randrange(8_000, 40_000), "Here you are."
+    if request.path.endswith("messages"):
+        usage = {"input_tokens": random.randrange(20, 900), "cache_read_input_tokens": read, "output_tokens": 240}
+        reply: dict[str, Any] = {"id": "m", "type": "message", "role": "assistant", "stop_reason": "end_turn",
+                                 "model": "m", "content": [{"type": "text", "text": text}], "usage": usage}  # fmt: skip
+    else:
+        cached = {"prompt_tokens_details": {"cached_tokens": read}}
+        usage = {"prompt_tokens": read + 700, "completion_tokens": 180} | cached
+        message = {"role": "assistant", "content": text}
+        reply = {"id": "c", "model": "m", "usage": usage,
+                 "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}  # fmt: skip
+    return Answer.json(reply, delay=pause)
+
+
+def history(house: House) -> None:
+    """What the watch would know had it watched for a while."""
+    watch = house.proxy.service.watch
+    clock, end = watch.clock, time.time()
+    watch.hour = Window(BUCKET_S, int(HOUR_S / BUCKET_S))  # it has begun in the present
+    for second in range(SECONDS, 3, -1):
+        at = end - second
+        watch.clock = lambda at=at: at  # type: ignore[misc]
+        wave = 1 + math.sin(second / 70) * 0.6
+        watch.tick(int(3 * wave + random.random() * 3))
+        for n in range(int(random.random() * 3.2 * wave + 0.4)):
+            model = random.choice([*ASKED, "claude-sonnet-5-5"])
+            first = random.lognormvariate(6.2, 0.45) * wave**0.5
+            failed = random.random() < (0.25 if 300 < second < 360 else 0.01)
+            prompt = random.randrange(5_000, 60_000)
+            cached = int(prompt * random.uniform(0.6, 0.97))
+            tokens = {"input": prompt, "cached": cached, "output": random.randrange(50, 900)}
+            fault = {"status": 529, "error": "overloaded", "first_token_ms": None, "input": None, "output": None,
+                     "cached": None}  # fmt: skip
+            watch.finished(
+                record(
+                    f"{second}-{n}",
+                    model=model,
+                    upstream=ASKED[model],
+                    upstream_model=model,
+                    client=random.choice(["alice", "alice", "build"]),
+                    total_ms=first + random.lognormvariate(8, 0.5),
+                    **({"first_token_ms": first} | tokens | (fault if failed else {})),
+                )
+            )
+    watch.clock = clock
+    watch.began = end - SECONDS
+
+
+def traffic(house: House) -> None:
+    for n in range(16):
+        steps = [{"role": ("user", "assistant")[step % 2], "content": f"step {step}"} for step in range(n // 2 * 2 + 1)]
+        if n == 12:
+            steps[-1]["content"] = "too long"
+        system = "You are a coding agent." if n < 9 or n % 2 else "You are a coding agent. It is Tuesday."
+        who = {"x-api-key": ("alice-key-0123456789", "build-key-0123456789")[n % 2]}
+        model = ("gpt-5.1", "claude-sonnet-5-5", "gpt-5.1", "claude-haiku-5-5")[n % 4]
+        said = {"model": model, "max_tokens": 999, "system": system, "messages": steps}
+        house.post("/v1/messages", said | {"metadata": {"user_id": f"session-{n % 2}"}}, who)
+
+
+def main(path: Path) -> None:
+    random.seed(7)
+    with Upstream(answers) as up, House(SETTINGS.format(up=up.url)) as house, Browser(1240, 1330) as page:
+        house.on_loop(lambda: history(house))
+        traffic(house)
+        page.open(f"{house.url}/dashboard")
+        page.wait("return document.querySelector('#ask').open")
+        page.type("#key", "boss-key-0123456789\ue007")
+        page.wait("return document.querySelectorAll('#request-rows tr').length > 9")
+        page.wait("return document.querySelector('#charts figure') && document.querySelector('#cache-rows tr')")
+        page.picture(path)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

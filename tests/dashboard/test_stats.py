@@ -1,0 +1,105 @@
+"""./run.sh stats: the dashboard's numbers in a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.dashboard import stats
+from tests.dashboard.test_data import ADMIN, CLIENTS, OTHER, answers, ini, message, told
+from tests.support.house import House
+from tests.support.script import Upstream
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def up() -> Iterator[Upstream]:
+    with Upstream(answers) as up:
+        yield up
+
+
+def test_once(up: Upstream, capsys: pytest.CaptureFixture[str]) -> None:
+    with House(ini(up.url, "[prices]\nup/* = 10, 100\n")) as house:
+        told(house, message(model="one"))
+        told(house, message(model="two"))
+        told(house, message("fail", model="three"))
+        assert stats.main(["--url", house.url, "--key", "x", "--once"]) == 0
+    said = capsys.readouterr().out
+    assert "serving" in said and "errors 33.3 %" in said and "prompt cache 40.0 %" in said
+    assert re.search(r"^up +closed +3 +33.3 %", said, re.MULTILINE)
+    assert re.search(r"^up/two +1 +0 +1000 +400 +20 +\$0\.01", said, re.MULTILINE)
+    assert re.search(r"400 invalid_request +three +up", said) and "\x1b" not in said
+
+
+def test_a_name_is_never_a_code_of_the_terminal() -> None:
+    lines = stats._table(("a", "b"), [("\x1b[31m\u202ered", "1")], 1, "", "")
+    assert lines[1] == "?[31m?red  1"
+    assert stats._cut("\x1b[1mabc\x1b[0mdef", 4) == "\x1b[1mabc\x1b[0md"
+
+
+def test_it_finds_the_proxy_and_the_key_in_the_settings(
+    up: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with House(ini(up.url, CLIENTS)) as house:
+        file = tmp_path / "my.ini"
+        file.write_text(ini(up.url, f"[server]\nport = {house.port}\n{CLIENTS}"))
+        assert stats.main(["--config", str(file)]) == 0
+        assert f"127.0.0.1:{house.port}" in capsys.readouterr().out
+        file.write_text(file.read_text().replace("admin = true", "admin = false"))
+        assert stats.main(["--config", str(file)]) == stats.EX_UNAVAILABLE
+        assert "wants an admin's key" in capsys.readouterr().err
+        assert stats.main(["--config", str(file), "--key", OTHER["x-api-key"]]) == stats.EX_UNAVAILABLE
+        assert "is no admin" in capsys.readouterr().err
+
+
+def test_what_is_wrong_is_said(up: Upstream, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert stats.main(["--url", "http://127.0.0.1:9", "--key", "x"]) == stats.EX_UNAVAILABLE
+    assert "does not answer" in capsys.readouterr().err
+    assert stats.main(["--url", up.url, "--key", "x"]) == stats.EX_UNAVAILABLE
+    assert "another server" in capsys.readouterr().err
+    assert stats.main(["--config", str(tmp_path / "none.ini")]) == stats.EX_CONFIG
+    assert stats.main(["--url", "nonsense", "--key", "x"]) == stats.EX_UNAVAILABLE
+
+
+def test_live_in_a_terminal(up: Upstream) -> None:
+    """Redrawn in place until Ctrl-C, which leaves the cursor as it was."""
+    with House(ini(up.url, CLIENTS)) as house:
+        told(house, message(), ADMIN)
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "gateway.dashboard.stats", "--url", house.url, "--every", "0.2"]
+        environ = os.environ | {"PROXY_KEY": ADMIN["x-api-key"], "COLUMNS": "60", "LINES": "20"}
+        with subprocess.Popen(command, cwd=ROOT, env=environ, stdin=theirs, stdout=theirs, stderr=theirs,
+                              start_new_session=True, preexec_fn=_own_terminal) as running:  # fmt: skip
+            os.close(theirs)
+            said = b""
+            while said.count(b"\x1b[H") < 3:
+                said += os.read(ours, 65536)
+            os.write(ours, b"\x03")
+            while b"\x1b[?25h" not in said:
+                said += os.read(ours, 65536)
+            assert running.wait(10) == 0
+        os.close(ours)
+    frame = said.split(b"\x1b[H")[2].decode()
+    lines = [re.sub(r"\x1b\[[0-9?]*[A-Za-z]", "", line) for line in frame.split("\r\n")]
+    assert "anthropic-proxy" in lines[0] and len(lines) <= 20 and max(map(len, lines)) <= 60
+
+
+def _own_terminal() -> None:
+    """Ctrl-C goes to whoever the terminal belongs to."""
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def test_run_sh_knows_it() -> None:
+    text = (ROOT / "run.sh").read_text()
+    assert "gateway.dashboard.stats" in text and re.search(r"^#   ./run.sh stats", text, re.MULTILINE)

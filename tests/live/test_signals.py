@@ -1,0 +1,71 @@
+"""SIGHUP: read the settings again, or, where the terminal is gone, the end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.live.test_reload import until
+from tests.test_proxy import DEMO, ROOT
+
+NUMBERS = pytest.mark.parametrize("workers", [1, 2])
+
+
+@contextmanager
+def in_terminal(folder: Path, workers: int, *, nohup: bool = False) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """(process, the terminal's other side): it is what the terminal runs."""
+    ours, theirs = os.openpty()
+    file = folder / "s.ini"
+    file.write_text(f"{DEMO}[logging]\ndir = {folder / 'logs'}\n")
+
+    def take() -> None:
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+        if nohup:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "proxy.py", "--config", file, "--set", f"server.workers={workers}"],
+        stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=take,
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        said = b""
+        while b"Ctrl-C" not in said:
+            said += os.read(ours, 4096)
+        yield process, ours
+    finally:
+        process.kill()
+        process.wait()
+
+
+def reads(folder: Path) -> int:
+    written = folder / "logs" / "proxy.json"
+    return written.read_text().count("read again") if written.exists() else 0
+
+
+@NUMBERS
+def test_with_its_terminal_there(tmp_path: Path, workers: int) -> None:
+    with in_terminal(tmp_path, workers) as (process, ours):
+        process.send_signal(signal.SIGHUP)
+        until(lambda: reads(tmp_path) == 1, 15)
+        assert process.poll() is None
+        os.close(ours)
+        assert process.wait(15) == 0
+
+
+@NUMBERS
+def test_nohup(tmp_path: Path, workers: int) -> None:
+    with in_terminal(tmp_path, workers, nohup=True) as (process, ours):
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        until(lambda: reads(tmp_path) >= 1, 15)
+        assert process.poll() is None

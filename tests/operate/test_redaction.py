@@ -1,0 +1,63 @@
+"""What is taken for a secret, in whatever form it stands, and what is not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import ujson
+
+from operate import redaction
+from operate.redaction import Redaction, looks_like_a_key
+
+SECRETS = ('quo"ted\\secret', "sl/ash/secret", "short", "secret-1234", "secret-1234-longer", "schlüssel-äöü")
+
+
+@pytest.mark.parametrize("dumps", [json.dumps, ujson.dumps, lambda what: json.dumps(what, ensure_ascii=False)])
+def test_however_it_is_written(dumps: object) -> None:
+    mask = Redaction(SECRETS)
+    once = dumps({"a": list(SECRETS)})  # type: ignore[operator]
+    twice = dumps({"body": once})  # type: ignore[operator]
+    for text in (" ".join(SECRETS), once, twice):
+        for said in (mask.text(text), mask.data(text.encode()).decode()):
+            assert not any(part in said for part in ("quo", "sl/ash", "sl\\/ash", "1234", "longer", "schl"))
+            assert "short" in said
+    json.loads(mask.text(once))
+
+
+@pytest.mark.parametrize("key", ["sk-ant-api03-aB3", "AIzaSyD-1234567", "0123456789abcdef", "eyJhbGci.eyJz.Sfl"])
+def test_keys_of_clients_are_masked(key: str) -> None:
+    mask = Redaction()
+    mask.saw([key])
+    assert mask.data(f"wrong key {key}!".encode()) == b"wrong key [secret]!"
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["dummy", "not-needed", "anthropic", "sk-no-key-required", "completed", "gen_ai.usage.input_tokens", '"status":200',
+     "HTTP request 1 Completed", "a1,b2,c3,d4,e5", "x1" * 5000],
+)  # fmt: skip
+def test_what_is_no_key_blanks_nothing(word: str) -> None:
+    """Else who sends it as a key could take any word out of the logs."""
+    assert not looks_like_a_key(word)
+    mask = Redaction()
+    mask.saw([word])
+    assert mask.text(f"[{word}]") == f"[{word}]"
+
+
+def test_the_keys_of_clients_are_bounded() -> None:
+    mask = Redaction(["configured-secret"])
+    mask.saw(["Early-key-000"])
+    for n in range(redaction.MAX_SENT - 1):
+        mask.saw([f"Other-key-{n:03d}"])
+        mask.saw(["Early-key-000"])  # it is in use
+    mask.saw(["Newest-key-000"])
+    text = "configured-secret Early-key-000 Newest-key-000 Other-key-000"
+    assert mask.text(text) == "[secret] [secret] [secret] Other-key-000"
+    assert "Early" not in repr(mask)
+
+
+def test_secrets_of_before_a_change_are_masked_on() -> None:
+    mask = Redaction(["the-old-secret", "the-same-secret"])
+    mask.configure(["the-new-secret", "the-same-secret"])
+    assert mask.text("the-old-secret the-new-secret the-same-secret") == "[secret] [secret] [secret]"
