@@ -107,7 +107,7 @@ def test_who_comes_back_for_what_outgrew_its_memory_has_it_made_anew(ask: dict) 
     answer = late(says(large), gate) if ask is ASK else Answer.sse([first, then, gate, event({"content": large}), *end])
     again = says("again") if ask is ASK else Answer.sse(streams("again"))
     with Upstream([answer, again]) as up:
-        with House(house_text("* = a", REJOIN + "rejoin_mb = 1\n", a=up.url)) as house:
+        with House(house_text("* = a", "[retry]\nrejoin_seconds = 60\nrejoin_mb = 1\n", a=up.url)) as house:
             with house.connect() as client:
                 client.send("POST", PATH, ask)
                 up.wait(lambda u: len(u.requests) == 1)
