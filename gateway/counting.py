@@ -27,7 +27,7 @@ MAX_KEPT = 1_000  # counts, of either kind
 MAX_COUNT_BYTES = 4_096  # of an upstream's answer; more is none
 KEPT_S = 300.0  # an upstream's count: the same question has the same answer for as long as its model stays
 MAX_MODELS = 1_000  # whose ratio is known: clients choose the names of models
-FIRST, EVERY = 4, 16  # of a model's requests, which ones are estimated in full: walking a body takes time
+FIRST, EVERY = 4, 64  # of a model's requests, which ones are estimated in full: walking a body takes time
 
 _JSON = headers.line("Content-Type", "application/json")
 _ESTIMATE = _JSON + b"X-Proxy-Estimate: true\r\n"
