@@ -110,6 +110,7 @@ class Entrance(HTTPMessageDelegate):
             self._to = Relay(self._door.service, self._conn, *hot)
             self._hot = True
         else:
+            headers.pop("Content-Type", None)  # else Tornado reads a form into what is not there, and fails
             self._to = self._door.application.start_request(self._server_conn, self._conn)
         return self._to.headers_received(start_line, headers)
 

@@ -19,6 +19,7 @@ from gateway.answer import Answer
 from gateway.clock import Clock, now
 from gateway.recall import Recall
 from gateway.rejoin import JoinableAnswer
+from gateway.threads import Thread
 from gateway.verbatim import Verbatim
 from translate import errors
 from translate.conversation import Usage
@@ -52,7 +53,7 @@ class Ending(HTTPMessageDelegate):
     left: bool
     parts: list[bytes]
     protocol: Protocol
-    recall: Recall | None
+    recall: Recall | Thread | None
     said: str  # the error's words, for the log
     rivals: list[Try]
     service: Service

@@ -14,6 +14,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from gateway.answer import Answer
+from gateway.recall import Recall
 from translate import errors, sse, wire
 from translate.errors import ApiError
 from translate.responses import replay
@@ -76,7 +77,7 @@ class Frames(Answer):
         out = []
         for data in events:
             if data[:1] == b"{":
-                if self._turn.recall is not None:
+                if isinstance(self._turn.recall, Recall):
                     self._turn.recall.saw(data)
                 self.written += len(data)
                 if self.kept is not None and len(self.kept) < self._keep:

@@ -88,6 +88,11 @@ class Memory:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def holds(self) -> bool:
+        """Whether anything is kept at all."""
+        return self._max_entries > 0
+
     def resize(self, max_entries: int, max_bytes: int, seconds: float) -> None:
         """Other bounds; what is above them goes. The age holds for what comes from now on."""
         self._max_entries, self._max_bytes, self._seconds = max_entries, max_bytes, seconds

@@ -18,6 +18,7 @@ from gateway.access import keys_of
 from gateway.memory import ANYONE, Entry, Memory, items_of
 from translate import sse, wire
 from translate.errors import ApiError
+from translate.pair import Crossing
 
 NAMED = b'"previous_response_id"'
 REFERRED = b'"item_reference"'
@@ -66,6 +67,16 @@ class Recall:
         return [self._owner, self._session] if self._session else [self._owner]
 
     @staticmethod
+    def builds_on(body: bytes) -> bool:
+        """Whether the body may name a response that it builds on."""
+        return NAMED in body
+
+    @staticmethod
+    def refers(body: bytes) -> bool:
+        """Whether the body may name anything that is kept here."""
+        return NAMED in body or REFERRED in body
+
+    @staticmethod
     def named(data: dict[str, Any]) -> list[str]:
         """The ids of responses that the body builds on, or takes items from."""
         on, items = data.get("previous_response_id"), data.get("input")
@@ -108,6 +119,15 @@ class Recall:
         if id := data.get("previous_response_id"):
             raise _unknown(id, "and a warm-up builds on nothing else; ")
 
+    def crossing(self, data: dict[str, Any], body: bytes, upstream: str, speaks: str) -> dict[str, Any]:
+        """The body that is about to be translated, with all that it names; its response will be kept. The same again
+        for a retry. Raises ApiError (400)."""
+        self.refuse(data, upstream, speaks)
+        if REFERRED in body:
+            data = self.resolved(data)
+        self.note(data)
+        return data
+
     def resolved(self, data: dict[str, Any]) -> dict[str, Any]:
         """The body with the items that it names by their ids alone, as far as their responses are kept here: the AI SDK
         names so what the model said."""
@@ -138,7 +158,10 @@ class Recall:
 
     # --------------------------------------------------------------------------------------- its response
 
-    def stream_ended(self, out: bytes) -> None:
+    def follow(self, reply: Crossing) -> None:
+        """The last event of a stream has all of a response: nothing else need be kept of it."""
+
+    def stream_ended(self, out: bytes, reply: Any) -> None:
         """out: the last of a stream that we have written ourselves; the terminal event is in it, and whole."""
         if self._draft is not None:
             for event in out.split(b"\n\n"):

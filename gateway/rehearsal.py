@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway import envelope, lessons, outbound
+from gateway import envelope, lessons, outbound, threads
 from gateway.routes import ENDPOINT, Route
 from operate.kinds import is_secret_header
 from translate import errors, ledger, wire
@@ -76,8 +76,10 @@ class Rehearsal(HTTPMessageDelegate):
         try:
             if self._refusal is not None:
                 raise self._refusal
-            data = envelope.parse(outbound.unpacked(b"".join(self._parts), self._headers.get("Content-Encoding"),
-                                                    self._service.max_body_bytes))  # fmt: skip
+            body = outbound.unpacked(b"".join(self._parts), self._headers.get("Content-Encoding"),
+                                     self._service.max_body_bytes)  # fmt: skip
+            outbound.check_type(self._headers, body)
+            data = envelope.parse(body)
             asked = {key: values[-1] for key, values in parse_qs(self._query).items()}
             client = _protocol(asked, "from") or guess(data, self._headers)
             shown = rehearse(self._service, client, data, _protocol(asked, "to"))
@@ -105,7 +107,8 @@ def rehearse(service: Service, client: Protocol, data: dict[str, Any], to: Proto
         raw, dropped = outbound.verbatim(wire.dumps(data | {"model": route.model}), route, service.strict)
         translated = wire.loads(raw)
     else:
-        encoded = lessons.crossed(client, route, data, service.lessons, service.strict)
+        asked = threads.without(data) if client == "messages" and service.memory.holds else data
+        encoded = lessons.crossed(client, route, asked, service.lessons, service.strict)
         translated, dropped = encoded.body, encoded.dropped
     return {
         "from": client,

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, RequestStartLine, ResponseStartLine
 
-from gateway import clock, envelope, headers, hints, lessons, outbound, quoting, shared
+from gateway import clock, envelope, headers, hints, lessons, outbound, quoting, shared, threads
 from gateway.answer import Answer
 from gateway.clock import Clock
 from gateway.peers import SIDE
-from gateway.recall import NAMED, REFERRED, Recall, owner_of
+from gateway.recall import NAMED, Recall, owner_of
 from gateway.routes import Route
+from gateway.threads import Thread
 from gateway.tries import Try
 from gateway.trying import Trying
 from gateway.verbatim import Verbatim
@@ -57,7 +58,7 @@ class Relay(Trying):
         self.conn = conn
         self.protocol: Protocol = protocol
         self.task = task
-        self.recall: Recall | None = None  # of a request in Responses
+        self.recall: Recall | Thread | None = None  # of a request in Responses, or one with a thread
         self.state = "reading"
         self.parts: list[bytes] = []
         self.size = 0
@@ -157,16 +158,24 @@ class Relay(Trying):
             body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
             self.parts = []
             self.body = outbound.unpacked(body, self.headers.get("Content-Encoding"), self.service.max_body_bytes)
+            outbound.check_type(self.headers, self.body)
             if self.body is not body:
                 self.service.hold(self, len(self.body))
+            if self.protocol == "messages" and threads.MARK in self.body and not self.task:
+                self.recall = self._thread()
             if self.recall is None or self.service.siblings.alone or not self._is_elsewhere(self.recall):
                 self._walk()
         except Exception as error:
             self.broke(error)
 
-    def _is_elsewhere(self, recall: Recall) -> bool:
+    def _thread(self) -> Thread | None:
+        """Raises BadRequest."""
+        thread = threads.asked(self.parsed())
+        return Thread(self.service.memory, owner_of(self.client, self.headers), thread) if thread else None
+
+    def _is_elsewhere(self, recall: Recall | Thread) -> bool:
         """It builds on what is not known here: another worker may have it, and is being asked. Raises BadRequest."""
-        if NAMED not in self.body and REFERRED not in self.body:
+        if not recall.refers(self.body):
             return False
         ids = shared.unknown(self.service, recall.owners, recall.named(self.parsed()))
         if not ids:
@@ -183,7 +192,7 @@ class Relay(Trying):
         """On its way to an upstream. Raises ApiError."""
         if fetched is not None:
             fetched.result()
-        if self.recall is not None and NAMED in self.body:
+        if self.recall is not None and self.recall.builds_on(self.body):
             self._extend(self.recall)
         self.envelope = envelope.read(self.body)
         self.asked_model = self.envelope.model
@@ -192,8 +201,8 @@ class Relay(Trying):
         self.service.charge(self)
         self.start(self.service.router.routes(self.asked_model, self.protocol, self._facts))
 
-    def _extend(self, recall: Recall) -> None:
-        """It builds on a response: the items of that one go first, if they are kept here."""
+    def _extend(self, recall: Recall | Thread) -> None:
+        """It builds on an earlier reply: what led to that one goes first, if it is kept here."""
         data = recall.extended(self.data or envelope.parse(self.body))
         if data is not None:
             self.data = data
@@ -225,7 +234,7 @@ class Relay(Trying):
             if route.home and self.protocol in route.peer.counts:
                 url = f"{route.peer.urls[SIDE[self.protocol, self.task]]}?{self.query}"
                 return self.service.counting.ask(self, route, url)
-            if self.recall is not None and not route.home and NAMED in self.body:
+            if isinstance(self.recall, Recall) and not route.home and NAMED in self.body:
                 self.recall.refuse(self.parsed(), route.peer.name, route.protocol)
             self._count_here(route)
             return False
@@ -259,10 +268,7 @@ class Relay(Trying):
     def _translated_for(self, new: Try) -> bytes:
         data, route = self.parsed(), new.route
         if self.recall is not None:
-            self.recall.refuse(data, route.peer.name, route.protocol)
-            if REFERRED in self.body:
-                self.data = data = self.recall.resolved(data)
-            self.recall.note(data)
+            self.data = data = self.recall.crossing(data, self.body, route.peer.name, route.protocol)
         service = self.service
         encoded = lessons.crossed(
             self.protocol, route, data, service.lessons, service.strict, outbound.session_of(self.headers)
@@ -282,6 +288,8 @@ class Relay(Trying):
             policy=route.target.policy,
         )
         new.reply = Crossing(self.protocol, route.protocol, asked)
+        if self.recall is not None:
+            self.recall.follow(new.reply)
         return encoded.json()
 
     def learns(self, failed: Try, error: ApiError, body: bytes) -> bool:
@@ -326,7 +334,7 @@ class Relay(Trying):
             self.recall.whole(out)
         self.tell(200, head + self.reply_head(winner), out)
 
-    def _went(self, recall: Recall, winner: Try, out: bytes) -> None:
+    def _went(self, recall: Recall | Thread, winner: Try, out: bytes) -> None:
         """The beginning of a reply, or all of it."""
         if winner.verbatim and not self.task:
             peer = winner.route.peer
@@ -341,7 +349,7 @@ class Relay(Trying):
     def stream_ended(self, out: bytes) -> None:
         """We wrote its terminal event, which is in `out`."""
         if self.recall is not None:
-            self.recall.stream_ended(out)
+            self.recall.stream_ended(out, self.reply)
         self.stream_done()
 
     def _client_is_full(self) -> None:

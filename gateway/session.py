@@ -160,7 +160,7 @@ class Turn(Relay):
         if self._generate:
             super().start(routes)
             return
-        assert self.data is not None and self.recall is not None
+        assert self.data is not None and isinstance(self.recall, Recall)
         self.recall.refuse_warm_up(self.data)
         self.recall.note(self.data)
         encoder = Encoder(Asked(model=self.asked_model, key=self.key, created=int(time.time())))
@@ -170,7 +170,7 @@ class Turn(Relay):
         self.stream_done()
 
     def verbatim_for(self, new: Try) -> bytes:
-        assert self.data is not None and self.recall is not None
+        assert self.data is not None and isinstance(self.recall, Recall)
         self.recall.note(self.data)
         if self.recall.extends and self.data.get("store") is False:
             # What the upstream has not stored it cannot look up: thinking must be whole in its item, or be left out.

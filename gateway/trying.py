@@ -20,7 +20,6 @@ from tornado.httputil import HTTPHeaders
 from gateway import attempt, outbound, places, quoting
 from gateway.attempt import Chances, Outcome
 from gateway.ending import Ending
-from gateway.recall import NAMED
 from gateway.refusing import Refusing
 from gateway.routes import Route
 from gateway.tries import Try
@@ -52,7 +51,8 @@ class Trying(Ending):
         self.deadline = now + outbound.patience(self.headers, service.settings.retry.deadline)
         if len(routes) > 1:
             routes = places.order(routes, outbound.affinity(self.headers, self.body), now, service.random)
-            if self.recall is not None and NAMED in self.body and (keeper := self.recall.keeper(self.body)):
+            recall = self.recall
+            if recall is not None and recall.builds_on(self.body) and (keeper := recall.keeper(self.body)):
                 routes = sorted(routes, key=lambda route: route.peer.name != keeper)
         self.plan = routes if self.task else [route.of(self.body) for route in routes]
         self._go()

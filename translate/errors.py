@@ -52,7 +52,7 @@ _BY_TYPE = {row[1]: kind for kind, row in reversed(KINDS.items())} | {
 
 class ApiError(Exception):
     """kind: a key of KINDS. status: HTTP. param and code: OpenAI's fields, kept where an upstream gave them.
-    retry_after: seconds, where the upstream or the proxy knows."""
+    retry_after: seconds, where the upstream or the proxy knows. details: Anthropic's, which its SDKs act upon."""
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class ApiError(Exception):
         param: str | None = None,
         code: str | None = None,
         retry_after: float | None = None,
+        details: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -70,6 +71,7 @@ class ApiError(Exception):
         self.param = param
         self.code = code
         self.retry_after = retry_after
+        self.details = details
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.kind} {self.status}: {self.message}>"
@@ -78,8 +80,8 @@ class ApiError(Exception):
 class BadRequest(ApiError):
     """The client's request cannot be understood or cannot cross; names the field."""
 
-    def __init__(self, message: str, param: str | None = None) -> None:
-        super().__init__("invalid_request", message, param=param)
+    def __init__(self, message: str, param: str | None = None, details: dict[str, Any] | None = None) -> None:
+        super().__init__("invalid_request", message, param=param, details=details)
 
 
 class BadReply(ApiError):
@@ -137,6 +139,8 @@ def _messages_error(error: ApiError, request_id: str) -> dict[str, Any]:
     if error.kind == "context_overflow" and not message.startswith("prompt is too long"):
         message = _prompt_too_long(message)
     out: dict[str, Any] = {"type": "error", "error": {"type": KINDS[error.kind][1], "message": message}}
+    if error.details:
+        out["error"]["details"] = error.details
     if request_id:
         out["request_id"] = request_id
     return out

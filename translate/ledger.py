@@ -51,7 +51,7 @@ speed | - a faster mode of Anthropic's; the answer is the same |
 billing_policy fallback_credit_token | - about Anthropic's bill |
 fallbacks | - other models of Anthropic's to try; [models] names them here |
 mcp_servers | - Anthropic calls them; the model answers without their tools |
-thread | - a store of Anthropic's; the whole history is in messages |
+thread | ! the upstream holds no conversations; where [responses] keeps any, this proxy holds them in its place |
 role:user role:assistant | = messages, with the same role; neighbours of one role become one message | = input
 role:system | = messages, as marked text in the user's turn: its place counts | = input, a system message
 block:text | = messages | = input

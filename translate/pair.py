@@ -83,7 +83,9 @@ class Crossing:
     it comes first, so that the caller may still answer with a real status. usage: known once the reply ended.
     """
 
-    __slots__ = ("_bridge", "_client", "_decoder", "_encoder", "_spoken", "_upstream", "asked", "fault", "usage")
+    __slots__ = (
+        "_bridge", "_client", "_decoder", "_encoder", "_kept", "_spoken", "_upstream", "asked", "fault", "usage",
+    )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
         self._client = client
@@ -92,12 +94,22 @@ class Crossing:
         self._encoder: Any = None
         self._bridge = Unbridge(asked) if asked.custom or asked.namespaces else None
         self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
+        self._kept: list[Event] | None = None  # all events of a stream, see keep()
         self.asked = asked
         self.fault: errors.ApiError | None = None
         self.usage: Usage | None = None
 
     def __repr__(self) -> str:
         return f"<Crossing {self._upstream} -> {self._client} {self._decoder!r} {self._encoder!r}>"
+
+    def keep(self) -> None:
+        """The stream's reply is to be had as a whole too, once it has ended."""
+        self._kept = []
+
+    def kept(self) -> dict[str, Any]:
+        """The client's whole body, of a stream that has ended well."""
+        body: dict[str, Any] = _COLLECT[self._client](self._kept or [], self.asked)
+        return body
 
     # ------------------------------------------------------------------------------------ whole replies
 
@@ -186,6 +198,8 @@ class Crossing:
     def _encode(self, events: list[Event]) -> bytes:
         if self._encoder is None:
             self._encoder = _ENCODER[self._client](self.asked)
+        if self._kept is not None:
+            self._kept += events
         out: bytes = self._encoder.emit(events)
         return out
 

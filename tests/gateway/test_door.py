@@ -36,6 +36,37 @@ def test_paths_that_are_none_are_told_apart() -> None:
         assert house.get("/v1/responses", upgrade)[0] == 426
 
 
+FORM = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'
+TYPES = [("multipart/form-data; boundary=x", FORM), ("application/x-www-form-urlencoded", b"a=1&b=2"), ("text/plain", b"x")]
+ENDPOINTS = [
+    "/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions", "/v1/responses", "/v1/responses/compact",
+    "/v1/responses/input_tokens", "/debug/translate",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "body"), TYPES)
+def test_a_body_that_is_no_json_is_answered_with_the_type_that_is(kind: str, body: bytes) -> None:
+    """In the client's dialect; and a path that is none says which there are, whatever is sent to it."""
+    with House(DEMO) as house:
+        for path in ENDPOINTS:
+            status, _, raw = house.post(path, body, {"Content-Type": kind})
+            said = json.loads(raw)
+            assert status == 415 and "application/json" in said["error"]["message"], path
+            assert kind.partition(";")[0] in said["error"]["message"]
+            assert (said.get("type") == "error") == (path.startswith("/v1/messages") or path.startswith("/debug"))
+        for path in ("/v1/files", "/v1/audio/transcriptions", "/v1/images/edits"):
+            status, _, raw = house.post(path, body, {"Content-Type": kind} | ANTHROPIC)
+            assert status == 404 and b"/v1/messages" in raw and json.loads(raw)["type"] == "error", path
+
+
+@pytest.mark.parametrize("kind", ["", "application/x-www-form-urlencoded", "text/plain", "application/vnd.x+json"])
+def test_json_may_call_itself_what_it_likes(kind: str) -> None:
+    asked = {"model": "claude-x", "max_tokens": 20, "messages": [{"role": "user", "content": "x"}]}
+    with House(DEMO) as house:
+        status, _, _ = house.post("/v1/messages", json.dumps(asked).encode(), {"Content-Type": kind} if kind else {})
+        assert status == 200
+
+
 def test_query_strings_do_not_matter_to_the_path() -> None:
     with House(DEMO) as house:
         asked = {"model": "claude-x", "max_tokens": 20, "messages": [{"role": "user", "content": "x"}]}
