@@ -252,6 +252,11 @@ case ${1-} in
         shift
         ensure_dev
         cd -- "$root"
+        # tests/conftest.py says how many workers that is. Golden files are written by one process.
+        case " $* " in
+            *' -n'* | *' --update '* | *' --pdb '* | *' -s '*) ;;
+            *) set -- "$@" -n auto --dist worksteal ;;
+        esac
         exec "$venv/bin/python" -m pytest "$@"
         ;;
     chaos)

@@ -21,6 +21,8 @@ from tornado.curl_httpclient import CurlAsyncHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 
+from tests.support import remarks
+
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = Path(__file__).resolve().parent / "golden"
 _OUTSIDE = re.compile(
@@ -44,10 +46,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="write the golden files anew")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Tests wait for sockets half of their time: one worker more than there are cores keeps the cores busy."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if _OUTSIDE.match(name)]:
         del os.environ[name]
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "desk"))
+    config.pluginmanager.register(Remarks())
+
+
+class Remarks:
+    """Prints what the tests have to say (tests/support/remarks.py), also those that pytest-xdist runs elsewhere."""
+
+    def __init__(self) -> None:
+        self.of_others: list[str] = []
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: object) -> None:
+        self.of_others += getattr(node, "workeroutput", {}).get("remarks", [])
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: object) -> None:
+        for line in [*remarks.lines(), *self.of_others]:
+            terminalreporter.write_line(line)  # type: ignore[attr-defined]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["remarks"] = remarks.lines()
 
 
 def traffic_dir() -> Path | None:

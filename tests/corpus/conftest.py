@@ -1,13 +1,15 @@
-"""Prints, after a run, how much of the recorded traffic crosses without a loss, and what is lost of the rest."""
+"""Says, after a run, how much of the recorded traffic crosses without a loss, and what is lost of the rest."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.conftest import GOLDEN
+from tests.support import remarks
 from tests.support.shares import Book
 
 _BOOK = Book(GOLDEN / "corpus.json")
+remarks.sources.append(_BOOK.lines)
 
 
 @pytest.fixture(scope="session")
@@ -15,8 +17,3 @@ def book(update: bool) -> Book:
     """The lossless shares that are kept, and those of this run."""
     _BOOK.update = update
     return _BOOK
-
-
-def pytest_terminal_summary(terminalreporter: object) -> None:
-    for line in _BOOK.lines():
-        terminalreporter.write_line(line)  # type: ignore[attr-defined]
