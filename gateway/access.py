@@ -1,9 +1,9 @@
 """Who may come in: client keys, and the Host and Origin rules that keep web pages out.
 
 Without a [client] only this machine can connect, but a page in its browser can too: by a form or fetch to
-localhost (it sends an Origin), or by a DNS name that it points at 127.0.0.1 (it sends that name as Host). Both
-are refused. With clients, a key is asked for on every endpoint but the probes, in either header, and compared
-in constant time.
+localhost (it sends an Origin), or by a DNS name that it points at 127.0.0.1 (it sends that name as Host); and a
+reverse proxy on this machine brings the requests of whoever reaches it. All of them are refused. With clients, a
+key is asked for on every endpoint but the probes, in either header, and compared in constant time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 
 from tornado.httputil import HTTPHeaders
 
+from gateway import forwarded
 from operate.redaction import Redaction
 from operate.settings import Settings, is_loopback
 from translate.errors import ApiError
@@ -50,6 +51,13 @@ class Access:
                     "permission",
                     f"Host '{host[:100]}' is not this machine. Without a [client] section in settings.ini only "
                     "localhost may be named; add one to serve other machines.",
+                )
+            if told_by := forwarded.told_by(headers):
+                raise ApiError(
+                    "permission",
+                    f"this request was forwarded by a reverse proxy ({told_by}), and without a [client] section in "
+                    "settings.ini only this machine is served; add '[client me]' with a line 'key = ...' of 16 or more "
+                    "characters, and send that key.",
                 )
             if not _KEY_HEADERS.isdisjoint(headers):
                 self._redaction.saw(_secrets_of(headers))

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from gateway.service import Service
 
 MAX_REPLY = 64 * 1024 * 1024  # bytes of an upstream's whole reply
-SSE_HEAD = b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
 
 
 class Reply(NamedTuple):
@@ -94,7 +93,7 @@ class Asking:
             raise errors.BadReply(f"the upstream's reply is over {MAX_REPLY >> 20} MB")
         if 300 <= self._status < 400:
             raise errors.BadReply(f"upstream '{self._peer.name}' answered {self._status}; is base_url right?")
-        kind = headers.line("Content-Type", headers.find(self._headers, "content-type"))
+        kind = headers.content_type(headers.find(self._headers, "content-type"))
         body = b"".join(self._parts)
         return Reply(self._status, kind + self._head(), self._service.masked(body) if self._status >= 400 else body)
 
@@ -108,7 +107,7 @@ class Asking:
 
     async def _follow(self, sink: Sink) -> Reply:
         events = Verbatim("responses")
-        reply = Reply(200, SSE_HEAD + self._head(), b"", streamed=True)
+        reply = Reply(200, headers.EVENT_STREAM + self._head(), b"", streamed=True)
         begun = False
         patience = self._service.settings.server.ping_seconds
         while True:

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Iterable
+
+from gateway import forwarded, quota
 
 # RFC 9110 section 7.6.1, and what HTTP/1.1 software treats alike.
 HOP_BY_HOP = frozenset(
@@ -20,14 +23,20 @@ HOP_BY_HOP = frozenset(
 
 _NOT_UPSTREAM = HOP_BY_HOP | frozenset(
     ("host", "content-length", "content-encoding", "accept-encoding", "expect", "authorization", "x-api-key",
-     "api-key", "cookie", "origin", "referer", "forwarded", "via", "x-forwarded-for", "x-forwarded-host",
-     "x-forwarded-proto", "x-real-ip", "priority")
+     "api-key", "cookie", "origin", "referer", "priority")
 )  # fmt: skip
 
 _NOT_BACK = HOP_BY_HOP | frozenset(
     ("content-length", "content-type", "cache-control", "set-cookie", "server", "alt-svc", "via",
-     "strict-transport-security", "x-proxy-dropped", "x-proxy-upstream", "x-proxy-attempts", "x-proxy-overhead-ms")
+     "strict-transport-security", "x-accel-buffering", "x-proxy-dropped", "x-proxy-upstream", "x-proxy-attempts",
+     "x-proxy-overhead-ms")
 )  # fmt: skip
+
+EVENT_STREAM = (
+    b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache, no-transform\r\n"
+    b"X-Accel-Buffering: no\r\n"
+)
+"""Of every stream: reverse proxies must neither keep it, nor compress it (and so gather it), nor wait for its end."""
 
 _NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
@@ -44,7 +53,7 @@ def upstream(headers: Iterable[tuple[str, str]], connection: str, own: dict[str,
     lines = []
     for name, value in headers:
         low = name.lower()
-        if low in own or low in _NOT_UPSTREAM or low in named:
+        if low in own or low in _NOT_UPSTREAM or low in named or forwarded.is_told(low):
             continue
         if same or low in _CROSSING:
             lines.append(f"{name}: {value}")
@@ -59,20 +68,20 @@ def back(headers: Iterable[tuple[str, str]], same: bool) -> bytes:
     for name, value in headers:
         if name in _NOT_BACK:
             continue
-        if name == "retry-after" and not same:
-            value = _whole_seconds(value)
+        if name == "retry-after" and not (value := _whole_seconds(value)):
+            continue
         if same or name in _BACK_CROSSING or "ratelimit" in name:
             out.append(f"{name}: {value}\r\n")
     return "".join(out).encode("latin-1", "replace")
 
 
 def _whole_seconds(value: str) -> str:
-    """A retry-after in seconds as RFC 9110 has it, rounded up: some servers write fractions, and clients of the other
-    protocol read an int. A date stays as it is."""
-    try:
-        return str(max(0, math.ceil(float(value))))
-    except (ValueError, OverflowError):
+    """A retry-after in seconds, rounded up, as clients read it: they know neither fractions nor, all of them, dates.
+    "" for what is neither a time nor a date."""
+    if value.isdecimal() and value.isascii():
         return value
+    seconds = quota.asked_wait((("retry-after", value),), time.time())
+    return str(math.ceil(seconds)) if seconds is not None else ""
 
 
 def of_reply(
@@ -108,6 +117,12 @@ def of_refusal(status: int, key: str, upstream_name: str, retry_after_s: float |
     if status in (401, 403):  # some clients retry a 401 for minutes
         own += b"x-should-retry: false\r\n"
     return own
+
+
+def content_type(kind: str) -> bytes:
+    """The line of an upstream's own Content-Type; with what belongs to it where that is a stream of events."""
+    own = line("Content-Type", kind)
+    return own + EVENT_STREAM.partition(b"\r\n")[2] if "event-stream" in kind.lower() else own
 
 
 def line(name: str, value: str) -> bytes:

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway")
 
-_SSE_HEAD = b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
-
 
 class Relay(Trying):
     """state: reading -> waiting (for a place, for a better moment, or for a reply) -> (streaming) -> done.
@@ -323,7 +321,7 @@ class Relay(Trying):
         self._let_go()  # nothing is sent twice from here on
         self.answer.on_full = self._client_is_full
         self.answer.on_drained = self._client_has_drained
-        self.answer.start(200, _SSE_HEAD + self.reply_head(winner))
+        self.answer.start(200, headers.EVENT_STREAM + self.reply_head(winner))
 
     def took_whole(self, winner: Try, head: bytes, out: bytes) -> None:
         """A whole reply. head: its Content-Type."""

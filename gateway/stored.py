@@ -13,8 +13,8 @@ from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPHeaders
 
-from gateway import shared
-from gateway.asking import SSE_HEAD, Asking, Reply, Sink
+from gateway import headers, shared
+from gateway.asking import Asking, Reply, Sink
 from gateway.memory import Entry
 from gateway.peers import Peer
 from gateway.recall import owner_of
@@ -83,7 +83,7 @@ def _replayed(response: dict[str, Any], after: str) -> Reply:
     said = replay.events(response)
     left = said[seen + 1 :] or [wire.dumps(wire.loads(said[-1]) | {"sequence_number": seen + 1})]
     lines = (b"event: %b\ndata: %b\n\n" % (wire.loads(data)["type"].encode(), data) for data in left)
-    return Reply(200, SSE_HEAD, b"".join(lines))
+    return Reply(200, headers.EVENT_STREAM, b"".join(lines))
 
 
 def _page(items: list[Any], asked: dict[str, str]) -> dict[str, Any]:

@@ -244,7 +244,7 @@ class Try:
                 return
             self._settle("answered")
             kind = headers.find(self.up_headers, "content-type") if self.verbatim else ""
-            relay.took_whole(self, headers.line("Content-Type", kind) or JSON_HEAD, out)
+            relay.took_whole(self, headers.content_type(kind) or JSON_HEAD, out)
 
     def _cannot_count(self, body: bytes) -> bool:
         """Whether its answer says that there is no such endpoint, and not that there is no such model."""
@@ -282,7 +282,7 @@ class Try:
         body = b"".join(self.parts)
         if self.verbatim:
             kind = headers.find(self.up_headers, "content-type")
-            relay.tell(self.status, headers.line("Content-Type", kind) + relay.reply_head(self), body, error)
+            relay.tell(self.status, headers.content_type(kind) + relay.reply_head(self), body, error)
             return
         said = relay.service.masked(errors.body(relay.protocol, error, f"req_{relay.key}"))
         relay.tell(errors.status_for(relay.protocol, error), JSON_HEAD + relay.reply_head(self), said, error)

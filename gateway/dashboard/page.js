@@ -58,18 +58,20 @@ let key = sessionStorage.getItem("key") || "";
 let admitted = false;  // until then one panel asks for all
 class Refused extends Error {}
 class Lost extends Error {}
+const here = location.pathname.replace(/\/+$/, "");  // a reverse proxy may serve us below a path of its own
 
 async function ask(path, method = "GET") {
   const headers = key ? { "x-api-key": key } : {};
-  const reply = await fetch(`/dashboard/${path}`, { method, cache: "no-store", headers }).catch(() => { throw new Lost("the proxy does not answer"); });
-  if (reply.status === 401 || reply.status === 403) throw new Refused((await reply.json()).error.message);
+  const reply = await fetch(`${here}/${path}`, { method, cache: "no-store", headers }).catch(() => { throw new Lost("the proxy does not answer"); });
+  if (reply.status === 401) throw new Refused(key ? (await reply.json()).error.message : "");
+  if (reply.status === 403) throw new Refused((await reply.json()).error.message);
   if (!reply.ok) throw new Error((await reply.json()).error.message);
   return reply.json();
 }
 
 function askForKey(why) {
   if ($("ask").open) return;
-  $("ask-why").textContent = key ? why : "";
+  $("ask-why").textContent = why;
   $("ask").showModal();
 }
 $("key-form").addEventListener("submit", (event) => {
@@ -363,7 +365,7 @@ const panels = [
   { name: "usage", every: 5, show: showUsage },
   { name: "cache", every: 5, show: showCache },
   { name: "settings", every: 10, show: showSettings },
-  { name: "connect", every: 3600, show: showConnect },
+  { name: "connect", every: 3600, show: showConnect, path: () => `connect?public_url=${encodeURIComponent(location.origin + here.replace(/\/dashboard$/, ""))}` },
 ].map((panel) => ({ due: 0, busy: false, ...panel }));
 
 function due(name) { panels.find((panel) => panel.name === name).due = 0; round(); }

@@ -17,6 +17,7 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders
 
+from gateway import forwarded
 from gateway.dashboard import panels
 from gateway.handlers import Handler, Shown
 from gateway.service import Service
@@ -90,7 +91,8 @@ class Data(Shown):
         try:
             if shown is None:
                 raise ApiError("not_found", f"there is no panel '{panel[:50]}', only {', '.join(panels.SHOWN)}")
-            said = await shown(self.service, query | {"host": self.request.host})
+            url = forwarded.public_url(self.request.headers, query.get("public_url", ""))
+            said = await shown(self.service, query | {"public_url": url})
         except ApiError as error:
             self.refuse(error)
             return
@@ -126,11 +128,13 @@ class Probe(Handler):
 
 def _from_own_page(headers: HTTPHeaders) -> HTTPHeaders:
     """Browsers name the page that a POST comes from: our own is as good as none, any other is refused (see
-    access.py). Raises ApiError (403) where they say that it is another's."""
-    origin = headers.get("Origin")
-    if headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+    access.py). A browser's own word, where it gives it, counts for more than the Host, which a reverse proxy may have
+    changed. Raises ApiError (403) where they say that it is another's."""
+    origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
+    if site not in (None, "same-origin", "none"):
         raise ApiError("permission", "requests from other web pages are refused")
-    if origin is None or origin.partition("://")[2].lower() != headers.get("Host", "").lower():
+    is_ours = site is not None or (origin or "").partition("://")[2].lower() == headers.get("Host", "").lower()
+    if origin is None or not is_ours:
         return headers
     own = HTTPHeaders(headers)
     del own["Origin"]

@@ -231,8 +231,8 @@ async def settings(service: Service, query: Query) -> Said:
 
 
 async def connect(service: Service, query: Query) -> Said:
-    """host: what the client calls us, as its own Host header had it."""
-    url = f"http://{query['host']}"
+    """public_url: where the client finds us."""
+    url = query["public_url"]
     return {"url": url, "lines": greeting.pasted(service.settings, service.router, url)}
 
 

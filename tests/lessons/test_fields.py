@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from email.utils import formatdate
 from typing import Any
 
 import anthropic
@@ -135,17 +137,26 @@ def test_39_headers_come_back_on_success_too(street: Street, lane: Any, kind: st
     assert HEADERS.items() <= reply.headers.items()
 
 
+def _in(seconds: float) -> str:
+    return formatdate(time.time() + seconds, usegmt=True)
+
+
 @pytest.mark.parametrize(
     ("given", "seen"),
-    [("7", "7"), ("0.5", "1"), ("2.01", "3"), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("soon", "soon")],
+    [("7", "7"), ("0.5", "1"), ("2.01", "3"), ("-3", "0"), ("Wed, 21 Oct 2015 07:28:00 GMT", "0"), ("soon", "")],
 )
-def test_39_retry_after_is_in_whole_seconds(street: Street, given: str, seen: str | None) -> None:
-    """Where we translate: a client that reads an int must not stumble over another's fraction."""
-    answer = Answer.json({"error": {"message": "slow"}}, 429, headers={"retry-after": given})
-    for lane in CROSSINGS:
-        assert street.ask(*lane, ASKS[lane[0]], answer).headers["retry-after"] == (seen or given)
-    for lane in SAME:
-        assert street.ask(*lane, ASKS[lane[0]], answer).headers["retry-after"] == given
+def test_39_retry_after_is_in_whole_seconds(street: Street, given: str, seen: str) -> None:
+    """On every lane: a client that reads an int must not stumble over another's fraction or date."""
+    answer = Answer.json({"error": {"message": "slow"}}, 429, headers={"retry-after": given, "retry-after-ms": "1500"})
+    for lane in (*CROSSINGS, *SAME):
+        headers = street.ask(*lane, ASKS[lane[0]], answer).headers
+        assert headers.get("retry-after", "") == seen and headers["retry-after-ms"] == "1500"
+
+
+def test_39_a_date_of_retry_after_becomes_seconds(street: Street) -> None:
+    answer = Answer.json({"error": {"message": "slow"}}, 429, headers={"retry-after": _in(120)})
+    for lane in (*CROSSINGS, *SAME):
+        assert 60 <= int(street.ask(*lane, ASKS[lane[0]], answer).headers["retry-after"]) <= 120
 
 
 ERRORS: list[tuple[int, Any, str, str]] = [
