@@ -27,6 +27,8 @@ log = logging.getLogger("proxy")
 MAX_HEADER_BYTES = 128 * 1024
 READ_BUFFER_BYTES = 1 << 20  # of a client's connection, in Tornado; more than a head and what is read at once
 OTHER_FILES = 64  # files besides connections: logs, listening sockets, the loop's own
+MOST_AT_ONCE = 32  # connections taken in one turn of the loop: a few milliseconds' work
+WAITING_AT = 24  # in Linux' struct tcp_info: tcpi_unacked, of a listening socket those that wait to be accepted
 
 
 class Server(HTTPServer):
@@ -35,12 +37,14 @@ class Server(HTTPServer):
     max_connections = 2000
     websockets: Collection[object] = ()  # they have left the connections that Tornado counts
     write_timeout_ms = 75_000
+    workers = 1  # that accept from the same sockets
     _gone: asyncio.Event | None = None  # set when the last connection closes, once we are stopping
 
     def adopt(self, settings: Settings) -> None:
         """The settings' bounds; that of idle connections holds for open ones too."""
         self.max_connections = connections_that_fit(settings)
         self.write_timeout_ms = int(settings.server.idle_timeout * 1000)
+        self.workers = settings.server.workers
         self.conn_params.header_timeout = settings.server.idle_timeout
 
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
@@ -54,8 +58,8 @@ class Server(HTTPServer):
         super().handle_stream(stream, address)
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """One connection a turn of the loop: whoever has the least to do takes the most. Tornado's own way takes all
-        that wait, and with several workers the first to wake would have them."""
+        """Each turn of the loop takes this worker's share of the connections that wait (`_ready`). Tornado's own way
+        takes all of them, and with several workers the first to wake would have them."""
         loop = IOLoop.current()
         for each in sockets:
             self._sockets[each.fileno()] = each
@@ -63,7 +67,14 @@ class Server(HTTPServer):
             loop.add_handler(each, self._ready, IOLoop.READ)
 
     def _ready(self, listening: socket.socket, events: int) -> None:
-        self._accept(listening)
+        """One where one waits, so that whoever has the least to do takes the most. Where more wait, no worker is idle,
+        and a turn may be long (hundreds of streams): then one in each turn would let newcomers wait for seconds."""
+        for _ in range(self._share(_waiting(listening))):
+            if not self._accept(listening):
+                return
+
+    def _share(self, waiting: int) -> int:
+        return min(MOST_AT_ONCE, max(1, -(-waiting // self.workers)))
 
     def _accept(self, listening: socket.socket) -> bool:
         """False: nobody waits."""
@@ -93,6 +104,15 @@ class Server(HTTPServer):
         super().on_close(server_conn)
         if self._gone is not None and not self._connections:
             self._gone.set()
+
+
+def _waiting(listening: socket.socket) -> int:
+    """Connections that the kernel holds for whoever accepts them; 0 where it does not say (no Linux)."""
+    try:
+        info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, WAITING_AT + 4)
+    except OSError:
+        return 0
+    return int.from_bytes(info[WAITING_AT:], sys.byteorder)
 
 
 def make_server(door: HTTPServerConnectionDelegate, websockets: Collection[object]) -> Server:

@@ -72,17 +72,26 @@ TIMEOUTS = {
     "connect": Key(kinds.seconds(0.1, 600), "5", "Name lookup, TCP and TLS to an upstream, together."),
     "first_byte": Key(
         kinds.seconds(0, DAY),
-        "60",
-        "Until a stream's first byte; 0 = until the end of `stream`. A reply that is not streamed has only "
-        "`request`.",
+        "300",
+        "Until a stream's first byte; 0 = until the end of `stream`. Models read and think for minutes before they "
+        "say a word. A reply that is not streamed has only `request`.",
     ),
     "idle": Key(
-        kinds.seconds(0, DAY), "60", "Silence of an upstream between two bytes of a reply; 0 = no limit."
+        kinds.seconds(0, DAY),
+        "300",
+        "Silence in a stream until the upstream's next byte, its pings among them; 0 = no limit. This ends a dead "
+        "stream, not `stream`; models pause for minutes while they think, and the client gets pings meanwhile.",
     ),
     "request": Key(
-        kinds.seconds(0, DAY), "60", "A request that is not streamed, from start to end; 0 = no limit."
+        kinds.seconds(0, DAY),
+        "600",
+        "A request that is not streamed, from start to end, as long as SDKs wait; 0 = no limit.",
     ),
-    "stream": Key(kinds.seconds(0, DAY), "300", "A streamed request, from start to end; 0 = no limit."),
+    "stream": Key(
+        kinds.seconds(0, DAY),
+        "3600",
+        "A streamed request, from start to end, however it flows: what it wrote until then is paid for; 0 = no limit.",
+    ),
 }
 
 POOL = {

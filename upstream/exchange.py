@@ -36,9 +36,9 @@ class Timeouts:
     """
 
     connect: float = 5.0
-    first_byte: float = 60.0
-    idle: float = 60.0
-    total: float = 300.0
+    first_byte: float = 300.0
+    idle: float = 300.0
+    total: float = 3600.0
 
 
 @dataclass(slots=True)

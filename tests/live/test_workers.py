@@ -195,6 +195,25 @@ def test_all_of_them_follow_the_file_and_so_does_a_new_one(tmp_path: Path) -> No
             assert up.requests[-1].json["model"] == "new"
 
 
+def test_a_burst_is_shared_by_all_workers(tmp_path: Path) -> None:
+    """Connections that have piled up while every worker was busy."""
+    with Upstream(answer(Gate())) as up, workers(up, tmp_path) as proxy:
+        assert proxy.post(ASKED)[0] == 200
+        pids = proxy.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        waiting = [proxy.connect() for _ in range(60)]
+        for client in waiting:
+            client.send("GET", "/healthz")
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+        assert all(client.reply()[0] == 200 for client in waiting)
+        owners = [proxy.owner(client) for client in waiting]
+        assert max(map(owners.count, pids)) <= 40, [owners.count(pid) for pid in pids]
+        for client in waiting:
+            client.socket.close()
+
+
 CLIENTS = "[client a]\nkey = first-key-0123456789\n[client b]\nkey = second-key-0123456789\n"
 A, B = {"x-api-key": "first-key-0123456789"}, {"x-api-key": "second-key-0123456789"}
 

@@ -44,7 +44,7 @@ def test_an_empty_file_but_for_an_upstream_has_every_default() -> None:
         8082,
         64 * 1024 * 1024,
     )
-    assert dataclasses.astuple(settings.timeouts) == (5, 60, 60, 60, 300)
+    assert dataclasses.astuple(settings.timeouts) == (5, 300, 300, 600, 3600)
     assert settings.pool.max_connections == settings.pool.per_upstream == 100
     assert (settings.pool.keepalive_connections, settings.pool.pools, settings.pool.keepalive_expiry) == (
         15,
@@ -251,7 +251,14 @@ def test_own_timeouts_are_laid_over_the_general_ones() -> None:
     settings = take(
         "[timeouts]\nidle = 7\nstream = 9\n", "upstream.demo.stream=0", "upstream.demo.first_byte=2.5"
     )
-    assert dataclasses.astuple(settings.upstreams["demo"].timeouts) == (5, 2.5, 7, 60, 0)
+    assert dataclasses.astuple(settings.upstreams["demo"].timeouts) == (5, 2.5, 7, 600, 0)
+
+
+def test_as_shipped_no_honest_answer_is_cut() -> None:
+    """Models pause for minutes, Codex waits 300 s for a byte and SDKs 600 s for an answer; a stream may go on longer."""
+    timeouts = load(environ={}).timeouts
+    assert min(timeouts.first_byte, timeouts.idle) >= 300 and timeouts.request >= 600
+    assert timeouts.stream > timeouts.request
 
 
 def test_only_a_stream_has_a_time_for_its_first_byte() -> None:

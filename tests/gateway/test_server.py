@@ -1,0 +1,39 @@
+"""How many of the connections that wait one worker takes in a turn of its loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
+from tornado.netutil import bind_sockets
+
+from gateway.server import MOST_AT_ONCE, Server, make_server
+
+
+class _Door(HTTPServerConnectionDelegate):
+    def start_request(self, server_conn: object, request_conn: object) -> HTTPMessageDelegate:
+        return HTTPMessageDelegate()
+
+
+async def taken_in_a_turn(waiting: int, workers: int) -> int:
+    listening = bind_sockets(0, "127.0.0.1", backlog=1024)[0]
+    server: Server = make_server(_Door(), ())
+    server.workers = workers
+    clients = [socket.create_connection(listening.getsockname()) for _ in range(waiting)]
+    try:
+        server._ready(listening, 0)
+        return len(server._connections)
+    finally:
+        await server.close_all_connections()
+        for each in [*clients, listening]:
+            each.close()
+
+
+@pytest.mark.parametrize(
+    ("waiting", "workers", "taken"),
+    [(1, 1, 1), (5, 1, 5), (100, 1, MOST_AT_ONCE), (1, 4, 1), (40, 4, 10), (41, 4, 11), (0, 1, 0)],
+)
+def test_its_share_of_those_that_wait(waiting: int, workers: int, taken: int) -> None:
+    assert asyncio.run(taken_in_a_turn(waiting, workers)) == taken
