@@ -106,11 +106,13 @@ class Refusal:
 
 @dataclass(slots=True)
 class Unknown:
-    """A part that the neutral form has no word for, as it stood in `protocol`'s JSON."""
+    """A part that the neutral form has no word for, as it stood in `protocol`'s JSON. parts: what of it other
+    protocols are told instead, where it holds content in a form that they know."""
 
     protocol: str
     raw: dict[str, Any]
     ext: Ext = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
 
     @property
     def kind(self) -> str:

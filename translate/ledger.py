@@ -66,8 +66,8 @@ block:tool_reference | = tools, the tool is offered from here on |
 block:browser_state | - part of a browser tool's screenshot; the picture itself crosses |
 block:web_search_tool_result block:web_fetch_tool_result block:code_execution_tool_result \
 block:bash_code_execution_tool_result block:text_editor_code_execution_tool_result block:tool_search_tool_result \
-block:advisor_tool_result | = messages, what a person could read of it | = input, what a person could read of it
-block:mcp_tool_result | - an empty one; what can be read of others is said in words |
+block:advisor_tool_result block:mcp_tool_result \
+| = messages, what a person could read of it | = input, what a person could read of it
 block:mcp_tool_use | - a call that Anthropic ran; what came of it is said in words |
 block:server_tool_use | - a call that Anthropic ran; what came of it is said in words | \
 - a call that Anthropic ran; what came of it is said in words; beside an offered web_search its calls are mapped
@@ -188,9 +188,10 @@ item:item_reference | ! what it stands for is in another upstream's store; what 
 item:compaction | ! a history that only the provider that compacted it can read |
 item:compaction_trigger | ! asks for a compaction that the upstream cannot do |
 item:configuration_update | - settings of OpenAI's own model |
-item:tool_search_call item:file_search_call item:web_search_call item:image_generation_call \
-item:code_interpreter_call item:mcp_list_tools item:mcp_approval_request item:mcp_approval_response item:mcp_call \
-item:program item:program_output | - a call that OpenAI ran; what the model said of it crosses |
+item:tool_search_call item:web_search_call item:image_generation_call item:mcp_list_tools item:mcp_approval_request \
+item:mcp_approval_response item:program | - a call that OpenAI ran; what the model said of it crosses |
+item:file_search_call item:code_interpreter_call item:mcp_call item:program_output \
+| = messages, what a person could read of it |
 item:computer_call item:computer_call_output item:local_shell_call item:local_shell_call_output item:shell_call \
 item:shell_call_output item:apply_patch_call item:apply_patch_call_output \
 | - a call of a tool that only OpenAI's models know; what the model said of it crosses |
@@ -207,7 +208,7 @@ tool:computer tool:computer_use_preview tool:local_shell tool:shell tool:apply_p
 | - OpenAI's models were trained on it and no schema says what it takes; the model works with the other tools |
 """
 
-_TABLES: dict[Protocol, str] = {"messages": MESSAGES, "chat": CHAT, "responses": RESPONSES}
+_TABLES: dict[str, str] = {"messages": MESSAGES, "chat": CHAT, "responses": RESPONSES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +220,7 @@ class Row:
 
 
 @cache
-def rows(client: Protocol, upstream: Protocol) -> dict[str, Row]:
+def rows(client: str, upstream: str) -> dict[str, Row]:
     """Name -> its row, for a crossing from `client` to `upstream`, in the order of the table. Within one protocol all
     is carried."""
     head, *lines = _TABLES[client].strip().splitlines()
@@ -233,6 +234,13 @@ def rows(client: Protocol, upstream: Protocol) -> dict[str, Row]:
         for name in cells[0].split():
             found[name] = Row(FATES[cell[0]], cell[1:].strip())
     return found
+
+
+def is_dropped(client: str, upstream: Protocol, kind: str) -> bool:
+    """Is a block or an item of this type one that is known to stay behind?"""
+    found = rows(client, upstream) if client in _TABLES else {}
+    row = found.get(f"block:{kind}") or found.get(f"item:{kind}")
+    return row is not None and row.fate == "dropped"
 
 
 def why(client: Protocol, upstream: Protocol, dropped: str) -> str:

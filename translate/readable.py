@@ -9,27 +9,38 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from translate import ledger
 from translate.conversation import Unknown
+from translate.errors import BadRequest
+from translate.target import Protocol
 
 REMINDER = "<system-reminder>\n{}\n</system-reminder>"  # how Claude Code itself marks an instruction in user text
 NO_OUTPUT = "(no output)"
 
-_HIDDEN = re.compile(r"encrypted|_id$|^id$|^type$|signature|media_type|^data$")
+_HIDDEN = re.compile(r"encrypted|_id$|^id$|^type$|^status$|signature|fingerprint|media_type|^data$|^call(er)?$")
+_MEDIA = ("video_url", "input_video", "audio_url", "file", "input_file")
+_BINARY = re.compile(r"data:[^,]{0,99};base64,|[A-Za-z0-9+/_-]{1000}")
 
 
-def unknown(part: Unknown) -> str:
-    """"" where there is nothing to read, or it is not the model's to read."""
+def unknown(part: Unknown, upstream: Protocol) -> str:
+    """Nothing where there is nothing to read, or it is not the model's to read: the ledger knows such parts by name.
+    Raises BadRequest for input that the model must see."""
+    if part.kind in _MEDIA:
+        raise BadRequest(f"{part.kind}: content of this type cannot be sent to this upstream")
     if part.kind == "compaction":  # a summary stands in it for all that went before
         return str(part.raw.get("content") or "")
     if part.kind == "tool_reference":
         return f"Tool {part.raw.get('tool_name')} is now available."
-    return "\n".join(_strings(part.raw)) if part.kind.endswith("result") else ""
+    if ledger.is_dropped(part.protocol, upstream, part.kind) or not (texts := _strings(part.raw)):
+        return ""
+    text = "\n".join(texts)
+    return text if part.kind.endswith("result") else f"[{part.kind}]\n{text}"
 
 
 def _strings(value: Any) -> list[str]:
     """The strings in a block, but for ids and ciphers."""
     if isinstance(value, str):
-        return [value] if value else []
+        return [value] if value and not _BINARY.match(value) else []
     if isinstance(value, list):
         return [text for item in value for text in _strings(item)]
     if isinstance(value, dict):

@@ -35,6 +35,7 @@ MEANT: dict[str, dict[str, Any]] = {
         "tools": [{"name": "g", "input_schema": SCHEMA}],
         "block:tool_reference": {"type": "tool_reference", "tool_name": "later"},
         "role:system": {"role": "system", "content": "from now on"},
+        "block:mcp_tool_result": {"type": "mcp_tool_result", "tool_use_id": "x", "content": "found"},
         "block:compaction": {"type": "compaction", "content": "so far"},
     },
     "chat": {

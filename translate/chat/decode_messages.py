@@ -30,6 +30,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.fields import arguments_in, text_of, thought
+from translate.pairing import Waiting
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)
 _MEDIA_TYPES = {".txt": "text/plain", ".md": "text/markdown", ".csv": "text/csv", ".html": "text/html"}
@@ -43,19 +44,21 @@ def decode_messages(messages: Any) -> tuple[list[Part], list[Turn]]:
         raise problems.wrong_type("messages", "an array of objects", messages)
     if not messages:
         raise problems.invalid("messages", "empty array. Expected an array with minimum length 1")
-    history = _History()
+    history = _History(messages)
     for i, raw in enumerate(messages):
         history.add(raw, i)
     return history.system, history.turns
 
 
 class _History:
-    """What has been read so far. `legacy` maps a function's name to the id made up for its last call."""
+    """What has been read so far. Calls wait by their functions' names: a result may name nothing else (the older
+    function_call has no id at all)."""
 
-    def __init__(self) -> None:
+    def __init__(self, messages: list[Any]) -> None:
         self.system: list[Part] = []
         self.turns: list[Turn] = []
-        self.legacy: dict[str, str] = {}
+        self._waiting: Waiting[str] = Waiting()
+        self._answered = {text_of(raw, "tool_call_id") for raw in messages if isinstance(raw, dict)}
 
     def __repr__(self) -> str:
         return f"<_History {len(self.system)} system parts, {len(self.turns)} turns>"
@@ -64,6 +67,8 @@ class _History:
         path = f"messages[{i}]"
         if not isinstance(raw, dict):
             raise problems.wrong_type(path, "an object", raw)
+        if raw.get("role") != "assistant":
+            self._waiting.step()
         match raw.get("role"):
             case "system" | "developer":
                 self._instruction(raw, i, path)
@@ -101,20 +106,21 @@ class _History:
         parts += [_call(call, f"{path}.tool_calls[{n}]") for n, call in enumerate(calls or ())]
         if isinstance(legacy := raw.get("function_call"), dict):
             name = text_of(legacy, "name")
-            self.legacy[name] = f"call_{i}"
             parts.append(ToolCall(f"call_{i}", name, arguments_in(legacy), {"chat.form": {"legacy": True}}))
         known = ("role", "content", "refusal", "tool_calls", "function_call", *_REASONING)
         turn = Turn("assistant", parts, _ext(raw, parts, *known))
         if field:
             turn.ext.setdefault("chat.form", {})["reasoning"] = field
+        for part in parts:
+            if isinstance(part, ToolCall):
+                self._waiting.add(part.name, part.id)
         self.turns.append(turn)
 
     def _result(self, raw: dict[str, Any], path: str) -> None:
-        if raw["role"] == "function":
-            name = text_of(raw, "name")
-            id = self.legacy.get(name, f"call_{name}")
-        elif not (id := text_of(raw, "tool_call_id")):
+        id, name = text_of(raw, "tool_call_id"), text_of(raw, "name")
+        if not id and not name and raw["role"] == "tool":
             raise problems.missing(f"{path}.tool_call_id")
+        id = id or self._open_call(name) or f"call_{name}"
         parts = _content(raw, path, required=False)
         result = ToolResult(id, parts, ext=_ext(raw, [], "role", "content", "tool_call_id"))
         if raw["role"] == "function":
@@ -125,6 +131,12 @@ class _History:
             last.parts.append(result)
         else:
             self.turns.append(Turn("user", [result]))
+
+    def _open_call(self, name: str) -> str:
+        while id := self._waiting.take(name):
+            if id not in self._answered:
+                return id
+        return ""
 
 
 # ------------------------------------------------------------------------------------------------- content

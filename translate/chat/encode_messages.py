@@ -12,7 +12,7 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
-from translate import readable, repair, seal, wire
+from translate import readable, retold, seal, wire
 from translate.chat import details, extras
 from translate.chat.encode_parts import Body, content, flat, is_private, rendered, wire_id
 from translate.conversation import (
@@ -28,6 +28,7 @@ from translate.conversation import (
 )
 from translate.draft import Draft
 from translate.errors import BadRequest
+from translate.pairing import paired
 
 
 def messages(conversation: Conversation, draft: Draft) -> list[Body]:
@@ -38,7 +39,7 @@ def messages(conversation: Conversation, draft: Draft) -> list[Body]:
             out += _as_it_was(turn, draft)
         return out
     others: list[Turn] = []  # that follow one another: results, instructions, the user's own words
-    for turn in repair.paired(conversation.turns):
+    for turn in paired(retold.turns(conversation.turns, draft.drop)):
         if turn.role != "assistant":
             others.append(turn)
         elif message := _assistant(turn, draft):  # one that says nothing does not come between the user's

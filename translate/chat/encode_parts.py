@@ -69,7 +69,7 @@ def rendered(part: Part, draft: Draft) -> str:
     if not isinstance(part, Unknown):
         draft.drop(type(part).__name__.lower())
         return ""
-    text = readable.unknown(part)
+    text = readable.unknown(part, "chat")
     if not text:
         draft.drop(part.kind)
     return text

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from translate import leftovers, websearch, wire
+from translate import leftovers, retold, websearch, wire
 from translate.bridge import Bridged
 from translate.conversation import Conversation, Tool
 from translate.messages import thinking
@@ -59,7 +59,7 @@ def _max_tokens(conversation: Conversation, target: Target) -> int:
 
 
 def _system(conversation: Conversation, writer: Writer) -> str | list[Body]:
-    blocks = writer.blocks(conversation.system)
+    blocks = writer.blocks(conversation.system if writer.own else retold.system(conversation.system))
     if conversation.output is not None and conversation.output.kind == "json_object":
         blocks.append({"type": "text", "text": ONE_OBJECT})
     if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:

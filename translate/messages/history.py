@@ -13,7 +13,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from translate import readable, repair, seal
+from translate import readable, repair, retold, seal
 from translate.conversation import (
     Audio,
     Document,
@@ -30,6 +30,7 @@ from translate.conversation import (
 )
 from translate.errors import BadRequest
 from translate.messages.parts import Block, input_of
+from translate.pairing import paired
 
 OPENING = "(conversation continues)"  # stands in for the user turn that a cut history has lost
 
@@ -42,7 +43,7 @@ class Writer:
     """Writes one request's parts. `own`: the conversation came from Messages, so write what was read.
     Gathers what did not cross (dropped) and the tool names that had to change (tool_names: sent -> given)."""
 
-    __slots__ = ("own", "dropped", "thoughts", "tool_names", "_ids", "_taken")
+    __slots__ = ("own", "dropped", "thoughts", "tool_names")
 
     def __init__(self, own: bool, thoughts: str = "thinking") -> None:
         """thoughts: what the client calls earlier thinking."""
@@ -50,8 +51,6 @@ class Writer:
         self.thoughts = thoughts
         self.dropped: list[str] = []
         self.tool_names: dict[str, str] = {}
-        self._ids: dict[str, str] = {}  # tool call id as given -> as sent last
-        self._taken: set[str] = set()  # all that were sent
 
     def __repr__(self) -> str:
         return f"<Writer own={self.own} dropped={self.dropped}>"
@@ -66,20 +65,8 @@ class Writer:
             self.tool_names[sent] = given
         return sent
 
-    def new_id(self, given: str) -> str:
-        """Anthropic wants ids unique in the whole history; servers that count anew in each reply repeat."""
-        if self.own:
-            return given
-        sent, n = repair.tool_id(given), 2
-        while sent in self._taken:
-            sent, n = repair.tool_id(f"{given}_{n}"), n + 1
-        self._taken.add(sent)
-        self._ids[given] = sent
-        return sent
-
-    def known_id(self, given: str) -> str:
-        """The id of the latest call that was given as `given`."""
-        return given if self.own else self._ids.get(given, repair.tool_id(given))
+    def call_id(self, given: str) -> str:
+        return given if self.own else repair.tool_id(given)
 
     def block(self, part: Part) -> Block | None:
         """The part as a content block, None where nothing of it may cross. Raises BadRequest."""
@@ -107,7 +94,7 @@ def _as_they_were(writer: Writer, turns: list[Turn]) -> list[Block]:
 
 def _made_acceptable(writer: Writer, turns: list[Turn]) -> list[Block]:
     out: list[Block] = []
-    for turn in repair.paired(turns):
+    for turn in paired(retold.turns(turns, writer.drop)):
         blocks = writer.blocks(turn.parts)
         if turn.role == "system":
             blocks = [_reminder(block) for block in blocks]
@@ -245,14 +232,14 @@ def _is_foreign(ext: Ext) -> bool:
 def _tool_call(writer: Writer, part: ToolCall) -> Block | None:
     return {
         "type": "tool_use",
-        "id": writer.new_id(part.id),
+        "id": writer.call_id(part.id),
         "name": writer.tool_name(part.name),
         "input": input_of(part.arguments),
     } | _leftovers(part)
 
 
 def _tool_result(writer: Writer, part: ToolResult) -> Block | None:
-    block: Block = {"type": "tool_result", "tool_use_id": writer.known_id(part.id)}
+    block: Block = {"type": "tool_result", "tool_use_id": writer.call_id(part.id)}
     content = writer.blocks(part.parts)
     if len(content) == 1 and content[0].keys() == {"type", "text"}:
         block["content"] = content[0]["text"]
@@ -264,17 +251,14 @@ def _tool_result(writer: Writer, part: ToolResult) -> Block | None:
 
 
 def _unknown(writer: Writer, part: Unknown) -> Block | None:
-    """A block of Messages' own goes as it stands. One of another protocol is noted, unless it is input that
-    the model must see."""
+    """A block of Messages' own goes as it stands, one of another protocol in words, where there are any."""
     if part.protocol == "messages":
         return dict(part.raw)
-    if part.kind in _MEDIA:
-        raise BadRequest(f"{part.kind}: content of this type cannot be sent to this upstream")
+    if text := readable.unknown(part, "messages"):
+        return {"type": "text", "text": text}
     writer.drop(part.kind)
     return None
 
-
-_MEDIA = ("video_url", "input_video", "audio_url", "file", "input_file")
 
 _WRITERS: dict[type, Callable[[Writer, Any], Block | None]] = {
     Text: _text,

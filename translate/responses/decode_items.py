@@ -31,6 +31,7 @@ from translate.conversation import (
 )
 from translate.errors import BadRequest
 from translate.fields import list_of, text_of
+from translate.pairing import Waiting
 from translate.responses.decode_tools import read_tools
 
 Item = dict[str, Any]
@@ -41,6 +42,7 @@ _STORED = {
     "compaction": "holds a history that only the provider that compacted it can read",
     "compaction_trigger": "asks for a compaction that this model's upstream cannot do",
 }
+_CIPHER = re.compile(r"~sealed\..*|[A-Za-z0-9+/_=-]{64,}", re.S)  # and no words
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)
 _BY_NAME = {".txt": "text/plain", ".md": "text/markdown", ".csv": "text/csv", ".html": "text/html"}
 
@@ -53,6 +55,8 @@ class History:
         self.turns: list[Turn] = []
         self.shown: list[Tool] = []
         self._messages = 0
+        self._waiting: Waiting[str] = Waiting()  # calls by their tools
+        self._answered: set[str] = set()  # call_ids that some output names
 
     def __repr__(self) -> str:
         return f"<History {len(self.system)} system parts, {len(self.turns)} turns>"
@@ -66,6 +70,8 @@ class History:
             if items is None:
                 raise problems.missing("input")
             raise problems.wrong_type("input", "a string or an array of objects", items)
+        outputs = (raw for raw in items if isinstance(raw, dict) and str(raw.get("type")).endswith("_call_output"))
+        self._answered = {text_of(raw, "call_id") for raw in outputs}
         for i, raw in enumerate(items):
             path = f"input[{i}]"
             if not isinstance(raw, dict):
@@ -80,21 +86,25 @@ class History:
             case "reasoning":
                 self._add("assistant", _reasoning(raw))
             case "function_call" | "custom_tool_call":
-                self._add("assistant", _call(raw, kind, path))
+                call = _call(raw, kind, path)
+                self._waiting.add((call.namespace, call.name), call.id)
+                self._add("assistant", call)
             case "function_call_output" | "custom_tool_call_output":
-                self._add("user", self._result(raw, path))
+                self._output(raw, path)
             case "tool_search_output" | "additional_tools":
                 self._shown(raw, path)
             case str() if kind in _STORED:
                 raise BadRequest(f"{path}: an item of type {kind!r} {_STORED[kind]}", path)
             case str():
-                role: Role = "user" if kind.endswith(("_output", "_response")) else "assistant"
-                self._add(role, Unknown("responses", raw))
+                part = Unknown("responses", raw, parts=_told(raw, kind, path))
+                self._add(_role(raw, kind), part)
             case _:
                 raise problems.missing(f"{path}.type")
 
     def _add(self, role: Role, part: Part) -> None:
         """To the turn that is going on: what the model wrote in one go; outputs that came together."""
+        if role == "user":
+            self._waiting.step()
         last = self.turns[-1] if self.turns else None
         goes_on = last is not None and last.role == role
         if goes_on and last is not None and role == "user":
@@ -128,8 +138,26 @@ class History:
         else:
             self.turns.append(Turn(role, parts, {"responses": left} if left else {}))
 
-    def _result(self, raw: Item, path: str) -> ToolResult:
-        """An output that names no call (deprecated: the call is the last one) keeps an empty id."""
+    def _output(self, raw: Item, path: str) -> None:
+        """An output without a call_id is that of the call of its tool that has no other; where there is none, nobody
+        asked for it (a woken automation, a goal that was set): it is the user's word."""
+        id, name, namespace = (text_of(raw, key) for key in ("call_id", "name", "namespace"))
+        if not id and not name:
+            raise problems.missing(f"{path}.call_id")
+        if id or (id := self._open_call((namespace, name))):
+            self._add("user", self._result(raw, id, path))
+            return
+        tool = f"{namespace}.{name}" if namespace else name
+        parts = read_content(raw["output"], f"{path}.output") if raw.get("output") is not None else []
+        self.turns.append(Turn("user", [Text(f"[output of {tool}]"), *parts]))
+
+    def _open_call(self, tool: tuple[str, str]) -> str:
+        while id := self._waiting.take(tool):
+            if id not in self._answered:
+                return id
+        return ""
+
+    def _result(self, raw: Item, id: str, path: str) -> ToolResult:
         output = raw.get("output")
         where = f"{path}.output"
         parts = read_content(output, where) if output is not None else []
@@ -139,8 +167,6 @@ class History:
             ext["responses"] = left
         if raw["type"] == "custom_tool_call_output":
             ext["responses.form"] = {"custom": True}
-        if not (id := text_of(raw, "call_id")):
-            raise problems.missing(f"{path}.call_id")
         return ToolResult(id, parts, ext=ext)
 
     def _shown(self, raw: Item, path: str) -> None:
@@ -154,6 +180,24 @@ class History:
         names = ", ".join(tool.name for tool in tools if tool.kind != "server")
         said = Text(f"Tools now available: {names or 'none'}.", {"responses.form": {"raw": raw}})
         self.turns.append(Turn("system", [said]))
+
+
+def _role(raw: Item, kind: str) -> Role:
+    """Whose an item is that is not known: what the model is given, or what it has said and done."""
+    content = list_of(raw, "content")
+    given = any(isinstance(part, dict) and str(part.get("type")).startswith("input_") for part in content)
+    return "user" if given or kind.endswith(("_output", "_response")) else "assistant"
+
+
+def _told(raw: Item, kind: str, path: str) -> list[Part]:
+    """What others can be told of an item that is not known: the content that it holds as a message does, under a head
+    that says what it is ("[agent_message: author a, recipient b]")."""
+    content = raw.get("content")
+    if not content or not isinstance(content, str | list):
+        return []
+    about = {key: value for key, value in raw.items() if key not in ("type", "content", "id", "status")}
+    said = ", ".join(f"{key} {value}" for key, value in about.items() if isinstance(value, str) and value)
+    return [Text(f"[{kind}: {said}]" if said else f"[{kind}]"), *read_content(content, f"{path}.content")]
 
 
 def _is_output(part: Part) -> bool:
@@ -184,6 +228,9 @@ def _part(raw: Any, path: str) -> Part:
             return Text(text, _left(raw, "text"))
         case "refusal":
             return Refusal(text_of(raw, "refusal"), _left(raw, "refusal"))
+        case "encrypted_content" if not _CIPHER.fullmatch(said := text_of(raw, "encrypted_content")):
+            # Codex takes what its model writes to another agent for a cipher: of other models it is plain text.
+            return Text(said, {"responses.form": {"raw": raw}})
         case "input_image":
             return _image(raw, path)
         case "input_file":

@@ -12,9 +12,10 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from translate import readable, repair, seal, websearch, wire
+from translate import readable, retold, seal, websearch, wire
 from translate.conversation import Conversation, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn, Unknown
 from translate.draft import Draft
+from translate.pairing import paired
 from translate.responses.encode_parts import Body, content, own, rendered
 
 _OF_MESSAGE = ("id", "status", "phase")
@@ -22,7 +23,7 @@ _OF_MESSAGE = ("id", "status", "phase")
 
 def items(conversation: Conversation, draft: Draft) -> list[Body]:
     """The input, never empty but for an empty conversation. Raises BadRequest for what must not be lost."""
-    turns = conversation.turns if draft.home else repair.paired(conversation.turns)
+    turns = conversation.turns if draft.home else paired(retold.turns(conversation.turns, draft.drop))
     customs = {
         part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall) and part.custom
     }  # their results have a type of their own
@@ -40,6 +41,8 @@ def instructions(system: list[Part], draft: Draft) -> str:
     """The system's text as `instructions`; of a Responses client what stood there."""
     if draft.home:
         system = [part for part in system if part.ext.get("responses.form", {}).get("instructions")]
+    else:
+        system = retold.system(system)
     texts = []
     for part in system:
         draft.leave(part.ext)

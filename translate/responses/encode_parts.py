@@ -59,7 +59,7 @@ def rendered(part: Part, draft: Draft) -> str:
     if not isinstance(part, Unknown):
         draft.drop(type(part).__name__.lower())
         return ""
-    text = readable.unknown(part)
+    text = readable.unknown(part, "responses")
     if not text:
         draft.drop(part.kind)
     return text

@@ -450,4 +450,4 @@ def test_refusals_name_the_field(fields: dict[str, Any], param: str, why: str) -
 def test_repr() -> None:
     from translate.chat.decode_messages import _History
 
-    assert repr(_History()) == "<_History 0 system parts, 0 turns>"
+    assert repr(_History([])) == "<_History 0 system parts, 0 turns>"

@@ -30,7 +30,7 @@ from translate.conversation import (
 from translate.errors import BadRequest
 from translate.messages.history import Writer
 from translate.messages.request import decode, encode
-from translate.repair import LOST_RESULT
+from translate.pairing import LOST_RESULT
 from translate.target import Encoded, Policy, Target
 
 NEW, OLD = "claude-opus-5-5", "claude-sonnet-4-5-20250929"

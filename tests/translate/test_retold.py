@@ -1,0 +1,136 @@
+"""What only one protocol can say reaches the others' models in words: authors' names, items that nobody knows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.crossed import crossed
+from translate import readable
+from translate.conversation import Unknown
+from translate.errors import BadRequest
+from translate.target import Encoded, Protocol
+
+Json = dict[str, Any]
+
+HELLO = {"role": "user", "content": "hello"}
+TASK = {
+    "type": "agent_message",
+    "id": "amsg_1",
+    "author": "/main",
+    "recipient": "/main/helper",
+    "content": [
+        {"type": "input_text", "text": "Payload:"},
+        {"type": "encrypted_content", "encrypted_content": "count the files"},
+        {"type": "input_image", "image_url": "data:image/png;base64,eA=="},
+    ],
+}
+
+
+def sent(client: Protocol, upstream: Protocol, history: list[Json]) -> Encoded:
+    body: Json = {"model": "m", "input" if client == "responses" else "messages": history}
+    out = crossed(client, upstream, body)
+    assert isinstance(out, Encoded), out
+    return out
+
+
+# ---------------------------------------------------------------------------------------------------- authors
+
+NAMED = [
+    {"role": "system", "name": "rules", "content": "be brief"},
+    {"role": "user", "name": "ann", "content": "I say yes."},
+    {"role": "user", "name": "bob", "content": [{"type": "image_url", "image_url": {"url": "http://x/a.png"}}]},
+    {"role": "developer", "name": "rules", "content": "be kind"},
+    HELLO,
+]
+
+
+@pytest.mark.parametrize("upstream", ["messages", "responses"])
+def test_names_of_authors_stand_before_their_words(upstream: Protocol) -> None:
+    out = sent("chat", upstream, NAMED)
+    said = json.dumps(out.body)
+    for words in ("rules: be brief", "ann: I say yes.", "bob:", "rules: be kind"):
+        assert words in said
+    assert said.index("bob:") < said.index("a.png") and "name" not in " ".join(out.dropped)
+
+
+@pytest.mark.parametrize("upstream", ["messages", "responses"])
+def test_the_models_own_name_is_reported(upstream: Protocol) -> None:
+    out = sent("chat", upstream, [HELLO, {"role": "assistant", "name": "me", "content": "hi"}, HELLO])
+    assert out.dropped == ["messages.name"] and "me:" not in json.dumps(out.body)
+
+
+def test_a_name_that_is_none_and_one_without_words() -> None:
+    odd = [{"role": "user", "name": 7, "content": "x"}, {"role": "user", "name": "ann", "content": ""}]
+    assert "ann" not in json.dumps(sent("chat", "messages", [HELLO, *odd]).body)
+
+
+def test_a_name_of_several_parts_is_said_once() -> None:
+    parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
+    out = sent("chat", "responses", [{"role": "system", "name": "ann", "content": parts}, HELLO])
+    assert out.body["instructions"] == "ann: one\n\ntwo"
+
+
+# ------------------------------------------------------------------------------------------------ unknown items
+
+
+@pytest.mark.parametrize("upstream", ["messages", "chat"])
+def test_a_message_between_agents_is_the_users_word(upstream: Protocol) -> None:
+    out = sent("responses", upstream, [TASK])
+    (message,) = out.body["messages"]  # type: ignore[attr-defined,misc]
+    assert message["role"] == "user" and out.dropped == []
+    said = json.dumps(message)
+    assert "[agent_message: author /main, recipient /main/helper]" in said
+    assert said.index("Payload:") < said.index("count the files") and "eA==" in said
+
+
+@pytest.mark.parametrize("upstream", ["messages", "chat"])
+def test_a_real_cipher_is_reported(upstream: Protocol) -> None:
+    for cipher in ("gAAAAAB" + "x" * 90, "~sealed.other.1.eA=="):
+        part = {"type": "encrypted_content", "encrypted_content": cipher}
+        out = sent("responses", upstream, [TASK | {"content": [TASK["content"][0], part]}])
+        assert out.dropped == ["encrypted_content"] and cipher not in json.dumps(out.body)
+
+
+@pytest.mark.parametrize("upstream", ["messages", "chat"])
+@pytest.mark.parametrize(
+    ("item", "role", "words"),
+    [
+        ({"type": "new_note", "text": "by the model"}, "assistant", "[new_note]\nby the model"),
+        ({"type": "new_thing", "content": "plain"}, "assistant", "plain"),
+        ({"type": "new_thing_output", "output": {"text": "found"}}, "user", "[new_thing_output]\nfound"),
+        ({"type": "mcp_call", "id": "x", "server_label": "s", "name": "n", "arguments": "{}", "output": "42"},
+         "assistant", "42"),
+        ({"type": "program_output", "id": "x", "call_id": "c", "result": "43", "status": "completed"}, "user", "43"),
+        ({"type": "code_interpreter_call", "id": "x", "code": "print(6)", "outputs": [{"type": "logs", "logs": "six"}]},
+         "assistant", "print(6)\nsix"),
+    ],
+)  # fmt: skip
+def test_what_can_be_read_of_an_item(upstream: Protocol, item: Json, role: str, words: str) -> None:
+    out = sent("responses", upstream, [HELLO, item, {"role": "assistant", "content": "well"}, HELLO])
+    assert out.dropped == []
+    found = [m["role"] for m in out.body["messages"] if json.dumps(words)[1:-1] in json.dumps(m)]  # type: ignore[attr-defined]
+    assert found == [role]
+
+
+@pytest.mark.parametrize("upstream", ["messages", "chat"])
+@pytest.mark.parametrize(
+    "item", [{"type": "web_search_call", "id": "x", "action": {"query": "q"}}, {"type": "new_empty", "id": "x", "n": 1}]
+)
+def test_what_is_not_to_be_read_is_reported(upstream: Protocol, item: Json) -> None:
+    assert sent("responses", upstream, [HELLO, item, HELLO]).dropped == [item["type"]]
+
+
+def test_pictures_and_ciphers_are_no_words() -> None:
+    raw = {"type": "n", "a": "data:image/png;base64,eA==", "b": "x" * 2000, "c": ["read"], "signature": "s", "n": 1}
+    assert readable.unknown(Unknown("messages", raw), "chat") == "[n]\nread"
+    assert readable.unknown(Unknown("other", {"type": "y_result", "text": "t"}), "chat") == "t"
+
+
+@pytest.mark.parametrize("upstream", ["messages", "responses"])
+def test_input_that_the_model_must_see_is_refused(upstream: Protocol) -> None:
+    video = {"type": "video_url", "video_url": {"url": "http://x/v"}}
+    out = crossed("chat", upstream, {"model": "m", "messages": [{"role": "user", "content": [video]}]})
+    assert isinstance(out, BadRequest) and "video_url" in out.message

@@ -1,0 +1,249 @@
+"""Every tool call with its result right behind it: what other providers want, and clients' histories often lack.
+
+The protocols allow more than an upstream takes: neighbouring turns of one role that count as one, results that are
+split over several turns, results that come after further turns (asynchronous tools), ids that a server counts anew in
+each reply. And clients compact, cut and merge: a call may have lost its result, a result its call. Here the results
+that come before the model's next turn go right behind their calls. A result that comes later stays where the model is
+to hear of it, as text, and its call is said to be still running: so the beginning of a history stays as it is while it
+grows, and with it the provider's prompt cache. A call without any result gets one that says so; a result without any
+call becomes text, since what was said is never dropped. The same history always comes out the same, in time
+proportional to its length. Used only when a request crosses protocols.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from translate.conversation import Part, Text, ToolCall, ToolResult, Turn
+
+LOST_RESULT = "[no result: the tool call was interrupted]"
+NO_RESULT_YET = "[no result yet: the tool is still running]"
+
+Item = TypeVar("Item")
+
+
+class Waiting(Generic[Item]):
+    """Calls that wait for their results, by a key that may come again. A result belongs to the latest step that has
+    such a call, and to the first of that step: parallel calls of one key are answered in their order, and one that was
+    interrupted long ago takes nothing away from a new one."""
+
+    __slots__ = ("_by_key", "_step")
+
+    def __init__(self) -> None:
+        self._by_key: dict[Hashable, list[tuple[int, deque[Item]]]] = {}
+        self._step = 0
+
+    def __repr__(self) -> str:
+        return f"<Waiting {len(self._by_key)} keys>"
+
+    def step(self) -> None:
+        """What is added from now on is another step of the model's."""
+        self._step += 1
+
+    def add(self, key: Hashable, item: Item) -> None:
+        steps = self._by_key.setdefault(key, [])
+        if not steps or steps[-1][0] != self._step:
+            steps.append((self._step, deque()))
+        steps[-1][1].append(item)
+
+    def take(self, key: Hashable) -> Item | None:
+        """The call that a result of this key belongs to: it waits no more. None where none waits."""
+        if not (steps := self._by_key.get(key)):
+            return None
+        item = steps[-1][1].popleft()
+        if not steps[-1][1]:
+            steps.pop()
+        return item
+
+
+@dataclass(slots=True, eq=False)
+class _Step:
+    """A turn of the model's and what follows it up to the next one: turns of the user's, and instructions. The first
+    step of a history may have no turn. calls: by their ids. answers: their results, as far as there are any."""
+
+    turn: Turn | None = None
+    others: list[Turn] = field(default_factory=list)
+    calls: dict[str, ToolCall] = field(default_factory=dict)
+    answers: dict[str, ToolResult] = field(default_factory=dict)
+
+    @property
+    def results(self) -> list[ToolResult]:
+        return [part for turn in self.others for part in turn.parts if isinstance(part, ToolResult)]
+
+
+def paired(turns: list[Turn]) -> list[Turn]:
+    """The same turns with each call answered in the user turn right after it, each result asked for right before it,
+    and no id twice. Turns that need no change are the same objects."""
+    steps = _steps(turns)
+    labels = _matched(steps)
+    out: list[Turn] = []
+    for step in steps:
+        if step.turn is not None:
+            out.append(step.turn)
+        out += _others(step, labels)
+    return out
+
+
+def _steps(turns: list[Turn]) -> list[_Step]:
+    """Turns that say nothing are left out: they do not come between others. Neighbouring turns of the model's become
+    one where calls of the first would else have to wait for their results."""
+    steps = [_Step()]
+    run: list[Turn] = []  # of the model's turns
+
+    def close() -> None:
+        if any(isinstance(part, ToolCall) for turn in run[:-1] for part in turn.parts):
+            steps.append(_Step(_merged(run)))
+        else:
+            steps.extend(map(_Step, run))
+        run.clear()
+
+    for turn in turns:
+        if turn.role == "assistant":
+            if turn.parts:
+                run.append(turn)
+        elif turn.parts:
+            close()
+            steps[-1].others.append(turn)
+    close()
+    return steps
+
+
+def _merged(run: list[Turn]) -> Turn:
+    ext: dict[str, dict[str, object]] = {}
+    for turn in run:
+        for protocol, fields in turn.ext.items():
+            ext[protocol] = ext.get(protocol, {}) | fields
+    return Turn("assistant", [part for turn in run for part in turn.parts], ext)
+
+
+# ------------------------------------------------------------------------------------------------- who asked
+
+Labels = dict[int, str]
+"""The results that become text, by their objects' ids (two may say the same), and what is said of each."""
+
+
+def _matched(steps: list[_Step]) -> Labels:
+    """Gives each call an id of its own and finds its result; the results that stay where they are get a label."""
+    waiting: Waiting[tuple[_Step, ToolCall]] = Waiting()
+    ids = _Ids()
+    labels: Labels = {}
+    early: list[ToolResult] = []  # no call of theirs has come yet
+    for step in steps:
+        waiting.step()
+        for given, call in _numbered(step, ids):
+            waiting.add(given, (step, call))
+            step.calls[call.id] = call
+        for result in step.results:
+            if (home := waiting.take(result.id)) is None:
+                early.append(result)
+                continue
+            asked, call = home
+            if asked is step:
+                asked.answers[call.id] = _renamed(result, call.id)
+            else:
+                asked.answers[call.id] = ToolResult(call.id, [Text(NO_RESULT_YET)])
+                labels[id(result)] = f"[result of the tool call {result.id}, {call.name}{_failed(result)}]"
+    for result in early:
+        if home := waiting.take(result.id):
+            asked, call = home
+            asked.answers[call.id] = _renamed(result, call.id)
+        else:
+            labels[id(result)] = f"[result of an earlier tool call {result.id}{_failed(result)}]"
+    return labels
+
+
+def _renamed(result: ToolResult, id: str) -> ToolResult:
+    return result if result.id == id else replace(result, id=id)
+
+
+def _failed(result: ToolResult) -> str:
+    return ": it failed" if result.is_error else ""
+
+
+class _Ids:
+    """Ids that were given out: providers want them unique in the whole history."""
+
+    __slots__ = ("_count", "_taken")
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._count: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"<_Ids {len(self._taken)} taken>"
+
+    def new(self, given: str) -> str:
+        sent = given
+        while sent in self._taken:
+            n = self._count[given] = self._count.get(given, 1) + 1
+            sent = f"{given}_{n}"
+        self._taken.add(sent)
+        return sent
+
+
+def _numbered(step: _Step, ids: _Ids) -> list[tuple[str, ToolCall]]:
+    """The step's calls, each beside its id as the client gave it; those whose id was taken are made anew."""
+    if step.turn is None:
+        return []
+    found: list[tuple[str, ToolCall]] = []
+    parts: list[Part] = []
+    for part in step.turn.parts:
+        if isinstance(part, ToolCall):
+            given, sent = part.id, ids.new(part.id)
+            part = part if sent == given else replace(part, id=sent)
+            found.append((given, part))
+        parts.append(part)
+    if any(given != call.id for given, call in found):
+        step.turn = replace(step.turn, parts=parts)
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- who is answered
+
+
+def _others(step: _Step, labels: Labels) -> list[Turn]:
+    """The turns after the model's: all of its results first, then what else they say."""
+    results = _answers(step)
+    if _in_place(step, results):
+        return step.others
+    rest = [_less_results(turn, labels) for turn in step.others]
+    if rest and rest[0].role == "user":
+        rest[0] = replace(rest[0], parts=results + rest[0].parts)
+    else:
+        rest.insert(0, Turn("user", results))
+    return [turn for turn in rest if turn.parts]
+
+
+def _answers(step: _Step) -> list[Part]:
+    """In the order in which they came; then those that there are none of."""
+    return [*step.answers.values(), *(_none(call) for id, call in step.calls.items() if id not in step.answers)]
+
+
+def _none(call: ToolCall) -> ToolResult:
+    if call.ext.get("responses", {}).get("async") is True:
+        return ToolResult(call.id, [Text(NO_RESULT_YET)])
+    return ToolResult(call.id, [Text(LOST_RESULT)], is_error=True)
+
+
+def _in_place(step: _Step, results: list[Part]) -> bool:
+    """Does the first turn begin with just these, and has none of the turns any other?"""
+    first = step.others[0].parts[: len(results)] if step.others and step.others[0].role == "user" else []
+    if len(first) != len(results) or any(new is not old for new, old in zip(results, first, strict=True)):
+        return False
+    return len(step.results) == len(results)
+
+
+def _less_results(turn: Turn, labels: Labels) -> Turn:
+    """Without the results that stand with their calls; the others in words."""
+    if not any(isinstance(part, ToolResult) for part in turn.parts):
+        return turn
+    parts: list[Part] = []
+    for part in turn.parts:
+        if not isinstance(part, ToolResult):
+            parts.append(part)
+        elif label := labels.get(id(part)):
+            parts += [Text(label, part.ext), *part.parts]
+    return replace(turn, parts=parts)

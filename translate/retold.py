@@ -1,0 +1,56 @@
+"""What only a conversation's own protocol can say, retold as parts that every protocol has.
+
+Chat names the authors of one role apart: other protocols' models read the name before the words. Items of Responses
+that are nobody's known (messages between Codex's agents, what comes next year) hold texts and pictures in the common
+form: these stand in their place. Used only when a request crosses protocols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from translate.conversation import Part, Text, Turn, Unknown
+
+AUTHOR = "messages.name"  # as which it is reported where it stays behind
+
+Drop = Callable[[str], None]
+
+
+def turns(given: list[Turn], drop: Drop) -> list[Turn]:
+    """Turns that need no change are the same objects."""
+    return [_turn(turn, drop) for turn in given]
+
+
+def system(parts: list[Part]) -> list[Part]:
+    """The instructions at the head: each part remembers its message's fields."""
+    out: list[Part] = []
+    named: object = None  # the message whose name stands already
+    for part in parts:
+        form = part.ext.get("chat.form", {})
+        name = form.get("fields", {}).get("name")
+        if isinstance(part, Text) and isinstance(name, str) and name and form.get("message") != named:
+            named = form.get("message")
+            part = replace(part, text=f"{name}: {part.text}")
+        out.append(part)
+    return out
+
+
+def _turn(turn: Turn, drop: Drop) -> Turn:
+    parts = turn.parts
+    if any(isinstance(part, Unknown) and part.parts for part in parts):
+        parts = [told for part in parts for told in (isinstance(part, Unknown) and part.parts) or [part]]
+    name = turn.ext.get("chat", {}).get("name")
+    if isinstance(name, str) and name and parts:
+        if turn.role == "assistant":
+            drop(AUTHOR)  # before the model's own words, it would be taken for a way to begin an answer
+        else:
+            parts = _named(name, parts)
+    return turn if parts is turn.parts else replace(turn, parts=parts)
+
+
+def _named(name: str, parts: list[Part]) -> list[Part]:
+    first = parts[0]
+    if isinstance(first, Text):
+        return [replace(first, text=f"{name}: {first.text}"), *parts[1:]]
+    return [Text(f"{name}:"), *parts]
