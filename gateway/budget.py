@@ -47,6 +47,11 @@ class Budget:
         second[1] += 1
         return True
 
+    def give_back(self, at: float) -> None:
+        """A retry that was taken then was not made."""
+        if (second := self._seconds.get(int(at))) is not None and second[1]:
+            second[1] -= 1
+
     def _second(self, now: float) -> list[int]:
         number = int(now)
         second = self._seconds.get(number)

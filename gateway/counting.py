@@ -17,7 +17,6 @@ from gateway import envelope, headers, listing
 from gateway.recall import owner_of
 from gateway.routes import Route
 from translate import tokens
-from translate.conversation import Usage
 from translate.errors import ApiError
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ FIRST, EVERY = 4, 64  # of a model's requests, which ones are estimated in full:
 
 _JSON = headers.line("Content-Type", "application/json")
 _ESTIMATE = _JSON + b"X-Proxy-Estimate: true\r\n"
-_PROMPT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "prompt_tokens")
 
 
 class Ratios:
@@ -100,10 +98,9 @@ class Counting:
     def learn(self, relay: Relay) -> None:
         """Its reply is over."""
         quick, full = relay.estimated
-        if relay.route is None or not (quick or full) or relay.status != 200 or relay.reply is None:
+        if relay.route is None or not (quick or full) or relay.status != 200:
             return
-        used = relay.reply.usage
-        real = used.prompt if isinstance(used, Usage) else _prompt(used)
+        real = relay.used.prompt if relay.used is not None else 0
         for is_quick, estimated in ((True, quick), (False, full)):
             self.ratios.learn(relay.route.peer.name, relay.route.model, is_quick, estimated, real)
 
@@ -175,9 +172,3 @@ def _key(relay: Relay, url: str) -> bytes:
     told = (relay.headers.get(name, "") for name in ("Anthropic-Beta", "Anthropic-Version"))
     said = "\n".join((owner_of(relay.client, relay.headers), url, *told))
     return hashlib.sha256(said.encode("utf-8", "surrogatepass") + b"\n\n" + relay.body).digest()
-
-
-def _prompt(used: dict[str, Any] | None) -> int:
-    """Tokens of the prompt, by an upstream's own words."""
-    values = [(used or {}).get(name) for name in _PROMPT]
-    return sum(value for value in values if isinstance(value, int))

@@ -22,7 +22,6 @@ from gateway.rejoin import JoinableAnswer
 from gateway.threads import Thread
 from gateway.verbatim import Verbatim
 from translate import errors
-from translate.conversation import Usage
 from translate.errors import ApiError
 from translate.pair import Crossing
 from translate.target import Protocol
@@ -182,14 +181,6 @@ class Ending(HTTPMessageDelegate):
         """The proxy shuts down: ends the stream with a legal error event."""
         self.aborted = True
         self.broke(error)
-
-    def usage(self) -> dict[str, Any] | None:
-        """Tokens of the reply, for the log: the upstream's own words, or the neutral counters."""
-        used = self.reply.usage if self.reply is not None else None
-        if isinstance(used, Usage):
-            return {"input": used.input, "cache_read": used.cache_read, "cache_write": used.cache_write,
-                    "output": used.output, "reasoning": used.reasoning}  # fmt: skip
-        return used
 
     def _over(self, error: ApiError | None) -> None:
         """All is said. What a slow reader has not got yet still counts as in flight."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -103,15 +103,6 @@ class Quota:
         """The request took so many tokens more than it was charged (negative: fewer)."""
         if self._tokens:
             self._tokens.charge(tokens)
-
-
-_USED = ("input", "cache_read", "cache_write", "output", "input_tokens", "cache_read_input_tokens",
-         "cache_creation_input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")  # fmt: skip
-
-
-def used_tokens(usage: Mapping[str, object]) -> int:
-    """All tokens of a reply, by our own counters or by an upstream's words."""
-    return sum(value for name in _USED if isinstance(value := usage.get(name), int))
 
 
 # ------------------------------------------------------------------------------- an upstream's own words

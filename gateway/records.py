@@ -8,16 +8,11 @@ answered is in it, and of a key only the name of its client.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from gateway import headers
 from gateway.clock import now
-from translate.chat.usage import usage_of as chat_usage
-from translate.conversation import Usage
 from translate.errors import ApiError
-from translate.messages.usage import read_usage as messages_usage
-from translate.responses.usage import usage_of as responses_usage
 from translate.target import Protocol
 
 if TYPE_CHECKING:
@@ -32,18 +27,13 @@ PATHS: dict[tuple[Protocol, str], str] = {
     ("responses", "compact"): "/v1/responses/compact",
 }
 _OPERATIONS = {"": "chat", "count": "count_tokens", "compact": "compact"}
-_READERS: dict[str, Callable[[Any], Usage | None]] = {
-    "messages": messages_usage,
-    "chat": chat_usage,
-    "responses": responses_usage,
-}
 SHORTEST_STREAM_S = 0.01  # of one that was over sooner, its tokens came in one piece: it has no pace of its own
 
 
 def record(relay: Relay, error: ApiError | None) -> dict[str, Any]:
     """error: what the client was told, or its upstream said."""
     clock, route, lead = relay.clock, relay.route, relay.lead
-    used = usage(relay)
+    used = relay.used
     answered = relay.status == 200
     streamed = relay.streamed and clock.first > 0
     span = clock.said - clock.first if streamed else 0.0
@@ -88,15 +78,6 @@ def record(relay: Relay, error: ApiError | None) -> dict[str, Any]:
         said["error.type"] = error.kind
         said["error.message"] = relay.said
     return said
-
-
-def usage(relay: Relay) -> Usage | None:
-    """What the reply says was used; None where it says nothing."""
-    reply, route = relay.reply, relay.route
-    used = reply.usage if reply is not None else None
-    if used is None or isinstance(used, Usage) or route is None:
-        return used if isinstance(used, Usage) else None
-    return _READERS[route.protocol](used)
 
 
 def connection(relay: Relay) -> str:

@@ -9,6 +9,7 @@ leaves, whatever is on its way is cancelled at once. Methods stand in the order 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,8 @@ from gateway.tries import Try
 from gateway.trying import Trying
 from gateway.verbatim import Verbatim
 from translate import tokens, wire
-from translate.errors import ApiError
+from translate.conversation import Usage
+from translate.errors import ApiError, BadRequest
 from translate.pair import Crossing
 from translate.target import Asked, Protocol
 
@@ -44,10 +46,10 @@ class Relay(Trying):
     or the latest. rivals: tries on their way, the lead among them."""
 
     __slots__ = (
-        "aborted", "answer", "asked_as", "asked_model", "at", "body", "client", "clock", "conn", "data", "deadline",
-        "envelope", "error", "estimated", "headers", "held", "hedge_timer", "key", "lead", "left", "parts", "plan",
-        "protocol", "query", "quiet", "recall", "refusal", "rivals", "said", "service", "size", "sized", "state",
-        "status", "streamed", "task", "taught", "timer", "tried", "tries", "tries_on_route",
+        "aborted", "answer", "asked_as", "asked_model", "at", "body", "charged", "client", "clock", "conn", "data",
+        "deadline", "envelope", "error", "estimated", "headers", "held", "hedge_timer", "key", "lead", "left", "parts",
+        "plan", "protocol", "query", "quiet", "recall", "refusal", "rivals", "said", "service", "size", "sized",
+        "state", "status", "streamed", "task", "taught", "timer", "tried", "tries", "tries_on_route", "used",
     )  # fmt: skip
 
     def __init__(self, service: Service, conn: HTTP1Connection, protocol: Protocol, task: str = "") -> None:
@@ -60,7 +62,8 @@ class Relay(Trying):
         self.state = "reading"
         self.parts: list[bytes] = []
         self.size = 0
-        self.sized = 0  # see size_in_tokens
+        self.sized: tuple[int, int] | None = None  # see _size
+        self.charged = 0  # tokens, of the client's quota
         self.held = 0  # bytes of the request that count against the service's bound
         self.refusal: ApiError | None = None
         self.error: ApiError | None = None  # what the client was told, or the upstream said
@@ -82,6 +85,7 @@ class Relay(Trying):
         self.asked_model = ""
         self.asked_as = b""  # see rejoin.py
         self.client = ""
+        self.used: Usage | None = None  # by the reply's word, once it is over
         self.streamed = False
 
     def __repr__(self) -> str:
@@ -216,12 +220,20 @@ class Relay(Trying):
 
     def _facts(self) -> hints.Facts:
         """What conditions in [models] may ask about; made only where there are some."""
-        return hints.facts(self.headers, self.parsed(), self.size_in_tokens(), self.asked_model)
+        return hints.facts(self.headers, self.parsed(), self._size()[0], self.asked_model)
 
     def size_in_tokens(self) -> int:
-        """A rough count, for quotas and conditions."""
-        if not self.sized:  # asked once more when the body is gone
-            self.sized = tokens.of_size(len(self.body))
+        """A rough count of all its input, for quotas."""
+        return sum(self._size())
+
+    def _size(self) -> tuple[int, int]:
+        """(tokens of its text, of its media), roughly. Base64 is no text, and only a parse tells the one from the
+        other."""
+        if self.sized is None:  # asked once more when the body is gone
+            self.sized = tokens.of_size(len(self.body)), 0
+            if tokens.has_media(self.body):
+                with contextlib.suppress(BadRequest):  # the upstream says so
+                    self.sized = tokens.measured(self.parsed(), len(self.body))
         return self.sized
 
     # ------------------------------------------------------------------------------ what is sent upstream

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.http1connection import HTTP1Connection
 
-from gateway import gauges, parts, shared
+from gateway import charges, gauges, parts, shared
 from gateway.access import Access
 from gateway.admission import Admission
 from gateway.answer import Answer
@@ -33,7 +33,7 @@ from gateway.listing import Listing
 from gateway.memory import Memory
 from gateway.peers import Peer
 from gateway.places import Places
-from gateway.quota import Quota, used_tokens
+from gateway.quota import Quota
 from gateway.recorder import Recorder
 from gateway.rejoin import Rejoin
 from gateway.routes import Router
@@ -41,6 +41,7 @@ from gateway.siblings import Siblings
 from operate.logs import Journal
 from operate.metrics import Metrics
 from operate.settings import Settings, Upstream
+from translate import usage
 from translate.errors import ApiError
 from upstream.client import UpstreamClient
 
@@ -209,23 +210,8 @@ class Service:
     def charge(self, relay: Relay) -> None:
         """The request counts against its client's quota. Raises ApiError (429)."""
         quota = self.quotas.get(relay.client)
-        if quota is None or relay.task == "count":
-            return
-        if wait := quota.take(relay.size_in_tokens(), time.monotonic()):
-            message = (
-                f"client '{relay.client}' has used up its requests_per_minute or tokens_per_minute ([client "
-                f"{relay.client}]); the next request may come in {wait:.0f} s"
-            )
-            raise ApiError("rate_limit", message, 429, retry_after=wait)
-
-    def _correct(self, relay: Relay) -> None:
-        """What the request really took, for quotas that count tokens."""
-        quotas = [self.quotas.get(relay.client), relay.route.peer.quota if relay.route else None]
-        counting = [quota for quota in quotas if quota is not None and quota.counts_tokens]
-        if counting and relay.status == 200 and (used := relay.usage()):
-            more = used_tokens(used) - relay.size_in_tokens()
-            for quota in counting:
-                quota.correct(more)
+        if quota is not None and relay.task != "count":
+            charges.charge(quota, relay)
 
     def hold(self, relay: Relay, size: int) -> None:
         """The request's body takes `size` bytes more. Raises ApiError (503): each body is bounded, but so must be
@@ -276,8 +262,9 @@ class Service:
         for field in relay.dropped:
             self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1
         try:
+            relay.used = usage.billed(relay.reply.usage) if relay.reply is not None else None
             self.counting.learn(relay)
-            self._correct(relay)
+            charges.settle(self.quotas.get(relay.client), relay)
             if self.journal.logs_bodies:
                 self.bodies.over(relay, error is not None)
             if self.rejoin is not None:

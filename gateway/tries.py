@@ -38,9 +38,9 @@ class Try:
     ticket: the place taken for it. held: what its breaker gave it, 0 where it goes against the breaker's advice."""
 
     __slots__ = (
-        "_settled", "charged", "connection", "dropped", "exchange", "fresh", "held", "mode", "own_key", "parts",
-        "place", "refusing", "relay", "reply", "route", "sent_at", "size", "status", "ticket", "ttfb_ms", "up_headers",
-        "verbatim",
+        "_settled", "charged", "connection", "dropped", "exchange", "fresh", "hedged_at", "held", "mode", "own_key",
+        "parts", "place", "refusing", "relay", "reply", "route", "sent_at", "size", "status", "ticket", "ttfb_ms",
+        "up_headers", "verbatim",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, route: Route, fresh: bool) -> None:
@@ -58,6 +58,7 @@ class Try:
         self.ticket: Ticket | None = None
         self.held = 0
         self.charged = 0  # tokens, of the upstream's quota
+        self.hedged_at = 0.0  # when the retry budget was asked for it
         self.own_key = bool(route.peer.settings.forward_client_key and relay.service.access.open
                             and keys_of(relay.headers))  # fmt: skip
         self.mode = ""
@@ -341,8 +342,7 @@ class Try:
         if self._settled:
             return
         self._settled = True
-        if self.charged and not self.sent_at and self.route.peer.quota is not None:
-            self.route.peer.quota.give_back(self.charged)
+        self._give_back()
         if self.sent_at:
             self.place.busy -= 1
         if self.ticket is not None:
@@ -354,3 +354,18 @@ class Try:
             breaker.faulted(time.monotonic(), self.held)
         else:
             breaker.unjudged(self.held)
+
+    def _give_back(self) -> None:
+        """What it took of its upstream's quota and retries. What an answer took is settled with its request."""
+        peer, quota = self.route.peer, self.route.peer.quota
+        if self.hedged_at and not self.sent_at:
+            peer.budget.give_back(self.hedged_at)
+        if not self.charged or quota is None:
+            return
+        if not self.sent_at:
+            quota.give_back(self.charged)
+        elif self.status != 200:
+            quota.correct(-self.charged)
+        else:
+            return
+        self.charged = 0

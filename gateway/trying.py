@@ -261,12 +261,17 @@ class Trying(Ending):
         now = time.monotonic()
         others = [route for route in self.plan if route is not first.route and route.place.usable(now)]
         route = others[0] if others else first.route
-        quota = route.peer.quota
-        if not route.peer.budget.take(now) or (quota is not None and quota.take(self.size_in_tokens(), now)):
+        quota, tokens = route.peer.quota, self.size_in_tokens()
+        if not route.peer.budget.take(now):
+            return
+        if quota is not None and quota.take(tokens, now):
+            route.peer.budget.give_back(now)
             return
         log.info("request %s: no first byte from %s within %.2f s: %s is asked too", self.key, first.place.name, after,
                  route.place.name)  # fmt: skip
         second = Try(self, route, False)  # type: ignore[arg-type]
+        second.charged = tokens if quota is not None else 0
+        second.hedged_at = now
         try:
             second.held = route.place.breaker.allows(now)
             self._enter(second)

@@ -9,21 +9,16 @@ Only where the client asked for another name than the upstream knows is the mode
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
-from translate import errors, sse, wire
+from translate import errors, sse, usage, wire
+from translate.conversation import Usage
 from translate.target import Protocol
 
-_OBJECT = re.compile(rb"\s*:\s*\{")
 _ERROR = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how a body that is an error begins
 _DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # what a stream must hold at the least
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
-# Unlike ujson it can stop at the end of an object. NaN, which some servers say, is no JSON and would spoil the log.
-_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
-MAX_USAGE_BYTES = 4096
-MAX_USAGE_TRIES = 8  # of what only looks like usage
 MAX_LINE_BYTES = 1 << 20  # of one that waits for its end
 HEAD_BYTES = 64 * 1024  # of a stream's beginning, where a response says who it is
 
@@ -46,7 +41,8 @@ _PING = {"messages": b'event: ping\ndata: {"type": "ping"}\n\n', "chat": b": pin
 class Verbatim:
     """The same interface as translate.pair.Crossing."""
 
-    __slots__ = ("_echo", "_head", "_held", "_protocol", "_tail", "_tail_size", "_told", "fault", "started")
+    __slots__ = ("_echo", "_head", "_held", "_protocol", "_tail", "_tail_size", "_told", "_usage", "_whole",
+                 "fault", "started")  # fmt: skip
 
     ended = False  # only the upstream's close ends a stream whose bytes are not ours to judge
 
@@ -59,6 +55,8 @@ class Verbatim:
         self._tail: list[bytes] = []
         self._tail_size = 0
         self._told = False  # the terminal event has begun, and is longer than what is remembered
+        self._usage: Usage | None = None  # by what is not remembered any more
+        self._whole = False  # the reply was no stream
         self.started = False
         self.fault: errors.ApiError | None = None
 
@@ -76,6 +74,7 @@ class Verbatim:
             self.fault = _error_of(text)
             raise self.fault
         self._tail = [raw]
+        self._whole = not streamed or text[:1] == b"{"
         return _MODEL.sub(self._new_name(), raw, count=1) if self._echo and not streamed else raw
 
     def whole_as_stream(self, raw: bytes) -> bytes:
@@ -97,7 +96,10 @@ class Verbatim:
             last = b"".join(self._tail)
             if self._protocol == "responses" and not self._told:  # its last event holds the whole reply once more
                 self._told = _LONG_TERMINAL.search(last, 0, len(last) - TAIL_BYTES + _LONGEST_TERMINAL) is not None
-            last = last[-TAIL_BYTES:]
+            cut = last.rfind(b"\n\n", 0, len(last) - TAIL_BYTES) + 2
+            cut = cut if cut > 1 else len(last) - TAIL_BYTES
+            self._usage = usage.in_stream(self._protocol, last[:cut], self._usage)
+            last = last[cut:]
             self._tail, self._tail_size = [last], len(last)
         if self._held or chunk[-1:] != b"\n":
             chunk = self._lines(chunk)
@@ -191,9 +193,22 @@ class Verbatim:
         return errors.failed(error, response, int(numbers[-1]) + 1 if numbers else 0)
 
     @property
-    def usage(self) -> dict[str, object] | None:
-        """What the reply says was used, in the upstream's own words; read only when a log asks."""
-        return _usage_in(b"".join(self._tail))
+    def usage(self) -> Usage | None:
+        """What the reply says that it took, as far as it has come; read only when somebody asks."""
+        told = b"".join(self._tail)
+        if self._whole:
+            return usage.in_body(self._protocol, told)
+        return usage.in_stream(self._protocol, told, self._usage)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has come to its end, so that all is told that will be."""
+        return self._whole or self._has_ended(b"".join(self._tail))
+
+    @property
+    def sample(self) -> bytes:
+        """Some of the stream, the latest: of what a reply says that has not told its usage."""
+        return b"".join(self._tail)
 
     def ping(self) -> bytes:
         """A sign of life; nothing while an event is half written."""
@@ -269,22 +284,3 @@ def _error_of(data: bytes) -> errors.ApiError:
     except ValueError:
         error = None
     return error or errors.BadReply(f"the upstream began its stream with an error: {data[:200]!r}")
-
-
-def _usage_in(tail: bytes) -> dict[str, object] | None:
-    """The last usage object in the last bytes of a reply, as the upstream wrote it, or None."""
-    end = len(tail)
-    for _ in range(MAX_USAGE_TRIES):
-        at = tail.rfind(b'"usage"', 0, end)
-        if at < 0:
-            break
-        end = at
-        found = _OBJECT.match(tail, at + 7)
-        if found:
-            text = tail[found.end() - 1 : found.end() + MAX_USAGE_BYTES].decode("utf-8", "replace")
-            try:
-                usage = _DECODER.raw_decode(text)[0]
-            except (ValueError, RecursionError):
-                continue
-            return usage if isinstance(usage, dict) else None
-    return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import answer_tool, errors, fit, wire
+from translate import answer_tool, errors, fit, usage, wire
 from translate.bridge import Unbridge
 from translate.chat import reply as chat_reply
 from translate.chat import request as chat_request
@@ -80,11 +80,12 @@ class Crossing:
     """One reply on its way from `upstream`'s protocol to `client`'s.
 
     fault: the ApiError that the reply turned out to be, else None; it is set before any byte is given out where
-    it comes first, so that the caller may still answer with a real status. usage: known once the reply ended.
+    it comes first, so that the caller may still answer with a real status.
     """
 
     __slots__ = (
-        "_bridge", "_client", "_decoder", "_encoder", "_kept", "_spoken", "_upstream", "asked", "fault", "usage",
+        "_bridge", "_client", "_decoder", "_encoder", "_kept", "_latest", "_spoken", "_upstream", "_usage", "asked",
+        "fault",
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
@@ -97,7 +98,8 @@ class Crossing:
         self._kept: list[Event] | None = None  # all events of a stream, see keep()
         self.asked = asked
         self.fault: errors.ApiError | None = None
-        self.usage: Usage | None = None
+        self._usage: Usage | None = None
+        self._latest = b""
 
     def __repr__(self) -> str:
         return f"<Crossing {self._upstream} -> {self._client} {self._decoder!r} {self._encoder!r}>"
@@ -110,6 +112,22 @@ class Crossing:
         """The client's whole body, of a stream that has ended well."""
         body: dict[str, Any] = _COLLECT[self._client](self._kept or [], self.asked)
         return body
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the reply says that it took; of one that broke off or failed, as much as it had said until then."""
+        told: Usage | None = self._decoder.usage if self._decoder is not None else None
+        return self._usage or told
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has come to its end, so that all is told that will be."""
+        return self._usage is not None or self.ended
+
+    @property
+    def sample(self) -> bytes:
+        """Some of the stream as it was written, the latest: of what a reply says that has not told its usage."""
+        return self._latest
 
     # ------------------------------------------------------------------------------------ whole replies
 
@@ -131,7 +149,7 @@ class Crossing:
 
     def _events_of(self, raw: bytes, streamed: bool) -> list[Event]:
         if streamed:
-            decoder = _DECODER[self._upstream](self.asked.policy)
+            self._decoder = decoder = _DECODER[self._upstream](self.asked.policy)
             return self._unbridged([*decoder.feed(raw), *decoder.end()])
         try:
             body = wire.loads(raw)
@@ -139,6 +157,7 @@ class Crossing:
             raise errors.BadReply(_not_json(raw)) from None
         if not isinstance(body, dict):
             raise errors.BadReply(f"the upstream answered a JSON {type(body).__name__} where an object is due")
+        self._usage = usage.of(self._upstream, body)
         return self._unbridged(_EXPLODE[self._upstream](body, self.asked.policy))
 
     def _unbridged(self, events: list[Event]) -> list[Event]:
@@ -201,12 +220,14 @@ class Crossing:
         if self._kept is not None:
             self._kept += events
         out: bytes = self._encoder.emit(events)
+        if out:
+            self._latest = out
         return out
 
     def _look(self, events: list[Event]) -> None:
         last = events[-1] if events else None
         if isinstance(last, Stop):
-            self.usage = last.usage
+            self._usage = last.usage
         elif isinstance(last, Fault) and not self.ended:
             error = last.error
             self.fault = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))

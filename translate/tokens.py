@@ -7,6 +7,7 @@ message_start's input_tokens and answers count_tokens where an upstream cannot.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 BYTES_PER_TOKEN = 3.6  # English prose with some code: 3.5 to 4.2 with the usual vocabularies
@@ -14,7 +15,23 @@ JSON_OVERHEAD = 1.35  # keys, quotes and brackets that estimate() does not count
 IMAGE_TOKENS = 1_500  # Anthropic: width x height / 750, at most about 1,600; others 85 to 1,500
 PAGE_BYTES = 50_000  # a PDF's page, roughly, in base64
 PAGE_TOKENS = 2_000
+AUDIO_BYTES = 2_000  # for a token, in base64: speech takes ten tokens a second or so
 PER_MESSAGE = 4  # role and separators
+EVENT_BYTES = 200  # of a stream, for a token, where its text cannot be told from its frame
+MAX_DEPTH = 6  # of content within content
+
+_KINDS = frozenset({
+    "image", "document", "image_url", "file", "input_image", "input_file", "input_audio", "image_generation_call",
+    "computer_screenshot",
+})  # fmt: skip
+_MARKS = (b';base64,', b'"base64"', b'"input_audio"', b'"file_data"', b'"image_generation_call"')
+_BARE = ("data", "file_data", "result")  # where base64 stands without a word that says so
+LEAST_BARE = 500
+_BASE64 = re.compile(r"[A-Za-z0-9+/=_-]+")
+_SAID = re.compile(
+    rb'"(?:text|delta|thinking|partial_json|content|reasoning_content|reasoning|arguments)"\s*:\s*'
+    rb'"((?:[^"\\]|\\.)+)"'
+)
 
 
 def estimate(body: dict[str, Any]) -> int:
@@ -53,29 +70,46 @@ def of_size(size: int) -> int:
 def quick(body: dict[str, Any], size: int) -> int:
     """The same from the body's length, less its media: walking all of a quarter of a megabyte would cost more than
     translating it. Within a tenth of `estimate` for the bodies of coding agents."""
-    data = tokens = 0
-    messages = body.get("messages") or body.get("input")
-    for message in messages if isinstance(messages, list) else ():
-        if isinstance(message, dict):
-            d, t = _media(message.get("content"))
-            data += d
-            tokens += t
-    return max(1, round((size - data) / (BYTES_PER_TOKEN * JSON_OVERHEAD))) + tokens
+    return sum(measured(body, size))
 
 
-def _media(content: Any) -> tuple[int, int]:
-    """(bytes, tokens) of the media in a message's content, those in its tool results included."""
+def measured(body: dict[str, Any], size: int) -> tuple[int, int]:
+    """(tokens of the text, tokens of the media) of a body of so many bytes."""
+    data, media = _media(body.get("messages") or body.get("input"), 0)
+    return of_size(max(0, size - data)), media
+
+
+def has_media(raw: bytes) -> bool:
+    """Whether a body may hold media. Within a text the words would be escaped; most bodies are searched in vain."""
+    return any(mark in raw for mark in _MARKS)
+
+
+def of_reply(sample: bytes, size: int) -> int:
+    """Output tokens of a stream of so many bytes that has not told them. sample: some of it; each event is a token at
+    the least, and its frame is none."""
+    said = [match.group(1) for match in _SAID.finditer(sample)]
+    if not said:
+        return round(size / EVENT_BYTES)
+    return round(sum(max(1.0, len(text) / BYTES_PER_TOKEN) for text in said) * max(1.0, size / len(sample)))
+
+
+def _media(content: Any, depth: int) -> tuple[int, int]:
+    """(bytes, tokens) of the media in messages, items or parts, those in tools' results included."""
     data = tokens = 0
     for part in content if isinstance(content, list) else ():
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind == "tool_result":
-            d, t = _media(part.get("content"))
-        elif kind in ("image", "document", "image_url", "file", "input_image", "input_file", "input_audio"):
-            d, t = sum(map(len, _strings(part))), _measure(part)[1]
-        else:
+        if not isinstance(part, dict):
             continue
-        data += d
-        tokens += t
+        kind = part.get("type")
+        if isinstance(kind, str) and kind in _KINDS:
+            d, t = sum(map(len, _strings(part))), _measure(part)[1]
+            data += d
+            tokens += t
+        elif depth < MAX_DEPTH:
+            for key in ("content", "output"):
+                inner = part.get(key)
+                d, t = _media([inner] if isinstance(inner, dict) else inner, depth + 1)
+                data += d
+                tokens += t
     return data, tokens
 
 
@@ -83,6 +117,8 @@ def _strings(value: Any) -> list[str]:
     """The long strings below `value`: media as base64 or data URL."""
     if isinstance(value, str):
         return [value] if len(value) > 200 else []
+    if isinstance(value, list):
+        return [text for item in value for text in _strings(item)]
     return [text for item in value.values() for text in _strings(item)] if isinstance(value, dict) else []
 
 
@@ -102,6 +138,9 @@ def _measure(value: Any) -> tuple[int, int]:
         for key, item in value.items():
             if key in ("type", "role", "cache_control", "signature"):
                 continue
+            if key in _BARE and isinstance(item, str) and len(item) > LEAST_BARE and _BASE64.fullmatch(item, 0, 200):
+                media += _media_tokens(f"{value.get('format') or value.get('filename') or value.get('type')},{item}")
+                continue
             s, m = _measure(item)
             size += s + len(key)
             media += m
@@ -110,6 +149,8 @@ def _measure(value: Any) -> tuple[int, int]:
 
 
 def _media_tokens(data: str) -> int:
+    if any(word in data[:60] for word in ("audio", "wav", "mp3", "ogg", "flac", "pcm16")):
+        return max(1, len(data) // AUDIO_BYTES)
     if "pdf" in data[:60]:
         return PAGE_TOKENS * (1 + len(data) // PAGE_BYTES)
     return IMAGE_TOKENS

@@ -13,7 +13,7 @@ from typing import Any
 from translate import errors, wire
 from translate.chat import details, extras
 from translate.chat.think import Piece, ThinkTags
-from translate.chat.usage import breakdown, is_known, stop_reason, usage_of
+from translate.chat.usage import breakdown, is_known, of_chunk, stop_reason
 from translate.conversation import (
     Event,
     Fault,
@@ -37,7 +37,7 @@ class Assembly:
 
     __slots__ = (
         "_annotations", "_answered", "_calls", "_extras", "_finish", "_indexes", "_met", "_noted", "_refused",
-        "_sequence", "_since", "_tags", "_usage", "seen", "trace",
+        "_sequence", "_since", "_tags", "seen", "trace", "usage",
     )  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
@@ -50,7 +50,7 @@ class Assembly:
         self._met = ""  # the stop sequence
         self._refused = False
         self._answered = False  # text has begun
-        self._usage: Usage | None = None
+        self.usage: Usage | None = None
         self._annotations: list[Any] = []  # that came after the text they belong to
         self._noted = False  # a text has annotations
         self._extras: dict[str, Any] = {}
@@ -95,7 +95,7 @@ class Assembly:
         if late := late or ([] if self._noted else _pages(self._extras)):
             self._annotate(late)
         extras = self._extras | ({"annotations": self._annotations} if self._annotations else {})
-        self._sequence.finish(Stop(reason, self._usage, self._met, {"chat": extras} if extras else {}))
+        self._sequence.finish(Stop(reason, self.usage, self._met, {"chat": extras} if extras else {}))
 
     def fail(self, error: Exception) -> None:
         """The reply broke off."""
@@ -121,10 +121,7 @@ class Assembly:
         if (start := self._sequence.start) is not None:  # the first ones that say something: gateways begin with ""
             start.id = start.id or text_of(data, "id")
             start.model = start.model or text_of(data, "model")
-        usage = usage_of(data.get("usage"))
-        if usage is None and isinstance(groq := data.get("x_groq"), dict):
-            usage = usage_of(groq.get("usage"))
-        self._usage = usage or self._usage  # cumulative where it comes often: the last one counts
+        self.usage = of_chunk(data, self.usage)
         for key in ("citations", "search_results"):  # Perplexity, on every chunk
             if data.get(key):
                 self._extras[key] = data[key]

@@ -15,7 +15,7 @@ from typing import Any
 from translate import errors, sse, wire
 from translate.chat.assembly import Assembly
 from translate.chat.reply import explode
-from translate.conversation import Event
+from translate.conversation import Event, Usage
 from translate.lenient import NO_JSON, error_event, loads, no_json
 from translate.pieces import all_sound
 from translate.reading import Reading
@@ -72,6 +72,11 @@ class Decoder(Reading):
     def begun(self) -> bool:
         """The upstream has begun a reply, even if nothing of it can be told yet."""
         return self._parts.seen > 0
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the reply has said so far that it takes."""
+        return self._parts.usage
 
     @property
     def complete(self) -> bool:

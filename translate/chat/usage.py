@@ -31,6 +31,8 @@ _BROKEN = {
     "insufficient_system_resource": "overloaded",
 }
 
+_COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")  # the latter: some gateways
+
 _FINISH: dict[StopReason, str] = {
     "length": "length",
     "context_overflow": "length",
@@ -77,7 +79,7 @@ def finish_reason(reason: StopReason, has_calls: bool, refused_in_words: bool) -
 def usage_of(raw: Any) -> Usage | None:
     """A usage object's counters, None where there is none or it counts nothing. The object itself stays in
     ext (costs, timings)."""
-    if not isinstance(raw, dict) or not ("prompt_tokens" in raw or "completion_tokens" in raw):
+    if not isinstance(raw, dict) or not any(name in raw for name in _COUNTS):
         return None
     details = _dict(raw, "prompt_tokens_details")
     read = _first(
@@ -89,7 +91,7 @@ def usage_of(raw: Any) -> Usage | None:
     write = _first((details, "cache_write_tokens"), (raw, "cache_creation_input_tokens"))
     reasoning = _first((_dict(raw, "completion_tokens_details"), "reasoning_tokens"), (raw, "reasoning_tokens"))
     # The prompt's total is what is billed: a cache counter that exceeds it (Grok at Azure) is cut, not added.
-    prompt = _count(raw, "prompt_tokens")
+    prompt = _first((raw, "prompt_tokens"), (raw, "input_tokens"))
     read = min(read, prompt)
     write = min(write, prompt - read)
     return Usage(
@@ -97,10 +99,45 @@ def usage_of(raw: Any) -> Usage | None:
         cache_read=read,
         cache_write=write,
         cache_write_1h=_count(_dict(raw, "cache_creation"), "ephemeral_1h_input_tokens"),
-        output=_count(raw, "completion_tokens"),
+        output=_first((raw, "completion_tokens"), (raw, "output_tokens")),
         reasoning=reasoning,
         ext={"chat": raw},
     )
+
+
+def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
+    """A usage object over what was known before: the last one counts, but for a prompt that it does not tell."""
+    usage = usage_of(raw)
+    if usage is None or before is None:
+        return usage or before
+    if usage.prompt:
+        return usage
+    known = before
+    return replace(usage, input=known.input, cache_read=known.cache_read, cache_write=known.cache_write,
+                   cache_write_1h=known.cache_write_1h)  # fmt: skip
+
+
+def billed(usage: Usage) -> Usage:
+    """With what was thought among the output, as it is paid for: Gemini and xAI leave it out of the answer's tokens,
+    and only the total tells."""
+    total = _count(usage.ext.get("chat", {}), "total_tokens")
+    unsaid = total - usage.prompt - usage.output
+    if unsaid > 0 and (unsaid == usage.reasoning or not (usage.reasoning or usage.cache_read or usage.cache_write)):
+        return replace(usage, output=usage.output + unsaid, reasoning=unsaid)
+    return usage
+
+
+def of_chunk(chunk: dict[str, Any], before: Usage | None = None) -> Usage | None:
+    """After one chunk of a stream, or a whole completion: its own, else where Groq or Moonshot put it."""
+    usage = chunk.get("usage")
+    if isinstance(usage, dict) and usage:
+        return read_usage(usage, before)
+    groq, choices = chunk.get("x_groq"), chunk.get("choices")
+    if isinstance(groq, dict):
+        return read_usage(groq.get("usage"), before)
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        return read_usage(choices[0].get("usage"), before)
+    return before
 
 
 def known_usage(usage: Usage | None, estimate: int) -> Usage:

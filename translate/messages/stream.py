@@ -37,7 +37,7 @@ class Decoder:
     """
 
     __slots__ = (
-        "_splitter", "_state", "_start", "_usage", "_given", "_sequence", "_ext", "_seen", "_block", "_cut", "_later",
+        "_splitter", "_state", "_start", "usage", "_given", "_sequence", "_ext", "_seen", "_block", "_cut", "_later",
         "_lane",
     )  # fmt: skip
 
@@ -45,7 +45,7 @@ class Decoder:
         self._splitter = sse.Splitter()
         self._state: Callable[[str, Raw, bytes, list[Event]], None] = self._unstarted
         self._start: Start | None = Start()  # until it is told
-        self._usage: Usage | None = None
+        self.usage: Usage | None = None
         self._given: Any = None  # the stop_reason
         self._sequence = ""
         self._ext: dict[str, Any] = {}
@@ -160,8 +160,8 @@ class Decoder:
         """An answer that goes on after programmatic tool calls has content here, and maybe a stop_reason."""
         if not isinstance(message, dict):
             return
-        self._usage = read_usage(message.get("usage"))
-        self._start = Start(str(message.get("id") or ""), str(message.get("model") or ""), self._usage)
+        self.usage = read_usage(message.get("usage"))
+        self._start = Start(str(message.get("id") or ""), str(message.get("model") or ""), self.usage)
         self._note_stop(message)
         self._ext |= {k: message[k] for k in ("container", "stop_details") if message.get(k) is not None}
         content = message.get("content")
@@ -170,7 +170,7 @@ class Decoder:
         self._tell_start(out)
 
     def _message_delta(self, raw: Raw) -> None:
-        self._usage = read_usage(raw.get("usage"), self._usage)
+        self.usage = read_usage(raw.get("usage"), self.usage)
         delta = raw.get("delta")
         if isinstance(delta, dict):
             self._note_stop(delta)
@@ -254,7 +254,7 @@ class Decoder:
         if self._cut and reason in ("tool_calls", "end"):
             reason = "length"  # whatever the server calls it: nobody may run half a call
         ext = self._ext | left
-        out.append(Stop(reason, self._usage, self._sequence, {"messages": ext} if ext else {}))
+        out.append(Stop(reason, self.usage, self._sequence, {"messages": ext} if ext else {}))
         self._tell_start(out)
         self._over()
 

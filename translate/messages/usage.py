@@ -35,17 +35,26 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
     known = before or Usage()
     creation, details = raw.get("cache_creation"), raw.get("output_tokens_details")
     hour = _count(creation, "ephemeral_1h_input_tokens")
+    written = _count(raw, "cache_creation_input_tokens") or hour + _count(creation, "ephemeral_5m_input_tokens")
     left = {key: value for key, value in raw.items() if key not in _COUNTS}
     left = known.ext.get("messages", {}) | left
     return Usage(
         input=_count(raw, "input_tokens") or known.input,
         cache_read=_count(raw, "cache_read_input_tokens") or known.cache_read,
-        cache_write=_count(raw, "cache_creation_input_tokens") or known.cache_write,
+        cache_write=written or known.cache_write,
         cache_write_1h=hour or known.cache_write_1h,
-        output=_count(raw, "output_tokens") if "output_tokens" in raw else known.output,
+        output=known.output if raw.get("output_tokens") is None else _count(raw, "output_tokens"),
         reasoning=_count(details, "thinking_tokens") or known.reasoning,
         ext={"messages": left} if left else {},
     )
+
+
+def of_event(event: dict[str, Any], before: Usage | None = None) -> Usage | None:
+    """After one event of a stream, or a whole message. message_start has it within its message."""
+    message = event.get("message")
+    if isinstance(message, dict):
+        before = read_usage(message.get("usage"), before)
+    return read_usage(event.get("usage"), before)
 
 
 def _count(raw: Any, key: str) -> int:

@@ -33,14 +33,14 @@ _UNFINISHED = ("queued", "in_progress")
 class Assembly:
     """event(data) for each decoded object; take() gives the neutral events so far. `ended`: the terminal event came."""
 
-    __slots__ = ("_by_id", "_by_index", "_order", "_sequence", "_usage", "begun", "ended", "trace")
+    __slots__ = ("_by_id", "_by_index", "_order", "_sequence", "begun", "ended", "trace", "usage")
 
     def __init__(self) -> None:
         self._sequence = Sequence()
         self._order: list[Reader] = []
         self._by_index: dict[int, Reader] = {}
         self._by_id: dict[str, Reader] = {}
-        self._usage: Usage | None = None
+        self.usage: Usage | None = None
         self.begun = False
         self.ended = False
         self.trace = b""  # what the last event added to the open part, where it did nothing else (see Lane)
@@ -147,7 +147,7 @@ class Assembly:
         """The terminal response, or a whole reply."""
         self._about(response)
         status = response.get("status")
-        self._usage = usage_of(response.get("usage"))
+        self.usage = usage_of(response.get("usage"))
         if response.get("error") or status in ("failed", "cancelled"):
             self.fail(_failure(response))
             return
@@ -158,7 +158,7 @@ class Assembly:
         if reason == "tool_calls" and any(call.is_cut() for call in calls):
             reason = "length"  # whatever the server calls it: nobody may run half a call
         self.ended = True
-        self._sequence.finish(Stop(reason, self._usage))
+        self._sequence.finish(Stop(reason, self.usage))
 
 
 def is_unfinished(response: Raw) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import sse
-from translate.conversation import Event
+from translate.conversation import Event, Usage
 from translate.lenient import NO_JSON, error_event, loads, no_json
 from translate.pieces import all_sound
 from translate.reading import Reading
@@ -37,6 +37,11 @@ class Decoder(Reading):
     def begun(self) -> bool:
         """The upstream has begun a reply, even if nothing of it can be told yet."""
         return self._parts.begun
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the reply has said so far that it takes."""
+        return self._parts.usage
 
     @property
     def complete(self) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 
 from translate.conversation import StopReason, Usage
 
+_COUNTS = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")  # the latter: some gateways
+
 _INCOMPLETE: dict[str, StopReason] = {
     "max_output_tokens": "length",
     "max_tokens": "length",
@@ -23,20 +25,32 @@ _INCOMPLETE: dict[str, StopReason] = {
 
 def usage_of(raw: Any) -> Usage | None:
     """A usage object's counters, None where there is none. The object itself stays in ext (costs)."""
-    if not isinstance(raw, dict) or not ("input_tokens" in raw or "output_tokens" in raw):
+    if not isinstance(raw, dict) or not any(name in raw for name in _COUNTS):
         return None
-    details, spent = _dict(raw, "input_tokens_details"), _dict(raw, "output_tokens_details")
-    prompt = _count(raw, "input_tokens")
+    details = _dict(raw, "input_tokens_details") or _dict(raw, "prompt_tokens_details")
+    spent = _dict(raw, "output_tokens_details") or _dict(raw, "completion_tokens_details")
+    prompt = _count(raw, "input_tokens") or _count(raw, "prompt_tokens")
     read = min(_count(details, "cached_tokens"), prompt)
     write = min(_count(details, "cache_write_tokens"), prompt - read)
     return Usage(
         input=prompt - read - write,
         cache_read=read,
         cache_write=write,
-        output=_count(raw, "output_tokens"),
+        output=_count(raw, "output_tokens") or _count(raw, "completion_tokens"),
         reasoning=_count(spent, "reasoning_tokens"),
         ext={"responses": raw},
     )
+
+
+def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
+    """A usage object over what was known before: only the terminal response has one that counts."""
+    return usage_of(raw) or before
+
+
+def of_event(event: dict[str, Any], before: Usage | None = None) -> Usage | None:
+    """After one event of a stream, which has a response within, or a whole response."""
+    response = event.get("response")
+    return read_usage((response if isinstance(response, dict) else event).get("usage"), before)
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:

@@ -1,0 +1,135 @@
+"""What quotas are charged: media as they count, nothing for what failed, the real usage in the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.gateway.test_records import Seen
+from tests.resilience.two import ASK, PATH, STREAM, error, event, held, house_text, late, says, section
+from tests.support.house import House
+from tests.support.script import Answer, Gate, Upstream
+
+KEY = {"Authorization": "Bearer alice-key-0123456789"}
+MESSAGES = "/v1/messages"
+PICTURE = "iVBORw0KGgo" * 60_000
+SEEN = ASK | {"messages": [{"role": "user", "content": [
+    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PICTURE}"}}]}]}  # fmt: skip
+LARGE = ASK | {"messages": [{"role": "user", "content": "word " * 8000}]}
+BEGUN = (
+    b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","type":"message","role":"assistant",'
+    b'"model":"m","content":[],"usage":{"input_tokens":3000,"cache_read_input_tokens":500,"output_tokens":1}}}\n\n'
+    b'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":{"type":"text",'
+    b'"text":""}}\n\n'
+)
+WORDS = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta",'
+    b'"text":"hello there"}}\n\n'
+)
+ENDED = (
+    b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\nevent: message_delta\n'
+    b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":70}}\n\n'
+    b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+)
+
+
+def alice(tokens: int) -> str:
+    return f"[client alice]\nkey = alice-key-0123456789\ntokens_per_minute = {tokens}\n"
+
+
+def left(house: House, client: str = "alice") -> float:
+    """Tokens that the client may still use."""
+    house.wait(lambda p: not p.service.relays)
+    return house.on_loop(lambda: house.proxy.service.quotas[client]._tokens._level)  # type: ignore[union-attr]
+
+
+def test_a_picture_is_no_text() -> None:
+    with Upstream(lambda r: says("ok")) as up, House(house_text("* = a", alice(20_000), a=up.url)) as house:
+        assert [house.post(PATH, body, KEY)[0] for body in (SEEN, ASK, SEEN)] == [200] * 3
+        assert left(house) > 19_900  # three times two tokens, by the upstream's word
+
+
+def test_a_picture_that_is_looked_at() -> None:
+    gate = Gate()
+    with Upstream([late(says("ok"), gate), says("ok")]) as up:
+        with House(house_text("* = a", alice(20_000), a=up.url)) as house, house.connect() as first:
+            first.send("POST", PATH, SEEN, KEY)
+            up.wait(lambda u: len(u.requests) == 1)
+            assert house.post(PATH, ASK, KEY)[0] == 200
+            gate.open()
+            first.reply()
+
+
+@pytest.mark.parametrize("status", [400, 500, 529])
+def test_what_failed_has_taken_nothing(status: int) -> None:
+    with Upstream(lambda r: error(status)) as up:
+        more = alice(10_000) + "[retry]\nmax_attempts = 1\n"
+        text = house_text("* = a", more, a=section(up.url, "tokens_per_minute = 10000\n"))
+        with House(text) as house:
+            assert [house.post(PATH, LARGE, KEY)[0] for _ in range(4)] == [status] * 4
+            assert left(house) > 9_990
+            assert house.on_loop(lambda: house.proxy.service.router.peers["a"].quota._tokens._level) > 9_990  # type: ignore[union-attr]
+
+
+def test_what_was_left_before_its_reply_has_taken_nothing() -> None:
+    gate = Gate()
+    with Upstream([late(says("never"), gate), says("ok")]) as up:
+        with House(house_text("* = a", alice(10_000), a=up.url)) as house:
+            with house.connect() as client:
+                client.send("POST", PATH, LARGE, KEY)
+                up.wait(lambda u: len(u.requests) == 1)
+            assert left(house) > 9_990
+            gate.open()
+
+
+def test_a_stream_that_was_left_has_taken_what_it_said() -> None:
+    gate = Gate()
+    with Upstream([Answer.sse([BEGUN, WORDS * 40, gate, ENDED])]) as up:
+        text = house_text("* = a", alice(10_000), a=section(up.url, "", "messages"))
+        with House(text) as house:
+            with house.connect() as client:
+                client.send("POST", MESSAGES, STREAM | {"max_tokens": 9}, KEY)
+                client.head()
+                next(client.pieces())
+            assert 10_000 - 3_500 - 200 < left(house) < 10_000 - 3_500 - 80
+            gate.open()
+
+
+def test_a_stream_that_broke_off_has_taken_what_it_said() -> None:
+    with Upstream([Answer.sse([event({"content": "a word or two"}) * 50])]) as up:
+        with House(house_text("* = a", alice(10_000), a=up.url)) as house:
+            house.post(PATH, STREAM, KEY)
+            assert 10_000 - 400 < left(house) < 10_000 - 100
+
+
+def test_streams_that_pass_through_tell_their_input() -> None:
+    with Upstream([Answer.sse([BEGUN, WORDS * 2000, ENDED])]) as up:
+        with House(house_text("* = a", alice(10_000), a=section(up.url, "", "messages"))) as house:
+            told = Seen(house)
+            house.post(MESSAGES, STREAM | {"max_tokens": 9}, KEY)
+            record: dict[str, Any] = told.last()
+            assert left(house) == pytest.approx(10_000 - 3_500 - 70, abs=100)
+    names = ("input_tokens", "cache_read.input_tokens", "output_tokens")
+    assert [record[f"gen_ai.usage.{name}"] for name in names] == [3_500, 500, 70]
+
+
+def test_who_never_went_has_taken_no_request_either() -> None:
+    gate = Gate()
+    bounds = "[client alice]\nkey = alice-key-0123456789\nrequests_per_minute = 3\n[admission]\nqueue = 0\n"
+    with Upstream([held(gate), says("ok"), says("ok")]) as up:
+        with House(house_text("* = a", bounds, a=section(up.url))) as house, house.connect() as first:
+            first.send("POST", PATH, STREAM, KEY)
+            up.wait(lambda u: len(u.requests) == 1)
+            assert [house.post(PATH, ASK, KEY)[0] for _ in range(5)] == [503] * 5
+            gate.open()
+            first.reply()
+            house.wait(lambda p: p.service.admission.busy == 0)
+            assert [house.post(PATH, ASK, KEY)[0] for _ in range(3)] == [200, 200, 429]
+
+
+def test_conditions_on_the_input_leave_media_out() -> None:
+    with Upstream(lambda r: says("short")) as short, Upstream(lambda r: says("long")) as long:
+        text = house_text("m if input > 500 = b\nm = a", a=short.url, b=long.url)
+        with House(text) as house:
+            assert b"short" in house.post(PATH, SEEN)[2] and b"long" in house.post(PATH, LARGE)[2]
