@@ -177,11 +177,12 @@ class Lessons:
 
 
 def crossed(
-    client: Protocol, route: Route, data: dict[str, Any], lessons: Lessons, strict: bool = False, session: str = ""
-) -> Encoded:
-    """The client's request as the route's upstream takes it, by all that is known of it. session: as in target.Target.
+    client: Protocol, route: Route, data: dict[str, Any], lessons: Lessons, strict: bool = False, session: str = "",
+    tokens: int = 0,
+) -> Encoded:  # fmt: skip
+    """The client's request as the route's upstream takes it, by all that is known of it. session, tokens: as in Target.
     Raises BadRequest, with strict also where a field did not cross."""
-    target = replace(route.target, session=session) if session else route.target
+    target = replace(route.target, session=session, tokens=tokens) if session or tokens else route.target
     encoded = pair.request(client, route.protocol, data, target)
     if known := lessons.of(route.peer.name, route.model):
         drop = [lesson.field for lesson in known if not lesson.instead]

@@ -55,8 +55,8 @@ def unpacked(body: bytes, encoding: str | None, limit: int) -> bytes:
 
 
 def check_type(client: HTTPHeaders, body: bytes) -> None:
-    """A form or a text where JSON is due. What is JSON in truth may call itself what it likes, as curl's -d does. Raises
-    ApiError (415)."""
+    """A form or a text where JSON is due. What is JSON in truth may call itself what it likes, as curl's -d does.
+    Raises ApiError (415)."""
     kind = client.get("Content-Type", "").partition(";")[0].strip()
     if kind and "json" not in kind.lower() and (begins := body.lstrip()[:1]) and begins not in b"{[":
         shown = "".join(c if c.isprintable() else "?" for c in kind[:100])

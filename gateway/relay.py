@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, RequestStartLine, ResponseStartLine
 
-from gateway import clock, envelope, headers, hints, lessons, outbound, quoting, shared, threads
+from gateway import clock, compacted, envelope, headers, hints, lessons, outbound, quoting, shared, threads
 from gateway.answer import Answer
 from gateway.clock import Clock
 from gateway.peers import SIDE
@@ -239,7 +239,7 @@ class Relay(Trying):
     # ------------------------------------------------------------------------------ what is sent upstream
 
     def has_task(self, route: Route) -> bool:
-        """Whether the upstream can do what is asked for; if not, it is answered here. Raises ApiError (501)."""
+        """Whether the upstream can do what is asked for; if not, it is answered here. Raises ApiError."""
         if self.task == "count":
             if route.home and self.protocol in route.peer.counts:
                 url = f"{route.peer.urls[SIDE[self.protocol, self.task]]}?{self.query}"
@@ -248,19 +248,13 @@ class Relay(Trying):
                 self.recall.refuse(self.parsed(), route.peer.name, route.protocol)
             self._count_here(route)
             return False
-        if self.task == "compact" and not route.home:
-            message = (
-                f"model '{self.asked_model}' goes to upstream '{route.peer.name}', which speaks {route.protocol}: only "
-                "one that speaks responses can compact; send the conversation with the request for a summary instead"
-            )
-            raise ApiError("invalid_request", message, 501, code="not_supported")
         return True
 
     def written_for(self, new: Try) -> tuple[str, list[str], bytes]:
         """(URL, header lines, body). Gives the try its reply's translator. Raises ApiError."""
         route = new.route
         body = self.verbatim_for(new) if new.verbatim else self._translated_for(new)
-        url = route.peer.urls[SIDE[self.protocol, self.task]] if self.task else route.url
+        url = route.peer.urls[SIDE[self.protocol, self.task]] if self.task and new.verbatim else route.url
         if route.home and self.query:
             url = f"{url}{'&' if '?' in url else '?'}{self.query}"
         return url, outbound.header_lines(route, self.headers, route.home, self.service.access.open), body
@@ -279,21 +273,26 @@ class Relay(Trying):
         data, route = self.parsed(), new.route
         if self.recall is not None:
             self.data = data = self.recall.crossing(data, self.body, route.peer.name, route.protocol)
+        if self.task and self.recall is not None:  # to compact: that is no response to be asked for again
+            self.recall.over()
+            self.envelope.stream = False
+            data = compacted.asking(data)
         service = self.service
-        encoded = lessons.crossed(
-            self.protocol, route, data, service.lessons, service.strict, outbound.session_of(self.headers)
-        )
+        tokens = service.counting.seed(self, route, data, len(self.body))
+        session = outbound.session_of(self.headers)
+        encoded = lessons.crossed(self.protocol, route, data, service.lessons, service.strict, session, tokens)
         new.dropped = encoded.dropped
         options = data.get("stream_options")
         asked = Asked(
             model=self.asked_model,
             key=self.key,
             created=int(time.time()),
-            input_tokens=service.counting.seed(self, route, data, len(self.body)),
+            input_tokens=tokens,
             tool_names=encoded.tool_names,
             custom=encoded.custom,
             namespaces=encoded.namespaces,
             answer_tool=encoded.answer_tool,
+            compacts=encoded.compacts,
             include_usage=isinstance(options, dict) and options.get("include_usage") is True,
             policy=route.target.policy,
         )
@@ -342,6 +341,8 @@ class Relay(Trying):
         if self.recall is not None:
             self._went(self.recall, winner, out)
             self.recall.whole(out)
+        if self.task and not winner.verbatim:
+            out = compacted.answer(out, self.parsed())
         self.tell(200, head + self.reply_head(winner), out)
 
     def _went(self, recall: Recall | Thread, winner: Try, out: bytes) -> None:

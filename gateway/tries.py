@@ -48,7 +48,7 @@ class Try:
         self.relay = relay
         self.route = route
         self.place = route.place
-        self.verbatim = route.verbatim or bool(relay.task)  # nothing of request and reply is translated
+        self.verbatim = route.verbatim or relay.task == "count"  # nothing of request and reply is translated
         self.fresh = fresh
         self.reply: Verbatim | Crossing | None = None
         self.dropped: list[str] = []

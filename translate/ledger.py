@@ -44,7 +44,9 @@ output_config | = reasoning_effort for effort, response_format for format | = re
 service_tier | - tiers of one provider mean nothing, or another price, at the next |
 cache_control | - other providers cache by themselves; the answer is the same |
 container | - a container of Anthropic's; the tools that use it are dropped too |
-context_management compaction | - only shortens what Anthropic reads; here the history is read whole |
+context_management | - only shortens what Anthropic reads; here the history is read whole; a compaction edit is heeded |
+compaction | = messages, a request for a summary; the reply is the compaction block that is made of it | \
+= input, a request for a summary; the reply is the compaction block that is made of it
 diagnostics | - only makes Anthropic report more about the request |
 inference_geo workspace_id user_profile_id | - about Anthropic's own regions and accounts |
 speed | - a faster mode of Anthropic's; the answer is the same |
@@ -185,8 +187,8 @@ item:tool_search_output item:additional_tools | = tools, offered from here on, a
 item:reasoning | - a cipher that only its provider reads; ours, which holds Anthropic's signature, is opened | \
 - a cipher that only its provider reads; a summary goes back by [upstream] reasoning_history
 item:item_reference | ! what it stands for is in another upstream's store; what is kept here stands in its place |
-item:compaction | ! a history that only the provider that compacted it can read |
-item:compaction_trigger | ! asks for a compaction that the upstream cannot do |
+item:compaction | - a cipher that only its provider reads: the model is told that something is missing; ours is opened |
+item:compaction_trigger | = messages, a request for a summary; the reply is the compaction item that is made of it |
 item:configuration_update | - settings of OpenAI's own model |
 item:tool_search_call item:web_search_call item:image_generation_call item:mcp_list_tools item:mcp_approval_request \
 item:mcp_approval_response item:program | - a call that OpenAI ran; what the model said of it crosses |

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import answer_tool, errors, fit, usage, wire
+from translate import answer_tool, compaction, errors, fit, usage, wire
 from translate.bridge import Unbridge
 from translate.chat import reply as chat_reply
 from translate.chat import request as chat_request
 from translate.chat import stream as chat_stream
-from translate.conversation import Event, Fault, Start, Stop, Usage
+from translate.conversation import Conversation, Event, Fault, Start, Stop, Usage
 from translate.messages import reply as messages_reply
 from translate.messages import request as messages_request
 from translate.messages import stream as messages_stream
 from translate.responses import reply as responses_reply
 from translate.responses import request as responses_request
 from translate.responses import stream as responses_stream
+from translate.summing import Summing
 from translate.target import Asked, Encoded, Protocol, Target
 
 _REQUEST: dict[str, Any] = {"messages": messages_request, "chat": chat_request, "responses": responses_request}
@@ -61,7 +62,23 @@ def request(client: Protocol, upstream: Protocol, body: dict[str, Any], target: 
 
 
 def _request(client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target) -> Encoded:
-    conversation = _REQUEST[client].decode(body)
+    conversation: Conversation = _REQUEST[client].decode(body)
+    if client == upstream and not target.policy.rebuild:
+        return _encoded(client, upstream, body, target, conversation)
+    conversation, wish = compaction.wished(conversation, client)
+    conversation, lost = compaction.opened(conversation, client)
+    compacts = wish is not None and not wish.goes_on and target.tokens >= wish.at
+    if wish is not None and compacts:
+        conversation = compaction.summary_wanted(conversation, wish, client)
+    encoded = _encoded(client, upstream, body, target, conversation)
+    encoded.compacts = compacts
+    encoded.dropped += lost
+    return encoded
+
+
+def _encoded(
+    client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target, conversation: Conversation
+) -> Encoded:
     if target.policy.fits:
         plain: Encoded = _REQUEST[upstream].encode(conversation, target)
         return plain
@@ -84,8 +101,8 @@ class Crossing:
     """
 
     __slots__ = (
-        "_bridge", "_client", "_decoder", "_encoder", "_kept", "_latest", "_spoken", "_upstream", "_usage", "asked",
-        "fault",
+        "_bridge", "_client", "_decoder", "_encoder", "_kept", "_latest", "_spoken", "_summing", "_upstream", "_usage",
+        "asked", "fault",
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
@@ -95,6 +112,7 @@ class Crossing:
         self._encoder: Any = None
         self._bridge = Unbridge(asked) if asked.custom or asked.namespaces else None
         self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
+        self._summing = Summing(client, asked) if asked.compacts else None
         self._kept: list[Event] | None = None  # all events of a stream, see keep()
         self.asked = asked
         self.fault: errors.ApiError | None = None
@@ -163,6 +181,8 @@ class Crossing:
     def _unbridged(self, events: list[Event]) -> list[Event]:
         if self._spoken is not None:
             events = self._spoken.passed(events)
+        if self._summing is not None:
+            return self._summing.passed(events)
         return events if self._bridge is None else self._bridge.passed(events)
 
     # ------------------------------------------------------------------------------------------ streams

@@ -20,6 +20,7 @@ from translate.conversation import Thinking
 _RESPONSES = "~sealed.responses.1."  # in a neutral signature or encrypted: a reasoning item's id and encrypted_content
 _OTHER = "~sealed.other.1."  # in a Responses item's encrypted_content: signature, encrypted, Chat's detail
 _EXTRA = "~sealed.extra.1."  # in a neutral `encrypted`: what Gemini says beside a call or a message (chat/extras.py)
+SUMMARY = "~sealed.summary.1."  # of our own compaction: a block's whole signature, the beginning of an item's cipher
 EMPTY = "~sealed.empty.1."  # in either: nobody has signed this thinking
 MARK = b"~sealed."  # how each of them begins
 _RARE = MARK[:1]
@@ -61,7 +62,21 @@ def is_for_others(part: Thinking) -> bool:
 
 
 def is_seal(proof: Any) -> bool:
-    return isinstance(proof, str) and proof.startswith((_RESPONSES, _OTHER, _EXTRA, EMPTY))
+    return isinstance(proof, str) and proof.startswith((_RESPONSES, _OTHER, _EXTRA, SUMMARY, EMPTY))
+
+
+def of_summary(text: str) -> str:
+    """What stands for a summary of ours in a compaction item's encrypted_content."""
+    return SUMMARY + _pack({"summary": text})
+
+
+def is_of_summary(proof: Any) -> bool:
+    return isinstance(proof, str) and proof.startswith(SUMMARY)
+
+
+def summary_in(encrypted_content: Any) -> str:
+    """"" where it is not ours, or was damaged."""
+    return _text(_unpack(encrypted_content, SUMMARY), "summary") if is_of_summary(encrypted_content) else ""
 
 
 def may_be_in(body: bytes) -> bool:

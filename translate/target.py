@@ -45,11 +45,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`model` is the upstream's own name for it. session: the client's, where a header names it."""
+    """`model` is the upstream's own name for it. session: the client's, where a header names it. tokens: of the input,
+    an estimate, where that matters."""
 
     model: str
     policy: Policy = Policy()
     session: str = ""
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Asked:
     """model: echoed in the reply. key: letters and digits, unique for this request (ids are made of it).
     created: Unix seconds. input_tokens: a local estimate, used until the upstream tells the real count.
     tool_names: names as sent upstream -> names as the client knows them (only those that differ).
-    include_usage: a Chat client asked for the usage chunk. custom, namespaces, answer_tool: see Encoded."""
+    include_usage: a Chat client asked for the usage chunk. custom, namespaces, answer_tool, compacts: see Encoded."""
 
     model: str
     key: str = "0"
@@ -69,6 +71,7 @@ class Asked:
     custom: frozenset[str] = frozenset()
     namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
     answer_tool: str = ""
+    compacts: bool = False
 
 
 @dataclass(slots=True)
@@ -76,7 +79,8 @@ class Encoded:
     """A request body in the target's protocol; `dropped` names the client's fields that did not cross;
     `tool_names` maps changed tool names back. Where the upstream knows nothing but functions (see bridge.py):
     `custom` holds the sent names of free-form tools, `namespaces` maps sent names to (namespace, name).
-    `answer_tool` is the sent name of the tool whose arguments are the reply's text (see answer_tool.py)."""
+    `answer_tool` is the sent name of the tool whose arguments are the reply's text (see answer_tool.py). `compacts`: it
+    asks for a summary (see compaction.py)."""
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)
@@ -84,6 +88,7 @@ class Encoded:
     custom: frozenset[str] = frozenset()
     namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
     answer_tool: str = ""
+    compacts: bool = False
 
     def json(self) -> bytes:
         return wire.dumps(self.body)

@@ -1,4 +1,5 @@
-"""A request that goes to its upstream as it came, less the thinking that this upstream cannot take for its own.
+"""A request that goes to its upstream as it came, less the thinking that this upstream cannot take for its own. A
+summary of the conversation that this proxy had written (see compaction.py) is told in words.
 
 A session may change its upstream. What another provider signed, the client has under a seal of ours (see seal.py), and
 it goes on saying it; its new upstream, which speaks the client's own protocol, would answer 400 to a signature that it
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import leftovers, seal, websearch, wire
+from translate import compaction, leftovers, seal, websearch, wire
 from translate.target import Protocol
 
 Body = dict[str, Any]
@@ -25,8 +26,9 @@ def request(protocol: Protocol, raw: bytes) -> tuple[bytes, list[str]]:
         return raw, []
     if not isinstance(body, dict):
         return raw, []
+    told = _TOLD[protocol](body) if protocol in _TOLD else False
     dropped = _LESS[protocol](body)
-    return (wire.dumps(body), dropped) if dropped else (raw, [])
+    return (wire.dumps(body), dropped) if dropped or told else (raw, [])
 
 
 def _messages(body: Body) -> list[str]:
@@ -117,7 +119,44 @@ def _responses(body: Body) -> list[str]:
     return [leftovers.THOUGHTS["responses"]]
 
 
+def _messages_told(body: Body) -> bool:
+    """What stands before the last summary is in it."""
+    messages = body.get("messages")
+    given = messages if isinstance(messages, list) else []
+    for at in reversed(range(len(given))):
+        blocks = given[at].get("content") if isinstance(given[at], dict) else None
+        listed = blocks if isinstance(blocks, list) else []
+        if ours := [place for place, block in enumerate(listed) if _is_ours(block)]:
+            text = {"type": "text", "text": compaction.as_text(str(listed[ours[-1]].get("content")))}
+            rest = [given[at] | {"content": said}] if (said := listed[ours[-1] + 1 :]) else []
+            body["messages"] = [{"role": "user", "content": [text]}, *rest, *given[at + 1 :]]
+            return True
+    return False
+
+
+def _is_ours(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") == "compaction" and seal.is_of_summary(block.get("signature"))
+
+
+def _responses_told(body: Body) -> bool:
+    items = body.get("input")
+    if not isinstance(items, list):
+        return False
+    told = [_item_told(item) for item in items]
+    body["input"] = told
+    return told != items
+
+
+def _item_told(item: Any) -> Any:
+    summary = seal.summary_in(item.get("encrypted_content")) if isinstance(item, dict) else ""
+    if not summary:
+        return item
+    text = {"type": "input_text", "text": compaction.as_text(summary)}
+    return {"type": "message", "role": "user", "content": [text]}
+
+
 _LESS = {"messages": _messages, "chat": _chat, "responses": _responses}
+_TOLD = {"messages": _messages_told, "responses": _responses_told}
 
 
 def _objects(body: Body, key: str) -> list[Body]:

@@ -37,7 +37,9 @@ def test_paths_that_are_none_are_told_apart() -> None:
 
 
 FORM = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'
-TYPES = [("multipart/form-data; boundary=x", FORM), ("application/x-www-form-urlencoded", b"a=1&b=2"), ("text/plain", b"x")]
+TYPES = [
+    ("multipart/form-data; boundary=x", FORM), ("application/x-www-form-urlencoded", b"a=1&b=2"), ("text/plain", b"x"),
+]  # fmt: skip
 ENDPOINTS = [
     "/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions", "/v1/responses", "/v1/responses/compact",
     "/v1/responses/input_tokens", "/debug/translate",
@@ -53,7 +55,7 @@ def test_a_body_that_is_no_json_is_answered_with_the_type_that_is(kind: str, bod
             said = json.loads(raw)
             assert status == 415 and "application/json" in said["error"]["message"], path
             assert kind.partition(";")[0] in said["error"]["message"]
-            assert (said.get("type") == "error") == (path.startswith("/v1/messages") or path.startswith("/debug"))
+            assert (said.get("type") == "error") == path.startswith(("/v1/messages", "/debug"))
         for path in ("/v1/files", "/v1/audio/transcriptions", "/v1/images/edits"):
             status, _, raw = house.post(path, body, {"Content-Type": kind} | ANTHROPIC)
             assert status == 404 and b"/v1/messages" in raw and json.loads(raw)["type"] == "error", path

@@ -86,12 +86,13 @@ def test_who_could_not_take_it_is_no_rival_of_the_next() -> None:
             assert not a.requests and len(b.requests) == 3
 
 
-def test_what_one_protocol_alone_can_do_goes_to_one_that_speaks_it() -> None:
+def test_the_first_target_compacts_too_since_it_must_read_what_comes_of_it() -> None:
+    """A cipher of the second's would be of no use to it."""
     compacted = Answer.json({"id": "r", "object": "response.compaction", "output": []})
     with Upstream([says("a")]) as a, Upstream([compacted]) as b:
         with House(house_text("* = a, b", a=a.url, b=section(b.url, "", "responses"))) as house:
             assert house.post("/v1/responses/compact", {"model": "m", "input": "x"})[0] == 200
-            assert not a.requests and len(b.requests) == 1
+            assert len(a.requests) == 1 and not b.requests
 
 
 def test_who_cannot_count_for_an_unknown_model_still_counts_for_others() -> None:

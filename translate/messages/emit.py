@@ -45,6 +45,7 @@ _DELTAS: dict[str, tuple[bytes, bytes]] = {
     "thinking": (b"thinking_delta", b"thinking"),
     "tool_use": (b"input_json_delta", b"partial_json"),
 }
+_SUMMED = ("content", "encrypted_content")  # of a compaction
 _BESIDE_DELTA = ("usage", "context_management")  # of message_delta's fields; the others are in its delta
 
 
@@ -127,7 +128,7 @@ class Encoder:
         else:
             self._before = self._between = b""
         if later:
-            out.append(self._one_delta({"type": "input_json_delta", "partial_json": wire.dumps_text(later)}))
+            out.append(self._one_delta(later))
 
     def _whole(self, block: dict[str, Any], out: list[bytes]) -> None:
         """A block that is complete."""
@@ -139,14 +140,18 @@ class Encoder:
         out.append(_BLOCK_STOP % self._index)
         self._index += 1
 
-    def _for_later(self, part: Part, block: dict[str, Any]) -> Any:
-        """What the start must not say yet: a signature comes at the end; the input of a block that is whole
-        from its beginning (a server tool's) comes by a delta, as the grammar has it."""
+    def _for_later(self, part: Part, block: dict[str, Any]) -> dict[str, Any] | None:
+        """The delta for what the start must not say yet: a signature comes at the end; the input of a block that is
+        whole from its beginning (a server tool's) comes by a delta, as the grammar has it, and so does a summary."""
         if self._kind == "thinking":
             self._signature, block["signature"] = block["signature"], ""
+        if self._kind == "compaction":
+            whole = {key: block[key] for key in _SUMMED if key in block}
+            block |= dict.fromkeys(whole)
+            return {"type": "compaction_delta"} | whole
         if isinstance(part, Unknown) and block.get("input"):
             whole, block["input"] = block["input"], {}
-            return whole
+            return {"type": "input_json_delta", "partial_json": wire.dumps_text(whole)}
         return None
 
     def _delta(self, event: Delta, out: list[bytes]) -> None:

@@ -39,8 +39,6 @@ Item = dict[str, Any]
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 _STORED = {
     "item_reference": "refers to an item that another upstream stored; send the item itself",
-    "compaction": "holds a history that only the provider that compacted it can read",
-    "compaction_trigger": "asks for a compaction that this model's upstream cannot do",
 }
 _CIPHER = re.compile(r"~sealed\..*|[A-Za-z0-9+/_=-]{64,}", re.S)  # and no words
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)

@@ -352,8 +352,6 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"input": [{**CALL, "name": None}]}, "input[0].name", "Missing"),
     ({"input": [{"type": "function_call_output", "output": "x"}]}, "input[0].call_id", "Missing"),
     ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]", "send the item itself"),
-    ({"input": [{"type": "compaction", "encrypted_content": "x"}]}, "input[0]", "only the provider that compacted it"),
-    ({"input": [{"type": "compaction_trigger"}]}, "input[0]", "cannot do"),
     ({"previous_response_id": "resp_1"}, "previous_response_id", "has not stored"),
     ({"conversation": "conv_1"}, "conversation", "keeps no conversations"),
     ({"prompt": {"id": "p"}}, "prompt", "keeps no prompts"),

@@ -28,7 +28,7 @@ OTHERS: tuple[Protocol, ...] = ("messages", "chat")
 BYTEWISE_MAX = 6_000
 
 # What rests on state that an upstream keeps, or is another provider's: refused, by these words.
-REFUSED = ("cannot be used here", "an item of type 'compaction'", "of another provider", "belongs to another provider")
+REFUSED = ("cannot be used here", "of another provider", "belongs to another provider")
 # Recordings edited by hand, whose deltas and done events say different things.
 CONTRADICTORY = {"resp-openai-s-aae9e59b49"}
 # Custom tools, which these clients did not declare: the checkers know functions alone.

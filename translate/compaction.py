@@ -1,0 +1,257 @@
+"""Compaction: a conversation's summary in the place of the conversation, written by whichever model answers.
+
+Anthropic and OpenAI shorten conversations at their servers: a client asks for it (`compaction`, a `compaction_trigger`
+item) or says when it is due (`context_management`), gets a block or an item that stands for all before it, and sends
+that from then on. Elsewhere nobody does, so the proxy has the model write the summary: `wished` reads what the client
+wants, `summary_wanted` makes the request for it, summing.py the client's block or item of the reply, and `opened` puts
+the summary, as text, where such a block or item comes back. What was compacted elsewhere under a cipher cannot be read;
+the model is told so, and the session goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from translate import seal
+from translate.conversation import (
+    Conversation,
+    Part,
+    Sampling,
+    Text,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+    Unknown,
+)
+from translate.errors import BadRequest
+from translate.fields import is_number
+from translate.target import Protocol
+
+Body = dict[str, Any]
+
+TRIGGER = "compaction_trigger"
+USUAL_TRIGGER = 150_000  # tokens: Anthropic's, where an edit names none
+
+KINDS = ("compaction", "compaction_summary", "context_compaction")  # the latter two: Codex's own words for an item
+
+SUMMARIZE = """\
+Stop here. Write a summary of this conversation that will stand in its place: whoever goes on from it sees nothing of \
+what is above. Do not go on with the task, answer nothing else and call no tools. Keep, exactly where words matter:
+1. what the user wants, with all instructions, constraints and preferences that still hold;
+2. what was done and found out: decisions and why, files and code, commands and what came of them, errors, names, \
+paths, numbers, identifiers;
+3. what is being done right now, what is left to do, and the next step.
+Write the summary alone."""
+SUMMARY = """\
+The conversation before this point was replaced by a summary of it. Go on from there, without asking for what it says.
+
+<summary>
+{}
+</summary>"""
+UNREADABLE = "[What was said before was compacted by another provider and cannot be read here.]"
+
+
+# ------------------------------------------------------------------------------------------- what was summed up
+
+
+def opened(conversation: Conversation, client: Protocol) -> tuple[Conversation, list[str]]:
+    """The conversation with summaries as text, and without what they stand for; and what could not be read, in the
+    client's words. `conversation` is not changed."""
+    if not any(map(_is_compacted, conversation.turns)):
+        return conversation, []
+    at = _last_readable(conversation.turns)
+    out: list[Turn] = []
+    lost: list[str] = []
+    for place, turn in enumerate(conversation.turns):
+        if at is None or place > at:
+            out += _opened_turn(turn, lost) if _is_compacted(turn) else [turn]
+        elif place == at:
+            out += _from(turn)
+        elif client == "responses" and (kept := _kept(turn)):
+            out.append(kept)
+    return replace(conversation, turns=out), lost
+
+
+def as_text(summary: str) -> str:
+    """How a model is told a summary."""
+    return SUMMARY.format(summary)
+
+
+def _last_readable(turns: list[Turn]) -> int | None:
+    return next((at for at in reversed(range(len(turns))) if any(map(_summary, turns[at].parts))), None)
+
+
+def _summary(part: Part) -> str:
+    """"" for another part, and for one that cannot be read."""
+    if not isinstance(part, Unknown) or part.kind not in KINDS:
+        return ""
+    if part.protocol == "responses":
+        return seal.summary_in(part.raw.get("encrypted_content"))
+    said = part.raw.get("content")
+    return said if isinstance(said, str) else ""
+
+
+def _is_compacted(turn: Turn) -> bool:
+    return any(isinstance(part, Unknown) and part.kind in KINDS for part in turn.parts)
+
+
+def _from(turn: Turn) -> list[Turn]:
+    """The last summary of a turn, and what the turn says after it."""
+    at = next(at for at in reversed(range(len(turn.parts))) if _summary(turn.parts[at]))
+    said = Turn("user", [Text(as_text(_summary(turn.parts[at])))])
+    rest = turn.parts[at + 1 :]
+    return [said, replace(turn, parts=rest)] if rest else [said]
+
+
+def _kept(turn: Turn) -> Turn | None:
+    """What an item of Responses leaves standing before it: what the user said, and instructions. The model's own words,
+    its calls and their results are in the summary."""
+    if turn.role == "assistant":
+        return None
+    parts: list[Part] = [part for part in turn.parts if not _is_output(part)]
+    return replace(turn, parts=parts) if parts else None
+
+
+def _is_output(part: Part) -> bool:
+    return isinstance(part, ToolResult) or (isinstance(part, Unknown) and part.kind.endswith("_output"))
+
+
+def _opened_turn(turn: Turn, lost: list[str]) -> list[Turn]:
+    """A note stands where a compaction stood that cannot be read. Anthropic's without content have failed, and stand
+    for nothing."""
+    out: list[Turn] = []
+    run: list[Part] = []
+    for part in turn.parts:
+        if not isinstance(part, Unknown) or part.kind not in KINDS:
+            run.append(part)
+        elif part.raw.get("encrypted_content"):
+            out += [replace(turn, parts=run)] if run else []
+            out.append(Turn("user", [Text(UNREADABLE)]))
+            run = []
+            lost += [] if part.kind in lost else [part.kind]
+    return out + ([replace(turn, parts=run)] if run else [])
+
+
+# ------------------------------------------------------------------------------------------------ the request
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The client wants a summary of its conversation. at: once the input has so many tokens; 0 = now, in the place of
+    an answer. instructions: its own words for it, "" = none; adds: beside the usual ones. goes_on: an answer is to
+    follow the summary."""
+
+    instructions: str = ""
+    adds: bool = False
+    at: int = 0
+    goes_on: bool = False
+
+
+def wished(conversation: Conversation, client: Protocol) -> tuple[Conversation, Wish | None]:
+    """What the client wants, and the conversation without the words for it. Raises BadRequest for what is no such
+    wish."""
+    left = conversation.ext.get(client, {})
+    if client == "messages" and ("compaction" in left or "context_management" in left):
+        wish, rest = _of_fields(left)
+    elif client == "responses":
+        if any(map(_has_trigger, conversation.turns)):
+            return _triggered(conversation)
+        wish, rest = _of_thresholds(left) if "context_management" in left else (None, left)
+    else:
+        return conversation, None
+    return replace(conversation, ext=conversation.ext | {client: rest}) if rest is not left else conversation, wish
+
+
+def _of_fields(left: Body) -> tuple[Wish | None, Body]:
+    """Of Messages: a request of its own, or an edit for when the conversation has grown long."""
+    edits = _objects(left.get("context_management"), "edits")
+    compacting = [edit for edit in edits if str(edit.get("type")).startswith("compact_")]
+    said = left.get("compaction")
+    if said is not None:
+        if not isinstance(said, dict) or said.get("type") != "summarize":
+            raise BadRequest("compaction.type: Input should be 'summarize'")
+        if compacting:
+            raise BadRequest("compaction: cannot be combined with a compaction edit in context_management")
+        return Wish(_text(said, "instructions")), {key: left[key] for key in left if key != "compaction"}
+    rest = {key: left[key] for key in left if key != "compaction"}
+    if not compacting:
+        return None, rest
+    others = [edit for edit in edits if edit not in compacting]
+    if others:
+        rest["context_management"] = left["context_management"] | {"edits": others}
+    else:
+        del rest["context_management"]
+    edit = compacting[-1]
+    trigger = edit.get("trigger")
+    at = trigger.get("value") if isinstance(trigger, dict) else None
+    goes_on = edit.get("pause_after_compaction") is not True
+    return Wish(_text(edit, "instructions"), True, int(at) if is_number(at) else USUAL_TRIGGER, goes_on), rest
+
+
+def _of_thresholds(left: Body) -> tuple[Wish | None, Body]:
+    """Of Responses: when the conversation has grown long."""
+    given = left["context_management"]
+    entries = [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
+    bounds = [entry.get("compact_threshold") for entry in entries if entry.get("type") == "compaction"]
+    known = [int(bound) for bound in bounds if is_number(bound)]
+    if not known or len(bounds) < len(entries):
+        return None, left
+    rest = {key: left[key] for key in left if key != "context_management"}
+    return Wish(at=min(known), goes_on=True), rest
+
+
+def _has_trigger(turn: Turn) -> bool:
+    return any(map(_is_trigger, turn.parts))
+
+
+def _is_trigger(part: Part) -> bool:
+    return isinstance(part, Unknown) and part.protocol == "responses" and part.kind == TRIGGER
+
+
+def _triggered(conversation: Conversation) -> tuple[Conversation, Wish | None]:
+    """One that an earlier request was for has its compaction after it."""
+    open_ = False
+    turns: list[Turn] = []
+    for turn in conversation.turns:
+        for part in turn.parts:
+            open_ = _is_trigger(part) or (open_ and not (isinstance(part, Unknown) and part.kind in KINDS))
+        if parts := [part for part in turn.parts if not _is_trigger(part)]:
+            turns.append(turn if len(parts) == len(turn.parts) else replace(turn, parts=parts))
+    return replace(conversation, turns=turns), Wish() if open_ else None
+
+
+def summary_wanted(conversation: Conversation, wish: Wish, client: Protocol) -> Conversation:
+    """The request for the summary: all as it was, so that the prompt's cache is of use, but no tool may be called and
+    no form is due. Raises BadRequest where there is nothing to sum up, or a call is open."""
+    turns = conversation.turns
+    if not any(turn.role != "system" and turn.parts for turn in turns):
+        raise _refusal("compaction_nothing_to_summarize", "there is no message to summarize")
+    if client == "messages" and any(isinstance(part, ToolCall) for part in turns[-1].parts):
+        raise _refusal("compaction_incomplete_turn", "the last turn's tool calls have no results yet")
+    own = wish.instructions.strip()
+    words = f"{SUMMARIZE}\n\n{own}" if own and wish.adds else own or SUMMARIZE
+    drawn = conversation.sampling
+    return replace(
+        conversation,
+        turns=[*turns, Turn("user", [Text(words)])],
+        tool_choice=ToolChoice("none") if conversation.tools else None,
+        parallel_tools=None,
+        output=None,
+        sampling=Sampling(drawn.temperature, drawn.top_p, drawn.top_k),
+    )
+
+
+def _refusal(code: str, why: str) -> BadRequest:
+    return BadRequest(f"compaction: {why}", details={"error_code": code})
+
+
+def _objects(section: Any, key: str) -> list[Body]:
+    value = section.get(key) if isinstance(section, dict) else None
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _text(raw: Body, key: str) -> str:
+    value = raw.get(key)
+    return value if isinstance(value, str) else ""
