@@ -72,6 +72,8 @@ def _request(client: Protocol, upstream: Protocol, body: dict[str, Any], target:
         conversation = compaction.summary_wanted(conversation, wish, client)
     encoded = _encoded(client, upstream, body, target, conversation)
     encoded.compacts = compacts
+    if wish is not None and wish.goes_on and target.tokens >= wish.at:
+        lost = [*lost, "context_management"]
     encoded.dropped += lost
     return encoded
 

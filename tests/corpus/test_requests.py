@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import traffic_dir
 from tests.support import asking, corpus, params
 from tests.support.corpus import Exchange
-from translate import pair
+from translate import compaction, pair
 from translate.chat import request as chat_request
 from translate.conversation import Conversation
 from translate.errors import BadRequest
@@ -63,6 +63,8 @@ def crossed(client: Protocol, body: dict[str, Any], policy: Policy) -> Encoded:
     before = frozen(body)
     conversation: Conversation = MODULES[client].decode(body)
     assert frozen(body) == before, "decode changed the body"
+    conversation, _ = compaction.wished(conversation, client)
+    conversation, lost = compaction.opened(conversation, client)
     seen = repr(conversation)
     encoded: Encoded = MODULES[upstream].encode(conversation, Target(MODEL[upstream], policy))
     assert repr(conversation) == seen, "encode changed the conversation"
@@ -70,7 +72,7 @@ def crossed(client: Protocol, body: dict[str, Any], policy: Policy) -> Encoded:
     again = pair.request(client, upstream, body, Target(MODEL[upstream], policy))
     assert (again.body, again.dropped, again.tool_names) == (
         encoded.body,
-        encoded.dropped,
+        encoded.dropped + lost,
         encoded.tool_names,
     )
     assert json.loads(encoded.json()) == json.loads(json.dumps(encoded.body))
