@@ -20,7 +20,6 @@ from translate import pair
 from translate.errors import BadRequest
 from translate.target import Protocol, Target
 
-CHECK = {"messages": params.check_messages, "chat": params.check_chat, "responses": params.check_responses}
 # Recordings edited by hand, whose deltas and done events say different things.
 CONTRADICTORY = {"resp-openai-s-aae9e59b49"}
 
@@ -56,7 +55,7 @@ def test_requests_are_valid(client: Protocol, upstream: Protocol) -> None:
         except BadRequest as error:
             assert error.message and error.status == 400
             continue
-        wrong += [f"{exchange.id}: {problem}" for problem in CHECK[upstream](encoded.body)]
+        wrong += [f"{exchange.id}: {problem}" for problem in params.CHECKS[upstream](encoded.body)]
     assert wrong == []
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections.abc
 import types
+from collections.abc import Callable
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -35,10 +36,32 @@ def check_chat(body: dict[str, Any]) -> list[str]:
 
 
 def check_responses(body: dict[str, Any]) -> list[str]:
-    """Problems of a Responses request body. The types want an id with whatever the model said before; the service,
-    and Codex, go without."""
-    without_id = ("'output_text' is not typing.Literal['input_text']", ".id: missing")
-    return [p for p in problems(body, ResponseCreateParams) if not p.endswith(without_id)]
+    """Problems of a Responses request body."""
+    return problems(body, ResponseCreateParams)
+
+
+CHECKS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+    "messages": lambda body: check_messages(body, beta=True),
+    "chat": check_chat,
+    "responses": check_responses,
+}
+
+
+def valid(protocol: str, body: dict[str, Any]) -> dict[str, Any]:
+    """A body without the fields, and without the entries of its lists, that the protocol's own types do not know."""
+    wrong: dict[str, set[int]] = {}
+    for problem in CHECKS[protocol](body):
+        field, _, rest = problem.partition(":")[0].partition(".")
+        index = rest.partition(".")[0]
+        wrong.setdefault(field, set()).add(int(index) if index.isdigit() else -1)
+    out = {}
+    for field, value in body.items():
+        bad = wrong.get(field, set())
+        if isinstance(value, list) and field in ("messages", "input", "tools"):
+            out[field] = [item for i, item in enumerate(value) if i not in bad]
+        elif not bad:
+            out[field] = value
+    return out
 
 
 def problems(value: Any, declared: Any, path: str = "") -> list[str]:

@@ -167,10 +167,11 @@ def test_earlier_searches_go_where_it_is_offered() -> None:
     call, said = out.body["input"][1:3]  # type: ignore[index]
     assert call == {
         "type": "web_search_call",
+        "id": call["id"],
         "status": "completed",
         "action": {"type": "search", "query": "ruby", "queries": ["ruby"]},
     }
-    assert "HTTP://B" in said["content"][0]["text"] and out.dropped == []
+    assert "HTTP://B" in said["content"] and out.dropped == []
     out = request("messages", "responses", {"messages": history})
     assert out.dropped == ["server_tool_use"] and "web_search_call" not in str(out.body)
 

@@ -8,6 +8,7 @@ its items one by one.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterable
 from typing import Any
@@ -127,12 +128,25 @@ def _assistant(turn: Turn, draft: Draft) -> list[Body]:
             if pieces := [piece for part in parts for piece in _spoken(part, draft)]:
                 left = parts[0].ext.get("responses", {})
                 of_message = {key: left[key] for key in _OF_MESSAGE if key in left}
-                out.append({"type": "message", "role": "assistant", "content": pieces} | of_message)
+                if "id" not in of_message and (not draft.home or draft.policy.rebuild):
+                    out.append(_said(pieces, parts, of_message))
+                else:
+                    whole: Body = {"annotations": []} if draft.policy.rebuild else {}  # the type wants them to be there
+                    pieces = [whole | piece if piece["type"] == "output_text" else piece for piece in pieces]
+                    out.append({"type": "message", "role": "assistant", "content": pieces} | of_message)
         else:
             out += [item for part in parts if (item := _item(part, draft))]
     while not draft.home and out and out[-1]["type"] == "reasoning":
         out.pop()  # OpenAI: reasoning without the item that it led to is an error
     return out
+
+
+def _said(pieces: list[Body], parts: list[Part], of_message: Body) -> Body:
+    """A message of the model's as one string: without an id, the protocol has no list of what the model said."""
+    cited = any("citations" in part.ext.get("messages", {}) for part in parts)  # pieces that belong together
+    text = ("" if cited else "\n\n").join(piece.get("text") or piece.get("refusal") or "" for piece in pieces)
+    phase = {"phase": of_message["phase"]} if "phase" in of_message else {}
+    return {"type": "message", "role": "assistant", "content": text} | phase
 
 
 def _run(part: Part) -> tuple[str, Any]:
@@ -163,9 +177,9 @@ def _item(part: Part, draft: Draft) -> Body | None:
         if part.protocol == "responses":
             return part.raw
         if draft.searches and websearch.is_call(part.raw):
-            return websearch.item(part.raw, None)
+            return websearch.item(part.raw, None, _made_id("ws", str(part.raw.get("id"))))
         if text := rendered(part, draft):
-            return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+            return {"type": "message", "role": "assistant", "content": text}
     return None
 
 
@@ -198,10 +212,16 @@ def _reasoning(part: Thinking, draft: Draft) -> Body | None:
         return dict(raw)
     if said := seal.item_in(part.signature) or seal.item_in(part.encrypted):
         summary = [{"type": "summary_text", "text": part.text}] if part.text else []
-        id = {"id": said["id"]} if said.get("id") else {}
         encrypted = said.get("encrypted_content", "")
-        return {"type": "reasoning", **id, "summary": summary, "encrypted_content": encrypted}
+        id = said.get("id") or _made_id("rs", encrypted)
+        return {"type": "reasoning", "id": id, "summary": summary, "encrypted_content": encrypted}
     if part.text and draft.policy.reasoning_history != "false":
-        return {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": part.text}]}
+        content = [{"type": "reasoning_text", "text": part.text}]
+        return {"type": "reasoning", "id": _made_id("rs", part.text), "summary": [], "content": content}
     draft.drop(draft.thoughts)
     return None
+
+
+def _made_id(prefix: str, said: str) -> str:
+    """The protocol wants these items to have an id: the same thing has the same in every turn."""
+    return f"{prefix}_" + hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -72,7 +72,7 @@ def _image(image: Image, draft: Draft) -> Body:
         where = {"file_id": image.file_id}
     else:
         where = {"image_url": image.url or f"data:{image.media_type or 'image/png'};base64,{image.data}"}
-    detail = image.detail or ("" if draft.home else "auto")
+    detail = image.detail or ("" if draft.home and not draft.policy.rebuild else "auto")
     return {"type": "input_image", **where, **({"detail": detail} if detail else {})}
 
 

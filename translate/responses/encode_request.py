@@ -117,6 +117,8 @@ def _tool(tool: Tool, target: Target, draft: Draft) -> Body | None:
             out["parameters"] = tool.schema or {"type": "object", "properties": {}}
         if tool.strict is not None or not draft.home:
             out["strict"] = bool(tool.strict)  # unsaid, Responses tries strict; the other protocols do not
+        elif draft.policy.rebuild:
+            out["strict"] = None  # the type wants it to be there
     if tool.ext.get("responses.form", {}).get("deferred"):
         out["defer_loading"] = True
     return out | tool.ext.get("responses", {})

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import params
 from tests.support import strategies_requests as bodies
 from tests.support.strategies import few
 from translate import errors, pair, wire
@@ -30,6 +31,7 @@ BODIES = {
 }
 PLAIN = {"messages": bodies.plain_messages, "chat": bodies.plain_chat, "responses": bodies.plain_responses}
 MODULES: dict[str, Any] = {"messages": messages, "chat": chat, "responses": responses}
+HISTORY = {"messages": "messages", "chat": "messages", "responses": "input"}
 HOME = Target("m", Policy(reasoning_history="true", stream_options=False))
 
 
@@ -66,3 +68,22 @@ def test_a_legal_body_crosses_or_is_refused_by_name(client: Protocol, data: st.D
         assert sent.body == pair.request(client, upstream, body, Target("m")).body
         assert len(sent.dropped) == len(set(sent.dropped))
         MODULES[upstream].decode(wire.loads(sent.json()))
+
+
+@pytest.mark.parametrize("client", PROTOCOLS)
+@few
+@given(data=st.data())
+def test_what_is_valid_leaves_as_what_is_valid(client: Protocol, data: st.DataObject) -> None:
+    """By the parameter types of the upstream's SDK, its lists walked, whatever the upstream's habits."""
+    body = params.valid(client, data.draw(BODIES[client]))
+    if not body.get(HISTORY[client]):
+        return
+    for upstream in PROTOCOLS:
+        for policy in (Policy(), Policy(reasoning_history="true", developer_role=True, prompt_cache_key=True)):
+            if upstream == client or (upstream == "chat" and policy.reasoning_history == "true"):
+                continue  # the bytes as they are; a field of other servers'
+            try:
+                sent = pair.request(client, upstream, body, Target("m", policy))
+            except errors.BadRequest:
+                continue
+            assert params.CHECKS[upstream](sent.body) == [], (body, sent.body)

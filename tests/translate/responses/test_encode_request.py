@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -50,7 +51,15 @@ def given(text: str) -> dict[str, Any]:
 
 
 def said(text: str) -> dict[str, Any]:
+    return {"type": "message", "role": "assistant", "content": text}
+
+
+def spoken(text: str) -> dict[str, Any]:
     return {"type": "output_text", "text": text}
+
+
+def made(text: str) -> str:
+    return "rs_" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 USER = Turn("user", [Text("hi")])
@@ -73,9 +82,9 @@ def test_a_turn_becomes_items() -> None:
     results: list[Part] = [Text("and"), ToolResult("x", [Text("1"), Text("2")]), ToolResult("y", [], is_error=True)]
     assert items(USER, Turn("assistant", parts), Turn("user", results)) == [
         message("user", given("hi")),
-        message("assistant", said("a"), said("b")),
+        said("a\n\nb"),
         {"type": "function_call", "call_id": "x", "name": "f", "arguments": '{"a":1}'},
-        message("assistant", {"type": "refusal", "refusal": "no"}),
+        said("no"),
         {"type": "function_call", "call_id": "y", "name": "g", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "x", "output": "1\n2"},
         {"type": "function_call_output", "call_id": "y", "output": "Error: (no output)"},
@@ -155,18 +164,23 @@ def test_reasoning_goes_back_to_whom_it_belongs() -> None:
             "summary": [{"type": "summary_text", "text": "so"}],
             "encrypted_content": "E",
         },
-        {"type": "reasoning", "summary": [], "encrypted_content": "F"},
-        message("assistant", said("a")),
+        {"type": "reasoning", "id": made("F"), "summary": [], "encrypted_content": "F"},
+        said("a"),
     ]
     plain = items(turn, policy=Policy(reasoning_history="true"))
-    assert plain[1] == {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "mine"}]}
+    assert plain[1] == {
+        "type": "reasoning",
+        "id": made("mine"),
+        "summary": [],
+        "content": [{"type": "reasoning_text", "text": "mine"}],
+    }
 
 
 def test_a_server_tools_result_is_told_in_words() -> None:
     found = Unknown("messages", {"type": "web_search_tool_result", "content": [{"title": "T", "url": "u"}]})
     assert items(Turn("assistant", [found, Text("a")])) == [
-        message("assistant", said("T\nu")),
-        message("assistant", said("a")),
+        said("T\nu"),
+        said("a"),
     ]
 
 
@@ -301,8 +315,8 @@ EVERYTHING: dict[str, Any] = {
         message("user", given("hi"), {"type": "input_image", "file_id": "f"}) | {"id": "msg_2"},
         message("user", {"type": "input_file", "file_id": "f"}, {"type": "input_video"}),
         {"type": "reasoning", "id": "rs", "summary": [], "content": [], "encrypted_content": "E"},
-        message("assistant", said("wait")) | {"phase": "commentary", "id": "msg_3", "status": "completed"},
-        message("assistant", said("so"), {"type": "refusal", "refusal": "no"}),
+        message("assistant", spoken("wait")) | {"phase": "commentary", "id": "msg_3", "status": "completed"},
+        message("assistant", spoken("so"), {"type": "refusal", "refusal": "no"}),
         {"type": "web_search_call", "id": "ws", "status": "completed"},
         {"type": "custom_tool_call", "call_id": "c", "name": "patch", "input": "x", "id": "ctc"},
         {"type": "function_call", "call_id": "a", "name": "f", "namespace": "ns", "arguments": ""},

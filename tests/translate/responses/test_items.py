@@ -85,12 +85,13 @@ def test_thoughts_go_back_to_whom_they_belong() -> None:
     assert got[1:3] == [
         {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}],
          "encrypted_content": "cipher"},
-        {"type": "reasoning", "summary": [], "encrypted_content": "cipher"},
+        {"type": "reasoning", "id": got[2]["id"], "summary": [], "encrypted_content": "cipher"},
     ]  # fmt: skip
-    assert got[3]["content"] == [{"type": "output_text", "text": "so"}]
+    assert got[3]["content"] == "so"
     shown = items(HI, Turn("assistant", [Thinking("theirs"), Text("so")]), HI, policy=Policy(reasoning_history="true"))
     assert shown[1] == {
-        "type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "theirs"}],
+        "type": "reasoning", "id": shown[1]["id"], "summary": [],
+        "content": [{"type": "reasoning_text", "text": "theirs"}],
     }  # fmt: skip
     assert [item["type"] for item in items(HI, Turn("assistant", [Text("so"), own]), HI)] == ["message"] * 3
 
