@@ -1,9 +1,10 @@
 """What to do when a try failed: a pure decision, and the failure in the client's words.
 
-A POST is sent again only where it cannot have been worked on: it never left, the upstream said so by its status
-(too early, too many, not now), or its stream began with such an error. Anything else is the client's to know, unless
-the settings ask for more. First come other targets, at once; the same one again only after a wait, as long as its
-retry budget lasts. A Retry-After is obeyed up to a cap; beyond that the client hears it at once.
+A POST is sent again only where it cannot have been worked on: it never left, or not as a whole, the upstream said so by
+its status (too early, too many, not now), or its stream began with such an error. Anything else, time-outs among them,
+is the client's to know, unless the settings ask for more. First come other targets, at once; the same one again only
+after a wait, as long as its retry budget lasts. A Retry-After is obeyed up to a cap; beyond that the client hears it at
+once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Literal
 from translate.errors import ApiError
 from upstream.failure import Failure
 
-UNWORKED = frozenset({408, 409, 425, 429, 502, 503, 504, 529})
+UNWORKED = frozenset({408, 409, 421, 425, 429, 502, 503, 504, 529})
 """Statuses by which an upstream says that it has not done the work."""
 
 ELSEWHERE = frozenset({401, 402, 403, 404})
@@ -49,8 +50,11 @@ class Outcome:
 
     @property
     def stale(self) -> bool:
-        """A kept-alive connection had died meanwhile: everyday life, no fault of the upstream."""
-        return self.failure is not None and self.failure.replayable and self.failure.kind == "closed"
+        """The connection was no good, and a new one may be: a kept-alive one had died meanwhile, or the upstream takes
+        no more on it (HTTP/2's refused stream, 421). Everyday life, no fault of the upstream."""
+        if self.failure is None:
+            return self.cause == "status" and self.error.status == 421
+        return self.failure.replayable and self.failure.kind == "closed" and not self.failure.fresh
 
     @property
     def is_fault(self) -> bool:
@@ -128,7 +132,7 @@ def decide(
 def may_repeat(policy: Policy, outcome: Outcome) -> bool:
     """Whether sending it once more, there or elsewhere, cannot do the work twice (or the settings allow that)."""
     if outcome.failure is not None:
-        return outcome.failure.replayable
+        return outcome.failure.replayable or outcome.error.status in policy.also
     if outcome.error.kind == "context_overflow":
         return policy.on_overflow
     if outcome.cause == "refusal":

@@ -18,7 +18,7 @@ from typing import Any
 
 import pycurl
 
-from upstream.exchange import TURN_BYTES, Exchange, Handle, Request, Sink, Timeouts
+from upstream.exchange import NO_GOAWAY, TURN_BYTES, Exchange, Handle, Request, Sink, Timeouts
 from upstream.failure import Failure, from_curl, host_of
 from upstream.sockets import SocketsOnLoop
 
@@ -26,6 +26,7 @@ log = logging.getLogger("upstream")
 
 SWEEP_S = 0.2  # how late one of our own timeouts may be
 TELL_S = 10.0  # between two warnings that all connections are in use
+MAX_GOAWAYS = 256  # remembered
 SPARE_HANDLES = 1024  # unused libcurl handles that are kept; each is a few KB
 
 # pycurl 7.49 has no name for this option of libcurl, but passes its number on. Without it, a proxy's own
@@ -67,6 +68,7 @@ class UpstreamClient(SocketsOnLoop):
         self._sweeper: asyncio.TimerHandle | None = None
         self._tell_at = 0.0
         self._opened = self._reused = self._cancelled = self._failed = self._sent = 0
+        self._goaways: dict[int, int] = {}  # HTTP/2: connection -> the last stream that it serves
         self._ca_file = self.pool.ca_file or _system_ca_file()
         super().initialize(defaults=defaults)
         self._bound()
@@ -204,6 +206,8 @@ class UpstreamClient(SocketsOnLoop):
             curl.setopt(option, value)
         handle = Handle(curl, self._ready)
         handle.pool = pool
+        if pool.http2:
+            handle.listen()
         curl.handle = handle
         self._handles += 1
         return handle
@@ -265,9 +269,51 @@ class UpstreamClient(SocketsOnLoop):
             return self._exhausted(exchange, now - exchange.started)
         sent, replied = curl.getinfo(pycurl.REQUEST_SIZE) > 0, exchange._head_bytes > 0
         connected = curl.getinfo(pycurl.CONNECT_TIME) > 0
+        handle: Handle = curl.handle
+        # libcurl may want to send again what it could not send, and then 65 is what it reports.
+        could_not_send = errno == pycurl.E_SEND_ERROR or (errno == pycurl.E_SEND_FAIL_REWIND and "Send f" in detail)
+        if could_not_send and not curl.getinfo(pycurl.NUM_CONNECTS):
+            exchange.reused = True
+        last_stream = self._last_stream(handle) if self.pool.http2 else NO_GOAWAY
         return from_curl(
-            errno, detail, url, reused=exchange.reused, replied=replied, sent=sent, connected=connected
+            errno,
+            detail,
+            url,
+            reused=exchange.reused,
+            replied=replied,
+            sent=sent,
+            connected=connected,
+            unworked=not replied and self._is_unworked(exchange, handle, could_not_send, last_stream < NO_GOAWAY),
+            refused=handle.refused or handle.stream > last_stream,
         )
+
+    def _is_unworked(self, exchange: Exchange, handle: Handle, could_not_send: bool, told_last: bool) -> bool:
+        """A connection died with no byte of reply: whether the upstream surely has not worked on the request."""
+        if not exchange.is_sent:
+            return True
+        many = self.pool.http2 and exchange.request.url.startswith("https:")  # its bytes may be other requests' too
+        if could_not_send and not many:
+            return True  # the kernel did not even take all of it
+        hangup = self._hangups.get(handle.curl.getinfo(pycurl.LOCAL_PORT))
+        if hangup is None or told_last:  # it would have been told that it was not worked on
+            return False
+        if hangup.unread and not many:
+            return True
+        return exchange.reused and hangup.at - exchange.sent_at <= hangup.race_s
+
+    def _last_stream(self, handle: Handle) -> int:
+        """The last one of its connection that the upstream may have worked on, by its GOAWAY."""
+        connection = handle.curl.getinfo(pycurl.CONN_ID)
+        told = [self._goaways.get(connection, NO_GOAWAY), handle.last_stream]
+        for other in self._live:
+            if (their := other._handle) is not None and their.last_stream < NO_GOAWAY:
+                if their.curl.getinfo(pycurl.CONN_ID) == connection:
+                    told.append(their.last_stream)
+        if (last := min(told)) < NO_GOAWAY:
+            while len(self._goaways) >= MAX_GOAWAYS:
+                del self._goaways[next(iter(self._goaways))]
+            self._goaways[connection] = last
+        return last
 
     def _fail(self, exchange: Exchange, failure: Failure) -> None:
         """We end it: the connection is closed, the sink is told."""
@@ -295,6 +341,8 @@ class UpstreamClient(SocketsOnLoop):
         """Out of libcurl's hands; if it was not finished, libcurl closes the connection here and now."""
         self._multi.remove_handle(handle.curl)
         self._live.discard(exchange)
+        if handle.last_stream < NO_GOAWAY:
+            self._last_stream(handle)
         connects = handle.curl.getinfo(pycurl.NUM_CONNECTS)
         if connects:
             self._opened += connects
@@ -345,6 +393,8 @@ class UpstreamClient(SocketsOnLoop):
                 self._done(curl, errno, detail)
             if not left:
                 break
+        if self._hangups:  # another connection may have the port of one that is closed
+            self._hangups = {port: seen for port, seen in self._hangups.items() if _inode(seen.fd) == seen.inode}
         ready = self._ready
         if ready:
             now = self.now()

@@ -9,6 +9,7 @@ what one loop turn brought is one chunk.  A handle outlives its exchange, and ke
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,9 @@ log = logging.getLogger("upstream")
 WRITEFUNC_PAUSE: int = pycurl.WRITEFUNC_PAUSE
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110, 9.2.2: may be sent twice
 TURN_BYTES = 64 * 1024  # of one body that one loop turn may bring: what a sink that pauses must have room for
+NO_GOAWAY = 1 << 31  # above every stream
+_OPENED = re.compile(rb"\[(\d+)\] OPENED stream")
+_GOAWAY = re.compile(rb"received GOAWAY.*last_stream=(\d+)")
 ABORT = -1  # any number but the length makes libcurl end the transfer with a write error
 
 
@@ -111,6 +115,7 @@ class Exchange:
         "first_byte_ms",
         "request",
         "reused",
+        "sent_at",
         "started",
         "status",
     )
@@ -118,6 +123,7 @@ class Exchange:
     def __init__(self, client: UpstreamClient, handle: Handle, request: Request, sink: Sink, now: float) -> None:
         self.request = request
         self.started = now  # loop.time(), seconds
+        self.sent_at = now  # when libcurl last took something of the body
         self.status = 0  # of the final reply; 0 until its head is whole
         self.reused = False
         self.connect_ms = 0.0
@@ -153,6 +159,11 @@ class Exchange:
         if not self.status:
             return ""
         return "new" if self._handle.curl.getinfo(pycurl.NUM_CONNECTS) else "reused"
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether libcurl has taken all of the request's body."""
+        return not self.request.body or self._sent_bytes >= len(self.request.body)
 
     def pause(self) -> None:
         """Stop reading.  What this turn already brought, and one more libcurl buffer, stay in memory."""
@@ -248,12 +259,15 @@ class Handle:
         "curl",
         "exchange",
         "headers",
+        "last_stream",
         "parts",
         "pool",
         "ready",
+        "refused",
         "room",
         "shape",
         "size",
+        "stream",
         "url",
         "verify",
     )
@@ -271,6 +285,8 @@ class Handle:
         self.size = -1
         self.connect = -1.0
         self.verify: bool | None = None
+        # HTTP/2: our stream's number, whether it was refused, and the last that a GOAWAY leaves alive, if one came.
+        self.stream, self.refused, self.last_stream = 0, False, NO_GOAWAY
         curl.setopt(pycurl.HEADERFUNCTION, self.header)
         curl.setopt(pycurl.WRITEFUNCTION, self.write)
         curl.setopt(pycurl.READFUNCTION, self.read)
@@ -281,6 +297,7 @@ class Handle:
     def prepare(self, request: Request) -> None:
         """Set what differs from the last request.  ValueError: a header or the URL cannot be sent."""
         curl, body = self.curl, request.body
+        self.stream, self.refused, self.last_stream = 0, False, NO_GOAWAY
         if request.url != self.url:
             curl.setopt(pycurl.URL, request.url)
             self.url = request.url
@@ -329,6 +346,22 @@ class Handle:
         curl.setopt(pycurl.FRESH_CONNECT, 1 if fresh else 0)
 
     # ---- called by libcurl
+
+    def listen(self) -> None:
+        """HTTP/2 only: to libcurl's remarks, the one place where it tells a refused stream from a lost connection."""
+        self.curl.setopt(pycurl.VERBOSE, 1)
+        self.curl.setopt(pycurl.DEBUGFUNCTION, self.remark)
+
+    def remark(self, kind: int, text: bytes) -> None:
+        """DEBUGFUNCTION. A GOAWAY is told to one of the handles that share its connection."""
+        if kind != pycurl.INFOTYPE_TEXT:
+            return
+        if b"refused by server" in text:
+            self.refused = True
+        elif found := _OPENED.search(text):
+            self.stream = int(found[1])
+        elif found := _GOAWAY.search(text):
+            self.last_stream = int(found[1])
 
     def header(self, line: bytes) -> int | None:
         """HEADERFUNCTION: one line of a head, or of the trailers after a chunked body."""
@@ -392,4 +425,5 @@ class Handle:
             return b""
         start = x._sent_bytes
         x._sent_bytes = start + size
+        x.sent_at = x._client.now()
         return body if not start and size >= len(body) else body[start : start + size]

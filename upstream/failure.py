@@ -20,7 +20,8 @@ class Failure:
     kind: dns, connect, tls, certificate, connect_timeout, tls_timeout, first_byte_timeout, idle_timeout,
     total_timeout, pool_exhausted, closed, protocol, too_large, cancelled_by_pool (the client itself was closed),
     bad_url, internal.
-    replayable: the upstream cannot have worked on it, or a reused connection died with no byte of reply.
+    replayable: the upstream cannot have worked on it. fresh: though it was lost on a connection made for it, so that
+    this is no everyday loss of a kept one.
     errno: libcurl's CURLE number, 0 where the verdict is our own.
     """
 
@@ -28,6 +29,7 @@ class Failure:
     message: str
     replayable: bool = False
     errno: int = 0
+    fresh: bool = False
 
 
 KINDS: dict[int, str] = {
@@ -100,12 +102,22 @@ def host_of(url: str) -> str:
 
 
 def from_curl(
-    errno: int, detail: str, url: str, *, reused: bool, replied: bool, sent: bool, connected: bool = False
+    errno: int,
+    detail: str,
+    url: str,
+    *,
+    reused: bool,
+    replied: bool,
+    sent: bool,
+    connected: bool = False,
+    unworked: bool = False,
+    refused: bool = False,
 ) -> Failure:
     """libcurl's (errno, words) -> Failure.
 
     reused: on a connection that an earlier request opened.  replied: at least one line of a reply head came.
     sent: the connection was ready and the request began to go out.  connected: TCP was, TLS may not have been.
+    unworked: for what was sent, the client knows that it cannot have been worked on.  refused: the upstream said so.
     """
     kind = KINDS.get(errno, "internal")
     if errno == 56 and any(word in detail.lower() for word in _BAD_REPLY):
@@ -117,8 +129,12 @@ def from_curl(
         kind = "protocol" if errno in (1, 3) else "closed"
     elif errno in (55, 56) and not sent and not replied:
         kind = "connect"  # the proxy's tunnel, or a TLS handshake cut short
-    replayable = kind in UNSENT or (kind == "closed" and reused and not replied)
+    if refused and not replied:
+        message = f"{host_of(url)}: takes no more requests on this connection" + (f" ({detail})" if detail else "")
+        return Failure("closed", message, True, errno)
+    replayable = kind in UNSENT or (kind == "closed" and unworked and not replied)
     words = WORDS[kind]
     if kind == "closed" and reused and not replied:
         words = "a kept-alive connection was closed before any reply"
-    return Failure(kind, f"{host_of(url)}: {words}" + (f" ({detail})" if detail else ""), replayable, errno)
+    message = f"{host_of(url)}: {words}" + (f" ({detail})" if detail else "")
+    return Failure(kind, message, replayable, errno, fresh=not reused)

@@ -18,12 +18,17 @@ import pycurl
 from tornado.curl_httpclient import CurlAsyncHTTPClient
 from tornado.ioloop import IOLoop
 
+from upstream import hangup
+from upstream.hangup import Hangup
+
 log = logging.getLogger("upstream")
 
 EVENTS = 128  # sockets looked at in one turn; epoll is level-triggered, the rest come in the next
 
 # libcurl's wish for a socket (POLL_NONE, POLL_IN, POLL_OUT, POLL_INOUT) -> epoll's words
-_WANTS = (0, select.EPOLLIN, select.EPOLLOUT, select.EPOLLIN | select.EPOLLOUT)
+_READ = select.EPOLLIN | select.EPOLLRDHUP
+_WANTS = (0, _READ, select.EPOLLOUT, _READ | select.EPOLLOUT)
+_HUNG_UP = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 
 
 class SocketsOnLoop(CurlAsyncHTTPClient):
@@ -38,6 +43,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._soon = False  # libcurl asked to be called in the next turn
         self._due: float | None = None  # loop.time() at which libcurl wants to be called
         self._timer: asyncio.TimerHandle | None = None
+        self._hangups: dict[int, Hangup] = {}  # of connections that are open yet, or were so in this turn: by our port
         self._loop: asyncio.AbstractEventLoop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]
         self.now = self._loop.time
         self._call_soon = self._loop.call_soon
@@ -71,7 +77,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             # Left in the set, that costs one system call instead of two. If it is being closed, the kernel
             # takes it out; if it speaks up while idle (the upstream closes it), `_on_sockets` does.
             mask = self._wants.pop(fd, 0)
-            if mask == select.EPOLLIN:
+            if mask == _READ:
                 self._kept[fd] = mask
             elif mask:
                 self._unwatch(fd)
@@ -101,6 +107,11 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         wants, act = self._wants, self._multi.socket_action
         running = len(self._live)
         for fd, events in self._epoll.poll(0, EVENTS):
+            # What hangs up, or speaks while it is idle (TLS says so before), libcurl will close: then nobody could tell.
+            if events & _HUNG_UP or fd not in wants:
+                if (seen := hangup.look(fd, self.now())) is not None:
+                    self._hangups[seen.port] = seen
+                events &= ~select.EPOLLRDHUP
             if fd in wants:
                 # An error or a hang-up counts as both, as with select.
                 left = act(fd, (events & ~select.EPOLLOUT and 1) | (events & ~select.EPOLLIN and 2))[1]

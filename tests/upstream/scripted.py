@@ -101,10 +101,10 @@ async def answer_ok(conn: Conn) -> None:
 
 
 class Upstream:
-    """A server on a port of its own; `tls` serves CERTIFICATE."""
+    """A server on a port of its own; `tls` serves CERTIFICATE, `h2` over TLS that speaks HTTP/2."""
 
-    def __init__(self, script: Script = answer_ok, tls: bool = False, sndbuf: int = 0) -> None:
-        self.script, self.tls, self.sndbuf = script, tls, sndbuf
+    def __init__(self, script: Script = answer_ok, tls: bool = False, sndbuf: int = 0, h2: bool = False) -> None:
+        self.script, self.tls, self.sndbuf, self.h2 = script, tls or h2, sndbuf, h2
         self.connections = 0
         self.open: set[asyncio.StreamWriter] = set()
         self.most_open = 0
@@ -121,6 +121,8 @@ class Upstream:
                 pem.write(CERTIFICATE + KEY)
                 pem.flush()
                 context.load_cert_chain(pem.name)
+            if self.h2:
+                context.set_alpn_protocols(["h2"])
         self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0, ssl=context, backlog=1024)
         port = self._server.sockets[0].getsockname()[1]
         self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{port}/v1/x"

@@ -26,6 +26,7 @@ FAILURES = sorted(set(failures.KINDS.values()) | OWN_KINDS)
 BY_STATUS = dict.fromkeys(range(400, 600), "nowhere")
 BY_STATUS |= dict.fromkeys((408, 409, 425, 429, 502, 503, 504, 529), "anywhere")
 BY_STATUS |= dict.fromkeys((401, 402, 403, 404), "elsewhere")
+del BY_STATUS[421]  # anywhere, but on a new connection: it has a test of its own
 
 BY_FIRST_EVENT = {
     "invalid_request": "nowhere", "context_overflow": "elsewhere", "authentication": "elsewhere",
@@ -127,16 +128,18 @@ def test_table(where: str) -> None:
 
 
 def test_what_may_have_been_worked_on_is_never_sent_again() -> None:
-    """Whatever libcurl says: nothing of it had left, or a kept-alive connection ended without a byte of reply."""
+    """Whatever libcurl says: nothing of it had left, or it is known not to have been worked on."""
     flags = (False, True)
-    for errno, reused, replied, sent in itertools.product([*failures.KINDS, 2, 27, 9999], flags, flags, flags):
-        failure = failures.from_curl(errno, "words", "http://h/", reused=reused, replied=replied, sent=sent)
+    for errno, reused, replied, sent, unworked in itertools.product([*failures.KINDS, 2, 27, 9999], *[flags] * 4):
+        failure = failures.from_curl(
+            errno, "words", "http://h/", reused=reused, replied=replied, sent=sent, unworked=unworked
+        )
         outcome = attempt.Outcome("failure", attempt.as_error(failure, "up"), failure)
         acts = {decide(outcome, others, fresh=fresh)[0] for others in (0, 1) for fresh in flags}
-        if sent and (replied or not reused):
+        if sent and (replied or not unworked):
             assert acts == {"give up"}, (errno, reused, replied, sent)
         elif acts != {"give up"}:
-            assert failure.kind in failures.UNSENT or (failure.kind == "closed" and reused and not replied)
+            assert failure.kind in failures.UNSENT or (failure.kind == "closed" and unworked and not replied)
 
 
 def test_a_connection_that_had_died_is_tried_again_on_a_fresh_one_once() -> None:
@@ -147,6 +150,29 @@ def test_a_connection_that_had_died_is_tried_again_on_a_fresh_one_once() -> None
     assert decide(stale, others=1, fresh=True) == ("next", 0.0)
     assert decide(stale, tries=3, fresh=True) == ("give up", 0.0)
     assert decide(stale, left=0.0) == ("give up", 0.0), "the deadline bounds this too"
+
+
+def test_a_connection_that_is_the_wrong_one_is_left_for_a_new_one() -> None:
+    """421: another may do (RFC 9110, 15.5.20)."""
+    misdirected = status_outcome(421)
+    assert decide(misdirected, others=2) == ("again", 0.0) and not misdirected.is_fault
+    assert decide(misdirected, others=2, fresh=True) == ("next", 0.0)
+
+
+def test_a_new_connection_that_is_lost_within_the_sending_is_the_upstreams_fault() -> None:
+    failure = Failure("closed", "host: words", True, fresh=True)
+    lost = attempt.Outcome("failure", attempt.as_error(failure, "up"), failure)
+    assert lost.is_fault and decide(lost, others=1) == ("next", 0.0) and decide(lost)[0] == "again"
+
+
+@pytest.mark.parametrize(("kind", "status"), [("first_byte_timeout", 504), ("total_timeout", 504), ("closed", 502)])
+def test_by_setting_what_may_have_been_worked_on_goes_to_the_next(kind: str, status: int) -> None:
+    outcome = failure_outcome(kind, False)
+    assert decide(outcome, others=1)[0] == "give up"
+    willing = dataclasses.replace(POLICY, also=frozenset({status}))
+    assert decide(outcome, others=1, policy=willing) == ("next", 0.0)
+    other = dataclasses.replace(POLICY, also=frozenset({500}))
+    assert decide(outcome, others=1, policy=other)[0] == "give up"
 
 
 # --------------------------------------------------------------------------------------------- settings
