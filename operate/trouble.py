@@ -10,7 +10,8 @@ RETRY = {
         kinds.whole(1, 20),
         "3",
         "Tries of a request, the first included; further targets of [models] come on top. Only what cannot have been "
-        "worked on is tried again: no connection, or a status that says so (408, 409, 421, 425, 429, 502, 503, 504, 529).",
+        "worked on is tried again: no connection, or a status that says so (408, 409, 421, 425, 429, 502, 503, 504, "
+        "529).",
     ),
     "backoff": Key(
         kinds.seconds(0, 60),
@@ -24,8 +25,8 @@ RETRY = {
     "also": Key(
         kinds.statuses(400, 599, (200,)),
         "",
-        "Further statuses that are tried again, though the upstream may have done the work: it may cost twice. 504: also "
-        "time-outs, 502: also a connection that is lost before a reply, 200: a reply that makes no sense.",
+        "Further statuses that are tried again, though the upstream may have done the work: it may cost twice. 504: "
+        "also time-outs, 502: also a connection that is lost before a reply, 200: a reply that makes no sense.",
     ),
     "budget_percent": Key(
         kinds.whole(0, 100),

@@ -295,11 +295,13 @@ class UpstreamClient(SocketsOnLoop):
         if could_not_send and not many:
             return True  # the kernel did not even take all of it
         hangup = self._hangups.get(handle.curl.getinfo(pycurl.LOCAL_PORT))
-        if hangup is None or told_last:  # it would have been told that it was not worked on
-            return False
-        if hangup.unread and not many:
+        if hangup is not None and hangup.unread and not many:
             return True
-        return exchange.reused and hangup.at - exchange.sent_at <= hangup.race_s
+        if told_last or not exchange.reused:  # a GOAWAY tells what was not worked on
+            return False
+        if exchange.sent_at >= self._ran_at:
+            return True  # libcurl found it dead in the call in which it sent the request
+        return hangup is not None and hangup.at - exchange.sent_at <= hangup.race_s
 
     def _last_stream(self, handle: Handle) -> int:
         """The last one of its connection that the upstream may have worked on, by its GOAWAY."""

@@ -22,8 +22,8 @@ _CLOSED = 7  # TCP_CLOSE: by a reset
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
-    """port: our own. at: on the loop's clock. unread: the end of what we sent was not taken. race_s: a close within this time of the
-    request has crossed it on its way."""
+    """port: our own. at: on the loop's clock. unread: the end of what we sent was not taken. race_s: a close within
+    this time of the request has crossed it on its way."""
 
     fd: int
     inode: int

@@ -43,6 +43,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._soon = False  # libcurl asked to be called in the next turn
         self._due: float | None = None  # loop.time() at which libcurl wants to be called
         self._timer: asyncio.TimerHandle | None = None
+        self._ran_at = 0.0  # when libcurl was last given the word
         self._hangups: dict[int, Hangup] = {}  # of connections that are open yet, or were so in this turn: by our port
         self._loop: asyncio.AbstractEventLoop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]
         self.now = self._loop.time
@@ -106,8 +107,9 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         """Some of libcurl's sockets are ready."""
         wants, act = self._wants, self._multi.socket_action
         running = len(self._live)
+        self._ran_at = self.now()
         for fd, events in self._epoll.poll(0, EVENTS):
-            # What hangs up, or speaks while it is idle (TLS says so before), libcurl will close: then nobody could tell.
+            # What hangs up, or speaks while it is idle (as TLS does before), libcurl will close: who could tell then?
             if events & _HUNG_UP or fd not in wants:
                 if (seen := hangup.look(fd, self.now())) is not None:
                     self._hangups[seen.port] = seen
@@ -143,6 +145,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._soon = False
         if self._closed:
             return
+        self._ran_at = self.now()
         self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._turn()
 
@@ -155,6 +158,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             self._timer = self._loop.call_at(due, self._on_timer)
             return
         self._due = None
+        self._ran_at = self.now()
         self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         # libcurl says nothing when, by its own clock, nothing was due yet: ask.
         left = self._multi.timeout()
