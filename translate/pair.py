@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import answer_tool, compaction, errors, fit, usage, wire
+from translate import answer_tool, compaction, errors, fit, pointers, usage, wire
 from translate.bridge import Unbridge
 from translate.chat import reply as chat_reply
 from translate.chat import request as chat_request
@@ -65,6 +65,8 @@ def _request(client: Protocol, upstream: Protocol, body: dict[str, Any], target:
     conversation: Conversation = _REQUEST[client].decode(body)
     if client == upstream and not target.policy.rebuild:
         return _encoded(client, upstream, body, target, conversation)
+    if client != upstream:
+        conversation = pointers.followed(conversation)
     conversation, wish = compaction.wished(conversation, client)
     conversation, lost = compaction.opened(conversation, client)
     compacts = wish is not None and not wish.goes_on and target.tokens >= wish.at

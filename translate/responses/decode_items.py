@@ -78,6 +78,8 @@ class History:
 
     def _item(self, raw: Item, path: str) -> None:
         kind = raw.get("type") or ("message" if "role" in raw else None)
+        if kind is None and raw.keys() - {"type"} == {"id"}:
+            kind = "item_reference"
         match kind:
             case "message":
                 self._message(raw, path)
