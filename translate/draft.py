@@ -11,7 +11,7 @@ MAX_CALL_ID = 64  # Responses refuses a longer call_id
 
 # What Messages may say about a part that has no place in OpenAI's protocols: reported when it is left out.
 _REPORTED = (
-    "cache_control", "citations", "output_config", "input_examples", "allowed_callers",
+    "cache_control", "citations", "input_examples", "allowed_callers",
     "eager_input_streaming",
 )  # fmt: skip
 

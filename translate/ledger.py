@@ -75,7 +75,7 @@ block:server_tool_use | - a call that Anthropic ran; what came of it is said in 
 - a call that Anthropic ran; what came of it is said in words; beside an offered web_search its calls are mapped
 block:container_upload | - a file in a container of Anthropic's, which no other model can open |
 block:compaction | = messages, the summary as text | = input, the summary as text
-block:tool_addition block:tool_removal | - changes the tools in mid-conversation; all that are in tools are offered |
+block:tool_addition block:tool_removal | = tools, as they are at the end; the model is told where they change |
 block:mcp_tool_listing | - the tools of a server that Anthropic calls |
 block:fallback | - a note that another model went on; its words cross |
 tool:custom | = tools, a function |

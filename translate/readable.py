@@ -31,10 +31,22 @@ def unknown(part: Unknown, upstream: Protocol) -> str:
         return str(part.raw.get("content") or "")
     if part.kind == "tool_reference":
         return f"Tool {part.raw.get('tool_name')} is now available."
+    if part.kind in ("tool_addition", "tool_removal"):
+        return _change(part)
     if ledger.is_dropped(part.protocol, upstream, part.kind) or not (texts := _strings(part.raw)):
         return ""
     text = "\n".join(texts)
     return text if part.kind.endswith("result") else f"[{part.kind}]\n{text}"
+
+
+def _change(part: Unknown) -> str:
+    """Tools that come and go in mid-conversation: "" of those that the provider alone can call."""
+    tool = part.raw.get("tool")
+    tool = tool if isinstance(tool, dict) else {}
+    inner = tool.get("definition") if tool.get("type") == "tool_definition" else tool
+    name = inner.get("name") if isinstance(inner, dict) and "server_name" not in inner else None
+    become = "now" if part.kind == "tool_addition" else "no longer"
+    return f"Tool {name} is {become} available." if isinstance(name, str) and name else ""
 
 
 def _strings(value: Any) -> list[str]:

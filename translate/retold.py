@@ -2,7 +2,8 @@
 
 Chat names the authors of one role apart: other protocols' models read the name before the words. Items of Responses
 that are nobody's known (messages between Codex's agents, what comes next year) hold texts and pictures in the common
-form: these stand in their place. Used only when a request crosses protocols.
+form: these stand in their place. Messages knows instructions that are for one turn alone. Used only when a request
+crosses protocols.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ Drop = Callable[[str], None]
 
 def turns(given: list[Turn], drop: Drop) -> list[Turn]:
     """Turns that need no change are the same objects."""
-    return [_turn(turn, drop) for turn in given]
+    last = max((i for i, turn in enumerate(given) if turn.role == "user"), default=-1)
+    return [_turn(turn, drop) for i, turn in enumerate(given) if i > last or not _is_cleared(turn)]
+
+
+def _is_cleared(turn: Turn) -> bool:
+    """Is it an instruction that was for the user's turn before it alone? The model has not seen it since."""
+    return turn.role == "system" and turn.ext.get("messages", {}).get("clear_at") == "next_user_message"
 
 
 def system(parts: list[Part]) -> list[Part]:

@@ -35,6 +35,11 @@ MEANT: dict[str, dict[str, Any]] = {
         "tools": [{"name": "g", "input_schema": SCHEMA}],
         "block:tool_reference": {"type": "tool_reference", "tool_name": "later"},
         "role:system": {"role": "system", "content": "from now on"},
+        "block:tool_addition": {
+            "type": "tool_addition",
+            "tool": {"type": "tool_definition", "definition": {"name": "g", "input_schema": SCHEMA}},
+        },
+        "block:tool_removal": {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "later"}},
         "block:mcp_tool_result": {"type": "mcp_tool_result", "tool_use_id": "x", "content": "found"},
         "block:compaction": {"type": "compaction", "content": "so far"},
     },
@@ -156,6 +161,8 @@ def say(protocol: Protocol, name: str, declared: Any) -> Said:
         tools = [*tools, {"type": "custom", "custom": custom} if protocol == "chat" else {"type": "custom"} | custom]
     if own == "tool_reference":
         tools = [*tools, {"name": "later", "input_schema": SCHEMA, "defer_loading": True}]
+    if own == "tool_removal":
+        tools = [*tools, {"name": "later", "input_schema": SCHEMA}]
     before = before | {"tools": tools}
     return Said(protocol, name, before | {field: start + before_it + end}, before | {field: start + after_it + end})
 

@@ -78,7 +78,8 @@ def _word(conversation: Conversation, field: str) -> str:
 
 def _tools(body: Body, conversation: Conversation, target: Target, writer: Writer) -> None:
     tools: list[Body] = []
-    for tool in conversation.tools:
+    given = conversation.ext.get("messages.form", {}).get("tools", conversation.tools)
+    for tool in given:
         if tool.kind == "function":
             if writer.own or not tool.deferred:  # else offered once the client has shown it to the model
                 tools.append(_function(tool, writer))
@@ -168,7 +169,8 @@ def _as_it_was(body: Body, conversation: Conversation) -> None:
         said = {"type": "adaptive" if reasoning.enabled else "disabled"}
     if reasoning.display:
         said["display"] = reasoning.display
-    config: Body = {"effort": reasoning.effort} if reasoning.effort else {}
+    effort = conversation.ext.get("messages.form", {}).get("effort", reasoning.effort)
+    config: Body = {"effort": effort} if effort else {}
     if conversation.output is not None:
         config["format"] = {"type": "json_schema", "schema": conversation.output.schema}
     user = {"user_id": conversation.user} if conversation.user else {}

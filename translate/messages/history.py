@@ -87,8 +87,9 @@ def messages(writer: Writer, turns: list[Turn]) -> list[Block]:
 def _as_they_were(writer: Writer, turns: list[Turn]) -> list[Block]:
     out = []
     for turn in turns:
-        if blocks := writer.blocks(turn.parts):
-            out.append({"role": turn.role, "content": blocks} | turn.ext.get("messages", {}))
+        blocks, left = writer.blocks(turn.parts), turn.ext.get("messages", {})
+        if blocks or "output_config" in left:  # which may stand alone
+            out.append({"role": turn.role} | ({"content": blocks} if blocks else {}) | left)
     return out
 
 

@@ -66,7 +66,7 @@ def referenced_tools(blocks: Any) -> Iterator[str]:
     elif isinstance(blocks, dict):
         if blocks.get("type") == "tool_reference":
             yield str(blocks.get("tool_name") or blocks.get("name"))
-        for key in ("content", "tool_references", "tool"):
+        for key in ("content", "tool_references"):
             yield from referenced_tools(blocks.get(key))
 
 

@@ -26,7 +26,7 @@ from translate.conversation import (
 )
 from translate.errors import BadRequest
 from translate.fields import is_number
-from translate.messages import parts
+from translate.messages import midway, parts
 from translate.messages.compose import encode
 
 __all__ = ["decode", "encode"]
@@ -62,6 +62,7 @@ def decode(body: dict[str, Any]) -> Conversation:
     _metadata(body.get("metadata"), conversation, left)
     conversation.service_tier = _maybe_string(body, "service_tier")
     conversation.stream = body.get("stream") is True
+    midway.apply(conversation, body["messages"], _tool)
     return conversation
 
 
@@ -85,12 +86,12 @@ def _turn(message: Any, where: str) -> Turn:
     role = _ROLES.get(str(message.get("role")))
     if role is None:
         raise BadRequest(f"{where}.role: Input should be 'user', 'assistant' or 'system'")
-    if "content" not in message:
+    if "content" not in message and not (role == "system" and message.get("output_config")):
         raise BadRequest(f"{where}.content: Field required")
     left = {key: value for key, value in message.items() if key not in ("role", "content")}
     if role == "system":
         left["role"] = "system"
-    content = parts.read_content(message["content"], f"{where}.content")
+    content = parts.read_content(message.get("content", ""), f"{where}.content")
     return Turn(role, content, {"messages": left} if left else {})
 
 
@@ -126,7 +127,7 @@ def _tools(tools: Any, body: dict[str, Any], turns: list[Turn]) -> list[Tool]:
 
 def _shown(messages: list[Any], turns: list[Turn]) -> set[str]:
     """Deferred tools that the model knows by now: a search found them, or it has called them."""
-    names = {name for message in messages for name in parts.referenced_tools(message["content"])}
+    names = {name for message in messages for name in parts.referenced_tools(message.get("content"))}
     return names | {part.name for turn in turns for part in turn.parts if isinstance(part, ToolCall)}
 
 
