@@ -446,7 +446,7 @@ def test_output_formats(output: OutputFormat, sent: dict[str, Any]) -> None:
 def test_leftovers_of_another_protocol_are_reported() -> None:
     ext = {"messages": {"output_config": {"effort": "low"}, "role": "system"}}
     out = encoded(Turn("system", [Text("mind")], ext), HI, tools=[Tool("f", ext={"messages": {"input_examples": []}})])
-    assert out.dropped == ["input_examples", "output_config"]
+    assert out.dropped == ["input_examples"]
 
 
 def test_repr() -> None:
