@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.service import Service
 
 MAX_REPLY = 64 * 1024 * 1024  # bytes of an upstream's whole reply
+MAX_ERROR = 256 * 1024  # of one that is an error
 
 
 class Reply(NamedTuple):
@@ -89,6 +90,8 @@ class Asking:
             return await self._follow(self._sink)
         if self._failure is not None:
             raise attempt.as_error(self._failure, self._peer.name)
+        if self._size > MAX_ERROR and self._status >= 400:
+            raise errors.parse(self._status, self._service.masked(b"".join(self._parts)))
         if self._size > MAX_REPLY:
             raise errors.BadReply(f"the upstream's reply is over {MAX_REPLY >> 20} MB")
         if 300 <= self._status < 400:
@@ -160,7 +163,7 @@ class Asking:
             self._parts.append(chunk)
             if self._size > HIGH_WATER:
                 self._exchange.pause()
-        elif self._size <= MAX_REPLY:
+        elif self._size <= (MAX_REPLY if self._status < 400 else MAX_ERROR):
             self._parts.append(chunk)
         else:
             self._over = True

@@ -21,7 +21,7 @@ from translate.target import Encoded, Protocol
 
 MAX_LEARNED = 1_000  # pairs of upstream and model: clients choose the names of models
 MAX_EACH = 16  # fields of one of them
-MAX_READ = 64 * 1024  # characters of an error
+MAX_READ = 8 * 1024  # characters of an error
 MAX_DEPTH = 8
 EXPIRY_S = 24 * 3600.0  # servers learn too
 
@@ -205,6 +205,8 @@ def learned(
     """What is new in the error (its body: `raw`) that the upstream answered to the crossed request; kept at once."""
     if error.status not in (400, 422):
         return []
+    if next(_named(error, raw), None) is None:
+        return []  # the usual error: the request need not be translated once more to see what was in it
     sent = crossed(client, route, data, lessons, session=session).body
     found = read(error, raw, sent)
     return [lesson for lesson in found if lessons.learn(route.peer.name, route.model, lesson)]

@@ -18,8 +18,10 @@ AS_SENT = "[as sent]"
 MAX_SAID = 2000  # characters of an error that a log gets
 SHORTEST = 6  # characters of a text that is quoted whole
 STRETCH = 20  # characters in a row that are no chance
-STEP = 4
+GRAM = 12  # characters that are looked up
+MOST_LOOKED = 1 << 18
 MAX_TEXT = 1 << 20  # characters of a request that are compared
+MAX_PARSED = 1 << 20  # bytes of a request that is taken apart for it; of a larger one, both ends are taken as they are
 
 _REPLY = re.compile(r"it begins: (.)", re.DOTALL)
 _QUOTE = re.compile(r"""['"`:;{\[(<]""")
@@ -57,26 +59,54 @@ def without(said: str, body: bytes) -> str:
 
 
 def _blanked(said: str, everything: str) -> str:
-    """One mark for each stretch of `said` that stands in `everything`."""
-    out: list[str] = []
-    done = at = 0
-    while at + STRETCH <= len(said):
-        found = everything.find(said[at : at + STRETCH])
-        if found < 0:
-            at += STEP
+    """One mark for each stretch of `said` that stands in `everything`, of which each place is looked at once."""
+    places: dict[str, list[int]] = {}
+    for at in range(len(said) - GRAM + 1):
+        places.setdefault(said[at : at + GRAM], []).append(at)
+    sent = bytearray(len(said))
+    looked = 0
+    for there in range(0, len(everything) - GRAM + 1, STRETCH - GRAM):
+        heres = places.get(gram := everything[there : there + GRAM])
+        if not heres:
             continue
-        start, end = at, at + STRETCH
-        while start > done and found and everything[found - 1] == said[start - 1]:
-            start, found = start - 1, found - 1
-        there = found + end - start
-        while end < len(said) and there < len(everything) and everything[there] == said[end]:
-            end, there = end + 1, there + 1
-        out += said[done:start], AS_SENT
-        done = at = end
-    return "".join(out) + said[done:]
+        for here in heres:
+            if sent[here]:
+                continue
+            start, end = _stretch(said, here, everything, there)
+            looked += end - start
+            if looked > MOST_LOOKED:
+                return AS_SENT  # texts made to keep us busy
+            if end - start >= STRETCH:
+                sent[start:end] = b"\1" * (end - start)
+        places[gram] = [here for here in heres if not sent[here]]
+    return _marked(said, sent)
+
+
+def _stretch(said: str, here: int, everything: str, there: int) -> tuple[int, int]:
+    """Where in `said` what both have in common around this place begins and ends."""
+    end, beyond = here + GRAM, there + GRAM
+    while end < len(said) and beyond < len(everything) and said[end] == everything[beyond]:
+        end, beyond = end + 1, beyond + 1
+    while here and there and said[here - 1] == everything[there - 1]:
+        here, there = here - 1, there - 1
+    return here, end
+
+
+def _marked(said: str, sent: bytearray) -> str:
+    out: list[str] = []
+    at = 0
+    while at < len(said):
+        end = sent.find(b"\0" if sent[at] else b"\1", at)
+        end = len(said) if end < 0 else end
+        out.append(AS_SENT if sent[at] else said[at:end])
+        at = end
+    return "".join(out)
 
 
 def _texts(body: bytes) -> list[str]:
+    if len(body) > MAX_PARSED:
+        ends = body[: MAX_TEXT // 2], body[-MAX_TEXT // 2 :]
+        return [end.decode("utf-8", "replace") for end in ends]
     try:
         return [text for text in _strings(wire.loads(body)) if len(text) >= SHORTEST]
     except (ValueError, RecursionError):

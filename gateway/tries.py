@@ -7,6 +7,7 @@ Whatever happens, `_settle` gives the place back and tells its breaker, once.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import TYPE_CHECKING
@@ -28,7 +29,10 @@ from upstream.failure import Failure
 if TYPE_CHECKING:
     from gateway.relay import Relay
 
-MAX_WHOLE_REPLY = 256 * 1024 * 1024  # bytes of a reply that is not streamed; it is held until it is complete
+MAX_WHOLE_REPLY = 64 * 1024 * 1024  # bytes of a reply that is not streamed; it is held until it is complete
+MAX_ERROR = 256 * 1024  # bytes of an error: some repeat all of the request, or never end
+ERROR_S = 10.0  # until the body of an error is there
+_ERROR_OBJECT = re.compile(rb'\s*\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')
 # How an error in the middle of a stream begins, where its bytes are passed on and not read.
 _ERROR_EVENTS = (b'data: {"error"', b"event: error", b'data: {"type":"error"', b"event: response.failed")
 
@@ -38,9 +42,9 @@ class Try:
     ticket: the place taken for it. held: what its breaker gave it, 0 where it goes against the breaker's advice."""
 
     __slots__ = (
-        "_settled", "charged", "connection", "dropped", "exchange", "fresh", "hedged_at", "held", "mode", "own_key",
-        "parts", "place", "refusing", "relay", "reply", "route", "sent_at", "size", "status", "ticket", "ttfb_ms",
-        "up_headers", "verbatim",
+        "_settled", "_too_late", "charged", "connection", "cut", "dropped", "exchange", "fresh", "hedged_at", "held",
+        "mode", "own_key", "parts", "place", "refusing", "relay", "reply", "route", "sent_at", "size", "status",
+        "ticket", "ttfb_ms", "up_headers", "verbatim",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, route: Route, fresh: bool) -> None:
@@ -68,6 +72,8 @@ class Try:
         self.ttfb_ms = 0.0
         self.sent_at = 0.0
         self.up_headers: list[tuple[str, str]] = []
+        self.cut = False  # an error of which we have no more than the beginning
+        self._too_late: asyncio.TimerHandle | None = None
         self._settled = False
 
     def __repr__(self) -> str:
@@ -115,6 +121,8 @@ class Try:
             adaptive.bore(self.route.peer.gate.busy)
             self.relay.service.admission.serve()
         self.mode = "undecided" if status == 200 and streamed else "collecting"
+        if status >= 400:
+            self._too_late = asyncio.get_running_loop().call_later(ERROR_S, self._enough)
 
     def on_data(self, chunk: bytes) -> None:
         relay = self.relay
@@ -132,10 +140,23 @@ class Try:
                 return
             self.parts.append(chunk)
             self.size += len(chunk)
-            if self.size > MAX_WHOLE_REPLY:
+            if self.size > MAX_ERROR and (self.status != 200 or _ERROR_OBJECT.match(self.parts[0])):
+                self._enough()
+            elif self.size > MAX_WHOLE_REPLY:
                 raise errors.BadReply(f"the upstream's reply is over {MAX_WHOLE_REPLY >> 20} MB")
         except Exception as error:
             self._broke(error)
+
+    def _enough(self) -> None:
+        """An error that has told all there is to tell, or takes too long over it: what we have of it counts."""
+        if self.exchange is None:
+            return
+        self.exchange.cancel()
+        self.cut = True
+        if self.status == 200:
+            body = b"".join(self.parts)
+            self.status = errors.parse(500, body).status
+        self.on_end(None)
 
     def _pass(self, out: bytes) -> None:
         """What a chunk became goes to the client; the first of it takes the lead."""
@@ -172,6 +193,8 @@ class Try:
 
     def on_end(self, failure: Failure | None) -> None:
         relay = self.relay
+        if self._too_late is not None:
+            self._too_late.cancel()
         if self.exchange is not None:
             self.connection = self.exchange.connection
             self.exchange = None
@@ -281,7 +304,7 @@ class Try:
             relay.refuse(error)
             return
         body = b"".join(self.parts)
-        if self.verbatim:
+        if self.verbatim and not self.cut:
             kind = headers.find(self.up_headers, "content-type")
             relay.tell(self.status, headers.content_type(kind) + relay.reply_head(self), body, error)
             return
@@ -332,6 +355,8 @@ class Try:
     def cancel(self, verdict: str = "unjudged") -> None:
         """At once, in whatever phase."""
         exchange, self.exchange = self.exchange, None
+        if self._too_late is not None:
+            self._too_late.cancel()
         if exchange is not None:
             exchange.cancel()
             self.connection = exchange.connection

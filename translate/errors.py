@@ -50,6 +50,11 @@ _BY_TYPE = {row[1]: kind for kind, row in reversed(KINDS.items())} | {
 }
 
 
+MAX_MESSAGE = 16_000  # characters of an upstream's message: some repeat all of the request
+_CUT = "... [cut]"
+_SAID = re.compile(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
+
+
 class ApiError(Exception):
     """kind: a key of KINDS. status: HTTP. param and code: OpenAI's fields, kept where an upstream gave them.
     retry_after: seconds, where the upstream or the proxy knows. details: Anthropic's, which its SDKs act upon."""
@@ -154,7 +159,7 @@ def _openai_error(error: ApiError) -> dict[str, Any]:
 
 def _prompt_too_long(message: str) -> str:
     """Clients of Messages match on this wording to compact and go on; the upstream's follows it."""
-    numbers = sorted({int(n) for n in re.findall(r"\d{3,}", message.replace(",", ""))}, reverse=True)
+    numbers = sorted({int(n) for n in re.findall(r"\d{3,12}", message.replace(",", ""))}, reverse=True)
     if len(numbers) >= 2:
         return f"prompt is too long: {numbers[0]} tokens > {numbers[1]} maximum ({message})"
     return f"prompt is too long: {message}"
@@ -168,7 +173,7 @@ def parse(status: int, raw: bytes, content_type: str = "") -> ApiError:
     try:
         data = wire.loads(raw)
     except ValueError:
-        return _from_text(status, raw, content_type)
+        return _from_cut(status, raw) or _from_text(status, raw, content_type)
     error = of_object(data, status)
     return error or ApiError(kind_of(status), f"upstream answered {status} without an error message", status)
 
@@ -212,6 +217,8 @@ def _from_inner(status: int, inner: dict[str, Any]) -> ApiError:
 
 def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiError:
     code_text = str(code) if code is not None else None
+    if len(message) > MAX_MESSAGE:
+        message = message[:MAX_MESSAGE] + _CUT
     found = _BY_TYPE.get(str(code)) or _BY_TYPE.get(str(kind))
     if status >= 400 and status not in (400, 500):  # the status is the firmer word, but for the vague ones
         found = kind_of(status)
@@ -240,6 +247,19 @@ _OVERFLOW = re.compile(
 def kind_of(status: int) -> str:
     """The kind for an HTTP status: the table's, else by its hundred."""
     return _BY_STATUS.get(status) or ("invalid_request" if 400 <= status < 500 else "api")
+
+
+def _from_cut(status: int, raw: bytes) -> ApiError | None:
+    """Of JSON that ends too soon, or is none after all: the first message in it."""
+    head = raw[: 2 * MAX_MESSAGE]
+    if head.lstrip()[:1] not in (b"{", b"[") or not (said := _SAID.search(head)):
+        return None
+    try:
+        message = wire.loads(b'"%b"' % said[1])
+    except ValueError:
+        message = said[1].decode("utf-8", "replace")
+    whole = head[said.end() : said.end() + 1] == b'"'
+    return _make(status, message if whole else message + _CUT, None, None, None)
 
 
 def _from_text(status: int, raw: bytes, content_type: str) -> ApiError:

@@ -191,3 +191,29 @@ def test_our_own_two() -> None:
     assert (asked.kind, asked.status, asked.param) == ("invalid_request", 400, "p")
     assert (got.kind, got.status, got.param) == ("upstream", 502, None)
     assert repr(got) == "<BadReply upstream 502: no>"
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b'{"error": {"message": "too long a \\"name\\"", "input": "xxxx', 'too long a "name"'),
+        (b'[{"error": {"message": "wrapped", "x', "wrapped"),
+        (b'{"detail": [{"loc": ["body"], "msg": "Input should be \'user\'", "input": [', "Input should be 'user'"),
+        (b'{"error": {"message": "half a pair \\ud83d", "x', None),
+        (b'{"message": "a bad \\q escape", "x', "a bad \\q escape"),
+        (b'{"status": 400, "x', '{"status": 400, "x'),
+    ],
+)
+def test_of_a_body_that_is_cut_the_first_message_counts(raw: bytes, message: str | None) -> None:
+    error = errors.parse(400, raw, "application/json")
+    assert error.status == 400 and error.kind == "invalid_request"
+    assert message is None or error.message == message
+
+
+def test_a_message_is_bounded_whole_and_cut() -> None:
+    long = b"maximum context length " + b"9" * 50_000
+    for raw in (b'{"error": {"message": "%b"}}' % long, b'{"error": {"message": "%b' % (long + b"1" * 300_000)):
+        error = errors.parse(400, raw)
+        assert error.kind == "context_overflow" and len(error.message) < errors.MAX_MESSAGE + 20
+        assert error.message.endswith("[cut]")
+        assert len(errors.body("messages", error)) < 2 * errors.MAX_MESSAGE + 1000
