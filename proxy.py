@@ -131,7 +131,7 @@ class Proxy:
         self._demo: Demo | None = None
         self.service = Service(chosen, journal, self._demos(chosen), siblings)
         self._door = Door(self.service)
-        self._server = make_server(self._door, self.service.sessions)
+        self._server = make_server(self._door, self._door.idle, self.service.sessions)
         self._sockets = sockets
         self.reload = Reload(self.service, source, self.adopt) if source is not None else None
         self._server.adopt(chosen)

@@ -9,13 +9,17 @@ Backpressure: when more than HIGH_WATER bytes wait for a client that reads slowl
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import select
+import socket
 from collections.abc import Callable
 from http.client import responses as REASONS
 
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream, StreamClosedError
 
+LINGER_S = 30.0  # for a client that has its answer, and still sends
 HIGH_WATER = 64 * 1024  # bytes: a page of text ahead of a slow reader is enough
 
 
@@ -135,8 +139,23 @@ class Answer:
             raise exception
 
     def _finish(self, data: bytes) -> None:
-        self._conn.write(data)
-        self._conn.finish()
+        conn = self._conn
+        if conn._read_finished:
+            conn.write(data)
+            conn.finish()
+            return
+        # The request still comes in. Whoever closes on unread bytes takes back what was answered (RFC 9112, section
+        # 9.6): so we only say that nothing follows, and let the client send what it has, for a while. Tornado reads
+        # on, and drops it.
+        conn._disconnect_on_finish = conn._write_finished = True
+        self._stream.write(data).add_done_callback(self._linger)
+
+    def _linger(self, written: object) -> None:
+        getattr(written, "exception", _nothing)()  # the client may have gone
+        if not self._stream.closed():
+            with contextlib.suppress(OSError):
+                self._stream.socket.shutdown(socket.SHUT_WR)
+            asyncio.get_running_loop().call_later(LINGER_S, self._conn.close)
 
     def _connection_line(self) -> bytes:
         """Tornado decides on keep-alive when it has read the request; the client has to be told."""

@@ -29,11 +29,15 @@ from tornado.routing import Matcher, Rule
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
 
-from gateway import gauges, listing, overview, rehearsal, stored
+from gateway import gauges, listing, outbound, overview, rehearsal, stored
+from gateway.answer import Answer
 from gateway.asking import Reply, Sink
 from gateway.dashboard import pages
+from gateway.ending import JSON_HEAD
 from gateway.handlers import Handler, Shown
+from gateway.headers import of_refusal
 from gateway.health import Alive, MetricsPage, Ready
+from gateway.idle import Connection, Idle
 from gateway.records import PATHS
 from gateway.rehearsal import Rehearsal
 from gateway.relay import Relay
@@ -41,6 +45,7 @@ from gateway.service import Service
 from gateway.session import Session
 from operate.logs import Journal
 from operate.settings import Settings
+from translate import errors
 from translate.errors import ApiError
 from translate.target import Protocol
 
@@ -54,6 +59,7 @@ class Door(HTTPServerConnectionDelegate):
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self.idle = Idle()
         args = {"service": service}
         self.application = Application(
             [
@@ -81,28 +87,32 @@ class Door(HTTPServerConnectionDelegate):
         }
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        return Entrance(self, server_conn, request_conn)
+        self.idle.waits(server_conn)  # type: ignore[arg-type]
+        return Entrance(self, server_conn, request_conn)  # type: ignore[arg-type]
 
 
 class Entrance(HTTPMessageDelegate):
     """Waits for the head of a request, then steps aside. A body that goes to none of the hot endpoints is read and
     forgotten: whoever sends it need not even have a key."""
 
-    __slots__ = ("_conn", "_door", "_hot", "_server_conn", "_to")
+    __slots__ = ("_conn", "_door", "_hot", "_server_conn", "_timer", "_to")
 
-    def __init__(self, door: Door, server_conn: object, conn: HTTPConnection) -> None:
+    def __init__(self, door: Door, server_conn: Connection, conn: HTTPConnection) -> None:
         self._door = door
         self._server_conn = server_conn
         self._conn = conn
         self._to: HTTPMessageDelegate | None = None
         self._hot = False
+        self._timer: asyncio.TimerHandle | None = None
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
         path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
         hot = HOT.get(path)
         assert isinstance(self._conn, HTTP1Connection)
-        if hot is None or "Expect" in headers:  # for the others the service's clock does it, at no cost per request
-            self._conn.set_body_timeout(self._door.service.settings.server.body_timeout)
+        self._door.idle.ends(self._server_conn)
+        if hot is None and _has_body(headers):  # for the hot ones the service's clock does it, at no cost per request
+            patience = self._door.service.settings.server.body_timeout
+            self._timer = asyncio.get_running_loop().call_later(patience, self._too_slow, patience, headers)
         if path == rehearsal.PATH:
             self._to = Rehearsal(self._door.service, self._conn)
             self._hot = True
@@ -119,9 +129,29 @@ class Entrance(HTTPMessageDelegate):
 
     def finish(self) -> None:
         assert self._to is not None
+        self._stop_timer()
         self._to.finish()
 
+    def _too_slow(self, within_s: float, headers: HTTPHeaders) -> None:
+        """The body of a request that goes to none of the hot endpoints."""
+        assert isinstance(self._conn, HTTP1Connection)
+        self._timer = None
+        error = outbound.too_slow(within_s)
+        log.info("%s", error.message)
+        asks: Protocol = "messages" if listing.asks_anthropic(headers) else "chat"
+        answer = Answer(self._conn)
+        answer.last()
+        key = self._door.service.next_key()
+        head = JSON_HEAD + of_refusal(error.status, key, "", None)
+        answer.whole(error.status, head, errors.body(asks, error, f"req_{key}"))
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def on_connection_close(self) -> None:
+        self._stop_timer()
         if self._to is not None:
             self._to.on_connection_close()
 
@@ -290,6 +320,10 @@ class Elsewhere(Handler):
         else:
             served = ", ".join([*HOT, "/v1/models"])
             self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here; there is {served}"))
+
+
+def _has_body(headers: HTTPHeaders) -> bool:
+    return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
 
 
 def wants_upgrade(request: HTTPServerRequest) -> bool:

@@ -12,9 +12,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from tornado.http1connection import HTTP1Connection
-from tornado.httputil import HTTPMessageDelegate
+from tornado.httputil import HTTPHeaders, HTTPMessageDelegate
 
-from gateway import headers, quoting
+from gateway import headers, outbound, quoting, unpacking
 from gateway.answer import Answer
 from gateway.clock import Clock, now
 from gateway.recall import Recall
@@ -46,6 +46,9 @@ class Ending(HTTPMessageDelegate):
     clock: Clock
     conn: HTTP1Connection
     data: dict[str, Any] | None
+    headers: HTTPHeaders
+    refusal: ApiError | None
+    size: int
     error: ApiError | None
     key: str
     lead: Try | None
@@ -93,7 +96,8 @@ class Ending(HTTPMessageDelegate):
             return
         status = errors.status_for(self.protocol, error)
         upstream = self.lead.route.peer.name if self.lead is not None and self.tries else ""
-        head = JSON_HEAD + headers.of_refusal(status, self.key, upstream, error.retry_after) + self.timing_head()
+        own = headers.of_refusal(status, self.key, upstream, error.retry_after) + unpacking.told(error)
+        head = JSON_HEAD + own + self.timing_head()
         body = self.service.masked(errors.body(self.protocol, error, f"req_{self.key}"))
         self.tell(status, head, body, error)
 
@@ -124,11 +128,17 @@ class Ending(HTTPMessageDelegate):
         """Once a second: is the client still there, and does its request come in?"""
         if self.state == "reading":  # Tornado would make a timer for each request; this costs none
             if now() - self.clock.began > self.service.settings.server.body_timeout:
-                self.aborted = True
-                self.conn.close()
+                self.clock.read = now()
+                self.answer.last()
+                self.refuse(self.refusal or self._too_slow())
         elif not self.left and self.answer.left:
             self._client_left()
             self.answer.abort()
+
+    def _too_slow(self) -> ApiError:
+        length = self.headers.get("Content-Length", "")
+        of = f" of {length}" if length.isdecimal() else ""
+        return outbound.too_slow(self.service.settings.server.body_timeout, f": {self.size}{of} bytes came")
 
     def _client_left(self) -> None:
         if self.state == "done":

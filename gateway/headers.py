@@ -38,6 +38,9 @@ EVENT_STREAM = (
 )
 """Of every stream: reverse proxies must neither keep it, nor compress it (and so gather it), nor wait for its end."""
 
+# Some clients retry a 401 for minutes; a line that was too slow will be so again, and a loop is there to stay.
+_FOR_GOOD = frozenset((401, 403, 408, 508))
+
 _NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 # Of a translated request: what is about the caller or the trace, not about the body's protocol.
@@ -114,7 +117,7 @@ def of_refusal(status: int, key: str, upstream_name: str, retry_after_s: float |
     own += line("X-Proxy-Upstream", upstream_name)
     if retry_after_s is not None:
         own += b"Retry-After: %d\r\n" % max(1, math.ceil(retry_after_s))
-    if status in (401, 403):  # some clients retry a 401 for minutes
+    if status in _FOR_GOOD:
         own += b"x-should-retry: false\r\n"
     return own
 

@@ -1,14 +1,12 @@
 """What is sent upstream, and what is checked before: the client's body and headers made fit to go on.
 
-Bodies are bounded before and after unpacking, since a few bytes may expand to gigabytes. Header lines are the
-upstream's own first; the client's go along where they mean the same there, its credentials only where the
-settings say that it brings its own.
+Bodies are bounded, before and after unpacking (unpacking.py). Header lines are the upstream's own first; the client's
+go along where they mean the same there, its credentials only where the settings say that it brings its own.
 """
 
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterable
 
 from tornado.httputil import HTTPHeaders
@@ -37,21 +35,10 @@ def check_length(client: HTTPHeaders, limit: int) -> None:
         check_size(int(length[:20]), limit)
 
 
-def unpacked(body: bytes, encoding: str | None, limit: int) -> bytes:
-    """The body without its Content-Encoding. Raises ApiError (400, 413, 415)."""
-    if not encoding or encoding.lower() == "identity":
-        return body
-    if encoding.lower() not in ("gzip", "deflate", "x-gzip"):
-        raise ApiError("invalid_request", f"Content-Encoding '{encoding}' is not understood; send gzip or none", 415)
-    inflate = zlib.decompressobj(wbits=47)
-    try:
-        out = inflate.decompress(body, limit + 1)
-    except zlib.error as why:
-        raise BadRequest(f"the request body is not valid {encoding}: {why}") from None
-    check_size(len(out), limit, " when unpacked")
-    if not inflate.eof:
-        raise BadRequest(f"the request body's {encoding} data ends too soon")
-    return out
+def too_slow(within_s: float, more: str = "") -> ApiError:
+    """more: on how much has come."""
+    message = f"the request body did not arrive within {within_s:g} s ([server] body_timeout){more}"
+    return ApiError("timeout", message, 408)
 
 
 def check_type(client: HTTPHeaders, body: bytes) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway import envelope, lessons, outbound, threads
+from gateway import envelope, lessons, outbound, threads, unpacking
 from gateway.routes import ENDPOINT, Route
 from operate.kinds import is_secret_header
 from translate import errors, ledger, wire
@@ -37,7 +37,8 @@ _MESSAGES_ONLY = ("system", "stop_sequences", "top_k", "output_config", "context
 class Rehearsal(HTTPMessageDelegate):
     """One request: refused at its head, or answered at its end."""
 
-    __slots__ = ("_answer", "_conn", "_headers", "_parts", "_query", "_refusal", "_service", "_size")
+    __slots__ = ("_answer", "_conn", "_headers", "_parts", "_query", "_refusal", "_service", "_size",
+                 "_unpacker")  # fmt: skip
 
     def __init__(self, service: Service, conn: HTTP1Connection) -> None:
         self._service = service
@@ -46,6 +47,7 @@ class Rehearsal(HTTPMessageDelegate):
         self._refusal: ApiError | None = None
         self._parts: list[bytes] = []
         self._size = 0
+        self._unpacker: unpacking.Unpacker | None = None
 
     def __repr__(self) -> str:
         return f"<Rehearsal {self._size} bytes, {self._refusal!r}>"
@@ -57,6 +59,7 @@ class Rehearsal(HTTPMessageDelegate):
             self._service.access.check_admin(headers, str(self._conn.context.remote_ip))
             if self._service.stage != "serving":
                 raise ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
+            self._unpacker = unpacking.unpacker(headers.get("Content-Encoding"), self._service.max_body_bytes)
         except ApiError as refusal:
             self._refusal = refusal
 
@@ -65,19 +68,19 @@ class Rehearsal(HTTPMessageDelegate):
         if self._refusal is None:
             try:
                 outbound.check_size(self._size, self._service.max_body_bytes)
+                self._parts += self._unpacker.feed(chunk) if self._unpacker is not None else [chunk]
             except ApiError as refusal:
                 self._refusal = refusal
                 self._parts = []
-            else:
-                self._parts.append(chunk)
 
     def finish(self) -> None:
         client: Protocol = "messages"
         try:
             if self._refusal is not None:
                 raise self._refusal
-            body = outbound.unpacked(b"".join(self._parts), self._headers.get("Content-Encoding"),
-                                     self._service.max_body_bytes)  # fmt: skip
+            if self._unpacker is not None:
+                self._unpacker.end()
+            body = b"".join(self._parts)
             outbound.check_type(self._headers, body)
             data = envelope.parse(body)
             asked = {key: values[-1] for key, values in parse_qs(self._query).items()}
@@ -86,7 +89,7 @@ class Rehearsal(HTTPMessageDelegate):
             self._answer.whole(200, _JSON_HEAD, self._service.masked(wire.dumps(shown)))
         except ApiError as error:
             said = self._service.masked(errors.body(client, error))
-            self._answer.whole(errors.status_for(client, error), _JSON_HEAD, said)
+            self._answer.whole(errors.status_for(client, error), _JSON_HEAD + unpacking.told(error), said)
         except Exception:
             log.exception("%s failed inside the proxy: %r", PATH, self)
             error = ApiError("api", "internal error of the proxy, see its log")

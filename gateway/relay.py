@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, RequestStartLine, ResponseStartLine
 
-from gateway import clock, compacted, envelope, headers, hints, lessons, outbound, quoting, shared, threads
+from gateway import clock, compacted, envelope, headers, hints, lessons, outbound, quoting, shared, threads, unpacking
 from gateway.answer import Answer
 from gateway.clock import Clock
 from gateway.peers import SIDE
@@ -49,7 +49,8 @@ class Relay(Trying):
         "aborted", "answer", "asked_as", "asked_model", "at", "body", "charged", "client", "clock", "conn", "data",
         "deadline", "envelope", "error", "estimated", "headers", "held", "hedge_timer", "key", "lead", "left", "parts",
         "plan", "protocol", "query", "quiet", "recall", "refusal", "rivals", "said", "service", "size", "sized",
-        "state", "status", "streamed", "task", "taught", "timer", "tried", "tries", "tries_on_route", "used",
+        "state", "status", "streamed", "task", "taught", "timer", "tried", "tries", "tries_on_route", "unpacker",
+        "used",
     )  # fmt: skip
 
     def __init__(self, service: Service, conn: HTTP1Connection, protocol: Protocol, task: str = "") -> None:
@@ -66,6 +67,7 @@ class Relay(Trying):
         self.charged = 0  # tokens, of the client's quota
         self.held = 0  # bytes of the request that count against the service's bound
         self.refusal: ApiError | None = None
+        self.unpacker: unpacking.Unpacker | None = None
         self.error: ApiError | None = None  # what the client was told, or the upstream said
         self.said = ""
         self.lead: Try | None = None
@@ -117,6 +119,7 @@ class Relay(Trying):
             self.client = self.service.access.check(headers)
             if self.protocol == "responses":
                 self.recall = self.new_recall()
+            self.unpacker = unpacking.unpacker(headers.get("Content-Encoding"), self.service.max_body_bytes)
             if "Expect" in headers:
                 outbound.check_length(headers, self.service.max_body_bytes)
         except ApiError as refusal:
@@ -137,12 +140,16 @@ class Relay(Trying):
         self.size += len(chunk)
         try:
             outbound.check_size(self.size, self.service.max_body_bytes)
-            self.service.hold(self, len(chunk))
+            if self.unpacker is None:
+                self.service.hold(self, len(chunk))
+                self.parts.append(chunk)
+            else:
+                pieces = self.unpacker.feed(chunk)
+                self.service.hold(self, sum(map(len, pieces)))
+                self.parts += pieces
         except ApiError as refusal:
             self.refusal = refusal
             self._let_go()
-        else:
-            self.parts.append(chunk)
 
     def on_connection_close(self) -> None:
         """The client left while it was still sending."""
@@ -157,12 +164,11 @@ class Relay(Trying):
         try:
             if self.refusal is not None:
                 raise self.refusal
-            body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+            if self.unpacker is not None:
+                self.unpacker.end()
+            self.body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
             self.parts = []
-            self.body = outbound.unpacked(body, self.headers.get("Content-Encoding"), self.service.max_body_bytes)
             outbound.check_type(self.headers, self.body)
-            if self.body is not body:
-                self.service.hold(self, len(self.body))
             if self.protocol == "messages" and threads.MARK in self.body and not self.task:
                 self.recall = self._thread()
             if self.recall is None or self.service.siblings.alone or not self._is_elsewhere(self.recall):

@@ -18,8 +18,10 @@ from collections.abc import Collection, Iterable
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerConnectionDelegate
 from tornado.ioloop import IOLoop
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, StreamClosedError
 
+from gateway.idle import Idle
+from gateway.seldom import Seldom
 from operate.settings import Settings
 
 log = logging.getLogger("proxy")
@@ -27,6 +29,17 @@ log = logging.getLogger("proxy")
 MAX_HEADER_BYTES = 128 * 1024
 READ_BUFFER_BYTES = 1 << 20  # of a client's connection, in Tornado; more than a head and what is read at once
 OTHER_FILES = 64  # files besides connections: logs, listening sockets, the loop's own
+MOST_TOLD = 32  # at once, that there is no place
+TELLING_S = 1.0
+PIECE = 65536
+_FULL_BODY = (
+    b'{"type":"error","error":{"type":"overloaded_error","code":"overloaded","param":null,'
+    b'"message":"the proxy has no place for a further connection ([server] max_connections)"}}'
+)
+FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%b"
+) % (len(_FULL_BODY), _FULL_BODY)
 MOST_AT_ONCE = 32  # connections taken in one turn of the loop: a few milliseconds' work
 WAITING_AT = 24  # in Linux' struct tcp_info: tcpi_unacked, of a listening socket those that wait to be accepted
 
@@ -38,6 +51,9 @@ class Server(HTTPServer):
     websockets: Collection[object] = ()  # they have left the connections that Tornado counts
     write_timeout_ms = 75_000
     workers = 1  # that accept from the same sockets
+    idle: Idle
+    _full = Seldom(log, "connection from %s refused: %d are open, and none is idle ([server] max_connections)")
+    _told: set[asyncio.Future[None]]  # who hears that there is no place
     _gone: asyncio.Event | None = None  # set when the last connection closes, once we are stopping
 
     def adopt(self, settings: Settings) -> None:
@@ -45,17 +61,26 @@ class Server(HTTPServer):
         self.max_connections = connections_that_fit(settings)
         self.write_timeout_ms = int(settings.server.idle_timeout * 1000)
         self.workers = settings.server.workers
-        self.conn_params.header_timeout = settings.server.idle_timeout
+        self.idle.adopt(settings.server.idle_timeout)
 
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
-        if len(self._connections) + len(self.websockets) >= self.max_connections:
-            log.warning("connection from %s refused: %d are open ([server] max_connections)", address[0],
-                        self.max_connections)  # fmt: skip
-            stream.close()
+        open_ones = len(self._connections) + len(self.websockets)
+        if open_ones >= self.max_connections and not self.idle.make_room():
+            self._turn_away(stream, address[0])
             return
         # The kernel sees whether the other side takes anything; what Tornado has for writing knows no time.
         stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
         super().handle_stream(stream, address)
+
+    def _turn_away(self, stream: IOStream, address: str) -> None:
+        """In words, as long as not too many are being told: they take files too."""
+        self._full.tell(address, self.max_connections)
+        if len(self._told) >= MOST_TOLD:
+            stream.close()
+            return
+        telling = asyncio.ensure_future(_tell(stream))
+        self._told.add(telling)
+        telling.add_done_callback(self._told.discard)
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Each turn of the loop takes this worker's share of the connections that wait (`_ready`). Tornado's own way
@@ -102,6 +127,7 @@ class Server(HTTPServer):
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
+        self.idle.ends(server_conn)  # type: ignore[arg-type]
         if self._gone is not None and not self._connections:
             self._gone.set()
 
@@ -115,7 +141,18 @@ def _waiting(listening: socket.socket) -> int:
     return int.from_bytes(info[WAITING_AT:], sys.byteorder)
 
 
-def make_server(door: HTTPServerConnectionDelegate, websockets: Collection[object]) -> Server:
+async def _tell(stream: IOStream) -> None:
+    """That there is no place. What the client sends meanwhile is read: to close on it would take the answer back."""
+    with contextlib.suppress(OSError, TimeoutError, StreamClosedError):
+        async with asyncio.timeout(TELLING_S):
+            await stream.write(FULL)
+            stream.socket.shutdown(socket.SHUT_WR)
+            while True:
+                await stream.read_bytes(PIECE, partial=True)
+    stream.close()
+
+
+def make_server(door: HTTPServerConnectionDelegate, idle: Idle, websockets: Collection[object]) -> Server:
     """Without its settings: adopt() comes next."""
     server = Server(
         door,
@@ -123,6 +160,9 @@ def make_server(door: HTTPServerConnectionDelegate, websockets: Collection[objec
         max_body_size=sys.maxsize,  # the gateway says 413, and reads on for body_timeout so that it is read
         max_buffer_size=READ_BUFFER_BYTES,
     )
+    server.conn_params.header_timeout = None  # `idle` does it, for all of them at once
+    server.idle = idle
+    server._told = set()
     server.websockets = websockets
     return server
 

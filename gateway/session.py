@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 MAX_WAITING = 8  # turns that a client may send ahead
 GOING_AWAY = 1001  # RFC 6455, section 7.4.1
 _START = RequestStartLine("POST", "/v1/responses", "HTTP/1.1")
-_OF_THE_SOCKET = ("sec-websocket-", "openai-beta", "accept")
+_OF_THE_SOCKET = ("sec-websocket-", "openai-beta", "accept", "content-")
 
 
 class Session:

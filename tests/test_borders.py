@@ -29,6 +29,7 @@ BELOW = {
 }
 # Used where they are installed, never needed.
 OPTIONAL = {"uvloop"}
+LATER = {"compression"}  # of the standard library, from 3.14 on
 
 IMPURE = {
     *("asyncio", "asyncore", "concurrent", "contextvars", "ctypes", "datetime", "ftplib", "getpass", "glob"),
@@ -109,13 +110,13 @@ def wrong_directions(root: Path) -> list[str]:
 def strangers(root: Path) -> list[str]:
     """Imports of packages that requirements.txt does not name; in translate, of any but ujson."""
     pins = re.findall(r"^([\w.-]+)==", (root / "requirements.txt").read_text(), re.MULTILINE)
-    needs = {pin.lower().replace("-", "_") for pin in pins}
+    needs = {pin.lower().replace("-", mark) for pin in pins for mark in "_."}  # backports-zstd is backports.zstd
     return [
         f"{path.relative_to(root)}:{line}: {name} is not among what {house} may use"
         for house, path in code_files(root)
         for line, name in imports(path, root)
         if name.split(".")[0] not in sys.stdlib_module_names
-        and not within(name, BELOW.keys() | ({"ujson"} if house == "translate" else needs | OPTIONAL))
+        and not within(name, BELOW.keys() | ({"ujson"} if house == "translate" else needs | OPTIONAL | LATER))
     ]
 
 

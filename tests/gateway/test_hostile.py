@@ -333,18 +333,6 @@ def test_smuggling_is_refused(lines: list[str]) -> None:
         assert up.requests == []
 
 
-def test_slow_heads_and_bodies_are_cut_off() -> None:
-    settings = one_upstream("http://127.0.0.1:9", "chat", "", "idle_timeout = 1\nbody_timeout = 1")
-    with House(settings) as house:
-        slow = [house.connect() for _ in range(3)]
-        slow[0].socket.sendall(b"POST /v1/mess")
-        slow[1].socket.sendall(post(b"x" * 50)[:-9])
-        for client in slow:
-            assert client.socket.recv(10) == b""
-            client.socket.close()
-        nothing_is_left(house)
-
-
 def test_what_the_cold_paths_are_sent_is_not_kept() -> None:
     with House(one_upstream("http://127.0.0.1:9", "chat")) as house, house.connect() as client:
         head = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n"
@@ -362,21 +350,6 @@ def _held_by_tornado() -> int:
 
     delegates = [thing for thing in gc.get_objects() if isinstance(thing, _HandlerDelegate)]
     return max((sum(map(len, d.chunks)) for d in delegates), default=0)
-
-
-def test_connections_are_bounded() -> None:
-    """Rests on Tornado's HTTPServer._connections."""
-    settings = one_upstream("http://127.0.0.1:9", "chat", "", "max_connections = 3")
-    with House(settings) as house:
-        clients = [house.connect() for _ in range(3)]
-        house.wait(lambda p: len(p._server._connections) == 3)
-        with house.connect() as refused:
-            assert refused.socket.recv(1) == b""
-        clients.pop().socket.close()
-        house.wait(lambda p: len(p._server._connections) == 2)
-        assert house.get("/healthz")[0] == 200
-        for client in clients:
-            client.socket.close()
 
 
 # -------------------------------------------------------------------------------- values in wrong places
