@@ -129,7 +129,8 @@ class Proxy:
     ) -> None:
         """source: the file that is watched for changes, if any. siblings: the other workers, if any."""
         self._demo: Demo | None = None
-        self.service = Service(chosen, journal, self._demos(chosen), siblings)
+        addresses = [each.getsockname()[:2] for each in sockets]
+        self.service = Service(chosen, journal, self._demos(chosen), siblings, addresses)
         self._door = Door(self.service)
         self._server = make_server(self._door, self._door.idle, self.service.sessions)
         self._sockets = sockets
@@ -181,7 +182,7 @@ async def serve(
     chosen: Settings, sockets: list[socket.socket], journal: logs.Journal, source: Source, worker: Worker | None
 ) -> None:
     """Runs until SIGTERM or SIGINT, then drains; a second signal ends at once. SIGHUP reads the settings again."""
-    siblings = Siblings(worker.number, worker.of, worker.folder) if worker else None
+    siblings = Siblings(worker.number, worker.of, worker.secret) if worker else None
     proxy = Proxy(chosen, sockets, journal, source, siblings)
     stopping = _signals(proxy, worker)
     await proxy.start()
@@ -216,7 +217,6 @@ def _signals(proxy: Proxy, worker: Worker | None) -> asyncio.Event:
 
     def orphaned() -> None:
         loop.remove_reader(worker.lifeline)  # type: ignore[union-attr]
-        proxy.service.siblings.orphaned = True
         stopping.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,6 +16,7 @@ import re
 from tornado.httputil import HTTPHeaders
 
 from gateway import forwarded
+from gateway.hops import Hops
 from operate.redaction import Redaction
 from operate.settings import Settings, is_loopback
 from translate.errors import ApiError
@@ -25,7 +26,8 @@ class Access:
     """check(headers) -> the client's name. Holds digests of the keys, never the keys. redaction: is told the keys of
     those who may come in. Those of others are used for nothing, and a stranger must not say what logs may hold."""
 
-    def __init__(self, settings: Settings, redaction: Redaction) -> None:
+    def __init__(self, settings: Settings, redaction: Redaction, hops: Hops) -> None:
+        self._hops = hops
         self._redaction = redaction
         self._clients = {_digest(client.key): client.name for client in settings.clients}
         self._admins = {client.name for client in settings.clients if client.admin}
@@ -40,7 +42,8 @@ class Access:
         return not self._clients
 
     def check(self, headers: HTTPHeaders) -> str:
-        """The client's name, "" without clients. Raises ApiError (401, 403)."""
+        """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves)."""
+        self._hops.check(headers)
         origin = headers.get("Origin")
         if origin and not _names_us(origin.partition("://")[2]):
             raise ApiError("permission", f"requests from web pages are refused (Origin: {origin[:100]})")

@@ -69,7 +69,8 @@ class Asking:
     async def ask(self, method: str, endpoint: str, query: str, client: HTTPHeaders) -> Reply:
         """Raises ApiError."""
         peer, service = self._peer, self._service
-        lines = outbound.header_lines(Route(peer, "responses", ""), client, True, service.access.open)
+        service.hops.check_upstream(peer.name, peer.base_url)
+        lines = outbound.header_lines(Route(peer, "responses", ""), client, True, service.access.open, service.hops)
         url = peer.settings.url(endpoint) + (f"?{query}" if query else "")
         timeouts = peer.whole_timeouts if self._sink is None else peer.stream_timeouts
         request = Request(method, url, lines, None, timeouts, peer.settings.verify_tls)

@@ -20,7 +20,7 @@ from upstream.failure import Failure
 UNWORKED = frozenset({408, 409, 421, 425, 429, 502, 503, 504, 529})
 """Statuses by which an upstream says that it has not done the work."""
 
-ELSEWHERE = frozenset({401, 402, 403, 404})
+ELSEWHERE = frozenset({401, 402, 403, 404, 508})
 """Not worked on either: another target, with a key of its own, may do it; the same one will not."""
 
 _RETRY_KINDS = frozenset({"rate_limit", "overloaded", "api", "upstream", "timeout"})  # of an error that begins a stream

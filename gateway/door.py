@@ -175,7 +175,7 @@ class Models(Handler):
     """GET /v1/models"""
 
     async def get(self) -> None:
-        models = await self.service.listing.models()
+        models = await self.service.listing.models(self.request.headers)
         self.finish(listing.page(models, self.request.query, listing.asks_anthropic(self.request.headers)))
 
 
@@ -183,7 +183,7 @@ class OneModel(Handler):
     """GET /v1/models/{id}; an id may hold slashes."""
 
     async def get(self, id: str) -> None:
-        models = await self.service.listing.models()
+        models = await self.service.listing.models(self.request.headers)
         anthropic = listing.asks_anthropic(self.request.headers)
         try:
             self.finish(self.service.masked(listing.one(models, unquote(id), self.service.router, anthropic)))

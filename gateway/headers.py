@@ -23,7 +23,7 @@ HOP_BY_HOP = frozenset(
 
 _NOT_UPSTREAM = HOP_BY_HOP | frozenset(
     ("host", "content-length", "content-encoding", "accept-encoding", "expect", "authorization", "x-api-key",
-     "api-key", "cookie", "origin", "referer", "priority")
+     "api-key", "cookie", "origin", "referer", "priority", "x-proxy-hops")
 )  # fmt: skip
 
 _NOT_BACK = HOP_BY_HOP | frozenset(

@@ -18,6 +18,8 @@ from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPHeaders
 
+from gateway import hops
+from gateway.hops import Hops
 from gateway.memory import items_of
 from gateway.peers import Peer
 from gateway.routes import Router
@@ -65,7 +67,8 @@ class Model:
 class Listing:
     """models(): every name there is, from the settings and from the upstreams' own lists (cached)."""
 
-    def __init__(self, router: Router, client: UpstreamClient) -> None:
+    def __init__(self, router: Router, client: UpstreamClient, hops: Hops) -> None:
+        self._hops = hops
         self._router = router
         self._client = client
         self._lists: dict[str, tuple[float, list[Model]]] = {}  # upstream -> (good until, models)
@@ -74,31 +77,32 @@ class Listing:
     def __repr__(self) -> str:
         return f"<Listing of {len(self._lists)} upstreams>"
 
-    async def models(self) -> list[Model]:
+    async def models(self, asked_by: HTTPHeaders) -> list[Model]:
+        """asked_by: the headers of the request for them."""
         found = {name: Model(name, upstream) for name, upstream in self._router.names()}
-        lists = await asyncio.gather(*(self._of(peer) for peer in self._router.peers.values()))
+        lists = await asyncio.gather(*(self._of(peer, asked_by) for peer in self._router.peers.values()))
         for peer, models in zip(self._router.peers.values(), lists, strict=True):
             for model in models:
                 known_as = self._router.listed_as(model.id, peer)
                 found.setdefault(known_as, Model(known_as, peer.name, model.name, model.created))
         return list(found.values())
 
-    async def _of(self, peer: Peer) -> list[Model]:
+    async def _of(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
         until, models = self._lists.get(peer.name, (0.0, []))
         if until > time.monotonic():
             return models
         task = self._asking.get(peer.name)
         if task is None:  # many askers, one question
-            task = self._asking[peer.name] = asyncio.ensure_future(self._ask(peer))
+            task = self._asking[peer.name] = asyncio.ensure_future(self._ask(peer, asked_by))
         return await asyncio.shield(task)
 
     async def probe(self, peer: Peer) -> int:
         """How many models it lists at this moment. Raises ApiError."""
-        return len(await self._fetch(peer))
+        return len(await self._fetch(peer, HTTPHeaders()))
 
-    async def _ask(self, peer: Peer) -> list[Model]:
+    async def _ask(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
         try:
-            models, keep = await self._fetch(peer), KEPT_S
+            models, keep = await self._fetch(peer, asked_by), KEPT_S
         except ApiError as error:
             log.warning("no model list from upstream '%s': %s", peer.name, error.message)
             models, keep = self._lists.get(peer.name, (0.0, []))[1], RETRY_S
@@ -107,9 +111,12 @@ class Listing:
         self._lists[peer.name] = (time.monotonic() + keep, models)
         return models
 
-    async def _fetch(self, peer: Peer) -> list[Model]:
+    async def _fetch(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
+        self._hops.check_upstream(peer.name, peer.base_url)
         protocol: Any = "messages" if peer.settings.protocol == ("messages",) else "chat"
         own = [f"{name}: {value}" for name, value in peer.own_headers[protocol].items() if name != "content-type"]
+        if hops.is_told(peer.base_url):
+            own.append(f"{hops.HEADER}: {self._hops.onward(asked_by)}")
         url = peer.urls["models"] + ("?limit=1000" if protocol == "messages" else "")
         done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._client.send(Request("GET", url, own, None, PATIENCE, peer.settings.verify_tls), _Gathered(done))

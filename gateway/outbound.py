@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 from tornado.httputil import HTTPHeaders
 
-from gateway import cutting, headers
+from gateway import cutting, headers, hops
 from gateway.access import keys_of
+from gateway.hops import Hops
 from gateway.routes import Route
 from translate import seal, unsealed
 from translate.errors import ApiError, BadRequest
@@ -78,7 +79,7 @@ def affinity(client: HTTPHeaders, body: bytes) -> str:
     return ""
 
 
-def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool) -> list[str]:
+def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool, own_hops: Hops) -> list[str]:
     """Whole lines. client: its headers. same: upstream and client speak one protocol. open_door: there are no
     [client]s, so that a key that comes along is meant for the upstream."""
     own = route.own_headers
@@ -97,6 +98,8 @@ def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool)
         own = {name: value for name, value in own.items() if name != "anthropic-version"}
     if same and route.protocol == "messages" and (route.target.policy.drop or "anthropic-beta" in own):
         own = _with_betas(own, client.get("Anthropic-Beta", ""), route.target.policy.drop)
+    if hops.is_told(route.peer.base_url):
+        own = own | {hops.HEADER.lower(): own_hops.onward(client)}
     return headers.upstream(client.get_all(), client.get("Connection", ""), own, same)
 
 

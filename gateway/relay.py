@@ -263,7 +263,8 @@ class Relay(Trying):
         url = route.peer.urls[SIDE[self.protocol, self.task]] if self.task and new.verbatim else route.url
         if route.home and self.query:
             url = f"{url}{'&' if '?' in url else '?'}{self.query}"
-        return url, outbound.header_lines(route, self.headers, route.home, self.service.access.open), body
+        service = self.service
+        return url, outbound.header_lines(route, self.headers, route.home, service.access.open, service.hops), body
 
     def verbatim_for(self, new: Try) -> bytes:
         route = new.route

@@ -16,6 +16,7 @@ import random
 import re
 import secrets
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from tornado.http1connection import HTTP1Connection
@@ -26,6 +27,7 @@ from gateway.admission import Admission
 from gateway.answer import Answer
 from gateway.counting import Counting
 from gateway.dashboard.watch import Watch
+from gateway.hops import Address, Hops
 from gateway.kept import Bodies
 from gateway.lag import Lag
 from gateway.lessons import Lessons
@@ -66,15 +68,18 @@ class Service:
         journal: Journal,
         ready: dict[str, Upstream] | None = None,
         siblings: Siblings | None = None,
+        addresses: Iterable[Address] = (),
     ) -> None:
-        """ready: upstreams whose address is only known now (the demo), by name. siblings: None = this process alone."""
+        """ready: upstreams whose address is only known now (the demo), by name. siblings: None = this process alone.
+        addresses: where it listens."""
         self.journal = journal
         self.siblings = siblings or Siblings()
+        self.hops = Hops(self.siblings.group, addresses)
         self.reloaded: dict[str, Any] = {}  # the verdict on the last change of the settings, see reload.py
         self.places = Places(parts.breaker_limits(settings))
         self.router = Router(settings, ready, self.places)
         self.client = UpstreamClient(force_instance=True, pool=parts.pool(settings, self.router))
-        self.listing = Listing(self.router, self.client)
+        self.listing = Listing(self.router, self.client, self.hops)
         self.counting = Counting()
         self.admission = Admission(parts.admission_limits(settings), time.monotonic)
         self.quotas: dict[str, Quota] = {}
@@ -110,7 +115,10 @@ class Service:
         self.settings = settings
         self.watch.adopt(settings)
         gauges.follow(self)
-        self.access = Access(settings, self.journal.redaction)
+        for name, peer in self.router.peers.items():
+            if self.hops.lead_here(peer.base_url):
+                log.warning("upstream '%s' is this proxy itself (%s): requests to it are refused", name, peer.base_url)
+        self.access = Access(settings, self.journal.redaction, self.hops)
         self.retry = parts.retry_policy(settings)
         self.quotas = parts.client_quotas(settings, self.quotas)
         self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
@@ -131,7 +139,7 @@ class Service:
             if name in before.peers and before.peers[name].base_url != peer.base_url:
                 self.lessons.forget(name)  # another server
         self.client.resize(parts.pool(settings, self.router))
-        self.listing = Listing(self.router, self.client)
+        self.listing = Listing(self.router, self.client, self.hops)
         self.memory.resize(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
         self.journal.adopt(settings.logging, settings.secrets())
         self._follow(settings)

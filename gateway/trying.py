@@ -68,6 +68,7 @@ class Trying(Ending):
             is_last = self.at + 1 >= len(self.plan)
             new = Try(self, route, fresh)  # type: ignore[arg-type]
             try:
+                self.service.hops.check_upstream(route.peer.name, route.peer.base_url)
                 if self.task and not self.has_task(route):
                     return
                 if not self._is_early(new, is_last):

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import secrets
 import signal
 import socket
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from operate import changes
@@ -31,19 +29,18 @@ TICK_S = 1.0
 STEADY_S = 10.0  # a worker that lived that long is started again at once
 FIRST_S, MOST_S = 0.5, 30.0  # of the wait before one that did not
 HOPELESS = 5  # ends of each worker, one soon after the other
-LONGEST_PATH = 80  # of the folder: a unix socket's path has 107 characters at most
 KILLED = 130  # exit code after a second signal
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 
 
 class Worker(NamedTuple):
-    """What a worker is told. folder: for the sockets by which workers ask each other. lifeline: readable once the
+    """What a worker is told. secret: by which workers that ask each other know themselves. lifeline: readable once the
     supervisor is gone. why: how the one before ended; "" for the first."""
 
     number: int
     of: int
-    folder: Path
+    secret: bytes
     lifeline: int
     why: str = ""
 
@@ -74,6 +71,7 @@ class Supervisor:
         self._sockets = sockets
         self._work = work
         self._slots = [_Slot() for _ in range(chosen.server.workers)]
+        self._secret = secrets.token_bytes(32)
         self._terminal = Terminal()
         self._stopping = False
         self._code = 0
@@ -83,14 +81,10 @@ class Supervisor:
 
     def run(self) -> int:
         """The exit code."""
-        self._folder = Path(tempfile.mkdtemp(prefix="proxy-", dir="/tmp" if _too_long() else None))
         self._lifeline, held = os.pipe()
         self._held = held
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
-            return self._loop()
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        return self._loop()
 
     def _loop(self) -> int:
         while True:
@@ -130,7 +124,7 @@ class Supervisor:
             _say(f"WARNING supervisor: worker {number} cannot be started: {why.strerror}")
             return
         if slot.pid == 0:
-            self._become(Worker(number, len(self._slots), self._folder, self._lifeline, slot.why))
+            self._become(Worker(number, len(self._slots), self._secret, self._lifeline, slot.why))
 
     def _become(self, worker: Worker) -> None:
         """The new process. It never returns: what is above on the stack is the supervisor's."""
@@ -206,7 +200,3 @@ def _say(line: str) -> None:
     with contextlib.suppress(OSError):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
-
-
-def _too_long() -> bool:
-    return len(tempfile.gettempdir()) > LONGEST_PATH

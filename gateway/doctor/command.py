@@ -22,6 +22,7 @@ from gateway.doctor import advice, models, probes, reach
 from gateway.doctor.findings import WIDTH, Finding
 from gateway.doctor.line import Line
 from gateway.doctor.patient import Patient
+from gateway.hops import Hops, ips
 from gateway.peers import Peer
 from gateway.routes import Router
 from operate import settings
@@ -138,7 +139,11 @@ class Visit:
     async def examine(self, model: str, agree: Agree) -> int:
         given = self._given
         self.say(f"Upstream '{given.name}': {given.base_url} ({', '.join(given.protocol)})\n")
-        findings, names, server = await self._approach()
+        server = self._settings.server
+        if Hops("", [(ip, server.port) for ip in ips(server.host)]).lead_here(self._peer.base_url):
+            self.say("Not usable: that is where this proxy itself listens; its base_url must be another server's.\n")
+            return UNUSABLE
+        findings, names, kind = await self._approach()
         if any(finding.blocks for finding in findings):
             self.say("\nNot usable: it cannot be reached.\n")
             return UNUSABLE
@@ -152,7 +157,7 @@ class Visit:
             return UNTRIED
         for protocol in given.protocol:
             await self._probe(protocol, model)
-        return self._conclude(server)
+        return self._conclude(kind)
 
     async def _approach(self) -> tuple[list[Finding], list[str], str]:
         """What costs nothing."""

@@ -175,10 +175,9 @@ def test_workers_do_not_outlive_their_supervisor(tmp_path: Path) -> None:
     with Upstream(answer(Gate())) as up, workers(up, tmp_path, 2) as proxy:
         assert proxy.post(ASKED)[0] == 200
         pids = proxy.pids()
-        until(lambda: len(list(tmp_path.glob("proxy-*/*.sock"))) == 2)
         proxy.process.kill()
         until(lambda: not any(map(lives, pids)))
-        assert refused(proxy) and not list(tmp_path.glob("proxy-*"))
+        assert refused(proxy)
 
 
 def test_all_of_them_follow_the_file_and_so_does_a_new_one(tmp_path: Path) -> None:
@@ -301,9 +300,15 @@ def test_no_worker_stays_up(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------- siblings, without processes
 
 
-def test_what_all_are_asked(tmp_path: Path) -> None:
+def _names(group: str) -> list[str]:
+    """Of the sockets by which a group's workers ask each other."""
+    lines = Path("/proc/net/unix").read_text().splitlines()
+    return [line.split()[-1] for line in lines if f"@anthropic-proxy-{group}-" in line]
+
+
+def test_what_all_are_asked() -> None:
     async def run() -> None:
-        all = [Siblings(number, 3, tmp_path) for number in range(3)]
+        all = [Siblings(number, 3, b"secret") for number in range(3)]
         for one in all:
             one.answers["/x"] = lambda query, one=one: {"worker": one.number} | query
             if one.number < 2:
@@ -317,11 +322,86 @@ def test_what_all_are_asked(tmp_path: Path) -> None:
         assert len(await all[0].ask("/x")) == 2
         for one in all:
             await one.stop()
-        assert list(tmp_path.iterdir()) == []
+        assert not _names(all[0].group)
         with pytest.raises(KeyError):
             await all[0].ask("/y")
 
     asyncio.run(run())
+
+
+def test_nobody_else_is_told_or_believed(caplog: pytest.LogCaptureFixture) -> None:
+    """The sockets' names have no owner: whoever finds one may ask there, or listen there before a worker does."""
+    caplog.set_level("DEBUG", "gateway")
+
+    async def ask(name: str, question: bytes) -> bytes:
+        reading, writing = await asyncio.open_unix_connection(name)
+        writing.write(question)
+        got = await reading.read()
+        writing.close()
+        return got
+
+    async def run() -> None:
+        one, two, stranger = Siblings(0, 2, b"secret"), Siblings(1, 2, b"secret"), Siblings(1, 2, b"another")
+        for each in (one, two, stranger):
+            each.answers["/x"] = lambda query: {"told": True}
+        await one.start()
+        name = one._name(0)
+        for question in (b"/x\n", b"\n", b"00 00 /x\n", b"\xff" * 100 + b"\n", b"x" * 200_000):
+            with contextlib.suppress(OSError):
+                assert b"told" not in await ask(name, question)
+        stranger._name = one._name  # type: ignore[method-assign]
+        assert await stranger.ask_others("/x") == []
+        await one.stop()
+        await stranger.start()
+        assert await two.ask("/x") == [{"told": True}]
+        assert await Siblings(0, 2, b"secret").ask_others("/x") == []
+        await stranger.stop()
+
+        async def liar(reading: asyncio.StreamReader, writing: asyncio.StreamWriter) -> None:
+            writing.write(b"0" * 32)
+            mac = (await reading.readline()).split()[1]
+            writing.write(mac + b'\n{"lie": true}')
+            writing.close()
+
+        async with await asyncio.start_unix_server(liar, name):
+            assert await two.ask_others("/x") == []
+
+    asyncio.run(run())
+
+
+def test_workers_need_no_folder_to_write_in(tmp_path: Path) -> None:
+    """A container whose root cannot be written to has not even /tmp."""
+    code = (
+        "import tempfile; tempfile.tempdir = '/nonexistent'\n"
+        "def none(*args, **more): raise FileNotFoundError('no usable temporary directory')\n"
+        "tempfile.mkdtemp = tempfile.mkstemp = tempfile.gettempdir = none\n"
+        "import sys, proxy; sys.exit(proxy.main(sys.argv[1:]))"
+    )
+    file = tmp_path / "s.ini"
+    (tmp_path / "logs").write_text("not a folder")
+    with Upstream(answer(Gate())) as up:
+        text = one_upstream(up.url, "chat", "", "port = 0\nworkers = 2")
+        file.write_text(f"{text}[logging]\ndir = {tmp_path / 'logs'}\n")
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, "--config", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=ROOT, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        url = process.stdout.readline().split()[-1]
+        port = int(url.rpartition(":")[2])
+        with Client(port) as client:
+            client.send("POST", "/v1/chat/completions", ASKED)
+            assert client.reply()[0] == 200
+
+            def all_are_there() -> bool:
+                client.send("GET", "/metrics")
+                page = client.reply()[2]
+                return b'worker="0"' in page and b'worker="1"' in page
+
+            until(all_are_there)
+        process.terminate()
+        said = process.communicate(timeout=30)[1]
+    assert "Traceback" not in said and 1 <= said.count("log lines are being lost") <= 2
 
 
 def test_one_alone_asks_itself() -> None:

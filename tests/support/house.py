@@ -45,6 +45,7 @@ class House:
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
         file: Path | None = None,
+        port: int = 0,
     ):
         self._source: Source | None = None
         if file is not None:
@@ -58,7 +59,7 @@ class House:
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self.proxy: proxy.Proxy
-        self.port = 0
+        self.port = port
         self.url = ""
 
     def __enter__(self) -> House:
@@ -86,7 +87,7 @@ class House:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        sockets = bind_sockets(0, "127.0.0.1")
+        sockets = bind_sockets(self.port, "127.0.0.1")
         self.port = sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         chosen = self._settings
