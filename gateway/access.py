@@ -17,6 +17,7 @@ from tornado.httputil import HTTPHeaders
 
 from gateway import forwarded
 from gateway.hops import Hops
+from gateway.origins import Origins, refusal
 from operate.redaction import Redaction
 from operate.settings import Settings, is_loopback
 from translate.errors import ApiError
@@ -28,6 +29,7 @@ class Access:
 
     def __init__(self, settings: Settings, redaction: Redaction, hops: Hops) -> None:
         self._hops = hops
+        self.origins = Origins(settings)
         self._redaction = redaction
         self._clients = {_digest(client.key): client.name for client in settings.clients}
         self._admins = {client.name for client in settings.clients if client.admin}
@@ -45,8 +47,8 @@ class Access:
         """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves)."""
         self._hops.check(headers)
         origin = headers.get("Origin")
-        if origin and not _names_us(origin.partition("://")[2]):
-            raise ApiError("permission", f"requests from web pages are refused (Origin: {origin[:100]})")
+        if origin and not _names_us(origin.partition("://")[2]) and not self.origins.allow(origin):
+            raise refusal(origin)
         if self.open:
             host = headers.get("Host", "localhost")
             if not _names_us(host) and _name_in(host) != self._host:

@@ -26,7 +26,9 @@ HIGH_WATER = 64 * 1024  # bytes: a page of text ahead of a slow reader is enough
 class Answer:
     """state: "open" (nothing sent) -> "streaming" -> "done". A closed client turns every write into nothing."""
 
-    __slots__ = ("_chunked", "_conn", "_full", "_stream", "_waiting", "on_drained", "on_full", "state", "written")
+    __slots__ = (
+        "_chunked", "_conn", "_full", "_stream", "_waiting", "more", "on_drained", "on_full", "state", "written",
+    )  # fmt: skip
 
     kept: bytearray | None = None  # the body, in kinds that remember it for a log
 
@@ -38,6 +40,7 @@ class Answer:
         self._full = False
         self.state = "open"
         self.written = 0
+        self.more = b""  # header lines of every reply to this client
         self.on_full: Callable[[], None] = _nothing
         self.on_drained: Callable[[], None] = _nothing
 
@@ -66,7 +69,7 @@ class Answer:
         if self.closed:
             return
         length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
-        out = _status_line(status) + head + length + self._connection_line() + b"\r\n"
+        out = _status_line(status) + head + self.more + length + self._connection_line() + b"\r\n"
         self.written = len(body)
         self._finish(out + body)
 
@@ -78,6 +81,7 @@ class Answer:
         self._stream.set_nodelay(True)
         request = self._conn._request_start_line
         self._chunked = request is None or request.version != "HTTP/1.0"
+        head += self.more
         if self._chunked:
             out = _status_line(status) + head + b"Transfer-Encoding: chunked\r\n" + self._connection_line() + b"\r\n"
         else:  # no chunks there: the end of the connection is the end of the body

@@ -29,7 +29,7 @@ from tornado.routing import Matcher, Rule
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
 
-from gateway import gauges, listing, outbound, overview, rehearsal, stored
+from gateway import gauges, listing, origins, outbound, overview, rehearsal, stored
 from gateway.answer import Answer
 from gateway.asking import Reply, Sink
 from gateway.dashboard import pages
@@ -63,6 +63,7 @@ class Door(HTTPServerConnectionDelegate):
         args = {"service": service}
         self.application = Application(
             [
+                Rule(AskingBefore(), Preflight, args),
                 (r"/v1/models/?", Models, args),
                 (r"/v1/models/(.+)", OneModel, args),
                 (r"/v1/responses/([^/]+)(/input_items|/cancel)?", Stored, args),
@@ -141,6 +142,7 @@ class Entrance(HTTPMessageDelegate):
         asks: Protocol = "messages" if listing.asks_anthropic(headers) else "chat"
         answer = Answer(self._conn)
         answer.last()
+        answer.more = self._door.service.access.origins.lines(headers)
         key = self._door.service.next_key()
         head = JSON_HEAD + of_refusal(error.status, key, "", None)
         answer.whole(error.status, head, errors.body(asks, error, f"req_{key}"))
@@ -249,6 +251,30 @@ class Standing(Shown):
 
     def shown(self) -> dict[str, Any]:
         return overview.upstreams(self.service)
+
+
+class AskingBefore(Matcher):
+    """OPTIONS of a browser whose page wants to come in, on any path."""
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        return {} if origins.asks_before(request.method, request.headers) else None
+
+
+class Preflight(Handler):
+    """It brings no key, and does nothing."""
+
+    open = True
+
+    def options(self) -> None:
+        try:
+            for name, value in self.service.access.origins.preflight(self.request.headers):
+                self.set_header(name, value)
+        except ApiError as error:
+            self.refuse(error)
+            return
+        self.clear_header("Content-Type")
+        self.set_status(204)
+        self.finish()
 
 
 class Upgrading(Matcher):

@@ -164,6 +164,7 @@ class Ending(HTTPMessageDelegate):
         self.conn = newcomer.conn
         self.conn.set_close_callback(self._client_left)
         assert isinstance(self.answer, JoinableAnswer)
+        self.answer.more = newcomer.answer.more
         self.answer.attach(self.conn)
 
     def given_away(self) -> None:

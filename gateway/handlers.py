@@ -33,9 +33,11 @@ class Handler(RequestHandler):
         self.set_header("Content-Type", "application/json")
 
     def _name(self) -> None:
-        """Each family of clients reads another of both."""
+        """Each family of clients reads another of both; what browsers read of every reply is here too."""
         self.set_header("request-id", f"req_{self.key}")
         self.set_header("x-request-id", f"req_{self.key}")
+        for name, value in self.service.access.origins.told(self.request.headers):
+            self.set_header(name, value)
 
     def compute_etag(self) -> str | None:
         return None

@@ -27,7 +27,7 @@ _NOT_UPSTREAM = HOP_BY_HOP | frozenset(
 )  # fmt: skip
 
 _NOT_BACK = HOP_BY_HOP | frozenset(
-    ("content-length", "content-type", "cache-control", "set-cookie", "server", "alt-svc", "via",
+    ("content-length", "content-type", "cache-control", "set-cookie", "server", "alt-svc", "via", "vary",
      "strict-transport-security", "x-accel-buffering", "x-proxy-dropped", "x-proxy-upstream", "x-proxy-attempts",
      "x-proxy-overhead-ms")
 )  # fmt: skip
@@ -69,7 +69,7 @@ def back(headers: Iterable[tuple[str, str]], same: bool) -> bytes:
     Cache-Control are the relay's."""
     out = []
     for name, value in headers:
-        if name in _NOT_BACK:
+        if name in _NOT_BACK or name.startswith("access-control-"):
             continue
         if name == "retry-after" and not (value := _whole_seconds(value)):
             continue

@@ -55,6 +55,7 @@ class Rehearsal(HTTPMessageDelegate):
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
         self._query = start_line[1].partition("?")[2]
         self._headers = headers
+        self._answer.more = self._service.access.origins.lines(headers)
         try:
             self._service.access.check_admin(headers, str(self._conn.context.remote_ip))
             if self._service.stage != "serving":

@@ -114,6 +114,8 @@ class Relay(Trying):
         self.key = self.service.next_key()
         self.answer = self.new_answer()
         self.service.relays.add(self)
+        if "Origin" in headers:
+            self.answer.more = self.service.access.origins.lines(headers)
         try:
             self.service.admit(self)
             self.client = self.service.access.check(headers)

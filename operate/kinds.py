@@ -31,6 +31,7 @@ ENDPOINTS = ("messages", "messages/count_tokens", "chat/completions", "responses
 
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\*|(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?)")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECRET_HEADER = re.compile(r"(?i)auth|key|token|secret|cookie|password|credential")
 _PRINTABLE = re.compile(r"[\x21-\x7e]*")
@@ -307,6 +308,23 @@ def statuses(low: int, high: int, further: tuple[int, ...]) -> Kind:
 
     also = "".join(f" or {status}," for status in further)
     return Kind(f"statuses from {low} to {high},{also} with commas between, or empty", parse)
+
+
+def origins() -> Kind:
+    """tuple[str, ...]: origins of web pages in lower case, or all of a scheme, or "*"."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = tuple(each.removesuffix("/") for each in filter(None, map(str.strip, text.lower().split(","))))
+        if not all(each == "*" or _ORIGIN.fullmatch(each) for each in found):
+            raise ValueError
+        return tuple(dict.fromkeys(found))
+
+    return Kind(
+        "origins with commas between, such as https://chat.example.org, app://obsidian.md or chrome-extension://*; "
+        "* for any; or empty",
+        parse,
+        brief="origins, *, or empty",
+    )
 
 
 def names(never: tuple[str, ...] = (), what: str = "names of fields") -> Kind:

@@ -53,6 +53,12 @@ SERVER = {
         "true",
         "Serve GET /v1/responses as a websocket, if [responses] keeps any; off: 426, and clients take POST.",
     ),
+    "origins": Key(
+        kinds.origins(),
+        "",
+        "Web pages that may come in with a client's key, by their origin (https://chat.example.org, app://obsidian.md, "
+        "chrome-extension://*; * = any). Without any [client]: none.",
+    ),
     "metrics": Key(
         kinds.choice("admin", "open", "off"),
         "admin",

@@ -28,6 +28,7 @@ class Server:
     drain_seconds: float
     websockets: bool
     metrics: str
+    origins: tuple[str, ...] = ()
     workers: int = 1
 
     @property

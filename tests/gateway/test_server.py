@@ -9,6 +9,7 @@ import pytest
 from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
 from tornado.netutil import bind_sockets
 
+from gateway.idle import Idle
 from gateway.server import MOST_AT_ONCE, Server, make_server
 
 
@@ -19,7 +20,7 @@ class _Door(HTTPServerConnectionDelegate):
 
 async def taken_in_a_turn(waiting: int, workers: int) -> int:
     listening = bind_sockets(0, "127.0.0.1", backlog=1024)[0]
-    server: Server = make_server(_Door(), ())
+    server: Server = make_server(_Door(), Idle(), ())
     server.workers = workers
     clients = [socket.create_connection(listening.getsockname()) for _ in range(waiting)]
     try:
