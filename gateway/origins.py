@@ -1,7 +1,7 @@
 """Web pages that may come in with a client's key: [server] origins, and what browsers want to be told of it (CORS).
 
-A page that brings a key is none that merely happens to be open in somebody's browser. Nothing here stands for the key: it
-only lets a browser ask, and the page read the answer. Cookies are never spoken of, since none are served.
+A page that brings a key is none that merely happens to be open in somebody's browser. Nothing here stands for the key:
+it only lets a browser ask, and the page read the answer. Cookies are never spoken of, since none are served.
 https://fetch.spec.whatwg.org/#http-cors-protocol
 """
 

@@ -100,7 +100,9 @@ def test_what_a_browser_is_told_before_it_sends() -> None:
         assert house.request("OPTIONS", PATHS[0], None)[0] == 405  # nobody's question
 
 
-@pytest.mark.parametrize("answer", [OK, Answer.sse(EVENTS, headers=OWN), Answer.json({"error": {"message": "no"}}, 400)])
+@pytest.mark.parametrize(
+    "answer", [OK, Answer.sse(EVENTS, headers=OWN), Answer.json({"error": {"message": "no"}}, 400)]
+)
 @pytest.mark.parametrize("path", PATHS[:3])
 def test_pages_may_read_every_reply(path: str, answer: Answer) -> None:
     asked = ASKED | {"stream": answer is not OK} | ({"input": "x"} if path == PATHS[2] else {})
@@ -148,7 +150,9 @@ def test_the_setting(written: str, found: tuple[str, ...]) -> None:
     assert read(settings("http://127.0.0.1:9", written)).server.origins == found
 
 
-@pytest.mark.parametrize("written", ["a.example", "https://a.example/path", "https://*.a.example", "null", "https://", "x y"])
+@pytest.mark.parametrize(
+    "written", ["a.example", "https://a.example/path", "https://*.a.example", "null", "https://", "x y"]
+)
 def test_what_is_no_origin(written: str) -> None:
     with pytest.raises(SettingsError, match="origins"):
         read(settings("http://127.0.0.1:9", written))

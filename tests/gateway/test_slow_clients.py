@@ -1,4 +1,4 @@
-"""Clients that send slowly, or too much: each gets to read why, on whatever path, and the record does not blame them."""
+"""Clients that send slowly, or too much: each gets to read why, on every path, and the record does not blame them."""
 
 from __future__ import annotations
 

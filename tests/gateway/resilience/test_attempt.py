@@ -25,12 +25,8 @@ FAILURES = sorted(set(failures.KINDS.values()) | OWN_KINDS)
 # Where a request that ended so may be sent again: nowhere, at another target, anywhere.
 BY_STATUS = dict.fromkeys(range(400, 600), "nowhere")
 BY_STATUS |= dict.fromkeys((408, 409, 425, 429, 502, 503, 504, 529), "anywhere")
-<<<<<<< HEAD
-BY_STATUS |= dict.fromkeys((401, 402, 403, 404), "elsewhere")
-del BY_STATUS[421]  # anywhere, but on a new connection: it has a test of its own
-=======
 BY_STATUS |= dict.fromkeys((401, 402, 403, 404, 508), "elsewhere")
->>>>>>> ee39fb7 ([server] origins: web pages may come in with a client's key)
+del BY_STATUS[421]  # anywhere, but on a new connection: it has a test of its own
 
 BY_FIRST_EVENT = {
     "invalid_request": "nowhere", "context_overflow": "elsewhere", "authentication": "elsewhere",
