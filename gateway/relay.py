@@ -302,6 +302,7 @@ class Relay(Trying):
             namespaces=encoded.namespaces,
             answer_tool=encoded.answer_tool,
             compacts=encoded.compacts,
+            tool_changes=encoded.tool_changes,
             include_usage=isinstance(options, dict) and options.get("include_usage") is True,
             policy=route.target.policy,
         )

@@ -34,6 +34,7 @@ Body = dict[str, Any]
 TRIGGER = "compaction_trigger"
 USUAL_TRIGGER = 150_000  # tokens: Anthropic's, where an edit names none
 
+_CHANGES = ("tool_addition", "tool_removal")
 KINDS = ("compaction", "compaction_summary", "context_compaction")  # the latter two: Codex's own words for an item
 
 SUMMARIZE = """\
@@ -241,6 +242,24 @@ def summary_wanted(conversation: Conversation, wish: Wish, client: Protocol) -> 
         output=None,
         sampling=Sampling(drawn.temperature, drawn.top_p, drawn.top_k),
     )
+
+
+def tool_changes(conversation: Conversation) -> tuple[Body, ...]:
+    """What changed the tools up to here, the last word on each, for Anthropic's block that stands for it."""
+    last: dict[str, Body] = {}
+    for turn in conversation.turns:
+        for part in turn.parts:
+            if isinstance(part, Unknown) and part.protocol == "messages":
+                changes = _objects(part.raw, "tool_changes") if part.kind in KINDS else [part.raw]
+                last |= {_name_of(each): each for each in changes if each.get("type") in _CHANGES}
+    return tuple(last.values())
+
+
+def _name_of(change: Body) -> str:
+    tool = change.get("tool")
+    definition = tool.get("definition", tool) if isinstance(tool, dict) else {}
+    named = definition if isinstance(definition, dict) else {}
+    return str((named.get("server_name"), named.get("name")))
 
 
 def _refusal(code: str, why: str) -> BadRequest:

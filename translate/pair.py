@@ -68,12 +68,13 @@ def _request(client: Protocol, upstream: Protocol, body: dict[str, Any], target:
     if client != upstream:
         conversation = pointers.followed(conversation)
     conversation, wish = compaction.wished(conversation, client)
+    changes = compaction.tool_changes(conversation) if wish is not None else ()
     conversation, lost = compaction.opened(conversation, client)
     compacts = wish is not None and not wish.goes_on and target.tokens >= wish.at
     if wish is not None and compacts:
         conversation = compaction.summary_wanted(conversation, wish, client)
     encoded = _encoded(client, upstream, body, target, conversation)
-    encoded.compacts = compacts
+    encoded.compacts, encoded.tool_changes = compacts, changes
     if wish is not None and wish.goes_on and target.tokens >= wish.at:
         lost = [*lost, "context_management"]
     encoded.dropped += lost

@@ -63,4 +63,8 @@ class Summing:
             id = f"cmp_{self._asked.key}_0"
             return Unknown("responses", {"id": id, "type": "compaction", "encrypted_content": seal.of_summary(text)})
         block: dict[str, Any] = {"type": "compaction", "content": text or None}
-        return Unknown("messages", block | ({"signature": seal.SUMMARY} if text else {}))
+        if text:
+            block["signature"] = seal.SUMMARY
+            if self._asked.tool_changes:
+                block["tool_changes"] = list(self._asked.tool_changes)
+        return Unknown("messages", block)

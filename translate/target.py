@@ -8,7 +8,7 @@ that pure code cannot make itself (an id, the time, a local token count). Both a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from translate import wire
 
@@ -72,6 +72,7 @@ class Asked:
     namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
     answer_tool: str = ""
     compacts: bool = False
+    tool_changes: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ class Encoded:
     `tool_names` maps changed tool names back. Where the upstream knows nothing but functions (see bridge.py):
     `custom` holds the sent names of free-form tools, `namespaces` maps sent names to (namespace, name).
     `answer_tool` is the sent name of the tool whose arguments are the reply's text (see answer_tool.py). `compacts`: it
-    asks for a summary (see compaction.py)."""
+    asks for a summary, in which `tool_changes` go along (see compaction.py)."""
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)
@@ -89,6 +90,7 @@ class Encoded:
     namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
     answer_tool: str = ""
     compacts: bool = False
+    tool_changes: tuple[dict[str, Any], ...] = ()
 
     def json(self) -> bytes:
         return wire.dumps(self.body)

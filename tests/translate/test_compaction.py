@@ -300,3 +300,32 @@ def test_what_was_told_comes_back_as_it_was(upstream: Protocol) -> None:
     item = whole("responses", chat_events("Ünïcode \\ \" \n far"))["output"][0]
     encoded = crossed("responses", upstream, responses(ASK, item))
     assert told(encoded) == [("user", "one\n\n" + compaction.as_text("Ünïcode \\ \" \n far"))]
+
+
+# ------------------------------------------------------------------------------------ tools that came and went
+
+
+def changed(kind: str, tool: Json) -> Json:
+    return {"role": "system", "content": [{"type": kind, "tool": tool}]}
+
+
+ADDED = changed("tool_addition", {"type": "tool_definition", "definition": TOOL | {"name": "late"}})
+GONE = changed("tool_removal", {"type": "tool_reference", "name": "f"})
+BACK = changed("tool_addition", {"type": "tool_reference", "name": "f"})
+
+
+def test_tools_that_came_and_went_go_along_with_the_summary() -> None:
+    """They are the tools of what goes on from it, though nothing else in it says so."""
+    body = messages(ASK, SAID, GONE, ASK, SAID, BACK, GONE, ADDED, ASK, SAID, tools=[TOOL], **SUMMARIZE)
+    encoded = crossed("messages", "chat", body)
+    assert list(encoded.tool_changes) == [GONE["content"][0], ADDED["content"][0]]
+    reply = pair.Crossing("messages", "chat", Asked("m", "k", 1, compacts=True, tool_changes=encoded.tool_changes))
+    told = json.loads(reply.whole(chat_events("So far"), True))
+    BetaMessage.model_validate(told)
+    block = told["content"][0]
+    assert block["tool_changes"] == list(encoded.tool_changes)
+    after = messages({"role": "assistant", "content": [block]}, {"role": "user", "content": "go on"}, tools=[TOOL])
+    tools: Any = crossed("messages", "chat", after).body["tools"]
+    assert [tool["function"]["name"] for tool in tools] == ["late"]
+    again = crossed("messages", "chat", after | SUMMARIZE)  # and so into the next one
+    assert again.tool_changes == encoded.tool_changes

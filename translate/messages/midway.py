@@ -12,7 +12,9 @@ from typing import Any
 
 from translate.conversation import Conversation, Tool
 from translate.errors import BadRequest
+from translate.fields import list_of
 
+CHANGES = ("tool_addition", "tool_removal")
 ReadTool = Callable[[Any, str], Tool]
 
 
@@ -34,8 +36,13 @@ def _changes(messages: list[Any]) -> Iterator[tuple[bool, Any, str]]:
     for i, message in enumerate(messages):
         content = message.get("content")
         for k, block in enumerate(content if isinstance(content, list) else ()):
-            if block["type"] in ("tool_addition", "tool_removal"):
-                yield block["type"] == "tool_addition", block.get("tool"), f"messages.{i}.content.{k}.tool"
+            where = f"messages.{i}.content.{k}"
+            if block["type"] in CHANGES:
+                yield block["type"] == "tool_addition", block.get("tool"), f"{where}.tool"
+            elif block["type"] == "compaction":  # what stood before it has changed them so
+                for change in list_of(block, "tool_changes"):
+                    if isinstance(change, dict):
+                        yield change.get("type") == "tool_addition", change.get("tool"), f"{where}.tool_changes"
 
 
 def _changed(tools: list[Tool], changes: list[tuple[bool, Any, str]], read_tool: ReadTool) -> list[Tool]:
