@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.adaptive import LEAST, Adaptive
+from gateway.attempt import Full
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
@@ -29,21 +30,24 @@ TELL_S = 10.0  # between two warnings that places are used up
 @dataclass(frozen=True, slots=True)
 class Limits:
     """places: at once, over all upstreams. queue: waiting, over all; of cheap ones as many again at each upstream,
-    which alone bounds them. patience: seconds that one may wait."""
+    which alone bounds them. patience: seconds that one may wait. key: the setting that bounds the places."""
 
     places: int = 100
     queue: int = 200
     patience: float = 10.0
+    key: str = "[admission] max_concurrent"
 
 
 class Gate:
-    """The places of one upstream. limit: at once; where the number adapts, `adaptive` moves below it."""
+    """The places of one upstream. limit: at once; where the number adapts, `adaptive` moves below it. key: the setting
+    that says so."""
 
-    __slots__ = ("adaptive", "busy", "cheap", "cheap_waiting", "limit", "name", "tell_at", "waiting")
+    __slots__ = ("adaptive", "busy", "cheap", "cheap_waiting", "key", "limit", "name", "tell_at", "waiting")
 
     def __init__(self, name: str, limit: int, adaptive: Adaptive | None = None) -> None:
         self.name = name
         self.limit = limit
+        self.key = f"[upstream {name}] max_concurrent"
         self.adaptive = adaptive
         self.busy = 0
         self.tell_at = -math.inf  # not earlier is it said again that it has no place left
@@ -134,7 +138,7 @@ class Admission:
         if (len(queue) if cheap else self.waiting) >= self.limits.queue or patience <= 0:
             self.turned_away += 1
             self._is_dry(gate)
-            raise self._full(ticket)
+            raise self._full(ticket, late=patience <= 0)
         self._wait(ticket, patience, on_place, on_refused)
         return ticket
 
@@ -227,7 +231,7 @@ class Admission:
         ticket.state = "gone"
         self._gave_up(ticket)
         self.turned_away += 1
-        ticket._on_refused(self._full(ticket))
+        ticket._on_refused(self._full(ticket, late=True))
 
     def _is_dry(self, gate: Gate) -> None:
         """Somebody finds no place: said in the log, now and then."""
@@ -236,21 +240,27 @@ class Admission:
             return
         gate.tell_at = now + TELL_S
         if gate.busy >= gate.places or gate.cheap >= CHEAP_PLACES:
-            where = f"to upstream '{gate.name}' is used up: {gate.busy} of {gate.places} ([upstream {gate.name}]"
-            where += " max_concurrent)" if gate.adaptive is None else " max_concurrent, adaptive)"
+            where = f"to upstream '{gate.name}' is used up: {gate.busy} of {gate.places} ({gate.key}"
+            where += ")" if gate.adaptive is None else ", adaptive)"
         else:
-            where = f"is used up: {self.busy} of {self.limits.places} ([admission] max_concurrent)"
+            where = f"is used up: {self.busy} of {self.limits.places} ({self.limits.key})"
         log.warning("connection pool %s, and %d more short requests; %d wait, and %d have been turned away so far",
                     where, gate.cheap, self.waiting + len(gate.cheap_waiting), self.turned_away)  # fmt: skip
 
-    def _full(self, ticket: Ticket) -> ApiError:
-        gate = ticket.gate
+    def _full(self, ticket: Ticket, late: bool) -> Full:
+        """late: it has waited, or may not wait; else the queue is full."""
+        gate, limits = ticket.gate, self.limits
         waiting = len(ticket.queue) if ticket.cheap else self.waiting
         if ticket.cheap:
             what = f"upstream '{gate.name}' has {gate.cheap} short requests at once, which is the limit"
         elif gate.busy >= gate.places:
-            what = f"upstream '{gate.name}' has {gate.busy} requests at once, which is its limit"
+            adaptive = f", adaptive: {gate.places} now" if gate.adaptive is not None else ""
+            what = (
+                f"upstream '{gate.name}' has {gate.busy} requests at once, which is the limit ({gate.key} = "
+                f"{gate.limit}{adaptive})"
+            )
         else:
-            what = f"the proxy has {self.busy} requests at once, which is its limit ([admission] max_concurrent)"
-        message = f"{what}, and {waiting} more wait; try again in a moment"
-        return ApiError("overloaded", message, 529, retry_after=RETRY_AFTER_S)
+            what = f"the proxy has {self.busy} requests at once, which is its limit ({limits.key} = {limits.places})"
+        bound = f"queue_seconds = {limits.patience:g}" if late else f"queue = {limits.queue}"
+        message = f"{what}, and {waiting} more wait ([admission] {bound}); try again in a moment"
+        return Full("overloaded", message, 529, retry_after=RETRY_AFTER_S)

@@ -49,8 +49,10 @@ class Sink(NamedTuple):
 class Asking:
     """ask() once."""
 
-    def __init__(self, service: Service, peer: Peer, sink: Sink | None) -> None:
-        """sink: None where no stream is expected, and one is gathered like everything else."""
+    def __init__(self, service: Service, peer: Peer, sink: Sink | None, key: int = 0) -> None:
+        """sink: None where no stream is expected, and one is gathered like everything else. key: the number of the
+        upstream's key that it is asked with."""
+        self._key = key
         self._service = service
         self._peer = peer
         self._sink = sink
@@ -70,7 +72,8 @@ class Asking:
         """Raises ApiError."""
         peer, service = self._peer, self._service
         service.hops.check_upstream(peer.name, peer.base_url)
-        lines = outbound.header_lines(Route(peer, "responses", ""), client, True, service.access.open, service.hops)
+        route = Route(peer, "responses", "", key=self._key)
+        lines = outbound.header_lines(route, client, True, service.access.open, service.hops)
         url = peer.settings.url(endpoint) + (f"?{query}" if query else "")
         timeouts = peer.whole_timeouts if self._sink is None else peer.stream_timeouts
         request = Request(method, url, lines, None, timeouts, peer.settings.verify_tls)

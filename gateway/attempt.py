@@ -34,6 +34,14 @@ _TIMEOUTS = {
 }
 
 
+class Unasked(ApiError):
+    """Why an upstream is not asked: it rests, or a bound of ours is met. That speaks neither for nor against it."""
+
+
+class Full(Unasked):
+    """The proxy itself has no place for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a try ended without an answer.
@@ -59,7 +67,7 @@ class Outcome:
     @property
     def is_fault(self) -> bool:
         """Whether it speaks against the upstream's health: not what is wrong with the request or the quota."""
-        if self.error.kind == "context_overflow":
+        if self.error.kind in ("context_overflow", "billing"):
             return False
         if self.failure is not None:
             return not self.stale and self.failure.kind not in ("pool_exhausted", "bad_url", "cancelled_by_pool")
@@ -133,6 +141,8 @@ def may_repeat(policy: Policy, outcome: Outcome) -> bool:
     """Whether sending it once more, there or elsewhere, cannot do the work twice (or the settings allow that)."""
     if outcome.failure is not None:
         return outcome.failure.replayable or outcome.error.status in policy.also
+    if outcome.error.kind == "billing":
+        return True
     if outcome.error.kind == "context_overflow":
         return policy.on_overflow
     if outcome.cause == "refusal":
@@ -147,7 +157,7 @@ def may_repeat(policy: Policy, outcome: Outcome) -> bool:
 
 def _same_target_may_do(policy: Policy, outcome: Outcome) -> bool:
     """A bad certificate or a wrong key will be as bad in a second; a full server may have a place then."""
-    if outcome.keep_out or outcome.cause == "refusal" or outcome.error.kind == "context_overflow":
+    if outcome.keep_out or outcome.cause == "refusal" or outcome.error.kind in ("context_overflow", "billing"):
         return False
     if outcome.failure is not None:
         return outcome.failure.kind not in ("bad_url", "certificate", "pool_exhausted")
@@ -163,7 +173,8 @@ def pause(policy: Policy, tries: int, rng: Callable[[], float]) -> float:
 def as_error(failure: Failure, upstream: str) -> ApiError:
     """For the client: which upstream, what happened, which setting bounds it."""
     if failure.kind == "pool_exhausted":
-        return ApiError("overloaded", f"upstream '{upstream}': {failure.message}", 503, retry_after=1)
+        message = f"upstream '{upstream}': {failure.message} ([pool] max_connections)"
+        return Full("overloaded", message, 503, retry_after=1)
     if failure.kind in _TIMEOUTS:
         what = _TIMEOUTS[failure.kind]
         return ApiError("timeout", f"upstream '{upstream}' {what}: {failure.message}", 504)

@@ -16,6 +16,7 @@ from tornado.httputil import HTTPHeaders, HTTPMessageDelegate
 
 from gateway import headers, outbound, quoting, unpacking
 from gateway.answer import Answer
+from gateway.attempt import Full
 from gateway.clock import Clock, now
 from gateway.recall import Recall
 from gateway.rejoin import JoinableAnswer
@@ -95,7 +96,8 @@ class Ending(HTTPMessageDelegate):
             self.stream_done(error)
             return
         status = errors.status_for(self.protocol, error)
-        upstream = self.lead.route.peer.name if self.lead is not None and self.tries else ""
+        asked = self.lead is not None and self.tries and not isinstance(error, Full)
+        upstream = self.lead.route.peer.name if self.lead is not None and asked else ""
         own = headers.of_refusal(status, self.key, upstream, error.retry_after) + unpacking.told(error)
         head = JSON_HEAD + own + self.timing_head()
         body = self.service.masked(errors.body(self.protocol, error, f"req_{self.key}"))

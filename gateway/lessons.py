@@ -62,6 +62,10 @@ class Lesson:
         return f"'{self.field}' is sent as '{self.instead}'" if self.instead else f"'{self.field}' is left out"
 
 
+NO_MARKS = Lesson("cache_control")  # those that we make; a client's own are the client's to know of
+NO_USAGE = Lesson("stream_options")  # not even to learn what a stream took
+
+
 def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Lesson]:
     """What the error (a 400 or 422; `raw` is its body) says of fields in the sent body; [] for nothing."""
     found: dict[str, Lesson] = {}
@@ -183,8 +187,11 @@ def crossed(
     """The client's request as the route's upstream takes it, by all that is known of it. session, tokens: as in Target.
     Raises BadRequest, with strict also where a field did not cross."""
     target = replace(route.target, session=session, tokens=tokens) if session or tokens else route.target
+    known = lessons.of(route.peer.name, route.model)
+    if NO_MARKS in known:
+        target = replace(target, policy=replace(target.policy, cache_marks=False))
     encoded = pair.request(client, route.protocol, data, target)
-    if known := lessons.of(route.peer.name, route.model):
+    if known:
         drop = [lesson.field for lesson in known if not lesson.instead]
         rename = [(lesson.field, lesson.instead) for lesson in known if lesson.instead]
         fit.body(encoded, client, route.protocol, data, drop, rename)
@@ -205,8 +212,11 @@ def learned(
     """What is new in the error (its body: `raw`) that the upstream answered to the crossed request; kept at once."""
     if error.status not in (400, 422):
         return []
-    if next(_named(error, raw), None) is None:
+    about_marks = NO_MARKS.field in error.message[:MAX_READ]
+    if not about_marks and next(_named(error, raw), None) is None:
         return []  # the usual error: the request need not be translated once more to see what was in it
-    sent = crossed(client, route, data, lessons, session=session).body
-    found = read(error, raw, sent)
+    sent = crossed(client, route, data, lessons, session=session)
+    found = read(error, raw, sent.body)
+    if sent.cache_marks and about_marks:
+        found.append(NO_MARKS)
     return [lesson for lesson in found if lessons.learn(route.peer.name, route.model, lesson)]

@@ -112,9 +112,27 @@ class Listing:
         return models
 
     async def _fetch(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
+        """What any of its keys may see. Raises ApiError where none is answered."""
         self._hops.check_upstream(peer.name, peer.base_url)
+        keys = range(len(peer.settings.credentials))
+        lists = await asyncio.gather(*(self._fetch_with(peer, key, asked_by) for key in keys), return_exceptions=True)
+        models: dict[str, Model] = {}
+        for said in lists:
+            if isinstance(said, list):
+                for model in said:
+                    models.setdefault(model.id, model)
+            elif not isinstance(said, ApiError):
+                raise said
+        if refusals := [said for said in lists if isinstance(said, ApiError)]:
+            if len(refusals) == len(lists):
+                raise refusals[0]
+            log.warning("no model list from upstream '%s' with %d of its %d keys: %s", peer.name, len(refusals),
+                        len(lists), refusals[0].message)  # fmt: skip
+        return list(models.values())
+
+    async def _fetch_with(self, peer: Peer, key: int, asked_by: HTTPHeaders) -> list[Model]:
         protocol: Any = "messages" if peer.settings.protocol == ("messages",) else "chat"
-        own = [f"{name}: {value}" for name, value in peer.own_headers[protocol].items() if name != "content-type"]
+        own = [f"{name}: {value}" for name, value in peer.headers[key][protocol].items() if name != "content-type"]
         if hops.is_told(peer.base_url):
             own.append(f"{hops.HEADER}: {self._hops.onward(asked_by)}")
         url = peer.urls["models"] + ("?limit=1000" if protocol == "messages" else "")

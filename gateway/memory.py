@@ -79,7 +79,7 @@ class Memory:
         self._seconds = seconds
         self._clock = clock
         self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()  # by age
-        self._places: OrderedDict[str, tuple[str, str]] = OrderedDict()  # id -> (owner, upstream)
+        self._places: OrderedDict[str, tuple[str, str, str]] = OrderedDict()  # id -> (owner, upstream, key)
         self.bytes = 0
 
     def __repr__(self) -> str:
@@ -190,16 +190,22 @@ class Memory:
 
     # ---------------------------------------------------------------------- where others' responses are kept
 
-    def went(self, id: str, owner: str, upstream: str) -> None:
+    def went(self, id: str, owner: str, upstream: str, key: str = "") -> None:
         """A response of an upstream that keeps its own has passed to a client. owner: ANYONE where the upstream tells
-        them apart itself."""
-        self._places[id] = (owner, upstream)
+        them apart itself. key: the name of the upstream's key that it was made with; others may not see it."""
+        self._places[id] = (owner, upstream, key)
         if len(self._places) > MAX_PLACES:
             self._places.popitem(last=False)
 
     def place(self, id: str) -> tuple[str, str] | None:
         """(owner, upstream), or None for one that is not known or too long ago."""
-        return self._places.get(id)
+        place = self._places.get(id)
+        return place[:2] if place is not None else None
+
+    def key(self, id: str) -> str:
+        """The name of the key that it was made with, "" where that is not known."""
+        place = self._places.get(id)
+        return place[2] if place is not None else ""
 
     def is_anothers(self, id: str, owner: str) -> bool:
         place = self._places.get(id)

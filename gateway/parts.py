@@ -45,7 +45,8 @@ def client_quotas(settings: Settings, before: dict[str, Quota]) -> dict[str, Quo
 
 def admission_limits(settings: Settings) -> Limits:
     queue = settings.admission
-    return Limits(queue.max_concurrent or settings.pool.max_connections, queue.queue, queue.queue_seconds)
+    key = "[admission] max_concurrent" if queue.max_concurrent else "[pool] max_connections"
+    return Limits(queue.max_concurrent or settings.pool.max_connections, queue.queue, queue.queue_seconds, key)
 
 
 def pool(settings: Settings, router: Router) -> Pool:

@@ -6,16 +6,17 @@ places at once (admission.py), the retry budget, its quota. What one model under
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass, field
 
+from gateway import sides
 from gateway.adaptive import Adaptive
 from gateway.admission import Gate
 from gateway.budget import Budget
 from gateway.places import Place, Places
 from gateway.quota import Quota
 from operate.settings import Settings, Upstream
-from translate import pair
 from translate.target import Policy, Protocol
 from upstream.exchange import Timeouts
 
@@ -31,7 +32,8 @@ ANTHROPIC_VERSION = "2023-06-01"  # said for clients that have no word for it; e
 @dataclass(slots=True)
 class Peer:
     """counts: protocols whose counting of tokens it has; what it lacks it shows. is_proxy: it is one like this one, its
-    replies say so. headers: for each of its keys."""
+    replies say so. headers: for each of its keys. key_names: what each is known by, after a change of the settings and
+    in other workers too."""
 
     name: str
     settings: Upstream
@@ -47,6 +49,7 @@ class Peer:
     headers: list[dict[Protocol, dict[str, str]]] = field(init=False)
     counts: set[Protocol] = field(init=False)
     is_proxy: bool = field(init=False, default=False)
+    key_names: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
         s = self.settings
@@ -71,6 +74,7 @@ class Peer:
         self.stream_timeouts = _timeouts(s, True)
         self.whole_timeouts = _timeouts(s, False)
         self.headers = [{protocol: self._headers(protocol, key) for protocol in ENDPOINT} for key in s.credentials]
+        self.key_names = [hashlib.sha256(key.encode()).hexdigest()[:16] if key else "" for key in s.credentials]
         self.counts = set()
         if "messages" in s.protocol and s.count_tokens:
             self.counts.add("messages")
@@ -80,14 +84,9 @@ class Peer:
     def __repr__(self) -> str:
         return f"<Peer {self.name} {','.join(self.settings.protocol)} {self.base_url}>"
 
-    def protocol_for(self, client: Protocol) -> Protocol | None:
-        """The client's own where the upstream speaks it, else the first that it can be translated to."""
-        if client in self.settings.protocol:
-            return client
-        for protocol in self.settings.protocol:
-            if pair.can_cross(client, protocol):  # type: ignore[arg-type]
-                return protocol  # type: ignore[return-value]
-        return None
+    def protocol_for(self, client: Protocol, model: str = "") -> Protocol | None:
+        """The one in which its requests go, unless one of them asks for more (see sides.py)."""
+        return sides.choose(client, self.settings.protocol, sides.reasons(model))
 
     @property
     def own_headers(self) -> dict[Protocol, dict[str, str]]:
@@ -122,12 +121,22 @@ def ready(settings: Settings, upstream: Upstream, places: Places, before: Peer |
         gate, budget = before.gate, before.budget
         gate.resize(most, upstream.adaptive)
         budget.resize(share, per_second)
+        gate.key = _bound(settings, upstream)  # may have changed in [pool]
         if before.settings == upstream:
             return before
         if _who(before.settings) != _who(upstream):
             places.forget(upstream.name)
+    gate.key = _bound(settings, upstream)
     quota = _quota(upstream, before.quota if before else None)
     return Peer(upstream.name, upstream, upstream.base_url, places, gate, budget, quota)
+
+
+def _bound(settings: Settings, upstream: Upstream) -> str:
+    """The key of the settings that bounds its requests at once."""
+    if upstream.max_concurrent:
+        return f"[upstream {upstream.name}] max_concurrent"
+    each = settings.pool.max_connections_per_upstream
+    return "[pool] max_connections_per_upstream" if each else "[pool] max_connections"
 
 
 def _who(upstream: Upstream) -> tuple[object, ...]:

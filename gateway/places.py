@@ -4,7 +4,7 @@ A `Place` is an upstream's model under one of its keys: limits are counted so. I
 breaker with the other keys of that upstream and model, its key's good name with the other models of that key. `order`
 turns the routes of a model into the order for one request: the stages as configured; within a stage the session's own
 place, so that its prompt cache keeps hitting, else the better of two taken at random. Places that had better be left
-alone are left out, but for the last.
+alone are left out, unless all are such.
 """
 
 from __future__ import annotations
@@ -27,21 +27,33 @@ MEMORY_S = 60.0  # after that long without an answer an average says little: it 
 SAMPLES = 64  # first-byte times kept for the p95
 MIN_SAMPLES = 20
 TIRED_S = 10.0  # after a 404, or a 429 that says nothing
-BAD_KEY_S = 60.0  # after a 401 or 403
+BAD_KEY_S = 60.0  # after a 403, which may be about one model only
+REVOKED_S = 300.0  # after a 401
+NO_CREDIT_S = 900.0  # somebody must pay first
 CLEARLY = 1.25  # times the cost: a difference that is no chance
 UNKNOWN_MS = 1000.0  # taken for the average of a place that has not answered yet, once a request is there to find out
 
 
 class Key:
-    """One credential of an upstream. bad_until: it was refused (401, 403); time may have put that right by then."""
+    """One credential of an upstream. bad_until: it was refused (401, 403), or has no credit; time may have put that
+    right by then. told: the operator knows."""
 
-    __slots__ = ("bad_until",)
+    __slots__ = ("bad_until", "told")
 
     def __init__(self) -> None:
         self.bad_until = 0.0
+        self.told = False
 
     def __repr__(self) -> str:
         return f"<Key bad until {self.bad_until:.1f}>"
+
+    def rests(self, until: float) -> None:
+        self.bad_until = max(self.bad_until, until)
+
+    def works(self) -> None:
+        """It was answered."""
+        self.bad_until = 0.0
+        self.told = False
 
 
 class Place:
@@ -79,10 +91,12 @@ class Place:
         reopens = self.breaker.reopens_at if self.breaker.state != "closed" else 0.0
         return max(reopens, self.tired_until, self.key.bad_until, self.headroom.free_at)
 
-    def refused(self, status: int, retry_after: float | None, now: float) -> None:
+    def refused(self, status: int, retry_after: float | None, now: float, no_credit: bool = False) -> None:
         """It answered that its key, or its limit, does not let us."""
-        if status in (401, 403):
-            self.key.bad_until = now + BAD_KEY_S
+        if no_credit or status == 402:
+            self.key.rests(now + NO_CREDIT_S)
+        elif status in (401, 403):
+            self.key.rests(now + (REVOKED_S if status == 401 else BAD_KEY_S))
         elif status in (429, 503, 529) and retry_after is not None:
             self.headroom.free_at = max(self.headroom.free_at, now + min(retry_after, LONGEST_S))
         elif status in (404, 429):  # 404: it has no such model, and would be the quickest place of all
@@ -181,11 +195,22 @@ R = TypeVar("R", bound=Staged)
 
 
 def order(routes: Sequence[R], session: str, now: float, rng: random.Random) -> list[R]:
-    """Those worth a try, best first: at least one. session: "" for none."""
+    """Those worth a try, best first: at least one. session: "" for none. Where all had better be left alone, all are
+    worth one: who has asked for some time comes last, and the one whose time is up first at the very end, since that
+    one is waited for."""
     good = [route for route in routes if route.place.usable(now)]
-    if not good:
-        return [min(routes, key=lambda route: route.place.usable_at())]
-    if len(good) == 1:
+    if good:
+        return _staged(good, session, now, rng)
+    limited = [route for route in routes if route.place.headroom.free_at > now]
+    limited.sort(key=lambda route: route.place.headroom.free_at, reverse=True)
+    rest = [route for route in routes if route.place.headroom.free_at <= now]
+    rest = _staged(rest, session, now, rng)
+    rest.sort(key=lambda route: route.place.key.bad_until > now)
+    return rest + limited
+
+
+def _staged(good: list[R], session: str, now: float, rng: random.Random) -> list[R]:
+    if len(good) <= 1:
         return good
     out: list[R] = []
     for stage in sorted({route.stage for route in good}):

@@ -109,6 +109,11 @@ class Recall:
         place = self._memory.place(found.group(1).decode("utf-8", "replace")) if found else None
         return place[1] if place is not None else ""
 
+    def keepers_key(self, body: bytes) -> str:
+        """The name of the upstream's key that it was made with, as far as that is known."""
+        found = _BUILDS_ON.search(body)
+        return self._memory.key(found.group(1).decode("utf-8", "replace")) if found else ""
+
     def refuse(self, data: dict[str, Any], upstream: str, speaks: str) -> None:
         """Raises ApiError (400) where the body still names a response, and is about to be translated."""
         if id := data.get("previous_response_id"):
@@ -193,12 +198,12 @@ class Recall:
                 response = response | {"previous_response_id": self._on.id}
             self._memory.keep(draft, response, self._tell)
 
-    def went(self, out: bytes, upstream: str, own_key: bool) -> None:
+    def went(self, out: bytes, upstream: str, own_key: bool, key: str = "") -> None:
         """The beginning of a reply of an upstream that keeps its responses itself. own_key: it was asked with the
         client's own, so that it knows whose they are; a key may change, and its bearer stay the same."""
         if found := _ID.search(out, 0, _ID_WITHIN):
             owner = ANYONE if own_key and self._owner else self._owner
-            self._memory.went(found.group(1).decode("utf-8", "replace"), owner, upstream)
+            self._memory.went(found.group(1).decode("utf-8", "replace"), owner, upstream, key)
 
     def over(self) -> None:
         """The request has ended, however it did."""

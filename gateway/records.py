@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gateway import headers
+from gateway.attempt import Full
 from gateway.clock import now
 from translate.errors import ApiError
 from translate.target import Protocol
@@ -32,7 +33,8 @@ SHORTEST_STREAM_S = 0.01  # of one that was over sooner, its tokens came in one 
 
 def record(relay: Relay, error: ApiError | None) -> dict[str, Any]:
     """error: what the client was told, or its upstream said."""
-    clock, route, lead = relay.clock, relay.route, relay.lead
+    clock, lead = relay.clock, relay.lead
+    route = None if isinstance(error, Full) else relay.route  # else the upstream would seem to have failed
     used = relay.used
     answered = relay.status == 200
     streamed = relay.streamed and clock.first > 0
@@ -54,6 +56,7 @@ def record(relay: Relay, error: ApiError | None) -> dict[str, Any]:
         "status": relay.status,
         "attempts": relay.tries,
         "tried": relay.tried,
+        "passed_over": relay.passed_over,
         "ended": "left" if relay.left else "aborted" if relay.aborted else "finished",
         "connection": connection(relay),
         "receive_ms": _ms(clock.read - clock.began),
@@ -74,10 +77,25 @@ def record(relay: Relay, error: ApiError | None) -> dict[str, Any]:
         "tokens_per_second": int(used.output / pace * 10) / 10 if used and used.output and pace > 0 else None,
         "dropped": relay.dropped,
     }
+    if lead is not None and lead.cache_marks:
+        said |= _saved(relay, lead.cache_marks)
     if error is not None:
         said["error.type"] = error.kind
         said["error.message"] = relay.said
     return said
+
+
+def _saved(relay: Relay, marks: int) -> dict[str, Any]:
+    """What the cache marks that we have set did for the request: tokens that were read from the cache, and USD, less
+    what the writing costs; None where nobody knows the price."""
+    used, route = relay.used, relay.route
+    price = relay.service.watch.prices.of(route.peer.name, route.model) if route is not None else None
+    usd = price.saved(used.input, used.cache_read, used.cache_write) if price is not None and used is not None else None
+    return {
+        "cache_marks": marks,
+        "cache_saved_tokens": used.cache_read if used is not None else None,
+        "cache_saved_usd": round(usd, 6) if usd is not None else None,
+    }
 
 
 def connection(relay: Relay) -> str:

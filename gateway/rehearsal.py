@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway import envelope, lessons, outbound, threads, unpacking
+from gateway import envelope, lessons, outbound, sides, threads, unpacking
 from gateway.routes import ENDPOINT, Route
 from operate.kinds import is_secret_header
 from translate import errors, ledger, wire
@@ -105,7 +105,9 @@ def rehearse(service: Service, client: Protocol, data: dict[str, Any], to: Proto
     model = data.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest("model: Field required", "model")
-    route = _route(service, client, model, to).of(wire.dumps(data))
+    route = _route(service, client, model, to)
+    chosen = route.of(wire.dumps(data))
+    route = chosen if to in (None, chosen.protocol) else route
     peer = route.peer.name
     if route.verbatim:
         raw, dropped = outbound.verbatim(wire.dumps(data | {"model": route.model}), route, service.strict)
@@ -117,6 +119,7 @@ def rehearse(service: Service, client: Protocol, data: dict[str, Any], to: Proto
     return {
         "from": client,
         "to": route.protocol,
+        "because": "?to= says so" if to else sides.why(client, route.peer.settings.protocol, route.protocol),
         "upstream": peer,
         "original": data,
         "translated": translated,

@@ -17,7 +17,20 @@ from typing import TYPE_CHECKING, Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, RequestStartLine, ResponseStartLine
 
-from gateway import clock, compacted, envelope, headers, hints, lessons, outbound, quoting, shared, threads, unpacking
+from gateway import (
+    clock,
+    compacted,
+    envelope,
+    headers,
+    hints,
+    lessons,
+    outbound,
+    quoting,
+    shared,
+    threads,
+    unpacking,
+    usage_chunk,
+)
 from gateway.answer import Answer
 from gateway.clock import Clock
 from gateway.peers import SIDE
@@ -26,6 +39,7 @@ from gateway.routes import Route
 from gateway.threads import Thread
 from gateway.tries import Try
 from gateway.trying import Trying
+from gateway.usage_chunk import UsageChunk
 from gateway.verbatim import Verbatim
 from translate import tokens, wire
 from translate.conversation import Usage
@@ -46,11 +60,11 @@ class Relay(Trying):
     or the latest. rivals: tries on their way, the lead among them."""
 
     __slots__ = (
-        "aborted", "answer", "asked_as", "asked_model", "at", "body", "charged", "client", "clock", "conn", "data",
-        "deadline", "envelope", "error", "estimated", "headers", "held", "hedge_timer", "key", "lead", "left", "parts",
-        "plan", "protocol", "query", "quiet", "recall", "refusal", "rivals", "said", "service", "size", "sized",
-        "state", "status", "streamed", "task", "taught", "timer", "tried", "tries", "tries_on_route", "unpacker",
-        "used",
+        "aborted", "all_rest", "answer", "asked_as", "asked_model", "at", "body", "charged", "client", "clock", "conn",
+        "data", "deadline", "envelope", "error", "estimated", "headers", "held", "hedge_timer", "key", "lead", "left",
+        "parts", "passed_over", "plan", "protocol", "query", "queued_s", "quiet", "recall", "refusal", "rivals",
+        "said", "service", "size", "sized", "state", "status", "streamed", "task", "taught", "timer", "tried", "tries",
+        "tries_on_route", "unpacker", "used",
     )  # fmt: skip
 
     def __init__(self, service: Service, conn: HTTP1Connection, protocol: Protocol, task: str = "") -> None:
@@ -82,6 +96,9 @@ class Relay(Trying):
         self.status = 0
         self.tries = self.tries_on_route = 0
         self.tried: list[str] = []  # what failed, for the log
+        self.passed_over: list[str] = []  # what was not asked, and why
+        self.queued_s = 0.0  # seconds in which it has waited for places
+        self.all_rest = False  # none of its places is in good health
         self.quiet = 0.0
         self.left = self.aborted = False
         self.asked_model = ""
@@ -271,12 +288,30 @@ class Relay(Trying):
     def verbatim_for(self, new: Try) -> bytes:
         route = new.route
         renamed = route.model != self.asked_model
-        new.reply = Verbatim(self.protocol, self.asked_model if renamed else "")
         body = envelope.with_model(self.body, self.envelope, route.model) if renamed else self.body
+        unasked = None
+        if self._asks_usage(route) and (wished := usage_chunk.wished(body)) is not None:
+            body, unasked, new.asks_usage = wished, UsageChunk(), True
+        new.reply = Verbatim(self.protocol, self.asked_model if renamed else "", unasked)
         body, new.dropped = outbound.verbatim(body, route, self.service.strict)
         if self.protocol not in route.peer.counts and not self.task and self.protocol != "chat":
             self.service.counting.watch(self, route)
         return body
+
+    def _asks_usage(self, route: Route) -> bool:
+        """Whether the usage of a Chat stream is wanted though its client need not want it: where it costs money, or
+        counts against a bound."""
+        up, service = route.peer.settings, self.service
+        if self.protocol != "chat" or self.task or not self.envelope.stream or not up.stream_options:
+            return False
+        if up.ask_usage == "false" or lessons.NO_USAGE in service.lessons.of(up.name, route.model):
+            return False
+        bounds = service.quotas.get(self.client), route.peer.quota
+        return (
+            up.ask_usage == "true"
+            or any(bound is not None and bound.counts_tokens for bound in bounds)
+            or service.watch.prices.of(up.name, route.model) is not None
+        )
 
     def _translated_for(self, new: Try) -> bytes:
         data, route = self.parsed(), new.route
@@ -291,6 +326,7 @@ class Relay(Trying):
         session = outbound.session_of(self.headers)
         encoded = lessons.crossed(self.protocol, route, data, service.lessons, service.strict, session, tokens)
         new.dropped = encoded.dropped
+        new.cache_marks = encoded.cache_marks
         options = data.get("stream_options")
         asked = Asked(
             model=self.asked_model,
@@ -314,6 +350,8 @@ class Relay(Trying):
     def learns(self, failed: Try, error: ApiError, body: bytes) -> bool:
         """A field that the upstream does not take: whether it may go there once more, without it."""
         route, service = failed.route, self.service
+        if failed.asks_usage and self._learns_of_usage(failed, error, body):
+            return True
         if not service.learns or self.taught or self.data is None or failed.verbatim:
             return False
         session = outbound.session_of(self.headers)
@@ -325,6 +363,18 @@ class Relay(Trying):
         log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", self.key,
                     route.peer.name, route.model, error.status, said, now)  # fmt: skip
         self.taught = True
+        return True
+
+    def _learns_of_usage(self, failed: Try, error: ApiError, body: bytes) -> bool:
+        """It refuses what only we have asked for: it may go there once more as its client said it."""
+        route, service = failed.route, self.service
+        refused = error.status in (400, 422) and (b"stream_options" in body or b"include_usage" in body)
+        if not refused or not service.learns:
+            return False
+        if not service.lessons.learn(route.peer.name, route.model, lessons.NO_USAGE):
+            return False
+        log.warning("request %s: upstream '%s', model '%s' answered %d to stream_options: for a day, the usage of its "
+                    "streams is not asked for", self.key, route.peer.name, route.model, error.status)  # fmt: skip
         return True
 
     # ------------------------------------------------------------------------------------- the reply
@@ -359,7 +409,8 @@ class Relay(Trying):
         """The beginning of a reply, or all of it."""
         if winner.verbatim and not self.task:
             peer = winner.route.peer
-            recall.went(out, peer.name, peer.settings.forward_client_key and self.service.access.open)
+            own_key = peer.settings.forward_client_key and self.service.access.open
+            recall.went(out, peer.name, own_key, peer.key_names[winner.route.key])
 
     def reply_head(self, of: Try) -> bytes:
         if of.route.home and headers.find(of.up_headers, "x-proxy-upstream"):

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from gateway import sides
 from gateway.breaker import Limits
 from gateway.hints import LONG_CONTEXT, Facts
 from gateway.peers import ENDPOINT, Peer, ready
@@ -53,11 +54,14 @@ class Route:
     home: bool = field(init=False, repr=False, compare=False)
     verbatim: bool = field(init=False, repr=False, compare=False)
     _by_schema: Route | None = field(init=False, repr=False, compare=False)
+    _for_more: Route | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         up = self.peer.settings
         object.__setattr__(self, "place", self.peer.place(self.model, self.key))
-        policy = replace(self.peer.policy, max_tokens=up.most_tokens(self.model))
+        policy = replace(
+            self.peer.policy, max_tokens=up.most_tokens(self.model), cache_marks=up.marks_cache(self.model)
+        )
         object.__setattr__(self, "target", Target(self.model, policy))
         object.__setattr__(self, "url", up.url(ENDPOINT[self.protocol], self.model))
         home = self.client == self.protocol
@@ -65,6 +69,7 @@ class Route:
         by_tool = self.schema and up.output_schema == "tool"
         object.__setattr__(self, "verbatim", home and not up.rebuild and not by_tool)
         object.__setattr__(self, "_by_schema", None if self.schema else self._other())
+        object.__setattr__(self, "_for_more", self._other_side())
 
     @property
     def own_headers(self) -> dict[str, str]:
@@ -79,12 +84,23 @@ class Route:
             return self._with_schema(self.protocol)
         return None
 
+    def _other_side(self) -> Route | None:
+        """The way of requests with tools or thinking, where it is another one."""
+        if self.client is None or self.schema or self.home:
+            return None
+        best = sides.choose(self.client, self.peer.settings.protocol, more=True)
+        if best is None or best == self.protocol or self.protocol not in self.peer.settings.protocol:
+            return None
+        return Route(self.peer, best, self.model, self.client, False, self.key, self.stage, self.weight)
+
     def _with_schema(self, protocol: Protocol) -> Route:
         return Route(self.peer, protocol, self.model, self.client, True, self.key, self.stage, self.weight)
 
     def of(self, body: bytes) -> Route:
         """The route that a request with this body takes. To look for the words is enough: within a text they would be
         escaped."""
+        if self._for_more is not None and sides.asks_more(body):
+            return self._for_more.of(body)
         other = self._by_schema
         if other is None or not any(word in body for word in _SCHEMA_WORDS[other.peer.settings.output_schema]):
             return self
@@ -192,7 +208,7 @@ class Router:
         routes = []
         for ref in refs:
             peer = self.peers.get(ref.upstream)
-            protocol = peer.protocol_for(client) if peer else None
+            protocol = peer.protocol_for(client, ref.model or model) if peer else None
             if peer and protocol:
                 keys = len(peer.settings.credentials)
                 name, weight = ref.model or model, ref.weight / keys

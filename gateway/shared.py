@@ -43,8 +43,8 @@ def unknown(service: Service, owners: Iterable[str], ids: Iterable[str]) -> list
 async def fetch(service: Service, owner: str, ids: list[str]) -> None:
     """What the siblings know of these is known here from now on."""
     for said in await service.siblings.ask_others(_path(FIND, owner=owner, ids=",".join(ids))):
-        for id, (whose, upstream) in said["places"].items():
-            service.memory.went(id, whose, upstream)
+        for id, place in said["places"].items():
+            service.memory.went(id, *place)
         for entry in said["entries"]:
             service.memory.take(owner, entry)
 
@@ -55,7 +55,7 @@ async def forget(siblings: Siblings, owner: str, id: str) -> None:
 
 def _found(memory: Memory, owner: str, ids: list[str]) -> dict[str, Any]:
     entries = [memory.given(owner, id) for id in ids]
-    places = {id: place for id in ids if (place := memory.place(id)) is not None}
+    places = {id: [*place, memory.key(id)] for id in ids if (place := memory.place(id)) is not None}
     return {"entries": [entry for entry in entries if entry is not None], "places": places}
 
 

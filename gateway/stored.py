@@ -56,7 +56,10 @@ async def ask(
         if service.memory.place(id) is None:  # else an upstream keeps it too: of a websocket's turn, we both do
             return _json({"id": id, "object": "response", "deleted": True})
     streams = method == "GET" and not part and _asked(query).get("stream") == "true"
-    asking = Asking(service, _keeper(service, owner, id), sink if streams else None)
+    peer = _keeper(service, owner, id)
+    made_with = service.memory.key(id)
+    key = peer.key_names.index(made_with) if made_with in peer.key_names else 0
+    asking = Asking(service, peer, sink if streams else None, key)
     return await asking.ask(method, f"responses/{id}{part}", query, client_headers)
 
 

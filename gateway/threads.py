@@ -87,6 +87,10 @@ class Thread:
         place = self._memory.place(self._previous)
         return place[1] if place is not None else ""
 
+    def keepers_key(self, body: bytes) -> str:
+        """The name of the upstream's key that it was made with, as far as that is known."""
+        return self._memory.key(self._previous)
+
     def extended(self, data: dict[str, Any]) -> dict[str, Any] | None:
         """The body with all that the thread holds, as one that creates it; None where it is not held here. Raises
         BadRequest for one that an upstream holds for another client, and for what a thread cannot change."""
@@ -152,11 +156,11 @@ class Thread:
             said = {"role": "assistant", "content": message.get("content")}
             self._memory.keep(draft, {"id": message.get("id"), "output": [said]}, tell=False)
 
-    def went(self, out: bytes, upstream: str, own_key: bool) -> None:
+    def went(self, out: bytes, upstream: str, own_key: bool, key: str = "") -> None:
         """The beginning of a reply of a Messages upstream. own_key: it was asked with the client's own."""
         if found := _ID.search(out, 0, _ID_WITHIN):
             owner = ANYONE if own_key and self._owner != _PREFIX else self._owner
-            self._memory.went(found.group(1).decode("utf-8", "replace"), owner, upstream)
+            self._memory.went(found.group(1).decode("utf-8", "replace"), owner, upstream, key)
 
     def over(self) -> None:
         """The request has ended, however it did."""

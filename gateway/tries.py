@@ -8,11 +8,12 @@ Whatever happens, `_settle` gives the place back and tells its breaker, once.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 from typing import TYPE_CHECKING
 
-from gateway import attempt, clock, headers, quota
+from gateway import attempt, clock, headers, quota, quoting
 from gateway.access import keys_of
 from gateway.admission import Ticket
 from gateway.attempt import Outcome
@@ -29,6 +30,9 @@ from upstream.failure import Failure
 if TYPE_CHECKING:
     from gateway.relay import Relay
 
+log = logging.getLogger("gateway")
+
+LEAST_SHOWN = 12  # characters of a key whose last four are told
 MAX_WHOLE_REPLY = 64 * 1024 * 1024  # bytes of a reply that is not streamed; it is held until it is complete
 MAX_ERROR = 256 * 1024  # bytes of an error: some repeat all of the request, or never end
 ERROR_S = 10.0  # until the body of an error is there
@@ -42,9 +46,9 @@ class Try:
     ticket: the place taken for it. held: what its breaker gave it, 0 where it goes against the breaker's advice."""
 
     __slots__ = (
-        "_settled", "_too_late", "charged", "connection", "cut", "dropped", "exchange", "fresh", "hedged_at", "held",
-        "mode", "own_key", "parts", "place", "refusing", "relay", "reply", "route", "sent_at", "size", "status",
-        "ticket", "ttfb_ms", "up_headers", "verbatim",
+        "_settled", "_too_late", "asks_usage", "cache_marks", "charged", "connection", "cut", "dropped", "exchange",
+        "fresh", "hedged_at", "held", "mode", "own_key", "parts", "place", "queued_at", "refusing", "relay", "reply",
+        "route", "sent_at", "size", "status", "ticket", "ttfb_ms", "up_headers", "verbatim",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, route: Route, fresh: bool) -> None:
@@ -56,12 +60,15 @@ class Try:
         self.fresh = fresh
         self.reply: Verbatim | Crossing | None = None
         self.dropped: list[str] = []
+        self.asks_usage = False  # of a stream, though its client does not
+        self.cache_marks = 0  # ours, in the request
         self.refusing: Refusing | None = None
         self.exchange: Exchange | None = None
         self.connection = ""  # see Exchange; known once it is over
         self.ticket: Ticket | None = None
         self.held = 0
         self.charged = 0  # tokens, of the upstream's quota
+        self.queued_at = 0.0  # since when it waits for a place
         self.hedged_at = 0.0  # when the retry budget was asked for it
         self.own_key = bool(route.peer.settings.forward_client_key and relay.service.access.open
                             and keys_of(relay.headers))  # fmt: skip
@@ -109,6 +116,8 @@ class Try:
         self.up_headers = up_headers
         if not self.own_key:
             self.place.headroom.learn(up_headers, now, time.time())
+            if status == 200 and self.place.key.bad_until:
+                self.place.key.works()
         streamed = self.relay.envelope.stream
         if status == 200 and streamed:
             first_byte_ms = (now - self.sent_at) * 1e3
@@ -279,7 +288,7 @@ class Try:
     def _upstream_error(self, body: bytes) -> None:
         kind = headers.find(self.up_headers, "content-type")
         body = self.relay.service.masked(body)  # some servers repeat the key that they refuse
-        error = errors.parse(self.status, body, kind)
+        error = self._honest(errors.parse(self.status, body, kind))
         wait = quota.asked_wait(self.up_headers, time.time())
         stays_out = headers.find(self.up_headers, "x-should-retry") == "false"
         self.parts = [body]
@@ -347,10 +356,32 @@ class Try:
         if outcome.cause in ("status", "first event"):
             now, status = time.monotonic(), outcome.error.status
             if not self.own_key:  # else it is that client's key, or that client's limit
-                self.place.refused(status, outcome.retry_after, now)
+                self._refused_key(outcome.error, now, outcome.retry_after)
             if self.route.peer.gate.adaptive is not None and status in (429, 503, 529):
                 self.route.peer.gate.adaptive.refused(now)
         self.relay.lost(self, outcome)
+
+    def _honest(self, error: ApiError) -> ApiError:
+        """A refusal that repeats its request's own words says nothing of the account: else a client might lay a key to
+        rest."""
+        words = errors.no_credit(error.message)
+        if error.kind == "billing" and error.status in (400, 404, 422) and words.encode() in self.relay.body:
+            error.kind = errors.kind_of(error.status)
+        return error
+
+    def _refused_key(self, error: ApiError, now: float, retry_after: float | None) -> None:
+        """What a refusal says of the key, or of its limit. The operator hears of a key that is no good, once."""
+        place, peer = self.place, self.route.peer
+        no_credit = error.kind == "billing"
+        place.refused(error.status, retry_after, now, no_credit)
+        if place.key.bad_until > now and not place.key.told:
+            place.key.told = True
+            key = peer.settings.credentials[self.route.key]
+            name = f"...{key[-4:]}" if len(key) >= LEAST_SHOWN else f"number {self.route.key + 1}"
+            what = "has no credit" if no_credit else "was refused"
+            said = "".join(c if c.isprintable() else "?" for c in quoting.logged(error, self.relay.body)[:300])
+            log.error("upstream '%s': its key %s %s, and rests for %.0f s: %d %s", peer.name, name, what,
+                      place.key.bad_until - now, error.status, said)  # fmt: skip
 
     def cancel(self, verdict: str = "unjudged") -> None:
         """At once, in whatever phase."""

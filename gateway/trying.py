@@ -18,7 +18,7 @@ from typing import Any
 from tornado.httputil import HTTPHeaders
 
 from gateway import attempt, outbound, places, quoting
-from gateway.attempt import Chances, Outcome
+from gateway.attempt import Chances, Full, Outcome, Unasked
 from gateway.ending import Ending
 from gateway.refusing import Refusing
 from gateway.routes import Route
@@ -36,10 +36,13 @@ class Trying(Ending):
     __slots__ = ()
 
     asked_model: str
+    all_rest: bool
     at: int
     deadline: float  # monotonic: no try begins later
     headers: HTTPHeaders
+    passed_over: list[str]
     plan: list[Route]
+    queued_s: float
     tried: list[str]
     tries: int
     tries_on_route: int
@@ -50,12 +53,23 @@ class Trying(Ending):
         now = time.monotonic()
         self.deadline = now + outbound.patience(self.headers, service.settings.retry.deadline)
         if len(routes) > 1:
-            routes = places.order(routes, outbound.affinity(self.headers, self.body), now, service.random)
-            recall = self.recall
-            if recall is not None and recall.builds_on(self.body) and (keeper := recall.keeper(self.body)):
-                routes = sorted(routes, key=lambda route: route.peer.name != keeper)
+            self.all_rest = not any(route.place.usable(now) for route in routes)
+            ordered = places.order(routes, outbound.affinity(self.headers, self.body), now, service.random)
+            routes = self._keepers_first(routes, ordered)
         self.plan = routes if self.task else [route.of(self.body) for route in routes]
         self._go()
+
+    def _keepers_first(self, routes: list[Route], ordered: list[Route]) -> list[Route]:
+        """What builds on a response goes to the upstream that keeps it, with the key that made it: even where that one
+        had better be left alone, no other will do."""
+        recall = self.recall
+        if recall is None or not recall.builds_on(self.body) or not (keeper := recall.keeper(self.body)):
+            return ordered
+        key = recall.keepers_key(self.body)
+        made_it = [route for route in routes if route.peer.name == keeper and route.peer.key_names[route.key] == key]
+        if key and made_it:
+            return made_it + [route for route in ordered if route.peer.name != keeper]
+        return sorted(ordered, key=lambda route: route.peer.name != keeper)
 
     # ----------------------------------------------------------------------------------------- one try
 
@@ -73,10 +87,10 @@ class Trying(Ending):
                     return
                 if not self._is_early(new, is_last):
                     new.held = route.place.breaker.allows(time.monotonic())
-                    if not new.held and not is_last:
-                        raise ApiError("overloaded", f"upstream '{route.peer.name}' is not answering", 503)
+                    if not new.held and not is_last and not self.all_rest:
+                        raise Unasked("overloaded", f"upstream '{route.peer.name}' is not answering", 503)
                     if not is_last and self._is_full_here_only(route):
-                        raise ApiError("overloaded", f"upstream '{route.peer.name}' has no place free", 503)
+                        raise Full("overloaded", f"upstream '{route.peer.name}' has no place free", 503)
                     self._enter(new)
                 return
             except ApiError as refusal:
@@ -94,9 +108,14 @@ class Trying(Ending):
         return any(self.service.admission.has_place(other.peer.gate) for other in equals)
 
     def _next_route(self, failed: Route, why: ApiError, at: int) -> None:
-        self.tried.append(f"{failed.place.name}: {quoting.logged(why, self.body)[:200]}")
+        self._note(failed, why)
         self.at = at
         self.tries_on_route = 0
+
+    def _note(self, failed: Route, why: ApiError) -> None:
+        """For the record. An upstream that was not even asked has not failed."""
+        noted = self.passed_over if isinstance(why, Unasked) else self.tried
+        noted.append(f"{failed.place.name}: {quoting.logged(why, self.body)[:200]}")
 
     def _is_early(self, new: Try, is_last: bool) -> bool:
         """Whether the upstream had better not be asked yet: it said so, or its quota is used up. Then the try is put
@@ -113,13 +132,14 @@ class Trying(Ending):
             return False
         if not is_last or wait > self.service.retry.max_retry_after or now + wait >= self.deadline:
             message = f"upstream '{route.peer.name}' takes no more for {wait:.1f} s ({limit})"
-            raise ApiError("rate_limit", message, 429, retry_after=wait)
+            raise Unasked("rate_limit", message, 429, retry_after=wait)
         self._later(wait * (1 + 0.1 * self.service.random.random()))  # not all who wait come back in the same instant
         return True
 
     def _enter(self, new: Try) -> None:
         """A place at its upstream, now or after a wait. Raises ApiError (503) where there is none."""
-        patience = self.deadline - time.monotonic()
+        now = time.monotonic()
+        patience = min(self.deadline - now, self.service.admission.limits.patience - self.queued_s)
         gate = new.route.peer.gate
         new.ticket = self.service.admission.enter(
             gate, patience, functools.partial(self._guarded, self._placed, new),
@@ -130,14 +150,22 @@ class Trying(Ending):
         if new.ticket.state == "in":
             self._send(new)
         else:
+            new.queued_at = now
             self.clock.waits()
+
+    def _has_waited(self, waited: Try) -> None:
+        """All waits of a request for places are one; a hedge's is none of it."""
+        if not waited.hedged_at:
+            self.queued_s += time.monotonic() - waited.queued_at
 
     def _no_place(self, waited: Try, full: ApiError) -> None:
         """It waited for a place, in vain."""
+        self._has_waited(waited)
         self._instead_of(waited, full)
 
     def _placed(self, waited: Try) -> None:
         """It waited for a place, and has one."""
+        self._has_waited(waited)
         try:
             self._send(waited)
         except ApiError as refusal:
@@ -211,7 +239,7 @@ class Trying(Ending):
             self._next_route(failed.route, outcome.error, others[0])
             self._go()
         elif decision.wait:
-            self.tried.append(f"{failed.place.name}: {quoting.logged(outcome.error, self.body)[:200]}")
+            self._note(failed.route, outcome.error)
             self._later(decision.wait)
         else:
             self._go(fresh=outcome.stale)

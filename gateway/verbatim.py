@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from gateway.usage_chunk import UsageChunk
 from translate import errors, sse, usage, wire
 from translate.conversation import Usage
 from translate.target import Protocol
@@ -41,15 +42,18 @@ _PING = {"messages": b'event: ping\ndata: {"type": "ping"}\n\n', "chat": b": pin
 class Verbatim:
     """The same interface as translate.pair.Crossing."""
 
-    __slots__ = ("_echo", "_head", "_held", "_protocol", "_tail", "_tail_size", "_told", "_usage", "_whole",
-                 "fault", "started")  # fmt: skip
+    __slots__ = ("_echo", "_edits", "_head", "_held", "_protocol", "_tail", "_tail_size", "_told", "_unasked", "_usage",
+                 "_whole", "fault", "started")  # fmt: skip
 
     ended = False  # only the upstream's close ends a stream whose bytes are not ours to judge
 
-    def __init__(self, protocol: Protocol, echo: str = "") -> None:
-        """echo: the model's name to put back, "" to leave every byte as it is."""
+    def __init__(self, protocol: Protocol, echo: str = "", unasked: UsageChunk | None = None) -> None:
+        """echo: the model's name to put back, "" for none. unasked: takes out what only we have asked for. Without
+        either every byte stays as it is."""
         self._protocol = protocol
         self._echo = echo
+        self._unasked = unasked
+        self._edits = bool(echo or unasked)
         self._head = b""  # of a Responses stream: where its response says who it is
         self._held = b""
         self._tail: list[bytes] = []
@@ -103,7 +107,7 @@ class Verbatim:
             self._tail, self._tail_size = [last], len(last)
         if self._held or chunk[-1:] != b"\n":
             chunk = self._lines(chunk)
-        return self._renamed(chunk) if self._echo else chunk
+        return self._edited(chunk) if self._edits else chunk
 
     def _first(self) -> bytes:
         """What was held, once it shows a real event that is no error, or is too much to hold."""
@@ -179,8 +183,8 @@ class Verbatim:
         if not self._has_ended(sent):
             self.fault = error
             rest = b"" if half else held
-            return (self._renamed(rest) if self._echo else rest) + _closing(sent) + self._event(error, sent)
-        return self._renamed(held) if self._echo else held
+            return (self._edited(rest) if self._edits else rest) + _closing(sent) + self._event(error, sent)
+        return self._edited(held) if self._edits else held
 
     def _event(self, error: errors.ApiError, sent: bytes) -> bytes:
         """The error as the stream's last event; a response's is still the one that has begun."""
@@ -226,6 +230,11 @@ class Verbatim:
     def _new_name(self) -> bytes:
         inside = wire.inside(self._echo).replace(b"\\", b"\\\\")
         return b"\\g<1>" + inside + b"\\g<2>"
+
+    def _edited(self, data: bytes) -> bytes:
+        if self._unasked is not None:
+            data = self._unasked.without(data)
+        return self._renamed(data) if self._echo else data
 
     def _renamed(self, data: bytes) -> bytes:
         """With the first "model" of each line put back."""

@@ -206,7 +206,8 @@ UPSTREAM = {
     "protocol": Key(
         kinds.several("messages", "chat", "responses"),
         REQUIRED,
-        "What it speaks (Anthropic Messages, OpenAI Chat or Responses); the client's own is preferred.",
+        "What it speaks (Anthropic Messages, OpenAI Chat or Responses). The client's own is taken; else, where tools "
+        "are given or the model reasons, Responses before Chat; else the first.",
     ),
     "base_url": Key(
         kinds.base_url(),
@@ -230,8 +231,8 @@ UPSTREAM = {
     "keys": Key(
         kinds.secrets(),
         "",
-        "Several keys, instead of api_key; they share the load. One that is refused (401, 403) or at its limit (429) "
-        "rests alone.",
+        "Several keys, instead of api_key; they share the load. One that is refused (401, 403), has no credit or is at "
+        "its limit (429) rests alone; what builds on a stored response goes with the key that made it.",
     ),
     "key_header": Key(
         kinds.choice("auto", "x-api-key", "authorization", "api-key"),
@@ -281,6 +282,12 @@ UPSTREAM = {
     "stream_options": Key(
         kinds.switch(), "true", "Chat: stream_options may be sent, which brings usage; off if it is refused."
     ),
+    "ask_usage": Key(
+        kinds.choice("auto", "true", "false"),
+        "auto",
+        "Chat, passing through: ask for a stream's usage where the client does not, and take it out of the reply "
+        "again; auto: where the model has a price, or tokens_per_minute is bounded.",
+    ),
     "reasoning_effort": Key(
         kinds.choice("auto", "true", "false"),
         "auto",
@@ -293,6 +300,12 @@ UPSTREAM = {
         kinds.choice("auto", "true", "false"),
         "auto",
         "May a Messages client's session go to it, hashed, as prompt_cache_key; auto: at OpenAI's and Azure's address.",
+    ),
+    "cache_marks": Key(
+        kinds.choice("auto", "true", "false"),
+        "auto",
+        "Messages: translated requests whose client marks nothing get cache_control where their beginning stays the "
+        "same, four at most; auto: at Anthropic's address, and for models called claude.",
     ),
     "web_search": Key(
         kinds.choice("auto", "true", "false"),

@@ -89,7 +89,9 @@ ADMISSION = {
     "queue": Key(
         kinds.whole(0, MANY), "200", "Further requests that may wait; what comes beyond is told so at once (529, 503)."
     ),
-    "queue_seconds": Key(kinds.seconds(0, 3600), "10", "How long one may wait, before it is told so too."),
+    "queue_seconds": Key(
+        kinds.seconds(0, 3600), "10", "How long one may wait, at all its targets together, before it is told so too."
+    ),
 }
 
 RATES = {

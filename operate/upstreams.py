@@ -18,6 +18,8 @@ from operate.sections import Timeouts
 
 # Whose services are known to take prompt_cache_key (addresses, and what they end in).
 _CACHE_KEYS = ("api.openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
+_ANTHROPIC = (".anthropic.com",)
+_CLAUDE = re.compile(r"claude|anthropic", re.I)  # also as its clouds call it: anthropic.claude-..., claude-...@...
 _VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]*)?")
 
 
@@ -51,9 +53,11 @@ class Upstream:
     reasoning_history: str
     developer_role: bool
     stream_options: bool
+    ask_usage: str
     reasoning_effort: str
     max_stops: int
     prompt_cache_key: str
+    cache_marks: str
     web_search: str
     tool_schema: str
     output_schema: str
@@ -91,6 +95,12 @@ class Upstream:
         if self.prompt_cache_key != "auto":
             return self.prompt_cache_key == "true"
         return (urlsplit(self.base_url).hostname or "").endswith(_CACHE_KEYS)
+
+    def marks_cache(self, model: str) -> bool:
+        """Whether prompts for a model are marked for its prompt cache."""
+        if self.cache_marks != "auto":
+            return self.cache_marks == "true"
+        return _CLAUDE.search(model) is not None or (urlsplit(self.base_url).hostname or "").endswith(_ANTHROPIC)
 
     def url(self, endpoint: str, model: str = "") -> str:
         """endpoint: "messages", "messages/count_tokens", "chat/completions", "responses", "models",

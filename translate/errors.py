@@ -54,6 +54,23 @@ MAX_MESSAGE = 16_000  # characters of an upstream's message: some repeat all of 
 _CUT = "... [cut]"
 _SAID = re.compile(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
 
+# What services call an account without credit, whatever their status: 400 at Anthropic, 429 at OpenAI, 402 or 403.
+_NO_CREDIT_CODES = frozenset({
+    "billing_error", "insufficient_quota", "insufficient_balance", "insufficient_credits", "insufficient_user_quota",
+    "exceeded_current_quota_error", "billing_not_active", "billing_hard_limit_reached", "credits_exhausted",
+    "arrearage",
+})  # fmt: skip
+_NO_CREDIT = re.compile(
+    r"credit balance is too low|insufficient[ _-](?:account )?(?:credits?|balance|funds|quota)|(?:out of|no) credits\b"
+    r"|(?:used all|run out of|not have (?:any|enough|sufficient)|n't have (?:any|enough|sufficient)) .{0,30}credits?\b"
+    r"|credits? (?:limit )?(?:is |are |has been |have been )?(?:exceeded|exhausted|depleted|used up)"
+    r"|exceeded your (?:current quota, please check your plan|monthly .{0,20}credits)"
+    r"|(?:spending|spend|billing(?: hard)?) limit|api usage limits|arrearage|account .{0,30}(?:not active|in arrears"
+    r"|in good standing)|exceeded_current_quota|please (?:recharge|top up)|payment required",
+    re.I,
+)
+_SOON = re.compile(r"retry in|try again in|per (?:second|minute|day)", re.I)  # a limit that passes, in the same words
+
 
 class ApiError(Exception):
     """kind: a key of KINDS. status: HTTP. param and code: OpenAI's fields, kept where an upstream gave them.
@@ -225,7 +242,9 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
     found = found or kind_of(status or 500)
     if found in ("invalid_request", "api", "too_large") and _OVERFLOW.search(message):
         found = "context_overflow"
-    elif found == "rate_limit" and code_text == "insufficient_quota":
+    elif found in ("invalid_request", "rate_limit", "permission", "authentication") and (
+        {str(code).lower(), str(kind).lower()} & _NO_CREDIT_CODES or no_credit(message)
+    ):
         found = "billing"
     usual = KINDS[found][0]
     return ApiError(
@@ -242,6 +261,12 @@ _OVERFLOW = re.compile(
     r"|exceeds? the (available )?context",
     re.I,
 )
+
+
+def no_credit(message: str) -> str:
+    """The words by which an error says that the account has no credit, "" where it does not say so."""
+    found = _NO_CREDIT.search(message[:4000])
+    return found.group() if found and not _SOON.search(message[:4000]) else ""
 
 
 def kind_of(status: int) -> str:

@@ -36,6 +36,8 @@ class Policy:
     output_schema: str = "native"  # tool: a reply's JSON schema goes as a tool; chat: if there are others
     rebuild: bool = False  # its own protocol is spoken loosely too: no tools but functions
 
+    cache_marks: bool = False  # Messages: may the prompt's stable beginning be marked where the client marks nothing
+
     @property
     def fits(self) -> bool:
         """Nothing of the request need be changed for it beyond what every upstream of its protocol takes."""
@@ -81,7 +83,8 @@ class Encoded:
     `tool_names` maps changed tool names back. Where the upstream knows nothing but functions (see bridge.py):
     `custom` holds the sent names of free-form tools, `namespaces` maps sent names to (namespace, name).
     `answer_tool` is the sent name of the tool whose arguments are the reply's text (see answer_tool.py). `compacts`: it
-    asks for a summary, in which `tool_changes` go along (see compaction.py)."""
+    asks for a summary, in which `tool_changes` go along (see compaction.py). `cache_marks`: how many are in it that are
+    ours (see messages/caching.py)."""
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)
@@ -91,6 +94,7 @@ class Encoded:
     answer_tool: str = ""
     compacts: bool = False
     tool_changes: tuple[dict[str, Any], ...] = ()
+    cache_marks: int = 0
 
     def json(self) -> bytes:
         return wire.dumps(self.body)

@@ -45,6 +45,10 @@ class Price(NamedTuple):
             + output * self.output
         ) / _PER
 
+    def saved(self, uncached: int, read: int, written: int) -> float:
+        """USD that a prompt cache has saved: what was read from it costs less, what is written to it costs more."""
+        return self.of(uncached + read + written, 0, 0, 0) - self.of(uncached, read, written, 0)
+
 
 def _row(row: list[Any]) -> Price:
     numbers = [value for value in row if not isinstance(value, list)]

@@ -43,7 +43,7 @@ def test_claudes_names_without_an_upstream() -> None:
 @pytest.fixture
 def no_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Responses is not translated, whatever translate/ can do."""
-    monkeypatch.setattr("gateway.peers.pair.can_cross", lambda *pair: "responses" not in pair)
+    monkeypatch.setattr("gateway.sides.pair.can_cross", lambda *pair: "responses" not in pair)
 
 
 @pytest.mark.usefixtures("no_bridge")

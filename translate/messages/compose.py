@@ -14,7 +14,7 @@ from typing import Any
 from translate import leftovers, retold, websearch, wire
 from translate.bridge import Bridged
 from translate.conversation import Conversation, Tool
-from translate.messages import thinking
+from translate.messages import caching, thinking
 from translate.messages.history import Writer, messages
 from translate.target import Encoded, Target
 
@@ -49,7 +49,10 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
         _made_to_fit(body, conversation, target, writer)
     if conversation.stream:
         body["stream"] = True
-    return Encoded(body, writer.dropped, writer.tool_names, bridged.custom, bridged.namespaces)
+    encoded = Encoded(body, writer.dropped, writer.tool_names, bridged.custom, bridged.namespaces)
+    if target.policy.cache_marks and not own:
+        encoded.cache_marks = caching.mark(body)
+    return encoded
 
 
 def _max_tokens(conversation: Conversation, target: Target) -> int:

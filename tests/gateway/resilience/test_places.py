@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway import places as module
 from gateway.breaker import Breaker, Limits
-from gateway.places import BAD_KEY_S, MIN_SAMPLES, SAMPLES, TIRED_S, Key, Place, Places, order
+from gateway.places import BAD_KEY_S, MIN_SAMPLES, NO_CREDIT_S, REVOKED_S, SAMPLES, TIRED_S, Key, Place, Places, order
 from gateway.quota import LONGEST_S
 
 NOW = 1000.0
@@ -63,7 +63,9 @@ def learned(made: Place) -> None:
 
 UNUSABLE = [
     (broken, Limits().cooldown),
-    (refused(401), BAD_KEY_S),
+    (refused(401), REVOKED_S),
+    (refused(402), NO_CREDIT_S),
+    (lambda made: made.refused(429, None, NOW, no_credit=True), NO_CREDIT_S),
     (refused(403), BAD_KEY_S),
     (refused(404), TIRED_S),
     (refused(404, 3.0), TIRED_S),
@@ -142,13 +144,13 @@ def test_those_better_left_alone_are_left_out() -> None:
 
 @pytest.mark.parametrize("session", ["", "s"])
 def test_the_last_one_left_is_asked_all_the_same(session: str) -> None:
-    """Of several the one that is back the soonest; a breaker never leaves a request without a target."""
+    """Then all are, in order; one that asked for some time last. A breaker never leaves a request without a target."""
     routes = [Route(place("a")), Route(place("b")), Route(place("c"), stage=1)]
     routes[0].place.refused(401, None, NOW)
     routes[1].place.refused(429, 7.0, NOW)
     broken(routes[2].place)
-    assert names(order(routes, session, NOW, random.Random(1))) == "c"
-    assert names(order(routes[:2], session, NOW, random.Random(1))) == "b"
+    assert names(order(routes, session, NOW, random.Random(1))) == "cab"
+    assert names(order(routes[:2], session, NOW, random.Random(1))) == "ab"
     assert names(order(routes[:1], session, NOW, random.Random(1))) == "a"
 
 

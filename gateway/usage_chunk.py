@@ -1,0 +1,65 @@
+"""What a Chat stream takes, where its client did not ask: asked for in its place, and taken out of the reply again.
+
+Upstreams tell the usage of a stream only to who asks (stream_options.include_usage), in a chunk of its own that has no
+choices; all other chunks get `"usage": null`. Without it nobody knows what the stream cost. The client sees neither:
+its other bytes are the upstream's. A client that says stream_options itself gets what it asked for.
+"""
+
+from __future__ import annotations
+
+import re
+
+from translate import wire
+
+_WISH = b'"stream_options":{"include_usage":true}'
+_NAME = b'"usage"'
+_NULL = re.compile(rb'"usage"\s*:\s*null\s*,\s*|,\s*"usage"\s*:\s*null')  # in a text the quotes would be escaped
+_NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+
+
+def wished(body: bytes) -> bytes | None:
+    """The request's body with the wish for usage; None where it says something of it already, or is no object."""
+    at = body.find(b"{") + 1
+    if not at or b'"stream_options"' in body:
+        return None
+    comma = b"" if body[at:].lstrip()[:1] == b"}" else b","
+    return body[:at] + _WISH + comma + body[at:]
+
+
+class UsageChunk:
+    """Takes what was not asked for out of a stream's whole lines."""
+
+    __slots__ = ("_ends",)
+
+    def __init__(self) -> None:
+        self._ends = False  # the blank line after the chunk that was taken out is due
+
+    def __repr__(self) -> str:
+        return "<UsageChunk>"
+
+    def without(self, lines: bytes) -> bytes:
+        if _NAME not in lines and not self._ends:
+            return lines
+        out = []
+        for line in lines.splitlines(keepends=True):
+            if self._ends:
+                self._ends = False
+                if not line.strip():
+                    continue
+            if _NAME in line and line.startswith(b"data:"):
+                if _is_usage_alone(line):
+                    self._ends = True
+                    continue
+                line = _NULL.sub(b"", line)
+            out.append(line)
+        return b"".join(out)
+
+
+def _is_usage_alone(line: bytes) -> bool:
+    if not _NO_CHOICES.search(line):
+        return False
+    try:
+        chunk = wire.loads(line[5:])
+    except ValueError:
+        return False
+    return isinstance(chunk, dict) and chunk.get("choices") == [] and isinstance(chunk.get("usage"), dict)

@@ -1,0 +1,200 @@
+"""Keys of an upstream: which one goes on, which one rests, and what belongs to one of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from tests.gateway.test_records import Seen
+from tests.resilience.two import ASK, PATH, QUICK, STREAM, error, held, house_text, late, said, says, section
+from tests.support.house import House
+from tests.support.script import Answer, Gate, Request, Upstream
+from translate import errors
+
+KEYS = "keys = sk-first-000000001, sk-other-000000002\n"
+CREDIT = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
+
+
+def first_gets(refusal: Answer) -> Any:
+    def answer(request: Request) -> Answer:
+        return refusal if "first" in request.headers.get("authorization", "") else says("other")
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        error(400, CREDIT, type="invalid_request_error"),
+        error(402, "Insufficient Balance"),
+        error(429, "You exceeded your current quota, please check your plan and billing details.",
+              type="insufficient_quota", code="insufficient_quota"),
+        error(403, "Your team has run out of credits."),
+        error(401, "invalid key"),
+        error(403, "no"),
+    ],
+)  # fmt: skip
+def test_a_key_that_is_no_good_rests_and_is_told_once(refusal: Answer, caplog: Any) -> None:
+    with Upstream(first_gets(refusal)) as up, House(house_text("* = a", QUICK, a=section(up.url, KEYS))) as house:
+        assert [said(house.post(PATH, ASK)) for _ in range(12)] == ["other"] * 12
+    asked = [request for request in up.requests if "first" in request.headers["authorization"]]
+    assert len(asked) == 1
+    told = [line for line in caplog.records if line.levelno == logging.ERROR and "rests" in line.getMessage()]
+    assert len(told) == 1 and "...0001" in told[0].getMessage() and "sk-first" not in told[0].getMessage()
+
+
+def test_without_another_key_the_next_target_is_asked_and_the_last_one_still_is() -> None:
+    broke = error(400, CREDIT, type="invalid_request_error")
+    with Upstream(lambda r: broke) as a, Upstream(lambda r: says("b")) as b:
+        with House(house_text("m = a, b\nonly = a", QUICK, a=a.url, b=b.url)) as house:
+            assert [said(house.post(PATH, ASK)) for _ in range(3)] == ["b"] * 3 and len(a.requests) == 1
+            assert [house.post(PATH, ASK | {"model": "only"})[0] for _ in range(2)] == [400, 400]
+            assert len(a.requests) == 3
+
+
+def test_a_client_cannot_lay_a_key_to_rest_by_its_own_words() -> None:
+    def echo(request: Request) -> Answer:
+        return error(400, f"unknown model {request.json['model']}") if "low" in request.json["model"] else says("a")
+
+    with Upstream(echo) as up, House(house_text("* = a", a=section(up.url, "api_key = sk-first-000000001\n"))) as house:
+        assert house.post(PATH, ASK | {"model": "credit balance is too low"})[0] == 400
+        assert all(place.key.bad_until == 0 for place in house.on_loop(lambda: list(house.proxy.service.places)))
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind"),
+    [
+        (400, CREDIT, "billing"),
+        (400, "You have reached your specified API usage limits.", "billing"),
+        (429, "Insufficient balance or no resource package. Please recharge.", "billing"),
+        (400, "Access denied, please make sure your account is in good standing. Arrearage", "billing"),
+        (429, "You exceeded your current quota, please check your plan and billing details. Please retry in 23.5s.",
+         "rate_limit"),
+        (429, "Rate limit reached for requests per minute", "rate_limit"),
+        (400, "max_tokens is too large", "invalid_request"),
+        (500, CREDIT, "api"),
+    ],
+)  # fmt: skip
+def test_the_words_for_no_credit(status: int, message: str, kind: str) -> None:
+    raw = json.dumps({"error": {"message": message, "type": "x"}}).encode()
+    assert errors.parse(status, raw).kind == kind
+    assert bool(errors.no_credit(message)) == (kind == "billing" or status == 500)
+
+
+def test_when_all_rest_all_are_asked_in_order() -> None:
+    well = {"a": False, "b": False}
+
+    def answers(name: str) -> Any:
+        return lambda r: says(name) if well[name] else error(503)
+
+    more = "[retry]\nmax_attempts = 1\n[breaker]\nconsecutive = 2\ncooldown = 60\n"
+    with Upstream(answers("a")) as a, Upstream(answers("b")) as b:
+        with House(house_text("m = a, b", more, a=a.url, b=b.url)) as house:
+            assert [house.post(PATH, ASK)[0] for _ in range(4)] == [503] * 4
+            assert len(a.requests) == len(b.requests) == 4
+            well["b"] = True
+            assert said(house.post(PATH, ASK)) == "b"
+
+
+# ------------------------------------------------------------------------------------------ what belongs to one key
+
+
+class Project:
+    """Two keys of two projects, which do not see each other's responses, nor models."""
+
+    def __init__(self) -> None:
+        self.owners: dict[str, str] = {}
+        self.numbers = itertools.count(1)
+
+    def __call__(self, request: Request) -> Answer:
+        key = request.headers["authorization"]
+        if request.path.startswith("/v1/models"):
+            name = "one" if "first" in key else "two"
+            return Answer.json({"data": [{"id": "both"}, {"id": name}]})
+        if request.method == "GET":
+            id = request.path.rpartition("/")[2]
+            return Answer.json({"id": id}) if self.owners.get(id) == key else error(404)
+        before = request.json.get("previous_response_id")
+        if before and self.owners[before] != key:
+            return error(400, "not found", code="previous_response_not_found")
+        id = f"resp_{next(self.numbers)}"
+        self.owners[id] = key
+        return Answer.json({"id": id, "object": "response", "status": "completed", "output": []})
+
+
+def test_what_builds_on_a_response_goes_with_its_key() -> None:
+    with Upstream(Project()) as up:
+        with House(house_text("* = a", a=section(up.url, KEYS, "responses"))) as house:
+            for _ in range(10):
+                id = json.loads(house.post("/v1/responses", {"model": "m", "input": "x"})[2])["id"]
+                again = {"model": "m", "input": "y", "previous_response_id": id}
+                assert house.post("/v1/responses", again)[0] == 200
+                assert house.get(f"/v1/responses/{id}")[0] == 200
+            assert len({request.headers["authorization"] for request in up.requests}) == 2
+
+
+def test_model_lists_are_of_all_keys() -> None:
+    with Upstream(Project()) as up:
+        with House(house_text("m = a", a=section(up.url, KEYS, "responses"))) as house:
+            ids = [model["id"] for model in json.loads(house.get("/v1/models")[2])["data"]]
+    assert ids == ["m", "a/both", "a/one", "a/two"]
+
+
+# ------------------------------------------------------------------------------------------ the proxy's own fullness
+
+
+def test_places_are_waited_for_once() -> None:
+    gates = Gate(), Gate()
+    more = "[admission]\nqueue_seconds = 0.5\n"
+    with Upstream([held(gates[0])]) as a, Upstream([held(gates[1])]) as b:
+        with House(house_text("m = a, b\nx = a\ny = b", more, a=section(a.url), b=section(b.url))) as house:
+            told = Seen(house)
+            with house.connect() as one, house.connect() as two:
+                one.send("POST", PATH, STREAM | {"model": "x"})
+                two.send("POST", PATH, STREAM | {"model": "y"})
+                one.head()
+                two.head()
+                status, headers, raw = house.post(PATH, ASK)
+                record = told.last()
+                gates[0].open()
+                gates[1].open()
+                one.body()
+                two.body()
+    assert status == 503 and b"[upstream b] max_concurrent = 1" in raw and "x-proxy-upstream" not in headers
+    assert 450 < record["queue_ms"] < 950
+    assert (record["upstream"], record["tried"], record["attempts"]) == ("", [], 0)
+    assert len(record["passed_over"]) == 1 and "[upstream a] max_concurrent = 1" in record["passed_over"][0]
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ("[pool]\nmax_connections = 1\n", b"[pool] max_connections = 1)"),
+        ("[pool]\nmax_connections_per_upstream = 1\n", b"[pool] max_connections_per_upstream = 1)"),
+        ("[admission]\nmax_concurrent = 1\n", b"[admission] max_concurrent = 1)"),
+    ],
+)
+def test_the_key_that_binds_is_named(more: str, named: bytes) -> None:
+    gate = Gate()
+    more += "queue = 0\n" if "admission" in more else "[admission]\nqueue = 0\n"
+    with Upstream([held(gate)]) as up, House(house_text("* = a", more, a=up.url)) as house, house.connect() as first:
+        first.send("POST", PATH, STREAM)
+        first.head()
+        status, _, raw = house.post(PATH, ASK)
+        assert status == 503 and named in raw and b"[admission] queue = 0" in raw
+        gate.open()
+        first.body()
+
+
+@pytest.mark.parametrize(("also", "status"), [("", 504), ("also = 504\n", 200)])
+def test_a_time_out_may_go_to_the_next_target(also: str, status: int) -> None:
+    gate = Gate()
+    with Upstream([late(says("a"), gate)]) as a, Upstream(lambda r: says("b")) as b:
+        text = house_text("m = a, b", f"[retry]\n{also}", a=section(a.url, "request = 0.5\n"), b=b.url)
+        with House(text) as house:
+            assert house.post(PATH, ASK)[0] == status
+            gate.open()

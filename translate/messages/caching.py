@@ -1,0 +1,89 @@
+"""Marks for Anthropic's prompt cache, for clients that know of none.
+
+Anthropic keeps a prompt only as far as a request marks it; OpenAI's clients never do, since their own provider needs no
+word, and would pay for their whole history in every turn. Marked are the ends of what stays: the tools, the system
+text, the last user turn and the one before it, so that each request reads what the previous one wrote. Marks of the
+client's own stand alone: it knows better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+Body = dict[str, Any]
+
+LEAST_CHARACTERS = 3_600  # of a prompt that is worth it: Anthropic keeps none below 1,024 tokens
+MOST_TURNS = 2
+MARK = {"type": "ephemeral"}
+
+_MARKED = ("text", "image", "document", "tool_use", "tool_result")  # never thinking
+_NAME = "cache_control"
+
+
+def mark(body: Body) -> int:
+    """Marks a body that was made for Messages, and is nobody else's; how many marks that took."""
+    if _is_marked(body) or not _is_long(body):
+        return 0
+    count = _mark_last(body.get("tools", ()), lambda tool: not tool.get("defer_loading"), body, "tools")
+    if isinstance(system := body.get("system"), str):
+        body["system"] = [{"type": "text", "text": system}]
+    count += _mark_last(body.get("system", ()), _can_be_marked, body, "system")
+    turns = [message for message in body["messages"] if message["role"] == "user"]
+    for message in turns[-MOST_TURNS:]:
+        count += _mark_last(message["content"], _can_be_marked, message, "content")
+    return count
+
+
+def _mark_last(blocks: Any, can: Any, owner: Body, key: str) -> int:
+    """A mark on the last block that can have one. Blocks may be shared with the client's body, so that they are not
+    changed but replaced."""
+    for at in range(len(blocks) - 1, -1, -1):
+        if can(blocks[at]):
+            owner[key] = [*blocks[:at], blocks[at] | {_NAME: MARK}, *blocks[at + 1 :]]
+            return 1
+    return 0
+
+
+def _can_be_marked(block: Body) -> bool:
+    kind = block.get("type")
+    return kind in _MARKED and (kind != "text" or bool(block["text"].strip()))
+
+
+def _is_marked(body: Body) -> bool:
+    if _NAME in body or any(_NAME in tool for tool in body.get("tools", ())):
+        return True
+    system = body.get("system")
+    said = [block for message in body["messages"] for block in message["content"]]
+    if isinstance(system, list):
+        said += system
+    return any(_NAME in block or _is_marked_within(block) for block in said)
+
+
+def _is_marked_within(block: Body) -> bool:
+    """A tool's result may have marked blocks."""
+    content = block.get("content")
+    return isinstance(content, list) and any(isinstance(part, dict) and _NAME in part for part in content)
+
+
+def _is_long(body: Body) -> bool:
+    """Looks no farther than it must."""
+    found = 0
+    for size in _sizes([body.get("tools"), body.get("system"), body["messages"]]):
+        found += size
+        if found >= LEAST_CHARACTERS:
+            return True
+    return False
+
+
+def _sizes(value: Any) -> Iterator[int]:
+    """Of all strings below."""
+    if isinstance(value, str):
+        yield len(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield len(key)
+            yield from _sizes(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _sizes(item)
