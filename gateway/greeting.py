@@ -7,6 +7,7 @@ lines are tried on the router first: where nothing would answer, the line says w
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from gateway.routes import FAMILIES, Router
 from operate.settings import Settings
@@ -14,6 +15,7 @@ from translate.target import Protocol
 
 CLAUDE_ASKS = {"big_model": "claude-opus-5-5", "small_model": "claude-haiku-5-5"}  # names as Claude Code has them
 CODEX_ASKS = "gpt-5.1"
+HINTS = "CLAUDE_CODE_GATEWAY_HINT_HEADERS=1"
 _INDENT = " " * 17  # below the text after a client's name
 
 
@@ -28,7 +30,7 @@ def greeting(settings: Settings, router: Router, port: int, version: str) -> str
             f"anthropic-proxy {version} listens on {url}{everywhere}",
             "",
             *_upstreams(settings),
-            *_remarks(settings, router),
+            *(["", *(f"  {remark}" for remark in found)] if (found := remarks(settings, router)) else []),
             "",
             "Paste one of these:",
             *(f"  {line}" for line in pasted(settings, router, url)),
@@ -54,9 +56,20 @@ def _upstreams(settings: Settings) -> Iterator[str]:
             yield f"  {upstream.name:<12} on     {upstream.base_url} ({', '.join(upstream.protocol)})"
 
 
-def _remarks(settings: Settings, router: Router) -> Iterator[str]:
+def remarks(settings: Settings, router: Router) -> list[str]:
     """What works otherwise than somebody may think."""
     found = []
+    if not settings.clients:
+        found.append("Without a [client] this machine alone is served, and nothing that a reverse proxy forwards.")
+        if settings.server.origins:
+            found.append("[server] origins has no effect: without a [client], no web page comes in.")
+    if elsewhere := _unchecked(settings, router):
+        found.append(
+            f"Claude Code's auto mode has its actions checked at Anthropic; '{elsewhere}' does not do that. Start it "
+            "with --permission-mode default (or acceptEdits), or it opens with a dialog that blames the gateway."
+        )
+    if any(term.name == "class" for rule in settings.models if rule.condition for term in rule.condition.terms):
+        found.append(f"[models] asks for a class: Claude Code tells it exactly with {HINTS} in its environment.")
     if not router.peers:
         found.append("No upstream is on: every request will be refused.")
     elif all(settings.upstreams[name].is_demo for name in router.peers):
@@ -75,9 +88,16 @@ def _remarks(settings: Settings, router: Router) -> Iterator[str]:
     bodies = [word for word in ("request", "response") if getattr(settings.logging, f"{word}_bodies") != "none"]
     if bodies:
         found.append(f"{' and '.join(bodies).capitalize()} bodies are logged, to {settings.logging.dir}/requests.json.")
-    if found:
-        yield ""
-        yield from (f"  {remark}" for remark in found)
+    return found
+
+
+def _unchecked(settings: Settings, router: Router) -> str:
+    """The upstream that answers to Claude Code and knows nothing of its auto mode, if any."""
+    if router.why_not(CLAUDE_ASKS["big_model"], "messages"):
+        return ""
+    peer = router.routes(CLAUDE_ASKS["big_model"], "messages")[0].peer
+    host = urlsplit(peer.base_url).hostname or ""
+    return "" if host.endswith(".anthropic.com") or settings.upstreams[peer.name].is_demo else peer.name
 
 
 def _forwards(settings: Settings) -> bool:

@@ -22,6 +22,7 @@ from gateway.doctor import advice, models, probes, reach
 from gateway.doctor.findings import WIDTH, Finding
 from gateway.doctor.line import Line
 from gateway.doctor.patient import Patient
+from gateway.greeting import remarks
 from gateway.hops import Hops, ips
 from gateway.peers import Peer
 from gateway.routes import Router
@@ -95,6 +96,9 @@ async def _examine_all(chosen: Settings, names: list[str], model: str, agree: Ag
     known = Redaction([*chosen.secrets(), *(up.api_key for up in ready.values())])
     client = UpstreamClient(force_instance=True, pool=Pool(proxy=chosen.pool.proxy, http2=chosen.pool.http2))
     worst = USABLE
+    for remark in remarks(chosen, router):
+        print(known.text(remark))
+    print(flush=True)
     try:
         for name in names:
             visit = Visit(chosen, router.peers[name], client, known)

@@ -224,6 +224,20 @@ def test_a_protocol_that_is_not_claimed_is_found(examine: Examine) -> None:
     assert "it seems to speak responses too" in said
 
 
+def test_it_tells_of_what_may_be_overlooked(examine: Examine) -> None:
+    """Where requests of Claude Code go there, and that no reverse proxy may stand before the proxy as it is."""
+    with Upstream(Server()) as up:
+        said = examine(up.url, "--yes", more="[models]\n* = up\n")[1]
+    assert "nothing that a reverse proxy forwards" in said and "--permission-mode default" in said
+
+
+def test_an_upstream_that_is_the_proxy_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "s.ini"
+    file.write_text("[server]\nport = 8099\n[upstream up]\nprotocol = chat\nbase_url = http://localhost:8099\n")
+    assert command.main(["up", "--yes", "--config", str(file)]) == command.UNUSABLE
+    assert "this proxy itself" in capsys.readouterr().out
+
+
 def test_one_that_is_not_there(examine: Examine) -> None:
     with socket.socket() as taken:  # bound, and not listening
         taken.bind(("127.0.0.1", 0))

@@ -89,3 +89,28 @@ def test_remarks_on_what_may_be_overlooked() -> None:
     assert "'a' means 'nowhere/x', and no upstream that is on answers" in text and "'b' means" not in text
     assert "Response bodies are logged, to logs/requests.json" in text
     assert "sk-test" not in text
+
+
+AUTO_MODE = "--permission-mode default"
+
+
+def test_auto_mode_is_told_of_where_nobody_makes_its_checks() -> None:
+    assert AUTO_MODE not in said(ANTHROPIC_API_KEY="sk-test")
+    assert AUTO_MODE not in said()  # the demo alone
+    text = said(OPENAI_API_KEY="sk-test", BIG_MODEL="openai/gpt-5.1")
+    assert AUTO_MODE in text and "'openai' does not do that" in text
+
+
+def test_conditions_on_classes_name_what_says_them_exactly() -> None:
+    hint = "CLAUDE_CODE_GATEWAY_HINT_HEADERS=1"
+    assert hint not in said(ANTHROPIC_API_KEY="sk-test")
+    line = "models.claude-* if class subagent=anthropic"
+    assert hint in said(SHIPPED, line, ANTHROPIC_API_KEY="sk-test")
+
+
+def test_who_is_served_without_clients() -> None:
+    alone, pages = "nothing that a reverse proxy forwards", "[server] origins has no effect"
+    assert alone in said() and pages not in said()
+    assert pages in said(SHIPPED, "server.origins=*")
+    text = said(SHIPPED, f"client me.key={KEY}", "server.origins=*")
+    assert alone not in text and pages not in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -110,3 +111,73 @@ def test_discovery() -> None:
     listed = {row["id"]: row["display_name"] for row in json.loads(raw)["data"]}
     assert status == 200 and "location" not in headers
     assert listed["claude-x"] == "Claude X" and "other" in listed
+
+
+@pytest.mark.parametrize("upstream", UPSTREAMS)
+def test_every_path_that_it_asks_for_is_there(street: Street, upstream: Any) -> None:
+    house = street.house(upstream)
+    street.ask("messages", upstream, ASK, okay(upstream, False))
+    assert house.post("/v1/messages?beta=true", ASK)[0] == 200
+    if upstream != "messages":  # which has a counter of its own
+        status, _, raw = house.post("/v1/messages/count_tokens?beta=true", ASK)
+        assert status == 200 and json.loads(raw)["input_tokens"] > 0
+
+
+BODY = (
+    b'{"model": "m","max_tokens":9 ,"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2;"},\n'
+    b'{"type":"text","text":"\\u00e9 \\/","cache_control":{"ttl":"1h","type":"ephemeral"}}],"tools":[{"name":"a",'
+    b'"input_schema":{"type":"object"},"cache_control":{"type":"ephemeral"},"odd":1.0}],"messages":[{"role":"assistant",'
+    b'"content":[{"type":"tool_use","id":"odd.id/1","name":"a","input":{}}]},{"role":"user","content":[{"type":'
+    b'"tool_result","tool_use_id":"odd.id/1","content":"x","cache_control":{"type":"ephemeral"}}]}],"stream":%b}'
+)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_is_passed_through_keeps_every_byte(stream: bool) -> None:
+    """The billing line first and alone, marks of caches, ids of tools, keys of replies that nobody knows."""
+    sent = BODY % str(stream).lower().encode()
+    delta = b'"delta":{"stop_reason":"end_turn","safeguard_results":[{"type":"x"}]},"usage":{"output_tokens":1}'
+    whole = b'{"type":"message" , "content":[],"safeguard_results":[{"type":"x"}],"usage":{}}'
+    events = b'event: message_delta\ndata: {"type":"message_delta",' + delta + b"}\n\n"
+    events += b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+    answer = Answer.sse(events) if stream else Answer(200, {"Content-Type": "application/json"}, whole)
+    with Upstream([answer]) as up:
+        with House(f"[upstream a]\nprotocol = messages\nbase_url = {up.url}\n[models]\n* = a\n") as house:
+            status, _, got = house.post("/v1/messages?beta=true", sent)
+        assert status == 200 and up.requests[0].body == sent and got == (events if stream else whole)
+
+
+def test_discovery_does_not_wait_for_a_mute_upstream() -> None:
+    """Its patience is three seconds; what the settings name is listed all the same, with names to show."""
+    with Upstream(lambda request: Answer.json({}, delay=30)) as up:
+        text = f"[upstream a]\nprotocol = messages\nbase_url = {up.url}\n[models]\nclaude-mine = a\n* = a\n"
+        with House(text) as house:
+            began = time.monotonic()
+            status, headers, raw = house.get("/v1/models?limit=1000", {"anthropic-version": "2023-06-01"})
+            took = time.monotonic() - began
+    listed = {row["id"]: row for row in json.loads(raw)["data"]}
+    assert status == 200 and took < 20 and "location" not in headers
+    assert listed["claude-mine"]["display_name"]
+
+
+@pytest.mark.parametrize(("hint", "who"), [("auxiliary", "small"), ("main", "large"), ("", "large")])
+def test_its_hints_choose_the_model(hint: str, who: str) -> None:
+    headers = {"x-claude-code-request-class": hint} if hint else {}
+    with Upstream([Answer.json(okay("messages", False))]) as up:
+        text = f"[upstream a]\nprotocol = messages\nbase_url = {up.url}\n[models]\n"
+        with House(text + "m if class auxiliary = a/small\nm = a/large\n") as house:
+            assert house.post("/v1/messages", ASK | {"model": "m"}, headers)[0] == 200
+        assert up.requests[0].json["model"] == who
+
+
+def test_counts_are_the_upstreams_own_or_an_estimate_that_says_so() -> None:
+    exact = Answer.json({"input_tokens": 321})
+    text = "[upstream a]\nprotocol = {}\nbase_url = {}\n[models]\n* = a\n"
+    asked = {"model": "m", "messages": [{"role": "user", "content": "word " * 400}], "tools": []}
+    with Upstream([exact]) as up, House(text.format("messages", up.url)) as house:
+        status, headers, raw = house.post("/v1/messages/count_tokens?beta=true", asked)
+        assert status == 200 and json.loads(raw) == {"input_tokens": 321} and "x-proxy-estimate" not in headers
+    with Upstream([]) as up, House(text.format("chat", up.url)) as house:
+        status, headers, raw = house.post("/v1/messages/count_tokens?beta=true", asked)
+        assert status == 200 and 200 < json.loads(raw)["input_tokens"] < 800 and not up.requests
+        assert headers["x-proxy-estimate"] == "true"
