@@ -49,7 +49,9 @@ def settle(quota: Quota | None, relay: Relay) -> None:
 
 def spent(relay: Relay) -> int:
     """Tokens, in and out."""
-    reply, used = relay.reply, relay.used or Usage()
+    reply, used, lead = relay.reply, relay.used or Usage(), relay.lead
+    if lead is not None and lead.more is not None and lead.more.made and relay.status != 200:
+        return used.prompt + used.output  # it failed in the middle of its turn
     if relay.status != 200 or relay.task == "count" or reply is None:
         return 0
     output = used.output

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.routes import Route
 from translate import fit, pair, wire
+from translate.conversation import Turn
 from translate.errors import ApiError, BadRequest
 from translate.target import Encoded, Protocol
 
@@ -182,15 +183,15 @@ class Lessons:
 
 def crossed(
     client: Protocol, route: Route, data: dict[str, Any], lessons: Lessons, strict: bool = False, session: str = "",
-    tokens: int = 0,
+    tokens: int = 0, more: Sequence[Turn] = (),
 ) -> Encoded:  # fmt: skip
     """The client's request as the route's upstream takes it, by all that is known of it. session, tokens: as in Target.
-    Raises BadRequest, with strict also where a field did not cross."""
+    more: as in pair.request. Raises BadRequest, with strict also where a field did not cross."""
     target = replace(route.target, session=session, tokens=tokens) if session or tokens else route.target
     known = lessons.of(route.peer.name, route.model)
     if NO_MARKS in known:
         target = replace(target, policy=replace(target.policy, cache_marks=False))
-    encoded = pair.request(client, route.protocol, data, target)
+    encoded = pair.request(client, route.protocol, data, target, more)
     if known:
         drop = [lesson.field for lesson in known if not lesson.instead]
         rename = [(lesson.field, lesson.instead) for lesson in known if lesson.instead]

@@ -16,7 +16,7 @@ from gateway.admission import Gate
 from gateway.budget import Budget
 from gateway.places import Place, Places
 from gateway.quota import Quota
-from operate.settings import Settings, Upstream
+from operate.settings import Settings, Translate, Upstream
 from translate.target import Policy, Protocol
 from upstream.exchange import Timeouts
 
@@ -42,6 +42,7 @@ class Peer:
     gate: Gate
     budget: Budget
     quota: Quota | None
+    translate: Translate
     policy: Policy = field(init=False)
     urls: dict[str, str] = field(init=False)
     stream_timeouts: Timeouts = field(init=False)
@@ -69,6 +70,8 @@ class Peer:
             prompt_cache_key=s.takes_cache_key,
             output_schema=s.output_schema,
             rebuild=s.rebuild,
+            deferred_tools=self.translate.deferred_tools,
+            max_continuations=self.translate.max_continuations,
         )
         self.urls = {name: s.url(name) for name in (*ENDPOINT.values(), *SIDE.values(), "models")}
         self.stream_timeouts = _timeouts(s, True)
@@ -122,13 +125,13 @@ def ready(settings: Settings, upstream: Upstream, places: Places, before: Peer |
         gate.resize(most, upstream.adaptive)
         budget.resize(share, per_second)
         gate.key = _bound(settings, upstream)  # may have changed in [pool]
-        if before.settings == upstream:
+        if before.settings == upstream and before.translate == settings.translate:
             return before
         if _who(before.settings) != _who(upstream):
             places.forget(upstream.name)
     gate.key = _bound(settings, upstream)
     quota = _quota(upstream, before.quota if before else None)
-    return Peer(upstream.name, upstream, upstream.base_url, places, gate, budget, quota)
+    return Peer(upstream.name, upstream, upstream.base_url, places, gate, budget, quota, settings.translate)
 
 
 def _bound(settings: Settings, upstream: Upstream) -> str:

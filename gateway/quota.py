@@ -92,6 +92,11 @@ class Quota:
             self._tokens.charge(tokens)
         return 0.0
 
+    def owe(self) -> None:
+        """One request more, which cannot wait; its tokens are counted when they are known."""
+        if self._requests:
+            self._requests.charge(1)
+
     def give_back(self, tokens: int) -> None:
         """A request that was charged did not go."""
         if self._requests:

@@ -55,6 +55,7 @@ def record(relay: Relay, error: ApiError | None) -> dict[str, Any]:
         "stream": relay.streamed,
         "status": relay.status,
         "attempts": relay.tries,
+        "continuations": lead.more.made if lead is not None and lead.more is not None else 0,
         "tried": relay.tried,
         "passed_over": relay.passed_over,
         "ended": "left" if relay.left else "aborted" if relay.aborted else "finished",

@@ -33,6 +33,7 @@ from gateway import (
 )
 from gateway.answer import Answer
 from gateway.clock import Clock
+from gateway.continuing import Continuing
 from gateway.peers import SIDE
 from gateway.recall import NAMED, Recall, owner_of
 from gateway.routes import Route
@@ -339,12 +340,17 @@ class Relay(Trying):
             answer_tool=encoded.answer_tool,
             compacts=encoded.compacts,
             tool_changes=encoded.tool_changes,
+            forms=encoded.forms,
+            search=encoded.search,
+            pauses=encoded.pauses,
             include_usage=isinstance(options, dict) and options.get("include_usage") is True,
             policy=route.target.policy,
         )
         new.reply = Crossing(self.protocol, route.protocol, asked)
         if self.recall is not None:
             self.recall.follow(new.reply)
+        if encoded.search is not None or encoded.pauses:
+            new.more = Continuing(new, data, asked)
         return encoded.json()
 
     def learns(self, failed: Try, error: ApiError, body: bytes) -> bool:
@@ -454,7 +460,8 @@ class Relay(Trying):
         """The upstream has begun a stream; its next event may be long in coming."""
         if self.state == "streaming":
             return True
-        return self.state == "waiting" and self.lead is not None and self.lead.mode == "streaming"
+        lead = self.lead
+        return self.state == "waiting" and lead is not None and (lead.mode == "streaming" or lead.continues)
 
     # ------------------------------------------------------------------------------------ counts of tokens
 

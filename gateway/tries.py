@@ -17,6 +17,7 @@ from gateway import attempt, clock, headers, quota, quoting
 from gateway.access import keys_of
 from gateway.admission import Ticket
 from gateway.attempt import Outcome
+from gateway.continuing import Continuing
 from gateway.ending import JSON_HEAD
 from gateway.refusing import Refusing
 from gateway.routes import Route
@@ -43,12 +44,13 @@ _ERROR_EVENTS = (b'data: {"error"', b"event: error", b'data: {"type":"error"', b
 
 class Try:
     """mode: "" (no head yet) -> "undecided" -> streaming | collecting. reply: what becomes of the upstream's bytes.
-    ticket: the place taken for it. held: what its breaker gave it, 0 where it goes against the breaker's advice."""
+    ticket: the place taken for it. held: what its breaker gave it, 0 where it goes against the breaker's advice. more:
+    where its turn may take further requests."""
 
     __slots__ = (
         "_settled", "_too_late", "asks_usage", "cache_marks", "charged", "connection", "cut", "dropped", "exchange",
-        "fresh", "hedged_at", "held", "mode", "own_key", "parts", "place", "queued_at", "refusing", "relay", "reply",
-        "route", "sent_at", "size", "status", "ticket", "ttfb_ms", "up_headers", "verbatim",
+        "fresh", "hedged_at", "held", "mode", "more", "own_key", "parts", "place", "queued_at", "refusing", "relay",
+        "reply", "route", "sent_at", "size", "status", "ticket", "ttfb_ms", "up_headers", "verbatim",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, route: Route, fresh: bool) -> None:
@@ -59,6 +61,7 @@ class Try:
         self.verbatim = route.verbatim or relay.task == "count"  # nothing of request and reply is translated
         self.fresh = fresh
         self.reply: Verbatim | Crossing | None = None
+        self.more: Continuing | None = None
         self.dropped: list[str] = []
         self.asks_usage = False  # of a stream, though its client does not
         self.cache_marks = 0  # ours, in the request
@@ -94,7 +97,43 @@ class Try:
         self.relay.clock.asks(self.sent_at)
         self.place.busy += 1
         request = Request("POST", url, lines, body, timeouts, peer.settings.verify_tls, self.fresh)
+        if self.more is not None:
+            self.more.sent(request)
         self.exchange = self.relay.service.client.send(request, self)
+
+    # ------------------------------------------------------------------ further requests of one turn
+
+    def lets_go(self) -> None:
+        """Of the exchange that has said all. What was held back of its reply goes out: that was no refusal."""
+        if self.exchange is not None:
+            self.exchange.ignore()
+            self.exchange = None
+        refusing, self.refusing = self.refusing, None
+        if refusing is not None and (rest := refusing.rest()):
+            self._pass(rest)
+
+    def asks(self, request: Request) -> None:
+        """The next one, in the same place."""
+        self.mode = ""
+        self.parts, self.size = [], 0
+        self.status, self.cut = 0, False
+        self.sent_at = clock.now()
+        self.exchange = self.relay.service.client.send(request, self)
+        if self.relay.state == "streaming" and self.relay.answer.full:
+            self.exchange.pause()
+
+    @property
+    def continues(self) -> bool:
+        """The turn is in a later request: its stream has begun, even if the client has nothing of it yet."""
+        return self.more is not None and self.more.made > 0 and bool(self.relay.envelope.stream)
+
+    def _goes_on(self) -> bool:
+        """Whether another request is on its way, or was sent now."""
+        if self.more is None or self.reply is None:
+            return False
+        if self.reply.goes_on:
+            self.more.go_on()
+        return self.exchange is not None or self.more.waits
 
     # -------------------------------------------------------------------------------- the reply begins
 
@@ -111,7 +150,7 @@ class Try:
 
     def on_head(self, status: int, up_headers: list[tuple[str, str]]) -> None:
         now = clock.now()
-        self.ttfb_ms = (now - self.relay.clock.began) * 1e3
+        self.ttfb_ms = self.ttfb_ms or (now - self.relay.clock.began) * 1e3
         self.status = status
         self.up_headers = up_headers
         if not self.own_key:
@@ -146,6 +185,8 @@ class Try:
                 self.mode = "collecting" if chunk.lstrip()[:1] in (b"{", b"<", b"[", b"\x1f") else "streaming"
             if self.mode == "streaming":
                 self._pass(self.reply.feed(chunk))  # type: ignore[union-attr]
+                if self.more is not None:
+                    self._goes_on()
                 return
             self.parts.append(chunk)
             self.size += len(chunk)
@@ -218,10 +259,11 @@ class Try:
             elif self.mode == "streaming":
                 assert self.reply is not None
                 self._pass(self.reply.end())
-                self._finished()
+                if not self._goes_on():
+                    self._finished()
             else:
                 self._whole()
-            if not self._settled:
+            if not self._settled and not self._goes_on():
                 raise errors.BadReply("the upstream's reply came to nothing")
         except Exception as error:
             self._broke(error)
@@ -245,6 +287,8 @@ class Try:
         assert self.reply is not None
         error = attempt.as_error(failure, self.route.peer.name)
         outcome = Outcome("failure", error, failure)
+        if self.more is not None and self.more.again(outcome):
+            return
         if self.relay.state == "streaming":
             self.relay.answer.write(self.relay.service.masked(self.reply.fail(error)))
             self._settle("faulted")
@@ -267,11 +311,13 @@ class Try:
             raise errors.BadReply(f"upstream '{self.route.peer.name}' answered {self.status}{hint}")
         elif relay.envelope.stream and not self.verbatim:
             self._pass(self.reply.whole_as_stream(body))
-            if not self._settled:
+            if not self._goes_on() and not self._settled:
                 self._settle("answered")
         else:
             streamed = "event-stream" in headers.find(self.up_headers, "content-type")
             out = self.reply.whole(relay.service.masked(body) if streamed else body, streamed)
+            if self._goes_on():
+                return
             if self.refusing is not None and self.refusing.whole(out):
                 self._refused()
                 return
@@ -292,11 +338,16 @@ class Try:
         wait = quota.asked_wait(self.up_headers, time.time())
         stays_out = headers.find(self.up_headers, "x-should-retry") == "false"
         self.parts = [body]
+        outcome = Outcome("status", error, retry_after=wait, keep_out=stays_out)
+        if self.more is not None and self.more.made:
+            if not self.more.again(outcome):
+                self._lost(outcome)
+            return
         if self.relay.learns(self, error, body):
             self._settle("answered")
             self.relay.send_again(self)
             return
-        self._lost(Outcome("status", error, retry_after=wait, keep_out=stays_out))
+        self._lost(outcome)
 
     def _refused(self) -> None:
         """The model declined, and the settings have another asked then."""
@@ -359,6 +410,9 @@ class Try:
                 self._refused_key(outcome.error, now, outcome.retry_after)
             if self.route.peer.gate.adaptive is not None and status in (429, 503, 529):
                 self.route.peer.gate.adaptive.refused(now)
+        if self.more is not None and self.more.made:
+            self.relay.broke(outcome.error)
+            return
         self.relay.lost(self, outcome)
 
     def _honest(self, error: ApiError) -> ApiError:
@@ -388,6 +442,8 @@ class Try:
         exchange, self.exchange = self.exchange, None
         if self._too_late is not None:
             self._too_late.cancel()
+        if self.more is not None:
+            self.more.stop()
         if exchange is not None:
             exchange.cancel()
             self.connection = exchange.connection

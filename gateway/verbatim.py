@@ -45,6 +45,7 @@ class Verbatim:
     __slots__ = ("_echo", "_edits", "_head", "_held", "_protocol", "_tail", "_tail_size", "_told", "_unasked", "_usage",
                  "_whole", "fault", "started")  # fmt: skip
 
+    goes_on = False
     ended = False  # only the upstream's close ends a stream whose bytes are not ours to judge
 
     def __init__(self, protocol: Protocol, echo: str = "", unasked: UsageChunk | None = None) -> None:

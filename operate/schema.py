@@ -179,6 +179,18 @@ TRANSLATE = {
         "true",
         "A 400 about a field that an upstream does not take: send again without it, and remember that for a day.",
     ),
+    "deferred_tools": Key(
+        kinds.whole(0, MANY),
+        "20",
+        "Tools that a provider would search for (defer_loading), where the upstream has no such search: from this "
+        "number on the proxy searches, and the model is shown what it finds; fewer are all offered at once.",
+    ),
+    "max_continuations": Key(
+        kinds.whole(0, 100),
+        "8",
+        "Further requests that one turn may take, where the proxy searches for tools, or a provider pauses a turn of "
+        "its own tools (pause_turn) and the client speaks another protocol; 0 = none.",
+    ),
 }
 
 ALIASES = {

@@ -117,6 +117,8 @@ class Translate:
 
     strict: bool
     learn: bool
+    deferred_tools: int
+    max_continuations: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,9 +80,10 @@ block:mcp_tool_listing | - the tools of a server that Anthropic calls |
 block:fallback | - a note that another model went on; its words cross |
 tool:custom | = tools, a function |
 tool:bash_20241022 tool:bash_20250124 tool:text_editor_20241022 tool:text_editor_20250124 tool:text_editor_20250429 \
-tool:text_editor_20250728 tool:computer_20241022 tool:computer_20250124 tool:computer_20251124 \
-tool:computer_toolset_20260801 tool:browser_toolset_20260801 tool:memory_20250818 \
-| - Claude was trained on it and no schema says what it takes; the model works with the other tools |
+tool:text_editor_20250728 tool:computer_20241022 tool:computer_20250124 tool:computer_20251124 tool:memory_20250818 \
+| = tools, a function with the arguments that Anthropic publishes for that version |
+tool:computer_toolset_20260801 tool:browser_toolset_20260801 \
+| = tools, a function for each member, told apart again in the reply |
 tool:code_execution_20250522 tool:code_execution_20250825 tool:code_execution_20260120 tool:code_execution_20260521 \
 tool:web_fetch_20250910 \
 tool:web_fetch_20260209 tool:web_fetch_20260309 tool:web_fetch_20260318 tool:advisor_20260301 tool:mcp_toolset \
@@ -91,7 +92,8 @@ tool:web_search_20250305 tool:web_search_20260209 tool:web_search_20260318 \
 | - Anthropic runs it, and Chat has no search that its servers share; the model works with the other tools \
 | = tools, web_search, by [upstream] web_search; max_uses and blocked_domains are dropped
 tool:tool_search_tool_bm25 tool:tool_search_tool_bm25_20251119 tool:tool_search_tool_regex \
-tool:tool_search_tool_regex_20251119 | - Anthropic runs it; deferred tools are offered once the history shows them |
+tool:tool_search_tool_regex_20251119 | = tools, a function that the proxy answers itself; the deferred tools at once \
+where they are fewer than [translate] deferred_tools; dropped where there are none |
 """
 
 CHAT = """
@@ -190,24 +192,29 @@ item:item_reference | ! what it stands for is in another upstream's store; what 
 item:compaction | - a cipher that only its provider reads: the model is told that something is missing; ours is opened |
 item:compaction_trigger | = messages, a request for a summary; the reply is the compaction item that is made of it |
 item:configuration_update | - settings of OpenAI's own model |
-item:tool_search_call item:web_search_call item:image_generation_call item:mcp_list_tools item:mcp_approval_request \
+item:tool_search_call | = messages, a call of the function that stands for the search |
+item:web_search_call item:image_generation_call item:mcp_list_tools item:mcp_approval_request \
 item:mcp_approval_response item:program | - a call that OpenAI ran; what the model said of it crosses |
 item:file_search_call item:code_interpreter_call item:mcp_call item:program_output \
 | = messages, what a person could read of it |
-item:computer_call item:computer_call_output item:local_shell_call item:local_shell_call_output item:shell_call \
-item:shell_call_output item:apply_patch_call item:apply_patch_call_output \
-| - a call of a tool that only OpenAI's models know; what the model said of it crosses |
+item:computer_call item:local_shell_call item:shell_call item:apply_patch_call \
+| = messages, a call of the function that stands for the tool |
+item:computer_call_output item:local_shell_call_output item:shell_call_output item:apply_patch_call_output \
+| = messages, the result of such a call; a screenshot is an image |
 tool:function | = tools |
 tool:custom | = tools, a function that takes {"input": text}; its grammar is told in the description |
 tool:namespace | = tools, its functions under flat names, told apart again in the reply |
-tool:tool_search | - OpenAI runs it; deferred tools are offered once the history shows them |
+tool:tool_search | = tools, a function that the client answers, or the proxy; the deferred tools at once where they \
+are fewer than [translate] deferred_tools; dropped where there are none |
 tool:web_search tool:web_search_2025_08_26 tool:web_search_preview tool:web_search_preview_2025_03_11 \
 | = tools, web_search_20250305, by [upstream] web_search; search_context_size is dropped, and so is a search that is \
 to keep off the live web | - OpenAI runs it, and Chat has no search that its servers share
 tool:file_search tool:mcp tool:code_interpreter tool:programmatic_tool_calling \
 tool:image_generation | - OpenAI runs it, and other upstreams cannot; the model works with the other tools |
-tool:computer tool:computer_use_preview tool:local_shell tool:shell tool:apply_patch \
-| - OpenAI's models were trained on it and no schema says what it takes; the model works with the other tools |
+tool:computer tool:computer_use_preview tool:local_shell tool:apply_patch \
+| = tools, a function whose arguments are the action of the tool's call |
+tool:shell | = tools, a function whose arguments are the action of the tool's call; one in a container of OpenAI's is \
+dropped |
 """
 
 _TABLES: dict[str, str] = {"messages": MESSAGES, "chat": CHAT, "responses": RESPONSES}

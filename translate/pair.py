@@ -7,20 +7,22 @@ by way of the neutral form; there is no code for any single pair.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from translate import answer_tool, compaction, errors, fit, pointers, usage, wire
+from translate import answer_tool, compaction, errors, fit, natives, pointers, usage, websearch, wire
 from translate.bridge import Unbridge
 from translate.chat import reply as chat_reply
 from translate.chat import request as chat_request
 from translate.chat import stream as chat_stream
-from translate.conversation import Conversation, Event, Fault, Start, Stop, Usage
+from translate.conversation import Conversation, Event, Fault, Start, Stop, Turn, Usage
 from translate.messages import reply as messages_reply
 from translate.messages import request as messages_request
 from translate.messages import stream as messages_stream
 from translate.responses import reply as responses_reply
 from translate.responses import request as responses_request
 from translate.responses import stream as responses_stream
+from translate.rounds import Rounds
 from translate.summing import Summing
 from translate.target import Asked, Encoded, Protocol, Target
 
@@ -52,19 +54,24 @@ def can_cross(client: Protocol, upstream: Protocol) -> bool:
     return client in _REQUEST and upstream in _REQUEST
 
 
-def request(client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target) -> Encoded:
+def request(
+    client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target, more: Sequence[Turn] = ()
+) -> Encoded:
     """The client's decoded JSON body as the upstream's. `body` is left as it is, so that a retry may cross it
-    again for another target. Raises BadRequest."""
+    again for another target. more: what has come of the turn so far, where it goes on. Raises BadRequest."""
     try:
-        return _request(client, upstream, body, target)
+        return _request(client, upstream, body, target, more)
     except RecursionError:  # the parser takes JSON of a thousand levels; a walk through it costs more of them
         raise errors.BadRequest("the request is nested too deeply") from None
 
 
-def _request(client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target) -> Encoded:
+def _request(
+    client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target, more: Sequence[Turn]
+) -> Encoded:
     conversation: Conversation = _REQUEST[client].decode(body)
     if client == upstream and not target.policy.rebuild:
         return _encoded(client, upstream, body, target, conversation)
+    conversation.turns += more
     if client != upstream:
         conversation = pointers.followed(conversation)
     conversation, wish = compaction.wished(conversation, client)
@@ -73,8 +80,12 @@ def _request(client: Protocol, upstream: Protocol, body: dict[str, Any], target:
     compacts = wish is not None and not wish.goes_on and target.tokens >= wish.at
     if wish is not None and compacts:
         conversation = compaction.summary_wanted(conversation, wish, client)
-    encoded = _encoded(client, upstream, body, target, conversation)
+    own = natives.crossed(conversation, client, target.policy.deferred_tools)
+    encoded = _encoded(client, upstream, body, target, own.conversation)
     encoded.compacts, encoded.tool_changes = compacts, changes
+    if not compacts:
+        encoded.forms, encoded.search = own.forms, own.search
+        encoded.pauses = client != upstream == "messages" and websearch.has(own.conversation, target, upstream)
     if wish is not None and wish.goes_on and target.tokens >= wish.at:
         lost = [*lost, "context_management"]
     encoded.dropped += lost
@@ -102,12 +113,14 @@ class Crossing:
     """One reply on its way from `upstream`'s protocol to `client`'s.
 
     fault: the ApiError that the reply turned out to be, else None; it is set before any byte is given out where
-    it comes first, so that the caller may still answer with a real status.
+    it comes first, so that the caller may still answer with a real status. Where `goes_on`, the upstream's reply has
+    ended and the client's has not: the request, and `turns` after it, is to be asked once more, and that reply read
+    after `next_round`.
     """
 
     __slots__ = (
-        "_bridge", "_client", "_decoder", "_encoder", "_kept", "_latest", "_spoken", "_summing", "_upstream", "_usage",
-        "asked", "fault",
+        "_bridge", "_client", "_decoder", "_earlier", "_encoder", "_forms", "_kept", "_latest", "_rounds", "_spoken",
+        "_summing", "_upstream", "_usage", "asked", "fault",
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
@@ -118,6 +131,9 @@ class Crossing:
         self._bridge = Unbridge(asked) if asked.custom or asked.namespaces else None
         self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
         self._summing = Summing(client, asked) if asked.compacts else None
+        self._forms = natives.Unnative(asked.forms, asked.key) if asked.forms else None
+        self._rounds = Rounds(asked) if asked.search is not None or asked.pauses else None
+        self._earlier: list[Event] = []  # of a whole reply: what the rounds before have brought
         self._kept: list[Event] | None = None  # all events of a stream, see keep()
         self.asked = asked
         self.fault: errors.ApiError | None = None
@@ -140,7 +156,8 @@ class Crossing:
     def usage(self) -> Usage | None:
         """What the reply says that it took; of one that broke off or failed, as much as it had said until then."""
         told: Usage | None = self._decoder.usage if self._decoder is not None else None
-        return self._usage or told
+        now = self._usage or told
+        return now if self._rounds is None else usage.added(self._rounds.usage, now)
 
     @property
     def complete(self) -> bool:
@@ -152,15 +169,37 @@ class Crossing:
         """Some of the stream as it was written, the latest: of what a reply says that has not told its usage."""
         return self._latest
 
+    # ----------------------------------------------------------------------------------------- its rounds
+
+    @property
+    def goes_on(self) -> bool:
+        return self._rounds is not None and self._rounds.goes_on
+
+    @property
+    def turns(self) -> list[Turn]:
+        return self._rounds.turns if self._rounds is not None else []
+
+    def next_round(self, asked: Asked) -> None:
+        """asked: of the request that is sent now. What the client has been told of names stays good."""
+        assert self._rounds is not None
+        self._rounds.goes_on = False
+        self._bridge = Unbridge(asked) if asked.custom or asked.namespaces else None
+        self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
+        self.asked.tool_names.update(asked.tool_names)
+
     # ------------------------------------------------------------------------------------ whole replies
 
     def whole(self, raw: bytes, streamed: bool = False) -> bytes:
-        """The client's whole body. streamed: the upstream sent a stream all the same. Raises ApiError."""
+        """The client's whole body; nothing yet where the reply goes on. streamed: the upstream sent a stream all the
+        same. Raises ApiError."""
         events = self._events_of(raw, streamed)
         self._look(events)
         if self.fault is not None:
             raise self.fault
-        return wire.dumps(_COLLECT[self._client](events, self.asked))
+        if self.goes_on:
+            self._earlier += events
+            return b""
+        return wire.dumps(_COLLECT[self._client](self._earlier + events, self.asked))
 
     def whole_as_stream(self, raw: bytes) -> bytes:
         """A whole reply for a client that asked for a stream. Raises ApiError."""
@@ -188,7 +227,11 @@ class Crossing:
             events = self._spoken.passed(events)
         if self._summing is not None:
             return self._summing.passed(events)
-        return events if self._bridge is None else self._bridge.passed(events)
+        if self._bridge is not None:
+            events = self._bridge.passed(events)
+        if self._forms is not None:
+            events = self._forms.passed(events)
+        return events if self._rounds is None else self._rounds.passed(events)
 
     # ------------------------------------------------------------------------------------------ streams
 
@@ -203,7 +246,8 @@ class Crossing:
 
     def begin(self) -> bytes:
         """The client's stream up to the first part, once the upstream has begun its own; nothing before, or twice."""
-        if self.started or self._decoder is None or not self._decoder.begun:
+        begun = bool(self.turns) or (self._decoder is not None and self._decoder.begun)
+        if self.started or not begun:
             return b""
         return self._encode([Start()])
 
@@ -232,7 +276,7 @@ class Crossing:
 
     def _pass(self, events: list[Event]) -> bytes:
         events = self._unbridged(events)
-        if not events:
+        if not events and not self.goes_on:
             return b""
         self._look(events)
         if self.fault is not None and not self.started and not any(type(event) is Start for event in events):
@@ -251,7 +295,9 @@ class Crossing:
 
     def _look(self, events: list[Event]) -> None:
         last = events[-1] if events else None
-        if isinstance(last, Stop):
+        if self.goes_on:
+            self._decoder = self._usage = None  # the sum has it
+        elif isinstance(last, Stop):
             self._usage = last.usage
         elif isinstance(last, Fault) and not self.ended:
             error = last.error

@@ -11,8 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from translate import wire
+from translate.conversation import Tool
 
 Protocol = Literal["messages", "chat", "responses"]
+
+Form = tuple[str, str]
+"""What the call of a function is told the client as: a kind of tool of its own protocol and "", or a toolset and the
+member of it (see natives.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,8 @@ class Policy:
     prompt_cache_key: bool = False  # may one be made where the client brings none (see affinity.py)
     output_schema: str = "native"  # tool: a reply's JSON schema goes as a tool; chat: if there are others
     rebuild: bool = False  # its own protocol is spoken loosely too: no tools but functions
-
+    deferred_tools: int = 20  # so many are searched for by the proxy; fewer are all offered (see tool_search.py)
+    max_continuations: int = 8  # further requests of one turn, at most (see rounds.py)
     cache_marks: bool = False  # Messages: may the prompt's stable beginning be marked where the client marks nothing
 
     @property
@@ -57,11 +63,22 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """What the proxy needs to search for deferred tools itself. names: the function's name -> its kind. tools: all that
+    were deferred, as the client declared them. abouts: what their namespaces say of themselves."""
+
+    client: Protocol
+    names: dict[str, str]
+    tools: tuple[Tool, ...]
+    abouts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """model: echoed in the reply. key: letters and digits, unique for this request (ids are made of it).
     created: Unix seconds. input_tokens: a local estimate, used until the upstream tells the real count.
     tool_names: names as sent upstream -> names as the client knows them (only those that differ).
-    include_usage: a Chat client asked for the usage chunk. custom, namespaces, answer_tool, compacts: see Encoded."""
+    include_usage: a Chat client asked for the usage chunk. custom, namespaces and what follows: see Encoded."""
 
     model: str
     key: str = "0"
@@ -75,6 +92,9 @@ class Asked:
     answer_tool: str = ""
     compacts: bool = False
     tool_changes: tuple[dict[str, Any], ...] = ()
+    forms: dict[str, Form] = field(default_factory=dict)
+    search: Search | None = None
+    pauses: bool = False
 
 
 @dataclass(slots=True)
@@ -84,7 +104,9 @@ class Encoded:
     `custom` holds the sent names of free-form tools, `namespaces` maps sent names to (namespace, name).
     `answer_tool` is the sent name of the tool whose arguments are the reply's text (see answer_tool.py). `compacts`: it
     asks for a summary, in which `tool_changes` go along (see compaction.py). `cache_marks`: how many are in it that are
-    ours (see messages/caching.py)."""
+    ours (see messages/caching.py). `forms`: the functions that stand for the client's own tools; `search`: for deferred
+    tools, where the proxy searches; `pauses`: the upstream may pause the turn, and the client cannot know how to go on
+    (see natives.py, rounds.py)."""
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)
@@ -95,6 +117,9 @@ class Encoded:
     compacts: bool = False
     tool_changes: tuple[dict[str, Any], ...] = ()
     cache_marks: int = 0
+    forms: dict[str, Form] = field(default_factory=dict)
+    search: Search | None = None
+    pauses: bool = False
 
     def json(self) -> bytes:
         return wire.dumps(self.body)

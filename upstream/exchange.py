@@ -76,6 +76,22 @@ class Sink(Protocol):
         """Once and last; None: the reply is whole.  A pause does not hold it back when all has come."""
 
 
+class _Nobody:
+    """Does not care."""
+
+    def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
+        return
+
+    def on_data(self, chunk: bytes) -> None:
+        return
+
+    def on_end(self, failure: Failure | None) -> None:
+        return
+
+
+_NOBODY = _Nobody()
+
+
 def parse_head(lines: list[bytes]) -> list[tuple[str, str]]:
     """A reply's head, the status line first -> [(lower-case name, value)]; folded lines are joined."""
     headers: list[tuple[str, str]] = []
@@ -184,6 +200,12 @@ class Exchange:
             self._sink = None
             self._client._drop(self)
 
+    def ignore(self) -> None:
+        """Read to the end for the connection's sake, which then can be used again; nobody is told any more."""
+        if self._sink is not None:
+            self._sink = _NOBODY
+            self.resume()
+
     def _read_on(self) -> None:
         self._held = False
         if self._handle is not None and not self._ended:
@@ -216,7 +238,7 @@ class Exchange:
             log.exception("a sink failed; %r is cancelled", self)
             self.cancel()
         if self._ended and self._sink is not None:
-            self._sink = None
+            sink, self._sink = self._sink, None
             try:
                 sink.on_end(self._failure)
             except Exception:

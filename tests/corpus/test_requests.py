@@ -18,7 +18,7 @@ import pytest
 from tests.conftest import traffic_dir
 from tests.support import asking, corpus, params
 from tests.support.corpus import Exchange
-from translate import compaction, pair
+from translate import compaction, natives, pair
 from translate.chat import request as chat_request
 from translate.conversation import Conversation
 from translate.errors import BadRequest
@@ -66,7 +66,8 @@ def crossed(client: Protocol, body: dict[str, Any], policy: Policy) -> Encoded:
     conversation, _ = compaction.wished(conversation, client)
     conversation, lost = compaction.opened(conversation, client)
     seen = repr(conversation)
-    encoded: Encoded = MODULES[upstream].encode(conversation, Target(MODEL[upstream], policy))
+    own = natives.crossed(conversation, client, policy.deferred_tools).conversation
+    encoded: Encoded = MODULES[upstream].encode(own, Target(MODEL[upstream], policy))
     assert repr(conversation) == seen, "encode changed the conversation"
     assert frozen(body) == before, "encode changed the body"
     again = pair.request(client, upstream, body, Target(MODEL[upstream], policy))

@@ -77,6 +77,10 @@ SERVER_TOOLS: dict[str, list[Json]] = {
         {"type": "unheard_of"},
     ],
 }
+RUN_BY_CLIENTS = {
+    "bash_20250124", "text_editor_20250728", "memory_20250818", "local_shell", "shell", "apply_patch",
+    "computer_use_preview",
+}  # fmt: skip
 TOOL_LANES = [(*lane, tool) for lane in CROSSINGS for tool in SERVER_TOOLS[lane[0]]]
 
 
@@ -89,16 +93,17 @@ def searches(kind: str) -> bool:
 def test_24_a_server_tool_is_mapped_or_told(
     street: Street, client: Any, upstream: Any, tool: Json, stream: bool
 ) -> None:
-    """And the tools that the client runs are there all the same."""
+    """And the tools that the client runs are there all the same; so are those of its provider, as functions."""
     body = {"tools": [tool, plain_tool(client)]}
     reply = ask(street, (client, upstream), body, stream=stream)
     assert reply.said()["text"] == "ok"
     others = [kind for kind in kinds(reply.sent) if kind not in ("function", "custom")]
     told = f"tools.{tool['type']}" in reply.dropped
-    assert told != bool(others), (reply.sent["tools"], reply.dropped)
+    own = tool["type"] in RUN_BY_CLIENTS
+    assert told != (bool(others) or own), (reply.sent["tools"], reply.dropped)
     if others:
         assert searches(tool["type"]) and [searches(kind) for kind in others] == [True] and upstream != "chat"
-    assert "look" in json.dumps(reply.sent["tools"]) and len(reply.sent["tools"]) == (2 if others else 1)
+    assert "look" in json.dumps(reply.sent["tools"]) and len(reply.sent["tools"]) == (2 if others or own else 1)
 
 
 @pytest.mark.parametrize(("client", "upstream", "tool"), TOOL_LANES)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.meaning import arguments
+from translate.conversation import Tool
+from translate.messages import client_tools
 
 Json = dict[str, Any]
 BILLING = "x-anthropic-billing-header:"
@@ -99,6 +101,11 @@ def _scalars(want: Asking, got: Asking, dropped: list[str], names: dict[str, str
 # ------------------------------------------------------------------------------------------- Messages
 
 
+def searches(tool: Json) -> bool:
+    """Does the provider search for deferred tools? Elsewhere the few there are in the corpus are all offered."""
+    return str(tool.get("type")).startswith("tool_search_tool_")
+
+
 def of_messages(body: Json) -> Asking:
     out = Asking(max_tokens=body.get("max_tokens"), stop=body.get("stop_sequences") or [])
     out.temperature, out.top_p, out.stream = (
@@ -112,8 +119,11 @@ def of_messages(body: Json) -> Asking:
         _content(out, message["role"], message["content"])
     for tool in body.get("tools") or []:
         if tool.get("type") not in (None, "custom"):
-            out.foreign.add(f"tools.{tool['type']}")
-        elif not tool.get("defer_loading") or tool["name"] in shown:
+            functions = client_tools.functions(Tool(tool.get("name", ""), kind="server", protocol="messages", raw=tool))
+            out.tools |= {function.name: _schema(function.schema) for function, _ in functions}
+            if not functions and not searches(tool):
+                out.foreign.add(f"tools.{tool['type']}")
+        elif not tool.get("defer_loading") or tool["name"] in shown or any(map(searches, body["tools"])):
             out.tools[tool["name"]] = _schema(tool.get("input_schema"))
     choice = body.get("tool_choice") or {}
     out.choice = choice.get("name") or choice.get("type") or ""

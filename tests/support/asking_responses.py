@@ -10,6 +10,8 @@ from typing import Any
 
 from tests.support.asking import Asking, Json, _schema
 from tests.support.meaning import arguments
+from translate.conversation import Tool
+from translate.responses import client_tools
 
 CUSTOM = "free-form"
 _OFFERING = ("tool_search_output", "additional_tools")
@@ -25,7 +27,9 @@ def of_responses(body: Json) -> Asking:
     for item in items:
         _item(out, item)
     called = {item.get("name") for item in items if item.get("type") in ("function_call", "custom_tool_call")}
-    _tools(out, body.get("tools") or [], called)
+    own = [tool for tool in body.get("tools") or [] if tool.get("type") == "tool_search"]
+    hosted = any(tool.get("execution") != "client" for tool in own)  # the few that it would find are all offered
+    _tools(out, body.get("tools") or [], None if hosted else called)
     out.choice = _choice(out, body.get("tool_choice") or "")
     out.parallel = body.get("parallel_tool_calls") if out.tools else None
     out.schema = ((body.get("text") or {}).get("format") or {}).get("schema")
@@ -39,7 +43,11 @@ def _tools(out: Asking, tools: list[Json], shown: set[Any] | None) -> None:
         if kind == "namespace":
             _tools(out, tool["tools"], shown)
         elif kind not in ("function", "custom"):
-            out.foreign.add(f"tools.{kind}")
+            function = client_tools.function(Tool(kind, kind="server", protocol="responses", raw=tool))
+            if function is not None:
+                out.tools[function.name] = _schema(function.schema)
+            elif kind != "tool_search":
+                out.foreign.add(f"tools.{kind}")
         elif shown is None or not tool.get("defer_loading") or tool["name"] in shown:
             out.tools[tool["name"]] = CUSTOM if kind == "custom" else _schema(tool.get("parameters"))
 
@@ -71,6 +79,8 @@ def _item(out: Asking, item: Json) -> None:
             _part(inner, "tool", part)
         out.results.append((item["call_id"], "\n".join(text for _, text in inner.texts)))
         out.media += inner.media
+    elif kind == "tool_search_call":
+        out.calls.append(("tool_search", arguments(item.get("arguments"))))
     elif kind in _OFFERING:
         _tools(out, item.get("tools") or [], None)
     elif kind != "reasoning":

@@ -149,6 +149,9 @@ def say(protocol: Protocol, name: str, declared: Any) -> Said:
     value = meant[name] if name in meant else sample.smallest(declared, **given)
     if not colon:
         return Said(protocol, name, before, before | {name: value})
+    if group == "tool" and own.startswith("tool_search"):
+        later = {"parameters": SCHEMA, "type": "function"} if protocol == "responses" else {"input_schema": SCHEMA}
+        before |= {"tools": [*before["tools"], *({"name": f"g{i}", "defer_loading": True} | later for i in range(20))]}
     if group == "tool":
         return Said(protocol, name, before, before | {"tools": [*before["tools"], value]})
     if group == "role" and own in ("system", "developer") and protocol != "messages":

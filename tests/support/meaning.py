@@ -17,7 +17,7 @@ from typing import Any
 from translate import seal
 
 STOP = {
-    "end_turn": "end", "stop_sequence": "end", "pause_turn": "end", "compaction": "end", "stop": "end",
+    "end_turn": "end", "stop_sequence": "end", "pause_turn": "length", "compaction": "end", "stop": "end",
     "eos": "end", "max_tokens": "length", "length": "length", "model_context_window_exceeded": "length",
     "tool_use": "tool", "tool_calls": "tool", "tool_call": "tool", "function_call": "tool",
     "refusal": "refusal", "content_filter": "refusal",

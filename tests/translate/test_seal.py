@@ -112,7 +112,8 @@ def test_a_responses_clients_own_ciphers_go_to_nobody_else() -> None:
 
 
 def test_a_tool_that_waits_to_be_shown_is_not_offered() -> None:
-    tools = [{"type": "function", "name": "now"}, {"type": "function", "name": "later", "defer_loading": True}]
+    later = [{"type": "function", "name": f"later{i}", "defer_loading": True} for i in range(20)]
+    tools = [{"type": "tool_search"}, {"type": "function", "name": "now"}, *later]
     for upstream in ("messages", "chat"):
         encoded = pair.request("responses", upstream, {"input": "x", "tools": tools}, Target("m"))  # type: ignore[arg-type]
         assert "now" in str(encoded.body["tools"]) and "later" not in str(encoded.body["tools"])

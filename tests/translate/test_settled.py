@@ -53,7 +53,7 @@ def test_verbosity_goes_to_chat_models_that_know_it(model: str, sent: bool) -> N
     assert out.dropped == ([] if sent else ["text.verbosity"])
 
 
-@pytest.mark.parametrize("kind", ["image_generation", "mcp", "computer"])
+@pytest.mark.parametrize("kind", ["image_generation", "mcp", "file_search"])
 @pytest.mark.parametrize("upstream", ["messages", "chat"])
 def test_a_choice_of_a_tool_that_stays_behind_is_told(upstream: Protocol, kind: str) -> None:
     """Also where no tool is left at all."""

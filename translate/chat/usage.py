@@ -36,6 +36,7 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"
 _FINISH: dict[StopReason, str] = {
     "length": "length",
     "context_overflow": "length",
+    "pause": "length",
     "tool_calls": "tool_calls",
     "refusal": "content_filter",
 }
@@ -68,8 +69,9 @@ def breakdown(finish: str) -> ApiError | None:
 
 
 def finish_reason(reason: StopReason, has_calls: bool, refused_in_words: bool) -> str:
-    """Chat's finish_reason. A refusal told in `refusal` ends with "stop", as at OpenAI."""
-    if reason == "end" and has_calls:
+    """Chat's finish_reason. A refusal told in `refusal` ends with "stop", as at OpenAI; a turn that is paused for good
+    is cut off."""
+    if reason in ("end", "pause") and has_calls:
         return "tool_calls"
     if (reason == "tool_calls" and not has_calls) or (reason == "refusal" and refused_in_words):
         return "stop"

@@ -83,7 +83,7 @@ def stop_reason(response: dict[str, Any], has_calls: bool, refused: bool) -> Sto
 def incomplete_reason(reason: StopReason, refused_in_words: bool) -> str:
     """Why a response is incomplete, "" where it is completed. A refusal told in words is a complete answer, as at
     OpenAI."""
-    if reason in ("length", "context_overflow"):
+    if reason in ("length", "context_overflow", "pause"):
         return "max_output_tokens"
     return "content_filter" if reason == "refusal" and not refused_in_words else ""
 

@@ -124,7 +124,7 @@ def test_a_reply_in_full() -> None:
 STOPS = [
     ("end", [], "stop"),
     ("stop_sequence", [], "stop"),
-    ("pause", [], "stop"),
+    ("pause", [], "length"),
     ("compaction", [], "stop"),
     ("length", [], "length"),
     ("length", part(ToolCall("t", "f"), '{"x'), "length"),

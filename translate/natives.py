@@ -1,0 +1,351 @@
+"""A provider's own tools before another provider: each is offered as functions, and comes back as what it was.
+
+On the way up the tools that the client runs (messages/client_tools.py, responses/client_tools.py) become functions with
+the arguments that are published for them, the searches for deferred tools (tool_search.py) become functions that the
+proxy answers itself, and so do their calls and results in the history. On the way back `Unnative` turns the model's
+calls into the items and blocks of the client's protocol. Nothing of it runs for a request that has no such tool: one
+look at its tools and at the parts of its history tells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from translate import tool_search, wire
+from translate.conversation import (
+    Close,
+    Conversation,
+    Delta,
+    Event,
+    Fault,
+    Open,
+    Part,
+    Stop,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+    Turn,
+    Unknown,
+)
+from translate.messages import client_tools as anthropics
+from translate.responses import client_tools as openais
+from translate.target import Form, Protocol, Search
+
+_OUTPUT = "tool_search_output"
+
+
+@dataclass(slots=True)
+class Crossed:
+    """forms, search: as in target.Encoded."""
+
+    conversation: Conversation
+    forms: dict[str, Form] = field(default_factory=dict)
+    search: Search | None = None
+
+
+def crossed(conversation: Conversation, client: Protocol, searched_from: int) -> Crossed:
+    """searched_from: so many deferred tools are searched for; fewer are simply offered."""
+    if any(tool.kind == "server" or tool.deferred for tool in conversation.tools) or _has_calls(conversation):
+        return _Crossing(conversation, client, searched_from).done()
+    return Crossed(conversation)
+
+
+def _has_calls(conversation: Conversation) -> bool:
+    return any(map(_is_ours, conversation.turns))
+
+
+def _is_ours(turn: Turn) -> bool:
+    """Is there the call or the result of such a tool in it?"""
+    if turn.role == "system":
+        return any(_output_in(part) is not None for part in turn.parts)
+    return any(map(_is_of_ours, turn.parts))
+
+
+def _is_of_ours(part: Part) -> bool:
+    if isinstance(part, Unknown):
+        is_openais = part.kind in openais.CALLS or part.kind in openais.RESULTS
+        return is_openais or tool_search.is_call(part) or tool_search.is_result(part)
+    return isinstance(part, ToolCall) and "toolset_name" in part.ext.get("messages", {})
+
+
+def _output_in(part: Part) -> dict[str, object] | None:
+    """The output of a search that a Responses client brings: it is read as an instruction that names the tools."""
+    raw = part.ext.get("responses.form", {}).get("raw")
+    return raw if isinstance(raw, dict) and raw.get("type") == _OUTPUT else None
+
+
+class _Crossing:
+    """One conversation on its way up."""
+
+    def __init__(self, conversation: Conversation, client: Protocol, searched_from: int) -> None:
+        self._conversation = conversation
+        self._client = client
+        self._from = searched_from
+        self._own = frozenset(tool.name for tool in conversation.tools if tool.kind != "server")
+        self._taken = set(self._own)
+        self._names: dict[tuple[str, str], str] = {}  # (kind or toolset, member) -> the function's name
+        self._forms: dict[str, Form] = {}
+        self._searches: dict[str, str] = {}
+        self._ids: dict[str, str] = {}  # of a call's item -> of the call
+        self._pending: list[str] = []  # ids of searches whose result is still to come
+        self._made = 0  # ids that calls without one were given
+
+    def done(self) -> Crossed:
+        given = self._conversation
+        for tool in given.tools:
+            if kind := tool_search.kind_of(tool):
+                self._searches[self._name(kind, tool.name)] = kind
+        deferred = [tool for tool in given.tools if _was_deferred(tool)]
+        tools = self._shown(self._tools(deferred))
+        turns = [new for turn in given.turns for new in self._turn(turn)]
+        choice = self._choice(turns)
+        conversation = replace(given, tools=tools, turns=turns, tool_choice=choice)
+        search = Search(self._client, self._searches, tuple(deferred), _abouts(deferred)) if self._searches else None
+        return Crossed(conversation, self._forms, search)
+
+    # ---------------------------------------------------------------------------------------------- tools
+
+    def _tools(self, deferred: list[Tool]) -> list[Tool]:
+        """Each tool as what stands for it. A search that has little to search for is left out; with nothing at all it
+        stays what it is, for the report."""
+        searches = bool(self._searches and deferred) and len(deferred) >= self._from
+        out: list[Tool] = []
+        for tool in self._conversation.tools:
+            if deferred and (kind := tool_search.kind_of(tool)):
+                name = self._names[kind, tool.name]
+                out += [tool_search.function(name, kind, deferred)] if searches else []
+            elif members := anthropics.functions(tool):
+                out += [self._member(function, toolset) for function, toolset in members]
+            elif (function := openais.function(tool)) is not None:
+                kind = str(tool.raw["type"])
+                name = self._name(kind, function.name)
+                self._forms[name] = kind, ""
+                out.append(replace(function, name=name))
+            else:
+                out.append(tool)
+        return out if searches else self._unhidden(out)
+
+    def _member(self, function: Tool, toolset: str) -> Tool:
+        if not toolset:
+            return function
+        name = self._name(toolset, function.name, f"{toolset}_{function.name}")
+        self._forms[name] = toolset, function.name
+        return replace(function, name=name)
+
+    def _unhidden(self, tools: list[Tool]) -> list[Tool]:
+        """No search of the proxy's shows the deferred ones. One that the client runs does: in Responses it says that it
+        is one, in Messages any function may be; without any, all are offered now."""
+        if self._client == "responses":
+            runs = any(kind == "tool_search" for kind, _ in self._forms.values())
+        else:
+            runs = any(tool.kind == "function" and not tool.deferred for tool in tools)
+        if runs and not self._searches:
+            return tools
+        return [replace(tool, deferred=False) if tool.deferred else tool for tool in tools]
+
+    def _shown(self, tools: list[Tool]) -> list[Tool]:
+        """Less hidden: what a search has found by now, and what the client wants to be called."""
+        found: set[tuple[str, str]] = set()
+        for turn in self._conversation.turns:
+            for part in turn.parts:
+                if isinstance(part, Unknown) and tool_search.is_result(part):
+                    found |= tool_search.names_in(part.raw)
+        choice = self._conversation.tool_choice
+        if choice is not None and choice.mode == "tool":
+            found.add((choice.namespace, choice.name))
+        return [
+            replace(tool, deferred=False) if tool.deferred and (tool.namespace, tool.name) in found else tool
+            for tool in tools
+        ]
+
+    def _name(self, kind: str, name: str, wanted: str = "") -> str:
+        """The function's name: the tool's own, where no other tool has it."""
+        key = kind, name
+        if key not in self._names:
+            sent, n = wanted or name, 1
+            while sent in self._taken:
+                n += 1
+                sent = f"{wanted or name}_{n}"
+            self._taken.add(sent)
+            self._names[key] = sent
+        return self._names[key]
+
+    def _choice(self, turns: list[Turn]) -> ToolChoice | None:
+        """A search that was asked for by name has been made once its result is there."""
+        choice = self._conversation.tool_choice
+        if choice is None or choice.mode != "tool" or choice.name in self._own:
+            return choice
+        sent = next((sent for (kind, name), sent in self._names.items() if choice.name in (kind, name)), choice.name)
+        made = bool(turns) and any(isinstance(part, ToolResult) for part in turns[-1].parts)
+        if sent in self._searches and made:
+            return ToolChoice("auto")
+        return replace(choice, name=sent)
+
+    # -------------------------------------------------------------------------------------------- history
+
+    def _turn(self, turn: Turn) -> list[Turn]:
+        """A turn with a search in it is several: the call, its result, and what the model said then."""
+        if not _is_ours(turn):
+            return [turn]
+        if turn.role == "system":
+            return self._instruction(turn)
+        out = [replace(turn, parts=[])]
+        for part in turn.parts:
+            if tool_search.is_result(part) and isinstance(part, Unknown) and turn.role == "assistant":
+                out += [Turn("user", [self._found(part.raw)]), Turn("assistant", [])]
+            else:
+                out[-1].parts.append(self._part(part))
+        return [each for each in _joined(out) if each.parts]
+
+    def _instruction(self, turn: Turn) -> list[Turn]:
+        """A search's output, where it answers a call, is the result of that."""
+        raw = next(raw for part in turn.parts if (raw := _output_in(part)) is not None)
+        if raw.get("call_id") or self._pending:
+            return [Turn("user", [self._found(raw)])]
+        return [turn]
+
+    def _found(self, raw: dict[str, object]) -> ToolResult:
+        id = str(raw.get("tool_use_id") or raw.get("call_id") or "")
+        if not id and self._pending:
+            id = self._pending[0]
+        if id in self._pending:
+            self._pending.remove(id)
+        return tool_search.result(raw, id)
+
+    def _part(self, part: Part) -> Part:
+        if isinstance(part, ToolCall):
+            left = part.ext.get("messages", {})
+            if isinstance(toolset := left.get("toolset_name"), str):
+                name = self._name(toolset, part.name, f"{toolset}_{part.name}")
+                self._forms.setdefault(name, (toolset, part.name))
+                less = {key: value for key, value in left.items() if key != "toolset_name"}
+                return replace(part, name=name, ext=part.ext | {"messages": less})
+            return part
+        if not isinstance(part, Unknown):
+            return part
+        if tool_search.is_call(part):
+            return self._search(part)
+        if part.kind in openais.CALLS:
+            id = str(part.raw.get("call_id") or part.raw.get("id") or self._new_id())
+            self._ids[str(part.raw.get("id"))] = id
+            if part.kind == "tool_search_call":
+                self._pending.append(id)
+            return openais.call(part.raw, id, self._of_item(part.kind))
+        if part.kind in openais.RESULTS:
+            given = str(part.raw.get("call_id") or part.raw.get("id") or "")
+            return openais.result(part.raw, self._ids.get(given, given), f"input.{part.kind}.output")
+        return part
+
+    def _search(self, part: Unknown) -> Part:
+        id = str(part.raw.get("call_id") or part.raw.get("id") or self._new_id())
+        self._pending.append(id)
+        if part.kind == "server_tool_use":
+            given, name = part.raw.get("input"), str(part.raw.get("name"))
+            kind = "regex" if "regex" in name else "bm25"
+        else:
+            given, name, kind = part.raw.get("arguments"), "tool_search", "hosted"
+        arguments = given if isinstance(given, str) else wire.dumps_text(given or {})
+        return ToolCall(id, self._name(kind, name), arguments)
+
+    def _of_item(self, item: str) -> str:
+        """The name of the function that such an item's call is of."""
+        tool = openais.CALLS[item]
+        for (kind, _), name in self._names.items():
+            if kind == tool or (tool == "computer" and kind == "computer_use_preview"):
+                return name
+        name = self._name(tool, tool)
+        self._forms.setdefault(name, (tool, ""))
+        return name
+
+    def _new_id(self) -> str:
+        self._made += 1
+        return f"call_{self._made}"
+
+
+def _was_deferred(tool: Tool) -> bool:
+    """As the client declared it, whatever has been shown since."""
+    if tool.kind == "server":
+        return False
+    said = tool.ext.get("messages", {}).get("defer_loading") is True
+    return said or tool.deferred or bool(tool.ext.get("responses.form", {}).get("deferred"))
+
+
+def _abouts(tools: list[Tool]) -> dict[str, str]:
+    return {tool.namespace: about for tool in tools if (about := tool.ext.get("namespace", {}).get("about"))}
+
+
+def _joined(turns: list[Turn]) -> list[Turn]:
+    """Results that follow one another, without a word of the model's between them, answer calls of one turn."""
+    out: list[Turn] = []
+    for turn in turns:
+        if not turn.parts:
+            continue
+        if out and out[-1].role == turn.role:
+            out[-1].parts += turn.parts
+        else:
+            out.append(turn)
+    return out
+
+
+# --------------------------------------------------------------------------------------------------------- replies
+
+
+class Unnative:
+    """passed(events) gives the events with the client's own items in them. A call that becomes an item is held back
+    until it is whole; one that makes no item stays the call of a function, and the client tells the model so."""
+
+    __slots__ = ("_forms", "_held", "_key", "_n", "_pieces")
+
+    def __init__(self, forms: dict[str, Form], key: str) -> None:
+        self._forms = forms
+        self._key = key
+        self._n = 0
+        self._held: ToolCall | None = None
+        self._pieces: list[bytes] = []
+
+    def __repr__(self) -> str:
+        return f"<Unnative holding {self._held.name if self._held else 'nothing'}>"
+
+    def passed(self, events: list[Event]) -> list[Event]:
+        out: list[Event] = []
+        for event in events:
+            if self._held is not None:
+                self._holding(self._held, event, out)
+            elif isinstance(event, Open) and isinstance(event.part, ToolCall) and event.part.name in self._forms:
+                self._open(event.part, out)
+            else:
+                out.append(event)
+        return out
+
+    def _open(self, call: ToolCall, out: list[Event]) -> None:
+        kind, member = self._forms[call.name]
+        if member:
+            ext = call.ext | {"messages": call.ext.get("messages", {}) | {"toolset_name": kind}}
+            out.append(Open(replace(call, name=member, ext=ext)))
+        else:
+            self._held, self._pieces = call, []
+
+    def _holding(self, call: ToolCall, event: Event, out: list[Event]) -> None:
+        if isinstance(event, Delta):
+            self._pieces += event.pieces
+            return
+        if isinstance(event, Close | Stop):
+            self._whole(call, out)
+        if isinstance(event, Fault):  # half a call is nobody's to run
+            self._held = None
+        if not isinstance(event, Close):
+            out.append(event)
+
+    def _whole(self, call: ToolCall, out: list[Event]) -> None:
+        self._held = None
+        kind, _ = self._forms[call.name]
+        text = wire.text_of(self._pieces)
+        item = openais.item(kind, call.id, text, self._key, self._n)
+        self._n += 1
+        if item is not None:
+            out += [Open(Unknown("responses", item)), Close()]
+            return
+        out.append(Open(call))
+        out += [Delta(self._pieces)] if self._pieces else []
+        out.append(Close())

@@ -1,0 +1,160 @@
+"""A turn that takes several requests: what of each reply the client gets, when it goes on, and with what.
+
+Some replies end where the client's does not. The model has searched for tools, and the proxy has the answer
+(tool_search.py); or the provider pauses a long turn of its own tools, and a client of another protocol cannot know that
+it must send it back. Then what has come so far is appended to the conversation and the upstream is asked again; the
+client sees one reply with one beginning and one end, whose usage is the sum. A reply that also calls tools of the
+client's ends all the same: the client answers those, and brings the search back in its history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from translate import tool_search, usage, wire
+from translate.conversation import (
+    Close,
+    Delta,
+    Event,
+    Ext,
+    Fault,
+    Open,
+    Part,
+    Refusal,
+    Start,
+    Stop,
+    Text,
+    Thinking,
+    ToolCall,
+    Turn,
+    Unknown,
+    Usage,
+)
+from translate.responses.client_tools import CALLS
+from translate.target import Asked
+
+_WHOLE = ("tool_calls", "end", "pause")  # ends of a reply of which nothing is missing
+
+
+class Rounds:
+    """passed(events) gives what the client gets of them. goes_on: the reply has ended, and the turn has not; the caller
+    sets it back when the next one is asked. turns: what has come so far, for the request that asks it. usage: of the
+    rounds that are over, until the end has told the sum."""
+
+    __slots__ = (
+        "_asked", "_calls", "_n", "_part", "_parts", "_pieces", "_searched", "_searching", "_started", "goes_on",
+        "turns", "usage",
+    )  # fmt: skip
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._started = False
+        self._part: Part | None = None
+        self._pieces: list[bytes] = []
+        self._searching: ToolCall | None = None  # its arguments are still coming
+        self._n = 0  # searches so far
+        self._begin()
+        self.goes_on = False
+        self.turns: list[Turn] = []
+        self.usage: Usage | None = None
+
+    def __repr__(self) -> str:
+        return f"<Rounds {len(self.turns)} over, {'going on' if self.goes_on else 'in one'}>"
+
+    def _begin(self) -> None:
+        self._parts: list[Part] = []
+        self._calls = self._searched = False  # has the client something to answer; have we
+
+    def passed(self, events: list[Event]) -> list[Event]:
+        out: list[Event] = []
+        for event in events:
+            match event:
+                case Start():
+                    out += [] if self._started else [event]
+                    self._started = True
+                case Open():
+                    self._open(event, out)
+                case Delta():
+                    self._pieces += event.pieces
+                    out += [event] if self._searching is None else []
+                case Close():
+                    self._close(event, out)
+                case Stop():
+                    self._stop(event, out)
+                case Fault():
+                    self._searching = None
+                    out.append(event)
+                case _:
+                    out.append(event)
+        return out
+
+    def _open(self, event: Open, out: list[Event]) -> None:
+        part, search = event.part, self._asked.search
+        self._pieces = []
+        if search is not None and isinstance(part, ToolCall) and part.name in search.names:
+            self._searching = part
+            return
+        self._part = part
+        out.append(event)
+
+    def _close(self, event: Close, out: list[Event]) -> None:
+        text = wire.text_of(self._pieces)
+        if self._searching is not None:
+            self._search(self._searching, text, out)
+            return
+        if self._part is not None:
+            self._parts.append(_said(self._part, text, event))
+            self._calls = self._calls or _is_clients(self._part)
+            self._part = None
+        out.append(event)
+
+    def _search(self, call: ToolCall, arguments: str, out: list[Event]) -> None:
+        search = self._asked.search
+        assert search is not None
+        self._searching = None
+        found = tool_search.search(search, call.name, arguments)
+        told = tool_search.told(search, found, call.name, self._asked.key, self._n)
+        self._n += 1
+        self._searched = True
+        self._parts += told
+        for part in told:
+            out += [Open(part), Close()]
+
+    def _stop(self, stop: Stop, out: list[Event]) -> None:
+        if self._searching is not None:  # cut off before its end
+            self._searching = None
+        total = usage.added(self.usage, stop.usage)
+        pauses = stop.reason == "pause" and self._asked.pauses
+        wants = (self._searched or pauses) and not self._calls and stop.reason in _WHOLE and bool(self._parts)
+        if wants and len(self.turns) < self._asked.policy.max_continuations:
+            self.goes_on = True
+            self.usage = total
+            self.turns.append(Turn("assistant", self._parts))
+            self._begin()
+            return
+        if wants:  # no more: what is left to say is the client's to ask for
+            stop = replace(stop, reason="pause")
+        elif stop.reason == "pause" and self._calls:
+            stop = replace(stop, reason="tool_calls")
+        self.usage = None  # the end tells all of it
+        out.append(replace(stop, usage=total))
+
+
+def _is_clients(part: Part) -> bool:
+    """Is it a call that the client runs?"""
+    return isinstance(part, ToolCall) or (isinstance(part, Unknown) and part.kind in CALLS)
+
+
+def _said(part: Part, text: str, close: Close) -> Part:
+    """A part of a reply as one of a history."""
+    ext: Ext = dict(part.ext)
+    for protocol, left in close.ext.items():
+        ext[protocol] = ext.get(protocol, {}) | left
+    match part:
+        case Text() | Refusal():
+            return replace(part, text=text, ext=ext)
+        case Thinking():
+            return replace(part, text=text, signature=close.signature or part.signature, ext=ext)
+        case ToolCall():
+            return replace(part, arguments=text)
+    return part

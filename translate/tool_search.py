@@ -1,0 +1,225 @@
+"""The search for deferred tools, carried out by the proxy where the provider that would run it is not asked.
+
+A request may offer hundreds of tools and have the provider show the model only those that a search of its own finds.
+Before an upstream that has no such search, the search is a function that the proxy answers itself: by a regular
+expression, or by words, whose weight is that of BM25. What it looks at is what Anthropic says of its own: names,
+descriptions, and the names and descriptions of arguments. The client sees the search in its own protocol: Messages'
+server_tool_use and tool_search_tool_result, Responses' tool_search_call and tool_search_output.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from translate import wire
+from translate.conversation import Part, Text, Tool, ToolResult, Unknown
+from translate.fields import list_of, text_of
+from translate.search_pattern import BadPattern, Pattern
+from translate.target import Search
+
+Raw = dict[str, Any]
+
+MOST_FOUND = 5  # as many as Anthropic gives
+NOTHING = "No tool matches; try other words."
+
+_MESSAGES_TYPE = re.compile(r"tool_search_tool_(bm25|regex)(?:_\d{8})?")
+_WORD = re.compile(r"[a-z0-9]+")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_TEXT_LIMIT = 4_000  # characters of one tool that are looked at
+_K1, _B = 1.2, 0.75  # BM25's usual constants
+
+_ABOUT = "Search for tools by {how}. There are {count} that are not shown yet; those found can be called from then on."
+_PARAMETERS: Raw = {
+    "bm25": {"query": {"type": "string", "description": "Words that say what the tool does."}},
+    "regex": {"query": {
+        "type": "string",
+        "description": "A Python regular expression, at most 200 characters, which is searched for in the tools' "
+        "names, descriptions and arguments; upper and lower case are the same.",
+    }},
+}  # fmt: skip
+
+
+def kind_of(tool: Tool) -> str:
+    """"bm25", "regex" or "hosted" for a search that the provider runs, else ""."""
+    if tool.kind != "server":
+        return ""
+    if tool.protocol == "messages":
+        found = _MESSAGES_TYPE.fullmatch(str(tool.raw.get("type")))
+        return found[1] if found else ""
+    hosted = tool.protocol == "responses" and tool.raw.get("type") == "tool_search"
+    return "hosted" if hosted and tool.raw.get("execution") != "client" else ""
+
+
+def function(name: str, kind: str, tools: list[Tool]) -> Tool:
+    """The search as a function. It names the namespaces, which tell the model what there may be."""
+    how = "a regular expression" if kind == "regex" else "words"
+    about = _ABOUT.format(how=how, count=len(tools))
+    if spaces := dict.fromkeys(tool.namespace for tool in tools if tool.namespace):
+        about += " They are of " + ", ".join(spaces) + "."
+    properties = _PARAMETERS["regex" if kind == "regex" else "bm25"]
+    return Tool(name, about, {"type": "object", "properties": properties, "required": ["query"]})
+
+
+# -------------------------------------------------------------------------------------------------- the search
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """given: the search's arguments. problem: why it could not be carried out, "" otherwise."""
+
+    given: Raw
+    tools: list[Tool]
+    problem: str = ""
+
+
+def search(search: Search, name: str, arguments: str) -> Found:
+    """What the model's call finds, best first."""
+    try:
+        given = wire.loads(arguments or "{}")
+    except ValueError:
+        return Found({"query": arguments}, [], "the arguments are not JSON")
+    if not isinstance(given, dict):
+        return Found({"query": str(given)}, [], "the arguments are no object")
+    query = next((value for key in ("query", "pattern") if isinstance(value := given.get(key), str) and value), "")
+    if not query.strip():
+        return Found(given, [], "query is missing")
+    if search.names[name] == "regex":
+        try:
+            pattern = Pattern(query)
+        except BadPattern as why:
+            return Found(given, [], str(why))
+        return Found(given, [tool for tool in search.tools if pattern.search(_text(tool))][:MOST_FOUND])
+    return Found(given, by_words(search.tools, query))
+
+
+def by_words(tools: tuple[Tool, ...], query: str) -> list[Tool]:
+    """Those that share a word with the query, best first; the order of declaration decides among equals."""
+    documents = [Counter(words(_text(tool))) for tool in tools]
+    lengths = [document.total() for document in documents]
+    average = sum(lengths) / len(lengths) if lengths else 0.0
+    scores = [0.0] * len(tools)
+    for word in dict.fromkeys(words(query[:_TEXT_LIMIT])):
+        having = sum(word in document for document in documents)
+        rarity = math.log(1 + (len(tools) - having + 0.5) / (having + 0.5))
+        for i, document in enumerate(documents):
+            if count := document[word]:
+                scores[i] += rarity * count * (_K1 + 1) / (count + _K1 * (1 - _B + _B * lengths[i] / average))
+    best = sorted(range(len(tools)), key=lambda i: -scores[i])
+    return [tools[i] for i in best[:MOST_FOUND] if scores[i] > 0]
+
+
+def words(text: str) -> list[str]:
+    """Words in small letters, without the plural's s; get_pull_requests and getPullRequests are three."""
+    found = _WORD.findall(_CAMEL.sub(" ", text).lower())
+    return [word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] != "s" else word for word in found]
+
+
+def _text(tool: Tool) -> str:
+    given = tool.schema.get("properties") if tool.schema else None
+    properties = given if isinstance(given, dict) else {}
+    lines = [tool.namespace, tool.name, *properties, tool.description]
+    lines += [text_of(about, "description") for about in properties.values() if isinstance(about, dict)]
+    return "\n".join(line for line in lines if line)[:_TEXT_LIMIT]
+
+
+# ------------------------------------------------------------------------------------------- the client's words
+
+
+def told(search: Search, found: Found, name: str, key: str, n: int) -> list[Part]:
+    """The search and its result as parts in the client's own protocol. key, n: what their ids are made of."""
+    if search.client == "messages":
+        return [Unknown("messages", raw) for raw in _blocks(found, name, f"srvtoolu_{key}_{n}")]
+    return [Unknown("responses", raw) for raw in _items(search, found, key, n)]
+
+
+def _blocks(found: Found, name: str, id: str) -> list[Raw]:
+    content: Raw
+    if found.problem:
+        content = {"type": "tool_search_tool_result_error", "error_code": "invalid_tool_input",
+                   "error_message": found.problem}  # fmt: skip
+    else:
+        references = [{"type": "tool_reference", "tool_name": tool.name} for tool in found.tools]
+        content = {"type": "tool_search_tool_search_result", "tool_references": references}
+    return [
+        {"type": "server_tool_use", "id": id, "name": name, "input": found.given, "caller": {"type": "direct"}},
+        {"type": "tool_search_tool_result", "tool_use_id": id, "content": content},
+    ]
+
+
+def _items(search: Search, found: Found, key: str, n: int) -> list[Raw]:
+    about: Raw = {"execution": "server", "call_id": None, "status": "completed"}
+    return [
+        {"id": f"tsc_{key}_{n}", "type": "tool_search_call", "arguments": found.given} | about,
+        {"id": f"tso_{key}_{n}", "type": "tool_search_output", "tools": _definitions(search, found.tools)} | about,
+    ]
+
+
+def _definitions(search: Search, tools: list[Tool]) -> list[Raw]:
+    """As the client declared them: those of one namespace stand in it together."""
+    out: list[Raw] = []
+    spaces: dict[str, Raw] = {}
+    for tool in tools:
+        raw = _definition(tool)
+        if not tool.namespace:
+            out.append(raw)
+            continue
+        if tool.namespace not in spaces:
+            about = search.abouts.get(tool.namespace, "")
+            spaces[tool.namespace] = {"type": "namespace", "name": tool.namespace, "description": about, "tools": []}
+            out.append(spaces[tool.namespace])
+        spaces[tool.namespace]["tools"].append(raw)
+    return out
+
+
+def _definition(tool: Tool) -> Raw:
+    raw: Raw = {"type": tool.kind, "name": tool.name, "description": tool.description, "defer_loading": True}
+    if tool.kind == "custom":
+        raw |= {"format": tool.raw} if tool.raw else {}
+    else:
+        raw |= {"parameters": tool.schema or {"type": "object", "properties": {}}, "strict": bool(tool.strict)}
+    return raw | tool.ext.get("responses", {})
+
+
+# --------------------------------------------------------------------------------------------------- histories
+
+
+def is_call(part: Part) -> bool:
+    """Is it a search that the provider, or the proxy, has carried out?"""
+    if not isinstance(part, Unknown):
+        return False
+    if part.kind == "server_tool_use":
+        return _MESSAGES_TYPE.fullmatch(str(part.raw.get("name"))) is not None
+    return part.kind == "tool_search_call" and part.raw.get("execution") != "client"
+
+
+def is_result(part: Part) -> bool:
+    return isinstance(part, Unknown) and part.kind in ("tool_search_tool_result", "tool_search_output")
+
+
+def names_in(raw: Raw) -> set[tuple[str, str]]:
+    """(namespace, name) of the tools that a result shows."""
+    content = raw.get("content")
+    if isinstance(content, dict):
+        references = [each for each in list_of(content, "tool_references") if isinstance(each, dict)]
+        return {("", str(each.get("tool_name"))) for each in references}
+    found: set[tuple[str, str]] = set()
+    for tool in list_of(raw, "tools"):
+        if isinstance(tool, dict):
+            inner = [each for each in list_of(tool, "tools") if isinstance(each, dict)]
+            space = text_of(tool, "name") if tool.get("type") == "namespace" else ""
+            found |= {(space, text_of(each, "name")) for each in (inner if space else [tool])}
+    return found
+
+
+def result(raw: Raw, id: str) -> ToolResult:
+    """A search's result, in words, as that of a function."""
+    content = raw.get("content")
+    if isinstance(content, dict) and content.get("type") == "tool_search_tool_result_error":
+        why = text_of(content, "error_message") or text_of(content, "error_code")
+        return ToolResult(id, [Text(f"The search failed: {why}")], is_error=True)
+    names = sorted(f"{space}.{name}" if space else name for space, name in names_in(raw))
+    return ToolResult(id, [Text(f"Tools now available: {', '.join(names)}." if names else NOTHING)])
