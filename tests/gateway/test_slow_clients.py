@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
@@ -10,7 +11,11 @@ from typing import Any
 
 import pytest
 
+from gateway import lessons
+from gateway.relay import Relay
+from gateway.trying import Trying
 from tests.support.house import Client, House
+from tests.support.script import Answer, Upstream
 
 SETTINGS = "[server]\n{}\n[upstream up]\nprotocol = chat\nbase_url = http://127.0.0.1:9\n[models]\n* = up\n"
 HOT = ["/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions", "/v1/responses"]
@@ -143,6 +148,55 @@ def test_a_new_connection_counts_from_its_beginning() -> None:
             one.send("GET", "/healthz")
             assert one.reply()[0] == 200
         assert one.socket.recv(1) == b""
+
+
+PICTURE = "data:image/png;base64," + "A" * 6_000_000
+LARGE: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [
+    {"type": "image_url", "image_url": {"url": PICTURE}}]}]}  # fmt: skip
+REPLY = Answer.json({"type": "message", "role": "assistant", "content": [{"type": "text", "text": "a"}], "usage": {}})
+
+
+def test_a_large_body_is_read_and_written_in_turns_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others have theirs in between."""
+    turns: list[str] = []
+    parsed, crossed = Relay.parsed, lessons.crossed
+
+    def reads(relay: Relay) -> dict[str, Any]:
+        if relay.data is None:
+            turns.append("read")
+            asyncio.get_running_loop().call_soon(turns.append, "others")
+        return parsed(relay)
+
+    def writes(*args: Any) -> Any:
+        turns.append("written")
+        return crossed(*args)
+
+    monkeypatch.setattr(Relay, "parsed", reads)
+    monkeypatch.setattr(lessons, "crossed", writes)
+    with Upstream([REPLY]) as up:
+        text = f"[upstream up]\nprotocol = messages\nbase_url = {up.url}\n[models]\n* = up\n"
+        with House(text) as house:
+            assert house.post("/v1/chat/completions", LARGE)[0] == 200
+            assert house.on_loop(lambda: house.proxy.service.held_bytes) == 0
+    assert turns == ["read", "others", "written"]
+
+
+def test_who_leaves_between_the_turns_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(Trying, "start", lambda relay, routes: started.append(relay))
+    guarded = Relay._guarded
+
+    def leaves(relay: Relay, step: Any, *args: Any) -> None:
+        relay._client_left()
+        guarded(relay, step, *args)
+
+    monkeypatch.setattr(Relay, "_guarded", leaves)
+    with Upstream([REPLY]) as up:
+        text = f"[upstream up]\nprotocol = messages\nbase_url = {up.url}\n[models]\n* = up\n"
+        with House(text) as house, house.connect() as client:
+            client.send("POST", "/v1/chat/completions", LARGE)
+            house.wait(lambda p: p.service._keys > 0 and not p.service.relays)
+            assert not started and not up.requests and house.on_loop(lambda: house.proxy.service.held_bytes) == 0
 
 
 # ---------------------------------------------------------------------------------------- room for newcomers
