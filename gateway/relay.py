@@ -348,6 +348,7 @@ class Relay(Trying):
             namespaces=encoded.namespaces,
             answer_tool=encoded.answer_tool,
             compacts=encoded.compacts,
+            answers=encoded.answers,
             tool_changes=encoded.tool_changes,
             forms=encoded.forms,
             search=encoded.search,
@@ -358,7 +359,7 @@ class Relay(Trying):
         new.reply = Crossing(self.protocol, route.protocol, asked)
         if self.recall is not None:
             self.recall.follow(new.reply)
-        if encoded.search is not None or encoded.pauses:
+        if encoded.search is not None or encoded.pauses or encoded.answers:
             new.more = Continuing(new, data, asked)
         return encoded.json()
 

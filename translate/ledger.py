@@ -166,7 +166,8 @@ prompt | ! it names a prompt that the upstream does not keep |
 background | ! the upstream answers while the client waits, or not at all |
 background_options | - means nothing without background |
 access_programs image | - about OpenAI's own services |
-context_management truncation | - only shortens what the model reads; here too long a history is an error |
+context_management | - only shortens what the model reads; the threshold of a compaction is heeded |
+truncation | - only shortens what the model reads; here too long a history is an error |
 include | - more about tools that OpenAI runs; encrypted reasoning is always given |
 max_tool_calls | - counts calls of tools that OpenAI runs, of which there are none |
 metadata | - labels for OpenAI's own store |

@@ -71,23 +71,22 @@ def _request(
     conversation: Conversation = _REQUEST[client].decode(body)
     if client == upstream and not target.policy.rebuild:
         return _encoded(client, upstream, body, target, conversation)
-    conversation.turns += more
+    conversation.turns += [turn for turn in more if turn.parts]
     if client != upstream:
         conversation = pointers.followed(conversation)
     conversation, wish = compaction.wished(conversation, client)
     changes = compaction.tool_changes(conversation) if wish is not None else ()
     conversation, lost = compaction.opened(conversation, client)
-    compacts = wish is not None and not wish.goes_on and target.tokens >= wish.at
+    compacts = wish is not None and target.tokens >= wish.at and not more
     if wish is not None and compacts:
         conversation = compaction.summary_wanted(conversation, wish, client)
     own = natives.crossed(conversation, client, target.policy.deferred_tools)
     encoded = _encoded(client, upstream, body, target, own.conversation)
     encoded.compacts, encoded.tool_changes = compacts, changes
-    if not compacts:
+    encoded.answers = compacts and wish is not None and wish.goes_on
+    if not compacts or encoded.answers:
         encoded.forms, encoded.search = own.forms, own.search
         encoded.pauses = client != upstream == "messages" and websearch.has(own.conversation, target, upstream)
-    if wish is not None and wish.goes_on and target.tokens >= wish.at:
-        lost = [*lost, "context_management"]
     encoded.dropped += lost
     return encoded
 
@@ -132,7 +131,7 @@ class Crossing:
         self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
         self._summing = Summing(client, asked) if asked.compacts else None
         self._forms = natives.Unnative(asked.forms, asked.key) if asked.forms else None
-        self._rounds = Rounds(asked) if asked.search is not None or asked.pauses else None
+        self._rounds = Rounds(asked) if asked.search is not None or asked.pauses or asked.answers else None
         self._earlier: list[Event] = []  # of a whole reply: what the rounds before have brought
         self._kept: list[Event] | None = None  # all events of a stream, see keep()
         self.asked = asked
@@ -183,6 +182,7 @@ class Crossing:
         """asked: of the request that is sent now. What the client has been told of names stays good."""
         assert self._rounds is not None
         self._rounds.goes_on = False
+        self._summing = None
         self._bridge = Unbridge(asked) if asked.custom or asked.namespaces else None
         self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
         self.asked.tool_names.update(asked.tool_names)
@@ -223,10 +223,11 @@ class Crossing:
         return self._unbridged(_EXPLODE[self._upstream](body, self.asked.policy))
 
     def _unbridged(self, events: list[Event]) -> list[Event]:
+        if self._summing is not None:
+            events = self._summing.passed(events)
+            return events if self._rounds is None else self._rounds.passed(events)
         if self._spoken is not None:
             events = self._spoken.passed(events)
-        if self._summing is not None:
-            return self._summing.passed(events)
         if self._bridge is not None:
             events = self._bridge.passed(events)
         if self._forms is not None:

@@ -1,10 +1,11 @@
 """A turn that takes several requests: what of each reply the client gets, when it goes on, and with what.
 
 Some replies end where the client's does not. The model has searched for tools, and the proxy has the answer
-(tool_search.py); or the provider pauses a long turn of its own tools, and a client of another protocol cannot know that
-it must send it back. Then what has come so far is appended to the conversation and the upstream is asked again; the
-client sees one reply with one beginning and one end, whose usage is the sum. A reply that also calls tools of the
-client's ends all the same: the client answers those, and brings the search back in its history.
+(tool_search.py); the conversation had grown long, and was summed up first (compaction.py); or the provider pauses a
+long turn of its own tools, and a client of another protocol cannot know that it must send it back. Then what has come
+so far is appended to the conversation and the upstream is asked again; the client sees one reply with one beginning and
+one end, whose usage is the sum. A reply that also calls tools of the client's ends all the same: the client answers
+those, and brings the search back in its history.
 """
 
 from __future__ import annotations
@@ -126,13 +127,14 @@ class Rounds:
         total = usage.added(self.usage, stop.usage)
         pauses = stop.reason == "pause" and self._asked.pauses
         wants = (self._searched or pauses) and not self._calls and stop.reason in _WHOLE and bool(self._parts)
+        wants = wants or (stop.reason == "compaction" and self._asked.answers)
         if wants and len(self.turns) < self._asked.policy.max_continuations:
             self.goes_on = True
             self.usage = total
             self.turns.append(Turn("assistant", self._parts))
             self._begin()
             return
-        if wants:  # no more: what is left to say is the client's to ask for
+        if wants and stop.reason != "compaction":  # no more: what is left to say is the client's to ask for
             stop = replace(stop, reason="pause")
         elif stop.reason == "pause" and self._calls:
             stop = replace(stop, reason="tool_calls")

@@ -47,10 +47,13 @@ class Summing:
     def _end(self, stop: Stop) -> list[Event]:
         text = wire.text_of(self._pieces).strip()
         if stop.reason == "refusal" or (not text and self._client == "responses"):
-            return [self._failed(stop)]
+            if not self._asked.answers:
+                return [self._failed(stop)]
+            text = ""  # the answer comes from all of the conversation, then
         if text and stop.reason in ("length", "context_overflow"):
             text += _CUT
-        return [Open(self._told(text)), Close(), Stop("compaction", stop.usage)]
+        told: list[Event] = [Open(self._told(text)), Close()] if text or self._client == "messages" else []
+        return [*told, Stop("compaction", stop.usage)]
 
     def _failed(self, stop: Stop) -> Fault:
         if stop.reason == "refusal":

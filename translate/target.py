@@ -91,6 +91,7 @@ class Asked:
     namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
     answer_tool: str = ""
     compacts: bool = False
+    answers: bool = False
     tool_changes: tuple[dict[str, Any], ...] = ()
     forms: dict[str, Form] = field(default_factory=dict)
     search: Search | None = None
@@ -103,10 +104,10 @@ class Encoded:
     `tool_names` maps changed tool names back. Where the upstream knows nothing but functions (see bridge.py):
     `custom` holds the sent names of free-form tools, `namespaces` maps sent names to (namespace, name).
     `answer_tool` is the sent name of the tool whose arguments are the reply's text (see answer_tool.py). `compacts`: it
-    asks for a summary, in which `tool_changes` go along (see compaction.py). `cache_marks`: how many are in it that are
-    ours (see messages/caching.py). `forms`: the functions that stand for the client's own tools; `search`: for deferred
-    tools, where the proxy searches; `pauses`: the upstream may pause the turn, and the client cannot know how to go on
-    (see natives.py, rounds.py)."""
+    asks for a summary, in which `tool_changes` go along, and with `answers` an answer is to follow (see compaction.py).
+    `cache_marks`: how many are in it that are ours (see messages/caching.py). `forms`: the functions that stand for the
+    client's own tools; `search`: for deferred tools, where the proxy searches; `pauses`: the upstream may pause the
+    turn, and the client cannot know how to go on (see natives.py, rounds.py)."""
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)
@@ -115,6 +116,7 @@ class Encoded:
     namespaces: dict[str, tuple[str, str]] = field(default_factory=dict)
     answer_tool: str = ""
     compacts: bool = False
+    answers: bool = False
     tool_changes: tuple[dict[str, Any], ...] = ()
     cache_marks: int = 0
     forms: dict[str, Form] = field(default_factory=dict)

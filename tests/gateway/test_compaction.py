@@ -143,3 +143,76 @@ def test_a_session_that_another_provider_compacted_goes_on(street):
     status, headers, _ = house.post("/v1/responses", {"model": "m", "input": history}, ALICE)
     assert status == 200 and headers["x-proxy-dropped"] == "compaction"
     assert compaction.UNREADABLE in texts(up.requests[0])[0][1]
+
+
+# ------------------------------------------------------------------------- when the conversation has grown long
+
+
+def edit(at: int, **more: Any) -> dict[str, Any]:
+    return {"edits": [{"type": "compact_20260112", "trigger": {"type": "input_tokens", "value": at}} | more]}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_edit_that_is_due_compacts_and_then_answers(street, stream):
+    """As Anthropic does: one reply, a block and what the model says on from the summary alone."""
+    house, up = street
+    client = anthropic.Anthropic(base_url=house.url, api_key=KEY, max_retries=0)
+    said: list[Any] = [
+        {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "two"},
+        {"role": "user", "content": "three"},
+    ]
+    asked: Any = {"model": "m", "max_tokens": 99, "messages": said, "context_management": edit(5)}
+    if stream:
+        with client.beta.messages.stream(**asked) as events:
+            reply = events.get_final_message()
+    else:
+        reply = client.beta.messages.create(**asked)
+    assert [block.type for block in reply.content] == ["compaction", "text"] and reply.stop_reason == "end_turn"
+    assert reply.content[0].content == "the gist" and reply.content[1].text == "I saw 1"
+    assert reply.usage.input_tokens == 100 and len(up.requests) == 2
+    assert texts(up.requests[1]) == [("user", compaction.as_text("the gist"))]
+    said += [reply.to_param(), {"role": "user", "content": "four"}]
+    client.beta.messages.create(model="m", max_tokens=99, messages=said, context_management=edit(10_000))
+    assert texts(up.requests[2]) == [
+        ("user", compaction.as_text("the gist")), ("assistant", "I saw 1"), ("user", "four"),
+    ]  # fmt: skip
+
+
+def test_one_that_pauses_does_not_answer(street):
+    house, up = street
+    body = {"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "one"}],
+            "context_management": edit(5, pause_after_compaction=True)}  # fmt: skip
+    _, _, raw = house.post("/v1/messages", body, ALICE)
+    assert json.loads(raw)["stop_reason"] == "compaction" and len(up.requests) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("threshold", [0, 5])
+def test_a_threshold_of_responses_that_is_reached(street, stream, threshold):
+    house, up = street
+    entry = {"type": "compaction", "compact_threshold": threshold}
+    _, reply = ask(house, "one and more", None, ALICE, stream=stream, context_management=[entry])
+    assert [item["type"] for item in reply["output"]] == ["compaction", "message"] and len(up.requests) == 2
+    assert texts(up.requests[1]) == [("user", f"one and more\n\n{compaction.as_text('the gist')}")]
+    assert reply["usage"]["input_tokens"] == 100
+
+
+def test_where_no_summary_comes_the_answer_still_does():
+    """The whole history is sent, as if nothing had been asked for."""
+
+    def mute(request: Request) -> Answer:
+        wanted = compaction.SUMMARIZE in texts(request)[-1][1]
+        message = {"role": "assistant", "content": "" if wanted else "yes"}
+        choice = {"index": 0, "message": message, "finish_reason": "content_filter" if wanted else "stop"}
+        return Answer.json({"id": "c", "created": 1, "model": "m", "choices": [choice]})
+
+    with Upstream(mute) as up, House(one_upstream(up.url, "chat", CLIENTS)) as house:
+        body = {"model": "m", "max_tokens": 99, "messages": [{"role": "user", "content": "one"}]}
+        _, _, raw = house.post("/v1/messages", body | {"context_management": edit(1)}, ALICE)
+        reply = json.loads(raw)
+        assert reply["content"] == [{"type": "compaction", "content": None}, {"type": "text", "text": "yes"}]
+        entry = {"type": "compaction", "compact_threshold": 1}
+        _, second = ask(house, "one", None, ALICE, context_management=[entry])
+        assert [item["type"] for item in second["output"]] == ["message"]
+        assert [texts(up.requests[place]) for place in (1, 3)] == [[("user", "one")], [("user", "one")]]
