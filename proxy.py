@@ -69,13 +69,23 @@ def main(argv: list[str] | None = None) -> int:
         print("ok")
         return 0
     try:
-        sockets = bind_sockets(chosen.server.port, chosen.server.host, backlog=1024)
+        sockets = _bound(chosen)
     except (OSError, UnicodeError) as why:  # UnicodeError: a name that cannot even be looked up
         print(_cannot_listen(chosen, why), file=sys.stderr)
         return EX_UNAVAILABLE
     if chosen.server.workers == 1:
         return _work(sockets, source, chosen)
     return Supervisor(source, chosen, sockets, functools.partial(_work, sockets, source)).run()
+
+
+def _bound(chosen: Settings) -> list[socket.socket]:
+    """Sockets for each of the hosts, all on the same port. Raises OSError, UnicodeError."""
+    sockets: list[socket.socket] = []
+    port = chosen.server.port
+    for host in chosen.server.hosts:
+        sockets += bind_sockets(port, host, backlog=1024)
+        port = sockets[0].getsockname()[1]
+    return sockets
 
 
 def _work(sockets: list[socket.socket], source: Source, chosen: Settings, worker: Worker | None = None) -> int:

@@ -33,7 +33,7 @@ class Access:
         self._redaction = redaction
         self._clients = {_digest(client.key): client.name for client in settings.clients}
         self._admins = {client.name for client in settings.clients if client.admin}
-        self._host = settings.server.host
+        self._hosts = settings.server.hosts
 
     def __repr__(self) -> str:
         return f"<Access {len(self._clients)} clients>"
@@ -51,7 +51,7 @@ class Access:
             raise refusal(origin)
         if self.open:
             host = headers.get("Host", "localhost")
-            if not _names_us(host) and _name_in(host) != self._host:
+            if not _names_us(host) and _name_in(host) not in self._hosts:
                 raise ApiError(
                     "permission",
                     f"Host '{host[:100]}' is not this machine. Without a [client] section in settings.ini only "

@@ -76,7 +76,7 @@ class Asking:
         lines = outbound.header_lines(route, client, True, service.access.open, service.hops)
         url = peer.settings.url(endpoint) + (f"?{query}" if query else "")
         timeouts = peer.whole_timeouts if self._sink is None else peer.stream_timeouts
-        request = Request(method, url, lines, None, timeouts, peer.settings.verify_tls)
+        request = Request(method, url, lines, None, timeouts, peer.way)
         try:
             self._exchange = service.client.send(request, self)
         except ValueError as why:

@@ -21,10 +21,12 @@ _INDENT = " " * 17  # below the text after a client's name
 
 def greeting(settings: Settings, router: Router, port: int, version: str) -> str:
     """The whole text, without a final newline. port: the one that is bound."""
-    host = settings.server.host
+    hosts = settings.server.hosts
+    host = hosts[0]
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     url = f"http://{name}:{port}"
     everywhere = " and on every other address of this machine" if host in ("0.0.0.0", "::") else ""
+    everywhere = everywhere or "".join(f" and {each}" for each in hosts[1:])
     return "\n".join(
         [
             f"anthropic-proxy {version} listens on {url}{everywhere}",

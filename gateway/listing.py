@@ -137,7 +137,7 @@ class Listing:
             own.append(f"{hops.HEADER}: {self._hops.onward(asked_by)}")
         url = peer.urls["models"] + ("?limit=1000" if protocol == "messages" else "")
         done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._client.send(Request("GET", url, own, None, PATIENCE, peer.settings.verify_tls), _Gathered(done))
+        self._client.send(Request("GET", url, own, None, PATIENCE, peer.way), _Gathered(done))
         try:
             data = wire.loads(await done)
         except ValueError:

@@ -59,6 +59,9 @@ def pool(settings: Settings, router: Router) -> Pool:
         keepalive_expiry=pool.keepalive_expiry,
         http2=pool.http2,
         proxy=pool.proxy,
+        keepalive_max_age=pool.keepalive_max_age,
+        ca_file=pool.ca_file,
+        family=pool.family,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from gateway import sides
 from gateway.adaptive import Adaptive
@@ -16,9 +17,10 @@ from gateway.admission import Gate
 from gateway.budget import Budget
 from gateway.places import Place, Places
 from gateway.quota import Quota
-from operate.settings import Settings, Translate, Upstream
+from operate.settings import Settings, Translate, Upstream, is_loopback
 from translate.target import Policy, Protocol
 from upstream.exchange import Timeouts
+from upstream.way import Way
 
 ENDPOINT = {"messages": "messages", "chat": "chat/completions", "responses": "responses"}
 SIDE = {
@@ -47,6 +49,7 @@ class Peer:
     urls: dict[str, str] = field(init=False)
     stream_timeouts: Timeouts = field(init=False)
     whole_timeouts: Timeouts = field(init=False)
+    way: Way = field(init=False)
     headers: list[dict[Protocol, dict[str, str]]] = field(init=False)
     counts: set[Protocol] = field(init=False)
     is_proxy: bool = field(init=False, default=False)
@@ -76,6 +79,7 @@ class Peer:
         self.urls = {name: s.url(name) for name in (*ENDPOINT.values(), *SIDE.values(), "models")}
         self.stream_timeouts = _timeouts(s, True)
         self.whole_timeouts = _timeouts(s, False)
+        self.way = _way(s)
         self.headers = [{protocol: self._headers(protocol, key) for protocol in ENDPOINT} for key in s.credentials]
         self.key_names = [hashlib.sha256(key.encode()).hexdigest()[:16] if key else "" for key in s.credentials]
         self.counts = set()
@@ -151,6 +155,14 @@ def _quota(upstream: Upstream, before: Quota | None) -> Quota | None:
     now, bounds = time.monotonic(), (upstream.requests_per_minute, upstream.tokens_per_minute)
     quota = before.resized(*bounds, now) if before else Quota(*bounds, now)
     return quota if quota.bounds else None
+
+
+def _way(s: Upstream) -> Way:
+    """A proxy to the outside cannot reach this machine's own loopback: there only one of its own section counts."""
+    proxy = None if s.proxy == "" else "" if s.proxy == "none" else s.proxy
+    if proxy is None and is_loopback(urlsplit(s.base_url).hostname or ""):
+        proxy = ""
+    return Way(s.verify_tls, s.ca_file, s.client_cert, s.client_key, s.client_key_password, proxy, s.family)
 
 
 def _timeouts(settings: Upstream, stream: bool) -> Timeouts:

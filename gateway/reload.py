@@ -61,13 +61,15 @@ class Reload:
                     await self._asked.wait()
             saved = self._source.saved()
             if saved or self._asked.is_set():
+                asked = self._asked.is_set()
                 self._asked.clear()
-                await self._read()
+                await self._read(asked)
 
-    async def _read(self) -> None:
+    async def _read(self, asked: bool) -> None:
+        """asked: files that the settings name may have changed, though the settings have not."""
         try:
             new = await asyncio.get_running_loop().run_in_executor(None, self._source.read)
-            self._judge(new)
+            self._judge(new, asked)
         except SettingsError as faults:
             why = list(map(str, faults.problems))
             self._tell(False, why=why)
@@ -77,11 +79,11 @@ class Reload:
             self._tell(False, why=["internal error of the proxy, see its log"])
             log.exception("the settings could not be changed; those of before stay in force")
 
-    def _judge(self, new: Settings) -> None:
+    def _judge(self, new: Settings, asked: bool) -> None:
         old = self._service.settings
         settings, waits = changes.followed(old, new)
         names = changes.changed(old, settings)
-        if names:
+        if names or asked:
             try:
                 self._take(settings)
             except Exception:

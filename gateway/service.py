@@ -164,7 +164,7 @@ class Service:
     async def _prewarm(self, peer: Peer) -> None:
         """As long as a connection may take, and no longer: an upstream that is mute must not hold up the start."""
         patience = dataclasses.replace(peer.whole_timeouts, total=peer.whole_timeouts.connect)
-        await self.client.prewarm(peer.base_url, patience, peer.settings.verify_tls)
+        await self.client.prewarm(peer.base_url, patience, peer.way)
 
     def drain(self) -> None:
         """From now on every answer is the last one on its connection, and every turn the last of its websocket."""

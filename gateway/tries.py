@@ -96,7 +96,7 @@ class Try:
         self.sent_at = clock.now()
         self.relay.clock.asks(self.sent_at)
         self.place.busy += 1
-        request = Request("POST", url, lines, body, timeouts, peer.settings.verify_tls, self.fresh)
+        request = Request("POST", url, lines, body, timeouts, peer.way, self.fresh)
         if self.more is not None:
             self.more.sent(request)
         self.exchange = self.relay.service.client.send(request, self)

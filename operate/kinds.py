@@ -22,6 +22,9 @@ from operate.capture import spelled
 SHORTEST_CLIENT_KEY = 16
 """Characters. A client key may face the network, where a short one can be guessed."""
 
+LARGEST_PEM = 16 << 20
+"""Bytes read of a file of certificates."""
+
 MASK = "********"
 
 DEMO = "demo:"
@@ -58,7 +61,8 @@ def as_text(value: Any) -> str:
 class Kind:
     """expects: ends the sentence "... is not"; brief: the same for the shipped file, where it can be shorter.
     private: neither the value nor a part of it may be printed. lines: the value may go over several lines.
-    from_file: `file:/path` stands for what that file holds; many: each entry of the list may be one."""
+    from_file: `file:/path` stands for what that file holds; many: each entry of the list may be one. is_path: what is
+    relative counts from the settings file's folder."""
 
     expects: str
     parse: Callable[[str], Any]
@@ -67,6 +71,7 @@ class Kind:
     lines: bool = False
     from_file: bool = False
     many: bool = False
+    is_path: bool = False
     brief: str = ""
 
 
@@ -175,22 +180,25 @@ def line(expects: str) -> Kind:
     return Kind(expects, parse)
 
 
-def host() -> Kind:
-    """An address or name to listen on; brackets around IPv6 are taken off."""
+def hosts() -> Kind:
+    """str: addresses or names to listen on, ", " between; brackets around IPv6 are taken off."""
 
     def parse(text: str) -> str:
+        return ", ".join(dict.fromkeys(one(part.strip()) for part in text.split(",")))
+
+    def one(text: str) -> str:
         bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
         try:
             ipaddress.ip_address(bare)
         except ValueError:
             if text == "*":
-                raise ValueError("'*' is no address; 0.0.0.0 stands for every one") from None
+                raise ValueError("'*' is no address; :: or 0.0.0.0 stands for every one") from None
             if not _HOST.fullmatch(text) or text.replace(".", "").isdigit():
                 raise ValueError from None
             return text
         return bare
 
-    return Kind("an address or host name without port, such as 127.0.0.1", parse)
+    return Kind("an address or host name without port, such as 127.0.0.1, or several with commas between", parse)
 
 
 def base_url() -> Kind:
@@ -219,10 +227,12 @@ def base_url() -> Kind:
     )
 
 
-def proxy_url() -> Kind:
-    """A proxy in front of the upstreams, or ""; it may hold user:password, which is never shown."""
+def proxy_url(none: bool = False) -> Kind:
+    """A proxy in front of the upstreams, or ""; it may hold user:password, which is never shown. none: or "none"."""
 
     def parse(text: str) -> str:
+        if none and text.lower() == "none":
+            return "none"
         if text:
             _split(text, ("http", "https", "socks4", "socks4a", "socks5", "socks5h"))
         return text
@@ -232,8 +242,29 @@ def proxy_url() -> Kind:
         return f"{scheme}://{MASK}@{rest.rpartition('@')[2]}" if "@" in rest else url
 
     return Kind(
-        "a URL such as http://10.0.0.1:3128 or socks5h://127.0.0.1:1080, or empty", parse, show, private=True
+        "a URL such as http://10.0.0.1:3128 or socks5h://127.0.0.1:1080" + ", none" * none + ", or empty",
+        parse,
+        show,
+        private=True,
     )
+
+
+def pem(what: str) -> Kind:
+    """The path of a PEM file, or ""; it must be readable."""
+
+    def parse(text: str) -> str:
+        if not text:
+            return ""
+        try:
+            with open(text, "rb") as file:
+                content = file.read(LARGEST_PEM)
+        except OSError as error:
+            raise ValueError(f"cannot read {text}: {error.strerror}") from error
+        if b"-----BEGIN " not in content:
+            raise ValueError(f"{text} holds nothing in PEM (-----BEGIN ...)")
+        return os.path.abspath(text)
+
+    return Kind(f"a PEM file with {what}, or empty", parse, is_path=True)
 
 
 def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
@@ -272,6 +303,11 @@ def secret(shortest: int = 0) -> Kind:
         private=True,
         from_file=True,
     )
+
+
+def password() -> Kind:
+    """str: goes into no header, so that it may hold anything but a line's end."""
+    return replace(secret(), expects="a password, or empty; file:/path reads it from a file", parse=str)
 
 
 def secrets() -> Kind:

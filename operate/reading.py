@@ -162,6 +162,8 @@ class Reading:
             text = ",".join(read_secret(each, self.folder, self.environ) for each in split(text))
         elif row.kind.from_file:
             text = read_secret(text, self.folder, self.environ)
+        if row.kind.is_path and text:
+            text = str(self.folder / text)
         return row.kind.parse(text)
 
     def _expand(self, entry: Entry, name: str, key: str) -> Expanded | None:
@@ -326,8 +328,12 @@ def _origin(entry: Entry, expanded: Expanded) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on `host` (an address or name)."""
+    """Whether only this machine can reach a server that listens on `host` (addresses or names, commas between)."""
+    return all(_is_loopback(each.strip()) for each in host.split(","))
+
+
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host.lower() == "localhost"
+        return host.lower() == "localhost" or host.lower().endswith(".localhost")

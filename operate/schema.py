@@ -19,7 +19,10 @@ _LEVELS = ("debug", "info", "warning", "error")
 
 SERVER = {
     "host": Key(
-        kinds.host(), "127.0.0.1", "Address to listen on. One that other machines reach needs a [client]."
+        kinds.hosts(),
+        "127.0.0.1",
+        "Address to listen on, or several; :: stands for all, of both families. One that other machines reach needs a "
+        "[client].",
     ),
     "port": Key(kinds.whole(0, 65535), "8082", "TCP port to listen on; 0 takes any free one."),
     "workers": Key(
@@ -120,6 +123,12 @@ POOL = {
         "30",
         "An idle connection is used again within this time; less than upstreams keep it.",
     ),
+    "keepalive_max_age": Key(
+        kinds.seconds(0, DAY),
+        "60",
+        "A connection is used for new requests so long after it was opened, so that an upstream whose name got another "
+        "address is followed; 0 = as long as it is kept.",
+    ),
     "prewarm": Key(
         kinds.switch(), "false", "Connect to the upstreams at start: the first request does not pay for it."
     ),
@@ -129,7 +138,19 @@ POOL = {
     "proxy": Key(
         kinds.proxy_url(),
         "",
-        "Proxy on the way to the upstreams. Only this counts, never http_proxy and its like.",
+        "Proxy on the way to the upstreams, but for those on this machine. Only this counts, never http_proxy, "
+        "no_proxy and their like.",
+    ),
+    "ca_file": Key(
+        kinds.pem("certificates"),
+        "",
+        "PEM file of the roots that upstreams' certificates must lead to; empty = $SSL_CERT_FILE, or the system's. One "
+        "that is renewed counts from the next SIGHUP on.",
+    ),
+    "family": Key(
+        kinds.choice("any", "ipv4", "ipv6", "prefer_ipv4", "prefer_ipv6"),
+        "any",
+        "Addresses of upstreams that are used; any: the first family that answers, all their addresses in turn.",
     ),
 }
 
@@ -264,6 +285,25 @@ UPSTREAM = {
     "headers": Key(kinds.headers(), "", "Further headers for every request to it, one an indented line."),
     "verify_tls": Key(
         kinds.switch(), "true", "Check its certificate. Off only for a test: anybody could answer."
+    ),
+    "ca_file": Key(
+        kinds.pem("certificates"),
+        "",
+        "PEM file of the private CA that its certificate leads to; empty = as in [pool]. A renewed file counts from "
+        "the next connection on, and so do the next two.",
+    ),
+    "client_cert": Key(
+        kinds.pem("a certificate"), "", "PEM file of the client certificate that it asks for (mTLS), with its chain."
+    ),
+    "client_key": Key(kinds.pem("a key"), "", "PEM file of that certificate's key; empty = it is in client_cert."),
+    "client_key_password": Key(kinds.password(), "", "What that key is encrypted with, such as ${KEY_PASSWORD}."),
+    "proxy": Key(
+        kinds.proxy_url(none=True),
+        "",
+        "Its own proxy; none: it is reached without; empty = [pool] proxy, unless it is on this machine.",
+    ),
+    "family": Key(
+        kinds.choice("any", "ipv4", "ipv6", "prefer_ipv4", "prefer_ipv6", empty=True), "", "Its own [pool] family."
     ),
     "count_tokens": Key(
         kinds.choice("auto", "true", "false"),

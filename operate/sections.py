@@ -32,6 +32,12 @@ class Server:
     workers: int = 1
 
     @property
+    def hosts(self) -> tuple[str, ...]:
+        """:: stands for all addresses, as it does for other servers on Linux: 0.0.0.0 goes with it."""
+        named = tuple(self.host.split(", "))
+        return (*named, "0.0.0.0") if "::" in named and "0.0.0.0" not in named else named
+
+    @property
     def max_body_bytes(self) -> int:
         return self.max_body_mb << 20
 
@@ -75,9 +81,12 @@ class Pool:
     keepalive_connections: int
     pools: int
     keepalive_expiry: float
+    keepalive_max_age: float
     prewarm: bool
     http2: bool
     proxy: str = field(repr=False)
+    ca_file: str = ""
+    family: str = "any"
 
     @property
     def per_upstream(self) -> int:

@@ -111,13 +111,16 @@ class Settings:
         """Every secret in force, longest first: what nothing that we write may contain."""
         found = {client.key for client in self.clients}
         for upstream in self.upstreams.values():
-            found |= {upstream.api_key, *upstream.keys}
+            found |= {upstream.api_key, *upstream.keys, upstream.client_key_password, _password(upstream.proxy)}
             for name, value in upstream.headers:
                 if is_secret_header(name):
                     found |= {value, value.removeprefix("Bearer ").removeprefix("Basic ").strip()}
-        if self.pool.proxy:
-            found.add(urlsplit(self.pool.proxy).password or "")
+        found.add(_password(self.pool.proxy))
         return tuple(sorted(filter(None, found), key=lambda secret: (-len(secret), secret)))
+
+
+def _password(proxy: str) -> str:
+    return (urlsplit(proxy).password or "") if "://" in proxy else ""
 
 
 def load(

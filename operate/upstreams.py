@@ -46,6 +46,12 @@ class Upstream:
     forward_client_key: bool
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     verify_tls: bool
+    ca_file: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    client_key_password: str = field(default="", repr=False)
+    proxy: str = field(default="", repr=False)
+    family: str = ""
     count_tokens: bool
     max_tokens: tuple[tuple[str, int], ...]
     max_tokens_field: str

@@ -9,24 +9,32 @@ a free one are bounded; one sweeping timer serves all timeouts that are not libc
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
+import itertools
 import logging
 import math
 import os
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pycurl
 
-from upstream.exchange import NO_GOAWAY, TURN_BYTES, Exchange, Handle, Request, Sink, Timeouts
+from upstream.exchange import DIRECT, NO_GOAWAY, TURN_BYTES, Exchange, Handle, Request, Sink, Timeouts
 from upstream.failure import Failure, from_curl, host_of
+from upstream.names import Answer, Names
 from upstream.sockets import SocketsOnLoop
+from upstream.way import Place, Way, place_of
 
 log = logging.getLogger("upstream")
 
 SWEEP_S = 0.2  # how late one of our own timeouts may be
 TELL_S = 10.0  # between two warnings that all connections are in use
 MAX_GOAWAYS = 256  # remembered
+MAX_PLACES = 4096
+NOBODY_THERE = frozenset({"dns", "connect", "tls", "certificate", "connect_timeout", "tls_timeout"})
 SPARE_HANDLES = 1024  # unused libcurl handles that are kept; each is a few KB
 
 # pycurl 7.49 has no name for this option of libcurl, but passes its number on. Without it, a proxy's own
@@ -42,17 +50,20 @@ class Pool:
     keepalive_connections: idle ones kept, over all upstreams; 0 = none.
     keepalive_expiry: seconds that one may be idle and still be used again (libcurl counts whole seconds, so
     it is rounded up); 0 = none is kept.
+    keepalive_max_age: seconds from its opening on, after which none is used again; 0 = no bound.
     proxy: URL of an HTTP or SOCKS proxy; "" = none, whatever the environment says.
-    ca_file: PEM; "" = the system's.
+    ca_file: PEM; "" = the system's.  family: one of way.FAMILIES.
     """
 
     max_connections: int = 100
     max_connections_per_upstream: int = 0
     keepalive_connections: int = 15
     keepalive_expiry: float = 30.0
+    keepalive_max_age: float = 60.0
     http2: bool = False
     proxy: str = ""
     ca_file: str = ""
+    family: str = "any"
 
 
 class UpstreamClient(SocketsOnLoop):
@@ -62,15 +73,21 @@ class UpstreamClient(SocketsOnLoop):
         self.pool = pool or Pool()
         self._live: set[Exchange] = set()  # given to libcurl and not ended
         self._ready: list[Exchange] = []  # have something to tell their sink
-        self._free: list[Handle] = []
+        self._free: dict[Way, list[Handle]] = {}
+        self._spare = 0  # of these, in all
         self._handles = 0
         self._sockets: dict[int, int] = {}  # that libcurl has opened: descriptor -> what the kernel calls it
         self._sweeper: asyncio.TimerHandle | None = None
         self._tell_at = 0.0
         self._opened = self._reused = self._cancelled = self._failed = self._sent = 0
         self._goaways: dict[int, int] = {}  # HTTP/2: connection -> the last stream that it serves
-        self._ca_file = self.pool.ca_file or _system_ca_file()
+        self._renewals = 0
+        self._trusted = "", 0
+        self._trust()
+        self._places: dict[tuple[str, Way], Place | None] = {}
+        self._pointed: dict[tuple[str, int], Answer] = {}  # what libcurl has been told
         super().initialize(defaults=defaults)
+        self._names = Names(self.now, self._from_thread, self._loop.call_later)
         self._bound()
 
     def __repr__(self) -> str:
@@ -81,7 +98,7 @@ class UpstreamClient(SocketsOnLoop):
         return {
             "in_flight": len(self._live),
             "handles": self._handles,
-            "handles_free": len(self._free),
+            "handles_free": self._spare,
             "requests": self._sent,
             "connections_opened": self._opened,
             "connections_reused": self._reused,
@@ -104,7 +121,12 @@ class UpstreamClient(SocketsOnLoop):
         """
         if self._closed:
             raise RuntimeError("send() on a closed UpstreamClient")
-        handle = self._free.pop() if self._free else self._new_handle()
+        free = self._free.get(request.way)
+        if free:
+            handle = free.pop()
+            self._spare -= 1
+        else:
+            handle = self._new_handle(request.way)
         try:
             handle.prepare(request)
         except (ValueError, pycurl.error) as error:
@@ -112,26 +134,84 @@ class UpstreamClient(SocketsOnLoop):
             self._discard(handle)
             raise ValueError(f"{host_of(request.url)}: request cannot be sent: {error}") from error
         exchange = handle.exchange = Exchange(self, handle, request, sink, self.now())
+        place = self._place_of(request)
+        answer = self._names.known(place.host, place.family) if place is not None else None
         self._live.add(exchange)
         self._sent += 1
         if len(self._live) > self.pool.max_connections:
             self._is_dry()
         self._fit_pool(len(self._live))
-        self._multi.add_handle(handle.curl)
+        if place is None:
+            self._start(exchange)
+        elif answer is not None:
+            self._point(handle, place, answer)
+            self._start(exchange)
+        else:
+            self._names.look_up(place.host, place.family, functools.partial(self._named, exchange, place))
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         return exchange
 
-    def resize(self, pool: Pool) -> None:
-        """Other settings, from the next request on; connections that are open go on, and are used again."""
-        if pool == self.pool:
+    def _start(self, exchange: Exchange) -> None:
+        assert exchange._handle is not None
+        exchange._added = True
+        self._multi.add_handle(exchange._handle.curl)
+
+    def _place_of(self, request: Request) -> Place | None:
+        """Whose address must be known before libcurl can connect; None where it needs nobody's."""
+        key = request.url, request.way
+        try:
+            return self._places[key]
+        except KeyError:
+            if len(self._places) >= MAX_PLACES:
+                self._places.clear()
+            proxy = self.pool.proxy if request.way.proxy is None else request.way.proxy
+            place = self._places[key] = place_of(request.url, proxy, request.way.family or self.pool.family)
+            return place
+
+    def _point(self, handle: Handle, place: Place, answer: Answer) -> None:
+        """libcurl keeps what it is told until it is told otherwise, for all handles."""
+        where = place.host, place.port
+        if self._pointed.get(where) is not answer:
+            self._pointed[where] = answer
+            entry = f"{place.host}:{place.port}"
+            handle.curl.setopt(pycurl.RESOLVE, [f"-{entry}", f"{entry}:{','.join(answer.addresses)}"])
+
+    def _named(self, exchange: Exchange, place: Place, answer: Answer) -> None:
+        """It waited for an address."""
+        handle = exchange._handle
+        if handle is None or exchange._ended or self._closed:
             return
-        self.pool = pool
-        self._ca_file = pool.ca_file or _system_ca_file()
+        if not answer.addresses:
+            host = host_of(exchange.request.url)
+            words = f"{host}: name not resolved ({answer.error})"
+            self._fail(exchange, Failure("dns", words, True, pycurl.E_COULDNT_RESOLVE_HOST))
+            return
+        self._point(handle, place, answer)
+        handle.hurry(self.now() - exchange.started)
+        self._start(exchange)
+
+    def resize(self, pool: Pool) -> None:
+        """Other settings, or other files behind them, from the next request on; connections that are open go on, and
+        are used again."""
+        self.pool = dataclasses.replace(pool)  # another object: handles at work go when they are done (`_recycle`)
+        self._trust()
+        self._places.clear()
         self._bound()
-        free, self._free = self._free, []
-        for handle in free:  # each has the options of its time; those at work go when they are done (`_recycle`)
+        free, self._free, self._spare = self._free, {}, 0
+        for handle in itertools.chain.from_iterable(free.values()):  # each has the options of its time
             self._discard(handle)
+
+    def _trust(self) -> None:
+        """Which file of root certificates counts. libcurl reads one once a day and knows it by its path: one that was
+        renewed gets another path that leads to it."""
+        file = self.pool.ca_file or _system_ca_file()
+        stamp = _stamp(file)
+        if (file, stamp) != self._trusted:
+            self._renewals += 1
+            self._trusted = file, stamp
+        folder, slash, name = file.rpartition("/")
+        self._ca_file = f"{folder}/{'./' * (self._renewals % 8)}{name}" if slash else file
 
     def _bound(self) -> None:
         pool, multi = self.pool, self._multi
@@ -141,14 +221,14 @@ class UpstreamClient(SocketsOnLoop):
         multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, pool.max_connections_per_upstream or pool.max_connections)
         multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX if pool.http2 else pycurl.PIPE_NOTHING)
 
-    async def prewarm(self, url: str, timeouts: Timeouts | None = None, verify: bool = True) -> bool:
+    async def prewarm(self, url: str, timeouts: Timeouts | None = None, way: Way = DIRECT) -> bool:
         """Open a connection to the URL's origin and leave it in the pool.  False, and a warning, if not.
 
         It sends HEAD "/": libcurl's CONNECT_ONLY connections do not go back to the pool. Any status will do.
         """
         origin = "/".join(url.split("/", 3)[:3]) + "/"
         warm = _Warm(self._loop)
-        request = Request("HEAD", origin, [], None, timeouts or Timeouts(total=10.0), verify)
+        request = Request("HEAD", origin, [], None, timeouts or Timeouts(total=10.0), way)
         try:
             exchange = self.send(request, warm)
         except ValueError as error:
@@ -173,13 +253,21 @@ class UpstreamClient(SocketsOnLoop):
             self._sweeper.cancel()
         self._sweeper = None
         super().close()
-        for handle in self._free:
+        for handle in itertools.chain.from_iterable(self._free.values()):
             handle.curl.close()
         self._free.clear()
 
     # ---- handles
 
-    def _new_handle(self) -> Handle:
+    def _from_thread(self, step: Callable[..., None], *args: object) -> bool:
+        """False where the loop has ended meanwhile."""
+        try:
+            self._loop.call_soon_threadsafe(step, *args)
+        except RuntimeError:
+            return False
+        return True
+
+    def _new_handle(self, way: Way) -> Handle:
         curl, pool = pycurl.Curl(), self.pool
         options: dict[int, int | str] = {
             pycurl.NOSIGNAL: 1,
@@ -190,7 +278,6 @@ class UpstreamClient(SocketsOnLoop):
             pycurl.HTTP09_ALLOWED: 0,
             pycurl.PATH_AS_IS: 1,
             pycurl.USERAGENT: "",  # none of its own
-            pycurl.PROXY: pool.proxy,
             pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS if pool.http2 else pycurl.CURL_HTTP_VERSION_1_1,
             pycurl.PIPEWAIT: int(pool.http2),
             SUPPRESS_CONNECT_HEADERS: 1,
@@ -200,11 +287,11 @@ class UpstreamClient(SocketsOnLoop):
             options[pycurl.FORBID_REUSE] = 1
         else:
             options[pycurl.MAXAGE_CONN] = math.ceil(pool.keepalive_expiry)
-        if self._ca_file:
-            options[pycurl.CAINFO] = self._ca_file
+            options[pycurl.MAXLIFETIME_CONN] = math.ceil(pool.keepalive_max_age)
         for option, value in options.items():
             curl.setopt(option, value)
-        handle = Handle(curl, self._ready)
+        way.put(curl, self._ca_file, pool.proxy, pool.family)
+        handle = Handle(curl, self._ready, way)
         handle.pool = pool
         if pool.http2:
             handle.listen()
@@ -256,6 +343,8 @@ class UpstreamClient(SocketsOnLoop):
             self._failed += 1
             if exchange._failure is None:
                 exchange._failure = self._judge(exchange, curl, errno, detail)
+            if exchange._failure.kind in NOBODY_THERE and (place := self._place_of(exchange.request)) is not None:
+                self._names.forget(place.host)
         exchange._ended = True
         if not exchange._queued:
             exchange._queued = True
@@ -341,8 +430,11 @@ class UpstreamClient(SocketsOnLoop):
 
     def _detach(self, exchange: Exchange, handle: Handle) -> None:
         """Out of libcurl's hands; if it was not finished, libcurl closes the connection here and now."""
-        self._multi.remove_handle(handle.curl)
         self._live.discard(exchange)
+        if not exchange._added:  # it was waiting for its address
+            self._fit_pool(len(self._live))
+            return
+        self._multi.remove_handle(handle.curl)
         if handle.last_stream < NO_GOAWAY:
             self._last_stream(handle)
         connects = handle.curl.getinfo(pycurl.NUM_CONNECTS)
@@ -363,10 +455,11 @@ class UpstreamClient(SocketsOnLoop):
         exchange._handle = handle.exchange = None
         handle.parts.clear()
         handle.room = TURN_BYTES
-        if self._closed or handle.pool is not self.pool or len(self._free) >= SPARE_HANDLES:
+        if self._closed or handle.pool is not self.pool or self._spare >= SPARE_HANDLES:
             self._discard(handle)
         else:
-            self._free.append(handle)
+            self._free.setdefault(handle.way, []).append(handle)
+            self._spare += 1
 
     def _exhausted(self, exchange: Exchange, age: float) -> Failure:
         host = host_of(exchange.request.url)
@@ -438,6 +531,15 @@ def _inode(fd: int) -> int:
         return os.fstat(fd).st_ino
     except OSError:
         return 0
+
+
+def _stamp(file: str) -> int:
+    """Another one where the file is another; 0 where there is none."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return 0
+    return found.st_mtime_ns ^ found.st_ino
 
 
 def _system_ca_file() -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import pycurl
 
 from upstream.failure import Failure, host_of
+from upstream.way import Way
 
 if TYPE_CHECKING:
     from upstream.client import UpstreamClient
@@ -45,6 +46,9 @@ class Timeouts:
     total: float = 3600.0
 
 
+DIRECT = Way()
+
+
 @dataclass(slots=True)
 class Request:
     """headers: whole lines, "Name: value"; Content-Length, Host and Expect are libcurl's own.
@@ -57,7 +61,7 @@ class Request:
     headers: list[str]
     body: bytes | None
     timeouts: Timeouts
-    verify: bool = True
+    way: Way = DIRECT
     fresh: bool = False  # on a new connection, whatever is idle: for another try after a replayable "closed"
     max_head_bytes: int = 128 * 1024  # all heads of one reply together, interim ones and trailers too
     max_line_bytes: int = 32 * 1024
@@ -113,6 +117,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_added",
         "_client",
         "_ended",
         "_failure",
@@ -151,6 +156,7 @@ class Exchange:
         self._head_bytes = 0
         self._touched = now  # when the upstream last gave us something, or we last began to listen again
         self._sent_bytes = 0  # of the body, taken by libcurl
+        self._added = False  # libcurl has it; before, its address is looked up
         self._placed = False  # on a connection, of which the making may still go on (known late, see `overdue`)
         self._told = False  # the sink has the head
         self._queued = False  # on the client's ready list
@@ -255,6 +261,9 @@ class Exchange:
             if limits.idle and not self._paused and now - self._touched >= limits.idle:
                 return self._late("idle_timeout", f"no byte for {limits.idle:g} s")
             return None
+        if not self._added and limits.connect and age >= limits.connect:
+            words = f"{host_of(self.request.url)}: name not resolved within {limits.connect:g} s"
+            return Failure("connect_timeout", words, True, pycurl.E_OPERATION_TIMEDOUT)
         if limits.first_byte and age >= limits.first_byte:
             if self._waits_for_connection():
                 return self._client._exhausted(self, age)
@@ -268,7 +277,7 @@ class Exchange:
         return Failure(kind, f"{host_of(self.request.url)}: {words}")
 
     def _waits_for_connection(self) -> bool:
-        if not self._placed and self._handle is not None:
+        if not self._placed and self._added and self._handle is not None:
             self._placed = self._handle.curl.getinfo(pycurl.CONN_ID) >= 0
         return not self._placed
 
@@ -291,11 +300,12 @@ class Handle:
         "size",
         "stream",
         "url",
-        "verify",
+        "way",
     )
 
-    def __init__(self, curl: pycurl.Curl, ready: list[Exchange]) -> None:
+    def __init__(self, curl: pycurl.Curl, ready: list[Exchange], way: Way) -> None:
         self.curl = curl
+        self.way = way  # by which all its requests go
         self.ready = ready
         self.parts: list[bytes] = []  # of the body, since the sink was last told
         self.room = TURN_BYTES
@@ -306,7 +316,6 @@ class Handle:
         self.shape: tuple[str, bool, bool] | None = None
         self.size = -1
         self.connect = -1.0
-        self.verify: bool | None = None
         # HTTP/2: our stream's number, whether it was refused, and the last that a GOAWAY leaves alive, if one came.
         self.stream, self.refused, self.last_stream = 0, False, NO_GOAWAY
         curl.setopt(pycurl.HEADERFUNCTION, self.header)
@@ -338,10 +347,13 @@ class Handle:
             self.connect = request.timeouts.connect
             # 0 would mean libcurl's default, 300 s
             curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(self.connect * 1000)) if self.connect else 2_000_000_000)
-        if request.verify != self.verify:
-            self.verify = request.verify
-            curl.setopt(pycurl.SSL_VERIFYPEER, 1 if self.verify else 0)
-            curl.setopt(pycurl.SSL_VERIFYHOST, 2 if self.verify else 0)
+
+    def hurry(self, spent_s: float) -> None:
+        """Less time to connect, since so much was spent on the address."""
+        if self.connect:
+            left_s = max(0.001, self.connect - spent_s)
+            self.curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(left_s * 1000)))
+            self.connect = left_s
 
     def _set_headers(self, headers: list[str]) -> None:
         text = "".join(headers)

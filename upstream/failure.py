@@ -129,6 +129,9 @@ def from_curl(
         kind = "protocol" if errno in (1, 3) else "closed"
     elif errno in (55, 56) and not sent and not replied:
         kind = "connect"  # the proxy's tunnel, or a TLS handshake cut short
+    if "alert certificate required" in detail:  # TLS 1.3 says so after the handshake, before anything is looked at
+        message = f"{host_of(url)}: it asks for a client certificate ([upstream NAME] client_cert)"
+        return Failure("certificate", message, True, errno)
     if refused and not replied:
         message = f"{host_of(url)}: takes no more requests on this connection" + (f" ({detail})" if detail else "")
         return Failure("closed", message, True, errno)

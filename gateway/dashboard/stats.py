@@ -77,7 +77,8 @@ def _seconds(text: str) -> float:
 
 def _url_of(chosen: Settings | None) -> str:
     assert chosen is not None
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(chosen.server.host, chosen.server.host)
+    host = chosen.server.hosts[0]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"http://{f'[{host}]' if ':' in host else host}:{chosen.server.port}"
 
 

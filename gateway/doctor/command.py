@@ -165,12 +165,13 @@ class Visit:
 
     async def _approach(self) -> tuple[list[Finding], list[str], str]:
         """What costs nothing."""
-        if self._settings.pool.proxy:
-            words = "by way of [pool] proxy: name, connection and TLS are its matter"
+        pool, way = self._settings.pool, self._peer.way
+        if pool.proxy if way.proxy is None else way.proxy:
+            words = "by way of a proxy: name, connection and TLS are its matter"
             findings = [Finding("connection", "so-so", words)]
         else:
             up = self._peer.settings
-            findings = await reach.reach(up.base_url, up.timeouts.connect, up.verify_tls)
+            findings = await reach.reach(up.base_url, up.timeouts.connect, way, pool.ca_file)
         for finding in findings:
             self.say(finding.line())
         if any(finding.blocks for finding in findings):

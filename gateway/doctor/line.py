@@ -51,7 +51,7 @@ class Line:
         began = time.monotonic()
         self.sent += 1
         try:
-            request = Request(method, url, lines, body, timeouts, self.peer.settings.verify_tls, fresh)
+            request = Request(method, url, lines, body, timeouts, self.peer.way, fresh)
             running = self._client.send(request, gathered)
         except ValueError as why:
             return Heard(failure=Failure("bad_url", str(why)))

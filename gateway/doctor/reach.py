@@ -15,13 +15,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.doctor.findings import Finding, shortened
+from upstream.way import Way
 
 SOON_DAYS = 14
 MAX_ADDRESSES = 4  # that are shown
 
 
-async def reach(base_url: str, patience_s: float, verify: bool) -> list[Finding]:
-    """What was found on the way, as far as it went."""
+async def reach(base_url: str, patience_s: float, way: Way, ca_file: str = "") -> list[Finding]:
+    """What was found on the way, as far as it went. ca_file: [pool]'s."""
     parts = urlsplit(base_url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
@@ -36,7 +37,7 @@ async def reach(base_url: str, patience_s: float, verify: bool) -> list[Finding]
     found = [Finding("name", "ok", f"{host} is {', '.join(addresses[:MAX_ADDRESSES])}{more}")]
     found.append(await _connect(host, port, patience_s))
     if secure and not found[-1].blocks:
-        found.append(await _tls(host, port, patience_s, verify))
+        found.append(await _tls(host, port, patience_s, way, ca_file))
     return found
 
 
@@ -53,16 +54,22 @@ async def _connect(host: str, port: int, patience_s: float) -> Finding:
     return Finding("connection", "ok", f"port {port}, in {took:.0f} ms")
 
 
-async def _tls(host: str, port: int, patience_s: float, verify: bool) -> Finding:
-    context = ssl.create_default_context()
-    if not verify:
+async def _tls(host: str, port: int, patience_s: float, way: Way, ca_file: str) -> Finding:
+    try:
+        context = ssl.create_default_context(cafile=way.ca_file or ca_file or None)
+        if way.client_cert:
+            context.load_cert_chain(way.client_cert, way.client_key or None, way.client_key_password)
+    except OSError as why:
+        words = shortened(f"ca_file, client_cert and client_key do not go together: {why.strerror or why}")
+        return Finding("TLS", "no", words, blocks=True)
+    if not way.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     try:
         async with asyncio.timeout(patience_s):
             _, writer = await asyncio.open_connection(host, port, ssl=context)
     except ssl.SSLCertVerificationError as why:
-        words = f"its certificate is not trusted: {shortened(why.verify_message)}. SSL_CERT_FILE names other roots"
+        words = f"its certificate is not trusted: {shortened(why.verify_message)}. ca_file names other roots"
         return Finding("TLS", "no", words, blocks=True)
     except OSError as why:
         words = shortened(why.strerror or str(why) or "no end of the handshake in time")

@@ -18,6 +18,7 @@ from operate import settings
 from tests.support.script import Answer, Request, Upstream
 from tests.upstream import scripted
 from tests.upstream.scripted import CERTIFICATE
+from upstream.way import Way
 
 KEY = "sk-planted-Secret-1234567890"
 MODEL = "tiny-model"
@@ -330,9 +331,9 @@ def test_tls_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     async def look() -> list[list[Finding]]:
         async with scripted.Upstream(tls=True) as up:
-            found = [await reach.reach(up.url, 5.0, True), await reach.reach(up.url, 5.0, False)]
+            found = [await reach.reach(up.url, 5.0, Way()), await reach.reach(up.url, 5.0, Way(verify=False))]
             monkeypatch.setenv("SSL_CERT_FILE", str(own))
-            return [*found, await reach.reach(up.url, 5.0, True)]
+            return [*found, await reach.reach(up.url, 5.0, Way())]
 
     strange, unchecked, trusted = [found[-1] for found in asyncio.run(look())]
     assert strange.mark == "no" and strange.blocks and "not trusted" in strange.words

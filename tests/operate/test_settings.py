@@ -255,7 +255,7 @@ def test_own_timeouts_are_laid_over_the_general_ones() -> None:
 
 
 def test_as_shipped_no_honest_answer_is_cut() -> None:
-    """Models pause for minutes, Codex waits 300 s for a byte and SDKs 600 s for an answer; a stream may go on longer."""
+    """Models pause for minutes, Codex waits 300 s for a byte and SDKs 600 s for an answer; streams go on longer."""
     timeouts = load(environ={}).timeouts
     assert min(timeouts.first_byte, timeouts.idle) >= 300 and timeouts.request >= 600
     assert timeouts.stream > timeouts.request

@@ -19,9 +19,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 from upstream.client import Pool, UpstreamClient
-from upstream.exchange import Exchange, Request, Timeouts
+from upstream.exchange import DIRECT, Exchange, Request, Timeouts
 from upstream.failure import Failure
+from upstream.way import Way
 
+UNCHECKED = Way(verify=False)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -228,7 +230,8 @@ def begin(
     """Send; the exchange is at `told.exchange`."""
     told = told or Told()
     method = method or ("GET" if body is None else "POST")
-    request = Request(method, url, headers or ["X-Test: 1"], body, timeouts or Timeouts(), verify, **more)
+    way = DIRECT if verify else UNCHECKED
+    request = Request(method, url, headers or ["X-Test: 1"], body, timeouts or Timeouts(), way, **more)
     told.exchange = c.send(request, told)
     return told
 

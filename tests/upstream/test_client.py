@@ -13,6 +13,7 @@ from tests.upstream.scripted import (
     CERTIFICATE,
     OK,
     STREAM,
+    UNCHECKED,
     Conn,
     Told,
     Upstream,
@@ -24,7 +25,7 @@ from tests.upstream.scripted import (
     run,
 )
 from upstream.client import Pool, UpstreamClient
-from upstream.exchange import Handle, Request, Timeouts, parse_head
+from upstream.exchange import DIRECT, Handle, Request, Timeouts, parse_head
 
 
 def says(*replies: bytes, close: bool = False):
@@ -210,7 +211,7 @@ async def test_what_cannot_be_sent_is_refused_at_once() -> None:
 async def test_a_handle_keeps_its_options() -> None:
     async with Upstream() as up, client() as c:
         told = await ask(c, up.url, b"hello")
-        handle = c._free[-1]
+        handle = c._free[DIRECT][-1]
         real, done = handle.curl, []
 
         def setopt(option: int, value: object) -> None:
@@ -225,13 +226,13 @@ async def test_a_handle_keeps_its_options() -> None:
         handle.prepare(Request("POST", up.url, ["X-Test: 2"], b"HELLO", first.timeouts))
         assert done == [pycurl.HTTPHEADER]
         done.clear()
-        handle.prepare(Request("POST", up.url + "/y", ["X-Test: 2"], b"more", Timeouts(connect=1), verify=False))
-        assert pycurl.HTTPHEADER not in done and len(done) == 5  # url, size, connect timeout, verify (two)
+        handle.prepare(Request("POST", up.url + "/y", ["X-Test: 2"], b"more", Timeouts(connect=1)))
+        assert pycurl.HTTPHEADER not in done and len(done) == 3  # url, size, connect timeout
         handle.curl = real
 
 
 def test_kept_headers_are_a_copy() -> None:
-    handle, lines = Handle(pycurl.Curl(), []), ["A: 1"]
+    handle, lines = Handle(pycurl.Curl(), [], DIRECT), ["A: 1"]
     handle.prepare(Request("GET", "http://x/", lines, None, Timeouts()))
     lines[0] = "A: 2"
     assert handle.headers == ["A: 1"]
@@ -376,7 +377,7 @@ async def test_socket_numbers_are_used_again_safely() -> None:
 @run
 async def test_prewarm_leaves_a_connection() -> None:
     async with Upstream(tls=True) as up, client() as c:
-        assert await c.prewarm(up.url, verify=False)
+        assert await c.prewarm(up.url, way=UNCHECKED)
         assert up.connections == 1 and up.requests[0].startswith(b"HEAD / HTTP/1.1")
         told = await ask(c, up.url, verify=False)
         assert told.exchange is not None and told.exchange.reused and up.connections == 1

@@ -408,6 +408,9 @@ def test_the_table_covers_what_it_names() -> None:
     assert (made.kind, made.replayable) == ("internal", False)
     assert host_of("http://a:b@h:1/x") == "h:1" and host_of("http://[") == "upstream" and host_of("x") == "upstream"
     assert from_curl(35, "", "http://h/", reused=False, replied=False, sent=True).kind == "closed"
+    alert = "OpenSSL SSL_read: error:0A00045C:SSL routines::tlsv13 alert certificate required, errno 0"
+    asked = from_curl(56, alert, "https://h/", reused=False, replied=False, sent=True)
+    assert asked.kind == "certificate" and asked.replayable and "client_cert" in asked.message
     assert (
         from_curl(56, "CONNECT tunnel failed, response 407", "http://h/", reused=False, replied=False, sent=False).kind
         == "connect"
