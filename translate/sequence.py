@@ -4,7 +4,11 @@ Parts wait in a queue and only its head is open: its text goes straight through.
 complete as soon as something else begins, a tool call once its arguments are a JSON object, or at the end.
 Thus calls that arrive interleaved leave one after the other, and those that arrive so are not held up.
 Start is held back until something opens, so that a reply which begins with an error can still be answered
-with a real status.
+with a real status. A tool call opens with its first argument, or when it is known to have none.
+
+Nothing is closed that is not whole: a reply that broke off ends with its Fault alone, whatever is open, since
+clients run a tool call as soon as it is closed. A call of which no argument had come when the reply was cut (by its
+length, or by a filter) would look like one that takes none, and is left out.
 """
 
 from __future__ import annotations
@@ -13,34 +17,50 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from translate import wire
-from translate.conversation import Close, Delta, Event, Open, Part, Start, Text, Thinking, ToolCall
+from translate.conversation import Close, Delta, Event, Open, Part, Start, Stop, StopReason, Thinking, ToolCall
+from translate.repeats import Arguments, Words
+
+CUT: frozenset[StopReason] = frozenset({"length", "context_overflow", "refusal", "pause"})
+"""Why a reply may end within a call."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Item:
-    """A part on its way. `waiting` is what came of it while another part was open; `written` all of a tool
-    call's arguments, to tell whether they are complete, and of a thought, which may be repeated when signed.
-    done: has the server said that the part is complete; None where its protocol does not say so."""
+    """A part on its way. `waiting` is what came of it while it was not open; `told` knows all that came, and what of
+    it was new. half: the first half of a character of two, until the other comes. done: has the server said that the
+    part is complete; None where its protocol does not say so."""
 
     part: Part
+    told: Words | Arguments
     waiting: list[bytes] = field(default_factory=list)
-    written: list[bytes] = field(default_factory=list)
     close: Close = field(default_factory=Close)
     done: bool | None = None
+    half: str = ""
+    _at: int = 0  # where in `told` it begins
+
+    def __post_init__(self) -> None:
+        self._at = len(self.told.whole())
 
     def is_complete(self) -> bool:
         if self.done is not None:
             return self.done
-        return not isinstance(self.part, ToolCall) or wire.is_object(self.written)
+        return not isinstance(self.told, Arguments) or self.told.ended
 
     def is_cut(self) -> bool:
         """A tool call whose arguments have begun and are no JSON object: nobody may run it."""
-        is_free = isinstance(self.part, ToolCall) and self.part.custom
-        return bool(self.written) and not is_free and not wire.is_object(self.written)
+        return isinstance(self.told, Arguments) and bool(self.told.said) and not self.told.ended
+
+    def is_bare(self) -> bool:
+        """A tool call of which no argument came."""
+        return isinstance(self.part, ToolCall) and not self.told.said
 
     def is_nothing(self) -> bool:
         """A tool call of which neither a name nor an argument ever came."""
-        return isinstance(self.part, ToolCall) and not self.part.name and not self.written
+        return isinstance(self.part, ToolCall) and not self.part.name and not self.told.said
+
+    def text(self) -> str:
+        """All that was said of it."""
+        return wire.text_of([self.told.whole()[self._at :]])
 
 
 class Sequence:
@@ -81,17 +101,36 @@ class Sequence:
             return None
         return None if item.close.signature else item
 
-    def push(self, part: Part, done: bool | None = None) -> Item:
-        item = Item(part, done=done)
+    def push(self, part: Part, done: bool | None = None, told: Words | None = None) -> Item:
+        """told: where parts of this kind have been before."""
+        if self._items:
+            self._settle(self._items[-1])
+        is_call = isinstance(part, ToolCall) and not part.custom
+        item = Item(part, Arguments() if is_call else told or Words(), done=done)
         self._items.append(item)
         self.advance()
         return item
 
+    def say(self, item: Item, text: str) -> bytes:
+        """More of a part, as text. The piece that was added, b"" for none."""
+        text, item.half = wire.held_back(item.half + text)
+        if not text:
+            return b""
+        piece = wire.inside(text)
+        self.grow(item, [piece])
+        return piece
+
     def grow(self, item: Item, pieces: list[bytes]) -> None:
-        if not isinstance(item.part, Text) or item.done is not None:
-            item.written += pieces
+        """More of a part that has no half a character."""
+        told = item.told
+        if len(pieces) == 1 and len(pieces[0]) < told.floor and not (told.closes and told.closes in pieces[0]):
+            told.said += pieces
+        elif not (pieces := told.fresh(pieces)):
+            return
         if item is not self._open:
             item.waiting += pieces
+            if self._items and item is self._items[0]:
+                self.advance()
             return
         last = self._out[-1] if self._out else None
         if isinstance(last, Delta):
@@ -106,8 +145,8 @@ class Sequence:
         while self._items:
             head = self._items[0]
             if head is not self._open:
-                if isinstance(head.part, ToolCall) and not head.part.name:
-                    return  # its name is still to come
+                if isinstance(head.part, ToolCall) and not (head.part.name and (head.waiting or head.done)):
+                    return  # its name is still to come, or its first argument
                 self._show(head)
             if not head.is_complete() or (len(self._items) == 1 and head.done is None):
                 return
@@ -115,9 +154,10 @@ class Sequence:
 
     def finish(self, event: Event) -> None:
         """The reply is complete: what still waits goes out in sequence, then `event`."""
+        is_cut = isinstance(event, Stop) and event.reason in CUT
         while self._items:
             item = self._items[0]
-            if item.is_nothing():
+            if item.is_nothing() or (is_cut and len(self._items) == 1 and not item.done and item.is_bare()):
                 self._items.popleft()
                 continue
             if item is not self._open:
@@ -127,11 +167,21 @@ class Sequence:
         self._out.append(event)
 
     def abandon(self, event: Event) -> None:
-        """The reply broke off: the open part is closed, what waits behind it is not the client's any more."""
-        if self._open is not None:
-            self._shut()
+        """The reply broke off: what is open stays open, what waits behind it is not the client's any more."""
+        self._open = None
         self._items.clear()
         self._out.append(event)
+
+    def _settle(self, item: Item) -> None:
+        """Nothing more comes of it: what was held back is all there is."""
+        pieces = item.told.rest()
+        if item.half:
+            pieces.append(wire.LOST)
+            item.half = ""
+        if pieces and item is self._open:
+            self._out.append(Delta(pieces))
+        elif pieces:
+            item.waiting += pieces
 
     def take(self) -> list[Event]:
         events, self._out = self._out, []
@@ -151,6 +201,8 @@ class Sequence:
             item.waiting = []
 
     def _shut(self) -> None:
-        item = self._items.popleft()
+        item = self._items[0]
+        self._settle(item)
+        self._items.popleft()
         self._open = None
         self._out.append(item.close)

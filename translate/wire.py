@@ -1,7 +1,9 @@
 """JSON on the wire: the one place that reads and writes it.
 
 ujson is fast but has edges: it encodes a lone surrogate (half an emoji, which providers do send
-when they cut a delta) to a str that cannot become UTF-8, and it escapes slashes unless told not to.
+when they cut a delta) to a str that cannot become UTF-8, and it escapes slashes unless told not to. Readers in other
+languages refuse such halves even as escapes, so that none is ever written: two that meet become their character, and
+who writes a text piece by piece keeps a half until its other one comes (`held_back`).
 `inside` gives the text between the quotes of a JSON string: deltas travel through the neutral form in
 that shape, so that a text which needs no change is copied and never decoded (see conversation.Delta).
 """
@@ -12,11 +14,13 @@ from typing import Any
 
 import ujson
 
+LOST = b"\xef\xbf\xbd"  # U+FFFD, which stands for half a character whose other half never came
+
 loads = ujson.loads
 
 
 def dumps(value: Any) -> bytes:
-    """Compact UTF-8 JSON. A lone surrogate is written as its \\uXXXX escape.
+    """Compact UTF-8 JSON. A lone surrogate is written as U+FFFD.
 
     Raises TypeError or ValueError for what JSON cannot say (bytes, NaN).
     """
@@ -24,7 +28,12 @@ def dumps(value: Any) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return ujson.dumps(value, ensure_ascii=True, escape_forward_slashes=False).encode()
+        return whole_characters(text).encode()
+
+
+def whole_characters(text: str) -> str:
+    """The text without lone surrogates: U+FFFD stands for each."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def dumps_text(value: Any) -> str:
@@ -35,6 +44,11 @@ def dumps_text(value: Any) -> str:
 def inside(text: str) -> bytes:
     """What stands between the quotes when `text` is written as a JSON string."""
     return dumps(text)[1:-1]
+
+
+def held_back(text: str) -> tuple[str, str]:
+    """The text without the half of a character that it may end with, and that half."""
+    return (text[:-1], text[-1]) if text and "\ud800" <= text[-1] <= "\udbff" else (text, "")
 
 
 def text_of(pieces: list[bytes]) -> str:

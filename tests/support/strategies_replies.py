@@ -2,8 +2,9 @@
 
 `replies(protocol)` draws a Start, parts and a Stop. `said(events)` is their normal form, in which a reply must come
 back: deltas joined, pings and the ids of the reply left out; a call without arguments has {}; a signature counts
-wherever it stands; of usage the counters count; leftovers that a protocol notes for its own use (ids, where a thought
-came from) do not. Chat has one run of text at a time, so that neighbours of a kind are one there (`joined`).
+wherever it stands; of usage the counters count; half a character is U+FFFD; leftovers that a protocol notes for its own
+use (ids, where a thought came from) do not. Chat has one run of text at a time, so that neighbours of a kind are one
+there (`joined`).
 Not drawn: thoughts of which some are signed and some are not, since Chat's details then leave the others out.
 """
 
@@ -116,7 +117,8 @@ def replies(draw: st.DrawFn, protocol: str) -> list[Event]:
         reasons += ["end"] if Refusal not in kinds else []
         reasons += ["pause", "context_overflow", "compaction", "stop_sequence"] if protocol == "messages" else []
     reason = draw(st.sampled_from(reasons))
-    if reason == "length" and draw(st.booleans()):
+    ends_in_call = bool(parts) and isinstance(parts[-1][0].part, ToolCall)  # type: ignore[union-attr]
+    if reason == "length" and (ends_in_call or draw(st.booleans())):  # a call without arguments would not be told
         parts.append([Open(ToolCall("call_last", "f")), Delta([wire.inside(_CUT)]), Close()])
     told: list[Event] = [Start("id", "m")]
     for events in parts:
@@ -151,7 +153,8 @@ def said(events: list[Event], protocol: str) -> list[Any]:
                 out.append(("fault", str(event.error)))
             case Start() | Ping():
                 pass
-    return joined(out) if protocol == "chat" else out
+    mended = wire.loads(wire.dumps(out))  # half a character is U+FFFD
+    return joined(mended) if protocol == "chat" else mended
 
 
 def _said_of(part: Any, text: str, close: Close, protocol: str) -> list[Any]:

@@ -17,6 +17,7 @@ from translate.chat.usage import breakdown, is_known, of_chunk, stop_reason
 from translate.conversation import (
     Event,
     Fault,
+    Part,
     Refusal,
     Stop,
     Text,
@@ -26,6 +27,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.fields import arguments_in, is_index, list_of, text_of, thought
+from translate.repeats import Arguments, Words
 from translate.sequence import Item, Sequence
 from translate.target import Policy
 
@@ -37,12 +39,14 @@ class Assembly:
 
     __slots__ = (
         "_annotations", "_answered", "_calls", "_extras", "_finish", "_indexes", "_met", "_noted", "_refused",
-        "_sequence", "_since", "_tags", "seen", "trace", "usage",
+        "_renamed", "_sequence", "_since", "_tags", "_told", "seen", "trace", "usage",
     )  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
         self._sequence = Sequence()
-        self._calls: list[Item] = []
+        self._told: dict[type[Part], Words] = {}
+        self._calls: dict[Item, int] = {}  # -> the choice that began it
+        self._renamed: list[Item] = []  # calls whose name comes with each piece
         self._indexes: dict[int, Item] = {}
         self._tags = ThinkTags() if policy.reasoning == "think_tags" else None
         self._finish = ""
@@ -206,7 +210,7 @@ class Assembly:
     def _has_said(self, thought: str) -> bool:
         """A signed entry may hold once more what came piece by piece before (as this proxy's own do)."""
         last = self._sequence.last(Thinking)
-        return last is not None and wire.text_of(last.written) == thought
+        return last is not None and last.text() == thought
 
     def _text(self, text: str) -> None:
         if self._tags is None:
@@ -260,15 +264,17 @@ class Assembly:
         self._answered = self._answered or kind is not Thinking
         item = self._sequence.last(kind)
         if item is None:
+            told = self._told.setdefault(kind, Words())
+            if told.has(text):
+                self.trace.append(b"")
+                return
             ext = {"chat": {"detail": _kind_of(entry)}} if entry is not None else {}
-            item = self._sequence.push(kind(text="", ext=ext))
+            item = self._sequence.push(kind(text="", ext=ext), told=told)
             if kind is Text and self._annotations:  # they came before the text they belong to
                 early, self._annotations = self._annotations, []
                 self._annotate(early)
         self._since += 1
-        piece = wire.inside(text)
-        self.trace.append(piece)
-        self._sequence.grow(item, [piece])
+        self.trace.append(self._sequence.say(item, text))
 
     # -------------------------------------------------------------------------------------------- calls
 
@@ -279,8 +285,9 @@ class Assembly:
             function = {}
         name, id = text_of(function, "name"), text_of(raw, "id")
         is_custom = function is custom
-        piece = wire.inside(text_of(function, "input") if is_custom else arguments_in(function))
-        item = self._find(raw.get("index"), id, name, bool(piece))
+        arguments = text_of(function, "input") if is_custom else arguments_in(function)
+        piece = wire.inside(arguments)
+        item = self._find(raw.get("index"), id, name, piece)
         if name:
             self.trace.append(b"")  # what names a call again may begin another one
         if item is None:
@@ -290,25 +297,27 @@ class Assembly:
             if "extra_content" in raw:
                 self._beside(raw, extras.OF_CALL)
             item = self._new_call(raw.get("index"), id, name, is_custom)
-        elif isinstance(item.part, ToolCall) and name and not item.part.name:
-            item.part.name, item.part.id = name, item.part.id or id
-            self._sequence.advance()
-        if piece:
+        elif isinstance(item.part, ToolCall) and name:
+            if not item.part.name:
+                item.part.name, item.part.id = name, item.part.id or id
+                self._sequence.advance()
+            elif item not in self._renamed:
+                self._renamed.append(item)
+        if arguments:
             self._since += 1
-            self.trace.append(piece)
-            self._sequence.grow(item, [piece])
+            self.trace.append(self._sequence.say(item, arguments))
 
     def _beside(self, said: dict[str, Any], what: str) -> None:
         if (proof := extras.sealed(said, what)) is not None:
             self.trace.append(b"")
             self._sequence.push(proof)
 
-    def _find(self, index: Any, id: str, name: str, says: bool) -> Item | None:
-        """The call that an entry goes on with, None where it begins one.
+    def _find(self, index: Any, id: str, name: str, piece: bytes) -> Item | None:
+        """The call that an entry goes on with (or says once more), None where it begins one.
 
         An index counts unless it is reused: with another id and a name, or with a name alone after arguments
         that were complete. Without an index, a known id counts, unless the name comes again, with arguments
-        (`says`), after some that were complete: servers have called all calls of a reply the same. Else a name
+        (`piece`), after some that were complete: servers have called all calls of a reply the same. Else a name
         begins a call.
         """
         if not self._calls:
@@ -316,22 +325,46 @@ class Assembly:
         if is_index(index) and (known := self._indexes.get(index)) is not None:
             part = known.part
             assert isinstance(part, ToolCall)
-            other = id != part.id if id and part.id else bool(part.name) and not id and known.is_complete()
-            return None if name and other else known
+            if id and part.id:
+                return None if name and id != part.id else known
+            is_new = bool(name and part.name) and not id and known.is_complete()
+            return None if is_new and not self._repeats(known, name, piece) else known
         if not is_index(index) and id:
             for item in self._calls:
                 if isinstance(item.part, ToolCall) and item.part.id == id:
-                    return None if name and says and item.is_complete() else item
-        return None if name or (id and is_index(index)) else self._calls[-1]
+                    is_new = bool(name and piece) and item.is_complete()
+                    again = self._calls[item] < self.seen and _is_said(item, name, piece)
+                    return None if is_new and not again else item
+        last = next(reversed(self._calls))
+        if not name:
+            return None if id and is_index(index) else last
+        is_streamed = not is_index(index) and not id and len(last.told.said) > 1
+        return last if is_streamed and _is_said(last, name, piece) else None
+
+    def _repeats(self, call: Item, name: str, piece: bytes) -> bool:
+        """Of a call without an id: is it said once more? All at once what came piece by piece, or the name alone where
+        each piece came with it. Whole calls that are alike may be two."""
+        if not piece:
+            return call in self._renamed and _name_of(call) == name
+        return len(call.told.said) > 1 and _is_said(call, name, piece)
 
     def _new_call(self, index: Any, id: str, name: str, custom: bool) -> Item:
         if id and any(isinstance(item.part, ToolCall) and item.part.id == id for item in self._calls):
             id = f"{id}_{len(self._calls)}"  # results are told apart by it
         item = self._sequence.push(ToolCall(id, name, custom=custom))
-        self._calls.append(item)
+        self._calls[item] = self.seen
         if is_index(index):
             self._indexes[index] = item
         return item
+
+
+def _name_of(call: Item) -> str:
+    return call.part.name if isinstance(call.part, ToolCall) else ""
+
+
+def _is_said(call: Item, name: str, piece: bytes) -> bool:
+    """Does the entry say all of the call once more?"""
+    return _name_of(call) == name and isinstance(call.told, Arguments) and call.told.is_told_by(piece)
 
 
 def _pages(extras: dict[str, Any]) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Any
 from translate import seal, wire
 from translate.conversation import Close, Delta, Event, Ext, Open, Part, Text, Thinking, ToolCall, Unknown
 from translate.messages.parts import input_of, rest
+from translate.repeats import Arguments
 
 Raw = dict[str, Any]
 
@@ -22,16 +23,18 @@ class Block:
     """An open content block. part: the type of part it becomes. lane: the (delta type, key) whose text may
     take the fast lane, or None."""
 
-    __slots__ = ("index", "raw", "opened")
+    __slots__ = ("half", "index", "raw", "opened")
 
     part: type[Part] = Unknown
     cut = False  # a call that was closed before its input was a whole object
+    bare = False  # a call without any input
     lane: tuple[str, str] | None = None
 
     def __init__(self, index: Any, raw: Raw) -> None:
         self.index = index
         self.raw = raw
         self.opened = False
+        self.half = ""  # of a character of two, until the other comes
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.index} opened={self.opened}>"
@@ -42,11 +45,24 @@ class Block:
     def delta(self, delta: Raw, out: list[Event]) -> None:
         """content_block_delta's delta."""
 
-    def passed(self, pieces: list[bytes]) -> None:
-        """Texts of deltas that took the fast lane."""
+    def passed(self, pieces: list[bytes]) -> list[bytes]:
+        """Texts of deltas that took the fast lane: what is told of them."""
+        return pieces
 
     def close(self, out: list[Event]) -> None:
         """content_block_stop."""
+
+    def _push(self, text: Any, out: list[Event]) -> None:
+        """More of the block's text."""
+        if not isinstance(text, str) or not text:
+            return
+        text, self.half = wire.held_back(self.half + text)
+        if text and (pieces := self.passed([wire.inside(text)])):
+            push(out, pieces)
+
+    def _end_text(self, out: list[Event]) -> None:
+        if self.half:
+            push(out, self.passed([wire.LOST]))
 
     def _open(self, part: Part, out: list[Event]) -> None:
         self.opened = True
@@ -59,11 +75,6 @@ def push(out: list[Event], pieces: list[bytes]) -> None:
         last.pieces += pieces
     elif pieces:
         out.append(Delta(pieces))
-
-
-def _push_text(out: list[Event], text: Any) -> None:
-    if isinstance(text, str) and text:
-        push(out, [wire.inside(text)])
 
 
 class TextBlock(Block):
@@ -83,6 +94,7 @@ class TextBlock(Block):
             self._say(delta.get("text"), out)
 
     def close(self, out: list[Event]) -> None:
+        self._end_text(out)
         if self.opened:
             out.append(Close(ext={"messages": {"citations": self._citations}} if self._citations else {}))
 
@@ -91,7 +103,7 @@ class TextBlock(Block):
             return
         if not self.opened:
             self._open(Text("", rest(self.raw, "type", "text", "citations")), out)
-        _push_text(out, text)
+        self._push(text, out)
 
 
 class ThinkingBlock(Block):
@@ -105,45 +117,59 @@ class ThinkingBlock(Block):
         self._signature = _string(self.raw.get("signature"))
         ext = rest(self.raw, "type", "thinking", "signature", "data")
         self._open(Thinking(encrypted=_string(self.raw.get("data")), ext=ext), out)
-        _push_text(out, self.raw.get("thinking"))
+        self._push(self.raw.get("thinking"), out)
 
     def delta(self, delta: Raw, out: list[Event]) -> None:
         self._signature = _string(delta.get("signature")) or self._signature
-        _push_text(out, delta.get("thinking"))
+        self._push(delta.get("thinking"), out)
 
     def close(self, out: list[Event]) -> None:
+        self._end_text(out)
         out.append(Close(seal.less_empty(self._signature)))
 
 
 class CallBlock(Block):
     """tool_use. The input comes by deltas, or whole at the beginning (programmatic tool calling, whole
-    replies); deltas win, since a few servers say both."""
+    replies); deltas win, since a few servers say both. It opens with its first argument, so that one of which none
+    had come when the reply broke off is never seen. bare: it closed without any."""
 
-    __slots__ = ("_input", "_written", "cut")
+    __slots__ = ("_call", "_input", "_told", "bare", "cut")
     part = ToolCall
     lane = ("input_json_delta", "partial_json")
 
     def begin(self, out: list[Event]) -> None:
         given = self.raw.get("input")
         self._input = given if isinstance(given, str) else wire.dumps_text(given) if given else ""
-        self._written: list[bytes] = []
-        self.cut = False
+        self._told = Arguments()
+        self.bare = self.cut = False
         ext: Ext = rest(self.raw, "type", "id", "name", "input")
-        self._open(ToolCall(_string(self.raw.get("id")), _string(self.raw.get("name")), ext=ext), out)
+        self._call = ToolCall(_string(self.raw.get("id")), _string(self.raw.get("name")), ext=ext)
 
     def delta(self, delta: Raw, out: list[Event]) -> None:
-        if isinstance(text := delta.get("partial_json"), str) and text:
-            self._input = ""
-            self._written.append(wire.inside(text))
-            push(out, self._written[-1:])
+        self._say(delta.get("partial_json"), out)
 
-    def passed(self, pieces: list[bytes]) -> None:
-        self._written += pieces
+    def passed(self, pieces: list[bytes]) -> list[bytes]:
+        told = self._told
+        if len(pieces) == 1 and told.floor and told.closes not in pieces[0]:
+            told.said += pieces
+            return pieces
+        return told.fresh(pieces)
 
     def close(self, out: list[Event]) -> None:
-        _push_text(out, self._input)
-        self.cut = bool(self._written) and not wire.is_object(self._written)
+        if not self._told.said:
+            self._say(self._input, out)
+        self._end_text(out)
+        self.bare = not self._told.said
+        if self.bare:
+            self._open(self._call, out)
+        self.cut = not self.bare and not self._told.ended
         out.append(Close())
+
+    def _say(self, text: Any, out: list[Event]) -> None:
+        if isinstance(text, str) and text:
+            if not self.opened:
+                self._open(self._call, out)
+            self._push(text, out)
 
 
 class WholeBlock(Block):
@@ -188,6 +214,11 @@ def block_of(index: Any, raw: Any) -> Block:
         raw = {}
     kind = raw.get("type")
     return (_KINDS.get(kind, WholeBlock) if isinstance(kind, str) else WholeBlock)(index, raw)
+
+
+def is_bare_call(raw: Any) -> bool:
+    """Is it a whole reply's call without any input?"""
+    return isinstance(raw, dict) and raw.get("type") == "tool_use" and not raw.get("input")
 
 
 def tell(raw: Any, out: list[Event]) -> type[Part]:

@@ -32,6 +32,7 @@ from translate.errors import BadReply
 from translate.messages import blocks
 from translate.messages.parts import input_of
 from translate.messages.usage import read_stop, read_usage, write_stop, write_usage
+from translate.sequence import CUT
 from translate.target import Asked
 
 _MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
@@ -50,6 +51,8 @@ def explode(body: Any) -> list[Event]:
         raise BadReply("the upstream's reply is not a message: it has no list of content blocks")
     usage = read_usage(body.get("usage"))
     out: list[Event] = [Start(_string(body, "id"), _string(body, "model"), usage)]
+    if content and blocks.is_bare_call(content[-1]) and read_stop(body.get("stop_reason"), {ToolCall})[0] in CUT:
+        content = content[:-1]  # nothing but its name had come
     seen = {blocks.tell(raw, out) for raw in content}
     reason, ext = read_stop(body.get("stop_reason"), seen)
     ext |= {key: value for key, value in body.items() if key not in _MESSAGE}

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from typing import Any
 
 from translate import errors, sse, wire
-from translate.conversation import Event, Fault, Open, Part, Ping, Start, Stop, Usage
+from translate.conversation import Event, Fault, Open, Part, Ping, Start, Stop, ToolCall, Usage
 from translate.errors import ApiError, BadReply
 from translate.messages.blocks import Block, Raw, block_of, push, tell
 from translate.messages.emit import Encoder
 from translate.messages.lane import Lane, learn
 from translate.messages.reply import explode
 from translate.messages.usage import read_stop, read_usage
+from translate.sequence import CUT
 
 __all__ = ["Decoder", "Encoder"]
 
@@ -37,8 +38,8 @@ class Decoder:
     """
 
     __slots__ = (
-        "_splitter", "_state", "_start", "usage", "_given", "_sequence", "_ext", "_seen", "_block", "_cut", "_later",
-        "_lane",
+        "_splitter", "_state", "_start", "usage", "_given", "_sequence", "_ext", "_seen", "_bare", "_block", "_cut",
+        "_later", "_lane",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class Decoder:
         self._ext: dict[str, Any] = {}
         self._seen: set[type[Part]] = set()
         self._block: Block | None = None
+        self._bare: list[Event] = []  # a call that closed without any input: perhaps it was cut
         self._cut = False  # a call's input never became an object
         self._later: list[tuple[str, Raw]] = []
         self._lane: Lane | None = None
@@ -85,9 +87,9 @@ class Decoder:
         while at < len(events):
             if self._lane is not None and (pieces := self._lane.run(events, at)):
                 at += len(pieces)
-                if self._block is not None:
-                    self._block.passed(pieces)
-                push(out, [piece for piece in pieces if piece] if b"" in pieces else pieces)
+                if b"" in pieces:
+                    pieces = [piece for piece in pieces if piece]
+                push(out, self._block.passed(pieces) if self._block is not None else pieces)
             else:
                 self._event(events[at], out)
                 at += 1
@@ -209,6 +211,7 @@ class Decoder:
             self._delta(raw.get("delta"), index, event, out)
 
     def _begin(self, block: Block, out: list[Event]) -> Block:
+        self._tell_bare(out)
         self._block = block
         block.begin(out)
         return block
@@ -224,15 +227,30 @@ class Decoder:
         block.delta(delta, out)
         if block.lane and block.lane[0] == kind and event and block.opened:
             text = delta.get(block.lane[1])
-            if isinstance(text, str) and text:
+            if block.half:
+                self._lane = None  # until its other half has come
+            elif isinstance(text, str) and text:
                 self._lane = learn(event, block.lane[1], text) or self._lane
 
     def _close(self, block: Block, out: list[Event]) -> None:
         self._block = self._lane = None
-        block.close(out)
+        self._tell_bare(out)
+        told: list[Event] = []
+        block.close(told)
+        if block.bare:
+            self._bare = told
+            return
+        out += told
         if block.opened:
             self._seen.add(block.part)
         self._cut = self._cut or block.cut
+
+    def _tell_bare(self, out: list[Event]) -> None:
+        """The call before was whole without any input, since the reply went on, or ended well."""
+        if self._bare:
+            out += self._bare
+            self._bare = []
+            self._seen.add(ToolCall)
 
     def _catch_up(self, out: list[Event]) -> None:
         """No block is open: what came meanwhile for others is read now, in its order."""
@@ -250,6 +268,8 @@ class Decoder:
         while self._block is not None:
             self._close(self._block, out)
             self._catch_up(out)
+        if self._bare and read_stop(self._given, {ToolCall})[0] not in CUT:
+            self._tell_bare(out)
         reason, left = read_stop(self._given, self._seen)
         if self._cut and reason in ("tool_calls", "end"):
             reason = "length"  # whatever the server calls it: nobody may run half a call

@@ -7,6 +7,7 @@ taken from whichever event first tells of it, and its last word fills the gaps.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from translate import errors
@@ -87,10 +88,11 @@ class Assembly:
             self._reader(data, _dict(data, "item"))
         elif kind == "response.output_item.done":
             item = _dict(data, "item")
-            self._reader(data, item).over(item)
+            self._reader(data, item, is_whole=True).over(item)
         elif kind == "response.content_part.done":
-            if notes := list_of(_dict(data, "part"), "annotations"):
-                self._reader(data, {"type": "message"}).noted(data.get("content_index"), notes)
+            self._part_done(_dict(data, "part"), data)
+        elif kind == "response.output_text.annotation.added":
+            self._reader(data, {"type": "message"}).note(data.get("content_index"), data.get("annotation"))
         elif kind in ("response.created", "response.queued", "response.in_progress"):
             self._about(_dict(data, "response"))
 
@@ -103,6 +105,17 @@ class Assembly:
         elif last == "done":
             reader.whole(what, index, next((data[k] for k in _DONE_KEYS if isinstance(data.get(k), str)), ""))
 
+    def _part_done(self, part: Raw, data: Raw) -> None:
+        kind = {"output_text": "text", "refusal": "refusal"}.get(text_of(part, "type"))
+        if kind is None:
+            return
+        text, notes = text_of(part, kind), list_of(part, "annotations")
+        if text or notes:
+            reader = self._reader(data, {"type": "message"})
+            reader.whole(kind, data.get("content_index"), text)
+            if notes:
+                reader.noted(data.get("content_index"), notes)
+
     def _about(self, response: Raw) -> None:
         if (start := self._sequence.start) is not None:
             start.id = start.id or text_of(response, "id")
@@ -110,14 +123,22 @@ class Assembly:
 
     # ------------------------------------------------------------------------------------------- items
 
-    def _reader(self, data: Raw, item: Raw) -> Reader:
-        """The reader of the item that an event is about; a new one, which begins as `item`, where it is not known."""
+    def _reader(self, data: Raw, item: Raw, is_whole: bool = False) -> Reader:
+        """The reader of the item that an event is about; a new one, which begins as `item`, where it is not known.
+        The index counts where it was seen before; else the id, as long as that item goes on (xAI has several items
+        under one id); else the last item, where the event does not say which. is_whole: `item` is an item's last
+        word, which may come under another index and id."""
         index, id = data.get("output_index"), text_of(data, "item_id") or text_of(item, "id")
         reader = self._by_index.get(index) if isinstance(index, int) else None
-        if reader is None and not isinstance(index, int):
-            reader = self._by_id.get(id)
-            if reader is None and not id and self._order and not self._order[-1].is_over:
-                reader = self._order[-1]
+        if reader is not None and is_whole and not reader.may_be(item):
+            reader = None
+        if reader is None and (named := self._by_id.get(id)) is not None:
+            going_on = not named.is_over and named.may_be(item)
+            reader = named if going_on or not isinstance(index, int) else None
+        if reader is None and is_whole:
+            reader = self._telling(item, ())
+        if reader is None and not isinstance(index, int) and not id and self._order and not self._order[-1].is_over:
+            reader = self._order[-1]
         if reader is None:
             reader = reader_of(item, self._sequence)
             self._order.append(reader)
@@ -127,18 +148,25 @@ class Assembly:
             self._by_id.setdefault(id, reader)
         return reader
 
+    def _telling(self, item: Raw, but: Collection[Reader]) -> Reader | None:
+        """One that has begun to say, or has said, what the whole item says."""
+        return next((each for each in self._order if each not in but and each.is_told_by(item)), None)
+
     def _rest(self, output: list[Any]) -> None:
-        """The terminal response's output: items that no event told, or not to their end."""
-        met: set[int] = set()
+        """The terminal response's output: items that no event told, or not to their end. They may be numbered and named
+        in another way than in the events, and some may be left out."""
+        met: list[Reader] = []
         for i, item in enumerate(output):
-            if not isinstance(item, dict):
+            if not isinstance(item, dict) or not isinstance(item.get("type"), str):
                 continue
             places = (self._by_id.get(text_of(item, "id")), self._by_index.get(i), *self._order[i : i + 1])
-            known = next((place for place in places if place is not None and id(place) not in met), None)
+            free = [place for place in places if place is not None and place not in met and place.may_be(item)]
+            known = next((place for place in free if place.is_told_by(item)), None) or self._telling(item, met)
+            known = known or next(iter(free), None)
             if known is None:  # also one with an id that was there before: xAI's reasoning goes on under the same
                 known = reader_of(item, self._sequence)
                 self._order.append(known)
-            met.add(id(known))
+            met.append(known)
             known.over(item)
 
     # --------------------------------------------------------------------------------------------- end

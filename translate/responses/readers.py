@@ -17,6 +17,8 @@ from translate.sequence import Item, Sequence
 
 Raw = dict[str, Any]
 
+_NOT_SAID = ("id", "status")  # the same item may come under another id
+
 BETWEEN = "\n\n"  # two parts of a summary
 _OWN_SEARCH = "xs_call_"  # xAI runs these itself, though they look like the client's custom tools
 
@@ -39,6 +41,19 @@ class Reader:
         """Does it hold a refusal in words?"""
         return False
 
+    def said(self) -> str:
+        """All of its words so far."""
+        return ""
+
+    def may_be(self, raw: Raw) -> bool:
+        """Is it perhaps the item that ends as `raw`? Servers number and name one item in several ways."""
+        return raw.get("type") == self.raw.get("type")
+
+    def is_told_by(self, raw: Raw) -> bool:
+        """Does `raw` say what this one has said, and maybe go on?"""
+        own = {key: value for key, value in self.raw.items() if key not in _NOT_SAID}
+        return self.may_be(raw) and self.is_over and own == {k: v for k, v in raw.items() if k not in _NOT_SAID}
+
     def say(self, kind: str, index: Any, text: str) -> bytes:
         """More of the text that `kind` names ("text", "refusal", "summary", "content", "arguments"). The inside that
         was added, b"" for none."""
@@ -50,6 +65,9 @@ class Reader:
     def noted(self, index: Any, notes: list[Any]) -> None:
         """What the part at `index` cites: told before the next part begins, and the item's last word after it."""
 
+    def note(self, index: Any, annotation: Any) -> None:
+        """One more thing that the part at `index` cites."""
+
     def over(self, raw: Raw) -> None:
         """The item is complete, as `raw`."""
         if not self.is_over:
@@ -58,47 +76,71 @@ class Reader:
             self._sequence.advance()
 
     def _end(self, raw: Raw) -> None:
+        self.raw = raw
         self._sequence.push(Unknown("responses", raw), done=True)
 
     def _grow(self, item: Item, text: str) -> bytes:
-        if not text or self.is_over:
-            return b""
-        piece = wire.inside(text)
-        self._sequence.grow(item, [piece])
-        return piece
+        return self._sequence.say(item, text) if text and not self.is_over else b""
 
     def _fill(self, item: Item, text: str) -> None:
         """`text` is all that the item says: adds what is missing."""
-        before = wire.text_of(item.written)
+        before = item.text()
         if len(text) > len(before) and text.startswith(before):
-            piece = wire.inside(text[len(before) :])
-            self._sequence.grow(item, [piece])
+            item.half = ""  # it is among what is missing
+            self._sequence.say(item, text[len(before) :])
 
 
 class MessageReader(Reader):
+    """Its parts are told apart by what they are and by their index, as the deltas have it. An item's last word may
+    count them in another way: what it says is held against all that was said."""
+
     __slots__ = ("_parts",)
 
     def __init__(self, raw: Raw, sequence: Sequence) -> None:
         super().__init__(raw, sequence)
-        self._parts: dict[int, Item] = {}
+        self._parts: dict[tuple[str, int], Item] = {}
 
     @property
     def refused(self) -> bool:
-        return any(isinstance(item.part, Refusal) for item in self._parts.values())
+        return any(kind == "refusal" for kind, _ in self._parts)
+
+    def said(self) -> str:
+        return "".join(item.text() for item in self._parts.values())
+
+    def is_told_by(self, raw: Raw) -> bool:
+        said = self.said()
+        return self.may_be(raw) and bool(said) and "".join(text for _, text, _ in _parts_of(raw)).startswith(said)
 
     def say(self, kind: str, index: Any, text: str) -> bytes:
         return self._grow(self._part(kind, index), text) if text and not self.is_over else b""
 
     def whole(self, kind: str, index: Any, text: str) -> None:
         if text and not self.is_over:
+            is_known = isinstance(index, int) and (kind, index) in self._parts
+            if not is_known and self._said_of(kind).endswith(text):
+                return  # under another index
             self._fill(self._part(kind, index), text)
 
     def noted(self, index: Any, notes: list[Any]) -> None:
-        if isinstance(index, int) and index in self._parts:
-            self._parts[index].close.ext["responses"] = {"annotations": notes}
+        if (item := self._cited(index)) is not None:
+            item.close.ext["responses"] = {"annotations": notes}
+
+    def note(self, index: Any, annotation: Any) -> None:
+        if (item := self._cited(index)) is not None and isinstance(annotation, dict):
+            notes = item.close.ext.setdefault("responses", {}).setdefault("annotations", [])
+            if annotation not in notes:
+                notes.append(annotation)
+
+    def _cited(self, index: Any) -> Item | None:
+        at = ("text", index) if isinstance(index, int) else None
+        return self._parts[at] if at in self._parts else self._latest("text")
 
     def _part(self, kind: str, index: Any) -> Item:
-        at = index if isinstance(index, int) else max(self._parts, default=0)
+        latest = next(reversed(self._parts), None)
+        if isinstance(index, int):
+            at = kind, index
+        else:
+            at = latest if latest is not None and latest[0] == kind else (kind, len(self._parts))
         item = self._parts.get(at)
         if item is None:
             for other in self._parts.values():
@@ -109,18 +151,41 @@ class MessageReader(Reader):
             item = self._parts[at] = self._sequence.push(part, done=False)
         return item
 
+    def _said_of(self, kind: str) -> str:
+        return "".join(item.text() for (known, _), item in self._parts.items() if known == kind)
+
     def _end(self, raw: Raw) -> None:
-        for i, part in enumerate(list_of(raw, "content")):
-            if not isinstance(part, dict):
-                continue
-            kind = "refusal" if part.get("type") == "refusal" else "text"
-            text = text_of(part, kind)
-            if text:
-                self._fill(self._part(kind, i), text)
-            if notes := list_of(part, "annotations"):
+        told = {kind: self._said_of(kind) for kind in ("text", "refusal")}
+        for i, (kind, text, notes) in enumerate(_parts_of(raw)):
+            before = told[kind]
+            told[kind] = before[len(text) :]
+            if not before.startswith(text) and text.startswith(before):  # else all of it was told, or something else
+                latest = self._latest(kind) if before else None
+                item = latest or self._part(kind, self._free_index(kind, i))
+                item.half = ""  # it is among what is missing
+                self._sequence.say(item, text[len(before) :])
+            if notes:
                 self.noted(i, notes)
         for item in self._parts.values():
             item.done = True
+
+    def _latest(self, kind: str) -> Item | None:
+        return next((item for (known, _), item in reversed(self._parts.items()) if known == kind), None)
+
+    def _free_index(self, kind: str, index: int) -> int:
+        while (kind, index) in self._parts:
+            index += 1
+        return index
+
+
+def _parts_of(raw: Raw) -> list[tuple[str, str, list[Any]]]:
+    """(kind, text, annotations) of a message's parts."""
+    found = []
+    for part in list_of(raw, "content"):
+        if isinstance(part, dict):
+            kind = "refusal" if part.get("type") == "refusal" else "text"
+            found.append((kind, text_of(part, kind), list_of(part, "annotations")))
+    return found
 
 
 class ReasoningReader(Reader):
@@ -133,6 +198,13 @@ class ReasoningReader(Reader):
         self._item: Item | None = None
         self._kind = ""
         self._index: Any = None
+
+    def said(self) -> str:
+        return self._item.text() if self._item is not None else ""
+
+    def is_told_by(self, raw: Raw) -> bool:
+        said = self.said()
+        return self.may_be(raw) and bool(said) and said_in(raw).startswith(said)
 
     def say(self, kind: str, index: Any, text: str) -> bytes:
         if not text or self.is_over or (self._kind and kind != self._kind):
@@ -183,6 +255,19 @@ class CallReader(Reader):
     def item(self) -> Item:
         return self._item
 
+    def said(self) -> str:
+        return self._item.text()
+
+    def may_be(self, raw: Raw) -> bool:
+        call = self._item.part
+        assert isinstance(call, ToolCall)
+        id, name = text_of(raw, "call_id"), text_of(raw, "name")
+        known = text_of(self.raw, "call_id")
+        return super().may_be(raw) and (not id or not known or id == known) and (not call.name or call.name == name)
+
+    def is_told_by(self, raw: Raw) -> bool:
+        return self.may_be(raw) and _given(raw, self._key).startswith(self._item.text())
+
     def say(self, kind: str, index: Any, text: str) -> bytes:
         return self._grow(self._item, text)
 
@@ -196,9 +281,14 @@ class CallReader(Reader):
         if not call.name:  # the client has not seen it yet
             call.id, call.name = call.id or text_of(raw, "call_id"), text_of(raw, "name")
         call.namespace = call.namespace or text_of(raw, "namespace")
-        given = raw.get(self._key)
-        self._fill(self._item, wire.dumps_text(given) if isinstance(given, dict) else text_of(raw, self._key))
-        self._item.done = True
+        self._fill(self._item, _given(raw, self._key))
+        if raw.get("status") != "incomplete" or not self._item.is_bare():  # else only its name had come
+            self._item.done = True
+
+
+def _given(raw: Raw, key: str) -> str:
+    given = raw.get(key)
+    return wire.dumps_text(given) if isinstance(given, dict) else text_of(raw, key)
 
 
 def reader_of(raw: Raw, sequence: Sequence) -> Reader:

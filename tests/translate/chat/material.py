@@ -76,7 +76,8 @@ def every_way(raw: bytes, policy: Policy = Policy()) -> list[str]:
 
 
 def short(events: list[Event]) -> list[str]:
-    """Events in words: ["text: Hi", "call f#id: {}", "stop end"], each part whole. Checks the grammar: Start first,
+    """Events in words: ["text: Hi", "call f#id: {}", "stop end"], each part whole, or "open" where the
+    reply broke off in it. Checks the grammar: Start first,
     one part open at a time, one Stop or Fault at the end."""
     told: list[str] = []
     name, pieces, part = "", list[bytes](), None
@@ -101,7 +102,10 @@ def short(events: list[Event]) -> list[str]:
                 assert not name and i == len(events) - 1
                 told.append(f"stop {event.reason}")
             case Fault():
-                assert not name and i == len(events) - 1
+                assert i == len(events) - 1
+                if name:  # what is not whole is never closed
+                    told.append(f"open {name}: {wire.text_of(pieces)}")
+                    name = ""
                 told.append(f"fault {getattr(event.error, 'kind', '?')}: {event.error}")
             case Ping():
                 raise AssertionError("this decoder has none")

@@ -307,16 +307,19 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
     # ---- faults
     "error event (Groq)": (
         sse(chunk({"content": "a"}), b'event: error\ndata: {"error":{"message":"bad call","status_code":400}}\n\n'),
-        ["text: a", "fault invalid_request: bad call"],
+        ["open text: a", "fault invalid_request: bad call"],
     ),
     "error field (llama-box)": (
         sse(chunk({"content": "a"}), b'error: {"code":500,"message":"gone","type":"server_error"}\n\n'),
-        ["text: a", "fault api: gone"],
+        ["open text: a", "fault api: gone"],
     ),
-    "error in words": (sse(chunk({"content": "a"}), b"event: error\ndata: gone\n\n"), ["text: a", "fault api: gone"]),
+    "error in words": (
+        sse(chunk({"content": "a"}), b"event: error\ndata: gone\n\n"),
+        ["open text: a", "fault api: gone"],
+    ),
     "error object beside finish stop (OpenRouter)": (
         sse(chunk(call('{"x":', 0, "a", "f")), chunk({}, "stop", error={"message": "no", "code": 502}), USAGE, DONE),
-        ['call f#a: {"x":', "fault upstream: no"],
+        ['open call f#a: {"x":', "fault upstream: no"],
     ),
     "error in the choice": (
         sse({"choices": [{"delta": {"content": "a"}, "error": {"message": "no", "code": 429}}]}, DONE),
@@ -326,27 +329,27 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
     "error in a list (Gemini)": (sse([{"error": {"message": "busy", "code": 503}}]), ["fault overloaded: busy"]),
     "finish_reason error": (
         sse(chunk({"content": "a"}), chunk({}, "network_error"), DONE),
-        ["text: a", 'fault upstream: the upstream ended its answer with finish_reason "network_error"'],
+        ["open text: a", 'fault upstream: the upstream ended its answer with finish_reason "network_error"'],
     ),
     "cut without a finish": (
         sse(chunk({"content": "a"}), chunk({}, usage=USAGE)),
-        ["text: a", "fault upstream: the upstream's stream ended before its finish_reason and [DONE]"],
+        ["open text: a", "fault upstream: the upstream's stream ended before its finish_reason and [DONE]"],
     ),
     "cut in the second of two calls, each with its finish": (
         sse(chunk(call("{}", 0, "a", "f"), "tool_calls"), chunk(call('{"y":', 1, "b", "g"))),
         [
             "call f#a: {}",
-            'call g#b: {"y":',
+            'open call g#b: {"y":',
             "fault upstream: the upstream's stream ended before its finish_reason and [DONE]",
         ],
     ),
     "cut in a text that goes on after a finish": (
         sse(chunk({"content": "a"}, "stop"), chunk({"content": "b"}), chunk({"content": "c"})),
-        ["text: abc", "fault upstream: the upstream's stream ended before its finish_reason and [DONE]"],
+        ["open text: abc", "fault upstream: the upstream's stream ended before its finish_reason and [DONE]"],
     ),
     "cut within an event": (
         sse(chunk({"content": "a"})) + b'data: {"choi',
-        ["text: a", "fault upstream: an event of the upstream's stream is not valid JSON, it begins: {\"choi"],
+        ["open text: a", "fault upstream: an event of the upstream's stream is not valid JSON, it begins: {\"choi"],
     ),
     "cut within an event after the finish": (
         sse(chunk({"content": "a"}, "stop")) + b'data: {"usage":{"pro',

@@ -73,10 +73,10 @@ def read(*pieces: bytes) -> list[Event]:
 
 
 def short(events: list[Event]) -> list[str]:
-    """One line for each part and for the end; the rest is left out."""
+    """One line for each part ("open", where the reply broke off in it) and for the end; the rest is left out."""
     out: list[str] = []
     said: list[bytes] = []
-    head = ""
+    head = ""  # "" between two parts
     for e in events:
         match e:
             case Open(part=Text()):
@@ -96,9 +96,12 @@ def short(events: list[Event]) -> list[str]:
             case Close():
                 signed = " signed" if e.signature else ""
                 out.append(f"{head}: {wire.text_of(said)}{signed}".rstrip(": "))
+                head = ""
             case Stop():
                 out.append(f"stop {e.reason}")
             case Fault():
+                if head:  # what is not whole is never closed
+                    out.append(f"open {head}: {wire.text_of(said)}")
                 out.append(f"fault {e.error}")
             case Start():
                 pass

@@ -393,7 +393,7 @@ def test_a_broken_piece_sends_all_the_slow_way() -> None:
     first = made("no number", 0, "a")
     burst = made("no number", 0, "b") + made("no number", 0, "\\x") + made("no number", 0, "c")
     events = read(CREATED + OPENED + first + burst + done())
-    assert short(events)[0] == "text: ab" and "not valid JSON" in short(events)[1]
+    assert short(events)[0] == "open text: ab" and "not valid JSON" in short(events)[1]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,212 @@
+"""What of a reply is said for the first time: servers repeat themselves.
+
+Some end a stream with one more delta that holds the whole text, or all of a call's arguments, again; with some each
+delta holds all that came before it. `Words` watches text, `Arguments` the arguments of a call: `fresh` gives what of
+the next pieces is new. Pieces are insides of JSON strings, as everywhere (see conversation.Delta). All of it is linear
+in what the server sends: nothing is compared that is shorter than what it would repeat, and nothing is scanned twice.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+from translate import wire
+
+LEAST = 12  # characters that a repetition has at the least, several of them different: a model may well say a short
+# word twice, or draw a line
+_LEAST_DIFFERENT = 4
+_YOUNG = 3  # pieces after which a text that did not grow by repeating itself will not begin to
+
+
+class Words:
+    """The text of one kind in a reply, over all of its parts. floor: pieces shorter than this need no look, and may
+    simply be added to `said`."""
+
+    __slots__ = ("_count", "_grows", "_held", "_size", "floor", "said")
+
+    closes = b""  # what a piece holds that needs a look all the same
+
+    def __init__(self) -> None:
+        self.floor = 0
+        self.said: list[bytes] = []
+        self._size = 0  # of what is in said[0]
+        self._count = 0  # pieces, as long as the text is young
+        self._grows = False  # each piece holds all that came before
+        self._held = b""  # a piece of which only the next one tells what it is
+
+    def __repr__(self) -> str:
+        return f"<Words {len(self.said)} pieces{', growing' * self._grows}{', one held' * bool(self._held)}>"
+
+    def fresh(self, pieces: list[bytes]) -> list[bytes]:
+        if max(map(len, pieces)) < self.floor:
+            self.said += pieces
+            return pieces
+        out: list[bytes] = []
+        for piece in pieces:
+            self._take(piece, out)
+        is_calm = self._count >= _YOUNG and not self._grows and not self._held
+        self.floor = max(LEAST, self._size) if is_calm else 0
+        return out
+
+    def rest(self) -> list[bytes]:
+        """Another part begins, or the reply ends: what was held, unless it was all of the text once more."""
+        out: list[bytes] = []
+        if len(self._held) > self._whole():
+            self._say(self._held, out)
+        self._held = b""
+        return out
+
+    def whole(self) -> bytes:
+        """All that was said."""
+        self._whole()
+        return self.said[0] if self.said else b""
+
+    def has(self, text: str) -> bool:
+        """Is this, which would begin another part, all that was said before?"""
+        size = self._whole()
+        return LEAST <= size <= 6 * len(text) and wire.text_of(self.said) == text and _is_telling(self.said[0])
+
+    def _take(self, piece: bytes, out: list[bytes]) -> None:
+        if held := self._held:
+            self._held = b""
+            if len(piece) > len(held) and piece.startswith(held):
+                self._grows = True
+            else:
+                self._say(held, out)
+        size = self._whole() if len(piece) >= self._size else len(piece) + 1
+        if 0 < size <= len(piece) and piece.startswith(self.said[0]):
+            known = self._grows or _is_telling(self.said[0])
+            if self._grows or (known and len(piece) > size):
+                self._grows = True
+                self._say(piece[size:], out)
+                return
+            if self._may_repeat(piece, size, known):
+                self._held = piece
+                return
+        self._say(piece, out)
+
+    def _may_repeat(self, piece: bytes, size: int, is_telling: bool) -> bool:
+        """It begins with all of the text so far, which is short, or it is all of the text so far."""
+        if len(piece) == size:
+            return is_telling and self._count > 1
+        return self._count == 1 and len(set(piece)) > 1
+
+    def _say(self, piece: bytes, out: list[bytes]) -> None:
+        if piece:
+            self._count += 1
+            self.said.append(piece)
+            out.append(piece)
+
+    def _whole(self) -> int:
+        """The size of all that was said, which is put into one piece."""
+        if len(self.said) > 1:
+            self.said[:] = [b"".join(self.said)]
+        self._size = len(self.said[0]) if self.said else 0
+        return self._size
+
+
+def _is_telling(piece: bytes) -> bool:
+    """Is it too long to come twice by chance?"""
+    text = wire.text_of([piece])
+    return len(text) >= LEAST and len(set(text)) >= _LEAST_DIFFERENT
+
+
+# Within a string up to its end; outside of one up to what matters.
+_STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_OUTSIDE = re.compile(r'[^"{}]*+')
+_ENDS = (b"}", b" ", b"\\n", b"\\r", b"\\t")  # what a piece ends with that may end an object
+
+
+class Arguments:
+    """The arguments of a call. ended: they are a whole JSON object, and whatever comes now repeats them. floor and
+    closes: as in Words."""
+
+    __slots__ = ("_depth", "_grows", "_quoted", "_read", "_strange", "ended", "floor", "said")
+
+    closes = b"}"
+
+    def __init__(self) -> None:
+        self.floor = 0
+        self.ended = False
+        self.said: list[bytes] = []
+        self._grows = False  # a piece held all that came before
+        self._read = 0  # pieces
+        self._depth = 0
+        self._quoted = False  # within a string
+        self._strange = False  # no object, whatever comes
+
+    def __repr__(self) -> str:
+        return f"<Arguments {len(self.said)} pieces{', ended' * self.ended}>"
+
+    def fresh(self, pieces: list[bytes]) -> list[bytes]:
+        out: list[bytes] = []
+        for piece in pieces:
+            if self.ended:
+                break
+            if piece[:1] == b"{" and self.said:
+                piece = self._less_repeated(piece)
+            if b"}" in piece and piece.endswith(_ENDS) and not self._strange:
+                piece = self._up_to_end(piece)
+            if piece:
+                self.said.append(piece)
+                out.append(piece)
+        is_calm = len(self.said) >= _YOUNG and not self.ended and not self._grows
+        self.floor = sys.maxsize if is_calm else 0
+        return out
+
+    def rest(self) -> list[bytes]:
+        return []
+
+    def whole(self) -> bytes:
+        return b"".join(self.said)
+
+    def is_told_by(self, piece: bytes) -> bool:
+        """Are these all of the arguments, in one piece?"""
+        if not self.ended or not (piece.startswith(b"{") and piece.endswith(b"}")):
+            return False
+        try:
+            return bool(wire.loads(wire.text_of([piece])) == wire.loads(wire.text_of(self.said)))
+        except ValueError:
+            return False
+
+    def _less_repeated(self, piece: bytes) -> bytes:
+        """No object goes on with its own beginning."""
+        size = 0
+        for said in self.said:
+            if not piece.startswith(said, size):
+                return piece
+            size += len(said)
+        self._grows = True
+        return piece[size:]
+
+    def _up_to_end(self, piece: bytes) -> bytes:
+        """Reads on to where the object ends, if it does. `piece`, the next one, without what follows that."""
+        text = wire.text_of([*self.said[self._read :], piece])
+        self._read = len(self.said) + 1
+        at = self._end_in(text)
+        if at < 0:
+            return piece
+        if text[at:].strip():
+            last = wire.text_of([piece])
+            keep = len(last) - (len(text) - at)
+            piece = wire.inside(last[:keep]) if keep >= 0 else piece  # else what follows has been told already
+        self.ended = wire.is_object([*self.said, piece])
+        self._strange = not self.ended
+        return piece
+
+    def _end_in(self, text: str) -> int:
+        at, end = 0, len(text)
+        while at < end:
+            at = (_STRING if self._quoted else _OUTSIDE).match(text, at).end()  # type: ignore[union-attr]
+            if at >= end:
+                break
+            letter = text[at]
+            at += 1
+            if letter == '"':
+                self._quoted = not self._quoted
+                continue
+            self._depth += 1 if letter == "{" else -1
+            if self._depth <= 0:
+                return at
+        return -1
