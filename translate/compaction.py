@@ -101,7 +101,9 @@ def _is_compacted(turn: Turn) -> bool:
 def _from(turn: Turn) -> list[Turn]:
     """The last summary of a turn, and what the turn says after it."""
     at = next(at for at in reversed(range(len(turn.parts))) if _summary(turn.parts[at]))
-    said = Turn("user", [Text(as_text(_summary(turn.parts[at])))])
+    part = turn.parts[at]
+    mark = part.raw.get("cache_control") if isinstance(part, Unknown) else None
+    said = Turn("user", [Text(as_text(_summary(part)), {"messages": {"cache_control": mark}} if mark else {})])
     rest = turn.parts[at + 1 :]
     return [said, replace(turn, parts=rest)] if rest else [said]
 

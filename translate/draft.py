@@ -9,19 +9,14 @@ from translate.target import Protocol, Target
 
 MAX_CALL_ID = 64  # Responses refuses a longer call_id
 
-# What Messages may say about a part that has no place in OpenAI's protocols: reported when it is left out.
-_REPORTED = (
-    "cache_control", "citations", "input_examples", "allowed_callers",
-    "eager_input_streaming",
-)  # fmt: skip
-
 
 class Draft:
     """`home`: the conversation goes back to the protocol it came from, and must come out the same."""
 
-    __slots__ = ("_dropped", "home", "policy", "searches", "target", "thoughts", "tool_names")
+    __slots__ = ("_dropped", "_protocol", "home", "policy", "searches", "target", "thoughts", "tool_names")
 
     def __init__(self, conversation: Conversation, target: Target, protocol: Protocol) -> None:
+        self._protocol = protocol
         self.home = protocol in conversation.ext
         self.policy = target.policy
         self.target = target
@@ -44,10 +39,8 @@ class Draft:
     def leave(self, ext: Ext) -> None:
         """Reports what of another protocol's leftovers stays behind."""
         if not self.home:
-            for left in ext.values():
-                for field in _REPORTED:
-                    if field in left:
-                        self.drop(field)
+            for field in leftovers.of_part(ext, self._protocol):
+                self.drop(field)
 
     def name(self, given: str) -> str:
         """A tool's name as the upstream takes it; a changed one is remembered for the way back."""

@@ -35,6 +35,11 @@ def effort_of(budget: int) -> str:
     return "max"
 
 
+def is_lowered(asked: str, sent: str) -> bool:
+    """Is the model told to think less than the client wanted?"""
+    return BUDGETS.get(sent, 0) < BUDGETS.get(asked, 0)
+
+
 def chat_effort(effort: str, model: str, may: str = "auto") -> str:
     """The reasoning_effort to send a Chat upstream for `model`; "" means none should be sent.
 

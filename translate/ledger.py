@@ -123,7 +123,7 @@ moderation | - a check that OpenAI makes beside the answer | ~
 verbosity | - a habit of OpenAI's models; say it in the prompt | = text.verbosity
 frequency_penalty presence_penalty seed logit_bias | - there is no such knob: the model draws its words without it |
 logprobs | - tokens' probabilities are not told: the reply has none |
-top_logprobs | - tokens' probabilities are not told: the reply has none | ~
+top_logprobs | - tokens' probabilities are not told: the reply has none |
 n | ! these protocols give one answer to a request |
 audio | - the voice of a spoken reply; the reply is text |
 modalities | - the reply is text |
@@ -218,6 +218,37 @@ tool:shell | = tools, a function whose arguments are the action of the tool's ca
 dropped |
 """
 
+# Fields within these that cross without a word, and need none: a pattern of names, and why.
+SILENT = """
+*.id *.status | names the thing in the store of its own provider
+*.caller *.toolset_name *.approval_request_id | who ran it at its own provider; what came of it crosses
+*.allowed_callers | as unsaid: the model itself calls it
+*.strict | always so at Anthropic; a search has no arguments of the client's
+*.user_location *.external_web_access *.filters | says nothing by itself, or what is so anyway; what is in it crosses
+*.file_id | beside the data itself it says the same; alone it is refused
+*.logprobs | how likely the model's words were; they cross
+*.phase | how OpenAI's models label what they have said; the words cross
+block:compaction.encrypted_content block:compaction.signature | its provider's proof; the summary crosses
+block:compaction.tool_changes* | changes of tools that are not there
+block:search_result.citations block:search_result.citations.enabled | asks for citations of Anthropic's form
+block:search_result.content.cache_control* | a part of what may be marked as a whole
+role:system.clear_at role:system.output_config | means nothing where it changes nothing; what it changes is changed
+thinking.display reasoning.summary reasoning.generate_summary | what is told of the model's thinking is told
+tool:custom.format tool:custom.custom.format | free text, as unsaid
+tool:namespace.tools.parameters | an empty schema, as unsaid
+item:function_call_output.call_id item:function_call_output.name item:function_call_output.namespace \
+| the call says it
+item:tool_search_output.execution item:tool_search_call.execution | who searched; what was found is offered
+*.defer_loading | few deferred tools are offered at once, more are searched for; what has been found is offered
+tool:tool_search.description tool:tool_search.parameters | those of a search that the client runs are offered
+tool:*_toolset_*.configs* | as unsaid: the tool is offered
+tool:tool_search_tool_*.cache_control* block:tool_search_tool_result.cache_control* \
+| the proxy answers the search itself
+item:computer_call.pending_safety_checks.* item:computer_call_output.acknowledged_safety_checks* | OpenAI's own checks
+item:shell_call.environment* item:shell_call_output.max_output_length | where it ran, and how much of it was kept
+item:file_search_call.results item:file_search_call.results.score | an empty result; its texts cross
+"""
+
 _TABLES: dict[str, str] = {"messages": MESSAGES, "chat": CHAT, "responses": RESPONSES}
 
 
@@ -244,6 +275,13 @@ def rows(client: str, upstream: str) -> dict[str, Row]:
         for name in cells[0].split():
             found[name] = Row(FATES[cell[0]], cell[1:].strip())
     return found
+
+
+@cache
+def silent() -> dict[str, str]:
+    """Pattern of names -> why such a field may stay behind without a word."""
+    lines = (line.partition("|") for line in SILENT.strip().splitlines())
+    return {name: why.strip() for names, _, why in lines for name in names.split()}
 
 
 def is_dropped(client: str, upstream: Protocol, kind: str) -> bool:

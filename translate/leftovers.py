@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import websearch
-from translate.conversation import Conversation
+from translate.conversation import Conversation, Ext
 
 PLAIN_TIERS = ("auto", "default", "on_demand")  # service_tier: what every provider does anyway
 _GIVEN = {"reasoning.encrypted_content", websearch.SOURCES}  # to every client that may use it
@@ -45,6 +45,25 @@ def dropped(conversation: Conversation, own: str) -> list[str]:
         if protocol != own and "." not in protocol
         for field, value in fields.items()
         if not (field in _SETTLED and _SETTLED[field] == value) and not (field == "include" and _is_given(value))
+    ]
+
+
+# What a protocol may say about a part, a turn or a tool that has no place in another one.
+_REPORTED = (
+    "cache_control", "citations", "input_examples", "allowed_callers", "eager_input_streaming", "transformations",
+    "async", "output_schema", "audio", "input_file.detail",
+)  # fmt: skip
+_UNSAID = (None, False, "auto", ["direct"])  # what is so anyway
+
+
+def of_part(ext: Ext, own: str) -> list[str]:
+    """What of a part's leftovers an encoder of the protocol `own` leaves behind."""
+    return [
+        field
+        for protocol, left in ext.items()
+        if protocol != own and "." not in protocol
+        for field in _REPORTED
+        if field in left and left[field] not in _UNSAID and field not in ext.get(own, {})
     ]
 
 

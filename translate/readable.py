@@ -36,6 +36,8 @@ def unknown(part: Unknown, upstream: Protocol) -> str:
     if ledger.is_dropped(part.protocol, upstream, part.kind) or not (texts := _strings(part.raw)):
         return ""
     text = "\n".join(texts)
+    if part.raw.get("is_error") is True:
+        text = failed(text)
     return text if part.kind.endswith("result") else f"[{part.kind}]\n{text}"
 
 

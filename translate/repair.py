@@ -8,6 +8,9 @@ from __future__ import annotations
 import hashlib
 import re
 
+from translate import wire
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _ODD = re.compile(r"[^a-zA-Z0-9_-]")
 MAX_NAME = 64
 
@@ -24,6 +27,24 @@ def tool_name(given: str) -> str:
     if given and len(given) <= MAX_NAME and not _ODD.search(given):
         return given
     return _shortened(given, MAX_NAME)
+
+
+def arguments(text: str) -> str:
+    """A call's arguments as servers and templates can read them: what is no object is wrapped into one, and kept; half
+    a surrogate pair in an escape is one that their parsers refuse."""
+    if not text.strip():
+        return "{}"
+    try:
+        value = wire.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        return wire.dumps_text({"_raw": text})
+    if not _SURROGATE.search(text):
+        return text
+    written = wire.dumps_text(value)
+    mended = wire.mended(written)
+    return text if mended == written else mended
 
 
 def _shortened(given: str, limit: int) -> str:

@@ -124,4 +124,4 @@ class Encoded:
     pauses: bool = False
 
     def json(self) -> bytes:
-        return wire.dumps(self.body)
+        return wire.request(self.body)

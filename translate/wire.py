@@ -36,6 +36,20 @@ def whole_characters(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def request(value: Any) -> bytes:
+    """A request's body: as `dumps`, but a lone surrogate becomes U+FFFD. Strict readers (serde, nlohmann) refuse its
+    escape, and the whole request with it; two halves that met are one character."""
+    text = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return mended(text).encode()
+
+
+def mended(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def dumps_text(value: Any) -> str:
     """The same as str: for tool arguments, which are JSON inside a JSON string."""
     return ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False)

@@ -118,7 +118,8 @@ def walk(value: Any) -> Iterator[dict[str, Any]]:
 
 def words(block: dict[str, Any]) -> list[str]:
     named = (block.get(key) for key in ("text", "title", "url", "tool_name", "stdout", "content", "data", "error_code"))
-    return [word for word in named if isinstance(word, str) and word]
+    tool = [block["name"]] if block.get("type") == "tool_reference" and "name" in block else []
+    return [word for word in [*named, *tool] if isinstance(word, str) and word]
 
 
 ASKED = corpus.params(corpus.MESSAGES, corpus.CHAT, keep=lambda e: isinstance(e.request, dict) and not e.failed)

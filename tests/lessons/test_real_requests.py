@@ -175,7 +175,7 @@ def test_instructions_in_mid_conversation(street: Street) -> None:
     said = [m["content"] for m in body["messages"] if m["role"] == "system"]
     texts = [part if isinstance(part, str) else part[0]["text"] for part in said]
     sent = json.dumps(reply.sent["messages"])
-    assert len(texts) == 2 and all(json.dumps(t)[1:-1] in sent for t in texts) and "output_config" in reply.dropped
+    assert len(texts) == 2 and all(json.dumps(t)[1:-1] in sent for t in texts) and "output_config" not in reply.dropped
     assert [m["role"] for m in reply.sent["messages"]] == ["system", "user", "assistant", "tool", "user"]
 
 

@@ -173,21 +173,20 @@ def say(protocol: Protocol, name: str, declared: Any) -> Said:
 def _history(protocol: str, group: str, own: str, value: Json) -> tuple[list[Json], list[Json]]:
     """The messages (or items) between two of the user's, without it and with it."""
     call, result = CALLS[protocol]
+    if protocol != "chat" and own in ("tool_use", "tool_result", "function_call", "function_call_output"):
+        return [], _pair(protocol, own, value)
     if group == "call":
         return [], [{"role": "assistant", "content": None, "tool_calls": [value]}, result]
     if own in ("tool", "function") and protocol == "chat":
         made = {"name": "f", "arguments": "{}"}
         return [], [call if own == "tool" else {"role": "assistant", "content": None, "function_call": made}, value]
-    if own in ("tool_use", "tool_result"):
-        return [], [call, result]
     if own in _IN_RESULTS:
         return [call, result], [call, {"role": "user", "content": [result["content"][0] | {"content": [value]}]}]
     if group == "item":
         if own.startswith("custom_tool_call"):
             made = {"type": "custom_tool_call", "call_id": "x", "name": "x", "input": "in"}
-            return [], [made, {"type": "custom_tool_call_output", "call_id": "x", "output": "out"}]
-        if own.startswith("function_call"):
-            return [], [call, result]
+            out = {"type": "custom_tool_call_output", "call_id": "x", "output": "out"}
+            return [], [made, out | value] if own.endswith("output") else [made | value, out]
         said = {"role": "assistant", "content": "well"}
         return [said], [value, said]
     if group == "role":
@@ -196,3 +195,15 @@ def _history(protocol: str, group: str, own: str, value: Json) -> tuple[list[Jso
         return [], [{"role": "user", "content": [value]}]
     said = {"type": "output_text" if protocol == "responses" else "text", "text": "well"}
     return [{"role": "assistant", "content": [said]}], [{"role": "assistant", "content": [value, said]}]
+
+
+def _pair(protocol: str, own: str, value: Json) -> list[Json]:
+    """A call with its result, one of which is the value, but for what must be the same in both."""
+    call, result = CALLS[protocol]
+    if protocol == "responses":
+        return [call, result | value] if own.endswith("output") else [call | value | {"name": "f"}, result]
+    if own == "tool_use":
+        call = call | {"content": [call["content"][0] | value | {"name": "f"}]}
+    else:
+        result = result | {"content": [result["content"][0] | value]}
+    return [call, result]

@@ -58,9 +58,9 @@ def said(protocol: str) -> dict[str, Any]:
         fields: dict[str, Any] = {}
         for one in members(request):
             fields |= hints(one)
-        for one in _items(fields["tools"]):
-            found |= {f"tool:{kind}": one for kind in _literals(one, "type")}
-        for one in _items(fields[HISTORY[protocol]]):
+        for one in items(fields["tools"]):
+            found |= {f"tool:{kind}": one for kind in literals(one, "type")}
+        for one in items(fields[HISTORY[protocol]]):
             _of_history(one, protocol, found)
     return found
 
@@ -68,20 +68,20 @@ def said(protocol: str) -> dict[str, Any]:
 def _of_history(one: Any, protocol: str, found: dict[str, Any]) -> None:
     """A message with its content; of Responses, an item."""
     keys = hints(one)
-    if protocol == "responses" and "message" not in (kinds := _literals(one, "type")) and kinds:
+    if protocol == "responses" and "message" not in (kinds := literals(one, "type")) and kinds:
         found |= {f"item:{kind}": one for kind in kinds}
     elif "content" in keys or "role" in keys:
-        found |= {f"role:{role}": one for role in _literals(one, "role")}
+        found |= {f"role:{role}": one for role in literals(one, "role")}
         _blocks(keys.get("content"), found)
     else:
-        found |= {f"item:{kind}": one for kind in _literals(one, "type")}
+        found |= {f"item:{kind}": one for kind in literals(one, "type")}
     if _CALLS in keys:
-        found |= {f"call:{kind}": call for call in _items(keys[_CALLS]) for kind in _literals(call, "type")}
+        found |= {f"call:{kind}": call for call in items(keys[_CALLS]) for kind in literals(call, "type")}
 
 
 def _blocks(content: Any, found: dict[str, Any]) -> None:
-    for block in _items(content):
-        for kind in _literals(block, "type"):
+    for block in items(content):
+        for kind in literals(block, "type"):
             if f"block:{kind}" in found:
                 continue
             found[f"block:{kind}"] = block
@@ -89,7 +89,7 @@ def _blocks(content: Any, found: dict[str, Any]) -> None:
                 _blocks(hints(block)["content"], found)
 
 
-def _items(declared: Any) -> Iterator[Any]:
+def items(declared: Any) -> Iterator[Any]:
     """The TypedDicts that a field's list may hold."""
     for one in members(declared):
         origin = get_origin(one)
@@ -100,7 +100,7 @@ def _items(declared: Any) -> Iterator[Any]:
                 yield from (each for each in members(arg) if te.is_typeddict(each))
 
 
-def _literals(declared: Any, key: str) -> list[str]:
+def literals(declared: Any, key: str) -> list[str]:
     kinds = members(hints(declared)[key]) if key in hints(declared) else ()
     return [word for kind in kinds if get_origin(kind) in (Literal, te.Literal) for word in get_args(kind)]
 

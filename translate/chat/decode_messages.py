@@ -29,7 +29,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.fields import arguments_in, text_of, thought
+from translate.fields import arguments_in, breakpoint_of, text_of, thought
 from translate.pairing import Waiting
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)
@@ -169,6 +169,7 @@ def _part(raw: Any, path: str) -> Part:
     if reader:
         if rest := {key: value for key, value in raw.items() if key not in ("type", kind, "signature")}:
             part.ext.setdefault("chat", {}).update(rest)
+    breakpoint_of(raw, part.ext)
     _cache_mark(raw, part.ext)
     return part
 
@@ -292,6 +293,7 @@ def _ext(raw: dict[str, Any], parts: list[Part], *known: str) -> Ext:
     if isinstance(raw.get("content"), list):
         ext["chat.form"] = {"parts": True}
     if parts:
+        _cache_mark(raw, ext)
         _cache_mark(raw, parts[-1].ext)
     return ext
 

@@ -12,7 +12,7 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
-from translate import readable, retold, seal, wire
+from translate import readable, repair, retold, seal
 from translate.chat import details, extras
 from translate.chat.encode_parts import Body, content, flat, is_private, rendered, wire_id
 from translate.conversation import (
@@ -28,6 +28,7 @@ from translate.conversation import (
 )
 from translate.draft import Draft
 from translate.errors import BadRequest
+from translate.fields import BREAKPOINT
 from translate.pairing import paired
 
 
@@ -74,6 +75,8 @@ def _restored(parts: list[Part]) -> Body:
 
 def _words(part: Part, draft: Draft) -> str:
     draft.leave(part.ext)
+    if "openai" in part.ext:
+        draft.drop(BREAKPOINT)
     return part.text if isinstance(part, Text) else rendered(part, draft)
 
 
@@ -194,20 +197,8 @@ def _is_sealed(part: Thinking) -> bool:
 
 
 def _call(call: ToolCall, draft: Draft) -> Body:
-    function = {"name": draft.name(call.name), "arguments": _arguments(call.arguments)}
+    function = {"name": draft.name(call.name), "arguments": repair.arguments(call.arguments)}
     return {"id": wire_id(call.id), "type": "function", "function": function}
-
-
-def _arguments(text: str) -> str:
-    """Templates parse them: what is no object is wrapped into one, and kept."""
-    if not text.strip():
-        return "{}"
-    try:
-        if isinstance(wire.loads(text), dict):
-            return text
-    except ValueError:
-        return wire.dumps_text({"_raw": text})
-    return wire.dumps_text({"_raw": text})
 
 
 def _append(out: list[Body], message: Body) -> None:

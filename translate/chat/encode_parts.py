@@ -24,7 +24,7 @@ def content(part: Part, draft: Draft) -> list[Body]:
     draft.leave(part.ext)
     if raw := part.ext.get("chat.form", {}).get("raw"):
         return [raw]
-    own = part.ext.get("chat", {})
+    own = part.ext.get("chat", {}) | part.ext.get("openai", {})
     match part:
         case Text():
             return [{"type": "text", "text": part.text, **own}]
@@ -32,7 +32,7 @@ def content(part: Part, draft: Draft) -> list[Body]:
             return [_image(part, draft) | own]
         case Document():
             about = [_text(f"[context of the document: {part.context}]")] if part.context else []
-            return about + _document(part, draft)
+            return marked(about + _document(part, draft), part)
         case Audio():
             return [{"type": "input_audio", "input_audio": {"data": part.data, "format": part.format}, **own}]
         case Refusal():
@@ -45,6 +45,12 @@ def content(part: Part, draft: Draft) -> list[Body]:
     return [_text(text)] if text else []
 
 
+def marked(pieces: list[Body], part: Part) -> list[Body]:
+    """With OpenAI's mark for the cache, which stands at the end of what the part has become."""
+    mark = part.ext.get("openai")
+    return [*pieces[:-1], pieces[-1] | mark] if mark and pieces else pieces
+
+
 def is_private(part: Part) -> bool:
     """Not a part of a Chat message's content but a field beside it."""
     if isinstance(part, Thinking | Refusal):
@@ -54,7 +60,7 @@ def is_private(part: Part) -> bool:
 
 def flat(pieces: list[Body]) -> str | list[Body]:
     """A string where all is text, which every server takes; many take nothing else."""
-    if all(piece["type"] == "text" for piece in pieces):
+    if all(piece.keys() == {"type", "text"} for piece in pieces):
         return "\n\n".join(piece["text"] for piece in pieces)
     return pieces
 
@@ -69,6 +75,7 @@ def rendered(part: Part, draft: Draft) -> str:
     if not isinstance(part, Unknown):
         draft.drop(type(part).__name__.lower())
         return ""
+    draft.leave({part.protocol: part.raw | {"citations": None}})  # they are asked for, not said
     text = readable.unknown(part, "chat")
     if not text:
         draft.drop(part.kind)

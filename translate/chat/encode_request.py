@@ -167,12 +167,14 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
     word = wanted.effort or (effort.effort_of(wanted.budget) if wanted.budget else "")
     if not word:
         return
+    own = "reasoning.effort" if "responses" in conversation.ext else "output_config.effort"
     thinks = wanted.enabled is not False or wanted.effort == "none"  # Anthropic's effort is about all output
     may = target.policy.reasoning_effort
     if thinks and (sent := word if draft.home else effort.chat_effort(word, target.model, may)):
         body["reasoning_effort"] = sent
+        if not draft.home and effort.is_lowered(wanted.effort, sent):
+            draft.drop(own)
     elif not draft.home and (thinks or wanted.effort):
-        own = "reasoning.effort" if "responses" in conversation.ext else "output_config.effort"
         draft.drop(own if wanted.effort else "thinking")
 
 

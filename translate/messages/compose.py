@@ -112,6 +112,7 @@ def _is_named(conversation: Conversation, name: str) -> bool:
 
 
 def _function(tool: Tool, writer: Writer) -> Body:
+    writer.leave(tool.ext)
     out: Body = {"name": writer.tool_name(tool.name)}
     if tool.description:
         out["description"] = tool.description
@@ -213,6 +214,8 @@ def _output(body: Body, conversation: Conversation, writer: Writer) -> None:
         writer.drop(_word(conversation, "output"))
         return
     schema = {"type": "object"} if output.schema is None else output.schema
+    if output.description and "description" not in schema:
+        schema = schema | {"description": output.description}
     config = body.setdefault("output_config", {})
     config["format"] = {"type": "json_schema", "schema": schema}
 

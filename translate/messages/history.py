@@ -13,7 +13,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from translate import readable, repair, retold, seal
+from translate import leftovers, readable, repair, retold, seal
 from translate.conversation import (
     Audio,
     Document,
@@ -29,6 +29,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
+from translate.fields import BREAKPOINT
 from translate.messages.parts import Block, input_of
 from translate.pairing import paired
 
@@ -65,11 +66,18 @@ class Writer:
             self.tool_names[sent] = given
         return sent
 
+    def leave(self, ext: Ext) -> None:
+        """Reports what of another protocol's leftovers stays behind."""
+        if not self.own:
+            for field in leftovers.of_part(ext, "messages"):
+                self.drop(field)
+
     def call_id(self, given: str) -> str:
         return given if self.own else repair.tool_id(given)
 
     def block(self, part: Part) -> Block | None:
         """The part as a content block, None where nothing of it may cross. Raises BadRequest."""
+        self.leave(part.ext)
         return _WRITERS[type(part)](self, part)
 
     def blocks(self, parts: list[Part]) -> list[Block]:
@@ -96,6 +104,7 @@ def _as_they_were(writer: Writer, turns: list[Turn]) -> list[Block]:
 def _made_acceptable(writer: Writer, turns: list[Turn]) -> list[Block]:
     out: list[Block] = []
     for turn in paired(retold.turns(turns, writer.drop)):
+        writer.leave(turn.ext)
         blocks = writer.blocks(turn.parts)
         if turn.role == "system":
             blocks = [_reminder(block) for block in blocks]
@@ -141,7 +150,11 @@ def _strip_prefill(out: list[Block]) -> None:
 
 
 def _leftovers(part: Part) -> Block:
-    return part.ext.get("messages", {})
+    """What Messages itself said of a part; a mark of OpenAI's for the cache is one of Anthropic's."""
+    left = part.ext.get("messages", {})
+    if "cache_control" not in left and (mark := part.ext.get("openai", {}).get(BREAKPOINT)):
+        return left | {"cache_control": {"type": "ephemeral"} | ({"ttl": "1h"} if "ttl" in mark else {})}
+    return left
 
 
 def _text(writer: Writer, part: Text) -> Block | None:
@@ -255,6 +268,7 @@ def _unknown(writer: Writer, part: Unknown) -> Block | None:
     """A block of Messages' own goes as it stands, one of another protocol in words, where there are any."""
     if part.protocol == "messages":
         return dict(part.raw)
+    writer.leave({part.protocol: part.raw | {"citations": None}})  # they are asked for, not said
     if text := readable.unknown(part, "messages"):
         return {"type": "text", "text": text}
     writer.drop(part.kind)

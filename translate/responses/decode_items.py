@@ -30,7 +30,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.fields import list_of, text_of
+from translate.fields import breakpoint_of, list_of, text_of
 from translate.pairing import Waiting
 from translate.responses.decode_tools import read_tools
 
@@ -215,6 +215,8 @@ def read_content(content: Any, path: str) -> list[Part]:
     if not isinstance(content, list):
         raise problems.wrong_type(path, "a string or an array of objects", content)
     parts = [_part(raw, f"{path}[{i}]") for i, raw in enumerate(content)]
+    for raw, part in zip(content, parts, strict=True):
+        breakpoint_of(raw, part.ext)
     return [part for part in parts if not (isinstance(part, Text) and not part.text)]
 
 
@@ -260,6 +262,8 @@ def _image(raw: Item, path: str) -> Part:
 def _file(raw: Item, path: str) -> Part:
     title, data, url = text_of(raw, "filename"), text_of(raw, "file_data"), text_of(raw, "file_url")
     form: Ext = {"responses.form": {"raw": raw}}
+    if detail := text_of(raw, "detail"):
+        form["responses"] = {"input_file.detail": detail}
     if url:
         return Document(url=url, title=title, ext=form)
     if not data:

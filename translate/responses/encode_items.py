@@ -13,9 +13,10 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from translate import readable, retold, seal, websearch, wire
+from translate import readable, repair, retold, seal, websearch
 from translate.conversation import Conversation, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn, Unknown
 from translate.draft import Draft
+from translate.fields import BREAKPOINT
 from translate.pairing import paired
 from translate.responses.encode_parts import Body, content, own, rendered
 
@@ -47,6 +48,8 @@ def instructions(system: list[Part], draft: Draft) -> str:
     texts = []
     for part in system:
         draft.leave(part.ext)
+        if "openai" in part.ext:
+            draft.drop(BREAKPOINT)
         texts.append(part.text if isinstance(part, Text) else rendered(part, draft))
     return "\n\n".join(text for text in texts if text)
 
@@ -190,20 +193,8 @@ def _call(call: ToolCall, draft: Draft) -> Body:
     head |= call.ext.get("responses", {})
     if call.custom:
         return {"type": "custom_tool_call", **head, "input": call.arguments}
-    arguments = call.arguments if draft.home else _arguments(call.arguments)
+    arguments = call.arguments if draft.home else repair.arguments(call.arguments)
     return {"type": "function_call", **head, "arguments": arguments}
-
-
-def _arguments(text: str) -> str:
-    """Servers parse them: what is no object is wrapped into one, and kept."""
-    if not text.strip():
-        return "{}"
-    try:
-        if isinstance(wire.loads(text), dict):
-            return text
-    except ValueError:
-        return wire.dumps_text({"_raw": text})
-    return wire.dumps_text({"_raw": text})
 
 
 def _reasoning(part: Thinking, draft: Draft) -> Body | None:

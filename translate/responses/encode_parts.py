@@ -37,7 +37,9 @@ def content(part: Part, draft: Draft) -> list[Body]:
         case Image():
             return [_image(part, draft) | own(part)]
         case Document():
-            return _document(part, draft)
+            about = {"type": "input_text", "text": f"[context of the document: {part.context}]"}
+            pieces = ([about] if part.context else []) + _document(part, draft)
+            return [*pieces[:-1], pieces[-1] | part.ext.get("openai", {})] if pieces else []
         case Audio():
             raise BadRequest("input_audio: audio cannot be sent to this upstream: its protocol takes none in requests")
         case Unknown() if part.protocol == "responses":
@@ -49,7 +51,8 @@ def content(part: Part, draft: Draft) -> list[Body]:
 def own(part: Part) -> Body:
     """What Responses itself said of a part, but for what belongs to the whole message."""
     left = part.ext.get("responses", {})
-    return {key: value for key, value in left.items() if key not in ("id", "status", "phase")} if left else {}
+    kept = {key: value for key, value in left.items() if key not in ("id", "status", "phase")}
+    return kept | part.ext.get("openai", {})
 
 
 def rendered(part: Part, draft: Draft) -> str:
@@ -59,6 +62,7 @@ def rendered(part: Part, draft: Draft) -> str:
     if not isinstance(part, Unknown):
         draft.drop(type(part).__name__.lower())
         return ""
+    draft.leave({part.protocol: part.raw | {"citations": None}})  # they are asked for, not said
     text = readable.unknown(part, "responses")
     if not text:
         draft.drop(part.kind)

@@ -35,7 +35,6 @@ _FAMILY = {
     "prompt_cache_retention": "prompt_cache_retention",
     "prompt_cache_options": "prompt_cache_options",
     "moderation": "moderation",
-    "top_logprobs": "top_logprobs",
     "verbosity": "text.verbosity",
 }
 
@@ -199,6 +198,8 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
     if word and (wanted.enabled is not False or word == "none"):
         if sent := effort.chat_effort(word, target.model, target.policy.reasoning_effort):
             said["effort"] = sent
+            if effort.is_lowered(wanted.effort, sent):
+                draft.drop(_effort_word(conversation, wanted))
         else:
             draft.drop(_effort_word(conversation, wanted))
             return

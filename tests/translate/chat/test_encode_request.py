@@ -383,7 +383,7 @@ REASONING: list[tuple[Reasoning, str, Any, list[str]]] = [
     (Reasoning(False), "gpt-5", None, []),
     (Reasoning(False, budget=5000), "gpt-5", None, []),
     (Reasoning(True, "high"), "gpt-5", "high", []),
-    (Reasoning(True, "max"), "gpt-5", "high", []),
+    (Reasoning(True, "max"), "gpt-5", "high", ["output_config.effort"]),
     (Reasoning(True, budget=8000), "gpt-5", "medium", []),
     (Reasoning(True, "high"), "gpt-4o", None, ["output_config.effort"]),
     (Reasoning(True, budget=8000), "gpt-4o", None, ["thinking"]),

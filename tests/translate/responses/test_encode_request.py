@@ -262,7 +262,7 @@ CHAT: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
         {"metadata": {"a": "b"}, "service_tier": "flex", "prompt_cache_key": "k"},
         [],
     ),
-    ({"store": True, "top_logprobs": 2}, {"store": True, "top_logprobs": 2}, []),
+    ({"store": True, "top_logprobs": 2}, {"store": True}, ["top_logprobs"]),
     ({"service_tier": "on_demand"}, {}, []),
     ({"service_tier": "performance"}, {}, ["service_tier"]),
     (

@@ -1,0 +1,141 @@
+"""Small things that cross in another form, or whose loss is told: marks for caches, efforts, probabilities."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.crossed import TOOLS, base, crossed
+from translate import pair
+from translate.target import Encoded, Protocol, Target
+
+Json = dict[str, Any]
+
+MARK = {"mode": "explicit"}
+PDF = "data:application/pdf;base64,eA=="
+CHAT_PARTS: list[Json] = [
+    {"type": "text", "text": "long"},
+    {"type": "image_url", "image_url": {"url": "http://x/a.png"}},
+    {"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}},
+]
+RESPONSES_PARTS: list[Json] = [
+    {"type": "input_text", "text": "long"},
+    {"type": "input_image", "image_url": "http://x/a.png", "detail": "auto"},
+    {"type": "input_file", "filename": "a.pdf", "file_data": PDF},
+]
+PARTS = [("chat", part) for part in CHAT_PARTS] + [("responses", part) for part in RESPONSES_PARTS]
+
+
+def sent(client: Protocol, upstream: Protocol, body: Json) -> Encoded:
+    out = crossed(client, upstream, body)
+    assert isinstance(out, Encoded), out
+    return out
+
+
+def history(client: Protocol, *messages: Json) -> Json:
+    return base(client) | {"input" if client == "responses" else "messages": list(messages)}
+
+
+# ------------------------------------------------------------------------------------------ marks for caches
+
+
+@pytest.mark.parametrize(("client", "part"), PARTS)
+def test_a_breakpoint_of_openais_is_a_mark_of_anthropics(client: Protocol, part: Json) -> None:
+    for mark, control in ((MARK, {"type": "ephemeral"}), (MARK | {"ttl": "12h"}, {"type": "ephemeral", "ttl": "1h"})):
+        body = history(client, {"role": "user", "content": [part | {"prompt_cache_breakpoint": mark}]})
+        out = sent(client, "messages", body)
+        assert out.body["messages"][0]["content"][0]["cache_control"] == control  # type: ignore[index]
+        assert out.dropped == []
+
+
+@pytest.mark.parametrize(("client", "part"), PARTS)
+def test_a_breakpoint_crosses_between_openais_protocols(client: Protocol, part: Json) -> None:
+    upstream: Protocol = "responses" if client == "chat" else "chat"
+    marked = part | {"prompt_cache_breakpoint": MARK}
+    out = sent(client, upstream, history(client, {"role": "user", "content": [marked]}))
+    turns: Any = out.body["input" if upstream == "responses" else "messages"]
+    assert turns[0]["content"][0]["prompt_cache_breakpoint"] == MARK and out.dropped == []
+    system = {"role": "system", "content": [marked]}
+    if "text" in part:
+        out = sent(client, upstream, history(client, system, {"role": "user", "content": "hi"}))
+        assert out.dropped == ["prompt_cache_breakpoint"]
+
+
+def test_a_mark_of_anthropics_stays_beside_one_of_openais() -> None:
+    part = CHAT_PARTS[0] | {"prompt_cache_breakpoint": MARK, "cache_control": {"type": "ephemeral", "ttl": "5m"}}
+    out = sent("chat", "messages", history("chat", {"role": "user", "content": [part]}))
+    assert out.body["messages"][0]["content"][0]["cache_control"]["ttl"] == "5m"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("upstream", ["chat", "responses"])
+def test_a_mark_on_a_block_that_is_said_in_words_is_reported(upstream: Protocol) -> None:
+    block = {
+        "type": "search_result",
+        "source": "s",
+        "title": "t",
+        "content": [],
+        "cache_control": {"type": "ephemeral"},
+    }
+    out = sent("messages", upstream, history("messages", {"role": "user", "content": [block]}))
+    assert out.dropped == ["cache_control"]
+
+
+# --------------------------------------------------------------------------------------- efforts and others
+
+
+@pytest.mark.parametrize("upstream", ["chat", "responses"])
+@pytest.mark.parametrize(
+    ("asked", "model", "lowered"),
+    [("max", "gpt-5.6", True), ("xhigh", "gpt-5.6", False), ("xhigh", "other", True), ("high", "other", False)],
+)
+def test_an_effort_that_is_lowered_is_reported(upstream: Protocol, asked: str, model: str, lowered: bool) -> None:
+    body = base("messages") | {"thinking": {"type": "adaptive"}, "output_config": {"effort": asked}}
+    out = pair.request("messages", upstream, body, Target(model))
+    assert out.dropped == (["output_config.effort"] if lowered else [])
+
+
+def test_lowered_in_the_words_of_each_client() -> None:
+    body = base("chat") | {"reasoning_effort": "max"}
+    assert pair.request("chat", "responses", body, Target("gpt-5.6")).dropped == ["reasoning_effort"]
+    body = base("responses") | {"reasoning": {"effort": "max"}}
+    assert pair.request("responses", "chat", body, Target("gpt-5.6")).dropped == ["reasoning.effort"]
+
+
+def test_probabilities_are_not_asked_for_where_they_cannot_be_told() -> None:
+    out = sent("chat", "responses", base("chat") | {"logprobs": True, "top_logprobs": 2})
+    assert out.dropped == ["logprobs", "top_logprobs"] and "top_logprobs" not in out.body
+
+
+def test_a_documents_context_is_said() -> None:
+    source = {"type": "text", "media_type": "text/plain", "data": "words"}
+    document = {"type": "document", "source": source, "context": "from the archive"}
+    for upstream in ("chat", "responses"):
+        out = sent("messages", upstream, history("messages", {"role": "user", "content": [document]}))  # type: ignore[arg-type]
+        assert "[context of the document: from the archive]" in json.dumps(out.body) and out.dropped == []
+
+
+def test_the_description_of_an_answers_form_goes_into_its_schema() -> None:
+    form = {"name": "n", "description": "what it is", "schema": {"type": "object"}}
+    body = base("chat") | {"response_format": {"type": "json_schema", "json_schema": form}}
+    config: Any = sent("chat", "messages", body).body["output_config"]
+    assert config["format"]["schema"] == {"type": "object", "description": "what it is"}
+    assert form["schema"] == {"type": "object"}
+
+
+def test_a_failed_result_in_words_says_so() -> None:
+    failed = {"type": "mcp_tool_result", "tool_use_id": "x", "content": "no such file", "is_error": True}
+    said = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": [failed]},
+        {"role": "user", "content": "?"},
+    ]
+    assert "Error: no such file" in json.dumps(sent("messages", "chat", history("messages", *said)).body)
+
+
+@pytest.mark.parametrize("upstream", ["messages", "chat"])
+def test_what_a_tool_says_beside_is_reported(upstream: Protocol) -> None:
+    tools = [TOOLS["responses"][0] | {"async": True, "output_schema": {"type": "string"}}]
+    out = sent("responses", upstream, base("responses") | {"tools": tools})
+    assert out.dropped == ["async", "output_schema"]
