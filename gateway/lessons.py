@@ -43,23 +43,29 @@ _SAID = tuple(re.compile(pattern) for pattern in (
     rf"'loc': \('body', {_FIELD}\)",  # vLLM: FastAPI's in Python's words
     rf"property {_FIELD} is unsupported",  # Groq
     r"[`'\"]([A-Za-z][\w.]*)[`'\"] is not supported (?:with|by|for|on) this model",  # OpenAI, Groq
+    rf"{_FIELD} (?:is|are) (?:deprecated|no longer supported|unsupported) (?:with|by|for|on) this model",  # Anthropic
     r"Unknown name \"(\w+)\": Cannot find field",  # Gemini, at the top of the body
     rf"(?:does not support parameter|Argument not supported on this model:) {_FIELD}",  # xAI
     rf"unknown field {_FIELD}",  # serde: DeepSeek and others
     rf"Additional properties are not allowed \({_FIELD} was unexpected\)",
     rf"unexpected keyword argument {_FIELD}",
 ))  # fmt: skip
+_BOTH = re.compile(rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)")  # Anthropic, Bedrock: either will do
 _PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """field of the upstream's body ("temperature", "reasoning.summary"), and what it calls it; "" = leave it out."""
+    """field of the upstream's body ("temperature", "reasoning.summary"), and what it calls it; "" = leave it out, with
+    `beside` only where that field is there, too."""
 
     field: str
     instead: str = ""
+    beside: str = ""
 
     def __str__(self) -> str:
+        if self.beside:
+            return f"'{self.field}' is left out beside '{self.beside}'"
         return f"'{self.field}' is sent as '{self.instead}'" if self.instead else f"'{self.field}' is left out"
 
 
@@ -77,6 +83,10 @@ def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Lesson]:
         instead = _LIMITS.get(field, "")
         if instead not in sent:
             found.setdefault(field, Lesson(field, instead))
+    for match in _BOTH.finditer(error.message[:MAX_READ]):
+        first, second = match.groups()
+        if first in sent and second in sent and not _must_stay(sent, second):
+            found.setdefault(second, Lesson(second, beside=first))
     return list(found.values())[:MAX_EACH]
 
 
@@ -193,7 +203,7 @@ def crossed(
         target = replace(target, policy=replace(target.policy, cache_marks=False))
     encoded = pair.request(client, route.protocol, data, target, more)
     if known:
-        drop = [lesson.field for lesson in known if not lesson.instead]
+        drop = [each.field for each in known if not each.instead and (not each.beside or each.beside in encoded.body)]
         rename = [(lesson.field, lesson.instead) for lesson in known if lesson.instead]
         fit.body(encoded, client, route.protocol, data, drop, rename)
     if strict and encoded.dropped:
@@ -213,8 +223,9 @@ def learned(
     """What is new in the error (its body: `raw`) that the upstream answered to the crossed request; kept at once."""
     if error.status not in (400, 422):
         return []
-    about_marks = NO_MARKS.field in error.message[:MAX_READ]
-    if not about_marks and next(_named(error, raw), None) is None:
+    said = error.message[:MAX_READ]
+    about_marks = NO_MARKS.field in said
+    if not about_marks and next(_named(error, raw), None) is None and _BOTH.search(said) is None:
         return []  # the usual error: the request need not be translated once more to see what was in it
     sent = crossed(client, route, data, lessons, session=session)
     found = read(error, raw, sent.body)

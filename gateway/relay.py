@@ -353,6 +353,8 @@ class Relay(Trying):
             forms=encoded.forms,
             search=encoded.search,
             pauses=encoded.pauses,
+            reshaped=encoded.reshaped,
+            functions=encoded.functions,
             include_usage=isinstance(options, dict) and options.get("include_usage") is True,
             policy=route.target.policy,
         )

@@ -64,10 +64,16 @@ PRESETS: dict[str, dict[str, str]] = {
         "base_url": "http://127.0.0.1:11434",
         "reasoning": "reasoning",
         "reasoning_effort": "false",
+        "tool_schema": "grammar",
     },
-    "vllm": _LOCAL | {"base_url": "http://127.0.0.1:8000"},
+    "vllm": _LOCAL | {"base_url": "http://127.0.0.1:8000", "tool_schema": "grammar"},
     # Answers what it should refuse, and streams Responses in a grammar of its own; heeds schemas by Chat alone.
-    "llamacpp": _LOCAL | {"base_url": "http://127.0.0.1:8080", "rebuild": "true", "output_schema": "chat"},
+    "llamacpp": _LOCAL | {
+        "base_url": "http://127.0.0.1:8080",
+        "rebuild": "true",
+        "output_schema": "chat",
+        "tool_schema": "grammar",
+    },
     "cerebras": _CHAT | {
         "base_url": "https://api.cerebras.ai/v1",
         "max_tokens_field": "max_completion_tokens",

@@ -365,9 +365,10 @@ UPSTREAM = {
         "Messages and Responses: does it search the web itself; auto: by the model's name (claude, gpt, grok).",
     ),
     "tool_schema": Key(
-        kinds.choice("openai", "gemini"),
-        "openai",
-        "JSON schemas that it reads; gemini: keywords that Gemini refuses are left out.",
+        kinds.choice("auto", "openai", "gemini", "grammar"),
+        "auto",
+        "JSON schemas of tools and replies that it takes; what it refuses goes into their descriptions. auto: by its "
+        "protocol and the model's name (gemini, claude); grammar: servers that make rules of them, as llama.cpp does.",
     ),
     "output_schema": Key(
         kinds.choice("native", "tool", "chat"),

@@ -33,12 +33,13 @@ NAME = "final_answer"
 _ABOUT = "Give the final answer by calling this, and only so: all of it goes into the arguments."
 
 
-def offered(conversation: Conversation, alone: bool = True) -> tuple[Conversation, str]:
+def offered(conversation: Conversation, alone: bool = True, any_root: bool = False) -> tuple[Conversation, str]:
     """The conversation with its schema as a tool, and the tool's name; as it is, and "", where it has no schema that
     a tool can have. Where the client wants a call of its own tools rather than an answer, the schema is left out.
-    alone: also where the client has no tools that may be called."""
+    alone: also where the client has no tools that may be called. any_root: what is no object will be wrapped into one
+    (see schemas/root.py)."""
     output, choice = conversation.output, conversation.tool_choice
-    if output is None or output.kind != "json_schema" or not _is_object(output.schema):
+    if output is None or output.kind != "json_schema" or not (any_root or _is_object(output.schema)):
         return conversation, ""
     mode = choice.mode if choice is not None and conversation.tools else "auto"
     if not alone and (mode == "none" or not conversation.tools):
@@ -47,7 +48,7 @@ def offered(conversation: Conversation, alone: bool = True) -> tuple[Conversatio
         return replace(conversation, output=None), ""
     name = _free_name({tool.name for tool in conversation.tools})
     about = "\n\n".join(text for text in (_ABOUT, output.description) if text)
-    tool = Tool(name, about, output.schema)
+    tool = Tool(name, about, output.schema or {"type": "object"})
     must = ToolChoice("tool", name) if mode == "none" else ToolChoice("any")
     return replace(conversation, output=None, tools=[*conversation.tools, tool], tool_choice=must), name
 

@@ -1,8 +1,8 @@
 """What an upstream's field policy makes of a request that crosses to it: servers call themselves compatible and differ.
 
-`conversation` works before the request is encoded (images that a model cannot see become a note, tools' schemas are cut
-down to what the server reads), `body` after it (fields that the server refuses are left out, others renamed). Both say
-what was left out. A request whose upstream has no such habits passes neither.
+`conversation` works before the request is encoded (images that a model cannot see become a note), `body` after it
+(fields that the server refuses are left out, others renamed). Both say what was left out. A request whose upstream has
+no such habits passes neither. What it takes of JSON schemas is the matter of schemas/.
 """
 
 from __future__ import annotations
@@ -11,18 +11,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from translate import ledger, schemas
+from translate import ledger
 from translate.conversation import Conversation, Document, Image, Part, Text, ToolResult, Turn
 from translate.target import Encoded, Policy, Protocol
 
 NO_IMAGES = "[an image was here; this model cannot see images]"
 
-# What the client calls a tool's schema, and that of its answer.
-_SCHEMAS: dict[Protocol, tuple[str, str]] = {
-    "messages": ("tools.input_schema", "output_config.format"),
-    "chat": ("tools.parameters", "response_format"),
-    "responses": ("tools.parameters", "text.format"),
-}
 _OF_IMAGES: dict[Protocol, str] = {"messages": "image", "chat": "image_url", "responses": "input_image"}
 
 
@@ -36,23 +30,7 @@ def conversation(given: Conversation, policy: Policy, client: Protocol) -> tuple
         if system is not given.system or any(new is not old for new, old in zip(turns, given.turns, strict=True)):
             left.append(_OF_IMAGES[client])
         given = replace(given, system=system, turns=turns)
-    if policy.tool_schema == "gemini":
-        given = _for_gemini(given, left, client)
     return given, left
-
-
-def _for_gemini(given: Conversation, left: list[str], client: Protocol) -> Conversation:
-    cut: set[str] = set()
-    cut_of_output: set[str] = set()
-    tools = [
-        replace(tool, schema=schemas.for_gemini(tool.schema, cut)) if tool.schema else tool for tool in given.tools
-    ]
-    output = given.output
-    if output is not None and output.schema:
-        output = replace(output, schema=schemas.for_gemini(output.schema, cut_of_output))
-    for word, found in zip(_SCHEMAS[client], (cut, cut_of_output), strict=True):
-        left += [f"{word}.{keyword}" for keyword in sorted(found)]
-    return replace(given, tools=tools, output=output)
 
 
 def _blind_turn(turn: Turn) -> Turn:

@@ -102,14 +102,15 @@ model | = model, the upstream's name for it; the reply has the client's |
 messages | = messages | = input
 max_completion_tokens max_tokens | = max_tokens; Messages demands one, so one is chosen if it is missing | \
 = max_output_tokens, at least 16
-tools functions | = tools |
+tools | = tools |
+functions | = tools, one call in a message; the reply has function_call |
 tool_choice | = tool_choice; required is any; allowed_tools leaves the others out |
 function_call | = tool_choice |
 parallel_tool_calls | = tool_choice.disable_parallel_tool_use, inverted | ~
 stop | = stop_sequences; those of white space are left out | - the protocol has none: the reply goes on past them
 stream | ~ |
-temperature | = temperature, at most 1; left out beside thinking | ~
-top_p | = top_p; left out beside temperature, or under 0.95 beside thinking | ~
+temperature | = temperature, at most 1; left out beside thinking, and for Claude from Opus 4.7 on | ~
+top_p | = top_p; left out beside temperature, under 0.95 beside thinking, and for Claude from Opus 4.7 on | ~
 reasoning_effort | = thinking, or output_config.effort, by the model | = reasoning.effort
 response_format | = output_config.format; json_object is asked for in words | = text.format
 user safety_identifier | = metadata.user_id, hashed where Anthropic would refuse it | = user
@@ -152,8 +153,8 @@ max_output_tokens | = max_tokens; Messages demands one, so one is chosen if it i
 tools | = tools |
 tool_choice | = tool_choice; allowed_tools leaves the others out |
 parallel_tool_calls | = tool_choice.disable_parallel_tool_use, inverted | ~
-temperature | = temperature, at most 1; left out beside thinking | ~
-top_p | = top_p; left out beside temperature, or under 0.95 beside thinking | ~
+temperature | = temperature, at most 1; left out beside thinking, and for Claude from Opus 4.7 on | ~
+top_p | = top_p; left out beside temperature, under 0.95 beside thinking, and for Claude from Opus 4.7 on | ~
 reasoning | = thinking, or output_config.effort, by the model | = reasoning_effort
 text | = output_config.format; verbosity is dropped | = response_format; verbosity, at models that know it
 user safety_identifier | = metadata.user_id, hashed where Anthropic would refuse it | = user

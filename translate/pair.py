@@ -8,6 +8,7 @@ by way of the neutral form; there is no code for any single pair.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from translate import answer_tool, compaction, errors, fit, natives, pointers, usage, websearch, wire
@@ -23,6 +24,7 @@ from translate.responses import reply as responses_reply
 from translate.responses import request as responses_request
 from translate.responses import stream as responses_stream
 from translate.rounds import Rounds
+from translate.schemas import offer, spoken
 from translate.summing import Summing
 from translate.target import Asked, Encoded, Protocol, Target
 
@@ -94,17 +96,30 @@ def _request(
 def _encoded(
     client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target, conversation: Conversation
 ) -> Encoded:
-    if target.policy.fits:
-        plain: Encoded = _REQUEST[upstream].encode(conversation, target)
-        return plain
+    policy = target.policy
+    left: list[str] = []
     answers = ""
-    if (how := target.policy.output_schema) != "native":
-        conversation, answers = answer_tool.offered(conversation, alone=how == "tool")
-    conversation, left = fit.conversation(conversation, target.policy, client)
-    encoded: Encoded = _REQUEST[upstream].encode(conversation, target)
+    functions = client == "chat" and bool(body.get("functions")) and not body.get("tools")
+    if functions and client != upstream:  # the older word for tools, of which a message calls one
+        conversation = replace(conversation, parallel_tools=False)
+    if policy.output_schema != "native":
+        conversation, answers = answer_tool.offered(conversation, alone=policy.output_schema == "tool")
+    elif client != upstream and offer.cannot_say(conversation.output, upstream):
+        conversation, answers = answer_tool.offered(conversation, any_root=True)
+        if not answers:  # a tool of the client's own must be called
+            left.append(offer.WORDS[client][1])
+    if not policy.fits:
+        conversation, blind = fit.conversation(conversation, policy, client)
+        left += blind
+    offered = offer.offer(conversation, client, upstream, target)
+    left += offered.dropped
+    encoded: Encoded = _REQUEST[upstream].encode(offered.conversation, target)
     encoded.answer_tool = answers
+    encoded.reshaped = offered.reshaped
+    encoded.functions = functions
     encoded.dropped += [field for field in left if field not in encoded.dropped]
-    fit.body(encoded, client, upstream, body, target.policy.drop, target.policy.rename)
+    if not policy.fits:
+        fit.body(encoded, client, upstream, body, policy.drop, policy.rename)
     return encoded
 
 
@@ -118,8 +133,8 @@ class Crossing:
     """
 
     __slots__ = (
-        "_bridge", "_client", "_decoder", "_earlier", "_encoder", "_forms", "_kept", "_latest", "_rounds", "_spoken",
-        "_summing", "_upstream", "_usage", "asked", "fault",
+        "_bridge", "_client", "_decoder", "_earlier", "_encoder", "_forms", "_kept", "_latest", "_rounds", "_shaped",
+        "_spoken", "_summing", "_upstream", "_usage", "asked", "fault",
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
@@ -128,6 +143,7 @@ class Crossing:
         self._decoder: Any = None
         self._encoder: Any = None
         self._bridge = Unbridge(asked) if asked.custom or asked.namespaces else None
+        self._shaped = spoken.Spoken(asked) if asked.reshaped else None
         self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
         self._summing = Summing(client, asked) if asked.compacts else None
         self._forms = natives.Unnative(asked.forms, asked.key) if asked.forms else None
@@ -226,6 +242,8 @@ class Crossing:
         if self._summing is not None:
             events = self._summing.passed(events)
             return events if self._rounds is None else self._rounds.passed(events)
+        if self._shaped is not None:
+            events = self._shaped.passed(events)
         if self._spoken is not None:
             events = self._spoken.passed(events)
         if self._bridge is not None:

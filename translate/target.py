@@ -32,7 +32,7 @@ class Policy:
     stream_options: bool = True  # may stream_options.include_usage be sent
     drop: tuple[str, ...] = ()  # top-level fields of the upstream's body that are left out
     rename: tuple[tuple[str, str], ...] = ()  # (field, as the upstream calls it)
-    tool_schema: str = "openai"  # or gemini: JSON schemas are cut down to what Gemini reads
+    tool_schema: str = "auto"  # auto (by protocol and model's name) | openai | gemini | grammar: its JSON schemas
     images: bool = True  # may images be sent; else a note stands for each
     reasoning_effort: str = "auto"  # auto (by the model's name) | true | false: may an effort be sent
     max_stops: int = 4  # stop sequences, at most (Chat only)
@@ -47,7 +47,7 @@ class Policy:
     @property
     def fits(self) -> bool:
         """Nothing of the request need be changed for it beyond what every upstream of its protocol takes."""
-        plain = self.images and self.tool_schema == "openai" and self.output_schema == "native"
+        plain = self.images and self.output_schema == "native"
         return plain and not self.drop and not self.rename
 
 
@@ -74,6 +74,15 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Reshaped:
+    """What became of a schema that the upstream does not take as it is, for the way back (see schemas/). names: of
+    properties, as sent -> as given. wrapped: all of it is the one property of an object."""
+
+    names: dict[str, str] = field(default_factory=dict)
+    wrapped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """model: echoed in the reply. key: letters and digits, unique for this request (ids are made of it).
     created: Unix seconds. input_tokens: a local estimate, used until the upstream tells the real count.
@@ -96,6 +105,8 @@ class Asked:
     forms: dict[str, Form] = field(default_factory=dict)
     search: Search | None = None
     pauses: bool = False
+    reshaped: dict[tuple[str, str], Reshaped] = field(default_factory=dict)
+    functions: bool = False
 
 
 @dataclass(slots=True)
@@ -107,7 +118,9 @@ class Encoded:
     asks for a summary, in which `tool_changes` go along, and with `answers` an answer is to follow (see compaction.py).
     `cache_marks`: how many are in it that are ours (see messages/caching.py). `forms`: the functions that stand for the
     client's own tools; `search`: for deferred tools, where the proxy searches; `pauses`: the upstream may pause the
-    turn, and the client cannot know how to go on (see natives.py, rounds.py)."""
+    turn, and the client cannot know how to go on (see natives.py, rounds.py). `reshaped` has the schemas that had to
+    change so that what the model writes does, by the tool's (namespace, name) as the client has them; ("", "") is the
+    reply's text. `functions`: the Chat client speaks of functions, the older word for tools."""
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)
@@ -122,6 +135,8 @@ class Encoded:
     forms: dict[str, Form] = field(default_factory=dict)
     search: Search | None = None
     pauses: bool = False
+    reshaped: dict[tuple[str, str], Reshaped] = field(default_factory=dict)
+    functions: bool = False
 
     def json(self) -> bytes:
         return wire.request(self.body)

@@ -24,7 +24,7 @@ DEFAULTS = {
     "add_v1": "auto", "key_header": "auto", "api_version": "", "count_tokens": "true", "max_tokens_field": "max_tokens",
     "reasoning": "reasoning_content", "reasoning_history": "false", "developer_role": "false",
     "stream_options": "true", "reasoning_effort": "auto", "max_stops": "4", "prompt_cache_key": "auto",
-    "tool_schema": "openai", "output_schema": "native", "rebuild": "false", "images": "true", "drop": "", "rename": "",
+    "tool_schema": "auto", "output_schema": "native", "rebuild": "false", "images": "true", "drop": "", "rename": "",
 }  # fmt: skip
 LISTS = ("drop", "rename")
 _LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -43,7 +43,7 @@ def of_lessons(learned: Iterable[Lesson]) -> dict[str, str]:
             found["max_tokens_field"] = lesson.instead
         elif lesson.instead:
             rename.append(f"{lesson.field}={lesson.instead}")
-        elif not lesson.field.startswith("x_"):  # ours, which nobody sends
+        elif not lesson.beside and not lesson.field.startswith("x_"):  # ours, which nobody sends
             drop.append(lesson.field)
     found |= {"drop": ", ".join(drop)} if drop else {}
     return found | ({"rename": ", ".join(rename)} if rename else {})

@@ -87,7 +87,11 @@ class Patient:
         left = {lesson.field for lesson in self.learned}
         body = encoded.body | {key: value for key, value in beside.items() if key not in left}
         heard = await self.post(route.url, wire.dumps(body), stream)
-        said = self._read(heard, stream, Asked(self.model, tool_names=encoded.tool_names, policy=route.target.policy))
+        asked = Asked(
+            self.model, tool_names=encoded.tool_names, policy=route.target.policy, reshaped=encoded.reshaped,
+            answer_tool=encoded.answer_tool,
+        )  # fmt: skip
+        said = self._read(heard, stream, asked)
         if said.error is None or said.error.status not in (400, 422):
             return said, False
         new = [each for each in lessons.read(said.error, heard.body, body) if each not in self.learned]

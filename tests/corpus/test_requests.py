@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,11 +19,12 @@ import pytest
 from tests.conftest import traffic_dir
 from tests.support import asking, corpus, params
 from tests.support.corpus import Exchange
-from translate import compaction, natives, pair
+from translate import answer_tool, compaction, natives, pair
 from translate.chat import request as chat_request
 from translate.conversation import Conversation
 from translate.errors import BadRequest
 from translate.messages import request as messages_request
+from translate.schemas import offer
 from translate.target import Encoded, Policy, Protocol, Target
 
 MODULES: dict[Protocol, Any] = {"messages": messages_request, "chat": chat_request}
@@ -65,9 +67,17 @@ def crossed(client: Protocol, body: dict[str, Any], policy: Policy) -> Encoded:
     assert frozen(body) == before, "decode changed the body"
     conversation, _ = compaction.wished(conversation, client)
     conversation, lost = compaction.opened(conversation, client)
+    target = Target(MODEL[upstream], policy)
+    if body.get("functions") and not body.get("tools"):  # of which a message calls one
+        conversation = replace(conversation, parallel_tools=False)
+    if offer.cannot_say(conversation.output, upstream):
+        conversation, _ = answer_tool.offered(conversation, any_root=True)
     seen = repr(conversation)
     own = natives.crossed(conversation, client, policy.deferred_tools).conversation
-    encoded: Encoded = MODULES[upstream].encode(own, Target(MODEL[upstream], policy))
+    offered = offer.offer(own, client, upstream, target)
+    assert repr(conversation) == seen, "the offer changed the conversation"
+    lost = [*offered.dropped, *lost]
+    encoded: Encoded = MODULES[upstream].encode(offered.conversation, target)
     assert repr(conversation) == seen, "encode changed the conversation"
     assert frozen(body) == before, "encode changed the body"
     again = pair.request(client, upstream, body, Target(MODEL[upstream], policy))
@@ -76,6 +86,7 @@ def crossed(client: Protocol, body: dict[str, Any], policy: Policy) -> Encoded:
         encoded.dropped + lost,
         encoded.tool_names,
     )
+    encoded.dropped = again.dropped
     assert json.loads(encoded.json()) == json.loads(json.dumps(encoded.body))
     return encoded
 

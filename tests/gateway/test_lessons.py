@@ -56,6 +56,12 @@ TOLD: list[tuple[Any, list[Lesson]]] = [
     ({"code": "invalid-argument", "error": "Argument not supported on this model: presencePenalty"},
      [Lesson("presence_penalty")]),
     (openai("Failed to deserialize the JSON body: unknown field `seed`, expected one of `model`"), [Lesson("seed")]),
+    ({"error": {"message": "`temperature` is deprecated for this model."}}, [Lesson("temperature")]),
+    ({"error": {"message": "top_p is no longer supported by this model"}}, [Lesson("top_p")]),
+    ({"error": {"message": "`temperature` and `top_p` cannot both be specified for this model. Please use only one."}},
+     [Lesson("top_p", beside="temperature")]),
+    ({"error": {"message": "`temperature` and `top_k` cannot both be specified for this model."}}, []),
+    ({"error": {"message": "`seed` and `tools` cannot both be specified"}}, []),
     # Nothing to learn: not in the body, deeper in it, a value rather than a field, or what the request is about.
     (openai("Unsupported parameter: 'logprobs' is not supported with this model."), []),
     (openai("Unsupported value: 'messages[0].role' does not support 'developer' with this model.",
@@ -150,6 +156,22 @@ def test_it_is_sent_again_at_once_and_right_from_then_on() -> None:
         assert house.on_loop(lambda: dict(house.proxy.service.dropped)) == {"temperature": 3}
         known = house.on_loop(lambda: house.proxy.service.lessons.all())
         assert known == {"up/m": ["'temperature' is left out"], "up/another": ["'temperature' is left out"]}
+
+
+def test_one_of_two_that_exclude_each_other_is_left_out() -> None:
+    def script(request: Request) -> Answer:
+        if {"temperature", "top_p"} <= request.json.keys():
+            said = "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+            return Answer.json(openai(said), 400)
+        return Answer.json(COMPLETION)
+
+    both = {"temperature": 0.5, "top_p": 0.9}
+    with Upstream(script) as up, House(one_upstream(up.url, "chat")) as house:
+        for more in (both, both, {"top_p": 0.9}):
+            assert house.post("/v1/messages", ASK | more)[0] == 200
+        taken = [request.json.keys() & both.keys() for request in up.requests]
+    assert taken == [both.keys(), {"temperature"}, {"temperature"}, {"top_p"}]
+    assert str(Lesson("top_p", beside="temperature")) == "'top_p' is left out beside 'temperature'"
 
 
 def test_the_limit_is_renamed_and_never_lost() -> None:

@@ -65,7 +65,9 @@ def missing(want: Asking, got: Asking, dropped: list[str], names: dict[str, str]
         elif item not in everything:  # a plain text document may be said as text
             out.append(f"media: {item[:60]!r}")
     their_tools = {names.get(name, name): schema for name, schema in got.tools.items()}
-    if their_tools != want.tools:
+    cut = {field.rpartition(".")[2] for field in dropped}
+    theirs_told, ours_told = ({n: told(each, cut) for n, each in of.items()} for of in (their_tools, want.tools))
+    if theirs_told != ours_told:
         out.append(f"tools: want {sorted(want.tools)} got {sorted(their_tools)}")
     out += _scalars(want, got, dropped, names)
     return out
@@ -89,9 +91,12 @@ def _scalars(want: Asking, got: Asking, dropped: list[str], names: dict[str, str
         wanted, given = getattr(want, name), getattr(got, name)
         if name == "choice":
             given = names.get(given, given)
+        if name == "schema":
+            cut = {field.rpartition(".")[2] for field in dropped}
+            wanted, given = told(wanted, cut), told(given, cut)
         if name == "temperature" and wanted is not None and given is not None:
             wanted = min(wanted, 1.0) if given <= 1 else wanted  # Anthropic's scale ends at 1
-        default = {"choice": "auto", "temperature": 1, "parallel": True}.get(name)  # may be left unsaid
+        default = {"choice": "auto", "temperature": 1, "top_p": 1, "parallel": True}.get(name)  # may be left unsaid
         unsaid = wanted in (None, "", [], False) or (wanted == default and given in (None, ""))
         if wanted != given and not unsaid and not fields & set(dropped):
             out.append(f"{name}: want {str(wanted)[:300]!r} got {str(given)[:300]!r}")
@@ -236,6 +241,17 @@ def _chat_part(out: Asking, role: str, part: Json) -> None:
         out.media.append(given if isinstance(given, str) else given["data"])
     elif kind != "thinking":
         out.foreign.add(str(kind))
+
+
+def told(schema: Any, cut: set[str], names: bool = False) -> Any:
+    """A schema without the keywords that are reported, and what a dialect adds to close it. names: the keys are those
+    of properties."""
+    if isinstance(schema, list):
+        return [told(each, cut) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    gone = cut | {"description", "additionalProperties", "$schema", "default"}
+    return {key: told(value, cut, key == "properties") for key, value in schema.items() if names or key not in gone}
 
 
 def _schema(schema: Any) -> Any:

@@ -27,6 +27,7 @@ REQUESTS = {
 }
 HISTORY = {"messages": "messages", "chat": "messages", "responses": "input"}
 NOT_IN_THE_BODY = {"betas"}  # the SDK sends it as a header
+NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}  # what every dialect takes
 _CALLS = "tool_calls"  # Chat keeps them beside the content
 
 
@@ -112,7 +113,8 @@ def smallest(declared: Any, **given: Any) -> Any:
     if te.is_typeddict(first):
         keys = hints(first)
         wanted = {key for key, kind in keys.items() if key in _required(first, keys)}
-        return {key: smallest(kind) for key, kind in keys.items() if key in wanted} | given
+        schemas = {"parameters": NO_ARGUMENTS} if "parameters" in wanted else {}
+        return {key: smallest(kind) for key, kind in keys.items() if key in wanted} | schemas | given
     if origin in (Literal, te.Literal):
         return get_args(first)[0]
     if first in (bool, int, float, str):

@@ -117,11 +117,12 @@ def test_a_documents_context_is_said() -> None:
 
 
 def test_the_description_of_an_answers_form_goes_into_its_schema() -> None:
-    form = {"name": "n", "description": "what it is", "schema": {"type": "object"}}
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
+    form = {"name": "n", "description": "what it is", "schema": schema}
     body = base("chat") | {"response_format": {"type": "json_schema", "json_schema": form}}
     config: Any = sent("chat", "messages", body).body["output_config"]
-    assert config["format"]["schema"] == {"type": "object", "description": "what it is"}
-    assert form["schema"] == {"type": "object"}
+    assert config["format"]["schema"] == schema | {"description": "what it is"}
+    assert "description" not in schema
 
 
 def test_a_failed_result_in_words_says_so() -> None:

@@ -16,7 +16,6 @@ from translate.chat.encode_messages import messages
 from translate.chat.encode_parts import Body
 from translate.conversation import Conversation, OutputFormat, Tool, ToolChoice
 from translate.draft import Draft
-from translate.strictness import may_be_strict
 from translate.target import Encoded, Target
 
 MAX_USER = 64  # characters of `user`
@@ -147,11 +146,8 @@ def _format(output: OutputFormat, draft: Draft) -> Body:
         wanted["description"] = output.description
     if schema is not None or not draft.home:
         wanted["schema"] = schema or {"type": "object"}
-    strict = output.strict
-    if strict is None and not draft.home:  # Anthropic's are always enforced
-        strict = may_be_strict(schema or {})
-    if strict is not None:
-        wanted["strict"] = strict
+    if output.strict is not None:
+        wanted["strict"] = output.strict
     return {"type": "json_schema", "json_schema": wanted}
 
 

@@ -132,6 +132,8 @@ class Encoder:
         elif isinstance(part, Refusal):
             self._refused += 1
             self._lane = self._around(b'{"refusal":"', b'"}')
+        elif isinstance(part, ToolCall) and self._asked.functions and not part.custom:
+            self._function(part, out)
         elif isinstance(part, ToolCall):
             index, self._calls = self._calls, self._calls + 1
             kind, text = ("custom", "input") if part.custom else ("function", "arguments")
@@ -142,6 +144,15 @@ class Encoder:
             out.append(self._chunk({"tool_calls": [call]}))
             head = b'{"tool_calls":[{"index":%d,"%b":{"%b":"' % (index, kind.encode(), text.encode())
             self._lane = self._around(head, b'"}}]}')
+
+    def _function(self, call: ToolCall, out: list[bytes]) -> None:
+        """A call for a client that speaks of functions: it takes one in a message, and no more."""
+        self._calls += 1
+        self._beside = {}
+        if self._calls == 1:
+            name = self._asked.tool_names.get(call.name, call.name)
+            out.append(self._chunk({"function_call": {"name": name, "arguments": ""}}))
+            self._lane = self._around(b'{"function_call":{"arguments":"', b'"}}')
 
     def _close(self, close: Close, out: list[bytes]) -> None:
         part = self._part
@@ -166,7 +177,7 @@ class Encoder:
 
     def _stop(self, stop: Stop, out: list[bytes]) -> None:
         self._annotate(stop.ext.get("chat", {}).get("annotations", []), out)
-        finish = finish_reason(stop.reason, bool(self._calls), bool(self._refused))
+        finish = finish_reason(stop.reason, bool(self._calls), bool(self._refused), self._asked.functions)
         tail = self._after.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish.encode())
         out += (self._before, b'[{"index":0,"delta":{}', tail)
         if self._asked.include_usage:

@@ -133,11 +133,13 @@ class _Message:
             message["reasoning_content"] = thoughts
         if self.details:
             message["reasoning_details"] = self.details
-        if self.calls:
+        if self.calls and self.asked.functions and "function" in self.calls[0]:
+            message["function_call"] = self.calls[0]["function"]  # such a client takes one in a message
+        elif self.calls:
             message["tool_calls"] = self.calls
         if annotations := self.annotations + self.stop.ext.get("chat", {}).get("annotations", []):
             message["annotations"] = annotations
-        finish = finish_reason(self.stop.reason, bool(self.calls), bool(self.refusals))
+        finish = finish_reason(self.stop.reason, bool(self.calls), bool(self.refusals), self.asked.functions)
         usage = known_usage(self.stop.usage or self.usage, self.asked.input_tokens)
         choice = {"index": 0, "message": message | self.extra, "logprobs": None, "finish_reason": finish}
         return {

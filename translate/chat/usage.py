@@ -68,11 +68,11 @@ def breakdown(finish: str) -> ApiError | None:
     return ApiError(kind, f'the upstream ended its answer with finish_reason "{finish}"', KINDS[kind][0])
 
 
-def finish_reason(reason: StopReason, has_calls: bool, refused_in_words: bool) -> str:
+def finish_reason(reason: StopReason, has_calls: bool, refused_in_words: bool, functions: bool = False) -> str:
     """Chat's finish_reason. A refusal told in `refusal` ends with "stop", as at OpenAI; a turn that is paused for good
-    is cut off."""
-    if reason in ("end", "pause") and has_calls:
-        return "tool_calls"
+    is cut off. functions: the client calls tools so."""
+    if has_calls and reason in ("end", "pause", "tool_calls"):
+        return "function_call" if functions else "tool_calls"
     if (reason == "tool_calls" and not has_calls) or (reason == "refusal" and refused_in_words):
         return "stop"
     return _FINISH.get(reason, "stop")

@@ -14,7 +14,7 @@ from typing import Any
 from translate import leftovers, retold, websearch, wire
 from translate.bridge import Bridged
 from translate.conversation import Conversation, Tool
-from translate.messages import caching, thinking
+from translate.messages import caching, sampling, thinking
 from translate.messages.history import Writer, messages
 from translate.target import Encoded, Target
 
@@ -157,12 +157,12 @@ def _chosen(given: str, conversation: Conversation, writer: Writer) -> str:
 
 
 def _as_it_was(body: Body, conversation: Conversation) -> None:
-    sampling, reasoning = conversation.sampling, conversation.reasoning
+    drawn, reasoning = conversation.sampling, conversation.reasoning
     given: Body = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "stop_sequences": list(sampling.stop) or None,
+        "temperature": drawn.temperature,
+        "top_p": drawn.top_p,
+        "top_k": drawn.top_k,
+        "stop_sequences": list(drawn.stop) or None,
         "service_tier": conversation.service_tier or None,
     }
     body |= {key: value for key, value in given.items() if value is not None}
@@ -195,7 +195,8 @@ def _made_to_fit(body: Body, conversation: Conversation, target: Target, writer:
     if not thinking.write(body, conversation, target.policy.max_tokens):
         writer.drop(_word(conversation, "effort"))
     _output(body, conversation, writer)
-    _sampling(body, conversation, writer)
+    sampling.write(body, conversation.sampling, writer)
+    _stops(body, conversation, writer)
     if conversation.user:
         body["metadata"] = {"user_id": _user_id(conversation.user)}
     if conversation.cache_key:
@@ -220,36 +221,13 @@ def _output(body: Body, conversation: Conversation, writer: Writer) -> None:
     config["format"] = {"type": "json_schema", "schema": schema}
 
 
-def _sampling(body: Body, conversation: Conversation, writer: Writer) -> None:
-    """Anthropic's temperature ends at 1; beside thinking it takes no temperature or top_k and a top_p of at
-    least 0.95; newer models refuse temperature and top_p together."""
-    sampling = conversation.sampling
-    thinks = body.get("thinking", {}).get("type") in ("enabled", "adaptive")
-    temperature = None if sampling.temperature is None else min(sampling.temperature, 1)
-    if thinks and temperature is not None:
-        if temperature != 1:  # 1 is what it does anyway
-            writer.drop("temperature")
-        temperature = None
-    if temperature is not None:
-        body["temperature"] = temperature
-    if sampling.top_p is not None:
-        if temperature is not None or (thinks and sampling.top_p < thinking.LEAST_TOP_P):
-            writer.drop("top_p")
-        else:
-            body["top_p"] = sampling.top_p
-    if sampling.top_k is not None:
-        if thinks:
-            writer.drop("top_k")
-        else:
-            body["top_k"] = sampling.top_k
-    stop = [sequence for sequence in sampling.stop if sequence.strip()]
-    if len(stop) < len(sampling.stop):  # Anthropic refuses sequences of white space
+def _stops(body: Body, conversation: Conversation, writer: Writer) -> None:
+    given = conversation.sampling.stop
+    stop = [sequence for sequence in given if sequence.strip()]
+    if len(stop) < len(given):  # Anthropic refuses sequences of white space
         writer.drop(_word(conversation, "stop"))
     if stop:
         body["stop_sequences"] = stop
-    for field in ("seed", "frequency_penalty", "presence_penalty"):
-        if getattr(sampling, field) is not None:
-            writer.drop(field)
 
 
 def _user_id(user: str) -> str:

@@ -25,7 +25,6 @@ _MIDDLE = re.compile(r"claude-3")
 _OPUS_4 = re.compile(r"claude-(?:opus-4(?![-.]5)|4-opus)")
 
 DEFAULT_MAX_TOKENS = 32_000
-LEAST_TOP_P = 0.95  # Anthropic: with thinking on, top_p may lie between 0.95 and 1
 _WORDS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 
 

@@ -18,7 +18,6 @@ from translate.draft import Draft
 from translate.errors import BadRequest
 from translate.responses.encode_items import instructions, items
 from translate.responses.encode_parts import Body
-from translate.strictness import may_be_strict
 from translate.target import Encoded, Target
 
 LEAST_MAX_TOKENS = 16  # OpenAI answers 400 to less
@@ -178,10 +177,7 @@ def _format(output: OutputFormat, draft: Draft) -> Body:
     wanted: Body = {"type": "json_schema", "name": re.sub(r"[^a-zA-Z0-9_-]", "_", output.name)[:64] or "output"}
     if output.description:
         wanted["description"] = output.description
-    strict = output.strict
-    if strict is None and not draft.home:  # Anthropic's are always enforced
-        strict = may_be_strict(schema)
-    return wanted | {"schema": schema} | ({} if strict is None else {"strict": strict})
+    return wanted | {"schema": schema} | ({} if output.strict is None else {"strict": output.strict})
 
 
 def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:

@@ -424,7 +424,7 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
 
 @pytest.mark.parametrize(("sampling", "expected", "dropped"), SAMPLED)
 def test_sampling(sampling: dict[str, Any], expected: dict[str, Any], dropped: list[str]) -> None:
-    out = write(sampling=Sampling(**sampling))
+    out = write(model="claude-opus-4-6", sampling=Sampling(**sampling))
     assert {key: out.body[key] for key in out.body if key not in ("model", "max_tokens", "messages")} == expected
     assert out.dropped == dropped
 
@@ -440,7 +440,7 @@ def test_sampling(sampling: dict[str, Any], expected: dict[str, Any], dropped: l
     ],
 )
 def test_sampling_beside_thinking(sampling: dict[str, Any], expected: dict[str, Any], dropped: list[str]) -> None:
-    out = write(sampling=Sampling(**sampling), reasoning=Reasoning(effort="low"))
+    out = write(model="claude-opus-4-6", sampling=Sampling(**sampling), reasoning=Reasoning(effort="low"))
     assert {key: out.body[key] for key in ("temperature", "top_p", "top_k") if key in out.body} == expected
     assert out.dropped == dropped
 

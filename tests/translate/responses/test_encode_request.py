@@ -63,6 +63,7 @@ def made(text: str) -> str:
 
 
 USER = Turn("user", [Text("hi")])
+EMPTY = {"type": "object", "properties": {}}
 
 
 def test_nothing_is_left_for_the_upstream_to_keep() -> None:
@@ -230,7 +231,7 @@ MESSAGES: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"service_tier": "standard_only"}, {}, ["service_tier"]),
     (
         {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}},
-        {"text": {"format": {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}}},
+        {"text": {"format": {"type": "json_schema", "name": "output", "schema": EMPTY, "strict": False}}},
         [],
     ),
 ]

@@ -1,8 +1,8 @@
 """JSON schemas for servers that read only a part of JSON Schema: Gemini's, which answers 400 to a keyword too much.
 
 Names of properties are the tool's own and never touched, not even where one is called "default" or "$ref". What is cut
-only constrains: a value that the whole schema allows, the smaller one allows too. References are put in place; where a
-schema refers to itself, or grows beyond all measure by it, any object will do.
+only constrains: a value that the whole schema allows, the smaller one allows too; the description keeps what it said.
+References are put in place; where a schema refers to itself, or grows beyond all measure by it, any object will do.
 Source: ai.google.dev, API reference "Schema".
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-Schema = dict[str, Any]
+from translate.schemas.patterns import SIMPLE, is_taken
+from translate.schemas.places import HINTS, Schema, noted
 
 MAX_PIECES = 5_000  # schemas within one schema: references can unfold into more than any memory holds
 MAX_DEPTH = 64
@@ -56,15 +57,19 @@ class _Cleaner:
             return {"type": "object"}  # true and false are schemas too
         schema, path = self._resolved(schema, (*path, ""))
         out = {key: value for key, value in schema.items() if key in _KEPT}
-        self.cut |= {key for key in schema if key not in _KEPT and key not in _UNTOLD and not key.startswith("x-")}
+        gone = {key for key in schema if key not in _KEPT and key not in _UNTOLD and not key.startswith("x-")}
         _type(out)
         _enum(out, schema)
         if "enum" not in out and (schema.get("enum") or "const" in schema):
-            self.cut.add("enum" if schema.get("enum") else "const")
+            gone.add("enum" if schema.get("enum") else "const")
         self._choices(out, schema, path)
         if "format" in out and out["format"] not in _FORMATS:
             del out["format"]
-            self.cut.add("format")
+            gone.add("format")
+        if "pattern" in out and not (isinstance(out["pattern"], str) and is_taken(out["pattern"], SIMPLE)):
+            del out["pattern"]
+            gone.add("pattern")
+        self.cut |= gone
         if isinstance(properties := out.pop("properties", None), dict):
             out["properties"] = {name: self.cleaned(inner, path) for name, inner in properties.items()}
             out.setdefault("type", "object")
@@ -73,11 +78,14 @@ class _Cleaner:
         if needed:
             out["required"] = needed
         items = out.pop("items", None)
-        if items is not None:
+        if differ := _list(schema.get("prefixItems")):  # one of anything that they are
+            out["items"] = self.cleaned(differ[0] if len(differ) == 1 else {"anyOf": differ}, path)
+        elif items is not None:
             out["items"] = self.cleaned(items[0] if isinstance(items, list) and items else items, path)
         elif out.get("type") == "array":
             out["items"] = {"type": "string"}  # Gemini wants to be told
-        return out
+        told = {key: value for key, value in schema.items() if key in gone or key in HINTS}
+        return noted(out, {key: value for key, value in told.items() if value not in (None, "", [], {}, True, False)})
 
     def _resolved(self, schema: Schema, path: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
         """With what $ref and allOf point to put in place; the path with the references that were followed."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translate.schemas import MAX_PIECES, for_gemini
+from translate.schemas.gemini import MAX_PIECES, for_gemini
 
 STRING = {"type": "string"}
 
@@ -26,12 +26,13 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("null", {"type": ["string", "null"]}, {"type": "string", "nullable": True}),
     ("types", {"type": ["string", "integer"]}, {"anyOf": [STRING, {"type": "integer"}]}),
     ("const", {"const": "x"}, {"enum": ["x"], "type": "string"}),
-    ("numbers in an enum", {"type": "integer", "enum": [1, 2]}, {"type": "integer"}),
-    ("a mixed enum", {"enum": ["a", 1]}, {}),
+    ("numbers in an enum", {"type": "integer", "enum": [1, 2]},
+     {"type": "integer", "description": "{enum: [1,2]}"}),
+    ("a mixed enum", {"enum": ["a", 1]}, {"description": '{enum: ["a",1]}'}),
     ("null in an enum", {"enum": ["a", None]}, {"nullable": True, "enum": ["a"], "type": "string"}),
     ("oneOf", {"oneOf": [STRING, {"type": "integer"}]}, {"anyOf": [STRING, {"type": "integer"}]}),
     ("a choice of one", {"anyOf": [STRING | {"format": "uri"}, {"type": "null"}], "title": "T"},
-     {"title": "T", "nullable": True, "type": "string"}),
+     {"title": "T", "nullable": True, "type": "string", "description": '{format: "uri"}'}),
     ("format", {"type": "string", "format": "date-time"}, {"type": "string", "format": "date-time"}),
     ("items", {"type": "array", "items": [{"type": "string", "const": "a"}]},
      {"type": "array", "items": {"type": "string", "enum": ["a"]}}),

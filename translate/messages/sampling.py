@@ -1,0 +1,55 @@
+"""How the model draws its words, within what Anthropic takes.
+
+From Opus 4.7 on Claude answers 400 to temperature, top_p and top_k, whatever their value; earlier ones end at a
+temperature of 1, beside thinking they take no temperature or top_k and a top_p of at least 0.95, and newer ones of them
+refuse temperature and top_p together. Clients of OpenAI's protocols send them by habit. Other models behind this
+protocol take what they are given.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from translate.conversation import Sampling
+from translate.messages.history import Writer
+
+Body = dict[str, Any]
+
+LEAST_TOP_P = 0.95  # with thinking on, top_p may lie between this and 1
+
+_FIXED = re.compile(
+    r"claude-(?:(?:opus|sonnet|haiku)-(?:4[-.](?:[7-9]|[1-9]\d)(?!\d)|[5-9](?!\d)|[1-9]\d(?!\d))|mythos|fable)"
+)
+
+
+def is_fixed(model: str) -> bool:
+    """Does the model refuse to be told? Vendor prefixes and dates in the name do not matter."""
+    return _FIXED.search(model) is not None
+
+
+def write(body: Body, sampling: Sampling, writer: Writer) -> None:
+    """Puts what the model takes into `body`, whose model and thinking are there already. A value that changes nothing
+    is left out without a word."""
+    fixed = is_fixed(body["model"])
+    thinks = body.get("thinking", {}).get("type") in ("enabled", "adaptive")
+    temperature = None if sampling.temperature is None else min(sampling.temperature, 1)
+    if temperature is not None and (fixed or thinks):
+        if temperature != 1:
+            writer.drop("temperature")
+        temperature = None
+    if temperature is not None:
+        body["temperature"] = temperature
+    if (top_p := sampling.top_p) is not None:
+        if not fixed and temperature is None and not (thinks and top_p < LEAST_TOP_P):
+            body["top_p"] = top_p
+        elif not fixed or top_p != 1:
+            writer.drop("top_p")
+    if sampling.top_k is not None:
+        if fixed or thinks:
+            writer.drop("top_k")
+        else:
+            body["top_k"] = sampling.top_k
+    for field in ("seed", "frequency_penalty", "presence_penalty"):
+        if getattr(sampling, field) is not None:
+            writer.drop(field)

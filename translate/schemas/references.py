@@ -1,0 +1,121 @@
+"""References within a schema, for dialects that let one stand only by itself, or not at all in a circle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate.schemas.places import Schema, changed, dict_in, found_at, list_in, pieces
+
+MAX_PLACED = 2_000  # pieces that are put in a reference's place: they can unfold into more than any memory holds
+
+
+def closed_over(schema: Schema) -> Schema:
+    """The schema with allOf merged and each reference alone: what stands beside one is put together with what it
+    stands for. Definitions are in $defs."""
+    return _Placing(_under_defs(schema)).placed()
+
+
+def _under_defs(schema: Schema) -> Schema:
+    """Draft 7's name for them, changed everywhere; nested ones stay where they are, and references to them."""
+    if "definitions" not in schema:
+        return schema
+    old = dict_in(schema, "definitions")
+
+    def each(piece: Any) -> Any:
+        if not isinstance(piece, dict):
+            return piece
+        ref = piece.get("$ref")
+        if isinstance(ref, str) and ref.startswith("#/definitions/"):
+            piece = piece | {"$ref": "#/$defs/" + ref.removeprefix("#/definitions/")}
+        return changed(piece, each)
+
+    root = {key: value for key, value in schema.items() if key != "definitions"}
+    moved = each(root | {"$defs": old | dict_in(schema, "$defs")})
+    assert isinstance(moved, dict)
+    return moved
+
+
+class _Placing:
+    def __init__(self, root: Schema) -> None:
+        self._root = root
+        self._placed = 0
+
+    def __repr__(self) -> str:
+        return f"<_Placing {self._placed}>"
+
+    def placed(self) -> Schema:
+        out = self._each(self._root, ())
+        assert isinstance(out, dict)
+        return out
+
+    def _each(self, piece: Any, path: tuple[str, ...]) -> Any:
+        if not isinstance(piece, dict):
+            return piece
+        self._placed += bool(path)  # what stands in a reference's place is walked once more
+        piece, path = self._alone(piece, path)
+        return changed(piece, lambda inner: self._each(inner, path))
+
+    def _alone(self, piece: Schema, path: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
+        """With parts of allOf merged, and without a reference that has a neighbour."""
+        while "allOf" in piece or (isinstance(piece.get("$ref"), str) and len(piece) > 1 and piece is not self._root):
+            self._placed += 1
+            if self._placed > MAX_PLACED:
+                return piece, path
+            if "allOf" in piece:
+                parts = [part for part in list_in(piece, "allOf") if isinstance(part, dict)]
+                piece = {key: value for key, value in piece.items() if key != "allOf"}
+                for part in parts:
+                    if "$ref" in part and ("$ref" in piece or len(parts) > 1 or piece):
+                        found, ref = found_at(self._root, part["$ref"]), part["$ref"]
+                        if found is None or ref in path:
+                            return piece | {"allOf": parts}, path
+                        path = (*path, ref)
+                        part = found | {key: value for key, value in part.items() if key != "$ref"}
+                    piece = _merged(part, piece)
+                continue
+            ref = piece["$ref"]
+            found = found_at(self._root, ref)
+            if found is None or ref in path:
+                return piece, path
+            path = (*path, ref)
+            piece = found | {key: value for key, value in piece.items() if key != "$ref"}
+        return piece, path
+
+
+def _merged(part: Schema, piece: Schema) -> Schema:
+    both = dict_in(part, "properties") | dict_in(piece, "properties")
+    out = part | piece | ({"properties": both} if both else {})
+    if required := list(dict.fromkeys([*list_in(part, "required"), *list_in(piece, "required")])):
+        out["required"] = required
+    if "allOf" in part:
+        out["allOf"] = part["allOf"]
+    return out
+
+
+def is_recursive(root: Schema) -> bool:
+    """Does a reference lead back to where it stands? Each one is looked at once; those that lead nowhere are taken
+    away until none is left, or only circles are."""
+    leads: dict[str, list[str]] = {}
+    waiting = _refs(root)
+    while waiting:
+        ref = waiting.pop()
+        if ref not in leads:
+            leads[ref] = _refs(found_at(root, ref) or {})
+            waiting += leads[ref]
+    leading: dict[str, list[str]] = {ref: [] for ref in leads}
+    for ref, others in leads.items():
+        for other in others:
+            leading[other].append(ref)
+    left = {ref: len(others) for ref, others in leads.items()}
+    ends = [ref for ref, count in left.items() if not count]
+    while ends:
+        for ref in leading[ends.pop()]:
+            left[ref] -= 1
+            if not left[ref]:
+                ends.append(ref)
+    return any(left.values())
+
+
+def _refs(schema: Schema) -> list[str]:
+    """The references in a piece; definitions within it count for those that refer to them."""
+    return [ref for piece in pieces(schema, definitions=False) if isinstance(ref := piece.get("$ref"), str)]

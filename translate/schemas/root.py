@@ -1,0 +1,212 @@
+"""The root of a schema, where it must be a plain object: arguments are one, and OpenAI's reply formats are.
+
+References at the root are put in place and allOf is merged. A choice among objects becomes one object with the
+properties of all, where the caller may have it so; it asks for what each of them requires, and `notes` say which go
+together. Whatever else stands at the root is wrapped into an object of one property, and unwrapped in what the model
+writes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from translate.schemas.places import Schema, dict_in, found_at, list_in
+
+WRAPPED = "value"  # the one property of an object around something else
+
+MAX_MERGED = 256  # alternatives and parts, in all
+_OF_OBJECTS = ("properties", "required", "additionalProperties", "patternProperties", "minProperties", "maxProperties",
+               "propertyNames", "dependentRequired", "dependentSchemas", "unevaluatedProperties")  # fmt: skip
+_OF_OTHERS = ("items", "prefixItems", "enum", "const", "pattern", "minLength", "maxLength", "minimum", "maximum",
+              "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems",
+              "format", "contains")  # fmt: skip
+_CHOICES = ("anyOf", "oneOf")
+
+
+class Rooted(NamedTuple):
+    """notes: what the merging lost, for the description. wrapped: the schema is the object around the given one."""
+
+    schema: Schema
+    notes: Schema
+    wrapped: bool = False
+
+
+def rooted(schema: Schema, merges: bool) -> Rooted:
+    """merges: a choice among objects becomes one of them."""
+    if schema.get("type") == "object" and not any(key in schema for key in ("$ref", "allOf", *_CHOICES)):
+        return Rooted(schema, {})
+    root = _Root(schema)
+    flat = root.flat(schema, ())
+    if any(key in flat for key in _CHOICES):
+        merged = root.merged(flat) if merges else None
+        if merged is None:
+            return _wrapped(schema)
+        flat = merged
+    if not _is_object(flat):
+        return _wrapped(schema)
+    return Rooted({"type": "object"} | flat | {"type": "object"}, root.notes)
+
+
+def _wrapped(schema: Schema) -> Rooted:
+    """Definitions stay at the root, where references look for them."""
+    own = {key: value for key, value in schema.items() if key in ("$defs", "definitions", "$schema")}
+    inner = {key: value for key, value in schema.items() if key not in own}
+    outer = {"type": "object", "properties": {WRAPPED: _moved(inner)}, "required": [WRAPPED]}
+    return Rooted(own | outer | {"additionalProperties": False}, {}, True)
+
+
+def _moved(piece: Any) -> Any:
+    """References from the root go through the object that is around it now."""
+    if isinstance(piece, list):
+        return [_moved(each) for each in piece]
+    if not isinstance(piece, dict):
+        return piece
+    out = {key: _moved(value) for key, value in piece.items()}
+    ref = out.get("$ref")
+    if isinstance(ref, str) and (ref == "#" or ref.startswith("#/")) and ref[1:].split("/")[1:2] not in (
+        ["$defs"], ["definitions"],
+    ):  # fmt: skip
+        out["$ref"] = f"#/properties/{WRAPPED}{ref[1:]}"
+    return out
+
+
+def _is_object(schema: Schema) -> bool:
+    kind = schema.get("type")
+    if kind is not None:
+        return kind == "object" or (isinstance(kind, list) and "object" in kind)
+    return any(key in schema for key in _OF_OBJECTS) or not any(key in schema for key in _OF_OTHERS)
+
+
+class _Root:
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._merged = 0
+        self.notes: Schema = {}
+
+    def __repr__(self) -> str:
+        return f"<_Root {self._merged} merged>"
+
+    def flat(self, schema: Schema, path: tuple[str, ...]) -> Schema:
+        """The piece with what its $ref and allOf stand for put in place. path: the references that it stands in."""
+        while isinstance(ref := schema.get("$ref"), str):
+            beside = {key: value for key, value in schema.items() if key != "$ref"}
+            found = None if ref in path else found_at(self._schema, ref)
+            path = (*path, ref)
+            schema = _both(found or {}, beside)
+        parts = list_in(schema, "allOf")
+        if "allOf" in schema:
+            schema = {key: value for key, value in schema.items() if key != "allOf"}
+        for part in parts:
+            self._merged += 1
+            if self._merged > MAX_MERGED:
+                self.notes["allOf"] = parts
+            elif isinstance(part, dict):
+                schema = _both(self.flat(part, path), schema)
+        return schema
+
+    def merged(self, schema: Schema) -> Schema | None:
+        """One object of a choice among objects; None where none of them is one."""
+        for key in _CHOICES:
+            if key not in schema:
+                continue
+            rest = {name: value for name, value in schema.items() if name != key}
+            options = [self._option(option) for option in list_in(schema, key)]
+            objects = [option for option in options if option is not None]
+            if not objects:
+                return None
+            schema = _one_of(rest, objects)
+            if len(objects) > 1:
+                self.notes[key] = list(map(_told, objects))
+        return schema
+
+    def _option(self, option: Any) -> Schema | None:
+        self._merged += 1
+        if not isinstance(option, dict) or self._merged > MAX_MERGED:
+            return None
+        flat = self.flat(option, ())
+        if any(key in flat for key in _CHOICES):
+            inner = self.merged(flat)
+            if inner is None:
+                return None
+            flat = inner
+        return flat if _is_object(flat) else None
+
+
+def _both(part: Schema, schema: Schema) -> Schema:
+    """What holds where both do: `schema`'s own words, beside the properties and the demands of both."""
+    out = part | schema
+    first, second = dict_in(part, "properties"), dict_in(schema, "properties")
+    if first or second:
+        both = [name for name in first if name in second and first[name] != second[name]]
+        same = {name: {"allOf": [*_parts(first[name]), *_parts(second[name])]} for name in both}
+        out["properties"] = first | second | same
+    if "required" in part and "required" in schema:
+        out["required"] = list(dict.fromkeys([*list_in(part, "required"), *list_in(schema, "required")]))
+    if "additionalProperties" in part and "properties" in schema and part["additionalProperties"] is False:
+        if "additionalProperties" not in schema and set(second) - set(first):
+            del out["additionalProperties"]  # closed by a part that does not know the others' properties
+    for key in ("$defs", "definitions"):
+        if key in part and key in schema:
+            out[key] = dict_in(part, key) | dict_in(schema, key)
+    if "allOf" in part or "allOf" in schema:
+        out["allOf"] = [*list_in(part, "allOf"), *list_in(schema, "allOf")]
+    return out
+
+
+def _parts(piece: Any) -> list[Any]:
+    return list_in(piece, "allOf") if isinstance(piece, dict) and piece.keys() == {"allOf"} else [piece]
+
+
+def _one_of(rest: Schema, options: list[Schema]) -> Schema:
+    """`rest`, with the properties of all options, and what every one of them requires."""
+    properties = dict(dict_in(rest, "properties"))
+    kinds: dict[str, list[Any]] = {}
+    for option in options:
+        for name, piece in dict_in(option, "properties").items():
+            known = kinds.setdefault(name, [])
+            if piece not in known:
+                known.append(piece)
+    for name, pieces in kinds.items():
+        if name not in properties:
+            properties[name] = _any_of(pieces)
+    out = rest | ({"properties": properties} if properties else {})
+    for option in options:
+        for key in ("$defs", "definitions"):
+            if key in option:
+                out[key] = dict_in(option, key) | dict_in(out, key)
+    common = [name for name in list_in(options[0], "required")
+              if all(name in list_in(option, "required") for option in options)]  # fmt: skip
+    if required := list(dict.fromkeys([*list_in(rest, "required"), *common])):
+        out["required"] = required
+    if "additionalProperties" not in rest and all(option.get("additionalProperties") is False for option in options):
+        out["additionalProperties"] = False
+    if "additionalProperties" in rest and rest["additionalProperties"] is False and set(kinds) - set(
+        dict_in(rest, "properties")
+    ):  # fmt: skip
+        del out["additionalProperties"]
+    about = [option["description"] for option in options if isinstance(option.get("description"), str)]
+    if about and "description" not in rest:
+        out["description"] = " | ".join(about)
+    return out
+
+
+def _told(option: Schema) -> Schema:
+    """What made the option one of its own."""
+    properties = dict_in(option, "properties")
+    said = {name: piece["const"] for name, piece in properties.items() if isinstance(piece, dict) and "const" in piece}
+    told = {"required": list_in(option, "required"), "const": said, "properties": list(properties)}
+    return {key: value for key, value in told.items() if value}
+
+
+def _any_of(pieces: list[Any]) -> Any:
+    """One of the pieces. Words that tell the alternatives apart are one enum."""
+    if len(pieces) == 1:
+        return pieces[0]
+    words: list[Any] = []
+    for piece in pieces:
+        said = [piece["const"]] if isinstance(piece, dict) and "const" in piece else list_in(
+            piece if isinstance(piece, dict) else {}, "enum")  # fmt: skip
+        if not said or set(piece) - {"const", "enum", "type"} or not all(isinstance(word, str) for word in said):
+            return {"anyOf": pieces}
+        words += [word for word in said if word not in words]
+    return {"type": "string", "enum": words}

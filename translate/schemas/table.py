@@ -1,0 +1,125 @@
+"""What each provider takes of JSON Schema: one row for each of its dialects, for tools and reply formats alike.
+
+Sources: OpenAI's guide "Structured outputs" and its SDK's lib/_pydantic.py; Anthropic's guide "Structured outputs" and
+its SDK's lib/_parse/_transform.py; Google's API reference "Schema"; llama.cpp's json-schema-to-grammar.cpp; and what
+their 400s say.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from translate.schemas import patterns
+from translate.target import Protocol, Target
+
+_ANNOTATIONS = frozenset({"title", "description"})
+_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
+_SHAPES = frozenset({"type", "enum", "const", "anyOf", "properties", "additionalProperties", "required", "items",
+                     "$defs", "$ref"})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """keywords: those that it takes; None = every one but `refused`. formats: of strings; None = any word.
+    patterns: what a regular expression may make use of (see patterns.py). object_root: the root is an object without a
+    choice (tools, formats). closed: objects must be closed; "made" = they are closed for it, "said" = the author has
+    closed them, or the schema is none for it. required: every property must be. names: what a property may be called.
+    most_repeats: the longest bound that it can unfold. strict: what is taken is enforced to the letter."""
+
+    name: str
+    keywords: frozenset[str] | None = None
+    refused: frozenset[str] = frozenset()
+    formats: frozenset[str] | None = None
+    patterns: frozenset[str] | None = None
+    object_root: tuple[bool, bool] = (True, True)
+    refused_at_root: frozenset[str] = frozenset()
+    typed: bool = False  # each piece says its type
+    choices: bool = True  # type may be a list
+    closed: str = ""
+    required: bool = False
+    recursive: bool = True
+    needs_items: bool = False
+    tuples: bool = True
+    names: re.Pattern[str] | None = None
+    most_repeats: int = 0
+    strict: bool = False
+
+
+OPENAI = Dialect(
+    "openai",
+    patterns=patterns.PYTHON,
+    refused_at_root=frozenset({"enum", "const", "not"}),
+    needs_items=True,
+)
+OPENAI_STRICT = Dialect(
+    "openai strict",
+    keywords=_SHAPES | _ANNOTATIONS | {"pattern", "format", "multipleOf", "minimum", "maximum", "exclusiveMinimum",
+                                       "exclusiveMaximum", "minItems", "maxItems", "minLength", "maxLength"},
+    formats=_FORMATS,
+    patterns=patterns.SIMPLE,
+    typed=True,
+    closed="said",
+    required=True,
+    needs_items=True,
+    tuples=False,
+    strict=True,
+)  # fmt: skip
+ANTHROPIC = Dialect("anthropic", names=re.compile(r"[a-zA-Z0-9_.-]{1,64}"), object_root=(True, False))
+ANTHROPIC_STRICT = Dialect(
+    "anthropic strict",
+    keywords=_SHAPES | _ANNOTATIONS | {"format", "minItems"},
+    formats=_FORMATS | {"uri"},
+    object_root=(True, False),
+    refused_at_root=OPENAI.refused_at_root,
+    typed=True,
+    choices=False,
+    closed="made",
+    recursive=False,
+    tuples=False,
+    names=ANTHROPIC.names,
+    strict=True,
+)
+CLAUDE = replace(OPENAI, name="claude", names=ANTHROPIC.names)
+CLAUDE_STRICT = replace(OPENAI_STRICT, name="claude strict", names=ANTHROPIC.names)
+"""Claude behind OpenAI's protocols: its service hands schemas on."""
+GEMINI = Dialect("gemini", object_root=(True, False))
+"""A small part of OpenAPI's: see gemini.py."""
+GRAMMAR = Dialect(
+    "grammar",
+    refused=frozenset({"multipleOf", "uniqueItems", "contains", "minContains", "maxContains", "minProperties",
+                       "maxProperties", "propertyNames", "patternProperties", "dependentRequired", "dependentSchemas",
+                       "unevaluatedProperties", "unevaluatedItems", "not", "if", "then", "else"}),
+    object_root=(False, False),
+    patterns=patterns.GRAMMAR,
+    typed=True,
+    most_repeats=2_000,
+)  # fmt: skip
+"""llama.cpp and those that stand on it unfold a schema into rules."""
+
+MOST_PROPERTIES, MOST_LEVELS, MOST_WORDS = 5_000, 10, 1_000
+"""Of a strict schema at OpenAI; more is a 400."""
+MOST_STRICT_TOOLS, MOST_OPTIONAL, MOST_UNIONS = 20, 24, 16
+"""Of all strict schemas of a request together at Anthropic."""
+
+
+def plain(upstream: Protocol, target: Target) -> Dialect:
+    """What the upstream's tools and loose formats are written in."""
+    how = target.policy.tool_schema
+    model = target.model.lower()
+    if how == "gemini" or (how == "auto" and "gemini" in model):
+        return GEMINI
+    if how == "grammar":
+        return GRAMMAR
+    if upstream == "messages":
+        return ANTHROPIC
+    return CLAUDE if how == "auto" and "claude" in model else OPENAI
+
+
+def enforced(dialect: Dialect) -> Dialect:
+    """What a strict schema is written in, where tools and loose formats are in `dialect`."""
+    if dialect is ANTHROPIC:
+        return ANTHROPIC_STRICT
+    if dialect is CLAUDE:
+        return CLAUDE_STRICT
+    return OPENAI_STRICT if dialect is OPENAI else dialect
