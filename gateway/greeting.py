@@ -63,7 +63,7 @@ def remarks(settings: Settings, router: Router) -> list[str]:
     found = []
     if not settings.clients:
         found.append("Without a [client] this machine alone is served, and nothing that a reverse proxy forwards.")
-        if settings.server.origins:
+        if settings.server.origins not in ((), ("*",)):
             found.append("[server] origins has no effect: without a [client], no web page comes in.")
     if elsewhere := _unchecked(settings, router):
         found.append(

@@ -7,6 +7,7 @@ answered is in it, and of a key only the name of its client.
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,13 @@ PATHS: dict[tuple[Protocol, str], str] = {
     ("responses", "compact"): "/v1/responses/compact",
 }
 _OPERATIONS = {"": "chat", "count": "count_tokens", "compact": "compact"}
+_FIELD = re.compile(r"[a-z0-9_.]{1,64}")  # a field's name; what a client makes up beside it may be what its user wrote
 SHORTEST_STREAM_S = 0.01  # of one that was over sooner, its tokens came in one piece: it has no pace of its own
+
+
+def field_name(dropped: str) -> str:
+    """A dropped field, as logs and pages may name it: a client that makes up a tool's type may put anything there."""
+    return dropped if _FIELD.fullmatch(dropped) else "(not named)"
 
 
 def record(relay: Relay, error: ApiError | None) -> dict[str, Any]:
@@ -76,7 +83,7 @@ def record(relay: Relay, error: ApiError | None) -> dict[str, Any]:
         "gen_ai.usage.cache_creation.input_tokens": used.cache_write if used else None,
         "gen_ai.usage.reasoning.output_tokens": used.reasoning if used else None,
         "tokens_per_second": int(used.output / pace * 10) / 10 if used and used.output and pace > 0 else None,
-        "dropped": relay.dropped,
+        "dropped": [field_name(name) for name in relay.dropped],
     }
     if lead is not None and lead.cache_marks:
         said |= _saved(relay, lead.cache_marks)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.http1connection import HTTP1Connection
 
-from gateway import charges, gauges, parts, shared
+from gateway import charges, gauges, parts, records, shared
 from gateway.access import Access
 from gateway.admission import Admission
 from gateway.answer import Answer
@@ -267,7 +267,7 @@ class Service:
         """The client has its last byte, or has left."""
         self.gone(relay)
         self.counting.left(relay)
-        for field in relay.dropped:
+        for field in map(records.field_name, relay.dropped):
             self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1
         try:
             relay.used = usage.billed(relay.reply.usage) if relay.reply is not None else None
