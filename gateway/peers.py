@@ -33,9 +33,10 @@ ANTHROPIC_VERSION = "2023-06-01"  # said for clients that have no word for it; e
 
 @dataclass(slots=True)
 class Peer:
-    """counts: protocols whose counting of tokens it has; what it lacks it shows. is_proxy: it is one like this one, its
-    replies say so. headers: for each of its keys. key_names: what each is known by, after a change of the settings and
-    in other workers too."""
+    """counts: protocols whose counting of tokens it has; what it lacks it shows. lacks: protocols of its settings for
+    which it has no endpoint, as its answers have shown. is_proxy: it is one like this one, its replies say so.
+    headers: for each of its keys. key_names: what each is known by, after a change of the settings and in other
+    workers too."""
 
     name: str
     settings: Upstream
@@ -52,6 +53,7 @@ class Peer:
     way: Way = field(init=False)
     headers: list[dict[Protocol, dict[str, str]]] = field(init=False)
     counts: set[Protocol] = field(init=False)
+    lacks: set[Protocol] = field(init=False, default_factory=set)
     is_proxy: bool = field(init=False, default=False)
     key_names: list[str] = field(init=False)
 
@@ -93,7 +95,14 @@ class Peer:
 
     def protocol_for(self, client: Protocol, model: str = "") -> Protocol | None:
         """The one in which its requests go, unless one of them asks for more (see sides.py)."""
-        return sides.choose(client, self.settings.protocol, sides.reasons(model))
+        return sides.choose(client, self.spoken, sides.reasons(model))
+
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """Its protocols, best first."""
+        if not self.lacks:
+            return self.settings.protocol
+        return tuple(protocol for protocol in self.settings.protocol if protocol not in self.lacks)
 
     @property
     def own_headers(self) -> dict[Protocol, dict[str, str]]:

@@ -119,7 +119,7 @@ def rehearse(service: Service, client: Protocol, data: dict[str, Any], to: Proto
     return {
         "from": client,
         "to": route.protocol,
-        "because": "?to= says so" if to else sides.why(client, route.peer.settings.protocol, route.protocol),
+        "because": "?to= says so" if to else sides.why(client, route.peer.spoken, route.protocol),
         "upstream": peer,
         "original": data,
         "translated": translated,

@@ -88,13 +88,20 @@ class Route:
         """The way of requests with tools or thinking, where it is another one."""
         if self.client is None or self.schema or self.home:
             return None
-        best = sides.choose(self.client, self.peer.settings.protocol, more=True)
-        if best is None or best == self.protocol or self.protocol not in self.peer.settings.protocol:
+        best = sides.choose(self.client, self.peer.spoken, more=True)
+        if best is None or best == self.protocol or self.protocol not in self.peer.spoken:
             return None
         return Route(self.peer, best, self.model, self.client, False, self.key, self.stage, self.weight)
 
     def _with_schema(self, protocol: Protocol) -> Route:
         return Route(self.peer, protocol, self.model, self.client, True, self.key, self.stage, self.weight)
+
+    def in_another_protocol(self) -> Route:
+        """The same place, where it turned out to have no endpoint for this one (see Router.lacks)."""
+        protocol = self.client and self.peer.protocol_for(self.client, self.model)
+        if protocol is None or self.protocol not in self.peer.lacks:
+            return self
+        return Route(self.peer, protocol, self.model, self.client, False, self.key, self.stage, self.weight)
 
     def of(self, body: bytes) -> Route:
         """The route that a request with this body takes. To look for the words is enough: within a text they would be
@@ -169,6 +176,18 @@ class Router:
             return None
         known = facts()
         return next((rule for rule in fitting if rule.condition and known.meet(rule.condition)), None)
+
+    def lacks(self, failed: Route) -> bool:
+        """The upstream has shown that it has no endpoint for this route's protocol. False where it speaks no other, so
+        that nothing is left to be asked in."""
+        peer, client = failed.peer, failed.client
+        if client is None or failed.home or failed.protocol in peer.lacks:
+            return False
+        if sides.choose(client, [name for name in peer.spoken if name != failed.protocol], more=True) is None:
+            return False
+        peer.lacks.add(failed.protocol)
+        self._found.clear()
+        return True
 
     def why_not(self, model: str, client: Protocol) -> str:
         """Empty if such a client gets a route for the model, else the words of the 404."""

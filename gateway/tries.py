@@ -300,7 +300,7 @@ class Try:
         assert self.reply is not None
         relay = self.relay
         body = b"".join(self.parts)
-        if relay.task == "count" and self._cannot_count(body):
+        if relay.task == "count" and self._has_no_such_endpoint(body):
             self._settle("answered")
             relay.cannot_count(self)
         elif self.status >= 400:
@@ -325,7 +325,7 @@ class Try:
             kind = headers.find(self.up_headers, "content-type") if self.verbatim else ""
             relay.took_whole(self, headers.content_type(kind) or JSON_HEAD, out)
 
-    def _cannot_count(self, body: bytes) -> bool:
+    def _has_no_such_endpoint(self, body: bytes) -> bool:
         """Whether its answer says that there is no such endpoint, and not that there is no such model."""
         if self.status == 404:
             return not re.search(rb"(?<![\w.-])%b(?![\w.-])" % re.escape(self.route.model.encode()), body)
@@ -342,6 +342,9 @@ class Try:
         if self.more is not None and self.more.made:
             if not self.more.again(outcome):
                 self._lost(outcome)
+            return
+        if self._has_no_such_endpoint(body) and b"model" not in body.lower() and self.relay.asks_otherwise(self):
+            self._settle("answered")
             return
         if self.relay.learns(self, error, body):
             self._settle("answered")

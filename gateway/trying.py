@@ -262,6 +262,20 @@ class Trying(Ending):
             log.log(level, "request %s: try %d at %s: %d %s: %s%s", self.key, self.tries, failed.place.name,
                     outcome.error.status, said, then, f" ({why})" if why else "")  # fmt: skip
 
+    def asks_otherwise(self, failed: Try) -> bool:
+        """The upstream has no endpoint for the protocol that it was asked in, and speaks another: from now on that one.
+        False where it does not."""
+        route = failed.route
+        if self.task or not self.service.router.lacks(route):
+            return False
+        log.warning("request %s: upstream '%s' has no endpoint for %s (%s answered %d): it is asked in %s from now on; "
+                    "[upstream %s] protocol should name what it speaks", self.key, route.peer.name, route.protocol,
+                    route.url.partition("?")[0], failed.status, " or ".join(route.peer.spoken),
+                    route.peer.name)  # fmt: skip
+        self.plan = [each.in_another_protocol().of(self.body) for each in self.plan]
+        self.send_again(failed)
+        return True
+
     def send_again(self, taught: Try) -> None:
         """The same once more, since we know better now."""
         if taught in self.rivals:

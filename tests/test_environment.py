@@ -35,9 +35,15 @@ BEGUN = (
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
 
+RESPONSE = {"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "m",
+            "output": [{"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+                        "content": [{"type": "output_text", "text": "hello from o", "annotations": []}]}]}  # fmt: skip
+
+
 def replies(request: Request) -> Answer:
     """In the protocol that was asked."""
-    return Answer.json(MESSAGE if request.path.startswith("/v1/messages") else COMPLETION)
+    path = request.path
+    return Answer.json(MESSAGE if "/messages" in path else RESPONSE if "/responses" in path else COMPLETION)
 
 
 @contextmanager
@@ -66,7 +72,7 @@ def test_the_bases_are_where_requests_go() -> None:
     with Upstream(replies) as a, Upstream(replies) as o, house(a, o) as at:
         assert says(at, "claude-opus-5-5") == "hello from a"
         assert says(at, "gpt-5.1") == "hello from o"
-        assert (a.requests[0].path, o.requests[0].path) == ("/v1/messages", "/v1/chat/completions")
+        assert (a.requests[0].path, o.requests[0].path) == ("/v1/messages", "/v1/responses")
 
 
 def test_server_api_key_is_sent_to_both_and_an_own_key_goes_before_it() -> None:

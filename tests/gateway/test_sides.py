@@ -66,3 +66,31 @@ def test_what_is_said_of_it() -> None:
 
 def test_words_in_a_text_are_none() -> None:
     assert not sides.asks_more(json.dumps({"messages": [{"content": 'use "tools" and "thinking"'}]}).encode())
+
+
+NOT_HERE = [
+    Answer.json({"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}, 404),
+    Answer.json({"detail": "Not Found"}, 404),
+    Answer.json({"error": "Unexpected endpoint or method. (POST /v1/responses)"}, 405),
+    Answer(501, {"Content-Type": "text/html"}),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("refusal", NOT_HERE, ids=["llama.cpp", "FastAPI", "LM Studio", "empty"])
+def test_who_has_no_such_endpoint_is_asked_in_another_protocol_from_then_on(refusal: Answer, stream: bool) -> None:
+    def chat_only(request: Request) -> Answer:
+        return answer(request) if request.path.endswith("/completions") else refusal
+
+    with Upstream(chat_only) as up, House(house_text("* = u", u=section(up.url, "", "chat, responses"))) as house:
+        for _ in range(2):
+            status, _, reply = house.post("/v1/messages", PLAIN | {"tools": [TOOL], "stream": stream})
+            assert status == 200 and b'"text":"c"' in reply.replace(b": ", b":"), reply
+        assert [each.path for each in up.requests] == ["/v1/responses", *["/v1/chat/completions"] * 2]
+
+
+def test_a_model_that_is_not_there_is_no_endpoint_that_is_not_there() -> None:
+    missing = Answer.json({"error": {"message": "The model `m` does not exist", "code": "model_not_found"}}, 404)
+    with Upstream([missing] * 3) as up, House(house_text("* = u", u=section(up.url, "", "chat, responses"))) as house:
+        assert house.post("/v1/messages", PLAIN | {"tools": [TOOL]})[0] == 404
+        assert [each.path for each in up.requests] == ["/v1/responses"]
