@@ -43,11 +43,11 @@ class Access:
         """No [client]: whoever reaches the port may come in, and brings keys of its own if any."""
         return not self._clients
 
-    def check(self, headers: HTTPHeaders) -> str:
+    def check(self, headers: HTTPHeaders, for_admin: bool = False) -> str:
         """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves)."""
         self._hops.check(headers)
         origin = headers.get("Origin")
-        if origin and not _names_us(origin.partition("://")[2]) and not self.origins.allow(origin):
+        if origin and not _names_us(origin.partition("://")[2]) and not self.origins.allow(origin, by_name=for_admin):
             raise refusal(origin)
         if self.open:
             host = headers.get("Host", "localhost")
@@ -81,7 +81,7 @@ class Access:
     def check_admin(self, headers: HTTPHeaders, address: str) -> str:
         """The same for what only an admin may see; without clients, only those on this machine. address: the other
         side's."""
-        name = self.check(headers)
+        name = self.check(headers, for_admin=True)
         if self.open:
             if not is_loopback(address):
                 raise ApiError("permission", "only this machine may ask for that, or a [client] with admin = true")

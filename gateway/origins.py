@@ -33,12 +33,13 @@ class Origins:
     def __repr__(self) -> str:
         return f"<Origins {', '.join(sorted(self._allowed)) or 'none'}>"
 
-    def allow(self, origin: str) -> bool:
+    def allow(self, origin: str, by_name: bool = False) -> bool:
+        """by_name: what admins see is not for any page, but for those that the settings name."""
         if not self._allowed or not _SENDABLE.fullmatch(origin):
             return False
         low = origin.lower()
         scheme, marks, _ = low.partition("://")
-        return self._any or low in self._allowed or f"{scheme}{marks}*" in self._allowed
+        return (self._any and not by_name) or low in self._allowed or f"{scheme}{marks}*" in self._allowed
 
     def told(self, headers: HTTPHeaders) -> Iterator[tuple[str, str]]:
         """What every reply to this request says; headers: the request's."""

@@ -60,7 +60,7 @@ SERVER = {
         kinds.origins(),
         "*",
         "Web pages that may come in with a client's key, by their origin (https://chat.example.org, app://obsidian.md, "
-        "chrome-extension://*; * = any; empty = none). Without any [client]: none.",
+        "chrome-extension://*; * = any, but for what admins see; empty = none). Without any [client]: none.",
     ),
     "metrics": Key(
         kinds.choice("admin", "open", "off"),

@@ -115,13 +115,22 @@ def test_pages_may_read_every_reply(path: str, answer: Answer) -> None:
 
 
 def test_refusals_may_be_read_too_and_the_key_is_asked_for() -> None:
-    with House(settings("http://127.0.0.1:9", "*")) as house:
+    with House(settings("http://127.0.0.1:9", "https://a.example")) as house:
         for method, path, status in (
             ("POST", PATHS[0], 401), ("GET", "/v1/models", 401), ("GET", "/v1/responses/resp_1", 401),
             ("GET", "/metrics", 401), ("POST", "/debug/translate", 401), ("GET", "/nowhere", 404),
         ):  # fmt: skip
             got, headers, _ = house.request(method, path, {} if method == "POST" else None, {"Origin": "https://a.example"})
             assert got == status and headers["access-control-allow-origin"] == "https://a.example", path
+
+
+def test_what_admins_see_is_not_for_any_page() -> None:
+    """A page that is let in by "*" has not been named by anybody."""
+    own = {"Origin": "https://a.example", "x-api-key": KEY}
+    with House(settings("http://127.0.0.1:9", "*")) as house:
+        assert [house.get(path, own)[0] for path in ("/v1/models", "/metrics", "/debug/upstreams")] == [200, 403, 403]
+    with House(settings("http://127.0.0.1:9", "https://a.example")) as house:
+        assert [house.get(path, own)[0] for path in ("/metrics", "/debug/upstreams")] == [200, 200]
 
 
 @pytest.mark.parametrize("origins", ["*", LISTED])
