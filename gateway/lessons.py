@@ -33,7 +33,8 @@ KEPT = frozenset({
 
 _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # one of them will do
 
-_FIELD = r"[`'\"]?([A-Za-z][\w.]*)[`'\"]?"
+# It begins where a word does and is no longer than a field's name: a search takes time in proportion to the text.
+_FIELD = r"[`'\"]?(?<![\w.])([A-Za-z][\w.]{0,99})[`'\"]?"
 _SAID = tuple(re.compile(pattern) for pattern in (
     rf"Unsupported parameter: {_FIELD}",  # OpenAI, Azure
     r"(?i)unrecognized request arguments? supplied: ([\w., ]+)",  # OpenAI, Azure
@@ -42,7 +43,7 @@ _SAID = tuple(re.compile(pattern) for pattern in (
     rf"(?:^|[\s(])(?:body\.)?{_FIELD}: Extra inputs are not permitted",  # Anthropic, pydantic
     rf"'loc': \('body', {_FIELD}\)",  # vLLM: FastAPI's in Python's words
     rf"property {_FIELD} is unsupported",  # Groq
-    r"[`'\"]([A-Za-z][\w.]*)[`'\"] is not supported (?:with|by|for|on) this model",  # OpenAI, Groq
+    r"[`'\"]([A-Za-z][\w.]{0,99})[`'\"] is not supported (?:with|by|for|on) this model",  # OpenAI, Groq
     rf"{_FIELD} (?:is|are) (?:deprecated|no longer supported|unsupported) (?:with|by|for|on) this model",  # Anthropic
     r"Unknown name \"(\w+)\": Cannot find field",  # Gemini, at the top of the body
     rf"(?:does not support parameter|Argument not supported on this model:) {_FIELD}",  # xAI

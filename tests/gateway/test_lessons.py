@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
+from gateway import lessons
 from gateway.lessons import EXPIRY_S, MAX_EACH, MAX_LEARNED, Lesson, Lessons, read
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
@@ -268,3 +270,17 @@ def test_what_was_learned_is_shown_to_an_admin() -> None:
         assert house.get("/debug/lessons")[0] == 200
         assert house.get("/debug/lessons", {"Origin": "https://evil.example"})[0] == 403
         assert house.request("DELETE", "/debug/lessons")[0] == 405
+
+
+@pytest.mark.parametrize("filler", ["x", "a.", "a ", "'a", "a and "])
+def test_reading_an_error_takes_time_in_proportion_to_its_length(filler: str) -> None:
+    def cpu_s(size: int) -> float:
+        error = errors.ApiError("invalid_request", (filler * size)[:size], 400)
+        best = 9.0
+        for _ in range(3):
+            began = time.process_time()
+            read(error, b"", {"a": 1})
+            best = min(best, time.process_time() - began)
+        return best
+
+    assert cpu_s(lessons.MAX_READ) < 10 * cpu_s(lessons.MAX_READ // 4) + 0.001  # quadratic would be 16 times
