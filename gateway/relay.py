@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("gateway")
 
 LARGE = 4 << 20  # bytes of a request body: reading one takes as long as a hundred usual requests
+BREATH_S = 0.01
 
 
 class Relay(Trying):
@@ -233,10 +234,11 @@ class Relay(Trying):
         if len(self.body) < LARGE or routes[0].verbatim:
             self.start(routes)
             return
-        # To read it and to write it anew take a turn of the loop each: both in one are a pause in every other stream.
+        # To read it and to write it anew are a pause in every other stream each. Between the two the others get some
+        # turns of the loop: a new request needs one to be accepted, one to be read and one to be answered.
         self.parsed()
         self.state = "waiting"
-        asyncio.get_running_loop().call_soon(self._guarded, self.start, routes)
+        asyncio.get_running_loop().call_later(BREATH_S, self._guarded, self.start, routes)
 
     def _extend(self, recall: Recall | Thread) -> None:
         """It builds on an earlier reply: what led to that one goes first, if it is kept here."""
