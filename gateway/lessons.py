@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.routes import Route
-from translate import fit, pair, wire
+from translate import capability, fit, pair, wire
 from translate.conversation import Turn
 from translate.errors import ApiError, BadRequest
 from translate.target import Encoded, Protocol
@@ -213,6 +213,8 @@ def crossed(
             f"{names}: cannot be sent to upstream '{route.peer.name}', which speaks {route.protocol}, and this proxy "
             "leaves nothing out ([translate] strict)"
         )
+        if client == "messages":
+            message += f" ({capability.of_left(encoded.dropped)})"
         raise BadRequest(message, encoded.dropped[0])
     return encoded
 

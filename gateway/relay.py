@@ -46,6 +46,7 @@ from translate import tokens, wire
 from translate.conversation import Usage
 from translate.errors import ApiError, BadRequest
 from translate.pair import Crossing
+from translate.responses import items
 from translate.target import Asked, Protocol
 
 if TYPE_CHECKING:
@@ -344,6 +345,8 @@ class Relay(Trying):
             model=self.asked_model,
             key=self.key,
             created=int(time.time()),
+            clock=_seconds,
+            echo=items.echo(data) if self.protocol == "responses" else {},
             input_tokens=tokens,
             tool_names=encoded.tool_names,
             custom=encoded.custom,
@@ -491,3 +494,7 @@ class Relay(Trying):
         """Tokens of a request, where no upstream counts them: an estimate, and marked as one."""
         head, body = self.service.counting.estimated(self, route)
         self.tell(200, head + headers.of_reply((), self.key, "", []) + self.timing_head(), body)
+
+
+def _seconds() -> int:
+    return int(time.time())

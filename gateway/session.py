@@ -29,6 +29,7 @@ from gateway.tries import Try
 from translate import wire
 from translate.conversation import Start, Stop, Usage
 from translate.errors import ApiError, BadRequest
+from translate.responses import items
 from translate.responses.stream import Encoder
 from translate.target import Asked
 
@@ -163,7 +164,8 @@ class Turn(Relay):
         assert self.data is not None and isinstance(self.recall, Recall)
         self.recall.refuse_warm_up(self.data)
         self.recall.note(self.data)
-        encoder = Encoder(Asked(model=self.asked_model, key=self.key, created=int(time.time())))
+        echo = items.echo(self.data)
+        encoder = Encoder(Asked(model=self.asked_model, key=self.key, created=int(time.time()), echo=echo))
         self.status = 200
         self.answer.start(200, b"")
         self.answer.write(encoder.emit([Start(), Stop("end", Usage())]))

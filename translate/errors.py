@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import wire
+from translate import capability, wire
+from translate.responses import items
 from translate.target import Protocol
 
 # kind -> (usual status, Anthropic's error.type, OpenAI's error.type, OpenAI's error.code)
@@ -70,6 +71,17 @@ _NO_CREDIT = re.compile(
     re.I,
 )
 _SOON = re.compile(r"retry in|try again in|per (?:second|minute|day)", re.I)  # a limit that passes, in the same words
+
+
+# Those of ResponseError in OpenAI's SDK that an upstream may give, and two of Codex's.
+_RESPONSE_CODES = frozenset({
+    "server_error", "rate_limit_exceeded", "invalid_prompt", "data_residency_mismatch", "bio_policy",
+    "misalignment_policy_violation", "vector_store_timeout", "invalid_image", "invalid_image_format",
+    "invalid_base64_image", "invalid_image_url", "image_too_large", "image_too_small", "image_parse_error",
+    "image_content_policy_violation", "invalid_image_mode", "image_file_too_large", "unsupported_image_media_type",
+    "empty_image_file", "failed_to_download_image", "image_file_not_found", "context_length_exceeded",
+    "insufficient_quota",
+})  # fmt: skip
 
 
 class ApiError(Exception):
@@ -138,17 +150,18 @@ def event(protocol: Protocol, error: ApiError, request_id: str = "") -> bytes:
 def failed(error: ApiError, response: dict[str, Any], number: int) -> bytes:
     """response.failed. response: what is known of the one that has begun, of which clients compare at least the id.
     number: the event's in its stream."""
-    known = {"id": "resp_failed", "object": "response", "created_at": 0, "incomplete_details": None, "model": "",
-             "output": [], "parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "usage": None}  # fmt: skip
+    known = items.REST | {"id": "resp_failed", "object": "response", "created_at": 0, "completed_at": None,
+                          "incomplete_details": None, "model": "", "output": [], "usage": None}  # fmt: skip
     known |= response | {"status": "failed", "error": response_error(error)}
     event = {"type": "response.failed", "sequence_number": number, "response": known}
     return b"event: response.failed\ndata: " + wire.dumps(event) + b"\n\n"
 
 
 def response_error(error: ApiError) -> dict[str, Any]:
-    """The `error` of a failed response."""
-    kind = KINDS[error.kind]
-    return {"code": error.code or kind[3] or kind[2], "message": error.message}
+    """The `error` of a failed response. Its codes are a closed list, to which the two are added that Codex acts on."""
+    usual = KINDS[error.kind][3] or ("invalid_prompt" if error.kind in ("invalid_request", "too_large") else "")
+    code = next((code for code in (error.code, usual) if code in _RESPONSE_CODES), "server_error")
+    return {"code": code, "message": error.message}
 
 
 def status_for(protocol: Protocol, error: ApiError) -> int:
@@ -160,6 +173,8 @@ def _messages_error(error: ApiError, request_id: str) -> dict[str, Any]:
     message = error.message
     if error.kind == "context_overflow" and not message.startswith("prompt is too long"):
         message = _prompt_too_long(message)
+    elif error.kind == "invalid_request":
+        message = capability.told(message, error.param or "")
     out: dict[str, Any] = {"type": "error", "error": {"type": KINDS[error.kind][1], "message": message}}
     if error.details:
         out["error"]["details"] = error.details

@@ -7,6 +7,7 @@ that pure code cannot make itself (an id, the time, a local token count). Both a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -87,7 +88,9 @@ class Asked:
     """model: echoed in the reply. key: letters and digits, unique for this request (ids are made of it).
     created: Unix seconds. input_tokens: a local estimate, used until the upstream tells the real count.
     tool_names: names as sent upstream -> names as the client knows them (only those that differ).
-    include_usage: a Chat client asked for the usage chunk. custom, namespaces and what follows: see Encoded."""
+    include_usage: a Chat client asked for the usage chunk. clock: tells the time at which the reply is complete, None
+    for `created`. echo: what a Responses client said of the reply that it will get, which the reply says again (see
+    responses.items.echo). custom, namespaces and what follows: see Encoded."""
 
     model: str
     key: str = "0"
@@ -107,6 +110,8 @@ class Asked:
     pauses: bool = False
     reshaped: dict[tuple[str, str], Reshaped] = field(default_factory=dict)
     functions: bool = False
+    clock: Callable[[], int] | None = None
+    echo: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

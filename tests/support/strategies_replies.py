@@ -127,7 +127,9 @@ def replies(draw: st.DrawFn, protocol: str) -> list[Event]:
     usage: Usage = draw(_USAGE)
     if protocol == "messages":
         usage.cache_write_1h = draw(st.integers(0, usage.cache_write))
-    stop = Stop(reason, usage, draw(WORDS) if reason == "stop_sequence" else "")  # type: ignore[arg-type]
+    by_filter = protocol == "responses" and reason == "refusal" and Refusal not in kinds
+    ext = {"responses": {"incomplete": "content_filter"}} if by_filter else {}
+    stop = Stop(reason, usage, draw(WORDS) if reason == "stop_sequence" else "", ext)  # type: ignore[arg-type]
     return [*told, stop]
 
 

@@ -166,11 +166,18 @@ def annotations_of(close: Close, start: int | None = None, end: int | None = Non
     found: list[Any] = list(close.ext.get("chat", {}).get("annotations", []))
     for note in close.ext.get("responses", {}).get("annotations", []):
         if isinstance(note, dict) and note.get("type") == "url_citation":  # files are the provider's own
-            cited = {key: note[key] for key in ("start_index", "end_index", "title", "url") if key in note}
-            found.append({"type": "url_citation", "url_citation": cited})
+            found += _cited(note, start, end)
     for citation in close.ext.get("messages", {}).get("citations", []):
-        if isinstance(citation, dict) and isinstance(url := citation.get("url"), str) and url:
-            span = {} if start is None else {"start_index": start, "end_index": end}
-            title = citation.get("title") or url
-            found.append({"type": "url_citation", "url_citation": {**span, "title": title, "url": url}})
+        if isinstance(citation, dict):
+            found += _cited(citation, start, end)
     return found
+
+
+def _cited(said: dict[str, Any], start: int | None, end: int | None) -> list[Any]:
+    """One page; where its place is not known, that of the whole part."""
+    if not isinstance(url := said.get("url"), str) or not url:
+        return []
+    span = {key: said[key] for key in ("start_index", "end_index") if isinstance(said.get(key), int)}
+    if len(span) < 2:
+        span = {} if start is None or end is None else {"start_index": start, "end_index": end}
+    return [{"type": "url_citation", "url_citation": {**span, "title": str(said.get("title") or url), "url": url}}]

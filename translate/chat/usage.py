@@ -21,12 +21,17 @@ _END: dict[str, StopReason] = {
     "function_call": "tool_calls",
     "content_filter": "refusal", "content-filter": "refusal", "sensitive": "refusal", "safety": "refusal",
     "recitation": "refusal", "refusal": "refusal", "pause_turn": "pause",
+    # Gemini's words, which gateways before it hand on.
+    "prohibited_content": "refusal", "blocklist": "refusal", "spii": "refusal", "image_safety": "refusal",
+    "image_prohibited_content": "refusal", "blocked": "refusal", "content_filtered": "refusal",
 }  # fmt: skip
 
 # Finish reasons that mean: the server broke down, this is no answer (z.ai, DeepSeek, OpenRouter, SGLang).
 _BROKEN = {
     "error": "upstream",
     "network_error": "upstream",
+    "malformed_function_call": "upstream",  # Gemini: there is a call, and nobody can read it
+    "unexpected_tool_call": "upstream",
     "abort": "upstream",
     "insufficient_system_resource": "overloaded",
 }

@@ -186,7 +186,9 @@ class Assembly:
         if reason == "tool_calls" and any(call.is_cut() for call in calls):
             reason = "length"  # whatever the server calls it: nobody may run half a call
         self.ended = True
-        self._sequence.finish(Stop(reason, self.usage))
+        by_filter = reason == "refusal" and response.get("status") == "incomplete"
+        ext = {"responses": {"incomplete": "content_filter"}} if by_filter else {}
+        self._sequence.finish(Stop(reason, self.usage, ext=ext))
 
 
 def is_unfinished(response: Raw) -> bool:

@@ -30,7 +30,8 @@ from translate.conversation import (
     Usage,
 )
 from translate.responses import items
-from translate.responses.usage import incomplete_reason, known_usage, usage_body
+from translate.responses.usage import incomplete_reason, known_usage, usage_body, words_of_refusal
+from translate.sequence import CUT
 from translate.target import Asked
 
 _COMMENT = b": ping\n\n"
@@ -176,7 +177,7 @@ class Encoder:
     def _open_text(self, part: Text | Refusal, out: list[bytes]) -> None:
         if self._message is None:
             self._item = items.item_id("msg", self._asked, self._place)
-            self._added(items.message(self._item, [], part, False), out)
+            self._added(items.message(self._item, [], part, items.IN_PROGRESS), out)
             self._message = part, []
         is_refusal = isinstance(part, Refusal)
         self._refused = self._refused or is_refusal
@@ -256,10 +257,10 @@ class Encoder:
             parts.append(items.text_part(text, notes))
         self._of_item(b"response.content_part.done", where + b'"part":' + parts[-1], out)
 
-    def _end_message(self, out: list[bytes]) -> None:
+    def _end_message(self, out: list[bytes], status: bytes = items.COMPLETED) -> None:
         if self._message is not None:
             first, parts = self._message
-            self._done(items.message(self._item, parts, first, True), out)
+            self._done(items.message(self._item, parts, first, status), out)
             self._message = None
 
     def _close_reasoning(self, part: Thinking, text: bytes, close: Close, out: list[bytes]) -> None:
@@ -300,9 +301,11 @@ class Encoder:
     def _stop(self, stop: Stop, out: list[bytes]) -> None:
         if self._part is not None:
             self._close(Close(), out)
-        reason = incomplete_reason(stop.reason, self._refused)
-        self._settle(b"incomplete" if reason else b"completed", out)
-        self._end_message(out)
+        reason = incomplete_reason(stop)
+        self._settle(items.INCOMPLETE if stop.reason in CUT else items.COMPLETED, out)
+        if stop.reason == "refusal" and not (self._refused or reason):
+            self._refuse(stop, out)
+        self._end_message(out, items.INCOMPLETE if reason else items.COMPLETED)
         for call in self._searches.values():
             self._search(call, None, out)
         status = "incomplete" if reason else "completed"
@@ -310,6 +313,13 @@ class Encoder:
         self.response = items.response(self._asked, status, self._output, incomplete=reason, usage=usage)
         self._event(b"response." + status.encode(), b'"response":' + self.response, out)
         self._state = "over"
+
+    def _refuse(self, stop: Stop, out: list[bytes]) -> None:
+        """A refusal that was told by the stop reason alone. Here it is an answer in words: clients take an incomplete
+        response for a broken one, and ask for it again and again."""
+        self._open(Refusal(), out)
+        self._delta([wire.inside(words_of_refusal(stop))], out)
+        self._close(Close(), out)
 
     def _fail(self, error: Exception, out: list[bytes]) -> None:
         known: errors.ApiError = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))

@@ -14,15 +14,29 @@ from translate import wire
 from translate.conversation import Close, Refusal, Text, ToolCall
 from translate.target import Asked
 
-_STATUS = {True: b"completed", False: b"in_progress"}
+IN_PROGRESS, COMPLETED, INCOMPLETE = b"in_progress", b"completed", b"incomplete"
+_STATUS = {True: COMPLETED, False: IN_PROGRESS}
 
-# What the response object says of the request; the SDK's types want the lists and flags to be there.
-_REST = wire.dumps({
-    "background": False, "instructions": None, "max_output_tokens": None, "metadata": {}, "parallel_tool_calls": True,
-    "previous_response_id": None, "reasoning": {"effort": None, "summary": None}, "temperature": None,
-    "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_p": None, "truncation": "disabled",
-    "user": None,
-})[1:-1]  # fmt: skip
+# What the response object says of the request; the types of the SDK and of Open Responses want all of it to be there.
+REST: dict[str, Any] = {
+    "background": False, "instructions": None, "max_output_tokens": None, "max_tool_calls": None, "metadata": {},
+    "parallel_tool_calls": True, "previous_response_id": None, "prompt_cache_key": None, "safety_identifier": None,
+    "reasoning": {"effort": None, "summary": None}, "temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0,
+    "frequency_penalty": 0.0, "top_logprobs": 0, "store": True, "service_tier": "default",
+    "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "truncation": "disabled", "user": None,
+}  # fmt: skip
+_REST_WRITTEN = wire.dumps(REST)[1:-1]
+_ECHOED: dict[str, tuple[type, ...]] = {
+    "max_output_tokens": (int,), "max_tool_calls": (int,), "parallel_tool_calls": (bool,), "prompt_cache_key": (str,),
+    "previous_response_id": (str,), "safety_identifier": (str,), "temperature": (int, float), "top_p": (int, float),
+    "presence_penalty": (int, float), "frequency_penalty": (int, float), "top_logprobs": (int,), "store": (bool,),
+    "user": (str,),
+}  # fmt: skip
+
+
+def echo(said: dict[str, Any]) -> dict[str, Any]:
+    """What a request says that its response says again: what is short."""
+    return {key: said[key] for key, kinds in _ECHOED.items() if isinstance(said.get(key), kinds)}
 
 
 def response(
@@ -34,16 +48,19 @@ def response(
     usage: dict[str, Any] | None = None,
 ) -> bytes:
     """The response object. output: items as JSON. incomplete: the reason, with the status of that name."""
+    now = asked.clock() if asked.clock is not None else asked.created
     head = wire.dumps({
         "id": f"resp_{asked.key}",
         "object": "response",
         "created_at": asked.created,
+        "completed_at": now if status == "completed" else None,
         "status": status,
         "error": error,
         "incomplete_details": {"reason": incomplete} if incomplete else None,
         "model": asked.model,
     })[:-1]  # fmt: skip
-    return b'%b,"output":[%b],"usage":%b,%b}' % (head, b",".join(output), wire.dumps(usage), _REST)
+    rest = wire.dumps(REST | asked.echo)[1:-1] if asked.echo else _REST_WRITTEN
+    return b'%b,"output":[%b],"usage":%b,%b}' % (head, b",".join(output), wire.dumps(usage), rest)
 
 
 def item_id(prefix: str, asked: Asked, place: int) -> str:
@@ -62,12 +79,12 @@ def summary_part(text: bytes) -> bytes:
     return b'{"type":"summary_text","text":"%b"}' % text
 
 
-def message(id: str, parts: list[bytes], part: Text | Refusal, done: bool) -> bytes:
+def message(id: str, parts: list[bytes], part: Text | Refusal, status: bytes) -> bytes:
     """phase goes with it where a Responses upstream named one."""
     phase = part.ext.get("responses", {}).get("phase")
     more = b',"phase":' + wire.dumps(phase) if phase else b""
     head = b'{"id":%b,"type":"message","status":"%b","role":"assistant"%b,"content":[%b]}'
-    return head % (wire.dumps(id), _STATUS[done], more, b",".join(parts))
+    return head % (wire.dumps(id), status, more, b",".join(parts))
 
 
 def reasoning(id: str, parts: list[bytes], encrypted: str, done: bool) -> bytes:
@@ -87,7 +104,10 @@ def call(id: str, call_id: str, name: str, part: ToolCall, text: bytes, status: 
 def annotations_of(close: Close, length: int) -> list[Any]:
     """What a text cites, as url_citation; citations without an address have no place here. Another protocol's
     citation belongs to the whole part: `length` is that of its text, in characters."""
-    found: list[Any] = list(close.ext.get("responses", {}).get("annotations", []))
+    found: list[Any] = []
+    for note in close.ext.get("responses", {}).get("annotations", []):
+        is_page = isinstance(note, dict) and note.get("type") == "url_citation"
+        found += [note | cited for cited in _citation(note, length)] if is_page else [note]
     for note in close.ext.get("chat", {}).get("annotations", []):
         cited = note.get("url_citation") if isinstance(note, dict) else None
         found += _citation(cited, length)

@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from translate.conversation import StopReason, Usage
+from translate.conversation import Stop, StopReason, Usage
 
 _COUNTS = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")  # the latter: some gateways
+
+REFUSED = "The model declined to answer this request."
 
 _INCOMPLETE: dict[str, StopReason] = {
     "max_output_tokens": "length",
@@ -80,12 +82,19 @@ def stop_reason(response: dict[str, Any], has_calls: bool, refused: bool) -> Sto
     return "refusal" if refused else "end"
 
 
-def incomplete_reason(reason: StopReason, refused_in_words: bool) -> str:
-    """Why a response is incomplete, "" where it is completed. A refusal told in words is a complete answer, as at
-    OpenAI."""
-    if reason in ("length", "context_overflow", "pause"):
+def incomplete_reason(stop: Stop) -> str:
+    """Why a response is incomplete, "" where it is completed. A refusal is a complete answer, as at OpenAI; what a
+    Responses upstream calls a filter's doing stays that."""
+    if stop.reason in ("length", "context_overflow", "pause"):
         return "max_output_tokens"
-    return "content_filter" if reason == "refusal" and not refused_in_words else ""
+    return str(stop.ext.get("responses", {}).get("incomplete", "")) if stop.reason == "refusal" else ""
+
+
+def words_of_refusal(stop: Stop) -> str:
+    """What a model that declined has to say: Anthropic's explanation, where it gives one."""
+    details = stop.ext.get("messages", {}).get("stop_details")
+    said = details.get("explanation") if isinstance(details, dict) else None
+    return said if isinstance(said, str) and said else REFUSED
 
 
 def _dict(raw: dict[str, Any], key: str) -> dict[str, Any]:

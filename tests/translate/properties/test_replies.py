@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import sdk_types
 from tests.support import strategies_replies as replies
 from tests.support.strategies import few
 from tests.support.strategies_replies import gathered, said
-from translate import pair, sse
+from translate import errors, pair, sse
 from translate.chat import reply as chat_reply
 from translate.chat import stream as chat
-from translate.conversation import Event
+from translate.conversation import Event, Open, ToolCall
 from translate.messages import reply as messages_reply
 from translate.messages import stream as messages
 from translate.responses import reply as responses_reply
@@ -112,6 +113,43 @@ def test_how_a_stream_is_cut_and_framed_changes_nothing(upstream: Protocol, data
             assert said(read(client, [out]), client) == said(read(client, [want]), client)
         else:
             assert out == want
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@few
+@given(data=st.data())
+def test_what_crosses_is_of_the_types(upstream: Protocol, data: st.DataObject) -> None:
+    """The official SDKs', and those of Open Responses; streamed, whole, and a whole reply as a stream."""
+    events = data.draw(EVENTS[upstream])
+    raw = streamed(upstream, events)
+    whole = json.dumps(WHOLE[upstream].collect(events, ASKED)).encode()
+    for client in PROTOCOLS:
+        if client != upstream and not (client == "chat" and _has_free_text(events)):
+            assert sdk_types.stream_problems(client, crossed(client, upstream, [raw])) == []
+            assert sdk_types.body_problems(client, pair.Crossing(client, upstream, ASKED).whole(whole)) == []
+            out = pair.Crossing(client, upstream, ASKED).whole_as_stream(whole)
+            assert sdk_types.stream_problems(client, out) == []
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@few
+@given(data=st.data())
+def test_what_breaks_off_is_of_the_types(upstream: Protocol, data: st.DataObject) -> None:
+    events = data.draw(EVENTS[upstream])
+    raw = streamed(upstream, events)
+    at = data.draw(st.integers(0, len(raw)))
+    for client in PROTOCOLS:
+        crossing = pair.Crossing(client, upstream, ASKED)
+        out = crossing.feed(raw[:at]) + crossing.fail(errors.ApiError("overloaded", "no"))
+        out += b"" if out or crossing.fault is None else errors.event(client, crossing.fault)
+        if client != upstream and not (client == "chat" and _has_free_text(events)):
+            assert sdk_types.stream_problems(client, out) == []
+
+
+def _has_free_text(events: list[Event]) -> bool:
+    """The SDK's chunks have no calls of custom tools, though its whole replies do."""
+    parts = [event.part for event in events if isinstance(event, Open)]
+    return any(isinstance(part, ToolCall) and part.custom for part in parts)
 
 
 def crossed(client: Protocol, upstream: Protocol, pieces: list[bytes]) -> bytes:

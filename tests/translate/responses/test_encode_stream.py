@@ -102,11 +102,15 @@ REPLIES: dict[str, tuple[list[Event], list[str]]] = {
         ["message"],
     ),
     "cut": ([*told(Text(""), "a"), Stop("length", Usage(1))], ["message"]),
-    "filtered": ([*told(Text(""), "a"), Stop("refusal")], ["message"]),
+    "refused without a word": ([*told(Text(""), "a"), Stop("refusal")], ["message"]),
+    "filtered": (
+        [*told(Text(""), "a"), Stop("refusal", ext={"responses": {"incomplete": "content_filter"}})],
+        ["message"],
+    ),
     "refused in words": ([*told(Refusal(), "no"), Stop("refusal")], ["message"]),
     "a part that was not closed": ([Open(Text("")), Delta([b"a"]), END], ["message"]),
 }
-STATUS = {"cut": "incomplete", "filtered": "incomplete", "a cut call": "incomplete"}
+STATUS = {"cut": "incomplete", "a cut call": "incomplete", "filtered": "incomplete"}
 
 
 @pytest.mark.parametrize("name", REPLIES)
@@ -217,7 +221,7 @@ def test_a_fault_is_response_failed_and_the_last_word() -> None:
 
 def test_the_error_event_stands_for_itself_where_no_encoder_is() -> None:
     raw = errors.event("responses", ApiError("overloaded", "busy"))
-    assert data(raw)[0]["response"]["error"] == {"code": "overloaded", "message": "busy"}
+    assert data(raw)[0]["response"]["error"] == {"code": "server_error", "message": "busy"}
     assert grammar.check_responses(raw, lone_failure=True) == []
 
 

@@ -1,0 +1,76 @@
+"""What an upstream cannot do, in words that a client of Messages acts on.
+
+Claude Code reads an error's message for Anthropic's own words and, of gateways, for a stable token:
+`capability_rejected: NAME`. It then leaves out what was refused and goes on. An upstream of another protocol has its
+own words; they stay, and the token, or Anthropic's sentence about a type that it does not know, is added to them.
+"""
+
+from __future__ import annotations
+
+import re
+
+TOKEN = "capability_rejected: "
+
+_REFUSES = re.compile(
+    r"(?i)\b(not|cannot|can't|doesn't|don't|isn't|never|no|un(?:supported|known|recognized|expected)|invalid|forbidden"
+    r"|only supports?|refused|another provider)\b"
+)
+# What an error's words or its field are about -> the client's name of it. The first that is met counts.
+_ABOUT = tuple(
+    (re.compile(pattern, re.I), name)
+    for pattern, name in (
+        (
+            r"\breasoning[_.]effort\b|\boutput_config\.effort\b|\beffort (?:parameter|level)|\breasoning (?:is|are) not"
+            r"|\bunsupported (?:parameter|value): '?(?:reasoning|effort)",
+            "effort_unsupported",
+        ),
+        (
+            r"\bresponse_format\b|\bjson_schema\b|\bstructured output|\btext\.format\b|\boutput_config\.format\b",
+            "structured_outputs_unsupported",
+        ),
+        (r"\bthinking[._]type\b[^a-z]{1,8}enabled", "thinking_type:enabled"),
+        (r"\bthinking[._]type\b[^a-z]{1,8}adaptive", "thinking_type:adaptive"),
+        (r"\bimage(?:s|_url|_file)?\b|\bvision\b|\bmultimodal\b", "image_block"),
+        (r"\b(?:document|pdf|input_file|file_data)s?\b", "document_block"),
+        (r"\bcache_control\b", "cache_control_field"),
+        (r"\brole\b.{0,12}\bsystem\b|\bsystem messages?\b", "mid_conv_system"),
+    )
+)
+_TYPE = re.compile(r"Invalid value: '([\w.-]{1,64})'\. Supported values are: (.{1,2000}?)\.?$", re.S)
+_TOOL = re.compile(r"tools\[(\d{1,4})\](?:\.type)?")
+_FIELD = re.compile(
+    r"(?i)un(?:supported|known|recognized) (?:parameter|field|request argument supplied|value): [`'\"]?([\w.]{1,64})"
+)
+_MOST = 4096  # characters of a message that are read
+
+
+def told(message: str, field: str = "") -> str:
+    """The message of an invalid request, with what the client acts on. field: the one that the upstream names."""
+    if TOKEN in message or "Input tag '" in message:
+        return message
+    said = message[:_MOST]
+    if (tool := _TOOL.match(field)) and (odd := _TYPE.search(said)):
+        return f"tools.{tool[1]}: {input_tag(odd[1], odd[2])} ({message})"
+    name = _name(said, field)
+    return f"{message} ({TOKEN}{name})" if name else message
+
+
+def of_left(fields: list[str]) -> str:
+    """The same of fields that this proxy would have to leave out."""
+    kinds = ((field, field.removeprefix("tools.")) for field in fields)
+    return "; ".join(TOKEN + field if kind == field else input_tag(kind, "'custom'") for field, kind in kinds)
+
+
+def input_tag(kind: str, expected: str) -> str:
+    """Anthropic's sentence about a type that it does not know."""
+    return f"Input tag '{kind}' found using 'type' does not match any of the expected tags: {expected}"
+
+
+def _name(said: str, field: str) -> str:
+    if not _REFUSES.search(said):
+        return ""
+    for pattern, name in _ABOUT:
+        if pattern.search(field) or pattern.search(said):
+            return name
+    found = _FIELD.search(said)
+    return found[1].rstrip(".") if found else ""
