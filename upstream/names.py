@@ -158,6 +158,8 @@ class Names:
 
 def addresses(host: str, family: str) -> tuple[str, ...]:
     """Raises OSError."""
+    if host.rstrip(".").endswith(".onion"):  # no name server is to hear of it: RFC 7686
+        raise socket.gaierror(socket.EAI_NONAME, "names under .onion are for a Tor proxy to look up")
     found = socket.getaddrinfo(host, None, _FAMILIES.get(family, socket.AF_UNSPEC), socket.SOCK_STREAM)
     first = _FIRST.get(family)
     if first is not None:

@@ -234,3 +234,9 @@ async def test_the_end_waits_for_no_look_up() -> None:
         assert told.kind == "cancelled_by_pool"
         assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("look up"))
         server.never.set()
+
+
+def test_no_name_server_hears_of_an_onion() -> None:
+    for name in ("nobody.onion", "nobody.onion."):
+        with pytest.raises(OSError, match="Tor"):
+            names.addresses(name, "any")
