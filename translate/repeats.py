@@ -63,9 +63,12 @@ class Words:
         return self.said[0] if self.said else b""
 
     def has(self, text: str) -> bool:
-        """Is this, which would begin another part, all that was said before?"""
+        """Is this, which would begin another part, all that was said before, piece by piece? What came whole may come
+        twice: models say the same before each of two calls."""
         size = self._whole()
-        return LEAST <= size <= 6 * len(text) and wire.text_of(self.said) == text and _is_telling(self.said[0])
+        if self._count < 2 or not LEAST <= size <= 6 * len(text):
+            return False
+        return wire.text_of(self.said) == text and _is_telling(self.said[0])
 
     def _take(self, piece: bytes, out: list[bytes]) -> None:
         if held := self._held:

@@ -52,6 +52,9 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
         ),
         [f"text: {LONG}", f"call f#a: {WHOLE}", "stop tool_calls"],
     ),
+    "the same before each of two calls": (
+        sse(*texts(LONG), chunk(call("{}", 0, "a", "f")), *texts(LONG), chunk(call("{}", 1, "b", "f")), CALLS, DONE),
+        [f"text: {LONG}", "call f#a: {}", f"text: {LONG}", "call f#b: {}", "stop tool_calls"]),
     "each delta holds all before it": (
         sse(*texts(*(LONG[:n] for n in range(1, len(LONG) + 1))), STOP, DONE),
         [f"text: {LONG}", "stop end"],
