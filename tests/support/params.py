@@ -53,7 +53,7 @@ def valid(protocol: str, body: dict[str, Any]) -> dict[str, Any]:
     for problem in CHECKS[protocol](body):
         field, _, rest = problem.partition(":")[0].partition(".")
         index = rest.partition(".")[0]
-        wrong.setdefault(field, set()).add(int(index) if index.isdigit() else -1)
+        wrong.setdefault(field, set()).add(int(index) if index.isdecimal() else -1)
     out = {}
     for field, value in body.items():
         bad = wrong.get(field, set())
