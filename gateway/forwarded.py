@@ -31,14 +31,13 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9._~-]{1,100}){1,20}")
 _URL = re.compile(rf"https?://{_HOST.pattern}(?:{_PATH.pattern})?")
 
 
-def is_told(name: str) -> bool:
-    """name: of a header, in lower case."""
-    return name in NAMES or name.startswith(PREFIX)
-
-
 def told_by(headers: HTTPHeaders) -> str:
     """The name of the first header that a reverse proxy has added; "" where none has."""
-    return next((name for name in headers if is_told(name.lower())), "")
+    for name in headers:
+        low = name.lower()
+        if low in NAMES or low.startswith(PREFIX):
+            return name
+    return ""
 
 
 def public_url(headers: HTTPHeaders, asked: str = "") -> str:

@@ -24,7 +24,7 @@ HOP_BY_HOP = frozenset(
 _NOT_UPSTREAM = HOP_BY_HOP | frozenset(
     ("host", "content-length", "content-encoding", "accept-encoding", "expect", "authorization", "x-api-key",
      "api-key", "cookie", "origin", "referer", "priority", "x-proxy-hops")
-)  # fmt: skip
+) | forwarded.NAMES  # fmt: skip
 
 _NOT_BACK = HOP_BY_HOP | frozenset(
     ("content-length", "content-type", "cache-control", "set-cookie", "server", "alt-svc", "via", "vary",
@@ -56,7 +56,7 @@ def upstream(headers: Iterable[tuple[str, str]], connection: str, own: dict[str,
     lines = []
     for name, value in headers:
         low = name.lower()
-        if low in own or low in _NOT_UPSTREAM or low in named or forwarded.is_told(low):
+        if low in own or low in _NOT_UPSTREAM or low in named or low.startswith(forwarded.PREFIX):
             continue
         if same or low in _CROSSING:
             lines.append(f"{name}: {value}")

@@ -8,6 +8,7 @@ nowhere else, are not told.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 from collections.abc import Iterable
@@ -78,6 +79,7 @@ class Hops:
         return any(_reaches(ip, to) for ip in listening for to in ips(host))
 
 
+@functools.lru_cache(maxsize=256)  # of the settings' upstreams; each request asks
 def is_told(base_url: str) -> bool:
     """Whether an upstream there hears of hops."""
     return urlsplit(base_url).hostname not in _PUBLIC

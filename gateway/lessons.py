@@ -18,7 +18,7 @@ from gateway.routes import Route
 from translate import capability, fit, pair, wire
 from translate.conversation import Turn
 from translate.errors import ApiError, BadRequest
-from translate.target import Encoded, Protocol
+from translate.target import Encoded, Protocol, Target
 
 MAX_LEARNED = 1_000  # pairs of upstream and model: clients choose the names of models
 MAX_EACH = 16  # fields of one of them
@@ -198,7 +198,7 @@ def crossed(
 ) -> Encoded:  # fmt: skip
     """The client's request as the route's upstream takes it, by all that is known of it. session, tokens: as in Target.
     more: as in pair.request. Raises BadRequest, with strict also where a field did not cross."""
-    target = replace(route.target, session=session, tokens=tokens) if session or tokens else route.target
+    target = Target(route.model, route.target.policy, session, tokens)
     known = lessons.of(route.peer.name, route.model)
     if NO_MARKS in known:
         target = replace(target, policy=replace(target.policy, cache_marks=False))

@@ -43,11 +43,21 @@ class Words:
             self.said += pieces
             return pieces
         out: list[bytes] = []
-        for piece in pieces:
+        for at, piece in enumerate(pieces, 1):
             self._take(piece, out)
-        is_calm = self._count >= _YOUNG and not self._grows and not self._held
-        self.floor = max(LEAST, self._size) if is_calm else 0
+            if self._count == _YOUNG and self._is_calm():  # of hundreds that a burst brings the rest needs no look
+                rest = pieces[at:]
+                if rest and max(map(len, rest)) < max(LEAST, self._size):
+                    self._count += len(rest)
+                    self.said += rest
+                    out += rest
+                    break
+        self.floor = max(LEAST, self._size) if self._is_calm() else 0
         return out
+
+    def _is_calm(self) -> bool:
+        """It did not begin by repeating itself."""
+        return self._count >= _YOUNG and not self._grows and not self._held
 
     def rest(self) -> list[bytes]:
         """Another part begins, or the reply ends: what was held, unless it was all of the text once more."""
