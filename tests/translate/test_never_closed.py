@@ -7,6 +7,7 @@ none, so that it is not even begun; nor is it told where the reply was cut by it
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from tests.support import streams
 from tests.support.crossing import asked
 from tests.translate.responses import material as responses
-from translate import errors, pair
+from translate import errors, pair, sse, wire
 from translate.target import Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
@@ -203,3 +204,21 @@ def test_a_call_without_arguments_that_is_whole_is_told(client: Protocol, upstre
     out = crossing.feed(BEGUN[upstream]["a call without arguments"] + ends[upstream]) + crossing.end()
     ids = [f'"{"toolu" if upstream == "messages" else "call"}_{n}"'.encode() for n in (1, 2)]
     assert all(id in out for id in ids) and crossing.fault is None
+
+
+@pytest.mark.parametrize(("finish", "is_whole"), [("length", False), ("tool_calls", True)])
+def test_a_free_form_call_that_was_cut_is_not_done(finish: str, is_whole: bool) -> None:
+    """Half a patch or half a script looks like a whole one: Codex runs what it is told to be done."""
+    call = {"index": 0, "id": "call_1", "type": "function",
+            "function": {"name": "run", "arguments": '{"input":"rm -rf build' + ('"}' if is_whole else "")}}  # fmt: skip
+    raw = streams.chat(streams.ROLE, streams.chunk({"tool_calls": [call]}), streams.chunk(finish=finish))
+    for cut in (len(raw), 1):
+        crossing = pair.Crossing("responses", "chat", replace(asked("responses"), custom=frozenset({"run"})))
+        out = b"".join(crossing.feed(raw[at : at + cut]) for at in range(0, len(raw), cut)) + crossing.end()
+        done = [word in out for word in (b"custom_tool_call_input.done", b"event: response.output_item.done")]
+        assert done == [is_whole, is_whole]
+        last = wire.loads(sse.fields(out.strip().split(b"\n\n")[-1])[1])
+        assert last["type"] == ("response.completed" if is_whole else "response.incomplete")
+        (item,) = last["response"]["output"]
+        assert (item["type"], item["input"]) == ("custom_tool_call", "rm -rf build")
+        assert item["status"] == ("completed" if is_whole else "incomplete")

@@ -57,7 +57,7 @@ class Encoder:
         self._lane: tuple[bytes, bytes, bytes] | None = None  # around the number and the text; None: left out
         self._pieces: list[bytes] = []  # the open part's text
         self._message: tuple[Text | Refusal, list[bytes]] | None = None  # the open message: its first part, done parts
-        self._held: tuple[ToolCall, bytes] | None = None  # a call whose arguments are no whole object
+        self._held: tuple[ToolCall, bytes] | None = None  # a call that is not known to be whole
         self._searches: dict[Any, dict[str, Any]] = {}  # calls of Anthropic's whose results are still to come
         self._refused = False
         self._usage: Usage | None = None
@@ -282,15 +282,19 @@ class Encoder:
             self._delta([b"{}"], out)  # clients parse the arguments, and "" is no JSON
             text = b"{}"
         self._held = part, text
-        if part.custom or wire.is_object([text]):
+        if not part.custom and wire.is_object([text]):
             self._settle(b"completed", out)
 
     def _settle(self, status: bytes, out: list[bytes]) -> None:
-        """The held call gets its last word."""
+        """The held call gets its last word. A free-form one shows by nothing that half of it is missing, so that
+        clients, which run what is done, are not told that it is: it stands in the incomplete response alone."""
         if self._held is None:
             return
         part, text = self._held
         self._held = None
+        if part.custom and status == items.INCOMPLETE:
+            self._output.append(self._call_item(part, text, status))
+            return
         if part.custom:
             self._of_item(b"response.custom_tool_call_input.done", b'"input":"%b"' % text, out)
         else:
