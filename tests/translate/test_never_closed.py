@@ -209,9 +209,8 @@ def test_a_call_without_arguments_that_is_whole_is_told(client: Protocol, upstre
 @pytest.mark.parametrize(("finish", "is_whole"), [("length", False), ("tool_calls", True)])
 def test_a_free_form_call_that_was_cut_is_not_done(finish: str, is_whole: bool) -> None:
     """Half a patch or half a script looks like a whole one: Codex runs what it is told to be done."""
-    call = {"index": 0, "id": "call_1", "type": "function",
-            "function": {"name": "run", "arguments": '{"input":"rm -rf build' + ('"}' if is_whole else "")}}  # fmt: skip
-    raw = streams.chat(streams.ROLE, streams.chunk({"tool_calls": [call]}), streams.chunk(finish=finish))
+    call = streams.first_call(0, '{"input":"rm -rf build' + ('"}' if is_whole else ""), name="run")
+    raw = streams.chat(streams.ROLE, streams.chunk(call), streams.chunk(finish=finish))
     for cut in (len(raw), 1):
         crossing = pair.Crossing("responses", "chat", replace(asked("responses"), custom=frozenset({"run"})))
         out = b"".join(crossing.feed(raw[at : at + cut]) for at in range(0, len(raw), cut)) + crossing.end()
