@@ -2,9 +2,9 @@
 """anthropic-proxy: one address for Anthropic Messages, OpenAI Chat Completions and OpenAI Responses.
 
 Read this first. `main` reads the command line and settings.ini and binds the port; `serve` builds the Service
-(gateway/service.py), prints what to paste where, and runs until a signal, in this process or in each of several
-workers (operate/supervisor.py). What happens to a request is gateway/relay.py; which path leads there is the table in
-gateway/door.py.
+(gateway/runtime.py), prints what to paste where, and runs until a signal, in this process or in each of several workers
+(operate/supervisor.py). What happens to a request is gateway/flow/relay.py; which path leads there is the table in
+gateway/endpoints.py.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from pathlib import Path
 
 from tornado.netutil import bind_sockets
 
-from gateway.door import Door
-from gateway.greeting import greeting
-from gateway.reload import Reload
-from gateway.server import make_server
-from gateway.service import Service
-from gateway.siblings import Siblings
-from operate import logs
-from operate.settings import Settings, SettingsError, Upstream
+from demo.server import Demo
+from gateway.endpoints import Door
+from gateway.http.listener import make_server
+from gateway.process.banner import greeting
+from gateway.process.reload import Reload
+from gateway.process.worker_rpc import Siblings
+from gateway.runtime import Service
+from operate.logs import journal as logs
+from operate.settings.file_watch import Source
+from operate.settings.load import Settings, SettingsError, Upstream
 from operate.supervisor import KILLED, Supervisor, Worker
 from operate.terminal import Terminal
-from operate.watch import Source
-from upstream.demo import Demo
 
 VERSION = "0.1.0"
 HERE = Path(__file__).resolve().parent
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     """The exit code: 0, 69 (the port cannot be had) or 78 (settings); of `doctor`, its own."""
     given = sys.argv[1:] if argv is None else argv
     if given[:1] == ["doctor"]:
-        from gateway.doctor import command  # only where it is asked for: a start should be quick
+        from console.doctor import command  # only where it is asked for: a start should be quick
 
         return command.main(given[1:])
     options = _options(given)
@@ -157,7 +157,7 @@ class Proxy:
             self.reload.start()
 
     def adopt(self, chosen: Settings) -> None:
-        """Other settings, checked already and fit for a running proxy (operate/changes.py), from now on."""
+        """Other settings, checked already and fit for a running proxy (operate/settings/changes.py), from now on."""
         self.service.adopt(chosen, self._demos(chosen))
         self._door.adopt(chosen)
         self._server.adopt(chosen)

@@ -246,7 +246,7 @@ case ${1-} in
     stats)
         shift
         ensure_run
-        PYTHONPATH=$root exec "$venv/bin/python" -m gateway.dashboard.stats "$@"
+        PYTHONPATH=$root exec "$venv/bin/python" -m console.stats "$@"
         ;;
     test)
         shift

@@ -1,10 +1,15 @@
-"""What happens to a request: one file for each decision. Where to look:
+"""What happens to a request. Where to look:
 
-the walk        door (which object takes a request), relay (in, out), trying and tries (a reply for it), ending
-who, where      access, headers, outbound, envelope; routes, hints, peers; listing, counting
-upstreams fail  attempt, budget, breaker, admission, adaptive, places, quota, refusing, rejoin
-replies         answer, verbatim (same protocol; translate/ has the rest), cutting, lessons, kept
-what is held    memory, recall, stored, asking, threads; session and frames (websocket); shared (over workers)
-the process     service, parts, server, reload, siblings, greeting
-what is seen    clock, records, recorder, gauges, lag, health, overview, handlers, quoting, rehearsal, dashboard, doctor
+endpoints   the table of paths: which object takes a request
+runtime     what lives as long as the process; wiring makes its parts of the settings
+flow/       one request: relay (in, out), trying and attempt (a reply for it), completion (every way it ends)
+routing/    a model's name -> upstreams, by conditions, in an order
+limits/     slots, quotas, retries, breakers
+http/       the client's side: listener, auth, headers, bodies, the writer of replies
+pages/      what is answered without a model
+stored/     responses and threads that the proxy keeps
+websocket/  Responses over a websocket
+observe/    records, metrics, logs
+process/    workers, reload, the banner
+dashboard/  the page, and what it is told
 """

@@ -2,9 +2,9 @@
 
 `Metrics` is shown each record of a finished request and adds it to one row: a row for each set of labels, which holds
 everything counted for it, so that a request costs one look-up and a few additions. What a scrape wants is worked out
-when it comes: rows are summed into families (families.py), live readings (gauges.py of the gateway) stand beside them,
-and prometheus-client writes the text. With several workers each says what it has, and every series bears its worker's
-number: a worker that is started again begins at 0, and only a series of its own can say so truly.
+when it comes: rows are summed into families (metric_families.py), live readings (live_metrics.py of the gateway) stand
+beside them, and prometheus-client writes the text. With several workers each says what it has, and every series bears
+its worker's number: a worker that is started again begins at 0, and only a series of its own can say so truly.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from operate.families import FAMILIES, LATENCY, OVERHEAD, PER_TOKEN, TOKENS, WAIT
+from operate.metric_families import FAMILIES, LATENCY, OVERHEAD, PER_TOKEN, TOKENS, WAIT
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric

@@ -20,10 +20,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from operate import changes
-from operate.settings import Settings, SettingsError
+from operate.settings import changes
+from operate.settings.file_watch import Source
+from operate.settings.load import Settings, SettingsError
 from operate.terminal import Terminal
-from operate.watch import Source
 
 TICK_S = 1.0
 STEADY_S = 10.0  # a worker that lived that long is started again at once

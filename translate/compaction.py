@@ -3,9 +3,9 @@
 Anthropic and OpenAI shorten conversations at their servers: a client asks for it (`compaction`, a `compaction_trigger`
 item) or says when it is due (`context_management`), gets a block or an item that stands for all before it, and sends
 that from then on. Elsewhere nobody does, so the proxy has the model write the summary: `wished` reads what the client
-wants, `summary_wanted` makes the request for it, summing.py the client's block or item of the reply, and `opened` puts
-the summary, as text, where such a block or item comes back. What was compacted elsewhere under a cipher cannot be read;
-the model is told so, and the session goes on.
+wants, `summary_wanted` makes the request for it, summary_reply.py the client's block or item of the reply, and `opened`
+puts the summary, as text, where such a block or item comes back. What was compacted elsewhere under a cipher cannot be
+read; the model is told so, and the session goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from translate import seal
+from translate import sealed_reasoning
 from translate.conversation import (
     Conversation,
     Part,
@@ -26,7 +26,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.fields import is_number
+from translate.json_fields import is_number
 from translate.target import Protocol
 
 Body = dict[str, Any]
@@ -89,7 +89,7 @@ def _summary(part: Part) -> str:
     if not isinstance(part, Unknown) or part.kind not in KINDS:
         return ""
     if part.protocol == "responses":
-        return seal.summary_in(part.raw.get("encrypted_content"))
+        return sealed_reasoning.summary_in(part.raw.get("encrypted_content"))
     said = part.raw.get("content")
     return said if isinstance(said, str) else ""
 

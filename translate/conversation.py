@@ -69,7 +69,7 @@ class Audio:
 class Thinking:
     """Reasoning. `signature` proves `text` to the provider that wrote both; `encrypted` is reasoning
     that only its provider can read (then text is empty). Neither is ever made up here. Those of a Responses
-    provider are sealed (see seal.py), so that no other is taken for whose they are."""
+    provider are sealed (see sealed_reasoning.py), so that no other is taken for whose they are."""
 
     text: str = ""
     signature: str = ""

@@ -11,21 +11,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from translate import answer_tool, compaction, errors, fit, natives, pointers, usage, websearch, wire
+from translate import answer_tool, compaction, errors, fit, provider_tools, unreadable_pointers, usage, websearch, wire
 from translate.bridge import Unbridge
 from translate.chat import reply as chat_reply
 from translate.chat import request as chat_request
 from translate.chat import stream as chat_stream
+from translate.continued_turn import Rounds
 from translate.conversation import Conversation, Event, Fault, Start, Stop, Turn, Usage
+from translate.messages import decode_request as messages_request
+from translate.messages import decode_stream as messages_stream
 from translate.messages import reply as messages_reply
-from translate.messages import request as messages_request
-from translate.messages import stream as messages_stream
 from translate.responses import reply as responses_reply
 from translate.responses import request as responses_request
 from translate.responses import stream as responses_stream
-from translate.rounds import Rounds
 from translate.schemas import offer, spoken
-from translate.summing import Summing
+from translate.summary_reply import Summing
 from translate.target import Asked, Encoded, Protocol, Target
 
 _REQUEST: dict[str, Any] = {"messages": messages_request, "chat": chat_request, "responses": responses_request}
@@ -75,14 +75,14 @@ def _request(
         return _encoded(client, upstream, body, target, conversation)
     conversation.turns += [turn for turn in more if turn.parts]
     if client != upstream:
-        conversation = pointers.followed(conversation)
+        conversation = unreadable_pointers.followed(conversation)
     conversation, wish = compaction.wished(conversation, client)
     changes = compaction.tool_changes(conversation) if wish is not None else ()
     conversation, lost = compaction.opened(conversation, client)
     compacts = wish is not None and target.tokens >= wish.at and not more
     if wish is not None and compacts:
         conversation = compaction.summary_wanted(conversation, wish, client)
-    own = natives.crossed(conversation, client, target.policy.deferred_tools)
+    own = provider_tools.crossed(conversation, client, target.policy.deferred_tools)
     encoded = _encoded(client, upstream, body, target, own.conversation)
     encoded.compacts, encoded.tool_changes = compacts, changes
     encoded.answers = compacts and wish is not None and wish.goes_on
@@ -146,7 +146,7 @@ class Crossing:
         self._shaped = spoken.Spoken(asked) if asked.reshaped else None
         self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
         self._summing = Summing(client, asked) if asked.compacts else None
-        self._forms = natives.Unnative(asked.forms, asked.key) if asked.forms else None
+        self._forms = provider_tools.Unnative(asked.forms, asked.key) if asked.forms else None
         self._rounds = Rounds(asked) if asked.search is not None or asked.pauses or asked.answers else None
         self._earlier: list[Event] = []  # of a whole reply: what the rounds before have brought
         self._kept: list[Event] | None = None  # all events of a stream, see keep()

@@ -18,7 +18,7 @@ Protocol = Literal["messages", "chat", "responses"]
 
 Form = tuple[str, str]
 """What the call of a function is told the client as: a kind of tool of its own protocol and "", or a toolset and the
-member of it (see natives.py)."""
+member of it (see provider_tools.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Policy:
     output_schema: str = "native"  # tool: a reply's JSON schema goes as a tool; chat: if there are others
     rebuild: bool = False  # its own protocol is spoken loosely too: no tools but functions
     deferred_tools: int = 20  # so many are searched for by the proxy; fewer are all offered (see tool_search.py)
-    max_continuations: int = 8  # further requests of one turn, at most (see rounds.py)
+    max_continuations: int = 8  # further requests of one turn, at most (see continued_turn.py)
     cache_marks: bool = False  # Messages: may the prompt's stable beginning be marked where the client marks nothing
 
     @property
@@ -116,16 +116,16 @@ class Asked:
 
 @dataclass(slots=True)
 class Encoded:
-    """A request body in the target's protocol; `dropped` names the client's fields that did not cross;
-    `tool_names` maps changed tool names back. Where the upstream knows nothing but functions (see bridge.py):
-    `custom` holds the sent names of free-form tools, `namespaces` maps sent names to (namespace, name).
-    `answer_tool` is the sent name of the tool whose arguments are the reply's text (see answer_tool.py). `compacts`: it
-    asks for a summary, in which `tool_changes` go along, and with `answers` an answer is to follow (see compaction.py).
-    `cache_marks`: how many are in it that are ours (see messages/caching.py). `forms`: the functions that stand for the
-    client's own tools; `search`: for deferred tools, where the proxy searches; `pauses`: the upstream may pause the
-    turn, and the client cannot know how to go on (see natives.py, rounds.py). `reshaped` has the schemas that had to
-    change so that what the model writes does, by the tool's (namespace, name) as the client has them; ("", "") is the
-    reply's text. `functions`: the Chat client speaks of functions, the older word for tools."""
+    """A request body in the target's protocol; `dropped` names the client's fields that did not cross; `tool_names`
+    maps changed tool names back. Where the upstream knows nothing but functions (see bridge.py): `custom` holds the
+    sent names of free-form tools, `namespaces` maps sent names to (namespace, name). `answer_tool` is the sent name of
+    the tool whose arguments are the reply's text (see answer_tool.py). `compacts`: it asks for a summary, in which
+    `tool_changes` go along, and with `answers` an answer is to follow (see compaction.py). `cache_marks`: how many are
+    in it that are ours (see messages/caching.py). `forms`: the functions that stand for the client's own tools;
+    `search`: for deferred tools, where the proxy searches; `pauses`: the upstream may pause the turn, and the client
+    cannot know how to go on (see provider_tools.py, continued_turn.py). `reshaped` has the schemas that had to change
+    so that what the model writes does, by the tool's (namespace, name) as the client has them; ("", "") is the reply's
+    text. `functions`: the Chat client speaks of functions, the older word for tools."""
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)

@@ -17,7 +17,7 @@ from typing import Any
 
 from translate import wire
 from translate.conversation import Part, Text, Tool, ToolResult, Unknown
-from translate.fields import list_of, text_of
+from translate.json_fields import list_of, text_of
 from translate.search_pattern import BadPattern, Pattern
 from translate.target import Search
 

@@ -2,8 +2,9 @@
 
 A tool's declaration is read out of any protocol's words and said in another's, with what could not be said. A call and
 its result are two blocks at Anthropic and one item at OpenAI. The pages themselves come as ciphers that only their
-provider reads: what stands in their place carries a mark of ours (see seal.py) and is never shown to another one.
-Chat has no such tool that all its servers know. Who searches is told by the model's name, or by the upstream's policy.
+provider reads: what stands in their place carries a mark of ours (see sealed_reasoning.py) and is never shown to
+another one. Chat has no such tool that all its servers know. Who searches is told by the model's name, or by the
+upstream's policy.
 """
 
 from __future__ import annotations

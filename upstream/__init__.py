@@ -1,1 +1,1 @@
-"""The upstream side: the libcurl client, and the built-in demo upstream."""
+"""The upstream side: the libcurl client."""

@@ -17,10 +17,10 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders
 
-from gateway import forwarded
 from gateway.dashboard import panels
-from gateway.handlers import Handler, Shown
-from gateway.service import Service
+from gateway.http import forwarded
+from gateway.pages.handlers import Handler, Shown
+from gateway.runtime import Service
 from translate import wire
 from translate.errors import ApiError
 
@@ -30,7 +30,7 @@ _FOLDER = Path(__file__).parent
 
 
 def routes(service: Service) -> list[tuple[str, type[Handler], dict[str, Any]]]:
-    """For the table in door.py."""
+    """For the table in endpoints.py."""
     panels.register(service)
     args = {"service": service}
     return [
@@ -128,7 +128,7 @@ class Probe(Handler):
 
 def _from_own_page(headers: HTTPHeaders) -> HTTPHeaders:
     """Browsers name the page that a POST comes from: our own is as good as none, any other is refused (see
-    access.py). A browser's own word, where it gives it, counts for more than the Host, which a reverse proxy may have
+    auth.py). A browser's own word, where it gives it, counts for more than the Host, which a reverse proxy may have
     changed. Raises ApiError (403) where they say that it is another's."""
     origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
     if site not in (None, "same-origin", "none"):

@@ -11,13 +11,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from gateway import greeting, overview
 from gateway.dashboard import merging
 from gateway.dashboard.watch import BUCKET_S, HOUR_S, UPSTREAM_S, Entry
+from gateway.pages import status
+from gateway.process import banner
 from translate.errors import ApiError
 
 if TYPE_CHECKING:
-    from gateway.service import Service
+    from gateway.runtime import Service
 
 Query = dict[str, str]
 Said = dict[str, Any]
@@ -49,7 +50,7 @@ def _raw_buckets(service: Service, query: Query) -> Said:
 def _raw_standing(service: Service, query: Query) -> Said:
     watch = service.watch
     now = watch.clock()
-    standing = overview.upstreams(service)
+    standing = status.upstreams(service)
     for name, upstream in standing["upstreams"].items():
         window = watch.upstreams.get(name)
         upstream["buckets"] = window.since(now, UPSTREAM_S) if window is not None else []
@@ -233,7 +234,7 @@ async def settings(service: Service, query: Query) -> Said:
 async def connect(service: Service, query: Query) -> Said:
     """public_url: where the client finds us."""
     url = query["public_url"]
-    return {"url": url, "lines": greeting.pasted(service.settings, service.router, url)}
+    return {"url": url, "lines": banner.pasted(service.settings, service.router, url)}
 
 
 SHOWN: dict[str, Callable[[Service, Query], Awaitable[Said]]] = {

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from operate.settings import Settings, is_loopback
+from operate.settings.load import Settings, is_loopback
 
 _FILE = Path(__file__).with_name("prices.json")
 _DATED = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|-latest|@.*|\[1m\])+$")

@@ -18,11 +18,11 @@ from gateway.dashboard.cachewatch import CacheWatch
 from gateway.dashboard.prices import Prices
 from gateway.dashboard.tallies import Tallies, Tally
 from gateway.dashboard.window import Bucket, Window, slot
-from operate.settings import Settings
+from operate.settings.load import Settings
 from translate.errors import ApiError
 
 if TYPE_CHECKING:
-    from gateway.relay import Relay
+    from gateway.flow.relay import Relay
 
 log = logging.getLogger("gateway")
 

@@ -19,11 +19,11 @@ import pytest
 from tests.conftest import traffic_dir
 from tests.support import asking, corpus, params
 from tests.support.corpus import Exchange
-from translate import answer_tool, compaction, natives, pair
+from translate import answer_tool, compaction, pair, provider_tools
 from translate.chat import request as chat_request
 from translate.conversation import Conversation
 from translate.errors import BadRequest
-from translate.messages import request as messages_request
+from translate.messages import decode_request as messages_request
 from translate.schemas import offer
 from translate.target import Encoded, Policy, Protocol, Target
 
@@ -73,7 +73,7 @@ def crossed(client: Protocol, body: dict[str, Any], policy: Policy) -> Encoded:
     if offer.cannot_say(conversation.output, upstream):
         conversation, _ = answer_tool.offered(conversation, any_root=True)
     seen = repr(conversation)
-    own = natives.crossed(conversation, client, policy.deferred_tools).conversation
+    own = provider_tools.crossed(conversation, client, policy.deferred_tools).conversation
     offered = offer.offer(own, client, upstream, target)
     assert repr(conversation) == seen, "the offer changed the conversation"
     lost = [*offered.dropped, *lost]

@@ -1,4 +1,4 @@
-"""A record of a finished request as gateway/records.py makes it, for tests that need no proxy to make one."""
+"""A record of a finished request as gateway/observe/record.py makes it, for tests that need no proxy to make one."""
 
 from __future__ import annotations
 

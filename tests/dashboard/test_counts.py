@@ -17,8 +17,8 @@ from gateway.dashboard.prices import is_near
 from gateway.dashboard.tallies import Tallies
 from gateway.dashboard.watch import MAX_CAPTURED_BYTES, MAX_RECENT, MAX_UPSTREAMS, Captured, Watch
 from gateway.dashboard.window import Window
-from operate import settings
-from operate.settings import SettingsError
+from operate.settings import load
+from operate.settings.load import SettingsError
 from tests.dashboard.records import record
 
 FAR = "[upstream far]\nprotocol = chat\nbase_url = https://api.example.com\n"
@@ -26,7 +26,7 @@ NEAR = "[upstream near]\nprotocol = chat\nbase_url = http://10.1.2.3:8080\n"
 
 
 def watch(more: str = "") -> Watch:
-    return Watch(settings.read(FAR + NEAR + more, environ={}), clock=lambda: 1_000_000.0)
+    return Watch(load.read(FAR + NEAR + more, environ={}), clock=lambda: 1_000_000.0)
 
 
 # ---------------------------------------------------------------------------------------------- windows
@@ -130,7 +130,7 @@ def test_what_is_read_from_the_cache_costs_its_own_price_and_long_prompts_theirs
 @pytest.mark.parametrize("line", ["1", "1, 2, 3, 4, 5", "a, b", "-1, 2", "1; 2", ""])
 def test_a_price_that_is_none_is_a_fault_in_the_settings(line: str) -> None:
     with pytest.raises(SettingsError, match="two to four numbers"):
-        settings.read(FAR + f"[prices]\nm = {line}\n", environ={})
+        load.read(FAR + f"[prices]\nm = {line}\n", environ={})
 
 
 def test_names_of_models_that_are_looked_up_are_bounded() -> None:
@@ -191,7 +191,7 @@ def test_everything_that_is_remembered_is_bounded() -> None:
 def test_a_change_of_the_settings_changes_the_prices() -> None:
     on = watch()
     assert on.prices.of("far", "mine") is None
-    on.adopt(settings.read(FAR + "[prices]\nmine = 1, 1\n", environ={}))
+    on.adopt(load.read(FAR + "[prices]\nmine = 1, 1\n", environ={}))
     assert on.prices.of("far", "mine") is not None
 
 
@@ -199,7 +199,7 @@ def test_looking_into_prompts_takes_no_more_than_its_share(monkeypatch: pytest.M
     """Each look takes 30 ms here: four at once, then one in a second and a half."""
     spent, wall = [0.0], [1000.0]
     monkeypatch.setattr("gateway.dashboard.watch.time.thread_time", lambda: spent[0])
-    on = Watch(settings.read(FAR, environ={}), clock=lambda: wall[0])
+    on = Watch(load.read(FAR, environ={}), clock=lambda: wall[0])
     looked: list[bool] = []
 
     def asked(key: str, session: str, client: str, model: str, data: object) -> None:
@@ -251,6 +251,6 @@ def test_a_session_of_two_workers_is_one() -> None:
 
 
 def test_prices_are_settings_like_others() -> None:
-    chosen = settings.read(FAR + "[prices]\nm = 1, 2\n", environ={})
+    chosen = load.read(FAR + "[prices]\nm = 1, 2\n", environ={})
     assert dict(chosen.prices) == {"m": (1.0, 2.0)}
     assert any(line.startswith("m = 1, 2") for line in chosen.describe())

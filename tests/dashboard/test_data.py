@@ -11,7 +11,7 @@ import pytest
 
 from gateway.dashboard import panels
 from gateway.dashboard.window import Window
-from operate import settings
+from operate.settings import load
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
 
@@ -172,7 +172,7 @@ def test_other_settings_are_shown_and_counted_by_at_once(up: Upstream) -> None:
     with House(ini(up.url)) as house:
         told(house, message())
         service = house.proxy.service
-        new = settings.read(ini(up.url, "[prices]\nup/m = 1, 1\n"), "test.ini", ["server.port=0"], {})
+        new = load.read(ini(up.url, "[prices]\nup/m = 1, 1\n"), "test.ini", ["server.port=0"], {})
         house.on_loop(lambda: service.adopt(new))
         service.reloaded = {"time": 1.0, "taken": False, "changed": [], "restart": [], "why": ["line 3: no"]}
         told(house, message())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.dashboard import stats
+from console import stats
 from tests.dashboard.test_data import ADMIN, CLIENTS, OTHER, answers, ini, message, told
 from tests.support.house import House
 from tests.support.script import Upstream
@@ -74,7 +74,7 @@ def test_live_in_a_terminal(up: Upstream) -> None:
     with House(ini(up.url, CLIENTS)) as house:
         told(house, message(), ADMIN)
         ours, theirs = pty.openpty()
-        command = [sys.executable, "-m", "gateway.dashboard.stats", "--url", house.url, "--every", "0.2"]
+        command = [sys.executable, "-m", "console.stats", "--url", house.url, "--every", "0.2"]
         environ = os.environ | {"PROXY_KEY": ADMIN["x-api-key"], "COLUMNS": "60", "LINES": "20"}
         with subprocess.Popen(command, cwd=ROOT, env=environ, stdin=theirs, stdout=theirs, stderr=theirs,
                               start_new_session=True, preexec_fn=_own_terminal) as running:  # fmt: skip
@@ -102,4 +102,4 @@ def _own_terminal() -> None:
 
 def test_run_sh_knows_it() -> None:
     text = (ROOT / "run.sh").read_text()
-    assert "gateway.dashboard.stats" in text and re.search(r"^#   ./run.sh stats", text, re.MULTILINE)
+    assert "console.stats" in text and re.search(r"^#   ./run.sh stats", text, re.MULTILINE)

@@ -9,7 +9,7 @@ import anthropic
 import openai
 import pytest
 
-from gateway.verbatim import HEAD_BYTES, MAX_LINE_BYTES, TAIL_BYTES, Verbatim
+from gateway.flow.passthrough import HEAD_BYTES, MAX_LINE_BYTES, TAIL_BYTES, Verbatim
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from translate import sse

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
-from translate import seal
+from translate import sealed_reasoning
 
 PATHS = {"messages": "/v1/messages", "chat": "/v1/chat/completions", "responses": "/v1/responses"}
 SIGNED = {"type": "thinking", "thinking": "hm", "signature": "EqQBCgIYAhIM"}
@@ -80,9 +80,9 @@ def test_thinking_from_elsewhere_stays_behind(street: Any, client: str, first: s
     house, up = street
     reply, _ = post(house, client, turn(client, first, [USER]))
     history = [USER, *heard(client, reply)]
-    assert seal.MARK in json.dumps(history).encode()
+    assert sealed_reasoning.MARK in json.dumps(history).encode()
     status, headers, _ = house.post(PATHS[client] + task, turn(client, client, history))
-    assert status == 200 and seal.MARK not in up.requests[-1].body and b"yes" in up.requests[-1].body
+    assert status == 200 and sealed_reasoning.MARK not in up.requests[-1].body and b"yes" in up.requests[-1].body
     words = {"messages": "messages.thinking", "chat": "messages.reasoning_details", "responses": "input.reasoning"}
     if task != "/count_tokens":
         assert headers["x-proxy-dropped"] == words[client]
@@ -97,7 +97,7 @@ def test_thinking_from_elsewhere_stays_behind(street: Any, client: str, first: s
 def test_what_an_upstream_has_signed_itself_goes_back_to_it_to_the_byte(street: Any, client: str) -> None:
     house, up = street
     reply, _ = post(house, client, turn(client, client, [USER]))
-    text = f'"{seal.EMPTY} is what stands for no signature'
+    text = f'"{sealed_reasoning.EMPTY} is what stands for no signature'
     body = turn(client, client, [USER, *heard(client, reply), {"role": "user", "content": text}]) | {"model": "m"}
     sent = json.dumps(body, indent=1).encode().replace(b'"m"', b'"%b/m"' % client.encode())
     _, headers = post(house, client, sent)
@@ -117,7 +117,7 @@ def test_thinking_that_is_kept_here_does_not_go_to_an_upstream_that_never_gave_i
 
 def test_strict_leaves_nothing_out() -> None:
     with Upstream(answer) as up, House(settings(up.url, "[translate]\nstrict = true\n")) as house:
-        history = [USER, {"role": "assistant", "content": [SIGNED | {"signature": seal.EMPTY}]}]
+        history = [USER, {"role": "assistant", "content": [SIGNED | {"signature": sealed_reasoning.EMPTY}]}]
         status, _, raw = house.post("/v1/messages", turn("messages", "messages", history))
         assert status == 400 and b"messages.thinking" in raw and b"strict" in raw and up.requests == []
 
@@ -128,7 +128,10 @@ def test_an_upstream_that_is_such_a_proxy_gets_its_seals_back() -> None:
         told.headers["X-Proxy-Upstream"] = "farther"
         return told
 
-    history = [USER, {"role": "assistant", "content": [SIGNED | {"signature": seal.of_item("rs_1", "gAAA")}]}]
+    history = [
+        USER,
+        {"role": "assistant", "content": [SIGNED | {"signature": sealed_reasoning.of_item("rs_1", "gAAA")}]},
+    ]
     with Upstream(proxy) as up, House(settings(up.url)) as house:
         assert "x-proxy-dropped" in post(house, "messages", turn("messages", "messages", history))[1]
         _, headers = post(house, "messages", turn("messages", "messages", history))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway import clock
-from gateway.clock import Clock
+from gateway.flow import timing
+from gateway.flow.timing import Clock
 
 
 class Hand:
@@ -27,7 +27,7 @@ class Hand:
 @pytest.fixture
 def hand(monkeypatch: pytest.MonkeyPatch) -> Hand:
     hand = Hand()
-    monkeypatch.setattr(clock, "now", hand)
+    monkeypatch.setattr(timing, "now", hand)
     return hand
 
 
@@ -93,7 +93,7 @@ def test_a_second_try_beside_the_first_counts_once(hand: Hand) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "expected"), [(Clock.waits, (30, 0, 0)), (lambda told: told.asks(clock.now()), (0, 30, 0))]
+    ("step", "expected"), [(Clock.waits, (30, 0, 0)), (lambda told: told.asks(timing.now()), (0, 30, 0))]
 )
 def test_a_client_that_leaves_ends_what_is_on(
     hand: Hand, step: Callable[[Clock], None], expected: tuple[int, int, int]

@@ -13,7 +13,7 @@ from tests.gateway.test_responses_state import ALICE, BOB, CLIENTS, ask, texts
 from tests.gateway.test_websocket import Socket, with_socket
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
-from translate import compaction, seal
+from translate import compaction, sealed_reasoning
 
 TRIGGER = {"type": "compaction_trigger"}
 SUMMARIZE: Any = {"type": "summarize"}
@@ -118,7 +118,7 @@ def test_over_a_websocket(street):
 def test_a_session_that_moves_to_an_upstream_of_its_own_protocol_takes_the_summary_along():
     said = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [],
             "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 1}}  # fmt: skip
-    block = {"type": "compaction", "content": "the gist", "signature": seal.SUMMARY}
+    block = {"type": "compaction", "content": "the gist", "signature": sealed_reasoning.SUMMARY}
     history = [{"role": "assistant", "content": [block]}, {"role": "user", "content": "two"}]
     with Upstream([Answer.json(said)]) as up, House(one_upstream(up.url, "messages")) as house:
         status, headers, _ = house.post("/v1/messages", {"model": "m", "max_tokens": 9, "messages": history})
@@ -126,7 +126,7 @@ def test_a_session_that_moves_to_an_upstream_of_its_own_protocol_takes_the_summa
         first = {"role": "user", "content": [{"type": "text", "text": compaction.as_text("the gist")}]}
         assert up.requests[0].json["messages"] == [first, history[1]]
 
-    item = {"type": "compaction", "id": "cmp_1", "encrypted_content": seal.of_summary("the gist")}
+    item = {"type": "compaction", "id": "cmp_1", "encrypted_content": sealed_reasoning.of_summary("the gist")}
     theirs = {"type": "compaction", "id": "cmp_2", "encrypted_content": "gAAAA"}
     reply = {"id": "resp_1", "object": "response", "status": "completed", "output": []}
     with Upstream([Answer.json(reply)]) as up, House(one_upstream(up.url, "responses")) as house:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from gateway.doctor import advice, command, models, probes, reach
-from gateway.doctor.findings import Finding, shortened
-from gateway.lessons import Lesson
-from operate import settings
+from console.doctor import advice, command, models, probes, reach
+from console.doctor.findings import Finding, shortened
+from gateway.flow.learned_quirks import Lesson
+from operate.settings import load
 from tests.support.script import Answer, Request, Upstream
 from tests.upstream import scripted
 from tests.upstream.scripted import CERTIFICATE
@@ -94,7 +94,7 @@ def examine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Examine:
 def section_of(said: str) -> list[str]:
     """The printed section, without its remarks; it is read as settings to see that it can be pasted."""
     lines = [line.strip() for line in said[said.index("  [upstream up]") :].split("\n\n")[0].splitlines()]
-    assert settings.read("\n".join(lines), "printed.ini", environ={}).upstreams["up"]
+    assert load.read("\n".join(lines), "printed.ini", environ={}).upstreams["up"]
     return [line for line in lines if not line.startswith("#")]
 
 
@@ -305,7 +305,7 @@ def test_a_known_service_is_told_by_its_address() -> None:
         ("http://127.0.0.1:8000", ""),
         ("https://example.com", ""),
     ):
-        assert advice.guessed(settings.read(text.format(url), environ={}).upstreams["up"], "uvicorn") == preset
+        assert advice.guessed(load.read(text.format(url), environ={}).upstreams["up"], "uvicorn") == preset
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_a_known_service_is_told_by_its_address() -> None:
 )
 def test_the_model_to_ask(models_section: str, names: list[str], chosen: str) -> None:
     text = f"[upstream up]\nprotocol = chat\nbase_url = http://a\n[models]\n{models_section}"
-    assert models.chosen(settings.read(text, environ={}), "up", names) == chosen
+    assert models.chosen(load.read(text, environ={}), "up", names) == chosen
 
 
 def test_tls_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import envelope
+from gateway.flow import envelope
 from translate.errors import BadRequest
 
 NESTED = {"tools": [{"properties": {"model": {"type": "string"}, "x": {"model": "inner", "stream": True}}}]}

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from gateway.greeting import greeting
-from gateway.routes import Router
-from operate import settings
+from gateway.process.banner import greeting
+from gateway.routing.router import Router
+from operate.settings import load
 
 SHIPPED = (Path(__file__).resolve().parents[2] / "settings.ini").read_text()
 KEY = "client-key-0123456789"
 
 
 def said(text: str = SHIPPED, *options: str, **environ: str) -> str:
-    chosen = settings.read(text, "settings.ini", options, environ)
+    chosen = load.read(text, "settings.ini", options, environ)
     return greeting(chosen, Router(chosen), 8082, "1.2.3")
 
 
@@ -43,7 +43,7 @@ def test_claudes_names_without_an_upstream() -> None:
 @pytest.fixture
 def no_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Responses is not translated, whatever translate/ can do."""
-    monkeypatch.setattr("gateway.sides.pair.can_cross", lambda *pair: "responses" not in pair)
+    monkeypatch.setattr("gateway.routing.protocol_choice.pair.can_cross", lambda *pair: "responses" not in pair)
 
 
 @pytest.mark.usefixtures("no_bridge")

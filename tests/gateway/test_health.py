@@ -13,8 +13,8 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway import gauges
-from operate.families import FAMILIES
+from gateway.observe import live_metrics
+from operate.metric_families import FAMILIES
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 
@@ -258,7 +258,7 @@ def test_each_sample_is_of_a_known_family_and_has_its_labels() -> None:
         house.post(MESSAGES, ASKED | {"top_k": 4})
         house.post(CHAT, ASKED)
         house.wait(lambda p: not p.service.relays)
-        samples = house.on_loop(lambda: house.proxy.service.siblings._own(gauges.PATH)["samples"])
+        samples = house.on_loop(lambda: house.proxy.service.siblings._own(live_metrics.PATH)["samples"])
     for name, labels, *_ in samples:
         assert len(labels) == len(FAMILIES[name].labels), name
     said = {name for name, *_ in samples}
@@ -270,5 +270,5 @@ def test_names_of_fields_are_bounded() -> None:
         service = house.proxy.service
         house.on_loop(lambda: service.dropped.update({f"f{n}": 1 for n in range(400)}))
         got = scraped(house)
-    assert len(got["proxy_dropped_fields"].samples) == gauges.MAX_FIELDS + 1
-    assert value(got, "proxy_dropped_fields_total", field="other") == 400 - gauges.MAX_FIELDS
+    assert len(got["proxy_dropped_fields"].samples) == live_metrics.MAX_FIELDS + 1
+    assert value(got, "proxy_dropped_fields_total", field="other") == 400 - live_metrics.MAX_FIELDS

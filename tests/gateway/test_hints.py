@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from gateway import hints
+from gateway.routing import request_facts
 
 AGENT = {"User-Agent": "claude-cli/2.1.330 (external, sdk-cli)", "x-app": "cli"}
 BILLING = "x-anthropic-billing-header: cc_version=2.1.330.440; cc_entrypoint=sdk-cli;"
@@ -49,14 +49,14 @@ CASES = [
 
 @pytest.mark.parametrize(("headers", "asked", "is_for"), CASES)
 def test_what_it_is_for(headers: dict[str, str], asked: dict[str, Any], is_for: str) -> None:
-    assert hints.class_of(HTTPHeaders(AGENT | headers), asked) == is_for
+    assert request_facts.class_of(HTTPHeaders(AGENT | headers), asked) == is_for
 
 
 @pytest.mark.parametrize("agent", ["", "Anthropic/Python 2.12.0", "codex_exec/0.169.0"])
 def test_of_other_clients_only_what_they_say_counts(agent: str) -> None:
     for headers, asked, is_for in CASES:
         own = HTTPHeaders({"User-Agent": agent} | headers)
-        assert hints.class_of(own, asked) == (is_for if "x-claude-code-request-class" in headers else "")
+        assert request_facts.class_of(own, asked) == (is_for if "x-claude-code-request-class" in headers else "")
 
 
 @pytest.mark.parametrize("system", [None, 1, {"text": "x"}, [None, {"text": 1}, "x"]])
@@ -64,4 +64,4 @@ def test_of_other_clients_only_what_they_say_counts(agent: str) -> None:
 @pytest.mark.parametrize("tools", [None, "x", [None, 1]])
 def test_odd_bodies_are_no_error(system: Any, messages: Any, tools: Any) -> None:
     odd = {"max_tokens": 1, "system": system, "messages": messages, "tools": tools}
-    assert hints.class_of(HTTPHeaders(AGENT), odd) == "auxiliary"
+    assert request_facts.class_of(HTTPHeaders(AGENT), odd) == "auxiliary"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from gateway.hops import HEADER, Hops, is_told
+from gateway.http.loop_guard import HEADER, Hops, is_told
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
 from translate.errors import ApiError

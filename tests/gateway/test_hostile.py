@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gateway import verbatim
+from gateway.flow import passthrough
 from tests.support.house import ONCE, Client, Cut, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 from translate import pair
@@ -64,7 +64,7 @@ def test_a_fault_of_ours_ends_the_request(
 ) -> None:
     """A mistake in a translator costs its request, not a client that waits for ever."""
     gate = Gate()
-    kind: Any = verbatim.Verbatim if path == PATH else pair.Crossing
+    kind: Any = passthrough.Verbatim if path == PATH else pair.Crossing
     with (
         Upstream([Answer.sse([*([BEGUN] if begun else []), gate, BEGUN], end="reset")]) as up,
         House(one_upstream(up.url, "chat")) as house,
@@ -98,7 +98,7 @@ def test_a_ping_that_fails_does_not_stop_the_clock(monkeypatch: pytest.MonkeyPat
     settings = one_upstream("{}", "chat", "", "ping_seconds = 0.1")
     with Upstream([Answer.sse([BEGUN], end="hang")]) as up, House(settings.format(up.url)) as house:
         with monkeypatch.context() as broken:
-            broken.setattr(verbatim.Verbatim, "ping", fail)
+            broken.setattr(passthrough.Verbatim, "ping", fail)
             with house.connect() as client:
                 client.socket.settimeout(5)
                 client.send("POST", PATH, ASKED | {"stream": True})

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from gateway import kept
-from operate.capture import Capture, capture, spelled
-from operate.logs import Journal
-from operate.rotation import LogFile
+from gateway.observe import body_log
+from operate.logs.capture import Capture, capture, spelled
+from operate.logs.journal import Journal
+from operate.logs.rotation import LogFile
 from tests.support.house import ONCE, House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
 
@@ -114,20 +114,20 @@ def test_while_none_is_asked_for_none_is_touched(tmp_path: Path, monkeypatch: py
         raise AssertionError("a body was looked at")
 
     for name in ("answer", "to_keep", "sent", "over"):
-        monkeypatch.setattr(kept.Bodies, name, touched)
+        monkeypatch.setattr(body_log.Bodies, name, touched)
     monkeypatch.setattr(Journal, "body", touched)
     assert logged(tmp_path, three, debug="true") == []
     assert len((tmp_path / "performance.json").read_text().splitlines()) == 3
 
 
 def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(kept, "MAX_HELD_BYTES", 100)
+    monkeypatch.setattr(body_log, "MAX_HELD_BYTES", 100)
 
     class Silent:
         request_bodies = Capture(only_failed=True)
         body_bytes = 80
 
-    bodies = kept.Bodies(Silent())  # type: ignore[arg-type]
+    bodies = body_log.Bodies(Silent())  # type: ignore[arg-type]
     for n in range(9):
         bodies.sent(f"k{n}", b"x" * 1000)
         bodies.sent(f"k{n}", b"x" * 1000)  # its second try

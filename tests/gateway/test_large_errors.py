@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway import quoting, tries
+from gateway.flow import attempt
+from gateway.observe import scrub
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream, drip
 from translate.errors import ApiError
@@ -51,7 +52,7 @@ def test_a_small_one_passes_as_it_came() -> None:
 
 @pytest.mark.parametrize("client", PATHS)
 def test_one_that_trickles_is_not_waited_for(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tries, "ERROR_S", 0.3)
+    monkeypatch.setattr(attempt, "ERROR_S", 0.3)
     with (
         Upstream([Answer(400, JSON, [HEAD, *drip(b"x" * 1000, 1000, 0.05)], framing="chunked")]) as up,
         House(one_upstream(up.url, "chat")) as house,
@@ -93,21 +94,21 @@ def test_another_target_answers_after_one() -> None:
 def test_what_is_made_to_keep_the_log_busy_costs_no_more(text: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted, not timed: how much of both is compared."""
     looked = []
-    stretch = quoting._stretch
+    stretch = scrub._stretch
 
     def counted(*args: Any) -> tuple[int, int]:
         found = stretch(*args)
         looked.append(found[1] - found[0])
         return found
 
-    monkeypatch.setattr(quoting, "_stretch", counted)
+    monkeypatch.setattr(scrub, "_stretch", counted)
     body = json.dumps({"messages": [{"content": text}]}).encode()
-    quoting.logged(ApiError("invalid_request", said), body)
-    assert sum(looked) <= quoting.MOST_LOOKED + 4000
+    scrub.logged(ApiError("invalid_request", said), body)
+    assert sum(looked) <= scrub.MOST_LOOKED + 4000
 
 
 def test_of_a_large_request_both_ends_are_left_out_of_the_log() -> None:
     begins, ends = "my first secret sentence here", "and the last one of the prompt"
     body = json.dumps({"messages": [{"content": begins}, {"content": "x" * 3_000_000}, {"content": ends}]}).encode()
-    shown = quoting.logged(ApiError("invalid_request", f"wrong: {begins}, then {ends}!"), body)
-    assert shown == f"wrong: {quoting.AS_SENT}, then {quoting.AS_SENT}!"
+    shown = scrub.logged(ApiError("invalid_request", f"wrong: {begins}, then {ends}!"), body)
+    assert shown == f"wrong: {scrub.AS_SENT}, then {scrub.AS_SENT}!"

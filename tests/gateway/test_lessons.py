@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway import lessons
-from gateway.lessons import EXPIRY_S, MAX_EACH, MAX_LEARNED, Lesson, Lessons, read
+from gateway.flow import learned_quirks as lessons
+from gateway.flow.learned_quirks import EXPIRY_S, MAX_EACH, MAX_LEARNED, Lesson, Lessons, read
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
 from translate import errors

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.verbatim import TAIL_BYTES, Verbatim
+from gateway.flow.passthrough import TAIL_BYTES, Verbatim
 
 CREATED = b'data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1"}}\n\n'
 DELTA = b'data: {"type":"response.output_text.delta","sequence_number":1,"delta":"hello"}\n\n'

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.memory import ENTRY_BYTES, MAX_PLACES, PLACE_BYTES, Entry, Memory, items_of
+from gateway.stored.store import ENTRY_BYTES, MAX_PLACES, PLACE_BYTES, Entry, Memory, items_of
 
 
 class Clock:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from operate.problems import SettingsError
-from operate.settings import read
+from operate.settings.errors import SettingsError
+from operate.settings.load import read
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 

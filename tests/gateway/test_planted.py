@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.dashboard import panels
-from operate import logs
+from operate.logs import journal
 from tests.support.house import Cut, House
 from tests.support.script import Answer, Request, Upstream
 
@@ -92,7 +92,7 @@ ODD: tuple[Any, ...] = (
 
 @pytest.fixture
 def loggers() -> Iterator[None]:
-    named = [logging.getLogger(name) for name in ("", *logs.LOGGERS)]
+    named = [logging.getLogger(name) for name in ("", *journal.LOGGERS)]
     before = [(logger, logger.level, list(logger.handlers)) for logger in named]
     yield
     for logger, level, handlers in before:
@@ -191,7 +191,7 @@ def test_nothing_planted_is_found(
         House(settings(up.url, clients, upstream), folder=tmp_path) as house,
     ):
         service = house.proxy.service
-        house.on_loop(lambda: logs.install(service.settings.logging, service.journal))
+        house.on_loop(lambda: journal.install(service.settings.logging, service.journal))
         if guarded:
             first = {"x-api-key": ADMIN, "api-key": BROUGHT}
             others = [{"x-api-key": GUEST}, {"authorization": f"Bearer {STRANGER}"}, {}]

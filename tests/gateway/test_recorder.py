@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway import recorder, records
+from gateway.observe import dispatcher
+from gateway.observe import record as records
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
 
@@ -21,8 +22,8 @@ def ask(house: House, times: int) -> list[str]:
 
 
 def test_as_many_as_there_is_room_for_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "SOON_S", 3600.0)
-    monkeypatch.setattr(recorder, "AT_ONCE", 3)
+    monkeypatch.setattr(dispatcher, "SOON_S", 3600.0)
+    monkeypatch.setattr(dispatcher, "AT_ONCE", 3)
     made: list[dict[str, Any]] = []
     with Upstream([OK] * 5) as up, House(one_upstream(up.url, "chat")) as house:
         house.on_loop(lambda: house.proxy.service.watchers.append(made.append))
@@ -48,7 +49,7 @@ def test_one_who_fails_costs_nobody_else(monkeypatch: pytest.MonkeyPatch, caplog
         raise RuntimeError("looks on")
 
     bad = [""]
-    monkeypatch.setattr(recorder, "SOON_S", 3600.0)
+    monkeypatch.setattr(dispatcher, "SOON_S", 3600.0)
     monkeypatch.setattr(records, "record", odd)
     with Upstream([OK] * 3) as up, House(one_upstream(up.url, "chat")) as house:
         watchers = house.proxy.service.watchers

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.verbatim import Verbatim
+from gateway.flow.passthrough import Verbatim
 from tests.support.house import ONCE, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
-from translate import seal
+from translate import sealed_reasoning
 
 ASK = {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "it's $HOME"}]}
 NOWHERE = "http://127.0.0.1:9"
@@ -110,7 +110,7 @@ def test_a_page_in_a_browser_may_not_ask_and_a_body_is_bounded() -> None:
 
 
 def test_what_passes_untouched_is_shown_as_it_is_sent() -> None:
-    thought = {"type": "thinking", "thinking": "hm", "signature": seal.EMPTY}
+    thought = {"type": "thinking", "thinking": "hm", "signature": sealed_reasoning.EMPTY}
     history = [*ASK["messages"], {"role": "assistant", "content": [thought, {"type": "text", "text": "yes"}]}]
     with House(one_upstream(NOWHERE, "messages")) as house:
         _, shown = rehearse(house, ASK | {"messages": [*history, *ASK["messages"]]}, "?from=messages")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.routes import Router
-from operate import settings
+from gateway.routing.router import Router
+from operate.settings import load
 from translate.errors import ApiError
 
 TEXT = """
@@ -36,7 +36,7 @@ small_model = b/tiny
 
 @pytest.fixture
 def router() -> Router:
-    return Router(settings.read(TEXT, environ={}))
+    return Router(load.read(TEXT, environ={}))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_routes(router: Router, model: str, goes: list[str]) -> None:
 def test_longer_globs_win_whatever_their_order() -> None:
     text = TEXT.replace("big_model = gpt-5", "").replace("claude-opus-* = b/gpt-big\n", "")
     text = text.replace("claude-* = a", "claude-opus-* = b/gpt-big\nclaude-* = a")
-    (route,) = Router(settings.read(text, environ={})).routes("claude-opus-4", "chat")
+    (route,) = Router(load.read(text, environ={})).routes("claude-opus-4", "chat")
     assert (route.peer.name, route.model) == ("b", "gpt-big")
 
 
@@ -81,11 +81,11 @@ def test_a_model_of_an_upstream_that_is_off_says_why(router: Router) -> None:
 
 def test_the_clients_own_protocol_is_preferred() -> None:
     text = "[upstream a]\nprotocol = chat, messages\nbase_url = https://a.example\n[models]\n* = a\n"
-    router = Router(settings.read(text, environ={}))
+    router = Router(load.read(text, environ={}))
     assert router.routes("m", "messages")[0].protocol == "messages"
     assert router.routes("m", "chat")[0].protocol == "chat"
     text = text.replace("chat, messages", "responses, chat")
-    router = Router(settings.read(text, environ={}))
+    router = Router(load.read(text, environ={}))
     assert router.routes("m", "messages")[0].protocol == "responses"
     assert router.routes("m", "responses")[0].protocol == "responses"
 

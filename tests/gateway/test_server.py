@@ -9,8 +9,8 @@ import pytest
 from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
 from tornado.netutil import bind_sockets
 
-from gateway.idle import Idle
-from gateway.server import MOST_AT_ONCE, Server, make_server
+from gateway.http.idle_connections import Idle
+from gateway.http.listener import MOST_AT_ONCE, Server, make_server
 
 
 class _Door(HTTPServerConnectionDelegate):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway import sides
+from gateway.routing import protocol_choice
 from tests.resilience.two import house_text, section
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
@@ -57,15 +57,17 @@ def test_the_one_that_carries_most(spoken: str, path: str, body: dict[str, Any],
 
 
 def test_what_is_said_of_it() -> None:
-    assert sides.why("messages", ["chat"], "chat") == "the only protocol of this upstream"
-    assert sides.why("chat", ["responses", "chat"], "chat") == "the client's own protocol"
-    assert sides.why("messages", ["chat", "responses"], "responses").startswith("carries most")
-    assert sides.why("messages", ["chat", "responses"], "chat").startswith("the upstream's first")
-    assert sides.choose("chat", [], more=True) is None and sides.choose("chat", [], more=False) is None
+    assert protocol_choice.why("messages", ["chat"], "chat") == "the only protocol of this upstream"
+    assert protocol_choice.why("chat", ["responses", "chat"], "chat") == "the client's own protocol"
+    assert protocol_choice.why("messages", ["chat", "responses"], "responses").startswith("carries most")
+    assert protocol_choice.why("messages", ["chat", "responses"], "chat").startswith("the upstream's first")
+    assert (
+        protocol_choice.choose("chat", [], more=True) is None and protocol_choice.choose("chat", [], more=False) is None
+    )
 
 
 def test_words_in_a_text_are_none() -> None:
-    assert not sides.asks_more(json.dumps({"messages": [{"content": 'use "tools" and "thinking"'}]}).encode())
+    assert not protocol_choice.asks_more(json.dumps({"messages": [{"content": 'use "tools" and "thinking"'}]}).encode())
 
 
 NOT_HERE = [

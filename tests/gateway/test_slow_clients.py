@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from gateway import lessons
-from gateway.relay import Relay
-from gateway.trying import Trying
+from gateway.flow import learned_quirks
+from gateway.flow.relay import Relay
+from gateway.flow.trying import Trying
 from tests.support.house import Client, House
 from tests.support.script import Answer, Upstream
 
@@ -92,7 +92,7 @@ def test_a_body_that_is_too_large_is_refused_in_words(path: str, expect: tuple[b
 
 
 def test_who_sends_without_end_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.answer.LINGER_S", 0.5)
+    monkeypatch.setattr("gateway.http.response_writer.LINGER_S", 0.5)
     with House(SETTINGS.format("body_timeout = 1")) as house, house.connect() as client:
         client.socket.sendall(head("/v1/messages", length=1 << 40))
         began = time.monotonic()
@@ -159,7 +159,7 @@ REPLY = Answer.json({"type": "message", "role": "assistant", "content": [{"type"
 def test_a_large_body_is_read_and_written_in_turns_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others have theirs in between."""
     turns: list[str] = []
-    parsed, crossed = Relay.parsed, lessons.crossed
+    parsed, crossed = Relay.parsed, learned_quirks.crossed
 
     def reads(relay: Relay) -> dict[str, Any]:
         if relay.data is None:
@@ -172,7 +172,7 @@ def test_a_large_body_is_read_and_written_in_turns_of_their_own(monkeypatch: pyt
         return crossed(*args)
 
     monkeypatch.setattr(Relay, "parsed", reads)
-    monkeypatch.setattr(lessons, "crossed", writes)
+    monkeypatch.setattr(learned_quirks, "crossed", writes)
     with Upstream([REPLY]) as up:
         text = f"[upstream up]\nprotocol = messages\nbase_url = {up.url}\n[models]\n* = up\n"
         with House(text) as house:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway import unpacking
+from gateway.http import body_decoding
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
 from translate.errors import ApiError
@@ -69,7 +69,7 @@ GOOD = [
 
 
 def unpacked(encoding: str, data: bytes, cuts: list[int], limit: int = LIMIT) -> bytes:
-    unpacker = unpacking.unpacker(encoding, limit)
+    unpacker = body_decoding.unpacker(encoding, limit)
     assert unpacker is not None
     edges = [0, *sorted(cuts), len(data)]
     out = [piece for a, b in zip(edges, edges[1:], strict=False) for piece in unpacker.feed(data[a:b])]
@@ -94,7 +94,7 @@ def test_large_ones_come_in_pieces() -> None:
 
 @pytest.mark.parametrize("encoding", [None, "", "identity", " Identity , ", "identity,identity"])
 def test_nothing_to_unpack(encoding: str | None) -> None:
-    assert unpacking.unpacker(encoding, LIMIT) is None
+    assert body_decoding.unpacker(encoding, LIMIT) is None
 
 
 BAD = [
@@ -124,15 +124,15 @@ def test_what_is_broken_is_said(encoding: str, data: bytes, why: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["br", "compress", "gzip, br", "aws-chunked", "*", "gzip;q=1", "ze\x7fstd"])
 def test_what_is_not_understood(encoding: str) -> None:
-    with pytest.raises(unpacking.UnknownCoding) as refused:
-        unpacking.unpacker(encoding, LIMIT)
+    with pytest.raises(body_decoding.UnknownCoding) as refused:
+        body_decoding.unpacker(encoding, LIMIT)
     assert refused.value.status == 415 and refused.value.message.isprintable()
-    assert unpacking.told(refused.value) == b"Accept-Encoding: gzip, deflate, zstd\r\n"
+    assert body_decoding.told(refused.value) == b"Accept-Encoding: gzip, deflate, zstd\r\n"
 
 
 def test_too_many_codings() -> None:
     with pytest.raises(ApiError, match="at most 3") as refused:
-        unpacking.unpacker("gzip, gzip, gzip, gzip", LIMIT)
+        body_decoding.unpacker("gzip, gzip, gzip, gzip", LIMIT)
     assert refused.value.status == 400
 
 

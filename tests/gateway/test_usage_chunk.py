@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway import usage_chunk
-from gateway.usage_chunk import UsageChunk
+from gateway.flow import usage_chunk
+from gateway.flow.usage_chunk import UsageChunk
 from tests.gateway.test_records import Seen
 from tests.resilience.two import ASK, PATH, STREAM, house_text, section
 from tests.support.house import House

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import proxy
-from operate import settings
-from operate.settings import SettingsError
+from operate.settings import load
+from operate.settings.load import SettingsError
 from tests.support.house import Client, House, one_upstream
 from tests.support.script import Answer, Upstream
 from tests.upstream.scripted import CERTIFICATE, KEY
@@ -112,9 +112,9 @@ def test_files_are_looked_at_before_they_are_needed(tmp_path: Path) -> None:
     for key in ("ca_file", "client_cert", "client_key"):
         for file, words in (("gone.pem", "cannot read"), ("empty.pem", "nothing in PEM")):
             with pytest.raises(SettingsError, match=words):
-                settings.read(one_upstream("http://a", "chat", f"{key} = {file}"), folder=tmp_path)
+                load.read(one_upstream("http://a", "chat", f"{key} = {file}"), folder=tmp_path)
     (tmp_path / "good.pem").write_text(CERTIFICATE)
-    got = settings.read(one_upstream("http://a", "chat", "ca_file = good.pem"), folder=tmp_path)
+    got = load.read(one_upstream("http://a", "chat", "ca_file = good.pem"), folder=tmp_path)
     assert got.upstreams["up"].ca_file == str(tmp_path / "good.pem")
 
 
@@ -147,7 +147,7 @@ def test_a_proxy_for_all_one_or_none() -> None:
 def test_a_proxys_password_is_a_secret() -> None:
     more = "proxy = http://me:first-secret@10.0.0.1:1\nclient_key_password = second-secret"
     text = one_upstream("http://a", "chat", more)
-    got = settings.read(text)
+    got = load.read(text)
     assert {"first-secret", "second-secret"} <= set(got.secrets())
     shown = "\n".join(got.describe()) + repr(got)
     assert "first-secret" not in shown and "second-secret" not in shown
@@ -164,7 +164,7 @@ LOCAL = [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)]
     [("127.0.0.1", 1), ("127.0.0.1, ::1", 2), ("[::1], 127.0.0.1", 2), ("::", 2), ("0.0.0.0, ::", 2), ("0.0.0.0", 1)],
 )
 def test_both_families(host: str, reached: int) -> None:
-    chosen = settings.read(one_upstream("http://a", "chat", server=f"host = {host}\nport = 0") + CLIENT)
+    chosen = load.read(one_upstream("http://a", "chat", server=f"host = {host}\nport = 0") + CLIENT)
     sockets = proxy._bound(chosen)
     try:
         assert len({each.getsockname()[1] for each in sockets}) == 1
@@ -181,12 +181,12 @@ def test_both_families(host: str, reached: int) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1, 0.0.0.0", "::1, ::", "::"])
 def test_none_of_several_hosts_may_be_open_to_strangers(host: str) -> None:
     with pytest.raises(SettingsError, match="can be reached from other machines"):
-        settings.read(one_upstream("http://a", "chat", server=f"host = {host}"))
+        load.read(one_upstream("http://a", "chat", server=f"host = {host}"))
 
 
 def test_with_several_hosts_each_may_be_named() -> None:
     text = one_upstream("http://a", "chat", server="host = 127.0.0.1, ::1, 127.0.0.7\nport = 0")
-    hosts = settings.read(text).server.hosts
+    hosts = load.read(text).server.hosts
     assert hosts == ("127.0.0.1", "::1", "127.0.0.7")
     with House(text.replace("::1, ", "").replace("127.0.0.1, ", "")) as house, Client(house.port) as client:
         client.send("GET", "/healthz", headers={"Host": f"127.0.0.7:{house.port}"})

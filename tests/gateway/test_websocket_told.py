@@ -9,12 +9,12 @@ import pytest
 from openai.types.responses import ResponsesServerEvent
 from pydantic import TypeAdapter
 
-from gateway import frames
+from gateway.websocket import writer
 from tests.gateway.test_responses_state import chat_text
 from tests.gateway.test_websocket import Socket, with_socket
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
-from translate import seal
+from translate import sealed_reasoning
 
 SDKS: TypeAdapter[Any] = TypeAdapter(ResponsesServerEvent)
 LOST = {"truncation": "auto", "top_logprobs": 3}
@@ -54,7 +54,7 @@ def test_the_first_event_names_what_did_not_cross(lane: dict[str, str]) -> None:
 
 
 def test_so_does_that_of_a_response_that_came_whole() -> None:
-    thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": seal.EMPTY}
+    thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": sealed_reasoning.EMPTY}
     whole = {"id": "resp_1", "object": "response", "status": "completed", "output": []}
     with Upstream([Answer.json(whole)]) as up, House(one_upstream(up.url, "responses")) as house:
         (reply,) = turns(house, {"input": [thought, {"role": "user", "content": "hi"}]})
@@ -71,12 +71,12 @@ def test_an_error_has_its_headers_where_it_always_had_them() -> None:
 
 @pytest.mark.parametrize("event", ['{"a": 1}', '{"a": 1} \n', '{"a": {}}'])
 def test_a_field_is_put_at_the_end(event: str) -> None:
-    assert json.loads(frames._with(event.encode(), b',"b":2}')) == json.loads(event) | {"b": 2}
+    assert json.loads(writer._with(event.encode(), b',"b":2}')) == json.loads(event) | {"b": 2}
 
 
 @pytest.mark.parametrize("event", ["{}", '{"a": 1', "[1]", ""])
 def test_what_has_no_place_for_it_stays(event: str) -> None:
-    assert frames._with(event.encode(), b',"b":2}') == event.encode()
+    assert writer._with(event.encode(), b',"b":2}') == event.encode()
 
 
 # ------------------------------------------------------------------------------------ what both sides keep

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway import cutting
-from operate import settings
+from gateway.flow import strip_fields
+from operate.settings import load
 from tests.lessons.street import ASK, ASKS, CROSSINGS, LANES, PATHS, SAME, Json, Reply, Street, okay
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
@@ -117,7 +117,7 @@ def test_33_betas_of_the_settings_join_the_clients(street: Street) -> None:
     ],
 )
 def test_33_a_member_is_cut_and_nothing_else(body: bytes, left: bytes | None, gone: list[str] | None) -> None:
-    out, names = cutting.without(body, ["a", "z"])
+    out, names = strip_fields.without(body, ["a", "z"])
     assert (out, names) == (left, gone) or (left is None and out in (body, b"{}"))
 
 
@@ -212,7 +212,7 @@ def test_35_servers_that_may_not_know_the_field_do_not_get_it(street: Street, la
     ],
 )
 def test_35_where_a_key_is_made(section: str, takes: bool) -> None:
-    read = settings.read(f"[upstream up]\n{section}\n", "test.ini", [], {})
+    read = load.read(f"[upstream up]\n{section}\n", "test.ini", [], {})
     assert read.upstreams["up"].takes_cache_key is takes
 
 

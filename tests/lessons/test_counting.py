@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.counting import EVERY, FIRST, KEPT_S, MAX_KEPT, MAX_MODELS, Counting, Ratios
+from gateway.flow.token_counting import EVERY, FIRST, KEPT_S, MAX_KEPT, MAX_MODELS, Counting, Ratios
 from tests.lessons.street import ASK, OTHER, PATHS, Json
 from tests.support.house import ONCE, Client, House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream

@@ -10,7 +10,7 @@ import pytest
 from tests.lessons.street import ASK, Json, Reply, Street, completion, function, message
 from tests.support.script import Answer
 from tests.support.streams import END, HI, ROLE, START, STOP, THINKING, chat, chunk, ending, messages, text, tool
-from translate import effort, seal
+from translate import effort, sealed_reasoning
 
 OK_CHAT = completion({"content": "ok"})
 OK_MESSAGES = message({"type": "text", "text": "ok"})
@@ -40,7 +40,7 @@ def test_29_no_signature_is_made_up(street: Street, stream: bool) -> None:
     reply = claude(street, {"stream": stream}, streamed if stream else whole)
     assert reply.said()["thinking"] == "hm"
     signed = [block["signature"] for block in reply.read()["content"] if block["type"] == "thinking"]
-    assert signed == [seal.EMPTY]  # which no provider ever sees: tests/gateway/test_change_of_upstream.py
+    assert signed == [sealed_reasoning.EMPTY]  # which no provider ever sees: tests/gateway/test_change_of_upstream.py
     history = [USER, {"role": "assistant", "content": "hi", "reasoning_content": "hm"}, USER]
     sent = gpt(street, {"messages": history, "stream": stream}).sent
     assert "thinking" not in [block["type"] for m in sent["messages"] for block in m["content"]]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gateway.admission import Gate
-from gateway.breaker import Breaker, Limits
-from gateway.budget import Budget
-from gateway.memory import Memory
-from gateway.quota import Quota
+from gateway.limits.admission import Gate
+from gateway.limits.breaker import Breaker, Limits
+from gateway.limits.rate_limit import Quota
+from gateway.limits.retry_budget import Budget
+from gateway.stored.store import Memory
 
 
 def test_a_quota() -> None:

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from gateway import reload
-from gateway.lessons import Lesson
-from gateway.siblings import Siblings
-from operate.settings import read
-from operate.watch import Source
+from gateway.flow.learned_quirks import Lesson
+from gateway.process import reload
+from gateway.process.worker_rpc import Siblings
+from operate.settings.file_watch import Source
+from operate.settings.load import read
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
 

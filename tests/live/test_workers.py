@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.siblings import Siblings
+from gateway.process.worker_rpc import Siblings
 from tests.support.house import Client, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
 from tests.test_proxy import ROOT, started

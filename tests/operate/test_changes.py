@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from operate.changes import changed, followed
-from operate.settings import Settings, SettingsError, read
-from operate.watch import Source
+from operate.settings.changes import changed, followed
+from operate.settings.file_watch import Source
+from operate.settings.load import Settings, SettingsError, read
 
 TEXT = """[server]
 port = 8082

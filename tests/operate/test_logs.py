@@ -14,15 +14,17 @@ from typing import Any
 
 import pytest
 
-from operate import lines as lines_of
-from operate import logs, rotation, settings, writing
+from operate.logs import journal as logs
+from operate.logs import lines as lines_of
+from operate.logs import rotation, writer
+from operate.settings import load
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEXT = "[upstream a]\nprotocol = chat\nbase_url = http://127.0.0.1:9\n[logging]\nrequest_bodies = true\n"
 
 
-def chosen(*more: str) -> settings.Logging:
-    return settings.read(TEXT, "t.ini", [f"logging.{one}" for one in more], {}).logging
+def chosen(*more: str) -> load.Logging:
+    return load.read(TEXT, "t.ini", [f"logging.{one}" for one in more], {}).logging
 
 
 @pytest.fixture
@@ -93,9 +95,11 @@ def test_trouble_is_said_once_and_its_end_too(journal: Any, tmp_path: Path, capf
 FULL = """
 import resource, sys
 from pathlib import Path
-from operate import logs, settings, writing
+from operate.logs import journal as logs
+from operate.logs import writer
+from operate.settings import load as settings
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-writing.GROUP = 3
+writer.GROUP = 3
 log = logs.Journal(settings.read(sys.argv[1], "t.ini", ["logging.access=error"], {}).logging, Path(sys.argv[2]))
 for n in range(20):
     log.body("request", str(n), b"x" * 600)
@@ -163,7 +167,7 @@ def test_a_disk_that_is_stuck_holds_nobody_up(journal: Any, monkeypatch: pytest.
     assert stuck.wait(5)
     for _ in range(2000):
         log.body("request", "k", b"x" * 60_000)
-    assert log.waiting * 60_000 < writing.MAX_WAITING_BYTES + 100_000 and log.lost > 1000
+    assert log.waiting * 60_000 < writer.MAX_WAITING_BYTES + 100_000 and log.lost > 1000
     go_on.set()
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operate import conditions
-from operate.models import parse_key, parse_targets
-from operate.settings import Condition, ModelRule, Settings, SettingsError, TargetRef, Term, read
+from operate.settings import conditions
+from operate.settings.load import Condition, ModelRule, Settings, SettingsError, TargetRef, Term, read
+from operate.settings.model_rules import parse_key, parse_targets
 
 UPSTREAMS = "".join(f"[upstream {name}]\nprotocol = chat\nbase_url = http://{name}\n" for name in "abc")
 

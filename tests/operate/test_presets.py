@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from operate import schema
-from operate.presets import PRESETS
-from operate.settings import Settings, SettingsError, Upstream, read
+from operate.settings import schema
+from operate.settings.load import Settings, SettingsError, Upstream, read
+from operate.settings.presets import PRESETS
 
 WHERE = "[upstream x]\npreset = {}\n"
 

@@ -7,8 +7,8 @@ import json
 import pytest
 import ujson
 
-from operate import redaction
-from operate.redaction import Redaction, looks_like_a_key
+from operate.logs import redaction
+from operate.logs.redaction import Redaction, looks_like_a_key
 
 SECRETS = ('quo"ted\\secret', "sl/ash/secret", "short", "secret-1234", "secret-1234-longer", "schlüssel-äöü")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from operate.rotation import Lock, LogFile, Rotation, rotate
+from operate.logs.rotation import Lock, LogFile, Rotation, rotate
 
 DAY = 86400
 MIDNIGHT = 1767225600.0  # 2026-01-01 UTC

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operate import settings as module
-from operate.settings import ModelRule, Settings, SettingsError, TargetRef, is_loopback, load, read
+from operate.settings import load as module
+from operate.settings.load import ModelRule, Settings, SettingsError, TargetRef, is_loopback, load, read
 
 UPSTREAM = "[upstream x]\nprotocol = chat\nbase_url = http://x\n"
 DEMO = "[upstream demo]\nprotocol = messages, chat\nbase_url = demo:\n"

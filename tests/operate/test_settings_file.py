@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import pytest
 
-from operate import schema, sections
-from operate.environment import expand
-from operate.rows import Key
-from operate.settings import ModelRule, TargetRef, load, read
-from operate.upstreams import Upstream
+from operate.settings import schema, sections
+from operate.settings.environment import expand
+from operate.settings.load import ModelRule, TargetRef, load, read
+from operate.settings.rows import Key
+from operate.settings.upstreams import Upstream
 
 SHIPPED = Path(__file__).resolve().parents[2] / "settings.ini"
 TEXT = SHIPPED.read_text()

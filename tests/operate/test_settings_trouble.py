@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from operate import schema
-from operate.settings import Admission, Breaker, Retry, Settings, SettingsError, Upstream, read
+from operate.settings import schema
+from operate.settings.load import Admission, Breaker, Retry, Settings, SettingsError, Upstream, read
 from tests.support.house import House
 
 UPSTREAM = "[upstream x]\nprotocol = chat\nbase_url = http://x\n"

@@ -1,4 +1,4 @@
-"""The parts below settings.py: INI lines, expansion, the words of a near miss, an upstream's URLs."""
+"""The parts below load.py: INI lines, expansion, the words of a near miss, an upstream's URLs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from operate.environment import expand
-from operate.inifile import read_ini
-from operate.problems import did_you_mean, shown
-from operate.settings import Upstream, read
-from operate.upstreams import split_version
+from operate.settings.environment import expand
+from operate.settings.errors import did_you_mean, shown
+from operate.settings.inifile import read_ini
+from operate.settings.load import Upstream, read
+from operate.settings.upstreams import split_version
 
 
 def upstream(lines: str, **environ: str) -> Upstream:

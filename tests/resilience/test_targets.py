@@ -9,7 +9,8 @@ from collections import Counter
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from gateway import outbound, places
+from gateway.flow import upstream_request
+from gateway.routing import balancing
 from tests.resilience.two import ASK, PATH, QUICK, STREAM, error, held, house_text, said, says, section, streams
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Request, Upstream
@@ -154,7 +155,7 @@ def test_a_place_that_knows_no_such_model_is_not_asked_for_ever() -> None:
             began = time.monotonic()
             for _ in range(40):
                 assert said(house.post(PATH, STREAM)) == "b"
-            rests = (time.monotonic() - began) // places.TIRED_S
+            rests = (time.monotonic() - began) // balancing.TIRED_S
             assert 1 <= len(a.requests) <= 1 + rests
 
 
@@ -192,7 +193,7 @@ def test_what_a_tool_is_called_with_names_no_session() -> None:
     call = {"type": "tool_use", "id": "t", "name": "f", "input": {"user_id": "42"}}
     one = {"metadata": {"user_id": "session-1"}, "messages": [{"role": "user", "content": "hi"}]}
     two = one | {"messages": [*one["messages"], {"role": "assistant", "content": [call]}]}
-    first, second = (outbound.affinity(HTTPHeaders(), json.dumps(body).encode()) for body in (one, two))
+    first, second = (upstream_request.affinity(HTTPHeaders(), json.dumps(body).encode()) for body in (one, two))
     assert first == second != ""
 
 

@@ -22,8 +22,9 @@ from typing import Any
 from tornado.netutil import bind_sockets
 
 import proxy
-from operate import logs, settings
-from operate.watch import Source
+from operate.logs import journal as logs
+from operate.settings import load
+from operate.settings.file_watch import Source
 
 PIECE = 65536
 
@@ -51,7 +52,7 @@ class House:
         if file is not None:
             file.write_text(settings_text)
             self._source = Source(str(file), ["server.port=0"], environ or {})
-        self._settings = settings.read(settings_text, "test.ini", ["server.port=0"], environ or {})
+        self._settings = load.read(settings_text, "test.ini", ["server.port=0"], environ or {})
         self._folder = folder
         self._thread = threading.Thread(target=self._run, name="house", daemon=True)
         self._ready = threading.Event()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from translate import seal
+from translate import sealed_reasoning
 
 STOP = {
     "end_turn": "end", "stop_sequence": "end", "pause_turn": "length", "compaction": "end", "stop": "end",
@@ -212,7 +212,7 @@ def _block(out: Meaning, block: dict[str, Any]) -> None:
     elif kind == "thinking":
         out.thinking += block.get("thinking") or ""
         out.signed += bool(block.get("signature"))
-    elif kind == "redacted_thinking" and seal.is_of_extra(block.get("data") or ""):
+    elif kind == "redacted_thinking" and sealed_reasoning.is_of_extra(block.get("data") or ""):
         out.beside.add("extra_content")
     elif kind == "redacted_thinking":
         out.opaque += 1

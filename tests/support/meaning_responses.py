@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.support.meaning import Meaning, arguments, cited_by, events
-from translate import seal
+from translate import sealed_reasoning
 
 STOP = {"max_output_tokens": "length", "content_filter": "refusal"}
 RUN_BY_XAI = "xs_call_"
@@ -61,7 +61,7 @@ def _item(out: Meaning, item: dict[str, Any]) -> None:
         said = "".join(part.get("text") or "" for part in item.get("content") or [])
         out.thinking += said or "\n\n".join(part.get("text") or "" for part in item.get("summary") or [])
         if proof := item.get("encrypted_content"):
-            is_beside = seal.is_of_extra(seal.thinking_in(proof, "", "").encrypted)
+            is_beside = sealed_reasoning.is_of_extra(sealed_reasoning.thinking_in(proof, "", "").encrypted)
             out.beside |= {"extra_content"} if is_beside else set()
             out.opaque += not is_beside
     elif kind == "custom_tool_call" and not str(item.get("call_id")).startswith(RUN_BY_XAI):

@@ -32,7 +32,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.messages.parts import input_of
+from translate.messages.decode_messages import input_of
 
 _PIECES = st.lists(WORDS, min_size=1, max_size=4)
 _OBJECT_TEXTS = OBJECTS.map(wire.dumps_text)

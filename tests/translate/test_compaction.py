@@ -10,7 +10,7 @@ import pytest
 from anthropic.types.beta import BetaMessage
 from openai.types.responses import Response
 
-from translate import compaction, pair, seal
+from translate import compaction, pair, sealed_reasoning
 from translate.errors import ApiError, BadReply, BadRequest
 from translate.target import Asked, Encoded, Policy, Protocol, Target
 
@@ -22,9 +22,9 @@ FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object", "p
 CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
 OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "done"}
 TRIGGER = {"type": "compaction_trigger"}
-OURS = {"type": "compaction", "id": "cmp_k_0", "encrypted_content": seal.of_summary("so far")}
+OURS = {"type": "compaction", "id": "cmp_k_0", "encrypted_content": sealed_reasoning.of_summary("so far")}
 THEIRS = {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAAA"}
-BLOCK = {"type": "compaction", "content": "so far", "signature": seal.SUMMARY}
+BLOCK = {"type": "compaction", "content": "so far", "signature": sealed_reasoning.SUMMARY}
 SUMMARIZE: Json = {"compaction": {"type": "summarize"}}
 SO_FAR = compaction.as_text("so far")
 
@@ -188,7 +188,9 @@ def test_a_cipher_of_another_provider_is_told_to_be_missing(kind: str) -> None:
 
 
 def test_a_damaged_seal_is_one_that_cannot_be_read() -> None:
-    encoded = crossed("responses", "chat", responses(ASK, OURS | {"encrypted_content": seal.SUMMARY + "!"}, ASK))
+    encoded = crossed(
+        "responses", "chat", responses(ASK, OURS | {"encrypted_content": sealed_reasoning.SUMMARY + "!"}, ASK)
+    )
     assert encoded.dropped == ["compaction"] and compaction.UNREADABLE in told(encoded)[0][1]
 
 
@@ -244,7 +246,7 @@ def streamed(client: Protocol, raw: bytes, seed: int = 0) -> list[Json]:
 def test_a_block_of_it() -> None:
     body = whole("messages", chat_events("So", " far", call=True))
     BetaMessage.model_validate(body)
-    block = {"type": "compaction", "content": "So far", "signature": seal.SUMMARY}
+    block = {"type": "compaction", "content": "So far", "signature": sealed_reasoning.SUMMARY}
     assert body["content"] == [block] and body["stop_reason"] == "compaction"
     assert (body["usage"]["input_tokens"], body["usage"]["output_tokens"]) == (90, 9)
 
@@ -256,7 +258,7 @@ def test_a_streamed_block_of_it(seed: int) -> None:
         "message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta",
         "message_stop",
     ]  # fmt: skip
-    assert events[1]["content_block"] == {"type": "compaction", "content": None, "signature": seal.SUMMARY}
+    assert events[1]["content_block"] == {"type": "compaction", "content": None, "signature": sealed_reasoning.SUMMARY}
     assert events[2]["delta"] == {"type": "compaction_delta", "content": "So far"}
     assert events[4]["delta"]["stop_reason"] == "compaction"
 
@@ -265,7 +267,7 @@ def test_a_streamed_block_of_it(seed: int) -> None:
 def test_an_item_of_it(seed: int) -> None:
     body = whole("responses", chat_events("So", " far", call=True))
     Response.model_validate(body)
-    item = {"id": "cmp_k_0", "type": "compaction", "encrypted_content": seal.of_summary("So far")}
+    item = {"id": "cmp_k_0", "type": "compaction", "encrypted_content": sealed_reasoning.of_summary("So far")}
     assert body["output"] == [item] and body["status"] == "completed" and body["usage"]["total_tokens"] == 99
     events = streamed("responses", chat_events("So", " far"), seed)
     assert [event["type"] for event in events] == [
@@ -297,9 +299,9 @@ def test_a_refusal_is_no_summary(client: Protocol) -> None:
 @pytest.mark.parametrize("upstream", ["messages", "chat"])
 def test_what_was_told_comes_back_as_it_was(upstream: Protocol) -> None:
     """A whole round: the item of the reply, in the next request."""
-    item = whole("responses", chat_events("Ünïcode \\ \" \n far"))["output"][0]
+    item = whole("responses", chat_events('Ünïcode \\ " \n far'))["output"][0]
     encoded = crossed("responses", upstream, responses(ASK, item))
-    assert told(encoded) == [("user", "one\n\n" + compaction.as_text("Ünïcode \\ \" \n far"))]
+    assert told(encoded) == [("user", "one\n\n" + compaction.as_text('Ünïcode \\ " \n far'))]
 
 
 # ------------------------------------------------------------------------------------ tools that came and went

@@ -11,7 +11,7 @@ from openai.types.responses import Response
 from translate import pair
 from translate.conversation import Close, Delta, Event, Fault, Open, Ping, Stop, Text, ToolCall, Unknown
 from translate.errors import ApiError
-from translate.natives import Unnative
+from translate.provider_tools import Unnative
 from translate.target import Asked, Encoded, Form, Policy, Protocol, Target
 
 Json = dict[str, Any]

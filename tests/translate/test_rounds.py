@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from translate import pair
+from translate.continued_turn import Rounds
 from translate.conversation import (
     Close,
     Delta,
@@ -27,7 +28,6 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import ApiError
-from translate.rounds import Rounds
 from translate.target import Asked, Policy, Search
 
 SEARCH = Search("messages", {"s": "bm25"}, (Tool("mail", "Sends mails."),))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from translate import pair, seal
+from translate import pair, sealed_reasoning
 from translate.conversation import Thinking
 from translate.target import Asked, Policy, Protocol, Target
 
@@ -24,33 +24,43 @@ DETAIL = {"type": "reasoning.text", "format": "anthropic-claude-v1"}
     ],
 )
 def test_a_thought_comes_back_from_a_responses_client(part: Thinking) -> None:
-    assert seal.thinking_in(seal.of_thinking(part, ""), "rs_1", part.text) == part
+    assert sealed_reasoning.thinking_in(sealed_reasoning.of_thinking(part, ""), "rs_1", part.text) == part
 
 
 def test_an_item_comes_back_from_any_client() -> None:
-    proof = seal.of_item("rs_1", "CIPHER")
-    assert seal.is_of_item(proof) and not seal.is_of_item("SIG")
-    assert seal.item_in(proof) == {"id": "rs_1", "encrypted_content": "CIPHER"}
-    assert seal.of_thinking(Thinking(), proof) == seal.of_thinking(Thinking(encrypted=proof), "") == "CIPHER"
+    proof = sealed_reasoning.of_item("rs_1", "CIPHER")
+    assert sealed_reasoning.is_of_item(proof) and not sealed_reasoning.is_of_item("SIG")
+    assert sealed_reasoning.item_in(proof) == {"id": "rs_1", "encrypted_content": "CIPHER"}
+    assert (
+        sealed_reasoning.of_thinking(Thinking(), proof)
+        == sealed_reasoning.of_thinking(Thinking(encrypted=proof), "")
+        == "CIPHER"
+    )
 
 
 def test_a_foreign_cipher_is_sealed_as_it_is_read() -> None:
-    assert seal.item_in(seal.thinking_in("C", "rs_1", "so").signature) == {"id": "rs_1", "encrypted_content": "C"}
-    assert seal.item_in(seal.thinking_in("C", "rs_1", "").encrypted) == {"id": "rs_1", "encrypted_content": "C"}
-    assert seal.thinking_in("", "rs_1", "so") == Thinking("so")
+    assert sealed_reasoning.item_in(sealed_reasoning.thinking_in("C", "rs_1", "so").signature) == {
+        "id": "rs_1",
+        "encrypted_content": "C",
+    }
+    assert sealed_reasoning.item_in(sealed_reasoning.thinking_in("C", "rs_1", "").encrypted) == {
+        "id": "rs_1",
+        "encrypted_content": "C",
+    }
+    assert sealed_reasoning.thinking_in("", "rs_1", "so") == Thinking("so")
 
 
 @pytest.mark.parametrize(
-    "cut", ["", "SIG", seal.of_item("a", "b")[:-3], "~sealed.responses.1.!", "~sealed.responses.1.NQ=="]
+    "cut", ["", "SIG", sealed_reasoning.of_item("a", "b")[:-3], "~sealed.responses.1.!", "~sealed.responses.1.NQ=="]
 )
 def test_what_is_damaged_opens_to_nothing(cut: str) -> None:
-    assert seal.item_in(cut) == {}
+    assert sealed_reasoning.item_in(cut) == {}
 
 
 def test_a_damaged_seal_of_another_is_no_proof() -> None:
-    assert seal.thinking_in("~sealed.other.1.!", "", "so") == Thinking("so")
-    assert seal.thinking_in("~sealed.other.1.eyJzaWduYXR1cmUiOjd9", "", "so") == Thinking("so")
-    assert seal.of_thinking(Thinking("so"), "") == ""
+    assert sealed_reasoning.thinking_in("~sealed.other.1.!", "", "so") == Thinking("so")
+    assert sealed_reasoning.thinking_in("~sealed.other.1.eyJzaWduYXR1cmUiOjd9", "", "so") == Thinking("so")
+    assert sealed_reasoning.of_thinking(Thinking("so"), "") == ""
 
 
 # ------------------------------------------------------------------------------ a whole turn, there and back

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from translate import seal, unsealed, wire
+from translate import foreign_reasoning, sealed_reasoning, wire
 from translate.conversation import Thinking
 from translate.target import Protocol
 
-ITEM = seal.of_item("rs_1", "CIPHER")
-OTHER = seal.of_thinking(Thinking("so", "SIGNATURE"), "")
+ITEM = sealed_reasoning.of_item("rs_1", "CIPHER")
+OTHER = sealed_reasoning.of_thinking(Thinking("so", "SIGNATURE"), "")
 ASK = {"role": "user", "content": "hi"}
 OWN = {"type": "thinking", "thinking": "hm", "signature": "EqQBCgIYAhIM"}
 SAID = {"type": "text", "text": "yes"}
@@ -30,7 +30,7 @@ def turn(*blocks: Any) -> dict[str, Any]:
 
 def less(protocol: Protocol, body: Any) -> tuple[Any, list[str]]:
     raw = wire.dumps(body)
-    sent, dropped = unsealed.request(protocol, raw)
+    sent, dropped = foreign_reasoning.request(protocol, raw)
     assert dropped or sent is raw
     return json.loads(sent), dropped
 
@@ -39,7 +39,7 @@ def less(protocol: Protocol, body: Any) -> tuple[Any, list[str]]:
     ("before", "after"),
     [
         ([turn(thinking(ITEM), SAID)], [turn(SAID)]),
-        ([turn(thinking(seal.EMPTY), SAID, CALL), RESULT], [turn(SAID, CALL), RESULT]),
+        ([turn(thinking(sealed_reasoning.EMPTY), SAID, CALL), RESULT], [turn(SAID, CALL), RESULT]),
         ([turn({"type": "redacted_thinking", "data": ITEM}, OWN, SAID)], [turn(OWN, SAID)]),
         ([turn(thinking(ITEM)), ASK], [ASK]),
         ([turn(OWN, SAID), ASK, turn(thinking(ITEM), CALL), RESULT], [turn(OWN, SAID), ASK, turn(CALL), RESULT]),
@@ -69,11 +69,11 @@ def test_messages(before: list[Any], after: list[Any]) -> None:
 )  # fmt: skip
 def test_what_only_looks_like_it_stays_to_the_byte(protocol: Protocol, body: Any) -> None:
     raw = json.dumps(body, indent=1).encode()
-    assert unsealed.request(protocol, raw) == (raw, [])
+    assert foreign_reasoning.request(protocol, raw) == (raw, [])
 
 
 def test_what_is_no_json_stays() -> None:
-    assert unsealed.request("messages", b'{"sealed.') == (b'{"sealed.', [])
+    assert foreign_reasoning.request("messages", b'{"sealed.') == (b'{"sealed.', [])
 
 
 CLEAR = {"type": "clear_thinking_20251015", "keep": "all"}
@@ -124,17 +124,23 @@ def test_responses() -> None:
         return {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": encrypted}
 
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
-    body = {"input": [ASK, item(OTHER), call, item("gAAA"), item(seal.EMPTY)]}
+    body = {"input": [ASK, item(OTHER), call, item("gAAA"), item(sealed_reasoning.EMPTY)]}
     assert less("responses", body) == ({"input": [ASK, call, item("gAAA")]}, ["input.reasoning"])
 
 
-@pytest.mark.parametrize("before", [b"", b"~", b"~ ~~", b"~x" * seal.MAX_HITS, b"~" * 5000])
+@pytest.mark.parametrize("before", [b"", b"~", b"~ ~~", b"~x" * sealed_reasoning.MAX_HITS, b"~" * 5000])
 def test_the_mark_is_found_wherever_it_stands(before: bytes) -> None:
-    assert seal.may_be_in(before + seal.MARK) and seal.may_be_in(before + seal.MARK + before)
-    assert not seal.may_be_in(before) and not seal.may_be_in(before + seal.MARK[:-1])
+    assert sealed_reasoning.may_be_in(before + sealed_reasoning.MARK) and sealed_reasoning.may_be_in(
+        before + sealed_reasoning.MARK + before
+    )
+    assert not sealed_reasoning.may_be_in(before) and not sealed_reasoning.may_be_in(
+        before + sealed_reasoning.MARK[:-1]
+    )
 
 
 def test_every_seal_has_the_mark() -> None:
-    assert all(seal.MARK in json.dumps({"x": proof}).encode() for proof in (ITEM, OTHER, seal.EMPTY))
-    assert all(map(seal.is_seal, (ITEM, OTHER, seal.EMPTY)))
-    assert not any(map(seal.is_seal, ("", None, 5, "EqQB", "sealed.")))
+    assert all(
+        sealed_reasoning.MARK in json.dumps({"x": proof}).encode() for proof in (ITEM, OTHER, sealed_reasoning.EMPTY)
+    )
+    assert all(map(sealed_reasoning.is_seal, (ITEM, OTHER, sealed_reasoning.EMPTY)))
+    assert not any(map(sealed_reasoning.is_seal, ("", None, 5, "EqQB", "sealed.")))

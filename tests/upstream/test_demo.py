@@ -20,10 +20,10 @@ import openai
 import pydantic
 import pytest
 
-from upstream import demo_messages
-from upstream.demo import Demo
-from upstream.demo_answer import MODELS, THINKING, BadRequest, Turn, answer, progress
-from upstream.demo_schema import sample
+from demo import messages as demo_messages
+from demo.answer import MODELS, THINKING, BadRequest, Turn, answer, progress
+from demo.schema_value import sample
+from demo.server import Demo
 
 TOKEN = "demo-token-of-the-test"
 LONG_EVENTS = 5_000

@@ -26,7 +26,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.fields import arguments_in, is_index, list_of, text_of, thought
+from translate.json_fields import arguments_in, is_index, list_of, text_of, thought
 from translate.repeats import Arguments, Words
 from translate.sequence import Item, Sequence
 from translate.target import Policy

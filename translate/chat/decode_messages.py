@@ -29,7 +29,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.fields import arguments_in, breakpoint_of, text_of, thought
+from translate.json_fields import arguments_in, breakpoint_of, text_of, thought
 from translate.pairing import Waiting
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)

@@ -20,7 +20,7 @@ from translate.conversation import (
     Tool,
     ToolChoice,
 )
-from translate.fields import is_number, list_of, text_of
+from translate.json_fields import is_number, list_of, text_of
 
 _REASONING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget")
 _MAPPED = frozenset(

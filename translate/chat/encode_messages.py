@@ -12,7 +12,7 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
-from translate import readable, repair, retold, seal
+from translate import readable, readable_parts, repair, sealed_reasoning
 from translate.chat import details, extras
 from translate.chat.encode_parts import Body, content, flat, is_private, rendered, wire_id
 from translate.conversation import (
@@ -26,9 +26,9 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.draft import Draft
+from translate.encode_context import Draft
 from translate.errors import BadRequest
-from translate.fields import BREAKPOINT
+from translate.json_fields import BREAKPOINT
 from translate.pairing import paired
 
 
@@ -40,7 +40,7 @@ def messages(conversation: Conversation, draft: Draft) -> list[Body]:
             out += _as_it_was(turn, draft)
         return out
     others: list[Turn] = []  # that follow one another: results, instructions, the user's own words
-    for turn in paired(retold.turns(conversation.turns, draft.drop)):
+    for turn in paired(readable_parts.turns(conversation.turns, draft.drop)):
         if turn.role != "assistant":
             others.append(turn)
         elif message := _assistant(turn, draft):  # one that says nothing does not come between the user's
@@ -193,7 +193,9 @@ def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
 
 
 def _is_sealed(part: Thinking) -> bool:
-    return any(map(seal.is_of_item, (part.signature, part.encrypted))) or seal.is_of_extra(part.encrypted)
+    return any(map(sealed_reasoning.is_of_item, (part.signature, part.encrypted))) or sealed_reasoning.is_of_extra(
+        part.encrypted
+    )
 
 
 def _call(call: ToolCall, draft: Draft) -> Body:

@@ -11,7 +11,7 @@ from typing import Any
 
 from translate import readable, repair
 from translate.conversation import Audio, Document, Image, Part, Refusal, Text, Thinking, ToolCall, Unknown
-from translate.draft import Draft
+from translate.encode_context import Draft
 from translate.errors import BadRequest
 
 Body = dict[str, Any]

@@ -15,7 +15,7 @@ from translate.bridge import Bridged
 from translate.chat.encode_messages import messages
 from translate.chat.encode_parts import Body
 from translate.conversation import Conversation, OutputFormat, Tool, ToolChoice
-from translate.draft import Draft
+from translate.encode_context import Draft
 from translate.target import Encoded, Target
 
 MAX_USER = 64  # characters of `user`

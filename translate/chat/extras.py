@@ -2,8 +2,9 @@
 
 Gemini signs its reasoning on the tool call (or the message) that came of it, and from its third generation on answers
 400 to a history whose calls have lost that. Other protocols have no place on a call; so the proof crosses as a thought
-of its own right before the call, under a seal (see seal.py), and returns to its place when a history goes to Gemini
-again. A message's own crosses where it comes before the text: clients take a reply's last part for the answer.
+of its own right before the call, under a seal (see sealed_reasoning.py), and returns to its place when a history goes
+to Gemini again. A message's own crosses where it comes before the text: clients take a reply's last part for the
+answer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import seal
+from translate import sealed_reasoning
 from translate.conversation import Part, Thinking
 from translate.target import Target
 
@@ -30,14 +31,14 @@ def sealed(said: Body, what: str) -> Thinking | None:
         return None
     if not any(isinstance(each, dict) and each.get("thought_signature") for each in extra.values()):
         return None
-    return Thinking(encrypted=seal.of_extra({what: extra}))
+    return Thinking(encrypted=sealed_reasoning.of_extra({what: extra}))
 
 
 def opened(part: Part | None) -> tuple[str, Body] | None:
     """(what it is of, extra_content); None for any other part, and for a seal that was damaged."""
-    if not isinstance(part, Thinking) or not seal.is_of_extra(part.encrypted):
+    if not isinstance(part, Thinking) or not sealed_reasoning.is_of_extra(part.encrypted):
         return None
-    for what, extra in seal.extra_in(part.encrypted).items():
+    for what, extra in sealed_reasoning.extra_in(part.encrypted).items():
         if what in (OF_CALL, OF_MESSAGE) and isinstance(extra, dict):
             return what, extra
     return None

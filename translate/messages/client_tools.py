@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from translate.conversation import Tool
-from translate.messages.parts import rest
+from translate.messages.decode_messages import rest
 
 Schema = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """Whole replies: an upstream's message -> events (explode), events -> the client's message (collect).
 
-Both stand on the pieces that streams stand on (blocks.py, usage.py, and the functions at the end of this
+Both stand on the pieces that streams stand on (assembly.py, usage.py, and the functions at the end of this
 file), so that a reply is the same whether it was streamed or not. Arguments of a tool call that are no JSON
 object are given to the client as {"_raw": text} (see parts.input_of). Parts of other protocols that Messages
 has no block for are left out: an unknown block makes clients fail.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from translate import errors, repair, seal, websearch, wire
+from translate import errors, repair, sealed_reasoning, websearch, wire
 from translate.conversation import (
     Close,
     Delta,
@@ -29,8 +29,8 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import BadReply
-from translate.messages import blocks
-from translate.messages.parts import input_of
+from translate.messages import assembly
+from translate.messages.decode_messages import input_of
 from translate.messages.usage import read_stop, read_usage, write_stop, write_usage
 from translate.sequence import CUT
 from translate.target import Asked
@@ -51,9 +51,9 @@ def explode(body: Any) -> list[Event]:
         raise BadReply("the upstream's reply is not a message: it has no list of content blocks")
     usage = read_usage(body.get("usage"))
     out: list[Event] = [Start(_string(body, "id"), _string(body, "model"), usage)]
-    if content and blocks.is_bare_call(content[-1]) and read_stop(body.get("stop_reason"), {ToolCall})[0] in CUT:
+    if content and assembly.is_bare_call(content[-1]) and read_stop(body.get("stop_reason"), {ToolCall})[0] in CUT:
         content = content[:-1]  # nothing but its name had come
-    seen = {blocks.tell(raw, out) for raw in content}
+    seen = {assembly.tell(raw, out) for raw in content}
     reason, ext = read_stop(body.get("stop_reason"), seen)
     ext |= {key: value for key, value in body.items() if key not in _MESSAGE}
     out.append(Stop(reason, usage, _string(body, "stop_sequence"), {"messages": ext} if ext else {}))
@@ -100,7 +100,7 @@ def _block(part: Part, text: str, close: Close, asked: Asked, n: int) -> dict[st
             block["citations"] = citations
     elif block["type"] == "thinking":
         block["thinking"] = text
-        block["signature"] = close.signature or block["signature"] or seal.EMPTY
+        block["signature"] = close.signature or block["signature"] or sealed_reasoning.EMPTY
     elif block["type"] == "tool_use":
         is_custom = isinstance(part, ToolCall) and part.custom
         block["input"] = input_of_custom(text) if is_custom else input_of(text)

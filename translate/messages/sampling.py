@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from translate.conversation import Sampling
-from translate.messages.history import Writer
+from translate.messages.encode_messages import Writer
 
 Body = dict[str, Any]
 

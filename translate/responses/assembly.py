@@ -12,7 +12,7 @@ from typing import Any
 
 from translate import errors
 from translate.conversation import Event, Fault, Stop, Usage
-from translate.fields import list_of, text_of
+from translate.json_fields import list_of, text_of
 from translate.responses.readers import CallReader, Raw, Reader, reader_of
 from translate.responses.usage import stop_reason, usage_of
 from translate.sequence import Sequence

@@ -12,8 +12,8 @@ from typing import Any
 
 from translate import wire
 from translate.conversation import Part, Text, Tool, ToolCall, ToolResult
-from translate.fields import list_of, text_of
-from translate.responses.decode_items import read_content
+from translate.json_fields import list_of, text_of
+from translate.responses.decode_messages import read_content
 
 Item = dict[str, Any]
 

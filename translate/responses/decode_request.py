@@ -14,8 +14,8 @@ from typing import Any
 from translate import problems
 from translate.conversation import Conversation, OutputFormat, Part, Reasoning, Sampling, Text, Tool, ToolCall
 from translate.errors import BadRequest
-from translate.fields import is_number, text_of
-from translate.responses.decode_items import History
+from translate.json_fields import is_number, text_of
+from translate.responses.decode_messages import History
 from translate.responses.decode_tools import allowed, read_choice, read_tools
 
 _MAPPED = frozenset({

@@ -1,6 +1,6 @@
 """A Responses stream's bytes in, neutral events out.
 
-Text deltas dominate a stream and take the fast lane (lane.py): their text is copied as the escaped bytes it is.
+Text deltas dominate a stream and take the fast lane (fast_path.py): their text is copied as the escaped bytes it is.
 Everything else is parsed and read by `Assembly`. The stream is complete with its terminal event and with nothing
 else: [DONE] or an end without one is an error. The states that a decoder goes through are those of `Reading`.
 """
@@ -15,7 +15,7 @@ from translate.lenient import NO_JSON, error_event, loads, no_json
 from translate.pieces import all_sound
 from translate.reading import Reading
 from translate.responses.assembly import Assembly
-from translate.responses.lane import Lane, learn
+from translate.responses.fast_path import Lane, learn
 from translate.responses.reply import explode
 from translate.target import Policy
 

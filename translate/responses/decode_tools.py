@@ -11,7 +11,7 @@ from typing import Any
 
 from translate import problems
 from translate.conversation import Tool, ToolChoice
-from translate.fields import text_of
+from translate.json_fields import text_of
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
 _FUNCTION = ("type", "name", "description", "parameters", "strict", "defer_loading")

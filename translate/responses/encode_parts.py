@@ -20,7 +20,7 @@ from translate.conversation import (
     ToolCall,
     Unknown,
 )
-from translate.draft import Draft
+from translate.encode_context import Draft
 from translate.errors import BadRequest
 
 Body = dict[str, Any]

@@ -14,9 +14,9 @@ from typing import Any
 from translate import affinity, effort, leftovers, websearch
 from translate.bridge import Bridged
 from translate.conversation import Conversation, OutputFormat, Reasoning, Tool, ToolChoice
-from translate.draft import Draft
+from translate.encode_context import Draft
 from translate.errors import BadRequest
-from translate.responses.encode_items import instructions, items
+from translate.responses.encode_messages import instructions, items
 from translate.responses.encode_parts import Body
 from translate.target import Encoded, Target
 

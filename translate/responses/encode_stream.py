@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from translate import errors, seal, websearch, wire
+from translate import errors, sealed_reasoning, websearch, wire
 from translate.conversation import (
     Close,
     Delta,
@@ -265,7 +265,7 @@ class Encoder:
 
     def _close_reasoning(self, part: Thinking, text: bytes, close: Close, out: list[bytes]) -> None:
         """A thought of which neither a word nor a proof came is nothing."""
-        encrypted = seal.of_thinking(part, close.signature)
+        encrypted = sealed_reasoning.of_thinking(part, close.signature)
         if not self._item:
             if not encrypted:
                 return
@@ -275,7 +275,7 @@ class Encoder:
             parts.append(items.summary_part(text))
             self._of_item(b"response.reasoning_summary_text.done", b'"summary_index":0,"text":"%b"' % text, out)
             self._of_item(b"response.reasoning_summary_part.done", b'"summary_index":0,"part":' + parts[0], out)
-        self._done(items.reasoning(self._item, parts, encrypted or seal.EMPTY, True), out)
+        self._done(items.reasoning(self._item, parts, encrypted or sealed_reasoning.EMPTY, True), out)
 
     def _close_call(self, part: ToolCall, text: bytes, out: list[bytes]) -> None:
         if not part.custom and not text:

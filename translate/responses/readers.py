@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import seal, wire
+from translate import sealed_reasoning, wire
 from translate.conversation import Ext, Part, Refusal, Text, Thinking, ToolCall, Unknown
-from translate.fields import list_of, text_of
-from translate.responses.decode_items import said_in
+from translate.json_fields import list_of, text_of
+from translate.responses.decode_messages import said_in
 from translate.sequence import Item, Sequence
 
 Raw = dict[str, Any]
@@ -220,15 +220,19 @@ class ReasoningReader(Reader):
         return self._grow(self._item, text)
 
     def _end(self, raw: Raw) -> None:
-        encrypted = seal.less_empty(text_of(raw, "encrypted_content") or text_of(self.raw, "encrypted_content"))
+        encrypted = sealed_reasoning.less_empty(
+            text_of(raw, "encrypted_content") or text_of(self.raw, "encrypted_content")
+        )
         text = said_in(raw)
         if text and self._item is None:
             self._item = self._sequence.push(Thinking(), done=False)
             self._fill(self._item, text)
         id = text_of(raw, "id")
-        part = seal.thinking_in(encrypted, id, text)
+        part = sealed_reasoning.thinking_in(encrypted, id, text)
         if self._item is not None:
-            self._item.close.signature = part.signature or (seal.of_item(id, encrypted) if encrypted else "")
+            self._item.close.signature = part.signature or (
+                sealed_reasoning.of_item(id, encrypted) if encrypted else ""
+            )
             self._item.done = True
         elif part.encrypted or part.signature:
             self._item = self._sequence.push(part, done=True)

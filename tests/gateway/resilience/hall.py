@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.admission import Admission, Gate, Limits, Ticket
+from gateway.limits.admission import Admission, Gate, Limits, Ticket
 from tests.gateway.resilience.virtual import VirtualLoop
 from translate.errors import ApiError
 

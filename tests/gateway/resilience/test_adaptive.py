@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.adaptive import LEAST, Adaptive
+from gateway.limits.concurrency_limit import LEAST, Adaptive
 
 MOST = 100
 

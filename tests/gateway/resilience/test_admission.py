@@ -12,8 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.adaptive import Adaptive
-from gateway.admission import BEHIND_S, CHEAP_PLACES, RETRY_AFTER_S, Admission, Gate, Limits, Ticket
+from gateway.limits.admission import BEHIND_S, CHEAP_PLACES, RETRY_AFTER_S, Admission, Gate, Limits, Ticket
+from gateway.limits.concurrency_limit import Adaptive
 from tests.gateway.resilience.hall import Hall
 from translate.errors import ApiError
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import attempt
+from gateway.limits import retry_policy
 from translate.errors import KINDS as ERRORS
 from translate.errors import ApiError
 from upstream import failure as failures
 from upstream.failure import Failure
 
-POLICY = attempt.Policy(max_attempts=3, backoff=0.5, max_backoff=8, max_retry_after=10)
+POLICY = retry_policy.Policy(max_attempts=3, backoff=0.5, max_backoff=8, max_retry_after=10)
 OWN_KINDS = {"first_byte_timeout", "idle_timeout", "total_timeout", "pool_exhausted", "cancelled_by_pool", "internal",
              "tls_timeout", "certificate"}  # fmt: skip
 FAILURES = sorted(set(failures.KINDS.values()) | OWN_KINDS)
@@ -46,12 +46,12 @@ def error(status: int, kind: str = "") -> ApiError:
 
 
 def status_outcome(status: int, **more: Any) -> Any:
-    return attempt.Outcome("status", error(status), **more)
+    return retry_policy.Outcome("status", error(status), **more)
 
 
 def failure_outcome(kind: str, replayable: bool, **more: Any) -> Any:
     failure = Failure(kind, "host: words", replayable)
-    return attempt.Outcome("failure", attempt.as_error(failure, "up"), failure, **more)
+    return retry_policy.Outcome("failure", retry_policy.as_error(failure, "up"), failure, **more)
 
 
 def outcomes() -> Iterator[tuple[str, Any, str]]:
@@ -63,11 +63,11 @@ def outcomes() -> Iterator[tuple[str, Any, str]]:
         if kind != "closed":
             yield f"{kind}, it cannot have been worked on", failure_outcome(kind, True), BY_FAILURE[kind]
     for kind in ERRORS:
-        yield f"first event {kind}", attempt.Outcome("first event", error(0, kind)), BY_FIRST_EVENT[kind]
-    yield "nonsense", attempt.Outcome("reply", error(502)), "nowhere"
-    yield "refusal", attempt.Outcome("refusal", error(0, "invalid_request")), "nowhere"
-    yield "status 400, too long", attempt.Outcome("status", error(400, "context_overflow")), "elsewhere"
-    yield "status 500, too long", attempt.Outcome("status", error(500, "context_overflow")), "elsewhere"
+        yield f"first event {kind}", retry_policy.Outcome("first event", error(0, kind)), BY_FIRST_EVENT[kind]
+    yield "nonsense", retry_policy.Outcome("reply", error(502)), "nowhere"
+    yield "refusal", retry_policy.Outcome("refusal", error(0, "invalid_request")), "nowhere"
+    yield "status 400, too long", retry_policy.Outcome("status", error(400, "context_overflow")), "elsewhere"
+    yield "status 500, too long", retry_policy.Outcome("status", error(500, "context_overflow")), "elsewhere"
 
 
 ALL = list(outcomes())
@@ -90,7 +90,9 @@ def decide(
     budget: bool = True, rng: float = 0.5,
 ) -> tuple[str, float]:  # fmt: skip
     asked = Asked(budget)
-    decision = attempt.decide(policy, outcome, attempt.Chances(tries, others, asked, fresh), left, lambda: rng)
+    decision = retry_policy.decide(
+        policy, outcome, retry_policy.Chances(tries, others, asked, fresh), left, lambda: rng
+    )
     assert asked.times <= 1
     retried = decision.act == "again" and (fresh or not outcome.stale)
     assert asked.times == retried or not budget, "taken only where it is used"
@@ -134,7 +136,7 @@ def test_what_may_have_been_worked_on_is_never_sent_again() -> None:
         failure = failures.from_curl(
             errno, "words", "http://h/", reused=reused, replied=replied, sent=sent, unworked=unworked
         )
-        outcome = attempt.Outcome("failure", attempt.as_error(failure, "up"), failure)
+        outcome = retry_policy.Outcome("failure", retry_policy.as_error(failure, "up"), failure)
         acts = {decide(outcome, others, fresh=fresh)[0] for others in (0, 1) for fresh in flags}
         if sent and (replied or not unworked):
             assert acts == {"give up"}, (errno, reused, replied, sent)
@@ -161,7 +163,7 @@ def test_a_connection_that_is_the_wrong_one_is_left_for_a_new_one() -> None:
 
 def test_a_new_connection_that_is_lost_within_the_sending_is_the_upstreams_fault() -> None:
     failure = Failure("closed", "host: words", True, fresh=True)
-    lost = attempt.Outcome("failure", attempt.as_error(failure, "up"), failure)
+    lost = retry_policy.Outcome("failure", retry_policy.as_error(failure, "up"), failure)
     assert lost.is_fault and decide(lost, others=1) == ("next", 0.0) and decide(lost)[0] == "again"
 
 
@@ -181,31 +183,31 @@ def test_by_setting_what_may_have_been_worked_on_goes_to_the_next(kind: str, sta
 @pytest.mark.parametrize("status", [400, 404, 413, 422, 500, 501, 520, 599])
 def test_also(status: int) -> None:
     """What the user opts in to is tried again like any other: at another target, and at the same."""
-    policy = attempt.Policy(also=frozenset({status}))
+    policy = retry_policy.Policy(also=frozenset({status}))
     assert decide(status_outcome(status), 1, policy=policy)[0] == "next"
     assert decide(status_outcome(status), 0, policy=policy)[0] == "again"
     assert decide(status_outcome(418), 1, policy=policy)[0] == "give up"
 
 
 def test_also_200_is_nonsense() -> None:
-    nonsense = attempt.Outcome("reply", error(502))
+    nonsense = retry_policy.Outcome("reply", error(502))
     assert decide(nonsense, 1)[0] == "give up", "though its error is a 502, the work may have been done"
-    assert decide(nonsense, 0, policy=attempt.Policy(also=frozenset({200})))[0] == "again"
-    assert decide(nonsense, 1, policy=attempt.Policy(also=frozenset({502})))[0] == "give up"
+    assert decide(nonsense, 0, policy=retry_policy.Policy(also=frozenset({200})))[0] == "again"
+    assert decide(nonsense, 1, policy=retry_policy.Policy(also=frozenset({502})))[0] == "give up"
 
 
 @pytest.mark.parametrize("cause", ["status", "first event"])
 @pytest.mark.parametrize("on", [True, False])
 def test_on_overflow(cause: str, on: bool) -> None:
-    outcome = attempt.Outcome(cause, error(400, "context_overflow"))
-    policy = attempt.Policy(on_overflow=on)
+    outcome = retry_policy.Outcome(cause, error(400, "context_overflow"))
+    policy = retry_policy.Policy(on_overflow=on)
     assert decide(outcome, 1, policy=policy)[0] == ("next" if on else "give up")
     assert decide(outcome, 0, policy=policy)[0] == "give up", "it will not become shorter"
 
 
 def test_on_refusal() -> None:
-    refusal = attempt.Outcome("refusal", error(0, "invalid_request"))
-    policy = attempt.Policy(on_refusal=True)
+    refusal = retry_policy.Outcome("refusal", error(0, "invalid_request"))
+    policy = retry_policy.Policy(on_refusal=True)
     assert decide(refusal, 1, policy=policy)[0] == "next"
     assert decide(refusal, 0, policy=policy)[0] == "give up"
 
@@ -215,7 +217,7 @@ def test_on_refusal() -> None:
     [(1, 1, "give up"), (2, 1, "again"), (2, 2, "give up"), (3, 2, "again"), (3, 3, "give up"), (0, 1, "give up")],
 )
 def test_max_attempts(most: int, tries: int, act: str) -> None:
-    policy = attempt.Policy(max_attempts=most)
+    policy = retry_policy.Policy(max_attempts=most)
     assert decide(status_outcome(503), tries=tries, policy=policy)[0] == act
     assert decide(status_outcome(503), 1, tries=tries, policy=policy)[0] == "next", "further targets come on top"
 
@@ -223,7 +225,7 @@ def test_max_attempts(most: int, tries: int, act: str) -> None:
 def test_a_long_retry_after_is_told_and_a_short_one_obeyed() -> None:
     outcome = status_outcome(429, retry_after=30.0)
     asked = Asked()
-    decision = attempt.decide(POLICY, outcome, attempt.Chances(1, 0, asked), 100.0)
+    decision = retry_policy.decide(POLICY, outcome, retry_policy.Chances(1, 0, asked), 100.0)
     assert decision.act == "give up" and "30 s ([retry] max_retry_after)" in decision.why and not asked.times
     assert decide(status_outcome(429, retry_after=2.0)) == ("again", 2.0)
     assert decide(status_outcome(429, retry_after=0.1), rng=1.0) == ("again", 0.5), "nor are 100 ms"
@@ -234,9 +236,9 @@ def test_a_long_retry_after_is_told_and_a_short_one_obeyed() -> None:
 @settings(max_examples=40)
 @given(st.integers(1, 100_000), st.floats(0, 1), st.floats(1e-3, 60), st.floats(0, 600))
 def test_pause_has_full_jitter_up_to_a_bound(tries: int, chance: float, backoff: float, most: float) -> None:
-    policy = attempt.Policy(backoff=backoff, max_backoff=most)
+    policy = retry_policy.Policy(backoff=backoff, max_backoff=most)
     bound = min(most, backoff * 2.0 ** min(tries - 1, 1000))
-    assert attempt.pause(policy, tries, lambda: chance) == pytest.approx(bound * chance)
+    assert retry_policy.pause(policy, tries, lambda: chance) == pytest.approx(bound * chance)
 
 
 def test_every_retry_ends() -> None:
@@ -281,7 +283,7 @@ TIMEOUTS = {"connect_timeout", "tls_timeout", "first_byte_timeout", "idle_timeou
 @pytest.mark.parametrize("kind", FAILURES)
 def test_as_error(kind: str) -> None:
     """Each says which upstream, what happened, and of a timeout which setting bounds it: each its own words."""
-    told = attempt.as_error(Failure(kind, "host:443: words"), "up")
+    told = retry_policy.as_error(Failure(kind, "host:443: words"), "up")
     assert "'up'" in told.message and "host:443: words" in told.message
     if kind in TIMEOUTS:
         assert (told.kind, told.status) == ("timeout", 504) and "[timeouts]" in told.message
@@ -292,4 +294,4 @@ def test_as_error(kind: str) -> None:
 
 
 def test_each_timeout_has_its_own_message() -> None:
-    assert len({attempt.as_error(Failure(kind, "h"), "up").message for kind in TIMEOUTS}) == len(TIMEOUTS)
+    assert len({retry_policy.as_error(Failure(kind, "h"), "up").message for kind in TIMEOUTS}) == len(TIMEOUTS)

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.breaker import BUCKETS, Breaker, Limits
+from gateway.limits.breaker import BUCKETS, Breaker, Limits
 
 LIMITS = Limits(failure_share=0.5, window=30, min_requests=10, consecutive=5, cooldown=5, max_cooldown=40)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.budget import WINDOW_S, Budget
+from gateway.limits.retry_budget import WINDOW_S, Budget
 
 TABLE = [
     # share, per second, requests in one moment, retries that they get

@@ -12,10 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import places as module
-from gateway.breaker import Breaker, Limits
-from gateway.places import BAD_KEY_S, MIN_SAMPLES, NO_CREDIT_S, REVOKED_S, SAMPLES, TIRED_S, Key, Place, Places, order
-from gateway.quota import LONGEST_S
+from gateway.limits.breaker import Breaker, Limits
+from gateway.limits.rate_limit import LONGEST_S
+from gateway.routing import balancing as module
+from gateway.routing.balancing import (
+    BAD_KEY_S,
+    MIN_SAMPLES,
+    NO_CREDIT_S,
+    REVOKED_S,
+    SAMPLES,
+    TIRED_S,
+    Key,
+    Place,
+    Places,
+    order,
+)
 
 NOW = 1000.0
 

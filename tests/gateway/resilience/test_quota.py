@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.quota import LONGEST_S, Headroom, Quota, asked_wait, resets_in, used_up
+from gateway.limits.rate_limit import LONGEST_S, Headroom, Quota, asked_wait, resets_in, used_up
 
 UNIX = 1_700_000_000.0  # 2023-11-14T22:13:20Z
 MASKED = "X" * 3  # recorded traffic has such in place of some numbers

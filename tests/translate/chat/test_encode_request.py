@@ -27,7 +27,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.draft import Draft
+from translate.encode_context import Draft
 from translate.errors import BadRequest
 from translate.target import Encoded, Policy, Target
 

@@ -14,7 +14,7 @@ from typing import Any
 from tests.conftest import exchange_files
 from translate import wire
 from translate.conversation import Close, Delta, Event, Fault, Open, Ping, Start, Stop
-from translate.messages.stream import Decoder
+from translate.messages.decode_stream import Decoder
 
 
 def recorded(api: str = "anthropic.messages") -> list[dict[str, Any]]:

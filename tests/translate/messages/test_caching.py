@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from translate import pair
-from translate.messages import caching
+from translate.messages import cache_marks
 from translate.target import Encoded, Policy, Protocol, Target
 
 MARK = {"cache_control": {"type": "ephemeral"}}
@@ -115,11 +115,11 @@ def test_never_on_thinking_empty_text_or_a_deferred_tool() -> None:
             {"role": "user", "content": [{"type": "image"}, {"type": "thinking", "thinking": "t"}, {"type": "other"}]},
         ],
     }
-    assert caching.mark(body) == 3
+    assert cache_marks.mark(body) == 3
     assert sorted(marked(body)) == [".messages.1.content.0", ".system.0", ".tools.0"]
 
 
 def test_marks_of_the_client_within() -> None:
     result = {"type": "tool_result", "content": [{"type": "text", "text": "x"} | MARK]}
-    assert caching.mark({"messages": [{"role": "user", "content": [result, {"type": "text", "text": LONG}]}]}) == 0
-    assert caching.mark({"messages": [{"role": "user", "content": [{"type": "text", "text": LONG}]}]} | MARK) == 0
+    assert cache_marks.mark({"messages": [{"role": "user", "content": [result, {"type": "text", "text": LONG}]}]}) == 0
+    assert cache_marks.mark({"messages": [{"role": "user", "content": [{"type": "text", "text": LONG}]}]} | MARK) == 0

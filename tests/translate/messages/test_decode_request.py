@@ -24,7 +24,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.messages.request import decode
+from translate.messages.decode_request import decode
 
 CACHE = {"cache_control": {"type": "ephemeral"}}
 CACHED = {"messages": CACHE}

@@ -37,7 +37,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.messages.stream import Decoder
+from translate.messages.decode_stream import Decoder
 
 HI = [opened(0, type="text", text=""), *text(0, "Hi", " there"), stopped(0)]
 

@@ -28,8 +28,8 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.messages.history import Writer
-from translate.messages.request import decode, encode
+from translate.messages.decode_request import decode, encode
+from translate.messages.encode_messages import Writer
 from translate.pairing import LOST_RESULT
 from translate.target import Encoded, Policy, Target
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import grammar
-from translate import seal, wire
+from translate import sealed_reasoning, wire
 from translate.conversation import (
     Close,
     Delta,
@@ -30,8 +30,8 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import ApiError
+from translate.messages.decode_stream import Encoder
 from translate.messages.reply import collect
-from translate.messages.stream import Encoder
 from translate.target import Asked
 
 ASKED = Asked("my-model", "k1", 0, 42, {"long_name_1234": "a very long name"})
@@ -147,7 +147,7 @@ PARTS: dict[str, tuple[list[Event], list[dict[str, Any]]]] = {
             0,
             {"type": "thinking", "thinking": "", "signature": ""},
             {"type": "thinking_delta", "thinking": "Hm"},
-            {"type": "signature_delta", "signature": seal.EMPTY},
+            {"type": "signature_delta", "signature": sealed_reasoning.EMPTY},
         ),
     ),
     "signatures stay with their block": (
@@ -162,7 +162,7 @@ PARTS: dict[str, tuple[list[Event], list[dict[str, Any]]]] = {
                 1,
                 {"type": "thinking", "thinking": "", "signature": ""},
                 {"type": "thinking_delta", "thinking": "b"},
-                {"type": "signature_delta", "signature": seal.EMPTY},
+                {"type": "signature_delta", "signature": sealed_reasoning.EMPTY},
             ),
         ],
     ),

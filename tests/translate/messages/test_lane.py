@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from translate import wire
-from translate.messages.lane import Lane, learn
+from translate.messages.fast_path import Lane, learn
 
 
 def event(text: str, pad: int = 0, index: int = 0) -> bytes:

@@ -10,9 +10,9 @@ import pytest
 from tests.support import grammar, params
 from tests.translate.messages import material
 from translate.conversation import Fault
+from translate.messages.decode_request import decode, encode
+from translate.messages.decode_stream import Encoder
 from translate.messages.reply import collect, explode
-from translate.messages.request import decode, encode
-from translate.messages.stream import Encoder
 from translate.target import Asked, Target
 
 EXCHANGES = material.recorded()

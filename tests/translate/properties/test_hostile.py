@@ -34,8 +34,8 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
+from translate.messages import decode_stream as messages
 from translate.messages import reply as messages_reply
-from translate.messages import stream as messages
 from translate.responses import reply as responses_reply
 from translate.responses import stream as responses
 from translate.target import Asked, Policy, Protocol, Target

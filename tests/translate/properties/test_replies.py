@@ -21,8 +21,8 @@ from translate import errors, pair, sse
 from translate.chat import reply as chat_reply
 from translate.chat import stream as chat
 from translate.conversation import Event, Open, ToolCall
+from translate.messages import decode_stream as messages
 from translate.messages import reply as messages_reply
-from translate.messages import stream as messages
 from translate.responses import reply as responses_reply
 from translate.responses import stream as responses
 from translate.target import Asked, Protocol

@@ -19,7 +19,7 @@ from tests.support.strategies import few
 from translate import errors, pair, wire
 from translate.chat import request as chat
 from translate.conversation import Conversation
-from translate.messages import request as messages
+from translate.messages import decode_request as messages
 from translate.responses import request as responses
 from translate.target import Policy, Protocol, Target
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from translate import seal
+from translate import sealed_reasoning
 from translate.conversation import (
     Conversation,
     Document,
@@ -128,11 +128,11 @@ def test_reasoning_keeps_its_proof() -> None:
     ours = {
         "type": "reasoning",
         "summary": [{"text": "so"}],
-        "encrypted_content": seal.of_thinking(Thinking("so", "SIG"), ""),
+        "encrypted_content": sealed_reasoning.of_thinking(Thinking("so", "SIG"), ""),
     }
     first, second, third = ask(both, own, ours).turns[0].parts
     assert isinstance(first, Thinking) and first.text == "a\n\nb"
-    assert seal.item_in(first.signature) == {"id": "rs", "encrypted_content": "E"}
+    assert sealed_reasoning.item_in(first.signature) == {"id": "rs", "encrypted_content": "E"}
     assert isinstance(second, Thinking) and (second.text, second.signature) == ("long", "")
     assert isinstance(third, Thinking) and (third.text, third.signature) == ("so", "SIG")
 

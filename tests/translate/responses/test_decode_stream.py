@@ -24,9 +24,9 @@ from tests.translate.responses.material import (
     short,
     text,
 )
-from translate import seal, sse, wire
+from translate import sealed_reasoning, sse, wire
 from translate.conversation import Close, Delta, Fault, Open, Start, Stop, Text, Thinking
-from translate.responses.lane import learn
+from translate.responses.fast_path import learn
 from translate.responses.stream import Decoder
 
 SUMMARY = "response.reasoning_summary_text.delta"
@@ -283,7 +283,7 @@ def test_a_proof_without_a_word_is_sealed() -> None:
     events = read(CREATED + over(0, type="reasoning", id="rs", summary=[], encrypted_content="E") + done())
     [thought] = [e.part for e in events if isinstance(e, Open)]
     assert isinstance(thought, Thinking)
-    assert seal.item_in(thought.encrypted) == {"id": "rs", "encrypted_content": "E"}
+    assert sealed_reasoning.item_in(thought.encrypted) == {"id": "rs", "encrypted_content": "E"}
 
 
 def test_annotations_come_with_the_end_of_their_text() -> None:

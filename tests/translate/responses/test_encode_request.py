@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from translate import pair, seal
+from translate import pair, sealed_reasoning
 from translate.conversation import (
     Audio,
     Conversation,
@@ -24,7 +24,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.draft import Draft
+from translate.encode_context import Draft
 from translate.errors import BadRequest
 from translate.responses.request import decode, encode
 from translate.target import Encoded, Policy, Target
@@ -154,8 +154,8 @@ def test_what_must_not_be_lost_is_refused(part: Part) -> None:
 
 
 def test_reasoning_goes_back_to_whom_it_belongs() -> None:
-    own = Thinking("so", seal.of_item("rs", "E"))
-    hidden = Thinking(encrypted=seal.of_item("", "F"))
+    own = Thinking("so", sealed_reasoning.of_item("rs", "E"))
+    hidden = Thinking(encrypted=sealed_reasoning.of_item("", "F"))
     foreign = Thinking("mine", "SIG")
     turn = Turn("assistant", [own, foreign, hidden, Text("a"), own])
     assert items(turn) == [

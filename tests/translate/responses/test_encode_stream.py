@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import grammar, sdk_responses
 from tests.support.meaning_responses import of_responses
-from translate import errors, seal, wire
+from translate import errors, sealed_reasoning, wire
 from translate.conversation import (
     Close,
     Delta,
@@ -142,7 +142,7 @@ def test_items() -> None:
     thought, message, named, spaced, custom = said
     assert thought == {
         "id": "rs_k_0", "type": "reasoning", "summary": [{"type": "summary_text", "text": "so"}], "status": "completed",
-        "encrypted_content": seal.EMPTY,
+        "encrypted_content": sealed_reasoning.EMPTY,
     }  # fmt: skip
     part = {"type": "output_text", "annotations": [], "logprobs": [], "text": "a"}
     assert message == {
@@ -175,10 +175,10 @@ def test_a_cut_call_is_told_as_one() -> None:
 
 def test_proofs_travel_in_encrypted_content() -> None:
     [signed] = items(*told(Thinking(), "so", close=Close("SIG")), END)
-    assert seal.thinking_in(signed["encrypted_content"], "", "so") == Thinking("so", "SIG")
+    assert sealed_reasoning.thinking_in(signed["encrypted_content"], "", "so") == Thinking("so", "SIG")
     [hidden] = items(*told(CIPHER), END)
-    assert seal.thinking_in(hidden["encrypted_content"], "", "") == CIPHER
-    [own] = items(*told(Thinking(), "so", close=Close(seal.of_item("rs_1", "E"))), END)
+    assert sealed_reasoning.thinking_in(hidden["encrypted_content"], "", "") == CIPHER
+    [own] = items(*told(Thinking(), "so", close=Close(sealed_reasoning.of_item("rs_1", "E"))), END)
     assert own["encrypted_content"] == "E"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from translate import seal
+from translate import sealed_reasoning
 from translate.conversation import (
     Conversation,
     Document,
@@ -79,8 +79,8 @@ def test_outputs(parts: list[Part], error: bool, want: Any) -> None:
 
 
 def test_thoughts_go_back_to_whom_they_belong() -> None:
-    own = Thinking("hm", seal.of_item("rs_1", "cipher"))
-    nameless = Thinking(encrypted=seal.of_item("", "cipher"))
+    own = Thinking("hm", sealed_reasoning.of_item("rs_1", "cipher"))
+    nameless = Thinking(encrypted=sealed_reasoning.of_item("", "cipher"))
     got = items(HI, Turn("assistant", [own, nameless, Thinking("theirs", "sig"), Text("so")]), HI)
     assert got[1:3] == [
         {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}],

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from translate import seal, wire
+from translate import sealed_reasoning, wire
 from translate.conversation import Open, Thinking
 from translate.responses.reply import explode
 from translate.responses.stream import Decoder
@@ -21,7 +21,9 @@ WHOLE = {"object": "response", "status": "completed", "output": [thought("A"), t
 
 def ciphers(events: list[Any]) -> list[str]:
     parts = [event.part for event in events if isinstance(event, Open)]
-    return [seal.item_in(part.encrypted)["encrypted_content"] for part in parts if isinstance(part, Thinking)]
+    return [
+        sealed_reasoning.item_in(part.encrypted)["encrypted_content"] for part in parts if isinstance(part, Thinking)
+    ]
 
 
 def test_in_a_whole_reply() -> None:

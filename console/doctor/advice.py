@@ -1,0 +1,115 @@
+"""From findings to the [upstream] section that fits, written as settings.ini has it.
+
+Only keys that say something: what a preset or the default says already is left out. A line that differs from what is in
+force has a remark above it (the file knows none beside a value). Of secrets nothing is written: they stay in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from urllib.parse import urlsplit
+
+from console.doctor.findings import Finding
+from gateway.flow.learned_quirks import Lesson
+from operate.settings.load import Upstream
+from operate.settings.presets import PRESETS
+
+# In the order in which they are written; how a section says them is how the settings' dataclass names them.
+KEYS = (
+    "protocol", "base_url", "add_v1", "key_header", "api_version", "count_tokens", "max_tokens_field", "reasoning",
+    "reasoning_history", "developer_role", "stream_options", "reasoning_effort", "max_stops", "prompt_cache_key",
+    "tool_schema", "output_schema", "rebuild", "images", "drop", "rename",
+)  # fmt: skip
+DEFAULTS = {
+    "add_v1": "auto", "key_header": "auto", "api_version": "", "count_tokens": "true", "max_tokens_field": "max_tokens",
+    "reasoning": "reasoning_content", "reasoning_history": "false", "developer_role": "false",
+    "stream_options": "true", "reasoning_effort": "auto", "max_stops": "4", "prompt_cache_key": "auto",
+    "tool_schema": "auto", "output_schema": "native", "rebuild": "false", "images": "true", "drop": "", "rename": "",
+}  # fmt: skip
+LISTS = ("drop", "rename")
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def of_lessons(learned: Iterable[Lesson]) -> dict[str, str]:
+    """What its refusals taught, as settings."""
+    drop, rename = [], []
+    found: dict[str, str] = {}
+    for lesson in learned:
+        if lesson.field == "stream_options":
+            found["stream_options"] = "false"
+        elif lesson.field in ("reasoning_effort", "reasoning"):
+            found["reasoning_effort"] = "false"
+        elif lesson.instead in ("max_tokens", "max_completion_tokens"):
+            found["max_tokens_field"] = lesson.instead
+        elif lesson.instead:
+            rename.append(f"{lesson.field}={lesson.instead}")
+        elif not lesson.beside and not lesson.field.startswith("x_"):  # ours, which nobody sends
+            drop.append(lesson.field)
+    found |= {"drop": ", ".join(drop)} if drop else {}
+    return found | ({"rename": ", ".join(rename)} if rename else {})
+
+
+def merged(by_protocol: Mapping[str, list[Finding]], learned: Mapping[str, list[Lesson]]) -> dict[str, str]:
+    """One answer for a section, whose keys hold for all of its protocols."""
+    found: dict[str, str] = {}
+    for protocol, findings in by_protocol.items():
+        for settings in [of_lessons(learned.get(protocol, [])), *(finding.settings for finding in findings)]:
+            for key, value in settings.items():
+                before = found.get(key, "") if key in LISTS else ""
+                found[key] = _together(before, value)
+    ignoring = {name for name, findings in by_protocol.items() if any("output_schema" in f.settings for f in findings)}
+    if ignoring and "chat" in by_protocol and "chat" not in ignoring:
+        found["output_schema"] = "chat"
+    return found
+
+
+def lines(
+    upstream: Upstream, written: Collection[str], usable: list[str], advised: Mapping[str, str], server: str = ""
+) -> list[str]:
+    """The section. upstream: as the settings have it. written: the keys that its section has itself. usable: protocols
+    that work. server: its Server header."""
+    now = {key: _written(upstream, key) for key in KEYS}
+    preset = upstream.preset or guessed(upstream, server)
+    brought = {key: value for key, value in PRESETS.get(preset, {}).items() if key in KEYS and key not in written}
+    fits: dict[str, str] = now | brought | ({"protocol": ", ".join(usable)} if usable else {}) | _joined(now, advised)
+    implied = DEFAULTS | PRESETS.get(preset, {})
+    out = [f"[upstream {upstream.name}]"]
+    if preset:
+        out += ([] if upstream.preset == preset else ["# new"]) + [f"preset = {preset}"]
+    for key in KEYS:
+        changed = fits[key] != now[key]
+        if fits[key] != implied.get(key) and (key != "count_tokens" or "messages" in fits["protocol"]):
+            out += [f"# was {now[key] or 'empty'}"] * changed + [f"{key} = {fits[key]}".rstrip()]
+        elif changed and key in written:
+            out.append(f"# {key}: was {now[key]}; without that line it fits")
+    return out
+
+
+def guessed(upstream: Upstream, server: str) -> str:
+    """The preset of a server that can be told by its address, or by what it calls itself; "" for none."""
+    if "llama.cpp" in server.lower():
+        return "llamacpp"
+    host = urlsplit(upstream.base_url).hostname or ""
+    for name, keys in PRESETS.items():
+        theirs = urlsplit(keys.get("base_url", "")).hostname or ""
+        if theirs and theirs == host and theirs not in _LOCAL:
+            return name
+    return ""
+
+
+def _joined(now: Mapping[str, str], advised: Mapping[str, str]) -> dict[str, str]:
+    """drop and rename come on top of those in force."""
+    return {key: _together(now[key], value) if key in LISTS else value for key, value in advised.items()}
+
+
+def _together(before: str, more: str) -> str:
+    return ", ".join(dict.fromkeys(filter(None, [*before.split(", "), *more.split(", ")])))
+
+
+def _written(upstream: Upstream, key: str) -> str:
+    value = getattr(upstream, key)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ", ".join("=".join(each) if isinstance(each, tuple) else each for each in value)
+    return str(value)

@@ -1,0 +1,75 @@
+"""What an upstream tells for nothing: its models, of which one is chosen to be asked, and what else it speaks."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from console.doctor.findings import Finding, shortened
+from console.doctor.line import Heard, Line
+from gateway.pages.model_list import PATIENCE, read_list
+from gateway.routing.upstreams import ENDPOINT, Peer
+from operate.settings.load import Settings
+from translate import wire
+
+MAX_SHOWN = 6
+_NO_CHAT = re.compile(
+    r"embed|whisper|tts|dall-e|image|audio|realtime|transcri|moderation|rerank|speech|sora|veo|imagen|instruct|search"
+    r"|davinci|babbage|guard|ocr|lyria|robotics|computer-use|deep-research|demo-.+",
+    re.I,
+)
+_SMALL = re.compile(r"nano|mini|haiku|flash|lite|small|tiny|\b[1-9]b\b", re.I)
+
+
+async def listed(line: Line) -> tuple[Finding, list[str], str]:
+    """(finding, names, what the server calls itself)."""
+    peer = line.peer
+    protocol: Any = "messages" if peer.settings.protocol == ("messages",) else "chat"
+    url = peer.urls["models"] + ("?limit=1000" if protocol == "messages" else "")
+    heard = await line.exchange(protocol, url, None, PATIENCE)
+    server = next((value for name, value in heard.headers if name == "server"), "")
+    return *_judged(heard, peer), server
+
+
+def _judged(heard: Heard, peer: Peer) -> tuple[Finding, list[str]]:
+    if heard.failure is not None:
+        return Finding("models", "no", shortened(heard.failure.message)), []
+    if heard.status in (401, 403):
+        return Finding("models", "no", f"it answered {heard.status}: is its api_key right?"), []
+    try:
+        names = [model.id for model in read_list(wire.loads(heard.body), peer.name)] if heard.status == 200 else []
+    except ValueError:
+        names = []
+    if not names:
+        return Finding("models", "so-so", f"it lists none (answered {heard.status}): /v1/models cannot show them"), []
+    shown = ", ".join(shortened(name, 60) for name in names[:MAX_SHOWN])
+    return Finding("models", "ok", f"{len(names)}: {shown}{', ...' if len(names) > MAX_SHOWN else ''}"), names
+
+
+async def unclaimed(line: Line) -> list[Finding]:
+    """Protocols that it seems to speak beyond those of its section: an empty request is refused there, but not as if
+    there were nothing. It is no model's work."""
+    peer = line.peer
+    others: list[Any] = [protocol for protocol in ENDPOINT if protocol not in peer.settings.protocol]
+    if peer.settings.api_version:
+        return []  # Azure's older addresses name a deployment
+    found = []
+    for other in others:
+        heard = await line.exchange(other, peer.urls[ENDPOINT[other]], b"{}", PATIENCE)
+        if heard.status in (400, 422, 500) and heard.body.lstrip()[:1] in (b"{", b"["):
+            found.append(other)
+    words = f"it seems to speak {' and '.join(found)} too: add that to protocol, and ask the doctor again"
+    return [Finding("more protocols", "so-so", words)] if found else []
+
+
+def chosen(settings: Settings, upstream: str, names: list[str]) -> str:
+    """The model to ask: the settings' own, if the upstream has it or lists none; "" where there is no telling."""
+    targets = [(rule, target) for rule in settings.models for target in rule.targets if target.upstream == upstream]
+    own = [target.model or ("" if rule.glob else rule.pattern) for rule, target in targets]
+    aliases = [*settings.aliases.map_json.values(), settings.aliases.small_model, settings.aliases.big_model]
+    own += [name.removeprefix(f"{upstream}/") for name in aliases if name.startswith(f"{upstream}/")]
+    for name in own:
+        if name and (not names or name in names):
+            return name
+    able = [name for name in names if not _NO_CHAT.search(name)]
+    return next((name for name in able if _SMALL.search(name)), able[0] if able else "")

@@ -1,0 +1,129 @@
+"""One upstream in one protocol, as it is asked: by the very code that translates clients' requests.
+
+Probes are written in Messages, for every upstream; what the proxy would make of them for this one goes out, and what it
+would make of the reply comes back. So what is found holds for what clients will see. A refusal that names a field is
+learned from as in the proxy (learned_quirks.py), and the probe sent again; what was learned is kept, to be written
+down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from console.doctor.line import Heard, Line
+from gateway.flow import learned_quirks
+from gateway.flow.learned_quirks import Lesson, Lessons
+from gateway.limits import retry_policy
+from gateway.routing.router import Route
+from gateway.routing.upstreams import SIDE
+from translate import errors, wire
+from translate.conversation import Usage
+from translate.errors import ApiError
+from translate.pair import Crossing
+from translate.target import Asked, Protocol
+
+MAX_REPEATS = 3  # of one probe, after refusals that say what to leave out
+CLIENT: Protocol = "messages"
+
+Body = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Said:
+    """What became of a probe. reply: a Messages body, {} with an error. usage: as the upstream told it, if it did."""
+
+    heard: Heard
+    error: ApiError | None = None
+    reply: Body = field(default_factory=dict)
+    usage: Usage | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(block["text"] for block in self._blocks("text"))
+
+    @property
+    def calls(self) -> list[Body]:
+        return self._blocks("tool_use")
+
+    @property
+    def thinks(self) -> bool:
+        return bool(self._blocks("thinking") or self._blocks("redacted_thinking"))
+
+    @property
+    def was_cut(self) -> bool:
+        """By our own small max_tokens: no fault of the upstream's."""
+        return self.reply.get("stop_reason") == "max_tokens"
+
+    def _blocks(self, kind: str) -> list[Body]:
+        return [block for block in self.reply.get("content", []) if block.get("type") == kind]
+
+
+class Patient:
+    """ask() a probe. learned: the lessons, in order."""
+
+    def __init__(self, line: Line, protocol: Protocol, model: str) -> None:
+        self.peer = line.peer
+        self.protocol = protocol
+        self.model = model
+        self.learned: list[Lesson] = []
+        self._line = line
+        self._lessons = Lessons()
+
+    def __repr__(self) -> str:
+        return f"<Patient {self.peer.name} {self.protocol} {self.model}>"
+
+    async def ask(self, probe: Body, beside: Body | None = None) -> Said:
+        """beside: fields of the upstream's own body, as it stands there."""
+        for _ in range(MAX_REPEATS):
+            said, taught = await self._ask(probe, beside or {})
+            if not taught:
+                break
+        return said
+
+    async def _ask(self, probe: Body, beside: Body) -> tuple[Said, bool]:
+        data = {"model": self.model} | probe
+        stream = probe.get("stream") is True
+        route = Route(self.peer, self.protocol, self.model)
+        encoded = learned_quirks.crossed(CLIENT, route, data, self._lessons)
+        left = {lesson.field for lesson in self.learned}
+        body = encoded.body | {key: value for key, value in beside.items() if key not in left}
+        heard = await self.post(route.url, wire.dumps(body), stream)
+        asked = Asked(
+            self.model, tool_names=encoded.tool_names, policy=route.target.policy, reshaped=encoded.reshaped,
+            answer_tool=encoded.answer_tool,
+        )  # fmt: skip
+        said = self._read(heard, stream, asked)
+        if said.error is None or said.error.status not in (400, 422):
+            return said, False
+        new = [each for each in learned_quirks.read(said.error, heard.body, body) if each not in self.learned]
+        for lesson in new:
+            self._lessons.learn(self.peer.name, self.model, lesson)
+        self.learned += new
+        return said, bool(new)
+
+    def _read(self, heard: Heard, stream: bool, asked: Asked) -> Said:
+        if heard.failure is not None:
+            return Said(heard, retry_policy.as_error(heard.failure, self.peer.name))
+        kind = next((value for name, value in heard.headers if name == "content-type"), "")
+        if heard.status != 200:
+            return Said(heard, errors.parse(heard.status, heard.body, kind))
+        crossing = Crossing(CLIENT, self.protocol, asked)
+        streamed = stream and heard.body.lstrip()[:1] != b"{"
+        try:
+            reply = wire.loads(crossing.whole(heard.body, streamed))
+        except ApiError as error:
+            return Said(heard, error)
+        return Said(heard, None, reply, crossing.usage)
+
+    async def count(self, probe: Body) -> Heard:
+        """Tokens of a probe, by the upstream. Only where its protocol has that."""
+        route, data = Route(self.peer, self.protocol, self.model), {"model": self.model} | probe
+        body = learned_quirks.crossed(CLIENT, route, data, self._lessons).body
+        known = ("model", "messages", "system", "tools", "input", "instructions")
+        counted = {key: value for key, value in body.items() if key in known}
+        return await self.post(self.peer.urls[SIDE[self.protocol, "count"]], wire.dumps(counted), False)
+
+    async def post(self, url: str, body: bytes, stream: bool) -> Heard:
+        timeouts = self.peer.stream_timeouts if stream else self.peer.whole_timeouts
+        return await self._line.exchange(self.protocol, url, body, timeouts)

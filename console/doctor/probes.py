@@ -1,0 +1,229 @@
+"""What is asked of an upstream, and what its answers say: a table of probes, each with its own judgement.
+
+A probe is one small request in Messages (see patient.py). Each tries one thing that clients rely on and that servers
+which call themselves compatible do differently; what follows for settings.ini stands in the finding. A model that does
+not feel like it (no call where it might have made one) is no fault of the server's, and is not called one.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from console.doctor.findings import Finding, shortened
+from console.doctor.patient import Body, Patient, Said
+from translate import wire
+
+MAX_TOKENS = 512  # of one answer: a model that thinks spends most of it before its first word
+TOKENS_IN = 150  # of one probe, about
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOL = {"name": "get_weather", "description": "The weather in a city.", "input_schema": CITY}
+SIDES = ("left", "right")
+SIDE_SCHEMA = {
+    "type": "object",
+    "properties": {"side": {"type": "string", "enum": list(SIDES)}},
+    "required": ["side"],
+    "additionalProperties": False,
+}
+UNKNOWN = "x_doctor_probe"
+
+# What clients of each protocol send, and servers of it refuse now and then.
+USUAL: dict[str, Body] = {
+    "chat": {"user": "doctor", "seed": 1, "prompt_cache_key": "doctor", "reasoning_effort": "low"},
+    "messages": {"metadata": {"user_id": "doctor"}, "top_k": 5},
+    "responses": {
+        "user": "doctor",
+        "prompt_cache_key": "doctor",
+        "store": False,
+        "include": ["reasoning.encrypted_content"],
+    },
+}
+
+
+class Probe(NamedTuple):
+    what: str
+    run: Callable[[Patient], Awaitable[Finding]]
+
+
+def asking(text: str, **more: Any) -> Body:
+    return {"max_tokens": MAX_TOKENS, "messages": [{"role": "user", "content": text}]} | more
+
+
+def refused(what: str, said: Said, about: tuple[str, ...] = (), **settings: str) -> Finding:
+    """settings hold where the refusal is one of the thing itself: by its status, or by words of `about`."""
+    error = said.error
+    assert error is not None
+    if said.heard.status not in (400, 415, 422, 501) and not any(word in error.message.lower() for word in about):
+        settings = {}
+    status = f"{said.heard.status}: " if said.heard.status not in (0, 200) else ""
+    return Finding(what, "no", f"{status}{shortened(error.message)}", dict(settings))
+
+
+async def answer(patient: Patient) -> Finding:
+    said = await patient.ask(asking("Answer with the one word OK."))
+    if said.error is not None:
+        found = refused("answer", said)
+        found.blocks = said.heard.status in (0, 200, 401, 402, 403, 404, 405, 429) or said.heard.status >= 500
+        found.words += _advice(said)
+        return found
+    words = f"in {said.heard.seconds:.1f} s"
+    if not said.text.strip():
+        why = "its whole budget went into thinking" if said.was_cut else "the reply holds no text"
+        return Finding("answer", "so-so", f"{words}, but {why}")
+    settings = _reasoning(patient, said)
+    thinks = ", and thinks before" if said.thinks or settings else ""
+    return Finding("answer", "ok", words + thinks, settings)
+
+
+def _advice(said: Said) -> str:
+    match said.heard.status:
+        case 401 | 403:
+            return " -- is its api_key right?"
+        case 402 | 429:
+            return " -- its account or its limits, not its settings"
+        case 404 | 405:
+            return " -- is there such a model, and are base_url and protocol right?"
+    return ""
+
+
+def _reasoning(patient: Patient, said: Said) -> dict[str, str]:
+    """Where its thinking stands. Only Chat leaves that open."""
+    if patient.protocol != "chat":
+        return {}
+    if said.text.lstrip().startswith("<think>"):
+        return {"reasoning": "think_tags"}
+    try:
+        choices = wire.loads(said.heard.body)["choices"]
+        has_field = bool(choices[0]["message"].get("reasoning"))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return {}
+    return {"reasoning": "reasoning"} if has_field else {}
+
+
+async def stream(patient: Patient) -> Finding:
+    said = await patient.ask(asking("Count from one to five, in words.", stream=True))
+    if said.error is not None:
+        return refused("stream", said)
+    kind = next((value for name, value in said.heard.headers if name == "content-type"), "")
+    if "event-stream" not in kind and said.heard.body.lstrip()[:1] == b"{":
+        return Finding("stream", "so-so", "it answers whole where a stream was asked for; clients get one all the same")
+    if said.usage is None or not said.usage.prompt:
+        return Finding("stream", "so-so", "works, but it does not say its usage: estimates stand in")
+    usage = f"{said.usage.prompt} tokens in, {said.usage.output} out"
+    return Finding("stream", "ok", f"works, and says its usage ({usage})")
+
+
+async def one_call(patient: Patient) -> Finding:
+    probe = asking("What is the weather in Paris? Use the tool.", tools=[TOOL], tool_choice={"type": "any"})
+    said = await patient.ask(probe)
+    if said.error is not None:
+        return refused("tool call", said)
+    if not said.calls:
+        why = "the answer was cut" if said.was_cut else "it answered in text although a call was demanded"
+        return Finding("tool call", "so-so", f"none came: {why}")
+    if "city" not in said.calls[0]["input"]:
+        return Finding("tool call", "so-so", "it calls, but its arguments do not fit the tool's schema")
+    return Finding("tool call", "ok", "works")
+
+
+async def parallel_calls(patient: Patient) -> Finding:
+    text = "What is the weather in Paris, and in Rome? Call the tool for both at once."
+    said = await patient.ask(asking(text, tools=[TOOL], tool_choice={"type": "auto"}))
+    if said.error is not None:
+        return refused("parallel calls", said)
+    if len(said.calls) > 1:
+        return Finding("parallel calls", "ok", f"works: {len(said.calls)} in one answer")
+    return Finding("parallel calls", "so-so", "one at a time" if said.calls else "no call came this time")
+
+
+async def image(patient: Patient) -> Finding:
+    source = {"type": "base64", "media_type": "image/png", "data": red_square()}
+    words = {"type": "text", "text": "Which colour is this? One word."}
+    said = await patient.ask(asking("") | {
+        "messages": [{"role": "user", "content": [{"type": "image", "source": source}, words]}]
+    })  # fmt: skip
+    if said.error is not None:
+        return refused("image", said, ("image", "vision", "multimodal"), images="false")
+    if "red" in said.text.lower():
+        return Finding("image", "ok", "works: it named the colour")
+    return Finding("image", "so-so", f"taken, but whether it sees is doubtful: {shortened(said.text, 40) or 'no text'}")
+
+
+async def structured(patient: Patient) -> Finding:
+    """Told to say something else, so that only a server that heeds the schema answers by it."""
+    form = {"format": {"type": "json_schema", "schema": SIDE_SCHEMA}}
+    said = await patient.ask(asking("Tell me in one sentence what a tree is.", output_config=form))
+    if said.error is not None:
+        return refused("structured output", said, ("schema", "response_format"), output_schema="tool")
+    try:
+        held = wire.loads(said.text)
+        fits = isinstance(held, dict) and list(held) == ["side"] and held["side"] in SIDES
+    except ValueError:
+        fits = False
+    if fits:
+        return Finding("structured output", "ok", "works: the reply fits its JSON schema")
+    if said.was_cut:
+        return Finding("structured output", "so-so", "the answer was cut before it could be told")
+    words = f"the JSON schema is ignored: {shortened(said.text, 40) or 'no text'}"
+    return Finding("structured output", "no", words, {"output_schema": "tool"})
+
+
+async def usual_fields(patient: Patient) -> Finding:
+    before = len(patient.learned)
+    fields = USUAL[patient.protocol]
+    said = await patient.ask(asking("Answer with the one word OK."), fields)
+    left = [lesson.field for lesson in patient.learned[before:]]
+    if said.error is not None:
+        return refused("usual fields", said)
+    if left:
+        return Finding("usual fields", "so-so", f"it refuses {', '.join(left)}")
+    return Finding("usual fields", "ok", f"takes {', '.join(fields)}")
+
+
+async def unknown_fields(patient: Patient) -> Finding:
+    said = await patient.ask(asking("Answer with the one word OK."), {UNKNOWN: True})
+    if any(lesson.field == UNKNOWN for lesson in patient.learned) or (said.error and said.heard.status in (400, 422)):
+        return Finding("unknown fields", "so-so", "refused with a 400: new fields of clients may need a line in drop")
+    if said.error is not None:
+        return refused("unknown fields", said)
+    return Finding("unknown fields", "ok", "ignored")
+
+
+async def count_tokens(patient: Patient) -> Finding:
+    """Not for Chat, which has no such thing. It costs nothing."""
+    heard = await patient.count(asking("How many tokens is this?"))
+    try:
+        count = wire.loads(heard.body).get("input_tokens") if heard.status == 200 else None
+    except (ValueError, AttributeError):
+        count = None
+    if isinstance(count, int):
+        return Finding("count_tokens", "ok", f"works ({count} tokens)")
+    settings = {"count_tokens": "false"} if patient.protocol == "messages" else {}
+    return Finding("count_tokens", "so-so", f"it has none (answered {heard.status}): counts are estimates", settings)
+
+
+def red_square(side: int = 64) -> str:
+    """A PNG, in base64."""
+    rows = (b"\0" + b"\xff\0\0" * side) * side
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""),
+    ]  # fmt: skip
+    written = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
+    return b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(written)).decode()
+
+
+PROBES = (
+    Probe("answer", answer),
+    Probe("stream", stream),
+    Probe("tool call", one_call),
+    Probe("parallel calls", parallel_calls),
+    Probe("image", image),
+    Probe("structured output", structured),
+    Probe("usual fields", usual_fields),
+    Probe("unknown fields", unknown_fields),
+)
+"""Those that cost; the first says whether there is any use in the others."""

@@ -1,0 +1,286 @@
+"""./run.sh stats: what the dashboard shows, in a terminal, live.
+
+It reads the same JSON as the page, of the proxy that the settings describe (or --url), with the key of the first
+[client] that is an admin. Plain lines and a few ANSI codes, so that it works in any terminal and in a pipe, where it
+prints once. Ctrl-C ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from http.client import HTTPConnection, HTTPException, HTTPSConnection  # noqa: TID251 - there is no loop to block
+from typing import Any
+from urllib.parse import urlsplit
+
+from operate.settings import load
+from operate.settings.load import Settings, SettingsError
+
+EX_CONFIG, EX_UNAVAILABLE = 78, 69
+PATIENCE_S = 5.0
+REQUESTS, MODELS = 8, 6  # lines of each
+
+HOME, CLEAR_LINE, CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
+CLEAR, HIDE, SHOW = "\x1b[2J", "\x1b[?25l", "\x1b[?25h"
+BOLD, DIM, RED, OFF = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[0m"
+
+Said = dict[str, Any]
+
+
+class Unreachable(Exception):
+    """The proxy does not answer, or not with what was asked; args: why, in words."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = _options(argv)
+    try:
+        chosen = load.load(options.config, options.set) if not (options.url and options.key) else None
+    except SettingsError as problems:
+        _print(str(problems), sys.stderr)
+        return EX_CONFIG
+    url = options.url or _url_of(chosen)
+    key = options.key or _key_of(chosen)
+    live = sys.stdout.isatty() and not options.once
+    try:
+        _run(url, key, options.every if live else 0.0)
+    except Unreachable as why:
+        _print(f"{url}: {why}", sys.stderr)
+        return EX_UNAVAILABLE
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 0
+    return 0
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./run.sh stats", description="What the proxy does, live. Ctrl-C ends it.")
+    parser.add_argument("--once", action="store_true", help="print once and end, as in a pipe")
+    parser.add_argument("--every", type=_seconds, default=2.0, metavar="S", help="seconds between looks (default 2)")
+    parser.add_argument("--config", metavar="FILE", help="settings file of the proxy (default: settings.ini)")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as for the proxy")
+    parser.add_argument("--url", help="where the proxy listens, over the settings")
+    parser.add_argument("--key", default=os.environ.get("PROXY_KEY", ""), help="an admin's key, or PROXY_KEY")
+    return parser.parse_args(argv)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.2 <= seconds <= 3600:
+        raise ValueError
+    return seconds
+
+
+def _url_of(chosen: Settings | None) -> str:
+    assert chosen is not None
+    host = chosen.server.hosts[0]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{chosen.server.port}"
+
+
+def _key_of(chosen: Settings | None) -> str:
+    admins = [client.key for client in chosen.clients if client.admin] if chosen is not None else []
+    return admins[0] if admins else ""
+
+
+def _run(url: str, key: str, every: float) -> None:
+    """every: 0 = once. Raises Unreachable where the proxy does not answer at first."""
+    if not every:
+        _print("\n".join(screen(url, _look(url, key), 120)))
+        return
+    said = _look(url, key)
+    sys.stdout.write(HIDE + CLEAR)
+    try:
+        while True:
+            size = shutil.get_terminal_size()
+            lines = screen(url, said, size.columns, BOLD, DIM, RED, OFF)[: size.lines - 1]
+            sys.stdout.write(HOME + "".join(f"{line}{OFF}{CLEAR_LINE}\n" for line in lines) + CLEAR_REST)
+            sys.stdout.flush()
+            time.sleep(every)  # noqa: TID251 - the same
+            try:
+                said = _look(url, key)
+            except Unreachable as why:
+                said = said | {"trouble": str(why)}
+    finally:
+        sys.stdout.write(SHOW)
+
+
+def _look(url: str, key: str) -> Said:
+    paths = {"now": "now", "upstreams": "upstreams", "usage": "usage", "requests": f"requests?limit={REQUESTS}"}
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Unreachable("that is no http:// address")
+    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+    with contextlib.closing(kind(parts.hostname, parts.port, timeout=PATIENCE_S)) as connection:
+        try:
+            said = {name: _get(connection, path, key) for name, path in paths.items()}
+        except (OSError, HTTPException) as why:
+            raise Unreachable(f"the proxy does not answer ({why}); is it running there?") from None
+    if any(name not in said[name] for name in ("upstreams", "requests")):
+        raise Unreachable("what it answers is no proxy's dashboard: that is another server")
+    return said
+
+
+def _get(connection: HTTPConnection, path: str, key: str) -> Said:
+    connection.request("GET", f"/dashboard/data/{path}", headers={"x-api-key": key} if key else {})
+    reply = connection.getresponse()
+    body = reply.read()
+    try:
+        said: Said = json.loads(body)
+    except ValueError:
+        raise Unreachable(f"it answered {reply.status}, and no JSON: that is another server") from None
+    if reply.status in (401, 403):
+        hint = "; with --key KEY, or PROXY_KEY" if not key else ""
+        raise Unreachable(f"it wants an admin's key ({said['error']['message']}){hint}")
+    if reply.status != 200:
+        raise Unreachable(f"it answered {reply.status}: that is another server, or an older proxy")
+    return said
+
+
+# -------------------------------------------------------------------------------------------- what is shown
+
+
+def screen(url: str, said: Said, width: int, bold: str = "", dim: str = "", red: str = "", off: str = "") -> list[str]:
+    """The lines, cut to the width. The last four: codes of the terminal."""
+    now = said["now"]
+    workers = f"{dim}  {now['workers']} of {now['workers_meant']} workers{off}" if now["workers_meant"] > 1 else ""
+    lines = [f"{bold}anthropic-proxy{off} {url}  {now['stage']}  {_clock(now['time'])}{workers}"]
+    if "trouble" in said:
+        lines.append(f"{red}{said['trouble']}; what is shown is from before{off}")
+    lines += ["", *_now(now, red, off)]
+    for names, table, words in (_upstreams(said), _models(said), _requests(said)):
+        lines += ["", *_table(names, table, words, bold, off)]
+    return [_cut(line, width) for line in lines]
+
+
+Table = tuple[Sequence[str], list[Sequence[str]], int]
+"""Names of columns, rows, and how many columns from the left hold words; the others hold numbers."""
+
+
+def _upstreams(said: Said) -> Table:
+    rows = [
+        (
+            up["name"],
+            up.get("breaker", "off"),
+            _n(up["tries"]),
+            _share(up["error_share"]),
+            _ms(up["first_ms"]["p50"]),
+            _ms(up["first_ms"]["p95"]),
+            "" if up["off"] else f"{_n(up['busy'])}/{_n(up['limit'])}",
+        )
+        for up in said["upstreams"]["upstreams"]
+    ]
+    return ("upstream, 5 min", "breaker", "tries", "failed", "first p50", "p95", "busy"), rows, 2
+
+
+def _models(said: Said) -> Table:
+    rows = [
+        (each["name"], *(_n(each[count]) for count in ("requests", "errors", "input", "cached", "output")),
+         _usd(each["cost"]))
+        for each in said["usage"]["models"][:MODELS]
+    ]  # fmt: skip
+    return ("model, since start", "requests", "errors", "in", "cached", "out", "cost"), rows, 1
+
+
+def _requests(said: Said) -> Table:
+    rows = [
+        (
+            _clock(row["time"]),
+            f"{row['status']} {row['error'] or ''}".strip(),
+            row["model"],
+            row["upstream"],
+            row["client"] or "-",
+            _ms(row["first_ms"]),
+            _ms(row["total_ms"]),
+            _n(row["output"]),
+        )
+        for row in said["requests"]["requests"]
+    ]
+    return ("latest", "status", "model", "upstream", "client", "first", "total", "out"), rows, 5
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def _now(now: Said, red: str, off: str) -> list[str]:
+    first, total, pool = now["first_ms"], now["total_ms"], now["pool"]
+    errors = _share(now["error_share"])
+    if (now["error_share"] or 0) > 0.05:
+        errors = f"{red}{errors}{off}"
+    lost = f"   {red}log lines lost {_n(now['log_lines_lost'])}{off}" if now["log_lines_lost"] else ""
+    return [
+        f"last {now['window_s']} s    requests {now['requests_per_s']:g}/s   streams {_n(now['streams'])}   "
+        f"open {_n(now['open'])}   waiting {_n(now['waiting'])}   errors {errors}   retries {_n(now['retries'])}",
+        f"first token  p50 {_ms(first['p50'])}  p95 {_ms(first['p95'])}  p99 {_ms(first['p99'])}     "
+        f"total  p50 {_ms(total['p50'])}  p95 {_ms(total['p95'])}  p99 {_ms(total['p99'])}",
+        f"tokens  {_n(now['output_per_s'])}/s out  {_n(now['input_per_s'])}/s in   "
+        f"prompt cache {_share(now['prompt_cache_share'])}   pool {_n(pool['in_flight'])}/{_n(pool['limit'])}, "
+        f"{_share(pool['reused_share'])} reused{lost}",
+    ]
+
+
+def _table(names: Sequence[str], rows: Iterable[Sequence[str]], words: int, bold: str, off: str) -> list[str]:
+    rows = [[_plain(cell)[:40] for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (c.ljust(w) if n < words else c.rjust(w) for n, (c, w) in enumerate(zip(cells, widths, strict=True)))
+        return "  ".join(padded).rstrip()
+
+    return [f"{bold}{line(names)}{off}", *map(line, rows)]
+
+
+def _plain(text: str) -> str:
+    """Clients choose names: none of them may be a code of the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _cut(line: str, width: int) -> str:
+    """To the terminal's width, codes not counted."""
+    out, seen, at = [], 0, 0
+    while at < len(line) and seen < width:
+        if line[at] == "\x1b":
+            end = line.index("m", at) + 1
+            out.append(line[at:end])
+            at = end
+            continue
+        out.append(line[at])
+        seen += 1
+        at += 1
+    return "".join(out)
+
+
+def _n(number: float | None) -> str:
+    if number is None:
+        return "-"
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if number >= 10 * size:
+            return f"{number / size:.1f}{unit}"
+    return f"{number:.1f}".removesuffix(".0")
+
+
+def _ms(number: float | None) -> str:
+    if number is None:
+        return "-"
+    return f"{number:.0f} ms" if number < 1000 else f"{number / 1000:.1f} s"
+
+
+def _share(number: float | None) -> str:
+    return "-" if number is None else f"{number * 100:.1f} %"
+
+
+def _usd(number: float | None) -> str:
+    return "unknown" if number is None else f"${number:.2f}" if number >= 1 else f"${number:.4f}"
+
+
+def _print(text: str, to: Any = None) -> None:
+    (to or sys.stdout).write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,299 @@
+"""What the demo upstream says: one request in neutral words (`Ask`) becomes one `Answer`.
+
+Pure and deterministic: no clock, no randomness, no sockets; ids come from a digest of the request body.
+With tools at hand and none of them answered yet it calls one, with arguments sampled from the tool's own
+JSON schema; after that it answers a short text. A reader per protocol (demo_messages, demo_chat,
+demo_responses) makes the `Ask`, and the writer beside it puts the `Answer` into that protocol's words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import ujson
+
+from demo.schema_value import COMMAND, as_list, sample
+
+MODELS = (
+    "demo",
+    "demo-slow",
+    "demo-429",
+    "demo-529",
+    "demo-500",
+    "demo-cut",
+    "demo-error",
+    "demo-long",
+    "demo-think",
+)
+CREATED = 1_767_225_600  # 2026-01-01: a fixed birthday, so that the same request has the same answer
+CREATED_ISO = "2026-01-01T00:00:00Z"
+
+CHARS_A_TOKEN = 4
+ATTACHMENT_CHARS = 6_400  # base64 is no text: an image or a file counts 1,600 tokens at most
+PIECE_CHARS = 12  # text per delta event
+LONG_PIECE_CHARS = 5  # demo-long: "0000 ", "0001 ", ...
+QUOTE_CHARS = 36  # so that the whole text fits in 64 tokens, which first tries like to set as max_tokens
+
+PREFERRED_TOOLS = ("Bash", "bash", "exec_command", "shell_command", "shell", "get_weather")
+PATCH = "*** Begin Patch\n*** Add File: hello-from-tool.txt\n+hello-from-tool\n*** End Patch\n"
+THINKING = (
+    "The demo upstream has no thoughts of its own. These words stand where a model would reason "
+    "before it answers, so that you can see how your client shows them."
+)
+# Summaries that end a coding agent's context ask for text in so many words; a tool call would be wasted.
+NO_TOOLS = re.compile(r"do not (?:call|use) any tools", re.IGNORECASE)
+
+Stop = Literal["end", "tool", "length", "sequence"]
+Who = Literal["user", "assistant", "result"]
+
+
+class BadRequest(Exception):
+    """The request is refused with a 400: `message` in words, `param` the field at fault or None."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that the client runs: `schema` for kind function, free text for kind custom."""
+
+    name: str
+    schema: Any = None
+    kind: Literal["function", "custom"] = "function"
+    namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    who: Who
+    text: str = ""
+    calls: tuple[str, ...] = ()  # names of the tools that an assistant turn called
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request, protocol-free. `key` is a digest of its body, `body` the body itself for echoes."""
+
+    key: str
+    model: str
+    stream: bool
+    turns: tuple[Turn, ...]
+    tools: tuple[Tool, ...]
+    input_tokens: int
+    body: dict[str, Any]
+    choice: Literal["auto", "any", "none", "tool"] = "auto"
+    choice_name: str | None = None
+    schema: Any = None  # structured output: a JSON schema, or None for prose
+    max_tokens: int | None = None
+    stop_sequences: tuple[str, ...] = ()
+    compact: bool = False  # Responses only: the client wants a compaction item
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    name: str
+    arguments: str  # JSON text, or free text for kind custom
+    kind: Literal["function", "custom"]
+    namespace: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The reply: thinking, then text, then a call, each possibly missing. Token counts are > 0 in sum."""
+
+    thinking: str
+    text: str
+    call: Call | None
+    stop: Stop
+    stop_sequence: str | None
+    thinking_tokens: int
+    output_tokens: int
+    piece_chars: int = field(default=PIECE_CHARS)
+
+
+def answer(ask: Ask, long_events: int = 5_000) -> Answer:
+    """What the demo answers to `ask`. Raises BadRequest when a forced tool is not among the tools."""
+    if ask.compact:  # the compaction item is all there is; its size is that of a short text
+        return Answer("", "", None, "end", None, 0, 8)
+    thinking = THINKING if ask.model == "demo-think" else ""
+    tool = pick_tool(ask)
+    text = "Let me use a tool." if tool else _prose(ask, long_events)
+    return _fit(ask, thinking, text, _call(tool) if tool else None)
+
+
+def pick_tool(ask: Ask) -> Tool | None:
+    """The tool to call now, or None for an answer in text."""
+    if ask.choice == "none":
+        return None
+    if ask.choice == "tool":
+        for tool in ask.tools:
+            if tool.name == ask.choice_name:
+                return tool
+        # A forced server-side tool is the upstream's to run: the demo answers text in its place.
+        if any(_declares(entry, ask.choice_name) for entry in ask.body.get("tools") or ()):
+            return None
+        raise BadRequest(f"Tool '{ask.choice_name}' not found in provided tools", "tool_choice")
+    if not ask.tools:
+        return None
+    answered, called = progress(ask.turns)
+    if ask.choice == "auto" and (
+        answered
+        or ask.model in ("demo-cut", "demo-error", "demo-long")
+        or NO_TOOLS.search(_last_user_text(ask.turns))
+    ):
+        return None
+    # A client that insists on a call at every step gets another tool each time, and so comes to an end.
+    fresh = [tool for tool in ask.tools if tool.name not in called] or list(ask.tools)
+    by_name = {tool.name: tool for tool in fresh}
+    return next((by_name[name] for name in PREFERRED_TOOLS if name in by_name), fresh[0])
+
+
+def progress(turns: tuple[Turn, ...]) -> tuple[bool, set[str]]:
+    """(whether a tool has answered in the current turn, the names of the tools called in it).
+
+    Text of the user that follows a result belongs to the same turn: clients put reminders there, and
+    translators put images there. A user turn after an answer in text starts a new one.
+    """
+    answered = asked = False
+    called: set[str] = set()
+    for turn in reversed(turns):
+        if turn.who == "result":
+            answered = True
+        elif turn.who == "user":
+            if answered:
+                break
+            asked = True
+        elif asked and not answered:
+            break
+        else:
+            called.update(turn.calls)
+    return answered, called
+
+
+def _call(tool: Tool) -> Call:
+    if tool.kind == "custom":
+        return Call(tool.name, PATCH if tool.name == "apply_patch" else COMMAND, "custom", tool.namespace)
+    value = sample(tool.schema)
+    return Call(tool.name, dumps(value if isinstance(value, dict) else {}), "function", tool.namespace)
+
+
+def _prose(ask: Ask, long_events: int) -> str:
+    if ask.schema is not None:
+        return dumps(sample(ask.schema))
+    if ask.model == "demo-long":
+        return "".join(f"{n % 10_000:04d} " for n in range(long_events))
+    parts = ["This is the built-in demo upstream, not a model."]
+    if progress(ask.turns)[0]:
+        result = _quote(next(turn.text for turn in reversed(ask.turns) if turn.who == "result"))
+        parts.append(f'The tool answered: "{result}".' if result else "The tool answered.")
+    parts.append(f'You wrote: "{_quote(_last_user_text(ask.turns))}".')
+    parts.append("For real answers set ANTHROPIC_API_KEY or OPENAI_API_KEY and start the proxy again.")
+    return " ".join(parts)
+
+
+def _fit(ask: Ask, thinking: str, text: str, call: Call | None) -> Answer:
+    """Cut the answer at its stop sequence and at max_tokens, in the order in which it is said."""
+    stop: Stop = "tool" if call else "end"
+    hit = min(((at, seq) for seq in ask.stop_sequences if seq and (at := text.find(seq)) >= 0), default=None)
+    sequence = None
+    if hit:
+        text, sequence, stop, call = text[: hit[0]], hit[1], "sequence", None
+    left = ask.max_tokens if ask.max_tokens is not None else 1 << 40
+    asked = tokens(thinking) + tokens(text) + (tokens(call.arguments) + 1 if call else 0)
+    if asked > left:
+        stop, sequence = "length", None
+        if call and tokens(thinking) + tokens(text) + tokens(call.arguments) + 1 > left:
+            call = None  # half a call is worse than none: clients would run truncated arguments
+    thinking = thinking[: left * CHARS_A_TOKEN]
+    left -= tokens(thinking)
+    text = text[: left * CHARS_A_TOKEN]
+    said = tokens(thinking) + tokens(text) + (tokens(call.arguments) + 1 if call else 0)
+    return Answer(
+        thinking,
+        text,
+        call,
+        stop,
+        sequence,
+        tokens(thinking),
+        max(1, said),
+        LONG_PIECE_CHARS if ask.model == "demo-long" else PIECE_CHARS,
+    )
+
+
+def pieces(text: str, size: int) -> list[str]:
+    """`text` in pieces of `size` characters, in order; [] for no text."""
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+def tokens(text: str) -> int:
+    """Tokens in `text` by the demo's count: a quarter of the characters, rounded up."""
+    return -(-len(text) // CHARS_A_TOKEN)
+
+
+def input_tokens(*roots: Any) -> int:
+    """Tokens in the given parts of a body, at least 1. Walks without recursion: bodies may be deep."""
+    chars = 0
+    todo: list[Any] = list(roots)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, str):
+            chars += min(len(node), ATTACHMENT_CHARS) if node.startswith("data:") else len(node)
+        elif isinstance(node, list):
+            todo.extend(node)
+        elif isinstance(node, dict):
+            for key, value in node.items():
+                chars += len(key)
+                if key in ("data", "file_data") and isinstance(value, str):
+                    chars += min(len(value), ATTACHMENT_CHARS)
+                else:
+                    todo.append(value)
+    return max(1, -(-chars // CHARS_A_TOKEN))
+
+
+def content_text(content: Any) -> str:
+    """The last text of a message's content that is its author's own: clients add reminders around it."""
+    texts = (
+        [content]
+        if isinstance(content, str)
+        else [
+            str(part.get("text") or "")
+            for part in as_list(content)
+            if isinstance(part, dict) and part.get("type") in ("text", "input_text", "output_text")
+        ]
+    )
+    own = [text for text in texts if text.strip() and not text.lstrip().startswith("<system-reminder>")]
+    return own[-1] if own else ""
+
+
+def limit(body: dict[str, Any], *names: str) -> int | None:
+    """The first of the named token limits that is there, or None. Raises BadRequest unless it is >= 1."""
+    for name in names:
+        value = body.get(name)
+        if value is not None:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise BadRequest(f"{name}: must be a whole number of at least 1", name)
+            return value
+    return None
+
+
+def dumps(value: Any) -> str:
+    """JSON text. ASCII only, because a quote may hold a lone surrogate that UTF-8 cannot carry."""
+    return ujson.dumps(value, escape_forward_slashes=False)
+
+
+def _declares(entry: Any, name: str | None) -> bool:
+    return isinstance(entry, dict) and entry.get("name") == name
+
+
+def _last_user_text(turns: tuple[Turn, ...]) -> str:
+    return next((turn.text for turn in reversed(turns) if turn.who == "user" and turn.text), "")
+
+
+def _quote(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= QUOTE_CHARS else text[: QUOTE_CHARS - 3] + "..."

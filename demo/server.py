@@ -1,0 +1,272 @@
+"""The built-in upstream: a small HTTP server on a loopback port of its own, which answers offline.
+
+The proxy reaches it as it reaches any upstream, through libcurl, so that a first try of the proxy is a
+try of the whole of it. It speaks Anthropic Messages, OpenAI Chat Completions and OpenAI Responses, and its
+models demo-* rehearse trouble: delay, refusal, a cut or broken stream. What it says is in answer.py,
+how it says it in messages.py, chat.py and responses.py; this file holds sockets and time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import socket
+import struct
+from types import ModuleType
+from typing import Any
+
+import ujson
+from tornado.httpserver import HTTPServer
+from tornado.iostream import StreamClosedError
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from demo import chat, messages, responses
+from demo.answer import MODELS, Answer, Ask, BadRequest, answer, dumps
+
+FAULT_DELTAS = 3  # demo-cut and demo-error break after this many deltas
+CUT_PAUSE_S = 0.05  # a reset overtakes nothing, but the text before it should be seen first
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST instead of FIN
+# model -> (status, message, headers)
+REFUSALS: dict[str, tuple[int, str, dict[str, str]]] = {
+    "demo-429": (429, "Rate limited: demo-429 always is.", {"retry-after": "1"}),
+    "demo-529": (529, "Overloaded: demo-529 always is.", {}),
+    "demo-500": (500, "Internal server error: demo-500 always has one.", {}),
+}
+
+
+class Demo:
+    """The server. `token` is the key that requests must bring, as a Bearer token or x-api-key.
+
+    `slow_first_byte_s` and `slow_event_s` are demo-slow's pace, `long_events` the length of demo-long.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        *,
+        slow_first_byte_s: float = 2.0,
+        slow_event_s: float = 0.2,
+        long_events: int = 5_000,
+    ) -> None:
+        if not token:
+            raise ValueError(
+                "the demo upstream needs a token: without one, every user of this machine could use it"
+            )
+        self.token = token.encode()
+        self.slow_first_byte_s = slow_first_byte_s
+        self.slow_event_s = slow_event_s
+        self.long_events = long_events
+        self.base_url = ""
+        self._server: HTTPServer | None = None
+        self.running: set[asyncio.Future[None]] = set()  # one for each request in work
+
+    def __repr__(self) -> str:
+        return f"<Demo {self.base_url or 'stopped'} running={len(self.running)}>"
+
+    def start(self) -> str:
+        """Listen on a free port of 127.0.0.1; -> "http://127.0.0.1:PORT". Needs the running event loop."""
+        if self._server:
+            return self.base_url
+        routes: list[Any] = [
+            (r"/v1/messages", _Generate, {"demo": self, "wire": messages}),
+            (r"/v1/messages/count_tokens", _CountTokens, {"demo": self, "wire": messages}),
+            (r"/v1/chat/completions", _Generate, {"demo": self, "wire": chat}),
+            (r"/v1/responses", _Generate, {"demo": self, "wire": responses}),
+            (r"/v1/models(?:/([^/]+))?", _Models, {"demo": self, "wire": None}),
+        ]
+        application = Application(
+            routes,
+            default_handler_class=_Handler,
+            default_handler_args={"demo": self, "wire": None},
+            log_function=_no_access_log,
+        )
+        sockets = bind_sockets(0, "127.0.0.1")
+        self._server = HTTPServer(application)
+        self._server.add_sockets(sockets)
+        self.base_url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+        return self.base_url
+
+    async def stop(self) -> None:
+        """Close the port and every connection; returns when no request is in work any more."""
+        server, self._server, self.base_url = self._server, None, ""
+        if server is None:
+            return
+        server.stop()
+        await server.close_all_connections()
+        if self.running:
+            await asyncio.wait(self.running)
+
+
+def _no_access_log(handler: RequestHandler) -> None:
+    """The proxy logs each request once; the demo's own line would be a second one."""
+
+
+class _Handler(RequestHandler):
+    """What all endpoints share: the key, the dialect of errors, the end of a request. Alone: a 404."""
+
+    def initialize(self, demo: Demo, wire: ModuleType | None) -> None:
+        self.demo = demo
+        anthropic = (
+            self.request.path.startswith("/v1/messages") or "anthropic-version" in self.request.headers
+        )
+        self.wire: ModuleType = wire or (messages if anthropic else chat)
+        self.dialect = messages if self.wire is messages else chat
+        self.key = hashlib.sha256(self.request.body).hexdigest()[:20]
+        self.set_header(
+            "request-id" if self.dialect is messages else "x-request-id", f"req_demo{self.key}"
+        )
+        self.gone = asyncio.Event()
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        demo.running.add(self.done)
+
+    def __repr__(self) -> str:
+        return f"<demo {self.request.method} {self.request.path} gone={self.gone.is_set()}>"
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+
+    def compute_etag(self) -> str | None:
+        return None  # no model server sends one, and hashing the answer buys nothing
+
+    def prepare(self) -> None:
+        self.request.connection.stream.set_nodelay(True)  # type: ignore[union-attr]
+        scheme, _, bearer = self.request.headers.get("Authorization", "").partition(" ")
+        keys = [
+            self.request.headers.get("x-api-key", ""),
+            bearer.strip() if scheme.lower() == "bearer" else "",
+        ]
+        if not any(hmac.compare_digest(key.encode(), self.demo.token) for key in keys):
+            self.refuse(401, "The demo upstream answers its own proxy only: wrong or missing key.")
+        elif type(self) is _Handler:
+            self.refuse(404, f"Not found: {self.request.method} {self.request.path}")
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        self.refuse(status_code, "Method not allowed" if status_code == 405 else "Internal server error")
+
+    def refuse(
+        self, status: int, message: str, param: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        """Finish with an error body in the client's dialect."""
+        self.set_status(status)
+        for name, value in (headers or {}).items():
+            self.set_header(name, value)
+        self.reply(self.dialect.error(status, message, param, self.key))
+
+    def reply(self, body: dict[str, Any]) -> None:
+        self.set_header("Content-Type", "application/json")
+        self.finish(dumps(body))
+
+    def on_connection_close(self) -> None:
+        self.gone.set()
+
+    def on_finish(self) -> None:  # comes for every request, also when the client has left
+        self.demo.running.discard(self.done)
+        self.done.set_result(None)
+
+    def body(self) -> dict[str, Any]:
+        """The request's JSON object. Raises BadRequest."""
+        try:
+            body = ujson.loads(self.request.body)
+        except ValueError as error:
+            raise BadRequest(f"The request body is not valid JSON: {error}") from None
+        if not isinstance(body, dict):
+            raise BadRequest("The request body must be a JSON object")
+        return body
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep, but raise StreamClosedError at once when the client leaves."""
+        try:
+            await asyncio.wait_for(self.gone.wait(), seconds)
+        except TimeoutError:
+            return
+        raise StreamClosedError
+
+
+class _Generate(_Handler):
+    """POST /v1/messages, /v1/chat/completions, /v1/responses."""
+
+    async def post(self) -> None:
+        try:
+            ask: Ask = self.wire.read(self.body(), self.key)
+            if refusal := REFUSALS.get(ask.model):
+                return self.refuse(refusal[0], refusal[1], headers=refusal[2])
+            said = answer(ask, self.demo.long_events)
+        except BadRequest as error:
+            return self.refuse(400, error.message, error.param)
+        try:
+            if ask.model == "demo-slow":
+                await self.pause(self.demo.slow_first_byte_s)
+            await (self._stream(ask, said) if ask.stream else self._whole(ask, said))
+        except StreamClosedError:
+            self.gone.set()  # the client has left, or demo-cut has hung up: there is nobody to tell
+
+    async def _whole(self, ask: Ask, said: Answer) -> None:
+        if ask.model == "demo-error":
+            return self.refuse(500, "The model broke down: demo-error always does.")
+        body = self.wire.whole(ask, said)
+        if ask.model != "demo-cut":
+            return self.reply(body)
+        data = dumps(body).encode()
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Content-Length", str(len(data)))
+        self.write(data[: len(data) // 2])
+        await self.flush()
+        await self._cut()
+
+    async def _stream(self, ask: Ask, said: Answer) -> None:
+        """Send frame by frame, each flushed before the next is made: a slow reader slows the writer."""
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.set_header("Cache-Control", "no-cache")
+        stream = self.wire.Stream(ask, said)
+        gap_s = self.demo.slow_event_s if ask.model == "demo-slow" else 0.0
+        faulty = ask.model in ("demo-cut", "demo-error")
+        deltas = 0
+        for is_delta, frame in stream.frames():
+            # An answer too short for FAULT_DELTAS breaks where its first part would end.
+            if faulty and (deltas == FAULT_DELTAS or (deltas and not is_delta)):
+                return await self._fail(ask, stream)
+            if gap_s and deltas:
+                await self.pause(gap_s)
+            deltas += is_delta
+            self.write(frame)
+            await self.flush()
+
+    async def _fail(self, ask: Ask, stream: Any) -> None:
+        if ask.model == "demo-cut":
+            await self._cut()
+        else:
+            self.write(stream.failure())
+            await self.flush()
+
+    async def _cut(self) -> None:
+        """Hang up with a TCP reset, as a dying server does."""
+        await self.pause(CUT_PAUSE_S)
+        stream = self.request.connection.stream  # type: ignore[union-attr]
+        if stream.socket is not None:
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        stream.close()
+
+
+class _CountTokens(_Handler):
+    """POST /v1/messages/count_tokens: the count that the reply's usage will show as input_tokens."""
+
+    def post(self) -> None:
+        try:
+            ask = messages.read(self.body(), self.key, counting=True)
+        except BadRequest as error:
+            return self.refuse(400, error.message, error.param)
+        self.reply({"input_tokens": ask.input_tokens})
+
+
+class _Models(_Handler):
+    """GET /v1/models and /v1/models/{id}: Anthropic's shape for who names an anthropic-version."""
+
+    def get(self, name: str | None) -> None:
+        if name is None:
+            self.reply(self.dialect.models())
+        elif name in MODELS:
+            self.reply(self.dialect.model(name))
+        else:
+            self.refuse(404, f"The model '{name}' does not exist; there is {', '.join(MODELS)}.")

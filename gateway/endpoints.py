@@ -1,0 +1,359 @@
+"""The URL table's machinery: which object takes a request.
+
+Hot endpoints get a Relay straight from the parsed head; everything else goes to a small Tornado application.
+A path that is neither is answered 404 in the dialect of who asks, with a word on what was probably meant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Awaitable
+from http.client import responses as REASONS
+from typing import Any
+from urllib.parse import unquote
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    HTTPServerRequest,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornado.iostream import StreamClosedError
+from tornado.routing import Matcher, Rule
+from tornado.web import Application, RequestHandler
+from tornado.websocket import WebSocketHandler
+
+from gateway.dashboard import pages
+from gateway.flow import upstream_request
+from gateway.flow.completion import JSON_HEAD
+from gateway.flow.relay import Relay
+from gateway.http import origins
+from gateway.http.header_rules import of_refusal
+from gateway.http.idle_connections import Connection, Idle
+from gateway.http.response_writer import Answer
+from gateway.observe import live_metrics
+from gateway.observe.record import PATHS
+from gateway.pages import dry_run, model_list, status, stored_responses
+from gateway.pages.dry_run import Rehearsal
+from gateway.pages.handlers import Handler, Shown
+from gateway.pages.health import Alive, MetricsPage, Ready
+from gateway.pages.upstream_query import Reply, Sink
+from gateway.runtime import Service
+from gateway.websocket.session import Session
+from operate.logs.journal import Journal
+from operate.settings.load import Settings
+from translate import errors
+from translate.errors import ApiError
+from translate.target import Protocol
+
+log = logging.getLogger("proxy")
+
+HOT: dict[str, tuple[Protocol, str]] = {path: asked for asked, path in PATHS.items()}  # POST only
+
+
+class Door(HTTPServerConnectionDelegate):
+    """Given to Tornado's HTTPServer as its callback."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.idle = Idle()
+        args = {"service": service}
+        self.application = Application(
+            [
+                Rule(AskingBefore(), Preflight, args),
+                (r"/v1/models/?", Models, args),
+                (r"/v1/models/(.+)", OneModel, args),
+                (r"/v1/responses/([^/]+)(/input_items|/cancel)?", Stored, args),
+                (r"/debug/lessons", Learned, args),
+                (r"/debug/upstreams", Standing, args),
+                (r"/(?:healthz|health/live(?:li)?ness|api/hello)?", Alive, args),
+                (r"/(?:readyz|health/readiness)", Ready, args),
+                (live_metrics.PATH, MetricsPage, args),
+                *pages.routes(service),
+                Rule(Upgrading(service), Socket, args),
+                (r".*", Elsewhere, args),
+            ],
+            log_function=functools.partial(told, service.journal),
+        )
+        self.adopt(service.settings)
+
+    def adopt(self, settings: Settings) -> None:
+        """Other settings, for websockets that open from now on."""
+        self.application.settings |= {
+            "websocket_max_message_size": settings.server.max_body_bytes,
+            "websocket_ping_interval": settings.server.idle_timeout,
+        }
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        self.idle.waits(server_conn)  # type: ignore[arg-type]
+        return Entrance(self, server_conn, request_conn)  # type: ignore[arg-type]
+
+
+class Entrance(HTTPMessageDelegate):
+    """Waits for the head of a request, then steps aside. A body that goes to none of the hot endpoints is read and
+    forgotten: whoever sends it need not even have a key."""
+
+    __slots__ = ("_conn", "_door", "_hot", "_server_conn", "_timer", "_to")
+
+    def __init__(self, door: Door, server_conn: Connection, conn: HTTPConnection) -> None:
+        self._door = door
+        self._server_conn = server_conn
+        self._conn = conn
+        self._to: HTTPMessageDelegate | None = None
+        self._hot = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
+        path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
+        hot = HOT.get(path)
+        assert isinstance(self._conn, HTTP1Connection)
+        self._door.idle.ends(self._server_conn)
+        if hot is None and _has_body(headers):  # for the hot ones the service's clock does it, at no cost per request
+            patience = self._door.service.settings.server.body_timeout
+            self._timer = asyncio.get_running_loop().call_later(patience, self._too_slow, patience, headers)
+        if path == dry_run.PATH:
+            self._to = Rehearsal(self._door.service, self._conn)
+            self._hot = True
+        elif hot is not None:
+            self._to = Relay(self._door.service, self._conn, *hot)
+            self._hot = True
+        else:
+            headers.pop("Content-Type", None)  # else Tornado reads a form into what is not there, and fails
+            self._to = self._door.application.start_request(self._server_conn, self._conn)
+        return self._to.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Any:
+        return self._to.data_received(chunk) if self._hot else None  # type: ignore[union-attr]
+
+    def finish(self) -> None:
+        assert self._to is not None
+        self._stop_timer()
+        self._to.finish()
+
+    def _too_slow(self, within_s: float, headers: HTTPHeaders) -> None:
+        """The body of a request that goes to none of the hot endpoints."""
+        assert isinstance(self._conn, HTTP1Connection)
+        self._timer = None
+        error = upstream_request.too_slow(within_s)
+        log.info("%s", error.message)
+        asks: Protocol = "messages" if model_list.asks_anthropic(headers) else "chat"
+        answer = Answer(self._conn)
+        answer.last()
+        answer.more = self._door.service.access.origins.lines(headers)
+        key = self._door.service.next_key()
+        head = JSON_HEAD + of_refusal(error.status, key, "", None)
+        answer.whole(error.status, head, errors.body(asks, error, f"req_{key}"))
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def on_connection_close(self) -> None:
+        self._stop_timer()
+        if self._to is not None:
+            self._to.on_connection_close()
+
+
+# ------------------------------------------------------------------------------------------ the cold ones
+
+
+def told(journal: Journal, handler: RequestHandler) -> None:
+    """A line in api_requests.json, but for probes that go well: they come every few seconds, and say nothing. So do
+    the questions of a dashboard that is open."""
+    silent = getattr(handler, "open", False) or getattr(handler, "polled", False)
+    if journal.api_requests and (handler.get_status() >= 400 or not silent):
+        request = handler.request
+        journal.request(
+            request.method, request.path, handler.get_status(), request.request_time() * 1e3,
+            getattr(handler, "client", ""), getattr(handler, "key", ""),
+        )  # fmt: skip
+
+
+class Models(Handler):
+    """GET /v1/models"""
+
+    async def get(self) -> None:
+        models = await self.service.listing.models(self.request.headers)
+        self.finish(model_list.page(models, self.request.query, model_list.asks_anthropic(self.request.headers)))
+
+
+class OneModel(Handler):
+    """GET /v1/models/{id}; an id may hold slashes."""
+
+    async def get(self, id: str) -> None:
+        models = await self.service.listing.models(self.request.headers)
+        anthropic = model_list.asks_anthropic(self.request.headers)
+        try:
+            self.finish(self.service.masked(model_list.one(models, unquote(id), self.service.router, anthropic)))
+        except ApiError as error:
+            self.refuse(error)
+
+
+class Stored(Handler):
+    """GET, DELETE /v1/responses/{id}, GET .../input_items, POST .../cancel"""
+
+    asking: asyncio.Task[Reply] | None = None
+
+    async def ask(self, id: str, part: str | None) -> None:
+        method = self.request.method or ""
+        if (method, part or "") not in stored_responses.SERVED or self.request.path in HOT:
+            error = ApiError("invalid_request", f"{method} {self.request.path[:200]} is not served here", 405)
+            self.refuse(error, "responses")
+            return
+        sink = Sink(self.begin, self.more)
+        asked = stored_responses.ask(
+            self.service, self.client, self.request.headers, method, id, part or "", self.request.query, sink
+        )
+        self.asking = asyncio.ensure_future(asked)
+        self.service.askings.add(self.asking)
+        self.asking.add_done_callback(self.service.askings.discard)
+        try:
+            reply = await self.asking
+        except ApiError as error:
+            self.refuse(error, "responses")
+        except (asyncio.CancelledError, StreamClosedError):
+            log.debug("%s %s: the client left", method, self.request.path)
+        else:
+            if not reply.streamed:
+                self.begin(reply)
+            self.finish(reply.body)
+
+    def begin(self, reply: Reply) -> None:
+        self.set_status(reply.status, REASONS.get(reply.status, "Unknown"))
+        for line in reply.head.decode("latin-1").split("\r\n")[:-1]:
+            name, _, value = line.partition(": ")
+            self.set_header(name, value)
+
+    async def more(self, data: bytes) -> None:
+        self.write(data)
+        await self.flush()
+
+    get = head = post = put = patch = delete = ask  # type: ignore[assignment]
+
+    def on_connection_close(self) -> None:
+        if self.asking is not None:
+            self.asking.cancel()
+
+
+class Learned(Shown):
+    """GET /debug/lessons: what upstreams taught by their 400s, and how often fields did not cross."""
+
+    def shown(self) -> dict[str, Any]:
+        return {"learned": self.service.lessons.all(), "dropped": dict(self.service.dropped.most_common())}
+
+
+class Standing(Shown):
+    """GET /debug/upstreams: which of them answer, how quickly, and how busy they are."""
+
+    def shown(self) -> dict[str, Any]:
+        return status.upstreams(self.service)
+
+
+class AskingBefore(Matcher):
+    """OPTIONS of a browser whose page wants to come in, on any path."""
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        return {} if origins.asks_before(request.method, request.headers) else None
+
+
+class Preflight(Handler):
+    """It brings no key, and does nothing."""
+
+    open = True
+
+    def options(self) -> None:
+        try:
+            for name, value in self.service.access.origins.preflight(self.request.headers):
+                self.set_header(name, value)
+        except ApiError as error:
+            self.refuse(error)
+            return
+        self.clear_header("Content-Type")
+        self.set_status(204)
+        self.finish()
+
+
+class Upgrading(Matcher):
+    """GET /v1/responses as a websocket, while they are served."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        if not self._service.websockets:
+            return None
+        return {} if request.method == "GET" and request.path == "/v1/responses" and wants_upgrade(request) else None
+
+
+class Socket(Handler, WebSocketHandler):
+    """A session, from its upgrade to its end. Access holds here as for every request; pages are kept out by it too."""
+
+    session: Session | None = None
+
+    def prepare(self) -> None:
+        try:
+            self.client = self.service.access.check(self.request.headers)
+            if self.service.stage != "serving":
+                raise ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
+        except ApiError as error:
+            self.refuse(error, "responses")
+
+    def check_origin(self, origin: str) -> bool:
+        return True  # access has let it in
+
+    def get_compression_options(self) -> dict[str, Any]:
+        return {"compression_level": 1, "mem_level": 5}  # events are small and alike: more costs time and gains little
+
+    def open(self, *args: str, **kwargs: str) -> None:  # type: ignore[override]
+        self.session = Session(self.service, self, self.request.headers)
+
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
+        return self.session.message(message) if self.session is not None else None
+
+    def on_close(self) -> None:
+        if self.session is not None:
+            self.session.closed()
+
+
+class Elsewhere(Handler):
+    """Every other path or method."""
+
+    open = True
+
+    async def get(self) -> None:
+        self.answer()
+
+    head = post = put = patch = delete = options = get  # type: ignore[assignment]
+
+    def answer(self) -> None:
+        path, method = self.request.path, self.request.method
+        if path == "/v1/responses" and wants_upgrade(self.request):
+            self.set_header("Connection", "close")
+            message = "no websocket here ([server] websockets, [responses] store_entries): POST /v1/responses instead"
+            error = ApiError("invalid_request", message, 426)
+            self.refuse(error, "responses")
+        elif path in HOT:
+            self.set_header("Allow", "POST")
+            error = ApiError("invalid_request", f"{method} {path}: only POST is served here", 405)
+            self.refuse(error, HOT[path][0])
+        elif path.startswith("/v1/v1/"):
+            message = f"{path}: the base URL ends in /v1 and your client adds one too; leave it out of the base URL"
+            self.refuse(ApiError("not_found", message))
+        else:
+            served = ", ".join([*HOT, "/v1/models"])
+            self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here; there is {served}"))
+
+
+def _has_body(headers: HTTPHeaders) -> bool:
+    return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
+
+
+def wants_upgrade(request: HTTPServerRequest) -> bool:
+    return "upgrade" in request.headers.get("Connection", "").lower()

@@ -1,0 +1,1 @@
+"""One request: its walk, its attempts, and every way it ends."""

@@ -1,0 +1,237 @@
+"""What upstreams teach by their 400s: fields that one of their models does not take, remembered for a day.
+
+`read` finds in an error's words which field of the sent body they are about, and the name that they want instead, if
+any. Only what is in the body counts, and nothing that a request would mean something else without: tools and formats
+are never left out because a server has no use for them. `Lessons` keeps what was learned for each upstream and model,
+bounded and with expiry, and gives it to the translation of later requests. Bytes that pass through are never touched.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gateway.routing.router import Route
+from translate import capability, fit, pair, wire
+from translate.conversation import Turn
+from translate.errors import ApiError, BadRequest
+from translate.target import Encoded, Protocol, Target
+
+MAX_LEARNED = 1_000  # pairs of upstream and model: clients choose the names of models
+MAX_EACH = 16  # fields of one of them
+MAX_READ = 8 * 1024  # characters of an error
+MAX_DEPTH = 8
+EXPIRY_S = 24 * 3600.0  # servers learn too
+
+KEPT = frozenset({
+    "model", "messages", "input", "system", "instructions", "stream", "tools", "functions", "response_format",
+    "text", "text.format", "output_config.format",
+})  # fmt: skip
+
+_LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # one of them will do
+
+# It begins where a word does and is no longer than a field's name: a search takes time in proportion to the text.
+_FIELD = r"[`'\"]?(?<![\w.])([A-Za-z][\w.]{0,99})[`'\"]?"
+_SAID = tuple(re.compile(pattern) for pattern in (
+    rf"Unsupported parameter: {_FIELD}",  # OpenAI, Azure
+    r"(?i)unrecognized request arguments? supplied: ([\w., ]+)",  # OpenAI, Azure
+    rf"(?i)unknown parameter: {_FIELD}(?!\[)",  # OpenAI Responses
+    rf"Unsupported value: {_FIELD} does not support .*Only the default",  # temperature of models that reason
+    rf"(?:^|[\s(])(?:body\.)?{_FIELD}: Extra inputs are not permitted",  # Anthropic, pydantic
+    rf"'loc': \('body', {_FIELD}\)",  # vLLM: FastAPI's in Python's words
+    rf"property {_FIELD} is unsupported",  # Groq
+    r"[`'\"]([A-Za-z][\w.]{0,99})[`'\"] is not supported (?:with|by|for|on) this model",  # OpenAI, Groq
+    rf"{_FIELD} (?:is|are) (?:deprecated|no longer supported|unsupported) (?:with|by|for|on) this model",  # Anthropic
+    r"Unknown name \"(\w+)\": Cannot find field",  # Gemini, at the top of the body
+    rf"(?:does not support parameter|Argument not supported on this model:) {_FIELD}",  # xAI
+    rf"unknown field {_FIELD}",  # serde: DeepSeek and others
+    rf"Additional properties are not allowed \({_FIELD} was unexpected\)",
+    rf"unexpected keyword argument {_FIELD}",
+))  # fmt: skip
+_BOTH = re.compile(rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)")  # Anthropic, Bedrock: either will do
+_PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """field of the upstream's body ("temperature", "reasoning.summary"), and what it calls it; "" = leave it out, with
+    `beside` only where that field is there, too."""
+
+    field: str
+    instead: str = ""
+    beside: str = ""
+
+    def __str__(self) -> str:
+        if self.beside:
+            return f"'{self.field}' is left out beside '{self.beside}'"
+        return f"'{self.field}' is sent as '{self.instead}'" if self.instead else f"'{self.field}' is left out"
+
+
+NO_MARKS = Lesson("cache_control")  # those that we make; a client's own are the client's to know of
+NO_USAGE = Lesson("stream_options")  # not even to learn what a stream took
+
+
+def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Lesson]:
+    """What the error (a 400 or 422; `raw` is its body) says of fields in the sent body; [] for nothing."""
+    found: dict[str, Lesson] = {}
+    for name in _named(error, raw):
+        field = next((each for each in (name, _snake(name)) if _is_in(sent, each)), "")
+        if not field or _must_stay(sent, field):
+            continue
+        instead = _LIMITS.get(field, "")
+        if instead not in sent:
+            found.setdefault(field, Lesson(field, instead))
+    for match in _BOTH.finditer(error.message[:MAX_READ]):
+        first, second = match.groups()
+        if first in sent and second in sent and not _must_stay(sent, second):
+            found.setdefault(second, Lesson(second, beside=first))
+    return list(found.values())[:MAX_EACH]
+
+
+def _must_stay(sent: dict[str, Any], field: str) -> bool:
+    """Without it the request would mean something else: what is asked, a form that is due, a tool that is forced."""
+    if field == "tool_choice":
+        return sent[field] not in ("auto", {"type": "auto"})
+    return field in KEPT or any(kept.startswith(field + ".") and _is_in(sent, kept) for kept in KEPT)
+
+
+def _named(error: ApiError, raw: bytes) -> Iterator[str]:
+    message = error.message[:MAX_READ]
+    for pattern in _SAID:
+        for match in pattern.finditer(message):
+            yield from filter(None, re.split(r"[\s,]+", match.group(1).strip(".")))
+    value_is_meant = message.startswith(("Unsupported value", "Invalid value"))
+    if error.param and not value_is_meant and (error.code == "unsupported_parameter" or _PARAM.search(message)):
+        yield error.param
+    try:
+        yield from _forbidden(wire.loads(raw) if len(raw) <= MAX_READ else None)
+    except ValueError:
+        return
+
+
+def _forbidden(data: Any, depth: int = 0) -> Iterator[str]:
+    """FastAPI's details, within what a server has around them: {"type": "extra_forbidden", "loc": ["body", "seed"]}."""
+    if depth > MAX_DEPTH:
+        return
+    if isinstance(data, list):
+        for item in data:
+            yield from _forbidden(item, depth + 1)
+    elif isinstance(data, dict):
+        where = data.get("loc")
+        if data.get("type") == "extra_forbidden" and isinstance(where, list) and len(where) == 2 and where[0] == "body":
+            yield str(where[1])
+        else:
+            for item in data.values():
+                yield from _forbidden(item, depth + 1)
+
+
+def _snake(name: str) -> str:
+    """xAI names fields as its own code does: presencePenalty."""
+    return re.sub(r"(?<=[a-z])([A-Z])", lambda match: "_" + match.group(1).lower(), name)
+
+
+def _is_in(sent: dict[str, Any], path: str) -> bool:
+    section, dot, key = path.partition(".")
+    if not dot:
+        return path in sent
+    inner = sent.get(section)
+    return isinstance(inner, dict) and key in inner
+
+
+class Lessons:
+    """What was learned. `clock` gives seconds that never go back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._learned: dict[tuple[str, str], dict[Lesson, float]] = {}  # -> when it expires
+
+    def __repr__(self) -> str:
+        return f"<Lessons of {len(self._learned)} models>"
+
+    def learn(self, upstream: str, model: str, lesson: Lesson) -> bool:
+        """False where it is known already, so that trying again would end the same."""
+        key = upstream, model
+        if lesson in self.of(upstream, model):
+            return False
+        known = self._learned.pop(key, {})  # goes to the end: the eldest is forgotten first
+        while len(self._learned) >= MAX_LEARNED:
+            del self._learned[next(iter(self._learned))]
+        while len(known) >= MAX_EACH:
+            del known[next(iter(known))]
+        known[lesson] = self._clock() + EXPIRY_S
+        self._learned[key] = known
+        return True
+
+    def forget(self, upstream: str) -> None:
+        for key in [key for key in self._learned if key[0] == upstream]:
+            del self._learned[key]
+
+    def of(self, upstream: str, model: str) -> list[Lesson]:
+        """Those that still hold, in the order in which they were learned."""
+        known = self._learned.get((upstream, model))
+        if not known:
+            return []
+        now = self._clock()
+        if any(expires <= now for expires in known.values()):
+            known = {lesson: expires for lesson, expires in known.items() if expires > now}
+            self._learned[upstream, model] = known
+            if not known:
+                del self._learned[upstream, model]
+        return list(known)
+
+    def all(self) -> dict[str, list[str]]:
+        """For a person to read: "UPSTREAM/MODEL" -> what is done for it."""
+        keys = list(self._learned)
+        shown = {f"{upstream}/{model}": list(map(str, self.of(upstream, model))) for upstream, model in keys}
+        return {name: said for name, said in shown.items() if said}
+
+
+# ------------------------------------------------------------------------------------------------ at a request
+
+
+def crossed(
+    client: Protocol, route: Route, data: dict[str, Any], lessons: Lessons, strict: bool = False, session: str = "",
+    tokens: int = 0, more: Sequence[Turn] = (),
+) -> Encoded:  # fmt: skip
+    """The client's request as the route's upstream takes it, by all that is known of it. session, tokens: as in Target.
+    more: as in pair.request. Raises BadRequest, with strict also where a field did not cross."""
+    target = Target(route.model, route.target.policy, session, tokens)
+    known = lessons.of(route.peer.name, route.model)
+    if NO_MARKS in known:
+        target = replace(target, policy=replace(target.policy, cache_marks=False))
+    encoded = pair.request(client, route.protocol, data, target, more)
+    if known:
+        drop = [each.field for each in known if not each.instead and (not each.beside or each.beside in encoded.body)]
+        rename = [(lesson.field, lesson.instead) for lesson in known if lesson.instead]
+        fit.body(encoded, client, route.protocol, data, drop, rename)
+    if strict and encoded.dropped:
+        names = ", ".join(encoded.dropped)
+        message = (
+            f"{names}: cannot be sent to upstream '{route.peer.name}', which speaks {route.protocol}, and this proxy "
+            "leaves nothing out ([translate] strict)"
+        )
+        if client == "messages":
+            message += f" ({capability.of_left(encoded.dropped)})"
+        raise BadRequest(message, encoded.dropped[0])
+    return encoded
+
+
+def learned(
+    client: Protocol, route: Route, data: dict[str, Any], lessons: Lessons, error: ApiError, raw: bytes,
+    session: str = "",
+) -> list[Lesson]:  # fmt: skip
+    """What is new in the error (its body: `raw`) that the upstream answered to the crossed request; kept at once."""
+    if error.status not in (400, 422):
+        return []
+    said = error.message[:MAX_READ]
+    about_marks = NO_MARKS.field in said
+    if not about_marks and next(_named(error, raw), None) is None and _BOTH.search(said) is None:
+        return []  # the usual error: the request need not be translated once more to see what was in it
+    sent = crossed(client, route, data, lessons, session=session)
+    found = read(error, raw, sent.body)
+    if sent.cache_marks and about_marks:
+        found.append(NO_MARKS)
+    return [lesson for lesson in found if lessons.learn(route.peer.name, route.model, lesson)]

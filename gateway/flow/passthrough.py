@@ -1,0 +1,296 @@
+"""Same protocol in and out: the upstream's bytes, untouched, under a light watch.
+
+The watch costs a reference per chunk. At the start it holds back what comes before the first real event, so
+that an error there can still become a real status; at the end it looks at the last bytes: whether the terminal
+event was among them (a stream that just stops must not look complete to the client) and what was used. A line that
+is not whole yet waits, so that no client is left with half an event when the upstream breaks off.
+Only where the client asked for another name than the upstream knows is the model's name put back.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from gateway.flow.usage_chunk import UsageChunk
+from translate import errors, sse, usage, wire
+from translate.conversation import Usage
+from translate.target import Protocol
+
+_ERROR = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how a body that is an error begins
+_DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # what a stream must hold at the least
+_BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
+MAX_LINE_BYTES = 1 << 20  # of one that waits for its end
+HEAD_BYTES = 64 * 1024  # of a stream's beginning, where a response says who it is
+
+TAIL_BYTES = 16 * 1024  # the last events, with the longest lists of search results seen in a final chunk
+
+_TERMINAL = {
+    "messages": re.compile(rb'"type"\s*:\s*"(message_stop|error)"'),
+    "chat": re.compile(rb'data:\s*\[DONE\]|"finish_reason"\s*:\s*"[^"]|"error"\s*:\s*[{"]|^error:', re.M),
+    "responses": re.compile(rb'"type"\s*:\s*"(response\.(completed|failed|incomplete|cancelled)|error)"'),
+}
+_LONG_TERMINAL = re.compile(rb'"type"\s*:\s*"response\.(?:completed|failed|incomplete|cancelled)"')
+_LONGEST_TERMINAL = 64  # bytes that it may take
+_MODEL = re.compile(rb'("model"\s*:\s*")[^"\\]*(")')
+_NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
+_NAMES = {name: re.compile(rb'"%b"\s*:\s*"([^"\\]{1,200})"' % name.encode()) for name in ("id", "model")}
+_PING = {"messages": b'event: ping\ndata: {"type": "ping"}\n\n', "chat": b": ping\n\n",
+         "responses": b'event: keepalive\ndata: {"type":"keepalive"}\n\n'}  # fmt: skip
+
+
+class Verbatim:
+    """The same interface as translate.pair.Crossing."""
+
+    __slots__ = ("_echo", "_edits", "_head", "_held", "_protocol", "_tail", "_tail_size", "_told", "_unasked", "_usage",
+                 "_whole", "fault", "started")  # fmt: skip
+
+    goes_on = False
+    ended = False  # only the upstream's close ends a stream whose bytes are not ours to judge
+
+    def __init__(self, protocol: Protocol, echo: str = "", unasked: UsageChunk | None = None) -> None:
+        """echo: the model's name to put back, "" for none. unasked: takes out what only we have asked for. Without
+        either every byte stays as it is."""
+        self._protocol = protocol
+        self._echo = echo
+        self._unasked = unasked
+        self._edits = bool(echo or unasked)
+        self._head = b""  # of a Responses stream: where its response says who it is
+        self._held = b""
+        self._tail: list[bytes] = []
+        self._tail_size = 0
+        self._told = False  # the terminal event has begun, and is longer than what is remembered
+        self._usage: Usage | None = None  # by what is not remembered any more
+        self._whole = False  # the reply was no stream
+        self.started = False
+        self.fault: errors.ApiError | None = None
+
+    def __repr__(self) -> str:
+        return f"<Verbatim {self._protocol} {'started' if self.started else 'waiting'}>"
+
+    def whole(self, raw: bytes, streamed: bool = False) -> bytes:
+        """Raises BadReply for what is no reply at all; a client's JSON parser is no place to find that out."""
+        text = raw.strip()
+        good = text[:1] == b"{" and text[-1:] == b"}"
+        if not good and not (streamed and _DATA.search(raw)):
+            what = "an empty body" if not text else "an HTML page" if text[:1] == b"<" else "a cut-off or non-JSON body"
+            raise errors.BadReply(f"the upstream answered 200 with {what}: {text[:120].decode('utf-8', 'replace')}")
+        if _ERROR.match(text) and _is_error(text):  # a status that some servers do not say
+            self.fault = _error_of(text)
+            raise self.fault
+        self._tail = [raw]
+        self._whole = not streamed or text[:1] == b"{"
+        return _MODEL.sub(self._new_name(), raw, count=1) if self._echo and not streamed else raw
+
+    def whole_as_stream(self, raw: bytes) -> bytes:
+        return self.whole(raw)
+
+    def begin(self) -> bytes:
+        """Nothing: the first real event has gone on already."""
+        return b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        if not self.started:
+            self._held += chunk
+            chunk = self._first()
+            if not chunk:
+                return b""
+        size = self._tail_size = self._tail_size + len(chunk)
+        self._tail.append(chunk)
+        if size > 2 * TAIL_BYTES:
+            last = b"".join(self._tail)
+            if self._protocol == "responses" and not self._told:  # its last event holds the whole reply once more
+                self._told = _LONG_TERMINAL.search(last, 0, len(last) - TAIL_BYTES + _LONGEST_TERMINAL) is not None
+            cut = last.rfind(b"\n\n", 0, len(last) - TAIL_BYTES) + 2
+            cut = cut if cut > 1 else len(last) - TAIL_BYTES
+            self._usage = usage.in_stream(self._protocol, last[:cut], self._usage)
+            last = last[cut:]
+            self._tail, self._tail_size = [last], len(last)
+        if self._held or chunk[-1:] != b"\n":
+            chunk = self._lines(chunk)
+        return self._edited(chunk) if self._edits else chunk
+
+    def _first(self) -> bytes:
+        """What was held, once it shows a real event that is no error, or is too much to hold."""
+        held = self._held
+        if b"\r" in held:
+            held = held.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        start = 0
+        while (end := held.find(b"\n\n", start)) >= 0 or len(held) - start > TAIL_BYTES:
+            name, data = sse.fields(held[start : end if end >= 0 else len(held)])
+            if data and name != b"ping":
+                if name == b"error" or (b'"error"' in data and _is_error(data)):
+                    self.fault = _error_of(data)
+                    return b""
+                return self._begun()
+            if end < 0:
+                break
+            start = end + 2
+        return self._begun() if len(held) > TAIL_BYTES else b""
+
+    def _begun(self) -> bytes:
+        self.started = True
+        out, self._held = self._held, b""
+        if self._protocol == "responses":
+            self._head = out[:HEAD_BYTES]
+        return out
+
+    def _lines(self, chunk: bytes) -> bytes:
+        """Whole lines; a cut one waits, if not huge."""
+        data = self._held + chunk
+        cut = (data.rfind(b"\n") if b"\n" in data else data.rfind(b"\r")) + 1
+        if len(data) - cut > MAX_LINE_BYTES:
+            cut = len(data)
+        self._held = data[cut:]
+        return data[:cut]
+
+    def end(self) -> bytes:
+        """The upstream closed: nothing to add if it had said its last word, else an error event."""
+        if not self.started:
+            if self._held.strip():
+                held, self._held = self._held, b""
+                whole = self._first_and_last(held)
+                if whole or self.fault:
+                    return whole
+            return self.fail(errors.BadReply("the upstream answered 200 with an empty stream"))
+        return self._close(errors.BadReply("the upstream closed the stream before its end"))
+
+    def _first_and_last(self, held: bytes) -> bytes:
+        """A stream so short that no blank line came after its only event."""
+        name, data = sse.fields(held.strip(b"\r\n"))
+        if not data:
+            return b""
+        if name == b"error" or (b'"error"' in data and _is_error(data)):
+            self.fault = _error_of(data)
+            return b""
+        if not _TERMINAL[self._protocol].search(held):
+            return b""
+        self.started = True
+        return held
+
+    def fail(self, error: errors.ApiError) -> bytes:
+        if not self.started:
+            self.fault = error
+            return b""
+        return self._close(error)
+
+    def _close(self, error: errors.ApiError) -> bytes:
+        """What waits is let go, unless it is half a line of a stream that has not ended; that gets the error."""
+        held, self._held = self._held, b""
+        sent = b"".join(self._tail)
+        if half := held and not _is_whole(held):
+            sent = sent[: -len(held)]
+            self._told = self._told and not _LONG_TERMINAL.search(held)  # it is the one that was cut
+        if not self._has_ended(sent):
+            self.fault = error
+            rest = b"" if half else held
+            return (self._edited(rest) if self._edits else rest) + _closing(sent) + self._event(error, sent)
+        return self._edited(held) if self._edits else held
+
+    def _event(self, error: errors.ApiError, sent: bytes) -> bytes:
+        """The error as the stream's last event; a response's is still the one that has begun."""
+        if self._protocol != "responses":
+            return errors.event(self._protocol, error)
+        response = _response_in(self._head)
+        if self._echo and "model" in response:
+            response["model"] = self._echo
+        numbers = _NUMBER.findall(sent) or _NUMBER.findall(self._head)
+        return errors.failed(error, response, int(numbers[-1]) + 1 if numbers else 0)
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the reply says that it took, as far as it has come; read only when somebody asks."""
+        told = b"".join(self._tail)
+        if self._whole:
+            return usage.in_body(self._protocol, told)
+        return usage.in_stream(self._protocol, told, self._usage)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has come to its end, so that all is told that will be."""
+        return self._whole or self._has_ended(b"".join(self._tail))
+
+    @property
+    def sample(self) -> bytes:
+        """Some of the stream, the latest: of what a reply says that has not told its usage."""
+        return b"".join(self._tail)
+
+    def ping(self) -> bytes:
+        """A sign of life; nothing while an event is half written."""
+        if self.started:
+            sent = b"".join(self._tail)
+            if not sent.removesuffix(self._held).endswith(_BLANK):
+                return b""
+        return _PING[self._protocol] if self.started else b": ping\n\n"
+
+    def _has_ended(self, tail: bytes) -> bool:
+        """Whether the terminal event was seen. It nearly always stands in the very last bytes."""
+        terminal = _TERMINAL[self._protocol]
+        return bool(self._told or terminal.search(tail[-200:]) or terminal.search(tail))
+
+    def _new_name(self) -> bytes:
+        inside = wire.inside(self._echo).replace(b"\\", b"\\\\")
+        return b"\\g<1>" + inside + b"\\g<2>"
+
+    def _edited(self, data: bytes) -> bytes:
+        if self._unasked is not None:
+            data = self._unasked.without(data)
+        return self._renamed(data) if self._echo else data
+
+    def _renamed(self, data: bytes) -> bytes:
+        """With the first "model" of each line put back."""
+        name = self._new_name()
+        lines = data.split(b"\n")
+        return b"\n".join(_MODEL.sub(name, line, count=1) if b'"model"' in line else line for line in lines)
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a stream's last line, which has no end, was cut."""
+    key, _, value = line.partition(b":")
+    if key != b"data":
+        return False
+    try:
+        wire.loads(value)
+    except ValueError:
+        return value.strip() == b"[DONE]"
+    return True
+
+
+def _closing(sent: bytes) -> bytes:
+    """What ends the event that the upstream left half written, so that the next is read on its own."""
+    if sent.endswith(_BLANK):
+        return b""
+    if not sent.endswith(b"\n"):  # also where all that is remembered is half a line, or half a line's end ("\r")
+        return b"\n\n"
+    begun = sent.replace(b"\r\n", b"\n").rpartition(b"\n\n")[2]
+    return b"\n" if _DATA.search(begun) else b""  # without data, what follows may say what event it is
+
+
+def _response_in(head: bytes) -> dict[str, Any]:
+    """What a Responses stream's beginning says of its response: the whole of it, or as much as is there."""
+    for event in head.replace(b"\r\n", b"\n").split(b"\n\n"):
+        try:
+            response = wire.loads(sse.fields(event)[1])["response"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if isinstance(response, dict):
+            return response
+    found = {name: pattern.search(head) for name, pattern in _NAMES.items()}
+    return {name: match.group(1).decode("utf-8", "replace") for name, match in found.items() if match}
+
+
+def _is_error(data: bytes) -> bool:
+    try:
+        body = wire.loads(data)
+    except ValueError:
+        return False
+    return isinstance(body, dict) and bool(body.get("error")) and not body.get("choices") and not body.get("id")
+
+
+def _error_of(data: bytes) -> errors.ApiError:
+    """The status is not known any more: 200 went before. The error's own words decide."""
+    try:
+        error = errors.of_object(wire.loads(data))
+    except ValueError:
+        error = None
+    return error or errors.BadReply(f"the upstream began its stream with an error: {data[:200]!r}")

@@ -1,0 +1,176 @@
+"""Counts of tokens: asked of an upstream as seldom as can be, else estimated by what real usage has taught.
+
+Editors ask for the same counts dozens of times a second. An upstream's count is kept for a few minutes, and while it
+is being asked, everyone with the same question waits for that one answer; an estimate is kept by the body's hash. The
+estimates themselves (translate/tokens.py) know no vocabulary: each reply that tells what its request really took moves
+the ratio of its upstream and model. Everything here is bounded, and nothing crosses from one client key to another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gateway.flow import envelope
+from gateway.http import header_rules
+from gateway.pages import model_list
+from gateway.routing.router import Route
+from gateway.stored.previous_response import owner_of
+from translate import tokens
+from translate.errors import ApiError
+
+if TYPE_CHECKING:
+    from gateway.flow.relay import Relay
+
+MAX_KEPT = 1_000  # counts, of either kind
+MAX_COUNT_BYTES = 4_096  # of an upstream's answer; more is none
+KEPT_S = 300.0  # an upstream's count: the same question has the same answer for as long as its model stays
+MAX_MODELS = 1_000  # whose ratio is known: clients choose the names of models
+FIRST, EVERY = 4, 64  # of a model's requests, which ones are estimated in full: walking a body takes time
+
+_JSON = header_rules.line("Content-Type", "application/json")
+_ESTIMATE = _JSON + b"X-Proxy-Estimate: true\r\n"
+
+
+class Ratios:
+    """(upstream, model) -> real tokens for each estimated one, as a moving average. quick tells which of the two
+    estimates it is about."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, bool], tuple[float, int]] = {}  # -> (ratio, replies that made it)
+
+    def __repr__(self) -> str:
+        return f"<Ratios of {len(self._known)}>"
+
+    def of(self, upstream: str, model: str, quick: bool) -> float:
+        """1.0 for what is not known; of a model that has only the other estimate's ratio, that one."""
+        known = self._known.get((upstream, model, quick)) or self._known.get((upstream, model, not quick))
+        return known[0] if known else 1.0
+
+    def learn(self, upstream: str, model: str, quick: bool, estimated: int, real: int) -> None:
+        if not tokens.teaches(estimated, real):
+            return
+        key = upstream, model, quick
+        ratio, seen = self._known.pop(key, (1.0, 0))  # goes to the end: the eldest is forgotten first
+        while len(self._known) >= 2 * MAX_MODELS:
+            del self._known[next(iter(self._known))]
+        self._known[key] = tokens.moved(ratio, seen, estimated, real), seen + 1
+
+
+class Counting:
+    """seed() and learn() are for every translated request, the rest is for requests that ask for a count. clock:
+    seconds that never go back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.ratios = Ratios()
+        self.told = dict.fromkeys(("asked", "kept", "shared", "estimated", "estimate kept"), 0)  # for the metrics
+        self._estimates: dict[bytes, int] = {}
+        self._counts: dict[bytes, tuple[float, bytes]] = {}  # -> (good until, the upstream's answer)
+        self._asking: dict[bytes, list[Relay]] = {}  # who waits for the answer
+        self._leads: dict[Relay, bytes] = {}  # who asks
+        self._met: dict[tuple[str, str], int] = {}  # requests of each upstream and model
+
+    def __repr__(self) -> str:
+        return f"<Counting {len(self._counts)} counts, {len(self._estimates)} estimates, {len(self._asking)} asked>"
+
+    # ------------------------------------------------------------------------------------- what was used
+
+    def seed(self, relay: Relay, route: Route, data: dict[str, Any], size: int) -> int:
+        """Input tokens, as far as can be told before the upstream does. What it was made of waits in the relay."""
+        name, model = route.peer.name, route.model
+        quick = tokens.quick(data, size)
+        relay.estimated = quick, tokens.estimate(data) if self._is_due(name, model) else 0
+        return max(1, round(quick * self.ratios.of(name, model, True)))
+
+    def watch(self, relay: Relay, route: Route) -> None:
+        """The same for a body that passes through to an upstream that cannot count, now and then."""
+        if self._is_due(route.peer.name, route.model):
+            relay.estimated = 0, tokens.estimate(envelope.parse(relay.body))
+
+    def _is_due(self, upstream: str, model: str) -> bool:
+        met = self._met.pop((upstream, model), 0)
+        while len(self._met) >= MAX_MODELS:
+            del self._met[next(iter(self._met))]
+        self._met[upstream, model] = met + 1
+        return met < FIRST or met % EVERY == 0
+
+    def learn(self, relay: Relay) -> None:
+        """Its reply is over."""
+        quick, full = relay.estimated
+        if relay.route is None or not (quick or full) or relay.status != 200:
+            return
+        real = relay.used.prompt if relay.used is not None else 0
+        for is_quick, estimated in ((True, quick), (False, full)):
+            self.ratios.learn(relay.route.peer.name, relay.route.model, is_quick, estimated, real)
+
+    # ------------------------------------------------------------------------------------ who asks for one
+
+    def estimated(self, relay: Relay, route: Route) -> tuple[bytes, bytes]:
+        """(head, body) of an answer by local estimate. Raises BadRequest."""
+        key = hashlib.sha256(relay.protocol.encode() + relay.body).digest()
+        count = self._estimates.get(key)
+        self.told["estimated" if count is None else "estimate kept"] += 1
+        if count is None:
+            count = model_list.counted(relay.data or envelope.parse(relay.body), relay.protocol)
+            _forget(self._estimates)
+            self._estimates[key] = count
+        count = max(1, round(count * self.ratios.of(route.peer.name, route.model, False)))
+        return _ESTIMATE, model_list.count_body(relay.protocol, count)
+
+    def ask(self, relay: Relay, route: Route, url: str) -> bool:
+        """Whether the relay is to ask the upstream. If not, it has been answered, or will be with another's answer."""
+        if relay in self._leads:  # it tries again
+            return True
+        key = _key(relay, url)
+        until, known = self._counts.get(key, (0.0, b""))
+        if until > self._clock():
+            self.told["kept"] += 1
+            head = _JSON + header_rules.of_reply((), relay.key, route.peer.name, []) + relay.timing_head()
+            relay.tell(200, head, known)
+            return False
+        if (waiting := self._asking.get(key)) is not None:
+            self.told["shared"] += 1
+            waiting.append(relay)
+            relay.state = "waiting"
+            relay.clock.waits()
+            return False
+        self.told["asked"] += 1
+        self._asking[key] = []
+        self._leads[relay] = key
+        return True
+
+    def answered(self, relay: Relay, status: int, head: bytes, body: bytes, error: ApiError | None) -> None:
+        """A relay has its answer: so have those who wait for the same."""
+        key = self._leads.pop(relay, None)
+        if key is None:
+            return
+        waiting = self._asking.pop(key)
+        if status == 200 and b"X-Proxy-Estimate" not in head and len(body) <= MAX_COUNT_BYTES:
+            _forget(self._counts)
+            self._counts[key] = self._clock() + KEPT_S, body
+        for other in waiting:
+            if other.state != "done":
+                other.tell(status, head.replace(relay.key.encode(), other.key.encode()), body, error)
+
+    def left(self, relay: Relay) -> None:
+        """A relay is over, answered or not. If it was to ask, the next one asks in its place."""
+        if (key := self._leads.pop(relay, None)) is not None:
+            for other in self._asking.pop(key):
+                if other.state != "done":
+                    other.again()
+
+
+def _forget(kept: dict[bytes, Any]) -> None:
+    """Makes place for one more: the eldest goes."""
+    while len(kept) >= MAX_KEPT:
+        del kept[next(iter(kept))]
+
+
+def _key(relay: Relay, url: str) -> bytes:
+    """All that an upstream's count may depend on, and whose it is."""
+    told = (relay.headers.get(name, "") for name in ("Anthropic-Beta", "Anthropic-Version"))
+    said = "\n".join((owner_of(relay.client, relay.headers), url, *told))
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass") + b"\n\n" + relay.body).digest()

@@ -1,0 +1,147 @@
+"""What is sent upstream, and what is checked before: the client's body and headers made fit to go on.
+
+Bodies are bounded, before and after unpacking (body_decoding.py). Header lines are the upstream's own first; the
+client's go along where they mean the same there, its credentials only where the settings say that it brings its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from tornado.httputil import HTTPHeaders
+
+from gateway.flow import strip_fields
+from gateway.http import header_rules, loop_guard
+from gateway.http.auth import keys_of
+from gateway.http.loop_guard import Hops
+from gateway.routing.router import Route
+from translate import foreign_reasoning, sealed_reasoning
+from translate.errors import ApiError, BadRequest
+
+_TEXT = re.compile(rb'\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # a key's value
+_USER = re.compile(rb'\s*:\s*\{[^{}]{0,2000}?"user_id"\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # of an object
+_KEY_HEADERS = ("authorization", "x-api-key", "api-key")
+
+
+def check_size(size: int, limit: int, what: str = "") -> None:
+    """Raises ApiError (413)."""
+    if size > limit:
+        raise ApiError("too_large", f"request body over {limit >> 20} MB{what} ([server] max_body_mb)")
+
+
+def check_length(client: HTTPHeaders, limit: int) -> None:
+    """The same by the Content-Length, before any of the body is there. What is no number is Tornado's to refuse."""
+    length = client.get("Content-Length", "")
+    if length.isdecimal() and length.isascii():
+        check_size(int(length[:20]), limit)
+
+
+def too_slow(within_s: float, more: str = "") -> ApiError:
+    """more: on how much has come."""
+    message = f"the request body did not arrive within {within_s:g} s ([server] body_timeout){more}"
+    return ApiError("timeout", message, 408)
+
+
+def check_type(client: HTTPHeaders, body: bytes) -> None:
+    """A form or a text where JSON is due. What is JSON in truth may call itself what it likes, as curl's -d does.
+    Raises ApiError (415)."""
+    kind = client.get("Content-Type", "").partition(";")[0].strip()
+    if kind and "json" not in kind.lower() and (begins := body.lstrip()[:1]) and begins not in b"{[":
+        shown = "".join(c if c.isprintable() else "?" for c in kind[:100])
+        message = f"Content-Type '{shown}' is not served here: send JSON (Content-Type: application/json)"
+        raise ApiError("invalid_request", message, 415)
+
+
+def session_of(client: HTTPHeaders) -> str:
+    """The client's session where it names one, as Claude Code does; else ""."""
+    return str(client.get("X-Claude-Code-Session-Id", ""))
+
+
+def patience(client: HTTPHeaders, most: float) -> float:
+    """Seconds from now in which tries may begin: the settings' bound, or less where the client gives up earlier."""
+    said = client.get("X-Stainless-Timeout", "")
+    try:
+        own = float(said) if said else most
+    except ValueError:
+        return most
+    return min(own, most) if own > 0 else most
+
+
+def affinity(client: HTTPHeaders, body: bytes) -> str:
+    """What names the conversation, so that it stays where its prompt is cached; "" where nothing does."""
+    for name in ("X-Claude-Code-Session-Id", "X-Session-Id", "X-Session-Affinity", "Session-Id"):
+        if value := client.get(name):
+            return str(value)[:200]
+    for mark, text in ((b'"prompt_cache_key"', _TEXT), (b'"metadata"', _USER)):
+        at = body.rfind(mark)
+        if at >= 0 and (found := text.match(body, at + len(mark))):
+            return found.group(1).decode("utf-8", "replace")
+    return ""
+
+
+def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool, own_hops: Hops) -> list[str]:
+    """Whole lines. client: its headers. same: upstream and client speak one protocol. open_door: there are no
+    [client]s, so that a key that comes along is meant for the upstream."""
+    own = route.own_headers
+    settings = route.peer.settings
+    if settings.forward_client_key and open_door and (brought := keys_of(client)):
+        own = {name: value for name, value in own.items() if name not in _KEY_HEADERS}
+        if same:  # both headers as they came: an OAuth token is only good as a Bearer
+            for name in ("Authorization", "X-Api-Key"):
+                if value := client.get(name):
+                    own[name.lower()] = value
+        elif route.protocol == "messages":
+            own["x-api-key"] = brought[0]
+        else:
+            own["authorization"] = f"Bearer {brought[0]}"
+    if same and route.protocol == "messages" and "Anthropic-Version" in client:
+        own = {name: value for name, value in own.items() if name != "anthropic-version"}
+    if same and route.protocol == "messages" and (route.target.policy.drop or "anthropic-beta" in own):
+        own = _with_betas(own, client.get("Anthropic-Beta", ""), route.target.policy.drop)
+    if loop_guard.is_told(route.peer.base_url):
+        own = own | {loop_guard.HEADER.lower(): own_hops.onward(client)}
+    return header_rules.upstream(client.get_all(), client.get("Connection", ""), own, same)
+
+
+def _with_betas(own: dict[str, str], asked: str, drop: Iterable[str]) -> dict[str, str]:
+    """own with an anthropic-beta of the settings' names and the client's: were the one to replace the other, a field of
+    the body would go without its beta, which is a 400."""
+    names = [name.strip() for name in f"{own.get('anthropic-beta', '')},{asked}".split(",")]
+    return own | {"anthropic-beta": strip_fields.betas_left(",".join(dict.fromkeys(filter(None, names))), drop)}
+
+
+def verbatim(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
+    """A body of the upstream's own protocol as it goes there, which nearly always is as it came; and the names of what
+    is left out. Raises BadRequest where nothing may be."""
+    dropped: list[str] = []
+    if route.target.policy.drop:
+        body, dropped = spared(body, route, strict)
+    if sealed_reasoning.may_be_in(body):
+        body, sealed = less_sealed(body, route, strict)
+        dropped += sealed
+    return body, dropped
+
+
+def spared(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
+    """A body of the upstream's own protocol less the fields that it refuses, and their names. Raises BadRequest where
+    nothing may be left out."""
+    body, dropped = strip_fields.without(body, route.target.policy.drop)
+    return body, _may_be_left_out(dropped, route, strict)
+
+
+def less_sealed(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
+    """The same of thinking that another provider signed, or none. An upstream that is a proxy like this one opens its
+    own seals."""
+    if route.peer.is_proxy:
+        return body, []
+    body, dropped = foreign_reasoning.request(route.protocol, body)
+    return body, _may_be_left_out(dropped, route, strict)
+
+
+def _may_be_left_out(dropped: list[str], route: Route, strict: bool) -> list[str]:
+    if dropped and strict:
+        names = ", ".join(dropped)
+        message = f"{names}: upstream '{route.peer.name}' refuses it, and this proxy leaves nothing out"
+        raise BadRequest(f"{message} ([translate] strict)", dropped[0])
+    return dropped

@@ -1,0 +1,138 @@
+"""Who may come in: client keys, and the Host and Origin rules that keep web pages out.
+
+Without a [client] only this machine can connect, but a page in its browser can too: by a form or fetch to
+localhost (it sends an Origin), or by a DNS name that it points at 127.0.0.1 (it sends that name as Host); and a
+reverse proxy on this machine brings the requests of whoever reaches it. All of them are refused. With clients, a
+key is asked for on every endpoint but the probes, in either header, and compared in constant time.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import ipaddress
+import re
+
+from tornado.httputil import HTTPHeaders
+
+from gateway.http import forwarded
+from gateway.http.loop_guard import Hops
+from gateway.http.origins import Origins, refusal
+from operate.logs.redaction import Redaction
+from operate.settings.load import Settings, is_loopback
+from translate.errors import ApiError
+
+
+class Access:
+    """check(headers) -> the client's name. Holds digests of the keys, never the keys. redaction: is told the keys of
+    those who may come in. Those of others are used for nothing, and a stranger must not say what logs may hold."""
+
+    def __init__(self, settings: Settings, redaction: Redaction, hops: Hops) -> None:
+        self._hops = hops
+        self.origins = Origins(settings)
+        self._redaction = redaction
+        self._clients = {_digest(client.key): client.name for client in settings.clients}
+        self._admins = {client.name for client in settings.clients if client.admin}
+        self._hosts = settings.server.hosts
+
+    def __repr__(self) -> str:
+        return f"<Access {len(self._clients)} clients>"
+
+    @property
+    def open(self) -> bool:
+        """No [client]: whoever reaches the port may come in, and brings keys of its own if any."""
+        return not self._clients
+
+    def check(self, headers: HTTPHeaders, for_admin: bool = False) -> str:
+        """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves)."""
+        self._hops.check(headers)
+        origin = headers.get("Origin")
+        if origin and not _names_us(origin.partition("://")[2]) and not self.origins.allow(origin, by_name=for_admin):
+            raise refusal(origin)
+        if self.open:
+            host = headers.get("Host", "localhost")
+            if not _names_us(host) and _name_in(host) not in self._hosts:
+                raise ApiError(
+                    "permission",
+                    f"Host '{host[:100]}' is not this machine. Without a [client] section in settings.ini only "
+                    "localhost may be named; add one to serve other machines.",
+                )
+            if told_by := forwarded.told_by(headers):
+                raise ApiError(
+                    "permission",
+                    f"this request was forwarded by a reverse proxy ({told_by}), and without a [client] section in "
+                    "settings.ini only this machine is served; add '[client me]' with a line 'key = ...' of 16 or more "
+                    "characters, and send that key.",
+                )
+            if not _KEY_HEADERS.isdisjoint(headers):
+                self._redaction.saw(_secrets_of(headers))
+            return ""
+        brought = keys_of(headers)
+        for key in brought:
+            name = self._clients.get(_digest(key))  # a digest tells nothing by how long its lookup takes
+            if name is not None:
+                if len(brought) > 1 or not _FURTHER.isdisjoint(headers):
+                    self._redaction.saw(_secrets_of(headers))  # the other ones may be good elsewhere
+                return name
+        if not brought:
+            raise ApiError("authentication", "no key: send one as x-api-key or as Authorization: Bearer")
+        raise ApiError("authentication", "this key is not that of any [client] in settings.ini")
+
+    def check_admin(self, headers: HTTPHeaders, address: str) -> str:
+        """The same for what only an admin may see; without clients, only those on this machine. address: the other
+        side's."""
+        name = self.check(headers, for_admin=True)
+        if self.open:
+            if not is_loopback(address):
+                raise ApiError("permission", "only this machine may ask for that, or a [client] with admin = true")
+        elif name not in self._admins:
+            raise ApiError("permission", f"client '{name}' is no admin: [client {name}] admin = true makes it one")
+        return name
+
+
+def keys_of(headers: HTTPHeaders) -> list[str]:
+    """The keys that a request brings: x-api-key, Authorization: Bearer."""
+    keys = []
+    if key := headers.get("X-Api-Key"):
+        keys.append(key.strip())
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        keys.append(token.strip())
+    return keys
+
+
+def _secrets_of(headers: HTTPHeaders) -> list[str]:
+    """The last words of all headers that clients put keys into, good here or not."""
+    return [words[-1] for name in _KEY_HEADERS for line in headers.get_list(name) if (words := line.split())]
+
+
+_FURTHER = frozenset(("Api-Key", "X-Goog-Api-Key", "Proxy-Authorization"))
+_KEY_HEADERS = _FURTHER | {"Authorization", "X-Api-Key"}
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+def _name_in(netloc: str) -> str:
+    """The lower-case name or address in "host" or "host:port"; "" for anything else, such as a user part."""
+    found = _NETLOC.fullmatch(netloc)
+    return (found.group(1) or found.group(2)).lower() if found else ""
+
+
+_NETLOC = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([^\s\[\]:/?#@\\,]{1,253}))(?::[0-9]{0,5})?")
+
+
+def _names_us(netloc: str) -> bool:
+    return _is_local(_name_in(netloc))
+
+
+@functools.lru_cache(maxsize=256)
+def _is_local(host: str) -> bool:
+    """A loopback name or address. Addresses cannot be made to point elsewhere, names can."""
+    if host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return is_loopback(host)

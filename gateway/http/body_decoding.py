@@ -1,0 +1,192 @@
+"""A request body without its Content-Encoding, unpacked piece by piece as it comes in.
+
+A few bytes may expand to gigabytes: what every coding makes of them is bounded like a body that comes plain, and no
+more than a piece beyond that bound is ever made. A body may be packed in several codings, one over the other, and each
+may be a series of members or frames (RFC 1952, section 2.2; RFC 8878, section 3.1).
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+
+from gateway.flow import upstream_request
+from translate.errors import ApiError, BadRequest
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+ACCEPTED = "gzip, deflate, zstd"
+MAX_CODINGS = 3  # one over the other
+MAX_MEMBERS = 10_000  # of a body; each costs as much as some kilobytes of data, and may hold none
+PIECE = 256 * 1024
+SMALLEST_WINDOW, LARGEST_WINDOW = 23, 27  # as powers of 2: what every reader of zstd must take; what zstd itself does
+
+
+class UnknownCoding(ApiError):
+    """The answer says by its Accept-Encoding what would be read (RFC 9110, section 12.5.3)."""
+
+    def __init__(self, coding: str) -> None:
+        shown = "".join(c if c.isprintable() else "?" for c in coding[:50])
+        message = f"Content-Encoding '{shown}' is not understood here: send {ACCEPTED.replace(', ', ' or ')}, or none"
+        super().__init__("invalid_request", message, 415)
+
+
+def unpacker(encoding: str | None, limit: int) -> Unpacker | None:
+    """None where there is nothing to unpack. encoding: the header's value. limit: bytes. Raises ApiError (400, 415)."""
+    if not encoding:
+        return None
+    codings = [coding for part in encoding.split(",") if (coding := part.strip().lower()) not in ("", "identity")]
+    for coding in codings:
+        if coding not in _BEGIN:
+            raise UnknownCoding(coding)
+    if len(codings) > MAX_CODINGS:
+        raise BadRequest(f"Content-Encoding: at most {MAX_CODINGS} codings, one over the other")
+    return Unpacker([_Stage(coding, limit) for coding in reversed(codings)]) if codings else None
+
+
+class Unpacker:
+    """feed() what comes in, then end()."""
+
+    def __init__(self, stages: Sequence[_Stage]) -> None:
+        """stages: the coding that was put on last comes first."""
+        self._stages = stages
+
+    def __repr__(self) -> str:
+        return f"<Unpacker {self._stages}>"
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """What these bytes become. Raises ApiError (400, 413)."""
+        return list(_through(self._stages, data))
+
+    def end(self) -> None:
+        """Raises BadRequest if the data should have gone on."""
+        for stage in self._stages:
+            stage.end()
+
+
+def _through(stages: Sequence[_Stage], data: bytes) -> Iterator[bytes]:
+    if not stages:
+        yield data
+        return
+    for piece in stages[0].pieces(data):
+        yield from _through(stages[1:], piece)
+
+
+class _Stage:
+    """One coding of a body."""
+
+    def __init__(self, coding: str, limit: int) -> None:
+        self._coding = coding
+        self._limit = limit
+        self._made = 0  # bytes
+        self._members = 0
+        self._member: _Zlib | _Zstd | None = None
+        self._kept = b""  # too little yet to begin a member with
+
+    def __repr__(self) -> str:
+        return f"<{self._coding}: {self._made} bytes of {self._members} members>"
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        data, self._kept = self._kept + data, b""
+        more = False
+        while data or more:
+            if self._member is None and not (data := self._begun(data)):
+                return
+            assert self._member is not None
+            try:
+                out, data, more = self._member.step(data)
+            except (zlib.error, zstd.ZstdError) as why:
+                raise self._wrong(str(why)) from None
+            self._made += len(out)
+            upstream_request.check_size(self._made, self._limit, " when unpacked")
+            if out:
+                yield out
+            if self._member.is_over:
+                self._member = None
+
+    def _begun(self, data: bytes) -> bytes:
+        """The data that the next member begins with; nothing where there is none, or too little to tell."""
+        if self._members and self._coding in _GZIP:
+            data = data.lstrip(b"\0")  # padding, as tapes have it
+        if len(data) < 2:
+            self._kept = data
+            return b""
+        self._members += 1
+        if self._members > MAX_MEMBERS:
+            raise BadRequest(f"the request body's {self._coding} data has over {MAX_MEMBERS} members")
+        if self._members > 1 and (self._coding == "deflate" or not data.startswith(_GOES_ON.get(self._coding, b""))):
+            raise BadRequest(f"the request body goes on after the end of its {self._coding} data")
+        self._member = _BEGIN[self._coding](data, self._limit)
+        return data
+
+    def _wrong(self, why: str) -> ApiError:
+        if "too much memory" in why:  # of a frame that wants a window larger than the largest body
+            largest = f"{self._limit >> 20} MB ([server] max_body_mb)"
+            return ApiError("too_large", f"the request body's zstd data needs a window larger than {largest}")
+        return BadRequest(f"the request body is not valid {self._coding}: {why}")
+
+    def end(self) -> None:
+        if self._member is not None or self._kept:
+            raise BadRequest(f"the request body's {self._coding} data ends too soon")
+
+
+class _Zlib:
+    """One member of gzip, or all of deflate."""
+
+    def __init__(self, wbits: int) -> None:
+        self._inflate = zlib.decompressobj(wbits)
+
+    @property
+    def is_over(self) -> bool:
+        return self._inflate.eof
+
+    def step(self, data: bytes) -> tuple[bytes, bytes, bool]:
+        """(what it becomes, at most a piece; what is left of it; whether more comes without more data)."""
+        out = self._inflate.decompress(data, PIECE)
+        if self._inflate.eof:
+            return out, self._inflate.unused_data, False
+        return out, self._inflate.unconsumed_tail, len(out) == PIECE
+
+
+class _Zstd:
+    """One frame."""
+
+    def __init__(self, limit: int) -> None:
+        window = min(LARGEST_WINDOW, max(SMALLEST_WINDOW, (limit - 1).bit_length()))
+        self._frame = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: window})
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self._frame.eof)
+
+    def step(self, data: bytes) -> tuple[bytes, bytes, bool]:
+        out = self._frame.decompress(data, PIECE)
+        if self._frame.eof:
+            return out, self._frame.unused_data, False
+        return out, b"", not self._frame.needs_input
+
+
+def _inflate(data: bytes, limit: int) -> _Zlib:
+    """deflate is zlib's format by the standard, and bare deflate by many clients; some say one and mean gzip."""
+    is_zlib = data[0] & 15 == 8 and (data[0] << 8 | data[1]) % 31 == 0
+    return _Zlib(zlib.MAX_WBITS | 32 if is_zlib or data.startswith(_MAGIC) else -zlib.MAX_WBITS)
+
+
+_MAGIC = b"\x1f\x8b"
+_GZIP = ("gzip", "x-gzip")
+_GOES_ON = dict.fromkeys(_GZIP, _MAGIC)  # how a further member must begin; zstd says so itself
+_BEGIN: dict[str, Callable[[bytes, int], _Zlib | _Zstd]] = {
+    "gzip": lambda data, limit: _Zlib(zlib.MAX_WBITS | 32),
+    "x-gzip": lambda data, limit: _Zlib(zlib.MAX_WBITS | 32),
+    "deflate": _inflate,
+    "zstd": lambda data, limit: _Zstd(limit),
+}
+
+
+def told(error: ApiError) -> bytes:
+    """The header line that belongs to such a refusal; nothing for others."""
+    return f"Accept-Encoding: {ACCEPTED}\r\n".encode() if isinstance(error, UnknownCoding) else b""

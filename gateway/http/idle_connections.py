@@ -1,0 +1,109 @@
+"""Connections that wait for a request: how long they may, and which of them makes room for a newcomer.
+
+They stand in the order in which they began to wait, so that one timer for all of them does, and a request costs an
+entry and its removal. A connection whose request comes slowly waits still, until its head is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import itertools
+import logging
+import select
+import time
+from typing import Protocol
+
+from tornado.iostream import IOStream
+
+from gateway.observe.rate_limited_warning import Seldom
+
+LOOKED_AT = 256  # of those that wait the longest; a newcomer must not cost more than its own request
+_TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nx-should-retry: false\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%b"
+)
+_BODY = (
+    b'{"type":"error","error":{"type":"timeout_error",'
+    b'"message":"no whole head of a request came within %g s ([server] idle_timeout)"}}'
+)
+log = logging.getLogger("proxy")
+
+
+class Context(Protocol):
+    remote_ip: str
+
+
+class Connection(Protocol):
+    """A tornado.http1connection.HTTP1ServerConnection."""
+
+    stream: IOStream
+    context: Context
+
+
+class Idle:
+    """waits() and ends() for each request, forget() when the connection is closed."""
+
+    def __init__(self) -> None:
+        self._since: dict[Connection, float] = {}
+        self._patience_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._slow = Seldom(log, "%s sent no whole head of a request in time ([server] idle_timeout)")
+
+    def __repr__(self) -> str:
+        return f"<Idle {len(self._since)} connections>"
+
+    def adopt(self, patience_s: float) -> None:
+        """Holds for those that wait already, too."""
+        self._patience_s = patience_s
+        if self._timer is not None:
+            self._timer.cancel()
+            self._expire()
+
+    def waits(self, connection: Connection) -> None:
+        self._since[connection] = time.monotonic()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._expire)
+
+    def ends(self, connection: Connection) -> None:
+        """Its wait does: the head of a request is there, or it is closed."""
+        self._since.pop(connection, None)
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        self._timer = None
+        while self._since:
+            connection, since = next(iter(self._since.items()))
+            if (left := since + self._patience_s - now) > 0:
+                self._timer = asyncio.get_running_loop().call_later(left, self._expire)
+                return
+            del self._since[connection]
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        """One that has begun to send gets to know why. All of that has been read, so that a close does not take the
+        answer back."""
+        if connection.stream._read_buffer_size:
+            body = _BODY % self._patience_s
+            connection.stream.write(_TOO_SLOW % (len(body), body))
+            self._slow.tell(connection.context.remote_ip)
+        connection.stream.close()
+
+    def make_room(self) -> bool:
+        """Closes the one that has waited the longest, of the address with the most of them. False: none waits, or all
+        have just begun to send."""
+        longest = list(itertools.islice(self._since, LOOKED_AT))
+        of = collections.Counter(connection.context.remote_ip for connection in longest)
+        for connection in sorted(longest, key=lambda connection: -of[connection.context.remote_ip]):
+            if not _speaks(connection.stream):
+                del self._since[connection]
+                connection.stream.close()
+                return True
+        return False
+
+
+def _speaks(stream: IOStream) -> bool:
+    """Whether something waits to be read: the beginning of a request, which we shall not cut off."""
+    asked = select.poll()
+    asked.register(stream.fileno(), select.POLLIN)
+    return not stream.closed() and bool(asked.poll(0))

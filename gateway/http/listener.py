@@ -1,0 +1,184 @@
+"""Where clients' connections come in: Tornado's server, with bounds that it does not have.
+
+How many there are at once, how long one may take nothing of what waits for it, and who gets a new one where several
+workers listen on the same socket. What comes in on them goes through endpoints.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import resource
+import socket
+import sys
+from collections.abc import Collection, Iterable
+
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerConnectionDelegate
+from tornado.ioloop import IOLoop
+from tornado.iostream import IOStream, StreamClosedError
+
+from gateway.http.idle_connections import Idle
+from gateway.observe.rate_limited_warning import Seldom
+from operate.settings.load import Settings
+
+log = logging.getLogger("proxy")
+
+MAX_HEADER_BYTES = 128 * 1024
+READ_BUFFER_BYTES = 1 << 20  # of a client's connection, in Tornado; more than a head and what is read at once
+OTHER_FILES = 64  # files besides connections: logs, listening sockets, the loop's own
+MOST_TOLD = 32  # at once, that there is no place
+TELLING_S = 1.0
+PIECE = 65536
+_FULL_BODY = (
+    b'{"type":"error","error":{"type":"overloaded_error","code":"overloaded","param":null,'
+    b'"message":"the proxy has no place for a further connection ([server] max_connections)"}}'
+)
+FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%b"
+) % (len(_FULL_BODY), _FULL_BODY)
+MOST_AT_ONCE = 32  # connections taken in one turn of the loop: a few milliseconds' work
+WAITING_AT = 24  # in Linux' struct tcp_info: tcpi_unacked, of a listening socket those that wait to be accepted
+
+
+class Server(HTTPServer):
+    """Tornado's, with a bound on connections, and on how long a client may take nothing of what waits for it."""
+
+    max_connections = 2000
+    websockets: Collection[object] = ()  # they have left the connections that Tornado counts
+    write_timeout_ms = 75_000
+    workers = 1  # that accept from the same sockets
+    idle: Idle
+    _full = Seldom(log, "connection from %s refused: %d are open, and none is idle ([server] max_connections)")
+    _told: set[asyncio.Future[None]]  # who hears that there is no place
+    _gone: asyncio.Event | None = None  # set when the last connection closes, once we are stopping
+
+    def adopt(self, settings: Settings) -> None:
+        """The settings' bounds; that of idle connections holds for open ones too."""
+        self.max_connections = connections_that_fit(settings)
+        self.write_timeout_ms = int(settings.server.idle_timeout * 1000)
+        self.workers = settings.server.workers
+        self.idle.adopt(settings.server.idle_timeout)
+
+    def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        open_ones = len(self._connections) + len(self.websockets)
+        if open_ones >= self.max_connections and not self.idle.make_room():
+            self._turn_away(stream, address[0])
+            return
+        # The kernel sees whether the other side takes anything; what Tornado has for writing knows no time.
+        stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
+        super().handle_stream(stream, address)
+
+    def _turn_away(self, stream: IOStream, address: str) -> None:
+        """In words, as long as not too many are being told: they take files too."""
+        self._full.tell(address, self.max_connections)
+        if len(self._told) >= MOST_TOLD:
+            stream.close()
+            return
+        telling = asyncio.ensure_future(_tell(stream))
+        self._told.add(telling)
+        telling.add_done_callback(self._told.discard)
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Each turn of the loop takes this worker's share of the connections that wait (`_ready`). Tornado's own way
+        takes all of them, and with several workers the first to wake would have them."""
+        loop = IOLoop.current()
+        for each in sockets:
+            self._sockets[each.fileno()] = each
+            self._handlers[each.fileno()] = functools.partial(loop.remove_handler, each)
+            loop.add_handler(each, self._ready, IOLoop.READ)
+
+    def _ready(self, listening: socket.socket, events: int) -> None:
+        """One where one waits, so that whoever has the least to do takes the most. Where more wait, no worker is idle,
+        and a turn may be long (hundreds of streams): then one in each turn would let newcomers wait for seconds."""
+        for _ in range(self._share(_waiting(listening))):
+            if not self._accept(listening):
+                return
+
+    def _share(self, waiting: int) -> int:
+        return min(MOST_AT_ONCE, max(1, -(-waiting // self.workers)))
+
+    def _accept(self, listening: socket.socket) -> bool:
+        """False: nobody waits."""
+        try:
+            connection, address = listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return False
+        self._handle_connection(connection, address)
+        return True
+
+    def stop(self) -> None:
+        """Accepts no more; those who have connected already are not turned away."""
+        for each in self._sockets.values() if not self._stopped else ():
+            with contextlib.suppress(OSError):  # no files left: then they are, after all
+                while self._accept(each):
+                    pass
+        super().stop()
+
+    async def emptied(self, within_s: float) -> None:
+        """Until no connection is open, or so long."""
+        if self._connections:
+            self._gone = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), within_s)
+
+    def on_close(self, server_conn: object) -> None:
+        super().on_close(server_conn)
+        self.idle.ends(server_conn)  # type: ignore[arg-type]
+        if self._gone is not None and not self._connections:
+            self._gone.set()
+
+
+def _waiting(listening: socket.socket) -> int:
+    """Connections that the kernel holds for whoever accepts them; 0 where it does not say (no Linux)."""
+    try:
+        info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, WAITING_AT + 4)
+    except OSError:
+        return 0
+    return int.from_bytes(info[WAITING_AT:], sys.byteorder)
+
+
+async def _tell(stream: IOStream) -> None:
+    """That there is no place. What the client sends meanwhile is read: to close on it would take the answer back."""
+    with contextlib.suppress(OSError, TimeoutError, StreamClosedError):
+        async with asyncio.timeout(TELLING_S):
+            await stream.write(FULL)
+            stream.socket.shutdown(socket.SHUT_WR)
+            while True:
+                await stream.read_bytes(PIECE, partial=True)
+    stream.close()
+
+
+def make_server(door: HTTPServerConnectionDelegate, idle: Idle, websockets: Collection[object]) -> Server:
+    """Without its settings: adopt() comes next."""
+    server = Server(
+        door,
+        max_header_size=MAX_HEADER_BYTES,
+        max_body_size=sys.maxsize,  # the gateway says 413, and reads on for body_timeout so that it is read
+        max_buffer_size=READ_BUFFER_BYTES,
+    )
+    server.conn_params.header_timeout = None  # `idle` does it, for all of them at once
+    server.idle = idle
+    server._told = set()
+    server.websockets = websockets
+    return server
+
+
+def connections_that_fit(chosen: Settings) -> int:
+    """[server] max_connections, or as many as the system gives us files for, said in a warning. Without a file left,
+    accepting fails, and is tried again without end."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    others = chosen.pool.max_connections + OTHER_FILES
+    wanted = chosen.server.max_connections + others
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return chosen.server.max_connections
+    fit = max(1, soft - others)
+    log.warning("only %d client connections instead of %d ([server] max_connections): the limit of open files is %d; "
+                "raise it by ulimit -n or LimitNOFILE=", fit, chosen.server.max_connections, soft)  # fmt: skip
+    return fit

@@ -1,0 +1,39 @@
+"""How late the loop is: a timer twice a second, and by how much it came too late.
+
+All of a proxy's work is done on one loop. Whatever holds it up, be it a large body or a busy machine, holds every
+stream up for as long; this is where that shows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from operate.metric_families import LAG
+from operate.metrics import Histogram
+
+EVERY_S = 0.5
+
+
+class Lag:
+    """start() on a running loop. late: seconds, each time."""
+
+    def __init__(self) -> None:
+        self.late = Histogram(LAG)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<Lag {self.late!r}>"
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(EVERY_S, self._look, loop)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        assert self._timer is not None
+        self.late.add(max(0.0, loop.time() - self._timer.when()))
+        self._timer = loop.call_later(EVERY_S, self._look, loop)

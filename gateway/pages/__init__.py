@@ -1,0 +1,1 @@
+"""What is answered without a model: health, lists, stored responses, dry runs."""

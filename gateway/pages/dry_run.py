@@ -1,0 +1,182 @@
+"""POST /debug/translate: what a request would be sent as, and not sent.
+
+The body is a client's request; ?from= names its protocol (guessed from its fields otherwise), ?to= that of the upstream
+(otherwise the route's own). The answer shows the original and the translated request side by side, what would be
+dropped and why, and a curl line to repeat it by hand, with $API_KEY where the key belongs. For admins, and without any
+[client] for this machine alone: whoever may ask learns where requests go.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+
+from gateway.flow import envelope, learned_quirks, upstream_request
+from gateway.http import body_decoding
+from gateway.routing import protocol_choice
+from gateway.routing.router import ENDPOINT, Route
+from gateway.stored import threads
+from operate.settings.value_types import is_secret_header
+from translate import errors, ledger, wire
+from translate.errors import ApiError, BadRequest
+from translate.target import Protocol
+
+if TYPE_CHECKING:
+    from gateway.runtime import Service
+
+log = logging.getLogger("gateway")
+
+PATH = "/debug/translate"
+
+_JSON_HEAD = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
+_MESSAGES_ONLY = ("system", "stop_sequences", "top_k", "output_config", "context_management")
+
+
+class Rehearsal(HTTPMessageDelegate):
+    """One request: refused at its head, or answered at its end."""
+
+    __slots__ = ("_answer", "_conn", "_headers", "_parts", "_query", "_refusal", "_service", "_size",
+                 "_unpacker")  # fmt: skip
+
+    def __init__(self, service: Service, conn: HTTP1Connection) -> None:
+        self._service = service
+        self._conn = conn
+        self._answer = service.answer(conn)
+        self._refusal: ApiError | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._unpacker: body_decoding.Unpacker | None = None
+
+    def __repr__(self) -> str:
+        return f"<Rehearsal {self._size} bytes, {self._refusal!r}>"
+
+    def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
+        self._query = start_line[1].partition("?")[2]
+        self._headers = headers
+        self._answer.more = self._service.access.origins.lines(headers)
+        try:
+            self._service.access.check_admin(headers, str(self._conn.context.remote_ip))
+            if self._service.stage != "serving":
+                raise ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
+            self._unpacker = body_decoding.unpacker(headers.get("Content-Encoding"), self._service.max_body_bytes)
+        except ApiError as refusal:
+            self._refusal = refusal
+
+    def data_received(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._refusal is None:
+            try:
+                upstream_request.check_size(self._size, self._service.max_body_bytes)
+                self._parts += self._unpacker.feed(chunk) if self._unpacker is not None else [chunk]
+            except ApiError as refusal:
+                self._refusal = refusal
+                self._parts = []
+
+    def finish(self) -> None:
+        client: Protocol = "messages"
+        try:
+            if self._refusal is not None:
+                raise self._refusal
+            if self._unpacker is not None:
+                self._unpacker.end()
+            body = b"".join(self._parts)
+            upstream_request.check_type(self._headers, body)
+            data = envelope.parse(body)
+            asked = {key: values[-1] for key, values in parse_qs(self._query).items()}
+            client = _protocol(asked, "from") or guess(data, self._headers)
+            shown = rehearse(self._service, client, data, _protocol(asked, "to"))
+            self._answer.whole(200, _JSON_HEAD, self._service.masked(wire.dumps(shown)))
+        except ApiError as error:
+            said = self._service.masked(errors.body(client, error))
+            self._answer.whole(errors.status_for(client, error), _JSON_HEAD + body_decoding.told(error), said)
+        except Exception:
+            log.exception("%s failed inside the proxy: %r", PATH, self)
+            error = ApiError("api", "internal error of the proxy, see its log")
+            self._answer.whole(500, _JSON_HEAD, errors.body(client, error))
+
+    def on_connection_close(self) -> None:
+        self._parts = []
+
+
+def rehearse(service: Service, client: Protocol, data: dict[str, Any], to: Protocol | None) -> dict[str, Any]:
+    """The answer's body. Raises ApiError where the request itself would be refused."""
+    model = data.get("model")
+    if not isinstance(model, str) or not model:
+        raise BadRequest("model: Field required", "model")
+    route = _route(service, client, model, to)
+    chosen = route.of(wire.dumps(data))
+    route = chosen if to in (None, chosen.protocol) else route
+    peer = route.peer.name
+    if route.verbatim:
+        raw, dropped = upstream_request.verbatim(wire.dumps(data | {"model": route.model}), route, service.strict)
+        translated = wire.loads(raw)
+    else:
+        asked = threads.without(data) if client == "messages" and service.memory.holds else data
+        encoded = learned_quirks.crossed(client, route, asked, service.lessons, service.strict)
+        translated, dropped = encoded.body, encoded.dropped
+    return {
+        "from": client,
+        "to": route.protocol,
+        "because": "?to= says so" if to else protocol_choice.why(client, route.peer.spoken, route.protocol),
+        "upstream": peer,
+        "original": data,
+        "translated": translated,
+        "dropped": {field: _why(client, route.protocol, field) for field in dropped},
+        "learned": list(map(str, service.lessons.of(peer, route.model))) if not route.verbatim else [],
+        "curl": curl(route, wire.dumps_text(translated)),
+    }
+
+
+def _route(service: Service, client: Protocol, model: str, to: Protocol | None) -> Route:
+    """The first route that speaks `to`; where none does, the first one's upstream as if it did."""
+    routes = service.router.routes(model, client)
+    if to is None:
+        return routes[0]
+    speaks = [route for route in routes if to in route.peer.settings.protocol]
+    route = speaks[0] if speaks else routes[0]
+    return route if route.protocol == to else Route(route.peer, to, route.model, client)
+
+
+def _why(client: Protocol, upstream: Protocol, field: str) -> str:
+    if client == upstream:
+        return "left out by the upstream's settings, or thinking that it has not signed itself"
+    return ledger.why(client, upstream, field) or "this upstream does not take it, or has no word for it"
+
+
+def curl(route: Route, body: str) -> str:
+    """A line for a shell. Headers that hold a secret get it from $API_KEY."""
+    words = ["curl", "-sS", shlex.quote(route.url)]
+    for name, value in route.peer.own_headers[route.protocol].items():
+        if is_secret_header(name):
+            scheme = "Bearer " if value.startswith("Bearer ") else ""
+            words.append(f'-H "{name}: {scheme}$API_KEY"')
+        elif name != "accept-encoding":
+            words.append("-H " + shlex.quote(f"{name}: {value}"))
+    return " ".join([*words, "--data-binary", shlex.quote(body)])
+
+
+def guess(data: dict[str, Any], headers: HTTPHeaders) -> Protocol:
+    """Which protocol a request is in. Messages and Chat look alike where little is said: then it is Chat, unless a
+    header says otherwise."""
+    if "input" in data:
+        return "responses"
+    tools = data.get("tools")
+    own_tool = isinstance(tools, list) and any(isinstance(tool, dict) and "input_schema" in tool for tool in tools)
+    if own_tool or "anthropic-version" in headers or any(field in data for field in _MESSAGES_ONLY):
+        return "messages"
+    return "chat"
+
+
+def _protocol(asked: dict[str, str], key: str) -> Protocol | None:
+    given = asked.get(key)
+    if given is None:
+        return None
+    for protocol in ENDPOINT:
+        if protocol == given:
+            return protocol
+    raise BadRequest(f"{key}: {given[:50]!r} is none of {', '.join(ENDPOINT)}", key)

@@ -1,0 +1,84 @@
+"""What the pages that are no hot endpoint have in common: who may see them, and how they refuse.
+
+A Handler asks for a client's key unless it is `open`; a Shown is JSON for admins. The table of paths is in
+endpoints.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.web import RequestHandler
+
+from gateway.pages import model_list
+from gateway.runtime import Service
+from translate import errors, wire
+from translate.errors import ApiError
+from translate.target import Protocol
+
+
+class Handler(RequestHandler):
+    """open: no key is asked for. key: of the request."""
+
+    open = False
+    client = ""
+    key = ""
+
+    def initialize(self, service: Service) -> None:
+        self.service = service
+        self.key = service.next_key()
+        self._name()
+
+    def set_default_headers(self) -> None:
+        self.clear_header("Server")
+        self.set_header("Content-Type", "application/json")
+
+    def _name(self) -> None:
+        """Each family of clients reads another of both; what browsers read of every reply is here too."""
+        self.set_header("request-id", f"req_{self.key}")
+        self.set_header("x-request-id", f"req_{self.key}")
+        for name, value in self.service.access.origins.told(self.request.headers):
+            self.set_header(name, value)
+
+    def compute_etag(self) -> str | None:
+        return None
+
+    def prepare(self) -> None:
+        if not self.open:
+            try:
+                self.client = self.service.access.check(self.request.headers)
+            except ApiError as error:
+                self.refuse(error)
+
+    @property
+    def protocol(self) -> Protocol:
+        return "messages" if model_list.asks_anthropic(self.request.headers) else "chat"
+
+    def refuse(self, error: ApiError, protocol: Protocol | None = None) -> None:
+        said = protocol or self.protocol
+        self.set_status(errors.status_for(said, error))
+        self._name()  # Tornado clears the headers before an error
+        self.finish(self.service.masked(errors.body(said, error, f"req_{self.key}")))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        error = ApiError(errors.kind_of(status_code), f"{self._reason}: {self.request.method}", status_code)
+        if status_code >= 500:
+            error.message = "internal error of the proxy, see its log"
+        self.refuse(error)
+
+
+class Shown(Handler):
+    """A page of JSON for admins."""
+
+    def prepare(self) -> None:
+        try:
+            self.service.access.check_admin(self.request.headers, str(self.request.remote_ip))
+        except ApiError as error:
+            self.refuse(error)
+
+    def get(self) -> None:
+        self.set_header("Cache-Control", "no-store")
+        self.finish(self.service.masked(wire.dumps(self.shown())))
+
+    def shown(self) -> dict[str, Any]:
+        raise NotImplementedError

@@ -1,0 +1,87 @@
+"""Is it alive, is it ready, and the numbers: the pages that machines ask for.
+
+/healthz says that the process answers. /readyz says that it is worth a request: 503 while it drains, and while every
+place that is known of every upstream is broken (its breaker is open, or its key was refused); what rests for a rate
+limit is not. Neither asks for a key or tells what a stranger should not know. /metrics is Prometheus' page, for admins
+unless [server] metrics says otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from gateway.observe import live_metrics
+from gateway.pages.handlers import Handler
+from operate import metrics
+from translate import wire
+from translate.errors import ApiError
+
+if TYPE_CHECKING:
+    from gateway.runtime import Service
+
+
+def why_not_ready(service: Service) -> str:
+    """"" if it is."""
+    if service.stage != "serving":
+        return service.stage
+    usable = dict.fromkeys(service.router.peers, True)
+    now = time.monotonic()
+    fine: dict[str, bool] = {}  # of the places that are known
+    for (upstream, _, _), place in service.places.items():
+        if upstream in usable:
+            good = place.breaker.would_allow(now) and place.key.bad_until <= now
+            fine[upstream] = fine.get(upstream, False) or good
+    return "" if any((usable | fine).values()) else "no usable upstream"
+
+
+class Alive(Handler):
+    """GET/HEAD /, /healthz, /health/liveliness, /api/hello: that the process answers."""
+
+    open = True
+
+    def get(self) -> None:
+        self.finish(wire.dumps({"status": "ok", "service": "anthropic-proxy"}))
+
+    def head(self) -> None:
+        self.finish()
+
+
+class Ready(Handler):
+    """GET/HEAD /readyz, /health/readiness: that requests had better be sent here."""
+
+    open = True
+
+    def get(self) -> None:
+        self.finish(wire.dumps({"status": self.verdict() or "ok"}))
+
+    def head(self) -> None:
+        self.verdict()
+        self.finish()
+
+    def verdict(self) -> str:
+        why = why_not_ready(self.service)
+        self.set_status(503 if why else 200)
+        self.set_header("Cache-Control", "no-store")
+        return why
+
+
+class MetricsPage(Handler):
+    """GET /metrics, of all workers."""
+
+    def prepare(self) -> None:
+        mode = self.service.settings.server.metrics
+        try:
+            if mode == "off":
+                raise ApiError("not_found", "no metrics here ([server] metrics = off)")
+            if mode == "admin":
+                self.service.access.check_admin(self.request.headers, str(self.request.remote_ip))
+        except ApiError as error:
+            self.refuse(error)
+
+    async def get(self) -> None:
+        states = await live_metrics.states(self.service)
+        page, kind = metrics.text(states, self.request.headers.get("Accept", ""))
+        self.set_header("Content-Type", kind)
+        self.set_header("Cache-Control", "no-store")
+        self.finish(self.service.masked(page))

@@ -1,0 +1,233 @@
+"""/v1/models and local token counts: what the proxy answers by itself.
+
+The list is what a client may ask for: names that the settings say outright, and each upstream's own models
+under the name that routes there. Upstreams are asked in parallel with a short patience (Claude Code waits three
+seconds for the list) and the answers kept; one that does not answer is left out and asked again soon. The shape
+follows the asker: Anthropic's for who sends anthropic-version or x-api-key, else OpenAI's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from tornado.httputil import HTTPHeaders
+
+from gateway.http import loop_guard as hops
+from gateway.http.loop_guard import Hops
+from gateway.routing.router import Router
+from gateway.routing.upstreams import Peer
+from gateway.stored.store import items_of
+from translate import tokens, wire
+from translate.errors import ApiError, BadRequest
+from translate.target import Protocol
+from upstream.client import Request, UpstreamClient
+from upstream.exchange import Timeouts
+from upstream.failure import Failure
+
+log = logging.getLogger("gateway")
+
+PATIENCE = Timeouts(connect=1.5, first_byte=2.0, idle=2.0, total=2.0)
+KEPT_S = 300.0  # an upstream's list
+RETRY_S = 20.0  # one that could not be had
+MAX_LIST_BYTES = 4 << 20
+MAX_TIME = 253402300799  # seconds; the last that a year of four digits can say
+_LIMIT = re.compile(r"[1-9][0-9]{0,8}")
+
+
+def counted(body: dict[str, Any], protocol: Protocol) -> int:
+    """Tokens of a request to count_tokens, or to Responses' input_tokens, by local estimate. Raises BadRequest."""
+    if protocol == "responses":
+        if items_of(body.get("input", [])) is None:
+            raise BadRequest("input: a text, or a list of items", "input")
+    elif not isinstance(body.get("messages"), list):
+        raise BadRequest("messages: field required, a list", "messages")
+    return tokens.estimate(body)
+
+
+def count_body(protocol: Protocol, count: int) -> bytes:
+    """The answer's body."""
+    object_ = {"object": "response.input_tokens"} if protocol == "responses" else {}
+    return wire.dumps(object_ | {"input_tokens": count})
+
+
+@dataclass(slots=True)
+class Model:
+    id: str
+    upstream: str
+    name: str = ""
+    created: int = 0
+
+
+class Listing:
+    """models(): every name there is, from the settings and from the upstreams' own lists (cached)."""
+
+    def __init__(self, router: Router, client: UpstreamClient, hops: Hops) -> None:
+        self._hops = hops
+        self._router = router
+        self._client = client
+        self._lists: dict[str, tuple[float, list[Model]]] = {}  # upstream -> (good until, models)
+        self._asking: dict[str, asyncio.Task[list[Model]]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Listing of {len(self._lists)} upstreams>"
+
+    async def models(self, asked_by: HTTPHeaders) -> list[Model]:
+        """asked_by: the headers of the request for them."""
+        found = {name: Model(name, upstream) for name, upstream in self._router.names()}
+        lists = await asyncio.gather(*(self._of(peer, asked_by) for peer in self._router.peers.values()))
+        for peer, models in zip(self._router.peers.values(), lists, strict=True):
+            for model in models:
+                known_as = self._router.listed_as(model.id, peer)
+                found.setdefault(known_as, Model(known_as, peer.name, model.name, model.created))
+        return list(found.values())
+
+    async def _of(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
+        until, models = self._lists.get(peer.name, (0.0, []))
+        if until > time.monotonic():
+            return models
+        task = self._asking.get(peer.name)
+        if task is None:  # many askers, one question
+            task = self._asking[peer.name] = asyncio.ensure_future(self._ask(peer, asked_by))
+        return await asyncio.shield(task)
+
+    async def probe(self, peer: Peer) -> int:
+        """How many models it lists at this moment. Raises ApiError."""
+        return len(await self._fetch(peer, HTTPHeaders()))
+
+    async def _ask(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
+        try:
+            models, keep = await self._fetch(peer, asked_by), KEPT_S
+        except ApiError as error:
+            log.warning("no model list from upstream '%s': %s", peer.name, error.message)
+            models, keep = self._lists.get(peer.name, (0.0, []))[1], RETRY_S
+        finally:
+            del self._asking[peer.name]
+        self._lists[peer.name] = (time.monotonic() + keep, models)
+        return models
+
+    async def _fetch(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
+        """What any of its keys may see. Raises ApiError where none is answered."""
+        self._hops.check_upstream(peer.name, peer.base_url)
+        keys = range(len(peer.settings.credentials))
+        lists = await asyncio.gather(*(self._fetch_with(peer, key, asked_by) for key in keys), return_exceptions=True)
+        models: dict[str, Model] = {}
+        for said in lists:
+            if isinstance(said, list):
+                for model in said:
+                    models.setdefault(model.id, model)
+            elif not isinstance(said, ApiError):
+                raise said
+        if refusals := [said for said in lists if isinstance(said, ApiError)]:
+            if len(refusals) == len(lists):
+                raise refusals[0]
+            log.warning("no model list from upstream '%s' with %d of its %d keys: %s", peer.name, len(refusals),
+                        len(lists), refusals[0].message)  # fmt: skip
+        return list(models.values())
+
+    async def _fetch_with(self, peer: Peer, key: int, asked_by: HTTPHeaders) -> list[Model]:
+        protocol: Any = "messages" if peer.settings.protocol == ("messages",) else "chat"
+        own = [f"{name}: {value}" for name, value in peer.headers[key][protocol].items() if name != "content-type"]
+        if hops.is_told(peer.base_url):
+            own.append(f"{hops.HEADER}: {self._hops.onward(asked_by)}")
+        url = peer.urls["models"] + ("?limit=1000" if protocol == "messages" else "")
+        done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._client.send(Request("GET", url, own, None, PATIENCE, peer.way), _Gathered(done))
+        try:
+            data = wire.loads(await done)
+        except ValueError:
+            raise ApiError("upstream", "the list is not JSON") from None
+        return read_list(data, peer.name)
+
+
+class _Gathered:
+    """A sink that gathers a small reply."""
+
+    def __init__(self, done: asyncio.Future[bytes]) -> None:
+        self._done = done
+        self._parts: list[bytes] = []
+        self._status = 0
+
+    def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
+        self._status = status
+
+    def on_data(self, chunk: bytes) -> None:
+        if sum(map(len, self._parts)) < MAX_LIST_BYTES:
+            self._parts.append(chunk)
+
+    def on_end(self, failure: Failure | None) -> None:
+        if self._done.done():
+            return
+        if failure is not None:
+            self._done.set_exception(ApiError("upstream", failure.message))
+        elif self._status != 200:
+            self._done.set_exception(ApiError("upstream", f"it answered {self._status}"))
+        else:
+            self._done.set_result(b"".join(self._parts))
+
+
+def read_list(data: Any, upstream: str) -> list[Model]:
+    """Both shapes, and Ollama's or llama.cpp's {"models": [...]} beside."""
+    rows = (
+        data if isinstance(data, list) else data.get("data") or data.get("models") if isinstance(data, dict) else None
+    )
+    models = []
+    for row in rows if isinstance(rows, list) else []:
+        if isinstance(row, dict) and isinstance(id := row.get("id") or row.get("name"), str):
+            name = row.get("display_name")
+            created = row.get("created")
+            models.append(
+                Model(id, upstream, name if isinstance(name, str) else "", created if isinstance(created, int) else 0)
+            )
+    return models
+
+
+# ---------------------------------------------------------------------------------------------- shapes
+
+
+def asks_anthropic(headers: HTTPHeaders) -> bool:
+    return "Anthropic-Version" in headers or ("X-Api-Key" in headers and "Authorization" not in headers)
+
+
+def page(models: list[Model], query: str, anthropic: bool) -> bytes:
+    """The whole list (OpenAI), or the page asked for by limit, after_id, before_id (Anthropic)."""
+    if not anthropic:
+        return wire.dumps({"object": "list", "data": [_openai(m) for m in models]})
+    asked = {key: values[-1] for key, values in parse_qs(query).items()}
+    ids = [m.id for m in models]
+    if (after := asked.get("after_id")) in ids:
+        models = models[ids.index(after) + 1 :]
+    elif (before := asked.get("before_id")) in ids:
+        models = models[: ids.index(before)]
+    limit = int(asked["limit"]) if _LIMIT.fullmatch(asked.get("limit", "")) else 20
+    rows = [_anthropic(m) for m in models[:limit]]
+    return wire.dumps(
+        {
+            "data": rows,
+            "has_more": len(models) > limit,
+            "first_id": rows[0]["id"] if rows else None,
+            "last_id": rows[-1]["id"] if rows else None,
+        }
+    )
+
+
+def one(models: list[Model], id: str, router: Router, anthropic: bool) -> bytes:
+    """A single model; any name that routes somewhere is one. Raises ApiError (404)."""
+    model = next((m for m in models if m.id == id), None)
+    if model is None:
+        model = Model(id, router.routes(id, "messages" if anthropic else "chat")[0].peer.name)
+    return wire.dumps(_anthropic(model) if anthropic else _openai(model))
+
+
+def _anthropic(model: Model) -> dict[str, Any]:
+    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(max(model.created, 0), MAX_TIME)))
+    return {"type": "model", "id": model.id, "display_name": model.name or model.id, "created_at": made}
+
+
+def _openai(model: Model) -> dict[str, Any]:
+    return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.upstream}

@@ -1,0 +1,138 @@
+"""Responses by their id: asked for again, their input, cancelled, deleted. From the memory, else of an upstream.
+
+Which upstream: the one that the response came from, where it passed through this proxy not too long ago, else the
+first that speaks Responses. An id that was given to one client is not found by another. With ?stream=true the response
+comes as events: those of one that is kept here are made up of it again (see translate/responses/replay.py).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from tornado.httputil import HTTPHeaders
+
+from gateway.http import header_rules
+from gateway.pages.upstream_query import Asking, Reply, Sink
+from gateway.routing.upstreams import Peer
+from gateway.stored import store_sync
+from gateway.stored.previous_response import owner_of
+from gateway.stored.store import Entry
+from translate import wire
+from translate.errors import ApiError, BadRequest
+from translate.responses import replay
+
+if TYPE_CHECKING:
+    from gateway.runtime import Service
+
+ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")  # it becomes part of an upstream's URL
+SERVED = {("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")}  # (method, after the id)
+PAGE, MAX_PAGE = 20, 100  # input items at once
+
+
+async def ask(
+    service: Service,
+    client: str,
+    client_headers: HTTPHeaders,
+    method: str,
+    id: str,
+    part: str,
+    query: str,
+    sink: Sink,
+) -> Reply:
+    """part: "", "/input_items" or "/cancel". sink: for a response that is asked for as a stream and still goes on.
+    Raises ApiError."""
+    if not ID.fullmatch(id):
+        raise ApiError("not_found", "that is not the id of a response")
+    owner = owner_of(client, client_headers)
+    if lacking := store_sync.unknown(service, [owner], [id]):
+        await store_sync.fetch(service, owner, lacking)
+    entry = service.memory.find(owner, id)
+    if entry is not None and entry.body:
+        if method != "DELETE":
+            return _from_memory(entry, part, _asked(query))
+        service.memory.delete(owner, id)
+        await store_sync.forget(service.siblings, owner, id)
+        if service.memory.place(id) is None:  # else an upstream keeps it too: of a websocket's turn, we both do
+            return _json({"id": id, "object": "response", "deleted": True})
+    streams = method == "GET" and not part and _asked(query).get("stream") == "true"
+    peer = _keeper(service, owner, id)
+    made_with = service.memory.key(id)
+    key = peer.key_names.index(made_with) if made_with in peer.key_names else 0
+    asking = Asking(service, peer, sink if streams else None, key)
+    return await asking.ask(method, f"responses/{id}{part}", query, client_headers)
+
+
+def _asked(query: str) -> dict[str, str]:
+    return {key: values[-1] for key, values in parse_qs(query).items()}
+
+
+def _from_memory(entry: Entry, part: str, asked: dict[str, str]) -> Reply:
+    if part == "/input_items":
+        return _json(_page(entry.input_items(), asked))
+    if part == "/cancel":
+        raise BadRequest(f"response '{entry.id}' is complete; only one that runs in the background can be cancelled")
+    if asked.get("stream") == "true":
+        return _replayed(entry.response(), asked.get("starting_after", ""))
+    return _json(entry.response())
+
+
+def _replayed(response: dict[str, Any], after: str) -> Reply:
+    """The events after that number. The last one always comes: it has the whole response, and a client that counted
+    along while the response was made may have counted farther."""
+    if after and not (after.isascii() and after.isdigit() and len(after) < 10):
+        raise BadRequest("starting_after: not the number of an event", "starting_after")
+    seen = int(after) if after else -1
+    said = replay.events(response)
+    left = said[seen + 1 :] or [wire.dumps(wire.loads(said[-1]) | {"sequence_number": seen + 1})]
+    lines = (b"event: %b\ndata: %b\n\n" % (wire.loads(data)["type"].encode(), data) for data in left)
+    return Reply(200, header_rules.EVENT_STREAM, b"".join(lines))
+
+
+def _page(items: list[Any], asked: dict[str, str]) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    for number, item in enumerate(items):
+        if isinstance(item, dict):  # clients page by ids, and need not have given any
+            rows.append({"type": "message"} | item | {"id": str(item.get("id") or f"item_{number}")})
+    if asked.get("order", "desc") != "asc":
+        rows.reverse()
+    ids = [row["id"] for row in rows]
+    if (after := asked.get("after")) in ids:
+        rows = rows[ids.index(after) + 1 :]
+    limit = asked.get("limit", "")
+    size = min(MAX_PAGE, int(limit)) if limit.isascii() and limit.isdigit() and 0 < len(limit) < 6 else PAGE
+    page = rows[: max(1, size)]
+    return {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": len(rows) > len(page),
+    }
+
+
+def _keeper(service: Service, owner: str, id: str) -> Peer:
+    """The upstream that may have it. Raises ApiError (404)."""
+    place = service.memory.place(id)
+    speaking = {
+        name: peer
+        for name, peer in service.router.peers.items()
+        if "responses" in peer.settings.protocol and not peer.settings.rebuild  # whose responses are kept here
+    }
+    if service.memory.is_anothers(id, owner):
+        raise _unknown(id, "")
+    if place is not None and place[1] in speaking:
+        return speaking[place[1]]
+    if not speaking:
+        raise _unknown(id, ", and no upstream that is on speaks responses")
+    return next(iter(speaking.values()))
+
+
+def _unknown(id: str, why: str) -> ApiError:
+    bounds = "[responses] in settings.ini bounds how many and how long"
+    return ApiError("not_found", f"no response '{id}' is kept here ({bounds}){why}", code="response_not_found")
+
+
+def _json(value: dict[str, Any]) -> Reply:
+    return Reply(200, b"Content-Type: application/json\r\n", wire.dumps(value))

@@ -1,0 +1,182 @@
+"""One exchange with an upstream about what it keeps: no model's work, and no Relay.
+
+A reply is gathered whole, and bounded; one that turns out to be a stream of events (a response in the background that
+is followed) goes to its client as it comes, at the client's pace, under the same watch as every stream that passes
+through: what breaks off ends in an error, and long silences are bridged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from tornado.httputil import HTTPHeaders
+
+from gateway.flow import upstream_request
+from gateway.flow.passthrough import Verbatim
+from gateway.http import header_rules
+from gateway.http.response_writer import HIGH_WATER
+from gateway.limits import retry_policy
+from gateway.routing.router import Route
+from gateway.routing.upstreams import Peer
+from translate import errors
+from translate.errors import BadRequest
+from upstream.client import Exchange, Request
+from upstream.failure import Failure
+
+if TYPE_CHECKING:
+    from gateway.runtime import Service
+
+MAX_REPLY = 64 * 1024 * 1024  # bytes of an upstream's whole reply
+MAX_ERROR = 256 * 1024  # of one that is an error
+
+
+class Reply(NamedTuple):
+    """head: lines for the client, each ended by CRLF. streamed: body is only the beginning, and has been sent."""
+
+    status: int
+    head: bytes
+    body: bytes
+    streamed: bool = False
+
+
+class Sink(NamedTuple):
+    """Where a stream goes. write returns once the client has taken it."""
+
+    start: Callable[[Reply], None]
+    write: Callable[[bytes], Awaitable[None]]
+
+
+class Asking:
+    """ask() once."""
+
+    def __init__(self, service: Service, peer: Peer, sink: Sink | None, key: int = 0) -> None:
+        """sink: None where no stream is expected, and one is gathered like everything else. key: the number of the
+        upstream's key that it is asked with."""
+        self._key = key
+        self._service = service
+        self._peer = peer
+        self._sink = sink
+        self._changed = asyncio.Event()
+        self._over = False
+        self._failure: Failure | None = None
+        self._parts: list[bytes] = []
+        self._size = 0  # of the parts
+        self._status = 0
+        self._headers: list[tuple[str, str]] = []
+        self._exchange: Exchange
+
+    def __repr__(self) -> str:
+        return f"<Asking {self._peer.name} {self._status} {self._size} bytes{', over' * self._over}>"
+
+    async def ask(self, method: str, endpoint: str, query: str, client: HTTPHeaders) -> Reply:
+        """Raises ApiError."""
+        peer, service = self._peer, self._service
+        service.hops.check_upstream(peer.name, peer.base_url)
+        route = Route(peer, "responses", "", key=self._key)
+        lines = upstream_request.header_lines(route, client, True, service.access.open, service.hops)
+        url = peer.settings.url(endpoint) + (f"?{query}" if query else "")
+        timeouts = peer.whole_timeouts if self._sink is None else peer.stream_timeouts
+        request = Request(method, url, lines, None, timeouts, peer.way)
+        try:
+            self._exchange = service.client.send(request, self)
+        except ValueError as why:
+            raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
+        try:
+            return await self._reply()
+        finally:
+            self._exchange.cancel()
+
+    async def _reply(self) -> Reply:
+        while not self._over and not self._flows:
+            await self._news(None)
+        if self._flows:
+            assert self._sink is not None
+            return await self._follow(self._sink)
+        if self._failure is not None:
+            raise retry_policy.as_error(self._failure, self._peer.name)
+        if self._size > MAX_ERROR and self._status >= 400:
+            raise errors.parse(self._status, self._service.masked(b"".join(self._parts)))
+        if self._size > MAX_REPLY:
+            raise errors.BadReply(f"the upstream's reply is over {MAX_REPLY >> 20} MB")
+        if 300 <= self._status < 400:
+            raise errors.BadReply(f"upstream '{self._peer.name}' answered {self._status}; is base_url right?")
+        kind = header_rules.content_type(header_rules.find(self._headers, "content-type"))
+        body = b"".join(self._parts)
+        return Reply(self._status, kind + self._head(), self._service.masked(body) if self._status >= 400 else body)
+
+    @property
+    def _flows(self) -> bool:
+        kind = header_rules.find(self._headers, "content-type")
+        return self._sink is not None and self._status == 200 and "event-stream" in kind
+
+    def _head(self) -> bytes:
+        return header_rules.back(self._headers, True) + header_rules.line("X-Proxy-Upstream", self._peer.name)
+
+    async def _follow(self, sink: Sink) -> Reply:
+        events = Verbatim("responses")
+        reply = Reply(200, header_rules.EVENT_STREAM + self._head(), b"", streamed=True)
+        begun = False
+        patience = self._service.settings.server.ping_seconds
+        while True:
+            over = self._over
+            out = events.feed(self._taken()) if self._parts else b""
+            if over:
+                out += self._last(events)
+            if events.fault is not None and not events.started:
+                raise events.fault
+            if out and not begun:
+                begun = True
+                sink.start(reply)
+            if out:
+                await sink.write(out)
+            if over:
+                return reply
+            self._exchange.resume()
+            if not self._parts and not await self._news(patience) and begun:
+                await sink.write(events.ping())
+
+    def _last(self, events: Verbatim) -> bytes:
+        if self._failure is None:
+            return events.end()
+        return events.fail(retry_policy.as_error(self._failure, self._peer.name))
+
+    def _taken(self) -> bytes:
+        data = b"".join(self._parts)
+        self._parts, self._size = [], 0
+        return data
+
+    async def _news(self, within_s: float | None) -> bool:
+        """False where there was none."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), within_s)
+        except TimeoutError:
+            return False
+        self._changed.clear()
+        return True
+
+    # ------------------------------------------------------------------------------- what the upstream says
+
+    def on_head(self, status: int, up_headers: list[tuple[str, str]]) -> None:
+        self._status = status
+        self._headers = up_headers
+        self._changed.set()
+
+    def on_data(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        if self._flows:
+            self._parts.append(chunk)
+            if self._size > HIGH_WATER:
+                self._exchange.pause()
+        elif self._size <= (MAX_REPLY if self._status < 400 else MAX_ERROR):
+            self._parts.append(chunk)
+        else:
+            self._over = True
+        self._changed.set()
+
+    def on_end(self, failure: Failure | None) -> None:
+        self._over = True
+        self._failure = failure
+        self._changed.set()
+

@@ -1,0 +1,1 @@
+"""The process: worker RPC, reload, the banner at the start."""

@@ -1,0 +1,163 @@
+"""What is printed at start: where the proxy listens, which upstreams it has, what to paste into which client.
+
+A line to paste is one that works as it stands. Claude Code and Codex ask for models by themselves, so that their
+lines are tried on the router first: where nothing would answer, the line says what to set or names a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from gateway.routing.router import FAMILIES, Router
+from operate.settings.load import Settings
+from translate.target import Protocol
+
+CLAUDE_ASKS = {"big_model": "claude-opus-5-5", "small_model": "claude-haiku-5-5"}  # names as Claude Code has them
+CODEX_ASKS = "gpt-5.1"
+HINTS = "CLAUDE_CODE_GATEWAY_HINT_HEADERS=1"
+_INDENT = " " * 17  # below the text after a client's name
+
+
+def greeting(settings: Settings, router: Router, port: int, version: str) -> str:
+    """The whole text, without a final newline. port: the one that is bound."""
+    hosts = settings.server.hosts
+    host = hosts[0]
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    url = f"http://{name}:{port}"
+    everywhere = " and on every other address of this machine" if host in ("0.0.0.0", "::") else ""
+    everywhere = everywhere or "".join(f" and {each}" for each in hosts[1:])
+    return "\n".join(
+        [
+            f"anthropic-proxy {version} listens on {url}{everywhere}",
+            "",
+            *_upstreams(settings),
+            *(["", *(f"  {remark}" for remark in found)] if (found := remarks(settings, router)) else []),
+            "",
+            "Paste one of these:",
+            *(f"  {line}" for line in pasted(settings, router, url)),
+            "",
+            f"Dashboard: {url}/dashboard",
+            f"Settings: {settings.file}. Logs: {settings.logging.dir}/. Ctrl-C ends it.",
+        ]
+    )
+
+
+def pasted(settings: Settings, router: Router, url: str) -> list[str]:
+    """The lines to paste, for each client. url: of the proxy, without a final slash."""
+    return [*_claude_code(settings, router, url), *_sdks(url, _key(settings)), *_codex(settings, router, url)]
+
+
+def _upstreams(settings: Settings) -> Iterator[str]:
+    for upstream in settings.upstreams.values():
+        if not upstream.enabled:
+            yield f"  {upstream.name:<12} off    {upstream.off_because}"
+        elif upstream.is_demo:
+            yield f"  {upstream.name:<12} on     built in, answers offline; models demo, demo-slow, demo-429, ..."
+        else:
+            yield f"  {upstream.name:<12} on     {upstream.base_url} ({', '.join(upstream.protocol)})"
+
+
+def remarks(settings: Settings, router: Router) -> list[str]:
+    """What works otherwise than somebody may think."""
+    found = []
+    if not settings.clients:
+        found.append("Without a [client] this machine alone is served, and nothing that a reverse proxy forwards.")
+        if settings.server.origins not in ((), ("*",)):
+            found.append("[server] origins has no effect: without a [client], no web page comes in.")
+    if elsewhere := _unchecked(settings, router):
+        found.append(
+            f"Claude Code's auto mode has its actions checked at Anthropic; '{elsewhere}' does not do that. Start it "
+            "with --permission-mode default (or acceptEdits), or it opens with a dialog that blames the gateway."
+        )
+    if any(term.name == "class" for rule in settings.models if rule.condition for term in rule.condition.terms):
+        found.append(f"[models] asks for a class: Claude Code tells it exactly with {HINTS} in its environment.")
+    if not router.peers:
+        found.append("No upstream is on: every request will be refused.")
+    elif all(settings.upstreams[name].is_demo for name in router.peers):
+        found.append("Only the demo is on: it answers to every model. Set a key in the environment for a real one.")
+    aliases = settings.aliases
+    meanings = {"big_model": aliases.big_model, "small_model": aliases.small_model, **aliases.map_json}
+    for key, meant in meanings.items():
+        if meant and router.why_not(meant, "messages") and router.why_not(meant, "chat"):
+            found.append(f"[aliases]: '{key}' means '{meant}', and no upstream that is on answers to that.")
+    if any(up.enabled and up.forward_client_key for up in settings.upstreams.values()):
+        found.append(
+            "forward_client_key has no effect: with a [client], keys that clients bring are for the proxy."
+            if settings.clients
+            else "forward_client_key: the key that a client brings is sent to the upstream."
+        )
+    bodies = [word for word in ("request", "response") if getattr(settings.logging, f"{word}_bodies") != "none"]
+    if bodies:
+        found.append(f"{' and '.join(bodies).capitalize()} bodies are logged, to {settings.logging.dir}/requests.json.")
+    return found
+
+
+def _unchecked(settings: Settings, router: Router) -> str:
+    """The upstream that answers to Claude Code and knows nothing of its auto mode, if any."""
+    if router.why_not(CLAUDE_ASKS["big_model"], "messages"):
+        return ""
+    peer = router.routes(CLAUDE_ASKS["big_model"], "messages")[0].peer
+    host = urlsplit(peer.base_url).hostname or ""
+    return "" if host.endswith(".anthropic.com") or settings.upstreams[peer.name].is_demo else peer.name
+
+
+def _forwards(settings: Settings) -> bool:
+    return not settings.clients and any(up.enabled and up.forward_client_key for up in settings.upstreams.values())
+
+
+def _key(settings: Settings) -> str:
+    return "KEY-OF-A-CLIENT" if settings.clients else "YOUR-OWN-KEY" if _forwards(settings) else "any-key"
+
+
+def _claude_code(settings: Settings, router: Router, url: str) -> Iterator[str]:
+    """With a token it starts on a fresh machine; with an API key it first asks Anthropic, and its user. Only a key
+    that has to go on to Anthropic must be one."""
+    variable = "ANTHROPIC_API_KEY" if _forwards(settings) else "ANTHROPIC_AUTH_TOKEN"
+    command = f"ANTHROPIC_BASE_URL={url} {variable}={_key(settings)} claude"
+    unserved = [key for key, name in CLAUDE_ASKS.items() if router.why_not(name, "messages")]
+    if not unserved:
+        yield f"Claude Code    {command}"
+        return
+    other = _first(settings, router, "messages")
+    if not other:
+        yield "Claude Code    needs an upstream that speaks messages or chat; there is none"
+        return
+    yield f"Claude Code    {command}" + (f" --model {other}" if "big_model" in unserved else "")
+    names = ", ".join(f"*{word}*" for key in unserved for word in FAMILIES[key])
+    yield f"{_INDENT}Nothing answers to {names}, which it asks for by itself. To let another model"
+    yield f"{_INDENT}do so:  {_setting(settings, unserved, other)}"
+
+
+def _setting(settings: Settings, keys: list[str], model: str) -> str:
+    """A start with these keys of [aliases] set: by the environment where the settings file looks there."""
+    variables = [key.upper() for key in keys]
+    origins = " ".join(value.origin for value in settings.values if value.section == "aliases")
+    if all(variable in origins for variable in variables):
+        return " ".join(f"{variable}={model}" for variable in variables) + " ./run.sh ..."
+    return "./run.sh ... " + " ".join(f"--set aliases.{key}={model}" for key in keys)
+
+
+def _sdks(url: str, key: str) -> Iterator[str]:
+    yield f'Anthropic SDK  anthropic.Anthropic(base_url="{url}", api_key="{key}")'
+    yield f'OpenAI SDK     openai.OpenAI(base_url="{url}/v1", api_key="{key}")'
+
+
+def _codex(settings: Settings, router: Router, url: str) -> Iterator[str]:
+    other = _first(settings, router, "responses")
+    if not other:
+        yield "Codex          needs an upstream that speaks responses; there is none"
+        return
+    model = f" -m {other}" if router.why_not(CODEX_ASKS, "responses") else ""
+    yield f"Codex          PROXY_KEY={_key(settings)} codex{model} -c model_provider=proxy \\"
+    yield f"{_INDENT}-c model_providers.proxy.name=proxy -c model_providers.proxy.base_url={url}/v1 \\"
+    yield f"{_INDENT}-c model_providers.proxy.wire_api=responses -c model_providers.proxy.env_key=PROXY_KEY"
+    if model.endswith("/demo"):
+        yield f"{_INDENT}That is the demo: no other upstream that is on speaks responses"
+
+
+def _first(settings: Settings, router: Router, client: Protocol) -> str:
+    """A model for such a client, of a real upstream rather than of the demo; "" if there is none."""
+    names = [name for name, peer in router.peers.items() if peer.protocol_for(client)]
+    real = [name for name in names if not settings.upstreams[name].is_demo]
+    return f"{real[0]}/MODEL" if real else f"{names[0]}/demo" if names else ""

@@ -1,0 +1,102 @@
+"""Settings that change while the proxy runs: a saved file, or SIGHUP, is read whole and taken whole, or not at all.
+
+The file is looked at once a second (operate/settings/file_watch.py) and read in a thread, `${ENV}` and key files
+included. If there is any fault in it, the settings of before stay in force and the log has every fault with its line.
+What only a start can change is named and left as it is. `service.reloaded` keeps the last verdict for whoever shows it:
+{"time", "taken", "changed": [names], "restart": [names], "why": [faults]}.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from operate.settings import changes
+from operate.settings.file_watch import Source
+from operate.settings.load import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from gateway.runtime import Service
+
+log = logging.getLogger("proxy")
+
+EVERY_S = 1.0
+SETTLE_S = 0.2  # until the next look at a file that is being written
+
+
+class Reload:
+    """start() on a running loop, stop() at its end. take: puts checked settings in force."""
+
+    def __init__(self, service: Service, source: Source, take: Callable[[Settings], None]) -> None:
+        self._service = service
+        self._source = source
+        self._take = take
+        self._asked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Reload {self._source!r}>"
+
+    def start(self) -> None:
+        self._task = asyncio.ensure_future(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def now(self) -> None:
+        """SIGHUP: also where the file has not changed, since what it names may have."""
+        self._asked.set()
+
+    async def _run(self) -> None:
+        while True:
+            # Not wait_for: in 3.11 it loses a cancel that comes at the same moment as what it waits for.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE_S if self._source.settling else EVERY_S):
+                    await self._asked.wait()
+            saved = self._source.saved()
+            if saved or self._asked.is_set():
+                asked = self._asked.is_set()
+                self._asked.clear()
+                await self._read(asked)
+
+    async def _read(self, asked: bool) -> None:
+        """asked: files that the settings name may have changed, though the settings have not."""
+        try:
+            new = await asyncio.get_running_loop().run_in_executor(None, self._source.read)
+            self._judge(new, asked)
+        except SettingsError as faults:
+            why = list(map(str, faults.problems))
+            self._tell(False, why=why)
+            self._say(logging.ERROR, "%s cannot be used as it is now; the settings of before stay in force:\n%s",
+                      self._service.settings.file, "\n".join(why))  # fmt: skip
+        except Exception:
+            self._tell(False, why=["internal error of the proxy, see its log"])
+            log.exception("the settings could not be changed; those of before stay in force")
+
+    def _judge(self, new: Settings, asked: bool) -> None:
+        old = self._service.settings
+        settings, waits = changes.followed(old, new)
+        names = changes.changed(old, settings)
+        if names or asked:
+            try:
+                self._take(settings)
+            except Exception:
+                self._take(old)
+                raise
+        self._tell(True, changed=names, restart=waits)
+        self._say(logging.INFO, "%s read again; changed: %s", new.file, ", ".join(names) or "nothing")
+        if waits:
+            self._say(logging.WARNING, "%s: only a restart changes %s", new.file, ", ".join(waits))
+
+    def _say(self, level: int, message: str, *args: object) -> None:
+        """Of several workers, all of which do the same, one tells it."""
+        log.log(level if self._service.siblings.number == 0 else logging.DEBUG, message, *args)
+
+    def _tell(self, taken: bool, **more: Any) -> None:
+        self._service.reloaded = {"time": time.time(), "taken": taken, "changed": [], "restart": [], "why": []} | more

@@ -1,0 +1,123 @@
+"""What a request shows of itself, for the conditions of [models]: `claude-* if class auxiliary = ...`.
+
+Facts are gathered only where a name has lines with conditions, since they cost a parse of the body. Each reads what the
+three protocols call by different names. https://code.claude.com/docs tells the request classes, Claude Code's requests
+show them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tornado.httputil import HTTPHeaders
+
+from operate.settings.conditions import Condition, Term
+
+LONG_CONTEXT = "[1m]"
+_IMAGES = frozenset({"image", "image_url", "input_image"})
+# How Claude Code asks for the summary that takes the conversation's place.
+_COMPACTS = ("Your task is to create a detailed summary of", "tasked with summarizing conversations")
+_IS_SUBAGENT = "cc_is_subagent=true"  # in the line that its system prompt begins with
+_MAX_DEPTH = 6  # of content within content: a tool's result in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """asked_class: lower case, "" if not said. tokens: of the input, an estimate."""
+
+    asked_class: str
+    images: bool
+    tools: bool
+    thinking: bool
+    stream: bool
+    long_context: bool
+    tokens: int
+
+    def meet(self, condition: Condition) -> bool:
+        return all(self._meets(term) != term.negated for term in condition.terms)
+
+    def _meets(self, term: Term) -> bool:
+        if term.name == "class":
+            return self.asked_class in term.words
+        if term.name == "input":
+            return self.tokens > term.number if term.op == ">" else self.tokens < term.number
+        if term.name == "1m":
+            return self.long_context
+        return bool(getattr(self, term.name))
+
+
+def facts(headers: HTTPHeaders, body: dict[str, Any], tokens: int, model: str) -> Facts:
+    return Facts(
+        asked_class=class_of(headers, body),
+        images=_has_image([body.get("messages"), body.get("input")], 0),
+        tools=bool(body.get("tools") or body.get("functions")),
+        thinking=_thinks(body),
+        stream=body.get("stream") is True,
+        long_context=model.endswith(LONG_CONTEXT),
+        tokens=tokens,
+    )
+
+
+def class_of(headers: HTTPHeaders, body: dict[str, Any]) -> str:
+    """What a request of Claude Code is for: in its own words where it says so, which it does only with
+    CLAUDE_CODE_GATEWAY_HINT_HEADERS=1; else by what it shows. A workflow's requests are those of subagents then."""
+    if said := headers.get("X-Claude-Code-Request-Class", "").strip().lower():
+        return str(said)
+    if not headers.get("User-Agent", "").startswith("claude-cli/"):
+        return ""
+    if any(mark in text for text in (_asked_last(body), *_texts(body.get("system"))) for mark in _COMPACTS):
+        return "compaction"
+    if headers.get("X-Claude-Code-Agent-Id") or any(_IS_SUBAGENT in text for text in _texts(body.get("system"))):
+        return "subagent"
+    return "main" if _is_conversation(body) else "auxiliary"
+
+
+def _asked_last(body: dict[str, Any]) -> str:
+    """The last text of the user's last message."""
+    messages = body.get("messages")
+    for message in reversed(messages if isinstance(messages, list) else ()):
+        if isinstance(message, dict) and message.get("role") == "user":
+            return next(reversed(list(_texts(message.get("content")))), "")
+    return ""
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    for block in content if isinstance(content, list) else ():
+        if isinstance(block, dict) and isinstance(text := block.get("text"), str):
+            yield text
+
+
+def _is_conversation(body: dict[str, Any]) -> bool:
+    """Rather than a small task beside one (a title, a search of the web): it has tools that the client runs, or keeps
+    its context within bounds. A count of tokens is one of a conversation."""
+    tools = body.get("tools")
+    own = any(isinstance(tool, dict) and "input_schema" in tool for tool in (tools if isinstance(tools, list) else ()))
+    return own or "context_management" in body or "max_tokens" not in body
+
+
+def _thinks(body: dict[str, Any]) -> bool:
+    """Whether it asks the model to think: Messages' thinking, Chat's reasoning_effort, Responses' reasoning."""
+    thinking = body.get("thinking")
+    if isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive"):
+        return True
+    reasoning = body.get("reasoning")
+    efforts = body.get("reasoning_effort"), reasoning.get("effort") if isinstance(reasoning, dict) else None
+    return any(isinstance(effort, str) and effort != "none" for effort in efforts)
+
+
+def _has_image(content: Iterable[Any], depth: int) -> bool:
+    for part in content:
+        if isinstance(part, list):
+            if depth < _MAX_DEPTH and _has_image(part, depth + 1):
+                return True
+        elif isinstance(part, dict):
+            if part.get("type") in _IMAGES:
+                return True
+            within = [part[key] for key in ("content", "output") if isinstance(part.get(key), list)]
+            if within and depth < _MAX_DEPTH and _has_image(within, depth + 1):
+                return True
+    return False

@@ -1,0 +1,314 @@
+"""Model name -> where the request goes: an ordered list of routes.
+
+Exact names come before the aliases, aliases before globs, longer globs before shorter; a name of the form
+UPSTREAM/MODEL picks its upstream itself. What is settled per upstream (URLs, the protocol's order, translation
+policy, credentials) is worked out once, here; a lookup on the hot path is one dictionary hit.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from gateway.limits.breaker import Limits
+from gateway.routing import protocol_choice
+from gateway.routing.balancing import Place, Places
+from gateway.routing.request_facts import LONG_CONTEXT, Facts
+from gateway.routing.upstreams import ENDPOINT, Peer, ready
+from operate.settings.load import ModelRule, Settings, TargetRef, Upstream
+from translate.errors import ApiError
+from translate.target import Protocol, Target
+
+log = logging.getLogger("gateway")
+
+MAX_REMEMBERED = 4096  # names whose routes are kept: clients choose them, so they must not pile up
+MAX_TOLD = 100  # names without a route that the operator is told of, each once
+
+FAMILIES = {"big_model": ("opus", "sonnet"), "small_model": ("haiku",)}  # key of [aliases] -> words in names
+
+_SCHEMA_WORDS = {"tool": (b'"json_schema"',), "chat": (b'"json_schema"', b'"json_object"')}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One place where a request of a `client` may go. model is the upstream's name for it; target and url say it once
+    for all. schema: for those alone that ask for a reply by a JSON schema. home: the upstream speaks the client's own
+    protocol; verbatim: and is good enough at it that the bytes pass through untouched. key: the number of the
+    upstream's key. stage: those of a lower one are tried first; weight: its share among those of the same."""
+
+    peer: Peer
+    protocol: Protocol
+    model: str
+    client: Protocol | None = None
+    schema: bool = False
+    key: int = 0
+    stage: int = 0
+    weight: float = 1.0
+    place: Place = field(init=False, repr=False, compare=False)
+    target: Target = field(init=False, repr=False, compare=False)
+    url: str = field(init=False, repr=False, compare=False)
+    home: bool = field(init=False, repr=False, compare=False)
+    verbatim: bool = field(init=False, repr=False, compare=False)
+    _by_schema: Route | None = field(init=False, repr=False, compare=False)
+    _for_more: Route | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        up = self.peer.settings
+        object.__setattr__(self, "place", self.peer.place(self.model, self.key))
+        policy = replace(
+            self.peer.policy, max_tokens=up.most_tokens(self.model), cache_marks=up.marks_cache(self.model)
+        )
+        object.__setattr__(self, "target", Target(self.model, policy))
+        object.__setattr__(self, "url", up.url(ENDPOINT[self.protocol], self.model))
+        home = self.client == self.protocol
+        object.__setattr__(self, "home", home)
+        by_tool = self.schema and up.output_schema == "tool"
+        object.__setattr__(self, "verbatim", home and not up.rebuild and not by_tool)
+        object.__setattr__(self, "_by_schema", None if self.schema else self._other())
+        object.__setattr__(self, "_for_more", self._other_side())
+
+    @property
+    def own_headers(self) -> dict[str, str]:
+        return self.peer.headers[self.key][self.protocol]
+
+    def _other(self) -> Route | None:
+        """The way of requests with a schema, where it is another one."""
+        how = self.peer.settings.output_schema
+        if how == "chat" and self.protocol != "chat":
+            return self._with_schema("chat")
+        if how == "tool" and self.verbatim:
+            return self._with_schema(self.protocol)
+        return None
+
+    def _other_side(self) -> Route | None:
+        """The way of requests with tools or thinking, where it is another one."""
+        if self.client is None or self.schema or self.home:
+            return None
+        best = protocol_choice.choose(self.client, self.peer.spoken, more=True)
+        if best is None or best == self.protocol or self.protocol not in self.peer.spoken:
+            return None
+        return Route(self.peer, best, self.model, self.client, False, self.key, self.stage, self.weight)
+
+    def _with_schema(self, protocol: Protocol) -> Route:
+        return Route(self.peer, protocol, self.model, self.client, True, self.key, self.stage, self.weight)
+
+    def in_another_protocol(self) -> Route:
+        """The same place, where it turned out to have no endpoint for this one (see Router.lacks)."""
+        protocol = self.client and self.peer.protocol_for(self.client, self.model)
+        if protocol is None or self.protocol not in self.peer.lacks:
+            return self
+        return Route(self.peer, protocol, self.model, self.client, False, self.key, self.stage, self.weight)
+
+    def of(self, body: bytes) -> Route:
+        """The route that a request with this body takes. To look for the words is enough: within a text they would be
+        escaped."""
+        if self._for_more is not None and protocol_choice.asks_more(body):
+            return self._for_more.of(body)
+        other = self._by_schema
+        if other is None or not any(word in body for word in _SCHEMA_WORDS[other.peer.settings.output_schema]):
+            return self
+        return other
+
+
+class Router:
+    """settings -> routes. `base_urls` tells where upstreams listen that the settings do not (the demo)."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        base_urls: dict[str, Upstream] | None = None,
+        places: Places | None = None,
+        before: Router | None = None,
+    ) -> None:
+        """places: what is known of the places where requests go; None = nothing yet. before: the one whose place this
+        one takes."""
+        places = places or Places(Limits())
+        on = {name: (base_urls or {}).get(name, up) for name, up in settings.upstreams.items() if up.enabled}
+        old = before.peers if before else {}
+        self.peers = {name: ready(settings, up, places, old.get(name)) for name, up in on.items()}
+        self.off = {name: up.off_because for name, up in settings.upstreams.items() if not up.enabled}
+        plain = [rule for rule in settings.models if rule.condition is None]
+        self._exact = {rule.pattern: rule.targets for rule in plain if not rule.glob}
+        self._globs = [(rule.pattern, _matcher(rule), rule.targets) for rule in _by_length(plain) if rule.glob]
+        conditional = [rule for rule in settings.models if rule.condition is not None]
+        self._conditional = [(_matcher(rule), rule) for rule in _by_length(conditional)]
+        self._aliases = dict(settings.aliases.map_json)
+        self._families = [
+            (FAMILIES["big_model"], settings.aliases.big_model),
+            (FAMILIES["small_model"], settings.aliases.small_model),
+        ]
+        self._demos = {name for name, up in settings.upstreams.items() if up.is_demo}
+        self._found: dict[tuple[str, Protocol, ModelRule | None], list[Route]] = {}
+        self._told: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<Router {list(self.peers)} exact={list(self._exact)} globs={len(self._globs)}>"
+
+    def routes(self, model: str, client: Protocol, facts: Callable[[], Facts] | None = None) -> list[Route]:
+        """At least one route, best first. facts: asked only where lines with conditions fit the name. Raises ApiError
+        (404) that lists what there is."""
+        rule = self._rule(model, facts) if self._conditional and facts else None
+        found = self._found.get((model, client, rule))
+        if found is None:
+            try:
+                found = self._resolve(model, client, rule)
+            except ApiError as error:
+                self._tell(model, error.message)
+                raise
+            if len(self._found) >= MAX_REMEMBERED:
+                self._found.clear()
+            self._found[model, client, rule] = found
+        return found
+
+    def _rule(self, model: str, facts: Callable[[], Facts]) -> ModelRule | None:
+        """The line whose condition the request meets. They go before all without one: they are the exceptions."""
+        plain = model.removesuffix(LONG_CONTEXT)
+        fitting = [
+            rule
+            for fits, rule in self._conditional
+            if (fits(model) or (plain != model and fits(plain))) and self._lit(rule.targets)
+        ]
+        if not fitting:
+            return None
+        known = facts()
+        return next((rule for rule in fitting if rule.condition and known.meet(rule.condition)), None)
+
+    def lacks(self, failed: Route) -> bool:
+        """The upstream has shown that it has no endpoint for this route's protocol. False where it speaks no other, so
+        that nothing is left to be asked in."""
+        peer, client = failed.peer, failed.client
+        if client is None or failed.home or failed.protocol in peer.lacks:
+            return False
+        if protocol_choice.choose(client, [name for name in peer.spoken if name != failed.protocol], more=True) is None:
+            return False
+        peer.lacks.add(failed.protocol)
+        self._found.clear()
+        return True
+
+    def why_not(self, model: str, client: Protocol) -> str:
+        """Empty if such a client gets a route for the model, else the words of the 404."""
+        try:
+            self._resolve(model, client)
+        except ApiError as error:
+            return error.message
+        return ""
+
+    def _tell(self, model: str, why: str) -> None:
+        """In the log too: some clients keep the words of a 404 from their users."""
+        if model not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add(model)
+            log.warning("%s", "".join(c if c.isprintable() else "?" for c in why[:600]))
+
+    def names(self) -> list[tuple[str, str]]:
+        """(model name, upstream) of every name that the settings say outright: exact patterns and aliases."""
+        out = [(name, targets[0].upstream) for name, targets in self._exact.items() if self._lit(targets)]
+        out += [(name, "alias") for name in self._aliases]
+        return out
+
+    def listed_as(self, model: str, peer: Peer) -> str:
+        """The name under which a client reaches `model` of `peer`: its own, if that routes there."""
+        refs = self._refs(model)
+        if refs and any(ref.upstream == peer.name and (ref.model or model) == model for ref in refs):
+            return model
+        return f"{peer.name}/{model}"
+
+    # ---------------------------------------------------------------------------------------- resolving
+
+    def _resolve(self, model: str, client: Protocol, rule: ModelRule | None = None) -> list[Route]:
+        if model.endswith(LONG_CONTEXT) and model not in self._exact:
+            model = model.removesuffix(LONG_CONTEXT)  # a client's way to ask for the long context of that model
+        refs = list(rule.targets) if rule else self._refs(model)
+        if not refs:
+            raise ApiError("not_found", self._unknown(model), code="model_not_found", param="model")
+        routes = []
+        for ref in refs:
+            peer = self.peers.get(ref.upstream)
+            protocol = peer.protocol_for(client, ref.model or model) if peer else None
+            if peer and protocol:
+                keys = len(peer.settings.credentials)
+                name, weight = ref.model or model, ref.weight / keys
+                routes += [Route(peer, protocol, name, client, False, key, ref.stage, weight) for key in range(keys)]
+        if routes:
+            return routes
+        lit = [ref.upstream for ref in refs if ref.upstream in self.peers]
+        if lit:
+            speaks = ", ".join(self.peers[lit[0]].settings.protocol)
+            raise ApiError(
+                "not_found",
+                f"model '{model}' goes to upstream '{lit[0]}', which speaks {speaks}; this proxy does not translate "
+                f"{client} to that yet",
+                param="model",
+            )
+        why = "; ".join(f"{ref.upstream} is off ({self.off.get(ref.upstream, 'unknown')})" for ref in refs)
+        raise ApiError(
+            "not_found", f"model '{model}' has no upstream: {why}. {_instead(model)}{self._there_is()}", param="model"
+        )
+
+    def _refs(self, model: str) -> list[TargetRef]:
+        if self._lit(targets := self._exact.get(model, ())):
+            return list(targets)
+        meant = self._aliases.get(model)
+        if meant is None and not (targets := self._named(model)):
+            low = model.lower()
+            meant = next((m for words, m in self._families if m and any(w in low for w in words)), None)
+        if meant:
+            return self._named(meant) or [TargetRef(r.upstream, r.model or meant) for r in self._plain(meant)]
+        return list(targets) or self._named(model) or self._plain(model)
+
+    def _named(self, model: str) -> list[TargetRef]:
+        """UPSTREAM/MODEL."""
+        name, slash, rest = model.partition("/")
+        return [TargetRef(name, rest)] if slash and rest and name in self.peers else []
+
+    def _plain(self, model: str) -> list[TargetRef]:
+        if self._lit(targets := self._exact.get(model, ())):
+            return list(targets)
+        off = list(self._exact.get(model, ()))
+        for _, pattern, targets in self._globs:
+            if pattern(model):
+                if self._lit(targets):
+                    return list(targets)
+                off = off or list(targets)
+        if self.peers and self.peers.keys() <= self._demos:  # nothing else is on: the demo answers to any name
+            return [TargetRef(next(iter(self.peers)), None)]
+        return off
+
+    def _lit(self, targets: tuple[TargetRef, ...] | list[TargetRef]) -> bool:
+        return any(target.upstream in self.peers for target in targets)
+
+    def _unknown(self, model: str) -> str:
+        asked = model.partition("/")[0]
+        if asked in self.off:
+            return f"upstream '{asked}' is off ({self.off[asked]}). {self._there_is()}"
+        return f"model '{model}' is not known here. {_instead(model)}{self._there_is()}"
+
+    def _there_is(self) -> str:
+        names = [name for name, _ in self.names()]
+        names += [pattern for pattern, _, targets in self._globs if self._lit(targets)]
+        ups = ", ".join(f"{name}/MODEL" for name in self.peers)
+        known = ", ".join(names[:40]) or "none"
+        return f"Known: {known}; or name an upstream: {ups}. See [models] in settings.ini."
+
+
+def _instead(model: str) -> str:
+    """What to set so that another model answers to one of Claude's names, which clients ask for by themselves."""
+    low = model.lower()
+    for key, words in FAMILIES.items():
+        if any(word in low for word in words):
+            return f"To let another model answer: [aliases] {key} = UPSTREAM/MODEL (environment: {key.upper()}). "
+    return ""
+
+
+def _by_length(rules: Iterable[ModelRule]) -> list[ModelRule]:
+    """Exact names first, then the longer globs; in file order among equals."""
+    return sorted(rules, key=lambda rule: -len(rule.pattern) if rule.glob else -math.inf)
+
+
+def _matcher(rule: ModelRule) -> Callable[[str], object]:
+    if not rule.glob:
+        return rule.pattern.__eq__
+    return re.compile(fnmatch.translate(rule.glob)).match

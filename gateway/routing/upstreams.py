@@ -1,0 +1,181 @@
+"""An upstream that is on, made ready: what each request to it needs, worked out once.
+
+URLs, header lines for each of its keys, timeouts, the translation policy; and the state that all its requests share:
+places at once (admission.py), the retry budget, its quota. What one model under one key is like is in places.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from gateway.limits.admission import Gate
+from gateway.limits.concurrency_limit import Adaptive
+from gateway.limits.rate_limit import Quota
+from gateway.limits.retry_budget import Budget
+from gateway.routing import protocol_choice
+from gateway.routing.balancing import Place, Places
+from operate.settings.load import Settings, Translate, Upstream, is_loopback
+from translate.target import Policy, Protocol
+from upstream.exchange import Timeouts
+from upstream.way import Way
+
+ENDPOINT = {"messages": "messages", "chat": "chat/completions", "responses": "responses"}
+SIDE = {
+    ("messages", "count"): "messages/count_tokens",
+    ("responses", "count"): "responses/input_tokens",
+    ("responses", "compact"): "responses/compact",
+}
+ANTHROPIC_VERSION = "2023-06-01"  # said for clients that have no word for it; every field of ours is in it
+
+
+@dataclass(slots=True)
+class Peer:
+    """counts: protocols whose counting of tokens it has; what it lacks it shows. lacks: protocols of its settings for
+    which it has no endpoint, as its answers have shown. is_proxy: it is one like this one, its replies say so.
+    headers: for each of its keys. key_names: what each is known by, after a change of the settings and in other
+    workers too."""
+
+    name: str
+    settings: Upstream
+    base_url: str
+    places: Places
+    gate: Gate
+    budget: Budget
+    quota: Quota | None
+    translate: Translate
+    policy: Policy = field(init=False)
+    urls: dict[str, str] = field(init=False)
+    stream_timeouts: Timeouts = field(init=False)
+    whole_timeouts: Timeouts = field(init=False)
+    way: Way = field(init=False)
+    headers: list[dict[Protocol, dict[str, str]]] = field(init=False)
+    counts: set[Protocol] = field(init=False)
+    lacks: set[Protocol] = field(init=False, default_factory=set)
+    is_proxy: bool = field(init=False, default=False)
+    key_names: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        s = self.settings
+        self.policy = Policy(
+            max_tokens_field=s.max_tokens_field,
+            reasoning=s.reasoning,
+            reasoning_history=s.reasoning_history,
+            developer_role=s.developer_role,
+            stream_options=s.stream_options,
+            drop=s.drop,
+            rename=s.rename,
+            web_search=s.web_search,
+            tool_schema=s.tool_schema,
+            images=s.images,
+            reasoning_effort=s.reasoning_effort,
+            max_stops=s.max_stops,
+            prompt_cache_key=s.takes_cache_key,
+            output_schema=s.output_schema,
+            rebuild=s.rebuild,
+            deferred_tools=self.translate.deferred_tools,
+            max_continuations=self.translate.max_continuations,
+        )
+        self.urls = {name: s.url(name) for name in (*ENDPOINT.values(), *SIDE.values(), "models")}
+        self.stream_timeouts = _timeouts(s, True)
+        self.whole_timeouts = _timeouts(s, False)
+        self.way = _way(s)
+        self.headers = [{protocol: self._headers(protocol, key) for protocol in ENDPOINT} for key in s.credentials]
+        self.key_names = [hashlib.sha256(key.encode()).hexdigest()[:16] if key else "" for key in s.credentials]
+        self.counts = set()
+        if "messages" in s.protocol and s.count_tokens:
+            self.counts.add("messages")
+        if "responses" in s.protocol:
+            self.counts.add("responses")
+
+    def __repr__(self) -> str:
+        return f"<Peer {self.name} {','.join(self.settings.protocol)} {self.base_url}>"
+
+    def protocol_for(self, client: Protocol, model: str = "") -> Protocol | None:
+        """The one in which its requests go, unless one of them asks for more (see protocol_choice.py)."""
+        return protocol_choice.choose(client, self.spoken, protocol_choice.reasons(model))
+
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """Its protocols, best first."""
+        if not self.lacks:
+            return self.settings.protocol
+        return tuple(protocol for protocol in self.settings.protocol if protocol not in self.lacks)
+
+    @property
+    def own_headers(self) -> dict[Protocol, dict[str, str]]:
+        """With the first of its keys."""
+        return self.headers[0]
+
+    def place(self, model: str, key: int) -> Place:
+        return self.places.of(self.name, model, key)
+
+    def _headers(self, protocol: Protocol, key: str) -> dict[str, str]:
+        own = {"content-type": "application/json", "accept-encoding": "identity"}
+        if protocol == "messages":
+            own["anthropic-version"] = ANTHROPIC_VERSION
+        if key:
+            name = self.settings.key_header
+            if name == "auto":
+                name = "x-api-key" if protocol == "messages" else "authorization"
+            own[name] = f"Bearer {key}" if name == "authorization" else key
+        own |= {name.lower(): value for name, value in self.settings.headers}
+        return own
+
+
+def ready(settings: Settings, upstream: Upstream, places: Places, before: Peer | None = None) -> Peer:
+    """upstream: one of the settings', or it with the address where it listens. before: what it was by the settings
+    until now: its requests on their way, its budget and what is known of it go on."""
+    most = upstream.max_concurrent or settings.pool.per_upstream
+    share, per_second = settings.retry.budget_percent / 100, settings.retry.budget_per_second
+    if before is None:
+        gate = Gate(upstream.name, most, Adaptive(most) if upstream.adaptive else None)
+        budget = Budget(share, per_second)
+    else:
+        gate, budget = before.gate, before.budget
+        gate.resize(most, upstream.adaptive)
+        budget.resize(share, per_second)
+        gate.key = _bound(settings, upstream)  # may have changed in [pool]
+        if before.settings == upstream and before.translate == settings.translate:
+            return before
+        if _who(before.settings) != _who(upstream):
+            places.forget(upstream.name)
+    gate.key = _bound(settings, upstream)
+    quota = _quota(upstream, before.quota if before else None)
+    return Peer(upstream.name, upstream, upstream.base_url, places, gate, budget, quota, settings.translate)
+
+
+def _bound(settings: Settings, upstream: Upstream) -> str:
+    """The key of the settings that bounds its requests at once."""
+    if upstream.max_concurrent:
+        return f"[upstream {upstream.name}] max_concurrent"
+    each = settings.pool.max_connections_per_upstream
+    return "[pool] max_connections_per_upstream" if each else "[pool] max_connections"
+
+
+def _who(upstream: Upstream) -> tuple[object, ...]:
+    """As long as that is the same, so is what answers."""
+    return upstream.base_url, upstream.credentials, upstream.headers
+
+
+def _quota(upstream: Upstream, before: Quota | None) -> Quota | None:
+    now, bounds = time.monotonic(), (upstream.requests_per_minute, upstream.tokens_per_minute)
+    quota = before.resized(*bounds, now) if before else Quota(*bounds, now)
+    return quota if quota.bounds else None
+
+
+def _way(s: Upstream) -> Way:
+    """A proxy to the outside cannot reach this machine's own loopback: there only one of its own section counts."""
+    proxy = None if s.proxy == "" else "" if s.proxy == "none" else s.proxy
+    if proxy is None and is_loopback(urlsplit(s.base_url).hostname or ""):
+        proxy = ""
+    return Way(s.verify_tls, s.ca_file, s.client_cert, s.client_key, s.client_key_password, proxy, s.family)
+
+
+def _timeouts(settings: Upstream, stream: bool) -> Timeouts:
+    t = settings.timeouts
+    return Timeouts(
+        connect=t.connect, first_byte=t.until_first_byte(stream), idle=t.idle if stream else 0.0, total=t.total(stream)
+    )

@@ -1,0 +1,1 @@
+"""Responses and threads that the proxy keeps for its clients."""

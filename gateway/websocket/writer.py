@@ -1,0 +1,136 @@
+"""An Answer whose reader is at the other end of a websocket: each event of the stream is a text frame.
+
+The Relay writes what it writes to every client, server-sent events; here their data lines become frames, all those of
+a write in one piece. What would be a status with a body becomes an `error` event that holds both, and a whole
+response, from an upstream that does not stream, the events that clients read it from. Comments stay behind.
+
+A frame has no headers. What a client must not miss of a reply's (which fields did not cross, X-Proxy-Dropped) stands in
+the first event's `headers`, as those of an error stand in the error's: clients read by names and overlook it.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+from gateway.http.response_writer import Answer
+from gateway.stored.previous_response import Recall
+from translate import errors, sse, wire
+from translate.errors import ApiError
+from translate.responses import replay
+
+if TYPE_CHECKING:
+    from gateway.websocket.session import Session, Turn
+
+_TEXT, _COMPRESSED = 0x81, 0xC1  # the whole of a text message; RSV1 says that it is deflated (RFC 7692)
+_HEADERS = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "x-proxy-upstream", "x-proxy-dropped")
+_TO_TELL = b"X-Proxy-Dropped: "
+
+
+class Frames(Answer):
+    """turn: its recall is shown every event. lane: the stream_id that the client gave, "" for none; it is said with
+    each. kept: for the log of reply bodies, one event a line, up to `keep` bytes; None where that is 0."""
+
+    __slots__ = ("_events", "_keep", "_lane", "_session", "_told", "_turn", "kept")
+
+    def __init__(self, session: Session, turn: Turn, lane: str, keep: int) -> None:
+        super().__init__(session)  # type: ignore[arg-type]  # of a connection, it needs the stream
+        self._session = session
+        self._turn = turn
+        self._events = sse.Splitter()
+        self._lane = b',"stream_id":"%b"}' % wire.inside(lane) if lane else b""
+        self._told = b""  # for the next event
+        self._keep = keep
+        self.kept = bytearray() if keep else None
+
+    def whole(self, status: int, head: bytes, body: bytes) -> None:
+        if self.state != "open":
+            return
+        self.state = "done"
+        if status == 200:
+            self._told = _headers_in(head)
+        self._send(replay.events(wire.loads(body)) if status == 200 else [wire.dumps(_error(status, head, body))])
+
+    def start(self, status: int, head: bytes) -> None:
+        if self.state == "open" and not self.closed:
+            self.state = "streaming"
+            self._told = _headers_in(head)
+
+    def write(self, data: bytes) -> None:
+        if self.state == "streaming" and data:
+            self._send([sse.fields(event)[1] for event in self._events.feed(data)])
+
+    def end(self) -> None:
+        if self.state == "streaming":
+            self.state = "done"
+            self._send([sse.fields(self._events.rest())[1]])
+
+    def last(self) -> None:
+        self._session.last = True
+
+    def abort(self) -> None:
+        self.state = "done"
+        self._session.hang_up()
+
+    def _send(self, events: list[bytes]) -> None:
+        """events: JSON objects; what is none of them is left out, such as the data of a comment."""
+        out = []
+        for data in events:
+            if data[:1] == b"{":
+                if isinstance(self._turn.recall, Recall):
+                    self._turn.recall.saw(data)
+                self.written += len(data)
+                if self.kept is not None and len(self.kept) < self._keep:
+                    self.kept += data + b"\n"
+                if self._told:
+                    data, self._told = _with(data, self._told), b""
+                out.append(self._session.frame(_with(data, self._lane) if self._lane else data))
+        if out:
+            self._put(b"".join(out))
+
+
+def _with(data: bytes, more: bytes) -> bytes:
+    """An object that ends as `more` does, where it is one and has fields."""
+    whole = data.rstrip()
+    return whole[:-1] + more if whole.endswith(b"}") and len(whole) > 2 else data
+
+
+def frame(data: bytes, compressor: Any) -> bytes:
+    """A text message that a server sends (RFC 6455, section 5.2). compressor: Tornado's, or None."""
+    first = _TEXT
+    if compressor is not None:
+        data, first = compressor.compress(data), _COMPRESSED
+    size = len(data)
+    if size < 126:
+        return struct.pack("!BB", first, size) + data
+    if size <= 0xFFFF:
+        return struct.pack("!BBH", first, 126, size) + data
+    return struct.pack("!BBQ", first, 127, size) + data
+
+
+def error_event(error: ApiError) -> bytes:
+    """An error of the proxy's own, outside of any reply."""
+    return wire.dumps(_error(errors.status_for("responses", error), b"", errors.body("responses", error)))
+
+
+def _error(status: int, head: bytes, body: bytes) -> dict[str, Any]:
+    """Both shapes that clients know: with `error` as in a reply's body, and with its fields at the top level."""
+    try:
+        said = wire.loads(body)
+    except ValueError:
+        said = None
+    error = said.get("error") if isinstance(said, dict) else None
+    if not isinstance(error, dict):
+        error = wire.loads(errors.body("responses", errors.parse(status, body)))["error"]
+    flat = {key: error.get(key) for key in ("code", "message", "param")}
+    return {"type": "error", "status": status, "error": error, "headers": _known(head), "sequence_number": 0} | flat
+
+
+def _headers_in(head: bytes) -> bytes:
+    """The end of an event that tells of them, or nothing where none is worth it."""
+    return b',"headers":%b}' % wire.dumps(_known(head)) if _TO_TELL in head else b""
+
+
+def _known(head: bytes) -> dict[str, str]:
+    lines = (line.partition(": ") for line in head.decode("latin-1").split("\r\n"))
+    return {name.lower(): value for name, _, value in lines if name.lower() in _HEADERS}

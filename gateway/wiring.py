@@ -1,0 +1,75 @@
+"""The parts of a Service that settings alone decide: bounds, policies, quotas.
+
+Made at the start and again after each change of the settings. Where a part has used something up (a quota) or holds
+requests (those that wait for their clients to come back), the new one is made of the one before.
+"""
+
+from __future__ import annotations
+
+import time
+
+from gateway.flow.reattach import Rejoin
+from gateway.limits import breaker
+from gateway.limits.admission import CHEAP_PLACES, Limits
+from gateway.limits.rate_limit import Quota
+from gateway.limits.retry_policy import Policy
+from gateway.routing.router import Router
+from operate.settings.load import Settings
+from upstream.client import Pool
+
+
+def retry_policy(settings: Settings) -> Policy:
+    s = settings.retry
+    return Policy(
+        s.max_attempts, s.backoff, s.max_backoff, s.max_retry_after, frozenset(s.also), s.on_overflow, s.on_refusal
+    )
+
+
+def breaker_limits(settings: Settings) -> breaker.Limits:
+    s = settings.breaker
+    return breaker.Limits(
+        s.failure_percent / 100, s.window, s.min_requests, s.consecutive, s.cooldown, s.max_cooldown, s.enabled
+    )
+
+
+def client_quotas(settings: Settings, before: dict[str, Quota]) -> dict[str, Quota]:
+    """By the client's name; none for those without bounds. What has been used by the ones before stays used."""
+    now, quotas = time.monotonic(), {}
+    for client in settings.clients:
+        if client.requests_per_minute or client.tokens_per_minute:
+            bounds = client.requests_per_minute, client.tokens_per_minute
+            old = before.get(client.name)
+            quotas[client.name] = old.resized(*bounds, now) if old else Quota(*bounds, now)
+    return quotas
+
+
+def admission_limits(settings: Settings) -> Limits:
+    queue = settings.admission
+    key = "[admission] max_concurrent" if queue.max_concurrent else "[pool] max_connections"
+    return Limits(queue.max_concurrent or settings.pool.max_connections, queue.queue, queue.queue_seconds, key)
+
+
+def pool(settings: Settings, router: Router) -> Pool:
+    pool = settings.pool
+    hosts = len({peer.base_url for peer in router.peers.values()})
+    return Pool(
+        max_connections=pool.max_connections + CHEAP_PLACES * max(1, len(router.peers)),
+        max_connections_per_upstream=pool.per_upstream + CHEAP_PLACES,
+        keepalive_connections=pool.keepalive_connections * min(pool.pools, max(1, hosts)),
+        keepalive_expiry=pool.keepalive_expiry,
+        http2=pool.http2,
+        proxy=pool.proxy,
+        keepalive_max_age=pool.keepalive_max_age,
+        ca_file=pool.ca_file,
+        family=pool.family,
+    )
+
+
+def rejoin(settings: Settings, before: Rejoin | None) -> Rejoin | None:
+    s = settings.retry
+    if not s.rejoin_seconds:
+        return None  # requests that wait for their clients do so by the one before, as long as it said
+    if before is None:
+        return Rejoin(s.rejoin_seconds, s.rejoin_mb << 20)
+    before.resize(s.rejoin_seconds, s.rejoin_mb << 20)
+    return before

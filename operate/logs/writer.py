@@ -1,0 +1,205 @@
+"""The thread that writes the logs: what the loop leaves for it is made into lines, masked, and appended to files.
+
+It is the standard library's QueueHandler and QueueListener, with a queue that is bounded by size and emptied as a whole
+a few times a second: a wake-up for every line would cost a request more than the line itself. The loop only leaves
+dicts and bytes here; nothing is serialised on it. When the thread cannot keep up, or a disk is full, lines are lost,
+counted, and it is said once; requests go on. Between groups of lines it lets go of the interpreter (a write does), so
+that the loop never waits long for it.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from logging.handlers import QueueHandler, QueueListener
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from operate.logs import lines
+from operate.logs.redaction import Redaction
+from operate.logs.rotation import Lock, LogFile, Rotation
+
+MAX_WAITING_BYTES = 32 << 20  # of what is not written yet, about
+EVERY_S = 0.2
+GROUP = 32  # items that become lines in one go
+LINE_BYTES = 2048  # about what a record takes in memory
+
+
+# (file without .json, seconds since 1970, what is to be said, level). A finished request's record has instead of a file
+# the set of those that take a line of it. The level is that of a logger's message, else 0.
+Item = tuple[str | frozenset[str], float, dict[str, Any], int]
+
+
+class Place(NamedTuple):
+    """Where it is written, and from which level on the terminal hears it too."""
+
+    folder: Path
+    rotation: Rotation
+    screen: int = logging.CRITICAL + 1
+
+
+class Waiting:
+    """The queue. put_nowait() from the loop (any thread may), get() from the writer. Raises queue.Full."""
+
+    def __init__(self) -> None:
+        self._items: collections.deque[Item] = collections.deque()
+        self._put = self._got = 0  # without a lock: what two at once count wrong, the next get() makes good
+        self._ending = threading.Event()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put_nowait(self, item: Item, size: int = LINE_BYTES) -> None:
+        if self._put - self._got > MAX_WAITING_BYTES:
+            raise queue.Full
+        self._put += size
+        self._items.append(item)
+
+    def get(self) -> list[Item]:
+        """All that is there, after a while. queue.Empty: there will be no more."""
+        self._ending.wait(EVERY_S)
+        put = self._put
+        found = [self._items.popleft() for _ in range(len(self._items))]
+        if not found and self._ending.is_set():
+            raise queue.Empty
+        self._got = put
+        return found
+
+    def end(self) -> None:
+        self._ending.set()
+
+
+class Writer(QueueListener):
+    """lost: lines that no file has got. clock: as time.time."""
+
+    def __init__(self, place: Place, redaction: Redaction, clock: Callable[[], float] = time.time) -> None:
+        self.waiting = Waiting()
+        super().__init__(self.waiting)
+        self.place = place
+        self.lost = 0
+        self._redaction = redaction
+        self._clock = clock
+        self._in_use = place
+        self._lock = Lock(place.folder)
+        self._files: dict[str, LogFile] = {}
+        self._told = 0
+        self._trouble = ""  # why lines are being lost
+
+    def __repr__(self) -> str:
+        return f"<Writer {self.place.folder} {len(self.waiting)} waiting, {self.lost} lost>"
+
+    def put(self, item: Item, size: int = LINE_BYTES) -> None:
+        try:
+            self.waiting.put_nowait(item, size)
+        except queue.Full:
+            self.lost += 1
+
+    def stop(self) -> None:
+        """Writes what waits, for some seconds at most: a disk may be stuck."""
+        self.enqueue_sentinel()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join(timeout=5)
+
+    # ---------------------------------------------------------------------------------------- the thread
+
+    def dequeue(self, block: bool) -> list[Item]:  # type: ignore[override]
+        try:
+            return self.waiting.get()
+        except queue.Empty:
+            self._forget()
+            raise
+
+    def enqueue_sentinel(self) -> None:
+        self.waiting.end()
+
+    def handle(self, items: list[Item]) -> None:  # type: ignore[override]
+        try:
+            self._write(items)
+        except Exception as why:  # whatever it is, it must not end the thread: nothing would be written any more
+            self.lost += len(items)
+            self._tell(repr(why))
+
+    def _write(self, items: list[Item]) -> None:
+        place = self.place
+        if place is not self._in_use:
+            self._forget()
+            self._lock = Lock(place.folder)
+            self._in_use = place
+        trouble = ""
+        for start in range(0, len(items), GROUP):
+            trouble = self._append(place, items[start : start + GROUP]) or trouble
+        if items:
+            self._tell(trouble)
+
+    def _append(self, place: Place, items: list[Item]) -> str:
+        """What went wrong, if anything."""
+        by_file: dict[str, list[str]] = {}
+        for file, at, line, level in items:
+            if isinstance(file, str):
+                by_file.setdefault(file, []).append(lines.of(line, at))
+                if level >= place.screen:
+                    self._show(line, level)
+            else:
+                for name, text in lines.of_record(line, file):
+                    by_file.setdefault(name, []).append(text)
+        trouble = ""
+        for name, texts in by_file.items():
+            log = self._files.get(name)
+            if log is None:
+                log = self._files[name] = LogFile(place.folder / f"{name}.json", place.rotation, self._clock)
+            data = self._redaction.data("".join(texts).encode("utf-8", "backslashreplace"))
+            try:
+                with self._lock.held():
+                    log.append(data)
+            except OSError as why:
+                self.lost += len(texts)
+                trouble = f"{log.path}: {why.strerror or why}"
+        return trouble
+
+    def _show(self, line: dict[str, Any], level: int) -> None:
+        """A terminal that is gone, or a full one, is no reason to stop."""
+        said = f"{logging.getLevelName(level)} {line['logger']}: {line['message']}\n"
+        try:
+            sys.stderr.write(self._redaction.text(said))
+        except (OSError, ValueError):
+            self.lost += 1
+
+    def _tell(self, trouble: str) -> None:
+        """Once when lines begin to be lost and once when that is over, not for every line: it may last all night."""
+        if bool(trouble) != bool(self._trouble):
+            said = f"log lines are being lost: {trouble}" if trouble else "log lines are written again"
+            self._show({"logger": "logs", "message": said}, logging.WARNING)
+        self._trouble = trouble
+        if not trouble and self.lost > self._told:
+            lost, self._told = self.lost - self._told, self.lost
+            line = {"level": "warning", "logger": "logs", "message": f"{lost} log lines were lost"}
+            self.put(("proxy", self._clock(), line, 0))
+
+    def _forget(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+        self._lock.close()
+
+
+class ToWriter(QueueHandler):
+    """What the loggers' messages go through."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__(writer.waiting)
+        self._writer = writer
+
+    def prepare(self, record: logging.LogRecord) -> Item:
+        """Its words are made here, since what they tell of may change."""
+        line = {"level": record.levelname.lower(), "logger": record.name, "message": self.format(record)}
+        return "proxy", record.created, line, record.levelno
+
+    def enqueue(self, item: Item) -> None:  # type: ignore[override]
+        self._writer.put(item, LINE_BYTES + len(item[2]["message"]))
+

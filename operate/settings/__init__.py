@@ -1,0 +1,1 @@
+"""settings.ini, the environment and options, read into one frozen object."""

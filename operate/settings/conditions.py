@@ -1,0 +1,91 @@
+"""What a line of [models] may ask of a request: `claude-* if class auxiliary|compaction and not images = ...`.
+
+A condition is a few terms, all of which must hold. They are facts that a request shows before it is translated: what
+Claude Code says that it is for, what it holds, how long it is by estimate. There is no `or`: several lines do that.
+Reading only; whether a request meets a condition is for those who hold the request.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from operate.settings.errors import did_you_mean, shown
+
+FACTS = ("images", "tools", "thinking", "stream", "1m")
+"""Terms of one word. 1m: the name was asked for with the suffix [1m]."""
+
+CLASSES = ("main", "subagent", "workflow", "compaction", "auxiliary")
+"""What Claude Code is known to say in x-claude-code-request-class. Others may be named: the header is free."""
+
+FORMS = ("class WORD", *FACTS, "input > N", "input < N")
+"""Every form that a term may have, as messages say it."""
+
+_AND = re.compile(r"(?:^|\s)and(?=\s|$)")
+_CLASS = re.compile(r"class(?:\s+(.*))?")
+_INPUT = re.compile(r"input\s*([<>])\s*(.*)")
+_NUMBER = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)([km]?)", re.ASCII | re.IGNORECASE)
+_WORD = re.compile(r"[a-z0-9_-]+")
+_TIMES = {"": 1.0, "k": 1e3, "m": 1e6}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """name: "class" (words: any of these, in lower case), "input" (op: < or >; number: tokens), or one of FACTS."""
+
+    name: str
+    negated: bool
+    words: tuple[str, ...] = ()
+    op: str = ""
+    number: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """All of its terms must hold; there is at least one."""
+
+    terms: tuple[Term, ...]
+
+
+def parse(text: str) -> Condition:
+    """`text` is what stands between `if` and `=`. ValueError, in words, where it is no condition."""
+    return Condition(tuple(_term(part) for part in _AND.split(text)))
+
+
+def _term(text: str) -> Term:
+    bare = text.strip()
+    if not bare:
+        raise ValueError(f"a condition is missing: {_there_are()}")
+    negated = bare.split()[0] == "not"
+    bare = bare.removeprefix("not").strip() if negated else bare
+    if bare in FACTS:
+        return Term(bare, negated)
+    if match := _CLASS.fullmatch(bare):
+        return Term("class", negated, words=_classes(match[1] or ""))
+    if match := _INPUT.fullmatch(bare):
+        return Term("input", negated, op=match[1], number=_number(match[2]))
+    near = "" if len(bare.split()) > 1 else did_you_mean(bare, FACTS)
+    raise ValueError(f"there is no condition {shown(bare)}{near or '; ' + _there_are()}")
+
+
+def _classes(text: str) -> tuple[str, ...]:
+    words = tuple(word.strip().lower() for word in text.split("|"))
+    for word in words:
+        if not _WORD.fullmatch(word):
+            raise ValueError(f"after 'class' comes a word, or several with | between, such as {'|'.join(CLASSES)}")
+        if word not in CLASSES and (near := get_close_matches(word, CLASSES, n=1, cutoff=0.8)):
+            raise ValueError(f"there is no class {shown(word)}; did you mean {near[0]!r}?")
+    return words
+
+
+def _number(text: str) -> float:
+    match = _NUMBER.fullmatch(text.strip())
+    if not match:
+        found = f", not {shown(text.strip())}" if text.strip() else ""
+        raise ValueError(f"after 'input >' or 'input <' comes a number of tokens such as 5000, 100k or 1m{found}")
+    return float(match[1]) * _TIMES[match[2].lower()]
+
+
+def _there_are() -> str:
+    return f"there are {', '.join(FORMS)}; each may have 'not' before it, and several have 'and' between"

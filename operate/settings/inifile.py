@@ -1,0 +1,157 @@
+"""The text of an INI file -> its sections, each key with its value and the line it stands on.
+
+configparser does the reading, but it hides line numbers and gives up at its first fault. So a first pass
+walks the lines by the same rules, notes where each key stands, reports what configparser would choke on or
+silently merge (a line without `=`, a key or section given twice), and hands on only what is sound. Comments
+are whole lines: a `#` or `;` further right belongs to the value, because URLs, keys and JSON hold both.
+"""
+
+from __future__ import annotations
+
+from configparser import RawConfigParser
+from dataclasses import dataclass, field
+
+from operate.settings.errors import Problem, shown
+
+
+@dataclass(slots=True)
+class Entry:
+    """One key: its value as written (lines joined by newlines) and its line; file names an option instead
+    where the value came from one (line 0)."""
+
+    value: str
+    line: int
+    file: str
+
+
+@dataclass(slots=True)
+class Section:
+    """One section; name without brackets, blanks collapsed ("upstream anthropic"); entries in file order."""
+
+    name: str
+    line: int
+    file: str
+    entries: dict[str, Entry] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """The first pass. Keys after an unreadable section header belong nowhere and are passed over in silence:
+    the header is the one fault worth a message."""
+
+    file: str
+    problems: list[Problem] = field(default_factory=list)
+    sections: dict[str, Section] = field(default_factory=dict)
+    sound: list[str] = field(default_factory=list)
+    section: Section | None = None
+    lost: bool = False
+    taking: bool = False  # whether the last key's value is kept, hence its further lines too
+    indent: int | None = None  # of the last key; None = a deeper line is no continuation
+
+    def __repr__(self) -> str:
+        return (
+            f"<_Reader {self.file} in [{self.section.name if self.section else ''}], {len(self.sound)} lines>"
+        )
+
+    def line(self, number: int, line: str) -> None:
+        text = line.strip()
+        if not text:
+            self.indent = None  # a blank line ends a value
+            self.sound.append("")
+        elif text[0] in "#;":
+            return  # left out, so that a comment between the lines of one value does not end the value
+        elif self.indent is not None and _indent(line) > self.indent:
+            if self.taking:
+                self.sound.append(line)
+        elif text.startswith("["):
+            self._header(number, text)
+        else:
+            self._key(number, line, text)
+
+    def _header(self, number: int, text: str) -> None:
+        name = " ".join(text[1:-1].split())
+        self.indent, self.section, self.lost = None, None, False
+        if not text.endswith("]") or not name or "[" in name or "]" in name:
+            self.lost = True
+            self._problem(number, "", "not a section header: it is [name], alone on its line")
+            return
+        earlier = self.sections.get(name)
+        if earlier:
+            self.section = earlier  # its keys are still checked
+            self.problems.append(
+                Problem(
+                    self.file, number, name, "", f"this section is here twice, first on line {earlier.line}"
+                )
+            )
+        else:
+            self.section = self.sections[name] = Section(name, number, self.file)
+        self.sound.append(f"[{name}]")
+
+    def _key(self, number: int, line: str, text: str) -> None:
+        key, equals, _ = text.partition("=")
+        key = key.rstrip()
+        self.indent, self.taking = _indent(line), False
+        if self.lost:
+            return
+        if self.section is None:
+            self.lost = True
+            self._problem(number, "", "a key before the first [section]")
+        elif not equals:
+            self._problem(number, "", "a line without '=' (a value's further lines are indented)")
+        elif not key:
+            self._problem(number, "", "no key before '='")
+        elif key in self.section.entries:
+            first = self.section.entries[key].line
+            self._problem(number, key, f"this key is here twice, first on line {first}")
+        else:
+            self.section.entries[key] = Entry("", number, self.file)
+            self.sound.append(line)
+            self.taking = True
+
+    def _problem(self, number: int, key: str, message: str) -> None:
+        name = self.section.name if self.section else ""
+        self.problems.append(Problem(self.file, number, name, key, message))
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def read_ini(text: str, file: str) -> tuple[dict[str, Section], list[Problem]]:
+    """The sections of `text` in file order, and every fault of its form. `file` is only a name for
+    messages."""
+    reader = _Reader(file)
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        reader.line(number, line)
+    parser = RawConfigParser(
+        delimiters=("=",),  # `llama3:8b = x`: a colon is part of a model's name
+        comment_prefixes=(),
+        inline_comment_prefixes=None,
+        strict=False,  # what is double has been reported above, all of it at once
+        empty_lines_in_values=False,
+        interpolation=None,
+    )
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # model names are case-sensitive
+    parser.read_file(reader.sound, file)
+    for section in reader.sections.values():
+        for key, entry in section.entries.items():
+            entry.value = parser.get(section.name, key)
+    return reader.sections, reader.problems
+
+
+def apply_option(option: str, sections: dict[str, Section], named: tuple[str, ...]) -> list[Problem]:
+    """One `section.key=value` of the command line laid over `sections` (changed in place). Sections of the
+    kinds in `named` carry a name of their own: `upstream.NAME.key=value`."""
+    path, equals, value = option.partition("=")
+    kind, dot, rest = path.strip().partition(".")
+    if kind in named:
+        name, dot, key = rest.rpartition(".")
+        section_name = f"{kind} {name.strip()}"
+    else:
+        section_name, key = kind.strip(), rest
+    key = key.strip()
+    if not (equals and dot and key):
+        return [Problem("--set", 0, "", "", f"{shown(path)} is not section.key=value")]
+    section = sections.setdefault(section_name, Section(section_name, 0, "--set"))
+    section.entries[key] = Entry(value.strip(), 0, "--set")
+    return []

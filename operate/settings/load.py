@@ -1,0 +1,171 @@
+"""settings.ini, options and environment -> one frozen `Settings`, or every fault at once.
+
+`load` reads the file (inifile), lays `--set` options over it and has the rest done by one reading (reading.py): values
+expanded and read by their rows, then the checks that need the whole. Each value keeps its origin, so that `describe`
+can say where it came from; what `describe` keeps is text with the secrets already masked.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from operate.settings import schema
+from operate.settings.conditions import Condition, Term
+from operate.settings.errors import Problem, SettingsError
+from operate.settings.inifile import apply_option, read_ini
+from operate.settings.reading import Reading, is_loopback
+from operate.settings.sections import (
+    Admission,
+    Aliases,
+    Breaker,
+    Client,
+    Logging,
+    ModelRule,
+    Pool,
+    Responses,
+    Retry,
+    Server,
+    TargetRef,
+    Timeouts,
+    Translate,
+    Value,
+)
+from operate.settings.upstreams import Upstream
+from operate.settings.value_types import is_secret_header
+
+__all__ = [
+    "Admission",
+    "Aliases",
+    "Breaker",
+    "Client",
+    "Condition",
+    "Logging",
+    "ModelRule",
+    "Pool",
+    "Problem",
+    "Responses",
+    "Retry",
+    "Server",
+    "Settings",
+    "SettingsError",
+    "TargetRef",
+    "Term",
+    "Timeouts",
+    "Translate",
+    "Upstream",
+    "is_loopback",
+    "load",
+    "read",
+]
+
+SHIPPED = Path(__file__).resolve().parents[2] / "settings.ini"
+"""The file used where no other is named: the one beside proxy.py."""
+
+LARGEST_FILE = 4 << 20
+"""Bytes of a settings file: far above any, far below a log or device named by mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings. upstreams and models are in file order, but for models' lines of one pattern (see models.py);
+    upstreams that are switched off are among them.
+    prices: pattern -> what its line of [prices] says. Equality is that of the values, wherever they came from."""
+
+    server: Server
+    timeouts: Timeouts
+    pool: Pool
+    retry: Retry
+    breaker: Breaker
+    admission: Admission
+    responses: Responses
+    translate: Translate
+    logging: Logging
+    aliases: Aliases
+    upstreams: Mapping[str, Upstream]
+    models: tuple[ModelRule, ...]
+    clients: tuple[Client, ...]
+    prices: Mapping[str, tuple[float, ...]]
+    file: str = field(compare=False)
+    values: tuple[Value, ...] = field(compare=False, repr=False)
+
+    def describe(self) -> list[str]:
+        """The lines of --print-config: every value in force, secrets masked, and where each came from."""
+        width = min(56, max((len(f"{value.key} = {value.text}") for value in self.values), default=0))
+        lines: list[str] = []
+        section = None
+        for value in self.values:
+            if value.section != section:
+                section = value.section
+                lines += [""] * bool(lines) + [f"[{section}]"]
+                upstream = self.upstreams.get(section.removeprefix("upstream "))
+                if section.startswith("upstream ") and upstream and not upstream.enabled:
+                    lines.append(f"# off: {upstream.off_because}")
+            lines.append(f"{f'{value.key} = {value.text}'.rstrip():<{width}}  # {value.origin}")
+        return lines
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret in force, longest first: what nothing that we write may contain."""
+        found = {client.key for client in self.clients}
+        for upstream in self.upstreams.values():
+            found |= {upstream.api_key, *upstream.keys, upstream.client_key_password, _password(upstream.proxy)}
+            for name, value in upstream.headers:
+                if is_secret_header(name):
+                    found |= {value, value.removeprefix("Bearer ").removeprefix("Basic ").strip()}
+        found.add(_password(self.pool.proxy))
+        return tuple(sorted(filter(None, found), key=lambda secret: (-len(secret), secret)))
+
+
+def _password(proxy: str) -> str:
+    return (urlsplit(proxy).password or "") if "://" in proxy else ""
+
+
+def load(
+    path: str | os.PathLike[str] | None = None,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """The settings of the file `path` (None: the shipped one), with `overrides` ("section.key=value") laid
+    over. SettingsError holds every fault, an unreadable file among them."""
+    file = Path(path) if path is not None else SHIPPED
+    name = _short(file)
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST_FILE + 1)
+    except OSError as error:
+        hint = "" if path is not None else "; it belongs beside proxy.py, or name another with --config FILE"
+        raise SettingsError([Problem(name, 0, "", "", f"cannot be read: {error.strerror}{hint}")]) from error
+    if len(content) > LARGEST_FILE:
+        raise SettingsError([Problem(name, 0, "", "", f"is over {LARGEST_FILE} bytes: not a settings file")])
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise SettingsError([Problem(name, line, "", "", "is not UTF-8 text")]) from None
+    return read(text, name, overrides, environ, file.resolve().parent)
+
+
+def read(
+    text: str,
+    file: str = "settings.ini",
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+    folder: Path = SHIPPED.parent,
+) -> Settings:
+    """The same for the text of a file. `file` is its name in messages, `folder` where its relative paths
+    start."""
+    sections, problems = read_ini(text.replace("\r\n", "\n"), file)
+    for option in overrides:
+        problems += apply_option(option, sections, tuple(schema.NAMED))
+    return Settings(**Reading(file, environ, folder, sections, problems).parts())
+
+
+def _short(file: Path) -> str:
+    """The path as it is best recognised: relative where it lies below the working folder."""
+    try:
+        return str(file.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(file)

@@ -1,0 +1,339 @@
+"""One reading of settings: sections of text -> the parts of `Settings`, with every fault noted on the way.
+
+Each value is expanded (environment), read by its row (schema, kinds) and remembered with its origin for
+--print-config; then comes what only the whole can tell: targets that exist, keys that differ, nobody let in unasked.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from operate.settings import schema, sections
+from operate.settings.conditions import Term
+from operate.settings.environment import Expanded, expand, read_secret
+from operate.settings.errors import Problem, SettingsError, did_you_mean, shown
+from operate.settings.inifile import Entry, Section
+from operate.settings.model_rules import arranged, parse_key, parse_prices, parse_targets
+from operate.settings.presets import PRESETS
+from operate.settings.rows import Key
+from operate.settings.sections import Client, ModelRule, Timeouts, Value
+from operate.settings.upstreams import Upstream, why_off
+from operate.settings.value_types import split
+
+CLASSES: Mapping[str, Any] = {
+    "server": sections.Server,
+    "timeouts": sections.Timeouts,
+    "pool": sections.Pool,
+    "retry": sections.Retry,
+    "breaker": sections.Breaker,
+    "admission": sections.Admission,
+    "responses": sections.Responses,
+    "translate": sections.Translate,
+    "logging": sections.Logging,
+    "aliases": sections.Aliases,
+}
+"""What the sections that are there once become."""
+
+_OWN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(slots=True)
+class Reading:
+    """One reading, from sections to Settings. A value that cannot be read is a problem and is None from
+    then on, so that the rest is still checked and one fault gives one message."""
+
+    file: str
+    environ: Mapping[str, str]
+    folder: Path
+    sections: Mapping[str, Section]
+    problems: list[Problem]
+    values: list[Value] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<Reading {self.file}: {len(self.sections)} sections, {len(self.problems)} problems>"
+
+    def parts(self) -> dict[str, Any]:
+        """The fields of Settings, or SettingsError."""
+        self._unknown_sections()
+        plain = {name: self._values(name, self.sections.get(name), rows) for name, rows in schema.PLAIN.items()}
+        upstreams = {
+            name: self._upstream(name, section, plain["timeouts"]) for name, section in self._named("upstream")
+        }
+        models = arranged(self._models(upstreams))
+        prices = dict(self._prices())
+        clients = [
+            Client(name, **self._values(section.name, section, schema.CLIENT))
+            for name, section in self._named("client")
+        ]
+        self._unlike_keys(clients)
+        self._below(plain)
+        self._let_in(plain["server"]["host"], clients)
+        if not any(name.startswith("upstream") for name in self.sections):
+            self._whole("there is no [upstream NAME] section; the settings.ini that is shipped has some to copy")
+        if self.problems:
+            raise SettingsError(self.problems)
+        return {
+            **{name: CLASSES[name](**values) for name, values in plain.items()},
+            "upstreams": MappingProxyType({name: upstream for name, upstream in upstreams.items() if upstream}),
+            "models": models,
+            "prices": MappingProxyType(prices),
+            "clients": tuple(clients),
+            "file": self.file,
+            "values": tuple(self.values),
+        }
+
+    def _unknown_sections(self) -> None:
+        known = [*schema.PLAIN, schema.MODELS, schema.PRICES, *(f"{kind} NAME" for kind in schema.NAMED)]
+        for name, section in self.sections.items():
+            kind, _, own = name.partition(" ")
+            if kind in schema.NAMED:
+                if not own:
+                    self._section_problem(section, f"a name is missing: [{kind} NAME]")
+                elif not _OWN_NAME.fullmatch(own):
+                    self._section_problem(section, "its name may hold letters, digits, '-', '_' and '.' only")
+            elif name not in known:
+                near = did_you_mean(
+                    kind, schema.NAMED if own else [*schema.PLAIN, schema.MODELS, schema.PRICES, *schema.NAMED]
+                )
+                self._section_problem(
+                    section, "unknown section" + (near or f"; there are {', '.join(known)}")
+                )
+
+    def _named(self, kind: str) -> Iterator[tuple[str, Section]]:
+        for name, section in self.sections.items():
+            if name.startswith(kind + " "):
+                yield name.removeprefix(kind + " "), section
+
+    def _values(
+        self, name: str, section: Section | None, rows: Mapping[str, Key], preset: str = ""
+    ) -> dict[str, Any]:
+        """Every key of `rows` -> its value: the section's, else the preset's, else the default; None where it cannot
+        be read."""
+        entries = section.entries if section else {}
+        given = PRESETS.get(preset, {})
+        for key, entry in entries.items():
+            if key not in rows:
+                self._problem(entry, name, key, "unknown key" + _nearest_key(key, name, rows))
+        found = {}
+        for key, row in rows.items():
+            if key in given and key not in entries:
+                found[key] = row.kind.parse(given[key])
+                self._show(name, key, row.kind.show(found[key]), f"preset {preset}")
+            else:
+                found[key] = self._value(name, section, key, row, entries.get(key))
+        return found
+
+    def _value(self, name: str, section: Section | None, key: str, row: Key, entry: Entry | None) -> Any:
+        if entry is None:
+            if row.default is None:
+                if section:
+                    self.problems.append(
+                        Problem(
+                            section.file, section.line, name, key, f"is missing; it is {row.kind.expects}"
+                        )
+                    )
+                return None
+            value = row.kind.parse(row.default)
+            self._show(name, key, row.kind.show(value), "default")
+            return value
+        expanded = self._expand(entry, name, key)
+        if expanded is None:
+            return None
+        try:
+            value = self._parse(row, expanded.text)
+        except ValueError as error:
+            self._problem(entry, name, key, _fault(row, expanded, str(error)))
+            return None
+        self._show(name, key, row.kind.show(value), _origin(entry, expanded))
+        return value
+
+    def _parse(self, row: Key, text: str) -> Any:
+        if "\n" in text and not row.kind.lines:
+            raise ValueError("goes on over several lines: an indented line belongs to the key above it")
+        if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+            raise ValueError("stands in quotes; values are written without")
+        if row.kind.many:
+            text = ",".join(read_secret(each, self.folder, self.environ) for each in split(text))
+        elif row.kind.from_file:
+            text = read_secret(text, self.folder, self.environ)
+        if row.kind.is_path and text:
+            text = str(self.folder / text)
+        return row.kind.parse(text)
+
+    def _expand(self, entry: Entry, name: str, key: str) -> Expanded | None:
+        expanded = expand(entry.value, self.environ)
+        for fault in expanded.faults:
+            self._problem(entry, name, key, fault)
+        return None if expanded.faults else expanded
+
+    def _upstream(self, name: str, section: Section, timeouts: Mapping[str, Any]) -> Upstream | None:
+        entry = section.entries.get("preset")
+        preset = expand(entry.value, self.environ).text.lower() if entry else ""
+        values = self._values(section.name, section, schema.UPSTREAM, preset)
+        url = section.entries.get("base_url")
+        written = {key: section.entries[key] for key in ("api_key", "keys") if key in section.entries}
+        if values["api_key"] and values["keys"]:
+            self._problem(written["keys"], section.name, "keys", "stands beside api_key; it is one or the other")
+        off = why_off(
+            values["enabled"],
+            key=next(iter(written), ""),
+            has_key=bool(values["api_key"] or values["keys"]),
+            forwards=bool(values["forward_client_key"]),
+            base_from_env=bool(url and expand(url.value, self.environ).used),
+            names=[name for entry in written.values() for name in expand(entry.value, self.environ).named],
+        )
+        asks = values["count_tokens"]
+        if asks == "true" and values["protocol"] and "messages" not in values["protocol"]:
+            self._problem(
+                section.entries["count_tokens"], section.name, "count_tokens", "needs protocol = messages"
+            )
+        if values["base_url"] is None or values["protocol"] is None:
+            return None
+        own = {each: values.pop(each) for each in ("first_byte", "idle", "request", "stream")}
+        values["enabled"], values["off_because"] = not off, off
+        values["count_tokens"] = "messages" in values["protocol"] if asks == "auto" else asks == "true"
+        values["timeouts"] = Timeouts(
+            **{**timeouts, **{each: value for each, value in own.items() if value is not None}}
+        )
+        return Upstream(name=name, **values)
+
+    def _models(self, upstreams: Mapping[str, Upstream | None]) -> Iterator[ModelRule]:
+        section = self.sections.get(schema.MODELS)
+        rules: dict[tuple[str, frozenset[Term]], tuple[ModelRule, str, str, str]] = {}
+        for key, entry in section.entries.items() if section else ():
+            try:
+                pattern, condition = parse_key(key)
+            except ValueError as error:
+                self._problem(entry, schema.MODELS, key, str(error))
+                continue
+            expanded = self._expand(entry, schema.MODELS, key)
+            if expanded is None:
+                continue
+            targets, faults = parse_targets(expanded.text, upstreams)
+            for fault in faults:
+                self._problem(entry, schema.MODELS, key, fault)
+            same = pattern, frozenset(condition.terms if condition else ())
+            if same in rules and entry.line:  # an option overrules, however it is spelt
+                first = f"line {line}" if (line := rules[same][0].line) else "--set"
+                self._problem(entry, schema.MODELS, key, f"asks for the same as {first}")
+            rule = ModelRule(pattern, targets, entry.line, condition)
+            rules[same] = rule, key, expanded.text, _origin(entry, expanded)
+        for rule, *words in rules.values():
+            self._show(schema.MODELS, *words)
+            yield rule
+
+    def _prices(self) -> Iterator[tuple[str, tuple[float, ...]]]:
+        section = self.sections.get(schema.PRICES)
+        for key, entry in section.entries.items() if section else ():
+            expanded = self._expand(entry, schema.PRICES, key)
+            if expanded is None:
+                continue
+            try:
+                prices = parse_prices(expanded.text)
+            except ValueError as error:
+                self._problem(entry, schema.PRICES, key, str(error))
+                continue
+            self._show(schema.PRICES, key, expanded.text, _origin(entry, expanded))
+            yield key, prices
+
+    def _below(self, plain: Mapping[str, Mapping[str, Any]]) -> None:
+        """A first wait above its own bound would be cut in silence."""
+        for name, first, most in (("retry", "backoff", "max_backoff"), ("breaker", "cooldown", "max_cooldown")):
+            values, section = plain[name], self.sections.get(name)
+            if None in (values[first], values[most]) or values[first] <= values[most]:
+                continue
+            entries = section.entries if section else {}  # the defaults fit: one of the two is written
+            key = first if first in entries else most
+            self._problem(entries[key], name, key, f"{first} = {values[first]:g} is above {most} = {values[most]:g}")
+
+    def _unlike_keys(self, clients: Sequence[Client]) -> None:
+        owner: dict[str, str] = {}
+        for client in clients:
+            if client.key and owner.setdefault(client.key, client.name) != client.name:
+                section = f"client {client.name}"
+                entry = self.sections[section].entries["key"]
+                self._problem(entry, section, "key", f"is the same as that of [client {owner[client.key]}]")
+
+    def _let_in(self, host: str | None, clients: Sequence[Client]) -> None:
+        if host is None or clients or is_loopback(host):
+            return
+        entry = self.sections["server"].entries[
+            "host"
+        ]  # the default is loopback, so that somebody wrote this one
+        self._problem(
+            entry,
+            "server",
+            "host",
+            f"{host} can be reached from other machines, and no [client NAME] section says who may come in: "
+            "add '[client me]' with a line 'key = ...' of 16 or more characters, or listen on 127.0.0.1",
+        )
+
+    def _show(self, section: str, key: str, text: str, origin: str) -> None:
+        self.values.append(Value(section, key, text, origin))
+
+    def _problem(self, entry: Entry, section: str, key: str, message: str) -> None:
+        self.problems.append(Problem(entry.file, entry.line, section, key, message))
+
+    def _section_problem(self, section: Section, message: str) -> None:
+        self.problems.append(Problem(section.file, section.line, section.name, "", message))
+
+    def _whole(self, message: str) -> None:
+        self.problems.append(Problem(self.file, 0, "", "", message))
+
+
+def _nearest_key(key: str, section: str, rows: Mapping[str, Key]) -> str:
+    """What an unknown key may have meant: one of this section, or the same one of another."""
+    near = did_you_mean(key, rows)
+    if near:
+        return near
+    for name, others in (schema.PLAIN | schema.NAMED).items():
+        if key in others:
+            return f"; [{name}] has one" if name in schema.PLAIN else f"; [{name} NAME] has one"
+    return f"; [{section}] has {', '.join(rows)}"
+
+
+def _fault(row: Key, expanded: Expanded, words: str) -> str:
+    """The message about a value that cannot be read. Values of private kinds are not repeated."""
+    if not words:
+        what = (
+            "is empty, not"
+            if not expanded.text
+            else "is not"
+            if row.kind.private
+            else f"{shown(expanded.text)} is not"
+        )
+        words = f"{what} {row.kind.expects}"
+        if " #" in expanded.text or " ;" in expanded.text:
+            words += "; a comment stands on a line of its own"
+    if expanded.used:
+        words += f" (from the environment: {', '.join(expanded.used)})"
+    return words
+
+
+def _origin(entry: Entry, expanded: Expanded) -> str:
+    """One of "settings.ini:12", "settings.ini:12, environment PORT", "settings.ini:12, PORT is not set",
+    "--set"."""
+    place = f"{entry.file}:{entry.line}" if entry.line else entry.file
+    if expanded.used:
+        return f"{place}, environment {', '.join(expanded.used)}"
+    if expanded.named:
+        return f"{place}, default: {', '.join(expanded.named)} not set"
+    return place
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host` (addresses or names, commas between)."""
+    return all(_is_loopback(each.strip()) for each in host.split(","))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost" or host.lower().endswith(".localhost")

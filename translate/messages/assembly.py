@@ -1,0 +1,233 @@
+"""Content blocks of a reply, told as events.
+
+One small class for each kind of block. Each has the same three moments: begin (what content_block_start
+says), delta, close; a whole reply's block is one that says everything at its beginning. A text block opens
+with its first text, so that an empty one is never seen. A block that the neutral form has no word for (server
+tools and their results, compaction, what comes next year) is gathered and told at its end, complete:
+Open(Unknown), Close.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import sealed_reasoning, wire
+from translate.conversation import Close, Delta, Event, Ext, Open, Part, Text, Thinking, ToolCall, Unknown
+from translate.messages.decode_messages import input_of, rest
+from translate.repeats import Arguments
+
+Raw = dict[str, Any]
+
+
+class Block:
+    """An open content block. part: the type of part it becomes. lane: the (delta type, key) whose text may
+    take the fast lane, or None."""
+
+    __slots__ = ("half", "index", "raw", "opened")
+
+    part: type[Part] = Unknown
+    cut = False  # a call that was closed before its input was a whole object
+    bare = False  # a call without any input
+    lane: tuple[str, str] | None = None
+
+    def __init__(self, index: Any, raw: Raw) -> None:
+        self.index = index
+        self.raw = raw
+        self.opened = False
+        self.half = ""  # of a character of two, until the other comes
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.index} opened={self.opened}>"
+
+    def begin(self, out: list[Event]) -> None:
+        """content_block_start."""
+
+    def delta(self, delta: Raw, out: list[Event]) -> None:
+        """content_block_delta's delta."""
+
+    def passed(self, pieces: list[bytes]) -> list[bytes]:
+        """Texts of deltas that took the fast lane: what is told of them."""
+        return pieces
+
+    def close(self, out: list[Event]) -> None:
+        """content_block_stop."""
+
+    def _push(self, text: Any, out: list[Event]) -> None:
+        """More of the block's text."""
+        if not isinstance(text, str) or not text:
+            return
+        text, self.half = wire.held_back(self.half + text)
+        if text and (pieces := self.passed([wire.inside(text)])):
+            push(out, pieces)
+
+    def _end_text(self, out: list[Event]) -> None:
+        if self.half:
+            push(out, self.passed([wire.LOST]))
+
+    def _open(self, part: Part, out: list[Event]) -> None:
+        self.opened = True
+        out.append(Open(part))
+
+
+def push(out: list[Event], pieces: list[bytes]) -> None:
+    """Adds to the delta that ends `out`, or begins one: what arrives together leaves together."""
+    if out and isinstance(last := out[-1], Delta):
+        last.pieces += pieces
+    elif pieces:
+        out.append(Delta(pieces))
+
+
+class TextBlock(Block):
+    __slots__ = ("_citations",)
+    part = Text
+    lane = ("text_delta", "text")
+
+    def begin(self, out: list[Event]) -> None:
+        given = self.raw.get("citations")
+        self._citations = list(given) if isinstance(given, list) else []
+        self._say(self.raw.get("text"), out)
+
+    def delta(self, delta: Raw, out: list[Event]) -> None:
+        if delta.get("type") == "citations_delta":
+            self._citations.append(delta.get("citation"))
+        else:
+            self._say(delta.get("text"), out)
+
+    def close(self, out: list[Event]) -> None:
+        self._end_text(out)
+        if self.opened:
+            out.append(Close(ext={"messages": {"citations": self._citations}} if self._citations else {}))
+
+    def _say(self, text: Any, out: list[Event]) -> None:
+        if not isinstance(text, str) or not text:
+            return
+        if not self.opened:
+            self._open(Text("", rest(self.raw, "type", "text", "citations")), out)
+        self._push(text, out)
+
+
+class ThinkingBlock(Block):
+    """thinking and redacted_thinking: the one has text and a signature, the other all in one cipher."""
+
+    __slots__ = ("_signature",)
+    part = Thinking
+    lane = ("thinking_delta", "thinking")
+
+    def begin(self, out: list[Event]) -> None:
+        self._signature = _string(self.raw.get("signature"))
+        ext = rest(self.raw, "type", "thinking", "signature", "data")
+        self._open(Thinking(encrypted=_string(self.raw.get("data")), ext=ext), out)
+        self._push(self.raw.get("thinking"), out)
+
+    def delta(self, delta: Raw, out: list[Event]) -> None:
+        self._signature = _string(delta.get("signature")) or self._signature
+        self._push(delta.get("thinking"), out)
+
+    def close(self, out: list[Event]) -> None:
+        self._end_text(out)
+        out.append(Close(sealed_reasoning.less_empty(self._signature)))
+
+
+class CallBlock(Block):
+    """tool_use. The input comes by deltas, or whole at the beginning (programmatic tool calling, whole
+    replies); deltas win, since a few servers say both. It opens with its first argument, so that one of which none
+    had come when the reply broke off is never seen. bare: it closed without any."""
+
+    __slots__ = ("_call", "_input", "_told", "bare", "cut")
+    part = ToolCall
+    lane = ("input_json_delta", "partial_json")
+
+    def begin(self, out: list[Event]) -> None:
+        given = self.raw.get("input")
+        self._input = given if isinstance(given, str) else wire.dumps_text(given) if given else ""
+        self._told = Arguments()
+        self.bare = self.cut = False
+        ext: Ext = rest(self.raw, "type", "id", "name", "input")
+        self._call = ToolCall(_string(self.raw.get("id")), _string(self.raw.get("name")), ext=ext)
+
+    def delta(self, delta: Raw, out: list[Event]) -> None:
+        self._say(delta.get("partial_json"), out)
+
+    def passed(self, pieces: list[bytes]) -> list[bytes]:
+        told = self._told
+        if len(pieces) == 1 and told.floor and told.closes not in pieces[0]:
+            told.said += pieces
+            return pieces
+        return told.fresh(pieces)
+
+    def close(self, out: list[Event]) -> None:
+        if not self._told.said:
+            self._say(self._input, out)
+        self._end_text(out)
+        self.bare = not self._told.said
+        if self.bare:
+            self._open(self._call, out)
+        self.cut = not self.bare and not self._told.ended
+        out.append(Close())
+
+    def _say(self, text: Any, out: list[Event]) -> None:
+        if isinstance(text, str) and text:
+            if not self.opened:
+                self._open(self._call, out)
+            self._push(text, out)
+
+
+class WholeBlock(Block):
+    """Any other: its deltas are laid over a copy of what it began with, text after text."""
+
+    __slots__ = ("_json",)
+
+    def begin(self, out: list[Event]) -> None:
+        self.raw = dict(self.raw)
+        self._json: list[str] = []
+
+    def delta(self, delta: Raw, out: list[Event]) -> None:
+        if delta.get("type") == "input_json_delta":
+            self._json.append(_string(delta.get("partial_json")))
+            return
+        for key, value in delta.items():
+            before = self.raw.get(key)
+            if key != "type" and value is not None:
+                both = isinstance(before, str) and isinstance(value, str)
+                self.raw[key] = before + value if both else value
+
+    def close(self, out: list[Event]) -> None:
+        if not isinstance(self.raw.get("type"), str):
+            return  # nobody could tell what it is
+        if arguments := "".join(self._json):
+            self.raw["input"] = input_of(arguments)
+        self._open(Unknown("messages", self.raw), out)
+        out.append(Close())
+
+
+_KINDS: dict[str, type[Block]] = {
+    "text": TextBlock,
+    "thinking": ThinkingBlock,
+    "redacted_thinking": ThinkingBlock,
+    "tool_use": CallBlock,
+}
+
+
+def block_of(index: Any, raw: Any) -> Block:
+    """The block that a content_block (or an item of a whole reply's content) begins."""
+    if not isinstance(raw, dict):
+        raw = {}
+    kind = raw.get("type")
+    return (_KINDS.get(kind, WholeBlock) if isinstance(kind, str) else WholeBlock)(index, raw)
+
+
+def is_bare_call(raw: Any) -> bool:
+    """Is it a whole reply's call without any input?"""
+    return isinstance(raw, dict) and raw.get("type") == "tool_use" and not raw.get("input")
+
+
+def tell(raw: Any, out: list[Event]) -> type[Part]:
+    """A whole block's events, added to `out`; gives the type of part that it was."""
+    block = block_of(None, raw)
+    block.begin(out)
+    block.close(out)
+    return block.part
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""

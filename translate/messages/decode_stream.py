@@ -1,0 +1,340 @@
+"""Streams: an upstream's Messages events -> neutral events (Decoder); the way back is Encoder, in encode_stream.py.
+
+Bytes are cut into events, each event is read by the state that the stream is in (a bound method: _unstarted,
+_running, _finished), and the open block (assembly.py) tells what it holds. Deltas that look like the one before
+take the fast lane (fast_path.py). Start is held back until something is told, so that an error before that can
+still become a status. Blocks that a server interleaves are put in sequence: events of another block than the
+open one wait for its end. The stream is complete at message_stop; one that just ends is complete only if it
+has told its stop_reason. Nothing here raises: what cannot be read is a Fault.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from translate import errors, sse, wire
+from translate.conversation import Event, Fault, Open, Part, Ping, Start, Stop, ToolCall, Usage
+from translate.errors import ApiError, BadReply
+from translate.messages.assembly import Block, Raw, block_of, push, tell
+from translate.messages.encode_stream import Encoder
+from translate.messages.fast_path import Lane, learn
+from translate.messages.reply import explode
+from translate.messages.usage import read_stop, read_usage
+from translate.sequence import CUT
+
+__all__ = ["Decoder", "Encoder"]
+
+_IMPLIED = {"text_delta": "text", "thinking_delta": "thinking"}  # blocks that may begin without a start
+_SHOWN = 200  # characters of an unreadable reply that its error quotes
+
+
+class Decoder:
+    """One upstream stream. feed(chunk) and then end() give the events; after Stop or Fault all is ignored.
+
+    A Fault before anything was told comes alone, without Start. It may come while a part is open: what the
+    part lacks is not made up.
+    """
+
+    __slots__ = (
+        "_splitter", "_state", "_start", "usage", "_given", "_sequence", "_ext", "_seen", "_bare", "_block", "_cut",
+        "_later", "_lane",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self._splitter = sse.Splitter()
+        self._state: Callable[[str, Raw, bytes, list[Event]], None] = self._unstarted
+        self._start: Start | None = Start()  # until it is told
+        self.usage: Usage | None = None
+        self._given: Any = None  # the stop_reason
+        self._sequence = ""
+        self._ext: dict[str, Any] = {}
+        self._seen: set[type[Part]] = set()
+        self._block: Block | None = None
+        self._bare: list[Event] = []  # a call that closed without any input: perhaps it was cut
+        self._cut = False  # a call's input never became an object
+        self._later: list[tuple[str, Raw]] = []
+        self._lane: Lane | None = None
+
+    def __repr__(self) -> str:
+        return f"<Decoder {self._state.__name__} block={self._block} waiting={len(self._later)}>"
+
+    @property
+    def ended(self) -> bool:
+        return self._state == self._finished
+
+    @property
+    def begun(self) -> bool:
+        """The upstream has begun a reply, even if nothing of it can be told yet."""
+        return self._state == self._running
+
+    @property
+    def complete(self) -> bool:
+        """All of the reply is there: if the stream breaks off now, nothing is lost."""
+        return self._given is not None and self._block is None
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        out: list[Event] = []
+        if self.ended:
+            return out
+        try:
+            events = self._splitter.feed(chunk)
+        except sse.EventTooLarge as error:
+            self._fail(BadReply(str(error)), out)
+            return out
+        at = 0
+        while at < len(events):
+            if self._lane is not None and (pieces := self._lane.run(events, at)):
+                at += len(pieces)
+                if b"" in pieces:
+                    pieces = [piece for piece in pieces if piece]
+                push(out, self._block.passed(pieces) if self._block is not None else pieces)
+            else:
+                self._event(events[at], out)
+                at += 1
+        return out
+
+    def end(self) -> list[Event]:
+        """The upstream has closed the stream."""
+        out: list[Event] = []
+        if self.ended:
+            return out
+        rest = self._splitter.rest()
+        if rest.lstrip()[:1] == b"{" and self._state == self._unstarted:
+            self._whole(rest, out)
+        elif rest and _is_whole(rest):  # many servers leave the last blank line out
+            self._event(rest, out)
+        if not self.ended:
+            self._finish(out, rest)
+        return out
+
+    # ------------------------------------------------------------------------------------------ events
+
+    def _event(self, event: bytes, out: list[Event]) -> None:
+        if self.ended:
+            return
+        name, data = sse.fields(event)
+        if not data:
+            return
+        if data.strip() == b"[DONE]":
+            self._finish(out, b"")
+            return
+        try:
+            raw = wire.loads(data)
+        except ValueError:
+            self._fail(_unreadable(name, data), out)
+            return
+        if name == b"error" or (isinstance(raw, dict) and (raw.get("type") == "error" or raw.get("error"))):
+            self._fail(_error_of(raw), out)
+        elif isinstance(raw, dict):
+            kind = raw.get("type")
+            self._state(kind if isinstance(kind, str) else name.decode("utf-8", "replace"), raw, event, out)
+
+    def _unstarted(self, kind: str, raw: Raw, event: bytes, out: list[Event]) -> None:
+        if kind == "message_start":
+            self._state = self._running
+            self._message_start(raw.get("message"), out)
+        elif kind == "ping":
+            out.append(Ping())
+        elif kind in _RUNNING:  # a server that leaves message_start out
+            self._state = self._running
+            self._running(kind, raw, event, out)
+
+    def _running(self, kind: str, raw: Raw, event: bytes, out: list[Event]) -> None:
+        if kind == "ping":
+            out.append(Ping())
+        elif kind == "message_delta":
+            self._message_delta(raw)
+        elif kind == "message_stop":
+            self._stop(out)
+        elif kind in _RUNNING:
+            self._content(kind, raw, event, out)
+            self._catch_up(out)
+            self._tell_start(out)
+
+    def _finished(self, kind: str, raw: Raw, event: bytes, out: list[Event]) -> None:
+        """Whatever follows the end (OpenRouter adds [DONE]) is nothing."""
+
+    # ----------------------------------------------------------------------------------------- message
+
+    def _message_start(self, message: Any, out: list[Event]) -> None:
+        """An answer that goes on after programmatic tool calls has content here, and maybe a stop_reason."""
+        if not isinstance(message, dict):
+            return
+        self.usage = read_usage(message.get("usage"))
+        self._start = Start(str(message.get("id") or ""), str(message.get("model") or ""), self.usage)
+        self._note_stop(message)
+        self._ext |= {k: message[k] for k in ("container", "stop_details") if message.get(k) is not None}
+        content = message.get("content")
+        for raw in content if isinstance(content, list) else []:
+            self._seen.add(tell(raw, out))
+        self._tell_start(out)
+
+    def _message_delta(self, raw: Raw) -> None:
+        self.usage = read_usage(raw.get("usage"), self.usage)
+        delta = raw.get("delta")
+        if isinstance(delta, dict):
+            self._note_stop(delta)
+            self._ext |= {k: v for k, v in delta.items() if k not in ("stop_reason", "stop_sequence")}
+        self._ext |= {k: v for k, v in raw.items() if k not in ("type", "delta", "usage")}
+
+    def _note_stop(self, said: Raw) -> None:
+        self._given = said.get("stop_reason") or self._given
+        if isinstance(said.get("stop_sequence"), str):
+            self._sequence = said["stop_sequence"]
+
+    def _tell_start(self, out: list[Event]) -> None:
+        """Start goes before the first thing told. Pings do not wait for it."""
+        if self._start is None:
+            return
+        at = next((i for i, event in enumerate(out) if isinstance(event, Open | Stop)), None)
+        if at is not None:
+            out.insert(at, self._start)
+            self._start = None
+
+    # ----------------------------------------------------------------------------------------- content
+
+    def _content(self, kind: str, raw: Raw, event: bytes, out: list[Event]) -> None:
+        index = raw.get("index")
+        block = self._block
+        if block is not None and index is not None and index != block.index:
+            self._later.append((kind, raw))
+        elif kind == "content_block_start":
+            if block is not None:
+                self._close(block, out)
+            self._begin(block_of(index, raw.get("content_block")), out)
+        elif kind == "content_block_stop":
+            if block is not None:
+                self._close(block, out)
+        else:
+            self._delta(raw.get("delta"), index, event, out)
+
+    def _begin(self, block: Block, out: list[Event]) -> Block:
+        self._tell_bare(out)
+        self._block = block
+        block.begin(out)
+        return block
+
+    def _delta(self, delta: Any, index: Any, event: bytes, out: list[Event]) -> None:
+        if not isinstance(delta, dict):
+            return
+        block, kind = self._block, str(delta.get("type"))
+        if block is None:
+            if kind not in _IMPLIED:
+                return
+            block = self._begin(block_of(index, {"type": _IMPLIED[kind]}), out)
+        block.delta(delta, out)
+        if block.lane and block.lane[0] == kind and event and block.opened:
+            text = delta.get(block.lane[1])
+            if block.half:
+                self._lane = None  # until its other half has come
+            elif isinstance(text, str) and text:
+                self._lane = learn(event, block.lane[1], text) or self._lane
+
+    def _close(self, block: Block, out: list[Event]) -> None:
+        self._block = self._lane = None
+        self._tell_bare(out)
+        told: list[Event] = []
+        block.close(told)
+        if block.bare:
+            self._bare = told
+            return
+        out += told
+        if block.opened:
+            self._seen.add(block.part)
+        self._cut = self._cut or block.cut
+
+    def _tell_bare(self, out: list[Event]) -> None:
+        """The call before was whole without any input, since the reply went on, or ended well."""
+        if self._bare:
+            out += self._bare
+            self._bare = []
+            self._seen.add(ToolCall)
+
+    def _catch_up(self, out: list[Event]) -> None:
+        """No block is open: what came meanwhile for others is read now, in its order."""
+        waiting: deque[tuple[str, Raw]] = deque()
+        while waiting or (self._block is None and self._later):
+            if self._block is None:
+                waiting.extendleft(reversed(self._later))
+                self._later.clear()
+            kind, raw = waiting.popleft()
+            self._content(kind, raw, b"", out)
+
+    # --------------------------------------------------------------------------------------------- end
+
+    def _stop(self, out: list[Event]) -> None:
+        while self._block is not None:
+            self._close(self._block, out)
+            self._catch_up(out)
+        if self._bare and read_stop(self._given, {ToolCall})[0] not in CUT:
+            self._tell_bare(out)
+        reason, left = read_stop(self._given, self._seen)
+        if self._cut and reason in ("tool_calls", "end"):
+            reason = "length"  # whatever the server calls it: nobody may run half a call
+        ext = self._ext | left
+        out.append(Stop(reason, self.usage, self._sequence, {"messages": ext} if ext else {}))
+        self._tell_start(out)
+        self._over()
+
+    def _finish(self, out: list[Event], rest: bytes) -> None:
+        """The stream ended by itself: well if it had told why, else not, whatever it looked like."""
+        if self._given:
+            self._stop(out)
+        elif self._state == self._unstarted:
+            said = f": {_quote(rest)}" if rest else ""
+            self._fail(BadReply(f"the upstream's stream ended before message_start{said}"), out)
+        else:
+            self._fail(BadReply("the upstream's stream ended before message_stop"), out)
+
+    def _whole(self, body: bytes, out: list[Event]) -> None:
+        """A server that does not stream answers with a whole message, or a whole error."""
+        try:
+            out += explode(wire.loads(body))
+        except BadReply as error:
+            out.append(Fault(error))
+        except ValueError:
+            out.append(Fault(BadReply(f"the upstream's reply is not JSON, or is cut off: {_quote(body)}")))
+        self._over()
+
+    def _fail(self, error: ApiError, out: list[Event]) -> None:
+        out.append(Fault(error))
+        self._over()
+
+    def _over(self) -> None:
+        self._state = self._finished
+        self._lane = self._block = None
+        self._later.clear()
+
+
+_RUNNING = frozenset({
+    "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "message_stop",
+})  # fmt: skip
+
+
+def _is_whole(event: bytes) -> bool:
+    """Was the last event complete but for its blank line, or cut?"""
+    name, data = sse.fields(event)
+    if name == b"error" or data.strip() == b"[DONE]":
+        return True
+    try:
+        wire.loads(data)
+    except ValueError:
+        return False
+    return True
+
+
+def _error_of(raw: Any) -> ApiError:
+    error = errors.of_object(raw) or errors.of_object({"error": raw})
+    return error or ApiError("api", f"the upstream reported an error: {wire.dumps_text(raw)[:_SHOWN]}")
+
+
+def _unreadable(name: bytes, data: bytes) -> ApiError:
+    if name == b"error":
+        return ApiError("api", _quote(data))
+    return BadReply(f"an event of the upstream's stream is not JSON: {_quote(data)}")
+
+
+def _quote(data: bytes) -> str:
+    return data[: _SHOWN * 4].decode("utf-8", "replace")[:_SHOWN]

@@ -1,0 +1,237 @@
+"""Requests: Conversation -> a body for an upstream that speaks Messages.
+
+A conversation that came from Messages (ext["messages"] is there) is written back as it was. Any other is made
+to fit: max_tokens is always given, sampling is brought into Anthropic's range, tools and tool_choice are
+respelt, and every field that did not cross is named in Encoded.dropped in the client's words. The
+conversation is only read: a retry encodes the same one again for another target.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from translate import leftovers, readable_parts, websearch, wire
+from translate.bridge import Bridged
+from translate.conversation import Conversation, Tool
+from translate.messages import cache_marks, sampling, thinking
+from translate.messages.encode_messages import Writer, messages
+from translate.target import Encoded, Target
+
+Body = dict[str, Any]
+
+MAX_USER_ID = 256
+ONE_OBJECT = "Answer with exactly one JSON object and nothing else: no prose, no code fence."
+
+# What the client calls the field, where the protocols' words differ.
+_CLIENT_WORDS = {
+    "stop": {"messages": "stop_sequences"},
+    "effort": {"messages": "thinking", "chat": "reasoning_effort", "responses": "reasoning"},
+    "output": {"chat": "response_format", "responses": "text.format"},
+    "cache_key": {"chat": "prompt_cache_key", "responses": "prompt_cache_key"},
+}
+
+
+def encode(conversation: Conversation, target: Target) -> Encoded:
+    """The body for `target`. Raises BadRequest for what cannot cross and must not be lost."""
+    bridged = Bridged(conversation)
+    conversation = bridged.conversation
+    own = "messages" in conversation.ext
+    writer = Writer(own, leftovers.thoughts(conversation))
+    body: Body = {"model": target.model, "max_tokens": _max_tokens(conversation, target)}
+    if system := _system(conversation, writer):
+        body["system"] = system
+    body["messages"] = messages(writer, conversation.turns)
+    _tools(body, conversation, target, writer)
+    if own:
+        _as_it_was(body, conversation)
+    else:
+        _made_to_fit(body, conversation, target, writer)
+    if conversation.stream:
+        body["stream"] = True
+    encoded = Encoded(body, writer.dropped, writer.tool_names, bridged.custom, bridged.namespaces)
+    if target.policy.cache_marks and not own:
+        encoded.cache_marks = cache_marks.mark(body)
+    return encoded
+
+
+def _max_tokens(conversation: Conversation, target: Target) -> int:
+    wanted = conversation.max_tokens or thinking.default_max_tokens(target.model)
+    clamp = target.policy.max_tokens
+    return min(wanted, clamp) if clamp else wanted
+
+
+def _system(conversation: Conversation, writer: Writer) -> str | list[Body]:
+    blocks = writer.blocks(conversation.system if writer.own else readable_parts.system(conversation.system))
+    if conversation.output is not None and conversation.output.kind == "json_object":
+        blocks.append({"type": "text", "text": ONE_OBJECT})
+    if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
+        return str(blocks[0]["text"])
+    return blocks
+
+
+def _word(conversation: Conversation, field: str) -> str:
+    words = _CLIENT_WORDS[field]
+    client = next((protocol for protocol in conversation.ext if protocol in words), "chat")
+    return words.get(client, field)
+
+
+# ---------------------------------------------------------------------------------------------- tools
+
+
+def _tools(body: Body, conversation: Conversation, target: Target, writer: Writer) -> None:
+    tools: list[Body] = []
+    given = conversation.ext.get("messages.form", {}).get("tools", conversation.tools)
+    for tool in given:
+        if tool.kind == "function":
+            if writer.own or not tool.deferred:  # else offered once the client has shown it to the model
+                tools.append(_function(tool, writer))
+        elif tool.protocol == "messages":
+            tools.append(tool.raw)
+        elif websearch.may_cross(tool, target, "messages") and not _is_named(conversation, websearch.NAME):
+            written, left = websearch.for_messages(tool)
+            tools += [written] if written not in tools else []
+            for field in left:
+                writer.drop(field)
+        else:
+            writer.drop(websearch.word(tool))
+    if tools:
+        body["tools"] = tools
+        _tool_choice(body, conversation, writer)
+    elif called := _called(body["messages"]) if not writer.own else {}:
+        # Where the history holds calls, tools must be declared. The client offers none: none may be called.
+        body["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in called]
+        body["tool_choice"] = {"type": "none"}
+    if not tools and conversation.tool_choice is not None and conversation.tool_choice.mode in ("any", "tool"):
+        writer.drop("tool_choice")  # it forced a tool that did not cross
+
+
+def _is_named(conversation: Conversation, name: str) -> bool:
+    """Is there a tool of the client's own of this name? Anthropic takes each name once."""
+    return any(tool.kind == "function" and tool.name == name for tool in conversation.tools)
+
+
+def _function(tool: Tool, writer: Writer) -> Body:
+    writer.leave(tool.ext)
+    out: Body = {"name": writer.tool_name(tool.name)}
+    if tool.description:
+        out["description"] = tool.description
+    schema = {"type": "object", "properties": {}} if tool.schema is None else tool.schema
+    out["input_schema"] = schema if "type" in schema or writer.own else {"type": "object"} | schema
+    if tool.strict is not None:
+        out["strict"] = tool.strict
+    return out | tool.ext.get("messages", {})
+
+
+def _called(turns: list[Body]) -> dict[str, None]:
+    blocks = (block for turn in turns for block in turn["content"])
+    return {block["name"]: None for block in blocks if block["type"] == "tool_use"}
+
+
+def _tool_choice(body: Body, conversation: Conversation, writer: Writer) -> None:
+    """Anthropic's disable_parallel_tool_use lives in here and is the inverse of the others' flag."""
+    choice, parallel = conversation.tool_choice, conversation.parallel_tools
+    out: Body = {}
+    if choice is not None:
+        out["type"] = choice.mode
+        if choice.mode == "tool":
+            out["name"] = _chosen(choice.name, conversation, writer)
+            if not any(tool.get("name") == out["name"] for tool in body["tools"]):
+                writer.drop("tool_choice")  # it named a tool that could not cross
+                out = {}
+    if parallel is False and not out:
+        out["type"] = "auto"
+    if parallel is not None and out and out["type"] != "none":
+        out["disable_parallel_tool_use"] = not parallel
+    if out:
+        body["tool_choice"] = out
+
+
+def _chosen(given: str, conversation: Conversation, writer: Writer) -> str:
+    """The name of the tool that was chosen, as it is sent."""
+    chosen = next((tool for tool in conversation.tools if tool.name == given and not writer.own), None)
+    return websearch.NAME if chosen is not None and websearch.is_search(chosen) else writer.tool_name(given)
+
+
+# ------------------------------------------------------------------------------- from Messages itself
+
+
+def _as_it_was(body: Body, conversation: Conversation) -> None:
+    drawn, reasoning = conversation.sampling, conversation.reasoning
+    given: Body = {
+        "temperature": drawn.temperature,
+        "top_p": drawn.top_p,
+        "top_k": drawn.top_k,
+        "stop_sequences": list(drawn.stop) or None,
+        "service_tier": conversation.service_tier or None,
+    }
+    body |= {key: value for key, value in given.items() if value is not None}
+    said: Body = {}
+    if reasoning.budget:
+        said = {"type": "enabled", "budget_tokens": reasoning.budget}
+    elif reasoning.enabled is not None:
+        said = {"type": "adaptive" if reasoning.enabled else "disabled"}
+    if reasoning.display:
+        said["display"] = reasoning.display
+    effort = conversation.ext.get("messages.form", {}).get("effort", reasoning.effort)
+    config: Body = {"effort": effort} if effort else {}
+    if conversation.output is not None:
+        config["format"] = {"type": "json_schema", "schema": conversation.output.schema}
+    user = {"user_id": conversation.user} if conversation.user else {}
+    sections = {"thinking": said, "output_config": config, "metadata": user}
+    left = conversation.ext["messages"]
+    body |= {key: value for key, value in left.items() if key not in sections}
+    for key, section in sections.items():
+        if whole := section | left.get(key, {}):
+            body[key] = whole
+
+
+# ------------------------------------------------------------------------------ from another protocol
+
+
+def _made_to_fit(body: Body, conversation: Conversation, target: Target, writer: Writer) -> None:
+    if conversation.tool_choice is not None and not conversation.tools:
+        writer.drop("tool_choice")
+    if not thinking.write(body, conversation, target.policy.max_tokens):
+        writer.drop(_word(conversation, "effort"))
+    _output(body, conversation, writer)
+    sampling.write(body, conversation.sampling, writer)
+    _stops(body, conversation, writer)
+    if conversation.user:
+        body["metadata"] = {"user_id": _user_id(conversation.user)}
+    if conversation.cache_key:
+        writer.drop(_word(conversation, "cache_key"))
+    if conversation.service_tier not in ("", *leftovers.PLAIN_TIERS):
+        writer.drop("service_tier")
+    for field in leftovers.dropped(conversation, "messages"):
+        writer.drop(field)
+
+
+def _output(body: Body, conversation: Conversation, writer: Writer) -> None:
+    output = conversation.output
+    if output is None:
+        return
+    if output.kind == "json_object":  # asked for in words (see _system): likely, not certain
+        writer.drop(_word(conversation, "output"))
+        return
+    schema = {"type": "object"} if output.schema is None else output.schema
+    if output.description and "description" not in schema:
+        schema = schema | {"description": output.description}
+    config = body.setdefault("output_config", {})
+    config["format"] = {"type": "json_schema", "schema": schema}
+
+
+def _stops(body: Body, conversation: Conversation, writer: Writer) -> None:
+    given = conversation.sampling.stop
+    stop = [sequence for sequence in given if sequence.strip()]
+    if len(stop) < len(given):  # Anthropic refuses sequences of white space
+        writer.drop(_word(conversation, "stop"))
+    if stop:
+        body["stop_sequences"] = stop
+
+
+def _user_id(user: str) -> str:
+    """Anthropic refuses e-mail addresses and long values here; the same user stays the same."""
+    if "@" in user or len(user) > MAX_USER_ID:
+        return hashlib.sha256(wire.dumps(user)).hexdigest()
+    return user

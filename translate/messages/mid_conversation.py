@@ -1,0 +1,72 @@
+"""What messages change in mid-conversation, for upstreams that know nothing of it: the tools, and the effort.
+
+Blocks of system messages add tools (with their definitions, or by name) and take them away; what holds for the reply
+is what is left at the end. An output_config of a system message says how hard to think from there on: the last one
+counts. What a request said at first is kept in ext["messages.form"], for the way home.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from translate.conversation import Conversation, Tool
+from translate.errors import BadRequest
+from translate.json_fields import list_of
+
+CHANGES = ("tool_addition", "tool_removal")
+ReadTool = Callable[[Any, str], Tool]
+
+
+def apply(conversation: Conversation, messages: list[Any], read_tool: ReadTool) -> None:
+    """Raises BadRequest naming the block."""
+    form: dict[str, Any] = {}
+    if changes := list(_changes(messages)):
+        form["tools"] = conversation.tools
+        conversation.tools = _changed(conversation.tools, changes, read_tool)
+    if effort := _effort(messages):
+        form["effort"] = conversation.reasoning.effort
+        conversation.reasoning.effort = effort
+    if form:
+        conversation.ext["messages.form"] = form
+
+
+def _changes(messages: list[Any]) -> Iterator[tuple[bool, Any, str]]:
+    """(added?, which tool, where) in their order."""
+    for i, message in enumerate(messages):
+        content = message.get("content")
+        for k, block in enumerate(content if isinstance(content, list) else ()):
+            where = f"messages.{i}.content.{k}"
+            if block["type"] in CHANGES:
+                yield block["type"] == "tool_addition", block.get("tool"), f"{where}.tool"
+            elif block["type"] == "compaction":  # what stood before it has changed them so
+                for change in list_of(block, "tool_changes"):
+                    if isinstance(change, dict):
+                        yield change.get("type") == "tool_addition", change.get("tool"), f"{where}.tool_changes"
+
+
+def _changed(tools: list[Tool], changes: list[tuple[bool, Any, str]], read_tool: ReadTool) -> list[Tool]:
+    """By name; a tool that was taken away may come back by its name alone."""
+    known = {tool.name: tool for tool in tools}
+    offered = dict(known)
+    for added, tool, where in changes:
+        if not isinstance(tool, dict):
+            raise BadRequest(f"{where}: Field required")
+        if added and tool.get("type") == "tool_definition":
+            new = read_tool(tool.get("definition"), f"{where}.definition")
+            known[new.name] = offered[new.name] = new
+        elif (found := known.get(str(tool.get("name")))) and tool.get("type") == "tool_reference":
+            if added:
+                found.deferred = False
+                offered[found.name] = found
+            else:
+                offered.pop(found.name, None)
+    return list(offered.values())
+
+
+def _effort(messages: list[Any]) -> str:
+    for message in reversed(messages):
+        config = message.get("output_config") if message.get("role") == "system" else None
+        if isinstance(config, dict) and isinstance(effort := config.get("effort"), str) and effort:
+            return effort
+    return ""

@@ -1,0 +1,218 @@
+"""Neutral turns as Responses input items.
+
+A turn becomes several items: each run of text one message, each call, result and thought an item of its own, in the
+order in which they stood. Reasoning goes back only to the provider that wrote it, opened from its seal; another
+provider's only as plain text, where the upstream's policy asks for it. A conversation that came from Responses keeps
+its items one by one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from translate import readable, readable_parts, repair, sealed_reasoning, websearch
+from translate.conversation import Conversation, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn, Unknown
+from translate.encode_context import Draft
+from translate.json_fields import BREAKPOINT
+from translate.pairing import paired
+from translate.responses.encode_parts import Body, content, own, rendered
+
+_OF_MESSAGE = ("id", "status", "phase")
+
+
+def items(conversation: Conversation, draft: Draft) -> list[Body]:
+    """The input, never empty but for an empty conversation. Raises BadRequest for what must not be lost."""
+    turns = conversation.turns if draft.home else paired(readable_parts.turns(conversation.turns, draft.drop))
+    customs = {
+        part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall) and part.custom
+    }  # their results have a type of their own
+    out = _leading(conversation.system, draft)
+    for turn in turns:
+        draft.leave(turn.ext)
+        if turn.role == "assistant":
+            out += _assistant(turn, draft)
+        else:
+            out += _others(turn, customs, draft)
+    return out
+
+
+def instructions(system: list[Part], draft: Draft) -> str:
+    """The system's text as `instructions`; of a Responses client what stood there."""
+    if draft.home:
+        system = [part for part in system if part.ext.get("responses.form", {}).get("instructions")]
+    else:
+        system = readable_parts.system(system)
+    texts = []
+    for part in system:
+        draft.leave(part.ext)
+        if "openai" in part.ext:
+            draft.drop(BREAKPOINT)
+        texts.append(part.text if isinstance(part, Text) else rendered(part, draft))
+    return "\n\n".join(text for text in texts if text)
+
+
+def _leading(system: list[Part], draft: Draft) -> list[Body]:
+    """The messages at the head that a Responses client gave its instructions in."""
+    if not draft.home:
+        return []
+    parts = [part for part in system if not part.ext.get("responses.form", {}).get("instructions")]
+    return [_message(list(run), draft) for run in _messages(parts)]
+
+
+def _messages(parts: list[Part]) -> Iterable[Iterable[Part]]:
+    """Runs of parts that were one message."""
+    for _, run in itertools.groupby(parts, lambda part: part.ext.get("responses.form", {}).get("message")):
+        yield run
+
+
+def _message(parts: list[Part], draft: Draft, role: str = "user", left: Body | None = None) -> Body:
+    """A message that is not the model's."""
+    if draft.home:
+        role = parts[0].ext.get("responses.form", {}).get("role", role)
+        left = left or {key: value for part in parts for key, value in part.ext.get("responses", {}).items()
+                        if key in _OF_MESSAGE}  # fmt: skip
+    pieces = [piece for part in parts for piece in content(part, draft)]
+    return {"type": "message", "role": role, "content": pieces} | (left or {})
+
+
+# ---------------------------------------------------------------------------------- user and system turns
+
+
+def _others(turn: Turn, customs: set[str], draft: Draft) -> list[Body]:
+    """Outputs first, then what was said beside them."""
+    out: list[Body] = []
+    said: list[Part] = []
+    for part in turn.parts:
+        if isinstance(part, ToolResult):
+            out.append(_result(part, part.id in customs, draft))
+        elif draft.home and "raw" in part.ext.get("responses.form", {}) and turn.role == "system":
+            out.append(part.ext["responses.form"]["raw"])
+        elif isinstance(part, Unknown) and part.protocol == "responses" and "responses.form" not in part.ext:
+            out.append(part.raw)
+        else:
+            said.append(part)
+    role = "user"
+    if turn.role == "system":
+        role = "developer" if draft.policy.developer_role else "system"
+    left = turn.ext.get("responses", {})
+    messages = [_message(said, draft, role, left)] if said else []
+    return out + [message for message in messages if message["content"]]
+
+
+def _result(result: ToolResult, custom: bool, draft: Draft) -> Body:
+    draft.leave(result.ext)
+    pieces = [piece for part in result.parts for piece in content(part, draft)]
+    output: str | list[Body] = pieces
+    if all(piece["type"] == "input_text" and len(piece) == 2 for piece in pieces):  # some servers take nothing else
+        output = "\n".join(piece["text"] for piece in pieces)
+        if result.is_error:
+            output = readable.failed(output)
+    elif result.is_error:
+        output = [{"type": "input_text", "text": "Error:"}, *pieces]
+    if not output and not draft.home:
+        output = readable.NO_OUTPUT
+    if not draft.policy.rebuild:  # there, its call has become a function's
+        custom = result.ext.get("responses.form", {}).get("custom", False) if draft.home else custom
+    kind = "custom_tool_call_output" if custom else "function_call_output"
+    return {"type": kind, "call_id": draft.call_id(result.id), "output": output} | result.ext.get("responses", {})
+
+
+# --------------------------------------------------------------------------------------------- assistant turns
+
+
+def _assistant(turn: Turn, draft: Draft) -> list[Body]:
+    out: list[Body] = []
+    for (kind, _), run in itertools.groupby(turn.parts, _run):
+        parts = list(run)
+        if kind == "message":
+            if pieces := [piece for part in parts for piece in _spoken(part, draft)]:
+                left = parts[0].ext.get("responses", {})
+                of_message = {key: left[key] for key in _OF_MESSAGE if key in left}
+                if "id" not in of_message and (not draft.home or draft.policy.rebuild):
+                    out.append(_said(pieces, parts, of_message))
+                else:
+                    whole: Body = {"annotations": []} if draft.policy.rebuild else {}  # the type wants them to be there
+                    pieces = [whole | piece if piece["type"] == "output_text" else piece for piece in pieces]
+                    out.append({"type": "message", "role": "assistant", "content": pieces} | of_message)
+        else:
+            out += [item for part in parts if (item := _item(part, draft))]
+    while not draft.home and out and out[-1]["type"] == "reasoning":
+        out.pop()  # OpenAI: reasoning without the item that it led to is an error
+    return out
+
+
+def _said(pieces: list[Body], parts: list[Part], of_message: Body) -> Body:
+    """A message of the model's as one string: without an id, the protocol has no list of what the model said."""
+    cited = any("citations" in part.ext.get("messages", {}) for part in parts)  # pieces that belong together
+    text = ("" if cited else "\n\n").join(piece.get("text") or piece.get("refusal") or "" for piece in pieces)
+    phase = {"phase": of_message["phase"]} if "phase" in of_message else {}
+    return {"type": "message", "role": "assistant", "content": text} | phase
+
+
+def _run(part: Part) -> tuple[str, Any]:
+    """Which item a part belongs to: parts of one message share one."""
+    if isinstance(part, ToolCall | Thinking) or (isinstance(part, Unknown) and "responses.form" not in part.ext):
+        return "item", None
+    return "message", part.ext.get("responses.form", {}).get("message")
+
+
+def _spoken(part: Part, draft: Draft) -> list[Body]:
+    """What the model said, as content of its message."""
+    draft.leave(part.ext)
+    if isinstance(part, Text):
+        return [{"type": "output_text", "text": part.text} | own(part)]
+    if isinstance(part, Refusal):
+        return [{"type": "refusal", "refusal": part.text} | own(part)]
+    texts = [piece.get("text", "") for piece in content(part, draft)]
+    return [{"type": "output_text", "text": text} for text in texts if text]
+
+
+def _item(part: Part, draft: Draft) -> Body | None:
+    if isinstance(part, ToolCall):
+        draft.leave(part.ext)
+        return _call(part, draft)
+    if isinstance(part, Thinking):
+        return _reasoning(part, draft)
+    if isinstance(part, Unknown):
+        if part.protocol == "responses":
+            return part.raw
+        if draft.searches and websearch.is_call(part.raw):
+            return websearch.item(part.raw, None, _made_id("ws", str(part.raw.get("id"))))
+        if text := rendered(part, draft):
+            return {"type": "message", "role": "assistant", "content": text}
+    return None
+
+
+def _call(call: ToolCall, draft: Draft) -> Body:
+    head: Body = {"call_id": draft.call_id(call.id), "name": draft.name(call.name)}
+    if call.namespace:
+        head["namespace"] = call.namespace
+    head |= call.ext.get("responses", {})
+    if call.custom:
+        return {"type": "custom_tool_call", **head, "input": call.arguments}
+    arguments = call.arguments if draft.home else repair.arguments(call.arguments)
+    return {"type": "function_call", **head, "arguments": arguments}
+
+
+def _reasoning(part: Thinking, draft: Draft) -> Body | None:
+    raw = part.ext.get("responses.form", {}).get("raw", {})
+    if draft.home and raw and not sealed_reasoning.is_seal(raw.get("encrypted_content")):
+        return dict(raw)
+    if said := sealed_reasoning.item_in(part.signature) or sealed_reasoning.item_in(part.encrypted):
+        summary = [{"type": "summary_text", "text": part.text}] if part.text else []
+        encrypted = said.get("encrypted_content", "")
+        id = said.get("id") or _made_id("rs", encrypted)
+        return {"type": "reasoning", "id": id, "summary": summary, "encrypted_content": encrypted}
+    if part.text and draft.policy.reasoning_history != "false":
+        content = [{"type": "reasoning_text", "text": part.text}]
+        return {"type": "reasoning", "id": _made_id("rs", part.text), "summary": [], "content": content}
+    draft.drop(draft.thoughts)
+    return None
+
+
+def _made_id(prefix: str, said: str) -> str:
+    """The protocol wants these items to have an id: the same thing has the same in every turn."""
+    return f"{prefix}_" + hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,142 @@
+"""Another provider's proof of its reasoning, sealed into the one opaque field that a client's protocol has.
+
+A Responses provider keeps its reasoning in encrypted_content, Anthropic in a signature or in redacted data. A
+client sends back whichever field its own protocol has, unread; so that its history stays whole, the one travels
+inside the other behind a prefix of ours. Whoever writes to an upstream opens its own seals and leaves out the
+others': no provider is ever handed what another one wrote. A seal is no secret and proves nothing by itself.
+Thinking without any proof gets an empty seal where a client may one day send it back to a provider that wants one:
+so that it can be told from that provider's own and left out (see foreign_reasoning.py), rather than be refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+from translate import wire
+from translate.conversation import Thinking
+
+_RESPONSES = "~sealed.responses.1."  # in a neutral signature or encrypted: a reasoning item's id and encrypted_content
+_OTHER = "~sealed.other.1."  # in a Responses item's encrypted_content: signature, encrypted, Chat's detail
+_EXTRA = "~sealed.extra.1."  # in a neutral `encrypted`: what Gemini says beside a call or a message (chat/extras.py)
+SUMMARY = "~sealed.summary.1."  # of our own compaction: a block's whole signature, the beginning of an item's cipher
+EMPTY = "~sealed.empty.1."  # in either: nobody has signed this thinking
+MARK = b"~sealed."  # how each of them begins
+_RARE = MARK[:1]
+MAX_HITS = 100  # of what only begins alike
+
+
+def of_item(id: str, encrypted_content: str) -> str:
+    """What a Responses provider needs to get back, as a neutral signature (or `encrypted`). One that is our own seal
+    already comes from an upstream that is a proxy like this one, and is no different."""
+    return _RESPONSES + _pack({"id": id, "encrypted_content": encrypted_content})
+
+
+def is_of_item(proof: str) -> bool:
+    return proof.startswith(_RESPONSES)
+
+
+def item_in(proof: str) -> dict[str, str]:
+    """{"id", "encrypted_content"} of a seal made by `of_item`; {} where it is none, or was damaged."""
+    return _unpack(proof, _RESPONSES)
+
+
+def of_extra(extra: dict[str, Any]) -> str:
+    """What a Chat provider needs to get back beside a call or a message, as a neutral `encrypted`."""
+    return _EXTRA + _pack(extra)
+
+
+def is_of_extra(proof: str) -> bool:
+    return proof.startswith(_EXTRA)
+
+
+def extra_in(proof: str) -> dict[str, Any]:
+    """What `of_extra` was given; {} where it is no such seal, or was damaged."""
+    return _unpack(proof, _EXTRA)
+
+
+def is_for_others(part: Thinking) -> bool:
+    """Whether a part's proof is one that Anthropic never gave."""
+    return (part.signature or part.encrypted).startswith((_RESPONSES, _EXTRA))
+
+
+def is_seal(proof: Any) -> bool:
+    return isinstance(proof, str) and proof.startswith((_RESPONSES, _OTHER, _EXTRA, SUMMARY, EMPTY))
+
+
+def of_summary(text: str) -> str:
+    """What stands for a summary of ours in a compaction item's encrypted_content."""
+    return SUMMARY + _pack({"summary": text})
+
+
+def is_of_summary(proof: Any) -> bool:
+    return isinstance(proof, str) and proof.startswith(SUMMARY)
+
+
+def summary_in(encrypted_content: Any) -> str:
+    """"" where it is not ours, or was damaged."""
+    return _text(_unpack(encrypted_content, SUMMARY), "summary") if is_of_summary(encrypted_content) else ""
+
+
+def may_be_in(body: bytes) -> bool:
+    """Whether a body has the mark somewhere. Bodies are large, and almost none has it: a single byte is sought many
+    times as fast as several."""
+    at = body.find(_RARE)
+    for _ in range(MAX_HITS):
+        if at < 0 or body.startswith(MARK, at):
+            return at >= 0
+        at = body.find(_RARE, at + 1)
+    return at >= 0 and MARK in body[at:]
+
+
+def less_empty(proof: str) -> str:
+    """A proof as it was before an empty seal was put in the place of none."""
+    return "" if proof == EMPTY else proof
+
+
+def of_thinking(part: Thinking, signature: str) -> str:
+    """The encrypted_content that stands for a part's proofs, "" where it has none. signature: what its Close said."""
+    signature = signature or part.signature
+    for proof in (signature, part.encrypted):
+        if is_of_item(proof):
+            return item_in(proof).get("encrypted_content", "")
+    if not signature and not part.encrypted:
+        return ""
+    said = {"signature": signature, "encrypted": part.encrypted, "detail": part.ext.get("chat", {}).get("detail")}
+    return _OTHER + _pack({key: value for key, value in said.items() if value})
+
+
+def thinking_in(encrypted_content: str, id: str, text: str) -> Thinking:
+    """The part that an item's encrypted_content (may be "") and readable text stand for."""
+    encrypted_content = less_empty(encrypted_content)
+    if encrypted_content.startswith(_OTHER):
+        said = _unpack(encrypted_content, _OTHER)
+        part = Thinking(text, _text(said, "signature"), _text(said, "encrypted"))
+        if isinstance(detail := said.get("detail"), dict):
+            part.ext["chat"] = {"detail": detail | ({"text": text} if text and "signature" in said else {})}
+        return part
+    if not encrypted_content:
+        return Thinking(text)
+    proof = of_item(id, encrypted_content)
+    return Thinking(text, proof) if text else Thinking(encrypted=proof)
+
+
+def _pack(value: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(wire.dumps(value)).decode()
+
+
+def _unpack(sealed: str, prefix: str) -> dict[str, Any]:
+    """{} for what is no such seal, and for one that a client has cut."""
+    if not sealed.startswith(prefix):
+        return {}
+    try:
+        value = wire.loads(base64.b64decode(sealed[len(prefix) :], b"-_", validate=True))
+    except (ValueError, binascii.Error):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _text(said: dict[str, Any], key: str) -> str:
+    value = said.get(key)
+    return value if isinstance(value, str) else ""
