@@ -2,8 +2,8 @@
 
 Pure and deterministic: no clock, no randomness, no sockets; ids come from a digest of the request body.
 With tools at hand and none of them answered yet it calls one, with arguments sampled from the tool's own
-JSON schema; after that it answers a short text. A reader per protocol (demo_messages, demo_chat,
-demo_responses) makes the `Ask`, and the writer beside it puts the `Answer` into that protocol's words.
+JSON schema; after that it answers a short text. A reader per protocol (messages.py, chat.py,
+responses.py) makes the `Ask`, and the writer beside it puts the `Answer` into that protocol's words.
 """
 
 from __future__ import annotations
