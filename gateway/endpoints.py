@@ -31,10 +31,9 @@ from tornado.websocket import WebSocketHandler
 
 from gateway.dashboard import pages
 from gateway.flow import upstream_request
-from gateway.flow.completion import JSON_HEAD
 from gateway.flow.relay import Relay
 from gateway.http import origins
-from gateway.http.header_rules import of_refusal
+from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import Answer
 from gateway.observe import live_metrics

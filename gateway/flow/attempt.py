@@ -14,7 +14,6 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.flow import timing
-from gateway.flow.completion import JSON_HEAD
 from gateway.flow.continued_turn import Continuing
 from gateway.flow.passthrough import Verbatim
 from gateway.flow.refusal_hold import Refusing
@@ -326,8 +325,8 @@ class Try:
                 self._refused()
                 return
             self._settle("answered")
-            kind = header_rules.find(self.up_headers, "content-type") if self.verbatim else ""
-            relay.took_whole(self, header_rules.content_type(kind) or JSON_HEAD, out)
+            kind = header_rules.EVENT_STREAM if streamed and self.verbatim else header_rules.JSON_HEAD
+            relay.took_whole(self, kind, out)
 
     def _has_no_such_endpoint(self, body: bytes) -> bool:
         """Whether its answer says that there is no such endpoint, and not that there is no such model."""
@@ -376,14 +375,15 @@ class Try:
             relay.tell(self.status, header_rules.content_type(kind) + relay.reply_head(self), body, error)
             return
         said = relay.service.masked(errors.body(relay.protocol, error, f"req_{relay.key}"))
-        relay.tell(errors.status_for(relay.protocol, error), JSON_HEAD + relay.reply_head(self), said, error)
+        status = errors.status_for(relay.protocol, error)
+        relay.tell(status, header_rules.JSON_HEAD + relay.reply_head(self), said, error)
 
     def _tell_refusal(self) -> None:
         """A refusal is an answer too."""
         assert self.refusing is not None and self.reply is not None
         relay = self.relay
         if self.mode != "streaming" and not relay.envelope.stream:
-            relay.took_whole(self, JSON_HEAD, self.refusing.held)
+            relay.took_whole(self, header_rules.JSON_HEAD, self.refusing.held)
             return
         out = self.refusing.held
         relay.took(self, out)

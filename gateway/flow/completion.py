@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gateway")
 
-JSON_HEAD = b"Content-Type: application/json\r\n"
-
 
 class Ending(HTTPMessageDelegate):
     """The part of a Relay that ends it. state "done" means that all is said."""
@@ -102,7 +100,7 @@ class Ending(HTTPMessageDelegate):
         asked = self.lead is not None and self.tries and not isinstance(error, Full)
         upstream = self.lead.route.peer.name if self.lead is not None and asked else ""
         own = headers.of_refusal(status, self.key, upstream, error.retry_after) + body_decoding.told(error)
-        head = JSON_HEAD + own + self.timing_head()
+        head = headers.JSON_HEAD + own + self.timing_head()
         body = self.service.masked(errors.body(self.protocol, error, f"req_{self.key}"))
         self.tell(status, head, body, error)
 

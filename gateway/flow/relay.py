@@ -24,11 +24,11 @@ from gateway.flow.passthrough import Verbatim
 from gateway.flow.timing import Clock
 from gateway.flow.trying import Trying
 from gateway.flow.usage_chunk import UsageChunk
-from gateway.http import body_decoding
+from gateway.http import body_decoding, query_string
 from gateway.http import header_rules as headers
 from gateway.http.response_writer import Answer
 from gateway.observe import scrub
-from gateway.routing import request_facts
+from gateway.routing import client_keys, request_facts
 from gateway.routing.router import Route
 from gateway.routing.upstreams import SIDE
 from gateway.stored import store_sync, threads
@@ -224,6 +224,7 @@ class Relay(Trying):
             return
         self.service.charge(self)
         routes = self.service.router.routes(self.asked_model, self.protocol, self._facts)
+        routes = client_keys.of_one_provider(routes, self.headers, self.service.access.open)
         if len(self.body) < LARGE or routes[0].verbatim:
             self.start(routes)
             return
@@ -272,7 +273,8 @@ class Relay(Trying):
         """Whether the upstream can do what is asked for; if not, it is answered here. Raises ApiError."""
         if self.task == "count":
             if route.home and self.protocol in route.peer.counts:
-                url = f"{route.peer.urls[SIDE[self.protocol, self.task]]}?{self.query}"
+                sidewards = route.peer.urls[SIDE[self.protocol, self.task]]
+                url = query_string.onward(sidewards, self.query, route.peer.settings.query)
                 return self.service.counting.ask(self, route, url)
             if isinstance(self.recall, Recall) and not route.home and NAMED in self.body:
                 self.recall.refuse(self.parsed(), route.peer.name, route.protocol)
@@ -285,8 +287,8 @@ class Relay(Trying):
         route = new.route
         body = self.verbatim_for(new) if new.verbatim else self._translated_for(new)
         url = route.peer.urls[SIDE[self.protocol, self.task]] if self.task and new.verbatim else route.url
-        if route.home and self.query:
-            url = f"{url}{'&' if '?' in url else '?'}{self.query}"
+        if route.home:
+            url = query_string.onward(url, self.query, route.peer.settings.query)
         service = self.service
         return (
             url,
@@ -435,7 +437,8 @@ class Relay(Trying):
         if of.route.home and headers.find(of.up_headers, "x-proxy-upstream"):
             of.route.peer.is_proxy = True
         own = headers.of_reply(of.up_headers, self.key, of.route.peer.name, of.dropped)
-        return headers.back(of.up_headers, of.verbatim) + own + self.timing_head()
+        theirs = headers.back(of.up_headers, of.verbatim, of.route.peer.settings.reply_headers)
+        return self.service.masked(theirs) + own + self.timing_head()
 
     def stream_ended(self, out: bytes) -> None:
         """We wrote its terminal event, which is in `out`."""

@@ -30,7 +30,7 @@ KEPT_S = 300.0  # an upstream's count: the same question has the same answer for
 MAX_MODELS = 1_000  # whose ratio is known: clients choose the names of models
 FIRST, EVERY = 4, 64  # of a model's requests, which ones are estimated in full: walking a body takes time
 
-_JSON = header_rules.line("Content-Type", "application/json")
+_JSON = header_rules.JSON_HEAD
 _ESTIMATE = _JSON + b"X-Proxy-Estimate: true\r\n"
 
 

@@ -85,7 +85,8 @@ def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool,
     [client]s, so that a key that comes along is meant for the upstream."""
     own = route.own_headers
     settings = route.peer.settings
-    if settings.forward_client_key and open_door and (brought := keys_of(client)):
+    brought = keys_of(client) if settings.forward_client_key and open_door else []
+    if brought:
         own = {name: value for name, value in own.items() if name not in _KEY_HEADERS}
         if same:  # both headers as they came: an OAuth token is only good as a Bearer
             for name in ("Authorization", "X-Api-Key"):
@@ -101,7 +102,8 @@ def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool,
         own = _with_betas(own, client.get("Anthropic-Beta", ""), route.target.policy.drop)
     if loop_guard.is_told(route.peer.base_url):
         own = own | {loop_guard.HEADER.lower(): own_hops.onward(client)}
-    return header_rules.upstream(client.get_all(), client.get("Connection", ""), own, same)
+    named, lane = client.get("Connection", ""), route.protocol if same else ""
+    return header_rules.upstream(client.get_all(), named, own, lane, bool(brought), settings.request_headers)
 
 
 def _with_betas(own: dict[str, str], asked: str, drop: Iterable[str]) -> dict[str, str]:

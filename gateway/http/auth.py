@@ -46,6 +46,8 @@ class Access:
     def check(self, headers: HTTPHeaders, for_admin: bool = False) -> str:
         """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves)."""
         self._hops.check(headers)
+        if headers.get("Sec-Fetch-Site") == "cross-site" and not self._may_ask(headers, by_name=for_admin):
+            raise refusal(headers.get("Origin", "a link or a picture, without one"))
         origin = headers.get("Origin")
         if origin and not _names_us(origin.partition("://")[2]) and not self.origins.allow(origin, by_name=for_admin):
             raise refusal(origin)
@@ -77,6 +79,11 @@ class Access:
         if not brought:
             raise ApiError("authentication", "no key: send one as x-api-key or as Authorization: Bearer")
         raise ApiError("authentication", "this key is not that of any [client] in settings.ini")
+
+    def _may_ask(self, headers: HTTPHeaders, by_name: bool) -> bool:
+        """A browser says that a page of another site has it ask this. A GET that a page only links to, or shows as a
+        picture, has no Origin; it wants to be allowed like any other."""
+        return self.origins.allow(headers.get("Origin", ""), by_name=by_name)
 
     def check_admin(self, headers: HTTPHeaders, address: str) -> str:
         """The same for what only an admin may see; without clients, only those on this machine. address: the other

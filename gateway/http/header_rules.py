@@ -1,9 +1,8 @@
-"""Which headers cross the proxy, each way.
+"""Header lines, each way: the client's for an upstream, an upstream's and our own for the client.
 
-Towards an upstream of the client's own protocol every end-to-end header goes along as it came (all
-`anthropic-*` values are open lists), except the client's credentials, which are replaced, and what belongs
-to one connection or one hop. A translated request takes only what means the same in both protocols.
-Back to the client go the headers that clients act on: rate limits, retry-after, request ids.
+Which names cross stands in header_names.py. Values are made fit for a header, since they come from upstreams and even
+from clients. Whatever an upstream says reaches the client as JSON or as a stream of events, and as a document that may
+do nothing, should a browser show it: an upstream's page must not run where this proxy's own pages are.
 """
 
 from __future__ import annotations
@@ -13,30 +12,17 @@ import re
 import time
 from collections.abc import Iterable
 
-from gateway.http import forwarded
+from gateway.http import header_names
 from gateway.limits import rate_limit
 
-# RFC 9110 section 7.6.1, and what HTTP/1.1 software treats alike.
-HOP_BY_HOP = frozenset(
-    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-     "transfer-encoding", "upgrade", "http2-settings")
-)  # fmt: skip
+SHIELD = b"X-Content-Type-Options: nosniff\r\nContent-Security-Policy: sandbox\r\n"
 
-_NOT_UPSTREAM = HOP_BY_HOP | frozenset(
-    ("host", "content-length", "content-encoding", "accept-encoding", "expect", "authorization", "x-api-key",
-     "api-key", "cookie", "origin", "referer", "priority", "x-proxy-hops")
-) | forwarded.NAMES  # fmt: skip
-
-_NOT_BACK = HOP_BY_HOP | frozenset(
-    ("content-length", "content-type", "cache-control", "set-cookie", "server", "alt-svc", "via", "vary",
-     "strict-transport-security", "x-accel-buffering", "x-proxy-dropped", "x-proxy-upstream", "x-proxy-attempts",
-     "x-proxy-overhead-ms")
-)  # fmt: skip
+JSON_HEAD = b"Content-Type: application/json\r\n" + SHIELD
 
 EVENT_STREAM = (
     b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache, no-transform\r\n"
     b"X-Accel-Buffering: no\r\n"
-)
+) + SHIELD
 """Of every stream: reverse proxies must neither keep it, nor compress it (and so gather it), nor wait for its end."""
 
 # Some clients retry a 401 for minutes; a line that was too slow will be so again, and a loop is there to stay.
@@ -44,39 +30,41 @@ _FOR_GOOD = frozenset((401, 403, 408, 508))
 
 _NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
-# Of a translated request: what is about the caller or the trace, not about the body's protocol.
-_CROSSING = ("user-agent", "traceparent", "tracestate", "x-client-request-id")
 
-_BACK_CROSSING = ("retry-after", "retry-after-ms", "x-should-retry", "request-id", "x-request-id", "cf-ray")
-
-
-def upstream(headers: Iterable[tuple[str, str]], connection: str, own: dict[str, str], same: bool) -> list[str]:
+def upstream(
+    headers: Iterable[tuple[str, str]],
+    connection: str,
+    own: dict[str, str],
+    lane: str,
+    own_key: bool = False,
+    let_through: tuple[str, ...] = (),
+) -> list[str]:
     """Header lines for the upstream. headers: the client's. connection: its Connection header, whose words name
-    further hop-by-hop ones. own: the upstream's (lower-case names), which win. same: same protocol."""
+    further hop-by-hop ones. own: the upstream's (lower-case names), which win. The others: see header_names.goes."""
     named = {word.strip().lower() for word in connection.split(",")} if connection else ()
     lines = []
     for name, value in headers:
         low = name.lower()
-        if low in own or low in _NOT_UPSTREAM or low in named or low.startswith(forwarded.PREFIX):
-            continue
-        if same or low in _CROSSING:
+        if low not in own and low not in named and header_names.goes(low, lane, own_key, let_through):
             lines.append(f"{name}: {value}")
     lines += [f"{name}: {value}" for name, value in own.items() if value]
     return lines
 
 
-def back(headers: Iterable[tuple[str, str]], same: bool) -> bytes:
+def back(headers: Iterable[tuple[str, str]], same: bool, let_through: tuple[str, ...] = ()) -> bytes:
     """Header lines for the client, of the upstream's (lower-case names); Content-Type and
     Cache-Control are the relay's."""
-    out = []
+    out = b""
+    named = None
     for name, value in headers:
-        if name in _NOT_BACK or name.startswith("access-control-"):
+        if not header_names.comes_back(name, same, let_through):
             continue
-        if name == "retry-after" and not (value := _whole_seconds(value)):
+        if named is None:
+            named = {word.strip().lower() for key, words in headers if key == "connection" for word in words.split(",")}
+        if name in named or (name == "retry-after" and not (value := _whole_seconds(value))):
             continue
-        if same or name in _BACK_CROSSING or "ratelimit" in name:
-            out.append(f"{name}: {value}\r\n")
-    return "".join(out).encode("latin-1", "replace")
+        out += line(name, value)
+    return out
 
 
 def _whole_seconds(value: str) -> str:
@@ -124,9 +112,8 @@ def of_refusal(status: int, key: str, upstream_name: str, retry_after_s: float |
 
 
 def content_type(kind: str) -> bytes:
-    """The line of an upstream's own Content-Type; with what belongs to it where that is a stream of events."""
-    own = line("Content-Type", kind)
-    return own + EVENT_STREAM.partition(b"\r\n")[2] if "event-stream" in kind.lower() else own
+    """The lines of a reply's kind, for a Content-Type of an upstream's: a stream of events, or JSON."""
+    return EVENT_STREAM if "event-stream" in kind.lower() else JSON_HEAD
 
 
 def line(name: str, value: str) -> bytes:

@@ -17,7 +17,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
 from gateway.flow import envelope, learned_quirks, upstream_request
-from gateway.http import body_decoding
+from gateway.http import body_decoding, header_rules
 from gateway.routing import protocol_choice
 from gateway.routing.router import ENDPOINT, Route
 from gateway.stored import threads
@@ -33,7 +33,7 @@ log = logging.getLogger("gateway")
 
 PATH = "/debug/translate"
 
-_JSON_HEAD = b"Content-Type: application/json\r\nCache-Control: no-store\r\n"
+_JSON_HEAD = header_rules.JSON_HEAD + b"Cache-Control: no-store\r\n"
 _MESSAGES_ONLY = ("system", "stop_sequences", "top_k", "output_config", "context_management")
 
 

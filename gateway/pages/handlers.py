@@ -32,6 +32,8 @@ class Handler(RequestHandler):
     def set_default_headers(self) -> None:
         self.clear_header("Server")
         self.set_header("Content-Type", "application/json")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Content-Security-Policy", "sandbox")
 
     def _name(self) -> None:
         """Each family of clients reads another of both; what browsers read of every reply is here too."""

@@ -26,7 +26,7 @@ from translate.responses import replay
 if TYPE_CHECKING:
     from gateway.runtime import Service
 
-ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")  # it becomes part of an upstream's URL
+ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")  # it becomes a part of an upstream's URL, and never ".."
 SERVED = {("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")}  # (method, after the id)
 PAGE, MAX_PAGE = 20, 100  # input items at once
 
@@ -135,4 +135,4 @@ def _unknown(id: str, why: str) -> ApiError:
 
 
 def _json(value: dict[str, Any]) -> Reply:
-    return Reply(200, b"Content-Type: application/json\r\n", wire.dumps(value))
+    return Reply(200, header_rules.JSON_HEAD, wire.dumps(value))

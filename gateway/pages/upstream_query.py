@@ -15,7 +15,7 @@ from tornado.httputil import HTTPHeaders
 
 from gateway.flow import upstream_request
 from gateway.flow.passthrough import Verbatim
-from gateway.http import header_rules
+from gateway.http import header_rules, query_string
 from gateway.http.response_writer import HIGH_WATER
 from gateway.limits import retry_policy
 from gateway.routing.router import Route
@@ -76,7 +76,7 @@ class Asking:
         service.hops.check_upstream(peer.name, peer.base_url)
         route = Route(peer, "responses", "", key=self._key)
         lines = upstream_request.header_lines(route, client, True, service.access.open, service.hops)
-        url = peer.settings.url(endpoint) + (f"?{query}" if query else "")
+        url = query_string.onward(peer.settings.url(endpoint), query, peer.settings.query)
         timeouts = peer.whole_timeouts if self._sink is None else peer.stream_timeouts
         request = Request(method, url, lines, None, timeouts, peer.way)
         try:
@@ -112,7 +112,8 @@ class Asking:
         return self._sink is not None and self._status == 200 and "event-stream" in kind
 
     def _head(self) -> bytes:
-        return header_rules.back(self._headers, True) + header_rules.line("X-Proxy-Upstream", self._peer.name)
+        theirs = header_rules.back(self._headers, True, self._peer.settings.reply_headers)
+        return self._service.masked(theirs) + header_rules.line("X-Proxy-Upstream", self._peer.name)
 
     async def _follow(self, sink: Sink) -> Reply:
         events = Verbatim("responses")

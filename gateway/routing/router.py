@@ -224,6 +224,8 @@ class Router:
         refs = list(rule.targets) if rule else self._refs(model)
         if not refs:
             raise ApiError("not_found", self._unknown(model), code="model_not_found", param="model")
+        if not model.rpartition("/")[2].strip("."):  # Azure's older addresses name it, and ".." would lead elsewhere
+            raise ApiError("not_found", f"'{model[:100]}' is not the name of a model", param="model")
         routes = []
         for ref in refs:
             peer = self.peers.get(ref.upstream)

@@ -283,6 +283,20 @@ UPSTREAM = {
         "Send the key that the client brought instead, when it brings one. Without effect where there is a [client].",
     ),
     "headers": Key(value_types.headers(), "", "Further headers for every request to it, one an indented line."),
+    "request_headers": Key(
+        value_types.header_names(),
+        "",
+        "Headers of clients that go along to it although they would stay behind: other keys, addresses of clients, "
+        "and before Chat and Responses those that these APIs do not have.",
+    ),
+    "reply_headers": Key(
+        value_types.header_names(), "", "Headers of its replies that clients get besides limits, ids and the API's own."
+    ),
+    "query": Key(
+        value_types.names(what="names of parameters"),
+        "",
+        "Parameters of clients' URLs that go along besides the API's own; others are refused.",
+    ),
     "verify_tls": Key(
         value_types.switch(), "true", "Check its certificate. Off only for a test: anybody could answer."
     ),

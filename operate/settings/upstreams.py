@@ -45,6 +45,9 @@ class Upstream:
     api_version: str
     forward_client_key: bool
     headers: tuple[tuple[str, str], ...] = field(repr=False)
+    request_headers: tuple[str, ...] = ()
+    reply_headers: tuple[str, ...] = ()
+    query: tuple[str, ...] = ()
     verify_tls: bool
     ca_file: str = ""
     client_cert: str = ""

@@ -443,6 +443,21 @@ def headers() -> Kind:
     return Kind("lines of 'Name: value'", parse, show, private=True, lines=True)
 
 
+def header_names() -> Kind:
+    """tuple[str, ...]: in lower case; none that belongs to the connection."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = [name.lower() for name in filter(None, map(str.strip, text.split(",")))]
+        for name in found:
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError
+            if name in HOP_HEADERS:
+                raise ValueError(f"{name} belongs to the connection, not to the settings")
+        return tuple(dict.fromkeys(found))
+
+    return Kind("names of headers with commas between, or empty", parse)
+
+
 def is_secret_header(name: str) -> bool:
     """Whether a header of this name carries what must not be shown: Authorization, x-api-key, Cookie ..."""
     return bool(_SECRET_HEADER.search(name))

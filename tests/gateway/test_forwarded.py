@@ -49,11 +49,11 @@ def test_without_clients_nothing_that_was_forwarded_is_served(name: str, value: 
 
 
 def test_with_a_key_what_was_forwarded_is_served_and_goes_no_further() -> None:
-    brought = dict(TOLD) | {"x-api-key": KEY, "x-kept": "1"}
+    brought = dict(TOLD) | {"x-api-key": KEY, "openai-kept": "1"}
     with Upstream([OK]) as up, House(one_upstream(up.url, "chat") + CLIENT) as house:
         assert house.post(PATHS[2], ASKED, brought)[0] == 200
         sent = up.requests[0].headers
-    assert sent["x-kept"] == "1"
+    assert sent["openai-kept"] == "1"
     assert not {name.lower() for name, _ in TOLD} & sent.keys()
 
 

@@ -95,7 +95,7 @@ def test_error_bodies_are_verbatim(status: int) -> None:
     with Upstream([answer]) as up, House(one_upstream(up.url, "messages") + ONCE) as house:
         got = house.post("/v1/messages", {"model": "m", "stream": True})
         assert got[0] == status and got[2] == body
-        assert got[1]["content-type"] == "application/problem+json" and got[1]["retry-after"] == "7"
+        assert got[1]["content-type"] == "application/json" and got[1]["retry-after"] == "7"
         assert len(up.requests) == 1
 
 

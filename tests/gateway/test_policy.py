@@ -105,7 +105,7 @@ def test_azure() -> None:
     assert request.json["max_completion_tokens"] == 5000
 
 
-def test_azure_keeps_the_clients_own_query() -> None:
+def test_azure_keeps_the_clients_own_query_but_not_its_version() -> None:
     more = "preset = azure\napi_version = 2024-10-21\napi_key = secret-key\n"
-    request, _ = sent({}, more, "/v1/chat/completions?x=1")
-    assert request.path == "/openai/deployments/m/chat/completions?api-version=2024-10-21&x=1"
+    request, _ = sent({}, more, "/v1/chat/completions?beta=true&api-version=1999-01-01")
+    assert request.path == "/openai/deployments/m/chat/completions?api-version=2024-10-21&beta=true"

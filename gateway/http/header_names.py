@@ -1,0 +1,111 @@
+"""Names of headers: which of a client's go on to an upstream, and which of an upstream's come back.
+
+Two providers' keys, cookies and addresses of clients are nobody else's business, and a browser acts upon headers that
+an upstream might send. Anthropic's protocol asks gateways to pass on what they do not know, so that its lane has a list
+of what stays behind; every other lane has one of what goes along. An upstream's section may let through more
+(request_headers, reply_headers), but never what belongs to one connection.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from gateway.http import forwarded
+
+# RFC 9110 section 7.6.1, and what HTTP/1.1 software treats alike.
+HOP_BY_HOP = frozenset(
+    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
+     "transfer-encoding", "upgrade", "http2-settings")
+)  # fmt: skip
+
+_NEVER = HOP_BY_HOP | frozenset(
+    ("host", "content-length", "content-encoding", "accept-encoding", "expect", "authorization", "x-api-key",
+     "x-proxy-hops")
+)  # fmt: skip
+"""Whatever the settings say: a body's frame, and the client's key, which has its own setting."""
+
+# Words by which headers carry a key, in any provider's spelling: api-key, x-goog-api-key, ocp-apim-subscription-key,
+# x-amz-security-token, x-auth-token, private-token, x-functions-key, cookie, x-csrf-token ...
+_KEY = re.compile(
+    r"(?:^|[-_])(?:\w*auth\w*|\w*token|\w*secret\w*|\w*passw\w*|pwd|\w*credential\w*|cookie2?|\w*api-?key|\w*apikey"
+    r"|key|keys|signature|sig|jwt|bearer|saml|x5c|assertion)(?:$|[-_])"
+)
+_NO_KEYS = frozenset(("idempotency-key", "x-idempotency-key", "prompt-cache-key", "x-prompt-cache-key"))
+
+# Where the client is, in names besides forwarded.NAMES.
+_ADDRESS = re.compile(
+    r"(?:^|[-_])(?:ip|ipv4|ipv6|ip-?addr(?:ess)?|clientip|realip|remote-?addr|ipcountry|geo\w*)(?:$|[-_])"
+)
+
+# What a browser says, what asks for a part or another method of what is there, and what CDNs and servers act upon.
+_FOREIGN = re.compile(
+    r"sec-|if-|range$|origin$|referer$|priority$|dnt$|upgrade-insecure-requests$|access-control-|early-data$|max-forwards$"
+    r"|save-data$|cache-control$|pragma$|x-(?:http-)?method(?:-override)?$|x-(?:rewrite|override|original|envoy|nginx)-"
+    r"|x-accel-|x-sendfile|x-amz-|x-goog-(?!api-client$)|x-ms-(?!client-request-id$)|x-host$|x-upstream|x-proxy-|x-backend"
+    r"|base-url$"
+    r"|surrogate-|cdn-|cf-|destination$|depth$|proxy$|soapaction$|from$|x-ssl-|ssl-|x-client-(?:cert|verify|dn)"
+    r"|client-cert|x-remote-|remote-|x-webauth-|x-user(?:$|-)|x-authenticated-"
+)  # fmt: skip
+
+# Whose account is billed at OpenAI: goes with a key of the client's own, and with no other.
+ACCOUNT = frozenset(("openai-organization", "openai-project", "chatgpt-account-id"))
+
+_TO_ANY = re.compile(r"user-agent$|traceparent$|tracestate$|x-client-request-id$")
+"""Of a translated request: what is about the caller or the trace, not about the body's protocol."""
+
+_TO_OPENAI = re.compile(
+    rf"{_TO_ANY.pattern}|accept$|accept-language$|content-type$|openai-|x-stainless-|x-openai-|x-codex-|codex-"
+    r"|originator$|version$|session[-_]id$|thread[-_]id$|conversation[-_]id$|x-session-|x-conversation-id$|x-request-id$"
+    r"|request-id$|x-correlation-id$|baggage$|(?:x-)?idempotency-key$|x-grok-conv-id$|http-referer$|x-title$|x-app$"
+    r"|x-claude-code-|anthropic-|x-initiator$|copilot-|editor-|x-ms-client-request-id$|x-goog-api-client$|x-oai-"
+    r"|x-dashscope-(?:sse|session|useragent|cachecontrol)$|x-subagent|x-parent-"
+)  # fmt: skip
+
+_BACK_TO_ANY = re.compile(r"retry-after(?:-ms)?$|x-should-retry$|request-id$|x-request-id$|cf-ray$|.*ratelimit")
+_BACK = re.compile(
+    rf"{_BACK_TO_ANY.pattern}|anthropic-|openai-|x-codex-|x-oai-|x-openai-|x-models-etag$|x-reasoning-included$|x-stainless-"
+    r"|apim-request-id$|x-ms-(?:region|client-request-id|deployment-name|rai-invoked|served-model|request-id)$"
+    r"|azureml-model-session$|x-amzn-requestid$|x-amzn-bedrock-|x-groq-|x-litellm-|x-generation-id$|x-trace-id$|traceparent$"
+    r"|mistral-correlation-id$|x-correlation-id$|date$|deprecation$|sunset$|x-error-json$|idempotent-replayed$|x-kimi-"
+    r"|msh-|nvcf-|x-fireworks-|x-together-|x-ds-trace-id$|x-envoy-upstream-service-time$|x-inference-|fireworks-|server-id$"
+    r"|x-metrics-|x-dashscope-"
+)
+
+
+@functools.lru_cache(maxsize=2048)
+def goes(name: str, lane: str, own_key: bool, let_through: tuple[str, ...] = ()) -> bool:
+    """Whether a client's header goes along. name: in lower case. lane: "messages" or "chat" or "responses" for an
+    upstream that speaks the client's protocol, "" for one that does not. own_key: the request goes with the client's
+    key. let_through: the settings' names."""
+    if name in _NEVER:
+        return False
+    if name in let_through:
+        return True
+    if not lane:
+        return _TO_ANY.match(name) is not None
+    if name in ACCOUNT:
+        return own_key
+    if name in forwarded.NAMES or name.startswith(forwarded.PREFIX) or _ADDRESS.search(name):
+        return False
+    if name not in _NO_KEYS and not name.startswith("anthropic-") and _KEY.search(name):
+        return False
+    if lane != "messages":
+        return _TO_OPENAI.match(name) is not None
+    return _FOREIGN.match(name) is None
+
+
+@functools.lru_cache(maxsize=2048)
+def comes_back(name: str, same: bool, let_through: tuple[str, ...] = ()) -> bool:
+    """Whether an upstream's header reaches the client. same: nothing of the reply is translated."""
+    if name in HOP_BY_HOP or name in _OURS:
+        return False
+    return name in let_through or (_BACK if same else _BACK_TO_ANY).match(name) is not None
+
+
+# These lines of a reply are the proxy's own.
+_OURS = frozenset(
+    ("content-length", "content-type", "content-encoding", "content-security-policy", "x-content-type-options",
+     "cache-control", "vary", "set-cookie", "server-timing", "x-accel-buffering", "x-proxy-dropped",
+     "x-proxy-upstream", "x-proxy-attempts", "x-proxy-overhead-ms")
+)  # fmt: skip

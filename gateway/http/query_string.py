@@ -1,0 +1,50 @@
+"""The query string of a client's request, as it goes on to an upstream: the API's own parameters, and no others.
+
+Upstreams act upon parameters that nobody here knows, log them, and repeat them in their error pages; whoever can have a
+browser ask us would choose them. One that is not known is refused by its name, so that nothing is lost in silence.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, quote, urlencode
+
+from translate.errors import BadRequest
+
+MAX_LENGTH = 8192  # characters
+MAX_PARAMETERS = 64
+KNOWN = frozenset(
+    ("beta", "include", "include[]", "stream", "starting_after", "include_obfuscation", "after", "before", "limit",
+     "order", "after_id", "before_id", "api-version")
+)  # fmt: skip
+
+
+def onward(url: str, query: str, let_through: tuple[str, ...] = ()) -> str:
+    """The upstream's URL with the client's query. What the URL says itself stays as it is. let_through: the settings'
+    further names. Raises BadRequest."""
+    if not query:
+        return url
+    own = {name for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
+    passed = [(name, value) for name, value in _parameters(query, let_through) if name not in own]
+    if not passed:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(passed, safe='[]', quote_via=quote)}"
+
+
+def _parameters(query: str, let_through: tuple[str, ...]) -> list[tuple[str, str]]:
+    if len(query) > MAX_LENGTH:
+        raise BadRequest(f"the query string is longer than {MAX_LENGTH} characters")
+    try:
+        found = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+    except ValueError:
+        raise BadRequest(f"the query string has more than {MAX_PARAMETERS} parameters") from None
+    for name, value in found:
+        if name not in KNOWN and name not in let_through:
+            shown = "".join(c if c.isprintable() else "?" for c in name[:50])
+            raise BadRequest(
+                f"query parameter '{shown}' is not one of the API's, and is not sent on; keys belong in headers, and "
+                "[upstream NAME] query in settings.ini lets further names through",
+                shown,
+            )
+        if not value.isprintable():
+            raise BadRequest(f"query parameter '{name}' holds a control character", name)
+    return found
