@@ -26,6 +26,7 @@ from pathlib import Path
 
 from tornado.netutil import bind_sockets
 
+from console.mount import Console
 from demo.server import Demo
 from gateway.endpoints import Door
 from gateway.http.listener import make_server
@@ -141,7 +142,8 @@ class Proxy:
         self._demo: Demo | None = None
         addresses = [each.getsockname()[:2] for each in sockets]
         self.service = Service(chosen, journal, self._demos(chosen), siblings, addresses)
-        self._door = Door(self.service)
+        self.console = Console(self.service)
+        self._door = Door(self.service, self.console.rows)
         self._server = make_server(self._door, self._door.idle, self.service.sessions)
         self._sockets = sockets
         self.reload = Reload(self.service, source, self.adopt) if source is not None else None
@@ -152,6 +154,7 @@ class Proxy:
 
     async def start(self) -> None:
         self._server.add_sockets(self._sockets)
+        self.console.start()
         await self.service.start()
         if self.reload is not None:
             self.reload.start()
@@ -159,6 +162,7 @@ class Proxy:
     def adopt(self, chosen: Settings) -> None:
         """Other settings, checked already and fit for a running proxy (operate/settings/changes.py), from now on."""
         self.service.adopt(chosen, self._demos(chosen))
+        self.console.adopt(chosen)
         self._door.adopt(chosen)
         self._server.adopt(chosen)
 
@@ -172,6 +176,7 @@ class Proxy:
         # A client that was never told may be sending its next request just now on the connection that it has kept.
         await self._server.emptied(min(LINGER_S, within_s))
         await self.service.stop(within_s)
+        self.console.stop()
         await self._server.close_all_connections()
         if self._demo is not None:
             await self._demo.stop()

@@ -1,1 +1,4 @@
-"""What people look at in a terminal: the doctor and the live numbers. Nothing below imports it."""
+"""What people look at: the dashboard, the doctor, the live numbers in a terminal.
+
+`mount.py` puts the dashboard, the metrics and the logs into a process. Nothing below imports this package.
+"""

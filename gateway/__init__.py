@@ -9,7 +9,6 @@ http/       the client's side: listener, auth, headers, bodies, the writer of re
 pages/      what is answered without a model
 stored/     responses and threads that the proxy keeps
 websocket/  Responses over a websocket
-observe/    records, metrics, logs
+observe/    the two events that observers are told, records, metrics, logs
 process/    workers, reload, the banner
-dashboard/  the page, and what it is told
 """

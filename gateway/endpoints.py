@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from http.client import responses as REASONS
 from typing import Any
 from urllib.parse import unquote
@@ -29,19 +29,17 @@ from tornado.routing import Matcher, Rule
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
 
-from gateway.dashboard import pages
 from gateway.flow import upstream_request
 from gateway.flow.relay import Relay
 from gateway.http import origins
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import Answer
-from gateway.observe import live_metrics
 from gateway.observe.record import PATHS
 from gateway.pages import dry_run, model_list, status, stored_responses
 from gateway.pages.dry_run import Rehearsal
 from gateway.pages.handlers import Handler, Shown
-from gateway.pages.health import Alive, MetricsPage, Ready
+from gateway.pages.health import Alive, Ready
 from gateway.pages.upstream_query import Reply, Sink
 from gateway.runtime import Service
 from gateway.websocket.session import Session
@@ -53,13 +51,16 @@ from translate.target import Protocol
 
 log = logging.getLogger("proxy")
 
+Row = tuple[str, type[Handler], dict[str, Any]]
+"""(pattern of a path, what answers there, its arguments)"""
+
 HOT: dict[str, tuple[Protocol, str]] = {path: asked for asked, path in PATHS.items()}  # POST only
 
 
 class Door(HTTPServerConnectionDelegate):
-    """Given to Tornado's HTTPServer as its callback."""
+    """Given to Tornado's HTTPServer as its callback. rows: of the table, further ones."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, rows: Sequence[Row] = ()) -> None:
         self.service = service
         self.idle = Idle()
         args = {"service": service}
@@ -73,8 +74,7 @@ class Door(HTTPServerConnectionDelegate):
                 (r"/debug/upstreams", Standing, args),
                 (r"/(?:healthz|health/live(?:li)?ness|api/hello)?", Alive, args),
                 (r"/(?:readyz|health/readiness)", Ready, args),
-                (live_metrics.PATH, MetricsPage, args),
-                *pages.routes(service),
+                *rows,
                 Rule(Upgrading(service), Socket, args),
                 (r".*", Elsewhere, args),
             ],

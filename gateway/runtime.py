@@ -11,6 +11,7 @@ import collections
 import contextlib
 import dataclasses
 import fnmatch
+import functools
 import logging
 import random
 import re
@@ -22,20 +23,20 @@ from typing import TYPE_CHECKING, Any
 from tornado.http1connection import HTTP1Connection
 
 from gateway import wiring
-from gateway.dashboard.watch import Watch
 from gateway.flow import charges
+from gateway.flow.info import Info, session_in
 from gateway.flow.learned_quirks import Lessons
 from gateway.flow.reattach import Rejoin
 from gateway.flow.token_counting import Counting
 from gateway.http.auth import Access
+from gateway.http.copied_answer import CopiedAnswer, Copier
 from gateway.http.loop_guard import Address, Hops
 from gateway.http.response_writer import Answer
 from gateway.limits.admission import Admission
 from gateway.limits.rate_limit import Quota
-from gateway.observe import live_metrics, record
-from gateway.observe.body_log import Bodies
-from gateway.observe.dispatcher import Recorder
-from gateway.observe.loop_lag import Lag
+from gateway.observe import record
+from gateway.observe.dispatcher import Observers
+from gateway.observe.prices import Prices
 from gateway.pages.model_list import Listing
 from gateway.process.worker_rpc import Siblings
 from gateway.routing.balancing import Places
@@ -44,7 +45,6 @@ from gateway.routing.upstreams import Peer
 from gateway.stored import store_sync
 from gateway.stored.store import Memory
 from operate.logs.journal import Journal
-from operate.metrics import Metrics
 from operate.settings.load import Settings, Upstream
 from translate import usage
 from translate.errors import ApiError
@@ -95,18 +95,13 @@ class Service:
         self.memory = Memory(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
         self.lessons = Lessons()
         self.dropped: collections.Counter[str] = collections.Counter()  # fields that did not cross -> requests
-        self.recorder = Recorder(journal)
-        self.watchers = self.recorder.watchers
-        self.siblings.first = self.recorder.flush
-        self.watch = Watch(settings)  # for the dashboard
-        self.watchers.append(self.watch.finished)
-        self.metrics = Metrics()
-        self.lag = Lag()
+        self.observers = Observers()
+        self.copier: Copier | None = None  # who wants copies of replies
+        self.prices = Prices(settings)
+        self.siblings.first = self.observers.flush
         store_sync.register(self)
-        self.siblings.answers[live_metrics.PATH] = lambda query: live_metrics.told(self)
         self.stage = "serving"
         self.held_bytes = 0  # of request bodies that may still be sent upstream
-        self.bodies = Bodies(journal)
         self._key_start = secrets.token_hex(5)
         self._keys = 0
         self._idle: asyncio.Event | None = None  # set when the last request is answered, once we are stopping
@@ -116,8 +111,7 @@ class Service:
     def _follow(self, settings: Settings) -> None:
         """What is read off the settings and holds nothing else, at the start and after each change of them."""
         self.settings = settings
-        self.watch.adopt(settings)
-        live_metrics.follow(self)
+        self.prices.adopt(settings)
         for name, peer in self.router.peers.items():
             if self.hops.lead_here(peer.base_url):
                 log.warning("upstream '%s' is this proxy itself (%s): requests to it are refused", name, peer.base_url)
@@ -159,7 +153,6 @@ class Service:
 
     async def start(self) -> None:
         self._tick()
-        self.lag.start()
         await self.siblings.start()
         if self.settings.pool.prewarm:
             await asyncio.gather(*map(self._prewarm, self.router.peers.values()))
@@ -192,12 +185,11 @@ class Service:
             session.hang_up()
         if self._ticker is not None:
             self._ticker.cancel()
-        self.lag.stop()
         self.client.close()
         if self.askings:  # they have a last word to say
             await asyncio.wait(self.askings, timeout=FLUSH_S)
         await self.siblings.stop()
-        self.recorder.flush()
+        self.observers.flush()
 
     async def _quiet(self, within_s: float) -> None:
         """Until no request is in flight."""
@@ -244,14 +236,18 @@ class Service:
         """key: of the request whose reply may be logged."""
         if self.rejoin is not None:
             return self.rejoin.answer(conn)
-        return self.bodies.answer(conn, key) if self.journal.response_bodies is not None else Answer(conn)
+        most = self.to_copy(key)
+        return CopiedAnswer(conn, most) if most else Answer(conn)
+
+    def to_copy(self, key: str) -> int:
+        """Bytes of the reply to this request to copy for whoever wants them."""
+        return self.copier.to_copy(key) if self.copier is not None else 0
 
     def _tick(self) -> None:
         """Once a second: streams that were silent for ping_seconds get a sign of life; clients that left unseen are
         seen."""
         self._ticker = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
         self.memory.expire()
-        self.watch.tick(len(self.relays))
         patience = self.settings.server.ping_seconds
         for relay in list(self.relays):
             relay.look()
@@ -276,11 +272,13 @@ class Service:
             relay.used = usage.billed(relay.reply.usage) if relay.reply is not None else None
             self.counting.learn(relay)
             charges.settle(self.quotas.get(relay.client), relay)
-            if self.journal.logs_bodies:
-                self.bodies.over(relay, error is not None)
+            if self.to_copy(relay.key) and self.copier is not None and (copy := relay.answer.kept) is not None:
+                self.copier.copied(relay.key, copy, relay.answer.written, error is not None)
             if self.rejoin is not None:
                 self.rejoin.over(relay)
-            self.recorder.over(relay, error)
+            if self.observers.on_finished:
+                relay.clock.sent()
+                self.observers.over(relay.key, functools.partial(record.record, relay, error))
         except Exception:  # odd values in a reply may cost the record of it, never more
             log.exception("no record of request %s", relay.key)
 
@@ -291,14 +289,18 @@ class Service:
         if log.isEnabledFor(logging.DEBUG):
             log.debug("request %s: try %d of '%s' goes to %s (%d bytes)", relay.key, relay.tries, relay.asked_model,
                       url.partition("?")[0], len(body))  # fmt: skip
-        if self.journal.request_bodies is not None:
-            self.bodies.sent(relay.key, body)
-        self.watch.sent(relay, body)
+        if self.observers.on_sent:
+            self.observers.sent(_info(relay, relay.tries), body)
 
     def refused(self, relay: Relay, body: bytes) -> None:
         """A request ends with an error, and was never sent."""
-        if self.journal.request_bodies is not None and body:
-            self.bodies.sent(relay.key, body, "refused request")
+        if self.observers.on_sent and body:
+            self.observers.sent(_info(relay, 0), body)
+
+
+def _info(relay: Relay, attempt: int) -> Info:
+    return Info(relay.key, relay.protocol, relay.task, relay.client, relay.asked_model, attempt,
+                session_in(relay.headers), getattr(relay, "body", b""), relay.data)  # fmt: skip
 
 
 def _closing() -> ApiError:

@@ -321,7 +321,7 @@ class Relay(Trying):
         return (
             up.ask_usage == "true"
             or any(bound is not None and bound.counts_tokens for bound in bounds)
-            or service.watch.prices.of(up.name, route.model) is not None
+            or service.prices.of(up.name, route.model) is not None
         )
 
     def _translated_for(self, new: Try) -> bytes:

@@ -1,48 +1,24 @@
-"""Bodies for the log: which are remembered, for how long, and an Answer that remembers what it wrote.
+"""Bodies for the log: which are wanted, how much of each, and what waits until it is known whether its request failed.
 
-While no body is asked for (the usual case) nothing here is made, and no body is looked at. Where they are, a reply's
-bytes are remembered up to a bound, the request's likewise if only those of failed requests are wanted: whether it fails
-is known at its end. All that is remembered of requests together is bounded too.
+The log subscribes only while a body is asked for; otherwise (the usual case) nothing here runs. Of a reply the writer
+copies the beginning (http/copied_answer.py); of a request the beginning is held if only those of failed requests are
+wanted, since only its end tells. All that is held of requests together is bounded.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
-from tornado.http1connection import HTTP1Connection
-
-from gateway.http.response_writer import Answer
+from gateway.flow.info import Info
+from gateway.observe.dispatcher import Observers
 from operate.logs.journal import Journal
-
-if TYPE_CHECKING:
-    from gateway.flow.relay import Relay
 
 MAX_HELD_BYTES = 32 << 20  # of requests' bodies, until it is known whether they failed
 
 
-class KeptAnswer(Answer):
-    """kept: the first `most` bytes or so of the body, as the client got it."""
-
-    __slots__ = ("_most", "kept")
-
-    def __init__(self, conn: HTTP1Connection, most: int) -> None:
-        super().__init__(conn)
-        self._most = most
-        self.kept = bytearray()
-
-    def whole(self, status: int, head: bytes, body: bytes) -> None:
-        if self.state == "open":
-            self.kept += body[: self._most]
-        super().whole(status, head, body)
-
-    def write(self, data: bytes) -> None:
-        if self.state == "streaming" and len(self.kept) < self._most:
-            self.kept += data
-        super().write(data)
-
-
-class Bodies:
-    """Between the requests and the journal, which says what is wanted; that may change at any time."""
+class BodyLog:
+    """Between the requests and the journal, which says what is wanted."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -50,43 +26,59 @@ class Bodies:
         self.held_bytes = 0
 
     def __repr__(self) -> str:
-        return f"<Bodies {len(self._held)} held, {self.held_bytes} bytes>"
+        return f"<BodyLog {len(self._held)} requests held, {self.held_bytes} bytes>"
 
-    def answer(self, conn: HTTP1Connection, key: str) -> Answer:
-        most = self.to_keep(key)
-        return KeptAnswer(conn, most) if most else Answer(conn)
+    def adopt(self, observers: Observers) -> None:
+        """Other settings are in force: it asks to be told of requests while bodies are wanted, or still held."""
+        journal = self._journal
+        _subscribe(observers.on_sent, self.sent, journal.request_bodies is not None)
+        _subscribe(observers.on_finished, self.finished, journal.request_bodies is not None or bool(self._held))
 
-    def to_keep(self, key: str) -> int:
-        """Bytes of the reply to remember; 0 = none."""
+    def to_copy(self, key: str) -> int:
+        """Bytes of the reply to copy; 0 = none."""
         wanted = self._journal.response_bodies
         return self._journal.body_bytes if wanted is not None and wanted.takes(key) else 0
 
-    def sent(self, key: str, body: bytes, what: str = "request") -> None:
+    def copied(self, key: str, reply: bytearray, size: int, failed: bool) -> None:
+        """The beginning of the reply to a request that is over."""
+        self._ended(key, failed)
+        wanted = self._journal.response_bodies
+        if wanted is not None and wanted.takes(key) and (failed or not wanted.only_failed):
+            self._journal.body("response", key, reply, size)
+
+    def sent(self, info: Info, body: bytes) -> None:
         """A request's body is on its way upstream, perhaps not for the first time."""
         wanted = self._journal.request_bodies
-        if wanted is None or not wanted.takes(key):
+        if wanted is None or not wanted.takes(info.key):
             return
+        what = "request" if info.attempt else "refused request"
         if not wanted.only_failed:
-            self._journal.body(what, key, body)
+            self._journal.body(what, info.key, body)
             return
-        self._forget(key)
+        self._forget(info.key)
         start = body[: self._journal.body_bytes] if self.held_bytes < MAX_HELD_BYTES else b""
         self.held_bytes += len(start)
-        self._held[key] = what, start, len(body)
+        self._held[info.key] = what, start, len(body)
 
-    def over(self, relay: Relay, failed: bool) -> None:
-        """The request has ended."""
-        held, wanted = self._forget(relay.key), self._journal.response_bodies
+    def finished(self, record: Mapping[str, Any]) -> None:
+        self._ended(record["request_id"], "error.type" in record)
+
+    def _ended(self, key: str, failed: bool) -> None:
+        held = self._forget(key)
         if held is not None and failed:
             what, start, size = held
-            self._journal.body(what, relay.key, start, size)
-        if wanted is not None and wanted.takes(relay.key) and (failed or not wanted.only_failed):
-            kept = relay.answer.kept
-            if kept is not None:  # None: it began before they were wanted
-                self._journal.body("response", relay.key, kept, relay.answer.written)
+            self._journal.body(what, key, start, size)
 
     def _forget(self, key: str) -> tuple[str, bytes, int] | None:
         held = self._held.pop(key, None)
         if held is not None:
             self.held_bytes -= len(held[1])
         return held
+
+
+def _subscribe(subscribers: list[Any], tell: object, wanted: bool) -> None:
+    """Before all others: a request's bodies stand before its line."""
+    if wanted and tell not in subscribers:
+        subscribers.insert(0, tell)
+    elif not wanted and tell in subscribers:
+        subscribers.remove(tell)

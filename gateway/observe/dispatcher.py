@@ -1,7 +1,9 @@
-"""Makes the records of finished requests, a few at a time, and hands each to whoever watches.
+"""Tells observers of requests. It knows none of them: they subscribe where the process is put together (console/mount).
 
-Code that runs once for each request finds the CPU's caches full of everything else; the same work for a few requests in
-a row costs a third. So what is over waits here for a moment. Whoever looks at the numbers has the rest made first.
+There are two events. `sent(info, body)` comes as an attempt leaves for its upstream; `finished(record)` once the client
+has its last byte or has left. Code that runs once for each request finds the CPU's caches full of everything else; the
+same work for a few requests in a row costs a third. So the records are made and told a few at a time. Whoever looks at
+the numbers has the rest made first.
 """
 
 from __future__ import annotations
@@ -9,68 +11,68 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gateway.observe import record as records
-from operate.logs.journal import Journal
-from translate.errors import ApiError
-
-if TYPE_CHECKING:
-    from gateway.flow.relay import Relay
+from gateway.flow.info import Info
 
 log = logging.getLogger("proxy")
 
 SOON_S = 0.05
 AT_ONCE = 16  # records in a row: less than a millisecond, in which no stream goes on
 
-Watcher = Callable[[dict[str, Any]], None]
+Record = dict[str, Any]
+OnSent = Callable[[Info, bytes], None]
+OnFinished = Callable[[Record], None]
 
 
-class Recorder:
-    """watchers: given each record, after the journal; none of them may change it."""
+class Observers:
+    """on_sent, on_finished: who is told, in this order. None of them may change what it is given."""
 
-    def __init__(self, journal: Journal) -> None:
-        self.watchers: list[Watcher] = []
-        self._journal = journal
-        self._over: list[tuple[Relay, ApiError | None]] = []
+    def __init__(self) -> None:
+        self.on_sent: list[OnSent] = []
+        self.on_finished: list[OnFinished] = []
+        self._over: list[tuple[str, Callable[[], Record]]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<Recorder {len(self._over)} waiting, {len(self.watchers)} watchers>"
+        return f"<Observers: {len(self.on_sent)} of what is sent, {len(self.on_finished)} of what is finished>"
 
-    def over(self, relay: Relay, error: ApiError | None) -> None:
-        """The client has its last byte, or has left."""
-        if not self.watchers and not self._journal.wants(error is not None):
+    def sent(self, info: Info, body: bytes) -> None:
+        """body: as it goes upstream."""
+        for tell in self.on_sent:
+            try:
+                tell(info, body)
+            except Exception:  # who only looks on must not cost a request
+                log.exception("an observer was not told of request %s", info.key)
+
+    def over(self, key: str, make: Callable[[], Record]) -> None:
+        """The request has ended; `make` makes its record."""
+        if not self.on_finished:
             return
-        relay.clock.sent()
-        self._over.append((relay, error))
+        self._over.append((key, make))
         if len(self._over) >= AT_ONCE:
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SOON_S, self.flush)
 
     def flush(self) -> None:
-        """Makes those that wait."""
+        """Makes the records that wait, and tells them."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         waiting, self._over = self._over, []
-        made = [one for relay, error in waiting if (one := _made(relay, error)) is not None]
-        wants = self._journal.wants
-        for record in made:
-            if wants("error.type" in record):
-                self._journal.finished(record)
-        for watcher in self.watchers:  # one after the other, each for all: see above
+        made = [record for key, make in waiting if (record := _made(key, make)) is not None]
+        for tell in self.on_finished:  # one after the other, each of all: see above
             for record in made:
                 try:
-                    watcher(record)
+                    tell(record)
                 except Exception:  # who only looks on must not cost the others their record
-                    log.exception("a record was not taken: request %s", record["request_id"])
+                    log.exception("an observer did not take the record of request %s", record["request_id"])
 
 
-def _made(relay: Relay, error: ApiError | None) -> dict[str, Any] | None:
+def _made(key: str, make: Callable[[], Record]) -> Record | None:
     try:
-        return records.record(relay, error)
+        return make()
     except Exception:  # odd values in a reply may cost the record of it, never more
-        log.exception("no record of request %s", relay.key)
+        log.exception("no record of request %s", key)
         return None

@@ -1,7 +1,7 @@
 """What /metrics tells of the present, read off the live objects when somebody asks; nothing is kept for it.
 
 The samples of a worker are these and what it has counted of finished requests (operate/metrics.py). `states` has those
-of all workers, by way of worker_rpc.py.
+of all workers, by way of worker_rpc.py. The core does not know of it: whoever puts the process together makes one.
 """
 
 from __future__ import annotations
@@ -10,48 +10,64 @@ import os
 import resource
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway.limits.breaker import Breaker
-from operate.metrics import OTHER, Sample, sample
+from gateway.observe.loop_lag import Lag
+from gateway.runtime import Service
+from operate.metrics import OTHER, Metrics, Sample, sample
+from operate.settings.load import Settings
 from upstream.client import UpstreamClient
-
-if TYPE_CHECKING:
-    from gateway.runtime import Service
 
 PATH = "/metrics"
 MAX_FIELDS = 50  # that did not cross: clients make up names
 _STATES = {"closed": 0, "half-open": 1, "open": 2}
 
 
-def follow(service: Service) -> None:
-    """The settings are new."""
-    settings, metrics = service.settings, service.metrics
-    refs = [ref.model for rule in settings.models for ref in rule.targets if ref.model]
-    exact = [rule.pattern for rule in settings.models if not rule.glob]
-    aliases = settings.aliases
-    meant = (*aliases.map_json.values(), aliases.big_model, aliases.small_model)
-    metrics.models = frozenset((*exact, *refs, *aliases.map_json, *filter(None, meant)))
-    on = settings.server.metrics != "off"
-    if on and metrics.saw not in service.watchers:
-        service.watchers.append(metrics.saw)
-    elif not on and metrics.saw in service.watchers:
-        service.watchers.remove(metrics.saw)
+class LiveMetrics:
+    """counted: of finished requests. start() on a running loop, stop() at its end."""
+
+    def __init__(self, service: Service) -> None:
+        self.counted = Metrics()
+        self.lag = Lag()
+        self._service = service
+        service.siblings.answers[PATH] = lambda query: self._told()
+
+    def __repr__(self) -> str:
+        return f"<LiveMetrics {self.counted!r} {self.lag!r}>"
+
+    def start(self) -> None:
+        self.lag.start()
+
+    def stop(self) -> None:
+        self.lag.stop()
+
+    def adopt(self, settings: Settings) -> None:
+        """Other settings are in force: it counts requests unless they turn metrics off."""
+        refs = [ref.model for rule in settings.models for ref in rule.targets if ref.model]
+        exact = [rule.pattern for rule in settings.models if not rule.glob]
+        aliases = settings.aliases
+        meant = (*aliases.map_json.values(), aliases.big_model, aliases.small_model)
+        self.counted.models = frozenset((*exact, *refs, *aliases.map_json, *filter(None, meant)))
+        told, on = self._service.observers.on_finished, settings.server.metrics != "off"
+        if on and self.counted.saw not in told:
+            told.append(self.counted.saw)
+        elif not on and self.counted.saw in told:
+            told.remove(self.counted.saw)
+
+    async def states(self) -> list[tuple[str, list[Sample]]]:
+        """Of each worker its number and its samples; a worker that is alone has no number."""
+        siblings = self._service.siblings
+        told = await siblings.ask(PATH)
+        return [("" if siblings.alone else str(one["worker"]), one["samples"]) for one in told]
+
+    def _told(self) -> dict[str, Any]:
+        """What this worker answers when it is asked."""
+        samples = [*self.counted.samples(), *_live(self._service, self.counted, self.lag)]
+        return {"worker": self._service.siblings.number, "samples": samples}
 
 
-async def states(service: Service) -> list[tuple[str, list[Sample]]]:
-    """Of each worker its number and its samples; a worker that is alone has no number."""
-    told = await service.siblings.ask(PATH)
-    alone = service.siblings.alone
-    return [("" if alone else str(one["worker"]), one["samples"]) for one in told]
-
-
-def told(service: Service) -> dict[str, Any]:
-    """What this worker answers when it is asked."""
-    return {"worker": service.siblings.number, "samples": [*service.metrics.samples(), *_live(service)]}
-
-
-def _live(service: Service) -> Iterator[Sample]:
+def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
     relays, admission, counting = service.relays, service.admission, service.counting
     simple: dict[str, float] = {
         "proxy_requests_in_flight": len(relays),
@@ -67,13 +83,13 @@ def _live(service: Service) -> Iterator[Sample]:
     }
     for family, value in simple.items():
         yield sample(family, (), value)
-    yield sample("proxy_loop_lag_seconds", (), service.lag.late)
+    yield sample("proxy_loop_lag_seconds", (), lag.late)
     yield from _dropped(service.dropped)
     for answer, count in counting.told.items():
         yield sample("proxy_token_counts_total", (answer,), count)
-    yield from _upstreams(service)
+    yield from _upstreams(service, counted)
     yield from _pool(service.client)
-    yield from _process(service.metrics.began)
+    yield from _process(counted.began)
 
 
 def _dropped(fields: Mapping[str, int]) -> Iterator[Sample]:
@@ -88,7 +104,7 @@ def _dropped(fields: Mapping[str, int]) -> Iterator[Sample]:
         yield sample("proxy_dropped_fields_total", (OTHER,), others)
 
 
-def _upstreams(service: Service) -> Iterator[Sample]:
+def _upstreams(service: Service, counted: Metrics) -> Iterator[Sample]:
     for name, peer in service.router.peers.items():
         yield sample("proxy_upstream_busy", (name,), peer.gate.busy)
         yield sample("proxy_upstream_places", (name,), peer.gate.places)
@@ -99,7 +115,7 @@ def _upstreams(service: Service) -> Iterator[Sample]:
     for (upstream, model, _), place in service.places.items():
         if upstream not in opened:
             continue  # of earlier settings
-        labels = upstream, service.metrics.model(model)
+        labels = upstream, counted.model(model)
         worst[labels] = max(worst.get(labels, 0), _STATES[place.breaker.state])
         if place.breaker not in seen:  # keys share it
             seen.add(place.breaker)

@@ -97,7 +97,7 @@ def _saved(relay: Relay, marks: int) -> dict[str, Any]:
     """What the cache marks that we have set did for the request: tokens that were read from the cache, and USD, less
     what the writing costs; None where nobody knows the price."""
     used, route = relay.used, relay.route
-    price = relay.service.watch.prices.of(route.peer.name, route.model) if route is not None else None
+    price = relay.service.prices.of(route.peer.name, route.model) if route is not None else None
     usd = price.saved(used.input, used.cache_read, used.cache_write) if price is not None and used is not None else None
     return {
         "cache_marks": marks,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 from tornado.http1connection import HTTP1Connection
@@ -20,14 +20,12 @@ from gateway.flow import envelope, learned_quirks, upstream_request
 from gateway.http import body_decoding, header_rules
 from gateway.routing import protocol_choice
 from gateway.routing.router import ENDPOINT, Route
+from gateway.runtime import Service
 from gateway.stored import threads
 from operate.settings.value_types import is_secret_header
 from translate import errors, ledger, wire
 from translate.errors import ApiError, BadRequest
 from translate.target import Protocol
-
-if TYPE_CHECKING:
-    from gateway.runtime import Service
 
 log = logging.getLogger("gateway")
 

@@ -9,16 +9,13 @@ unless [server] metrics says otherwise.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
-from gateway.observe import live_metrics
+from gateway.observe.live_metrics import LiveMetrics
 from gateway.pages.handlers import Handler
+from gateway.runtime import Service
 from operate import metrics
 from translate import wire
 from translate.errors import ApiError
-
-if TYPE_CHECKING:
-    from gateway.runtime import Service
 
 
 def why_not_ready(service: Service) -> str:
@@ -69,6 +66,10 @@ class Ready(Handler):
 class MetricsPage(Handler):
     """GET /metrics, of all workers."""
 
+    def initialize(self, service: Service, live: LiveMetrics) -> None:
+        super().initialize(service)
+        self._live = live
+
     def prepare(self) -> None:
         mode = self.service.settings.server.metrics
         try:
@@ -80,7 +81,7 @@ class MetricsPage(Handler):
             self.refuse(error)
 
     async def get(self) -> None:
-        states = await live_metrics.states(self.service)
+        states = await self._live.states()
         page, kind = metrics.text(states, self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", kind)
         self.set_header("Cache-Control", "no-store")

@@ -7,12 +7,10 @@ be left alone. Names of keys are their numbers. Everything is read, nothing is k
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway.routing.balancing import Place
-
-if TYPE_CHECKING:
-    from gateway.runtime import Service
+from gateway.runtime import Service
 
 MAX_SHOWN = 200  # places of an upstream: clients make up names of models
 

@@ -8,7 +8,7 @@ comes as events: those of one that is kept here are made up of it again (see tra
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPHeaders
@@ -16,15 +16,13 @@ from tornado.httputil import HTTPHeaders
 from gateway.http import header_rules
 from gateway.pages.upstream_query import Asking, Reply, Sink
 from gateway.routing.upstreams import Peer
+from gateway.runtime import Service
 from gateway.stored import store_sync
 from gateway.stored.previous_response import owner_of
 from gateway.stored.store import Entry
 from translate import wire
 from translate.errors import ApiError, BadRequest
 from translate.responses import replay
-
-if TYPE_CHECKING:
-    from gateway.runtime import Service
 
 ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")  # it becomes a part of an upstream's URL, and never ".."
 SERVED = {("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")}  # (method, after the id)

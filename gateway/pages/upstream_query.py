@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from tornado.httputil import HTTPHeaders
 
@@ -20,13 +20,11 @@ from gateway.http.response_writer import HIGH_WATER
 from gateway.limits import retry_policy
 from gateway.routing.router import Route
 from gateway.routing.upstreams import Peer
+from gateway.runtime import Service
 from translate import errors
 from translate.errors import BadRequest
 from upstream.client import Exchange, Request
 from upstream.failure import Failure
-
-if TYPE_CHECKING:
-    from gateway.runtime import Service
 
 MAX_REPLY = 64 * 1024 * 1024  # bytes of an upstream's whole reply
 MAX_ERROR = 256 * 1024  # of one that is an error

@@ -13,14 +13,12 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gateway.runtime import Service
 from operate.settings import changes
 from operate.settings.file_watch import Source
 from operate.settings.load import Settings, SettingsError
-
-if TYPE_CHECKING:
-    from gateway.runtime import Service
 
 log = logging.getLogger("proxy")
 

@@ -152,7 +152,7 @@ class Turn(Relay):
         self.data = {key: value for key, value in data.items() if key not in own} | {"stream": True}
 
     def new_answer(self) -> Answer:
-        return Frames(self._session, self, self._lane, self.service.bodies.to_keep(self.key))
+        return Frames(self._session, self, self._lane, self.service.to_copy(self.key))
 
     def new_recall(self) -> Recall:
         return Recall(self.service.memory, owner_of(self.client, self.headers), self._session.key)

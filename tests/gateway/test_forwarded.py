@@ -8,7 +8,7 @@ import re
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from gateway.dashboard import pages
+from console.dashboard import pages
 from gateway.http import forwarded
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream

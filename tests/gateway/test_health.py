@@ -146,8 +146,8 @@ def test_off_means_not_counted() -> None:
     with served(OK, server="metrics = off") as house:
         house.post(CHAT, ASKED)
         house.wait(lambda p: not p.service.relays)
-        house.on_loop(house.proxy.service.recorder.flush)
-        assert house.proxy.service.metrics.samples() == []
+        house.on_loop(house.proxy.service.observers.flush)
+        assert house.proxy.console.metrics.counted.samples() == []
 
 
 def test_a_change_of_the_settings_holds_at_once() -> None:
@@ -157,11 +157,12 @@ def test_a_change_of_the_settings_holds_at_once() -> None:
         def counted_after(mode: str) -> tuple[int, float]:
             """(status of the page, requests that are counted) after one more."""
             chosen = replace(service.settings, server=replace(service.settings.server, metrics=mode))
-            house.on_loop(lambda: service.adopt(chosen))
+            house.on_loop(lambda: house.proxy.adopt(chosen))
             house.post(CHAT, ASKED)
             house.wait(lambda p: not p.service.relays)
-            house.on_loop(service.recorder.flush)
-            counted = sum(one[2] for one in service.metrics.samples() if one[0] == "proxy_requests_total")
+            house.on_loop(service.observers.flush)
+            samples = house.proxy.console.metrics.counted.samples()
+            counted = sum(one[2] for one in samples if one[0] == "proxy_requests_total")
             return house.get("/metrics")[0], counted
 
         assert [counted_after(mode) for mode in ("admin", "off", "open")] == [(200, 1), (404, 1), (200, 2)]
@@ -250,7 +251,7 @@ def test_a_connection_that_the_upstream_closed_is_idle_no_more() -> None:
 def test_the_loops_lag_is_sampled() -> None:
     with House(one_upstream(NOWHERE, "chat")) as house:
         house.on_loop(lambda: time.sleep(0.6))  # over the time of a sample
-        house.wait(lambda p: p.service.lag.late.sum > 0.05)
+        house.wait(lambda p: p.console.metrics.lag.late.sum > 0.05)
 
 
 def test_each_sample_is_of_a_known_family_and_has_its_labels() -> None:

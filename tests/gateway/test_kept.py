@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.flow.info import Info
 from gateway.observe import body_log
 from operate.logs.capture import Capture, capture, spelled
 from operate.logs.journal import Journal
@@ -44,7 +45,8 @@ def logged(tmp_path: Path, what: Callable[[House], Any], **bodies: str) -> list[
     with Upstream(said_by) as up, House(one_upstream(up.url, "chat") + ONCE + more, folder=tmp_path) as house:
         what(house)
         house.wait(lambda p: not p.service.relays)
-        assert house.on_loop(lambda: house.proxy.service.bodies.held_bytes) == 0
+        house.on_loop(lambda: house.proxy.service.observers.flush())
+        assert house.on_loop(lambda: house.proxy.console.bodies.held_bytes) == 0
     path = tmp_path / "requests.json"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -113,8 +115,8 @@ def test_while_none_is_asked_for_none_is_touched(tmp_path: Path, monkeypatch: py
     def touched(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError("a body was looked at")
 
-    for name in ("answer", "to_keep", "sent", "over"):
-        monkeypatch.setattr(body_log.Bodies, name, touched)
+    for name in ("to_copy", "copied", "sent", "finished"):
+        monkeypatch.setattr(body_log.BodyLog, name, touched)
     monkeypatch.setattr(Journal, "body", touched)
     assert logged(tmp_path, three, debug="true") == []
     assert len((tmp_path / "performance.json").read_text().splitlines()) == 3
@@ -127,10 +129,11 @@ def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         request_bodies = Capture(only_failed=True)
         body_bytes = 80
 
-    bodies = body_log.Bodies(Silent())  # type: ignore[arg-type]
+    bodies = body_log.BodyLog(Silent())  # type: ignore[arg-type]
     for n in range(9):
-        bodies.sent(f"k{n}", b"x" * 1000)
-        bodies.sent(f"k{n}", b"x" * 1000)  # its second try
+        info = Info(f"k{n}", "chat", "", "", "m", 1, "", b"", None)
+        bodies.sent(info, b"x" * 1000)
+        bodies.sent(info._replace(attempt=2), b"x" * 1000)
     assert bodies.held_bytes == 160
 
 

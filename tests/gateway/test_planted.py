@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gateway.dashboard import panels
+from console.dashboard import panels
 from operate.logs import journal
 from tests.support.house import Cut, House
 from tests.support.script import Answer, Request, Upstream

@@ -26,7 +26,7 @@ def test_as_many_as_there_is_room_for_are_made_at_once(monkeypatch: pytest.Monke
     monkeypatch.setattr(dispatcher, "AT_ONCE", 3)
     made: list[dict[str, Any]] = []
     with Upstream([OK] * 5) as up, House(one_upstream(up.url, "chat")) as house:
-        house.on_loop(lambda: house.proxy.service.watchers.append(made.append))
+        house.on_loop(lambda: house.proxy.service.observers.on_finished.append(made.append))
         first = ask(house, 2)
         assert not made
         first += ask(house, 1)
@@ -52,11 +52,11 @@ def test_one_who_fails_costs_nobody_else(monkeypatch: pytest.MonkeyPatch, caplog
     monkeypatch.setattr(dispatcher, "SOON_S", 3600.0)
     monkeypatch.setattr(records, "record", odd)
     with Upstream([OK] * 3) as up, House(one_upstream(up.url, "chat")) as house:
-        watchers = house.proxy.service.watchers
+        watchers = house.proxy.service.observers.on_finished
         house.on_loop(lambda: watchers.extend((fails, made.append)))
         keys = ask(house, 3)
         bad[0] = keys[1]
-        house.on_loop(house.proxy.service.recorder.flush)
+        house.on_loop(house.proxy.service.observers.flush)
     assert [one["request_id"] for one in made] == [keys[0], keys[2]]
     assert sum("no record" in text for text in caplog.messages) == 1
-    assert sum("not taken" in text for text in caplog.messages) == 2
+    assert sum("did not take" in text for text in caplog.messages) == 2

@@ -32,7 +32,7 @@ class Seen:
     def __init__(self, house: House) -> None:
         self.house = house
         self.records: list[dict[str, Any]] = []
-        house.on_loop(lambda: house.proxy.service.watchers.append(self.records.append))
+        house.on_loop(lambda: house.proxy.service.observers.on_finished.append(self.records.append))
 
     def last(self, count: int = 1) -> dict[str, Any]:
         """Of `count` requests."""

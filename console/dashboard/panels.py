@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-from gateway.dashboard import merging
-from gateway.dashboard.watch import BUCKET_S, HOUR_S, UPSTREAM_S, Entry
+from console.dashboard import merging
+from console.dashboard.watch import BUCKET_S, HOUR_S, UPSTREAM_S, Entry, Watch
 from gateway.pages import status
 from gateway.process import banner
+from gateway.runtime import Service
 from translate.errors import ApiError
-
-if TYPE_CHECKING:
-    from gateway.runtime import Service
 
 Query = dict[str, str]
 Said = dict[str, Any]
+
+
+class Board(NamedTuple):
+    """What the panels read."""
+
+    service: Service
+    watch: Watch
+
 
 LIST, MAX_LIST = 100, 500
 PIECE_S = 300.0  # of the hour, at once
@@ -31,55 +37,55 @@ _PATH = "/dashboard/raw/"
 # ------------------------------------------------------------------------------------ what one process knows
 
 
-def register(service: Service) -> None:
+def register(board: Board) -> None:
     """Has this process answer the others'."""
     for name, raw in _RAW.items():
-        service.siblings.answers[_PATH + name] = _bound(raw, service)
+        board.service.siblings.answers[_PATH + name] = _bound(raw, board)
 
 
-def _bound(raw: Callable[[Service, Query], Said], service: Service) -> Callable[[Query], Said]:
-    return lambda query: raw(service, query)
+def _bound(raw: Callable[[Board, Query], Said], board: Board) -> Callable[[Query], Said]:
+    return lambda query: raw(board, query)
 
 
-def _raw_buckets(service: Service, query: Query) -> Said:
-    watch = service.watch
+def _raw_buckets(board: Board, query: Query) -> Said:
+    watch = board.watch
     start, end = _number(query, "start", 0.0), _number(query, "end", watch.clock() + BUCKET_S)
     return {"began": watch.began, "buckets": watch.hour.between(start, end)}
 
 
-def _raw_standing(service: Service, query: Query) -> Said:
-    watch = service.watch
+def _raw_standing(board: Board, query: Query) -> Said:
+    watch = board.watch
     now = watch.clock()
-    standing = status.upstreams(service)
+    standing = status.upstreams(board.service)
     for name, upstream in standing["upstreams"].items():
         window = watch.upstreams.get(name)
         upstream["buckets"] = window.since(now, UPSTREAM_S) if window is not None else []
     return standing | {
-        "streams": sum(relay.state == "streaming" for relay in service.relays),
-        "open": len(service.relays),
-        "pool_limit": service.settings.pool.max_connections,
-        "log_lines_lost": service.journal.lost,
+        "streams": sum(relay.state == "streaming" for relay in board.service.relays),
+        "open": len(board.service.relays),
+        "pool_limit": board.service.settings.pool.max_connections,
+        "log_lines_lost": board.service.journal.lost,
     }
 
 
-def _raw_requests(service: Service, query: Query) -> Said:
+def _raw_requests(board: Board, query: Query) -> Said:
     """The latest first, down to `since`."""
     since, limit = _number(query, "since", 0.0), int(min(MAX_LIST, _number(query, "limit", LIST)))
     rows: list[Said] = []
-    for entry in reversed(service.watch.recent):
+    for entry in reversed(board.watch.recent):
         if entry.at <= since or len(rows) >= limit:
             break
         rows.append(_row(entry))
     return {"requests": rows}
 
 
-def _raw_request(service: Service, query: Query) -> Said:
+def _raw_request(board: Board, query: Query) -> Said:
     """{} where another process had it, or it is long ago."""
     key = query.get("id", "").removeprefix("req_")
-    entry = next((entry for entry in reversed(service.watch.recent) if entry.record["request_id"] == key), None)
+    entry = next((entry for entry in reversed(board.watch.recent) if entry.record["request_id"] == key), None)
     if entry is None:
         return {}
-    bodies = service.watch.captured.get(key)
+    bodies = board.watch.captured.get(key)
     shown = bodies and {
         "protocol": bodies.protocol,
         "original": bodies.original.decode("utf-8", "replace"),
@@ -94,20 +100,20 @@ def _raw_request(service: Service, query: Query) -> Said:
         "change": entry.change,
         "phases": phases(entry.record),
         "bodies": shown,
-        "logs_bodies": service.journal.request_bodies is not None,
+        "logs_bodies": board.service.journal.request_bodies is not None,
     }
 
 
-def _raw_usage(service: Service, query: Query) -> Said:
-    watch = service.watch
+def _raw_usage(board: Board, query: Query) -> Said:
+    watch = board.watch
     return {"began": watch.began, "models": watch.models.all(), "clients": watch.clients.all()}
 
 
-def _raw_cache(service: Service, query: Query) -> Said:
-    return {"sessions": service.watch.cache.shown(), "parses": service.settings.logging.cache_watch}
+def _raw_cache(board: Board, query: Query) -> Said:
+    return {"sessions": board.watch.cache.shown(), "parses": board.service.settings.logging.cache_watch}
 
 
-_RAW: dict[str, Callable[[Service, Query], Said]] = {
+_RAW: dict[str, Callable[[Board, Query], Said]] = {
     "buckets": _raw_buckets,
     "standing": _raw_standing,
     "requests": _raw_requests,
@@ -165,79 +171,80 @@ def phases(record: Said) -> list[Said]:
 # ------------------------------------------------------------------------------------------- what is shown
 
 
-async def now(service: Service, query: Query) -> Said:
-    at = service.watch.clock()
-    buckets = await service.siblings.ask(f"{_PATH}buckets?start={at - merging.NOW_S:.3f}")
-    standing = await service.siblings.ask(f"{_PATH}standing")
+async def now(board: Board, query: Query) -> Said:
+    at = board.watch.clock()
+    buckets = await board.service.siblings.ask(f"{_PATH}buckets?start={at - merging.NOW_S:.3f}")
+    standing = await board.service.siblings.ask(f"{_PATH}standing")
     said = merging.now(at, buckets, standing)
-    return said | {"stage": service.stage, "workers": len(standing), "workers_meant": service.siblings.count}
+    meant = board.service.siblings.count
+    return said | {"stage": board.service.stage, "workers": len(standing), "workers_meant": meant}
 
 
-async def series(service: Service, query: Query) -> Said:
+async def series(board: Board, query: Query) -> Said:
     """By pieces: a whole hour at once would hold up every stream for a moment."""
-    at = service.watch.clock()
+    at = board.watch.clock()
     start = min(at, max(at - HOUR_S, _number(query, "since", 0.0)))
     points: list[Said] = []
     while start <= at:
         end = start + PIECE_S
-        said = await service.siblings.ask(f"{_PATH}buckets?start={start:.3f}&end={end:.3f}")
+        said = await board.service.siblings.ask(f"{_PATH}buckets?start={start:.3f}&end={end:.3f}")
         points += merging.series(BUCKET_S, said)
         start = end
         await asyncio.sleep(0)
     return {"every_s": BUCKET_S, "time": at, "points": points}
 
 
-async def upstreams(service: Service, query: Query) -> Said:
-    said = merging.upstreams(await service.siblings.ask(f"{_PATH}standing"))
+async def upstreams(board: Board, query: Query) -> Said:
+    said = merging.upstreams(await board.service.siblings.ask(f"{_PATH}standing"))
     for upstream in said:
-        peer = service.router.peers.get(upstream["name"])
+        peer = board.service.router.peers.get(upstream["name"])
         upstream["base_url"] = peer.base_url if peer is not None else None
     return {"window_s": UPSTREAM_S, "upstreams": said}
 
 
-async def requests(service: Service, query: Query) -> Said:
+async def requests(board: Board, query: Query) -> Said:
     since, limit = _number(query, "since", 0.0), _number(query, "limit", LIST)
-    said = await service.siblings.ask(f"{_PATH}requests?since={since:.6f}&limit={limit:g}")
+    said = await board.service.siblings.ask(f"{_PATH}requests?since={since:.6f}&limit={limit:g}")
     rows = sorted((row for each in said for row in each["requests"]), key=lambda row: -row["time"])
-    return {"time": service.watch.clock(), "requests": rows[: int(min(MAX_LIST, limit))]}
+    return {"time": board.watch.clock(), "requests": rows[: int(min(MAX_LIST, limit))]}
 
 
-async def request(service: Service, query: Query) -> Said:
+async def request(board: Board, query: Query) -> Said:
     key = "".join(c for c in query.get("id", "")[:100] if c.isalnum() or c == "_")
-    for said in await service.siblings.ask(f"{_PATH}request?id={key}"):
+    for said in await board.service.siblings.ask(f"{_PATH}request?id={key}"):
         if said:
             return said
     raise ApiError("not_found", f"request {key} is not among the latest {MAX_LIST}")
 
 
-async def usage(service: Service, query: Query) -> Said:
-    prices = service.watch.prices
-    return merging.usage(await service.siblings.ask(f"{_PATH}usage")) | {
+async def usage(board: Board, query: Query) -> Said:
+    prices = board.service.prices
+    return merging.usage(await board.service.siblings.ask(f"{_PATH}usage")) | {
         "prices": {"source": prices.source, "date": prices.date}
     }
 
 
-async def cache(service: Service, query: Query) -> Said:
-    return merging.cache(await service.siblings.ask(f"{_PATH}cache"))
+async def cache(board: Board, query: Query) -> Said:
+    return merging.cache(await board.service.siblings.ask(f"{_PATH}cache"))
 
 
-async def settings(service: Service, query: Query) -> Said:
-    chosen = service.settings
+async def settings(board: Board, query: Query) -> Said:
+    chosen = board.service.settings
     values = [
         {"section": value.section, "key": value.key, "value": value.text, "origin": value.origin}
         for value in chosen.values
     ]
     off = {name: upstream.off_because for name, upstream in chosen.upstreams.items() if not upstream.enabled}
-    return {"file": chosen.file, "values": values, "off": off, "reloaded": service.reloaded or None}
+    return {"file": chosen.file, "values": values, "off": off, "reloaded": board.service.reloaded or None}
 
 
-async def connect(service: Service, query: Query) -> Said:
+async def connect(board: Board, query: Query) -> Said:
     """public_url: where the client finds us."""
     url = query["public_url"]
-    return {"url": url, "lines": banner.pasted(service.settings, service.router, url)}
+    return {"url": url, "lines": banner.pasted(board.service.settings, board.service.router, url)}
 
 
-SHOWN: dict[str, Callable[[Service, Query], Awaitable[Said]]] = {
+SHOWN: dict[str, Callable[[Board, Query], Awaitable[Said]]] = {
     "now": now,
     "series": series,
     "upstreams": upstreams,

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from gateway.dashboard.pages import page as built
-from tests.dashboard.test_data import ADMIN, CLIENTS, answers, ini, message, told
+from console.dashboard.pages import page as built
+from tests.console.dashboard.test_data import ADMIN, CLIENTS, answers, ini, message, told
 from tests.support import browser
 from tests.support.browser import Browser
 from tests.support.house import House
@@ -80,7 +80,7 @@ def test_the_page_is_for_everyone_and_holds_no_data(up: Upstream) -> None:
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node to read the script with")
 def test_the_script_is_javascript() -> None:
-    script = Path(__file__).parents[2] / "gateway/dashboard/page.js"
+    script = Path(__file__).parents[3] / "console/dashboard/page.js"
     assert subprocess.run(["node", "--check", str(script)], capture_output=True, check=False).returncode == 0
 
 

@@ -14,8 +14,8 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from gateway.dashboard import prefix
-from gateway.dashboard.prefix import Prefix
+from console.dashboard import prefix
+from console.dashboard.prefix import Prefix
 
 MAX_SESSIONS = 200
 MAX_THREADS = 4  # conversations of one session

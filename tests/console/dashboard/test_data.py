@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.dashboard import panels
-from gateway.dashboard.window import Window
+from console.dashboard import panels
+from console.dashboard.window import Window
 from operate.settings import load
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
@@ -54,7 +54,7 @@ def up() -> Iterator[Upstream]:
 
 def told(house: House, body: Any, headers: dict[str, str] | None = None, path: str = "/v1/messages") -> int:
     """Sends a request -> its status, once the dashboard knows of it: a client may have its last byte before that."""
-    watch = house.proxy.service.watch
+    watch = house.proxy.console.watch
     known = len(watch.recent)
     status = house.post(path, body, headers)[0]
     house.wait(lambda proxy: len(watch.recent) > known)
@@ -196,7 +196,7 @@ def test_an_open_page_does_not_fill_the_log(up: Upstream, tmp_path: Path) -> Non
 
 def test_a_fault_of_the_dashboard_costs_no_request(up: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
     with House(ini(up.url)) as house:
-        monkeypatch.setattr(house.proxy.service.watch, "_asked", lambda relay: 1 / 0)
+        monkeypatch.setattr(house.proxy.console.watch, "_asked", lambda info: 1 / 0)
         assert told(house, message()) == 200
 
 
@@ -293,7 +293,7 @@ def test_what_siblings_know_is_added(up: Upstream, monkeypatch: pytest.MonkeyPat
 
 def test_an_hour_comes_whole_though_in_pieces(up: Upstream) -> None:
     with House(ini(up.url)) as house:
-        watch = house.proxy.service.watch
+        watch = house.proxy.console.watch
 
         def fill() -> float:
             now = watch.clock()

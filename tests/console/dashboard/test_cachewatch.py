@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.dashboard.cachewatch import MAX_CHANGES, MAX_SESSIONS, MAX_THREADS, MAX_WAITING, CacheWatch
+from console.dashboard.cachewatch import MAX_CHANGES, MAX_SESSIONS, MAX_THREADS, MAX_WAITING, CacheWatch
 
 MARK = {"cache_control": {"type": "ephemeral"}}
 

@@ -1,4 +1,4 @@
-"""What the dashboard remembers: it is told of each request that is sent and of each that is over.
+"""What the dashboard remembers: it observes each request that is sent and each that is over.
 
 That costs about ten microseconds a request: a bucket of the hour and one of the upstream's last minutes, a tally of the
 model and one of the client, and the record itself, which the latest few hundred keep. All of it is bounded. Bodies are
@@ -11,18 +11,18 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from gateway.dashboard.cachewatch import CacheWatch
-from gateway.dashboard.prices import Prices
-from gateway.dashboard.tallies import Tallies, Tally
-from gateway.dashboard.window import Bucket, Window, slot
+from console.dashboard.cachewatch import CacheWatch
+from console.dashboard.tallies import Tallies, Tally
+from console.dashboard.window import Bucket, Window, slot
+from gateway.flow import envelope
+from gateway.flow.info import Info
+from gateway.observe.prices import Prices
+from operate.logs.capture import Capture
 from operate.settings.load import Settings
 from translate.errors import ApiError
-
-if TYPE_CHECKING:
-    from gateway.flow.relay import Relay
 
 log = logging.getLogger("gateway")
 
@@ -36,8 +36,6 @@ MAX_CAPTURED_BYTES = 16 << 20  # of all bodies
 MAX_BODY_BYTES = 1 << 20  # of one; a larger one is not shown
 LOOKING_SHARE = 0.02  # of the time, at most, goes into looking what broke a prompt's cache
 MOST_LOOKING_S = 0.1  # of it that may come at once
-
-_SESSION_HEADERS = ("X-Claude-Code-Session-Id", "X-Session-Id", "X-Session-Affinity", "Session-Id")
 
 
 class Entry(NamedTuple):
@@ -60,9 +58,16 @@ class Captured(NamedTuple):
 
 
 class Watch:
-    """sent() and finished() are told, tick() comes once a second or so; the rest is read by panels.py."""
+    """sent() and finished() observe, tick() comes once a second or so; the rest is read by panels.py."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        prices: Prices,
+        capture: Callable[[], Capture | None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """capture: which request bodies may be kept just now; None = none."""
         self.clock = clock
         self.began = clock()
         self.hour = Window(BUCKET_S, int(HOUR_S / BUCKET_S))
@@ -72,7 +77,8 @@ class Watch:
         self.recent: deque[Entry] = deque(maxlen=MAX_RECENT)
         self.captured: OrderedDict[str, Captured] = OrderedDict()
         self.cache = CacheWatch(clock)
-        self.prices = Prices(settings)
+        self._prices = prices
+        self._capture_wanted = capture
         self._captured_bytes = 0
         self._only_failed = False  # whose bodies are kept
         self._parses = False
@@ -84,44 +90,40 @@ class Watch:
 
     def adopt(self, settings: Settings) -> None:
         """Other settings are in force."""
-        self.prices.adopt(settings)
         self._parses = settings.logging.cache_watch
 
-    # ------------------------------------------------------------------------------------------ is told
+    # ----------------------------------------------------------------------------------------- the events
 
-    def sent(self, relay: Relay, body: bytes) -> None:
-        """A try is on its way. body: as it goes upstream."""
-        if relay.task:
+    def sent(self, info: Info, body: bytes) -> None:
+        """An attempt is on its way. body: as it goes upstream."""
+        if info.task or not info.attempt:
             return
-        try:
-            capture = relay.service.journal.request_bodies
-            if capture is not None and capture.takes(relay.key):
-                self._only_failed = capture.only_failed
-                self._capture(relay.key, Captured(relay.protocol, relay.body, body))
-            if relay.tries == 1:
-                self._asked(relay)
-        except Exception:  # whoever only looks on must never cost a request
-            log.exception("the dashboard cannot look at request %s", relay.key)
+        capture = self._capture_wanted()
+        if capture is not None and capture.takes(info.key):
+            self._only_failed = capture.only_failed
+            self._capture(info.key, Captured(info.protocol, info.original, body))
+        if info.attempt == 1:
+            self._asked(info)
 
-    def _asked(self, relay: Relay) -> None:
-        if relay.data is None and not self._parses:
-            self._told(relay, None)
+    def _asked(self, info: Info) -> None:
+        if info.data is None and not self._parses:
+            self._note(info, None)
             return
         began = time.thread_time()
         data = None
         if self._may_look():
             try:
-                data = relay.parsed()
+                data = envelope.parse(info.original) if info.data is None else info.data
             except ApiError:  # it is the upstream that says so
                 return
-        self._told(relay, data)
+        self._note(info, data)
         self._allowance -= time.thread_time() - began
 
-    def _told(self, relay: Relay, data: dict[str, Any] | None) -> None:
+    def _note(self, info: Info, data: Mapping[str, object] | None) -> None:
         """data: None where it is not to be looked into."""
-        session = _session(relay, relay.data)
+        session = info.session or _session_in(info.data if data is None else data)
         if session:
-            self.cache.asked(relay.key, session, relay.client, relay.asked_model, data)
+            self.cache.asked(info.key, session, info.client, info.model, data)
 
     def _may_look(self) -> bool:
         """Whether there is time left to look into a prompt, which takes a millisecond for each megabyte or so."""
@@ -175,7 +177,7 @@ class Watch:
         prompt, output = record["gen_ai.usage.input_tokens"], record["gen_ai.usage.output_tokens"]
         if prompt is None and output is None:
             return None
-        price = self.prices.of(record["upstream"], record["upstream_model"])
+        price = self._prices.of(record["upstream"], record["upstream_model"])
         if price is None:
             return None
         read = record["gen_ai.usage.cache_read.input_tokens"] or 0
@@ -226,11 +228,8 @@ def _tally(tally: Tally, now: float, record: Record, cost: float | None, failed:
         tally["unpriced"] += 1
 
 
-def _session(relay: Relay, data: dict[str, Any] | None) -> str:
-    """What names the conversation, by a header or a field; a body that is not parsed is not searched."""
-    for name in _SESSION_HEADERS:
-        if value := relay.headers.get(name):
-            return str(value)[:200]
+def _session_in(data: Mapping[str, object] | None) -> str:
+    """What names the conversation in a body; one that is not parsed is not searched."""
     if data is None:
         return ""
     metadata = data.get("metadata")

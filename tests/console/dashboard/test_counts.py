@@ -5,28 +5,33 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dashboard import merging, tallies, window
-from gateway.dashboard.prices import is_near
-from gateway.dashboard.tallies import Tallies
-from gateway.dashboard.watch import MAX_CAPTURED_BYTES, MAX_RECENT, MAX_UPSTREAMS, Captured, Watch
-from gateway.dashboard.window import Window
+from console.dashboard import merging, tallies, window
+from console.dashboard.tallies import Tallies
+from console.dashboard.watch import MAX_CAPTURED_BYTES, MAX_RECENT, MAX_UPSTREAMS, Captured, Watch
+from console.dashboard.window import Window
+from gateway.flow.info import Info
+from gateway.observe.prices import Prices, is_near
 from operate.settings import load
 from operate.settings.load import SettingsError
-from tests.dashboard.records import record
+from tests.console.dashboard.records import record
 
 FAR = "[upstream far]\nprotocol = chat\nbase_url = https://api.example.com\n"
 NEAR = "[upstream near]\nprotocol = chat\nbase_url = http://10.1.2.3:8080\n"
 
 
 def watch(more: str = "") -> Watch:
-    return Watch(load.read(FAR + NEAR + more, environ={}), clock=lambda: 1_000_000.0)
+    settings = load.read(FAR + NEAR + more, environ={})
+    return Watch(settings, Prices(settings), clock=lambda: 1_000_000.0)
+
+
+def prices_of(more: str = "") -> Prices:
+    return Prices(load.read(FAR + NEAR + more, environ={}))
 
 
 # ---------------------------------------------------------------------------------------------- windows
@@ -93,7 +98,7 @@ def test_an_unknown_cost_stays_unknown_and_a_known_one_is_a_sum() -> None:
 
 
 def test_shipped_prices_say_where_they_are_from() -> None:
-    shipped = json.loads((Path(__file__).parents[2] / "gateway/dashboard/prices.json").read_text())
+    shipped = json.loads((Path(__file__).parents[3] / "gateway/observe/prices.json").read_text())
     assert "genai-prices" in shipped["source"] and shipped["date"] and len(shipped["models"]) > 100
     for row in shipped["models"].values():
         numbers = [value for value in row if isinstance(value, int | float)]
@@ -106,13 +111,13 @@ def test_shipped_prices_say_where_they_are_from() -> None:
      ("claude-sonnet-5-5-20260901", True), ("gpt-5.1-of-mine", False), ("qwen3:8b", False), ("", False)],
 )  # fmt: skip
 def test_what_is_not_on_the_list_has_no_price(model: str, known: bool) -> None:
-    assert (watch().prices.of("far", model) is not None) is known
-    assert watch().prices.of("near", model) is None  # a server of one's own: nobody knows
+    assert (prices_of().of("far", model) is not None) is known
+    assert prices_of().of("near", model) is None  # a server of one's own: nobody knows
 
 
 def test_settings_come_before_the_list_and_exact_names_before_patterns() -> None:
     more = "[prices]\ngpt-* = 1, 2\ngpt-5.1 = 3, 4, 0.5, 6\nnear/* = 0, 0\n"
-    prices = watch(more).prices
+    prices = prices_of(more)
     assert prices.of("far", "gpt-5.1") == (3, 4, 0.5, 6, 0, None)
     assert prices.of("far", "gpt-5") == (1, 2, None, None, 0, None)
     free = prices.of("near", "qwen")
@@ -120,9 +125,9 @@ def test_settings_come_before_the_list_and_exact_names_before_patterns() -> None
 
 
 def test_what_is_read_from_the_cache_costs_its_own_price_and_long_prompts_theirs() -> None:
-    price = watch("[prices]\nm = 10, 100, 1, 20\n").prices.of("far", "m")
+    price = prices_of("[prices]\nm = 10, 100, 1, 20\n").of("far", "m")
     assert price is not None and price.of(10**6, 10**6, 10**6, 10**6) == pytest.approx(131.0)
-    tiered = watch().prices.of("far", "gemini-2.5-pro")
+    tiered = prices_of().of("far", "gemini-2.5-pro")
     assert tiered is not None and tiered.of(100_000, 0, 0, 0) == pytest.approx(0.125)
     assert tiered.of(300_000, 0, 0, 0) == pytest.approx(0.75)
 
@@ -134,7 +139,7 @@ def test_a_price_that_is_none_is_a_fault_in_the_settings(line: str) -> None:
 
 
 def test_names_of_models_that_are_looked_up_are_bounded() -> None:
-    prices = watch().prices
+    prices = prices_of()
     for n in range(3000):
         prices.of("far", f"m{n}")
     assert len(prices._known) <= 1000
@@ -189,17 +194,18 @@ def test_everything_that_is_remembered_is_bounded() -> None:
 
 
 def test_a_change_of_the_settings_changes_the_prices() -> None:
-    on = watch()
-    assert on.prices.of("far", "mine") is None
+    on = prices_of()
+    assert on.of("far", "mine") is None
     on.adopt(load.read(FAR + "[prices]\nmine = 1, 1\n", environ={}))
-    assert on.prices.of("far", "mine") is not None
+    assert on.of("far", "mine") is not None
 
 
 def test_looking_into_prompts_takes_no_more_than_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each look takes 30 ms here: four at once, then one in a second and a half."""
     spent, wall = [0.0], [1000.0]
-    monkeypatch.setattr("gateway.dashboard.watch.time.thread_time", lambda: spent[0])
-    on = Watch(load.read(FAR, environ={}), clock=lambda: wall[0])
+    monkeypatch.setattr("console.dashboard.watch.time.thread_time", lambda: spent[0])
+    settings = load.read(FAR, environ={})
+    on = Watch(settings, Prices(settings), clock=lambda: wall[0])
     looked: list[bool] = []
 
     def asked(key: str, session: str, client: str, model: str, data: object) -> None:
@@ -207,16 +213,13 @@ def test_looking_into_prompts_takes_no_more_than_its_share(monkeypatch: pytest.M
         spent[0] += 0.03 if data is not None else 0.0
 
     monkeypatch.setattr(on.cache, "asked", asked)
-    data: dict[str, object] = {"messages": []}
-    relay = SimpleNamespace(
-        data=data, parsed=lambda: data, headers={"X-Session-Id": "s"}, key="k", client="", asked_model="m"
-    )
+    info = Info("k", "chat", "", "", "m", 1, "s", b"", {"messages": []})
     for _ in range(10):
-        on._asked(relay)  # type: ignore[arg-type]
+        on._asked(info)
     assert looked == [True] * 4 + [False] * 6
     wall[0] += 2.0
-    on._asked(relay)  # type: ignore[arg-type]
-    on._asked(relay)  # type: ignore[arg-type]
+    on._asked(info)
+    on._asked(info)
     assert looked[10:] == [True, False]
 
 

@@ -1,4 +1,4 @@
-"""The picture of the dashboard in the README, made anew: python -m tests.dashboard.picture docs/dashboard.png
+"""The picture of the dashboard in the README, made anew: python -m tests.console.dashboard.picture docs/dashboard.png
 
 A made-up quarter of an hour: what happened before is told to the watch as records, the latest requests really walk
 through a proxy to scripted upstreams.
@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gateway.dashboard.watch import BUCKET_S, HOUR_S
-from gateway.dashboard.window import Window
-from tests.dashboard.records import record
+from console.dashboard.watch import BUCKET_S, HOUR_S
+from console.dashboard.window import Window
+from tests.console.dashboard.records import record
 from tests.support.browser import Browser
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
@@ -71,7 +71,7 @@ def answers(request: Request) -> Answer:
 
 def history(house: House) -> None:
     """What the watch would know had it watched for a while."""
-    watch = house.proxy.service.watch
+    watch = house.proxy.console.watch
     clock, end = watch.clock, time.time()
     watch.hour = Window(BUCKET_S, int(HOUR_S / BUCKET_S))  # it has begun in the present
     for second in range(SECONDS, 3, -1):

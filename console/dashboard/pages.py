@@ -17,7 +17,9 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders
 
-from gateway.dashboard import panels
+from console.dashboard import panels
+from console.dashboard.panels import Board
+from gateway.endpoints import Row
 from gateway.http import forwarded
 from gateway.pages.handlers import Handler, Shown
 from gateway.runtime import Service
@@ -29,13 +31,13 @@ log = logging.getLogger("gateway")
 _FOLDER = Path(__file__).parent
 
 
-def routes(service: Service) -> list[tuple[str, type[Handler], dict[str, Any]]]:
+def rows(board: Board) -> list[Row]:
     """For the table in endpoints.py."""
-    panels.register(service)
-    args = {"service": service}
+    panels.register(board)
+    args = {"service": board.service}
     return [
         (r"/dashboard/?", Page, args),
-        (r"/dashboard/data/([a-z]+)", Data, args),
+        (r"/dashboard/data/([a-z]+)", Data, args | {"board": board}),
         (r"/dashboard/probe/([^/]+)", Probe, args),
     ]
 
@@ -85,6 +87,10 @@ class Data(Shown):
 
     polled = True
 
+    def initialize(self, service: Service, board: Board) -> None:
+        super().initialize(service)
+        self._board = board
+
     async def get(self, panel: str) -> None:  # type: ignore[override]
         shown = panels.SHOWN.get(panel)
         query = {name: values[-1].decode("utf-8", "replace") for name, values in self.request.arguments.items()}
@@ -92,7 +98,7 @@ class Data(Shown):
             if shown is None:
                 raise ApiError("not_found", f"there is no panel '{panel[:50]}', only {', '.join(panels.SHOWN)}")
             url = forwarded.public_url(self.request.headers, query.get("public_url", ""))
-            said = await shown(self.service, query | {"public_url": url})
+            said = await shown(self._board, query | {"public_url": url})
         except ApiError as error:
             self.refuse(error)
             return

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.dashboard import tallies, window
-from gateway.dashboard.window import quantiles
+from console.dashboard import tallies, window
+from console.dashboard.window import quantiles
 
 Said = dict[str, Any]
 

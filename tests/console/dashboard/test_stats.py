@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from console import stats
-from tests.dashboard.test_data import ADMIN, CLIENTS, OTHER, answers, ini, message, told
+from tests.console.dashboard.test_data import ADMIN, CLIENTS, OTHER, answers, ini, message, told
 from tests.support.house import House
 from tests.support.script import Upstream
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

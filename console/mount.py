@@ -1,0 +1,72 @@
+"""Puts everything that looks on into a process: who observes its requests, and the pages that show what they saw.
+
+The core (gateway/) knows none of this. It tells two events (gateway/observe/dispatcher.py) to whoever subscribes, takes
+further rows for its table of paths, and copies replies for whoever asks. The log, the metrics and the dashboard do so
+here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from console.dashboard import pages
+from console.dashboard.panels import Board
+from console.dashboard.watch import Watch
+from gateway.endpoints import Row
+from gateway.observe import live_metrics
+from gateway.observe.body_log import BodyLog
+from gateway.observe.live_metrics import LiveMetrics
+from gateway.pages.health import MetricsPage
+from gateway.runtime import Service
+from operate.settings.load import Settings
+
+TICK_S = 1.0
+
+
+class Console:
+    """rows: for the table of paths. start() on a running loop, stop() at its end; adopt() after the service's own."""
+
+    def __init__(self, service: Service) -> None:
+        self.bodies = BodyLog(service.journal)
+        self.metrics = LiveMetrics(service)
+        self.watch = Watch(service.settings, service.prices, lambda: service.journal.request_bodies)
+        self._service = service
+        self._ticker: asyncio.TimerHandle | None = None
+        board = Board(service, self.watch)
+        self.rows: list[Row] = [
+            (live_metrics.PATH, MetricsPage, {"service": service, "live": self.metrics}),
+            *pages.rows(board),
+        ]
+        service.observers.on_finished += [self._log, self.watch.finished]
+        service.observers.on_sent.append(self.watch.sent)
+        self.adopt(service.settings)
+
+    def __repr__(self) -> str:
+        return f"<Console {self.watch!r} {self.metrics!r} {self.bodies!r}>"
+
+    def adopt(self, settings: Settings) -> None:
+        """Other settings are in force."""
+        self.watch.adopt(settings)
+        self.metrics.adopt(settings)
+        self.bodies.adopt(self._service.observers)
+        self._service.copier = self.bodies if self._service.journal.response_bodies is not None else None
+
+    def start(self) -> None:
+        self.metrics.start()
+        self._tick()
+
+    def stop(self) -> None:
+        self.metrics.stop()
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+
+    def _tick(self) -> None:
+        self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        self.watch.tick(len(self._service.relays))
+
+    def _log(self, record: dict[str, Any]) -> None:
+        journal = self._service.journal
+        if journal.wants("error.type" in record):
+            journal.finished(record)
