@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,6 +27,7 @@ from tests.support import remarks
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = Path(__file__).resolve().parent / "golden"
+SAMPLES = ROOT / "tests" / "samples"
 _OUTSIDE = re.compile(
     r".*_API_KEY$|.*_AUTH_TOKEN$|.*_BASE_URL$|.*UPSTREAM_BASE$|MODEL_MAP_JSON$|(BIG|SMALL)_MODEL$|"
     r"(HTTP|CONNECT|REQUEST|STREAM|ENABLE|FORWARD)_[A-Z_]+$|(all|no|https?|ftp)_proxy$|DEBUG$",
@@ -88,9 +91,22 @@ def traffic_dir() -> Path | None:
 
 
 def exchange_files() -> list[Path]:
-    """All recorded exchanges in the order of their ids; empty where there are none (see `traffic_dir`)."""
+    """Files of exchanges: the samples of tests/samples, then the recorded ones in the order of their ids.
+
+    The samples are written by hand, so a clone without recorded traffic (see `traffic_dir`) tests something too.
+    """
     place = traffic_dir()
-    return sorted((place / "exchanges").glob("*.json")) if place else []
+    found = sorted(SAMPLES.glob("*.json"))
+    assert found, f"{SAMPLES} holds no samples"
+    return found + (sorted((place / "exchanges").glob("*.json")) if place else [])
+
+
+def read_exchange(path: Path) -> dict[str, Any]:
+    """One exchange as its file holds it. A sample writes its stream as a list of lines, which are joined here."""
+    exchange: dict[str, Any] = json.loads(path.read_bytes())
+    if isinstance(lines := exchange["response"].get("sse"), list):
+        exchange["response"]["sse"] = "\n".join(lines)
+    return exchange
 
 
 @pytest.fixture(scope="session")

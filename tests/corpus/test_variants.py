@@ -87,11 +87,16 @@ MESSAGES_BASES: dict[str, bytes] = {
 RECORDED_MAX = 12_000
 
 
+def plain(exchange: corpus.Exchange) -> bool:
+    """Small enough, and without a habit of its own that the mutations put in again."""
+    return 0 < len(exchange.sse) <= RECORDED_MAX and not exchange.features & {"n>1", "habit"}
+
+
 def recorded(api: str) -> dict[str, bytes]:
     """Small recorded streams, at most two of a provider."""
     seen: dict[str, int] = {}
     out = {}
-    for exchange in corpus.exchanges(api, lambda e: 0 < len(e.sse) <= RECORDED_MAX and "n>1" not in e.features):
+    for exchange in corpus.exchanges(api, plain):
         seen[exchange.provider] = seen.get(exchange.provider, 0) + 1
         if seen[exchange.provider] <= (2 if api == corpus.CHAT else 12):
             out[exchange.id] = exchange.sse

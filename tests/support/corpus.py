@@ -1,7 +1,7 @@
-"""The recorded exchanges, as tests want them.
+"""The exchanges of tests/samples and the recorded ones, as tests want them.
 
-One `Exchange` a file; `exchanges(api)` gives them in the order of their ids, `params(api)` as pytest
-parameters named by id, with a single skipped one (and its reason) where the recordings are not there.
+One `Exchange` a file; `exchanges(api)` gives them in the order of their files, `params(api)` as pytest
+parameters named by id.
 `cuts` cuts a stream at random places that depend on nothing but a seed, so that a failure comes again.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import exchange_files
+from tests.conftest import exchange_files, read_exchange
 
 MESSAGES = "anthropic.messages"
 CHAT = "openai.chat"
@@ -62,7 +62,7 @@ class Exchange:
 def _load() -> tuple[Exchange, ...]:
     found = []
     for path in exchange_files():
-        data = json.loads(path.read_bytes())
+        data = read_exchange(path)
         request, reply = data["request"], data["response"]
         headers = {key.lower(): value for key, value in (reply.get("headers") or {}).items()}
         found.append(
@@ -91,17 +91,13 @@ def _first(value: Any) -> str:
 
 
 def exchanges(api: str, keep: Callable[[Exchange], bool] = lambda _: True) -> list[Exchange]:
-    """All recorded exchanges of `api` that `keep` keeps."""
+    """All exchanges of `api` that `keep` keeps."""
     return [exchange for exchange in _load() if exchange.api == api and keep(exchange)]
 
 
 def params(*apis: str, keep: Callable[[Exchange], bool] = lambda _: True) -> list[Any]:
     """The same as pytest parameters."""
-    found = [pytest.param(e, id=e.id) for api in apis for e in exchanges(api, keep)]
-    if found or exchange_files():
-        return found
-    reason = "no recorded traffic: set RECORDED_TRAFFIC to its folder, or put it at ../shared/traffic"
-    return [pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))]
+    return [pytest.param(e, id=e.id) for api in apis for e in exchanges(api, keep)]
 
 
 def cuts(data: bytes, seed: object, pieces: int = 12) -> list[bytes]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import exchange_files
+from tests.conftest import exchange_files, read_exchange
 from tests.support.grammar import check_chat, check_messages, check_responses
 from translate import foreign_reasoning, pair, sealed_reasoning, wire
 from translate.chat import extras
@@ -111,7 +111,7 @@ def test_a_recorded_one_comes_back(client: Protocol) -> None:
     found = [path for path in exchange_files() if path.stem == RECORDED]
     if not found:
         pytest.skip("the recorded traffic is not there")
-    message = json.loads(found[0].read_bytes())["response"]["body"]["choices"][0]["message"]
+    message = read_exchange(found[0])["response"]["body"]["choices"][0]["message"]
     sent, _ = back(client, said(client, reply(client, message)))
     assert sent["messages"][1]["extra_content"] == message["extra_content"]
     assert sent["messages"][1]["content"] == message["content"]
@@ -138,8 +138,9 @@ def test_a_preset_that_cuts_schemas_for_gemini_gets_them_under_any_name() -> Non
 
 def test_vertex_calls_itself_otherwise() -> None:
     message = {"tool_calls": [call(1, {"vertex": {"thought_signature": "AY89a18I"}})]}
-    assert back("messages", said("messages", reply("messages", message)), VERTEX)[0]["messages"][1]["tool_calls"] == (
-        message["tool_calls"]
+    assert (
+        back("messages", said("messages", reply("messages", message)), VERTEX)[0]["messages"][1]["tool_calls"]
+        == (message["tool_calls"])
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import exchange_files
+from tests.conftest import exchange_files, read_exchange
 from tests.translate.chat.material import cuts, decode, short
 from translate import errors, wire
 from translate.chat import reply
@@ -160,8 +159,7 @@ def recorded(streamed: bool | None = None) -> list[Any]:
 
 
 def load(file: Path) -> dict[str, Any]:
-    exchange: dict[str, Any] = json.loads(file.read_text())
-    return exchange
+    return read_exchange(file)
 
 
 @pytest.mark.parametrize("file", recorded())

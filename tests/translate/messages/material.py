@@ -6,20 +6,19 @@ reading one stream must give the same view.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tests.conftest import exchange_files
+from tests.conftest import exchange_files, read_exchange
 from translate import wire
 from translate.conversation import Close, Delta, Event, Fault, Open, Ping, Start, Stop
 from translate.messages.decode_stream import Decoder
 
 
 def recorded(api: str = "anthropic.messages") -> list[dict[str, Any]]:
-    """Every recorded exchange of the API; empty where there is no recorded traffic."""
-    exchanges = (json.loads(path.read_bytes()) for path in exchange_files())
+    """Every exchange of the API: the samples and the recorded ones."""
+    exchanges = (read_exchange(path) for path in exchange_files())
     return [exchange for exchange in exchanges if exchange["api"] == api]
 
 

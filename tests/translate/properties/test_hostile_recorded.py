@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import exchange_files
+from tests.conftest import exchange_files, read_exchange
 from tests.support.strategies import few, mangled
 from tests.translate.properties.test_hostile import PROTOCOLS, cross, cut_up, stream, whole
 from translate.target import Protocol
@@ -25,8 +25,6 @@ APIS: dict[str, Protocol] = {
 MOST_BYTES = 20_000
 EACH = 30
 
-pytestmark = pytest.mark.skipif(not exchange_files(), reason="no recorded traffic")
-
 
 @cache
 def recorded() -> dict[tuple[Protocol, str], list[Any]]:
@@ -35,7 +33,7 @@ def recorded() -> dict[tuple[Protocol, str], list[Any]]:
     for file in exchange_files():
         if file.stat().st_size > MOST_BYTES:
             continue
-        exchange = json.loads(file.read_bytes())
+        exchange = read_exchange(file)
         if (protocol := APIS.get(exchange["api"])) is not None:
             response = exchange["response"]
             told = {"request": exchange["request"]["body"], "body": response.get("body"), "sse": response.get("sse")}

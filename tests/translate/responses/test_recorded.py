@@ -189,6 +189,11 @@ def stripped(said: Meaning) -> Meaning:
     return said
 
 
+def in_deltas(stream: bytes) -> str:
+    events = (json.loads(line[6:]) for line in stream.split(b"\n") if line.startswith(b"data: {"))
+    return "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
+
+
 def judge(client: Protocol, exchange: Exchange, out: bytes, streamed: bool) -> None:
     got = READ[client](out if streamed else json.loads(out))
     want = wanted(exchange)
@@ -196,6 +201,7 @@ def judge(client: Protocol, exchange: Exchange, out: bytes, streamed: bool) -> N
         want, got = stripped(want), stripped(got)
     if want.failed and client == "responses":  # what had not ended is no item
         want.calls, want.thinking = want.calls[: len(got.calls)], want.thinking[: len(got.thinking)]
+        got.text = got.text or in_deltas(out)
     if client == "responses" and want.stop == "refusal" and got.text.startswith(want.text):
         want.text = got.text  # a refusal has words there
     assert exchange.id in CONTRADICTORY or meaning.differences(want, got) == []
