@@ -35,7 +35,6 @@ from gateway.http import origins
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import Answer
-from gateway.observe.record import PATHS
 from gateway.pages import dry_run, model_list, status, stored_responses
 from gateway.pages.dry_run import Rehearsal
 from gateway.pages.handlers import Handler, Shown
@@ -45,16 +44,15 @@ from gateway.runtime import Service
 from gateway.websocket.session import Session
 from operate.logs.journal import Journal
 from operate.settings.load import Settings
-from translate import errors
+from translate import dialects
+from translate.dialects import SERVED
 from translate.errors import ApiError
-from translate.target import Protocol
+from translate.responses.dialect import RESPONSES
 
 log = logging.getLogger("proxy")
 
 Row = tuple[str, type[Handler], dict[str, Any]]
 """(pattern of a path, what answers there, its arguments)"""
-
-HOT: dict[str, tuple[Protocol, str]] = {path: asked for asked, path in PATHS.items()}  # POST only
 
 
 class Door(HTTPServerConnectionDelegate):
@@ -110,7 +108,7 @@ class Entrance(HTTPMessageDelegate):
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
         path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
-        hot = HOT.get(path)
+        hot = SERVED.get(path)
         assert isinstance(self._conn, HTTP1Connection)
         self._door.idle.ends(self._server_conn)
         if hot is None and _has_body(headers):  # for the hot ones the service's clock does it, at no cost per request
@@ -120,7 +118,8 @@ class Entrance(HTTPMessageDelegate):
             self._to = Rehearsal(self._door.service, self._conn)
             self._hot = True
         elif hot is not None:
-            self._to = Relay(self._door.service, self._conn, *hot)
+            dialect, endpoint = hot
+            self._to = Relay(self._door.service, self._conn, dialect.name, endpoint.task)
             self._hot = True
         else:
             headers.pop("Content-Type", None)  # else Tornado reads a form into what is not there, and fails
@@ -141,13 +140,12 @@ class Entrance(HTTPMessageDelegate):
         self._timer = None
         error = upstream_request.too_slow(within_s)
         log.info("%s", error.message)
-        asks: Protocol = "messages" if model_list.asks_anthropic(headers) else "chat"
         answer = Answer(self._conn)
         answer.last()
         answer.more = self._door.service.access.origins.lines(headers)
         key = self._door.service.next_key()
         head = JSON_HEAD + of_refusal(error.status, key, "", None)
-        answer.whole(error.status, head, errors.body(asks, error, f"req_{key}"))
+        answer.whole(error.status, head, dialects.asking(headers).errors.body(error, f"req_{key}"))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -180,7 +178,7 @@ class Models(Handler):
 
     async def get(self) -> None:
         models = await self.service.listing.models(self.request.headers)
-        self.finish(model_list.page(models, self.request.query, model_list.asks_anthropic(self.request.headers)))
+        self.finish(model_list.page(models, self.request.query, self.dialect))
 
 
 class OneModel(Handler):
@@ -188,9 +186,8 @@ class OneModel(Handler):
 
     async def get(self, id: str) -> None:
         models = await self.service.listing.models(self.request.headers)
-        anthropic = model_list.asks_anthropic(self.request.headers)
         try:
-            self.finish(self.service.masked(model_list.one(models, unquote(id), self.service.router, anthropic)))
+            self.finish(self.service.masked(model_list.one(models, unquote(id), self.service.router, self.dialect)))
         except ApiError as error:
             self.refuse(error)
 
@@ -202,9 +199,9 @@ class Stored(Handler):
 
     async def ask(self, id: str, part: str | None) -> None:
         method = self.request.method or ""
-        if (method, part or "") not in stored_responses.SERVED or self.request.path in HOT:
+        if (method, part or "") not in stored_responses.SERVED or self.request.path in SERVED:
             error = ApiError("invalid_request", f"{method} {self.request.path[:200]} is not served here", 405)
-            self.refuse(error, "responses")
+            self.refuse(error, RESPONSES)
             return
         sink = Sink(self.begin, self.more)
         asked = stored_responses.ask(
@@ -216,7 +213,7 @@ class Stored(Handler):
         try:
             reply = await self.asking
         except ApiError as error:
-            self.refuse(error, "responses")
+            self.refuse(error, RESPONSES)
         except (asyncio.CancelledError, StreamClosedError):
             log.debug("%s %s: the client left", method, self.request.path)
         else:
@@ -302,7 +299,7 @@ class Socket(Handler, WebSocketHandler):
             if self.service.stage != "serving":
                 raise ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
         except ApiError as error:
-            self.refuse(error, "responses")
+            self.refuse(error, RESPONSES)
 
     def check_origin(self, origin: str) -> bool:
         return True  # access has let it in
@@ -337,16 +334,16 @@ class Elsewhere(Handler):
             self.set_header("Connection", "close")
             message = "no websocket here ([server] websockets, [responses] store_entries): POST /v1/responses instead"
             error = ApiError("invalid_request", message, 426)
-            self.refuse(error, "responses")
-        elif path in HOT:
+            self.refuse(error, RESPONSES)
+        elif path in SERVED:
             self.set_header("Allow", "POST")
             error = ApiError("invalid_request", f"{method} {path}: only POST is served here", 405)
-            self.refuse(error, HOT[path][0])
+            self.refuse(error, SERVED[path][0])
         elif path.startswith("/v1/v1/"):
             message = f"{path}: the base URL ends in /v1 and your client adds one too; leave it out of the base URL"
             self.refuse(ApiError("not_found", message))
         else:
-            served = ", ".join([*HOT, "/v1/models"])
+            served = ", ".join([*SERVED, "/v1/models"])
             self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here; there is {served}"))
 
 

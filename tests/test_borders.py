@@ -27,7 +27,7 @@ BELOW = {
     "gateway": {"translate", "upstream", "operate"},
     "translate": set(),
     "upstream": set(),
-    "operate": set(),
+    "operate": {"translate.dialects"},  # which protocols there are
 }
 # Used where they are installed, never needed.
 OPTIONAL = {"uvloop"}

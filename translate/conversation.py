@@ -229,7 +229,8 @@ class Usage:
     """Tokens, in counters that do not overlap.
 
     input: neither read from nor written to a cache. Anthropic's input_tokens is this number; OpenAI's
-    prompt_tokens is input + cache_read + cache_write. reasoning is a part of output, not beside it.
+    prompt_tokens is input + cache_read + cache_write. reasoning is a part of output, not beside it. total: the sum by
+    the upstream's own word, which may count more than it tells apart; 0 = it says none.
     """
 
     input: int = 0
@@ -239,6 +240,7 @@ class Usage:
     output: int = 0
     reasoning: int = 0
     ext: Ext = field(default_factory=dict)
+    total: int = field(default=0, compare=False)
 
     @property
     def prompt(self) -> int:

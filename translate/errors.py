@@ -1,8 +1,8 @@
-"""One error model, three dialects.
+"""One error model for all protocols.
 
 `ApiError` is what went wrong in neutral words: a kind from the table below, a status, a message. `parse`
-reads any upstream's error body into it (compatible servers use a dozen shapes), `body` and `event` write it
-in a client's protocol, whole or in the middle of a stream. A request that the proxy itself refuses raises
+reads any upstream's error body into it (compatible servers use a dozen shapes); how a client is told is the
+matter of its dialect (`Dialect.errors`). A request that the proxy itself refuses raises
 BadRequest, a reply it cannot understand raises BadReply: the only two errors that translators raise.
 Same protocol in and out never parses: the upstream's error body goes back as it came.
 """
@@ -12,9 +12,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import capability, wire
-from translate.responses import items
-from translate.target import Protocol
+from translate import wire
 
 # kind -> (usual status, Anthropic's error.type, OpenAI's error.type, OpenAI's error.code)
 KINDS: dict[str, tuple[int, str, str, str | None]] = {
@@ -73,17 +71,6 @@ _NO_CREDIT = re.compile(
 _SOON = re.compile(r"retry in|try again in|per (?:second|minute|day)", re.I)  # a limit that passes, in the same words
 
 
-# Those of ResponseError in OpenAI's SDK that an upstream may give, and two of Codex's.
-_RESPONSE_CODES = frozenset({
-    "server_error", "rate_limit_exceeded", "invalid_prompt", "data_residency_mismatch", "bio_policy",
-    "misalignment_policy_violation", "vector_store_timeout", "invalid_image", "invalid_image_format",
-    "invalid_base64_image", "invalid_image_url", "image_too_large", "image_too_small", "image_parse_error",
-    "image_content_policy_violation", "invalid_image_mode", "image_file_too_large", "unsupported_image_media_type",
-    "empty_image_file", "failed_to_download_image", "image_file_not_found", "context_length_exceeded",
-    "insufficient_quota",
-})  # fmt: skip
-
-
 class ApiError(Exception):
     """kind: a key of KINDS. status: HTTP. param and code: OpenAI's fields, kept where an upstream gave them.
     retry_after: seconds, where the upstream or the proxy knows. details: Anthropic's, which its SDKs act upon."""
@@ -123,78 +110,6 @@ class BadReply(ApiError):
 
     def __init__(self, message: str) -> None:
         super().__init__("upstream", message)
-
-
-# --------------------------------------------------------------------------------------------- writing
-
-
-def body(protocol: Protocol, error: ApiError, request_id: str = "") -> bytes:
-    """The error as a whole reply body."""
-    return wire.dumps(_messages_error(error, request_id) if protocol == "messages" else _openai_error(error))
-
-
-def event(protocol: Protocol, error: ApiError, request_id: str = "") -> bytes:
-    """The error as the last event of a stream that has begun.
-
-    Chat has no error event: by convention a data line that holds an error object, which the SDKs raise.
-    No [DONE] follows it, lest a lenient client take the stream for complete. Responses has two: response.failed,
-    and a bare `error`, which the SDK's stream helper trips over.
-    """
-    if protocol == "messages":
-        return b"event: error\ndata: " + body(protocol, error, request_id) + b"\n\n"
-    if protocol == "responses":
-        return failed(error, {"id": f"resp_{request_id or 'failed'}"}, 0)
-    return b"data: " + body(protocol, error) + b"\n\n"
-
-
-def failed(error: ApiError, response: dict[str, Any], number: int) -> bytes:
-    """response.failed. response: what is known of the one that has begun, of which clients compare at least the id.
-    number: the event's in its stream."""
-    known = items.REST | {"id": "resp_failed", "object": "response", "created_at": 0, "completed_at": None,
-                          "incomplete_details": None, "model": "", "output": [], "usage": None}  # fmt: skip
-    known |= response | {"status": "failed", "error": response_error(error)}
-    event = {"type": "response.failed", "sequence_number": number, "response": known}
-    return b"event: response.failed\ndata: " + wire.dumps(event) + b"\n\n"
-
-
-def response_error(error: ApiError) -> dict[str, Any]:
-    """The `error` of a failed response. Its codes are a closed list, to which the two are added that Codex acts on."""
-    usual = KINDS[error.kind][3] or ("invalid_prompt" if error.kind in ("invalid_request", "too_large") else "")
-    code = next((code for code in (error.code, usual) if code in _RESPONSE_CODES), "server_error")
-    return {"code": code, "message": error.message}
-
-
-def status_for(protocol: Protocol, error: ApiError) -> int:
-    """The status in the client's dialect: 529 is Anthropic's own, OpenAI says 503."""
-    return 503 if error.status == 529 and protocol != "messages" else error.status
-
-
-def _messages_error(error: ApiError, request_id: str) -> dict[str, Any]:
-    message = error.message
-    if error.kind == "context_overflow" and not message.startswith("prompt is too long"):
-        message = _prompt_too_long(message)
-    elif error.kind == "invalid_request":
-        message = capability.told(message, error.param or "")
-    out: dict[str, Any] = {"type": "error", "error": {"type": KINDS[error.kind][1], "message": message}}
-    if error.details:
-        out["error"]["details"] = error.details
-    if request_id:
-        out["request_id"] = request_id
-    return out
-
-
-def _openai_error(error: ApiError) -> dict[str, Any]:
-    kind = KINDS[error.kind]
-    code = error.code or kind[3]
-    return {"error": {"message": error.message, "type": kind[2], "param": error.param, "code": code}}
-
-
-def _prompt_too_long(message: str) -> str:
-    """Clients of Messages match on this wording to compact and go on; the upstream's follows it."""
-    numbers = sorted({int(n) for n in re.findall(r"\d{3,12}", message.replace(",", ""))}, reverse=True)
-    if len(numbers) >= 2:
-        return f"prompt is too long: {numbers[0]} tokens > {numbers[1]} maximum ({message})"
-    return f"prompt is too long: {message}"
 
 
 # --------------------------------------------------------------------------------------------- reading

@@ -7,6 +7,7 @@ from typing import Any, TypeGuard
 from translate import wire
 
 _INFINITY = float("inf")
+_ABSURD = 1e15  # no counter of tokens comes near
 
 
 def thought(raw: dict[str, Any]) -> str:
@@ -51,3 +52,16 @@ def list_of(raw: dict[str, Any], key: str) -> list[Any]:
 def text_of(raw: dict[str, Any], key: str) -> str:
     value = raw.get(key)
     return value if isinstance(value, str) else ""
+
+
+def object_of(raw: dict[str, Any], key: str) -> dict[str, Any]:
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def count_of(raw: Any, key: str) -> int:
+    """A counter, 0 where `raw` has none: also for infinity, which some JSON writers write."""
+    value = raw.get(key) if isinstance(raw, dict) else None
+    if not value:  # most are not there
+        return 0
+    return max(0, int(value)) if isinstance(value, (int, float)) and -_ABSURD < value < _ABSURD else 0

@@ -20,7 +20,7 @@ def body_of(raw: bytes) -> dict[str, Any]:
     try:
         body = wire.loads(raw)
     except ValueError:
-        raise BadReply(f"the upstream's reply is not valid JSON, it begins: {text[:120]}") from None
+        raise BadReply(f"the upstream's reply is not valid JSON (cut off?), it begins: {text[:120]}") from None
     if isinstance(body, list) and (error := errors.of_object(body)):
         raise BadReply(error.message)
     if not isinstance(body, dict):

@@ -9,56 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from translate import answer_tool, compaction, errors, fit, provider_tools, unreadable_pointers, usage, websearch, wire
+from translate import (
+    answer_tool,
+    compaction,
+    dialects,
+    errors,
+    fit,
+    provider_tools,
+    unreadable_pointers,
+    usage,
+    websearch,
+    wire,
+)
 from translate.bridge import Unbridge
-from translate.chat import reply as chat_reply
-from translate.chat import request as chat_request
-from translate.chat import stream as chat_stream
 from translate.continued_turn import Rounds
 from translate.conversation import Conversation, Event, Fault, Start, Stop, Turn, Usage
-from translate.messages import decode_request as messages_request
-from translate.messages import decode_stream as messages_stream
-from translate.messages import reply as messages_reply
-from translate.responses import reply as responses_reply
-from translate.responses import request as responses_request
-from translate.responses import stream as responses_stream
+from translate.dialect import Body, Decoder, Encoder
+from translate.lenient import body_of
 from translate.schemas import offer, spoken
 from translate.summary_reply import Summing
 from translate.target import Asked, Encoded, Protocol, Target
 
-_REQUEST: dict[str, Any] = {"messages": messages_request, "chat": chat_request, "responses": responses_request}
-_COLLECT: dict[str, Any] = {
-    "messages": messages_reply.collect,
-    "chat": chat_reply.collect,
-    "responses": responses_reply.collect,
-}
-_ENCODER: dict[str, Any] = {
-    "messages": messages_stream.Encoder,
-    "chat": chat_stream.Encoder,
-    "responses": responses_stream.Encoder,
-}
-# Only the servers that call themselves compatible have habits; Messages has none to be told of.
-_EXPLODE: dict[str, Any] = {
-    "messages": lambda body, _: messages_reply.explode(body),
-    "chat": chat_reply.explode,
-    "responses": responses_reply.explode,
-}
-_DECODER: dict[str, Any] = {
-    "messages": lambda _: messages_stream.Decoder(),
-    "chat": chat_stream.Decoder,
-    "responses": responses_stream.Decoder,
-}
-
 
 def can_cross(client: Protocol, upstream: Protocol) -> bool:
-    return client in _REQUEST and upstream in _REQUEST
+    known = dialects.names()
+    return client in known and upstream in known
 
 
-def request(
-    client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target, more: Sequence[Turn] = ()
-) -> Encoded:
+def request(client: Protocol, upstream: Protocol, body: Body, target: Target, more: Sequence[Turn] = ()) -> Encoded:
     """The client's decoded JSON body as the upstream's. `body` is left as it is, so that a retry may cross it
     again for another target. more: what has come of the turn so far, where it goes on. Raises BadRequest."""
     try:
@@ -67,10 +46,8 @@ def request(
         raise errors.BadRequest("the request is nested too deeply") from None
 
 
-def _request(
-    client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target, more: Sequence[Turn]
-) -> Encoded:
-    conversation: Conversation = _REQUEST[client].decode(body)
+def _request(client: Protocol, upstream: Protocol, body: Body, target: Target, more: Sequence[Turn]) -> Encoded:
+    conversation = dialects.of(client).decode_request(body)
     if client == upstream and not target.policy.rebuild:
         return _encoded(client, upstream, body, target, conversation)
     conversation.turns += [turn for turn in more if turn.parts]
@@ -93,9 +70,7 @@ def _request(
     return encoded
 
 
-def _encoded(
-    client: Protocol, upstream: Protocol, body: dict[str, Any], target: Target, conversation: Conversation
-) -> Encoded:
+def _encoded(client: Protocol, upstream: Protocol, body: Body, target: Target, conversation: Conversation) -> Encoded:
     policy = target.policy
     left: list[str] = []
     answers = ""
@@ -113,7 +88,7 @@ def _encoded(
         left += blind
     offered = offer.offer(conversation, client, upstream, target)
     left += offered.dropped
-    encoded: Encoded = _REQUEST[upstream].encode(offered.conversation, target)
+    encoded = dialects.of(upstream).encode_request(offered.conversation, target)
     encoded.answer_tool = answers
     encoded.reshaped = offered.reshaped
     encoded.functions = functions
@@ -138,10 +113,10 @@ class Crossing:
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
-        self._client = client
-        self._upstream = upstream
-        self._decoder: Any = None
-        self._encoder: Any = None
+        self._client = dialects.of(client)
+        self._upstream = dialects.of(upstream)
+        self._decoder: Decoder | None = None
+        self._encoder: Encoder | None = None
         self._bridge = Unbridge(asked) if asked.custom or asked.namespaces else None
         self._shaped = spoken.Spoken(asked) if asked.reshaped else None
         self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
@@ -156,21 +131,20 @@ class Crossing:
         self._latest = b""
 
     def __repr__(self) -> str:
-        return f"<Crossing {self._upstream} -> {self._client} {self._decoder!r} {self._encoder!r}>"
+        return f"<Crossing {self._upstream.name} -> {self._client.name} {self._decoder!r} {self._encoder!r}>"
 
     def keep(self) -> None:
         """The stream's reply is to be had as a whole too, once it has ended."""
         self._kept = []
 
-    def kept(self) -> dict[str, Any]:
+    def kept(self) -> Body:
         """The client's whole body, of a stream that has ended well."""
-        body: dict[str, Any] = _COLLECT[self._client](self._kept or [], self.asked)
-        return body
+        return self._client.collect(self._kept or [], self.asked)
 
     @property
     def usage(self) -> Usage | None:
         """What the reply says that it took; of one that broke off or failed, as much as it had said until then."""
-        told: Usage | None = self._decoder.usage if self._decoder is not None else None
+        told = self._decoder.usage if self._decoder is not None else None
         now = self._usage or told
         return now if self._rounds is None else usage.added(self._rounds.usage, now)
 
@@ -215,7 +189,7 @@ class Crossing:
         if self.goes_on:
             self._earlier += events
             return b""
-        return wire.dumps(_COLLECT[self._client](self._earlier + events, self.asked))
+        return wire.dumps(self._client.collect(self._earlier + events, self.asked))
 
     def whole_as_stream(self, raw: bytes) -> bytes:
         """A whole reply for a client that asked for a stream. Raises ApiError."""
@@ -227,16 +201,11 @@ class Crossing:
 
     def _events_of(self, raw: bytes, streamed: bool) -> list[Event]:
         if streamed:
-            self._decoder = decoder = _DECODER[self._upstream](self.asked.policy)
+            self._decoder = decoder = self._upstream.decoder(self.asked.policy)
             return self._unbridged([*decoder.feed(raw), *decoder.end()])
-        try:
-            body = wire.loads(raw)
-        except ValueError:
-            raise errors.BadReply(_not_json(raw)) from None
-        if not isinstance(body, dict):
-            raise errors.BadReply(f"the upstream answered a JSON {type(body).__name__} where an object is due")
-        self._usage = usage.of(self._upstream, body)
-        return self._unbridged(_EXPLODE[self._upstream](body, self.asked.policy))
+        body = body_of(raw)
+        self._usage = usage.of(self._upstream.usage, body)
+        return self._unbridged(self._upstream.explode(body, self.asked.policy))
 
     def _unbridged(self, events: list[Event]) -> list[Event]:
         if self._summing is not None:
@@ -272,7 +241,7 @@ class Crossing:
 
     def feed(self, chunk: bytes) -> bytes:
         if self._decoder is None:
-            self._decoder = _DECODER[self._upstream](self.asked.policy)
+            self._decoder = self._upstream.decoder(self.asked.policy)
         return self._pass(self._decoder.feed(chunk))
 
     def end(self) -> bytes:
@@ -290,8 +259,7 @@ class Crossing:
     def ping(self) -> bytes:
         if self._encoder is None:
             return b": ping\n\n"
-        sign: bytes = self._encoder.ping()
-        return sign
+        return self._encoder.ping()
 
     def _pass(self, events: list[Event]) -> bytes:
         events = self._unbridged(events)
@@ -304,10 +272,10 @@ class Crossing:
 
     def _encode(self, events: list[Event]) -> bytes:
         if self._encoder is None:
-            self._encoder = _ENCODER[self._client](self.asked)
+            self._encoder = self._client.encoder(self.asked)
         if self._kept is not None:
             self._kept += events
-        out: bytes = self._encoder.emit(events)
+        out = self._encoder.emit(events)
         if out:
             self._latest = out
         return out
@@ -321,12 +289,3 @@ class Crossing:
         elif isinstance(last, Fault) and not self.ended:
             error = last.error
             self.fault = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))
-
-
-def _not_json(raw: bytes) -> str:
-    text = raw[:200].decode("utf-8", "replace").strip()
-    if not text:
-        return "the upstream answered 200 with an empty body"
-    if text[:1] == "<":
-        return "the upstream answered 200 with an HTML page where JSON is due; is base_url right?"
-    return f"the upstream's reply is not valid JSON (cut off?), it begins: {text[:120]}"

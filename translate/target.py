@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from translate import wire
 from translate.conversation import Tool
 
-Protocol = Literal["messages", "chat", "responses"]
+Protocol = str
+"""The name of a protocol: a row of dialects.py."""
 
 Form = tuple[str, str]
 """What the call of a function is told the client as: a kind of tool of its own protocol and "", or a toolset and the

@@ -11,14 +11,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from translate import sse, wire
-from translate.chat import usage as chat
 from translate.conversation import Usage
-from translate.messages import usage as messages
-from translate.responses import usage as responses
-from translate.target import Protocol
 
 MAX_EVENTS = 8  # of the latest that speak of usage, how many are read: servers that repeat it do so in every event
 MAX_OBJECT_BYTES = 4096  # of a usage object that stands in an event whose beginning is lost
@@ -29,36 +26,36 @@ _OBJECT = re.compile(rb"\s*:\s*\{")
 # Unlike ujson it can stop at the end of an object. NaN, which some servers say, is no JSON and would spoil the log.
 _DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 
-_READ: dict[Protocol, Callable[[dict[str, Any], Usage | None], Usage | None]] = {
-    "messages": messages.of_event,
-    "chat": chat.of_chunk,
-    "responses": responses.of_event,
-}
-_READ_OBJECT: dict[Protocol, Callable[[Any, Usage | None], Usage | None]] = {
-    "messages": messages.read_usage,
-    "chat": chat.read_usage,
-    "responses": responses.read_usage,
-}
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How a protocol tells its usage. of_event(event, before): after one decoded event of a stream, or a whole body;
+    before: what was known until then. of_object: the same of the usage object itself. in_pieces: whether an event that
+    is cut is searched for that object; not where a tool's input is the only one that can be so long."""
+
+    of_event: Callable[[dict[str, Any], Usage | None], Usage | None]
+    of_object: Callable[[Any, Usage | None], Usage | None]
+    in_pieces: bool = True
 
 
-def of(protocol: Protocol, said: Any, before: Usage | None = None) -> Usage | None:
+def of(reader: Reader, said: Any, before: Usage | None = None) -> Usage | None:
     """After one event of a stream, or a whole body, decoded. before: what was known until then."""
-    return _READ[protocol](said, before) if isinstance(said, dict) else before
+    return reader.of_event(said, before) if isinstance(said, dict) else before
 
 
-def in_body(protocol: Protocol, raw: bytes) -> Usage | None:
+def in_body(reader: Reader, raw: bytes) -> Usage | None:
     """What a whole reply says, None where it says nothing."""
     if _NAME not in raw:
         return None
     if len(raw) > MAX_PARSED_BYTES:
-        return _in_pieces(protocol, raw, None)
+        return _in_pieces(reader, raw, None)
     try:
-        return of(protocol, wire.loads(raw))
+        return of(reader, wire.loads(raw))
     except ValueError:
-        return _in_pieces(protocol, raw, None)
+        return _in_pieces(reader, raw, None)
 
 
-def in_stream(protocol: Protocol, raw: bytes, before: Usage | None = None) -> Usage | None:
+def in_stream(reader: Reader, raw: bytes, before: Usage | None = None) -> Usage | None:
     """After some of a stream's bytes. The first event of them may lack its beginning, the last one its end."""
     if _NAME not in raw:
         return before
@@ -67,16 +64,29 @@ def in_stream(protocol: Protocol, raw: bytes, before: Usage | None = None) -> Us
     telling = [event for event in raw.split(b"\n\n") if _NAME in event][-MAX_EVENTS:]
     for event in telling:
         try:
-            before = of(protocol, wire.loads(sse.fields(event.lstrip(b"\n"))[1]), before)
+            before = of(reader, wire.loads(sse.fields(event.lstrip(b"\n"))[1]), before)
         except ValueError:
-            if protocol != "messages":  # there it is something of a tool's: what tells the usage is never that long
-                before = _in_pieces(protocol, event, before)
+            if reader.in_pieces:
+                before = _in_pieces(reader, event, before)
     return before
 
 
 def billed(usage: Usage | None) -> Usage | None:
-    """As it is paid for, which is not always what clients are told."""
-    return chat.billed(usage) if usage is not None and "chat" in usage.ext else usage
+    """As it is paid for, which is not always what clients are told: what was thought is among the output. Gemini and
+    xAI leave it out of the answer's tokens, and only the total tells."""
+    if usage is None:
+        return None
+    unsaid = usage.total - usage.prompt - usage.output
+    if unsaid > 0 and (unsaid == usage.reasoning or not (usage.reasoning or usage.cache_read or usage.cache_write)):
+        return replace(usage, output=usage.output + unsaid, reasoning=unsaid)
+    return usage
+
+
+def with_estimate(usage: Usage | None, estimate: int) -> Usage:
+    """`usage`, its prompt estimated where the upstream never told it: clients decide by it when to compact."""
+    if usage is None:
+        return Usage(input=estimate)
+    return usage if usage.prompt else replace(usage, input=estimate)
 
 
 def added(one: Usage | None, other: Usage | None) -> Usage | None:
@@ -90,11 +100,12 @@ def added(one: Usage | None, other: Usage | None) -> Usage | None:
         cache_write_1h=one.cache_write_1h + other.cache_write_1h,
         output=one.output + other.output,
         reasoning=one.reasoning + other.reasoning,
+        total=one.total + other.total if one.total and other.total else 0,
         ext=one.ext | other.ext,
     )
 
 
-def _in_pieces(protocol: Protocol, raw: bytes, before: Usage | None) -> Usage | None:
+def _in_pieces(reader: Reader, raw: bytes, before: Usage | None) -> Usage | None:
     """After the last usage object in a piece of JSON. In a text the word's quotes would be escaped."""
     end = len(raw)
     for _ in range(MAX_EVENTS):
@@ -108,5 +119,5 @@ def _in_pieces(protocol: Protocol, raw: bytes, before: Usage | None) -> Usage | 
                 said = _DECODER.raw_decode(text)[0]
             except (ValueError, RecursionError):
                 continue
-            return _READ_OBJECT[protocol](said, before)
+            return reader.of_object(said, before)
     return before

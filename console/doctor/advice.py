@@ -13,6 +13,8 @@ from console.doctor.findings import Finding
 from gateway.flow.learned_quirks import Lesson
 from operate.settings.load import Upstream
 from operate.settings.presets import PRESETS
+from translate import dialects
+from translate.chat.dialect import CHAT
 
 # In the order in which they are written; how a section says them is how the settings' dataclass names them.
 KEYS = (
@@ -27,6 +29,7 @@ DEFAULTS = {
     "tool_schema": "auto", "output_schema": "native", "rebuild": "false", "images": "true", "drop": "", "rename": "",
 }  # fmt: skip
 LISTS = ("drop", "rename")
+_HEEDING = (CHAT.name,)  # protocols that output_schema may name
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -58,8 +61,9 @@ def merged(by_protocol: Mapping[str, list[Finding]], learned: Mapping[str, list[
                 before = found.get(key, "") if key in LISTS else ""
                 found[key] = _together(before, value)
     ignoring = {name for name, findings in by_protocol.items() if any("output_schema" in f.settings for f in findings)}
-    if ignoring and "chat" in by_protocol and "chat" not in ignoring:
-        found["output_schema"] = "chat"
+    heeding = [name for name in by_protocol if name in _HEEDING and name not in ignoring]
+    if ignoring and heeding:
+        found["output_schema"] = heeding[0]
     return found
 
 
@@ -78,11 +82,16 @@ def lines(
         out += ([] if upstream.preset == preset else ["# new"]) + [f"preset = {preset}"]
     for key in KEYS:
         changed = fits[key] != now[key]
-        if fits[key] != implied.get(key) and (key != "count_tokens" or "messages" in fits["protocol"]):
+        if fits[key] != implied.get(key) and (key != "count_tokens" or _may_count(fits["protocol"])):
             out += [f"# was {now[key] or 'empty'}"] * changed + [f"{key} = {fits[key]}".rstrip()]
         elif changed and key in written:
             out.append(f"# {key}: was {now[key]}; without that line it fits")
     return out
+
+
+def _may_count(protocols: str) -> bool:
+    """Whether the settings decide if it counts tokens."""
+    return any(dialects.of(name.strip()).counts_by_choice for name in protocols.split(","))
 
 
 def guessed(upstream: Upstream, server: str) -> str:

@@ -30,6 +30,7 @@ from gateway.routing.upstreams import Peer
 from operate.logs.redaction import Redaction
 from operate.settings import load
 from operate.settings.load import Settings, SettingsError, Upstream
+from translate import dialects
 from upstream.client import Pool, UpstreamClient
 
 USABLE, UNUSABLE, UNTRIED = 0, 1, 2
@@ -205,7 +206,7 @@ class Visit:
             if finding.blocks:
                 self.say(f"  {'':<6}{'':<{WIDTH}}the rest was not tried")
                 return
-        if protocol != "chat":
+        if dialects.of(protocol).counting is not None:
             found.append(await probes.count_tokens(patient))
             self.say(found[-1].line())
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from console.doctor.findings import Finding, shortened
 from console.doctor.line import Heard, Line
 from gateway.pages.model_list import PATIENCE, read_list
-from gateway.routing.upstreams import ENDPOINT, Peer
+from gateway.routing.upstreams import Peer
 from operate.settings.load import Settings
-from translate import wire
+from translate import dialects, wire
 
 MAX_SHOWN = 6
 _NO_CHAT = re.compile(
@@ -24,9 +23,7 @@ _SMALL = re.compile(r"nano|mini|haiku|flash|lite|small|tiny|\b[1-9]b\b", re.I)
 async def listed(line: Line) -> tuple[Finding, list[str], str]:
     """(finding, names, what the server calls itself)."""
     peer = line.peer
-    protocol: Any = "messages" if peer.settings.protocol == ("messages",) else "chat"
-    url = peer.urls["models"] + ("?limit=1000" if protocol == "messages" else "")
-    heard = await line.exchange(protocol, url, None, PATIENCE)
+    heard = await line.exchange(peer.lists_in.name, peer.models_url, None, PATIENCE)
     server = next((value for name, value in heard.headers if name == "server"), "")
     return *_judged(heard, peer), server
 
@@ -50,14 +47,14 @@ async def unclaimed(line: Line) -> list[Finding]:
     """Protocols that it seems to speak beyond those of its section: an empty request is refused there, but not as if
     there were nothing. It is no model's work."""
     peer = line.peer
-    others: list[Any] = [protocol for protocol in ENDPOINT if protocol not in peer.settings.protocol]
+    others = [dialect for dialect in dialects.every() if dialect.name not in peer.settings.protocol]
     if peer.settings.api_version:
         return []  # Azure's older addresses name a deployment
     found = []
     for other in others:
-        heard = await line.exchange(other, peer.urls[ENDPOINT[other]], b"{}", PATIENCE)
+        heard = await line.exchange(other.name, peer.urls[other.path], b"{}", PATIENCE)
         if heard.status in (400, 422, 500) and heard.body.lstrip()[:1] in (b"{", b"["):
-            found.append(other)
+            found.append(other.name)
     words = f"it seems to speak {' and '.join(found)} too: add that to protocol, and ask the doctor again"
     return [Finding("more protocols", "so-so", words)] if found else []
 

@@ -16,15 +16,15 @@ from gateway.flow import learned_quirks
 from gateway.flow.learned_quirks import Lesson, Lessons
 from gateway.limits import retry_policy
 from gateway.routing.router import Route
-from gateway.routing.upstreams import SIDE
 from translate import errors, wire
 from translate.conversation import Usage
 from translate.errors import ApiError
+from translate.messages.dialect import MESSAGES
 from translate.pair import Crossing
 from translate.target import Asked, Protocol
 
 MAX_REPEATS = 3  # of one probe, after refusals that say what to leave out
-CLIENT: Protocol = "messages"
+CLIENT = MESSAGES.name
 
 Body = dict[str, Any]
 
@@ -122,7 +122,7 @@ class Patient:
         body = learned_quirks.crossed(CLIENT, route, data, self._lessons).body
         known = ("model", "messages", "system", "tools", "input", "instructions")
         counted = {key: value for key, value in body.items() if key in known}
-        return await self.post(self.peer.urls[SIDE[self.protocol, "count"]], wire.dumps(counted), False)
+        return await self.post(self.peer.side(self.protocol, "count"), wire.dumps(counted), False)
 
     async def post(self, url: str, body: bytes, stream: bool) -> Heard:
         timeouts = self.peer.stream_timeouts if stream else self.peer.whole_timeouts

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from console.doctor.findings import Finding, shortened
 from console.doctor.patient import Body, Patient, Said
-from translate import wire
+from translate import dialects, wire
 
 MAX_TOKENS = 512  # of one answer: a model that thinks spends most of it before its first word
 TOKENS_IN = 150  # of one probe, about
@@ -30,18 +30,6 @@ SIDE_SCHEMA = {
     "additionalProperties": False,
 }
 UNKNOWN = "x_doctor_probe"
-
-# What clients of each protocol send, and servers of it refuse now and then.
-USUAL: dict[str, Body] = {
-    "chat": {"user": "doctor", "seed": 1, "prompt_cache_key": "doctor", "reasoning_effort": "low"},
-    "messages": {"metadata": {"user_id": "doctor"}, "top_k": 5},
-    "responses": {
-        "user": "doctor",
-        "prompt_cache_key": "doctor",
-        "store": False,
-        "include": ["reasoning.encrypted_content"],
-    },
-}
 
 
 class Probe(NamedTuple):
@@ -92,7 +80,7 @@ def _advice(said: Said) -> str:
 
 def _reasoning(patient: Patient, said: Said) -> dict[str, str]:
     """Where its thinking stands. Only Chat leaves that open."""
-    if patient.protocol != "chat":
+    if not dialects.of(patient.protocol).open_reasoning:
         return {}
     if said.text.lstrip().startswith("<think>"):
         return {"reasoning": "think_tags"}
@@ -174,7 +162,7 @@ async def structured(patient: Patient) -> Finding:
 
 async def usual_fields(patient: Patient) -> Finding:
     before = len(patient.learned)
-    fields = USUAL[patient.protocol]
+    fields = dialects.of(patient.protocol).usual
     said = await patient.ask(asking("Answer with the one word OK."), fields)
     left = [lesson.field for lesson in patient.learned[before:]]
     if said.error is not None:
@@ -202,7 +190,8 @@ async def count_tokens(patient: Patient) -> Finding:
         count = None
     if isinstance(count, int):
         return Finding("count_tokens", "ok", f"works ({count} tokens)")
-    settings = {"count_tokens": "false"} if patient.protocol == "messages" else {}
+    by_choice = dialects.of(patient.protocol).counts_by_choice
+    settings = {"count_tokens": "false"} if by_choice else {}
     return Finding("count_tokens", "so-so", f"it has none (answered {heard.status}): counts are estimates", settings)
 
 

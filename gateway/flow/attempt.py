@@ -374,8 +374,8 @@ class Try:
             kind = header_rules.find(self.up_headers, "content-type")
             relay.tell(self.status, header_rules.content_type(kind) + relay.reply_head(self), body, error)
             return
-        said = relay.service.masked(errors.body(relay.protocol, error, f"req_{relay.key}"))
-        status = errors.status_for(relay.protocol, error)
+        said = relay.service.masked(relay.dialect.errors.body(error, f"req_{relay.key}"))
+        status = relay.dialect.errors.status(error)
         relay.tell(status, header_rules.JSON_HEAD + relay.reply_head(self), said, error)
 
     def _tell_refusal(self) -> None:

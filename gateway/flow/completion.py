@@ -26,6 +26,7 @@ from gateway.observe import scrub
 from gateway.stored.previous_response import Recall
 from gateway.stored.threads import Thread
 from translate import errors
+from translate.dialect import Dialect
 from translate.errors import ApiError
 from translate.pair import Crossing
 from translate.target import Protocol
@@ -57,6 +58,7 @@ class Ending(HTTPMessageDelegate):
     left: bool
     parts: list[bytes]
     protocol: Protocol
+    dialect: Dialect
     recall: Recall | Thread | None
     said: str  # the error's words, for the log
     rivals: list[Try]
@@ -96,12 +98,12 @@ class Ending(HTTPMessageDelegate):
             self.answer.write(self.service.masked(self.reply.fail(error)))
             self.stream_done(error)
             return
-        status = errors.status_for(self.protocol, error)
+        status = self.dialect.errors.status(error)
         asked = self.lead is not None and self.tries and not isinstance(error, Full)
         upstream = self.lead.route.peer.name if self.lead is not None and asked else ""
         own = headers.of_refusal(status, self.key, upstream, error.retry_after) + body_decoding.told(error)
         head = headers.JSON_HEAD + own + self.timing_head()
-        body = self.service.masked(errors.body(self.protocol, error, f"req_{self.key}"))
+        body = self.service.masked(self.dialect.errors.body(error, f"req_{self.key}"))
         self.tell(status, head, body, error)
 
     def tell(self, status: int, head: bytes, body: bytes, error: ApiError | None = None) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.routing.router import Route
-from translate import capability, fit, pair, wire
+from translate import dialects, fit, pair, wire
 from translate.conversation import Turn
 from translate.errors import ApiError, BadRequest
 from translate.target import Encoded, Protocol, Target
@@ -213,9 +213,7 @@ def crossed(
             f"{names}: cannot be sent to upstream '{route.peer.name}', which speaks {route.protocol}, and this proxy "
             "leaves nothing out ([translate] strict)"
         )
-        if client == "messages":
-            message += f" ({capability.of_left(encoded.dropped)})"
-        raise BadRequest(message, encoded.dropped[0])
+        raise BadRequest(message + dialects.of(client).errors.left_out(encoded.dropped), encoded.dropped[0])
     return encoded
 
 

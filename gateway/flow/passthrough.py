@@ -10,10 +10,9 @@ Only where the client asked for another name than the upstream knows is the mode
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from gateway.flow.usage_chunk import UsageChunk
-from translate import errors, sse, usage, wire
+from translate import dialects, errors, sse, usage, wire
 from translate.conversation import Usage
 from translate.target import Protocol
 
@@ -21,29 +20,17 @@ _ERROR = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how 
 _DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # what a stream must hold at the least
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
 MAX_LINE_BYTES = 1 << 20  # of one that waits for its end
-HEAD_BYTES = 64 * 1024  # of a stream's beginning, where a response says who it is
-
 TAIL_BYTES = 16 * 1024  # the last events, with the longest lists of search results seen in a final chunk
 
-_TERMINAL = {
-    "messages": re.compile(rb'"type"\s*:\s*"(message_stop|error)"'),
-    "chat": re.compile(rb'data:\s*\[DONE\]|"finish_reason"\s*:\s*"[^"]|"error"\s*:\s*[{"]|^error:', re.M),
-    "responses": re.compile(rb'"type"\s*:\s*"(response\.(completed|failed|incomplete|cancelled)|error)"'),
-}
-_LONG_TERMINAL = re.compile(rb'"type"\s*:\s*"response\.(?:completed|failed|incomplete|cancelled)"')
 _LONGEST_TERMINAL = 64  # bytes that it may take
 _MODEL = re.compile(rb'("model"\s*:\s*")[^"\\]*(")')
-_NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
-_NAMES = {name: re.compile(rb'"%b"\s*:\s*"([^"\\]{1,200})"' % name.encode()) for name in ("id", "model")}
-_PING = {"messages": b'event: ping\ndata: {"type": "ping"}\n\n', "chat": b": ping\n\n",
-         "responses": b'event: keepalive\ndata: {"type":"keepalive"}\n\n'}  # fmt: skip
 
 
 class Verbatim:
-    """The same interface as translate.pair.Crossing."""
+    """See translate.dialect.Reply."""
 
-    __slots__ = ("_echo", "_edits", "_head", "_held", "_protocol", "_tail", "_tail_size", "_told", "_unasked", "_usage",
-                 "_whole", "fault", "started")  # fmt: skip
+    __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_tail", "_tail_size", "_told",
+                 "_unasked", "_usage", "_whole", "fault", "started")  # fmt: skip
 
     goes_on = False
     ended = False  # only the upstream's close ends a stream whose bytes are not ours to judge
@@ -51,11 +38,12 @@ class Verbatim:
     def __init__(self, protocol: Protocol, echo: str = "", unasked: UsageChunk | None = None) -> None:
         """echo: the model's name to put back, "" for none. unasked: takes out what only we have asked for. Without
         either every byte stays as it is."""
-        self._protocol = protocol
+        self._dialect = dialects.of(protocol)
+        self._marks = self._dialect.marks
         self._echo = echo
         self._unasked = unasked
         self._edits = bool(echo or unasked)
-        self._head = b""  # of a Responses stream: where its response says who it is
+        self._head = b""  # its first bytes, where an error at the end needs to know of them
         self._held = b""
         self._tail: list[bytes] = []
         self._tail_size = 0
@@ -66,7 +54,7 @@ class Verbatim:
         self.fault: errors.ApiError | None = None
 
     def __repr__(self) -> str:
-        return f"<Verbatim {self._protocol} {'started' if self.started else 'waiting'}>"
+        return f"<Verbatim {self._dialect.name} {'started' if self.started else 'waiting'}>"
 
     def whole(self, raw: bytes, streamed: bool = False) -> bytes:
         """Raises BadReply for what is no reply at all; a client's JSON parser is no place to find that out."""
@@ -99,11 +87,11 @@ class Verbatim:
         self._tail.append(chunk)
         if size > 2 * TAIL_BYTES:
             last = b"".join(self._tail)
-            if self._protocol == "responses" and not self._told:  # its last event holds the whole reply once more
-                self._told = _LONG_TERMINAL.search(last, 0, len(last) - TAIL_BYTES + _LONGEST_TERMINAL) is not None
+            if (begins := self._marks.long_terminal) is not None and not self._told:  # it holds the whole reply
+                self._told = begins.search(last, 0, len(last) - TAIL_BYTES + _LONGEST_TERMINAL) is not None
             cut = last.rfind(b"\n\n", 0, len(last) - TAIL_BYTES) + 2
             cut = cut if cut > 1 else len(last) - TAIL_BYTES
-            self._usage = usage.in_stream(self._protocol, last[:cut], self._usage)
+            self._usage = usage.in_stream(self._dialect.usage, last[:cut], self._usage)
             last = last[cut:]
             self._tail, self._tail_size = [last], len(last)
         if self._held or chunk[-1:] != b"\n":
@@ -131,8 +119,7 @@ class Verbatim:
     def _begun(self) -> bytes:
         self.started = True
         out, self._held = self._held, b""
-        if self._protocol == "responses":
-            self._head = out[:HEAD_BYTES]
+        self._head = out[: self._marks.head_bytes]
         return out
 
     def _lines(self, chunk: bytes) -> bytes:
@@ -163,7 +150,7 @@ class Verbatim:
         if name == b"error" or (b'"error"' in data and _is_error(data)):
             self.fault = _error_of(data)
             return b""
-        if not _TERMINAL[self._protocol].search(held):
+        if not self._marks.terminal.search(held):
             return b""
         self.started = True
         return held
@@ -180,30 +167,22 @@ class Verbatim:
         sent = b"".join(self._tail)
         if half := held and not _is_whole(held):
             sent = sent[: -len(held)]
-            self._told = self._told and not _LONG_TERMINAL.search(held)  # it is the one that was cut
+            if (begins := self._marks.long_terminal) is not None and begins.search(held):
+                self._told = False  # it is the one that was cut
         if not self._has_ended(sent):
             self.fault = error
             rest = b"" if half else held
-            return (self._edited(rest) if self._edits else rest) + _closing(sent) + self._event(error, sent)
+            said = self._dialect.errors.last(error, self._head, sent, self._echo)
+            return (self._edited(rest) if self._edits else rest) + _closing(sent) + said
         return self._edited(held) if self._edits else held
-
-    def _event(self, error: errors.ApiError, sent: bytes) -> bytes:
-        """The error as the stream's last event; a response's is still the one that has begun."""
-        if self._protocol != "responses":
-            return errors.event(self._protocol, error)
-        response = _response_in(self._head)
-        if self._echo and "model" in response:
-            response["model"] = self._echo
-        numbers = _NUMBER.findall(sent) or _NUMBER.findall(self._head)
-        return errors.failed(error, response, int(numbers[-1]) + 1 if numbers else 0)
 
     @property
     def usage(self) -> Usage | None:
         """What the reply says that it took, as far as it has come; read only when somebody asks."""
         told = b"".join(self._tail)
         if self._whole:
-            return usage.in_body(self._protocol, told)
-        return usage.in_stream(self._protocol, told, self._usage)
+            return usage.in_body(self._dialect.usage, told)
+        return usage.in_stream(self._dialect.usage, told, self._usage)
 
     @property
     def complete(self) -> bool:
@@ -221,11 +200,11 @@ class Verbatim:
             sent = b"".join(self._tail)
             if not sent.removesuffix(self._held).endswith(_BLANK):
                 return b""
-        return _PING[self._protocol] if self.started else b": ping\n\n"
+        return self._marks.ping if self.started else b": ping\n\n"
 
     def _has_ended(self, tail: bytes) -> bool:
         """Whether the terminal event was seen. It nearly always stands in the very last bytes."""
-        terminal = _TERMINAL[self._protocol]
+        terminal = self._marks.terminal
         return bool(self._told or terminal.search(tail[-200:]) or terminal.search(tail))
 
     def _new_name(self) -> bytes:
@@ -264,19 +243,6 @@ def _closing(sent: bytes) -> bytes:
         return b"\n\n"
     begun = sent.replace(b"\r\n", b"\n").rpartition(b"\n\n")[2]
     return b"\n" if _DATA.search(begun) else b""  # without data, what follows may say what event it is
-
-
-def _response_in(head: bytes) -> dict[str, Any]:
-    """What a Responses stream's beginning says of its response: the whole of it, or as much as is there."""
-    for event in head.replace(b"\r\n", b"\n").split(b"\n\n"):
-        try:
-            response = wire.loads(sse.fields(event)[1])["response"]
-        except (ValueError, KeyError, TypeError):
-            continue
-        if isinstance(response, dict):
-            return response
-    found = {name: pattern.search(head) for name, pattern in _NAMES.items()}
-    return {name: match.group(1).decode("utf-8", "replace") for name, match in found.items() if match}
 
 
 def _is_error(data: bytes) -> bool:

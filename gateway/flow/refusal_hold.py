@@ -7,31 +7,20 @@ upstream spoke. A refusal that comes after content is the client's to read.
 
 from __future__ import annotations
 
-import re
-
+from translate import dialects
 from translate.target import Protocol
 
 MAX_HELD = 64 * 1024  # bytes; what has said nothing by then is passed on as it is
-
-_REFUSES = {
-    "messages": re.compile(rb'"stop_reason"\s*:\s*"refusal"'),
-    "chat": re.compile(rb'"finish_reason"\s*:\s*"content_filter"|"refusal"\s*:\s*"[^"]'),
-    "responses": re.compile(rb'"type"\s*:\s*"(response\.refusal\.\w+|refusal)"|"reason"\s*:\s*"content_filter"'),
-}
-_CONTENT = {
-    "messages": re.compile(rb'"type"\s*:\s*"content_block_start"'),
-    "chat": re.compile(rb'"(content|reasoning|reasoning_content|arguments|name)"\s*:\s*"[^"]'),
-    "responses": re.compile(rb'"type"\s*:\s*"response\.(output_item\.done|[a-z_.]*delta)"'),
-}
 
 
 class Refusing:
     """held: what the client has not got yet."""
 
-    __slots__ = ("_passes", "_protocol", "held")
+    __slots__ = ("_marks", "_passes", "_protocol", "held")
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
+        self._marks = dialects.of(protocol).marks
         self._passes = False
         self.held = b""
 
@@ -43,8 +32,8 @@ class Refusing:
         if self._passes:
             return out
         self.held += out
-        refuses = _REFUSES[self._protocol].search(self.held)
-        content = _CONTENT[self._protocol].search(self.held)
+        refuses = self._marks.refusal.search(self.held)
+        content = self._marks.content.search(self.held)
         if (content and not (refuses and refuses.start() < content.start())) or len(self.held) > MAX_HELD:
             self._passes = True
             out, self.held = self.held, b""
@@ -53,7 +42,7 @@ class Refusing:
 
     def rest(self) -> bytes:
         """At the end: what was held, if it is no refusal; else nothing."""
-        if self._passes or _REFUSES[self._protocol].search(self.held):
+        if self._passes or self._marks.refusal.search(self.held):
             return b""
         self._passes = True
         out, self.held = self.held, b""
@@ -61,7 +50,7 @@ class Refusing:
 
     def whole(self, out: bytes) -> bool:
         """Whether a whole reply is a refusal; then it is held."""
-        if _REFUSES[self._protocol].search(out):
+        if self._marks.refusal.search(out):
             self.held = out
             return True
         return False

@@ -30,15 +30,13 @@ from gateway.http.response_writer import Answer
 from gateway.observe import scrub
 from gateway.routing import client_keys, request_facts
 from gateway.routing.router import Route
-from gateway.routing.upstreams import SIDE
 from gateway.stored import store_sync, threads
 from gateway.stored.previous_response import NAMED, Recall, owner_of
 from gateway.stored.threads import Thread
-from translate import tokens, wire
+from translate import dialects, tokens, wire
 from translate.conversation import Usage
 from translate.errors import ApiError, BadRequest
 from translate.pair import Crossing
-from translate.responses import items
 from translate.target import Asked, Protocol
 
 if TYPE_CHECKING:
@@ -58,17 +56,18 @@ class Relay(Trying):
 
     __slots__ = (
         "aborted", "all_rest", "answer", "asked_as", "asked_model", "at", "body", "charged", "client", "clock", "conn",
-        "data", "deadline", "envelope", "error", "estimated", "headers", "held", "hedge_timer", "key", "lead", "left",
-        "parts", "passed_over", "plan", "protocol", "query", "queued_s", "quiet", "recall", "refusal", "rivals",
-        "said", "service", "size", "sized", "state", "status", "streamed", "task", "taught", "timer", "tried", "tries",
-        "tries_on_route", "unpacker", "used",
+        "data", "deadline", "dialect", "envelope", "error", "estimated", "headers", "held", "hedge_timer", "key",
+        "lead", "left", "parts", "passed_over", "plan", "protocol", "query", "queued_s", "quiet", "recall", "refusal",
+        "rivals", "said", "service", "size", "sized", "state", "status", "streamed", "task", "taught", "timer", "tried",
+        "tries", "tries_on_route", "unpacker", "used",
     )  # fmt: skip
 
     def __init__(self, service: Service, conn: HTTP1Connection, protocol: Protocol, task: str = "") -> None:
-        """task: "count" or "compact" where it is no reply of a model that is asked for (see routes.SIDE)."""
+        """task: "count" or "compact" where it is no reply of a model that is asked for (see Endpoint)."""
         self.service = service
         self.conn = conn
         self.protocol: Protocol = protocol
+        self.dialect = dialects.of(protocol)
         self.task = task
         self.recall: Recall | Thread | None = None  # of a request in Responses, or one with a thread
         self.state = "reading"
@@ -133,7 +132,7 @@ class Relay(Trying):
         try:
             self.service.admit(self)
             self.client = self.service.access.check(headers)
-            if self.protocol == "responses":
+            if self.dialect.stores:
                 self.recall = self.new_recall()
             self.unpacker = body_decoding.unpacker(headers.get("Content-Encoding"), self.service.max_body_bytes)
             if "Expect" in headers:
@@ -185,7 +184,7 @@ class Relay(Trying):
             self.body = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
             self.parts = []
             upstream_request.check_type(self.headers, self.body)
-            if self.protocol == "messages" and threads.MARK in self.body and not self.task:
+            if (mark := self.dialect.thread_mark) and mark in self.body and not self.task:
                 self.recall = self._thread()
             if self.recall is None or self.service.siblings.alone or not self._is_elsewhere(self.recall):
                 self._walk()
@@ -273,7 +272,7 @@ class Relay(Trying):
         """Whether the upstream can do what is asked for; if not, it is answered here. Raises ApiError."""
         if self.task == "count":
             if route.home and self.protocol in route.peer.counts:
-                sidewards = route.peer.urls[SIDE[self.protocol, self.task]]
+                sidewards = route.peer.side(self.protocol, self.task)
                 url = query_string.onward(sidewards, self.query, route.peer.settings.query)
                 return self.service.counting.ask(self, route, url)
             if isinstance(self.recall, Recall) and not route.home and NAMED in self.body:
@@ -286,7 +285,7 @@ class Relay(Trying):
         """(URL, header lines, body). Gives the try its reply's translator. Raises ApiError."""
         route = new.route
         body = self.verbatim_for(new) if new.verbatim else self._translated_for(new)
-        url = route.peer.urls[SIDE[self.protocol, self.task]] if self.task and new.verbatim else route.url
+        url = route.peer.side(self.protocol, self.task) if self.task and new.verbatim else route.url
         if route.home:
             url = query_string.onward(url, self.query, route.peer.settings.query)
         service = self.service
@@ -305,7 +304,7 @@ class Relay(Trying):
             body, unasked, new.asks_usage = wished, UsageChunk(), True
         new.reply = Verbatim(self.protocol, self.asked_model if renamed else "", unasked)
         body, new.dropped = upstream_request.verbatim(body, route, self.service.strict)
-        if self.protocol not in route.peer.counts and not self.task and self.protocol != "chat":
+        if self.protocol not in route.peer.counts and not self.task and self.dialect.counting is not None:
             self.service.counting.watch(self, route)
         return body
 
@@ -313,7 +312,7 @@ class Relay(Trying):
         """Whether the usage of a Chat stream is wanted though its client need not want it: where it costs money, or
         counts against a bound."""
         up, service = route.peer.settings, self.service
-        if self.protocol != "chat" or self.task or not self.envelope.stream or not up.stream_options:
+        if not self.dialect.wishes_usage or self.task or not self.envelope.stream or not up.stream_options:
             return False
         if up.ask_usage == "false" or learned_quirks.NO_USAGE in service.lessons.of(up.name, route.model):
             return False
@@ -344,7 +343,7 @@ class Relay(Trying):
             key=self.key,
             created=int(time.time()),
             clock=_seconds,
-            echo=items.echo(data) if self.protocol == "responses" else {},
+            echo=self.dialect.echo(data),
             input_tokens=tokens,
             tool_names=encoded.tool_names,
             custom=encoded.custom,

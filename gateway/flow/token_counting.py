@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.flow import envelope
 from gateway.http import header_rules
-from gateway.pages import model_list
 from gateway.routing.router import Route
 from gateway.stored.previous_response import owner_of
-from translate import tokens
+from translate import dialect, tokens
 from translate.errors import ApiError
 
 if TYPE_CHECKING:
@@ -110,15 +109,17 @@ class Counting:
 
     def estimated(self, relay: Relay, route: Route) -> tuple[bytes, bytes]:
         """(head, body) of an answer by local estimate. Raises BadRequest."""
+        counting = relay.dialect.counting
+        assert counting is not None  # else there is no address at which it could be asked for
         key = hashlib.sha256(relay.protocol.encode() + relay.body).digest()
         count = self._estimates.get(key)
         self.told["estimated" if count is None else "estimate kept"] += 1
         if count is None:
-            count = model_list.counted(relay.data or envelope.parse(relay.body), relay.protocol)
+            count = _counted(relay.data or envelope.parse(relay.body), counting)
             _forget(self._estimates)
             self._estimates[key] = count
         count = max(1, round(count * self.ratios.of(route.peer.name, route.model, False)))
-        return _ESTIMATE, model_list.count_body(relay.protocol, count)
+        return _ESTIMATE, counting.body(count)
 
     def ask(self, relay: Relay, route: Route, url: str) -> bool:
         """Whether the relay is to ask the upstream. If not, it has been answered, or will be with another's answer."""
@@ -174,3 +175,9 @@ def _key(relay: Relay, url: str) -> bytes:
     told = (relay.headers.get(name, "") for name in ("Anthropic-Beta", "Anthropic-Version"))
     said = "\n".join((owner_of(relay.client, relay.headers), url, *told))
     return hashlib.sha256(said.encode("utf-8", "surrogatepass") + b"\n\n" + relay.body).digest()
+
+
+def _counted(body: dict[str, Any], counting: dialect.Counting) -> int:
+    """Tokens of a request, by local estimate. Raises BadRequest."""
+    counting.check(body)
+    return tokens.estimate(body)

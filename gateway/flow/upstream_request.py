@@ -16,7 +16,7 @@ from gateway.http import header_rules, loop_guard
 from gateway.http.auth import keys_of
 from gateway.http.loop_guard import Hops
 from gateway.routing.router import Route
-from translate import foreign_reasoning, sealed_reasoning
+from translate import dialects, foreign_reasoning, sealed_reasoning
 from translate.errors import ApiError, BadRequest
 
 _TEXT = re.compile(rb'\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # a key's value
@@ -84,7 +84,7 @@ def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool,
     """Whole lines. client: its headers. same: upstream and client speak one protocol. open_door: there are no
     [client]s, so that a key that comes along is meant for the upstream."""
     own = route.own_headers
-    settings = route.peer.settings
+    settings, uses = route.peer.settings, dialects.of(route.protocol).http
     brought = keys_of(client) if settings.forward_client_key and open_door else []
     if brought:
         own = {name: value for name, value in own.items() if name not in _KEY_HEADERS}
@@ -92,13 +92,12 @@ def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool,
             for name in ("Authorization", "X-Api-Key"):
                 if value := client.get(name):
                     own[name.lower()] = value
-        elif route.protocol == "messages":
-            own["x-api-key"] = brought[0]
         else:
-            own["authorization"] = f"Bearer {brought[0]}"
-    if same and route.protocol == "messages" and "Anthropic-Version" in client:
-        own = {name: value for name, value in own.items() if name != "anthropic-version"}
-    if same and route.protocol == "messages" and (route.target.policy.drop or "anthropic-beta" in own):
+            name, scheme = uses.auth
+            own[name] = scheme + brought[0]
+    if same and any(name in client for name in uses.headers):
+        own = {name: value for name, value in own.items() if name not in uses.headers or name not in client}
+    if same and uses.betas and (route.target.policy.drop or uses.betas in own):
         own = _with_betas(own, client.get("Anthropic-Beta", ""), route.target.policy.drop)
     if loop_guard.is_told(route.peer.base_url):
         own = own | {loop_guard.HEADER.lower(): own_hops.onward(client)}

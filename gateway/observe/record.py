@@ -15,19 +15,10 @@ from gateway.flow.timing import now
 from gateway.http import header_rules
 from gateway.limits.retry_policy import Full
 from translate.errors import ApiError
-from translate.target import Protocol
 
 if TYPE_CHECKING:
     from gateway.flow.relay import Relay
 
-PATHS: dict[tuple[Protocol, str], str] = {
-    ("messages", ""): "/v1/messages",
-    ("messages", "count"): "/v1/messages/count_tokens",
-    ("chat", ""): "/v1/chat/completions",
-    ("responses", ""): "/v1/responses",
-    ("responses", "count"): "/v1/responses/input_tokens",
-    ("responses", "compact"): "/v1/responses/compact",
-}
 _OPERATIONS = {"": "chat", "count": "count_tokens", "compact": "compact"}
 _FIELD = re.compile(r"[a-z0-9_.]{1,64}")  # a field's name; what a client makes up beside it may be what its user wrote
 SHORTEST_STREAM_S = 0.01  # of one that was over sooner, its tokens came in one piece: it has no pace of its own
@@ -51,7 +42,7 @@ def record(relay: Relay, error: ApiError | None) -> dict[str, Any]:
         "time": time.time() + clock.done - now(),
         "request_id": relay.key,
         "client": relay.client,
-        "url.path": PATHS[relay.protocol, relay.task],
+        "url.path": relay.dialect.served(relay.task),
         "protocol": relay.protocol,
         "gen_ai.operation.name": _OPERATIONS[relay.task],
         "gen_ai.request.model": relay.asked_model,

@@ -19,11 +19,11 @@ from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine,
 from gateway.flow import envelope, learned_quirks, upstream_request
 from gateway.http import body_decoding, header_rules
 from gateway.routing import protocol_choice
-from gateway.routing.router import ENDPOINT, Route
+from gateway.routing.router import Route
 from gateway.runtime import Service
 from gateway.stored import threads
 from operate.settings.value_types import is_secret_header
-from translate import errors, ledger, wire
+from translate import dialects, ledger, wire
 from translate.errors import ApiError, BadRequest
 from translate.target import Protocol
 
@@ -32,7 +32,6 @@ log = logging.getLogger("gateway")
 PATH = "/debug/translate"
 
 _JSON_HEAD = header_rules.JSON_HEAD + b"Cache-Control: no-store\r\n"
-_MESSAGES_ONLY = ("system", "stop_sequences", "top_k", "output_config", "context_management")
 
 
 class Rehearsal(HTTPMessageDelegate):
@@ -76,7 +75,7 @@ class Rehearsal(HTTPMessageDelegate):
                 self._parts = []
 
     def finish(self) -> None:
-        client: Protocol = "messages"
+        client = next(dialects.every()).name
         try:
             if self._refusal is not None:
                 raise self._refusal
@@ -90,12 +89,13 @@ class Rehearsal(HTTPMessageDelegate):
             shown = rehearse(self._service, client, data, _protocol(asked, "to"))
             self._answer.whole(200, _JSON_HEAD, self._service.masked(wire.dumps(shown)))
         except ApiError as error:
-            said = self._service.masked(errors.body(client, error))
-            self._answer.whole(errors.status_for(client, error), _JSON_HEAD + body_decoding.told(error), said)
+            says = dialects.of(client).errors
+            said = self._service.masked(says.body(error, ""))
+            self._answer.whole(says.status(error), _JSON_HEAD + body_decoding.told(error), said)
         except Exception:
             log.exception("%s failed inside the proxy: %r", PATH, self)
             error = ApiError("api", "internal error of the proxy, see its log")
-            self._answer.whole(500, _JSON_HEAD, errors.body(client, error))
+            self._answer.whole(500, _JSON_HEAD, dialects.of(client).errors.body(error))
 
     def on_connection_close(self) -> None:
         self._parts = []
@@ -114,7 +114,7 @@ def rehearse(service: Service, client: Protocol, data: dict[str, Any], to: Proto
         raw, dropped = upstream_request.verbatim(wire.dumps(data | {"model": route.model}), route, service.strict)
         translated = wire.loads(raw)
     else:
-        asked = threads.without(data) if client == "messages" and service.memory.holds else data
+        asked = threads.without(data) if dialects.of(client).thread_mark and service.memory.holds else data
         encoded = learned_quirks.crossed(client, route, asked, service.lessons, service.strict)
         translated, dropped = encoded.body, encoded.dropped
     return {
@@ -161,20 +161,13 @@ def curl(route: Route, body: str) -> str:
 def guess(data: dict[str, Any], headers: HTTPHeaders) -> Protocol:
     """Which protocol a request is in. Messages and Chat look alike where little is said: then it is Chat, unless a
     header says otherwise."""
-    if "input" in data:
-        return "responses"
-    tools = data.get("tools")
-    own_tool = isinstance(tools, list) and any(isinstance(tool, dict) and "input_schema" in tool for tool in tools)
-    if own_tool or "anthropic-version" in headers or any(field in data for field in _MESSAGES_ONLY):
-        return "messages"
-    return "chat"
+    return dialects.guessed(data, headers).name
 
 
 def _protocol(asked: dict[str, str], key: str) -> Protocol | None:
     given = asked.get(key)
     if given is None:
         return None
-    for protocol in ENDPOINT:
-        if protocol == given:
-            return protocol
-    raise BadRequest(f"{key}: {given[:50]!r} is none of {', '.join(ENDPOINT)}", key)
+    if given in dialects.names():
+        return given
+    raise BadRequest(f"{key}: {given[:50]!r} is none of {', '.join(dialects.names())}", key)

@@ -10,11 +10,10 @@ from typing import Any
 
 from tornado.web import RequestHandler
 
-from gateway.pages import model_list
 from gateway.runtime import Service
-from translate import errors, wire
+from translate import dialects, errors, wire
+from translate.dialect import Dialect
 from translate.errors import ApiError
-from translate.target import Protocol
 
 
 class Handler(RequestHandler):
@@ -53,14 +52,14 @@ class Handler(RequestHandler):
                 self.refuse(error)
 
     @property
-    def protocol(self) -> Protocol:
-        return "messages" if model_list.asks_anthropic(self.request.headers) else "chat"
+    def dialect(self) -> Dialect:
+        return dialects.asking(self.request.headers)
 
-    def refuse(self, error: ApiError, protocol: Protocol | None = None) -> None:
-        said = protocol or self.protocol
-        self.set_status(errors.status_for(said, error))
+    def refuse(self, error: ApiError, dialect: Dialect | None = None) -> None:
+        said = (dialect or self.dialect).errors
+        self.set_status(said.status(error))
         self._name()  # Tornado clears the headers before an error
-        self.finish(self.service.masked(errors.body(said, error, f"req_{self.key}")))
+        self.finish(self.service.masked(said.body(error, f"req_{self.key}")))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = ApiError(errors.kind_of(status_code), f"{self._reason}: {self.request.method}", status_code)

@@ -1,4 +1,4 @@
-"""/v1/models and local token counts: what the proxy answers by itself.
+"""/v1/models: what the proxy answers by itself.
 
 The list is what a client may ask for: names that the settings say outright, and each upstream's own models
 under the name that routes there. Upstreams are asked in parallel with a short patience (Claude Code waits three
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -22,10 +21,9 @@ from gateway.http import loop_guard as hops
 from gateway.http.loop_guard import Hops
 from gateway.routing.router import Router
 from gateway.routing.upstreams import Peer
-from gateway.stored.store import items_of
-from translate import tokens, wire
-from translate.errors import ApiError, BadRequest
-from translate.target import Protocol
+from translate import wire
+from translate.dialect import Dialect
+from translate.errors import ApiError
 from upstream.client import Request, UpstreamClient
 from upstream.exchange import Timeouts
 from upstream.failure import Failure
@@ -37,23 +35,6 @@ KEPT_S = 300.0  # an upstream's list
 RETRY_S = 20.0  # one that could not be had
 MAX_LIST_BYTES = 4 << 20
 MAX_TIME = 253402300799  # seconds; the last that a year of four digits can say
-_LIMIT = re.compile(r"[1-9][0-9]{0,8}")
-
-
-def counted(body: dict[str, Any], protocol: Protocol) -> int:
-    """Tokens of a request to count_tokens, or to Responses' input_tokens, by local estimate. Raises BadRequest."""
-    if protocol == "responses":
-        if items_of(body.get("input", [])) is None:
-            raise BadRequest("input: a text, or a list of items", "input")
-    elif not isinstance(body.get("messages"), list):
-        raise BadRequest("messages: field required, a list", "messages")
-    return tokens.estimate(body)
-
-
-def count_body(protocol: Protocol, count: int) -> bytes:
-    """The answer's body."""
-    object_ = {"object": "response.input_tokens"} if protocol == "responses" else {}
-    return wire.dumps(object_ | {"input_tokens": count})
 
 
 @dataclass(slots=True)
@@ -62,6 +43,10 @@ class Model:
     upstream: str
     name: str = ""
     created: int = 0
+
+    @property
+    def made(self) -> str:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(max(self.created, 0), MAX_TIME)))
 
 
 class Listing:
@@ -131,13 +116,15 @@ class Listing:
         return list(models.values())
 
     async def _fetch_with(self, peer: Peer, key: int, asked_by: HTTPHeaders) -> list[Model]:
-        protocol: Any = "messages" if peer.settings.protocol == ("messages",) else "chat"
-        own = [f"{name}: {value}" for name, value in peer.headers[key][protocol].items() if name != "content-type"]
+        own = [
+            f"{name}: {value}"
+            for name, value in peer.headers[key][peer.lists_in.name].items()
+            if name != "content-type"
+        ]
         if hops.is_told(peer.base_url):
             own.append(f"{hops.HEADER}: {self._hops.onward(asked_by)}")
-        url = peer.urls["models"] + ("?limit=1000" if protocol == "messages" else "")
         done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._client.send(Request("GET", url, own, None, PATIENCE, peer.way), _Gathered(done))
+        self._client.send(Request("GET", peer.models_url, own, None, PATIENCE, peer.way), _Gathered(done))
         try:
             data = wire.loads(await done)
         except ValueError:
@@ -190,44 +177,14 @@ def read_list(data: Any, upstream: str) -> list[Model]:
 # ---------------------------------------------------------------------------------------------- shapes
 
 
-def asks_anthropic(headers: HTTPHeaders) -> bool:
-    return "Anthropic-Version" in headers or ("X-Api-Key" in headers and "Authorization" not in headers)
+def page(models: list[Model], query: str, dialect: Dialect) -> bytes:
+    """The whole list, or the page that was asked for, as such a client reads it."""
+    return wire.dumps(dialect.models.page(models, {key: values[-1] for key, values in parse_qs(query).items()}))
 
 
-def page(models: list[Model], query: str, anthropic: bool) -> bytes:
-    """The whole list (OpenAI), or the page asked for by limit, after_id, before_id (Anthropic)."""
-    if not anthropic:
-        return wire.dumps({"object": "list", "data": [_openai(m) for m in models]})
-    asked = {key: values[-1] for key, values in parse_qs(query).items()}
-    ids = [m.id for m in models]
-    if (after := asked.get("after_id")) in ids:
-        models = models[ids.index(after) + 1 :]
-    elif (before := asked.get("before_id")) in ids:
-        models = models[: ids.index(before)]
-    limit = int(asked["limit"]) if _LIMIT.fullmatch(asked.get("limit", "")) else 20
-    rows = [_anthropic(m) for m in models[:limit]]
-    return wire.dumps(
-        {
-            "data": rows,
-            "has_more": len(models) > limit,
-            "first_id": rows[0]["id"] if rows else None,
-            "last_id": rows[-1]["id"] if rows else None,
-        }
-    )
-
-
-def one(models: list[Model], id: str, router: Router, anthropic: bool) -> bytes:
+def one(models: list[Model], id: str, router: Router, dialect: Dialect) -> bytes:
     """A single model; any name that routes somewhere is one. Raises ApiError (404)."""
     model = next((m for m in models if m.id == id), None)
     if model is None:
-        model = Model(id, router.routes(id, "messages" if anthropic else "chat")[0].peer.name)
-    return wire.dumps(_anthropic(model) if anthropic else _openai(model))
-
-
-def _anthropic(model: Model) -> dict[str, Any]:
-    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(max(model.created, 0), MAX_TIME)))
-    return {"type": "model", "id": model.id, "display_name": model.name or model.id, "created_at": made}
-
-
-def _openai(model: Model) -> dict[str, Any]:
-    return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.upstream}
+        model = Model(id, router.routes(id, dialect.name)[0].peer.name)
+    return wire.dumps(dialect.models.row(model))

@@ -23,6 +23,7 @@ from gateway.stored.store import Entry
 from translate import wire
 from translate.errors import ApiError, BadRequest
 from translate.responses import replay
+from translate.responses.dialect import RESPONSES
 
 ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")  # it becomes a part of an upstream's URL, and never ".."
 SERVED = {("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")}  # (method, after the id)
@@ -116,7 +117,7 @@ def _keeper(service: Service, owner: str, id: str) -> Peer:
     speaking = {
         name: peer
         for name, peer in service.router.peers.items()
-        if "responses" in peer.settings.protocol and not peer.settings.rebuild  # whose responses are kept here
+        if RESPONSES.name in peer.settings.protocol and not peer.settings.rebuild  # whose responses are kept here
     }
     if service.memory.is_anothers(id, owner):
         raise _unknown(id, "")

@@ -23,6 +23,7 @@ from gateway.routing.upstreams import Peer
 from gateway.runtime import Service
 from translate import errors
 from translate.errors import BadRequest
+from translate.responses.dialect import RESPONSES
 from upstream.client import Exchange, Request
 from upstream.failure import Failure
 
@@ -72,7 +73,7 @@ class Asking:
         """Raises ApiError."""
         peer, service = self._peer, self._service
         service.hops.check_upstream(peer.name, peer.base_url)
-        route = Route(peer, "responses", "", key=self._key)
+        route = Route(peer, RESPONSES.name, "", key=self._key)
         lines = upstream_request.header_lines(route, client, True, service.access.open, service.hops)
         url = query_string.onward(peer.settings.url(endpoint), query, peer.settings.query)
         timeouts = peer.whole_timeouts if self._sink is None else peer.stream_timeouts
@@ -114,7 +115,7 @@ class Asking:
         return self._service.masked(theirs) + header_rules.line("X-Proxy-Upstream", self._peer.name)
 
     async def _follow(self, sink: Sink) -> Reply:
-        events = Verbatim("responses")
+        events = Verbatim(RESPONSES.name)
         reply = Reply(200, header_rules.EVENT_STREAM + self._head(), b"", streamed=True)
         begun = False
         patience = self._service.settings.server.ping_seconds
@@ -178,4 +179,3 @@ class Asking:
         self._over = True
         self._failure = failure
         self._changed.set()
-

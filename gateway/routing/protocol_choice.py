@@ -11,15 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from translate import pair
+from translate import dialects, pair
 from translate.target import Protocol
-
-CARRIES: dict[Protocol, tuple[Protocol, ...]] = {
-    "messages": ("messages", "responses", "chat"),
-    "chat": ("chat", "responses", "messages"),
-    "responses": ("responses", "messages", "chat"),
-}
-"""A client's protocol -> the upstream's, the one that carries most first."""
 
 # Within a text the words would be escaped. One that stands elsewhere in the body costs nothing but the order.
 _WORDS = (b'"tools"', b'"functions"', b'"thinking"', b'"reasoning"', b'"reasoning_effort"', b'"effort"')
@@ -36,9 +29,14 @@ def reasons(model: str) -> bool:
     return _REASONS.search(model) is not None
 
 
+def carrying(client: Protocol) -> list[Protocol]:
+    """The protocols of upstreams, the one that carries most of such a client's requests first."""
+    return list(dict.fromkeys((client, *dialects.of(client).carries, *dialects.names())))
+
+
 def choose(client: Protocol, spoken: Sequence[str], more: bool) -> Protocol | None:
     """None where nothing of what is spoken can be translated to. more: the request has tools, or the model reasons."""
-    can = [each for each in CARRIES[client] if each in spoken and (each == client or pair.can_cross(client, each))]
+    can = [each for each in carrying(client) if each in spoken and (each == client or pair.can_cross(client, each))]
     if not can or client in can or more:
         return client if client in can else can[0] if can else None
     return min(can, key=list(spoken).index)

@@ -18,8 +18,9 @@ from gateway.limits.breaker import Limits
 from gateway.routing import protocol_choice
 from gateway.routing.balancing import Place, Places
 from gateway.routing.request_facts import LONG_CONTEXT, Facts
-from gateway.routing.upstreams import ENDPOINT, Peer, ready
+from gateway.routing.upstreams import Peer, ready
 from operate.settings.load import ModelRule, Settings, TargetRef, Upstream
+from translate import dialects
 from translate.errors import ApiError
 from translate.target import Protocol, Target
 
@@ -30,7 +31,8 @@ MAX_TOLD = 100  # names without a route that the operator is told of, each once
 
 FAMILIES = {"big_model": ("opus", "sonnet"), "small_model": ("haiku",)}  # key of [aliases] -> words in names
 
-_SCHEMA_WORDS = {"tool": (b'"json_schema"',), "chat": (b'"json_schema"', b'"json_object"')}
+_SCHEMA_WORDS = (b'"json_schema"', b'"json_object"')
+_TOOL_WORDS = _SCHEMA_WORDS[:1]  # a reply that need only be an object is not what a tool can ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Route:
             self.peer.policy, max_tokens=up.most_tokens(self.model), cache_marks=up.marks_cache(self.model)
         )
         object.__setattr__(self, "target", Target(self.model, policy))
-        object.__setattr__(self, "url", up.url(ENDPOINT[self.protocol], self.model))
+        object.__setattr__(self, "url", up.url(dialects.of(self.protocol).path, self.model))
         home = self.client == self.protocol
         object.__setattr__(self, "home", home)
         by_tool = self.schema and up.output_schema == "tool"
@@ -78,11 +80,9 @@ class Route:
     def _other(self) -> Route | None:
         """The way of requests with a schema, where it is another one."""
         how = self.peer.settings.output_schema
-        if how == "chat" and self.protocol != "chat":
-            return self._with_schema("chat")
-        if how == "tool" and self.verbatim:
-            return self._with_schema(self.protocol)
-        return None
+        if how in dialects.names():
+            return self._with_schema(how) if how != self.protocol else None
+        return self._with_schema(self.protocol) if how == "tool" and self.verbatim else None
 
     def _other_side(self) -> Route | None:
         """The way of requests with tools or thinking, where it is another one."""
@@ -109,9 +109,10 @@ class Route:
         if self._for_more is not None and protocol_choice.asks_more(body):
             return self._for_more.of(body)
         other = self._by_schema
-        if other is None or not any(word in body for word in _SCHEMA_WORDS[other.peer.settings.output_schema]):
+        if other is None:
             return self
-        return other
+        words = _TOOL_WORDS if self.peer.settings.output_schema == "tool" else _SCHEMA_WORDS
+        return other if any(word in body for word in words) else self
 
 
 class Router:

@@ -18,17 +18,11 @@ from gateway.limits.retry_budget import Budget
 from gateway.routing import protocol_choice
 from gateway.routing.balancing import Place, Places
 from operate.settings.load import Settings, Translate, Upstream, is_loopback
+from translate import dialects
+from translate.dialect import Dialect
 from translate.target import Policy, Protocol
 from upstream.exchange import Timeouts
 from upstream.way import Way
-
-ENDPOINT = {"messages": "messages", "chat": "chat/completions", "responses": "responses"}
-SIDE = {
-    ("messages", "count"): "messages/count_tokens",
-    ("responses", "count"): "responses/input_tokens",
-    ("responses", "compact"): "responses/compact",
-}
-ANTHROPIC_VERSION = "2023-06-01"  # said for clients that have no word for it; every field of ours is in it
 
 
 @dataclass(slots=True)
@@ -78,17 +72,17 @@ class Peer:
             deferred_tools=self.translate.deferred_tools,
             max_continuations=self.translate.max_continuations,
         )
-        self.urls = {name: s.url(name) for name in (*ENDPOINT.values(), *SIDE.values(), "models")}
+        paths = {each.upstream for dialect in dialects.every() for each in dialect.endpoints}
+        self.urls = {path: s.url(path) for path in (*paths, "models")}
         self.stream_timeouts = _timeouts(s, True)
         self.whole_timeouts = _timeouts(s, False)
         self.way = _way(s)
-        self.headers = [{protocol: self._headers(protocol, key) for protocol in ENDPOINT} for key in s.credentials]
+        self.headers = [
+            {dialect.name: self._headers(dialect, key) for dialect in dialects.every()} for key in s.credentials
+        ]
         self.key_names = [hashlib.sha256(key.encode()).hexdigest()[:16] if key else "" for key in s.credentials]
-        self.counts = set()
-        if "messages" in s.protocol and s.count_tokens:
-            self.counts.add("messages")
-        if "responses" in s.protocol:
-            self.counts.add("responses")
+        counting = ((name, dialects.of(name).endpoint("count")) for name in s.protocol)
+        self.counts = {name for name, count in counting if count is not None and (s.count_tokens or not count.optional)}
 
     def __repr__(self) -> str:
         return f"<Peer {self.name} {','.join(self.settings.protocol)} {self.base_url}>"
@@ -112,15 +106,30 @@ class Peer:
     def place(self, model: str, key: int) -> Place:
         return self.places.of(self.name, model, key)
 
-    def _headers(self, protocol: Protocol, key: str) -> dict[str, str]:
-        own = {"content-type": "application/json", "accept-encoding": "identity"}
-        if protocol == "messages":
-            own["anthropic-version"] = ANTHROPIC_VERSION
+    def side(self, protocol: Protocol, task: str) -> str:
+        """The URL of what is no reply, "" where the protocol has none for it."""
+        endpoint = dialects.of(protocol).endpoint(task)
+        return self.urls[endpoint.upstream] if endpoint is not None else ""
+
+    @property
+    def models_url(self) -> str:
+        """Where it lists its models."""
+        return self.urls["models"] + self.lists_in.models.query
+
+    @property
+    def lists_in(self) -> Dialect:
+        """Of its protocols the one in which it is asked for its models: one whose list has no pages, if there is."""
+        spoken = [dialects.of(name) for name in self.settings.protocol]
+        return next((each for each in spoken if not each.models.query), spoken[0])
+
+    def _headers(self, dialect: Dialect, key: str) -> dict[str, str]:
+        own = {"content-type": "application/json", "accept-encoding": "identity", **dialect.http.headers}
         if key:
             name = self.settings.key_header
-            if name == "auto":
-                name = "x-api-key" if protocol == "messages" else "authorization"
-            own[name] = f"Bearer {key}" if name == "authorization" else key
+            usual, scheme = dialect.http.auth
+            if name not in ("auto", usual):
+                usual, scheme = name, "Bearer " if name == "authorization" else ""
+            own[usual] = scheme + key
         own |= {name.lower(): value for name, value in self.settings.headers}
         return own
 

@@ -21,7 +21,6 @@ from translate import wire
 from translate.errors import BadRequest
 from translate.pair import Crossing
 
-MARK = b'"thread"'
 LASTING = ("system", "tools")  # a thread keeps what it was created with
 UNSUPPORTED, NOT_FOUND, MISMATCH = "thread_unsupported_request", "thread_not_found", "thread_fingerprint_mismatch"
 

@@ -30,7 +30,8 @@ from translate import wire
 from translate.conversation import Start, Stop, Usage
 from translate.errors import ApiError, BadRequest
 from translate.responses import items
-from translate.responses.stream import Encoder
+from translate.responses.dialect import RESPONSES
+from translate.responses.encode_stream import Encoder
 from translate.target import Asked
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Turn(Relay):
     __slots__ = ("_generate", "_lane", "_session")
 
     def __init__(self, service: Service, session: Session, data: dict[str, Any]) -> None:
-        super().__init__(service, session, "responses")  # type: ignore[arg-type]  # it has what a Relay needs of one
+        super().__init__(service, session, RESPONSES.name)  # type: ignore[arg-type]  # it has what a Relay needs of one
         self._session = session
         self._generate = data.get("generate") is not False
         lane = data.get("stream_id")

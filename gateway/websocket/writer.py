@@ -18,6 +18,7 @@ from gateway.stored.previous_response import Recall
 from translate import errors, sse, wire
 from translate.errors import ApiError
 from translate.responses import replay
+from translate.responses.dialect import RESPONSES
 
 if TYPE_CHECKING:
     from gateway.websocket.session import Session, Turn
@@ -110,7 +111,7 @@ def frame(data: bytes, compressor: Any) -> bytes:
 
 def error_event(error: ApiError) -> bytes:
     """An error of the proxy's own, outside of any reply."""
-    return wire.dumps(_error(errors.status_for("responses", error), b"", errors.body("responses", error)))
+    return wire.dumps(_error(RESPONSES.errors.status(error), b"", RESPONSES.errors.body(error)))
 
 
 def _error(status: int, head: bytes, body: bytes) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def _error(status: int, head: bytes, body: bytes) -> dict[str, Any]:
         said = None
     error = said.get("error") if isinstance(said, dict) else None
     if not isinstance(error, dict):
-        error = wire.loads(errors.body("responses", errors.parse(status, body)))["error"]
+        error = wire.loads(RESPONSES.errors.body(errors.parse(status, body)))["error"]
     flat = {key: error.get(key) for key in ("code", "message", "param")}
     return {"type": "error", "status": status, "error": error, "headers": _known(head), "sequence_number": 0} | flat
 

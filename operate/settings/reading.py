@@ -25,6 +25,7 @@ from operate.settings.rows import Key
 from operate.settings.sections import Client, ModelRule, Timeouts, Value
 from operate.settings.upstreams import Upstream, why_off
 from operate.settings.value_types import split
+from translate import dialects
 
 CLASSES: Mapping[str, Any] = {
     "server": sections.Server,
@@ -101,18 +102,14 @@ class Reading:
                 near = did_you_mean(
                     kind, schema.NAMED if own else [*schema.PLAIN, schema.MODELS, schema.PRICES, *schema.NAMED]
                 )
-                self._section_problem(
-                    section, "unknown section" + (near or f"; there are {', '.join(known)}")
-                )
+                self._section_problem(section, "unknown section" + (near or f"; there are {', '.join(known)}"))
 
     def _named(self, kind: str) -> Iterator[tuple[str, Section]]:
         for name, section in self.sections.items():
             if name.startswith(kind + " "):
                 yield name.removeprefix(kind + " "), section
 
-    def _values(
-        self, name: str, section: Section | None, rows: Mapping[str, Key], preset: str = ""
-    ) -> dict[str, Any]:
+    def _values(self, name: str, section: Section | None, rows: Mapping[str, Key], preset: str = "") -> dict[str, Any]:
         """Every key of `rows` -> its value: the section's, else the preset's, else the default; None where it cannot
         be read."""
         entries = section.entries if section else {}
@@ -134,9 +131,7 @@ class Reading:
             if row.default is None:
                 if section:
                     self.problems.append(
-                        Problem(
-                            section.file, section.line, name, key, f"is missing; it is {row.kind.expects}"
-                        )
+                        Problem(section.file, section.line, name, key, f"is missing; it is {row.kind.expects}")
                     )
                 return None
             value = row.kind.parse(row.default)
@@ -189,15 +184,16 @@ class Reading:
             names=[name for entry in written.values() for name in expand(entry.value, self.environ).named],
         )
         asks = values["count_tokens"]
-        if asks == "true" and values["protocol"] and "messages" not in values["protocol"]:
-            self._problem(
-                section.entries["count_tokens"], section.name, "count_tokens", "needs protocol = messages"
-            )
+        counting = [dialect.name for dialect in dialects.every() if dialect.counts_by_choice]
+        may_count = any(name in counting for name in values["protocol"] or counting)
+        if asks == "true" and not may_count:
+            needs = f"needs protocol = {' or '.join(counting)}"
+            self._problem(section.entries["count_tokens"], section.name, "count_tokens", needs)
         if values["base_url"] is None or values["protocol"] is None:
             return None
         own = {each: values.pop(each) for each in ("first_byte", "idle", "request", "stream")}
         values["enabled"], values["off_because"] = not off, off
-        values["count_tokens"] = "messages" in values["protocol"] if asks == "auto" else asks == "true"
+        values["count_tokens"] = may_count if asks == "auto" else asks == "true"
         values["timeouts"] = Timeouts(
             **{**timeouts, **{each: value for each, value in own.items() if value is not None}}
         )
@@ -263,9 +259,7 @@ class Reading:
     def _let_in(self, host: str | None, clients: Sequence[Client]) -> None:
         if host is None or clients or is_loopback(host):
             return
-        entry = self.sections["server"].entries[
-            "host"
-        ]  # the default is loopback, so that somebody wrote this one
+        entry = self.sections["server"].entries["host"]  # the default is loopback, so that somebody wrote this one
         self._problem(
             entry,
             "server",
@@ -302,11 +296,7 @@ def _fault(row: Key, expanded: Expanded, words: str) -> str:
     """The message about a value that cannot be read. Values of private kinds are not repeated."""
     if not words:
         what = (
-            "is empty, not"
-            if not expanded.text
-            else "is not"
-            if row.kind.private
-            else f"{shown(expanded.text)} is not"
+            "is empty, not" if not expanded.text else "is not" if row.kind.private else f"{shown(expanded.text)} is not"
         )
         words = f"{what} {row.kind.expects}"
         if " #" in expanded.text or " ;" in expanded.text:

@@ -12,6 +12,7 @@ from operate.settings import value_types
 from operate.settings.presets import PRESETS
 from operate.settings.resilience import ADMISSION, BREAKER, RATES, RETRY
 from operate.settings.rows import DAY, MANY, REQUIRED, Key
+from translate import dialects
 
 LOGGERS = ("proxy", "access", "gateway", "translate", "upstream")
 
@@ -237,7 +238,7 @@ UPSTREAM = {
         "A known service: its name stands for the keys below that it needs; what is written here goes before.",
     ),
     "protocol": Key(
-        value_types.several("messages", "chat", "responses"),
+        value_types.several(dialects.names),
         REQUIRED,
         "What it speaks (Anthropic Messages, OpenAI Chat or Responses). The client's own is taken; else, where tools "
         "are given or the model reasons, Responses before Chat; else the first.",

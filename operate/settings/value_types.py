@@ -11,13 +11,14 @@ import ipaddress
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from operate.logs.capture import spelled
+from translate import dialects
 
 SHORTEST_CLIENT_KEY = 16
 """Characters. A client key may face the network, where a short one can be guessed."""
@@ -30,8 +31,7 @@ MASK = "********"
 DEMO = "demo:"
 """The base_url of the upstream that is built in."""
 
-ENDPOINTS = ("messages", "messages/count_tokens", "chat/completions", "responses", "models", "completions")
-
+_OTHER_ENDPOINTS = frozenset({"models", "completions"})  # of every protocol, and of those before ours
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\*|(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?)")
@@ -117,9 +117,7 @@ def number(low: float, high: float) -> Kind:
 
 def switch() -> Kind:
     """bool."""
-    words = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(
-        ("false", "no", "off", "0"), False
-    )
+    words = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
     def parse(text: str) -> bool:
         if text.lower() not in words:
@@ -146,16 +144,16 @@ def choice(*words: str, empty: bool = False) -> Kind:
     return Kind(f"one of {names}", parse, brief=names)
 
 
-def several(*words: str) -> Kind:
-    """tuple[str, ...]: one or more of `words`, each once, in the order given."""
+def several(words: Callable[[], Collection[str]]) -> Kind:
+    """tuple[str, ...]: one or more of the words that there are at that moment, each once, in the order given."""
 
     def parse(text: str) -> tuple[str, ...]:
         found = tuple(part.strip().lower() for part in text.split(","))
-        if len(set(found)) < len(found) or not set(found) <= set(words):
+        if len(set(found)) < len(found) or not set(found) <= set(words()):
             raise ValueError
         return found
 
-    return Kind(f"one or several of {', '.join(words)}, with commas between", parse)
+    return Kind(f"one or several of {', '.join(words())}, with commas between", parse)
 
 
 def word(expects: str, empty: bool = True) -> Kind:
@@ -211,20 +209,17 @@ def base_url() -> Kind:
             raise ValueError
         parts = _split(text, ("http", "https"))
         if parts.username is not None or parts.password is not None:
-            raise ValueError(
-                "holds a user name or password before '@'; the key belongs in api_key or headers"
-            )
+            raise ValueError("holds a user name or password before '@'; the key belongs in api_key or headers")
         if "?" in text or "#" in text:
             raise ValueError("ends in '?...' or '#...'; it is only the part that all requests share")
         path = parts.path.rstrip("/")
-        for endpoint in sorted(ENDPOINTS, key=len, reverse=True):
+        paths = {each.upstream for dialect in dialects.every() for each in dialect.endpoints}
+        for endpoint in sorted(paths | _OTHER_ENDPOINTS, key=len, reverse=True):
             if path.endswith("/" + endpoint):
                 raise ValueError(f"ends in /{endpoint}; leave that out, it is added to every request")
         return f"{parts.scheme}://{parts.netloc}{path}"
 
-    return Kind(
-        f"a URL such as https://api.example.com or http://127.0.0.1:11434/v1, or {DEMO}", parse, private=True
-    )
+    return Kind(f"a URL such as https://api.example.com or http://127.0.0.1:11434/v1, or {DEMO}", parse, private=True)
 
 
 def proxy_url(none: bool = False) -> Kind:
@@ -470,9 +465,7 @@ def name_map() -> Kind:
         try:
             found = json.loads(text or "{}")
         except json.JSONDecodeError as error:
-            raise ValueError(
-                f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-            ) from None
+            raise ValueError(f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
         except RecursionError:
             raise ValueError from None
         if not isinstance(found, dict) or not all(

@@ -18,7 +18,7 @@ import pytest
 from tests.support import corpus, crossing, grammar, sdk
 from tests.support.corpus import Exchange
 from tests.support.meaning import Meaning
-from translate import errors
+from translate import dialects, errors
 from translate.target import Protocol
 
 PROTOCOL: dict[str, Protocol] = {corpus.MESSAGES: "messages", corpus.CHAT: "chat"}
@@ -187,8 +187,8 @@ def test_an_error_crosses(exchange: Exchange) -> None:
     assert error.message.strip() and error.kind in errors.KINDS
     assert said(exchange) in error.message
     for client in ("messages", "chat"):
-        body, event = errors.body(client, error), errors.event(client, error)
-        status = errors.status_for(client, error)
+        body, event = dialects.of(client).errors.body(error), dialects.of(client).errors.event(error)
+        status = dialects.of(client).errors.status(error)
         with pytest.raises((anthropic.APIStatusError, openai.APIStatusError)) as raised:
             (sdk.messages_body if client == "messages" else sdk.chat_body)(body, status)
         assert raised.value.status_code == status

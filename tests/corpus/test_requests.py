@@ -19,15 +19,12 @@ import pytest
 from tests.conftest import traffic_dir
 from tests.support import asking, corpus, params
 from tests.support.corpus import Exchange
-from translate import answer_tool, compaction, pair, provider_tools
-from translate.chat import request as chat_request
+from translate import answer_tool, compaction, dialects, pair, provider_tools
 from translate.conversation import Conversation
 from translate.errors import BadRequest
-from translate.messages import decode_request as messages_request
 from translate.schemas import offer
 from translate.target import Encoded, Policy, Protocol, Target
 
-MODULES: dict[Protocol, Any] = {"messages": messages_request, "chat": chat_request}
 ASKING = {"messages": asking.of_messages, "chat": asking.of_chat}
 NORMAL = {"messages": asking.normal_messages, "chat": asking.normal_chat}
 PROTOCOL: dict[str, Protocol] = {corpus.MESSAGES: "messages", corpus.CHAT: "chat"}
@@ -63,7 +60,7 @@ def crossed(client: Protocol, body: dict[str, Any], policy: Policy) -> Encoded:
     """Crosses by hand, to see that neither step changes what it reads."""
     upstream: Protocol = "chat" if client == "messages" else "messages"
     before = frozen(body)
-    conversation: Conversation = MODULES[client].decode(body)
+    conversation: Conversation = dialects.of(client).decode_request(body)
     assert frozen(body) == before, "decode changed the body"
     conversation, _ = compaction.wished(conversation, client)
     conversation, lost = compaction.opened(conversation, client)
@@ -77,7 +74,7 @@ def crossed(client: Protocol, body: dict[str, Any], policy: Policy) -> Encoded:
     offered = offer.offer(own, client, upstream, target)
     assert repr(conversation) == seen, "the offer changed the conversation"
     lost = [*offered.dropped, *lost]
-    encoded: Encoded = MODULES[upstream].encode(offered.conversation, target)
+    encoded: Encoded = dialects.of(upstream).encode_request(offered.conversation, target)
     assert repr(conversation) == seen, "encode changed the conversation"
     assert frozen(body) == before, "encode changed the body"
     again = pair.request(client, upstream, body, Target(MODEL[upstream], policy))
@@ -161,7 +158,7 @@ def test_a_request_that_its_provider_refused_does_not_break_us(exchange: Exchang
 def test_a_request_comes_home(exchange: Exchange) -> None:
     protocol, body = PROTOCOL[exchange.api], body_of(exchange)
     try:
-        conversation = MODULES[protocol].decode(body)
+        conversation = dialects.of(protocol).decode_request(body)
     except BadRequest as error:
         assert refused(error), error.message
         return
@@ -169,7 +166,7 @@ def test_a_request_comes_home(exchange: Exchange) -> None:
         reasoning_history="true",
         max_tokens_field="max_completion_tokens" if "max_completion_tokens" in body else "max_tokens",
     )
-    encoded = MODULES[protocol].encode(conversation, Target(body["model"], policy))
+    encoded = dialects.of(protocol).encode_request(conversation, Target(body["model"], policy))
     assert encoded.dropped == []
     read, normal = ASKING[protocol], NORMAL[protocol]
     assert asking.missing(read(body), read(encoded.body), [], encoded.tool_names) == []

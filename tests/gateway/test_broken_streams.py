@@ -9,11 +9,12 @@ import anthropic
 import openai
 import pytest
 
-from gateway.flow.passthrough import HEAD_BYTES, MAX_LINE_BYTES, TAIL_BYTES, Verbatim
+from gateway.flow.passthrough import MAX_LINE_BYTES, TAIL_BYTES, Verbatim
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from translate import sse
 from translate.errors import ApiError
+from translate.responses.fault import HEAD_BYTES
 
 CUT = ApiError("upstream", "connection lost")
 RESPONSE = {

@@ -15,7 +15,7 @@ import openai
 
 from tests.support import grammar, meaning, sdk
 from tests.support.meaning import Meaning
-from translate import errors, pair
+from translate import dialects, errors, pair
 from translate.target import Asked, Policy, Protocol
 
 TAGS = Policy(reasoning="think_tags")
@@ -31,7 +31,7 @@ def stream(client: Protocol, upstream: Protocol, pieces: Iterable[bytes], policy
     crossing = pair.Crossing(client, upstream, asked(client, policy))
     out = b"".join([*map(crossing.feed, pieces), crossing.end()])
     if not out and crossing.fault is not None:
-        out = errors.event(client, crossing.fault)
+        out = dialects.of(client).errors.event(crossing.fault)
     assert crossing.ended or not crossing.started, f"{crossing!r} has not ended"
     return out
 
@@ -43,7 +43,7 @@ def whole(
     try:
         return pair.Crossing(client, upstream, asked(client, policy)).whole(raw, streamed)
     except errors.ApiError as error:
-        return errors.body(client, error)
+        return dialects.of(client).errors.body(error)
 
 
 def whole_as_stream(client: Protocol, upstream: Protocol, raw: bytes, policy: Policy | None = None) -> bytes:
@@ -51,7 +51,7 @@ def whole_as_stream(client: Protocol, upstream: Protocol, raw: bytes, policy: Po
     try:
         return pair.Crossing(client, upstream, asked(client, policy)).whole_as_stream(raw)
     except errors.ApiError as error:
-        return errors.event(client, error)
+        return dialects.of(client).errors.event(error)
 
 
 def read(protocol: Protocol, reply: bytes, streamed: bool, think_tags: bool = False) -> Meaning:

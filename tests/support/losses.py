@@ -18,7 +18,7 @@ from tests.support.asking_responses import CUSTOM, of_responses
 from tests.support.corpus import Exchange
 from tests.support.meaning import Meaning
 from tests.support.meaning_responses import of_responses as meaning_of_responses
-from translate import errors, pair
+from translate import dialects, errors, pair
 from translate.errors import BadRequest
 from translate.target import Asked, Policy, Protocol, Target
 
@@ -119,13 +119,13 @@ def _crossed(client: Protocol, exchange: Exchange, do: Callable[[pair.Crossing],
     try:
         return do(crossing)
     except errors.ApiError as error:
-        return errors.body(client, error)
+        return dialects.of(client).errors.body(error)
 
 
 def _streamed(client: Protocol, exchange: Exchange, pieces: list[bytes]) -> bytes:
     def feed(crossing: pair.Crossing) -> bytes:
         out = b"".join([*map(crossing.feed, pieces), crossing.end()])
-        return errors.event(client, crossing.fault) if crossing.fault and not out else out
+        return dialects.of(client).errors.event(crossing.fault) if crossing.fault and not out else out
 
     return _crossed(client, exchange, feed)
 

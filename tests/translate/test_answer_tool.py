@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import corpus, grammar, meaning, meaning_responses
 from tests.support.meaning import Meaning
-from translate import pair, wire
+from translate import dialects, pair, wire
 from translate.answer_tool import NAME, Spoken, offered
 from translate.conversation import (
     Close,
@@ -175,8 +175,8 @@ def reply(case: Case, upstream: Protocol) -> tuple[bytes, bytes]:
     stop = Stop(case.reason, Usage(input=5, output=3))  # type: ignore[arg-type]
     events: list[Event] = [Start("r", "m", Usage(input=5)), *case.said, stop]
     asked = Asked("m", "up", include_usage=True)
-    stream: bytes = pair._ENCODER[upstream](asked).emit(events)
-    return stream, wire.dumps(pair._COLLECT[upstream](events, asked))
+    stream = dialects.of(upstream).encoder(asked).emit(events)
+    return stream, wire.dumps(dialects.of(upstream).collect(events, asked))
 
 
 def asked() -> Asked:

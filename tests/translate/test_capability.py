@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from translate import capability, errors
+from translate import capability, dialects
 from translate.errors import ApiError, BadRequest
 
 SAID: dict[str, tuple[str, str]] = {
@@ -32,10 +32,10 @@ SAID: dict[str, tuple[str, str]] = {
 def test_the_upstreams_words_stay_and_the_token_follows(message: str) -> None:
     field, name = SAID[message]
     error = ApiError("invalid_request", message, 400, param=field or None)
-    said = json.loads(errors.body("messages", error))["error"]["message"]
+    said = json.loads(dialects.of("messages").errors.body(error))["error"]["message"]
     assert said == (f"{message} (capability_rejected: {name})" if name else message)
     for protocol in ("chat", "responses"):
-        assert json.loads(errors.body(protocol, error))["error"]["message"] == message
+        assert json.loads(dialects.of(protocol).errors.body(error))["error"]["message"] == message
 
 
 def test_a_token_that_is_there_is_not_said_twice() -> None:
@@ -46,7 +46,7 @@ def test_a_token_that_is_there_is_not_said_twice() -> None:
 def test_a_tool_type_that_is_refused_is_named_as_anthropic_names_it() -> None:
     message = "Invalid value: 'advisor_20260301'. Supported values are: 'function', 'custom', and 'web_search'."
     error = ApiError("invalid_request", message, 400, param="tools[3].type")
-    said = json.loads(errors.body("messages", error))["error"]["message"]
+    said = json.loads(dialects.of("messages").errors.body(error))["error"]["message"]
     assert said.startswith(
         "tools.3: Input tag 'advisor_20260301' found using 'type' does not match any of the expected tags: 'function', "
     )
@@ -61,12 +61,12 @@ def test_a_tool_type_that_is_refused_is_named_as_anthropic_names_it() -> None:
     ],
 )
 def test_our_own_refusals_carry_it_too(message: str, name: str) -> None:
-    assert f"capability_rejected: {name}" in errors.body("messages", BadRequest(message)).decode()
+    assert f"capability_rejected: {name}" in dialects.of("messages").errors.body(BadRequest(message)).decode()
 
 
 def test_other_kinds_of_errors_have_none() -> None:
     error = ApiError("rate_limit", "too many images, not now")
-    assert b"capability" not in errors.body("messages", error)
+    assert b"capability" not in dialects.of("messages").errors.body(error)
 
 
 def test_fields_that_may_not_be_left_out() -> None:

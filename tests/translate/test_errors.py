@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from translate import errors
+from translate import dialects, errors
 from translate.errors import ApiError, BadReply, BadRequest
+from translate.responses import fault
+
+MESSAGES, CHAT, RESPONSES = (dialects.of(name).errors for name in ("messages", "chat", "responses"))
 
 OPENAI = {"message": "no", "type": "invalid_request_error", "param": "p", "code": "c"}
 
@@ -145,31 +148,31 @@ WRITTEN = {
 def test_what_clients_get(kind: str) -> None:
     own, openai, code, status = WRITTEN[kind]
     error = ApiError(kind, "no", param="p")
-    assert json.loads(errors.body("messages", error)) == {"type": "error", "error": {"type": own, "message": "no"}}
+    assert json.loads(MESSAGES.body(error)) == {"type": "error", "error": {"type": own, "message": "no"}}
     said = {"error": {"message": "no", "type": openai, "param": "p", "code": code}}
-    assert json.loads(errors.body("chat", error)) == json.loads(errors.body("responses", error)) == said
-    assert errors.status_for("chat", error) == errors.status_for("responses", error) == status
-    assert errors.status_for("messages", error) == error.status == errors.KINDS[kind][0]
+    assert json.loads(CHAT.body(error)) == json.loads(RESPONSES.body(error)) == said
+    assert CHAT.status(error) == RESPONSES.status(error) == status
+    assert MESSAGES.status(error) == error.status == errors.KINDS[kind][0]
     failed = {"invalid_request": "invalid_prompt", "rate_limit": code}.get(kind, "server_error")
-    assert errors.response_error(error) == {"code": failed, "message": "no"}  # a closed list
+    assert fault.response_error(error) == {"code": failed, "message": "no"}  # a closed list
     mine = ApiError(kind, "no", code="mine", status=418, retry_after=2.5)
-    assert json.loads(errors.body("chat", mine))["error"]["code"] == "mine"
-    assert errors.response_error(mine)["code"] == failed
-    assert errors.status_for("chat", mine) == 418 and mine.retry_after == 2.5
+    assert json.loads(CHAT.body(mine))["error"]["code"] == "mine"
+    assert fault.response_error(mine)["code"] == failed
+    assert CHAT.status(mine) == 418 and mine.retry_after == 2.5
 
 
 def test_events() -> None:
     error = ApiError("api", "no")
     body = b'{"type":"error","error":{"type":"api_error","message":"no"}'
-    assert errors.event("messages", error) == b"event: error\ndata: " + body + b"}\n\n"
-    assert errors.event("messages", error, "req_1") == b"event: error\ndata: " + body + b',"request_id":"req_1"}\n\n'
-    assert errors.event("chat", error, "req_1") == b"data: " + errors.body("chat", error) + b"\n\n"
-    name, data = errors.event("responses", error, "1").split(b"\n", 1)
+    assert MESSAGES.event(error) == b"event: error\ndata: " + body + b"}\n\n"
+    assert MESSAGES.event(error, "req_1") == b"event: error\ndata: " + body + b',"request_id":"req_1"}\n\n'
+    assert CHAT.event(error, "req_1") == b"data: " + CHAT.body(error) + b"\n\n"
+    name, data = RESPONSES.event(error, "1").split(b"\n", 1)
     said = json.loads(data.removeprefix(b"data: "))
     assert name == b"event: response.failed" and said["type"] == "response.failed" and said["sequence_number"] == 0
     assert said["response"]["id"] == "resp_1" and said["response"]["status"] == "failed"
-    assert said["response"]["error"] == errors.response_error(error)
-    assert b'"id":"resp_failed"' in errors.event("responses", error)
+    assert said["response"]["error"] == fault.response_error(error)
+    assert b'"id":"resp_failed"' in RESPONSES.event(error)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +187,8 @@ def test_events() -> None:
 )  # fmt: skip
 def test_too_long_a_prompt_in_anthropics_words(message: str, told: str) -> None:
     error = ApiError("context_overflow", message)
-    assert json.loads(errors.body("messages", error))["error"]["message"] == told
-    assert json.loads(errors.body("chat", error))["error"]["message"] == message
+    assert json.loads(MESSAGES.body(error))["error"]["message"] == told
+    assert json.loads(CHAT.body(error))["error"]["message"] == message
 
 
 def test_our_own_two() -> None:
@@ -218,4 +221,4 @@ def test_a_message_is_bounded_whole_and_cut() -> None:
         error = errors.parse(400, raw)
         assert error.kind == "context_overflow" and len(error.message) < errors.MAX_MESSAGE + 20
         assert error.message.endswith("[cut]")
-        assert len(errors.body("messages", error)) < 2 * errors.MAX_MESSAGE + 1000
+        assert len(MESSAGES.body(error)) < 2 * errors.MAX_MESSAGE + 1000

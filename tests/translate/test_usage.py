@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
-from translate import tokens, usage
+from translate import dialects, tokens, usage
 from translate.conversation import Usage
 from translate.target import Protocol
+
+
+def read(protocol: str) -> usage.Reader:
+    return dialects.of(protocol).usage
+
 
 
 def counts(used: Usage | None) -> tuple[int, ...] | None:
@@ -78,27 +83,27 @@ STREAMS: list[tuple[str, Protocol, list[Any], tuple[int, ...] | None]] = [
 @pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])
 def test_streams(protocol: Protocol, said: list[Any], expected: Any, ends: bytes) -> None:
     raw = events(*said)
-    assert counts(usage.in_stream(protocol, raw.replace(b"\n", ends))) == expected
+    assert counts(usage.in_stream(read(protocol), raw.replace(b"\n", ends))) == expected
     known = None
     for event in said:
-        known = usage.of(protocol, event, known)
+        known = usage.of(read(protocol), event, known)
     assert counts(known) == expected
 
 
 def test_what_was_cut_off_before() -> None:
-    known = usage.in_stream("messages", events(START))
-    more = usage.in_stream("messages", events({"type": "message_delta", "usage": {"output_tokens": 9}}), known)
+    known = usage.in_stream(read("messages"), events(START))
+    more = usage.in_stream(read("messages"), events({"type": "message_delta", "usage": {"output_tokens": 9}}), known)
     assert counts(more) == (25, 7, 3, 9, 0)
-    assert usage.in_stream("chat", b"data: {}\n\n", known) is known
+    assert usage.in_stream(read("chat"), b"data: {}\n\n", known) is known
 
 
 def test_an_event_whose_beginning_is_lost() -> None:
     text = json.dumps('{"usage":{"input_tokens":999}}')
     raw = b'"text":%b,"x":1}]}],"usage":{"input_tokens":7,"output_tokens":2}}}\n\n' % text.encode()
-    assert counts(usage.in_stream("responses", raw)) == (7, 0, 0, 2, 0)
-    assert usage.in_stream("responses", b'"usage":{"input_tokens":7,') is None
-    assert usage.in_stream("responses", b'"usage": 3 "usage"') is None
-    assert usage.in_stream("messages", b'"input":{"usage":{"input_tokens":7}}}\n\n') is None
+    assert counts(usage.in_stream(read("responses"), raw)) == (7, 0, 0, 2, 0)
+    assert usage.in_stream(read("responses"), b'"usage":{"input_tokens":7,') is None
+    assert usage.in_stream(read("responses"), b'"usage": 3 "usage"') is None
+    assert usage.in_stream(read("messages"), b'"input":{"usage":{"input_tokens":7}}}\n\n') is None
 
 
 BODIES: list[tuple[Protocol, dict[str, Any], tuple[int, ...] | None]] = [
@@ -115,14 +120,14 @@ BODIES: list[tuple[Protocol, dict[str, Any], tuple[int, ...] | None]] = [
 
 @pytest.mark.parametrize(("protocol", "body", "expected"), BODIES)
 def test_whole_bodies(protocol: Protocol, body: dict[str, Any], expected: Any) -> None:
-    assert counts(usage.in_body(protocol, json.dumps(body).encode())) == expected
+    assert counts(usage.in_body(read(protocol), json.dumps(body).encode())) == expected
 
 
 def test_a_whole_body_that_is_long_or_no_json() -> None:
     body = {"choices": [{"message": {"content": "x" * usage.MAX_PARSED_BYTES}}], "usage": {"prompt_tokens": 3}}
-    assert counts(usage.in_body("chat", json.dumps(body).encode())) == (3, 0, 0, 0, 0)
-    assert counts(usage.in_body("chat", b'{"usage":{"prompt_tokens":3},')) == (3, 0, 0, 0, 0)
-    assert usage.of("chat", []) is None
+    assert counts(usage.in_body(read("chat"), json.dumps(body).encode())) == (3, 0, 0, 0, 0)
+    assert counts(usage.in_body(read("chat"), b'{"usage":{"prompt_tokens":3},')) == (3, 0, 0, 0, 0)
+    assert usage.of(read("chat"), []) is None
 
 
 @pytest.mark.parametrize(
@@ -137,7 +142,7 @@ def test_a_whole_body_that_is_long_or_no_json() -> None:
     ],
 )  # fmt: skip
 def test_thoughts_are_paid_for(said: dict[str, Any], expected: tuple[int, ...]) -> None:
-    told = usage.of("chat", {"usage": said})
+    told = usage.of(read("chat"), {"usage": said})
     assert told is not None and told.output == said["completion_tokens"]
     assert counts(usage.billed(told)) == expected
     assert usage.billed(None) is None and usage.billed(Usage(1)) == Usage(1)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from translate import errors, wire
-from translate.chat import details, extras
+from translate.chat import details, extras, fault
 from translate.chat.reply import annotations_of, call_id
-from translate.chat.usage import finish_reason, known_usage, usage_body
+from translate.chat.usage import finish_reason, usage_body
 from translate.conversation import (
     Close,
     Delta,
@@ -31,6 +31,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.target import Asked
+from translate.usage import with_estimate
 
 _PING = b": ping\n\n"
 
@@ -111,7 +112,7 @@ class Encoder:
             case Fault():
                 error = event.error
                 known = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))
-                out.append(errors.event("chat", known))
+                out.append(fault.event(known))
                 self._state = "over"
             case Ping() if self._state == "writing":  # before, it would fix the status at 200
                 out.append(_PING)
@@ -181,7 +182,7 @@ class Encoder:
         tail = self._after.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish.encode())
         out += (self._before, b'[{"index":0,"delta":{}', tail)
         if self._asked.include_usage:
-            usage = known_usage(stop.usage or self._usage, self._asked.input_tokens)
+            usage = with_estimate(stop.usage or self._usage, self._asked.input_tokens)
             out += (self._before, b'[],"usage":', wire.dumps(usage_body(usage)), b"}\n\n")
         out.append(b"data: [DONE]\n\n")
         self._state = "over"

@@ -12,7 +12,7 @@ from typing import Any
 from translate import wire
 from translate.chat import details, extras
 from translate.chat.assembly import Assembly
-from translate.chat.usage import finish_reason, known_usage, usage_body
+from translate.chat.usage import finish_reason, usage_body
 from translate.conversation import (
     Close,
     Delta,
@@ -30,6 +30,7 @@ from translate.conversation import (
 )
 from translate.errors import BadReply
 from translate.target import Asked, Policy
+from translate.usage import with_estimate
 
 
 def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:
@@ -140,7 +141,7 @@ class _Message:
         if annotations := self.annotations + self.stop.ext.get("chat", {}).get("annotations", []):
             message["annotations"] = annotations
         finish = finish_reason(self.stop.reason, bool(self.calls), bool(self.refusals), self.asked.functions)
-        usage = known_usage(self.stop.usage or self.usage, self.asked.input_tokens)
+        usage = with_estimate(self.stop.usage or self.usage, self.asked.input_tokens)
         choice = {"index": 0, "message": message | self.extra, "logprobs": None, "finish_reason": finish}
         return {
             "id": f"chatcmpl-{self.asked.key}",

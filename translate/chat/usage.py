@@ -12,6 +12,7 @@ from typing import Any
 
 from translate.conversation import StopReason, Usage
 from translate.errors import KINDS, ApiError
+from translate.json_fields import count_of, object_of
 
 _END: dict[str, StopReason] = {
     "stop": "end", "eos": "end", "end_turn": "end", "eos_token": "end", "stop_sequence": "stop_sequence",
@@ -88,7 +89,7 @@ def usage_of(raw: Any) -> Usage | None:
     ext (costs, timings)."""
     if not isinstance(raw, dict) or not any(name in raw for name in _COUNTS):
         return None
-    details = _dict(raw, "prompt_tokens_details")
+    details = object_of(raw, "prompt_tokens_details")
     read = _first(
         (details, "cached_tokens"),
         (raw, "prompt_cache_hit_tokens"),  # DeepSeek
@@ -96,7 +97,7 @@ def usage_of(raw: Any) -> Usage | None:
         (raw, "cache_read_input_tokens"),  # gateways before Anthropic models
     )
     write = _first((details, "cache_write_tokens"), (raw, "cache_creation_input_tokens"))
-    reasoning = _first((_dict(raw, "completion_tokens_details"), "reasoning_tokens"), (raw, "reasoning_tokens"))
+    reasoning = _first((object_of(raw, "completion_tokens_details"), "reasoning_tokens"), (raw, "reasoning_tokens"))
     # The prompt's total is what is billed: a cache counter that exceeds it (Grok at Azure) is cut, not added.
     prompt = _first((raw, "prompt_tokens"), (raw, "input_tokens"))
     read = min(read, prompt)
@@ -105,9 +106,10 @@ def usage_of(raw: Any) -> Usage | None:
         input=prompt - read - write,
         cache_read=read,
         cache_write=write,
-        cache_write_1h=_count(_dict(raw, "cache_creation"), "ephemeral_1h_input_tokens"),
+        cache_write_1h=count_of(object_of(raw, "cache_creation"), "ephemeral_1h_input_tokens"),
         output=_first((raw, "completion_tokens"), (raw, "output_tokens")),
         reasoning=reasoning,
+        total=count_of(raw, "total_tokens"),
         ext={"chat": raw},
     )
 
@@ -124,16 +126,6 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
                    cache_write_1h=known.cache_write_1h)  # fmt: skip
 
 
-def billed(usage: Usage) -> Usage:
-    """With what was thought among the output, as it is paid for: Gemini and xAI leave it out of the answer's tokens,
-    and only the total tells."""
-    total = _count(usage.ext.get("chat", {}), "total_tokens")
-    unsaid = total - usage.prompt - usage.output
-    if unsaid > 0 and (unsaid == usage.reasoning or not (usage.reasoning or usage.cache_read or usage.cache_write)):
-        return replace(usage, output=usage.output + unsaid, reasoning=unsaid)
-    return usage
-
-
 def of_chunk(chunk: dict[str, Any], before: Usage | None = None) -> Usage | None:
     """After one chunk of a stream, or a whole completion: its own, else where Groq or Moonshot put it."""
     usage = chunk.get("usage")
@@ -145,13 +137,6 @@ def of_chunk(chunk: dict[str, Any], before: Usage | None = None) -> Usage | None
     if isinstance(choices, list) and choices and isinstance(choices[0], dict):
         return read_usage(choices[0].get("usage"), before)
     return before
-
-
-def known_usage(usage: Usage | None, estimate: int) -> Usage:
-    """`usage`, its prompt estimated where the upstream never told it: clients decide by it when to compact."""
-    if usage is None:
-        return Usage(input=estimate)
-    return usage if usage.prompt else replace(usage, input=estimate)
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
@@ -168,21 +153,9 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _dict(raw: dict[str, Any], key: str) -> dict[str, Any]:
-    value = raw.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _count(raw: dict[str, Any], key: str) -> int:
-    value = raw.get(key)
-    if not value:  # most are not there
-        return 0
-    return max(0, int(value)) if isinstance(value, (int, float)) and -1e15 < value < 1e15 else 0
-
-
 def _first(*places: tuple[dict[str, Any], str]) -> int:
     """The first of the counters that counts something: servers fill the one and leave the other at 0."""
     for raw, key in places:
-        if found := _count(raw, key):
+        if found := count_of(raw, key):
             return found
     return 0

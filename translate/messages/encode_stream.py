@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from translate import errors, sealed_reasoning, wire
+from translate import sealed_reasoning, wire
 from translate.conversation import (
     Close,
     Delta,
@@ -28,13 +28,14 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import ApiError
+from translate.messages import fault
 from translate.messages.reply import citations_of, head, input_of_custom, last_words, opening, several
 from translate.messages.usage import write_usage
 from translate.target import Asked
 
 BEFORE, BETWEEN, INSIDE, HIDDEN, OVER = "before", "between", "inside", "hidden", "over"
 
-_PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 _COMMENT = b": ping\n\n"
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 _BLOCK_STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
@@ -89,7 +90,7 @@ class Encoder:
         """A sign of life that is legal now: a comment before the start, nothing after the end."""
         if self._state is OVER:
             return b""
-        return _COMMENT if self._state is BEFORE else _PING
+        return _COMMENT if self._state is BEFORE else PING
 
     def _start(self, event: Start, out: list[bytes]) -> None:
         if self._state is not BEFORE:
@@ -201,7 +202,7 @@ class Encoder:
             return
         error = event.error
         known = error if isinstance(error, ApiError) else ApiError("api", str(error) or type(error).__name__)
-        out.append(errors.event("messages", known))
+        out.append(fault.event(known))
         self._state = OVER
 
     def _ping(self, event: Ping, out: list[bytes]) -> None:

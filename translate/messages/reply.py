@@ -8,7 +8,6 @@ has no block for are left out: an unknown block makes clients fail.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from translate import errors, repair, sealed_reasoning, websearch, wire
@@ -34,6 +33,7 @@ from translate.messages.decode_messages import input_of
 from translate.messages.usage import read_stop, read_usage, write_stop, write_usage
 from translate.sequence import CUT
 from translate.target import Asked
+from translate.usage import with_estimate
 
 _MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"})
 
@@ -155,9 +155,7 @@ def input_of_custom(text: str) -> dict[str, Any]:
 
 def last_words(stop: Stop, seen: set[type[Part]], usage: Usage | None, asked: Asked) -> dict[str, Any]:
     """stop_reason, stop_sequence, usage and what else the upstream said at the end."""
-    usage = usage or Usage()
-    if not usage.prompt:  # clients decide by it when to compact: an estimate is better than 0
-        usage = replace(usage, input=asked.input_tokens)
+    usage = with_estimate(usage, asked.input_tokens)
     left = {key: value for key, value in stop.ext.get("messages", {}).items() if key != "stop_reason"}
     return write_stop(stop, seen) | {"usage": write_usage(usage)} | left
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Part, Refusal, Stop, StopReason, ToolCall, Usage
+from translate.json_fields import count_of
 
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-_ABSURD = 1e15  # and infinity, which some JSON writers write
 
 _READ: dict[str, StopReason] = {
     "end_turn": "end",
@@ -34,17 +34,17 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
         return before
     known = before or Usage()
     creation, details = raw.get("cache_creation"), raw.get("output_tokens_details")
-    hour = _count(creation, "ephemeral_1h_input_tokens")
-    written = _count(raw, "cache_creation_input_tokens") or hour + _count(creation, "ephemeral_5m_input_tokens")
+    hour = count_of(creation, "ephemeral_1h_input_tokens")
+    written = count_of(raw, "cache_creation_input_tokens") or hour + count_of(creation, "ephemeral_5m_input_tokens")
     left = {key: value for key, value in raw.items() if key not in _COUNTS}
     left = known.ext.get("messages", {}) | left
     return Usage(
-        input=_count(raw, "input_tokens") or known.input,
-        cache_read=_count(raw, "cache_read_input_tokens") or known.cache_read,
+        input=count_of(raw, "input_tokens") or known.input,
+        cache_read=count_of(raw, "cache_read_input_tokens") or known.cache_read,
         cache_write=written or known.cache_write,
         cache_write_1h=hour or known.cache_write_1h,
-        output=known.output if raw.get("output_tokens") is None else _count(raw, "output_tokens"),
-        reasoning=_count(details, "thinking_tokens") or known.reasoning,
+        output=known.output if raw.get("output_tokens") is None else count_of(raw, "output_tokens"),
+        reasoning=count_of(details, "thinking_tokens") or known.reasoning,
         ext={"messages": left} if left else {},
     )
 
@@ -55,13 +55,6 @@ def of_event(event: dict[str, Any], before: Usage | None = None) -> Usage | None
     if isinstance(message, dict):
         before = read_usage(message.get("usage"), before)
     return read_usage(event.get("usage"), before)
-
-
-def _count(raw: Any, key: str) -> int:
-    value = raw.get(key) if isinstance(raw, dict) else None
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return 0
-    return int(value) if 0 <= value < _ABSURD else 0
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:

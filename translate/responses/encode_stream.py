@@ -29,13 +29,14 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.responses import items
-from translate.responses.usage import incomplete_reason, known_usage, usage_body, words_of_refusal
+from translate.responses import fault, items
+from translate.responses.usage import incomplete_reason, usage_body, words_of_refusal
 from translate.sequence import CUT
 from translate.target import Asked
+from translate.usage import with_estimate
 
 _COMMENT = b": ping\n\n"
-_KEEPALIVE = b'event: keepalive\ndata: {"type":"keepalive"}\n\n'  # clients' idle timers see no comments
+KEEPALIVE = b'event: keepalive\ndata: {"type":"keepalive"}\n\n'  # clients' idle timers see no comments
 
 
 class Encoder:
@@ -78,7 +79,7 @@ class Encoder:
         """A sign of life that is legal now."""
         if self._state == "over":
             return b""
-        return _COMMENT if self._state == "waiting" else _KEEPALIVE
+        return _COMMENT if self._state == "waiting" else KEEPALIVE
 
     def emit(self, events: list[Event]) -> bytes:
         out: list[bytes] = []
@@ -108,7 +109,7 @@ class Encoder:
                 self._begin(out)
                 self._fail(event.error, out)
             case Ping() if self._state == "writing":  # before, it would fix the status at 200
-                out.append(_KEEPALIVE)
+                out.append(KEEPALIVE)
 
     # ------------------------------------------------------------------------------------------- writing
 
@@ -313,7 +314,7 @@ class Encoder:
         for call in self._searches.values():
             self._search(call, None, out)
         status = "incomplete" if reason else "completed"
-        usage = usage_body(known_usage(stop.usage or self._usage, self._asked.input_tokens))
+        usage = usage_body(with_estimate(stop.usage or self._usage, self._asked.input_tokens))
         self.response = items.response(self._asked, status, self._output, incomplete=reason, usage=usage)
         self._event(b"response." + status.encode(), b'"response":' + self.response, out)
         self._state = "over"
@@ -327,7 +328,7 @@ class Encoder:
 
     def _fail(self, error: Exception, out: list[bytes]) -> None:
         known: errors.ApiError = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))
-        said: dict[str, Any] = errors.response_error(known)
+        said: dict[str, Any] = fault.response_error(known)
         self.response = items.response(self._asked, "failed", self._output, error=said)
         self._event(b"response.failed", b'"response":' + self.response, out)
         self._state = "over"

@@ -6,10 +6,10 @@ each way is here. A response ends by its status, and an incomplete one says why.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from translate.conversation import Stop, StopReason, Usage
+from translate.json_fields import count_of, object_of
 
 _COUNTS = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")  # the latter: some gateways
 
@@ -29,17 +29,17 @@ def usage_of(raw: Any) -> Usage | None:
     """A usage object's counters, None where there is none. The object itself stays in ext (costs)."""
     if not isinstance(raw, dict) or not any(name in raw for name in _COUNTS):
         return None
-    details = _dict(raw, "input_tokens_details") or _dict(raw, "prompt_tokens_details")
-    spent = _dict(raw, "output_tokens_details") or _dict(raw, "completion_tokens_details")
-    prompt = _count(raw, "input_tokens") or _count(raw, "prompt_tokens")
-    read = min(_count(details, "cached_tokens"), prompt)
-    write = min(_count(details, "cache_write_tokens"), prompt - read)
+    details = object_of(raw, "input_tokens_details") or object_of(raw, "prompt_tokens_details")
+    spent = object_of(raw, "output_tokens_details") or object_of(raw, "completion_tokens_details")
+    prompt = count_of(raw, "input_tokens") or count_of(raw, "prompt_tokens")
+    read = min(count_of(details, "cached_tokens"), prompt)
+    write = min(count_of(details, "cache_write_tokens"), prompt - read)
     return Usage(
         input=prompt - read - write,
         cache_read=read,
         cache_write=write,
-        output=_count(raw, "output_tokens") or _count(raw, "completion_tokens"),
-        reasoning=_count(spent, "reasoning_tokens"),
+        output=count_of(raw, "output_tokens") or count_of(raw, "completion_tokens"),
+        reasoning=count_of(spent, "reasoning_tokens"),
         ext={"responses": raw},
     )
 
@@ -66,16 +66,10 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     }
 
 
-def known_usage(usage: Usage | None, estimate: int) -> Usage:
-    """Clients decide by the prompt's tokens when to compact: an estimate is better than 0."""
-    usage = usage or Usage()
-    return usage if usage.prompt else replace(usage, input=estimate)
-
-
 def stop_reason(response: dict[str, Any], has_calls: bool, refused: bool) -> StopReason:
     """The neutral reason of a response that ended without an error; an unknown word counts as an end."""
     if response.get("status") == "incomplete":
-        reason = _dict(response, "incomplete_details").get("reason")
+        reason = object_of(response, "incomplete_details").get("reason")
         return _INCOMPLETE.get(str(reason), "length")
     if has_calls:
         return "tool_calls"
@@ -95,13 +89,3 @@ def words_of_refusal(stop: Stop) -> str:
     details = stop.ext.get("messages", {}).get("stop_details")
     said = details.get("explanation") if isinstance(details, dict) else None
     return said if isinstance(said, str) and said else REFUSED
-
-
-def _dict(raw: dict[str, Any], key: str) -> dict[str, Any]:
-    value = raw.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _count(raw: dict[str, Any], key: str) -> int:
-    value = raw.get(key)
-    return max(0, int(value)) if isinstance(value, (int, float)) and -1e15 < value < 1e15 else 0

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from translate import wire
-from translate.chat.stream import Decoder
+from translate.chat.decode_stream import Decoder
 from translate.conversation import (
     Close,
     Delta,

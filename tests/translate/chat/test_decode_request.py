@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from translate.chat.request import decode
+from translate.chat.decode_request import decode
 from translate.conversation import (
     Audio,
     Conversation,

@@ -372,7 +372,7 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
     ),
     "a whole body, cut": (
         b'{"choices": [',
-        ['fault upstream: the upstream\'s reply is not valid JSON, it begins: {"choices": ['],
+        ['fault upstream: the upstream\'s reply is not valid JSON (cut off?), it begins: {"choices": ['],
     ),
     "a whole body as one event": (
         sse({"object": "chat.completion", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}, DONE),

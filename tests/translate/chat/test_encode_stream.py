@@ -10,7 +10,8 @@ import pytest
 from tests.translate.chat.material import short
 from translate import errors, wire
 from translate.chat import reply
-from translate.chat.stream import Decoder, Encoder
+from translate.chat.decode_stream import Decoder
+from translate.chat.encode_stream import Encoder
 from translate.conversation import (
     Close,
     Delta,

@@ -11,9 +11,9 @@ from tests.conftest import exchange_files, read_exchange
 from tests.translate.chat.material import cuts, decode, short
 from translate import errors, wire
 from translate.chat import reply
-from translate.chat.request import decode as decode_request
-from translate.chat.request import encode
-from translate.chat.stream import Encoder
+from translate.chat.decode_request import decode as decode_request
+from translate.chat.encode_request import encode
+from translate.chat.encode_stream import Encoder
 from translate.conversation import (
     Close,
     Delta,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from translate.chat.request import encode
+from translate.chat.encode_request import encode
 from translate.conversation import (
     Conversation,
     Document,

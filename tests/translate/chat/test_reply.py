@@ -108,7 +108,7 @@ def test_what_has_no_choices_is_no_reply(raw: dict[str, Any]) -> None:
         (b"", "empty body"),
         (b" \n ", "empty body"),
         (b"<html>", "HTML page"),
-        (b'{"a":', 'not valid JSON, it begins: {"a":'),
+        (b'{"a":', 'not valid JSON (cut off?), it begins: {"a":'),
         (b"[1]", "a JSON list where"),
         (b"7", "a JSON int where"),
         (b'[{"error":{"message":"busy","code":503}}]', "busy"),

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tests.support import strategies_requests as bodies
 from tests.support.strategies import HOSTILE, VALUES, few, mangled, places, replaced
 from tests.support.strategies_replies import replies
-from translate import errors, pair, sse, wire
+from translate import dialects, errors, pair, sse, wire
+from translate.chat import decode_stream as chat
 from translate.chat import reply as chat_reply
-from translate.chat import stream as chat
 from translate.conversation import (
     Close,
     Delta,
@@ -36,8 +36,8 @@ from translate.conversation import (
 )
 from translate.messages import decode_stream as messages
 from translate.messages import reply as messages_reply
+from translate.responses import decode_stream as responses
 from translate.responses import reply as responses_reply
-from translate.responses import stream as responses
 from translate.target import Asked, Policy, Protocol, Target
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
@@ -287,7 +287,7 @@ def stream(upstream: Protocol, pieces: list[bytes]) -> None:
         out = b"".join([*map(crossing.feed, pieces), crossing.end()])
         assert crossing.ended if out else crossing.fault is not None
         if crossing.fault is not None and not out:
-            assert errors.event(client, crossing.fault)
+            assert dialects.of(client).errors.event(crossing.fault)
     decoder = DECODER[upstream]()
     events: list[Event] = [*(event for piece in pieces for event in decoder.feed(piece)), *decoder.end()]
     assert isinstance(events[-1], Stop | Fault)

@@ -7,7 +7,6 @@ way that server-sent events allow, and held to all nine pairs: nothing of that c
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,19 +16,11 @@ from tests.support import sdk_types
 from tests.support import strategies_replies as replies
 from tests.support.strategies import few
 from tests.support.strategies_replies import gathered, said
-from translate import errors, pair, sse
-from translate.chat import reply as chat_reply
-from translate.chat import stream as chat
+from translate import dialects, errors, pair, sse
 from translate.conversation import Event, Open, ToolCall
-from translate.messages import decode_stream as messages
-from translate.messages import reply as messages_reply
-from translate.responses import reply as responses_reply
-from translate.responses import stream as responses
-from translate.target import Asked, Protocol
+from translate.target import Asked, Policy, Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
-STREAM: dict[str, Any] = {"messages": messages, "chat": chat, "responses": responses}
-WHOLE: dict[str, Any] = {"messages": messages_reply, "chat": chat_reply, "responses": responses_reply}
 EVENTS = {protocol: replies.replies(protocol) for protocol in PROTOCOLS}
 ASKED = Asked("m", include_usage=True)
 
@@ -38,14 +29,14 @@ cuts = st.lists(st.integers(0, 4000), max_size=8)
 
 
 def streamed(protocol: Protocol, events: list[Event]) -> bytes:
-    encoder = STREAM[protocol].Encoder(ASKED)
+    encoder = dialects.of(protocol).encoder(ASKED)
     raw: bytes = encoder.emit(events)
     assert encoder.ended
     return raw
 
 
 def read(protocol: Protocol, pieces: list[bytes]) -> list[Event]:
-    decoder = STREAM[protocol].Decoder()
+    decoder = dialects.of(protocol).decoder(Policy())
     return [*(event for piece in pieces for event in decoder.feed(piece)), *decoder.end()]
 
 
@@ -70,8 +61,8 @@ def test_a_stream_comes_home(protocol: Protocol, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_a_whole_reply_comes_home(protocol: Protocol, data: st.DataObject) -> None:
     events = data.draw(EVENTS[protocol])
-    body = WHOLE[protocol].collect(events, ASKED)
-    back = said(WHOLE[protocol].explode(json.loads(json.dumps(body))), protocol)
+    body = dialects.of(protocol).collect(events, ASKED)
+    back = said(dialects.of(protocol).explode(json.loads(json.dumps(body)), Policy()), protocol)
     want = said(events, protocol)
     assert back == (gathered(want) if protocol == "chat" else want)
 
@@ -122,7 +113,7 @@ def test_what_crosses_is_of_the_types(upstream: Protocol, data: st.DataObject) -
     """The official SDKs', and those of Open Responses; streamed, whole, and a whole reply as a stream."""
     events = data.draw(EVENTS[upstream])
     raw = streamed(upstream, events)
-    whole = json.dumps(WHOLE[upstream].collect(events, ASKED)).encode()
+    whole = json.dumps(dialects.of(upstream).collect(events, ASKED)).encode()
     for client in PROTOCOLS:
         if client != upstream and not (client == "chat" and _has_free_text(events)):
             assert sdk_types.stream_problems(client, crossed(client, upstream, [raw])) == []
@@ -141,7 +132,7 @@ def test_what_breaks_off_is_of_the_types(upstream: Protocol, data: st.DataObject
     for client in PROTOCOLS:
         crossing = pair.Crossing(client, upstream, ASKED)
         out = crossing.feed(raw[:at]) + crossing.fail(errors.ApiError("overloaded", "no"))
-        out += b"" if out or crossing.fault is None else errors.event(client, crossing.fault)
+        out += b"" if out or crossing.fault is None else dialects.of(client).errors.event(crossing.fault)
         if client != upstream and not (client == "chat" and _has_free_text(events)):
             assert sdk_types.stream_problems(client, out) == []
 

@@ -7,7 +7,6 @@ same; what `plain_...` levels out is all that may differ. Crossings never change
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,11 +15,8 @@ from hypothesis import strategies as st
 from tests.support import params
 from tests.support import strategies_requests as bodies
 from tests.support.strategies import few
-from translate import errors, pair, wire
-from translate.chat import request as chat
+from translate import dialects, errors, pair, wire
 from translate.conversation import Conversation
-from translate.messages import decode_request as messages
-from translate.responses import request as responses
 from translate.target import Policy, Protocol, Target
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
@@ -30,7 +26,6 @@ BODIES = {
     "responses": bodies.responses_bodies(),
 }
 PLAIN = {"messages": bodies.plain_messages, "chat": bodies.plain_chat, "responses": bodies.plain_responses}
-MODULES: dict[str, Any] = {"messages": messages, "chat": chat, "responses": responses}
 HISTORY = {"messages": "messages", "chat": "messages", "responses": "input"}
 HOME = Target("m", Policy(reasoning_history="true", stream_options=False))
 
@@ -41,14 +36,14 @@ HOME = Target("m", Policy(reasoning_history="true", stream_options=False))
 def test_a_body_comes_home(protocol: Protocol, data: st.DataObject) -> None:
     body = data.draw(BODIES[protocol])
     before = copy.deepcopy(body)
-    conversation = MODULES[protocol].decode(body)
+    conversation = dialects.of(protocol).decode_request(body)
     kept = repr(conversation)
-    back = MODULES[protocol].encode(conversation, HOME)
+    back = dialects.of(protocol).encode_request(conversation, HOME)
     assert PLAIN[protocol](back.body) == PLAIN[protocol](before)
     assert back.dropped == [] and back.tool_names == {}
     assert body == before and repr(conversation) == kept, "somebody wrote to what it should only read"
-    again: Conversation = MODULES[protocol].decode(back.body)
-    assert again in (conversation, MODULES[protocol].decode(PLAIN[protocol](before)))
+    again: Conversation = dialects.of(protocol).decode_request(back.body)
+    assert again in (conversation, dialects.of(protocol).decode_request(PLAIN[protocol](before)))
 
 
 @pytest.mark.parametrize("client", PROTOCOLS)
@@ -67,7 +62,7 @@ def test_a_legal_body_crosses_or_is_refused_by_name(client: Protocol, data: st.D
         assert body == before
         assert sent.body == pair.request(client, upstream, body, Target("m")).body
         assert len(sent.dropped) == len(set(sent.dropped))
-        MODULES[upstream].decode(wire.loads(sent.json()))
+        dialects.of(upstream).decode_request(wire.loads(sent.json()))
 
 
 @pytest.mark.parametrize("client", PROTOCOLS)

@@ -20,7 +20,7 @@ from translate.conversation import (
     ToolCall,
     Unknown,
 )
-from translate.responses.stream import Decoder
+from translate.responses.decode_stream import Decoder
 
 Json = dict[str, Any]
 

@@ -24,7 +24,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.responses.request import decode
+from translate.responses.decode_request import decode
 
 PNG = "data:image/png;base64,AAAA"
 PDF = "data:application/pdf;base64,BBBB"

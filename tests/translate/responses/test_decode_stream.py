@@ -26,8 +26,8 @@ from tests.translate.responses.material import (
 )
 from translate import sealed_reasoning, sse, wire
 from translate.conversation import Close, Delta, Fault, Open, Start, Stop, Text, Thinking
+from translate.responses.decode_stream import Decoder
 from translate.responses.fast_path import learn
-from translate.responses.stream import Decoder
 
 SUMMARY = "response.reasoning_summary_text.delta"
 OPENED = added(0, type="message", id="msg_1", content=[], phase="commentary")
@@ -225,7 +225,9 @@ STREAMS: dict[str, tuple[bytes, list[str]]] = {
         json.dumps(RESPONSE | {"status": "completed", "output": [message("a")]}).encode(),
         ["text: a", "stop end"],
     ),
-    "half a body": (b'{"output": [', ['fault the upstream\'s reply is not valid JSON, it begins: {"output": [']),
+    "half a body": (
+        b'{"output": [', ['fault the upstream\'s reply is not valid JSON (cut off?), it begins: {"output": [']
+    ),
     "a page": (b"<html>", ["fault the upstream answered 200 with an HTML page where JSON is due; is base_url right?"]),
     "odd types everywhere": (
         event("response.output_item.added", output_index="x", item=7)

@@ -26,7 +26,8 @@ from translate.conversation import (
 )
 from translate.encode_context import Draft
 from translate.errors import BadRequest
-from translate.responses.request import decode, encode
+from translate.responses.decode_request import decode
+from translate.responses.encode_request import encode
 from translate.target import Encoded, Policy, Target
 
 

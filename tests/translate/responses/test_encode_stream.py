@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import grammar, sdk_responses
 from tests.support.meaning_responses import of_responses
-from translate import errors, sealed_reasoning, wire
+from translate import dialects, sealed_reasoning, wire
 from translate.conversation import (
     Close,
     Delta,
@@ -28,8 +28,8 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import ApiError, BadReply
+from translate.responses.encode_stream import Encoder
 from translate.responses.reply import collect, explode
-from translate.responses.stream import Encoder
 from translate.target import Asked
 
 ASKED = Asked("asked", "k", 17, 11, tool_names={"sent": "known"})
@@ -220,7 +220,7 @@ def test_a_fault_is_response_failed_and_the_last_word() -> None:
 
 
 def test_the_error_event_stands_for_itself_where_no_encoder_is() -> None:
-    raw = errors.event("responses", ApiError("overloaded", "busy"))
+    raw = dialects.of("responses").errors.event(ApiError("overloaded", "busy"))
     assert data(raw)[0]["response"]["error"] == {"code": "server_error", "message": "busy"}
     assert grammar.check_responses(raw, lone_failure=True) == []
 

@@ -19,7 +19,8 @@ from tests.support.meaning import Meaning
 from tests.support.meaning_responses import of_responses
 from translate import errors, pair
 from translate.errors import BadRequest
-from translate.responses.request import decode, encode
+from translate.responses.decode_request import decode
+from translate.responses.encode_request import encode
 from translate.target import Asked, Policy, Protocol, Target
 
 RESPONSES = "openai.responses"

@@ -8,8 +8,8 @@ import pytest
 
 from translate import sealed_reasoning, wire
 from translate.conversation import Open, Thinking
+from translate.responses.decode_stream import Decoder
 from translate.responses.reply import explode
-from translate.responses.stream import Decoder
 
 
 def thought(cipher: str) -> dict[str, Any]:

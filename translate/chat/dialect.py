@@ -1,0 +1,37 @@
+"""OpenAI Chat Completions, as the rest of the program knows it."""
+
+from __future__ import annotations
+
+import re
+
+from translate import openai_errors, usage
+from translate.chat import fault
+from translate.chat.decode_request import decode
+from translate.chat.decode_stream import Decoder
+from translate.chat.encode_request import encode
+from translate.chat.encode_stream import Encoder
+from translate.chat.reply import collect, explode
+from translate.chat.usage import of_chunk, read_usage
+from translate.dialect import Dialect, Endpoint, Errors, Marks
+
+CHAT = Dialect(
+    name="chat",
+    endpoints=(Endpoint("", "/v1/chat/completions", "chat/completions"),),
+    decode_request=decode,
+    encode_request=encode,
+    decoder=Decoder,
+    encoder=Encoder,
+    explode=explode,
+    collect=collect,
+    usage=usage.Reader(of_chunk, read_usage),
+    errors=Errors(openai_errors.body, fault.event, openai_errors.status, fault.last),
+    marks=Marks(
+        terminal=re.compile(rb'data:\s*\[DONE\]|"finish_reason"\s*:\s*"[^"]|"error"\s*:\s*[{"]|^error:', re.M),
+        refusal=re.compile(rb'"finish_reason"\s*:\s*"content_filter"|"refusal"\s*:\s*"[^"]'),
+        content=re.compile(rb'"(content|reasoning|reasoning_content|arguments|name)"\s*:\s*"[^"]'),
+    ),
+    carries=("responses", "messages"),
+    usual={"user": "doctor", "seed": 1, "prompt_cache_key": "doctor", "reasoning_effort": "low"},
+    open_reasoning=True,
+    wishes_usage=True,
+)

@@ -1,0 +1,266 @@
+"""What a protocol is to the rest of the program: a `Dialect`, of which there is one for each.
+
+Everything that differs between protocols stands in it, or in its package, and nowhere else: whoever handles a request
+takes its two dialects from the table in dialects.py and asks them. No other file compares a protocol with a name.
+
+The invariants, which the tests hold for every row of the table:
+- A decoder never mutates what it is given, and a request decoded and encoded again in its own protocol is the same.
+- Whatever bytes come, a `Decoder` gives at most one Start, parts that do not overlap, and one Stop or Fault, the last.
+- Whatever events come, an `Encoder` writes a legal stream that ends with its terminal event, or with an error.
+- `explode` gives the events that the streamed reply would have given; `collect` the body that the stream has told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from translate import model_list
+from translate.conversation import Conversation, Event, Usage
+from translate.errors import ApiError
+from translate.target import Asked, Encoded, Policy, Target
+from translate.usage import Reader
+
+Body = dict[str, Any]
+"""A JSON object, decoded."""
+
+
+class Decoder(Protocol):
+    """The bytes of one upstream's stream as events. Call `feed` for each chunk, however it was cut, and `end` once when
+    the upstream has closed. Neither raises: what cannot be read is a Fault. After Stop or Fault no event comes."""
+
+    @property
+    def ended(self) -> bool:
+        """Stop or Fault has been given."""
+
+    @property
+    def begun(self) -> bool:
+        """The upstream has begun a reply, even if nothing of it can be told yet."""
+
+    @property
+    def complete(self) -> bool:
+        """All of the reply is there: if the stream breaks off now, nothing is lost."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the reply has said so far that it takes."""
+
+    def feed(self, chunk: bytes) -> list[Event]: ...
+
+    def end(self) -> list[Event]: ...
+
+
+class Encoder(Protocol):
+    """Events as the bytes of one client's stream. It begins with the first event that needs it, and writes nothing
+    after its terminal event. A Fault leaves what is open as it is, since clients run what is closed."""
+
+    @property
+    def started(self) -> bool:
+        """Something was written that fixes the status at 200."""
+
+    @property
+    def ended(self) -> bool:
+        """The terminal event was written."""
+
+    def emit(self, events: list[Event]) -> bytes: ...
+
+    def ping(self) -> bytes:
+        """A sign of life that is legal now; b"" where none is."""
+
+
+class Reply(Protocol):
+    """One upstream's reply on its way to the client, translated or passed through. Until `started` is set nothing has
+    been given out, so that `fault` can still become a status, or another try."""
+
+    @property
+    def started(self) -> bool: ...
+
+    @property
+    def ended(self) -> bool:
+        """The client has its terminal event, by our hand."""
+
+    @property
+    def goes_on(self) -> bool:
+        """The upstream's reply has ended and the client's has not: another request continues it."""
+
+    @property
+    def fault(self) -> ApiError | None:
+        """The error that the reply turned out to be."""
+
+    @property
+    def usage(self) -> Usage | None: ...
+
+    @property
+    def complete(self) -> bool:
+        """It has come to its end, so that all is told that will be."""
+
+    @property
+    def sample(self) -> bytes:
+        """Some of what was written, the latest."""
+
+    def whole(self, raw: bytes, streamed: bool = False) -> bytes:
+        """A whole reply as the client's whole body. Raises ApiError."""
+
+    def whole_as_stream(self, raw: bytes) -> bytes:
+        """A whole reply for a client that asked for a stream. Raises ApiError."""
+
+    def begin(self) -> bytes:
+        """The client's stream up to its first part, once the upstream has begun its own."""
+
+    def feed(self, chunk: bytes) -> bytes: ...
+
+    def end(self) -> bytes:
+        """The upstream closed."""
+
+    def fail(self, error: ApiError) -> bytes:
+        """The upstream broke off."""
+
+    def ping(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address of the protocol. task: "" = a model's reply, "count" = how many tokens a request has, "compact" = a
+    summary. path: where clients ask; "{model}" in it stands for the model's name, which is then not in the body.
+    upstream: what is appended to an upstream's base URL, with "{model}" likewise. streams: whether the reply is a
+    stream, where the address says so; None = the body does, in its field "stream". optional: an upstream has it only
+    if its settings say so."""
+
+    task: str
+    path: str
+    upstream: str
+    streams: bool | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How a stream of the protocol is read without being parsed. terminal: what only its last event holds. refusal:
+    what says that the model declines. content: what the first useful event holds. ping: a sign of life within a stream
+    that has begun. long_terminal: that the last event has begun, where it may be longer than what is remembered.
+    head_bytes: how much of the beginning an error at the end needs to know of."""
+
+    terminal: re.Pattern[bytes]
+    refusal: re.Pattern[bytes]
+    content: re.Pattern[bytes]
+    ping: bytes = b": ping\n\n"
+    long_terminal: re.Pattern[bytes] | None = None
+    head_bytes: int = 0
+
+
+class Said(Protocol):
+    """An error in the words of the protocol."""
+
+    def __call__(self, error: ApiError, request_id: str = "") -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """How an ApiError is said. body(error, request_id), event(error, request_id): the whole reply, and the last event
+    of a stream that has begun. status: of a whole reply. last(error, head, sent, model): the event where the stream's
+    bytes passed through: the first `Marks.head_bytes` of them, the latest, and the name that the client has for the
+    model where it differs. left_out(fields): what is added to the refusal of a request whose fields could not cross."""
+
+    body: Said
+    event: Said
+    status: Callable[[ApiError], int]
+    last: Callable[[ApiError, bytes, bytes, str], bytes]
+    left_out: Callable[[list[str]], str] = lambda fields: ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """How the number of a request's tokens is asked for and told. check raises BadRequest for what is no request."""
+
+    check: Callable[[Body], None]
+    body: Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """How the list of models is told. page(models, query): the list, or the page of it that was asked for. query: what
+    an upstream is asked with, so that its list comes whole."""
+
+    row: Callable[[model_list.Model], Body] = model_list.row
+    page: Callable[[Sequence[model_list.Model], Mapping[str, str]], Body] = model_list.page
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """How the protocol uses HTTP. auth: the header of the key, and what stands before the key in it. headers: said to
+    every upstream, unless the client said the same header. betas: the header that names what is asked for beyond the
+    protocol, "" for none. asks(headers): whether a request whose path tells nothing comes from a client of this
+    protocol."""
+
+    auth: tuple[str, str] = ("authorization", "Bearer ")
+    headers: Mapping[str, str] = field(default_factory=dict)
+    betas: str = ""
+    asks: Callable[[Mapping[str, str]], bool] = lambda headers: False
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """name: in settings, logs and addresses. endpoints: the first is the one of replies. carries: the other protocols,
+    the one first that carries most of a request; those that it does not name come after them. counting: None where its
+    clients cannot ask. echo: what a request says that its reply says again. looks_like(body, headers): whether a body
+    is probably one of this protocol; the last row of the table is taken where none does.
+
+    usual: fields that clients of it send and servers of it refuse now and then, as an example.
+
+    What only some protocols have: open_reasoning: where a server puts what was thought is its own choice. wishes_usage:
+    a stream tells its usage only where the request asks for it. stores: replies are kept under their ids, and requests
+    build on them. thread_mark: what a body holds that builds on a conversation which is kept, b"" where there is none.
+    """
+
+    name: str
+    endpoints: tuple[Endpoint, ...]
+    decode_request: Callable[[Body], Conversation]
+    encode_request: Callable[[Conversation, Target], Encoded]
+    decoder: Callable[[Policy], Decoder]
+    encoder: Callable[[Asked], Encoder]
+    explode: Callable[[Body, Policy], list[Event]]
+    collect: Callable[[list[Event], Asked], Body]
+    usage: Reader
+    errors: Errors
+    marks: Marks
+    http: Http = Http()
+    models: Models = Models()
+    carries: tuple[str, ...] = ()
+    counting: Counting | None = None
+    echo: Callable[[Body], Body] = lambda body: {}
+    looks_like: Callable[[Body, Mapping[str, str]], bool] = lambda body, headers: False
+    usual: Body = field(default_factory=dict)
+    open_reasoning: bool = False
+    wishes_usage: bool = False
+    stores: bool = False
+    thread_mark: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<Dialect {self.name}>"
+
+    def endpoint(self, task: str = "") -> Endpoint | None:
+        """None where the protocol has none for it."""
+        return next((each for each in self.endpoints if each.task == task), None)
+
+    @property
+    def path(self) -> str:
+        """Where an upstream is asked for replies, below its base URL."""
+        return self.endpoints[0].upstream
+
+    @property
+    def counts_by_choice(self) -> bool:
+        """Whether the settings say of an upstream that it counts tokens."""
+        count = self.endpoint("count")
+        return count is not None and count.optional
+
+    def served(self, task: str) -> str:
+        """Where clients ask for it, "" where they cannot."""
+        found = self.endpoint(task)
+        return found.path if found is not None else ""
+
+    def sides(self) -> list[Endpoint]:
+        """The addresses of what is no reply."""
+        return [each for each in self.endpoints if each.task]

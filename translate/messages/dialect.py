@@ -1,0 +1,75 @@
+"""Anthropic Messages, as the rest of the program knows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from translate import capability, usage, wire
+from translate.dialect import Body, Counting, Dialect, Endpoint, Errors, Http, Marks, Models
+from translate.errors import BadRequest
+from translate.messages import fault, model_list
+from translate.messages.decode_request import decode
+from translate.messages.decode_stream import Decoder
+from translate.messages.encode_request import encode
+from translate.messages.encode_stream import PING, Encoder
+from translate.messages.reply import collect, explode
+from translate.messages.usage import of_event, read_usage
+
+VERSION = "2023-06-01"  # said for clients that have no word for it; every field of ours is in it
+
+_ONLY_HERE = ("system", "stop_sequences", "top_k", "output_config", "context_management")
+
+
+def _asks(headers: Mapping[str, str]) -> bool:
+    return "Anthropic-Version" in headers or ("X-Api-Key" in headers and "Authorization" not in headers)
+
+
+def _looks_like(body: Body, headers: Mapping[str, str]) -> bool:
+    tools = body.get("tools")
+    own_tool = isinstance(tools, list) and any(isinstance(tool, dict) and "input_schema" in tool for tool in tools)
+    return own_tool or "anthropic-version" in headers or any(field in body for field in _ONLY_HERE)
+
+
+def _check(body: Body) -> None:
+    if not isinstance(body.get("messages"), list):
+        raise BadRequest("messages: field required, a list", "messages")
+
+
+def _left_out(fields: list[str]) -> str:
+    return f" ({capability.of_left(fields)})"
+
+
+MESSAGES = Dialect(
+    name="messages",
+    endpoints=(
+        Endpoint("", "/v1/messages", "messages"),
+        Endpoint("count", "/v1/messages/count_tokens", "messages/count_tokens", optional=True),
+    ),
+    decode_request=decode,
+    encode_request=encode,
+    decoder=lambda policy: Decoder(),
+    encoder=Encoder,
+    explode=lambda body, policy: explode(body),
+    collect=collect,
+    usage=usage.Reader(of_event, read_usage, in_pieces=False),
+    errors=Errors(fault.body, fault.event, fault.status, fault.last, _left_out),
+    marks=Marks(
+        terminal=re.compile(rb'"type"\s*:\s*"(message_stop|error)"'),
+        refusal=re.compile(rb'"stop_reason"\s*:\s*"refusal"'),
+        content=re.compile(rb'"type"\s*:\s*"content_block_start"'),
+        ping=PING,
+    ),
+    http=Http(
+        auth=("x-api-key", ""),
+        headers={"anthropic-version": VERSION},
+        betas="anthropic-beta",
+        asks=_asks,
+    ),
+    models=Models(model_list.row, model_list.page, query="?limit=1000"),
+    carries=("responses", "chat"),
+    counting=Counting(_check, lambda count: wire.dumps({"input_tokens": count})),
+    looks_like=_looks_like,
+    usual={"metadata": {"user_id": "doctor"}, "top_k": 5},
+    thread_mark=b'"thread"',
+)

@@ -1,0 +1,35 @@
+"""The list of models, as clients are told it: OpenAI's shape, and what the others share with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+
+class Model(Protocol):
+    """id: what a client may ask for. upstream: who has it. name: for people, "" where it has none. created: Unix
+    seconds; made: the same as RFC 3339 has it."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def upstream(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def created(self) -> int: ...
+
+    @property
+    def made(self) -> str: ...
+
+
+def row(model: Model) -> dict[str, Any]:
+    return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.upstream}
+
+
+def page(models: Sequence[Model], asked: Mapping[str, str]) -> dict[str, Any]:
+    """All of them: the list has no pages. asked: the request's query."""
+    return {"object": "list", "data": list(map(row, models))}

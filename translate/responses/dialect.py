@@ -1,0 +1,67 @@
+"""OpenAI Responses, as the rest of the program knows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from translate import openai_errors, usage, wire
+from translate.dialect import Body, Counting, Dialect, Endpoint, Errors, Marks
+from translate.errors import BadRequest
+from translate.responses import fault
+from translate.responses.decode_request import decode
+from translate.responses.decode_stream import Decoder
+from translate.responses.encode_request import encode
+from translate.responses.encode_stream import KEEPALIVE, Encoder
+from translate.responses.items import echo
+from translate.responses.reply import collect, explode
+from translate.responses.usage import of_event, read_usage
+
+_ENDED = rb"response\.(?:completed|failed|incomplete|cancelled)"
+
+
+def _looks_like(body: Body, headers: Mapping[str, str]) -> bool:
+    return "input" in body
+
+
+def _check(body: Body) -> None:
+    given = body.get("input", [])
+    if not isinstance(given, str | list):
+        raise BadRequest("input: a text, or a list of items", "input")
+
+
+RESPONSES = Dialect(
+    name="responses",
+    endpoints=(
+        Endpoint("", "/v1/responses", "responses"),
+        Endpoint("count", "/v1/responses/input_tokens", "responses/input_tokens"),
+        Endpoint("compact", "/v1/responses/compact", "responses/compact"),
+    ),
+    decode_request=decode,
+    encode_request=encode,
+    decoder=Decoder,
+    encoder=Encoder,
+    explode=explode,
+    collect=collect,
+    usage=usage.Reader(of_event, read_usage),
+    errors=Errors(openai_errors.body, fault.event, openai_errors.status, fault.last),
+    marks=Marks(
+        terminal=re.compile(rb'"type"\s*:\s*"(?:%b|error)"' % _ENDED),
+        refusal=re.compile(rb'"type"\s*:\s*"(response\.refusal\.\w+|refusal)"|"reason"\s*:\s*"content_filter"'),
+        content=re.compile(rb'"type"\s*:\s*"response\.(output_item\.done|[a-z_.]*delta)"'),
+        ping=KEEPALIVE,
+        long_terminal=re.compile(rb'"type"\s*:\s*"%b"' % _ENDED),
+        head_bytes=fault.HEAD_BYTES,
+    ),
+    carries=("messages", "chat"),
+    counting=Counting(_check, lambda count: wire.dumps({"object": "response.input_tokens", "input_tokens": count})),
+    echo=echo,
+    looks_like=_looks_like,
+    usual={
+        "user": "doctor",
+        "prompt_cache_key": "doctor",
+        "store": False,
+        "include": ["reasoning.encrypted_content"],
+    },
+    stores=True,
+)

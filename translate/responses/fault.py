@@ -1,0 +1,70 @@
+"""An error in a Responses stream that has begun: response.failed.
+
+The protocol has a bare `error` event too, which the SDK's stream helper trips over. The response that has failed is the
+one that has begun: clients compare at least its id.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from translate import sse, wire
+from translate.errors import KINDS, ApiError
+from translate.responses import items
+
+HEAD_BYTES = 64 * 1024  # of a stream's beginning, where a response says who it is
+
+_NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d{1,15})')
+_NAMES = {name: re.compile(rb'"%b"\s*:\s*"([^"\\]{1,200})"' % name.encode()) for name in ("id", "model")}
+
+# Those of ResponseError in OpenAI's SDK that an upstream may give, and two of Codex's.
+_CODES = frozenset({
+    "server_error", "rate_limit_exceeded", "invalid_prompt", "data_residency_mismatch", "bio_policy",
+    "misalignment_policy_violation", "vector_store_timeout", "invalid_image", "invalid_image_format",
+    "invalid_base64_image", "invalid_image_url", "image_too_large", "image_too_small", "image_parse_error",
+    "image_content_policy_violation", "invalid_image_mode", "image_file_too_large", "unsupported_image_media_type",
+    "empty_image_file", "failed_to_download_image", "image_file_not_found", "context_length_exceeded",
+    "insufficient_quota",
+})  # fmt: skip
+
+
+def event(error: ApiError, request_id: str = "") -> bytes:
+    return failed(error, {"id": f"resp_{request_id or 'failed'}"}, 0)
+
+
+def last(error: ApiError, head: bytes, sent: bytes, model: str) -> bytes:
+    response = _begun(head)
+    if model and "model" in response:
+        response["model"] = model
+    numbers = _NUMBER.findall(sent) or _NUMBER.findall(head)
+    return failed(error, response, int(numbers[-1]) + 1 if numbers else 0)
+
+
+def failed(error: ApiError, response: dict[str, Any], number: int) -> bytes:
+    """response: what is known of the one that has begun. number: the event's in its stream."""
+    known = items.REST | {"id": "resp_failed", "object": "response", "created_at": 0, "completed_at": None,
+                          "incomplete_details": None, "model": "", "output": [], "usage": None}  # fmt: skip
+    known |= response | {"status": "failed", "error": response_error(error)}
+    event = {"type": "response.failed", "sequence_number": number, "response": known}
+    return b"event: response.failed\ndata: " + wire.dumps(event) + b"\n\n"
+
+
+def response_error(error: ApiError) -> dict[str, Any]:
+    """The `error` of a failed response. Its codes are a closed list, to which the two are added that Codex acts on."""
+    usual = KINDS[error.kind][3] or ("invalid_prompt" if error.kind in ("invalid_request", "too_large") else "")
+    code = next((code for code in (error.code, usual) if code in _CODES), "server_error")
+    return {"code": code, "message": error.message}
+
+
+def _begun(head: bytes) -> dict[str, Any]:
+    """What a stream's beginning says of its response: the whole of it, or as much as is there."""
+    for event in head.replace(b"\r\n", b"\n").split(b"\n\n"):
+        try:
+            response = wire.loads(sse.fields(event)[1])["response"]
+        except (ValueError, KeyError, TypeError):
+            continue
+        if isinstance(response, dict):
+            return response
+    found = {name: pattern.search(head) for name, pattern in _NAMES.items()}
+    return {name: match.group(1).decode("utf-8", "replace") for name, match in found.items() if match}
