@@ -85,7 +85,7 @@ def _last_readable(turns: list[Turn]) -> int | None:
 
 
 def _summary(part: Part) -> str:
-    """"" for another part, and for one that cannot be read."""
+    """ "" for another part, and for one that cannot be read."""
     if not isinstance(part, Unknown) or part.kind not in KINDS:
         return ""
     if part.protocol == "responses":

@@ -115,7 +115,7 @@ def _merged(run: list[Turn]) -> Turn:
     ext: dict[str, dict[str, object]] = {}
     for turn in run:
         for protocol, fields in turn.ext.items():
-            ext[protocol] = ext.get(protocol, {}) | fields
+            ext.setdefault(protocol, {}).update(fields)
     return Turn("assistant", [part for turn in run for part in turn.parts], ext)
 
 

@@ -75,7 +75,7 @@ def is_of_summary(proof: Any) -> bool:
 
 
 def summary_in(encrypted_content: Any) -> str:
-    """"" where it is not ours, or was damaged."""
+    """ "" where it is not ours, or was damaged."""
     return _text(_unpack(encrypted_content, SUMMARY), "summary") if is_of_summary(encrypted_content) else ""
 
 

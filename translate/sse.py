@@ -2,7 +2,8 @@
 
 Bytes are buffered, never text: a chunk may end within a character, a line or a CRLF. An event is the
 bytes between two blank lines; `fields` takes one apart. The common stream (only "\\n", nothing cut) costs
-one split per chunk. The buffer is bounded: an upstream that never ends an event is refused, not hoarded.
+one split per chunk. The buffer is bounded: an upstream that never ends an event is refused, not hoarded. It is joined
+once for each event, however small its pieces: an event of many lines may come line by line.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 MAX_EVENT_BYTES = 16 * 1024 * 1024  # a whole image in one event is seen; a stream without any blank line is not
 
 _BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_MARGIN = 3  # bytes of a blank line ("\r\n\r\n") that may have come before its last one
 _LINE = re.compile(rb"\r\n|\n|\r")
 
 
@@ -22,10 +24,11 @@ class EventTooLarge(ValueError):
 class Splitter:
     """feed(chunk) -> the events that are complete now; rest() -> the unfinished last one, at the end."""
 
-    __slots__ = ("_held", "_size", "_seen_cr")
+    __slots__ = ("_held", "_last", "_size", "_seen_cr")
 
     def __init__(self) -> None:
         self._held: list[bytes] = []
+        self._last = b""  # of what is held: bytes that may begin a blank line
         self._size = 0
         self._seen_cr = False
 
@@ -34,13 +37,12 @@ class Splitter:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         if self._held:
-            if b"\n" not in chunk and b"\r" not in chunk:  # the middle of a long line: joined once, at its end
+            if not self._ends(chunk):
                 self._hold(chunk)
                 return []
             self._held.append(chunk)
             data = b"".join(self._held)
-            self._held.clear()
-            self._size = 0
+            self._forget()
         else:
             data = chunk
         if self._seen_cr or b"\r" in chunk:
@@ -59,7 +61,18 @@ class Splitter:
             self._hold(rest)
         return events
 
+    def _ends(self, chunk: bytes) -> bool:
+        """Whether what is held has its blank line with this chunk."""
+        if b"\n" not in chunk and b"\r" not in chunk and not self._last.endswith(b"\r"):
+            return False
+        window = self._last + chunk
+        self._seen_cr = self._seen_cr or b"\r" in chunk
+        if not self._seen_cr:
+            return b"\n\n" in window
+        return _BLANK.search(window, 0, len(window) - window.endswith(b"\r")) is not None
+
     def _hold(self, rest: bytes) -> None:
+        self._last = rest[-_MARGIN:] if len(rest) >= _MARGIN else (self._last + rest)[-_MARGIN:]
         self._size += len(rest)
         if self._size > MAX_EVENT_BYTES:
             raise EventTooLarge(f"an event of the upstream's stream is larger than {MAX_EVENT_BYTES} bytes")
@@ -68,9 +81,13 @@ class Splitter:
     def rest(self) -> bytes:
         """What came after the last blank line: many servers leave the final blank line out."""
         rest = b"".join(self._held)
+        self._forget()
+        return rest.strip(b"\r\n")
+
+    def _forget(self) -> None:
         self._held.clear()
         self._size = 0
-        return rest.strip(b"\r\n")
+        self._last = b""
 
 
 def fields(event: bytes) -> tuple[bytes, bytes]:

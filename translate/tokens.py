@@ -24,7 +24,7 @@ _KINDS = frozenset({
     "image", "document", "image_url", "file", "input_image", "input_file", "input_audio", "image_generation_call",
     "computer_screenshot",
 })  # fmt: skip
-_MARKS = (b';base64,', b'"base64"', b'"input_audio"', b'"file_data"', b'"image_generation_call"')
+_MARKS = (b";base64,", b'"base64"', b'"input_audio"', b'"file_data"', b'"image_generation_call"')
 _BARE = ("data", "file_data", "result")  # where base64 stands without a word that says so
 LEAST_BARE = 500
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_-]+")

@@ -44,7 +44,7 @@ _PARAMETERS: Raw = {
 
 
 def kind_of(tool: Tool) -> str:
-    """"bm25", "regex" or "hosted" for a search that the provider runs, else ""."""
+    """ "bm25", "regex" or "hosted" for a search that the provider runs, else ""."""
     if tool.kind != "server":
         return ""
     if tool.protocol == "messages":

@@ -2,8 +2,8 @@
 
 A request of a coding agent is a quarter of a megabyte, and a passthrough needs two words of it. Both keys stand
 at the top level, so the bytes around them say so: the number of brackets open before (or after) them outside of
-strings, counted on the shorter side of the body. Whatever is not plain (no hit, two hits, an escape in the name)
-is left to a real parse.
+strings, each byte counted once. Whatever is not plain (no hit, two hits, very many, an escape in the name) is left to a
+real parse.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from translate import wire
 from translate.errors import BadRequest
 
+MOST_HITS = 64  # places where a key may stand: where there are more, a parse costs less than to look at each
 MAX_NAME = 512  # characters of a model's name: it is remembered, logged and repeated in errors
 
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\\x00-\x1f]+)"')
@@ -89,42 +90,57 @@ def _model(body: bytes) -> re.Match[bytes] | None:
     """The only top-level model, or None where that is not plain.
 
     If there is one such key in the whole body, and no letter of any key can hide behind an escape, it is the
-    top-level one: a request has one. find() is many times as fast as the same by regex.
+    top-level one: a request has one.
     """
-    hits = []
-    at = -1
-    while (at := body.find(b'"model"', at + 1)) >= 0:
-        match = _MODEL.match(body, at)
-        if match is not None and not _escaped(body, at):
-            hits.append(match)
+    places = _places(body, b'"model"')
+    if places is None:
+        return None
+    hits = [match for at in places if (match := _MODEL.match(body, at))]
     if len(hits) == 1 and b"\\u00" not in body:
         return hits[0]
-    top = [match for match in hits if _is_top_level(body, match.start(), match.end())]
+    levels = _levels(body, [match.span() for match in hits])
+    top = [match for match, level in zip(hits, levels, strict=True) if level == 1]
     return top[0] if len(top) == 1 else None  # said twice: parsers differ in which one counts
 
 
 def _stream(body: bytes) -> tuple[bool, bool]:
     """(stream, whether that is plain)."""
-    values = []
-    at = -1
-    while (at := body.find(b'"stream"', at + 1)) >= 0:
-        match = _STREAM.match(body, at)
-        if not _escaped(body, at) and _is_top_level(body, at, match.end() if match else at + 8):
-            values.append(match.group(1) if match else b"")
+    places = _places(body, b'"stream"')
+    if places is None:
+        return False, False
+    hits = [(at, _STREAM.match(body, at)) for at in places]
+    levels = _levels(body, [match.span() if match else (at, at + len(b'"stream"')) for at, match in hits])
+    values = [match.group(1) if match else b"" for (_, match), level in zip(hits, levels, strict=True) if level == 1]
     if not values:
         return False, True
     return values[0] == b"true", len(values) == 1 and values[0] != b""
 
 
-def _escaped(body: bytes, at: int) -> bool:
-    """The quote at `at` is an escaped one: it stands inside a string."""
-    return at > 0 and body[at - 1] == 0x5C
+def _places(body: bytes, key: bytes) -> list[int] | None:
+    """Where the key (in its quotes) stands outside of strings; None where that is in too many places. find() is many
+    times as fast as the same by regex."""
+    places: list[int] = []
+    at = -1
+    while (at := body.find(key, at + 1)) >= 0:
+        if at == 0 or body[at - 1] != 0x5C:  # an escaped quote stands inside a string
+            if len(places) == MOST_HITS:
+                return None
+            places.append(at)
+    return places
 
 
-def _is_top_level(body: bytes, start: int, end: int) -> bool:
-    if start <= len(body) - end:
-        return _depth(body[:start]) == 1
-    return _depth(body[end:]) == -1
+def _levels(body: bytes, spans: list[tuple[int, int]]) -> list[int]:
+    """How many brackets are open at each of these spans, which stand one after the other outside of strings."""
+    if len(spans) == 1:  # the usual case: counted on the shorter side
+        start, end = spans[0]
+        return [_depth(body[:start]) if start <= len(body) - end else -_depth(body[end:])]
+    levels: list[int] = []
+    level = at = 0
+    for start, end in spans:
+        level += _depth(body[at:start])
+        levels.append(level)
+        at = end
+    return levels
 
 
 def _depth(piece: bytes) -> int:

@@ -44,7 +44,7 @@ class Verbatim:
         self._unasked = unasked
         self._edits = bool(echo or unasked)
         self._head = b""  # its first bytes, where an error at the end needs to know of them
-        self._held = b""
+        self._held = bytearray()  # grows by what comes: a line may come byte by byte
         self._tail: list[bytes] = []
         self._tail_size = 0
         self._told = False  # the terminal event has begun, and is longer than what is remembered
@@ -100,7 +100,7 @@ class Verbatim:
 
     def _first(self) -> bytes:
         """What was held, once it shows a real event that is no error, or is too much to hold."""
-        held = self._held
+        held = bytes(self._held)
         if b"\r" in held:
             held = held.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         start = 0
@@ -118,24 +118,30 @@ class Verbatim:
 
     def _begun(self) -> bytes:
         self.started = True
-        out, self._held = self._held, b""
+        out = self._let_go()
         self._head = out[: self._marks.head_bytes]
         return out
 
     def _lines(self, chunk: bytes) -> bytes:
         """Whole lines; a cut one waits, if not huge."""
-        data = self._held + chunk
-        cut = (data.rfind(b"\n") if b"\n" in data else data.rfind(b"\r")) + 1
-        if len(data) - cut > MAX_LINE_BYTES:
-            cut = len(data)
-        self._held = data[cut:]
-        return data[:cut]
+        cut = (chunk.rfind(b"\n") if b"\n" in chunk else chunk.rfind(b"\r")) + 1
+        out = b""
+        if cut:
+            self._held += chunk[:cut]
+            out = self._let_go()
+        self._held += chunk[cut:]
+        return out + self._let_go() if len(self._held) > MAX_LINE_BYTES else out
+
+    def _let_go(self) -> bytes:
+        out = bytes(self._held)
+        self._held.clear()
+        return out
 
     def end(self) -> bytes:
         """The upstream closed: nothing to add if it had said its last word, else an error event."""
         if not self.started:
             if self._held.strip():
-                held, self._held = self._held, b""
+                held = self._let_go()
                 whole = self._first_and_last(held)
                 if whole or self.fault:
                     return whole
@@ -163,7 +169,7 @@ class Verbatim:
 
     def _close(self, error: errors.ApiError) -> bytes:
         """What waits is let go, unless it is half a line of a stream that has not ended; that gets the error."""
-        held, self._held = self._held, b""
+        held = self._let_go()
         sent = b"".join(self._tail)
         if half := held and not _is_whole(held):
             sent = sent[: -len(held)]

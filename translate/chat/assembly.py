@@ -38,7 +38,7 @@ class Assembly:
     """chunk(data) for each decoded object, then stop() or fail(error); take() gives the events so far."""
 
     __slots__ = (
-        "_annotations", "_answered", "_calls", "_extras", "_finish", "_indexes", "_met", "_noted", "_refused",
+        "_annotations", "_answered", "_by_id", "_calls", "_extras", "_finish", "_indexes", "_met", "_noted", "_refused",
         "_renamed", "_sequence", "_since", "_tags", "_told", "seen", "trace", "usage",
     )  # fmt: skip
 
@@ -46,7 +46,8 @@ class Assembly:
         self._sequence = Sequence()
         self._told: dict[type[Part], Words] = {}
         self._calls: dict[Item, int] = {}  # -> the choice that began it
-        self._renamed: list[Item] = []  # calls whose name comes with each piece
+        self._by_id: dict[str, Item] = {}  # the first call of each id
+        self._renamed: set[Item] = set()  # calls whose name comes with each piece
         self._indexes: dict[int, Item] = {}
         self._tags = ThinkTags() if policy.reasoning == "think_tags" else None
         self._finish = ""
@@ -300,9 +301,10 @@ class Assembly:
         elif isinstance(item.part, ToolCall) and name:
             if not item.part.name:
                 item.part.name, item.part.id = name, item.part.id or id
+                self._by_id.setdefault(item.part.id, item)
                 self._sequence.advance()
-            elif item not in self._renamed:
-                self._renamed.append(item)
+            else:
+                self._renamed.add(item)
         if arguments:
             self._since += 1
             self.trace.append(self._sequence.say(item, arguments))
@@ -329,12 +331,10 @@ class Assembly:
                 return None if name and id != part.id else known
             is_new = bool(name and part.name) and not id and known.is_complete()
             return None if is_new and not self._repeats(known, name, piece) else known
-        if not is_index(index) and id:
-            for item in self._calls:
-                if isinstance(item.part, ToolCall) and item.part.id == id:
-                    is_new = bool(name and piece) and item.is_complete()
-                    again = self._calls[item] < self.seen and _is_said(item, name, piece)
-                    return None if is_new and not again else item
+        if not is_index(index) and id and (item := self._by_id.get(id)) is not None:
+            is_new = bool(name and piece) and item.is_complete()
+            again = self._calls[item] < self.seen and _is_said(item, name, piece)
+            return None if is_new and not again else item
         last = next(reversed(self._calls))
         if not name:
             return None if id and is_index(index) else last
@@ -349,10 +349,11 @@ class Assembly:
         return len(call.told.said) > 1 and _is_said(call, name, piece)
 
     def _new_call(self, index: Any, id: str, name: str, custom: bool) -> Item:
-        if id and any(isinstance(item.part, ToolCall) and item.part.id == id for item in self._calls):
+        if id and id in self._by_id:
             id = f"{id}_{len(self._calls)}"  # results are told apart by it
         item = self._sequence.push(ToolCall(id, name, custom=custom))
         self._calls[item] = self.seen
+        self._by_id.setdefault(id, item)
         if is_index(index):
             self._indexes[index] = item
         return item

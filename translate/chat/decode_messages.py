@@ -127,7 +127,8 @@ class _History:
             result.ext.setdefault("chat.form", {})["legacy"] = True
         _cache_mark(raw, result.ext)
         last = self.turns[-1] if self.turns else None
-        if last is not None and last.role == "user" and all(isinstance(p, ToolResult) for p in last.parts):
+        # A turn that begins with a result holds nothing else: its first part tells of them all.
+        if last is not None and last.role == "user" and all(isinstance(p, ToolResult) for p in last.parts[:1]):
             last.parts.append(result)
         else:
             self.turns.append(Turn("user", [result]))

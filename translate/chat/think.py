@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 OPEN, CLOSE = "<think>", "</think>"
+MOST_BEFORE = 1000  # blanks before the tag
 
 Piece = tuple[bool, str]
 """(is it thinking, the text)"""
@@ -46,7 +47,7 @@ class ThinkTags:
         if start.startswith(OPEN):
             self._state = self._lead
             return self._lead(start[len(OPEN) :])
-        if OPEN.startswith(start):
+        if OPEN.startswith(start) and len(text) <= MOST_BEFORE:
             self._held = text
             return []
         self._state = self._after

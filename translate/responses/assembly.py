@@ -7,7 +7,8 @@ taken from whichever event first tells of it, and its last word fills the gaps.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from translate import errors
@@ -28,6 +29,7 @@ _TEXTS = {
 }
 _DONE_KEYS = ("text", "refusal", "arguments", "input")
 _TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
+MOST_COMPARED = 64  # items with which one is compared that comes under another index and id: these are near
 _UNFINISHED = ("queued", "in_progress")
 
 
@@ -136,7 +138,7 @@ class Assembly:
             going_on = not named.is_over and named.may_be(item)
             reader = named if going_on or not isinstance(index, int) else None
         if reader is None and is_whole:
-            reader = self._telling(item, ())
+            reader = _telling(item, self._order[-MOST_COMPARED:])
         if reader is None and not isinstance(index, int) and not id and self._order and not self._order[-1].is_over:
             reader = self._order[-1]
         if reader is None:
@@ -148,25 +150,21 @@ class Assembly:
             self._by_id.setdefault(id, reader)
         return reader
 
-    def _telling(self, item: Raw, but: Collection[Reader]) -> Reader | None:
-        """One that has begun to say, or has said, what the whole item says."""
-        return next((each for each in self._order if each not in but and each.is_told_by(item)), None)
-
     def _rest(self, output: list[Any]) -> None:
         """The terminal response's output: items that no event told, or not to their end. They may be numbered and named
         in another way than in the events, and some may be left out."""
-        met: list[Reader] = []
+        free = dict.fromkeys(self._order)  # not met yet
         for i, item in enumerate(output):
             if not isinstance(item, dict) or not isinstance(item.get("type"), str):
                 continue
             places = (self._by_id.get(text_of(item, "id")), self._by_index.get(i), *self._order[i : i + 1])
-            free = [place for place in places if place is not None and place not in met and place.may_be(item)]
-            known = next((place for place in free if place.is_told_by(item)), None) or self._telling(item, met)
-            known = known or next(iter(free), None)
+            near = [place for place in places if place is not None and place in free and place.may_be(item)]
+            known = _telling(item, near) or _telling(item, itertools.islice(free, MOST_COMPARED))
+            known = known or next(iter(near), None)
             if known is None:  # also one with an id that was there before: xAI's reasoning goes on under the same
                 known = reader_of(item, self._sequence)
                 self._order.append(known)
-            met.append(known)
+            free.pop(known, None)
             known.over(item)
 
     # --------------------------------------------------------------------------------------------- end
@@ -189,6 +187,11 @@ class Assembly:
         by_filter = reason == "refusal" and response.get("status") == "incomplete"
         ext = {"responses": {"incomplete": "content_filter"}} if by_filter else {}
         self._sequence.finish(Stop(reason, self.usage, ext=ext))
+
+
+def _telling(item: Raw, readers: Iterable[Reader]) -> Reader | None:
+    """One that has begun to say, or has said, what the whole item says."""
+    return next((each for each in readers if each.is_told_by(item)), None)
 
 
 def is_unfinished(response: Raw) -> bool:

@@ -108,7 +108,7 @@ class History:
         last = self.turns[-1] if self.turns else None
         goes_on = last is not None and last.role == role
         if goes_on and last is not None and role == "user":
-            goes_on = all(map(_is_output, last.parts))
+            goes_on = all(map(_is_output, last.parts[:1]))  # one that begins with an output holds nothing else
         if goes_on and last is not None:
             last.parts.append(part)
         else:

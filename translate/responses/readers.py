@@ -143,8 +143,8 @@ class MessageReader(Reader):
             at = latest if latest is not None and latest[0] == kind else (kind, len(self._parts))
         item = self._parts.get(at)
         if item is None:
-            for other in self._parts.values():
-                other.done = True  # parts come one after the other
+            if latest is not None:
+                self._parts[latest].done = True  # parts come one after the other
             left = {key: self.raw[key] for key in ("id", "phase") if self.raw.get(key)}
             ext: Ext = {"responses": left} if left else {}
             part: Part = Refusal(ext=ext) if kind == "refusal" else Text("", ext)
@@ -156,9 +156,10 @@ class MessageReader(Reader):
 
     def _end(self, raw: Raw) -> None:
         told = {kind: self._said_of(kind) for kind in ("text", "refusal")}
+        at = dict.fromkeys(told, 0)
         for i, (kind, text, notes) in enumerate(_parts_of(raw)):
-            before = told[kind]
-            told[kind] = before[len(text) :]
+            before = told[kind][at[kind] : at[kind] + len(text) + 1]  # of what is said beyond this part, one character
+            at[kind] += len(text)
             if not before.startswith(text) and text.startswith(before):  # else all of it was told, or something else
                 latest = self._latest(kind) if before else None
                 item = latest or self._part(kind, self._free_index(kind, i))

@@ -1,0 +1,81 @@
+"""Requests: every shape, in every crossing and by every reader of a body, costs what its size is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.flow import envelope, strip_fields, upstream_request
+from gateway.observe import scrub
+from tests.linear import shapes_chat, shapes_messages, shapes_responses
+from tests.linear.work import grows_linearly
+from translate import foreign_reasoning, pair, tokens
+from translate.target import Policy, Protocol, Target
+
+SHAPES: dict[Protocol, dict[str, Callable[[int], Any]]] = {
+    "messages": shapes_messages.SHAPES, "chat": shapes_chat.SHAPES, "responses": shapes_responses.SHAPES,
+}  # fmt: skip
+# A request with a wish for strict schemas, and one for an upstream that takes little: both ways of each translator.
+POLICIES = {"plain": Policy(), "narrow": Policy(tool_schema="gemini", images=False, reasoning_history="true")}
+ALL = [(protocol, name) for protocol, shapes in SHAPES.items() for name in shapes]
+N = 250
+
+
+@pytest.mark.parametrize(("client", "name"), ALL)
+def test_a_crossing(client: Protocol, name: str) -> None:
+    for upstream, policy in itertools.product(SHAPES, POLICIES.values()):
+        target = Target("m", policy)
+        grows_linearly(SHAPES[client][name], lambda body: pair.request(client, upstream, body, target).json(), N)  # noqa: B023
+
+
+# ---------------------------------------------------------------------------------- readers of a body's bytes
+
+PIECES = {
+    "model keys": b'{"model":"a"},', "stream keys": b'{"stream":true},', "both": b'{"stream":1,"model":"a"},',
+    "keys that are values": b'"model","stream",', "escaped quotes": b'"\\"model\\":\\"a\\"",',
+    "backslashes": b'"\\\\",', "odd model keys": b'{"model":1},', "escapes": b'"\\u0061",', "brackets": b"[],",
+    "text": b'"abc, def [x] {y}",', "sealed": b'{"signature":"~sealed.x","encrypted_content":"~sealed.y"},',
+    "members": b'{"context_management":1},', "media": b'{"type":"base64","data":"AAAA"},',
+    "thinking": b'{"type":"thinking","thinking":"x","signature":"abc"},',
+}  # fmt: skip
+
+
+def with_pieces(piece: bytes, before: bytes = b'"model":"m",') -> Callable[[int], bytes]:
+    return lambda n: b'{%b"messages":[{"role":"user","content":"x"}],"x":[%b0],"stream":true}' % (before, piece * n)
+
+
+@pytest.mark.parametrize("before", [b'"model":"m",', b"", b'"model":"m","model":"n","mod\\u0065l":"o",'])
+@pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
+def test_the_envelope(piece: bytes, before: bytes) -> None:
+    grows_linearly(with_pieces(piece, before), envelope.read, 20_000)
+
+
+@pytest.mark.parametrize("key", [b'"model":"m",', b'"stream":true,', b'"model":1,', b'"stream":"x",', b'"a":1,'])
+def test_the_envelope_of_one_object_of_many_members(key: bytes) -> None:
+    grows_linearly(lambda n: b"{" + key * n + b'"z":0}', envelope.read, 20_000)
+
+
+@pytest.mark.parametrize("key", [b'{"model":', b'{"stream":', b"[", b'{"a":[', b'{"model":"m","a":'])
+def test_the_envelope_of_nested_objects(key: bytes) -> None:
+    grows_linearly(lambda n: b'{"model":"m","x":' + key * n, envelope.read, 20_000)
+
+
+@pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda body: strip_fields.without(body, ["context_management", "x"]),
+        lambda body: foreign_reasoning.request("messages", body),
+        lambda body: foreign_reasoning.request("responses", body),
+        lambda body: upstream_request.affinity({}, body),  # type: ignore[arg-type]
+        tokens.has_media,
+        lambda body: tokens.estimate(envelope.parse(body)),
+        lambda body: tokens.measured(envelope.parse(body), len(body)),
+        lambda body: scrub.without("the upstream refused: abc, def [x] {y}" * 40, body),
+    ],
+)
+def test_other_readers(read: Callable[[bytes], object], piece: bytes) -> None:
+    grows_linearly(with_pieces(piece), read, 4_000)
