@@ -35,7 +35,7 @@ from gateway.http import origins
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import Answer
-from gateway.pages import dry_run, model_list, status, stored_responses
+from gateway.pages import dry_run, model_list, picker, status, stored_responses
 from gateway.pages.dry_run import Rehearsal
 from gateway.pages.handlers import Handler, Shown
 from gateway.pages.health import Alive, Ready
@@ -178,6 +178,8 @@ class Models(Handler):
 
     async def get(self) -> None:
         models = await self.service.listing.models(self.request.headers)
+        if picker.is_for(self.request.headers):
+            models = [picker.listed(model) for model in models]
         self.finish(model_list.page(models, self.request.query, self.dialect))
 
 

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 class Model(Protocol):
     """id: what a client may ask for. upstream: who has it. name: for people, "" where it has none. created: Unix
-    seconds; made: the same as RFC 3339 has it."""
+    seconds; made: the same as RFC 3339 has it; described: one line
+    for whoever picks."""
 
     @property
     def id(self) -> str: ...
@@ -24,6 +25,9 @@ class Model(Protocol):
 
     @property
     def made(self) -> str: ...
+
+    @property
+    def described(self) -> str: ...
 
 
 def row(model: Model) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPHeaders
 
 from gateway.http import loop_guard as hops
 from gateway.http.loop_guard import Hops
+from gateway.pages.known_models import Model, read_list
 from gateway.routing.router import Router
 from gateway.routing.upstreams import Peer
 from translate import wire
@@ -34,19 +34,6 @@ PATIENCE = Timeouts(connect=1.5, first_byte=2.0, idle=2.0, total=2.0)
 KEPT_S = 300.0  # an upstream's list
 RETRY_S = 20.0  # one that could not be had
 MAX_LIST_BYTES = 4 << 20
-MAX_TIME = 253402300799  # seconds; the last that a year of four digits can say
-
-
-@dataclass(slots=True)
-class Model:
-    id: str
-    upstream: str
-    name: str = ""
-    created: int = 0
-
-    @property
-    def made(self) -> str:
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(max(self.created, 0), MAX_TIME)))
 
 
 class Listing:
@@ -69,7 +56,7 @@ class Listing:
         for peer, models in zip(self._router.peers.values(), lists, strict=True):
             for model in models:
                 known_as = self._router.listed_as(model.id, peer)
-                found.setdefault(known_as, Model(known_as, peer.name, model.name, model.created))
+                found.setdefault(known_as, replace(model, id=known_as))
         return list(found.values())
 
     async def _of(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
@@ -156,22 +143,6 @@ class _Gathered:
             self._done.set_exception(ApiError("upstream", f"it answered {self._status}"))
         else:
             self._done.set_result(b"".join(self._parts))
-
-
-def read_list(data: Any, upstream: str) -> list[Model]:
-    """Both shapes, and Ollama's or llama.cpp's {"models": [...]} beside."""
-    rows = (
-        data if isinstance(data, list) else data.get("data") or data.get("models") if isinstance(data, dict) else None
-    )
-    models = []
-    for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, dict) and isinstance(id := row.get("id") or row.get("name"), str):
-            name = row.get("display_name")
-            created = row.get("created")
-            models.append(
-                Model(id, upstream, name if isinstance(name, str) else "", created if isinstance(created, int) else 0)
-            )
-    return models
 
 
 # ---------------------------------------------------------------------------------------------- shapes

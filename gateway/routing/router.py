@@ -26,6 +26,7 @@ from translate.target import Protocol, Target
 
 log = logging.getLogger("gateway")
 
+PICKED = "anthropic-proxy/"  # how names begin that only Claude Code's picker needs; what follows is a model's name
 MAX_REMEMBERED = 4096  # names whose routes are kept: clients choose them, so they must not pile up
 MAX_TOLD = 100  # names without a route that the operator is told of, each once
 
@@ -152,6 +153,8 @@ class Router:
     def routes(self, model: str, client: Protocol, facts: Callable[[], Facts] | None = None) -> list[Route]:
         """At least one route, best first. facts: asked only where lines with conditions fit the name. Raises ApiError
         (404) that lists what there is."""
+        if model.startswith(PICKED):
+            model = self._picked(model)
         rule = self._rule(model, facts) if self._conditional and facts else None
         found = self._found.get((model, client, rule))
         if found is None:
@@ -164,6 +167,13 @@ class Router:
                 self._found.clear()
             self._found[model, client, rule] = found
         return found
+
+    def _picked(self, model: str) -> str:
+        """The name that stands behind one from Claude Code's picker: what the settings say of it holds for it too."""
+        name = model.removeprefix(PICKED)
+        upstream, _, rest = name.partition("/")
+        targets = self._exact.get(rest.removesuffix(LONG_CONTEXT), ())
+        return rest if targets and targets[0].upstream == upstream else name
 
     def _rule(self, model: str, facts: Callable[[], Facts]) -> ModelRule | None:
         """The line whose condition the request meets. They go before all without one: they are the exceptions."""

@@ -13,7 +13,13 @@ _LIMIT = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def row(model: Model) -> dict[str, Any]:
-    return {"type": "model", "id": model.id, "display_name": model.name or model.id, "created_at": model.made}
+    return {
+        "type": "model",
+        "id": model.id,
+        "display_name": model.name or model.id,
+        "description": model.described,
+        "created_at": model.made,
+    }
 
 
 def page(models: Sequence[Model], asked: Mapping[str, str]) -> dict[str, Any]:
