@@ -15,7 +15,7 @@ from gateway.limits.rate_limit import Quota
 from gateway.limits.retry_policy import Policy
 from gateway.routing.router import Router
 from operate.settings.load import Settings
-from upstream.client import Pool
+from upstream.pool import Pool
 
 
 def retry_policy(settings: Settings) -> Policy:

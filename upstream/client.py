@@ -2,7 +2,7 @@
 
 `send` hands a request to libcurl on a pooled handle; `upstream/sockets.py` runs libcurl on the loop, and after
 each run `_turn` notes what ended and tells the sinks all that came.  An exchange ends through just one of
-`_done` (libcurl says so), `_fail` (we say so) and `_drop` (cancelled).  Connections, idle ones, and the wait for
+`_done` (libcurl says so), `_fail` (we say so) and `let_go` (cancelled).  Connections, idle ones, and the wait for
 a free one are bounded; one sweeping timer serves all timeouts that are not libcurl's.
 """
 
@@ -13,57 +13,28 @@ import dataclasses
 import functools
 import itertools
 import logging
-import math
 import os
-import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pycurl
 
-from upstream.exchange import DIRECT, NO_GOAWAY, TURN_BYTES, Exchange, Handle, Request, Sink, Timeouts
+from upstream.addresses import Addresses
+from upstream.exchange import NO_GOAWAY, TURN_BYTES, Exchange, Handle
 from upstream.failure import Failure, from_curl, host_of
 from upstream.names import Answer, Names
+from upstream.pool import Pool, Roots, options
+from upstream.request import DIRECT, Request, Sink, Timeouts, Warm
 from upstream.sockets import SocketsOnLoop
-from upstream.way import Place, Way, place_of
+from upstream.way import Place, Way
 
 log = logging.getLogger("upstream")
 
 SWEEP_S = 0.2  # how late one of our own timeouts may be
 TELL_S = 10.0  # between two warnings that all connections are in use
 MAX_GOAWAYS = 256  # remembered
-MAX_PLACES = 4096
 NOBODY_THERE = frozenset({"dns", "connect", "tls", "certificate", "connect_timeout", "tls_timeout"})
 SPARE_HANDLES = 1024  # unused libcurl handles that are kept; each is a few KB
-
-# pycurl 7.49 has no name for this option of libcurl, but passes its number on. Without it, a proxy's own
-# "200 Connection established" would look like the head of the reply.
-SUPPRESS_CONNECT_HEADERS = 265
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """max_connections: open at once, idle ones included; more requests wait (Timeouts.connect bounds it).
-
-    max_connections_per_upstream: of these, to one host; 0 = max_connections.
-    keepalive_connections: idle ones kept, over all upstreams; 0 = none.
-    keepalive_expiry: seconds that one may be idle and still be used again (libcurl counts whole seconds, so
-    it is rounded up); 0 = none is kept.
-    keepalive_max_age: seconds from its opening on, after which none is used again; 0 = no bound.
-    proxy: URL of an HTTP or SOCKS proxy; "" = none, whatever the environment says.
-    ca_file: PEM; "" = the system's.  family: one of way.FAMILIES.
-    """
-
-    max_connections: int = 100
-    max_connections_per_upstream: int = 0
-    keepalive_connections: int = 15
-    keepalive_expiry: float = 30.0
-    keepalive_max_age: float = 60.0
-    http2: bool = False
-    proxy: str = ""
-    ca_file: str = ""
-    family: str = "any"
 
 
 class UpstreamClient(SocketsOnLoop):
@@ -81,11 +52,8 @@ class UpstreamClient(SocketsOnLoop):
         self._tell_at = 0.0
         self._opened = self._reused = self._cancelled = self._failed = self._sent = 0
         self._goaways: dict[int, int] = {}  # HTTP/2: connection -> the last stream that it serves
-        self._renewals = 0
-        self._trusted = "", 0
-        self._trust()
-        self._places: dict[tuple[str, Way], Place | None] = {}
-        self._pointed: dict[tuple[str, int], Answer] = {}  # what libcurl has been told
+        self._roots = Roots(self.pool)
+        self._addresses = Addresses(self.pool)
         super().initialize(defaults=defaults)
         self._names = Names(self.now, self._from_thread, self._loop.call_later)
         self._bound()
@@ -134,7 +102,7 @@ class UpstreamClient(SocketsOnLoop):
             self._discard(handle)
             raise ValueError(f"{host_of(request.url)}: request cannot be sent: {error}") from error
         exchange = handle.exchange = Exchange(self, handle, request, sink, self.now())
-        place = self._place_of(request)
+        place = self._addresses.place_of(request)
         answer = self._names.known(place.host, place.family) if place is not None else None
         self._live.add(exchange)
         self._sent += 1
@@ -144,7 +112,7 @@ class UpstreamClient(SocketsOnLoop):
         if place is None:
             self._start(exchange)
         elif answer is not None:
-            self._point(handle, place, answer)
+            self._addresses.point(handle.curl, place, answer)
             self._start(exchange)
         else:
             self._names.look_up(place.host, place.family, functools.partial(self._named, exchange, place))
@@ -157,26 +125,6 @@ class UpstreamClient(SocketsOnLoop):
         exchange._added = True
         self._multi.add_handle(exchange._handle.curl)
 
-    def _place_of(self, request: Request) -> Place | None:
-        """Whose address must be known before libcurl can connect; None where it needs nobody's."""
-        key = request.url, request.way
-        try:
-            return self._places[key]
-        except KeyError:
-            if len(self._places) >= MAX_PLACES:
-                self._places.clear()
-            proxy = self.pool.proxy if request.way.proxy is None else request.way.proxy
-            place = self._places[key] = place_of(request.url, proxy, request.way.family or self.pool.family)
-            return place
-
-    def _point(self, handle: Handle, place: Place, answer: Answer) -> None:
-        """libcurl keeps what it is told until it is told otherwise, for all handles."""
-        where = place.host, place.port
-        if self._pointed.get(where) is not answer:
-            self._pointed[where] = answer
-            entry = f"{place.host}:{place.port}"
-            handle.curl.setopt(pycurl.RESOLVE, [f"-{entry}", f"{entry}:{','.join(answer.addresses)}"])
-
     def _named(self, exchange: Exchange, place: Place, answer: Answer) -> None:
         """It waited for an address."""
         handle = exchange._handle
@@ -187,31 +135,20 @@ class UpstreamClient(SocketsOnLoop):
             words = f"{host}: name not resolved ({answer.error})"
             self._fail(exchange, Failure("dns", words, True, pycurl.E_COULDNT_RESOLVE_HOST))
             return
-        self._point(handle, place, answer)
+        self._addresses.point(handle.curl, place, answer)
         handle.hurry(self.now() - exchange.started)
         self._start(exchange)
 
     def resize(self, pool: Pool) -> None:
         """Other settings, or other files behind them, from the next request on; connections that are open go on, and
         are used again."""
-        self.pool = dataclasses.replace(pool)  # another object: handles at work go when they are done (`_recycle`)
-        self._trust()
-        self._places.clear()
+        self.pool = dataclasses.replace(pool)  # another object: handles at work go when they are done (`recycle`)
+        self._roots.adopt(pool)
+        self._addresses.adopt(self.pool)
         self._bound()
         free, self._free, self._spare = self._free, {}, 0
         for handle in itertools.chain.from_iterable(free.values()):  # each has the options of its time
             self._discard(handle)
-
-    def _trust(self) -> None:
-        """Which file of root certificates counts. libcurl reads one once a day and knows it by its path: one that was
-        renewed gets another path that leads to it."""
-        file = self.pool.ca_file or _system_ca_file()
-        stamp = _stamp(file)
-        if (file, stamp) != self._trusted:
-            self._renewals += 1
-            self._trusted = file, stamp
-        folder, slash, name = file.rpartition("/")
-        self._ca_file = f"{folder}/{'./' * (self._renewals % 8)}{name}" if slash else file
 
     def _bound(self) -> None:
         pool, multi = self.pool, self._multi
@@ -227,7 +164,7 @@ class UpstreamClient(SocketsOnLoop):
         It sends HEAD "/": libcurl's CONNECT_ONLY connections do not go back to the pool. Any status will do.
         """
         origin = "/".join(url.split("/", 3)[:3]) + "/"
-        warm = _Warm(self._loop)
+        warm = Warm(self._loop)
         request = Request("HEAD", origin, [], None, timeouts or Timeouts(total=10.0), way)
         try:
             exchange = self.send(request, warm)
@@ -269,28 +206,10 @@ class UpstreamClient(SocketsOnLoop):
 
     def _new_handle(self, way: Way) -> Handle:
         curl, pool = pycurl.Curl(), self.pool
-        options: dict[int, int | str] = {
-            pycurl.NOSIGNAL: 1,
-            pycurl.TCP_NODELAY: 1,
-            pycurl.TCP_KEEPALIVE: 1,  # a model may think for minutes without a byte
-            pycurl.FOLLOWLOCATION: 0,
-            pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
-            pycurl.HTTP09_ALLOWED: 0,
-            pycurl.PATH_AS_IS: 1,
-            pycurl.USERAGENT: "",  # none of its own
-            pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS if pool.http2 else pycurl.CURL_HTTP_VERSION_1_1,
-            pycurl.PIPEWAIT: int(pool.http2),
-            SUPPRESS_CONNECT_HEADERS: 1,
-        }
         curl.setopt(pycurl.SOCKOPTFUNCTION, self._opened_socket)
-        if pool.keepalive_connections <= 0 or pool.keepalive_expiry <= 0:
-            options[pycurl.FORBID_REUSE] = 1
-        else:
-            options[pycurl.MAXAGE_CONN] = math.ceil(pool.keepalive_expiry)
-            options[pycurl.MAXLIFETIME_CONN] = math.ceil(pool.keepalive_max_age)
-        for option, value in options.items():
+        for option, value in options(pool).items():
             curl.setopt(option, value)
-        way.put(curl, self._ca_file, pool.proxy, pool.family)
+        way.put(curl, self._roots.path, pool.proxy, pool.family)
         handle = Handle(curl, self._ready, way)
         handle.pool = pool
         if pool.http2:
@@ -343,7 +262,8 @@ class UpstreamClient(SocketsOnLoop):
             self._failed += 1
             if exchange._failure is None:
                 exchange._failure = self._judge(exchange, curl, errno, detail)
-            if exchange._failure.kind in NOBODY_THERE and (place := self._place_of(exchange.request)) is not None:
+            place = self._addresses.place_of(exchange.request)
+            if place is not None and exchange._failure.kind in NOBODY_THERE:
                 self._names.forget(place.host)
         exchange._ended = True
         if not exchange._queued:
@@ -355,7 +275,7 @@ class UpstreamClient(SocketsOnLoop):
         if not errno:  # libcurl is content with a connection that ends within the head
             return Failure("closed", f"{host_of(url)}: connection lost within the reply's head")
         if errno == pycurl.E_OPERATION_TIMEDOUT and curl.getinfo(pycurl.CONN_ID) < 0:
-            return self._exhausted(exchange, now - exchange.started)
+            return self.exhausted(exchange, now - exchange.started)
         sent, replied = curl.getinfo(pycurl.REQUEST_SIZE) > 0, exchange._head_bytes > 0
         connected = curl.getinfo(pycurl.CONNECT_TIME) > 0
         handle: Handle = curl.handle
@@ -417,7 +337,7 @@ class UpstreamClient(SocketsOnLoop):
         exchange._ended = True
         exchange.deliver(self.now())
 
-    def _drop(self, exchange: Exchange) -> None:
+    def let_go(self, exchange: Exchange) -> None:
         """The sink's owner ends it: the connection is closed, nobody is told."""
         handle = exchange._handle
         if handle is None:
@@ -426,7 +346,7 @@ class UpstreamClient(SocketsOnLoop):
             self._detach(exchange, handle)
             self._cancelled += 1
             exchange._ended = True
-        self._recycle(exchange)
+        self.recycle(exchange)
 
     def _detach(self, exchange: Exchange, handle: Handle) -> None:
         """Out of libcurl's hands; if it was not finished, libcurl closes the connection here and now."""
@@ -447,7 +367,7 @@ class UpstreamClient(SocketsOnLoop):
             self._reused += 1
         self._fit_pool(len(self._live))
 
-    def _recycle(self, exchange: Exchange) -> None:
+    def recycle(self, exchange: Exchange) -> None:
         """The handle goes back to the pool; a stale exchange cannot reach it any more."""
         handle = exchange._handle
         if handle is None:
@@ -461,13 +381,13 @@ class UpstreamClient(SocketsOnLoop):
             self._free.setdefault(handle.way, []).append(handle)
             self._spare += 1
 
-    def _exhausted(self, exchange: Exchange, age: float) -> Failure:
+    def exhausted(self, exchange: Exchange, age: float) -> Failure:
         host = host_of(exchange.request.url)
         busy = sum(1 for x in self._live if host_of(x.request.url) == host and not x._waits_for_connection())
         words = f"connection pool exhausted: {busy} connections to {host} in use, none came free in {age:.1f} s"
         return Failure("pool_exhausted", words, replayable=True)
 
-    def _unpause(self, curl: pycurl.Curl) -> None:
+    def unpause(self, curl: pycurl.Curl) -> None:
         """Let libcurl read on.  What it held back it hands over here and now, and asks to be called soon."""
         try:
             curl.pause(pycurl.PAUSE_CONT)
@@ -508,46 +428,9 @@ class UpstreamClient(SocketsOnLoop):
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
 
-class _Warm:
-    """The sink of `prewarm`."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.ended: asyncio.Future[Failure | None] = loop.create_future()
-
-    def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
-        """Whatever the answer is, the connection is there."""
-
-    def on_data(self, chunk: bytes) -> None:
-        """A reply to HEAD has no body."""
-
-    def on_end(self, failure: Failure | None) -> None:
-        if not self.ended.done():
-            self.ended.set_result(failure)
-
-
 def _inode(fd: int) -> int:
     """0 where it is closed."""
     try:
         return os.fstat(fd).st_ino
     except OSError:
         return 0
-
-
-def _stamp(file: str) -> int:
-    """Another one where the file is another; 0 where there is none."""
-    try:
-        found = os.stat(file)
-    except OSError:
-        return 0
-    return found.st_mtime_ns ^ found.st_ino
-
-
-def _system_ca_file() -> str:
-    """Where this system keeps its root certificates; "" leaves libcurl its built-in place.
-
-    A pycurl wheel carries a libcurl built elsewhere, and libcurl itself does not read SSL_CERT_FILE.
-    """
-    for path in (os.environ.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile):
-        if path and os.path.isfile(path):
-            return path
-    return ""

@@ -1,4 +1,4 @@
-"""One request on its way: what to send, who is told, and the libcurl handle that carries it.
+"""One request on its way, and the libcurl handle that carries it.
 
 libcurl calls a `Handle`, which only notes what came (lines of the head, pieces of the body) and puts its
 `Exchange` on the client's `ready` list.  Once libcurl has returned, the client walks that list, and each
@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import pycurl
 
 from upstream.failure import Failure, host_of
+from upstream.request import Nobody, Request, Sink, parse_head
 from upstream.way import Way
-
-if TYPE_CHECKING:
-    from upstream.client import UpstreamClient
 
 log = logging.getLogger("upstream")
 
@@ -32,81 +29,26 @@ _GOAWAY = re.compile(rb"received GOAWAY.*last_stream=(\d+)")
 ABORT = -1  # any number but the length makes libcurl end the transfer with a write error
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds; 0 = none.
-
-    connect: waiting for a free connection, or DNS, TCP and TLS.  first_byte: from `send` to the reply's head.
-    idle: between bytes of the reply, while we are reading.  total: from `send` to the end, come what may.
-    """
-
-    connect: float = 5.0
-    first_byte: float = 300.0
-    idle: float = 300.0
-    total: float = 3600.0
+_NOBODY = Nobody()
 
 
-DIRECT = Way()
+class Owner(Protocol):
+    """The client, as an exchange needs it."""
 
+    def now(self) -> float:
+        """The loop's time, in seconds."""
 
-@dataclass(slots=True)
-class Request:
-    """headers: whole lines, "Name: value"; Content-Length, Host and Expect are libcurl's own.
+    def let_go(self, exchange: Exchange) -> None:
+        """It is cancelled: the connection is closed, and nobody is told."""
 
-    A list that is equal to the last one costs nothing.  body None: no body (GET, HEAD); b"": an empty one.
-    """
+    def unpause(self, curl: pycurl.Curl) -> None:
+        """libcurl reads on."""
 
-    method: str
-    url: str
-    headers: list[str]
-    body: bytes | None
-    timeouts: Timeouts
-    way: Way = DIRECT
-    fresh: bool = False  # on a new connection, whatever is idle: for another try after a replayable "closed"
-    max_head_bytes: int = 128 * 1024  # all heads of one reply together, interim ones and trailers too
-    max_line_bytes: int = 32 * 1024
+    def recycle(self, exchange: Exchange) -> None:
+        """The exchange has told its end; its handle can be used again."""
 
-
-class Sink(Protocol):
-    """Called from the loop, in this order; after `Exchange.cancel` not at all."""
-
-    def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
-        """Once: the final reply's head; lower-case names, values as latin-1 text, in the order they came."""
-
-    def on_data(self, chunk: bytes) -> None:
-        """All body bytes that one turn of the loop brought."""
-
-    def on_end(self, failure: Failure | None) -> None:
-        """Once and last; None: the reply is whole.  A pause does not hold it back when all has come."""
-
-
-class _Nobody:
-    """Does not care."""
-
-    def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
-        return
-
-    def on_data(self, chunk: bytes) -> None:
-        return
-
-    def on_end(self, failure: Failure | None) -> None:
-        return
-
-
-_NOBODY = _Nobody()
-
-
-def parse_head(lines: list[bytes]) -> list[tuple[str, str]]:
-    """A reply's head, the status line first -> [(lower-case name, value)]; folded lines are joined."""
-    headers: list[tuple[str, str]] = []
-    for text in b"".join(lines).decode("latin-1").split("\n")[1:]:
-        name, colon, value = text.partition(":")
-        if text[:1] in " \t" and text.strip() and headers:
-            last, start = headers[-1]
-            headers[-1] = last, f"{start} {text.strip()}"
-        elif colon:
-            headers.append((name.strip().lower(), value.strip()))
-    return headers
+    def exhausted(self, exchange: Exchange, age: float) -> Failure:
+        """What to say of an exchange that got no connection in `age` seconds."""
 
 
 class Exchange:
@@ -141,7 +83,7 @@ class Exchange:
         "status",
     )
 
-    def __init__(self, client: UpstreamClient, handle: Handle, request: Request, sink: Sink, now: float) -> None:
+    def __init__(self, client: Owner, handle: Handle, request: Request, sink: Sink, now: float) -> None:
         self.request = request
         self.started = now  # loop.time(), seconds
         self.sent_at = now  # when libcurl last took something of the body
@@ -204,7 +146,7 @@ class Exchange:
         """Let go at once, in whatever phase: the connection is closed, no sink call follows.  Idempotent."""
         if self._sink is not None:
             self._sink = None
-            self._client._drop(self)
+            self._client.let_go(self)
 
     def ignore(self) -> None:
         """Read to the end for the connection's sake, which then can be used again; nobody is told any more."""
@@ -215,7 +157,7 @@ class Exchange:
     def _read_on(self) -> None:
         self._held = False
         if self._handle is not None and not self._ended:
-            self._client._unpause(self._handle.curl)
+            self._client.unpause(self._handle.curl)
 
     def deliver(self, now: float) -> None:
         """Tell the sink what has come since the last time.  (The client's; not to be called from a sink.)"""
@@ -249,7 +191,7 @@ class Exchange:
                 sink.on_end(self._failure)
             except Exception:
                 log.exception("a sink failed in on_end; %r", self)
-            self._client._recycle(self)
+            self._client.recycle(self)
 
     def overdue(self, now: float) -> Failure | None:
         """The timeout that has run out by `now`, if one has."""
@@ -266,11 +208,11 @@ class Exchange:
             return Failure("connect_timeout", words, True, pycurl.E_OPERATION_TIMEDOUT)
         if limits.first_byte and age >= limits.first_byte:
             if self._waits_for_connection():
-                return self._client._exhausted(self, age)
+                return self._client.exhausted(self, age)
             return self._late("first_byte_timeout", f"no reply within {limits.first_byte:g} s")
         # As a rule libcurl's own connect timeout comes first, here too; the margin leaves it the first word.
         if limits.connect and age >= limits.connect + 0.5 and self._waits_for_connection():
-            return self._client._exhausted(self, age)
+            return self._client.exhausted(self, age)
         return None
 
     def _late(self, kind: str, words: str) -> Failure:

@@ -31,7 +31,8 @@ from operate.logs.redaction import Redaction
 from operate.settings import load
 from operate.settings.load import Settings, SettingsError, Upstream
 from translate import dialects
-from upstream.client import Pool, UpstreamClient
+from upstream.client import UpstreamClient
+from upstream.pool import Pool
 
 USABLE, UNUSABLE, UNTRIED = 0, 1, 2
 EX_USAGE, EX_CONFIG = 64, 78  # sysexits.h

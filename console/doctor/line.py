@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from gateway.routing.upstreams import Peer
 from translate.target import Protocol
-from upstream.client import Request, UpstreamClient
-from upstream.exchange import Timeouts
+from upstream.client import UpstreamClient
 from upstream.failure import Failure
+from upstream.request import Request, Timeouts
 
 MAX_REPLY = 8 << 20
 

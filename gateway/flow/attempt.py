@@ -28,8 +28,9 @@ from gateway.routing.router import Route
 from translate import errors
 from translate.errors import ApiError
 from translate.pair import Crossing
-from upstream.client import Exchange, Request
+from upstream.exchange import Exchange
 from upstream.failure import Failure
+from upstream.request import Request
 
 if TYPE_CHECKING:
     from gateway.flow.relay import Relay

@@ -22,7 +22,8 @@ from gateway.routing.router import Route
 from translate.errors import ApiError
 from translate.pair import Crossing
 from translate.target import Asked, Encoded
-from upstream.client import Exchange, Request
+from upstream.exchange import Exchange
+from upstream.request import Request
 
 log = logging.getLogger("gateway")
 

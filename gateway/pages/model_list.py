@@ -24,9 +24,9 @@ from gateway.routing.upstreams import Peer
 from translate import wire
 from translate.dialect import Dialect
 from translate.errors import ApiError
-from upstream.client import Request, UpstreamClient
-from upstream.exchange import Timeouts
+from upstream.client import UpstreamClient
 from upstream.failure import Failure
+from upstream.request import Request, Timeouts
 
 log = logging.getLogger("gateway")
 

@@ -24,8 +24,9 @@ from gateway.runtime import Service
 from translate import errors
 from translate.errors import BadRequest
 from translate.responses.dialect import RESPONSES
-from upstream.client import Exchange, Request
+from upstream.exchange import Exchange
 from upstream.failure import Failure
+from upstream.request import Request
 
 MAX_REPLY = 64 * 1024 * 1024  # bytes of an upstream's whole reply
 MAX_ERROR = 256 * 1024  # of one that is an error

@@ -21,7 +21,7 @@ from operate.settings.load import Settings, Translate, Upstream, is_loopback
 from translate import dialects
 from translate.dialect import Dialect
 from translate.target import Policy, Protocol
-from upstream.exchange import Timeouts
+from upstream.request import Timeouts
 from upstream.way import Way
 
 

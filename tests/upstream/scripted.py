@@ -18,9 +18,11 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
-from upstream.client import Pool, UpstreamClient
-from upstream.exchange import DIRECT, Exchange, Request, Timeouts
+from upstream.client import UpstreamClient
+from upstream.exchange import Exchange
 from upstream.failure import Failure
+from upstream.pool import Pool
+from upstream.request import DIRECT, Request, Timeouts
 from upstream.way import Way
 
 UNCHECKED = Way(verify=False)

@@ -24,8 +24,10 @@ from tests.upstream.scripted import (
     client,
     run,
 )
-from upstream.client import Pool, UpstreamClient
-from upstream.exchange import DIRECT, Handle, Request, Timeouts, parse_head
+from upstream.client import UpstreamClient
+from upstream.exchange import Handle
+from upstream.pool import Pool
+from upstream.request import DIRECT, Request, Timeouts, parse_head
 
 
 def says(*replies: bytes, close: bool = False):

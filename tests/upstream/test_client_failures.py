@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.upstream.scripted import OK, STREAM, Conn, Told, Upstream, ask, begin, chunk, client, run
-from upstream.client import Pool
-from upstream.exchange import Timeouts
 from upstream.failure import KINDS, WORDS, from_curl, host_of
+from upstream.pool import Pool
+from upstream.request import Timeouts
 
 
 @contextlib.contextmanager

@@ -8,8 +8,9 @@ import pytest
 
 from tests.upstream.scripted import OK, STREAM, Conn, Told, Upstream, ask, begin, chunk, client, run
 from tests.upstream.test_client_failures import deaf, half, pause_at, silent
-from upstream.client import Pool, UpstreamClient
+from upstream.client import UpstreamClient
 from upstream.exchange import Exchange
+from upstream.pool import Pool
 
 MEGABYTE = chunk(b"x" * 4096) * 256
 

@@ -12,9 +12,10 @@ import pytest
 
 from tests.upstream.scripted import Conn, Upstream, answer_ok, ask, begin, client, run
 from upstream import names
-from upstream.client import Pool, UpstreamClient
-from upstream.exchange import Timeouts
+from upstream.client import UpstreamClient
 from upstream.names import LOOK_UP_S, PATIENCE_S, TOO_OLD_S, Answer, Names, addresses, is_name
+from upstream.pool import Pool
+from upstream.request import Timeouts
 from upstream.way import Place, place_of
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.upstream.scripted import OK, Conn, Told, Upstream, ask, client, run
-from upstream.client import Pool
+from upstream.pool import Pool
 
 WORK_S = 0.3  # far longer than a close takes to cross a request on loopback
 BODIES = [b"x", b"y" * 300_000]

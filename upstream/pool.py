@@ -1,0 +1,102 @@
+"""How connections to upstreams are made and kept: the settings, as options of libcurl, and the root certificates."""
+
+from __future__ import annotations
+
+import math
+import os
+import ssl
+from dataclasses import dataclass
+
+import pycurl
+
+# pycurl 7.49 has no name for this option of libcurl, but passes its number on. Without it, a proxy's own
+# "200 Connection established" would look like the head of the reply.
+SUPPRESS_CONNECT_HEADERS = 265
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """max_connections: open at once, idle ones included; more requests wait (Timeouts.connect bounds it).
+
+    max_connections_per_upstream: of these, to one host; 0 = max_connections.
+    keepalive_connections: idle ones kept, over all upstreams; 0 = none.
+    keepalive_expiry: seconds that one may be idle and still be used again (libcurl counts whole seconds, so
+    it is rounded up); 0 = none is kept.
+    keepalive_max_age: seconds from its opening on, after which none is used again; 0 = no bound.
+    proxy: URL of an HTTP or SOCKS proxy; "" = none, whatever the environment says.
+    ca_file: PEM; "" = the system's.  family: one of way.FAMILIES.
+    """
+
+    max_connections: int = 100
+    max_connections_per_upstream: int = 0
+    keepalive_connections: int = 15
+    keepalive_expiry: float = 30.0
+    keepalive_max_age: float = 60.0
+    http2: bool = False
+    proxy: str = ""
+    ca_file: str = ""
+    family: str = "any"
+
+
+def options(pool: Pool) -> dict[int, int | str]:
+    """Of every libcurl handle."""
+    chosen: dict[int, int | str] = {
+        pycurl.NOSIGNAL: 1,
+        pycurl.TCP_NODELAY: 1,
+        pycurl.TCP_KEEPALIVE: 1,  # a model may think for minutes without a byte
+        pycurl.FOLLOWLOCATION: 0,
+        pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
+        pycurl.HTTP09_ALLOWED: 0,
+        pycurl.PATH_AS_IS: 1,
+        pycurl.USERAGENT: "",  # none of its own
+        pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS if pool.http2 else pycurl.CURL_HTTP_VERSION_1_1,
+        pycurl.PIPEWAIT: int(pool.http2),
+        SUPPRESS_CONNECT_HEADERS: 1,
+    }
+    if pool.keepalive_connections <= 0 or pool.keepalive_expiry <= 0:
+        chosen[pycurl.FORBID_REUSE] = 1
+    else:
+        chosen[pycurl.MAXAGE_CONN] = math.ceil(pool.keepalive_expiry)
+        chosen[pycurl.MAXLIFETIME_CONN] = math.ceil(pool.keepalive_max_age)
+    return chosen
+
+
+class Roots:
+    """The file of root certificates that counts. path: by which libcurl is told of it. libcurl reads a file once a day
+    and knows it by its path: one that was renewed gets another path that leads to it."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._renewals = 0
+        self._trusted = "", 0
+        self.path = ""
+        self.adopt(pool)
+
+    def adopt(self, pool: Pool) -> None:
+        """Looks at the file again; another one may be there."""
+        file = pool.ca_file or _system_ca_file()
+        stamp = _stamp(file)
+        if (file, stamp) != self._trusted:
+            self._renewals += 1
+            self._trusted = file, stamp
+        folder, slash, name = file.rpartition("/")
+        self.path = f"{folder}/{'./' * (self._renewals % 8)}{name}" if slash else file
+
+
+def _stamp(file: str) -> int:
+    """Another one where the file is another; 0 where there is none."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return 0
+    return found.st_mtime_ns ^ found.st_ino
+
+
+def _system_ca_file() -> str:
+    """Where this system keeps its root certificates; "" leaves libcurl its built-in place.
+
+    A pycurl wheel carries a libcurl built elsewhere, and libcurl itself does not read SSL_CERT_FILE.
+    """
+    for path in (os.environ.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile):
+        if path and os.path.isfile(path):
+            return path
+    return ""
