@@ -230,15 +230,15 @@ def _signals(proxy: Proxy, worker: Worker | None) -> asyncio.Event:
         elif proxy.reload is not None:
             proxy.reload.now()
 
-    def orphaned() -> None:
-        loop.remove_reader(worker.lifeline)  # type: ignore[union-attr]
+    def orphaned(lifeline: int) -> None:
+        loop.remove_reader(lifeline)
         stopping.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     if worker is not None:
-        loop.add_reader(worker.lifeline, orphaned)
+        loop.add_reader(worker.lifeline, orphaned, worker.lifeline)
     return stopping
 
 

@@ -6,7 +6,7 @@
 #   ./run.sh stats [options]             what the running proxy does, live in this terminal (stats --help)
 #   ./run.sh test [options of pytest]    run the whole test suite
 #   ./run.sh chaos [--minutes N]         ten minutes of random faults: three upstreams, fifty clients
-#   ./run.sh check                       ruff, mypy --strict on translate/, the import borders
+#   ./run.sh check                       ruff, mypy --strict, the import borders
 #
 # The packages live in .venv beside this file. A stamp in there names the requirement files (by hash) and
 # the interpreter it was filled for: while it fits, a start calls neither pip nor a second Python. All that
@@ -229,7 +229,7 @@ check() {
     local failed=''
     cd -- "$root"
     say "== ruff" && "$venv/bin/python" -m ruff check . || failed="$failed ruff"
-    say "== mypy --strict translate" && "$venv/bin/python" -m mypy || failed="$failed mypy"
+    say "== mypy --strict" && "$venv/bin/python" -m mypy || failed="$failed mypy"
     say "== import borders" && "$venv/bin/python" -m pytest -q tests/test_borders.py || failed="$failed borders"
     [ -z "$failed" ] || die "check failed:$failed"
 }

@@ -157,7 +157,7 @@ def screen(url: str, said: Said, width: int, bold: str = "", dim: str = "", red:
     return [_cut(line, width) for line in lines]
 
 
-Table = tuple[Sequence[str], list[Sequence[str]], int]
+Table = tuple[Sequence[str], Sequence[Sequence[str]], int]
 """Names of columns, rows, and how many columns from the left hold words; the others hold numbers."""
 
 

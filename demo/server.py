@@ -17,8 +17,9 @@ from types import ModuleType
 from typing import Any
 
 import ujson
+from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
@@ -127,11 +128,16 @@ class _Handler(RequestHandler):
     def set_default_headers(self) -> None:
         self.clear_header("Server")
 
+    def io(self) -> IOStream:
+        """The client's connection, below HTTP."""
+        assert isinstance(self.request.connection, HTTP1Connection)
+        return self.request.connection.stream
+
     def compute_etag(self) -> str | None:
         return None  # no model server sends one, and hashing the answer buys nothing
 
     def prepare(self) -> None:
-        self.request.connection.stream.set_nodelay(True)  # type: ignore[union-attr]
+        self.io().set_nodelay(True)
         scheme, _, bearer = self.request.headers.get("Authorization", "").partition(" ")
         keys = [
             self.request.headers.get("x-api-key", ""),
@@ -243,7 +249,7 @@ class _Generate(_Handler):
     async def _cut(self) -> None:
         """Hang up with a TCP reset, as a dying server does."""
         await self.pause(CUT_PAUSE_S)
-        stream = self.request.connection.stream  # type: ignore[union-attr]
+        stream = self.io()
         if stream.socket is not None:
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         stream.close()

@@ -11,7 +11,7 @@ import functools
 import logging
 from collections.abc import Awaitable, Sequence
 from http.client import responses as REASONS
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from tornado.http1connection import HTTP1Connection
@@ -88,8 +88,9 @@ class Door(HTTPServerConnectionDelegate):
         }
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        self.idle.waits(server_conn)  # type: ignore[arg-type]
-        return Entrance(self, server_conn, request_conn)  # type: ignore[arg-type]
+        connection = cast(Connection, server_conn)  # Tornado promises an object; its HTTP server gives one of these
+        self.idle.waits(connection)
+        return Entrance(self, connection, request_conn)
 
 
 class Entrance(HTTPMessageDelegate):
@@ -103,11 +104,11 @@ class Entrance(HTTPMessageDelegate):
         self._server_conn = server_conn
         self._conn = conn
         self._to: HTTPMessageDelegate | None = None
-        self._hot = False
+        self._hot: HTTPMessageDelegate | None = None  # what takes the body too
         self._timer: asyncio.TimerHandle | None = None
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
-        path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
+        path = str(start_line[1]).partition("?")[0] if start_line[0] == "POST" else ""
         hot = SERVED.get(path)
         assert isinstance(self._conn, HTTP1Connection)
         self._door.idle.ends(self._server_conn)
@@ -115,19 +116,17 @@ class Entrance(HTTPMessageDelegate):
             patience = self._door.service.settings.server.body_timeout
             self._timer = asyncio.get_running_loop().call_later(patience, self._too_slow, patience, headers)
         if path == dry_run.PATH:
-            self._to = Rehearsal(self._door.service, self._conn)
-            self._hot = True
+            self._to = self._hot = Rehearsal(self._door.service, self._conn)
         elif hot is not None:
             dialect, endpoint = hot
-            self._to = Relay(self._door.service, self._conn, dialect.name, endpoint.task)
-            self._hot = True
+            self._to = self._hot = Relay(self._door.service, self._conn, dialect.name, endpoint.task)
         else:
             headers.pop("Content-Type", None)  # else Tornado reads a form into what is not there, and fails
             self._to = self._door.application.start_request(self._server_conn, self._conn)
         return self._to.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Any:
-        return self._to.data_received(chunk) if self._hot else None  # type: ignore[union-attr]
+        return self._hot.data_received(chunk) if self._hot is not None else None
 
     def finish(self) -> None:
         assert self._to is not None
@@ -233,7 +232,7 @@ class Stored(Handler):
         self.write(data)
         await self.flush()
 
-    get = head = post = put = patch = delete = ask  # type: ignore[assignment]
+    get = head = post = put = patch = delete = ask
 
     def on_connection_close(self) -> None:
         if self.asking is not None:
@@ -309,7 +308,7 @@ class Socket(Handler, WebSocketHandler):
     def get_compression_options(self) -> dict[str, Any]:
         return {"compression_level": 1, "mem_level": 5}  # events are small and alike: more costs time and gains little
 
-    def open(self, *args: str, **kwargs: str) -> None:  # type: ignore[override]
+    def open(self, *args: str, **kwargs: str) -> None:  # type: ignore[override]  # Tornado's hook; ours is a flag
         self.session = Session(self.service, self, self.request.headers)
 
     def on_message(self, message: str | bytes) -> Awaitable[None] | None:
@@ -328,7 +327,7 @@ class Elsewhere(Handler):
     async def get(self) -> None:
         self.answer()
 
-    head = post = put = patch = delete = options = get  # type: ignore[assignment]
+    head = post = put = patch = delete = options = get
 
     def answer(self) -> None:
         path, method = self.request.path, self.request.method

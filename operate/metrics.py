@@ -9,16 +9,12 @@ its worker's number: a worker that is started again begins at 0, and only a seri
 
 from __future__ import annotations
 
-import functools
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, NamedTuple
 
-from operate.metric_families import FAMILIES, LATENCY, OVERHEAD, PER_TOKEN, TOKENS, WAIT
-
-if TYPE_CHECKING:
-    from prometheus_client.core import Metric
+from operate.metric_families import LATENCY, OVERHEAD, PER_TOKEN, TOKENS, WAIT
 
 MAX_ROWS = 2000  # beyond it, new sets of labels lose what makes them many: the model and the client
 MAX_MODELS = 100  # that the settings do not name, and that an upstream has answered for
@@ -203,67 +199,3 @@ def _read(of: Labels, row: Row) -> Iterator[tuple[str, tuple[str, ...], float | 
 def _sum_up(to: Histogram, more: Histogram) -> None:
     to.counts = [a + b for a, b in zip(to.counts, more.counts, strict=True)]
     to.sum += more.sum
-
-
-# -------------------------------------------------------------------------------------------- Prometheus
-
-
-def text(states: list[tuple[str, list[Sample]]], accept: str = "") -> tuple[bytes, str]:
-    """(the page, its Content-Type). states: of each worker its number, "" where there is only one, and its samples.
-    accept: the scraper's word on the form that it wants."""
-    # Not at the top: a proxy that nobody scrapes need not load it.
-    from prometheus_client.exposition import choose_encoder
-
-    write: Callable[[Any], bytes]
-    write, kind = choose_encoder(accept)
-    return write(_Page(states)), kind
-
-
-class _Page:
-    """What prometheus-client takes for a registry."""
-
-    def __init__(self, states: list[tuple[str, list[Sample]]]) -> None:
-        self._states = states
-
-    def __repr__(self) -> str:
-        return f"<_Page of {len(self._states)} workers>"
-
-    def collect(self) -> Iterator[Metric]:
-        found: dict[str, list[tuple[str, Sample]]] = {}
-        for worker, samples in self._states:
-            for one in samples:
-                found.setdefault(one[0], []).append((worker, one))
-        for name, family in FAMILIES.items():
-            if name in found:
-                yield _family(name, family.kind, family.why, family.labels, family.bounds, found[name])
-
-
-def _family(
-    name: str, kind: str, why: str, labels: tuple[str, ...], bounds: tuple[float, ...], found: list[tuple[str, Sample]]
-) -> Metric:
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-
-    makers = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
-    many = any(worker for worker, _ in found)
-    metric: Any = makers[kind](name, why, labels=(*labels, "worker") if many else labels)
-    for worker, (_, values, *rest) in found:
-        own = [*values, worker] if many else values
-        if kind == "histogram":
-            metric.add_metric(own, buckets=_buckets(bounds, rest[0]), sum_value=rest[1])
-        else:
-            metric.add_metric(own, rest[0])
-    return metric  # type: ignore[no-any-return]
-
-
-def _buckets(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, int]]:
-    """Prometheus counts what is at or below each bound."""
-    out, total = [], 0
-    for bound, count in zip(_names(bounds), counts, strict=True):
-        total += count
-        out.append((bound, total))
-    return out
-
-
-@functools.lru_cache(maxsize=16)
-def _names(bounds: tuple[float, ...]) -> list[str]:
-    return [*(str(float(bound)) for bound in bounds), "+Inf"]

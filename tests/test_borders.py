@@ -2,8 +2,9 @@
 
 The project is read as text (`ast`), nothing is imported. Imports run downward only: proxy -> console -> gateway ->
 {translate, upstream, operate}, and demo beside gateway; the three on the ground do not know each other; translate is
-pure, so it has the standard library less what does I/O, reads a clock or throws dice, and ujson. An import that only
-a type checker sees counts like any other. Each rule is a function from a tree to complaints ("path:line: what"), and
+pure, so it has the standard library less what does I/O, reads a clock or throws dice, and ujson. No two files import
+each other, be it through others. An import that only a type checker sees, or that a function makes, counts like any
+other. Each rule is a function from a tree to complaints ("path:line: what"), and
 is also tried on a made-up tree that breaks it.
 """
 
@@ -13,7 +14,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,84 @@ def wrong_directions(root: Path) -> list[str]:
     ]
 
 
+def modules(root: Path) -> dict[str, Path]:
+    """The program's own files, by the name that they are imported by."""
+    found = {}
+    for _, path in code_files(root):
+        parts = path.relative_to(root).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def circles(root: Path) -> list[str]:
+    """Files that import each other: each circle as the imports that make it."""
+    own = modules(root)
+    edges: dict[str, dict[str, str]] = {}
+    for name, path in own.items():
+        edges[name] = {}
+        for line, imported in imports(path, root):
+            target = imported
+            while target and target not in own:
+                target = target.rpartition(".")[0]
+            if target and target != name:
+                edges[name].setdefault(target, f"{path.relative_to(root)}:{line} -> {own[target].relative_to(root)}")
+    found = []
+    for circle in _strongly_connected({name: set(to) for name, to in edges.items()}):
+        found.append("\n".join(edges[a][b] for a in sorted(circle) for b in sorted(edges[a]) if b in circle))
+    return found
+
+
+def _strongly_connected(edges: dict[str, set[str]]) -> list[set[str]]:
+    """Sets of names that all lead to each other, by peeling off whatever leads nowhere or comes from nowhere."""
+    left = dict(edges)
+    while peel := [name for name in left if not edges[name] & left.keys()]:
+        for name in peel:
+            del left[name]
+    found: list[set[str]] = []
+    while left:
+        start = next(iter(left))
+        back: dict[str, set[str]] = {}
+        for name in left:
+            for to in edges[name] & left.keys():
+                back.setdefault(to, set()).add(name)
+        circle = _reached(start, edges, left) & _reached(start, back, left)
+        if len(circle) > 1:
+            found.append(circle)
+        for name in circle:
+            del left[name]
+    return found
+
+
+def _reached(start: str, edges: dict[str, set[str]], among: Collection[str]) -> set[str]:
+    seen, next_ones = {start}, [start]
+    while next_ones:
+        for to in edges.get(next_ones.pop(), set()):
+            if to in among and to not in seen:
+                seen.add(to)
+                next_ones.append(to)
+    return seen
+
+
+def hidden(root: Path) -> list[str]:
+    """Blocks of imports that only a type checker sees: a sign that two files want to import each other."""
+    return [
+        f"{path.relative_to(root)}:{node.lineno}: {ast.unparse(node.test)}"
+        for _, path in code_files(root)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    ]
+
+
+def unexplained(root: Path) -> list[str]:
+    """`type: ignore` without words that say why."""
+    return [
+        f"{path.relative_to(root)}:{number}: {line.strip()}"
+        for _, path in code_files(root)
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if re.search(r"#\s*type:\s*ignore", line) and not re.search(r"#\s*type:\s*ignore\[[\w, -]+\]\s+# \w+", line)
+    ]
+
+
 def strangers(root: Path) -> list[str]:
     """Imports of packages that requirements.txt does not name; in translate, of any but ujson."""
     pins = re.findall(r"^([\w.-]+)==", (root / "requirements.txt").read_text(), re.MULTILINE)
@@ -171,6 +250,20 @@ def marks(root: Path, pattern: re.Pattern[str]) -> list[str]:
 
 def test_imports_run_downward_only():
     assert wrong_directions(ROOT) == []
+
+
+def test_no_two_files_import_each_other():
+    engine = re.compile(r"\bgateway/(flow|stored|websocket|observe/record|runtime|wiring)")  # until it is taken apart
+    assert [circle for circle in circles(ROOT) if not all(engine.search(line) for line in circle.splitlines())] == []
+
+
+def test_no_import_is_hidden():
+    engine = {"gateway/flow", "gateway/stored", "gateway/websocket", "gateway/observe", "gateway/runtime.py"}
+    assert [where for where in hidden(ROOT) if not where.startswith(tuple(engine))] == []
+
+
+def test_what_the_type_checker_is_told_to_ignore_has_its_reason():
+    assert [where for where in unexplained(ROOT) if not where.startswith("gateway/flow/")] == []
 
 
 def test_only_what_requirements_name_is_imported():
@@ -241,6 +334,40 @@ def test_a_tree_that_keeps_the_rules_has_no_complaints(house):
 def test_an_import_in_a_wrong_direction_is_seen(house, name, text):
     (house / name).write_text(text)
     assert len(wrong_directions(house)) == 1
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"translate/sse.py": "from translate import a", "translate/a.py": "import translate.sse"},
+        {
+            "translate/a.py": "from . import b",
+            "translate/b.py": "from .c import d",
+            "translate/c.py": "from .a import e",
+        },
+        {"translate/a.py": "if TYPE_CHECKING:\n    import translate.b", "translate/b.py": "from translate import a"},
+        {"translate/a.py": "def f():\n    import translate.b", "translate/b.py": "from translate.a import f"},
+        {"translate/__init__.py": "from translate.a import x", "translate/a.py": "import translate"},
+    ],
+)
+def test_files_that_import_each_other_are_seen(house, files):
+    assert circles(house) == []
+    for name, text in files.items():
+        (house / name).write_text(text)
+    [found] = circles(house)
+    assert len(found.splitlines()) == len(files) and all(f"{name}:" in found for name in files)
+
+
+def test_a_hidden_import_is_seen(house):
+    assert hidden(house) == []
+    (house / "translate/a.py").write_text("if TYPE_CHECKING:\n    from translate.sse import feed\n")
+    assert hidden(house) == ["translate/a.py:1: TYPE_CHECKING"]
+
+
+@pytest.mark.parametrize("mark", ["# type: ignore", "# type: ignore[arg-type]", "# type: ignore[arg-type]  #"])
+def test_an_ignored_type_without_a_reason_is_seen(house, mark):
+    (house / "translate/sse.py").write_text(f"x = y  {mark}\nz = y  # type: ignore[arg-type]  # of a caller's\n")
+    assert len(unexplained(house)) == 1
 
 
 @pytest.mark.parametrize(

@@ -211,7 +211,7 @@ class Arguments:
     def _end_in(self, text: str) -> int:
         at, end = 0, len(text)
         while at < end:
-            at = (_STRING if self._quoted else _OUTSIDE).match(text, at).end()  # type: ignore[union-attr]
+            at = (_STRING if self._quoted else _OUTSIDE).match(text, at).end()  # type: ignore[union-attr]  # both match ""
             if at >= end:
                 break
             letter = text[at]

@@ -1,12 +1,19 @@
 """What this program uses of pycurl, which has no types of its own."""
 
+from typing import Any, overload
+
+class _Count(int): ...
+class _Seconds(int): ...
 class error(Exception): ...
 
 class Curl:
-    handle: object  # whatever its owner wants to find it by
+    handle: Any  # whatever its owner wants to find again
     def setopt(self, option: int, value: object) -> None: ...
     def unsetopt(self, option: int) -> None: ...
-    def getinfo(self, info: int) -> float: ...  # counts are whole numbers, which count as floats here
+    @overload
+    def getinfo(self, info: _Count) -> int: ...
+    @overload
+    def getinfo(self, info: _Seconds) -> float: ...
     def pause(self, bitmask: int) -> None: ...
     def close(self) -> None: ...
 
@@ -18,11 +25,11 @@ class CurlMulti:
     def info_read(self) -> tuple[int, list[Curl], list[tuple[Curl, int, str]]]: ...
     def timeout(self) -> int: ...
 
-APPCONNECT_TIME: int
+APPCONNECT_TIME: _Seconds
 CAINFO: int
 CONNECTTIMEOUT_MS: int
-CONNECT_TIME: int
-CONN_ID: int
+CONNECT_TIME: _Seconds
+CONN_ID: _Count
 CURL_HTTP_VERSION_1_1: int
 CURL_HTTP_VERSION_2TLS: int
 CUSTOMREQUEST: int
@@ -45,7 +52,7 @@ IPRESOLVE_V4: int
 IPRESOLVE_V6: int
 IPRESOLVE_WHATEVER: int
 KEYPASSWD: int
-LOCAL_PORT: int
+LOCAL_PORT: _Count
 MAXAGE_CONN: int
 MAXLIFETIME_CONN: int
 M_MAXCONNECTS: int
@@ -55,7 +62,7 @@ M_PIPELINING: int
 NOBODY: int
 NOPROXY: int
 NOSIGNAL: int
-NUM_CONNECTS: int
+NUM_CONNECTS: _Count
 PATH_AS_IS: int
 PAUSE_CONT: int
 PIPEWAIT: int
@@ -69,7 +76,7 @@ PROTO_HTTP: int
 PROTO_HTTPS: int
 PROXY: int
 READFUNCTION: int
-REQUEST_SIZE: int
+REQUEST_SIZE: _Count
 RESOLVE: int
 SOCKET_TIMEOUT: int
 SOCKOPTFUNCTION: int

@@ -40,7 +40,9 @@ SPARE_HANDLES = 1024  # unused libcurl handles that are kept; each is a few KB
 class UpstreamClient(SocketsOnLoop):
     """`UpstreamClient(force_instance=True, pool=Pool(...))`; else, by Tornado's rule, one per IOLoop."""
 
-    def initialize(self, pool: Pool | None = None, defaults: dict[str, Any] | None = None) -> None:  # type: ignore[override]
+    def initialize(  # type: ignore[override]  # Tornado's takes max_clients, which nobody chooses here
+        self, pool: Pool | None = None, defaults: dict[str, Any] | None = None
+    ) -> None:
         self.pool = pool or Pool()
         self._live: set[Exchange] = set()  # given to libcurl and not ended
         self._ready: list[Exchange] = []  # have something to tell their sink

@@ -12,11 +12,12 @@ import asyncio
 import logging
 import select
 from collections.abc import Sized
-from typing import Any
+from typing import Any, cast
 
 import pycurl
 from tornado.curl_httpclient import CurlAsyncHTTPClient
 from tornado.ioloop import IOLoop
+from tornado.platform.asyncio import BaseAsyncIOLoop
 
 from upstream import hangup
 from upstream.hangup import Hangup
@@ -36,7 +37,9 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
 
     _live: Sized  # transfers that libcurl has and that have not ended
 
-    def initialize(self, defaults: dict[str, Any] | None = None) -> None:  # type: ignore[override]
+    def initialize(  # type: ignore[override]  # Tornado's takes max_clients, which is fixed here
+        self, defaults: dict[str, Any] | None = None
+    ) -> None:
         self._epoll = select.epoll()
         self._wants: dict[int, int] = {}  # the sockets libcurl watches now -> epoll mask
         self._kept: dict[int, int] = {}  # idle connections that were left in the epoll set -> epoll mask
@@ -45,7 +48,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._timer: asyncio.TimerHandle | None = None
         self._ran_at = 0.0  # when libcurl was last given the word
         self._hangups: dict[int, Hangup] = {}  # of connections that are open yet, or were so in this turn: by our port
-        self._loop: asyncio.AbstractEventLoop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]
+        self._loop: asyncio.AbstractEventLoop = cast(BaseAsyncIOLoop, IOLoop.current()).asyncio_loop
         self.now = self._loop.time
         self._call_soon = self._loop.call_soon
         super().initialize(max_clients=4, defaults=defaults)  # Tornado's own handles, for `fetch`

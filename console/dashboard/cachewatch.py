@@ -110,7 +110,7 @@ class CacheWatch:
         if not answered:
             if asked.thread is not None and asked.thread.parts is asked.parts:
                 asked.thread.parts = asked.before
-            if change in session.changes:
+            if change is not None and change in session.changes:
                 session.changes.remove(change)
             return session.id, None
         session.requests += 1

@@ -87,11 +87,12 @@ class Data(Shown):
 
     polled = True
 
-    def initialize(self, service: Service, board: Board) -> None:
+    def initialize(self, service: Service, board: Board | None = None) -> None:
         super().initialize(service)
+        assert board is not None  # the row of the table names it
         self._board = board
 
-    async def get(self, panel: str) -> None:  # type: ignore[override]
+    async def get(self, panel: str) -> None:  # type: ignore[override]  # Tornado calls it with the groups of its path, and awaits it
         shown = panels.SHOWN.get(panel)
         query = {name: values[-1].decode("utf-8", "replace") for name, values in self.request.arguments.items()}
         try:

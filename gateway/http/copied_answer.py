@@ -24,6 +24,8 @@ class CopiedAnswer(Answer):
 
     __slots__ = ("_most", "kept")
 
+    kept: bytearray
+
     def __init__(self, conn: HTTP1Connection, most: int) -> None:
         super().__init__(conn)
         self._most = most

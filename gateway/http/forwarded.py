@@ -36,7 +36,7 @@ def told_by(headers: HTTPHeaders) -> str:
     for name in headers:
         low = name.lower()
         if low in NAMES or low.startswith(PREFIX):
-            return name
+            return str(name)
     return ""
 
 

@@ -14,13 +14,14 @@ import resource
 import socket
 import sys
 from collections.abc import Collection, Iterable
+from typing import cast
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerConnectionDelegate
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamClosedError
 
-from gateway.http.idle_connections import Idle
+from gateway.http.idle_connections import Connection, Idle
 from gateway.observe.rate_limited_warning import Seldom
 from operate.settings.load import Settings
 
@@ -127,7 +128,7 @@ class Server(HTTPServer):
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
-        self.idle.ends(server_conn)  # type: ignore[arg-type]
+        self.idle.ends(cast(Connection, server_conn))  # Tornado promises an object; it gives one of its own
         if self._gone is not None and not self._connections:
             self._gone.set()
 

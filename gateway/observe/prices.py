@@ -72,7 +72,7 @@ class Prices:
 
     def adopt(self, settings: Settings) -> None:
         """Others are in force now."""
-        self._own = [(re.compile(fnmatch.translate(glob)), Price(*row)) for glob, row in _specific(settings)]
+        self._own = [(re.compile(fnmatch.translate(glob)), _row(list(row))) for glob, row in _specific(settings)]
         self._near = {name for name, upstream in settings.upstreams.items() if is_near(upstream.base_url)}
         self._known: dict[tuple[str, str], Price | None] = {}
 

@@ -53,11 +53,11 @@ class Rehearsal(HTTPMessageDelegate):
         return f"<Rehearsal {self._size} bytes, {self._refusal!r}>"
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
-        self._query = start_line[1].partition("?")[2]
+        self._query = str(start_line[1]).partition("?")[2]
         self._headers = headers
         self._answer.more = self._service.access.origins.lines(headers)
         try:
-            self._service.access.check_admin(headers, str(self._conn.context.remote_ip))
+            self._service.access.check_admin(headers, str(getattr(self._conn.context, "remote_ip", "")))
             if self._service.stage != "serving":
                 raise ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
             self._unpacker = body_decoding.unpacker(headers.get("Content-Encoding"), self._service.max_body_bytes)
@@ -94,8 +94,8 @@ class Rehearsal(HTTPMessageDelegate):
             self._answer.whole(says.status(error), _JSON_HEAD + body_decoding.told(error), said)
         except Exception:
             log.exception("%s failed inside the proxy: %r", PATH, self)
-            error = ApiError("api", "internal error of the proxy, see its log")
-            self._answer.whole(500, _JSON_HEAD, dialects.of(client).errors.body(error))
+            fault = ApiError("api", "internal error of the proxy, see its log")
+            self._answer.whole(500, _JSON_HEAD, dialects.of(client).errors.body(fault, ""))
 
     def on_connection_close(self) -> None:
         self._parts = []

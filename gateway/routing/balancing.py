@@ -13,8 +13,8 @@ import hashlib
 import math
 import random
 from collections import OrderedDict
-from collections.abc import ItemsView, Iterator, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import ItemsView, Iterator, MutableMapping, Sequence
+from typing import Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from gateway.limits.breaker import Breaker, Limits
@@ -153,9 +153,9 @@ class Places:
 
     def forget(self, upstream: str) -> None:
         """It is another one now, or has other keys. Requests on their way there keep the places that they have."""
-        for known in (self._places, self._breakers, self._keys):
-            for key in [key for key in known if key[0] == upstream]:
-                del known[key]  # type: ignore[attr-defined]
+        _forget(self._places, upstream)
+        _forget(self._breakers, upstream)
+        _forget(self._keys, upstream)
 
     def items(self) -> ItemsView[tuple[str, str, int], Place]:
         """(upstream, model, number of the key) and the place."""
@@ -192,6 +192,7 @@ class Staged(Protocol):
 
 
 R = TypeVar("R", bound=Staged)
+_Key = TypeVar("_Key", bound=tuple[object, ...])
 
 
 def order(routes: Sequence[R], session: str, now: float, rng: random.Random) -> list[R]:
@@ -240,3 +241,9 @@ def _by_load(members: list[R], now: float, rng: random.Random) -> list[R]:
     if second * CLEARLY < first:
         shuffled[0], shuffled[1] = shuffled[1], shuffled[0]
     return shuffled
+
+
+def _forget(known: MutableMapping[_Key, Any], upstream: str) -> None:
+    """All entries whose key begins with this upstream's name."""
+    for key in [key for key in known if key[0] == upstream]:
+        del known[key]

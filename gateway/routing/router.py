@@ -11,7 +11,7 @@ import fnmatch
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.limits.breaker import Limits
@@ -131,7 +131,7 @@ class Router:
         places = places or Places(Limits())
         on = {name: (base_urls or {}).get(name, up) for name, up in settings.upstreams.items() if up.enabled}
         old = before.peers if before else {}
-        self.peers = {name: ready(settings, up, places, old.get(name)) for name, up in on.items()}
+        self.peers: dict[str, Peer] = {name: ready(settings, up, places, old.get(name)) for name, up in on.items()}
         self.off = {name: up.off_because for name, up in settings.upstreams.items() if not up.enabled}
         plain = [rule for rule in settings.models if rule.condition is None]
         self._exact = {rule.pattern: rule.targets for rule in plain if not rule.glob}
@@ -262,7 +262,8 @@ class Router:
         )
 
     def _refs(self, model: str) -> list[TargetRef]:
-        if self._lit(targets := self._exact.get(model, ())):
+        targets: Sequence[TargetRef] = self._exact.get(model, ())
+        if self._lit(targets):
             return list(targets)
         meant = self._aliases.get(model)
         if meant is None and not (targets := self._named(model)):
@@ -278,7 +279,8 @@ class Router:
         return [TargetRef(name, rest)] if slash and rest and name in self.peers else []
 
     def _plain(self, model: str) -> list[TargetRef]:
-        if self._lit(targets := self._exact.get(model, ())):
+        targets: Sequence[TargetRef] = self._exact.get(model, ())
+        if self._lit(targets):
             return list(targets)
         off = list(self._exact.get(model, ()))
         for _, pattern, targets in self._globs:
@@ -290,7 +292,7 @@ class Router:
             return [TargetRef(next(iter(self.peers)), None)]
         return off
 
-    def _lit(self, targets: tuple[TargetRef, ...] | list[TargetRef]) -> bool:
+    def _lit(self, targets: Sequence[TargetRef]) -> bool:
         return any(target.upstream in self.peers for target in targets)
 
     def _unknown(self, model: str) -> str:

@@ -57,7 +57,7 @@ class Thread:
             raise BadRequest("thread.previous_message_id: Field required")
         self._memory = memory
         self._owner = _PREFIX + owner
-        self._goes_on = kind == "continue"
+        self._goes_on: bool = kind == "continue"
         self._previous = str(previous) if self._goes_on else ""
         self._on: Entry | None = None
         self._own: list[Any] = []  # the messages that came with the request
@@ -107,7 +107,8 @@ class Thread:
                 message = f"{field}: a thread keeps what it was created with; create a new one to change it"
                 raise BadRequest(message, details={"error_code": MISMATCH})
         self._own = own
-        return data | lasting | {"messages": [*said, *own], "thread": {"type": "create"}}
+        whole: dict[str, Any] = data | lasting | {"messages": [*said, *own], "thread": {"type": "create"}}
+        return whole
 
     def crossing(self, data: dict[str, Any], body: bytes, upstream: str, speaks: str) -> dict[str, Any]:
         """The body for an upstream that holds no threads: its reply will be held here. The same again for a retry.

@@ -108,7 +108,7 @@ class Writer(QueueListener):
 
     # ---------------------------------------------------------------------------------------- the thread
 
-    def dequeue(self, block: bool) -> list[Item]:  # type: ignore[override]
+    def dequeue(self, block: bool) -> list[Item]:  # type: ignore[override]  # of a QueueListener: many at once here
         try:
             return self.waiting.get()
         except queue.Empty:
@@ -118,7 +118,7 @@ class Writer(QueueListener):
     def enqueue_sentinel(self) -> None:
         self.waiting.end()
 
-    def handle(self, items: list[Item]) -> None:  # type: ignore[override]
+    def handle(self, items: list[Item]) -> None:  # type: ignore[override]  # as above
         try:
             self._write(items)
         except Exception as why:  # whatever it is, it must not end the thread: nothing would be written any more
@@ -200,6 +200,6 @@ class ToWriter(QueueHandler):
         line = {"level": record.levelname.lower(), "logger": record.name, "message": self.format(record)}
         return "proxy", record.created, line, record.levelno
 
-    def enqueue(self, item: Item) -> None:  # type: ignore[override]
+    def enqueue(self, item: Item) -> None:  # type: ignore[override]  # what `prepare` has made, no LogRecord
         self._writer.put(item, LINE_BYTES + len(item[2]["message"]))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from operate import metrics
+from operate import exposition, metrics
 from operate.metrics import Histogram, Metrics
 
 RECORD: dict[str, Any] = {
@@ -31,7 +31,7 @@ def counted(*records: dict[str, Any], models: tuple[str, ...] = ("m",)) -> Metri
 def page(*states: tuple[str, Metrics]) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     """(sample, its labels) -> value, once through JSON, as from another process."""
     told = [(worker, json.loads(json.dumps(made.samples()))) for worker, made in states]
-    text, _ = metrics.text(told)
+    text, _ = exposition.text(told)
     found = {}
     for family in text_string_to_metric_families(text.decode()):
         for sample in family.samples:

@@ -7,13 +7,13 @@ or a call in the history. tool_choice allowed_tools leaves the others out, which
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from translate import problems
 from translate.conversation import Tool, ToolChoice
 from translate.json_fields import text_of
 
-_CHOICES = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
+_CHOICES: dict[str, Literal["auto", "none", "any"]] = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
 _FUNCTION = ("type", "name", "description", "parameters", "strict", "defer_loading")
 _CUSTOM = ("type", "name", "description", "format", "defer_loading")
 
@@ -98,7 +98,7 @@ def read_choice(choice: Any) -> ToolChoice | None:
     if isinstance(choice, str):
         if choice not in _CHOICES:
             raise problems.invalid("tool_choice", f"{choice!r} is none of 'none', 'auto' and 'required'")
-        return ToolChoice(_CHOICES[choice])  # type: ignore[arg-type]
+        return ToolChoice(_CHOICES[choice])
     if not isinstance(choice, dict):
         raise problems.wrong_type("tool_choice", "a string or an object", choice)
     kind = text_of(choice, "type")

@@ -113,7 +113,8 @@ class _Piece:
     def fitted(self, schema: Any, level: int) -> Schema:
         dialect = self._dialect
         if not isinstance(schema, dict):
-            return schema  # type: ignore[no-any-return]  # false, in a place of a schema
+            plain: Schema = schema  # false, where a schema may stand
+            return plain
         if dialect.strict:
             self._count(schema, level)
             schema = self._typed(schema)

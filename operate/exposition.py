@@ -1,0 +1,77 @@
+"""The page that Prometheus reads, written by prometheus-client of the samples of all workers.
+
+Whoever shows the page imports this where it is asked for: a proxy that nobody scrapes does not load prometheus-client.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+
+from operate.metric_families import FAMILIES
+from operate.metrics import Sample
+
+
+def text(states: list[tuple[str, list[Sample]]], accept: str = "") -> tuple[bytes, str]:
+    """(the page, its Content-Type). states: of each worker its number, "" where there is only one, and its samples.
+    accept: the scraper's word on the form that it wants."""
+    write: Callable[[Any], bytes]
+    write, kind = choose_encoder(accept)
+    return write(_Page(states)), kind
+
+
+class _Page:
+    """What prometheus-client takes for a registry."""
+
+    def __init__(self, states: list[tuple[str, list[Sample]]]) -> None:
+        self._states = states
+
+    def __repr__(self) -> str:
+        return f"<_Page of {len(self._states)} workers>"
+
+    def collect(self) -> Iterator[Metric]:
+        found: dict[str, list[tuple[str, Sample]]] = {}
+        for worker, samples in self._states:
+            for one in samples:
+                found.setdefault(one[0], []).append((worker, one))
+        for name, family in FAMILIES.items():
+            if name in found:
+                yield _family(name, family.kind, family.why, family.labels, family.bounds, found[name])
+
+
+def _family(
+    name: str, kind: str, why: str, labels: tuple[str, ...], bounds: tuple[float, ...], found: list[tuple[str, Sample]]
+) -> Metric:
+    makers: dict[str, Any] = {
+        "counter": CounterMetricFamily,
+        "gauge": GaugeMetricFamily,
+        "histogram": HistogramMetricFamily,
+    }
+    many = any(worker for worker, _ in found)
+    metric = makers[kind](name, why, labels=(*labels, "worker") if many else labels)
+    for worker, (_, values, *rest) in found:
+        own = [*values, worker] if many else values
+        if kind == "histogram":
+            metric.add_metric(own, buckets=_buckets(bounds, rest[0]), sum_value=rest[1])
+        else:
+            metric.add_metric(own, rest[0])
+    whole: Metric = metric
+    return whole
+
+
+def _buckets(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, int]]:
+    """Prometheus counts what is at or below each bound."""
+    out, total = [], 0
+    for bound, count in zip(_names(bounds), counts, strict=True):
+        total += count
+        out.append((bound, total))
+    return out
+
+
+@functools.lru_cache(maxsize=16)
+def _names(bounds: tuple[float, ...]) -> list[str]:
+    return [*(str(float(bound)) for bound in bounds), "+Inf"]
