@@ -22,7 +22,7 @@ from gateway.routing import protocol_choice
 from gateway.routing.router import Route
 from gateway.runtime import Service
 from gateway.stored import threads
-from operate.settings.value_types import is_secret_header
+from operate.settings.list_types import is_secret_header
 from translate import dialects, ledger, wire
 from translate.errors import ApiError, BadRequest
 from translate.target import Protocol

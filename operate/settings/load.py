@@ -17,6 +17,7 @@ from operate.settings import schema
 from operate.settings.conditions import Condition, Term
 from operate.settings.errors import Problem, SettingsError
 from operate.settings.inifile import apply_option, read_ini
+from operate.settings.list_types import is_secret_header
 from operate.settings.reading import Reading, is_loopback
 from operate.settings.sections import (
     Admission,
@@ -35,7 +36,6 @@ from operate.settings.sections import (
     Value,
 )
 from operate.settings.upstreams import Upstream
-from operate.settings.value_types import is_secret_header
 
 __all__ = [
     "Admission",

@@ -14,17 +14,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from operate.settings import schema, sections
+from operate.settings import schema, schema_upstream, sections
 from operate.settings.conditions import Term
 from operate.settings.environment import Expanded, expand, read_secret
 from operate.settings.errors import Problem, SettingsError, did_you_mean, shown
 from operate.settings.inifile import Entry, Section
+from operate.settings.list_types import split
 from operate.settings.model_rules import arranged, parse_key, parse_prices, parse_targets
 from operate.settings.presets import PRESETS
 from operate.settings.rows import Key
 from operate.settings.sections import Client, ModelRule, Timeouts, Value
 from operate.settings.upstreams import Upstream, why_off
-from operate.settings.value_types import split
 from translate import dialects
 
 CLASSES: Mapping[str, Any] = {
@@ -69,7 +69,7 @@ class Reading:
         models = arranged(self._models(upstreams))
         prices = dict(self._prices())
         clients = [
-            Client(name, **self._values(section.name, section, schema.CLIENT))
+            Client(name, **self._values(section.name, section, schema_upstream.CLIENT))
             for name, section in self._named("client")
         ]
         self._unlike_keys(clients)
@@ -170,7 +170,7 @@ class Reading:
     def _upstream(self, name: str, section: Section, timeouts: Mapping[str, Any]) -> Upstream | None:
         entry = section.entries.get("preset")
         preset = expand(entry.value, self.environ).text.lower() if entry else ""
-        values = self._values(section.name, section, schema.UPSTREAM, preset)
+        values = self._values(section.name, section, schema_upstream.UPSTREAM, preset)
         url = section.entries.get("base_url")
         written = {key: section.entries[key] for key in ("api_key", "keys") if key in section.entries}
         if values["api_key"] and values["keys"]:

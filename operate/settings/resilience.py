@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operate.settings import value_types
+from operate.settings import list_types, value_types
 from operate.settings.rows import DAY, MANY, Key
 
 RETRY = {
@@ -25,7 +25,7 @@ RETRY = {
         "A Retry-After up to this is waited for; a longer one goes to the client at once.",
     ),
     "also": Key(
-        value_types.statuses(400, 599, (200,)),
+        list_types.statuses(400, 599, (200,)),
         "",
         "Further statuses that are tried again, though the upstream may have done the work: it may cost twice. 504: "
         "also time-outs, 502: also a connection that is lost before a reply, 200: a reply that makes no sense.",
@@ -52,7 +52,7 @@ RETRY = {
         value_types.switch(), "false", "The model declines before it has written anything: ask the next target."
     ),
     "hedge": Key(
-        value_types.names(what="names or globs of models"),
+        list_types.names(what="names or globs of models"),
         "",
         "Models, as clients call them, that get a second try when the first byte is later than in 95 of 100 requests; "
         "the first to answer wins, both may cost.",

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from urllib.parse import quote, urlsplit
 
 from operate.settings.sections import Timeouts
-from operate.settings.value_types import DEMO
+from operate.settings.url_types import DEMO
 
 # Whose services are known to take prompt_cache_key (addresses, and what they end in).
 _CACHE_KEYS = ("api.openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from operate.settings import schema
+from operate.settings import schema_upstream
 from operate.settings.load import Settings, SettingsError, Upstream, read
 from operate.settings.presets import PRESETS
 
@@ -26,10 +26,10 @@ def test_a_preset_and_a_key_are_a_whole_section(name: str) -> None:
     more = "" if "base_url" in PRESETS[name] else "base_url = https://x.openai.azure.com/openai/v1\n"
     up = upstream(WHERE.format(name) + "api_key = k\n" + more)
     assert up.enabled and up.preset == name and "chat" in up.protocol
-    assert PRESETS[name].keys() <= schema.UPSTREAM.keys() - {"preset", "api_key", "enabled"}
+    assert PRESETS[name].keys() <= schema_upstream.UPSTREAM.keys() - {"preset", "api_key", "enabled"}
     bare = upstream("[upstream x]\nprotocol = chat\nbase_url = http://x\n")
     for key, text in PRESETS[name].items():
-        value = schema.UPSTREAM[key].kind.parse(text)
+        value = schema_upstream.UPSTREAM[key].kind.parse(text)
         got = getattr(up.timeouts, key) if key in ("first_byte", "request") else getattr(up, key)
         assert got == value, key
         if key not in ("protocol", "base_url", "first_byte", "request"):
@@ -67,7 +67,7 @@ def test_lists_are_read(line: str, key: str, value: Any) -> None:
     settings = take(WHERE.format("groq") + line)
     assert getattr(settings.upstreams["x"], key) == value
     shown = next(entry.text for entry in settings.values if entry.key == key and entry.section == "upstream x")
-    assert schema.UPSTREAM[key].kind.parse(shown) == value
+    assert schema_upstream.UPSTREAM[key].kind.parse(shown) == value
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from operate.settings import schema, sections
+from operate.settings import schema, schema_upstream, sections
 from operate.settings.environment import expand
 from operate.settings.load import ModelRule, TargetRef, load, read
 from operate.settings.rows import Key
@@ -21,8 +21,8 @@ TEXT = SHIPPED.read_text()
 
 TABLES: dict[str, dict[str, Key]] = {
     **schema.PLAIN,
-    "upstream NAME": schema.UPSTREAM,
-    "client me": schema.CLIENT,
+    "upstream NAME": schema_upstream.UPSTREAM,
+    "client me": schema_upstream.CLIENT,
 }
 ROWS = [(section, key) for section, rows in TABLES.items() for key in rows]
 
@@ -188,7 +188,7 @@ def test_the_usual_models_have_their_upstreams() -> None:
         (schema.TRANSLATE, sections.Translate, set()),
         (schema.LOGGING, sections.Logging, set()),
         (schema.ALIASES, sections.Aliases, set()),
-        (schema.CLIENT, sections.Client, {"name"}),
+        (schema_upstream.CLIENT, sections.Client, {"name"}),
     ],
 )
 def test_classes_and_schema_have_the_same_names(rows: dict[str, Key], into: type, beside: set[str]) -> None:
@@ -198,7 +198,7 @@ def test_classes_and_schema_have_the_same_names(rows: dict[str, Key], into: type
 def test_an_upstream_has_the_names_of_the_schema() -> None:
     names = {each.name for each in dataclasses.fields(Upstream) if each.init}
     own = {"first_byte", "idle", "request", "stream"}
-    assert names == (set(schema.UPSTREAM) - own) | {"name", "off_because", "timeouts"}
+    assert names == (set(schema_upstream.UPSTREAM) - own) | {"name", "off_because", "timeouts"}
 
 
 def test_every_default_is_a_value_of_its_kind() -> None:

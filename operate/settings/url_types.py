@@ -1,0 +1,137 @@
+"""The kinds of values that say where something is: hosts, URLs, origins of web pages, files of certificates."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from operate.settings.value_types import MASK, PRINTABLE, Kind
+from translate import dialects
+
+LARGEST_PEM = 16 << 20
+"""Bytes read of a file of certificates."""
+
+DEMO = "demo:"
+"""The base_url of the upstream that is built in."""
+
+_OTHER_ENDPOINTS = frozenset({"models", "completions"})  # of every protocol, and of those before ours
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\*|(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?)")
+
+
+def hosts() -> Kind:
+    """str: addresses or names to listen on, ", " between; brackets around IPv6 are taken off."""
+
+    def parse(text: str) -> str:
+        return ", ".join(dict.fromkeys(one(part.strip()) for part in text.split(",")))
+
+    def one(text: str) -> str:
+        bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+        try:
+            ipaddress.ip_address(bare)
+        except ValueError:
+            if text == "*":
+                raise ValueError("'*' is no address; :: or 0.0.0.0 stands for every one") from None
+            if not _HOST.fullmatch(text) or text.replace(".", "").isdigit():
+                raise ValueError from None
+            return text
+        return bare
+
+    return Kind("an address or host name without port, such as 127.0.0.1, or several with commas between", parse)
+
+
+def base_url() -> Kind:
+    """Where an upstream is: "https://host[:port][/path]" without a final slash, or "demo:"."""
+
+    def parse(text: str) -> str:
+        if text == DEMO:
+            return DEMO
+        if not text:
+            raise ValueError
+        parts = _split(text, ("http", "https"))
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("holds a user name or password before '@'; the key belongs in api_key or headers")
+        if "?" in text or "#" in text:
+            raise ValueError("ends in '?...' or '#...'; it is only the part that all requests share")
+        path = parts.path.rstrip("/")
+        paths = {each.upstream for dialect in dialects.every() for each in dialect.endpoints}
+        for endpoint in sorted(paths | _OTHER_ENDPOINTS, key=len, reverse=True):
+            if path.endswith("/" + endpoint):
+                raise ValueError(f"ends in /{endpoint}; leave that out, it is added to every request")
+        return f"{parts.scheme}://{parts.netloc}{path}"
+
+    return Kind(f"a URL such as https://api.example.com or http://127.0.0.1:11434/v1, or {DEMO}", parse, private=True)
+
+
+def proxy_url(none: bool = False) -> Kind:
+    """A proxy in front of the upstreams, or ""; it may hold user:password, which is never shown. none: or "none"."""
+
+    def parse(text: str) -> str:
+        if none and text.lower() == "none":
+            return "none"
+        if text:
+            _split(text, ("http", "https", "socks4", "socks4a", "socks5", "socks5h"))
+        return text
+
+    def show(url: str) -> str:
+        scheme, _, rest = url.partition("://")
+        return f"{scheme}://{MASK}@{rest.rpartition('@')[2]}" if "@" in rest else url
+
+    return Kind(
+        "a URL such as http://10.0.0.1:3128 or socks5h://127.0.0.1:1080" + ", none" * none + ", or empty",
+        parse,
+        show,
+        private=True,
+    )
+
+
+def pem(what: str) -> Kind:
+    """The path of a PEM file, or ""; it must be readable."""
+
+    def parse(text: str) -> str:
+        if not text:
+            return ""
+        try:
+            with open(text, "rb") as file:
+                content = file.read(LARGEST_PEM)
+        except OSError as error:
+            raise ValueError(f"cannot read {text}: {error.strerror}") from error
+        if b"-----BEGIN " not in content:
+            raise ValueError(f"{text} holds nothing in PEM (-----BEGIN ...)")
+        return os.path.abspath(text)
+
+    return Kind(f"a PEM file with {what}, or empty", parse, is_path=True)
+
+
+def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
+    if not PRINTABLE.fullmatch(text):
+        raise ValueError("holds a blank or a character that no URL has")
+    try:
+        parts = urlsplit(text)
+        port, name = parts.port, parts.hostname
+    except ValueError:
+        raise ValueError("has a host or port that cannot be read") from None
+    if parts.scheme not in schemes:
+        raise ValueError(f"does not begin with {' or '.join(scheme + '://' for scheme in schemes)}")
+    if not name or port == 0:
+        raise ValueError("names no host, or port 0")
+    return parts
+
+
+def origins() -> Kind:
+    """tuple[str, ...]: origins of web pages in lower case, or all of a scheme, or "*"."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = tuple(each.removesuffix("/") for each in filter(None, map(str.strip, text.lower().split(","))))
+        if not all(each == "*" or _ORIGIN.fullmatch(each) for each in found):
+            raise ValueError
+        return tuple(dict.fromkeys(found))
+
+    return Kind(
+        "origins with commas between, such as https://chat.example.org, app://obsidian.md or chrome-extension://*; "
+        "* for any; or empty",
+        parse,
+        brief="origins, *, or empty",
+    )
