@@ -1,0 +1,240 @@
+"""./run.sh claude [...] and ./run.sh codex [...]: a client that talks to this proxy, for this run alone.
+
+The client gets its base URL, key and models by environment and options, so that nothing of the user's configuration is
+changed. Where no proxy runs, one is started first and ended with the client. All that follows the command's name goes
+to the client as it is. $PROXY_CONFIG names another settings file; $PROXY_KEY says which key to use where the settings
+hold only hashes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPConnection, HTTPException  # noqa: TID251 - there is no loop to block
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gateway.process.banner import CLAUDE_ASKS, CODEX_ASKS
+from operate.settings import load
+from operate.settings.load import Settings, SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+EX_USAGE, EX_UNAVAILABLE, EX_CONFIG, NOT_FOUND = 64, 69, 78, 127
+PATIENCE_S = 5.0  # one question to the proxy; its list of models may wait for upstreams
+STARTED_WITHIN_S = 20.0
+ENDED_WITHIN_S = 10.0
+# What would lead Claude Code past the proxy.
+OTHER_WAYS = (
+    "ANTHROPIC_API_KEY", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY",
+)  # fmt: skip
+MODELS = ("ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_OPUS_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL")
+SMALL_MODEL = "ANTHROPIC_DEFAULT_HAIKU_MODEL"
+
+Command = tuple[list[str], dict[str, str]]
+"""Words and environment."""
+
+
+class Unreachable(Exception):
+    """No proxy answers; args: why, in words."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """argv: the client's name, and what it is given. The client's own exit code."""
+    client, rest = argv[0], list(argv[1:])
+    binary = shutil.which(client)
+    if binary is None:
+        _say(f"run.sh: there is no '{client}' on the PATH. Install it: {INSTALL[client]}")
+        return NOT_FOUND
+    try:
+        file = os.environ.get("PROXY_CONFIG")
+        with running(load.load(file, []), ["--config", file] if file else []) as proxy:
+            words, environment = COMMANDS[client](proxy, rest, os.environ)
+            return subprocess.call([binary, *words], env=environment)
+    except SettingsError as problems:
+        _say(problems)
+        return EX_CONFIG
+    except Unreachable as why:
+        _say(f"run.sh: {why}")
+        return EX_UNAVAILABLE
+
+
+# ------------------------------------------------------------------------------------------------- the proxy
+
+
+class Proxy:
+    """The proxy that runs. url: without a final slash. own_key: clients bring a key of their own, which goes on to the
+    upstream."""
+
+    def __init__(self, url: str, key: str, *, own_key: bool = False) -> None:
+        self.url, self.key, self.own_key = url, key, own_key
+        self._names: list[str] | None = None
+
+    def answers(self) -> bool:
+        try:
+            return self._ask("/healthz")[0] == 200
+        except (OSError, HTTPException):
+            return False
+
+    def names(self) -> list[str]:
+        """The models that it lists. Raises Unreachable."""
+        if self._names is None:
+            try:
+                status, body = self._ask("/v1/models")
+                if status != 200:
+                    raise Unreachable(f"{self.url}/v1/models answers {status}: {body[:300].decode(errors='replace')}")
+                self._names = [str(row["id"]) for row in json.loads(body)["data"]]
+            except (OSError, HTTPException, ValueError, KeyError, TypeError) as why:
+                raise Unreachable(f"{self.url}/v1/models: {why}") from None
+        return self._names
+
+    def serves(self, model: str) -> bool:
+        """Does a request for this model go anywhere? Raises Unreachable."""
+        try:
+            return self._ask(f"/v1/models/{model}")[0] == 200
+        except (OSError, HTTPException) as why:
+            raise Unreachable(f"{self.url}: {why}") from None
+
+    def instead_of(self, model: str) -> str:
+        """"" where the proxy serves the model, else one that it serves: the first that it lists, the demo's last."""
+        if self.serves(model):
+            return ""
+        names = sorted(self.names(), key=lambda name: name.startswith("demo"))
+        if not names:
+            raise Unreachable(f"{self.url} serves no model: see [models] in settings.ini")
+        return names[0]
+
+    def _ask(self, path: str) -> tuple[int, bytes]:
+        address = urlsplit(self.url)
+        connection = HTTPConnection(address.hostname or "", address.port, timeout=PATIENCE_S)
+        with contextlib.closing(connection):
+            connection.request("GET", path, headers={"Authorization": f"Bearer {self.key}"})
+            reply = connection.getresponse()
+            return reply.status, reply.read()
+
+
+def described(settings: Settings, environment: Mapping[str, str] = os.environ) -> Proxy:
+    """The proxy that the settings describe, whether it runs or not. Raises Unreachable where no key is known for it."""
+    host = settings.server.hosts[0]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
+    forwards = any(up.enabled and up.forward_client_key for up in settings.upstreams.values())
+    own_key = forwards and not settings.clients
+    if told := environment.get("PROXY_KEY"):
+        return Proxy(url, told, own_key=own_key)
+    keys = [client.key for client in settings.clients if not client.admin] + [each.key for each in settings.clients]
+    plain = [key for key in keys if key and not key.startswith("sha256:")]
+    if settings.clients and not plain:
+        raise Unreachable("the settings hold only hashes of keys: say one of the keys in $PROXY_KEY")
+    return Proxy(url, plain[0] if plain else "any-key", own_key=own_key)
+
+
+@contextlib.contextmanager
+def running(settings: Settings, options: list[str]) -> Iterator[Proxy]:
+    """The proxy of the settings; started with these options, for as long as this lasts, where none answers. Raises
+    Unreachable."""
+    proxy = described(settings)
+    if proxy.answers():
+        yield proxy
+        return
+    out = Path(settings.logging.dir) / "launch.log"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("w") as file:
+        # A session of its own: Ctrl-C is for the client.
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "proxy.py"), *options], stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        _await(proxy, process, out)
+        _say(f"Started the proxy at {proxy.url} for this run; what it says is in {out}.")
+        yield proxy
+    finally:
+        _end(process)
+
+
+def _await(proxy: Proxy, process: subprocess.Popen[bytes], out: Path) -> None:
+    until = time.monotonic() + STARTED_WITHIN_S
+    while not proxy.answers():
+        if process.poll() is not None or time.monotonic() > until:
+            said = "\n  ".join(out.read_text(errors="replace").strip().splitlines()[-8:])
+            raise Unreachable(f"the proxy does not start at {proxy.url}:\n  {said}")
+        time.sleep(0.05)  # noqa: TID251 - there is no loop to block
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(ENDED_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+# ------------------------------------------------------------------------------------------------- the clients
+
+
+def claude(proxy: Proxy, rest: list[str], environment: Mapping[str, str]) -> Command:
+    """Claude Code. Its own models where the proxy serves them, else another that it lists."""
+    env = _direct(proxy, environment)
+    if not proxy.own_key:
+        for name in OTHER_WAYS:
+            env.pop(name, None)
+        env["ANTHROPIC_AUTH_TOKEN"] = proxy.key
+    env["ANTHROPIC_BASE_URL"] = proxy.url
+    env.setdefault("CLAUDE_CODE_GATEWAY_HINT_HEADERS", "1")
+    env.setdefault("CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY", "1")
+    if other := proxy.instead_of(CLAUDE_ASKS["big_model"]):
+        for name in MODELS:
+            env.setdefault(name, other)
+    if other := proxy.instead_of(CLAUDE_ASKS["small_model"]):
+        env.setdefault(SMALL_MODEL, other)
+    return rest, env
+
+
+def codex(proxy: Proxy, rest: list[str], environment: Mapping[str, str]) -> Command:
+    """Codex, told of the proxy by options, which go before those of its file."""
+    told = {
+        "model_provider": "proxy",
+        "model_providers.proxy.name": "proxy",
+        "model_providers.proxy.base_url": f"{proxy.url}/v1",
+        "model_providers.proxy.wire_api": "responses",
+        "model_providers.proxy.env_key": "PROXY_KEY",
+    }
+    asks_for_one = any(word in ("-m", "--model") or word.startswith("--model=") for word in rest)
+    if not asks_for_one and (other := proxy.instead_of(CODEX_ASKS)):
+        told["model"] = other
+    options = [word for name, value in told.items() for word in ("-c", f"{name}={json.dumps(value)}")]
+    return [*options, *rest], _direct(proxy, environment) | {"PROXY_KEY": proxy.key}
+
+
+def _direct(proxy: Proxy, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment, in which no HTTP proxy stands between the client and this one."""
+    host = urlsplit(proxy.url).hostname or ""
+    env = dict(environment)
+    for name in ("NO_PROXY", "no_proxy"):
+        env[name] = ",".join(filter(None, (env.get(name, ""), host)))
+    return env
+
+
+def _say(what: object) -> None:
+    sys.stderr.write(f"{what}\n")
+
+
+COMMANDS = {"claude": claude, "codex": codex}
+INSTALL = {"claude": "npm install -g @anthropic-ai/claude-code", "codex": "npm install -g @openai/codex"}
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        _say("usage: ./run.sh claude [...] or ./run.sh codex [...]")
+        sys.exit(EX_USAGE)
+    sys.exit(main(sys.argv[1:]))
