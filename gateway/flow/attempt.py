@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.flow import timing
+from gateway.flow.clean_lines import CleanLines
 from gateway.flow.continued_turn import Continuing
 from gateway.flow.passthrough import Verbatim
 from gateway.flow.refusal_hold import Refusing
@@ -52,9 +53,9 @@ class Try:
     where its turn may take further requests."""
 
     __slots__ = (
-        "_settled", "_too_late", "asks_usage", "cache_marks", "charged", "connection", "cut", "dropped", "exchange",
-        "fresh", "hedged_at", "held", "mode", "more", "own_key", "parts", "place", "queued_at", "refusing", "relay",
-        "reply", "route", "sent_at", "size", "status", "ticket", "ttfb_ms", "up_headers", "verbatim",
+        "_lines", "_settled", "_too_late", "asks_usage", "cache_marks", "charged", "connection", "cut", "dropped",
+        "exchange", "fresh", "hedged_at", "held", "mode", "more", "own_key", "parts", "place", "queued_at",
+        "refusing", "relay", "reply", "route", "sent_at", "size", "status", "ticket", "ttfb_ms", "up_headers", "verbatim",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, route: Route, fresh: bool) -> None:
@@ -86,6 +87,7 @@ class Try:
         self.ttfb_ms = 0.0
         self.sent_at = 0.0
         self.up_headers: list[tuple[str, str]] = []
+        self._lines = CleanLines(route.peer.secrets)
         self.cut = False  # an error of which we have no more than the beginning
         self._too_late: asyncio.TimerHandle | None = None
         self._settled = False
@@ -156,7 +158,7 @@ class Try:
         now = timing.now()
         self.ttfb_ms = self.ttfb_ms or (now - self.relay.clock.began) * 1e3
         self.status = status
-        self.up_headers = up_headers
+        self.up_headers = up_headers = self.route.peer.secrets.headers(up_headers)
         if not self.own_key:
             self.place.headroom.learn(up_headers, now, time.time())
             if status == 200 and self.place.key.bad_until:
@@ -188,7 +190,8 @@ class Try:
                 # gzip ("\x1f") that nobody asked for.
                 self.mode = "collecting" if chunk.lstrip()[:1] in (b"{", b"<", b"[", b"\x1f") else "streaming"
             if self.mode == "streaming":
-                self._pass(self.reply.feed(chunk))  # type: ignore[union-attr]
+                if chunk := self._lines.feed(chunk):
+                    self._pass(self.reply.feed(chunk))  # type: ignore[union-attr]
                 if self.more is not None:
                     self._goes_on()
                 return
@@ -262,6 +265,7 @@ class Try:
                 self._failed(failure)
             elif self.mode == "streaming":
                 assert self.reply is not None
+                self._pass_rest()
                 self._pass(self.reply.end())
                 if not self._goes_on():
                     self._finished()
@@ -289,6 +293,8 @@ class Try:
 
     def _failed(self, failure: Failure) -> None:
         assert self.reply is not None
+        if self.mode == "streaming":
+            self._pass_rest()
         error = retry_policy.as_error(failure, self.route.peer.name)
         outcome = Outcome("failure", error, failure)
         if self.more is not None and self.more.again(outcome):
@@ -303,7 +309,7 @@ class Try:
     def _whole(self) -> None:
         assert self.reply is not None
         relay = self.relay
-        body = b"".join(self.parts)
+        body = self._cleaned_whole()
         if relay.task == "count" and self._has_no_such_endpoint(body):
             self._settle("answered")
             relay.cannot_count(self)
@@ -311,7 +317,7 @@ class Try:
             self._upstream_error(body)
         elif self.status != 200:
             where = header_rules.find(self.up_headers, "location")
-            hint = f" to {where}; is base_url right?" if where else ""
+            hint = f" to {self.route.peer.secrets.text(where[:200])}; is base_url right?" if where else ""
             raise errors.BadReply(f"upstream '{self.route.peer.name}' answered {self.status}{hint}")
         elif relay.envelope.stream and not self.verbatim:
             self._pass(self.reply.whole_as_stream(body))
@@ -328,6 +334,17 @@ class Try:
             self._settle("answered")
             kind = header_rules.EVENT_STREAM if streamed and self.verbatim else header_rules.JSON_HEAD
             relay.took_whole(self, kind, out)
+
+    def _cleaned_whole(self) -> bytes:
+        """All that came, less the upstream's own secrets. The key that it refuses is what many servers repeat."""
+        body, secrets = b"".join(self.parts), self.route.peer.secrets
+        self.parts = [secrets.clean_reply(body) if self.status == 200 else secrets.clean(body)]
+        return self.parts[0]
+
+    def _pass_rest(self) -> None:
+        """What has no line's end."""
+        if (rest := self._lines.rest()) and self.reply is not None:
+            self._pass(self.reply.feed(rest))
 
     def _has_no_such_endpoint(self, body: bytes) -> bool:
         """Whether its answer says that there is no such endpoint, and not that there is no such model."""
@@ -404,7 +421,7 @@ class Try:
         first = self.reply is not None and error is self.reply.fault and not isinstance(error, errors.BadReply)
         if first and self.mode == "collecting":  # an error for a reply, under a 200: it gets the status that it means
             self.status = error.status
-            self.parts = [relay.service.masked(b"".join(self.parts))]
+            self.parts = [relay.service.masked(self._cleaned_whole())]
             self._lost(Outcome("status", error))
             return
         self._lost(Outcome("first event" if first else "reply", error))

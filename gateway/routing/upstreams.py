@@ -17,6 +17,7 @@ from gateway.limits.rate_limit import Quota
 from gateway.limits.retry_budget import Budget
 from gateway.routing import protocol_choice
 from gateway.routing.balancing import Place, Places
+from operate.logs.spellings import Spellings
 from operate.settings.load import Settings, Translate, Upstream, is_loopback
 from translate import dialects
 from translate.dialect import Dialect
@@ -50,6 +51,7 @@ class Peer:
     lacks: set[Protocol] = field(init=False, default_factory=set)
     is_proxy: bool = field(init=False, default=False)
     key_names: list[str] = field(init=False)
+    secrets: Spellings = field(init=False)
 
     def __post_init__(self) -> None:
         s = self.settings
@@ -81,6 +83,7 @@ class Peer:
             {dialect.name: self._headers(dialect, key) for dialect in dialects.every()} for key in s.credentials
         ]
         self.key_names = [hashlib.sha256(key.encode()).hexdigest()[:16] if key else "" for key in s.credentials]
+        self.secrets = Spellings(s.secrets())
         counting = ((name, dialects.of(name).endpoint("count")) for name in s.protocol)
         self.counts = {name for name, count in counting if count is not None and (s.count_tokens or not count.optional)}
 
@@ -130,7 +133,7 @@ class Peer:
             if name not in ("auto", usual):
                 usual, scheme = name, "Bearer " if name == "authorization" else ""
             own[usual] = scheme + key
-        own |= {name.lower(): value for name, value in self.settings.headers}
+        own |= {header.name.lower(): header.value for header in self.settings.headers}
         return own
 
 

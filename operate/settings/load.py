@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from operate.settings import schema
 from operate.settings.conditions import Condition, Term
@@ -35,7 +34,7 @@ from operate.settings.sections import (
     Translate,
     Value,
 )
-from operate.settings.upstreams import Upstream
+from operate.settings.upstreams import Upstream, password_of
 
 __all__ = [
     "Admission",
@@ -111,16 +110,9 @@ class Settings:
         """Every secret in force, longest first: what nothing that we write may contain."""
         found = {client.key for client in self.clients}
         for upstream in self.upstreams.values():
-            found |= {upstream.api_key, *upstream.keys, upstream.client_key_password, _password(upstream.proxy)}
-            for name, value in upstream.headers:
-                if is_secret_header(name):
-                    found |= {value, value.removeprefix("Bearer ").removeprefix("Basic ").strip()}
-        found.add(_password(self.pool.proxy))
+            found |= upstream.secrets()
+        found.add(password_of(self.pool.proxy))
         return tuple(sorted(filter(None, found), key=lambda secret: (-len(secret), secret)))
-
-
-def _password(proxy: str) -> str:
-    return (urlsplit(proxy).password or "") if "://" in proxy else ""
 
 
 def load(

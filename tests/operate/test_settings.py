@@ -326,7 +326,8 @@ base_url = http://x
 api_key = ${API}
 headers =
     Authorization: Bearer ${HEADER}
-    X-Title: open
+    public X-Title: open
+    X-Tenant: acme
 [pool]
 proxy = http://me:${PASSWORD}@10.0.0.1:3128
 """
@@ -338,7 +339,8 @@ def test_secrets_are_in_no_repr_and_no_description() -> None:
     described = "\n".join(settings.describe())
     for text in (repr(settings), described):
         assert not [secret for secret in SECRETS.values() if secret in text]
-    assert "X-Title: open" in described and "http://********@10.0.0.1:3128" in described
+    assert "X-Title: open" in described and "acme" not in described
+    assert "http://********@10.0.0.1:3128" in described
 
 
 @pytest.mark.parametrize(
