@@ -55,7 +55,8 @@ class Try:
     __slots__ = (
         "_lines", "_settled", "_too_late", "asks_usage", "cache_marks", "charged", "connection", "cut", "dropped",
         "exchange", "fresh", "hedged_at", "held", "mode", "more", "own_key", "parts", "place", "queued_at",
-        "refusing", "relay", "reply", "route", "sent_at", "size", "status", "ticket", "ttfb_ms", "up_headers", "verbatim",
+        "refusing", "relay", "reply", "route", "sent_at", "size", "status", "ticket", "ttfb_ms", "up_headers",
+        "verbatim",
     )  # fmt: skip
 
     def __init__(self, relay: Relay, route: Route, fresh: bool) -> None:
