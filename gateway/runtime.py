@@ -117,6 +117,7 @@ class Service:
                 log.warning("upstream '%s' is this proxy itself (%s): requests to it are refused", name, peer.base_url)
         self.access = Access(settings, self.journal.redaction, self.hops)
         self.retry = wiring.retry_policy(settings)
+        self.memory.shared = len(settings.clients) > 1
         self.quotas = wiring.client_quotas(settings, self.quotas)
         self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
         self.rejoin = wiring.rejoin(settings, self.rejoin)
@@ -266,6 +267,8 @@ class Service:
         """The client has its last byte, or has left."""
         self.gone(relay)
         self.counting.left(relay)
+        if relay.taught and error is not None and error.message == relay.taught_by and relay.route is not None:
+            self.lessons.unlearn(relay.route.peer.name, relay.route.model, relay.taught)
         for field in map(record.field_name, relay.dropped):
             self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1
         try:

@@ -58,7 +58,7 @@ class Relay(Trying):
         "aborted", "all_rest", "answer", "asked_as", "asked_model", "at", "body", "charged", "client", "clock", "conn",
         "data", "deadline", "dialect", "envelope", "error", "estimated", "headers", "held", "hedge_timer", "key",
         "lead", "left", "parts", "passed_over", "plan", "protocol", "query", "queued_s", "quiet", "recall", "refusal",
-        "rivals", "said", "service", "size", "sized", "state", "status", "streamed", "task", "taught", "timer", "tried",
+        "rivals", "said", "service", "size", "sized", "state", "status", "streamed", "task", "taught", "taught_by", "timer", "tried",
         "tries", "tries_on_route", "unpacker", "used",
     )  # fmt: skip
 
@@ -88,7 +88,8 @@ class Relay(Trying):
         self.hedge_timer: asyncio.TimerHandle | None = None
         self.data: dict[str, Any] | None = None
         self.estimated = 0, 0  # tokens of the request: see token_counting.py
-        self.taught = False  # by a 400 of the upstream, once
+        self.taught: list[learned_quirks.Lesson] = []  # by a 400 of the upstream, once
+        self.taught_by = ""  # its words
         self.status = 0
         self.tries = self.tries_on_route = 0
         self.tried: list[str] = []  # what failed, for the log
@@ -235,7 +236,10 @@ class Relay(Trying):
 
     def _extend(self, recall: Recall | Thread) -> None:
         """It builds on an earlier reply: what led to that one goes first, if it is kept here."""
-        data = recall.extended(self.data or envelope.parse(self.body))
+        said = self.data or envelope.parse(self.body)
+        data = recall.extended(said)
+        if data is None and isinstance(recall, Recall):
+            self.body = recall.plain(self.body, said)
         if data is not None:
             self.data = data
             self.body = wire.dumps(data)
@@ -382,13 +386,14 @@ class Relay(Trying):
         now = "; ".join(map(str, new))
         log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", self.key,
                     route.peer.name, route.model, error.status, said, now)  # fmt: skip
-        self.taught = True
+        self.taught, self.taught_by = new, error.message
         return True
 
     def _learns_of_usage(self, failed: Try, error: ApiError, body: bytes) -> bool:
         """It refuses what only we have asked for: it may go there once more as its client said it."""
         route, service = failed.route, self.service
-        refused = error.status in (400, 422) and (b"stream_options" in body or b"include_usage" in body)
+        words = (b"stream_options", b"include_usage")
+        refused = error.status in (400, 422) and any(word in body and word not in self.body for word in words)
         if not refused or not service.learns:
             return False
         if not service.lessons.learn(route.peer.name, route.model, learned_quirks.NO_USAGE):

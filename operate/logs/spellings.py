@@ -8,10 +8,10 @@ services show on purpose (its last four characters) is masked. All of it is plai
 from __future__ import annotations
 
 import base64
-import html
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from html import entities
 
 from operate.logs.redaction import MASK, MIN_SECRET
 
@@ -28,7 +28,7 @@ _ESCAPE = re.compile(
 )
 _NAMED = {
     name.removesuffix(";").encode(): text.encode()
-    for name, text in html.entities.html5.items() if len(text) == 1 and text.isascii()
+    for name, text in entities.html5.items() if len(text) == 1 and text.isascii()
 }  # fmt: skip
 
 
