@@ -2,9 +2,10 @@
 
 `read` finds in an error's words which field of the sent body they are about, and the name that they want instead, if
 any. Words that the request holds itself are not believed: upstreams quote what they refuse, and a client would teach
-for all the others. Only what is in the body counts, and nothing that a request would mean something else without: tools
-and formats are never left out because a server has no use for them. `Lessons` keeps what was learned for each upstream and model,
-bounded and with expiry, and gives it to the translation of later requests. Bytes that pass through are never touched.
+for all the others. Only what is in the body counts, and nothing that a request would mean something else without:
+tools and formats are never left out because a server has no use for them. `Lessons` keeps what was learned for each
+upstream and model, bounded and with expiry, and gives it to the translation of later requests. Bytes that pass
+through are never touched.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ class Relay(Trying):
         "aborted", "all_rest", "answer", "asked_as", "asked_model", "at", "body", "charged", "client", "clock", "conn",
         "data", "deadline", "dialect", "envelope", "error", "estimated", "headers", "held", "hedge_timer", "key",
         "lead", "left", "parts", "passed_over", "plan", "protocol", "query", "queued_s", "quiet", "recall", "refusal",
-        "rivals", "said", "service", "size", "sized", "state", "status", "streamed", "task", "taught", "taught_by", "timer", "tried",
-        "tries", "tries_on_route", "unpacker", "used",
+        "rivals", "said", "service", "size", "sized", "state", "status", "streamed", "task", "taught", "taught_by",
+        "timer", "tried", "tries", "tries_on_route", "unpacker", "used",
     )  # fmt: skip
 
     def __init__(self, service: Service, conn: HTTP1Connection, protocol: Protocol, task: str = "") -> None:

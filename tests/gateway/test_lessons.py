@@ -288,7 +288,8 @@ def test_reading_an_error_takes_time_in_proportion_to_its_length(filler: str) ->
 
 
 PHRASES = [
-    "Unsupported parameter: {}", "unknown field {}", "property {} is unsupported", "'{}' is not supported with this model",
+    "Unsupported parameter: {}", "unknown field {}", "property {} is unsupported",
+    "'{}' is not supported with this model",
     "{}: Extra inputs are not permitted", "it's \"unknown field {}\"", "('body', '{}')", "UNKNOWN PARAMETER: {}",
 ]  # fmt: skip
 PLACES: list[Callable[[str], dict[str, Any]]] = [
