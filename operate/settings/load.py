@@ -16,7 +16,6 @@ from operate.settings import schema
 from operate.settings.conditions import Condition, Term
 from operate.settings.errors import Problem, SettingsError
 from operate.settings.inifile import apply_option, read_ini
-from operate.settings.list_types import is_secret_header
 from operate.settings.reading import Reading, is_loopback
 from operate.settings.sections import (
     Admission,

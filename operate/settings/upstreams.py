@@ -14,12 +14,9 @@ from fnmatch import fnmatchcase
 from urllib.parse import quote, urlsplit
 
 from operate.logs.redaction import looks_like_a_key
+from operate.settings.list_types import Header, is_secret_header
 from operate.settings.sections import Timeouts
-<<<<<<< HEAD
 from operate.settings.url_types import DEMO
-=======
-from operate.settings.value_types import DEMO, Header, is_secret_header
->>>>>>> 6693fc6 (An upstream's key is masked however it is written; headers' values in the settings are secrets unless they are public)
 
 # Whose services are known to take prompt_cache_key (addresses, and what they end in).
 _CACHE_KEYS = ("api.openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
