@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from operate import place
 from operate.settings import schema
 from operate.settings.conditions import Condition, Term
 from operate.settings.errors import Problem, SettingsError
@@ -60,8 +61,8 @@ __all__ = [
     "read",
 ]
 
-SHIPPED = Path(__file__).resolve().parents[2] / "settings.ini"
-"""The file used where no other is named: the one beside proxy.py."""
+SHIPPED = place.SHIPPED
+"""The file that comes with the program."""
 
 LARGEST_FILE = 4 << 20
 """Bytes of a settings file: far above any, far below a log or device named by mistake."""
@@ -119,10 +120,10 @@ def load(
     overrides: Sequence[str] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """The settings of the file `path` (None: the shipped one), with `overrides` ("section.key=value") laid
-    over. SettingsError holds every fault, an unreadable file among them."""
-    file = Path(path) if path is not None else SHIPPED
-    name = _short(file)
+    """The settings of the file `path` (None: the first that place.settings_file finds), with `overrides`
+    ("section.key=value") laid over. SettingsError holds every fault, an unreadable file among them."""
+    file = Path(path) if path is not None else place.settings_file()
+    name = place.SHIPPED_NAME if place.is_shipped(file) else _short(file)
     try:
         with file.open("rb") as opened:
             content = opened.read(LARGEST_FILE + 1)

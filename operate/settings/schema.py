@@ -187,7 +187,9 @@ LOGGING = {
         "dashboard shows it. Others are parsed in any case.",
     ),
     "dir": Key(
-        value_types.line("a folder"), "logs", "Where log files go; a relative one counts from the proxy's folder."
+        value_types.line("a folder"),
+        "logs",
+        "Where log files go; a relative one counts from the proxy's folder. stdout or stderr: all lines go there.",
     ),
 }
 
