@@ -79,7 +79,7 @@ def main():
 
     from operate import place
 
-    place.started_as(Path(file).parent, (os.path.basename(sys.executable), sys.argv[0]), Path(file), cache or "")
+    place.started_as(Path(file).parent, (os.path.basename(sys.executable), sys.argv[0]))
     import proxy
 
     sys.exit(proxy.main(arguments))

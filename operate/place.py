@@ -29,12 +29,10 @@ class _Start:
 
     home = PROGRAM
     command: tuple[str, ...] = ("./run.sh",)
-    file: Path | None = None  # the one file, if it was that
-    cache = ""  # where the one file was told to unpack its parts
 
 
-def started_as(home: Path, command: tuple[str, ...], file: Path | None = None, cache: str = "") -> None:
-    _Start.home, _Start.command, _Start.file, _Start.cache = home, command, file, cache
+def started_as(home: Path, command: tuple[str, ...]) -> None:
+    _Start.home, _Start.command = home, command
 
 
 def home() -> Path:
@@ -47,12 +45,8 @@ def command() -> str:
 
 
 def command_line() -> list[str]:
-    """What starts the same program once more, from what is on the disk now."""
-    if _Start.file is not None:
-        return [sys.executable, str(_Start.file), *(["--cache", _Start.cache] if _Start.cache else [])]
-    if _Start.home != PROGRAM:
-        return [sys.executable, "-m", "anthropic_proxy"]
-    return [sys.executable, str(PROGRAM / "proxy.py")]
+    """What starts the same program once more, with the same words, from what is on the disk now."""
+    return [sys.executable, *sys.orig_argv[1:]]
 
 
 def settings_file() -> Path:
