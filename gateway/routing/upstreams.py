@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
 
 from gateway.limits.admission import Gate
@@ -55,25 +55,7 @@ class Peer:
 
     def __post_init__(self) -> None:
         s = self.settings
-        self.policy = Policy(
-            max_tokens_field=s.max_tokens_field,
-            reasoning=s.reasoning,
-            reasoning_history=s.reasoning_history,
-            developer_role=s.developer_role,
-            stream_options=s.stream_options,
-            drop=s.drop,
-            rename=s.rename,
-            web_search=s.web_search,
-            tool_schema=s.tool_schema,
-            images=s.images,
-            reasoning_effort=s.reasoning_effort,
-            max_stops=s.max_stops,
-            prompt_cache_key=s.takes_cache_key,
-            output_schema=s.output_schema,
-            rebuild=s.rebuild,
-            deferred_tools=self.translate.deferred_tools,
-            max_continuations=self.translate.max_continuations,
-        )
+        self.policy = _policy(s, self.translate)
         paths = {each.upstream for dialect in dialects.every() for each in dialect.endpoints}
         self.urls = {path: s.url(path) for path in (*paths, "models")}
         self.stream_timeouts = _timeouts(s, True)
@@ -184,6 +166,20 @@ def _way(s: Upstream) -> Way:
     if proxy is None and is_loopback(urlsplit(s.base_url).hostname or ""):
         proxy = ""
     return Way(s.verify_tls, s.ca_file, s.client_cert, s.client_key, s.client_key_password, proxy, s.family)
+
+
+_TYPES = {each.name: each.type for each in fields(Upstream)}
+HABITS = tuple(each.name for each in fields(Policy) if _TYPES.get(each.name) == each.type)
+"""Settings of an upstream that its Policy takes as they are: a field of it has the same name and type."""
+
+
+def _policy(upstream: Upstream, translate: Translate) -> Policy:
+    return Policy(
+        **{name: getattr(upstream, name) for name in HABITS},
+        prompt_cache_key=upstream.takes_cache_key,
+        deferred_tools=translate.deferred_tools,
+        max_continuations=translate.max_continuations,
+    )
 
 
 def _timeouts(settings: Upstream, stream: bool) -> Timeouts:
