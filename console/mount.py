@@ -64,7 +64,7 @@ class Console:
 
     def _tick(self) -> None:
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
-        self.watch.tick(len(self._service.relays))
+        self.watch.tick(len(self._service.flows))
 
     def _log(self, record: dict[str, Any]) -> None:
         journal = self._service.journal

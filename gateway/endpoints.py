@@ -1,6 +1,6 @@
 """The URL table's machinery: which object takes a request.
 
-Hot endpoints get a Relay straight from the parsed head; everything else goes to a small Tornado application.
+Hot endpoints get a Flow straight from the parsed head; everything else goes to a small Tornado application.
 A path that is neither is answered 404 in the dialect of who asks, with a word on what was probably meant.
 """
 
@@ -30,7 +30,7 @@ from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from gateway.flow import upstream_request
-from gateway.flow.relay import Relay
+from gateway.flow.flow import Flow
 from gateway.http import origins
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
@@ -119,7 +119,7 @@ class Entrance(HTTPMessageDelegate):
             self._to = self._hot = Rehearsal(self._door.service, self._conn)
         elif hot is not None:
             dialect, endpoint = hot
-            self._to = self._hot = Relay(self._door.service, self._conn, dialect.name, endpoint.task)
+            self._to = self._hot = Flow(self._door.service.ports, self._conn, dialect.name, endpoint.task)
         else:
             headers.pop("Content-Type", None)  # else Tornado reads a form into what is not there, and fails
             self._to = self._door.application.start_request(self._server_conn, self._conn)

@@ -1,7 +1,7 @@
 """What lives as long as the process: routes, access, the libcurl client, and the requests in flight.
 
-`Service` is made of settings and given to every Relay. It also holds the two slow clocks: pings for streams
-that have fallen silent, and the drain at shutdown; and it bounds the memory that request bodies take together.
+`Service` is made of settings, and makes the Ports by which each Flow sees it. It also holds the two slow clocks: pings
+for streams that have fallen silent, and the drain at shutdown.
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+from typing import Protocol as Interface
 
 from tornado.http1connection import HTTP1Connection
 
 from gateway import wiring
-from gateway.flow import charges
-from gateway.flow.info import Info, session_in
+from gateway.flow.info import Finished, Info
 from gateway.flow.learned_quirks import Lessons
-from gateway.flow.reattach import Rejoin
+from gateway.flow.ports import Connection, Ports, Running
+from gateway.flow.reattach import Reattach
+from gateway.flow.refusal_hold import Refusing
 from gateway.flow.token_counting import Counting
 from gateway.http.auth import Access
 from gateway.http.copied_answer import CopiedAnswer, Copier
 from gateway.http.loop_guard import Address, Hops
 from gateway.http.response_writer import Answer
 from gateway.limits.admission import Admission
+from gateway.limits.body_memory import BodyMemory
 from gateway.limits.rate_limit import Quota
 from gateway.observe import record
 from gateway.observe.dispatcher import Observers
@@ -46,23 +49,25 @@ from gateway.stored import store_sync
 from gateway.stored.store import Memory
 from operate.logs.journal import Journal
 from operate.settings.load import Settings, Upstream
-from translate import usage
 from translate.errors import ApiError
 from upstream.client import UpstreamClient
 
-if TYPE_CHECKING:
-    from gateway.flow.relay import Relay
-    from gateway.websocket.session import Session
-
 log = logging.getLogger("proxy")
 
-BODIES_AT_ONCE = 16  # times the largest body: what all bodies in flight may take together
 MAX_COUNTED = 500  # names of dropped fields: clients make them up
 FLUSH_S = 1.0  # at shutdown, for the last words to reach clients that read slowly
 
 
+class Session(Interface):
+    """A websocket."""
+
+    def drain(self) -> None: ...
+
+    def hang_up(self) -> None: ...
+
+
 class Service:
-    """start() on a running loop; stop() ends what is in flight. `relays`: every request whose client has not got
+    """start() on a running loop; stop() ends what is in flight. `flows`: every request whose client has not got
     all of its answer. stage: "serving" -> "draining" (answers end their connections) -> "over"."""
 
     def __init__(
@@ -87,10 +92,10 @@ class Service:
         self.admission = Admission(wiring.admission_limits(settings), time.monotonic)
         self.quotas: dict[str, Quota] = {}
         self.random = random.Random()
-        self.rejoin: Rejoin | None = None
-        self.relays: set[Relay] = set()
+        self.reattach: Reattach | None = None
+        self.flows: set[Running] = set()
         self.sessions: set[Session] = set()  # websockets
-        self.askings: set[asyncio.Task[Any]] = set()  # about what upstreams keep
+        self.askings: set[asyncio.Future[Any]] = set()  # about what upstreams keep
         kept = settings.responses
         self.memory = Memory(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
         self.lessons = Lessons()
@@ -99,9 +104,9 @@ class Service:
         self.copier: Copier | None = None  # who wants copies of replies
         self.prices = Prices(settings)
         self.siblings.first = self.observers.flush
-        store_sync.register(self)
+        store_sync.register(self.siblings, self.memory)
         self.stage = "serving"
-        self.held_bytes = 0  # of request bodies that may still be sent upstream
+        self.bodies = BodyMemory(settings.server.max_body_bytes)
         self._key_start = secrets.token_hex(5)
         self._keys = 0
         self._idle: asyncio.Event | None = None  # set when the last request is answered, once we are stopping
@@ -117,15 +122,56 @@ class Service:
                 log.warning("upstream '%s' is this proxy itself (%s): requests to it are refused", name, peer.base_url)
         self.access = Access(settings, self.journal.redaction, self.hops)
         self.retry = wiring.retry_policy(settings)
-        self.memory.shared = len(settings.clients) > 1
         self.quotas = wiring.client_quotas(settings, self.quotas)
         self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
-        self.rejoin = wiring.rejoin(settings, self.rejoin)
+        self.reattach = wiring.reattach(settings, self.reattach)
         self.max_body_bytes = settings.server.max_body_bytes
+        self.bodies.resize(self.max_body_bytes)
         self.learns, self.strict = settings.translate.learn, settings.translate.strict
         # A websocket's session is nothing without memory.
         self.websockets = settings.server.websockets and settings.responses.store_entries > 0
         self._tick_s = min(1.0, settings.server.ping_seconds / 2)
+        self.ports = self._ports(settings)
+
+    def _ports(self, settings: Settings) -> Ports:
+        return Ports(
+            now=time.monotonic,
+            unix=time.time,
+            call_later=_call_later,
+            random=self.random,
+            send=self.client.send,
+            writer=self.answer,
+            next_key=self.next_key,
+            in_flight=self,
+            observer=self,
+            access=self.access,
+            hops=self.hops,
+            router=self.router,
+            admission=self.admission,
+            body_memory=self.bodies,
+            quota_of=self._quota_of,
+            priced=self._is_priced,
+            masked=self.masked,
+            lessons=self.lessons,
+            counting=self.counting,
+            memory=self.memory,
+            siblings=self.siblings,
+            retry=self.retry,
+            deadline_s=settings.retry.deadline,
+            max_body_bytes=self.max_body_bytes,
+            body_timeout_s=settings.server.body_timeout,
+            learns=self.learns,
+            strict=self.strict,
+            hedges=self.hedges,
+            reattach=self.reattach,
+            hold=Refusing if self.retry.on_refusal else None,
+        )
+
+    def _quota_of(self, client: str) -> Quota | None:
+        return self.quotas.get(client)
+
+    def _is_priced(self, upstream: str, model: str) -> bool:
+        return self.prices.of(upstream, model) is not None
 
     def adopt(self, settings: Settings, ready: dict[str, Upstream] | None = None) -> None:
         """Other settings, checked already, from the next request on. Requests on their way go on as they began; what
@@ -145,7 +191,7 @@ class Service:
         self.admission.serve()  # a limit may have grown
 
     def __repr__(self) -> str:
-        return f"<Service {self.stage} {self.router!r} {len(self.relays)} in flight, {self.held_bytes} bytes held>"
+        return f"<Service {self.stage} {self.router!r} {len(self.flows)} in flight, {self.held_bytes} bytes held>"
 
     def next_key(self) -> str:
         """Unique over processes and restarts; letters and digits."""
@@ -166,10 +212,10 @@ class Service:
     def drain(self) -> None:
         """From now on every answer is the last one on its connection, and every turn the last of its websocket."""
         self.stage = "draining"
-        if self.rejoin is not None:
-            self.rejoin.drain()
-        for relay in self.relays:
-            relay.answer.last()
+        if self.reattach is not None:
+            self.reattach.drain()
+        for flow in self.flows:
+            flow.writer.last()
         for session in list(self.sessions):
             session.drain()
 
@@ -179,8 +225,8 @@ class Service:
             self.drain()
         await self._quiet(within_s)
         self.stage = "over"
-        for relay in list(self.relays):
-            relay.abandon(_closing())
+        for flow in list(self.flows):
+            flow.shut_down()
         await self._quiet(FLUSH_S)
         for session in list(self.sessions):
             session.hang_up()
@@ -194,51 +240,31 @@ class Service:
 
     async def _quiet(self, within_s: float) -> None:
         """Until no request is in flight."""
-        if self.relays:
+        if self.flows:
             self._idle = asyncio.Event()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), within_s)
-
-    def admit(self, relay: Relay) -> None:
-        """A request has come. Raises ApiError (503) once we are shutting down."""
-        if self.stage == "serving":
-            return
-        relay.answer.last()
-        if self.stage == "over":
-            raise _closing()
 
     def hedges(self, model: str) -> bool:
         """Whether a second try is made for this name when the first is late."""
         return bool(self._hedged) and any(glob.match(model) for glob in self._hedged)
 
-    def charge(self, relay: Relay) -> None:
-        """The request counts against its client's quota. Raises ApiError (429)."""
-        quota = self.quotas.get(relay.client)
-        if quota is not None and relay.task != "count":
-            charges.charge(quota, relay)
-
-    def hold(self, relay: Relay, size: int) -> None:
-        """The request's body takes `size` bytes more. Raises ApiError (503): each body is bounded, but so must be
-        their sum."""
-        if self.held_bytes + size > BODIES_AT_ONCE * self.max_body_bytes:
-            raise ApiError("overloaded", "the proxy is busy: too many large requests at once", 503, retry_after=1)
-        self.held_bytes += size
-        relay.held += size
-
-    def let_go(self, relay: Relay) -> None:
-        self.held_bytes -= relay.held
-        relay.held = 0
+    @property
+    def held_bytes(self) -> int:
+        """Of request bodies that may still be sent upstream."""
+        return self.bodies.held
 
     def masked(self, body: bytes) -> bytes:
         """What goes to a client, less the secrets that only we and an upstream know, and the keys of other clients."""
         return self.journal.redaction.data(body)
 
-    def answer(self, conn: HTTP1Connection, key: str = "") -> Answer:
+    def answer(self, conn: Connection, key: str = "") -> Answer:
         """key: of the request whose reply may be logged."""
-        if self.rejoin is not None:
-            return self.rejoin.answer(conn)
+        http = cast(HTTP1Connection, conn)  # a websocket's turn brings a writer of its own
+        if self.reattach is not None:
+            return self.reattach.answer(http)
         most = self.to_copy(key)
-        return CopiedAnswer(conn, most) if most else Answer(conn)
+        return CopiedAnswer(http, most) if most else Answer(http)
 
     def to_copy(self, key: str) -> int:
         """Bytes of the reply to this request to copy for whoever wants them."""
@@ -250,61 +276,43 @@ class Service:
         self._ticker = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
         self.memory.expire()
         patience = self.settings.server.ping_seconds
-        for relay in list(self.relays):
-            relay.look()
-            if relay.waits_for_more:
-                relay.quiet += self._tick_s
-                if relay.quiet >= patience:
-                    relay.ping()
+        for flow in list(self.flows):
+            flow.tick(self._tick_s, patience)
 
-    def gone(self, relay: Relay) -> None:
+    # --------------------------------------------------------------------------------- what a Flow tells
+
+    def begins(self, flow: Running) -> None:
+        """A request has come. Raises ApiError (503) once we are shutting down."""
+        self.flows.add(flow)
+        if self.stage != "serving":
+            flow.writer.last()
+            if self.stage == "over":
+                raise ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
+
+    def asks(self, asking: asyncio.Future[Any]) -> None:
+        self.askings.add(asking)
+        asking.add_done_callback(self.askings.discard)
+
+    def ends(self, flow: Running) -> None:
         """It is in flight no more."""
-        self.relays.discard(relay)
-        if self._idle is not None and not self.relays:
+        self.flows.discard(flow)
+        if self._idle is not None and not self.flows:
             self._idle.set()
 
-    def over(self, relay: Relay, error: ApiError | None) -> None:
-        """The client has its last byte, or has left."""
-        self.gone(relay)
-        self.counting.left(relay)
-        if relay.taught and error is not None and error.message == relay.taught_by and relay.route is not None:
-            self.lessons.unlearn(relay.route.peer.name, relay.route.model, relay.taught)
-        for field in map(record.field_name, relay.dropped):
-            self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1
-        try:
-            relay.used = usage.billed(relay.reply.usage) if relay.reply is not None else None
-            self.counting.learn(relay)
-            charges.settle(self.quotas.get(relay.client), relay)
-            if self.to_copy(relay.key) and self.copier is not None and (copy := relay.answer.kept) is not None:
-                self.copier.copied(relay.key, copy, relay.answer.written, error is not None)
-            if self.rejoin is not None:
-                self.rejoin.over(relay)
-            if self.observers.on_finished:
-                relay.clock.sent()
-                self.observers.over(relay.key, functools.partial(record.record, relay, error))
-        except Exception:  # odd values in a reply may cost the record of it, never more
-            log.exception("no record of request %s", relay.key)
-
-    # ------------------------------------------------------------------------------------------- records
-
-    def sent(self, relay: Relay, url: str, body: bytes) -> None:
-        """A try is on its way to its upstream."""
-        if log.isEnabledFor(logging.DEBUG):
-            log.debug("request %s: try %d of '%s' goes to %s (%d bytes)", relay.key, relay.tries, relay.asked_model,
-                      url.partition("?")[0], len(body))  # fmt: skip
+    def sent(self, info: Info, body: bytes) -> None:
+        """An attempt is on its way to its upstream; or a request ends with an error, and was never sent."""
         if self.observers.on_sent:
-            self.observers.sent(_info(relay, relay.tries), body)
+            self.observers.sent(info, body)
 
-    def refused(self, relay: Relay, body: bytes) -> None:
-        """A request ends with an error, and was never sent."""
-        if self.observers.on_sent and body:
-            self.observers.sent(_info(relay, 0), body)
+    def finished(self, info: Finished, writer: Answer) -> None:
+        """The client has its last byte, or has left."""
+        for field in map(record.field_name, info.dropped):
+            self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1
+        if self.copier is not None and self.to_copy(info.key) and (copy := writer.kept) is not None:
+            self.copier.copied(info.key, copy, info.bytes_out, info.error is not None)
+        if self.observers.on_finished:
+            self.observers.over(info.key, functools.partial(record.record, info, self.prices.of))
 
 
-def _info(relay: Relay, attempt: int) -> Info:
-    return Info(relay.key, relay.protocol, relay.task, relay.client, relay.asked_model, attempt,
-                session_in(relay.headers), getattr(relay, "body", b""), relay.data)  # fmt: skip
-
-
-def _closing() -> ApiError:
-    return ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
+def _call_later(delay: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:
+    return asyncio.get_running_loop().call_later(delay, callback, *args)

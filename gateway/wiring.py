@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from gateway.flow.reattach import Rejoin
+from gateway.flow.reattach import Reattach
 from gateway.limits import breaker
 from gateway.limits.admission import CHEAP_PLACES, Limits
 from gateway.limits.rate_limit import Quota
@@ -65,11 +65,11 @@ def pool(settings: Settings, router: Router) -> Pool:
     )
 
 
-def rejoin(settings: Settings, before: Rejoin | None) -> Rejoin | None:
+def reattach(settings: Settings, before: Reattach | None) -> Reattach | None:
     s = settings.retry
     if not s.rejoin_seconds:
         return None  # requests that wait for their clients do so by the one before, as long as it said
     if before is None:
-        return Rejoin(s.rejoin_seconds, s.rejoin_mb << 20)
+        return Reattach(s.rejoin_seconds, s.rejoin_mb << 20)
     before.resize(s.rejoin_seconds, s.rejoin_mb << 20)
     return before

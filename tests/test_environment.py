@@ -154,11 +154,11 @@ def together(at: House, held: Held, number: int) -> None:
     clients = [at.connect() for _ in range(number)]
     for client in clients:
         client.send("POST", "/v1/messages", body())
-    at.wait(lambda p: len(p.service.relays) == number)  # sent, or in line for a place
+    at.wait(lambda p: len(p.service.flows) == number)  # sent, or in line for a place
     for nth in range(number):
         at.wait(lambda p, n=first + nth: len(held.gates) > n)  # type: ignore[misc]
         held.gates[first + nth].open()
-        at.wait(lambda p, left=number - nth - 1: len(p.service.relays) == left)  # type: ignore[misc]
+        at.wait(lambda p, left=number - nth - 1: len(p.service.flows) == left)  # type: ignore[misc]
     for client in clients:
         assert client.reply()[0] == 200
         client.socket.close()

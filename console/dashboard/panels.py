@@ -61,8 +61,8 @@ def _raw_standing(board: Board, query: Query) -> Said:
         window = watch.upstreams.get(name)
         upstream["buckets"] = window.since(now, UPSTREAM_S) if window is not None else []
     return standing | {
-        "streams": sum(relay.state == "streaming" for relay in board.service.relays),
-        "open": len(board.service.relays),
+        "streams": sum(flow.streaming for flow in board.service.flows),
+        "open": len(board.service.flows),
         "pool_limit": board.service.settings.pool.max_connections,
         "log_lines_lost": board.service.journal.lost,
     }

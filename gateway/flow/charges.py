@@ -7,54 +7,67 @@ request that was sent is still one of the requests a minute, since somebody had 
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable
+from typing import NamedTuple
 
-from gateway.limits.rate_limit import Quota
+from gateway.flow.attempt import Attempt
+from gateway.flow.client_request import ClientRequest
+from gateway.limits import limiter
+from gateway.limits.limiter import Limiter
 from translate import tokens
 from translate.conversation import Usage
 from translate.errors import ApiError
 
-if TYPE_CHECKING:
-    from gateway.flow.relay import Relay
-
 SAMPLE_BYTES = 16 * 1024  # of a reply that is estimated
 
 
-def charge(quota: Quota, relay: Relay) -> None:
-    """The request counts against its client's quota. Raises ApiError (429)."""
-    size = relay.size_in_tokens()
-    if wait := quota.take(size, time.monotonic()):
-        message = (
-            f"client '{relay.client}' has used up its requests_per_minute or tokens_per_minute ([client "
-            f"{relay.client}]); the next request may come in {wait:.0f} s"
-        )
-        raise ApiError("rate_limit", message, 429, retry_after=wait)
-    relay.charged = size
+class Bill(NamedTuple):
+    """A request that is over. charged: tokens, of its client's quota."""
+
+    request: ClientRequest
+    attempts: int
+    charged: int
+    status: int
+    streamed: bool
+    bytes_out: int
+    used: Usage | None
 
 
-def settle(quota: Quota | None, relay: Relay) -> None:
+def charge(quota: Limiter, request: ClientRequest, now: float) -> float | Awaitable[float]:
+    """The request counts against its client's quota: 0.0, or the seconds until it may come."""
+    return quota.take(request.size_in_tokens(), now)
+
+
+def used_up(client: str, wait: float) -> ApiError:
+    message = (
+        f"client '{client}' has used up its requests_per_minute or tokens_per_minute ([client {client}]); the next "
+        f"request may come in {wait:.0f} s"
+    )
+    return ApiError("rate_limit", message, 429, retry_after=wait)
+
+
+def settle(quota: Limiter | None, bill: Bill, lead: Attempt | None) -> None:
     """The request is over. quota: its client's, if that has one; it may be another than the one that was charged,
     which settings have replaced since."""
-    lead, taken = relay.lead, spent(relay)
-    if quota is not None and relay.charged:
-        if relay.tries:
-            quota.correct(taken - relay.charged)
-        else:
-            quota.give_back(relay.charged)
-    if lead is not None and lead.charged and lead.route.peer.quota is not None:
-        lead.route.peer.quota.correct(taken - lead.charged)
-        lead.charged = 0
+    upstream = lead is not None and lead.lease.charged
+    if not upstream and (quota is None or not bill.charged):
+        return
+    taken = spent(bill, lead)
+    if quota is not None and bill.charged:
+        limiter.finish(quota.correct(taken - bill.charged) if bill.attempts else quota.give_back(bill.charged))
+    if lead is not None and upstream:
+        lead.lease.settle(taken)
 
 
-def spent(relay: Relay) -> int:
+def spent(bill: Bill, lead: Attempt | None) -> int:
     """Tokens, in and out."""
-    reply, used, lead = relay.reply, relay.used or Usage(), relay.lead
-    if lead is not None and lead.more is not None and lead.more.made and relay.status != 200:
+    reply = lead.reply if lead is not None else None
+    used = bill.used or Usage()
+    if lead is not None and lead.more is not None and lead.more.made and bill.status != 200:
         return used.prompt + used.output  # it failed in the middle of its turn
-    if relay.status != 200 or relay.task == "count" or reply is None:
+    if bill.status != 200 or bill.request.task == "count" or reply is None:
         return 0
     output = used.output
-    if relay.streamed and not (reply.complete and relay.used):
-        output = max(output, tokens.of_reply(reply.sample, relay.answer.written))
-    return (used.prompt or relay.size_in_tokens()) + output
+    if bill.streamed and not (reply.complete and bill.used):
+        output = max(output, tokens.of_reply(reply.sample, bill.bytes_out))
+    return (used.prompt or bill.request.size_in_tokens()) + output

@@ -1,226 +1,185 @@
-"""How a request ends: answered, refused, broken off, or left by its client.
+"""Every way in which a request ends: answered, refused, broken off, or left by its client.
 
-Each way goes through `_over`, once: what was held for the request is given back, and when the client has its last
-byte (or is gone) the service makes the record of it. The walk itself is in relay.py; here is only its last step, so
-that every way out can be seen at once.
+What the client gets last is written here, and what was held for the request is given back. When the client has its
+last byte (or is gone) `finish` settles what the request took and tells the observer. The walk itself is in flow.py.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
 
-from tornado.http1connection import HTTP1Connection
-from tornado.httputil import HTTPHeaders, HTTPMessageDelegate
-
-from gateway.flow import upstream_request
-from gateway.flow.passthrough import Verbatim
-from gateway.flow.reattach import JoinableAnswer
-from gateway.flow.timing import Clock, now
-from gateway.http import body_decoding
-from gateway.http import header_rules as headers
+from gateway.flow import charges, scrub, upstream_request
+from gateway.flow.attempt import Attempt
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.failover import Failover
+from gateway.flow.info import Finished
+from gateway.flow.ports import Ports
+from gateway.flow.timing import Clock
+from gateway.http import body_decoding, header_rules
 from gateway.http.response_writer import Answer
-from gateway.limits.retry_policy import Full
-from gateway.observe import scrub
-from gateway.stored.previous_response import Recall
-from gateway.stored.threads import Thread
-from translate import errors
-from translate.dialect import Dialect
+from gateway.limits.retry_policy import Full, Outcome
+from gateway.routing.router import Route
+from translate import errors, usage
 from translate.errors import ApiError
-from translate.pair import Crossing
-from translate.target import Protocol
-
-if TYPE_CHECKING:
-    from gateway.flow.attempt import Try
-    from gateway.runtime import Service
 
 log = logging.getLogger("gateway")
 
 
-class Ending(HTTPMessageDelegate):
-    """The part of a Relay that ends it. state "done" means that all is said."""
+class Completion:
+    """status: of the reply, 0 = none yet. streamed: it was a stream. error: what the client was told, or the upstream
+    said; said: its words, for the log. left: by its client; aborted: broken off by us. charged: tokens, of its client's
+    quota. reply: to a question for a count, which may be others' too: (status, head, body)."""
 
-    __slots__ = ()
+    __slots__ = ("_clock", "_failover", "_ports", "_request", "aborted", "charged", "error", "left", "reply", "said",
+                 "status", "streamed", "writer")  # fmt: skip
 
-    aborted: bool
-    answer: Answer
-    body: bytes
-    clock: Clock
-    conn: HTTP1Connection
-    data: dict[str, Any] | None
-    headers: HTTPHeaders
-    refusal: ApiError | None
-    size: int
-    error: ApiError | None
-    key: str
-    lead: Try | None
-    left: bool
-    parts: list[bytes]
-    protocol: Protocol
-    dialect: Dialect
-    recall: Recall | Thread | None
-    said: str  # the error's words, for the log
-    rivals: list[Try]
-    service: Service
-    state: str
-    status: int
-    task: str
-    timer: asyncio.TimerHandle | None
-    hedge_timer: asyncio.TimerHandle | None
+    def __init__(self, ports: Ports, request: ClientRequest, writer: Answer, clock: Clock, failover: Failover) -> None:
+        self._ports = ports
+        self._request = request
+        self._clock = clock
+        self._failover = failover
+        self.writer = writer
+        self.status = 0
+        self.streamed = False
+        self.error: ApiError | None = None
+        self.said = ""
+        self.left = self.aborted = False
+        self.charged = 0
+        self.reply: tuple[int, bytes, bytes] | None = None
 
-    @property
-    def reply(self) -> Verbatim | Crossing | None:
-        """What became of the upstream's reply, so far."""
-        return self.lead.reply if self.lead is not None else None
+    def __repr__(self) -> str:
+        return f"<Completion {self.status} {self.error!r}>"
 
-    def broke(self, error: Exception) -> None:
-        """Whatever went wrong, the request ends here: refused, its stream ended with an error, or broken off."""
-        self.cancel_tries()
-        if not isinstance(error, ApiError):
-            log.error("request %s failed inside the proxy: %r", self.key, self, exc_info=error)
-            error = ApiError("api", f"internal error of the proxy, see its log (request {self.key})")
-        try:
-            self.refuse(error)
-        except Exception:
-            log.exception("request %s cannot be ended in words: %r", self.key, self)
-            self.state = "done"
-            self.aborted = True
-            self.answer.abort()
-            self._over(error)
+    # ---------------------------------------------------------------------------------- what is written last
 
-    def refuse(self, error: ApiError) -> None:
-        """An error of the proxy's own (or of a stream that never began), in the client's protocol."""
-        if self.state == "done":
-            return
-        if self.state == "streaming":
-            assert self.reply is not None
-            self.answer.write(self.service.masked(self.reply.fail(error)))
-            self.stream_done(error)
-            return
-        status = self.dialect.errors.status(error)
-        asked = self.lead is not None and self.tries and not isinstance(error, Full)
-        upstream = self.lead.route.peer.name if self.lead is not None and asked else ""
-        own = headers.of_refusal(status, self.key, upstream, error.retry_after) + body_decoding.told(error)
-        head = headers.JSON_HEAD + own + self.timing_head()
-        body = self.service.masked(self.dialect.errors.body(error, f"req_{self.key}"))
-        self.tell(status, head, body, error)
-
-    def tell(self, status: int, head: bytes, body: bytes, error: ApiError | None = None) -> None:
+    def whole(self, status: int, head: bytes, body: bytes) -> None:
+        """head: header lines, less those of timing."""
         self.status = status
-        self.state = "done"
-        self.clock.given(True)
-        self.answer.whole(status, head, body)
-        if self.task:
-            self.service.counting.answered(self, status, head, body, error)  # type: ignore[arg-type]
-        self._over(error)
+        self._clock.given(True)
+        head += self._timing()
+        if self._request.task == "count":
+            self.reply = status, head, body
+        self.writer.whole(status, head, body)
 
-    def timing_head(self) -> bytes:
-        """The header lines that tell what the reply has cost so far; here it begins."""
-        self.clock.given(self.state != "streaming")
-        return headers.of_timing(self.tries, self.clock.queue, self.clock.upstream, self.clock.overhead)
+    def begin_stream(self, attempt: Attempt) -> None:
+        """The headers of a stream; its bytes follow."""
+        self.status = 200
+        self.streamed = True
+        self._clock.given(False)
+        self.writer.start(200, header_rules.EVENT_STREAM + self.reply_head(attempt) + self._timing())
 
-    def stream_done(self, error: ApiError | None = None) -> None:
-        """The client has its terminal event. The exchange, if any, goes on to its last byte, so that the
-        connection can be used again; it has no one to tell any more."""
-        self.state = "done"
-        self.answer.end()
-        if self.lead is not None and self.lead.exchange is not None:
-            self.lead.exchange.resume()
-        self._over(error or (self.reply.fault if self.reply else None))
+    def refuse(self, error: ApiError, lead: Attempt | None) -> None:
+        """An error of the proxy's own (or of a stream that never began), in the client's protocol."""
+        words, key = self._request.dialect.errors, self._request.key
+        status = words.status(error)
+        asked = lead is not None and self._failover.attempts and not isinstance(error, Full)
+        upstream = lead.route.peer.name if lead is not None and asked else ""
+        own = header_rules.of_refusal(status, key, upstream, error.retry_after) + body_decoding.told(error)
+        self.whole(status, header_rules.JSON_HEAD + own, self._ports.masked(words.body(error, f"req_{key}")))
 
-    def look(self) -> None:
-        """Once a second: is the client still there, and does its request come in?"""
-        if self.state == "reading":  # Tornado would make a timer for each request; this costs none
-            if now() - self.clock.began > self.service.settings.server.body_timeout:
-                self.clock.read = now()
-                self.answer.last()
-                self.refuse(self.refusal or self._too_slow())
-        elif not self.left and self.answer.left:
-            self._client_left()
-            self.answer.abort()
-
-    def _too_slow(self) -> ApiError:
-        length = self.headers.get("Content-Length", "")
-        of = f" of {length}" if length.isdecimal() else ""
-        return upstream_request.too_slow(self.service.settings.server.body_timeout, f": {self.size}{of} bytes came")
-
-    def _client_left(self) -> None:
-        if self.state == "done":
+    def give_up(self, failed: Attempt, outcome: Outcome) -> None:
+        """Nothing more is tried: the client gets this attempt's answer, such as it is."""
+        error = outcome.error
+        if outcome.cause != "status":
+            self.refuse(error, failed)
             return
-        self.left = True
-        rejoin = self.service.rejoin
-        if rejoin is not None and self.state != "reading" and rejoin.keep(self):  # type: ignore[arg-type]
+        body = b"".join(failed.parts)
+        if failed.verbatim and not failed.cut:
+            kind = header_rules.find(failed.up_headers, "content-type")
+            self.whole(failed.status, header_rules.content_type(kind) + self.reply_head(failed), body)
             return
-        self.orphaned()
+        words = self._request.dialect.errors
+        said = self._ports.masked(words.body(error, f"req_{self._request.key}"))
+        self.whole(words.status(error), header_rules.JSON_HEAD + self.reply_head(failed), said)
 
-    def orphaned(self) -> None:
-        """The client has left, and none comes in its place."""
-        if self.state == "done":
-            return
-        self.state = "done"
-        self.cancel_tries()
-        self._over(None)
+    def break_stream(self, error: ApiError, lead: Attempt) -> None:
+        """The stream gets a legal end."""
+        assert lead.reply is not None
+        self.writer.write(self._ports.masked(lead.reply.fail(error)))
 
-    def adopt(self, newcomer: Ending) -> None:
-        """Another request asks for the same, after its client had lost us: it gets what is here, and what comes."""
-        newcomer.given_away()
-        self.left = False
-        self.conn = newcomer.conn
-        self.conn.set_close_callback(self._client_left)
-        assert isinstance(self.answer, JoinableAnswer)
-        self.answer.more = newcomer.answer.more
-        self.answer.attach(self.conn)
-
-    def given_away(self) -> None:
-        """Its connection belongs to an earlier request now."""
-        self.state = "done"
-        self._let_go()
-        self.service.gone(self)  # type: ignore[arg-type]
-
-    def cancel_tries(self, but: Try | None = None) -> None:
-        """All that is on its way or planned; `but` has won."""
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-        if self.hedge_timer is not None:
-            self.hedge_timer.cancel()
-            self.hedge_timer = None
-        for rival in self.rivals:
-            if rival is not but:
-                if but is not None:
-                    rival.outrun()
-                rival.cancel()
-        self.rivals = [but] if but is not None else []
-
-    def abandon(self, error: ApiError) -> None:
-        """The proxy shuts down: ends the stream with a legal error event."""
+    def abort(self) -> None:
+        """It cannot be ended in words."""
         self.aborted = True
-        self.broke(error)
+        self.writer.abort()
 
-    def _over(self, error: ApiError | None) -> None:
+    def reply_head(self, of: Attempt) -> bytes:
+        """What an upstream's reply tells in its headers."""
+        if of.route.home and header_rules.find(of.up_headers, "x-proxy-upstream"):
+            of.route.peer.is_proxy = True
+        own = header_rules.of_reply(of.up_headers, self._request.key, of.route.peer.name, of.dropped)
+        theirs = header_rules.back(of.up_headers, of.verbatim, of.route.peer.settings.reply_headers)
+        return self._ports.masked(theirs) + own
+
+    def own_head(self, upstream: str = "") -> bytes:
+        """The same of an answer for which none was asked just now."""
+        return header_rules.of_reply((), self._request.key, upstream, [])
+
+    def _timing(self) -> bytes:
+        """What the reply has cost so far."""
+        clock = self._clock
+        return header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
+
+    def too_slow(self) -> ApiError:
+        """The request's body did not come in time."""
+        length = self._request.headers.get("Content-Length", "")
+        of = f" of {length}" if length.isdecimal() else ""
+        more = f": {self._request.size}{of} bytes came"
+        return upstream_request.too_slow(self._ports.body_timeout_s, more)
+
+    # ------------------------------------------------------------------------------------------- and after it
+
+    def over(self, error: ApiError | None, lead: Attempt | None) -> None:
         """All is said. What a slow reader has not got yet still counts as in flight."""
+        request = self._request
+        self._clock.over()
         self.error = error
-        self.clock.over()
         if error is not None:
-            body = getattr(self, "body", b"")  # none of a request that was refused at its head
-            reply = self.reply
+            reply = lead.reply if lead is not None else None
             theirs = reply is not None and error is reply.fault and not isinstance(error, errors.BadReply)
-            self.said = scrub.logged(error, body, theirs)
-            if self.lead is None or not self.lead.sent_at:
-                self.service.refused(self, body)  # type: ignore[arg-type]
-        self._let_go()
-        if self.recall is not None:
-            self.recall.over()
-        self.answer.when_sent(self._sent)
+            self.said = scrub.logged(error, request.body, theirs)
+            if lead is None or not lead.sent_at:
+                if request.body:
+                    self._ports.observer.sent(request.info(0), request.body)
+            error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames hold all of the request
+        request.let_go()
+        self._failover.let_go()
+        if request.previous is not None:
+            request.previous.over()
 
-    def _sent(self, all_of_it: bool) -> None:
-        self.left = self.left or not all_of_it
-        self.service.over(self, self.error)
+    def finish(self, lead: Attempt | None) -> None:
+        """The client has its last byte, or has left."""
+        request, failover, error, ports = self._request, self._failover, self.error, self._ports
+        self._clock.sent()
+        reply = lead.reply if lead is not None else None
+        used = usage.billed(reply.usage) if reply is not None else None
+        if lead is not None and self.status == 200:
+            ports.counting.learn(lead.route, lead.estimated, used)
+        bill = charges.Bill(
+            request, failover.attempts, self.charged, self.status, self.streamed, self.writer.written, used
+        )
+        charges.settle(ports.quota_of(request.client), bill, lead)
+        route = None if isinstance(error, Full) else self._route(lead)  # else the upstream would seem to have failed
+        ports.observer.finished(Finished(
+            request.key, request.client, request.protocol, request.task, request.asked_model, self.status,
+            self.streamed, self.left, self.aborted, error, self.said,
+            route.peer.name if route is not None else "",
+            route.protocol if route is not None else "",
+            route.model if route is not None else "",
+            lead.up_headers if lead is not None else (),
+            _connection(lead), lead.ttfb_ms if lead is not None else 0.0, failover.attempts,
+            lead.more.made if lead is not None and lead.more is not None else 0,
+            failover.tried, failover.passed_over, lead.dropped if lead is not None else (),
+            lead.cache_marks if lead is not None else 0, request.size, self.writer.written, used, self._clock,
+        ), self.writer)  # fmt: skip
 
-    def _let_go(self) -> None:
-        """The request's body is not needed any more; a stream may go on for minutes."""
-        self.body = b""
-        self.data = None
-        self.parts = []
-        self.service.let_go(self)
+    def _route(self, lead: Attempt | None) -> Route | None:
+        if lead is not None:
+            return lead.route
+        return self._failover.route if self._failover.plan else None
+
+
+def _connection(lead: Attempt | None) -> str:
+    """Of the reply's attempt: "new" or "reused", "" where it had none."""
+    if lead is None:
+        return ""
+    return lead.exchange.connection if lead.exchange is not None else lead.connection

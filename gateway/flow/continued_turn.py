@@ -1,10 +1,10 @@
-"""The further requests of one turn: the same place is asked again, and the client's reply goes on.
+"""The further requests of one turn: the same endpoint is asked again, and the client's reply goes on.
 
 A turn may take several requests (translate/continued_turn.py says which, and what is appended). To the client it stays
-one reply of one try: the try's next exchange takes the place of its last one, under the same slot and key, so that a
-client that leaves, a slow reader and the end of the process find it where they look. A request that surely was not
-worked on is sent once more, as any other; whatever else goes wrong ends the reply with an error, since half of it may
-be out.
+one reply of one attempt: the attempt's next exchange takes the place of its last one, under the same slot and key, so
+that a client that leaves, a slow reader and the end of the process find it where they look. A request that surely was
+not worked on is sent once more, as any other; whatever else goes wrong ends the reply with an error, since half of it
+may be out.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import time
 from typing import Any, Protocol
 
 from gateway.flow import learned_quirks, upstream_request
-from gateway.limits import retry_policy
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.ports import Ports, Timer
+from gateway.limits import limiter, retry_policy
 from gateway.limits.retry_policy import Chances, Outcome
 from gateway.routing.router import Route
 from translate.errors import ApiError
@@ -29,11 +30,9 @@ log = logging.getLogger("gateway")
 
 
 class Continued(Protocol):
-    """What is needed of a try. relay: its request."""
+    """What is needed of an attempt."""
 
-    relay: Any
     route: Route
-    reply: Any
     mode: str
     exchange: Exchange | None
 
@@ -43,18 +42,26 @@ class Continued(Protocol):
     def asks(self, request: Request) -> None:
         """Sends it, in the place of that one."""
 
+    def broke(self, error: Exception) -> None:
+        """It cannot be sent."""
+
 
 class Continuing:
-    """What a try keeps for it. data: the client's request. made: further requests so far."""
+    """What an attempt keeps for it. data: the client's request. made: further requests so far."""
 
-    __slots__ = ("_asked", "_request", "_timer", "_tries", "_try", "data", "made")
+    __slots__ = ("_answer", "_asked", "_attempt", "_client", "_data", "_deadline", "_ports", "_request", "_timer",
+                 "_tries", "made")  # fmt: skip
 
-    def __init__(self, of: Continued, data: dict[str, Any], asked: Asked) -> None:
-        self._try = of
+    def __init__(self, of: Continued, ports: Ports, request: ClientRequest, asked: Asked) -> None:
+        self._attempt = of
+        self._ports = ports
+        self._client = request
         self._asked = asked
-        self.data = data
+        self._data = request.parsed()
         self._request: Request | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
+        self._timer: Timer | None = None
+        self._answer: asyncio.Future[float] | None = None  # of a limiter that counts elsewhere
         self._tries = 0  # of the request that is on
         self.made = 0
 
@@ -63,57 +70,70 @@ class Continuing:
 
     @property
     def waits(self) -> bool:
-        return self._timer is not None
+        return self._timer is not None or self._answer is not None
 
-    def sent(self, request: Request) -> None:
-        """The try has sent its first one."""
+    def sent(self, request: Request, deadline: float) -> None:
+        """The attempt has sent its first one."""
         self._request = request
+        self._deadline = deadline
 
-    def go_on(self) -> None:
+    def go_on(self, reply: Any) -> None:
         """The reply goes on with another request. Raises ApiError."""
-        of, relay = self._try, self._try.relay
-        relay.cancel_tries(of)
-        relay.lead = of
-        relay.estimated = 0, 0  # what the turn takes teaches nothing about its first request
-        of.lets_go()
+        self._attempt.lets_go()
         self.made += 1
         self._tries = 0
         assert self._request is not None
-        encoded = self._encoded(of.reply)
-        of.reply.next_round(dataclasses.replace(self._asked, **_names_of(encoded)))
+        encoded = self._encoded(reply)
+        reply.next_round(dataclasses.replace(self._asked, **_names_of(encoded)))
         self._request = dataclasses.replace(self._request, body=encoded.json(), fresh=False)
-        if (quota := relay.service.quotas.get(relay.client)) is not None:
-            quota.owe()
+        if (quota := self._ports.quota_of(self._client.client)) is not None:
+            limiter.finish(quota.owe())
         self._ask()
 
     def _encoded(self, reply: Crossing) -> Encoded:
-        of, service = self._try, self._try.relay.service
-        session = upstream_request.session_of(of.relay.headers)
+        ports, client = self._ports, self._client
+        session = upstream_request.session_of(client.headers)
         return learned_quirks.crossed(
-            of.relay.protocol, of.route, self.data, service.lessons, service.strict, session, more=reply.turns
+            client.protocol, self._attempt.route, self._data, ports.lessons, ports.strict, session, more=reply.turns
         )
 
     def _ask(self) -> None:
         """Raises ApiError where the upstream's quota is used up for too long."""
         self._timer = None
-        of, relay, now = self._try, self._try.relay, time.monotonic()
-        quota = of.route.peer.quota
-        wait = quota.take(0, now) if quota is not None and not self._tries else 0.0
-        if wait > relay.service.retry.max_retry_after:
-            message = f"upstream '{of.route.peer.name}' takes no more for {wait:.1f} s, in the middle of a turn"
+        quota = self._attempt.route.peer.quota
+        wait = quota.take(0, self._ports.now()) if quota is not None and not self._tries else 0.0
+        if isinstance(wait, int | float):
+            self._counted(wait)
+        else:
+            self._answer = limiter.when(wait, self._told)
+
+    def _told(self, answer: asyncio.Future[float]) -> None:
+        if self._answer is None:
+            return
+        self._answer = None
+        try:
+            self._counted(answer.result())
+        except Exception as error:  # nobody above could answer for it
+            self._attempt.broke(error)
+
+    def _counted(self, wait: float) -> None:
+        if wait > self._ports.retry.max_retry_after:
+            name = self._attempt.route.peer.name
+            message = f"upstream '{name}' takes no more for {wait:.1f} s, in the middle of a turn"
             raise ApiError("rate_limit", message, 429, retry_after=wait)
         if wait > 0:
             self._later(wait)
             return
         self._tries += 1
-        assert self._request is not None and self._request.body is not None
-        of.asks(self._request)
-        relay.service.sent(relay, self._request.url, self._request.body)
-        log.debug("request %s: its turn goes on, request %d of it", relay.key, self.made + 1)
+        request = self._request
+        assert request is not None and request.body is not None
+        self._attempt.asks(request)
+        self._ports.observer.sent(self._client.info(self.made + 1), request.body)
+        log.debug("request %s: its turn goes on, request %d of it", self._client.key, self.made + 1)
 
     def again(self, outcome: Outcome) -> bool:
         """Whether a further request that failed is sent once more, there. Of its reply nothing has come."""
-        of, relay, now = self._try, self._try.relay, time.monotonic()
+        of, now = self._attempt, self._ports.now()
         if not self.made or of.mode == "streaming" or self._request is None:
             return False
         fresh = self._request.fresh
@@ -121,7 +141,7 @@ class Continuing:
             self._tries -= 1
         take = of.route.peer.budget.take
         decision = retry_policy.decide(
-            relay.service.retry, outcome, Chances(self._tries, 0, lambda: take(now), fresh), relay.deadline - now
+            self._ports.retry, outcome, Chances(self._tries, 0, lambda: take(now), fresh), self._deadline - now
         )
         if decision.act != "again":
             return False
@@ -134,18 +154,19 @@ class Continuing:
         return True
 
     def _later(self, wait: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(wait, self._now)
+        self._timer = self._ports.call_later(wait, self._now)
 
     def _now(self) -> None:
         try:
             self._ask()
         except Exception as error:  # nobody above could answer for it
-            self._try.relay.broke(error)
+            self._attempt.broke(error)
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._answer = None
 
 
 def _names_of(encoded: Encoded) -> dict[str, Any]:

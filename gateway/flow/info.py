@@ -1,14 +1,17 @@
-"""What observers may read of a request on its way: plain data that nobody changes.
+"""What observers may read of a request: plain data that nobody changes.
 
-A request that is over is told as a record (observe/record.py). Observers get nothing else of a request, so that none of
-them can hold it up or hold it back from being freed.
+`Info` tells of a request on its way. `Finished` tells of one that is over; a record is made of it (observe/record.py).
+Observers get nothing else of a request, so that none of them can hold it up or hold it back from being freed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from gateway.flow.timing import Clock
+from translate.conversation import Usage
+from translate.errors import ApiError
 from translate.target import Protocol
 
 
@@ -28,6 +31,41 @@ class Info(NamedTuple):
     session: str
     original: bytes
     data: Mapping[str, object] | None
+
+
+class Finished(NamedTuple):
+    """A request is over: the client has its last byte, or has left.
+
+    error: what the client was told, or the upstream said; said: its words, fit for a log. upstream, upstream_protocol
+    and upstream_model are "" where none is to be named. clock: its spans, which stand still now."""
+
+    key: str
+    client: str
+    protocol: Protocol
+    task: str
+    asked_model: str
+    status: int
+    streamed: bool
+    left: bool
+    aborted: bool
+    error: ApiError | None
+    said: str
+    upstream: str
+    upstream_protocol: str
+    upstream_model: str
+    upstream_headers: Sequence[tuple[str, str]]
+    connection: str
+    ttfb_ms: float
+    attempts: int
+    continuations: int
+    tried: Sequence[str]
+    passed_over: Sequence[str]
+    dropped: Sequence[str]
+    cache_marks: int
+    bytes_in: int
+    bytes_out: int
+    used: Usage | None
+    clock: Clock
 
 
 _SESSION_HEADERS = ("X-Claude-Code-Session-Id", "X-Session-Id", "X-Session-Affinity", "Session-Id")

@@ -11,18 +11,16 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import cast
 
 from tornado.http1connection import HTTP1Connection
 
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.ports import Detachable
 from gateway.http.response_writer import Answer
 from gateway.stored.previous_response import owner_of
 
-if TYPE_CHECKING:
-    from gateway.flow.relay import Relay
-
 log = logging.getLogger("gateway")
-
 
 _CHANGES = ("anthropic-", "openai-", "accept", "authorization", "x-api-key", "x-claude-code-request-class")
 """What the names of headers begin with that make another question of the same body."""
@@ -31,13 +29,14 @@ _CHANGES = ("anthropic-", "openai-", "accept", "authorization", "x-api-key", "x-
 class JoinableAnswer(Answer):
     """An Answer that remembers, and can be given another client. `_calls`: what was told to it, in order."""
 
-    __slots__ = ("_calls", "_ends", "_rejoin", "remembered")
+    __slots__ = ("_calls", "_ends", "_reattach", "asked_as", "remembered")
 
-    def __init__(self, conn: HTTP1Connection, rejoin: Rejoin) -> None:
+    def __init__(self, conn: HTTP1Connection, reattach: Reattach) -> None:
         super().__init__(conn)
-        self._rejoin = rejoin
+        self._reattach = reattach
         self._calls: list[tuple[Callable[..., None], tuple[object, ...]]] | None = []
         self._ends = False
+        self.asked_as = b""  # what its request asks; known once that is here
         self.remembered = 0
 
     @property
@@ -69,17 +68,17 @@ class JoinableAnswer(Answer):
     def _remember(self, call: Callable[..., None], size: int, *args: object) -> None:
         if self._calls is None:
             return
-        if not self._rejoin.has_room(size):
+        if not self._reattach.has_room(size):
             self.forget()
-            self._rejoin.outgrown(self)
+            self._reattach.outgrown(self)
             return
         self.remembered += size
-        self._rejoin.bytes += size
+        self._reattach.bytes += size
         self._calls.append((call, args))
 
     def forget(self) -> None:
         """It cannot be joined any more."""
-        self._rejoin.bytes -= self.remembered
+        self._reattach.bytes -= self.remembered
         self.remembered = 0
         self._calls = None
 
@@ -92,7 +91,7 @@ class JoinableAnswer(Answer):
             call(self, *args)
 
 
-class Rejoin:
+class Reattach:
     """bytes: remembered by all answers together. orphans: requests without a client, by what they asked."""
 
     def __init__(self, seconds: float, most_bytes: int) -> None:
@@ -100,10 +99,10 @@ class Rejoin:
         self._most_bytes = most_bytes
         self.bytes = 0
         self.joined = 0
-        self.orphans: dict[bytes, tuple[Relay, asyncio.TimerHandle]] = {}
+        self.orphans: dict[bytes, tuple[Detachable, asyncio.TimerHandle]] = {}
 
     def __repr__(self) -> str:
-        return f"<Rejoin {len(self.orphans)} orphans, {self.bytes} bytes>"
+        return f"<Reattach {len(self.orphans)} orphans, {self.bytes} bytes>"
 
     def resize(self, seconds: float, most_bytes: int) -> None:
         self._seconds = seconds
@@ -115,26 +114,24 @@ class Rejoin:
     def answer(self, conn: HTTP1Connection) -> JoinableAnswer:
         return JoinableAnswer(conn, self)
 
-    def keep(self, relay: Relay) -> bool:
+    def keeps(self, flow: Detachable) -> bool:
         """Its client has left. Whether the request goes on without one."""
-        answer = relay.answer
-        if not isinstance(answer, JoinableAnswer) or not answer.joinable or not relay.asked_as:
+        answer = flow.writer
+        if not isinstance(answer, JoinableAnswer) or not answer.joinable or not answer.asked_as:
             return False
-        if relay.asked_as in self.orphans:
+        if answer.asked_as in self.orphans:
             return False
-        timer = asyncio.get_running_loop().call_later(self._seconds, self._give_up, relay.asked_as)
-        self.orphans[relay.asked_as] = relay, timer
-        if relay.lead is not None and relay.lead.exchange is not None:
-            relay.lead.exchange.resume()  # the client that had it paused is gone
+        timer = asyncio.get_running_loop().call_later(self._seconds, self._give_up, answer.asked_as)
+        self.orphans[answer.asked_as] = flow, timer
+        flow.reads_on()
         return True
 
     def outgrown(self, answer: JoinableAnswer) -> None:
         """An answer cannot be joined any more: if nobody reads it, nobody will."""
-        for asked_as, (relay, timer) in self.orphans.items():
-            if relay.answer is answer:
-                timer.cancel()
-                asyncio.get_running_loop().call_soon(self._give_up, asked_as)
-                return
+        found = self.orphans.get(answer.asked_as)
+        if found is not None and found[0].writer is answer:
+            found[1].cancel()
+            asyncio.get_running_loop().call_soon(self._give_up, answer.asked_as)
 
     def drain(self) -> None:
         """The proxy shuts down: nobody can come back."""
@@ -142,36 +139,42 @@ class Rejoin:
             timer.cancel()
             self._give_up(asked_as)
 
-    def join(self, relay: Relay) -> bool:
+    def joins(self, flow: Detachable) -> bool:
         """Whether the new request is one that goes on without its client: then that one has its connection now."""
-        if not isinstance(relay.answer, JoinableAnswer):  # a websocket's
+        answer = flow.writer
+        if not isinstance(answer, JoinableAnswer):
             return False
-        relay.asked_as = _what_is_asked(relay)
-        found = self.orphans.pop(relay.asked_as, None)
+        answer.asked_as = _what_is_asked(flow.request)
+        found = self.orphans.pop(answer.asked_as, None)
         if found is None:
             return False
         orphan, timer = found
         timer.cancel()
-        if not orphan.answer.joinable or (orphan.state == "done" and orphan.status != 200):  # type: ignore[attr-defined]
+        kept = orphan.writer
+        if not isinstance(kept, JoinableAnswer) or not kept.joinable or orphan.failed:
             self._forget(orphan)
             orphan.orphaned()
             return False
         self.joined += 1
-        log.info("request %s: its client had left request %s, and joins it", relay.key, orphan.key)
-        orphan.adopt(relay)
-        if orphan not in relay.service.relays:
+        log.info("request %s: its client had left request %s, and joins it", flow.request.key, orphan.request.key)
+        orphan.adopt(flow)
+        kept.attach(cast(HTTP1Connection, flow.conn))
+        if orphan.is_over:
             self._forget(orphan)
         return True
 
-    def over(self, relay: Relay) -> None:
+    def over(self, flow: Detachable) -> None:
         """Its reply is complete. One whose client has it all need not be remembered."""
-        if relay.asked_as not in self.orphans or self.orphans[relay.asked_as][0] is not relay:
-            self._forget(relay)
+        answer = flow.writer
+        if isinstance(answer, JoinableAnswer):
+            found = self.orphans.get(answer.asked_as)
+            if found is None or found[0] is not flow:
+                self._forget(flow)
 
     @staticmethod
-    def _forget(relay: Relay) -> None:
-        if isinstance(relay.answer, JoinableAnswer):
-            relay.answer.forget()
+    def _forget(flow: Detachable) -> None:
+        if isinstance(flow.writer, JoinableAnswer):
+            flow.writer.forget()
 
     def _give_up(self, asked_as: bytes) -> None:
         """Nobody came."""
@@ -188,9 +191,9 @@ def _body_in(call: Callable[..., None], args: tuple[object, ...]) -> bytes:
     return last
 
 
-def _what_is_asked(relay: Relay) -> bytes:
+def _what_is_asked(request: ClientRequest) -> bytes:
     told = sorted(
-        f"{name.lower()}: {value}" for name, value in relay.headers.get_all() if name.lower().startswith(_CHANGES)
+        f"{name.lower()}: {value}" for name, value in request.headers.get_all() if name.lower().startswith(_CHANGES)
     )
-    said = "\n".join((owner_of(relay.client, relay.headers), relay.protocol, relay.task, relay.query, *told))
-    return hashlib.sha256(said.encode("utf-8", "surrogatepass") + b"\n\n" + relay.body).digest()
+    said = "\n".join((owner_of(request.client, request.headers), request.protocol, request.task, request.query, *told))
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass") + b"\n\n" + request.body).digest()

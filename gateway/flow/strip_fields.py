@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from json.decoder import JSONDecoder, scanstring
+from json.decoder import JSONDecoder, scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 
 # What the names of the betas behind a top-level field begin with. Source: the anthropic SDK's AnthropicBetaParam.
 BETAS = {

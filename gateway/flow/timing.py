@@ -9,6 +9,7 @@ upstream is on its way all that time, and a reading per event would cost more th
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 now = time.monotonic
 
@@ -18,10 +19,12 @@ class Clock:
     being worked on did; first: the first byte of the reply that is more than a sign of life; said: its last, ours to
     send; done: when the client had it. upstream, queue, overhead: spans."""
 
-    __slots__ = ("_asked", "_waits", "began", "came", "done", "first", "overhead", "queue", "read", "said", "upstream")
+    __slots__ = ("_asked", "_now", "_waits", "began", "came", "done", "first", "overhead", "queue", "read", "said",
+                 "upstream")  # fmt: skip
 
-    def __init__(self) -> None:
-        self.began = self.read = now()
+    def __init__(self, clock: Callable[[], float] = now) -> None:
+        self._now = clock
+        self.began = self.read = clock()
         self.came = self.first = self.said = self.done = 0.0
         self.upstream = self.queue = self.overhead = 0.0
         self._asked = 0.0  # since when a try is on its way
@@ -33,7 +36,7 @@ class Clock:
     def waits(self) -> None:
         """No try is on its way, and there will be none at once."""
         if not self._waits and not self._asked:
-            self._waits = now()
+            self._waits = self._now()
 
     def asks(self, at: float) -> None:
         """A try is on its way, perhaps beside another."""
@@ -43,14 +46,14 @@ class Clock:
 
     def lost(self) -> None:
         """The last try on its way has ended without an answer."""
-        self._heard(now())
+        self._heard(self._now())
         self._asked = 0.0
 
     def given(self, whole: bool) -> None:
         """The head of the reply is being made. whole: so is all of it."""
         if self.first:
             return
-        at = self.first = now()
+        at = self.first = self._now()
         self._stop_waiting(at)
         self._heard(at)
         if whole:
@@ -59,7 +62,7 @@ class Clock:
 
     def over(self) -> None:
         """All is said, or the client has left."""
-        at = self.said = now()
+        at = self.said = self._now()
         self._stop_waiting(at)
         if self._asked:
             self.upstream += at - self._asked
@@ -67,7 +70,7 @@ class Clock:
 
     def sent(self) -> None:
         """The client has all of it, or will never have it."""
-        self.done = now()
+        self.done = self._now()
 
     def _heard(self, at: float) -> None:
         """The upstream's time until its bytes came; without any, until now."""

@@ -11,17 +11,17 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from typing import Any, Protocol
 
 from gateway.flow import envelope
+from gateway.flow.client_request import ClientRequest
 from gateway.http import header_rules
 from gateway.routing.router import Route
 from gateway.stored.previous_response import owner_of
 from translate import dialect, tokens
+from translate.conversation import Usage
 from translate.errors import ApiError
-
-if TYPE_CHECKING:
-    from gateway.flow.relay import Relay
 
 MAX_KEPT = 1_000  # counts, of either kind
 MAX_COUNT_BYTES = 4_096  # of an upstream's answer; more is none
@@ -31,6 +31,24 @@ FIRST, EVERY = 4, 64  # of a model's requests, which ones are estimated in full:
 
 _JSON = header_rules.JSON_HEAD
 _ESTIMATE = _JSON + b"X-Proxy-Estimate: true\r\n"
+
+
+class Asker(Protocol):
+    """A request for a count."""
+
+    @property
+    def request(self) -> ClientRequest: ...
+
+    def shared(self, status: int, head: bytes, body: bytes, error: ApiError | None) -> None:
+        """Another request for the same has this answer. Nothing is to happen where it is over."""
+
+    def unshared(self) -> None:
+        """The other request is over without one."""
+
+
+class Answer(Enum):
+    ASK = "the upstream is to be asked"
+    WAIT = "another request asks the same: its answer is coming"
 
 
 class Ratios:
@@ -68,8 +86,8 @@ class Counting:
         self.told = dict.fromkeys(("asked", "kept", "shared", "estimated", "estimate kept"), 0)  # for the metrics
         self._estimates: dict[bytes, int] = {}
         self._counts: dict[bytes, tuple[float, bytes]] = {}  # -> (good until, the upstream's answer)
-        self._asking: dict[bytes, list[Relay]] = {}  # who waits for the answer
-        self._leads: dict[Relay, bytes] = {}  # who asks
+        self._asking: dict[bytes, list[Asker]] = {}  # who waits for the answer
+        self._leads: dict[Asker, bytes] = {}  # who asks
         self._met: dict[tuple[str, str], int] = {}  # requests of each upstream and model
 
     def __repr__(self) -> str:
@@ -77,17 +95,18 @@ class Counting:
 
     # ------------------------------------------------------------------------------------- what was used
 
-    def seed(self, relay: Relay, route: Route, data: dict[str, Any], size: int) -> int:
-        """Input tokens, as far as can be told before the upstream does. What it was made of waits in the relay."""
+    def seed(self, route: Route, data: dict[str, Any], size: int) -> tuple[int, tuple[int, int]]:
+        """Input tokens, as far as can be told before the upstream does, and the estimates of which they were made:
+        (quick, full), 0 where there is none. Its reply teaches by them."""
         name, model = route.peer.name, route.model
         quick = tokens.quick(data, size)
-        relay.estimated = quick, tokens.estimate(data) if self._is_due(name, model) else 0
-        return max(1, round(quick * self.ratios.of(name, model, True)))
+        estimated = quick, tokens.estimate(data) if self._is_due(name, model) else 0
+        return max(1, round(quick * self.ratios.of(name, model, True))), estimated
 
-    def watch(self, relay: Relay, route: Route) -> None:
-        """The same for a body that passes through to an upstream that cannot count, now and then."""
-        if self._is_due(route.peer.name, route.model):
-            relay.estimated = 0, tokens.estimate(envelope.parse(relay.body))
+    def watched(self, request: ClientRequest, route: Route) -> tuple[int, int]:
+        """The estimates of a body that passes through to an upstream that cannot count, now and then."""
+        due = self._is_due(route.peer.name, route.model)
+        return 0, tokens.estimate(envelope.parse(request.body)) if due else 0
 
     def _is_due(self, upstream: str, model: str) -> bool:
         met = self._met.pop((upstream, model), 0)
@@ -96,72 +115,65 @@ class Counting:
         self._met[upstream, model] = met + 1
         return met < FIRST or met % EVERY == 0
 
-    def learn(self, relay: Relay) -> None:
-        """Its reply is over."""
-        quick, full = relay.estimated
-        if relay.route is None or not (quick or full) or relay.status != 200:
-            return
-        real = relay.used.prompt if relay.used is not None else 0
-        for is_quick, estimated in ((True, quick), (False, full)):
-            self.ratios.learn(relay.route.peer.name, relay.route.model, is_quick, estimated, real)
+    def learn(self, route: Route, estimated: tuple[int, int], used: Usage | None) -> None:
+        """A reply is over. estimated: what was thought of its request."""
+        real = used.prompt if used is not None else 0
+        for is_quick, tokens_then in zip((True, False), estimated, strict=True):
+            if tokens_then:
+                self.ratios.learn(route.peer.name, route.model, is_quick, tokens_then, real)
 
     # ------------------------------------------------------------------------------------ who asks for one
 
-    def estimated(self, relay: Relay, route: Route) -> tuple[bytes, bytes]:
+    def estimated(self, request: ClientRequest, route: Route) -> tuple[bytes, bytes]:
         """(head, body) of an answer by local estimate. Raises BadRequest."""
-        counting = relay.dialect.counting
+        counting = request.dialect.counting
         assert counting is not None  # else there is no address at which it could be asked for
-        key = hashlib.sha256(relay.protocol.encode() + relay.body).digest()
+        key = hashlib.sha256(request.protocol.encode() + request.body).digest()
         count = self._estimates.get(key)
         self.told["estimated" if count is None else "estimate kept"] += 1
         if count is None:
-            count = _counted(relay.data or envelope.parse(relay.body), counting)
+            count = _counted(request.data or envelope.parse(request.body), counting)
             _forget(self._estimates)
             self._estimates[key] = count
         count = max(1, round(count * self.ratios.of(route.peer.name, route.model, False)))
         return _ESTIMATE, counting.body(count)
 
-    def ask(self, relay: Relay, route: Route, url: str) -> bool:
-        """Whether the relay is to ask the upstream. If not, it has been answered, or will be with another's answer."""
-        if relay in self._leads:  # it tries again
-            return True
-        key = _key(relay, url)
+    def ask(self, flow: Asker, url: str) -> Answer | bytes:
+        """Whether the upstream is to be asked, or what it said before."""
+        if flow in self._leads:  # it tries again
+            return Answer.ASK
+        key = _key(flow.request, url)
         until, known = self._counts.get(key, (0.0, b""))
         if until > self._clock():
             self.told["kept"] += 1
-            head = _JSON + header_rules.of_reply((), relay.key, route.peer.name, []) + relay.timing_head()
-            relay.tell(200, head, known)
-            return False
+            return known
         if (waiting := self._asking.get(key)) is not None:
             self.told["shared"] += 1
-            waiting.append(relay)
-            relay.state = "waiting"
-            relay.clock.waits()
-            return False
+            waiting.append(flow)
+            return Answer.WAIT
         self.told["asked"] += 1
         self._asking[key] = []
-        self._leads[relay] = key
-        return True
+        self._leads[flow] = key
+        return Answer.ASK
 
-    def answered(self, relay: Relay, status: int, head: bytes, body: bytes, error: ApiError | None) -> None:
-        """A relay has its answer: so have those who wait for the same."""
-        key = self._leads.pop(relay, None)
+    def answered(self, flow: Asker, status: int, head: bytes, body: bytes, error: ApiError | None) -> None:
+        """A request has its answer: so have those who wait for the same."""
+        key = self._leads.pop(flow, None)
         if key is None:
             return
         waiting = self._asking.pop(key)
         if status == 200 and b"X-Proxy-Estimate" not in head and len(body) <= MAX_COUNT_BYTES:
             _forget(self._counts)
             self._counts[key] = self._clock() + KEPT_S, body
+        own = flow.request.key.encode()
         for other in waiting:
-            if other.state != "done":
-                other.tell(status, head.replace(relay.key.encode(), other.key.encode()), body, error)
+            other.shared(status, head.replace(own, other.request.key.encode()), body, error)
 
-    def left(self, relay: Relay) -> None:
-        """A relay is over, answered or not. If it was to ask, the next one asks in its place."""
-        if (key := self._leads.pop(relay, None)) is not None:
+    def left(self, flow: Asker) -> None:
+        """A request is over, answered or not. If it was to ask, the next one asks in its place."""
+        if (key := self._leads.pop(flow, None)) is not None:
             for other in self._asking.pop(key):
-                if other.state != "done":
-                    other.again()
+                other.unshared()
 
 
 def _forget(kept: dict[bytes, Any]) -> None:
@@ -170,11 +182,11 @@ def _forget(kept: dict[bytes, Any]) -> None:
         del kept[next(iter(kept))]
 
 
-def _key(relay: Relay, url: str) -> bytes:
+def _key(request: ClientRequest, url: str) -> bytes:
     """All that an upstream's count may depend on, and whose it is."""
-    told = (relay.headers.get(name, "") for name in ("Anthropic-Beta", "Anthropic-Version"))
-    said = "\n".join((owner_of(relay.client, relay.headers), url, *told))
-    return hashlib.sha256(said.encode("utf-8", "surrogatepass") + b"\n\n" + relay.body).digest()
+    told = (request.headers.get(name, "") for name in ("Anthropic-Beta", "Anthropic-Version"))
+    said = "\n".join((owner_of(request.client, request.headers), url, *told))
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass") + b"\n\n" + request.body).digest()
 
 
 def _counted(body: dict[str, Any], counting: dialect.Counting) -> int:

@@ -41,8 +41,8 @@ class Answer:
         self.state = "open"
         self.written = 0
         self.more = b""  # header lines of every reply to this client
-        self.on_full: Callable[[], None] = _nothing
-        self.on_drained: Callable[[], None] = _nothing
+        self.on_full: Callable[[], None] = nothing
+        self.on_drained: Callable[[], None] = nothing
 
     def __repr__(self) -> str:
         return f"<Answer {self.state} {self.written} bytes, {self._waiting} waiting>"
@@ -139,7 +139,7 @@ class Answer:
             self.on_full()
 
     def _drained(self, written: object) -> None:
-        exception = getattr(written, "exception", _nothing)()
+        exception = getattr(written, "exception", nothing)()
         self._full = False
         self._waiting = 0
         if exception is None:
@@ -160,7 +160,7 @@ class Answer:
         self._stream.write(data).add_done_callback(self._linger)
 
     def _linger(self, written: object) -> None:
-        getattr(written, "exception", _nothing)()  # the client may have gone
+        getattr(written, "exception", nothing)()  # the client may have gone
         if not self._stream.closed():
             with contextlib.suppress(OSError):
                 self._stream.socket.shutdown(socket.SHUT_WR)
@@ -184,5 +184,5 @@ def _status_line(status: int) -> bytes:
 _STATUS_LINES: dict[int, bytes] = {529: b"HTTP/1.1 529 Site is overloaded\r\n"}
 
 
-def _nothing() -> None:
+def nothing() -> None:
     return None

@@ -68,6 +68,20 @@ class Gate:
         else:
             self.adaptive.most = max(LEAST, limit)
 
+    def answered(self, first_byte_ms: float | None) -> None:
+        """A reply has begun: how many requests the upstream can bear is learned of that. first_byte_ms: of a stream."""
+        if self.adaptive is None:
+            return
+        if first_byte_ms is None:
+            self.adaptive.bore(self.busy)
+        else:
+            self.adaptive.answered(first_byte_ms, self.busy)
+
+    def refused(self, now: float) -> None:
+        """The upstream said that this is too much."""
+        if self.adaptive is not None:
+            self.adaptive.refused(now)
+
     @property
     def places(self) -> int:
         return self.limit if self.adaptive is None else min(self.limit, self.adaptive.limit)
@@ -76,14 +90,17 @@ class Gate:
 class Ticket:
     """A place, or the wait for one. Ends by `leave`, which may be called at any time, and twice."""
 
-    __slots__ = ("_admission", "_on_place", "_on_refused", "_since", "cheap", "gate", "state", "timer")
+    __slots__ = ("_on_place", "_on_refused", "_since", "admission", "cheap", "gate", "state", "timer")
 
     def __init__(self, admission: Admission, gate: Gate, cheap: bool) -> None:
-        self._admission = admission
+        self.admission = admission
         self.gate = gate
         self.cheap = cheap
         self.state = "in"  # in | waiting | gone
         self.timer: asyncio.TimerHandle | None = None
+        self._since = 0.0
+        self._on_place: Callable[[], None] = _nobody_waits
+        self._on_refused: Callable[[ApiError], None] | None = None
 
     def __repr__(self) -> str:
         return f"<Ticket {self.state} {self.gate.name}>"
@@ -95,10 +112,15 @@ class Ticket:
     def leave(self) -> None:
         """The place is free again, or the wait is over."""
         state, self.state = self.state, "gone"
+        self._on_place, self._on_refused = _nobody_waits, None  # nothing is kept alive by this
         if state == "in":
-            self._admission._left(self)
+            self.admission._left(self)
         elif state == "waiting":
-            self._admission._gave_up(self)
+            self.admission._gave_up(self)
+
+
+def _nobody_waits() -> None:
+    return None
 
 
 class Admission:
@@ -231,7 +253,8 @@ class Admission:
         ticket.state = "gone"
         self._gave_up(ticket)
         self.turned_away += 1
-        ticket._on_refused(self._full(ticket, late=True))
+        if ticket._on_refused is not None:
+            ticket._on_refused(self._full(ticket, late=True))
 
     def _is_dry(self, gate: Gate) -> None:
         """Somebody finds no place: said in the log, now and then."""

@@ -68,17 +68,17 @@ class LiveMetrics:
 
 
 def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
-    relays, admission, counting = service.relays, service.admission, service.counting
+    flows, admission, counting = service.flows, service.admission, service.counting
     simple: dict[str, float] = {
-        "proxy_requests_in_flight": len(relays),
-        "proxy_streams_open": sum(relay.state == "streaming" for relay in relays),
+        "proxy_requests_in_flight": len(flows),
+        "proxy_streams_open": sum(flow.streaming for flow in flows),
         "proxy_websockets_open": len(service.sessions),
         "proxy_request_bytes_held": service.held_bytes,
         "proxy_admission_busy": admission.busy,
         "proxy_admission_waiting": admission.waiting,
         "proxy_admission_queued_total": admission.queued,
         "proxy_admission_refused_total": admission.turned_away,
-        "proxy_rejoined_total": service.rejoin.joined if service.rejoin else 0,
+        "proxy_rejoined_total": service.reattach.joined if service.reattach else 0,
         "proxy_log_lines_lost_total": service.journal.lost,
     }
     for family, value in simple.items():

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from gateway.flow.info import Finished
 from gateway.flow.timing import now
 from gateway.http import header_rules
-from gateway.limits.retry_policy import Full
-from translate.errors import ApiError
+from gateway.observe.prices import Price
+from translate import dialects
 
-if TYPE_CHECKING:
-    from gateway.flow.relay import Relay
+PriceOf = Callable[[str, str], Price | None]
 
 _OPERATIONS = {"": "chat", "count": "count_tokens", "compact": "compact"}
 _FIELD = re.compile(r"[a-z0-9_.]{1,64}")  # a field's name; what a client makes up beside it may be what its user wrote
@@ -29,83 +30,73 @@ def field_name(dropped: str) -> str:
     return dropped if _FIELD.fullmatch(dropped) else "(not named)"
 
 
-def record(relay: Relay, error: ApiError | None) -> dict[str, Any]:
-    """error: what the client was told, or its upstream said."""
-    clock, lead = relay.clock, relay.lead
-    route = None if isinstance(error, Full) else relay.route  # else the upstream would seem to have failed
-    used = relay.used
-    answered = relay.status == 200
-    streamed = relay.streamed and clock.first > 0
+def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
+    """price_of: what the tokens of an upstream's model cost."""
+    clock, used, error = over.clock, over.used, over.error
+    answered = over.status == 200
+    streamed = over.streamed and clock.first > 0
     span = clock.said - clock.first if streamed else 0.0
     pace = span if span >= SHORTEST_STREAM_S else clock.upstream
     said = {
         "time": time.time() + clock.done - now(),
-        "request_id": relay.key,
-        "client": relay.client,
-        "url.path": relay.dialect.served(relay.task),
-        "protocol": relay.protocol,
-        "gen_ai.operation.name": _OPERATIONS[relay.task],
-        "gen_ai.request.model": relay.asked_model,
-        "upstream": route.peer.name if route else "",
-        "upstream_protocol": route.protocol if route else "",
-        "upstream_model": route.model if route else "",
-        "upstream_request_id": _their_id(lead.up_headers) if lead is not None and lead.up_headers else "",
-        "stream": relay.streamed,
-        "status": relay.status,
-        "attempts": relay.tries,
-        "continuations": lead.more.made if lead is not None and lead.more is not None else 0,
-        "tried": relay.tried,
-        "passed_over": relay.passed_over,
-        "ended": "left" if relay.left else "aborted" if relay.aborted else "finished",
-        "connection": connection(relay),
+        "request_id": over.key,
+        "client": over.client,
+        "url.path": dialects.of(over.protocol).served(over.task),
+        "protocol": over.protocol,
+        "gen_ai.operation.name": _OPERATIONS[over.task],
+        "gen_ai.request.model": over.asked_model,
+        "upstream": over.upstream,
+        "upstream_protocol": over.upstream_protocol,
+        "upstream_model": over.upstream_model,
+        "upstream_request_id": _their_id(over.upstream_headers) if over.upstream_headers else "",
+        "stream": over.streamed,
+        "status": over.status,
+        "attempts": over.attempts,
+        "continuations": over.continuations,
+        "tried": list(over.tried),
+        "passed_over": list(over.passed_over),
+        "ended": "left" if over.left else "aborted" if over.aborted else "finished",
+        "connection": over.connection,
         "receive_ms": _ms(clock.read - clock.began),
         "queue_ms": _ms(clock.queue),
-        "ttfb_ms": _ms(lead.ttfb_ms / 1e3) if lead is not None and lead.ttfb_ms else None,
+        "ttfb_ms": _ms(over.ttfb_ms / 1e3) if over.ttfb_ms else None,
         "first_token_ms": _ms(clock.first - clock.began) if answered and clock.first else None,
         "upstream_ms": _ms(clock.upstream),
         "overhead_ms": _ms(clock.overhead),
         "stream_ms": _ms(span) if streamed else None,
         "total_ms": _ms(clock.done - clock.began),
-        "bytes_in": relay.size,
-        "bytes_out": relay.answer.written,
+        "bytes_in": over.bytes_in,
+        "bytes_out": over.bytes_out,
         "gen_ai.usage.input_tokens": used.prompt if used else None,
         "gen_ai.usage.output_tokens": used.output if used else None,
         "gen_ai.usage.cache_read.input_tokens": used.cache_read if used else None,
         "gen_ai.usage.cache_creation.input_tokens": used.cache_write if used else None,
         "gen_ai.usage.reasoning.output_tokens": used.reasoning if used else None,
         "tokens_per_second": int(used.output / pace * 10) / 10 if used and used.output and pace > 0 else None,
-        "dropped": [field_name(name) for name in relay.dropped],
+        "dropped": [field_name(name) for name in over.dropped],
     }
-    if lead is not None and lead.cache_marks:
-        said |= _saved(relay, lead.cache_marks)
+    if over.cache_marks:
+        said |= _saved(over, price_of)
     if error is not None:
         said["error.type"] = error.kind
-        said["error.message"] = relay.said
+        said["error.message"] = over.said
     return said
 
 
-def _saved(relay: Relay, marks: int) -> dict[str, Any]:
+def _saved(over: Finished, price_of: PriceOf) -> dict[str, Any]:
     """What the cache marks that we have set did for the request: tokens that were read from the cache, and USD, less
     what the writing costs; None where nobody knows the price."""
-    used, route = relay.used, relay.route
-    price = relay.service.prices.of(route.peer.name, route.model) if route is not None else None
+    used = over.used
+    price = price_of(over.upstream, over.upstream_model)
     usd = price.saved(used.input, used.cache_read, used.cache_write) if price is not None and used is not None else None
     return {
-        "cache_marks": marks,
+        "cache_marks": over.cache_marks,
         "cache_saved_tokens": used.cache_read if used is not None else None,
         "cache_saved_usd": round(usd, 6) if usd is not None else None,
     }
 
 
-def connection(relay: Relay) -> str:
-    """Of the reply's try: "new" or "reused", "" where it had none."""
-    lead = relay.lead
-    if lead is None:
-        return ""
-    return lead.exchange.connection if lead.exchange is not None else lead.connection
-
-
-def _their_id(of_reply: list[tuple[str, str]]) -> str:
+def _their_id(of_reply: Sequence[tuple[str, str]]) -> str:
     """The upstream's own word for the request, to ask its makers about it."""
     return (header_rules.find(of_reply, "request-id") or header_rules.find(of_reply, "x-request-id"))[:200]
 

@@ -25,7 +25,7 @@ def upstreams(service: Service) -> dict[str, Any]:
         "busy": admission.busy,
         "waiting": admission.waiting,
         "turned_away": admission.turned_away,
-        "rejoined": service.rejoin.joined if service.rejoin else 0,
+        "rejoined": service.reattach.joined if service.reattach else 0,
         "pool": service.client.stats(),
         "upstreams": {
             name: {

@@ -192,7 +192,7 @@ class Router:
         """The upstream has shown that it has no endpoint for this route's protocol. False where it speaks no other, so
         that nothing is left to be asked in."""
         peer, client = failed.peer, failed.client
-        if client is None or failed.home or failed.protocol in peer.lacks:
+        if client is None or failed.home:
             return False
         if protocol_choice.choose(client, [name for name in peer.spoken if name != failed.protocol], more=True) is None:
             return False

@@ -8,31 +8,27 @@ no other client may build on it. A response that is deleted is deleted everywher
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from gateway.process.worker_rpc import Siblings
 from gateway.stored.store import Memory
 
-if TYPE_CHECKING:
-    from gateway.runtime import Service
-
 FIND, FORGET = "/responses/find", "/responses/forget"
 MAX_IDS = 200  # asked for at once; a request that names more does without them
 
 
-def register(service: Service) -> None:
+def register(siblings: Siblings, memory: Memory) -> None:
     """This worker answers its siblings."""
-    memory = service.memory
-    service.siblings.answers[FIND] = lambda query: _found(memory, query["owner"], query["ids"].split(","))
-    service.siblings.answers[FORGET] = lambda query: {"deleted": memory.delete(query["owner"], query["id"])}
+    siblings.answers[FIND] = lambda query: _found(memory, query["owner"], query["ids"].split(","))
+    siblings.answers[FORGET] = lambda query: {"deleted": memory.delete(query["owner"], query["id"])}
 
 
-def unknown(service: Service, owners: Iterable[str], ids: Iterable[str]) -> list[str]:
+def unknown(siblings: Siblings, memory: Memory, owners: Iterable[str], ids: Iterable[str]) -> list[str]:
     """Those of which nothing is known here, and somebody else may know."""
-    if service.siblings.alone:
+    if siblings.alone:
         return []
-    memory, owners = service.memory, list(owners)
+    owners = list(owners)
     lacking = [
         id for id in dict.fromkeys(ids)
         if memory.place(id) is None and not any(memory.find(owner, id) for owner in owners)
@@ -40,13 +36,13 @@ def unknown(service: Service, owners: Iterable[str], ids: Iterable[str]) -> list
     return lacking[:MAX_IDS]
 
 
-async def fetch(service: Service, owner: str, ids: list[str]) -> None:
+async def fetch(siblings: Siblings, memory: Memory, owner: str, ids: list[str]) -> None:
     """What the siblings know of these is known here from now on."""
-    for said in await service.siblings.ask_others(_path(FIND, owner=owner, ids=",".join(ids))):
+    for said in await siblings.ask_others(_path(FIND, owner=owner, ids=",".join(ids))):
         for id, place in said["places"].items():
-            service.memory.went(id, *place)
+            memory.went(id, *place)
         for entry in said["entries"]:
-            service.memory.take(owner, entry)
+            memory.take(owner, entry)
 
 
 async def forget(siblings: Siblings, owner: str, id: str) -> None:

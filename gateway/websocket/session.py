@@ -1,7 +1,7 @@
 """A websocket of Responses: the client sends `response.create`, and each such turn walks the way of a POST.
 
-A Turn is a Relay whose answer goes out as frames (writer.py); a Session runs its turns one after the other and
-remembers their responses for as long as it lasts, stored or not, so that a turn need only bring what is new
+A Turn is what a Flow must know of it: its answer goes out as frames (writer.py). A Session runs its turns one after the
+other and remembers their responses for as long as it lasts, stored or not, so that a turn need only bring what is new
 (previous_response_id). A turn with generate = false only warms up: what it brings is remembered, and no upstream is
 asked. https://platform.openai.com/docs/guides/websocket-mode
 """
@@ -13,17 +13,17 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tornado.httputil import HTTPHeaders, RequestStartLine
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.websocket import WebSocketHandler
 
 from gateway.flow import envelope
-from gateway.flow.attempt import Try
-from gateway.flow.relay import Relay
-from gateway.http.response_writer import Answer
-from gateway.routing.router import Route
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.flow import Flow
+from gateway.flow.states import State
+from gateway.runtime import Service
 from gateway.stored.previous_response import Recall, owner_of
 from gateway.websocket.writer import Frames, error_event, frame
 from translate import wire
@@ -34,9 +34,6 @@ from translate.responses.dialect import RESPONSES
 from translate.responses.encode_stream import Encoder
 from translate.target import Asked
 
-if TYPE_CHECKING:
-    from gateway.runtime import Service
-
 MAX_WAITING = 8  # turns that a client may send ahead
 GOING_AWAY = 1001  # RFC 6455, section 7.4.1
 _START = RequestStartLine("POST", "/v1/responses", "HTTP/1.1")
@@ -44,7 +41,7 @@ _OF_THE_SOCKET = ("sec-websocket-", "openai-beta", "accept", "content-")
 
 
 class Session:
-    """One websocket. It is what a Relay takes for its connection. last: it ends with the turn that is on."""
+    """One websocket. It is what a Flow takes for its connection. last: it ends with the turn that is on."""
 
     def __init__(self, service: Service, socket: WebSocketHandler, headers: HTTPHeaders) -> None:
         assert socket.ws_connection is not None and socket.ws_connection.stream is not None
@@ -84,8 +81,8 @@ class Session:
         except ApiError as error:
             return self._refuse(error)
         turn = Turn(self.service, self, data)
-        turn.headers_received(_START, self._headers)
-        turn.data_received(wire.dumps(turn.data))
+        turn.flow.headers_received(_START, self._headers)
+        turn.flow.data_received(wire.dumps(turn.data))
         self._waiting.append(turn)
         self._next()
         return None
@@ -97,9 +94,9 @@ class Session:
     def _next(self) -> None:
         while self._turn is None and self._waiting:
             turn = self._waiting.popleft()
-            if turn.state == "reading":  # else it was ended already: the proxy shuts down
+            if turn.flow.state is State.RECEIVING:  # else it was ended already: the proxy shuts down
                 self._turn = turn
-                turn.finish()
+                turn.flow.finish()
         if self._turn is None and self.last:
             self._socket.close(GOING_AWAY)
 
@@ -121,7 +118,7 @@ class Session:
         """The websocket is."""
         self.service.sessions.discard(self)
         for turn in self._waiting:
-            turn.on_connection_close()
+            turn.flow.on_connection_close()
         self._waiting.clear()
         if self._on_close is not None:
             self._on_close()
@@ -138,56 +135,59 @@ class Session:
         self.stream.close()
 
 
-class Turn(Relay):
-    """One response.create. data: its fields, as the body of a POST has them."""
+class Turn:
+    """One response.create: the Front of its Flow. data: its fields, as the body of a POST has them."""
 
-    __slots__ = ("_generate", "_lane", "_session")
+    is_here = True  # before its head; what it may wait for is the turn before
+
+    __slots__ = ("_generate", "_lane", "_session", "_writer", "data", "flow", "service")
 
     def __init__(self, service: Service, session: Session, data: dict[str, Any]) -> None:
-        super().__init__(service, session, RESPONSES.name)  # type: ignore[arg-type]  # it has what a Relay needs of one
+        self.service = service
         self._session = session
         self._generate = data.get("generate") is not False
         lane = data.get("stream_id")
         self._lane = lane if isinstance(lane, str) else ""
         own = ("type", "generate", "stream_id", "background")
         self.data = {key: value for key, value in data.items() if key not in own} | {"stream": True}
+        self._writer: Frames | None = None
+        self.flow = Flow(service.ports, session, RESPONSES.name, front=self)
 
-    def new_answer(self) -> Answer:
-        return Frames(self._session, self, self._lane, self.service.to_copy(self.key))
+    def __repr__(self) -> str:
+        return f"<Turn {self.flow!r}>"
 
-    def new_recall(self) -> Recall:
-        return Recall(self.service.memory, owner_of(self.client, self.headers), self._session.key)
+    def writer(self, key: str) -> Frames:
+        self._writer = Frames(self._session, self._lane, self.service.to_copy(key))
+        return self._writer
 
-    def start(self, routes: list[Route]) -> None:
+    def previous(self, request: ClientRequest) -> Recall:
+        request.data = self.data
+        own = Recall(self.service.memory, owner_of(request.client, request.headers), self._session.key)
+        if self._writer is not None:
+            self._writer.previous = own
+        return own
+
+    def answers(self, request: ClientRequest) -> bytes | None:
         if self._generate:
-            super().start(routes)
-            return
-        assert self.data is not None and isinstance(self.recall, Recall)
-        self.recall.refuse_warm_up(self.data)
-        self.recall.note(self.data)
-        echo = items.echo(self.data)
-        encoder = Encoder(Asked(model=self.asked_model, key=self.key, created=int(time.time()), echo=echo))
-        self.status = 200
-        self.answer.start(200, b"")
-        self.answer.write(encoder.emit([Start(), Stop("end", Usage())]))
-        self.stream_done()
+            return None
+        data, previous = request.parsed(), request.previous
+        assert isinstance(previous, Recall)
+        previous.refuse_warm_up(data)
+        previous.note(data)
+        asked = Asked(model=request.asked_model, key=request.key, created=int(time.time()), echo=items.echo(data))
+        return Encoder(asked).emit([Start(), Stop("end", Usage())])
 
-    def verbatim_for(self, new: Try) -> bytes:
-        assert self.data is not None and isinstance(self.recall, Recall)
-        self.recall.note(self.data)
-        if self.recall.extends and self.data.get("store") is False:
+    def passes(self, request: ClientRequest) -> None:
+        data, previous = request.parsed(), request.previous
+        assert isinstance(previous, Recall)
+        previous.note(data)
+        if previous.extends and data.get("store") is False:
             # What the upstream has not stored it cannot look up: thinking must be whole in its item, or be left out.
-            self.data["input"] = [item for item in self.data["input"] if not _is_hollow(item)]
-            self.body = wire.dumps(self.data)
-            self.envelope = envelope.read(self.body)
-        return super().verbatim_for(new)
+            data["input"] = [item for item in data["input"] if not _is_hollow(item)]
+            request.body = wire.dumps(data)
+            request.read_envelope()
 
-    def look(self) -> None:
-        if self.state != "reading":  # that is a wait for the turn before; its body is there
-            super().look()
-
-    def _over(self, error: ApiError | None) -> None:
-        super()._over(error)
+    def over(self) -> None:
         self._session.turn_over(self)
 
 

@@ -1,6 +1,6 @@
 """An Answer whose reader is at the other end of a websocket: each event of the stream is a text frame.
 
-The Relay writes what it writes to every client, server-sent events; here their data lines become frames, all those of
+The Flow writes what it writes to every client, server-sent events; here their data lines become frames, all those of
 a write in one piece. What would be a status with a body becomes an `error` event that holds both, and a whole
 response, from an upstream that does not stream, the events that clients read it from. Comments stay behind.
 
@@ -11,7 +11,7 @@ the first event's `headers`, as those of an error stand in the error's: clients 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from gateway.http.response_writer import Answer
 from gateway.stored.previous_response import Recall
@@ -20,24 +20,31 @@ from translate.errors import ApiError
 from translate.responses import replay
 from translate.responses.dialect import RESPONSES
 
-if TYPE_CHECKING:
-    from gateway.websocket.session import Session, Turn
-
 _TEXT, _COMPRESSED = 0x81, 0xC1  # the whole of a text message; RSV1 says that it is deflated (RFC 7692)
 _HEADERS = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "x-proxy-upstream", "x-proxy-dropped")
 _TO_TELL = b"X-Proxy-Dropped: "
 
 
+class Socket(Protocol):
+    """What is needed of a session. last: it ends with the turn that is on."""
+
+    last: bool
+
+    def frame(self, data: bytes) -> bytes: ...
+
+    def hang_up(self) -> None: ...
+
+
 class Frames(Answer):
-    """turn: its recall is shown every event. lane: the stream_id that the client gave, "" for none; it is said with
+    """previous: is shown every event. lane: the stream_id that the client gave, "" for none; it is said with
     each. kept: for the log of reply bodies, one event a line, up to `keep` bytes; None where that is 0."""
 
-    __slots__ = ("_events", "_keep", "_lane", "_session", "_told", "_turn", "kept")
+    __slots__ = ("_events", "_keep", "_lane", "_session", "_told", "kept", "previous")
 
-    def __init__(self, session: Session, turn: Turn, lane: str, keep: int) -> None:
+    def __init__(self, session: Socket, lane: str, keep: int) -> None:
         super().__init__(session)  # type: ignore[arg-type]  # of a connection, it needs the stream
         self._session = session
-        self._turn = turn
+        self.previous: Recall | None = None
         self._events = sse.Splitter()
         self._lane = b',"stream_id":"%b"}' % wire.inside(lane) if lane else b""
         self._told = b""  # for the next event
@@ -78,8 +85,8 @@ class Frames(Answer):
         out = []
         for data in events:
             if data[:1] == b"{":
-                if isinstance(self._turn.recall, Recall):
-                    self._turn.recall.saw(data)
+                if self.previous is not None:
+                    self.previous.saw(data)
                 self.written += len(data)
                 if self.kept is not None and len(self.kept) < self._keep:
                     self.kept += data + b"\n"

@@ -140,7 +140,7 @@ def leftovers(p: proxy.Proxy, tasks: int) -> list[str]:
     service, client = p.service, p.service.client.stats()
     peers = service.router.peers.values()
     held = {
-        "relays": len(service.relays),
+        "flows": len(service.flows),
         "bytes of requests": service.held_bytes,
         "exchanges": client["in_flight"],
         "handles": client["handles"] - client["handles_free"],

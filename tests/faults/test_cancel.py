@@ -74,10 +74,10 @@ def seen_after(up: Upstream, leave: Callable[[], None], count: int = 1) -> float
 
 def away_after(house: House, leave: Callable[[], None]) -> float:
     """Seconds from the client's leaving until the proxy has forgotten its request."""
-    before: int = house.on_loop(lambda: len(house.proxy.service.relays))
+    before: int = house.on_loop(lambda: len(house.proxy.service.flows))
     start = time.monotonic()
     leave()
-    house.wait(lambda p: len(p.service.relays) < before, 5)
+    house.wait(lambda p: len(p.service.flows) < before, 5)
     return time.monotonic() - start
 
 
@@ -167,7 +167,7 @@ def test_pausing_before_another_try() -> None:
         for number, lane in enumerate(lanes(stream=True), 1):
             client = sent(house, lane, f"m{number}")
             up.wait(lambda u, n=number: len(u.requests) == n and u.requests[-1].state == "answered")  # type: ignore[misc]
-            house.wait(lambda p: any(relay.timer is not None for relay in p.service.relays))
+            house.wait(lambda p: any(flow.timer is not None for flow in p.service.flows))
             measured.append(away_after(house, client.socket.close))
         assert len(up.requests) == TIMES
     told("pausing before another try", measured)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.flow import timing
 from gateway.flow.timing import Clock
 
 
@@ -25,10 +24,8 @@ class Hand:
 
 
 @pytest.fixture
-def hand(monkeypatch: pytest.MonkeyPatch) -> Hand:
-    hand = Hand()
-    monkeypatch.setattr(timing, "now", hand)
-    return hand
+def hand() -> Hand:
+    return Hand()
 
 
 def spans(of: Clock) -> tuple[int, int, int]:
@@ -37,7 +34,7 @@ def spans(of: Clock) -> tuple[int, int, int]:
 
 
 def test_a_whole_reply(hand: Hand) -> None:
-    told = Clock()
+    told = Clock(hand)
     told.read = hand.later(50)  # the body comes slowly: that is the client's time
     told.asks(hand.later(3))
     told.came = hand.later(200)
@@ -49,7 +46,7 @@ def test_a_whole_reply(hand: Hand) -> None:
 
 
 def test_a_stream_is_its_upstreams_until_it_ends(hand: Hand) -> None:
-    told = Clock()
+    told = Clock(hand)
     told.asks(hand.later(2))
     told.came = hand.later(100)  # an event that is not worth a byte
     told.came = hand.later(30)
@@ -62,7 +59,7 @@ def test_a_stream_is_its_upstreams_until_it_ends(hand: Hand) -> None:
 
 
 def test_waits_are_the_queues_and_tries_without_an_answer_the_upstreams(hand: Hand) -> None:
-    told = Clock()
+    told = Clock(hand)
     told.waits()  # for a place
     hand.later(20)
     told.waits()
@@ -82,7 +79,7 @@ def test_waits_are_the_queues_and_tries_without_an_answer_the_upstreams(hand: Ha
 
 
 def test_a_second_try_beside_the_first_counts_once(hand: Hand) -> None:
-    told = Clock()
+    told = Clock(hand)
     told.asks(hand())
     hand.later(100)
     told.waits()  # the second finds no place yet: the first is on its way all the same
@@ -93,12 +90,12 @@ def test_a_second_try_beside_the_first_counts_once(hand: Hand) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "expected"), [(Clock.waits, (30, 0, 0)), (lambda told: told.asks(timing.now()), (0, 30, 0))]
+    ("step", "expected"), [(Clock.waits, (30, 0, 0)), (lambda told: told.asks(told._now()), (0, 30, 0))]
 )
 def test_a_client_that_leaves_ends_what_is_on(
     hand: Hand, step: Callable[[Clock], None], expected: tuple[int, int, int]
 ) -> None:
-    told = Clock()
+    told = Clock(hand)
     step(told)
     hand.later(30)
     told.over()
@@ -106,7 +103,7 @@ def test_a_client_that_leaves_ends_what_is_on(
 
 
 def test_a_refusal_costs_only_us(hand: Hand) -> None:
-    told = Clock()
+    told = Clock(hand)
     hand.later(2)
     told.given(True)
     hand.later(5)

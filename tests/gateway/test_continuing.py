@@ -323,7 +323,7 @@ def test_a_client_that_leaves_takes_the_later_request_with_it() -> None:
                 while b'"text":"a"' not in next(pieces):
                     pass
             up.wait(lambda up: up.requests[1].state == "gone")
-            house.wait(lambda proxy: not proxy.service.relays)
+            house.wait(lambda proxy: not proxy.service.flows)
             assert house.on_loop(lambda: [gate.busy for gate in gates(house)]) == [0]
         gate.open()
 

@@ -297,4 +297,4 @@ def test_what_a_fault_inside_the_proxy_looks_like(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(pair, "request", broken)
         status, _, got = house.post("/v1/messages", ASK)
         assert status == 500 and b"internal error of the proxy" in got and b"secret" not in got
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)

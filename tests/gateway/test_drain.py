@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+from gateway.flow.states import State
 from proxy import Proxy
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
@@ -27,7 +28,7 @@ def stop(house: House) -> threading.Thread:
 
 def all_is_said(proxy: Proxy) -> bool:
     """There is a request, and what is left of it waits for its client."""
-    return bool(proxy.service.relays) and all(relay.state == "done" for relay in proxy.service.relays)
+    return bool(proxy.service.flows) and all(flow.state is State.FLUSHING for flow in proxy.service.flows)
 
 
 def test_a_slow_reader_gets_its_last_byte() -> None:
@@ -93,7 +94,7 @@ def test_a_request_that_is_still_being_sent_is_told() -> None:
     settings = one_upstream("http://127.0.0.1:9", "chat", "", "drain_seconds = 0.1")
     with House(settings) as house, house.connect() as client:
         client.socket.sendall(f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n".encode())
-        house.wait(lambda p: len(p.service.relays) == 1)
+        house.wait(lambda p: len(p.service.flows) == 1)
         stop(house).join(5)
         status, _, body = client.reply()
         assert status == 503 and b"shutting down" in body

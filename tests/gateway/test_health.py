@@ -145,7 +145,7 @@ def test_open_metrics_are_given_to_who_asks_for_them() -> None:
 def test_off_means_not_counted() -> None:
     with served(OK, server="metrics = off") as house:
         house.post(CHAT, ASKED)
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
         house.on_loop(house.proxy.service.observers.flush)
         assert house.proxy.console.metrics.counted.samples() == []
 
@@ -159,7 +159,7 @@ def test_a_change_of_the_settings_holds_at_once() -> None:
             chosen = replace(service.settings, server=replace(service.settings.server, metrics=mode))
             house.on_loop(lambda: house.proxy.adopt(chosen))
             house.post(CHAT, ASKED)
-            house.wait(lambda p: not p.service.relays)
+            house.wait(lambda p: not p.service.flows)
             house.on_loop(service.observers.flush)
             samples = house.proxy.console.metrics.counted.samples()
             counted = sum(one[2] for one in samples if one[0] == "proxy_requests_total")
@@ -179,7 +179,7 @@ def test_requests_tokens_and_times() -> None:
         house.post(MESSAGES, ASKED | {"stream": True, "top_k": 4}, mine)
         house.post(CHAT, ASKED, mine)
         house.post(CHAT, ASKED | {"model": "x" * 40}, {"x-api-key": "nobody"})
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
         got = scraped(house, {"x-api-key": "sk-root-12345678"})
     ok = {"status": "2xx", "error_type": ""}
     assert value(got, "proxy_requests_total", protocol="chat", upstream="up", **ok) == 1
@@ -219,7 +219,7 @@ def test_what_goes_on_just_now() -> None:
             assert value(got, "proxy_request_bytes_held") > 0
             gate.open()
             second.reply()
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
         got = scraped(house)
     assert value(got, "proxy_requests_in_flight") == value(got, "proxy_pool_connections", state="active") == 0
     assert value(got, "proxy_admission_queued_total") == 1
@@ -231,8 +231,8 @@ def test_cancellations_retries_and_kept_counts() -> None:
         house.post(CHAT, ASKED)
         with house.connect() as client:
             client.send("POST", CHAT, ASKED)
-            house.wait(lambda p: any(relay.tries for relay in p.service.relays))
-        house.wait(lambda p: not p.service.relays)
+            house.wait(lambda p: any(flow.failover.attempts for flow in p.service.flows))
+        house.wait(lambda p: not p.service.flows)
         for _ in range(3):
             house.post("/v1/messages/count_tokens", ASKED)
         got = scraped(house)
@@ -258,7 +258,7 @@ def test_each_sample_is_of_a_known_family_and_has_its_labels() -> None:
     with served(OK, Answer.json({}, 500)) as house:
         house.post(MESSAGES, ASKED | {"top_k": 4})
         house.post(CHAT, ASKED)
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
         samples = house.on_loop(lambda: house.proxy.service.siblings._own(live_metrics.PATH)["samples"])
     for name, labels, *_ in samples:
         assert len(labels) == len(FAMILIES[name].labels), name

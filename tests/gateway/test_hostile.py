@@ -28,7 +28,7 @@ KEY = "a-client-key-of-some-length"
 
 
 def nothing_is_left(house: House) -> None:
-    house.wait(lambda p: not p.service.relays and p.service.client.stats()["in_flight"] == 0, 5.0)
+    house.wait(lambda p: not p.service.flows and p.service.client.stats()["in_flight"] == 0, 5.0)
 
 
 def raw(house: House, data: bytes) -> bytes:
@@ -142,7 +142,7 @@ def test_a_client_that_sends_all_and_is_gone_at_once() -> None:
         for _ in range(20):
             with house.connect() as client:
                 client.send("POST", PATH, body)
-        house.wait(lambda p: not p.service.relays and p.service.client.stats()["in_flight"] == 0, 3.0)
+        house.wait(lambda p: not p.service.flows and p.service.client.stats()["in_flight"] == 0, 3.0)
 
 
 @pytest.mark.parametrize("path", [PATH, "/v1/messages"])
@@ -169,7 +169,7 @@ def test_a_client_that_reads_nothing_and_leaves() -> None:
     with Upstream([Answer.sse([piece] * 1000)]) as up, House(one_upstream(up.url, "chat")) as house:
         with house.connect() as client:
             client.send("POST", PATH, ASKED | {"stream": True})
-            house.wait(lambda p: any(r.answer._full for r in p.service.relays))
+            house.wait(lambda p: any(r.writer._full for r in p.service.flows))
         nothing_is_left(house)
         house.wait(lambda p: not p._server._connections, 5.0)
 
@@ -532,8 +532,8 @@ def test_a_stream_lets_go_of_its_request() -> None:
         with house.connect() as client:
             client.send("POST", "/v1/messages", ASKED | {"stream": True})
             client.head()
-            (found,) = house.on_loop(lambda: list(house.proxy.service.relays))
-            assert not found.body and not found.data
+            (found,) = house.on_loop(lambda: list(house.proxy.service.flows))
+            assert not found.request.body and not found.request.data
             gate.open()
             assert b"message_stop" in b"".join(client.pieces())
 

@@ -44,7 +44,7 @@ def logged(tmp_path: Path, what: Callable[[House], Any], **bodies: str) -> list[
     more = "[logging]\n" + "".join(f"{name} = {value}\n" for name, value in bodies.items())
     with Upstream(said_by) as up, House(one_upstream(up.url, "chat") + ONCE + more, folder=tmp_path) as house:
         what(house)
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
         house.on_loop(lambda: house.proxy.service.observers.flush())
         assert house.on_loop(lambda: house.proxy.console.bodies.held_bytes) == 0
     path = tmp_path / "requests.json"
@@ -104,7 +104,7 @@ def test_answers_that_can_be_rejoined_are_logged_too(tmp_path: Path) -> None:
     more = ONCE + "rejoin_seconds = 5\n[logging]\nresponse_bodies = all\n"
     with Upstream(said_by) as up, House(one_upstream(up.url, "chat") + more, folder=tmp_path) as house:
         three(house)
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
     lines = [json.loads(line) for line in (tmp_path / "requests.json").read_text().splitlines()]
     assert [("fine" in line["body"], "[DONE]" in line["body"]) for line in lines[:2]] == [(True, False), (False, True)]
 
@@ -163,7 +163,7 @@ def test_a_long_stream_is_kept_up_to_the_bound(tmp_path: Path) -> None:
     ):
         client.send("POST", CHAT, asked("x", True))
         client.reply()
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
     (line,) = [json.loads(line) for line in (tmp_path / "requests.json").read_text().splitlines()]
     assert len(line["body"]) == 2048 and line["size"] > 100_000
 
@@ -176,7 +176,7 @@ def test_each_request_has_a_short_line_but_for_probes(tmp_path: Path) -> None:
         three(house)
         for path in ("/healthz", "/v1/models/m", "/nowhere"):
             house.get(path)
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
     lines = [json.loads(line) for line in (tmp_path / "api_requests.json").read_text().splitlines()]
     assert sorted((line["method"], line["path"], line["status"]) for line in lines) == [
         ("GET", "/nowhere", 404), ("GET", "/v1/models/m", 200),

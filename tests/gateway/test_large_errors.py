@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import attempt
-from gateway.observe import scrub
+from gateway.flow import attempt, scrub
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream, drip
 from translate.errors import ApiError

@@ -41,7 +41,7 @@ def test_a_client_that_leaves_takes_its_request_along(stream: bool, answer: Answ
             if stream and answer.body:
                 client.head()
         up.wait(gone, 2.0)
-        house.wait(lambda p: not p.service.relays and p.service.client.stats()["in_flight"] == 0)
+        house.wait(lambda p: not p.service.flows and p.service.client.stats()["in_flight"] == 0)
 
 
 def test_silence_brings_pings_until_the_upstream_is_called_dead() -> None:
@@ -100,11 +100,11 @@ def test_a_reader_that_stops_holds_little() -> None:
         client.head()
         last, since = -1, time.monotonic()
         while time.monotonic() - since < 1.0:
-            written = house.on_loop(lambda: next(iter(house.proxy.service.relays)).answer.written)
+            written = house.on_loop(lambda: next(iter(house.proxy.service.flows)).writer.written)
             if written != last:
                 last, since = written, time.monotonic()
             time.sleep(0.02)
-        waiting = house.on_loop(lambda: next(iter(house.proxy.service.relays)).answer._waiting)
+        waiting = house.on_loop(lambda: next(iter(house.proxy.service.flows)).writer._waiting)
         assert waiting < 300_000
         assert last < 30_000_000  # what the kernel's buffers on both sides take
         # and it goes on as soon as the client reads again

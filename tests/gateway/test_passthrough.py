@@ -244,7 +244,7 @@ def test_a_cut_client_body_is_not_sent_on() -> None:
             client.socket.sendall(
                 b'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{"mod'
             )
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
         assert up.requests == []
 
 

@@ -198,6 +198,6 @@ def test_nothing_planted_is_found(
         else:
             first, others = {"x-api-key": BROUGHT}, [{"authorization": f"Bearer {STRANGER}"}, {"x-goog-api-key": GUEST}]
         told, shown = ask_everything(house, first, others)
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
         assert len(up.requests) > 100
     search(tmp_path, told, shown, capfd.readouterr().err)

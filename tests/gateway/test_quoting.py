@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.observe.scrub import AS_SENT, MAX_SAID, logged, without
+from gateway.flow.scrub import AS_SENT, MAX_SAID, logged, without
 from translate.errors import ApiError, BadReply
 
 PROMPT = "My mother's recipe for plum cake needs 3 eggs, a pound of flour and one secret that nobody else knows."

@@ -40,10 +40,10 @@ def test_one_who_fails_costs_nobody_else(monkeypatch: pytest.MonkeyPatch, caplog
     made: list[dict[str, Any]] = []
     right = records.record
 
-    def odd(relay: Any, error: Any) -> dict[str, Any]:
-        if relay.key == bad[0]:
+    def odd(info: Any, price_of: Any) -> dict[str, Any]:
+        if info.key == bad[0]:
             raise ValueError("odd")
-        return right(relay, error)
+        return right(info, price_of)
 
     def fails(record: dict[str, Any]) -> None:
         raise RuntimeError("looks on")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.flow.passthrough import Verbatim
+from gateway.flow.states import State
 from tests.support.house import ONCE, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 
@@ -131,7 +132,7 @@ def test_a_wait_for_a_place() -> None:
 
 def _turn_back(house: House, seconds: float) -> None:
     """As if the one that waits had begun earlier."""
-    (waits,) = [relay for relay in house.proxy.service.relays if relay.state == "waiting"]
+    (waits,) = [flow for flow in house.proxy.service.flows if flow.state is State.QUEUED]
     assert waits.clock._waits
     for name in ("began", "read", "_waits"):
         setattr(waits.clock, name, getattr(waits.clock, name) - seconds)
@@ -168,7 +169,7 @@ def test_a_client_that_leaves(begun: bool) -> None:
     with seen(answer) as told:
         with told.house.connect() as client:
             client.send("POST", CHAT, ASKED | {"stream": True})
-            told.house.wait(lambda p: any(relay.tries for relay in p.service.relays))
+            told.house.wait(lambda p: any(flow.failover.attempts for flow in p.service.flows))
             if begun:
                 client.head()
         record = told.last()

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from gateway.flow import learned_quirks
-from gateway.flow.relay import Relay
-from gateway.flow.trying import Trying
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.flow import Flow
+from gateway.flow.states import Event
 from tests.support.house import Client, House
 from tests.support.script import Answer, Upstream
 
@@ -52,7 +53,7 @@ def test_a_body_that_comes_too_slowly(path: str, how: str) -> None:
         assert "[server] body_timeout" in said["error"]["message"] and said["error"]["type"] == "timeout_error"
         assert (said.get("type") == "error") == path.startswith("/v1/messages")
         client.socket.close()
-        house.wait(lambda p: not p._server._connections and not p.service.relays)
+        house.wait(lambda p: not p._server._connections and not p.service.flows)
 
 
 def test_the_record_says_whose_time_was_up(tmp_path: Path) -> None:
@@ -159,19 +160,19 @@ REPLY = Answer.json({"type": "message", "role": "assistant", "content": [{"type"
 def test_a_large_body_is_read_and_written_in_turns_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others have theirs in between."""
     turns: list[str] = []
-    parsed, crossed = Relay.parsed, learned_quirks.crossed
+    parsed, crossed = ClientRequest.parsed, learned_quirks.crossed
 
-    def reads(relay: Relay) -> dict[str, Any]:
-        if relay.data is None:
+    def reads(request: ClientRequest) -> dict[str, Any]:
+        if request.data is None:
             turns.append("read")
             asyncio.get_running_loop().call_soon(turns.append, "others")
-        return parsed(relay)
+        return parsed(request)
 
     def writes(*args: Any) -> Any:
         turns.append("written")
         return crossed(*args)
 
-    monkeypatch.setattr(Relay, "parsed", reads)
+    monkeypatch.setattr(ClientRequest, "parsed", reads)
     monkeypatch.setattr(learned_quirks, "crossed", writes)
     with Upstream([REPLY]) as up:
         text = f"[upstream up]\nprotocol = messages\nbase_url = {up.url}\n[models]\n* = up\n"
@@ -183,19 +184,20 @@ def test_a_large_body_is_read_and_written_in_turns_of_their_own(monkeypatch: pyt
 
 def test_who_leaves_between_the_turns_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[object] = []
-    monkeypatch.setattr(Trying, "start", lambda relay, routes: started.append(relay))
-    guarded = Relay._guarded
+    monkeypatch.setattr(Flow, "_start", lambda flow, *args: started.append(flow))
+    takes_event = Flow._on
 
-    def leaves(relay: Relay, step: Any, *args: Any) -> None:
-        relay._client_left()
-        guarded(relay, step, *args)
+    def leaves(flow: Flow, event: Event, *args: Any) -> None:
+        if event is Event.RESOLVED:
+            flow._client_left()
+        takes_event(flow, event, *args)
 
-    monkeypatch.setattr(Relay, "_guarded", leaves)
+    monkeypatch.setattr(Flow, "_on", leaves)
     with Upstream([REPLY]) as up:
         text = f"[upstream up]\nprotocol = messages\nbase_url = {up.url}\n[models]\n* = up\n"
         with House(text) as house, house.connect() as client:
             client.send("POST", "/v1/chat/completions", LARGE)
-            house.wait(lambda p: p.service._keys > 0 and not p.service.relays)
+            house.wait(lambda p: p.service._keys > 0 and not p.service.flows)
             assert not started and not up.requests and house.on_loop(lambda: house.proxy.service.held_bytes) == 0
 
 

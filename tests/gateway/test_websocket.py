@@ -419,7 +419,7 @@ def test_a_client_that_leaves_takes_its_turn_along():
     with Upstream([Answer.sse([chunk], end="hang")]) as up, House(one_upstream(up.url, "chat")) as house:
         with_socket(house, session)
         left: list[int] = []  # turns that go on when the session is over
-        house.wait(lambda proxy: not proxy.service.sessions and not left.append(len(proxy.service.relays)))
+        house.wait(lambda proxy: not proxy.service.sessions and not left.append(len(proxy.service.flows)))
         assert left == [0]
         up.wait(lambda up: up.active == 0)
         assert house.on_loop(lambda: house.proxy.service.held_bytes) == 0 and len(up.requests) == 1
@@ -434,10 +434,10 @@ def test_a_client_that_does_not_read_holds_the_upstream_back():
             assert client.head()[0] == 101
             text = json.dumps({"type": "response.create", "model": "m", "input": "x"}).encode()
             client.socket.sendall(b"\x81" + bytes([0x80 | len(text)]) + b"\0\0\0\0" + text)  # masked with zeros
-            house.wait(lambda proxy: any(relay.answer._full for relay in proxy.service.relays))
-            relay = next(iter(house.on_loop(lambda: list(house.proxy.service.relays))))
-            assert relay.answer._waiting < 4_000_000 and up.requests[0].state == "answering"
-        house.wait(lambda proxy: not proxy.service.relays)
+            house.wait(lambda proxy: any(flow.writer._full for flow in proxy.service.flows))
+            flow = next(iter(house.on_loop(lambda: list(house.proxy.service.flows))))
+            assert flow.writer._waiting < 4_000_000 and up.requests[0].state == "answering"
+        house.wait(lambda proxy: not proxy.service.flows)
 
 
 def test_a_silent_stream_shows_that_it_lives():

@@ -72,11 +72,11 @@ def test_38_small_requests_and_odd_usage_teach_nothing() -> None:
     with Upstream(using(9_000)) as up, House(one_upstream(up.url, "chat")) as house:
         before = counted(house)[0]
         house.post(PATHS["messages"], small)
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
         assert counted(house)[0] == before
     with Upstream(using(0)) as up, House(one_upstream(up.url, "chat")) as house:
         house.post(PATHS["messages"], ASK | ASKED)
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
         assert counted(house)[0] == before
 
 
@@ -205,7 +205,7 @@ def test_38_a_burst_asks_once() -> None:
     slow = Answer.json({"input_tokens": 77}, delay=gate)
     with Upstream([slow]) as up, House(one_upstream(up.url, "messages")) as house:
         clients = burst(house, 20)
-        house.wait(lambda p: len(p.service.relays) == 20)
+        house.wait(lambda p: len(p.service.flows) == 20)
         other = house.connect()
         other.send("POST", COUNT, ASKED | {"tools": []})  # another question is not held up
         up.wait(lambda u: len(u.requests) == 2)
@@ -214,7 +214,7 @@ def test_38_a_burst_asks_once() -> None:
             with client:
                 status, _, raw = client.reply()
                 assert (status, json.loads(raw)) == (200, {"input_tokens": 77})
-        house.wait(lambda p: not p.service.relays and not p.service.held_bytes)
+        house.wait(lambda p: not p.service.flows and not p.service.held_bytes)
         assert len(up.requests) == 2
 
 
@@ -228,7 +228,7 @@ def test_38_all_of_a_burst_hear_why_not(answer: Answer, status: int) -> None:
     answer.delay = gate
     with Upstream([answer, COUNTED]) as up, House(one_upstream(up.url, "messages") + ONCE) as house:
         clients = burst(house, 5)
-        house.wait(lambda p: len(p.service.relays) == 5)
+        house.wait(lambda p: len(p.service.flows) == 5)
         gate.open()
         for client in clients:
             with client:
@@ -246,16 +246,16 @@ def test_38_the_one_that_asks_may_leave() -> None:
         asks.send("POST", COUNT, ASKED)
         up.wait(lambda u: len(u.requests) == 1)
         waits = burst(house, 3)
-        house.wait(lambda p: len(p.service.relays) == 4)
+        house.wait(lambda p: len(p.service.flows) == 4)
         waits.pop(0).socket.close()
-        house.wait(lambda p: len(p.service.relays) == 3)
+        house.wait(lambda p: len(p.service.flows) == 3)
         asks.socket.close()
         for client in waits:
             with client:
                 assert json.loads(client.reply()[2]) == {"input_tokens": 77}
         up.wait(lambda u: u.requests[0].state == "gone")
         assert len(up.requests) == 2
-        house.wait(lambda p: not p.service.relays and not p.service.counting._asking)
+        house.wait(lambda p: not p.service.flows and not p.service.counting._asking)
 
 
 def test_38_a_dead_upstream_is_told_to_all() -> None:

@@ -184,7 +184,7 @@ def test_17_a_client_that_leaves_cancels_the_upstream(lane: Any, stream: bool, p
                 client.head()
         up.wait(lambda u: u.requests[0].state == "gone", 2)
         up.wait(lambda u: u.active == 0, 2)
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -199,8 +199,8 @@ def test_17_a_client_that_leaves_the_queue_is_never_asked_for(lane: Any) -> None
             first.head()
             with house.connect() as second:
                 second.send("POST", PATHS[client_speaks], STREAMS[client_speaks] | {"user": "second"})
-                house.wait(lambda p: len(p.service.relays) == 2)
-            house.wait(lambda p: len(p.service.relays) == 1)
+                house.wait(lambda p: len(p.service.flows) == 2)
+            house.wait(lambda p: len(p.service.flows) == 1)
             gate.open()
             assert CHECK[client_speaks](first.body()) == []
             assert house.post(PATHS[client_speaks], STREAMS[client_speaks])[0] == 200
@@ -220,8 +220,8 @@ def test_17_a_client_that_leaves_while_connecting(stream: bool) -> None:
         with House(one_upstream(f"http://127.0.0.1:{address[1]}", "chat")) as house:
             with house.connect() as client:
                 client.send("POST", PATHS["messages"], ASK | {"stream": stream})
-                house.wait(lambda p: len(p.service.relays) == 1)
-            house.wait(lambda p: not p.service.relays, 2)
+                house.wait(lambda p: len(p.service.flows) == 1)
+            house.wait(lambda p: not p.service.flows, 2)
         for filler in fillers:
             filler.close()
 

@@ -347,7 +347,7 @@ def test_fifty_edits_under_load(file: Path) -> None:
         for client in clients:
             assert client.body() == BEGUN + DONE
             client.socket.close()
-        house.wait(lambda p: p.service.admission.busy == 0 and not p.service.relays)
+        house.wait(lambda p: p.service.admission.busy == 0 and not p.service.flows)
     assert not wrong, wrong[0]
     assert 30 < taken < EDITS and sum(statuses) >= REQUESTS
 

@@ -87,7 +87,7 @@ def test_a_client_that_leaves_the_queue_is_gone_from_it() -> None:
             house.wait(lambda p: p.service.admission.waiting == 0)
             gate.open()
             first.reply()
-        house.wait(lambda p: not p.service.relays and p.service.admission.busy == 0)
+        house.wait(lambda p: not p.service.flows and p.service.admission.busy == 0)
         assert len(up.requests) == 1
 
 
@@ -172,7 +172,7 @@ def test_a_clients_tokens_per_minute_are_corrected_by_real_usage() -> None:
     reply.body = reply.body.replace(b'"prompt_tokens": 1', b'"prompt_tokens": 5000')  # type: ignore[union-attr]
     with Upstream(lambda r: reply) as up, House(house_text("* = a", more, a=up.url)) as house:
         assert house.post(PATH, ASK, KEY)[0] == 200
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
         assert house.post(PATH, ASK, KEY)[0] == 429
 
 
@@ -186,7 +186,7 @@ def test_what_a_request_was_charged_is_not_charged_again_by_its_usage() -> None:
         statuses = []
         for _ in range(3):
             statuses.append(house.post(PATH, large, KEY)[0])
-            house.wait(lambda p: not p.service.relays)
+            house.wait(lambda p: not p.service.flows)
         assert statuses == [200, 200, 429]
 
 

@@ -37,7 +37,7 @@ def test_the_quicker_one_wins_and_the_slow_one_is_cancelled() -> None:
             warm(house)
             assert said(house.post(PATH, STREAM)) == "b"
             a.wait(lambda u: u.requests[-1].state == "gone")
-            house.wait(lambda p: not p.service.relays and p.service.admission.busy == 0)
+            house.wait(lambda p: not p.service.flows and p.service.admission.busy == 0)
             assert (len(a.requests), len(b.requests)) == (26, 1)
 
 
@@ -59,7 +59,7 @@ def test_a_client_that_leaves_cancels_both() -> None:
                 b.wait(lambda u: len(u.requests) == 1)
             a.wait(lambda u: u.requests[-1].state == "gone")
             b.wait(lambda u: u.requests[-1].state == "gone")
-            house.wait(lambda p: not p.service.relays and p.service.admission.busy == 0)
+            house.wait(lambda p: not p.service.flows and p.service.admission.busy == 0)
 
 
 def test_a_hedge_that_fails_leaves_the_first_alone() -> None:
@@ -107,7 +107,7 @@ def quick_then(last: Answer, quick: int = 25) -> Callable[[Request], Answer]:
 
 def until_late(house: House) -> None:
     """Until the one request in flight has had its moment for a hedge."""
-    house.wait(lambda p: all(r.hedge_timer and r.hedge_timer.when() < time.monotonic() for r in p.service.relays))
+    house.wait(lambda p: all(r.hedge_timer and r.hedge_timer.when() < time.monotonic() for r in p.service.flows))
     house.on_loop(lambda: None)  # a turn of the loop later, what was due has been done
 
 
@@ -166,6 +166,6 @@ def test_who_refused_the_hedge_is_not_asked_once_more() -> None:
             client.send("POST", PATH, STREAM)
             b.wait(lambda u: len(u.requests) == 1)
             first.open()
-            house.wait(lambda p: all(len(relay.rivals) == 1 for relay in p.service.relays))
+            house.wait(lambda p: all(len(flow.rivals) == 1 for flow in p.service.flows))
             second.open()
             assert client.reply()[0] == 429 and len(b.requests) == 1

@@ -64,8 +64,8 @@ def test_who_waited_in_vain_gives_the_breakers_probe_back() -> None:
             assert house.on_loop(lambda: place.breaker.state) == "closed"
 
 
-def test_where_the_place_that_was_waited_for_cannot_take_it_the_next_one_does() -> None:
-    """That an upstream of another protocol cannot go on from a response is known only when its turn comes."""
+def test_what_an_upstream_cannot_take_does_not_wait_for_it() -> None:
+    """That an upstream of another protocol cannot go on from a response is known before its turn comes."""
     gate = Gate()
     reply = Answer.json({"id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": []})
     body = {"model": "m", "input": "x", "previous_response_id": "resp_unknown"}
@@ -76,7 +76,7 @@ def test_where_the_place_that_was_waited_for_cannot_take_it_the_next_one_does() 
             first.send("POST", PATH, STREAM)
             first.head()
             second.send("POST", "/v1/responses", body)
-            house.wait(lambda p: p.service.admission.waiting == 1)
+            assert second.reply()[0] == 200, "while the first upstream has no slot free"
+            assert house.on_loop(lambda: house.proxy.service.admission.waiting) == 0
             gate.open()
-            assert second.reply()[0] == 200
             assert not a.requests[1:] and len(b.requests) == 2

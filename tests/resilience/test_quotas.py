@@ -40,7 +40,7 @@ def alice(tokens: int) -> str:
 
 def left(house: House, client: str = "alice") -> float:
     """Tokens that the client may still use."""
-    house.wait(lambda p: not p.service.relays)
+    house.wait(lambda p: not p.service.flows)
     return house.on_loop(lambda: house.proxy.service.quotas[client]._tokens._level)  # type: ignore[union-attr]
 
 

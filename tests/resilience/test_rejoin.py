@@ -24,10 +24,10 @@ def test_who_asks_again_gets_the_answer_on_its_way(ask: dict) -> None:
         with house.connect() as client:
             client.send("POST", PATH, ask)
             up.wait(lambda u: len(u.requests) == 1)
-        house.wait(lambda p: len(p.service.rejoin.orphans) == 1)
+        house.wait(lambda p: len(p.service.reattach.orphans) == 1)
         with house.connect() as again:
             again.send("POST", PATH, ask)
-            house.wait(lambda p: p.service.rejoin.joined == 1)
+            house.wait(lambda p: p.service.reattach.joined == 1)
             gate.open()
             assert said(again.reply()) == "a"
             again.send("POST", PATH, ask | {"n": 2})  # the connection is as good as any
@@ -43,12 +43,12 @@ def test_or_the_answer_that_was_complete_meanwhile() -> None:
         with house.connect() as client:
             client.send("POST", PATH, ASK)
             up.wait(lambda u: len(u.requests) == 1)
-        house.wait(lambda p: len(p.service.rejoin.orphans) == 1)
+        house.wait(lambda p: len(p.service.reattach.orphans) == 1)
         gate.open()
-        house.wait(lambda p: not p.service.relays)
+        house.wait(lambda p: not p.service.flows)
         assert said(house.post(PATH, ASK)) == "a"
         assert len(up.requests) == 1
-        house.wait(lambda p: p.service.rejoin.bytes == 0)
+        house.wait(lambda p: p.service.reattach.bytes == 0)
 
 
 def test_another_key_gets_nothing_of_it() -> None:
@@ -60,7 +60,7 @@ def test_another_key_gets_nothing_of_it() -> None:
         with house.connect() as client:
             client.send("POST", PATH, ASK, {"X-Api-Key": "alice-key-0123456789"})
             up.wait(lambda u: len(u.requests) == 1)
-        house.wait(lambda p: len(p.service.rejoin.orphans) == 1)
+        house.wait(lambda p: len(p.service.reattach.orphans) == 1)
         assert said(house.post(PATH, ASK, {"X-Api-Key": "bobby-key-0123456789"})) == "own"
         gate.open()
 
@@ -72,7 +72,7 @@ def test_nobody_comes_and_the_upstream_is_let_go() -> None:
                 client.send("POST", PATH, ASK)
                 up.wait(lambda u: len(u.requests) == 1)
             up.wait(lambda u: u.requests[0].state == "gone")
-            house.wait(lambda p: not p.service.relays and not p.service.rejoin.orphans)
+            house.wait(lambda p: not p.service.flows and not p.service.reattach.orphans)
 
 
 def test_what_is_too_large_to_remember_is_cancelled() -> None:
@@ -83,9 +83,9 @@ def test_what_is_too_large_to_remember_is_cancelled() -> None:
             with house.connect() as client:
                 client.send("POST", PATH, STREAM)
                 client.head()
-                house.wait(lambda p: any(relay.answer.written > 1_000_000 for relay in p.service.relays))
+                house.wait(lambda p: any(flow.writer.written > 1_000_000 for flow in p.service.flows))
             up.wait(lambda u: u.requests[0].state == "gone")
-            assert house.on_loop(lambda: house.proxy.service.rejoin.bytes) == 0
+            assert house.on_loop(lambda: house.proxy.service.reattach.bytes) == 0
 
 
 def test_without_the_setting_a_client_that_leaves_cancels() -> None:
@@ -113,11 +113,11 @@ def test_who_comes_back_for_what_outgrew_its_memory_has_it_made_anew(ask: dict) 
                 up.wait(lambda u: len(u.requests) == 1)
                 if ask is STREAM:
                     client.head()
-            house.wait(lambda p: len(p.service.rejoin.orphans) == 1)
+            house.wait(lambda p: len(p.service.reattach.orphans) == 1)
             gate.open()
-            house.wait(lambda p: not p.service.rejoin.orphans and not p.service.relays)
+            house.wait(lambda p: not p.service.reattach.orphans and not p.service.flows)
             assert said(house.post(PATH, ask)) == "again"
-            assert house.on_loop(lambda: house.proxy.service.rejoin.bytes) == 0
+            assert house.on_loop(lambda: house.proxy.service.reattach.bytes) == 0
 
 
 def test_an_error_is_not_kept_for_who_comes_back() -> None:
@@ -127,9 +127,9 @@ def test_an_error_is_not_kept_for_who_comes_back() -> None:
             with house.connect() as client:
                 client.send("POST", PATH, ASK)
                 up.wait(lambda u: len(u.requests) == 1)
-            house.wait(lambda p: len(p.service.rejoin.orphans) == 1)
+            house.wait(lambda p: len(p.service.reattach.orphans) == 1)
             gate.open()
-            house.wait(lambda p: not p.service.relays)
+            house.wait(lambda p: not p.service.flows)
             assert said(house.post(PATH, ASK)) == "fine"
 
 
@@ -141,7 +141,7 @@ def test_another_header_makes_another_question_of_the_same_body(name: str) -> No
             with house.connect() as client:
                 client.send("POST", PATH, ASK, {name: "one"})
                 up.wait(lambda u: len(u.requests) == 1)
-            house.wait(lambda p: len(p.service.rejoin.orphans) == 1)
+            house.wait(lambda p: len(p.service.reattach.orphans) == 1)
             assert said(house.post(PATH, ASK, {name: "other"})) == "second"
             gate.open()
 
@@ -156,9 +156,9 @@ def test_a_client_too_slow_to_read_leaves_an_answer_that_goes_on() -> None:
                 client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 client.send("POST", PATH, STREAM)
                 client.head()
-                house.wait(lambda p: any(r.lead and r.lead.exchange._paused for r in p.service.relays))
-            house.wait(lambda p: len(p.service.rejoin.orphans) == 1)
-            house.wait(lambda p: not p.service.relays)
+                house.wait(lambda p: any(r.lead and r.lead.exchange._paused for r in p.service.flows))
+            house.wait(lambda p: len(p.service.reattach.orphans) == 1)
+            house.wait(lambda p: not p.service.flows)
             assert len(said(house.post(PATH, STREAM))) == 60_000 * 200 + 1
             assert len(up.requests) == 1
 
@@ -170,6 +170,6 @@ def test_an_answer_that_nobody_reads_does_not_hold_up_the_shutdown() -> None:
             with house.connect() as client:
                 client.send("POST", PATH, ASK)
                 up.wait(lambda u: len(u.requests) == 1)
-            house.wait(lambda p: len(p.service.rejoin.orphans) == 1)
+            house.wait(lambda p: len(p.service.reattach.orphans) == 1)
             began = time.monotonic()
         assert time.monotonic() - began < 15  # the bound is for one that is waited for, not for speed

@@ -26,7 +26,7 @@ def test_a_turn_that_waits_for_the_one_before_is_no_slow_request() -> None:
                 """-> the clock's present tick."""
                 asyncio.get_running_loop().set_exception_handler(handle)
                 (turn,) = next(iter(service.sessions))._waiting
-                turn.clock.began -= 1000
+                turn.flow.clock.began -= 1000
                 return service._ticker
 
             async def session(socket: Socket) -> None:
@@ -50,11 +50,11 @@ def test_a_turn_does_not_join_the_answer_of_a_client_by_http() -> None:
             with house.connect() as client:
                 client.send("POST", "/v1/responses", b'{"model":"m","input":"x","stream":true}')
                 up.wait(lambda u: len(u.requests) == 1)
-            house.wait(lambda p: len(p.service.rejoin.orphans) == 1)
+            house.wait(lambda p: len(p.service.reattach.orphans) == 1)
 
             async def session(socket: Socket) -> None:
                 assert text_of(await socket.turn(input="x", stream=True)) == "second"
 
             with_socket(house, session)
-            assert house.on_loop(lambda: house.proxy.service.rejoin.joined) == 0
+            assert house.on_loop(lambda: house.proxy.service.reattach.joined) == 0
             gate.open()

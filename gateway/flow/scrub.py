@@ -124,3 +124,8 @@ def _strings(value: Any) -> Iterator[str]:
             waiting += one
         elif isinstance(one, dict):
             waiting += [part for name, part in one.items() if name not in _NAMES]
+
+
+def line(error: ApiError, body: bytes) -> str:
+    """The same, short and in one line."""
+    return "".join(c if c.isprintable() else "?" for c in logged(error, body)[:300])

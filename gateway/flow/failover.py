@@ -1,0 +1,233 @@
+"""Which endpoint is asked next: the plan, what was tried, a pause, a hedge, or nothing any more. It knows no socket.
+
+`plan` holds the routes that may be tried, best first; `at` is the one that is on. `acquire` takes what an attempt there
+needs (lease.py); `skip` goes on to the next one; `decide` says what comes after an attempt that failed. A hedge is a
+second attempt while the first one is late. No wait goes beyond the request's deadline.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+
+from gateway.flow import lease as leases
+from gateway.flow import scrub, upstream_request
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.lease import Lease, Terms
+from gateway.flow.ports import Ports
+from gateway.limits import retry_policy
+from gateway.limits.limiter import Wait
+from gateway.limits.retry_policy import Chances, Decision, Outcome, Unasked
+from gateway.routing import balancing
+from gateway.routing.router import Route
+from translate.errors import ApiError, BadRequest
+
+log = logging.getLogger("gateway")
+
+SOONEST_HEDGE_S = 0.05
+SPREAD = 0.1  # of a wait, at most, by which it is longer: not all who wait come back in the same instant
+
+Granted = Callable[[Lease], None]
+Denied = Callable[[Lease, ApiError | Wait], None]
+
+
+class Failover:
+    """attempts: made so far; on_route: of these, at the endpoint that is on. queued_s: how long it has waited for
+    slots. all_rest: none of its endpoints is in good health. tried: what failed, passed_over: what was not asked, and
+    why, both for the log."""
+
+    __slots__ = ("_paid", "_ports", "_request", "all_rest", "at", "attempts", "deadline", "on_route", "passed_over",
+                 "plan", "queued_s", "taught", "tried")  # fmt: skip
+
+    def __init__(self, ports: Ports, request: ClientRequest) -> None:
+        self._ports = ports
+        self._request = request
+        self._paid: tuple[Route, float] | None = None  # the retry budget was asked for what is not sent yet
+        self.plan: list[Route] = []
+        self.at = 0
+        self.attempts = self.on_route = 0
+        self.deadline = 0.0  # no attempt begins later
+        self.queued_s = 0.0
+        self.all_rest = False
+        self.taught = False  # by a 400 of the upstream, once
+        self.tried: list[str] = []
+        self.passed_over: list[str] = []
+
+    def __repr__(self) -> str:
+        return f"<Failover {self.at + 1} of {len(self.plan)}, {self.attempts} attempts>"
+
+    @property
+    def route(self) -> Route:
+        return self.plan[self.at]
+
+    @property
+    def is_last(self) -> bool:
+        return self.at + 1 >= len(self.plan)
+
+    # ------------------------------------------------------------------------------------------ the plan
+
+    def begin(self, routes: list[Route]) -> None:
+        """routes: at least one."""
+        ports, request = self._ports, self._request
+        now = ports.now()
+        self.deadline = now + upstream_request.patience(request.headers, ports.deadline_s)
+        if len(routes) > 1:
+            self.all_rest = not any(route.place.usable(now) for route in routes)
+            affinity = upstream_request.affinity(request.headers, request.body)
+            routes = self._keepers_first(routes, balancing.order(routes, affinity, now, ports.random))
+        self.plan = routes if request.task else [route.of(request.body) for route in routes]
+
+    def _keepers_first(self, routes: list[Route], ordered: list[Route]) -> list[Route]:
+        """What builds on a response goes to the upstream that keeps it, with the key that made it: even where that one
+        had better be left alone, no other will do."""
+        previous, body = self._request.previous, self._request.body
+        if previous is None or not previous.builds_on(body) or not (keeper := previous.keeper(body)):
+            return ordered
+        key = previous.keepers_key(body)
+        made_it = [route for route in routes if route.peer.name == keeper and route.peer.key_names[route.key] == key]
+        if key and made_it:
+            return made_it + [route for route in ordered if route.peer.name != keeper]
+        return sorted(ordered, key=lambda route: route.peer.name != keeper)
+
+    def skip(self, why: ApiError, skipped: Route | None = None) -> None:
+        """On to the next endpoint. Raises `why` where there is none, or where it would be as wrong there."""
+        if self.is_last or isinstance(why, BadRequest):
+            raise why
+        self._go_to(skipped or self.route, why, self.at + 1)
+
+    def _go_to(self, failed: Route, why: ApiError, at: int) -> None:
+        self._note(failed, why)
+        self.at = at
+        self.on_route = 0
+
+    def _note(self, failed: Route, why: ApiError) -> None:
+        """For the record. An upstream that was not even asked has not failed."""
+        noted = self.passed_over if isinstance(why, Unasked) else self.tried
+        noted.append(f"{failed.place.name}: {scrub.logged(why, self._request.body)[:200]}")
+
+    # --------------------------------------------------------------------------------- what an attempt takes
+
+    def acquire(self, on_granted: Granted, on_denied: Denied) -> Lease | Wait:
+        """For the endpoint that is on. A Wait is one that is worth it. Raises ApiError where it takes none."""
+        ports, route, now = self._ports, self.route, self._ports.now()
+        early = route.place.headroom.free_at - now
+        # Where the wait on its word is too long, its own answer tells the client more than ours would.
+        asks_early = self.is_last and early > ports.retry.max_retry_after
+        if early > 0 and not asks_early:
+            return self.worth(Wait(early, "its rate limit"))
+        equals: tuple[Route, ...] = ()
+        if not self.is_last:  # those of a later stage are for when this one fails, not for when it is busy
+            equals = tuple(other for other in self.plan[self.at + 1 :] if other.stage == route.stage)
+        paid, self._paid = self._paid, None
+        terms = Terms(
+            ports.admission, self._patience_s(now), on_granted, on_denied, self.is_last or self.all_rest, asks_early,
+            self._request.task == "count", equals, paid[1] if paid is not None else 0.0,
+        )  # fmt: skip
+        quota = route.peer.quota
+        got = leases.acquire(route, self._request.size_in_tokens() if quota is not None else 0, now, terms)
+        return self.worth(got) if isinstance(got, Wait) else got
+
+    def _patience_s(self, now: float) -> float:
+        return min(self.deadline - now, self._ports.admission.limits.patience - self.queued_s)
+
+    def worth(self, wait: Wait) -> Wait:
+        """Raises ApiError (429) where it would take too long, or another endpoint is better."""
+        seconds = wait.seconds
+        is_short = seconds <= self._ports.retry.max_retry_after and self._ports.now() + seconds < self.deadline
+        if self.is_last and is_short:
+            return Wait(seconds * (1 + SPREAD * self._ports.random.random()), wait.why)
+        message = f"upstream '{self.route.peer.name}' takes no more for {seconds:.1f} s ({wait.why})"
+        raise Unasked("rate_limit", message, 429, retry_after=seconds)
+
+    def sends(self, route: Route) -> None:
+        """An attempt is about to be made."""
+        if not self.on_route:
+            route.peer.budget.request(self._ports.now())
+        self.attempts += 1
+        self.on_route += 1
+
+    # ------------------------------------------------------------------------------- after one that failed
+
+    def decide(self, failed: Route, outcome: Outcome, *, was_fresh: bool) -> Decision:
+        """What comes next; the plan has moved on to it. was_fresh: it had a new connection."""
+        ports, now = self._ports, self._ports.now()
+        if outcome.stale and not was_fresh:
+            self.on_route -= 1
+        others = self._others(failed, outcome)
+        in_budget = functools.partial(self._pay, failed, now)
+        chances = Chances(self.on_route, len(others), in_budget, was_fresh)
+        decision = retry_policy.decide(ports.retry, outcome, chances, self.deadline - now)
+        then = decision.act + f" in {decision.wait:.1f} s" * (decision.wait > 0)
+        self.log(failed, outcome, then, decision.why)
+        if decision.act == "next":
+            self._go_to(failed, outcome.error, others[0])
+        elif decision.act == "again" and decision.wait:
+            self._note(failed, outcome.error)
+        return decision
+
+    def _pay(self, route: Route, now: float) -> bool:
+        """One retry from its upstream's budget; given back where it is not made."""
+        if not route.peer.budget.take(now):
+            return False
+        self._paid = route, now
+        return True
+
+    def let_go(self) -> None:
+        """The request is over."""
+        if self._paid is not None:
+            route, paid_at = self._paid
+            route.peer.budget.give_back(paid_at)
+            self._paid = None
+
+    def _others(self, failed: Route, outcome: Outcome) -> list[int]:
+        """Where in the plan it goes on. A model that is ill is so under every key of its upstream."""
+        later = list(range(self.at + 1, len(self.plan)))
+        later = [at for at in later if self.plan[at] is not failed]  # a hedge's
+        of_model = outcome.cause == "refusal" or outcome.error.kind == "context_overflow"
+        if not (outcome.is_fault or of_model):
+            return later
+        ill = failed.place.breaker
+        return [at for at in later if self.plan[at].place.breaker is not ill]
+
+    def log(self, failed: Route, outcome: Outcome, then: str, why: str = "") -> None:
+        # A kept connection that the server has closed meanwhile is everyday life; nobody need be told.
+        level = logging.INFO if outcome.stale or (then == "give up" and outcome.cause == "status") else logging.WARNING
+        if log.isEnabledFor(level):
+            said = scrub.line(outcome.error, self._request.body)
+            log.log(level, "request %s: try %d at %s: %d %s: %s%s", self._request.key, self.attempts,
+                    failed.place.name, outcome.error.status, said, then, f" ({why})" if why else "")  # fmt: skip
+
+    def in_another_protocol(self, failed: Route, status: int) -> bool:
+        """The upstream has no endpoint for the protocol that it was asked in, and speaks another: from now on that one.
+        False where it does not."""
+        if self._request.task or not self._ports.router.lacks(failed):
+            return False
+        log.warning("request %s: upstream '%s' has no endpoint for %s (%s answered %d): it is asked in %s from now on; "
+                    "[upstream %s] protocol should name what it speaks", self._request.key, failed.peer.name,
+                    failed.protocol, failed.url.partition("?")[0], status, " or ".join(failed.peer.spoken),
+                    failed.peer.name)  # fmt: skip
+        self.plan = [each.in_another_protocol().of(self._request.body) for each in self.plan]
+        return True
+
+    # ------------------------------------------------------------------------------------------- hedges
+
+    def hedge_after(self, route: Route) -> float | None:
+        """Seconds after which an attempt is later than nearly all before it; None while nobody can tell."""
+        p95_ms = route.place.p95_ms()
+        return None if p95_ms is None else max(SOONEST_HEDGE_S, p95_ms / 1e3)
+
+    def hedge(self, first: Route, on_granted: Granted, on_denied: Denied) -> Lease | None:
+        """For a second attempt, elsewhere if may be. None where there is none to be had."""
+        ports, now = self._ports, self._ports.now()
+        others = [route for route in self.plan if route is not first and route.place.usable(now)]
+        route = others[0] if others else first
+        if not route.peer.budget.take(now):
+            return None
+        terms = Terms(ports.admission, self._patience_s(now), on_granted, on_denied, insists=True, paid_at=now)
+        try:
+            got = leases.acquire(route, self._request.size_in_tokens(), now, terms)
+        except ApiError as refusal:
+            log.info("request %s: no hedge: %s", self._request.key, refusal.message)
+            return None
+        return None if isinstance(got, Wait) else got

@@ -1,0 +1,203 @@
+"""What a Flow has of the world: time, the outside, and what lives longer than one request. All of it is handed in.
+
+The Service makes new Ports with each change of the settings; a request keeps those that it began with. A test makes
+its own, and drives a Flow without a socket and without real time. What is None is switched off, and the Flow does not
+know what it would be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from typing import Protocol as Interface
+
+from tornado.iostream import IOStream
+
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.info import Finished, Info
+from gateway.flow.learned_quirks import Lessons
+from gateway.flow.token_counting import Counting
+from gateway.http.auth import Access
+from gateway.http.loop_guard import Hops
+from gateway.http.response_writer import Answer
+from gateway.limits.admission import Admission
+from gateway.limits.body_memory import BodyMemory
+from gateway.limits.limiter import Limiter
+from gateway.limits.retry_policy import Policy
+from gateway.process.worker_rpc import Siblings
+from gateway.routing.router import Router
+from gateway.stored.previous_response import Recall
+from gateway.stored.store import Memory
+from translate.target import Protocol
+from upstream.exchange import Exchange
+from upstream.request import Request, Sink
+
+
+class Timer(Interface):
+    def cancel(self) -> None: ...
+
+    def when(self) -> float: ...
+
+
+class CallLater(Interface):
+    def __call__(self, delay: float, callback: Callable[..., object], *args: object) -> Timer: ...
+
+
+class Connection(Interface):
+    """The client's: of HTTP, or a websocket's session."""
+
+    @property
+    def stream(self) -> IOStream: ...
+
+    def set_close_callback(self, callback: Callable[[], None]) -> None: ...
+
+
+class Hold(Interface):
+    """Keeps a reply back until it shows that it is worth to be the client's (refusal_hold.py)."""
+
+    held: bytes
+
+    def feed(self, out: bytes) -> bytes: ...
+
+    def rest(self) -> bytes: ...
+
+    def whole(self, out: bytes) -> bool: ...
+
+
+class Detachable(Interface):
+    """A request that may go on without its client (reattach.py)."""
+
+    @property
+    def request(self) -> ClientRequest: ...
+
+    @property
+    def writer(self) -> Answer: ...
+
+    @property
+    def conn(self) -> Connection: ...
+
+    @property
+    def failed(self) -> bool:
+        """It is over, and not answered well."""
+
+    @property
+    def is_over(self) -> bool: ...
+
+    def adopt(self, newcomer: Detachable) -> None:
+        """Takes the place of a new request."""
+
+    def is_joined(self) -> None:
+        """Its connection belongs to an earlier request now."""
+
+    def orphaned(self) -> None:
+        """Nobody comes in its client's place."""
+
+    def reads_on(self) -> None:
+        """The client that had it paused is gone."""
+
+
+class Reattach(Interface):
+    def joins(self, flow: Detachable) -> bool:
+        """Whether an earlier request has taken its connection."""
+
+    def keeps(self, flow: Detachable) -> bool:
+        """Its client has left. Whether it goes on without one."""
+
+    def over(self, flow: Detachable) -> None: ...
+
+
+class Front(Interface):
+    """What is special about a client that is no HTTP connection: a turn of a websocket."""
+
+    is_here: bool
+    """Its body came with its head, so that no clock runs for it."""
+
+    def writer(self, key: str) -> Answer: ...
+
+    def previous(self, request: ClientRequest) -> Recall: ...
+
+    def answers(self, request: ClientRequest) -> bytes | None:
+        """The stream of a request for which no upstream is asked. Raises ApiError."""
+
+    def passes(self, request: ClientRequest) -> None:
+        """It is about to go on as it is."""
+
+    def over(self) -> None:
+        """All is said."""
+
+
+class Running(Interface):
+    """What the process may do with a request in flight."""
+
+    @property
+    def streaming(self) -> bool: ...
+
+    @property
+    def writer(self) -> Answer: ...
+
+    def tick(self, seconds: float, patience_s: float) -> None: ...
+
+    def shut_down(self) -> None: ...
+
+
+class InFlight(Interface):
+    def begins(self, flow: Running) -> None:
+        """A request has come. Raises ApiError (503) where none is taken any more."""
+
+    def asks(self, asking: asyncio.Future[Any]) -> None:
+        """It waits for this, which is to be kept until it is done."""
+
+    def ends(self, flow: Running) -> None: ...
+
+
+class Observer(Interface):
+    def sent(self, info: Info, body: bytes) -> None:
+        """body: as it goes upstream."""
+
+    def finished(self, info: Finished, writer: Answer) -> None:
+        """writer: has the beginning of its reply, where somebody wants it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """quota_of: of a client. hedges: whether a second attempt is made for a model when the first is late. priced:
+    whether the tokens of an upstream's model cost money that is counted. masked: what goes to a client, less secrets.
+    deadline_s: how long attempts may begin."""
+
+    # time and the outside
+    now: Callable[[], float]
+    unix: Callable[[], float]
+    call_later: CallLater
+    random: random.Random
+    send: Callable[[Request, Sink], Exchange]
+    writer: Callable[[Connection, str], Answer]
+    # what lives as long as the process
+    next_key: Callable[[], str]
+    in_flight: InFlight
+    observer: Observer
+    access: Access
+    hops: Hops
+    router: Router
+    admission: Admission
+    body_memory: BodyMemory
+    quota_of: Callable[[str], Limiter | None]
+    priced: Callable[[str, str], bool]
+    masked: Callable[[bytes], bytes]
+    lessons: Lessons
+    counting: Counting
+    memory: Memory
+    siblings: Siblings
+    # what the settings say
+    retry: Policy
+    deadline_s: float
+    max_body_bytes: int
+    body_timeout_s: float
+    learns: bool
+    strict: bool
+    hedges: Callable[[str], bool]
+    # what may be off
+    reattach: Reattach | None = None
+    hold: Callable[[Protocol], Hold] | None = None

@@ -1,0 +1,58 @@
+"""What the Lease (flow/lease.py) and the quotas of clients need of a bound, wherever that one counts.
+
+A `Limiter` may answer at once, as those in memory do, or later: then `take` gives something to be awaited. So one that
+counts in a server of its own is one file with this interface; whoever asks has a way for both answers, and pays for the
+second only where it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Protocol
+
+MINE = "requests_per_minute or tokens_per_minute"
+
+
+class Wait(NamedTuple):
+    """Not now: seconds until it is worth another question, and the name of the bound."""
+
+    seconds: float
+    why: str
+
+
+class Limiter(Protocol):
+    """Requests and tokens a minute, of a client or an upstream."""
+
+    @property
+    def counts_tokens(self) -> bool: ...
+
+    def take(self, tokens: int, now: float) -> float | Awaitable[float]:
+        """0.0: the request may go, and is charged. Else the seconds until it may, and nothing is charged."""
+
+    def owe(self) -> Awaitable[None] | None:
+        """One request more, which cannot wait; its tokens are counted when they are known."""
+
+    def give_back(self, tokens: int) -> Awaitable[None] | None:
+        """A request that was charged did not go."""
+
+    def correct(self, tokens: int) -> Awaitable[None] | None:
+        """The request took so many tokens more than it was charged (negative: fewer)."""
+
+
+_RUNNING: set[asyncio.Future[None]] = set()
+
+
+def finish(told: Awaitable[None] | None) -> None:
+    """Lets what a limiter was told arrive; nobody waits for that."""
+    if told is not None:
+        task = asyncio.ensure_future(told)
+        _RUNNING.add(task)
+        task.add_done_callback(_RUNNING.discard)
+
+
+def when(answer: Awaitable[float], then: Callable[[asyncio.Future[float]], None]) -> asyncio.Future[float]:
+    """Calls `then` once the answer is there; the future may be cancelled."""
+    asked = asyncio.ensure_future(answer)
+    asked.add_done_callback(then)
+    return asked
