@@ -8,6 +8,7 @@ client could blank any word it likes out of the logs.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections import OrderedDict
@@ -44,14 +45,23 @@ def looks_like_a_key(text: str) -> bool:
     return sum(1 for kind in _CLASSES if kind.search(text)) > 1
 
 
+_Form = tuple[int, str, bytes]
+"""How a secret may be written: its length, negative so that the longest come first; the text; its bytes."""
+
+
+def _forms(secrets: Iterable[str]) -> list[_Form]:
+    return [(-len(text), text, text.encode("utf-8", "backslashreplace")) for text in worth_masking(secrets)]
+
+
 class Redaction:
     """text() and data() give back what they get, less all that is secret. Any thread may ask; one adds."""
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
         self._own = frozenset(secrets)
-        self._sent: OrderedDict[str, None] = OrderedDict()
+        self._sent: OrderedDict[str, list[_Form]] = OrderedDict()  # each with its forms, which cost more than the rest
         self._texts: list[str] = []
         self._datas: list[bytes] = []
+        self._own_forms = _forms(self._own)
         self._learn()
 
     def __repr__(self) -> str:
@@ -62,17 +72,19 @@ class Redaction:
         new = frozenset(secrets)
         for gone in self._own - new:
             if len(gone) >= MIN_SECRET:
-                self._sent[gone] = None
+                self._sent[gone] = _forms([gone])
         self._own = new
+        self._own_forms = _forms(new)
         self._learn()
 
     def saw(self, keys: Iterable[str]) -> None:
-        """The keys that a client brought; of no cost for those that were here lately."""
+        """The keys that a client brought; of no cost for those that were here lately. A new one costs no more however
+        many are known: a client may bring another one with each request."""
         for key in keys:
             if key in self._sent:
                 self._sent.move_to_end(key)
             elif key not in self._own and looks_like_a_key(key):
-                self._sent[key] = None
+                self._sent[key] = _forms([key])
                 self._learn()
 
     def text(self, text: str) -> str:
@@ -91,6 +103,6 @@ class Redaction:
         """New lists, never changed ones: another thread may be going through them."""
         while len(self._sent) > MAX_SENT:
             self._sent.popitem(last=False)
-        texts = worth_masking([*self._own, *self._sent])
-        self._datas = [text.encode("utf-8", "backslashreplace") for text in texts]
-        self._texts = texts
+        known = sorted({*self._own_forms, *itertools.chain.from_iterable(self._sent.values())})
+        self._datas = [data for _, _, data in known]
+        self._texts = [text for _, text, _ in known]

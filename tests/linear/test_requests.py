@@ -10,8 +10,9 @@ import pytest
 
 from gateway.flow import envelope, strip_fields, upstream_request
 from gateway.observe import scrub
+from operate.logs import redaction
 from tests.linear import shapes_chat, shapes_messages, shapes_responses
-from tests.linear.work import grows_linearly
+from tests.linear.work import TOO_LITTLE_S, grows_linearly, seconds
 from translate import foreign_reasoning, pair, tokens
 from translate.target import Policy, Protocol, Target
 
@@ -79,3 +80,11 @@ def test_the_envelope_of_nested_objects(key: bytes) -> None:
 )
 def test_other_readers(read: Callable[[bytes], object], piece: bytes) -> None:
     grows_linearly(with_pieces(piece), read, 4_000)
+
+
+def test_a_new_key_costs_what_it_is_long_however_many_are_known() -> None:
+    mask = redaction.Redaction(["configured-secret"])
+    keys = [f"{n:04d}" + "aB3/" * 1000 for n in range(3 * redaction.MAX_SENT)]
+    first = seconds(mask.saw, keys[: redaction.MAX_SENT // 4])
+    mask.saw(keys[: 2 * redaction.MAX_SENT])
+    assert seconds(mask.saw, keys[-redaction.MAX_SENT :]) < 4 * 3 * max(first, TOO_LITTLE_S)
