@@ -31,7 +31,7 @@ from tornado.websocket import WebSocketHandler
 
 from gateway.flow import upstream_request
 from gateway.flow.flow import Flow
-from gateway.http import origins
+from gateway.http import framing, origins
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import Answer
@@ -108,7 +108,15 @@ class Entrance(HTTPMessageDelegate):
         self._timer: asyncio.TimerHandle | None = None
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
-        path = str(start_line[1]).partition("?")[0] if start_line[0] == "POST" else ""
+        assert isinstance(start_line, RequestStartLine)
+        try:
+            framing.check(start_line, headers)
+        except ApiError as error:
+            self._door.idle.ends(self._server_conn)
+            self._refuse(error, headers)
+            return None
+        start_line = framing.in_origin_form(start_line, headers)
+        path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
         hot = SERVED.get(path)
         assert isinstance(self._conn, HTTP1Connection)
         self._door.idle.ends(self._server_conn)
@@ -129,15 +137,18 @@ class Entrance(HTTPMessageDelegate):
         return self._hot.data_received(chunk) if self._hot is not None else None
 
     def finish(self) -> None:
-        assert self._to is not None
         self._stop_timer()
-        self._to.finish()
+        if self._to is not None:
+            self._to.finish()
 
     def _too_slow(self, within_s: float, headers: HTTPHeaders) -> None:
         """The body of a request that goes to none of the hot endpoints."""
-        assert isinstance(self._conn, HTTP1Connection)
         self._timer = None
-        error = upstream_request.too_slow(within_s)
+        self._refuse(upstream_request.too_slow(within_s), headers)
+
+    def _refuse(self, error: ApiError, headers: HTTPHeaders) -> None:
+        """In words, and with the end of the connection."""
+        assert isinstance(self._conn, HTTP1Connection)
         log.info("%s", error.message)
         answer = Answer(self._conn)
         answer.last()
