@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import socket
 import struct
+from collections import OrderedDict
 from types import ModuleType
 from typing import Any
 
 import ujson
 from tornado.http1connection import HTTP1Connection
-from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from demo import chat, messages, responses
 from demo.answer import MODELS, Answer, Ask, BadRequest, answer, dumps
+from demo.door import Door, Server
 
 FAULT_DELTAS = 3  # demo-cut and demo-error break after this many deltas
 CUT_PAUSE_S = 0.05  # a reset overtakes nothing, but the text before it should be seen first
@@ -60,7 +60,7 @@ class Demo:
         self.slow_event_s = slow_event_s
         self.long_events = long_events
         self.base_url = ""
-        self._server: HTTPServer | None = None
+        self._server: Server | None = None
         self.running: set[asyncio.Future[None]] = set()  # one for each request in work
 
     def __repr__(self) -> str:
@@ -84,7 +84,9 @@ class Demo:
             log_function=_no_access_log,
         )
         sockets = bind_sockets(0, "127.0.0.1")
-        self._server = HTTPServer(application)
+        strangers: OrderedDict[IOStream, None] = OrderedDict()
+        self._server = Server(Door(application, self.token, strangers))
+        self._server.strangers = strangers
         self._server.add_sockets(sockets)
         self.base_url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
         return self.base_url
@@ -138,14 +140,7 @@ class _Handler(RequestHandler):
 
     def prepare(self) -> None:
         self.io().set_nodelay(True)
-        scheme, _, bearer = self.request.headers.get("Authorization", "").partition(" ")
-        keys = [
-            self.request.headers.get("x-api-key", ""),
-            bearer.strip() if scheme.lower() == "bearer" else "",
-        ]
-        if not any(hmac.compare_digest(key.encode(), self.demo.token) for key in keys):
-            self.refuse(401, "The demo upstream answers its own proxy only: wrong or missing key.")
-        elif type(self) is _Handler:
+        if type(self) is _Handler:
             self.refuse(404, f"Not found: {self.request.method} {self.request.path}")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

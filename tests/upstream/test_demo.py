@@ -23,6 +23,7 @@ import pytest
 from demo import messages as demo_messages
 from demo.answer import MODELS, THINKING, BadRequest, Turn, answer, progress
 from demo.schema_value import sample
+from demo.door import MAX_STRANGERS
 from demo.server import Demo
 
 TOKEN = "demo-token-of-the-test"
@@ -601,6 +602,23 @@ def test_key_is_asked_for(running: Running) -> None:
         assert stranger.get("/v1/models", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
     with pytest.raises(ValueError, match="token"):
         Demo("")
+
+
+def test_strangers_hold_nothing(running: Running) -> None:
+    """Neither their bodies nor their connections: each is answered at its head, and the latest few stay."""
+    port = int(running.url.rpartition(":")[2])
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), 5) as stranger:
+        stranger.sendall(head)
+        assert stranger.recv(100).startswith(b"HTTP/1.1 401")  # no byte of the body was sent
+    many = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(3 * MAX_STRANGERS)]
+    for first in many[:MAX_STRANGERS]:
+        first.settimeout(5)
+        assert first.recv(1) == b""
+    with httpx.Client(base_url=running.url, headers={"Authorization": f"Bearer {TOKEN}"}) as own:
+        assert own.get("/v1/models").status_code == 200
+    for each in many:
+        each.close()
 
 
 def test_models(claude: anthropic.Anthropic, gpt: openai.OpenAI) -> None:
