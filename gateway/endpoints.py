@@ -55,6 +55,9 @@ Row = tuple[str, type[Handler], dict[str, Any]]
 """(pattern of a path, what answers there, its arguments)"""
 
 
+PACKED_PIECE = 512  # bytes of a packed body that are unpacked in one turn of the loop
+
+
 class Door(HTTPServerConnectionDelegate):
     """Given to Tornado's HTTPServer as its callback. rows: of the table, further ones."""
 
@@ -97,7 +100,7 @@ class Entrance(HTTPMessageDelegate):
     """Waits for the head of a request, then steps aside. A body that goes to none of the hot endpoints is read and
     forgotten: whoever sends it need not even have a key."""
 
-    __slots__ = ("_conn", "_door", "_hot", "_server_conn", "_timer", "_to")
+    __slots__ = ("_conn", "_door", "_hot", "_packed", "_server_conn", "_timer", "_to")
 
     def __init__(self, door: Door, server_conn: Connection, conn: HTTPConnection) -> None:
         self._door = door
@@ -105,6 +108,7 @@ class Entrance(HTTPMessageDelegate):
         self._conn = conn
         self._to: HTTPMessageDelegate | None = None
         self._hot: HTTPMessageDelegate | None = None  # what takes the body too
+        self._packed = False
         self._timer: asyncio.TimerHandle | None = None
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
@@ -116,6 +120,7 @@ class Entrance(HTTPMessageDelegate):
             self._refuse(error, headers)
             return None
         start_line = framing.in_origin_form(start_line, headers)
+        self._packed = "Content-Encoding" in headers
         path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
         hot = SERVED.get(path)
         assert isinstance(self._conn, HTTP1Connection)
@@ -134,7 +139,15 @@ class Entrance(HTTPMessageDelegate):
         return self._to.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Any:
-        return self._hot.data_received(chunk) if self._hot is not None else None
+        if self._hot is None:
+            return None
+        return self._in_turns(self._hot, chunk) if self._packed else self._hot.data_received(chunk)
+
+    async def _in_turns(self, to: HTTPMessageDelegate, chunk: bytes) -> None:
+        """Of a body that is packed, some hundred bytes may become a megabyte: the others get their turns meanwhile."""
+        for at in range(0, len(chunk), PACKED_PIECE):
+            to.data_received(chunk[at : at + PACKED_PIECE])
+            await asyncio.sleep(0)
 
     def finish(self) -> None:
         self._stop_timer()

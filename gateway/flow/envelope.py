@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gateway.http import json_bounds
 from translate import wire
 from translate.errors import BadRequest
 
@@ -74,9 +75,10 @@ def _name(raw: bytes) -> str:
 
 
 def parse(body: bytes) -> dict[str, object]:
-    """The body as a JSON object, or BadRequest that says what it is instead."""
+    """The body as a JSON object. Raises BadRequest that says what it is instead, ApiError (413) for too many values."""
     if not body.strip():
         raise BadRequest("the request has no body; a JSON object is expected")
+    json_bounds.check(body)
     try:
         data = wire.loads(body)
     except ValueError as why:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.flow import envelope, strip_fields, upstream_request
+from gateway.http import json_bounds
 from gateway.observe import scrub
 from operate.logs import redaction
 from tests.linear import shapes_chat, shapes_messages, shapes_responses
 from tests.linear.work import TOO_LITTLE_S, grows_linearly, seconds
 from translate import foreign_reasoning, pair, tokens
+from translate.errors import ApiError
 from translate.target import Policy, Protocol, Target
 
 SHAPES: dict[Protocol, dict[str, Callable[[int], Any]]] = {
@@ -33,6 +39,30 @@ def test_a_crossing(client: Protocol, name: str) -> None:
 
 
 # ---------------------------------------------------------------------------------- readers of a body's bytes
+
+
+@pytest.mark.parametrize("piece", [b"{},", b"a,", b'"a,",', b"\\", b'\\"', b'"\\\\",', b"[", b'"'])
+def test_how_many_values_a_body_holds(piece: bytes) -> None:
+    grows_linearly(
+        lambda n: b'["' + b"," * 30 * n + b'",' + piece * n * 10 + b"0]", lambda b: json_bounds.check(b, 500), 5_000
+    )
+
+
+@given(st.recursive(st.none() | st.text('a,[{\\"\n') | st.integers(), st.lists, max_leaves=60), st.integers(2, 9))
+def test_values_are_counted_outside_of_texts(value: object, size: int) -> None:
+    body = json.dumps(value).encode()
+    real = sum(body_without_texts(body).count(mark) for mark in b",[{")
+    with pytest.MonkeyPatch.context() as smaller:
+        smaller.setattr(json_bounds, "PIECE", size)
+        json_bounds.check(body, max(real, 1))
+        if real > 1:
+            with pytest.raises(ApiError, match="JSON values"):
+                json_bounds.check(body, real - 1)
+
+
+def body_without_texts(body: bytes) -> bytes:
+    return re.sub(rb'"(?:[^"\\]|\\.)*"', b"", body)
+
 
 PIECES = {
     "model keys": b'{"model":"a"},', "stream keys": b'{"stream":true},', "both": b'{"stream":1,"model":"a"},',

@@ -22,8 +22,8 @@ import pytest
 
 from demo import messages as demo_messages
 from demo.answer import MODELS, THINKING, BadRequest, Turn, answer, progress
-from demo.schema_value import sample
 from demo.door import MAX_STRANGERS
+from demo.schema_value import sample
 from demo.server import Demo
 
 TOKEN = "demo-token-of-the-test"

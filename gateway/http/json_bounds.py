@@ -1,0 +1,45 @@
+"""How much JSON a body may hold before it is parsed: its values cost memory and time many times their bytes.
+
+60 MB of `{}` are twenty million objects: gigabytes, and a parse that stops everybody for seconds. So values are counted
+before: the commas and opening brackets outside of strings. Most bodies are too short to hold too many; in others all
+commas and brackets are counted, those of texts too, which is quick; and only where these are too many, each string is
+told apart, piece by piece, until the bound is reached.
+"""
+
+from __future__ import annotations
+
+from translate.errors import ApiError
+
+MAX_VALUES = 250_000  # the longest conversations of coding agents have some ten thousand
+PIECE = 64 * 1024
+
+
+def check(body: bytes, most: int = MAX_VALUES) -> None:
+    """Raises ApiError (413)."""
+    if len(body) <= most or _marks(body) <= most or _has_at_most(body, most):
+        return
+    message = f"the request body holds more than {most} JSON values ([server] max_json_values)"
+    raise ApiError("too_large", message)
+
+
+def _marks(piece: bytes) -> int:
+    return piece.count(b",") + piece.count(b"[") + piece.count(b"{")
+
+
+def _has_at_most(body: bytes, most: int) -> bool:
+    values = 0
+    in_string = False
+    start = 0
+    while start < len(body):
+        piece = body[start : start + PIECE]
+        if (len(piece) - len(piece.rstrip(b"\\"))) % 2 and len(piece) > 1:
+            piece = piece[:-1]  # it begins an escape, which stays whole
+        start += len(piece)
+        if b"\\" in piece:
+            piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
+        texts = piece.split(b'"')
+        values += _marks(b" ".join(texts[in_string::2]))
+        in_string ^= len(texts) % 2 == 0
+        if values > most:
+            return False
+    return True
