@@ -27,7 +27,7 @@ from tornado.httputil import (
 from tornado.iostream import StreamClosedError
 from tornado.routing import Matcher, Rule
 from tornado.web import Application, RequestHandler
-from tornado.websocket import WebSocketHandler
+from tornado.websocket import WebSocketHandler, WebSocketProtocol, _WebSocketParams
 
 from gateway.flow import upstream_request
 from gateway.flow.flow import Flow
@@ -41,6 +41,7 @@ from gateway.pages.handlers import Handler, Shown
 from gateway.pages.health import Alive, Ready
 from gateway.pages.upstream_query import Reply, Sink
 from gateway.runtime import Service
+from gateway.websocket.arriving import Arriving, Counted
 from gateway.websocket.session import Session
 from operate.logs.journal import Journal
 from operate.settings.load import Settings
@@ -317,6 +318,7 @@ class Socket(Handler, WebSocketHandler):
     """A session, from its upgrade to its end. Access holds here as for every request; pages are kept out by it too."""
 
     session: Session | None = None
+    arriving: Arriving | None = None
 
     def prepare(self) -> None:
         try:
@@ -329,6 +331,23 @@ class Socket(Handler, WebSocketHandler):
     def check_origin(self, origin: str) -> bool:
         return True  # access has let it in
 
+    def get_websocket_protocol(self) -> WebSocketProtocol | None:
+        if self.request.headers.get("Sec-WebSocket-Version") != "13":  # Tornado says what it takes instead
+            return None
+        self.arriving = Arriving(self.service)
+        params = _WebSocketParams(
+            ping_interval=self.ping_interval,
+            ping_timeout=self.ping_timeout,
+            max_message_size=self.max_message_size,
+            compression_options=self.get_compression_options(),
+        )
+        return Counted(self, params, self.arriving, self.too_much)
+
+    async def too_much(self, error: ApiError) -> None:
+        """Of what messages may take together: this one was not kept."""
+        if self.session is not None:
+            await self.session.refuse(error)
+
     def get_compression_options(self) -> dict[str, Any]:
         return {"compression_level": 1, "mem_level": 5}  # events are small and alike: more costs time and gains little
 
@@ -339,6 +358,8 @@ class Socket(Handler, WebSocketHandler):
         return self.session.message(message) if self.session is not None else None
 
     def on_close(self) -> None:
+        if self.arriving is not None:
+            self.arriving.over()
         if self.session is not None:
             self.session.closed()
 

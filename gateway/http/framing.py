@@ -18,7 +18,7 @@ from translate.errors import ApiError
 MAX_FIELDS = 200  # header lines of a request
 MAX_TARGET = 16_384  # characters of a request's target
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.I | re.S)
-_VISIBLE = re.compile(r"[\x21-\x7e]+")
+_VISIBLE = re.compile(r"[\x21-\x7e\x80-\xff]+")
 
 
 def check(line: RequestStartLine, headers: HTTPHeaders) -> None:

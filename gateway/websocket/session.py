@@ -79,7 +79,7 @@ class Session:
             if len(self._waiting) >= MAX_WAITING:
                 raise ApiError("rate_limit", f"{MAX_WAITING} turns are waiting already on this websocket")
         except ApiError as error:
-            return self._refuse(error)
+            return self.refuse(error)
         turn = Turn(self.service, self, data)
         turn.flow.headers_received(_START, self._headers)
         turn.flow.data_received(wire.dumps(turn.data))
@@ -87,7 +87,7 @@ class Session:
         self._next()
         return None
 
-    async def _refuse(self, error: ApiError) -> None:
+    async def refuse(self, error: ApiError) -> None:
         with contextlib.suppress(StreamClosedError):
             await self.stream.write(self.frame(error_event(error)))
 

@@ -1,0 +1,115 @@
+"""A websocket's messages while they arrive: what is there of them counts among the bodies in flight.
+
+Tornado reads a frame as a whole, however long, and joins frames to a message; nobody else hears of it before the
+message is complete. Here a frame is read piece by piece, and each piece is held in the service's account. Where that is
+full the message is read on and forgotten, as a body is that comes by POST, and answered with an error; and where one is
+not complete within the time that any body has, the connection ends (1008).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tornado.websocket import WebSocketHandler, WebSocketProtocol13, _WebSocketParams
+
+from gateway.runtime import Service
+from translate.errors import ApiError
+
+PIECE = 64 * 1024
+DATA = (1, 2)  # opcodes of a message
+MOST_OF_CONTROL = 125  # bytes of a control frame, at most (RFC 6455, section 5.5)
+POLICY_VIOLATION = 1008  # section 7.4.1
+
+
+class Arriving:
+    """The account of one connection's message."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._timer: asyncio.TimerHandle | None = None
+        self._held = 0  # bytes
+
+    def __repr__(self) -> str:
+        return f"<Arriving {self._held} bytes>"
+
+    def came(self, size: int, protocol: Counted) -> None:
+        """Raises ApiError (503)."""
+        if self._timer is None:
+            patience = self._service.settings.server.body_timeout
+            self._timer = asyncio.get_running_loop().call_later(patience, self._too_slow, protocol)
+        self._service.bodies.hold(size)
+        self._held += size
+
+    def over(self) -> None:
+        """The message is complete, and somebody else's to count; or the connection has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.let_go()
+
+    def let_go(self) -> None:
+        self._service.bodies.let_go(self._held)
+        self._held = 0
+
+    def _too_slow(self, protocol: Counted) -> None:
+        self._timer = None
+        protocol.hang_up(POLICY_VIOLATION, "the message did not arrive in time ([server] body_timeout)")
+
+
+class Counted(WebSocketProtocol13):
+    """Tornado's protocol, which tells what it reads. refusing: answers a message that was not kept."""
+
+    def __init__(
+        self,
+        handler: WebSocketHandler,
+        params: _WebSocketParams,
+        arriving: Arriving,
+        refusing: Callable[[ApiError], Awaitable[None]],
+    ) -> None:
+        super().__init__(handler, False, params)
+        self._arriving = arriving
+        self._refusing = refusing
+        self._refused: ApiError | None = None
+
+    async def _read_bytes(self, n: int) -> bytes:
+        """Of a message that is refused, nothing: but what may be a frame's head, or a control frame."""
+        parts = bytearray()
+        left = n
+        while left:
+            piece = await self.stream.read_bytes(min(PIECE, left), partial=True)
+            left -= len(piece)
+            if self._refused is None:
+                try:
+                    self._arriving.came(len(piece), self)
+                except ApiError as full:
+                    self._refuse(full, parts)
+            if self._refused is None or n <= MOST_OF_CONTROL:
+                parts += piece
+        self._wire_bytes_in += n
+        return bytes(parts)
+
+    def _refuse(self, full: ApiError, parts: bytearray) -> None:
+        self._refused = full
+        parts.clear()
+        if self._fragmented_message_buffer is not None:
+            self._fragmented_message_buffer.clear()
+        self._arriving.let_go()
+
+    async def _receive_frame(self) -> None:
+        await super()._receive_frame()
+        if self._fragmented_message_buffer is None:  # nothing of a message is there
+            self._arriving.over()
+        elif self._refused is not None:
+            self._fragmented_message_buffer.clear()
+
+    def _handle_message(self, opcode: int, data: bytes) -> Any:
+        if self._refused is None or opcode not in DATA:
+            return super()._handle_message(opcode, data)
+        refused, self._refused = self._refused, None
+        return self._refusing(refused)
+
+    def hang_up(self, code: int, why: str) -> None:
+        self.close(code, why[:100])
+        self._abort()
