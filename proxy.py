@@ -22,10 +22,13 @@ import secrets
 import signal
 import socket
 import sys
-from pathlib import Path
 
-from tornado.netutil import bind_sockets
+try:
+    from tornado.netutil import bind_sockets
+except ModuleNotFoundError as missing:
+    sys.exit(f"proxy.py: {missing.name} is not installed for {sys.executable}: type  ./run.sh  in this folder")
 
+from console import commands
 from console.mount import Console
 from demo.server import Demo
 from gateway.endpoints import Door
@@ -34,14 +37,14 @@ from gateway.process.banner import greeting
 from gateway.process.reload import Reload
 from gateway.process.worker_rpc import Siblings
 from gateway.runtime import Service
+from operate import place
 from operate.logs import journal as logs
 from operate.settings.file_watch import Source
 from operate.settings.load import Settings, SettingsError, Upstream
 from operate.supervisor import KILLED, Supervisor, Worker
 from operate.terminal import Terminal
+from operate.version import VERSION
 
-VERSION = "0.1.0"
-HERE = Path(__file__).resolve().parent
 log = logging.getLogger("proxy")
 
 EX_CONFIG = 78  # sysexits.h: something is wrong with the settings
@@ -50,13 +53,12 @@ LINGER_S = 0.25  # at shutdown, at least, for kept connections to be told by an 
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit code: 0, 69 (the port cannot be had) or 78 (settings); of `doctor`, its own."""
+    """The exit code: 0, 69 (the port cannot be had) or 78 (settings); of a command other than start, its own."""
     given = sys.argv[1:] if argv is None else argv
-    if given[:1] == ["doctor"]:
-        from console.doctor import command  # only where it is asked for: a start should be quick
-
-        return command.main(given[1:])
-    options = _options(given)
+    name = commands.asked(given)
+    if name != "start":
+        return commands.run(name, given[1:])
+    options = _options(given[1:] if given[:1] == ["start"] else given)
     source = Source(options.config, options.set)
     try:
         chosen = source.read()
@@ -74,6 +76,9 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, UnicodeError) as why:  # UnicodeError: a name that cannot even be looked up
         print(_cannot_listen(chosen, why), file=sys.stderr)
         return EX_UNAVAILABLE
+    if options.config is None and place.is_shipped(place.settings_file()):
+        where = f"{place.home() / 'settings.ini'} nor {place.SYSTEM}"
+        print(f"There is neither {where}: the shipped settings hold. To have your own: {place.command()} init")
     if chosen.server.workers == 1:
         return _work(sockets, source, chosen)
     return Supervisor(source, chosen, sockets, functools.partial(_work, sockets, source)).run()
@@ -91,7 +96,7 @@ def _bound(chosen: Settings) -> list[socket.socket]:
 
 def _work(sockets: list[socket.socket], source: Source, chosen: Settings, worker: Worker | None = None) -> int:
     """What one process does, from its start to its end. worker: None where it is the only one."""
-    journal = logs.Journal(chosen.logging, HERE / chosen.logging.dir, chosen.secrets())
+    journal = logs.Journal(chosen.logging, logs.folder_of(chosen.logging), chosen.secrets())
     logs.install(chosen.logging, journal)
     try:
         asyncio.run(serve(chosen, sockets, journal, source, worker))
@@ -101,19 +106,32 @@ def _work(sockets: list[socket.socket], source: Source, chosen: Settings, worker
 
 
 def _options(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./run.sh", description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--config", metavar="FILE", help="settings file (default: settings.ini beside proxy.py)")
+    parser = argparse.ArgumentParser(
+        prog=place.command(),
+        description=__doc__.splitlines()[0] if __doc__ else "",
+        epilog=_commands(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="settings file (default: settings.ini beside the program, else /etc/anthropic-proxy/settings.ini)",
+    )
     parser.add_argument("--host", help="address to listen on, over [server] host")
     parser.add_argument("--port", help="port to listen on, over [server] port")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="over the file's value")
     parser.add_argument("--check-config", action="store_true", help="say ok, or every error in the settings, and exit")
     parser.add_argument("--print-config", action="store_true", help="show each value and where it came from, and exit")
-    parser.add_argument("--version", action="version", version=f"anthropic-proxy {VERSION}")
+    parser.add_argument("--version", action="version", version=place.described())
     options = parser.parse_args(argv)
     for key in ("host", "port"):
         if (value := getattr(options, key)) is not None:
             options.set.append(f"server.{key}={value}")
     return options
+
+
+def _commands() -> str:
+    return f"commands:\n{commands.listing()}"
 
 
 def _cannot_listen(chosen: Settings, why: OSError | UnicodeError) -> str:

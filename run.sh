@@ -1,18 +1,29 @@
 #!/usr/bin/env bash
 # Starts the proxy, after making what it needs.
 #
-#   ./run.sh [options of proxy.py]       start it (./run.sh --help lists the options)
-#   ./run.sh doctor [UPSTREAM]           try what an upstream can do, and say which settings fit it (doctor --help)
-#   ./run.sh stats [options]             what the running proxy does, live in this terminal (stats --help)
-#   ./run.sh test [options of pytest]    run the whole test suite
-#   ./run.sh chaos [--minutes N]         ten minutes of random faults: three upstreams, fifty clients
-#   ./run.sh check                       ruff, mypy --strict, the import borders
+#   ./run.sh [options]                         start the proxy (--help lists the options)
+#   ./run.sh start [options]                   the same
+#   ./run.sh doctor [UPSTREAM]                 try what an upstream can do, and say which settings fit it
+#   ./run.sh stats [options]                   what the running proxy does, live in this terminal
+#   ./run.sh init [FILE]                       write a settings.ini of your own
+#   ./run.sh help                              this list
+#   ./run.sh test [options of pytest]          the whole test suite
+#   ./run.sh chaos [--minutes N]               ten minutes of random faults: three upstreams, fifty clients
+#   ./run.sh check                             ruff, mypy --strict, the import borders
+#   ./run.sh bundle [--python --platform]      make dist/: one file that has all inside, and a zip
+#   ./run.sh test-bundle                       try the one file in an empty root, offline, as another user, read-only
+#
+# Each command takes --help. The list is console/commands.py's, which has a row for each; a test compares them.
 #
 # The packages live in .venv beside this file. A stamp in there names the requirement files (by hash) and
 # the interpreter it was filled for: while it fits, a start calls neither pip nor a second Python. All that
 # changes .venv happens under a lock; the stamp goes first and is written last, so that whatever was
 # interrupted is done again. $PYTHON chooses the interpreter; PIP_INDEX_URL and the like are pip's own.
 
+if [ -z "${BASH_VERSION:-}" ]; then
+    echo "run.sh: this script needs bash: type  ./run.sh  (or  bash run.sh), without sh before it" >&2
+    exit 2
+fi
 set -euo pipefail
 unset CDPATH PYTHONHOME
 
@@ -162,9 +173,14 @@ no_network=$no_network'|unreachable|name resolution|Name or service|SSLError|CER
 
 # install FILE   pip's words go to the log; what went wrong, and what to do, to the user
 install() {
+    local offline=()
+    if [ -d "$root/wheels" ]; then # an unzipped bundle
+        offline=(--no-index --find-links "$root/wheels")
+    fi
     say "Installing what $(basename -- "$1") names (logs/install.log has the details) ..."
     PIP_USER=0 env -u PIP_TARGET -u PIP_PREFIX -u PIP_ROOT "$venv/bin/python" -I -m pip install \
         --require-hashes --no-input --disable-pip-version-check --retries "${PIP_RETRIES:-2}" \
+        ${offline[@]+"${offline[@]}"} \
         -r "$1" >>"$log" 2>&1 && return
     say ''
     grep -E '^ *ERROR' -- "$log" | tail -n 3 | cut -c 1-300 | sed 's/^/  pip: /' >&2 || true
@@ -234,19 +250,22 @@ check() {
     [ -z "$failed" ] || die "check failed:$failed"
 }
 
+developer_module() { # the module that is a developer's command, which needs the checkout and its tools
+    case $1 in
+        chaos) echo tests.chaos ;;
+        bundle) echo bundle.build ;;
+        test-bundle) echo tests.bundle.empty_root ;;
+        *) return 1 ;;
+    esac
+}
+
+help() { grep '^#   \./run\.sh' "$root/run.sh" | cut -c 3-; }
+
 case ${1-} in
+    help) help ;;
     '' | -*)
         ensure_run
         exec "$venv/bin/python" "$root/proxy.py" "$@"
-        ;;
-    doctor)
-        ensure_run
-        exec "$venv/bin/python" "$root/proxy.py" "$@"
-        ;;
-    stats)
-        shift
-        ensure_run
-        PYTHONPATH=$root exec "$venv/bin/python" -m console.stats "$@"
         ;;
     test)
         shift
@@ -259,19 +278,23 @@ case ${1-} in
         esac
         exec "$venv/bin/python" -m pytest "$@"
         ;;
-    chaos)
-        shift
-        ensure_dev
-        cd -- "$root"
-        exec "$venv/bin/python" -m tests.chaos "$@"
-        ;;
     check)
         ensure_dev
         check
         ;;
     *)
-        printf "run.sh: there is no command '%s'\n" "$1" >&2
-        sed -n '4,9s/^#//p' "$root/run.sh" >&2
-        exit 2
+        if module=$(developer_module "${1-}"); then
+            shift
+            ensure_dev
+            cd -- "$root"
+            exec "$venv/bin/python" -m "$module" "$@"
+        fi
+        if ! help | grep -q -- "^  \./run\.sh ${1//[^a-z-]/.} "; then
+            printf "run.sh: there is no command '%s'\n" "$1" >&2
+            help >&2
+            exit 2
+        fi
+        ensure_run
+        exec "$venv/bin/python" "$root/proxy.py" "$@"
         ;;
 esac

@@ -122,6 +122,7 @@ class Service:
                 log.warning("upstream '%s' is this proxy itself (%s): requests to it are refused", name, peer.base_url)
         self.access = Access(settings, self.journal.redaction, self.hops)
         self.retry = wiring.retry_policy(settings)
+        self.memory.shared = len(settings.clients) > 1
         self.quotas = wiring.client_quotas(settings, self.quotas)
         self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
         self.reattach = wiring.reattach(settings, self.reattach)

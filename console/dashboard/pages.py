@@ -34,6 +34,7 @@ _FOLDER = Path(__file__).parent
 def rows(board: Board) -> list[Row]:
     """For the table in endpoints.py."""
     panels.register(board)
+    page()  # read now: the files may be of another release by the time that somebody looks
     args = {"service": board.service}
     return [
         (r"/dashboard/?", Page, args),

@@ -11,23 +11,19 @@ from urllib.parse import urlsplit
 
 from console.doctor.findings import Finding
 from gateway.flow.learned_quirks import Lesson
+from gateway.routing.upstreams import HABITS
 from operate.settings.load import Upstream
 from operate.settings.presets import PRESETS
+from operate.settings.schema_upstream import UPSTREAM
 from translate import dialects
 from translate.chat.dialect import CHAT
 
-# In the order in which they are written; how a section says them is how the settings' dataclass names them.
-KEYS = (
-    "protocol", "base_url", "add_v1", "key_header", "api_version", "count_tokens", "max_tokens_field", "reasoning",
-    "reasoning_history", "developer_role", "stream_options", "reasoning_effort", "max_stops", "prompt_cache_key",
-    "tool_schema", "output_schema", "rebuild", "images", "drop", "rename",
-)  # fmt: skip
-DEFAULTS = {
-    "add_v1": "auto", "key_header": "auto", "api_version": "", "count_tokens": "true", "max_tokens_field": "max_tokens",
-    "reasoning": "reasoning_content", "reasoning_history": "false", "developer_role": "false",
-    "stream_options": "true", "reasoning_effort": "auto", "max_stops": "4", "prompt_cache_key": "auto",
-    "tool_schema": "auto", "output_schema": "native", "rebuild": "false", "images": "true", "drop": "", "rename": "",
-}  # fmt: skip
+_WHERE = ("protocol", "base_url", "add_v1", "key_header", "api_version", "count_tokens", "prompt_cache_key")
+KEYS = tuple(key for key in UPSTREAM if key in _WHERE or key in HABITS)
+"""What it writes, in the order of the file; how a section says a key is how the settings' dataclass names it."""
+
+DEFAULTS = {key: default for key in KEYS if (default := UPSTREAM[key].default) is not None}
+DEFAULTS |= {"count_tokens": "true"}  # what "auto" comes to where it matters
 LISTS = ("drop", "rename")
 _HEEDING = (CHAT.name,)  # protocols that output_schema may name
 _LOCAL = ("127.0.0.1", "localhost", "::1")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.flow import upstream_error
+from gateway.flow.clean_lines import CleanLines
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.continued_turn import Continuing
 from gateway.flow.lease import Lease, Verdict
@@ -86,10 +87,10 @@ class Attempt:
     yet) -> "undecided" -> streaming | collecting."""
 
     __slots__ = (
-        "_ports", "_too_late", "asks_usage", "cache_marks", "connection", "cut", "dropped", "estimated", "exchange",
-        "fresh", "hedge", "hold", "leads", "lease", "mode", "more", "on_data", "outgoing", "own_key", "owner", "parts",
-        "queued_at", "reply", "request", "route", "sent_at", "settled", "size", "status", "ttfb_ms", "up_headers",
-        "verbatim",
+        "_lines", "_ports", "_too_late", "asks_usage", "cache_marks", "connection", "cut", "dropped", "estimated",
+        "exchange", "fresh", "hedge", "hold", "leads", "lease", "mode", "more", "on_data", "outgoing", "own_key",
+        "owner", "parts", "queued_at", "reply", "request", "route", "sent_at", "settled", "size", "status",
+        "ttfb_ms", "up_headers", "verbatim",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, ports: Ports, request: ClientRequest, lease: Lease) -> None:
@@ -123,6 +124,7 @@ class Attempt:
         self.ttfb_ms = 0.0
         self.sent_at = 0.0
         self.up_headers: list[tuple[str, str]] = []
+        self._lines = CleanLines(lease.route.peer.secrets)
         self.cut = False  # an error of which we have no more than the beginning
         self.settled = False
         self._too_late: Timer | None = None
@@ -211,7 +213,7 @@ class Attempt:
         if owner is not None:
             self.ttfb_ms = self.ttfb_ms or (now - owner.clock.began) * 1e3
         self.status = status
-        self.up_headers = up_headers
+        self.up_headers = up_headers = self.route.peer.secrets.headers(up_headers)
         streamed = self.request.streams
         if not self.own_key:
             place.headroom.learn(up_headers, now, self._ports.unix())
@@ -253,8 +255,9 @@ class Attempt:
             self.owner.clock.came = self._ports.now()
         try:
             assert self.reply is not None
-            if self._pass(self.reply.feed(chunk)) and self.on_data == self._begin:
-                self.on_data = self._stream
+            if chunk := self._lines.feed(chunk):
+                if self._pass(self.reply.feed(chunk)) and self.on_data == self._begin:
+                    self.on_data = self._stream
             if self.more is not None and not self.settled:
                 self._goes_on()
         except Exception as error:
@@ -265,14 +268,15 @@ class Attempt:
         reply, owner = self.reply, self.owner
         try:
             assert reply is not None and owner is not None  # since the first byte
-            out = reply.feed(chunk)
-            if out:
+            chunk = self._lines.feed(chunk)
+            if chunk and (out := reply.feed(chunk)):
                 if _ERROR in out or _FAILED in out or reply.fault is not None:
                     out = self._ports.masked(out)  # some servers repeat the key that they refuse
                 owner.write(out)
-            if reply.ended:
-                self._ended(out)
-            elif self.more is not None:
+                if reply.ended:
+                    self._ended(out)
+                    return
+            if self.more is not None:
                 self._goes_on()
         except Exception as error:
             self._broke(error)
@@ -350,7 +354,9 @@ class Attempt:
                 self._failed(failure)
             elif self.mode == "streaming":
                 assert self.reply is not None
-                self._pass(self.reply.end())
+                self._pass_rest()
+                if self.owner is not None:
+                    self._pass(self.reply.end())
                 if self.owner is None:
                     self.settle("faulted" if self.reply.fault else "answered")
                 elif not self._goes_on():
@@ -384,6 +390,11 @@ class Attempt:
     def _failed(self, failure: Failure) -> None:
         owner, reply = self.owner, self.reply
         assert owner is not None and reply is not None
+        if self.mode == "streaming":
+            self._pass_rest()
+            if self.owner is None:
+                self.settle("unjudged")
+                return
         error = retry_policy.as_error(failure, self.route.peer.name)
         outcome = Outcome("failure", error, failure)
         if self.more is not None and self.more.again(outcome):
@@ -398,7 +409,7 @@ class Attempt:
     def _whole(self) -> None:
         owner, reply = self.owner, self.reply
         assert owner is not None and reply is not None
-        body = b"".join(self.parts)
+        body = self._cleaned_whole()
         if self.request.task == "count" and upstream_error.says_no_endpoint(self.status, body, self.route):
             self.settle("answered")
             owner.on_no_endpoint(self)
@@ -406,7 +417,7 @@ class Attempt:
             self._upstream_error(body)
         elif self.status != 200:
             where = header_rules.find(self.up_headers, "location")
-            hint = f" to {where}; is base_url right?" if where else ""
+            hint = f" to {self.route.peer.secrets.text(where[:200])}; is base_url right?" if where else ""
             raise errors.BadReply(f"upstream '{self.route.peer.name}' answered {self.status}{hint}")
         elif self.request.streams and not self.verbatim:
             self._pass(reply.whole_as_stream(body))
@@ -423,6 +434,17 @@ class Attempt:
             self.settle("answered")
             kind = header_rules.EVENT_STREAM if streamed and self.verbatim else header_rules.JSON_HEAD
             owner.on_whole_reply(self, kind, out)
+
+    def _cleaned_whole(self) -> bytes:
+        """All that came, less the upstream's own secrets. The key that it refuses is what many servers repeat."""
+        body, secrets = b"".join(self.parts), self.route.peer.secrets
+        self.parts = [secrets.clean_reply(body) if self.status == 200 else secrets.clean(body)]
+        return self.parts[0]
+
+    def _pass_rest(self) -> None:
+        """What has no line's end."""
+        if (rest := self._lines.rest()) and self.reply is not None and self.owner is not None:
+            self._pass(self.reply.feed(rest))
 
     def _upstream_error(self, body: bytes) -> None:
         owner = self.owner
@@ -457,7 +479,7 @@ class Attempt:
         first = self.reply is not None and error is self.reply.fault and not isinstance(error, errors.BadReply)
         if first and self.mode == "collecting":  # an error for a reply, under a 200: it gets the status that it means
             self.status = error.status
-            self.parts = [self._ports.masked(b"".join(self.parts))]
+            self.parts = [self._ports.masked(self._cleaned_whole())]
             self._lost(Outcome("status", error))
             return
         self._lost(Outcome("first event" if first else "reply", error))

@@ -124,7 +124,10 @@ class ClientRequest:
         previous = self.previous
         if previous is None or not previous.builds_on(self.body):
             return
-        data = previous.extended(self.parsed())
+        said = self.parsed()
+        data = previous.extended(said)
+        if data is None and isinstance(previous, Recall):
+            self.body = previous.plain(self.body, said)
         if data is not None:
             self.data = data
             self.body = wire.dumps(data)

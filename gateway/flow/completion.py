@@ -134,6 +134,7 @@ class Completion:
         self._clock.over()
         self.error = error
         if error is not None:
+            self._failover.unlearn(error)
             reply = lead.reply if lead is not None else None
             theirs = reply is not None and error is reply.fault and not isinstance(error, errors.BadReply)
             self.said = scrub.logged(error, request.body, theirs)

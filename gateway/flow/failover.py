@@ -10,10 +10,12 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 from gateway.flow import lease as leases
 from gateway.flow import scrub, upstream_request
 from gateway.flow.client_request import ClientRequest
+from gateway.flow.learned_quirks import Lesson
 from gateway.flow.lease import Lease, Terms
 from gateway.flow.ports import Ports
 from gateway.limits import retry_policy
@@ -30,6 +32,14 @@ SPREAD = 0.1  # of a wait, at most, by which it is longer: not all who wait come
 
 Granted = Callable[[Lease], None]
 Denied = Callable[[Lease, ApiError | Wait], None]
+
+
+class Taught(NamedTuple):
+    """What a refusal has taught, and its words."""
+
+    route: Route
+    lessons: list[Lesson]
+    words: str
 
 
 class Failover:
@@ -50,7 +60,7 @@ class Failover:
         self.deadline = 0.0  # no attempt begins later
         self.queued_s = 0.0
         self.all_rest = False
-        self.taught = False  # by a 400 of the upstream, once
+        self.taught: Taught | None = None  # by a 400 of the upstream, once
         self.tried: list[str] = []
         self.passed_over: list[str] = []
 
@@ -172,6 +182,12 @@ class Failover:
             return False
         self._paid = route, now
         return True
+
+    def unlearn(self, error: ApiError) -> None:
+        """What the request ends with. Where that is what had taught, the lesson was of no help."""
+        taught = self.taught
+        if taught is not None and error.message == taught.words:
+            self._ports.lessons.unlearn(taught.route.peer.name, taught.route.model, taught.lessons)
 
     def let_go(self) -> None:
         """The request is over."""

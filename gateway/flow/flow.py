@@ -25,7 +25,7 @@ from gateway.flow import charges, compaction, prepare, upstream_error
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.completion import Completion
-from gateway.flow.failover import Failover
+from gateway.flow.failover import Failover, Taught
 from gateway.flow.lease import Lease
 from gateway.flow.ports import Connection, Detachable, Front, Ports, Timer
 from gateway.flow.states import TABLE, Event, Impossible, State
@@ -433,8 +433,8 @@ class Flow(HTTPMessageDelegate):
                 return True
         if attempt.asks_usage and prepare.learns_of_usage(request, route, ports, error, body):
             return True
-        if not failover.taught and prepare.learns_of_fields(request, route, ports, error, body):
-            failover.taught = True
+        if failover.taught is None and (new := prepare.learns_of_fields(request, route, ports, error, body)):
+            failover.taught = Taught(route, new, error.message)
             return True
         return False
 

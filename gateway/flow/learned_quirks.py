@@ -1,16 +1,18 @@
 """What upstreams teach by their 400s: fields that one of their models does not take, remembered for a day.
 
 `read` finds in an error's words which field of the sent body they are about, and the name that they want instead, if
-any. Only what is in the body counts, and nothing that a request would mean something else without: tools and formats
-are never left out because a server has no use for them. `Lessons` keeps what was learned for each upstream and model,
-bounded and with expiry, and gives it to the translation of later requests. Bytes that pass through are never touched.
+any. Words that the request holds itself are not believed: upstreams quote what they refuse, and a client would teach
+for all the others. Only what is in the body counts, and nothing that a request would mean something else without:
+tools and formats are never left out because a server has no use for them. `Lessons` keeps what was learned for each
+upstream and model, bounded and with expiry, and gives it to the translation of later requests. Bytes that pass
+through are never touched.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,7 +79,8 @@ NO_USAGE = Lesson("stream_options")  # not even to learn what a stream took
 def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Lesson]:
     """What the error (a 400 or 422; `raw` is its body) says of fields in the sent body; [] for nothing."""
     found: dict[str, Lesson] = {}
-    for name in _named(error, raw):
+    own = _Own(sent)
+    for name in _named(error, raw, own):
         field = next((each for each in (name, _snake(name)) if _is_in(sent, each)), "")
         if not field or _must_stay(sent, field):
             continue
@@ -86,7 +89,7 @@ def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Lesson]:
             found.setdefault(field, Lesson(field, instead))
     for match in _BOTH.finditer(error.message[:MAX_READ]):
         first, second = match.groups()
-        if first in sent and second in sent and not _must_stay(sent, second):
+        if not own.holds(match.group()) and first in sent and second in sent and not _must_stay(sent, second):
             found.setdefault(second, Lesson(second, beside=first))
     return list(found.values())[:MAX_EACH]
 
@@ -98,18 +101,46 @@ def _must_stay(sent: dict[str, Any], field: str) -> bool:
     return field in KEPT or any(kept.startswith(field + ".") and _is_in(sent, kept) for kept in KEPT)
 
 
-def _named(error: ApiError, raw: bytes) -> Iterator[str]:
+class _Own:
+    """The words of a request, whatever stands between them: made when they are first asked for."""
+
+    def __init__(self, sent: dict[str, Any]) -> None:
+        self._sent = sent
+        self._letters: bytes | None = None
+
+    def holds(self, words: str) -> bool:
+        if self._letters is None:
+            self._letters = _letters(wire.dumps(self._sent))
+        return _letters(words.encode("utf-8", "replace")) in self._letters
+
+
+_NO_LETTERS = bytes(code for code in range(256) if not chr(code).isalnum() or code > 127)
+
+
+def _letters(text: bytes) -> bytes:
+    """A quotation changes quotes, blanks, escapes and case, and little else."""
+    return text.lower().translate(None, _NO_LETTERS)
+
+
+def _named(error: ApiError, raw: bytes, own: _Own) -> Iterator[str]:
     message = error.message[:MAX_READ]
     for pattern in _SAID:
         for match in pattern.finditer(message):
+            if own.holds(match.group()):
+                continue
             yield from filter(None, re.split(r"[\s,]+", match.group(1).strip(".")))
     value_is_meant = message.startswith(("Unsupported value", "Invalid value"))
-    if error.param and not value_is_meant and (error.code == "unsupported_parameter" or _PARAM.search(message)):
-        yield error.param
+    if error.param and not value_is_meant:
+        words = _PARAM.search(message)
+        if error.code == "unsupported_parameter" or (words is not None and not own.holds(words.group())):
+            yield error.param
     try:
         yield from _forbidden(wire.loads(raw) if len(raw) <= MAX_READ else None)
     except ValueError:
         return
+
+
+_AROUND = ("detail", "details", "error", "errors", "message")
 
 
 def _forbidden(data: Any, depth: int = 0) -> Iterator[str]:
@@ -124,8 +155,8 @@ def _forbidden(data: Any, depth: int = 0) -> Iterator[str]:
         if data.get("type") == "extra_forbidden" and isinstance(where, list) and len(where) == 2 and where[0] == "body":
             yield str(where[1])
         else:
-            for item in data.values():
-                yield from _forbidden(item, depth + 1)
+            for name in _AROUND:  # not "input", which quotes what was sent
+                yield from _forbidden(data.get(name), depth + 1)
 
 
 def _snake(name: str) -> str:
@@ -164,6 +195,12 @@ class Lessons:
         known[lesson] = self._clock() + EXPIRY_S
         self._learned[key] = known
         return True
+
+    def unlearn(self, upstream: str, model: str, lessons: Iterable[Lesson]) -> None:
+        """It was of no help: the same request is refused without it too."""
+        known = self._learned.get((upstream, model), {})
+        for lesson in lessons:
+            known.pop(lesson, None)
 
     def forget(self, upstream: str) -> None:
         for key in [key for key in self._learned if key[0] == upstream]:
@@ -225,8 +262,9 @@ def learned(
     if error.status not in (400, 422):
         return []
     said = error.message[:MAX_READ]
-    about_marks = NO_MARKS.field in said
-    if not about_marks and next(_named(error, raw), None) is None and _BOTH.search(said) is None:
+    own = _Own(data)
+    about_marks = NO_MARKS.field in said and not own.holds(NO_MARKS.field)
+    if not about_marks and next(_named(error, raw, own), None) is None and _BOTH.search(said) is None:
         return []  # the usual error: the request need not be translated once more to see what was in it
     sent = crossed(client, route, data, lessons, session=session)
     found = read(error, raw, sent.body)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.flow import compaction, envelope, learned_quirks, scrub, upstream_request, usage_chunk
 from gateway.flow.client_request import ClientRequest
+from gateway.flow.learned_quirks import Lesson
 from gateway.flow.passthrough import Verbatim
 from gateway.flow.ports import Front, Ports
 from gateway.flow.usage_chunk import UsageChunk
@@ -130,23 +131,25 @@ def _seconds() -> int:
 # ------------------------------------------------------------------------------------- what a 400 teaches
 
 
-def learns_of_fields(request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes) -> bool:
-    """Fields that the upstream does not take: whether it may go there once more, without them."""
+def learns_of_fields(
+    request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes
+) -> list[Lesson]:
+    """Fields that the upstream does not take: it may go there once more, without them."""
     if not ports.learns or request.data is None or route.verbatim:
-        return False
+        return []
     session = upstream_request.session_of(request.headers)
     new = learned_quirks.learned(request.protocol, route, request.data, ports.lessons, error, body, session)
-    if not new:
-        return False
-    log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,
-                route.peer.name, route.model, error.status, scrub.line(error, request.body),
-                "; ".join(map(str, new)))  # fmt: skip
-    return True
+    if new:
+        log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,
+                    route.peer.name, route.model, error.status, scrub.line(error, request.body),
+                    "; ".join(map(str, new)))  # fmt: skip
+    return new
 
 
 def learns_of_usage(request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes) -> bool:
     """It refuses what only we have asked for: it may go there once more as its client said it."""
-    refused = error.status in (400, 422) and (b"stream_options" in body or b"include_usage" in body)
+    words = (b"stream_options", b"include_usage")
+    refused = error.status in (400, 422) and any(word in body and word not in request.body for word in words)
     if not refused or not ports.learns:
         return False
     if not ports.lessons.learn(route.peer.name, route.model, learned_quirks.NO_USAGE):

@@ -149,8 +149,14 @@ def _why(client: Protocol, upstream: Protocol, field: str) -> str:
 def curl(route: Route, body: str) -> str:
     """A line for a shell. Headers that hold a secret get it from $API_KEY."""
     words = ["curl", "-sS", shlex.quote(route.url)]
+    hidden = {
+        header.name.lower() for header in route.peer.settings.headers
+        if not header.public and not is_secret_header(header.name)
+    }  # fmt: skip
     for name, value in route.peer.own_headers[route.protocol].items():
-        if is_secret_header(name):
+        if name in hidden:
+            words.append(f'-H "{name}: ${name.upper().replace("-", "_")}"')
+        elif is_secret_header(name):
             scheme = "Bearer " if value.startswith("Bearer ") else ""
             words.append(f'-H "{name}: {scheme}$API_KEY"')
         elif name != "accept-encoding":

@@ -13,6 +13,7 @@ import time
 from gateway.observe.live_metrics import LiveMetrics
 from gateway.pages.handlers import Handler
 from gateway.runtime import Service
+from operate import exposition
 from translate import wire
 from translate.errors import ApiError
 
@@ -82,8 +83,6 @@ class MetricsPage(Handler):
 
     async def get(self) -> None:
         states = await self._live.states()
-        from operate import exposition  # here: a proxy that nobody scrapes does not load prometheus-client
-
         page, kind = exposition.text(states, self.request.headers.get("Accept", ""))
         self.set_header("Content-Type", kind)
         self.set_header("Cache-Control", "no-store")

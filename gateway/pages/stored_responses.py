@@ -119,12 +119,12 @@ def _keeper(service: Service, owner: str, id: str) -> Peer:
         for name, peer in service.router.peers.items()
         if RESPONSES.name in peer.settings.protocol and not peer.settings.rebuild  # whose responses are kept here
     }
+    if not speaking:
+        raise _unknown(id, ", and no upstream that is on speaks responses")
     if service.memory.is_anothers(id, owner):
         raise _unknown(id, "")
     if place is not None and place[1] in speaking:
         return speaking[place[1]]
-    if not speaking:
-        raise _unknown(id, ", and no upstream that is on speaks responses")
     return next(iter(speaking.values()))
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tornado.httputil import HTTPHeaders
 
 from gateway.flow import upstream_request
+from gateway.flow.clean_lines import CleanLines
 from gateway.flow.passthrough import Verbatim
 from gateway.http import header_rules, query_string
 from gateway.http.response_writer import HIGH_WATER
@@ -97,14 +98,17 @@ class Asking:
         if self._failure is not None:
             raise retry_policy.as_error(self._failure, self._peer.name)
         if self._size > MAX_ERROR and self._status >= 400:
-            raise errors.parse(self._status, self._service.masked(b"".join(self._parts)))
+            said = self._peer.secrets.clean(b"".join(self._parts))
+            raise errors.parse(self._status, self._service.masked(said))
         if self._size > MAX_REPLY:
             raise errors.BadReply(f"the upstream's reply is over {MAX_REPLY >> 20} MB")
         if 300 <= self._status < 400:
             raise errors.BadReply(f"upstream '{self._peer.name}' answered {self._status}; is base_url right?")
         kind = header_rules.content_type(header_rules.find(self._headers, "content-type"))
         body = b"".join(self._parts)
-        return Reply(self._status, kind + self._head(), self._service.masked(body) if self._status >= 400 else body)
+        if self._status >= 400:
+            return Reply(self._status, kind + self._head(), self._service.masked(self._peer.secrets.clean(body)))
+        return Reply(self._status, kind + self._head(), self._peer.secrets.clean_reply(body))
 
     @property
     def _flows(self) -> bool:
@@ -116,13 +120,15 @@ class Asking:
         return self._service.masked(theirs) + header_rules.line("X-Proxy-Upstream", self._peer.name)
 
     async def _follow(self, sink: Sink) -> Reply:
-        events = Verbatim(RESPONSES.name)
+        events, lines = Verbatim(RESPONSES.name), CleanLines(self._peer.secrets)
         reply = Reply(200, header_rules.EVENT_STREAM + self._head(), b"", streamed=True)
         begun = False
         patience = self._service.settings.server.ping_seconds
         while True:
             over = self._over
-            out = events.feed(self._taken()) if self._parts else b""
+            said = lines.feed(self._taken()) if self._parts else b""
+            said += lines.rest() if over else b""
+            out = events.feed(said) if said else b""
             if over:
                 out += self._last(events)
             if events.fault is not None and not events.started:
@@ -161,7 +167,7 @@ class Asking:
 
     def on_head(self, status: int, up_headers: list[tuple[str, str]]) -> None:
         self._status = status
-        self._headers = up_headers
+        self._headers = self._peer.secrets.headers(up_headers)
         self._changed.set()
 
     def on_data(self, chunk: bytes) -> None:

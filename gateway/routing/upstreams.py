@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
 
 from gateway.limits.admission import Gate
@@ -18,6 +18,7 @@ from gateway.limits.rate_limit import Quota
 from gateway.limits.retry_budget import Budget
 from gateway.routing import protocol_choice
 from gateway.routing.balancing import Place, Places
+from operate.logs.spellings import Spellings
 from operate.settings.load import Settings, Translate, Upstream, is_loopback
 from translate import dialects
 from translate.dialect import Dialect
@@ -51,28 +52,11 @@ class Peer:
     lacks: set[Protocol] = field(init=False, default_factory=set)
     is_proxy: bool = field(init=False, default=False)
     key_names: list[str] = field(init=False)
+    secrets: Spellings = field(init=False)
 
     def __post_init__(self) -> None:
         s = self.settings
-        self.policy = Policy(
-            max_tokens_field=s.max_tokens_field,
-            reasoning=s.reasoning,
-            reasoning_history=s.reasoning_history,
-            developer_role=s.developer_role,
-            stream_options=s.stream_options,
-            drop=s.drop,
-            rename=s.rename,
-            web_search=s.web_search,
-            tool_schema=s.tool_schema,
-            images=s.images,
-            reasoning_effort=s.reasoning_effort,
-            max_stops=s.max_stops,
-            prompt_cache_key=s.takes_cache_key,
-            output_schema=s.output_schema,
-            rebuild=s.rebuild,
-            deferred_tools=self.translate.deferred_tools,
-            max_continuations=self.translate.max_continuations,
-        )
+        self.policy = _policy(s, self.translate)
         paths = {each.upstream for dialect in dialects.every() for each in dialect.endpoints}
         self.urls = {path: s.url(path) for path in (*paths, "models")}
         self.stream_timeouts = _timeouts(s, True)
@@ -82,6 +66,7 @@ class Peer:
             {dialect.name: self._headers(dialect, key) for dialect in dialects.every()} for key in s.credentials
         ]
         self.key_names = [hashlib.sha256(key.encode()).hexdigest()[:16] if key else "" for key in s.credentials]
+        self.secrets = Spellings(s.secrets())
         counting = ((name, dialects.of(name).endpoint("count")) for name in s.protocol)
         self.counts = {name for name, count in counting if count is not None and (s.count_tokens or not count.optional)}
 
@@ -131,7 +116,7 @@ class Peer:
             if name not in ("auto", usual):
                 usual, scheme = name, "Bearer " if name == "authorization" else ""
             own[usual] = scheme + key
-        own |= {name.lower(): value for name, value in self.settings.headers}
+        own |= {header.name.lower(): header.value for header in self.settings.headers}
         return own
 
 
@@ -182,6 +167,20 @@ def _way(s: Upstream) -> Way:
     if proxy is None and is_loopback(urlsplit(s.base_url).hostname or ""):
         proxy = ""
     return Way(s.verify_tls, s.ca_file, s.client_cert, s.client_key, s.client_key_password, proxy, s.family)
+
+
+_TYPES = {each.name: each.type for each in fields(Upstream)}
+HABITS = tuple(each.name for each in fields(Policy) if _TYPES.get(each.name) == each.type)
+"""Settings of an upstream that its Policy takes as they are: a field of it has the same name and type."""
+
+
+def _policy(upstream: Upstream, translate: Translate) -> Policy:
+    return Policy(
+        **{name: getattr(upstream, name) for name in HABITS},
+        prompt_cache_key=upstream.takes_cache_key,
+        deferred_tools=translate.deferred_tools,
+        max_continuations=translate.max_continuations,
+    )
 
 
 def _timeouts(settings: Upstream, stream: bool) -> Timeouts:

@@ -21,6 +21,8 @@ from translate.errors import ApiError
 from translate.pair import Crossing
 
 NAMED = b'"previous_response_id"'
+ESCAPED = b"\\u00"  # a letter of a field's name may hide behind one
+CONVERSATION = b'"conversation"'
 REFERRED = b'"item_reference"'
 _ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,200})"')
 _KEY_OF_ITEM = re.compile(r"_([0-9a-zA-Z]+)_[0-9]+")  # ours: the response's own key, and a number
@@ -68,13 +70,21 @@ class Recall:
 
     @staticmethod
     def builds_on(body: bytes) -> bool:
-        """Whether the body may name a response that it builds on."""
-        return NAMED in body
+        """Whether the body may name a response, or a conversation, that it builds on."""
+        return NAMED in body or CONVERSATION in body or ESCAPED in body
 
     @staticmethod
     def refers(body: bytes) -> bool:
         """Whether the body may name anything that is kept here."""
-        return NAMED in body or REFERRED in body
+        return NAMED in body or REFERRED in body or ESCAPED in body
+
+    @staticmethod
+    def plain(body: bytes, data: dict[str, Any]) -> bytes:
+        """The body as it was read, where another reader might find another response named in it: by a field that is
+        there twice, or whose name is written with escapes."""
+        times = body.count(NAMED), body.count(CONVERSATION)
+        odd = max(times) > 1 or times != ("previous_response_id" in data, "conversation" in data)
+        return wire.dumps(data) if odd and (ESCAPED in body or max(times) > 1) else body
 
     @staticmethod
     def named(data: dict[str, Any]) -> list[str]:
@@ -89,8 +99,12 @@ class Recall:
     def extended(self, data: dict[str, Any]) -> dict[str, Any] | None:
         """The body with what it builds on put before its input, or None where that is not kept here. Raises ApiError
         (400) for one that an upstream keeps, but for another client: the upstream sees one key for all of them."""
+        if data.get("conversation") and self._memory.shared:
+            raise _shared_conversation()
         id = data.get("previous_response_id")
         own = items_of(data.get("input"))
+        if isinstance(id, str) and own is None and self._memory.is_anothers(id, self._owner):
+            raise _unknown(id, "")
         if not isinstance(id, str) or own is None:
             return None
         on = self._memory.find(self._session, id) if self._session else None
@@ -218,6 +232,14 @@ def _unknown(id: Any, why: str) -> ApiError:
         f"many and how long), {why}send the whole conversation as input"
     )
     return ApiError("invalid_request", message, 400, param="previous_response_id", code="previous_response_not_found")
+
+
+def _shared_conversation() -> ApiError:
+    message = (
+        "conversation: upstreams keep conversations for a key, and several clients share it here, so that one might "
+        "read another's: send previous_response_id, or the whole conversation as input"
+    )
+    return ApiError("invalid_request", message, 400, param="conversation")
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from translate import wire
 ENTRY_BYTES = 600  # what an entry costs besides its pieces: its id, two dictionaries' slots, objects
 PLACE_BYTES = 8  # a place in an entry's list of pieces
 ANYONE = "*"
-MAX_PLACES = 8192  # ids of which it is known where they went
+MAX_PLACES = 65_536  # ids of which it is known where they went
 
 
 class Piece:
@@ -81,6 +81,7 @@ class Memory:
         self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()  # by age
         self._places: OrderedDict[str, tuple[str, str, str]] = OrderedDict()  # id -> (owner, upstream, key)
         self.bytes = 0
+        self.shared = False  # several clients use the upstreams' keys: what is not known to be one's own is not
 
     def __repr__(self) -> str:
         return f"<Memory of {len(self._entries)} responses, {self.bytes} bytes>"
@@ -208,8 +209,10 @@ class Memory:
         return place[2] if place is not None else ""
 
     def is_anothers(self, id: str, owner: str) -> bool:
+        """Whether it must be taken for somebody else's. An upstream sees one key for all clients, so that where there
+        are several, one that has come by too long ago, or before a restart, might be anybody's."""
         place = self._places.get(id)
-        return place is not None and place[0] not in (owner, ANYONE)
+        return self.shared if place is None else place[0] not in (owner, ANYONE)
 
     # ------------------------------------------------------------------------------------------ accounts
 

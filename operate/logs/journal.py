@@ -8,21 +8,24 @@ which of them is wanted, which costs one attribute test to ask; what is wanted g
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from operate import place
 from operate.logs import lines
 from operate.logs.capture import capture
 from operate.logs.redaction import Redaction
 from operate.logs.rotation import Rotation
+from operate.logs.stream import STREAMS
 from operate.logs.writer import LINE_BYTES, Place, ToWriter, Writer
 from operate.settings.schema import LOGGERS
 from operate.settings.sections import Logging
 
-HERE = Path(__file__).resolve().parents[2]  # where relative folders start, see [logging] dir
 MAX_PATH = 200  # characters of a path in a log: strangers choose them
 
 
@@ -44,6 +47,7 @@ class Journal:
         self.redaction = Redaction(secrets)
         self.clock = clock
         self._dir, self._folder = settings.dir, folder
+        self._unwritable: tuple[Path, str] = (folder, "")
         self._adopt(settings)
         self._writer = Writer(self._place(settings), self.redaction, clock)
         self._writer.start()
@@ -65,7 +69,7 @@ class Journal:
         """Other settings, from the next line on. The loggers' levels are among them."""
         self.redaction.configure(secrets)
         if settings.dir != self._dir:
-            self._dir, self._folder = settings.dir, HERE / settings.dir
+            self._dir, self._folder = settings.dir, folder_of(settings)
         self._adopt(settings)
         self._writer.place = self._place(settings)
         set_levels(settings)
@@ -81,7 +85,19 @@ class Journal:
 
     def _place(self, settings: Logging) -> Place:
         rotation = Rotation(settings.rotate_mb << 20, settings.rotate_hours * 3600, settings.keep_files)
-        return Place(self._folder, rotation, logging.DEBUG if settings.debug else logging.WARNING)
+        screen = logging.DEBUG if settings.debug else logging.WARNING
+        stream = STREAMS.get(settings.dir, 0) or self._refuge()
+        return Place(self._folder, rotation, screen, stream)
+
+    def _refuge(self) -> int:
+        """Standard error where nothing can be written in the folder, which is said once: never silence."""
+        why = place.why_unwritable(self._folder)
+        if why and self._unwritable != (self._folder, why):
+            say = f"cannot write in {self._folder} ({why}): log lines go to standard error ([logging] dir)\n"
+            with contextlib.suppress(OSError):
+                sys.stderr.write(say)
+        self._unwritable = (self._folder, why)
+        return STREAMS["stderr"] if why else 0
 
     # ------------------------------------------------------------------------------------ what is written
 
@@ -115,6 +131,11 @@ class Journal:
     def close(self) -> None:
         """Writes what waits."""
         self._writer.stop()
+
+
+def folder_of(settings: Logging) -> Path:
+    """Where the log files go: a relative folder counts from the program's home."""
+    return place.home() / settings.dir
 
 
 def install(settings: Logging, journal: Journal) -> None:

@@ -10,6 +10,7 @@ that the loop never waits long for it.
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import queue
 import sys
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 from operate.logs import lines
 from operate.logs.redaction import Redaction
 from operate.logs.rotation import Lock, LogFile, Rotation
+from operate.logs.stream import StreamFile
 
 MAX_WAITING_BYTES = 32 << 20  # of what is not written yet, about
 EVERY_S = 0.2
@@ -36,11 +38,13 @@ Item = tuple[str | frozenset[str], float, dict[str, Any], int]
 
 
 class Place(NamedTuple):
-    """Where it is written, and from which level on the terminal hears it too."""
+    """Where it is written, and from which level on the terminal hears it too. stream: the descriptor that takes
+    all of it in the folder's place, if not 0."""
 
     folder: Path
     rotation: Rotation
     screen: int = logging.CRITICAL + 1
+    stream: int = 0
 
 
 class Waiting:
@@ -86,7 +90,7 @@ class Writer(QueueListener):
         self._clock = clock
         self._in_use = place
         self._lock = Lock(place.folder)
-        self._files: dict[str, LogFile] = {}
+        self._files: dict[str, LogFile | StreamFile] = {}
         self._told = 0
         self._trouble = ""  # why lines are being lost
 
@@ -143,7 +147,7 @@ class Writer(QueueListener):
         for file, at, line, level in items:
             if isinstance(file, str):
                 by_file.setdefault(file, []).append(lines.of(line, at))
-                if level >= place.screen:
+                if level >= place.screen and place.stream != 2:  # else it is there already
                     self._show(line, level)
             else:
                 for name, text in lines.of_record(line, file):
@@ -152,15 +156,20 @@ class Writer(QueueListener):
         for name, texts in by_file.items():
             log = self._files.get(name)
             if log is None:
-                log = self._files[name] = LogFile(place.folder / f"{name}.json", place.rotation, self._clock)
+                log = self._files[name] = self._file(place, name)
             data = self._redaction.data("".join(texts).encode("utf-8", "backslashreplace"))
             try:
-                with self._lock.held():
+                with contextlib.nullcontext() if place.stream else self._lock.held():
                     log.append(data)
             except OSError as why:
                 self.lost += len(texts)
                 trouble = f"{log.path}: {why.strerror or why}"
         return trouble
+
+    def _file(self, place: Place, name: str) -> LogFile | StreamFile:
+        if place.stream:
+            return StreamFile(name, place.stream)
+        return LogFile(place.folder / f"{name}.json", place.rotation, self._clock)
 
     def _show(self, line: dict[str, Any], level: int) -> None:
         """A terminal that is gone, or a full one, is no reason to stop."""

@@ -10,7 +10,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from operate.settings.load import SHIPPED, Settings, load
+from operate import place
+from operate.settings.load import Settings, load
 
 Look = tuple[int, int, int, int]
 
@@ -26,7 +27,7 @@ class Source:
         self._path = path
         self._overrides = tuple(overrides)
         self._environ = environ
-        self._file = Path(path) if path is not None else SHIPPED
+        self._file = Path(path) if path is not None else place.settings_file()
         self._taken = self._last = self._look()
 
     def __repr__(self) -> str:

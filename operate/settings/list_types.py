@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from operate.settings.value_types import MASK, Kind
 
@@ -96,24 +96,41 @@ def as_limits(value: tuple[tuple[str, int], ...]) -> str:
     return ", ".join(str(number) if pattern == "*" else f"{pattern}={number}" for pattern, number in value)
 
 
-def headers() -> Kind:
-    """tuple[tuple[str, str], ...]: the lines "Name: value", in order, names as written."""
+class Header(NamedTuple):
+    """public: its value may be shown; that of any other is a secret."""
 
-    def parse(text: str) -> tuple[tuple[str, str], ...]:
+    name: str
+    value: str
+    public: bool = False
+
+
+_PUBLIC_HEADERS = frozenset(
+    ("accept", "anthropic-beta", "anthropic-version", "content-type", "openai-beta", "user-agent")
+)
+
+
+def headers() -> Kind:
+    """tuple[Header, ...]: the lines "Name: value" or "public Name: value", in order, names as written."""
+
+    def parse(text: str) -> tuple[Header, ...]:
         found = []
         for each in filter(None, map(str.strip, text.split("\n"))):
             name, colon, value = (part.strip() for part in each.partition(":"))
+            mark, blank, marked = name.partition(" ")
+            if is_marked := bool(blank) and mark.lower() == "public":
+                name = marked.strip()
             if not colon or not _HEADER_NAME.fullmatch(name):
                 raise ValueError
             if name.lower() in HOP_HEADERS:
                 raise ValueError(f"{name} belongs to the connection, not to the settings")
             if not (value.isascii() and value.isprintable()):
                 raise ValueError(f"the value of {name} holds a character that no header has")
-            found.append((name, value))
+            is_public = not is_secret_header(name) and (is_marked or name.lower() in _PUBLIC_HEADERS)
+            found.append(Header(name, value, is_public))
         return tuple(found)
 
-    def show(value: tuple[tuple[str, str], ...]) -> str:
-        return "; ".join(f"{name}: {MASK if is_secret_header(name) else text}" for name, text in value)
+    def show(value: tuple[Header, ...]) -> str:
+        return "; ".join(f"{header.name}: {header.value if header.public else MASK}" for header in value)
 
     return Kind("lines of 'Name: value'", parse, show, private=True, lines=True)
 

@@ -11,13 +11,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from operate import place
 from operate.settings import schema
 from operate.settings.conditions import Condition, Term
 from operate.settings.errors import Problem, SettingsError
 from operate.settings.inifile import apply_option, read_ini
-from operate.settings.list_types import is_secret_header
 from operate.settings.reading import Reading, is_loopback
 from operate.settings.sections import (
     Admission,
@@ -35,7 +34,7 @@ from operate.settings.sections import (
     Translate,
     Value,
 )
-from operate.settings.upstreams import Upstream
+from operate.settings.upstreams import Upstream, password_of
 
 __all__ = [
     "Admission",
@@ -62,8 +61,8 @@ __all__ = [
     "read",
 ]
 
-SHIPPED = Path(__file__).resolve().parents[2] / "settings.ini"
-"""The file used where no other is named: the one beside proxy.py."""
+SHIPPED = place.SHIPPED
+"""The file that comes with the program."""
 
 LARGEST_FILE = 4 << 20
 """Bytes of a settings file: far above any, far below a log or device named by mistake."""
@@ -111,16 +110,9 @@ class Settings:
         """Every secret in force, longest first: what nothing that we write may contain."""
         found = {client.key for client in self.clients}
         for upstream in self.upstreams.values():
-            found |= {upstream.api_key, *upstream.keys, upstream.client_key_password, _password(upstream.proxy)}
-            for name, value in upstream.headers:
-                if is_secret_header(name):
-                    found |= {value, value.removeprefix("Bearer ").removeprefix("Basic ").strip()}
-        found.add(_password(self.pool.proxy))
+            found |= upstream.secrets()
+        found.add(password_of(self.pool.proxy))
         return tuple(sorted(filter(None, found), key=lambda secret: (-len(secret), secret)))
-
-
-def _password(proxy: str) -> str:
-    return (urlsplit(proxy).password or "") if "://" in proxy else ""
 
 
 def load(
@@ -128,10 +120,10 @@ def load(
     overrides: Sequence[str] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """The settings of the file `path` (None: the shipped one), with `overrides` ("section.key=value") laid
-    over. SettingsError holds every fault, an unreadable file among them."""
-    file = Path(path) if path is not None else SHIPPED
-    name = _short(file)
+    """The settings of the file `path` (None: the first that place.settings_file finds), with `overrides`
+    ("section.key=value") laid over. SettingsError holds every fault, an unreadable file among them."""
+    file = Path(path) if path is not None else place.settings_file()
+    name = place.SHIPPED_NAME if place.is_shipped(file) else _short(file)
     try:
         with file.open("rb") as opened:
             content = opened.read(LARGEST_FILE + 1)

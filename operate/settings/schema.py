@@ -2,8 +2,8 @@
 
 Reading, the messages of --check-config, --print-config and the comments of the shipped file all follow
 these rows; a test holds the shipped file and the classes of load.py and upstreams.py against them.
-Defaults are written as a file would, and are read the same way. To add a key: a row here, a field there, a
-line in the file. The rows of [upstream NAME] and [client NAME] are in schema_upstream.py, those about upstreams in
+Defaults are written as a file would, and are read the same way. To add a key, see
+CONTRIBUTING.md. The rows of [upstream NAME] and [client NAME] are in schema_upstream.py, those about upstreams in
 trouble in resilience.py.
 """
 
@@ -187,7 +187,9 @@ LOGGING = {
         "dashboard shows it. Others are parsed in any case.",
     ),
     "dir": Key(
-        value_types.line("a folder"), "logs", "Where log files go; a relative one counts from the proxy's folder."
+        value_types.line("a folder"),
+        "logs",
+        "Where log files go; a relative one counts from the proxy's folder. stdout or stderr: all lines go there.",
     ),
 }
 

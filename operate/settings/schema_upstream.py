@@ -62,7 +62,12 @@ UPSTREAM = {
         "false",
         "Send the key that the client brought instead, when it brings one. Without effect where there is a [client].",
     ),
-    "headers": Key(list_types.headers(), "", "Further headers for every request to it, one an indented line."),
+    "headers": Key(
+        list_types.headers(),
+        "",
+        "Further headers for every request to it, one an indented line. Their values are shown nowhere, but for lines "
+        "that begin with the word public.",
+    ),
     "request_headers": Key(
         list_types.header_names(),
         "",

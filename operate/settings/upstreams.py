@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from urllib.parse import quote, urlsplit
 
+from operate.logs.redaction import looks_like_a_key
+from operate.settings.list_types import Header, is_secret_header
 from operate.settings.sections import Timeouts
 from operate.settings.url_types import DEMO
 
@@ -26,7 +28,7 @@ _VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]*)?")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
     """An upstream as the settings describe it; key names are those of the file. protocol: in order of
-    preference. base_url: no final slash. headers: (name, value). max_tokens: (glob of models, tokens), first that
+    preference. base_url: no final slash. max_tokens: (glob of models, tokens), first that
     fits; 0 = as asked. rename: (field, as the upstream calls it). timeouts: [timeouts] with this section's
     own laid over. keys: several instead of api_key. max_concurrent, requests_per_minute, tokens_per_minute: 0 = no
     bound of its own. enabled is decided: where it is False, off_because says why and what would change it.
@@ -44,7 +46,7 @@ class Upstream:
     key_header: str
     api_version: str
     forward_client_key: bool
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    headers: tuple[Header, ...] = field(repr=False)
     request_headers: tuple[str, ...] = ()
     reply_headers: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
@@ -111,6 +113,16 @@ class Upstream:
             return self.cache_marks == "true"
         return _CLAUDE.search(model) is not None or (urlsplit(self.base_url).hostname or "").endswith(_ANTHROPIC)
 
+    def secrets(self) -> set[str]:
+        """What nobody else may see of it. A header's value that is not like a key is not among them, or common words
+        would be blanked everywhere; it is shown nowhere all the same."""
+        found = {*self.credentials, self.client_key_password, password_of(self.proxy)}
+        for header in self.headers:
+            bare = header.value.removeprefix("Bearer ").removeprefix("Basic ").strip()
+            if is_secret_header(header.name) or (not header.public and looks_like_a_key(bare)):
+                found |= {header.value, bare}
+        return found - {""}
+
     def url(self, endpoint: str, model: str = "") -> str:
         """endpoint: "messages", "messages/count_tokens", "chat/completions", "responses", "models",
         "models/ID". model: the upstream's name for it; Azure's older addresses name the deployment."""
@@ -124,6 +136,10 @@ class Upstream:
     def most_tokens(self, model: str) -> int:
         """The clamp of the output limit for a model; 0 = none."""
         return next((most for pattern, most in self.max_tokens if fnmatchcase(model, pattern)), 0)
+
+
+def password_of(proxy: str) -> str:
+    return (urlsplit(proxy).password or "") if "://" in proxy else ""
 
 
 def split_version(base_url: str, add_v1: str) -> tuple[str, str]:

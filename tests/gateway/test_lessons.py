@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -284,3 +285,40 @@ def test_reading_an_error_takes_time_in_proportion_to_its_length(filler: str) ->
         return best
 
     assert cpu_s(lessons.MAX_READ) < 10 * cpu_s(lessons.MAX_READ // 4) + 0.001  # quadratic would be 16 times
+
+
+PHRASES = [
+    "Unsupported parameter: {}", "unknown field {}", "property {} is unsupported",
+    "'{}' is not supported with this model",
+    "{}: Extra inputs are not permitted", "it's \"unknown field {}\"", "('body', '{}')", "UNKNOWN PARAMETER: {}",
+]  # fmt: skip
+PLACES: list[Callable[[str], dict[str, Any]]] = [
+    lambda said: {"stop_sequences": [said]},
+    lambda said: {"tools": [{"name": "t", "description": said, "input_schema": {"type": "object"}}]},
+    lambda said: {"tools": [{"name": "t", "input_schema": {"type": "object", "properties": {said: {}}}}]},
+    lambda said: {"metadata": {"user_id": said}},
+    lambda said: {"system": said},
+]
+
+
+@pytest.mark.parametrize("quote", [str, repr, json.dumps, lambda said: said.upper() + " " + said])
+@pytest.mark.parametrize("place", range(len(PLACES)))
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_what_a_client_says_itself_teaches_nothing(phrase: str, place: int, quote: Callable[[str], str]) -> None:
+    said = phrase.format("temperature")
+    sent = {"temperature": 0.5, "messages": []} | PLACES[place](said)
+    error = errors.parse(400, json.dumps({"error": {"message": f"invalid input: {quote(said)}"}}).encode())
+    assert read(error, b"{}", sent) == []
+
+
+def test_a_quoted_object_teaches_nothing() -> None:
+    own = {"type": "extra_forbidden", "loc": ["body", "temperature"]}
+    raw = json.dumps({"detail": [{"type": "value_error", "loc": ["body", "metadata"], "input": own, "ctx": own}]})
+    assert read(errors.parse(422, raw.encode()), raw.encode(), {"temperature": 1, "metadata": own}) == []
+
+
+def test_what_was_of_no_help_is_forgotten() -> None:
+    always = Answer.json({"error": {"message": "Unsupported parameter: temperature"}}, 400)
+    with Upstream([always]) as up, House(one_upstream(up.url, "chat")) as house:
+        assert house.post("/v1/messages", ASK | {"temperature": 0.5})[0] == 400
+        assert house.on_loop(lambda: house.proxy.service.lessons.all()) == {}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
+from gateway.routing import upstreams
+from gateway.routing.router import Router
+from operate.settings import load
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
+from translate.target import Policy
 
 ASK = {"model": "m", "max_tokens": 5000, "messages": [{"role": "user", "content": "hello"}]}
 COMPLETION = {"id": "c", "object": "chat.completion", "created": 1, "model": "m",
@@ -109,3 +114,12 @@ def test_azure_keeps_the_clients_own_query_but_not_its_version() -> None:
     more = "preset = azure\napi_version = 2024-10-21\napi_key = secret-key\n"
     request, _ = sent({}, more, "/v1/chat/completions?beta=true&api-version=1999-01-01")
     assert request.path == "/openai/deployments/m/chat/completions?api-version=2024-10-21&beta=true"
+
+
+def test_a_setting_that_translators_ask_for_reaches_them_by_its_name() -> None:
+    """A field of Policy is an upstream's setting of the same name and type, or somebody works it out."""
+    worked_out = {"max_tokens", "cache_marks", "prompt_cache_key", "deferred_tools", "max_continuations"}
+    assert {each.name for each in dataclasses.fields(Policy)} == set(upstreams.HABITS) | worked_out
+    text = "[upstream up]\nprotocol = chat\nbase_url = http://x\nimages = false\nmax_stops = 7\nrename = a=b\n"
+    policy = Router(load.read(text, environ={})).peers["up"].policy
+    assert (policy.images, policy.max_stops, policy.rename) == (False, 7, (("a", "b"),))

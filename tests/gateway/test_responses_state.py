@@ -215,7 +215,7 @@ def test_an_upstream_that_keeps_them_is_asked_itself():
                     assert (status, json.loads(raw)) == (200, {"from": name, "asked": asked})
                     assert headers["x-proxy-upstream"] == name
                 assert "authorization" not in up.requests[-1].headers
-            assert json.loads(house.get("/v1/responses/resp_other", ALICE)[2])["from"] == "a"  # the first is asked
+            assert house.get("/v1/responses/resp_other", ALICE)[0] == 404  # it may be anybody's
             assert house.get("/v1/responses/resp_b", BOB)[0] == 404
             assert house.get("/v1/responses/..%2Fmodels", ALICE)[0] == 404
 
@@ -304,7 +304,41 @@ def test_one_client_cannot_build_on_what_an_upstream_keeps_for_another():
         assert len(up.requests) == 1
         assert ask(house, "go on", first["id"], ALICE)[0] == 200
         assert up.requests[1].json["previous_response_id"] == first["id"]
-        assert ask(house, "go on", "resp_of_old", BOB)[0] == 200  # who knows; the upstream does
+        assert ask(house, "go on", "resp_of_old", BOB)[0] == 400  # nobody knows whose it is
+
+
+ODD = {
+    "an escaped name": '{"model":"m","input":"q","previous_response\\u005fid":"ID"}',
+    "an escaped value": '{"model":"m","input":"q","previous_response_id":"\\u0072esp_a"}',
+    "twice, null last": '{"model":"m","input":"q","previous_response_id":"ID","previous_response_id":null}',
+    "twice, null first": '{"model":"m","input":"q","previous_response_id":null,"previous_response_id":"ID"}',
+    "odd input": '{"model":"m","input":{"a":1},"previous_response_id":"ID"}',
+    "a conversation": '{"model":"m","input":"q","conversation":"conv_1"}',
+    "a conversation's id": '{"model":"m","input":"q","c\\u006fnversation":{"id":"conv_1"}}',
+}
+
+
+@pytest.mark.parametrize("said", ODD)
+def test_however_it_is_named_nobody_builds_on_anothers(said):
+    with kept_by("a") as up, House(one_upstream(up.url, "responses", CLIENTS)) as house:
+        _, first = ask(house, "secret", None, ALICE)
+        status, _, _ = house.post("/v1/responses", ODD[said].replace("ID", first["id"]).encode(), BOB)
+        for request in up.requests[1:]:
+            assert "previous_response_id" not in request.json or request.json["previous_response_id"] is None
+            assert first["id"].encode() not in request.body
+        assert status == (200 if said == "twice, null last" else 400)
+
+
+def test_after_a_restart_nobody_gets_what_may_be_anothers():
+    with kept_by("a") as up:
+        with House(one_upstream(up.url, "responses", CLIENTS)) as house:
+            _, first = ask(house, "secret", None, ALICE)
+        with House(one_upstream(up.url, "responses", CLIENTS)) as house:
+            for method, part in (("GET", ""), ("GET", "/input_items"), ("POST", "/cancel"), ("DELETE", "")):
+                assert house.request(method, f"/v1/responses/{first['id']}{part}", None, BOB)[0] == 404
+            assert ask(house, "go on", first["id"], BOB)[0] == 400
+        with House(one_upstream(up.url, "responses")) as house:  # one user: it can be nobody else's
+            assert house.request("GET", f"/v1/responses/{first['id']}", None, {})[0] == 200
 
 
 @pytest.mark.parametrize(("forwarded", "status"), [("true", 200), ("false", 400)])

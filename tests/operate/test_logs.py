@@ -77,8 +77,9 @@ def test_each_file_has_its_lines(journal: Any, tmp_path: Path) -> None:
 def test_trouble_is_said_once_and_its_end_too(journal: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Not once a line, nor once a flush: it may last all night. The lines that were lost are counted."""
     folder = tmp_path / "logs"
-    folder.write_text("a file where the folder should be")
     log = journal("access=error")
+    folder.rmdir()
+    folder.write_text("a file where the folder should be")
     for n in range(5):
         log.body("request", "k", b"x")
         until(lambda n=n: log.lost == n + 1)

@@ -326,7 +326,8 @@ base_url = http://x
 api_key = ${API}
 headers =
     Authorization: Bearer ${HEADER}
-    X-Title: open
+    public X-Title: open
+    X-Tenant: acme
 [pool]
 proxy = http://me:${PASSWORD}@10.0.0.1:3128
 """
@@ -338,7 +339,8 @@ def test_secrets_are_in_no_repr_and_no_description() -> None:
     described = "\n".join(settings.describe())
     for text in (repr(settings), described):
         assert not [secret for secret in SECRETS.values() if secret in text]
-    assert "X-Title: open" in described and "http://********@10.0.0.1:3128" in described
+    assert "X-Title: open" in described and "acme" not in described
+    assert "http://********@10.0.0.1:3128" in described
 
 
 @pytest.mark.parametrize(
@@ -416,7 +418,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "mine.ini").write_bytes(b"[server]\n\xff = 1")
     with pytest.raises(SettingsError, match=r"^mine\.ini:2: is not UTF-8 text$"):
         load("mine.ini")
-    monkeypatch.setattr(module, "SHIPPED", tmp_path / "gone.ini")
+    monkeypatch.setattr(module.place, "settings_file", lambda: tmp_path / "gone.ini")
     with pytest.raises(SettingsError, match=r"beside proxy\.py, or name another with --config FILE"):
         load()
 

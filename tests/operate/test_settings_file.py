@@ -82,7 +82,7 @@ def test_the_file_with_every_example_switched_on_holds_no_fault() -> None:
     settings = read(uncommented(), environ={})
     names = ["anthropic", "openai", "demo", "openrouter", "ollama", "llamacpp", "vllm", "NAME"]
     assert list(settings.upstreams) == names
-    assert settings.upstreams["openrouter"].headers == (("X-Title", "anthropic-proxy"),)
+    assert settings.upstreams["openrouter"].headers == (("X-Title", "anthropic-proxy", True),)
     assert [client.name for client in settings.clients] == ["me"]
     assert {rule.pattern for rule in settings.models} >= {"llama3:8b", "qwen*", "fast", "coder"}
     coder = [rule.condition for rule in settings.models if rule.pattern == "coder"]

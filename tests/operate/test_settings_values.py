@@ -228,8 +228,8 @@ def test_an_upstream_without_a_key_is_off_and_says_what_to_set(
 
 def test_headers_keep_order_and_case() -> None:
     found = upstream("protocol = chat\nbase_url = http://h\nheaders =\n  X-B: 1: 2\n  # not this\n  x-a:\n")
-    assert found.headers == (("X-B", "1: 2"), ("x-a", ""))
-    assert upstream("protocol = chat\nbase_url = http://h\nheaders = A: b").headers == (("A", "b"),)
+    assert found.headers == (("X-B", "1: 2", False), ("x-a", "", False))
+    assert upstream("protocol = chat\nbase_url = http://h\nheaders = A: b").headers == (("A", "b", False),)
 
 
 def test_counting_tokens_goes_with_the_messages_protocol() -> None:

@@ -1,0 +1,51 @@
+"""An upstream's stream on its way in, less the upstream's own secrets where it speaks of an error.
+
+A stream's text is a model's and passes as it is; an event that names an error is looked at whole before anybody has any
+of it. So lines go on as wholes: a piece of one waits for its rest, which no client could have read without it.
+"""
+
+from __future__ import annotations
+
+from operate.logs.spellings import Spellings
+
+MOST_HELD = 256 * 1024  # bytes of a line that has not ended
+_WORDS = (b"error", b"failed", b"Error", b"debug")
+
+
+class CleanLines:
+    __slots__ = ("_about_error", "_held", "_secrets")
+
+    def __init__(self, secrets: Spellings) -> None:
+        self._secrets = secrets
+        self._held: list[bytes] = []
+        self._about_error = False  # the event that is on has said so in an earlier line
+
+    def __repr__(self) -> str:
+        return f"<CleanLines {sum(map(len, self._held))} bytes held>"
+
+    def feed(self, chunk: bytes) -> bytes:
+        if not self._held and chunk.endswith(b"\n"):
+            return self._cleaned(chunk)
+        cut = chunk.rfind(b"\n") + 1 or chunk.rfind(b"\r") + 1
+        if cut:
+            out, self._held = b"".join([*self._held, chunk[:cut]]), [chunk[cut:]] if chunk[cut:] else []
+        else:
+            self._held.append(chunk)
+            if len(self._held) > 64:
+                self._held = [b"".join(self._held)]
+            if sum(map(len, self._held)) <= MOST_HELD:
+                return b""
+            out, self._held = b"".join(self._held), []
+        return self._cleaned(out)
+
+    def rest(self) -> bytes:
+        """The stream is over."""
+        out, self._held = b"".join(self._held), []
+        return self._cleaned(out) if out else b""
+
+    def _cleaned(self, lines: bytes) -> bytes:
+        if self._about_error or any(word in lines for word in _WORDS):
+            event = lines.rpartition(b"\n\n")[2]
+            self._about_error = any(word in event for word in _WORDS) if b"\n\n" in lines else True
+            return self._secrets.clean(lines)
+        return lines

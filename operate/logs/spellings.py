@@ -1,0 +1,193 @@
+"""An upstream's own secrets in what it says, however it writes them: escaped, in base64 or hex, or only a part.
+
+Servers repeat the key that they refuse, through whatever their error page or JSON goes. What arrives is compared as it
+is, and, where it holds an escape of any kind, with its escapes undone; a stretch of a secret that is longer than what
+services show on purpose (its last four characters) is masked. All of it is plain searching: linear, and quick.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from html import entities
+
+from operate.logs.redaction import MASK, MIN_SECRET
+
+SHOWN = 10  # characters of a secret in a row that may be seen: less is no help to anybody
+LONGEST = 8192  # characters of a secret that is looked for in other spellings
+
+# What a key begins with that is no secret: sk-ant-api03-, sk-proj-, gsk_, xai- ...
+_PUBLIC = re.compile(
+    r"(?:Bearer |Basic )?(?:(?:sk|pk|rk)-(?:[a-z]{2,6}(?:-v?\d)?-)?(?:[a-z]{2,5}\d\d-)?|[A-Za-z]{2,6}[_-])?"
+)
+_ESCAPE = re.compile(
+    rb"\\+u00([0-9A-Fa-f]{2})|\\+x([0-9A-Fa-f]{2})|%(?:25)*([0-9A-Fa-f]{2})|&(?:amp;)*#0*([0-9]{1,3});"
+    rb"|&(?:amp;)*#[xX]0*([0-9A-Fa-f]{1,2});|&(?:amp;)*([A-Za-z]{2,9});|\\+([/\"\\+=-])"
+)
+_NAMED = {
+    name.removesuffix(";").encode(): text.encode()
+    for name, text in entities.html5.items() if len(text) == 1 and text.isascii()
+}  # fmt: skip
+
+
+class Spellings:
+    """clean(data) -> the same without the secrets. Bytes, since nobody knows yet what they are."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._texts: list[tuple[bytes, int]] = []  # a spelling, and how much of its beginning is no secret
+        for secret in dict.fromkeys(secrets):
+            if MIN_SECRET <= len(secret) <= LONGEST:
+                self._texts += [(text, public) for text, public in _spelled(secret)]
+        # Each stretch of SHOWN + GRAM characters holds one of these whole.
+        self._grams = [
+            (text[at : at + _gram(text)], text, at)
+            for text, public in self._texts for at in _starts(len(text), public, _gram(text))
+        ]  # fmt: skip
+        self._ends = list(dict.fromkeys(
+            text[at : at + _gram(text)] for text, public in self._texts
+            for at in (min(public, len(text) - _gram(text)), len(text) - _gram(text))
+        ))  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<Spellings {len(self._texts)}>"
+
+    def clean(self, data: bytes) -> bytes:
+        """Of what speaks of an error: every stretch goes."""
+        if not self._grams or not data:
+            return data
+        if spans := self._found(data):
+            data = _masked(data, spans)
+        if b"\\" in data or b"%" in data or b"&" in data:
+            plain, starts, origins = _unescaped(data)
+            if starts and (spans := self._found(plain)):
+                places = [(_origin(a, starts, origins), _origin(b, starts, origins)) for a, b in spans]
+                data = _masked(data, places)
+        return data
+
+    def clean_reply(self, data: bytes) -> bytes:
+        """Of a reply that went well, which nearly always holds none: looks for both ends of a secret first."""
+        if not self._grams or (
+            not any(end in data for end in self._ends)
+            and not any(mark in data for mark in (b"\\u00", b"%", b"&", b"\\/", b"\\x"))
+        ):  # fmt: skip
+            return data
+        return self.clean(data)
+
+    def headers(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Of a reply; the same list where there is nothing, as nearly always."""
+        values = "\n".join([value for _, value in headers]).encode("latin-1", "replace")
+        if self.clean_reply(values) is values:
+            return headers
+        return [(name, self.text(value)) for name, value in headers]
+
+    def text(self, text: str) -> str:
+        """The same of a text, such as an error's message."""
+        data = text.encode("utf-8", "surrogatepass")
+        clean = self.clean(data)
+        return text if clean is data else clean.decode("utf-8", "replace")
+
+    def _found(self, data: bytes) -> list[tuple[int, int]]:
+        """Where stretches of secrets stand."""
+        spans: list[tuple[int, int]] = []
+        for gram, text, begins in self._grams:
+            at = data.find(gram)
+            while at >= 0:
+                start, end = _stretch(data, at, text, begins, len(gram))
+                if end - start >= min(SHOWN, len(text)):
+                    spans.append((start, end))
+                at = data.find(gram, max(end, at + 1))
+        return spans
+
+
+def _spelled(secret: str) -> Iterator[tuple[bytes, int]]:
+    """The secret itself in either case, and what base64 and hex make of it, whatever stands before it."""
+    found = _PUBLIC.match(secret)
+    public = found.end() if found else 0
+    public = public if len(secret) - public >= MIN_SECRET else 0
+    raw = secret.encode("utf-8", "surrogatepass")
+    for text in dict.fromkeys((raw, raw.upper(), raw.lower())):
+        yield text, public
+    if len(raw) < 12:
+        return  # what is left of it in base64 may be chance
+    for shift in range(3):
+        coded = base64.b64encode(b"\0" * shift + raw)
+        inner = coded[(0, 2, 3)[shift] : len(raw + b"\0" * shift) // 3 * 4]
+        for text in dict.fromkeys((inner, inner.translate(bytes.maketrans(b"+/", b"-_")))):
+            yield text, public * 4 // 3
+    yield raw.hex().encode(), 2 * public
+    yield raw.hex().upper().encode(), 2 * public
+
+
+def _gram(text: bytes) -> int:
+    return min(8, len(text))
+
+
+def _starts(length: int, public: int, gram: int) -> list[int]:
+    """Where the pieces begin that are looked for: so close to each other that a stretch of SHOWN holds one."""
+    step = max(1, SHOWN + 2 - gram)
+    last = length - gram
+    return [*range(min(public, last), last, step), last]
+
+
+def _stretch(data: bytes, at: int, text: bytes, begins: int, size: int) -> tuple[int, int]:
+    """How far the secret goes on to both sides of a piece of it."""
+    start, left = at, begins
+    while start and left and data[start - 1] == text[left - 1]:
+        start, left = start - 1, left - 1
+    end, right = at + size, begins + size
+    while end < len(data) and right < len(text) and data[end] == text[right]:
+        end, right = end + 1, right + 1
+    return start, end
+
+
+def _masked(data: bytes, spans: list[tuple[int, int]]) -> bytes:
+    out, done = [], 0
+    for start, end in sorted(spans):
+        if end <= done:
+            continue
+        if start >= done:
+            out += [data[done:start], MASK.encode()]
+        done = end
+    return b"".join([*out, data[done:]])
+
+
+def _unescaped(data: bytes) -> tuple[bytes, list[int], list[tuple[int, int]]]:
+    """(the data with its escapes undone; where in it each of them, or what comes behind it, begins; where that is in
+    the data, and 1 where it goes on there character by character)."""
+    out: list[bytes] = []
+    starts, origins = [0], [(0, 1)]
+    size = done = 0
+    for found in _ESCAPE.finditer(data):
+        char = _char(found)
+        if char is None:
+            continue
+        plain = data[done : found.start()]
+        out += [plain, char]
+        size += len(plain)
+        starts += [size, size + 1]
+        origins += [(found.start(), 0), (found.end(), 1)]
+        size += 1
+        done = found.end()
+    return b"".join([*out, data[done:]]), starts if done else [], origins
+
+
+def _char(found: re.Match[bytes]) -> bytes | None:
+    index = found.lastindex
+    value = found[index] if index else b""
+    if index in (1, 2, 3, 5):
+        code = int(value, 16)
+    elif index == 4:
+        code = int(value)
+    elif index == 6:
+        return _NAMED.get(value)
+    else:
+        return value
+    return bytes((code,)) if 0x20 < code < 0x7F else None
+
+
+def _origin(at: int, starts: list[int], origins: list[tuple[int, int]]) -> int:
+    index = bisect_right(starts, at) - 1
+    origin, goes_on = origins[index]
+    return origin + (at - starts[index]) * goes_on
