@@ -22,6 +22,7 @@ import secrets
 import signal
 import socket
 import sys
+import time
 
 try:
     from tornado.netutil import bind_sockets
@@ -35,9 +36,11 @@ from gateway.endpoints import Door
 from gateway.http.listener import make_server
 from gateway.process.banner import greeting
 from gateway.process.reload import Reload
+from gateway.process.upgrade import Upgrade
+from gateway.process.watch import Watch
 from gateway.process.worker_rpc import Siblings
 from gateway.runtime import Service
-from operate import place
+from operate import handover, place, systemd
 from operate.logs import journal as logs
 from operate.settings.file_watch import Source
 from operate.settings.load import Settings, SettingsError, Upstream
@@ -72,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         print("ok")
         return 0
     try:
-        sockets = _bound(chosen)
+        sockets = handover.taken_over(_address(chosen)) or _bound(chosen)
     except (OSError, UnicodeError) as why:  # UnicodeError: a name that cannot even be looked up
         print(_cannot_listen(chosen, why), file=sys.stderr)
         return EX_UNAVAILABLE
@@ -81,7 +84,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"There is neither {where}: the shipped settings hold. To have your own: {place.command()} init")
     if chosen.server.workers == 1:
         return _work(sockets, source, chosen)
-    return Supervisor(source, chosen, sockets, functools.partial(_work, sockets, source)).run()
+    work = functools.partial(_work, sockets, source)
+    return Supervisor(source, chosen, sockets, work, _address(chosen)).run()
 
 
 def _bound(chosen: Settings) -> list[socket.socket]:
@@ -92,6 +96,10 @@ def _bound(chosen: Settings) -> list[socket.socket]:
         sockets += bind_sockets(port, host, backlog=1024)
         port = sockets[0].getsockname()[1]
     return sockets
+
+
+def _address(chosen: Settings) -> str:
+    return f"{','.join(chosen.server.hosts)}:{chosen.server.port}"
 
 
 def _work(sockets: list[socket.socket], source: Source, chosen: Settings, worker: Worker | None = None) -> int:
@@ -184,15 +192,22 @@ class Proxy:
         self._door.adopt(chosen)
         self._server.adopt(chosen)
 
-    async def stop(self) -> None:
-        """Stops accepting, lets requests finish for drain_seconds, then ends what is left."""
-        within_s = self.service.settings.server.drain_seconds
+    async def stop(self, replaced: bool = False) -> None:
+        """Stops accepting, lets requests finish for drain_seconds, then ends what is left. replaced: another process
+        has the sockets by now, so that nothing is urgent."""
+        chosen = self.service.settings.server
+        within_s = chosen.upgrade_seconds if replaced else chosen.drain_seconds
         if self.reload is not None:
             await self.reload.stop()
+        if chosen.drain_delay and not replaced:
+            self.service.stage = "leaving"  # as /readyz says it
+            await asyncio.sleep(chosen.drain_delay)
         self._server.stop()
         self.service.drain()
         # A client that was never told may be sending its next request just now on the connection that it has kept.
-        await self._server.emptied(min(LINGER_S, within_s))
+        begun = time.monotonic()
+        await self._server.emptied(within_s if replaced else min(LINGER_S, within_s))
+        within_s = max(0.0, within_s - (time.monotonic() - begun)) if replaced else within_s
         await self.service.stop(within_s)
         self.console.stop()
         await self._server.close_all_connections()
@@ -214,26 +229,38 @@ class Proxy:
 async def serve(
     chosen: Settings, sockets: list[socket.socket], journal: logs.Journal, source: Source, worker: Worker | None
 ) -> None:
-    """Runs until SIGTERM or SIGINT, then drains; a second signal ends at once. SIGHUP reads the settings again."""
+    """Runs until SIGTERM or SIGINT, then drains; a second signal ends at once. SIGHUP reads the settings again, SIGUSR2
+    has another process take over."""
     siblings = Siblings(worker.number, worker.of, worker.secret) if worker else None
     proxy = Proxy(chosen, sockets, journal, source, siblings)
-    stopping = _signals(proxy, worker)
+    watch = Watch(worker)
+    upgrade = Upgrade(sockets, _address(chosen)) if worker is None else None
+    stopping = _signals(proxy, worker, upgrade)
     await proxy.start()
     if worker is not None and worker.why:
         log.info("%s", worker.why)
     elif worker is None or worker.number == 0:
         with contextlib.suppress(OSError):  # neither `proxy.py | head -1` nor a lost terminal is a reason not to serve
             print(greeting(chosen, proxy.service.router, sockets[0].getsockname()[1], VERSION), flush=True)
+    watch.start()
     gc.collect()
     gc.freeze()  # what is there now stays; the collector need not look at it again
     gc.set_threshold(20_000, 50, 100)
     await stopping.wait()
-    await proxy.stop()
+    if not stopping.replaced and worker is None:
+        systemd.stopping()
+    await proxy.stop(stopping.replaced)
+    watch.stop()
 
 
-def _signals(proxy: Proxy, worker: Worker | None) -> asyncio.Event:
-    """Set when the proxy is to stop."""
-    stopping = asyncio.Event()
+class Stopping(asyncio.Event):
+    """Set when the proxy is to stop. replaced: since another process serves in its place."""
+
+    replaced = False
+
+
+def _signals(proxy: Proxy, worker: Worker | None, upgrade: Upgrade | None) -> Stopping:
+    stopping = Stopping()
     loop = asyncio.get_running_loop()
     terminal = Terminal()
 
@@ -248,6 +275,10 @@ def _signals(proxy: Proxy, worker: Worker | None) -> asyncio.Event:
         elif proxy.reload is not None:
             proxy.reload.now()
 
+    def replaced() -> None:
+        stopping.replaced = True
+        stopping.set()
+
     def orphaned(lifeline: int) -> None:
         loop.remove_reader(lifeline)
         stopping.set()
@@ -255,6 +286,7 @@ def _signals(proxy: Proxy, worker: Worker | None) -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
+    loop.add_signal_handler(signal.SIGUSR2, functools.partial(upgrade.begin, replaced) if upgrade else replaced)
     if worker is not None:
         loop.add_reader(worker.lifeline, orphaned, worker.lifeline)
     return stopping

@@ -20,37 +20,43 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from operate import handover, systemd
 from operate.settings import changes
 from operate.settings.file_watch import Source
 from operate.settings.load import Settings, SettingsError
 from operate.terminal import Terminal
 
 TICK_S = 1.0
+SOON_S = 0.1  # while somebody waits for a process that is starting
 STEADY_S = 10.0  # a worker that lived that long is started again at once
 FIRST_S, MOST_S = 0.5, 30.0  # of the wait before one that did not
 HOPELESS = 5  # ends of each worker, one soon after the other
 KILLED = 130  # exit code after a second signal
 
-_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR2}
 
 
 class Worker(NamedTuple):
     """What a worker is told. secret: by which workers that ask each other know themselves. lifeline: readable once the
-    supervisor is gone. why: how the one before ended; "" for the first."""
+    supervisor is gone. beats: where it writes its number once a second, from when it serves. why: how the one before
+    ended; "" for the first."""
 
     number: int
     of: int
     secret: bytes
     lifeline: int
+    beats: int
     why: str = ""
 
 
 @dataclass(slots=True)
 class _Slot:
-    """One worker after the other. pid: 0 = none just now, and the next starts at `due`."""
+    """One worker after the other. pid: 0 = none just now, and the next starts at `due`. beat: when it last showed that
+    its loop runs; 0 = not yet."""
 
     pid: int = 0
     started: float = 0.0
+    beat: float = 0.0
     due: float = 0.0
     failures: int = 0
     why: str = ""
@@ -65,7 +71,9 @@ class Supervisor:
         chosen: Settings,
         sockets: Sequence[socket.socket],
         work: Callable[[Settings, Worker], int],
+        address: str = "",
     ) -> None:
+        """address: what a successor has to find in its own settings, to take the sockets over."""
         self._source = source
         self._chosen = chosen
         self._sockets = sockets
@@ -75,6 +83,10 @@ class Supervisor:
         self._terminal = Terminal()
         self._stopping = False
         self._code = 0
+        self._address = address
+        self._successor: handover.Successor | None = None
+        self._serves = False
+        self._watchdog_s = systemd.watchdog_s()
 
     def __repr__(self) -> str:
         return f"<Supervisor of {[slot.pid for slot in self._slots]}{', stopping' * self._stopping}>"
@@ -83,6 +95,9 @@ class Supervisor:
         """The exit code."""
         self._lifeline, held = os.pipe()
         self._held = held
+        self._beats, self._beaten = os.pipe()
+        os.set_blocking(self._beats, False)
+        os.set_blocking(self._beaten, False)
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         return self._loop()
 
@@ -98,6 +113,9 @@ class Supervisor:
                     self._pass_on(signal.SIGKILL)
                     return KILLED
                 self._stop()
+            elif number == signal.SIGUSR2:
+                self._upgrade()
+            self._listen()
             self._reap()
             if self._stopping and not any(slot.pid for slot in self._slots):
                 return self._code
@@ -113,10 +131,11 @@ class Supervisor:
 
     def _until_next(self) -> float:
         now = time.monotonic()
-        return max(0.0, min([TICK_S, *(slot.due - now for slot in self._slots if not slot.pid)]))
+        tick = SOON_S if self._successor or not self._serves else TICK_S
+        return max(0.0, min([tick, *(slot.due - now for slot in self._slots if not slot.pid)]))
 
     def _start(self, number: int, slot: _Slot) -> None:
-        slot.started = time.monotonic()
+        slot.started, slot.beat = time.monotonic(), 0.0
         try:
             slot.pid = os.fork()
         except OSError as why:  # no memory, or too many processes
@@ -124,7 +143,7 @@ class Supervisor:
             _say(f"WARNING supervisor: worker {number} cannot be started: {why.strerror}")
             return
         if slot.pid == 0:
-            self._become(Worker(number, len(self._slots), self._secret, self._lifeline, slot.why))
+            self._become(Worker(number, len(self._slots), self._secret, self._lifeline, self._beaten, slot.why))
 
     def _become(self, worker: Worker) -> None:
         """The new process. It never returns: what is above on the stack is the supervisor's."""
@@ -132,7 +151,9 @@ class Supervisor:
         try:
             os.setpgid(0, 0)
             os.close(self._held)
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it knows what to do about it
+            os.close(self._beats)
+            for number in (signal.SIGHUP, signal.SIGUSR2):  # until it knows what to do about them
+                signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             code = self._work(self._chosen, worker)
         except BaseException:
@@ -142,6 +163,54 @@ class Supervisor:
                 sys.stdout.flush()
                 sys.stderr.flush()
             os._exit(code)
+
+    # ------------------------------------------------------------------------ signs of life, and the next release
+
+    def _listen(self) -> None:
+        """What the workers' beats say: to whom waits for all of them to serve, and to systemd's watchdog."""
+        with contextlib.suppress(BlockingIOError):
+            for number in os.read(self._beats, 65536):
+                self._slots[number % len(self._slots)].beat = time.monotonic()
+        if not self._serves and not self._stopping and all(slot.pid and slot.beat for slot in self._slots):
+            self._serves = True
+            handover.serving()
+        if self._watchdog_s:
+            self._end_the_stuck()
+            systemd.alive()
+        if self._successor is not None:
+            self._ask_successor(self._successor)
+
+    def _end_the_stuck(self) -> None:
+        """A worker whose loop stands still serves nobody: it is ended, and another one starts."""
+        oldest = time.monotonic() - self._watchdog_s
+        for number, slot in enumerate(self._slots):
+            if slot.pid and slot.beat and slot.beat < oldest and not self._stopping:
+                _say(f"ERROR supervisor: worker {number} (process {slot.pid}) stands still; it is ended")
+                slot.beat = 0.0
+                os.kill(slot.pid, signal.SIGKILL)
+
+    def _upgrade(self) -> None:
+        if self._stopping or self._successor is not None:
+            return
+        why = handover.why_not()
+        if not why:
+            try:
+                self._successor = handover.Successor(self._sockets, self._address)
+                return
+            except OSError as error:
+                why = str(error)
+        _say(f"ERROR supervisor: no upgrade: {why}")
+
+    def _ask_successor(self, successor: handover.Successor) -> None:
+        why = successor.verdict()
+        if why is None:
+            return
+        self._successor = None
+        if why:
+            _say(f"ERROR supervisor: no upgrade: {why}")
+        else:
+            _say(f"supervisor: process {successor.pid} serves; this one ends when it has finished what it has")
+            self._stop(signal.SIGUSR2)
 
     def _reread(self) -> None:
         """A worker that starts later has the settings that its siblings have changed to meanwhile."""
@@ -181,10 +250,13 @@ class Supervisor:
             self._code = 1
             self._stop()
 
-    def _stop(self) -> None:
+    def _stop(self, how: int = signal.SIGTERM) -> None:
+        """how: SIGUSR2 where another process serves already."""
         if not self._stopping:
             self._stopping = True
-            self._pass_on(signal.SIGTERM)
+            if how == signal.SIGTERM:
+                systemd.stopping()
+            self._pass_on(how)
             for each in self._sockets:
                 each.close()  # the workers accept what waits there already, then close theirs
 

@@ -50,6 +50,16 @@ SERVER = {
         "10",
         "At shutdown, how long running requests may go on; a second signal ends at once.",
     ),
+    "drain_delay": Key(
+        value_types.seconds(0, 3600),
+        "0",
+        "At shutdown, how long /readyz says 503 before anything else changes: a balancer's time to look elsewhere.",
+    ),
+    "upgrade_seconds": Key(
+        value_types.seconds(0, DAY),
+        "900",
+        "At an upgrade in place (SIGUSR2), how long the old process may go on with what it has; the new one serves.",
+    ),
     "websockets": Key(
         value_types.switch(),
         "true",

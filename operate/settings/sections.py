@@ -26,6 +26,8 @@ class Server:
     body_timeout: float
     ping_seconds: float
     drain_seconds: float
+    drain_delay: float
+    upgrade_seconds: float
     websockets: bool
     metrics: str
     origins: tuple[str, ...] = ()

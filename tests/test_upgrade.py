@@ -1,0 +1,92 @@
+"""Upgrade in place, and what systemd hears: another process takes over, and nobody notices."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests import upgrade_load
+from tests.test_proxy import DEMO, ROOT, ask, started
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_no_request_fails_while_it_is_replaced(tmp_path: Path, workers: int) -> None:
+    load = upgrade_load.run(tmp_path, 150, 6, 2, workers)
+    assert load.failures == [] and load.done == 156 and load.streams == 6
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_release_that_does_not_start_changes_nothing(tmp_path: Path, workers: int) -> None:
+    file = tmp_path / "s.ini"
+    file.write_text(DEMO.replace("port = 0", f"port = 0\nworkers = {workers}"))
+    with started("--config", str(file), "--set", f"logging.dir={tmp_path}") as (process, url, _):
+        file.write_text("[server]\nport = nonsense\n")
+        process.send_signal(signal.SIGUSR2)
+        assert process.stderr is not None
+        said = ""
+        while "this one goes on" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        assert "port" in said and "ended with code 78" in said and "demo" in ask(url)
+
+
+def test_readiness_fails_first_where_a_balancer_needs_time(tmp_path: Path) -> None:
+    file = tmp_path / "s.ini"
+    file.write_text(DEMO.replace("port = 0", "port = 0\ndrain_delay = 2"))
+    with started("--config", str(file), "--set", f"logging.dir={tmp_path}") as (process, url, _):
+        process.terminate()
+        end = time.monotonic() + 10
+        status = 200
+        while status == 200 and time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(url + "/readyz", timeout=5) as reply:
+                    status = reply.status
+            except urllib.error.HTTPError as refused:
+                status = refused.code
+                refused.close()
+        assert status == 503 and "demo" in ask(url)
+        assert process.wait(15) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_systemd_hears_that_it_serves_lives_and_ends(tmp_path: Path, workers: int) -> None:
+    """With sockets of a .socket unit, too: no other is opened."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    ears = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ears.bind(str(tmp_path / "notify"))
+    ears.settimeout(20)
+    environ = {"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "6000000"}
+    options = f"--port 1 --set server.workers={workers} --set logging.dir={tmp_path}"
+    script = f'exec 3<&{listening.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$1" {options}'
+    process = subprocess.Popen(
+        ["bash", "-c", script, sys.executable, str(ROOT / "proxy.py")],
+        env=environ, pass_fds=[listening.fileno()], stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        heard = ears.recv(4096).decode()
+        while "READY=1" not in heard:
+            heard += ears.recv(4096).decode()
+        assert f"MAINPID={process.pid}" in heard
+        assert "demo" in ask(f"http://127.0.0.1:{port}")
+        while "WATCHDOG=1" not in heard:
+            heard += ears.recv(4096).decode()
+        process.terminate()
+        while "STOPPING=1" not in heard:
+            heard += ears.recv(4096).decode()
+        assert process.wait(15) == 0
+    finally:
+        process.kill()
+        process.wait()
+        ears.close()
+        listening.close()
