@@ -9,10 +9,12 @@ taken out of the environment: what a developer has set must not decide what pass
 from __future__ import annotations
 
 import asyncio
+import collections
 import difflib
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -63,19 +65,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Remarks:
-    """Prints what the tests have to say (tests/support/remarks.py), also those that pytest-xdist runs elsewhere."""
+    """Prints what the tests have to say (tests/support/remarks.py), also those that pytest-xdist runs elsewhere, and how
+    long they took."""
 
     def __init__(self) -> None:
         self.of_others: list[str] = []
+        self.began = time.monotonic()
+        self.seconds: collections.Counter[str] = collections.Counter()  # by folder of tests, of all processes
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: object) -> None:
         self.of_others += getattr(node, "workeroutput", {}).get("remarks", [])
 
     @pytest.hookimpl
-    def pytest_terminal_summary(self, terminalreporter: object) -> None:
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds["/".join(report.nodeid.partition("::")[0].split("/")[:-1])] += report.duration
+
+    @pytest.hookimpl
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         for line in [*remarks.lines(), *self.of_others]:
-            terminalreporter.write_line(line)  # type: ignore[attr-defined]
+            terminalreporter.write_line(line)
+        slowest = ", ".join(f"{folder} {spent:.0f} s" for folder, spent in self.seconds.most_common(5) if spent >= 1)
+        terminalreporter.write_line(
+            f"The tests took {time.monotonic() - self.began:.0f} s" + f"; of their own time: {slowest}" * bool(slowest)
+        )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
