@@ -65,8 +65,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Remarks:
-    """Prints what the tests have to say (tests/support/remarks.py), also those that pytest-xdist runs elsewhere, and how
-    long they took."""
+    """Prints what the tests have to say (tests/support/remarks.py), and how long they took; those too that pytest-xdist
+    runs elsewhere."""
 
     def __init__(self) -> None:
         self.of_others: list[str] = []

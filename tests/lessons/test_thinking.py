@@ -40,7 +40,7 @@ def test_29_no_signature_is_made_up(street: Street, stream: bool) -> None:
     reply = claude(street, {"stream": stream}, streamed if stream else whole)
     assert reply.said()["thinking"] == "hm"
     signed = [block["signature"] for block in reply.read()["content"] if block["type"] == "thinking"]
-    assert signed == [sealed_reasoning.EMPTY]  # which no provider ever sees: tests/gateway/test_change_of_upstream.py
+    assert signed == [sealed_reasoning.EMPTY]  # no provider ever sees it: tests/gateway/flow/test_change_of_upstream.py
     history = [USER, {"role": "assistant", "content": "hi", "reasoning_content": "hm"}, USER]
     sent = gpt(street, {"messages": history, "stream": stream}).sent
     assert "thinking" not in [block["type"] for m in sent["messages"] for block in m["content"]]

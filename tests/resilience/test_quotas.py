@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.test_records import Seen
+from tests.gateway.observe.test_record import Seen
 from tests.resilience.two import ASK, PATH, STREAM, error, event, held, house_text, late, says, section
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Upstream

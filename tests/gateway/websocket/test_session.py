@@ -15,7 +15,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
 from gateway.websocket.writer import frame
-from tests.gateway.test_responses_state import ALICE, BOB, CLIENTS, ask, chat_text, texts
+from tests.gateway.stored.test_responses_state import ALICE, BOB, CLIENTS, ask, chat_text, texts
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
 

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.flow import usage_chunk
 from gateway.flow.usage_chunk import UsageChunk
-from tests.gateway.test_records import Seen
+from tests.gateway.observe.test_record import Seen
 from tests.resilience.two import ASK, PATH, STREAM, house_text, section
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream

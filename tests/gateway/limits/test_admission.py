@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.limits.admission import BEHIND_S, CHEAP_PLACES, RETRY_AFTER_S, Admission, Gate, Limits, Ticket
 from gateway.limits.concurrency_limit import Adaptive
-from tests.gateway.resilience.hall import Hall
+from tests.gateway.limits.hall import Hall
 from translate.errors import ApiError
 
 

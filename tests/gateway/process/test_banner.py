@@ -11,7 +11,7 @@ from gateway.process.banner import greeting
 from gateway.routing.router import Router
 from operate.settings import load
 
-SHIPPED = (Path(__file__).resolve().parents[2] / "settings.ini").read_text()
+SHIPPED = (Path(__file__).resolve().parents[3] / "settings.ini").read_text()
 KEY = "client-key-0123456789"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.house import ONCE, House, one_upstream
 from tests.support.script import Answer, Upstream
 
-README = Path(__file__).resolve().parent.parent.parent / "README.md"
+README = Path(__file__).resolve().parents[3] / "README.md"
 
 
 def test_the_fields_of_a_record(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from openai.types.responses import ResponsesServerEvent
 from pydantic import TypeAdapter
 
 from gateway.websocket import writer
-from tests.gateway.test_responses_state import chat_text
-from tests.gateway.test_websocket import Socket, with_socket
+from tests.gateway.stored.test_responses_state import chat_text
+from tests.gateway.websocket.test_session import Socket, with_socket
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
 from translate import sealed_reasoning

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.limits.admission import Admission, Gate, Limits, Ticket
-from tests.gateway.resilience.virtual import VirtualLoop
+from tests.gateway.limits.virtual import VirtualLoop
 from translate.errors import ApiError
 
 

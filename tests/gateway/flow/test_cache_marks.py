@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.gateway.test_records import Seen
+from tests.gateway.observe.test_record import Seen
 from tests.resilience.two import house_text, section
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
