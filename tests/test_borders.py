@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from translate import dialects
+
 ROOT = Path(__file__).resolve().parent.parent
 
 BELOW = {
@@ -218,6 +220,47 @@ def impurities(root: Path) -> list[str]:
     return found
 
 
+def by_name(root: Path, names: frozenset[str]) -> list[str]:
+    """Where a file outside of the protocols' own packages tells them apart by their names: a dictionary with such keys,
+    a comparison with one, a case of a match. What differs between protocols stands in translate.dialect.Dialect."""
+    own = {("translate", name) for name in names}
+    return [
+        f"{path.relative_to(root)}:{line}: {what}"
+        for _, path in code_files(root)
+        if path.relative_to(root).parts[:2] not in own
+        for line, what in _told_apart(ast.parse(path.read_text()), names)
+    ]
+
+
+def _told_apart(tree: ast.AST, names: frozenset[str]) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            keys = {word for key in node.keys if key is not None for word in _words(key)}
+            pairs = any(isinstance(key, ast.Tuple) and _words(key) & names for key in node.keys)
+            if pairs or len(keys & names) > 1 or (keys and keys <= names and _is_of_protocol(node)):
+                yield node.lineno, f"a dictionary keyed by {', '.join(sorted(keys & names))}"
+        elif isinstance(node, ast.Compare):
+            found = {word for side in (node.left, *node.comparators) for word in _words(side)} & names
+            if found:
+                yield node.lineno, f"a comparison with {', '.join(sorted(found))}"
+        elif isinstance(node, ast.MatchValue) and (found := _words(node.value) & names):
+            yield node.lineno, f"a case of {', '.join(found)}"
+
+
+def _words(node: ast.expr) -> set[str]:
+    """The strings of an expression that is one, or that lists some."""
+    if isinstance(node, ast.Constant):
+        return {node.value} if isinstance(node.value, str) else set()
+    if isinstance(node, ast.Tuple | ast.List | ast.Set):
+        return {word for item in node.elts for word in _words(item)}
+    return set()
+
+
+def _is_of_protocol(node: ast.Dict) -> bool:
+    """Not {"messages": [...]}, which is the body of a request."""
+    return not all(isinstance(value, ast.List | ast.ListComp) for value in node.values)
+
+
 def swallowed(root: Path) -> list[str]:
     """Handlers that take every exception and do nothing."""
     found = []
@@ -283,6 +326,10 @@ def test_nothing_is_left_unfinished():
 
 def test_no_file_knows_the_machine_it_was_written_on():
     assert marks(ROOT, MACHINE) == []
+
+
+def test_protocols_are_told_apart_by_their_dialects_alone():
+    assert by_name(ROOT, frozenset(dialects.names())) == []
 
 
 # --- and the rules themselves, on trees that break them -----------------------------------------------
@@ -425,3 +472,26 @@ def test_a_mark_in_any_text_file_is_seen(house, pattern, text):
     text = text.replace("-", "")  # written with a hyphen, or this file would hold the mark
     (house / "notes.md").write_text(f"fine\n{text}\n")
     assert marks(house, pattern) == [f"notes.md:2: {pattern.search(text).group()}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PATHS = {'messages': 1, 'chat': 2}",
+        "ASKS = {('chat', ''): 1}",
+        "def f(p):\n    return p == 'chat'",
+        "def f(p):\n    return 'chat' != p",
+        "def f(p):\n    return p in ('chat', 'responses')",
+        "def f(p):\n    return 'chat' in p",
+        "def f(p):\n    match p:\n        case 'responses':\n            return 1",
+        "EXT = {'messages': {}}",
+    ],
+)
+def test_a_protocol_that_is_told_apart_by_its_name_is_seen(house, text):
+    names = frozenset({"messages", "chat", "responses"})
+    (house / "translate/chat/reply.py").write_text(text)
+    assert by_name(house, names) == []
+    (house / "translate/sse.py").write_text(text)
+    assert len(by_name(house, names)) == 1
+    (house / "translate/sse.py").write_text("body = {'messages': [1], 'model': 'chat'}\nlist = body.get('messages')")
+    assert by_name(house, names) == []

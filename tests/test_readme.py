@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from translate import ledger
+from translate import dialects
 from translate.ledger import Row
 from translate.target import Protocol
 
@@ -33,7 +33,7 @@ def names(cell: str) -> set[str]:
 def rows(client: Protocol, upstream: Protocol, name: str) -> list[Row]:
     """Whatever the ledger knows by that name: a field, a role, a block, a tool."""
     head = name.partition(".")[0]
-    known = ledger.rows(client, upstream)
+    known = dialects.of(client).words.ledger.rows(upstream)
     return [row for key, row in known.items() if head in (key, key.partition(":")[2])]
 
 
@@ -49,7 +49,7 @@ def test_the_table_is_read() -> None:
 def test_what_the_table_names_crosses(cells: list[str]) -> None:
     ours: tuple[tuple[int, Protocol, Protocol], ...] = ((0, "messages", "chat"), (1, "chat", "messages"))
     for column, client, upstream in ours:
-        other = words([row for row in ledger.rows(upstream, client).values() if row.fate == "mapped"])
+        other = words([row for row in dialects.of(upstream).words.ledger.rows(client).values() if row.fate == "mapped"])
         for name in names(cells[column]):
             found = rows(client, upstream, name)
             crosses = any(row.fate in ("mapped", "carried") for row in found)
@@ -71,7 +71,7 @@ def test_both_sides_of_a_row_belong_together(cells: list[str]) -> None:
 @pytest.mark.parametrize(("client", "upstream"), [("messages", "chat"), ("chat", "messages")])
 def test_every_field_that_becomes_another_one_is_named(client: Protocol, upstream: Protocol) -> None:
     named = {part for name in names(SECTION) for part in (name, name.partition(".")[0])}
-    known = ledger.rows(client, upstream).items()
+    known = dialects.of(client).words.ledger.rows(upstream).items()
     mapped = {name for name, row in known if row.fate == "mapped" and ":" not in name}
     assert mapped - named - NOTHING_TO_SAY - OLD == set()
 

@@ -13,6 +13,7 @@ import hashlib
 
 from translate.conversation import Conversation
 from translate.target import Target
+from translate.words import NOBODY
 
 KEY_CHARACTERS = 32  # 64 is the most that OpenAI takes
 
@@ -20,7 +21,8 @@ KEY_CHARACTERS = 32  # 64 is the most that OpenAI takes
 def prompt_cache_key(conversation: Conversation, target: Target) -> str:
     """The key to send, or "" for none."""
     session = target.session or conversation.user
-    made = target.policy.prompt_cache_key and session and "messages" in conversation.ext
+    has_no_word = conversation.words is not NOBODY and not conversation.words.cache_key
+    made = target.policy.prompt_cache_key and session and has_no_word
     if conversation.cache_key or not made:
         return conversation.cache_key
     return hashlib.sha256(session.encode("utf-8", "surrogatepass")).hexdigest()[:KEY_CHARACTERS]

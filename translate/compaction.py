@@ -10,12 +10,14 @@ read; the model is told so, and the session goes on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from translate import sealed_reasoning
 from translate.conversation import (
     Conversation,
+    Ext,
     Part,
     Sampling,
     Text,
@@ -26,12 +28,11 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.json_fields import is_number
-from translate.target import Protocol
+from translate.json_fields import objects_of, text_of
+from translate.target import Asked
 
 Body = dict[str, Any]
 
-TRIGGER = "compaction_trigger"
 USUAL_TRIGGER = 150_000  # tokens: Anthropic's, where an edit names none
 
 _CHANGES = ("tool_addition", "tool_removal")
@@ -57,9 +58,9 @@ UNREADABLE = "[What was said before was compacted by another provider and cannot
 # ------------------------------------------------------------------------------------------- what was summed up
 
 
-def opened(conversation: Conversation, client: Protocol) -> tuple[Conversation, list[str]]:
+def opened(conversation: Conversation, keeps_users: bool) -> tuple[Conversation, list[str]]:
     """The conversation with summaries as text, and without what they stand for; and what could not be read, in the
-    client's words. `conversation` is not changed."""
+    client's words. keeps_users: what the user said before a summary stands beside it. `conversation` is not changed."""
     if not any(map(_is_compacted, conversation.turns)):
         return conversation, []
     at = _last_readable(conversation.turns)
@@ -70,7 +71,7 @@ def opened(conversation: Conversation, client: Protocol) -> tuple[Conversation, 
             out += _opened_turn(turn, lost) if _is_compacted(turn) else [turn]
         elif place == at:
             out += _from(turn)
-        elif client == "responses" and (kept := _kept(turn)):
+        elif keeps_users and (kept := _kept(turn)):
             out.append(kept)
     return replace(conversation, turns=out), lost
 
@@ -88,10 +89,7 @@ def _summary(part: Part) -> str:
     """ "" for another part, and for one that cannot be read."""
     if not isinstance(part, Unknown) or part.kind not in KINDS:
         return ""
-    if part.protocol == "responses":
-        return sealed_reasoning.summary_in(part.raw.get("encrypted_content"))
-    said = part.raw.get("content")
-    return said if isinstance(said, str) else ""
+    return sealed_reasoning.summary_in(part.raw.get("encrypted_content")) or text_of(part.raw, "content")
 
 
 def _is_compacted(turn: Turn) -> bool:
@@ -103,7 +101,8 @@ def _from(turn: Turn) -> list[Turn]:
     at = next(at for at in reversed(range(len(turn.parts))) if _summary(turn.parts[at]))
     part = turn.parts[at]
     mark = part.raw.get("cache_control") if isinstance(part, Unknown) else None
-    said = Turn("user", [Text(as_text(_summary(part)), {"messages": {"cache_control": mark}} if mark else {})])
+    ext: Ext = {part.protocol: {"cache_control": mark}} if mark and isinstance(part, Unknown) else {}
+    said = Turn("user", [Text(as_text(_summary(part)), ext)])
     rest = turn.parts[at + 1 :]
     return [said, replace(turn, parts=rest)] if rest else [said]
 
@@ -152,86 +151,34 @@ class Wish:
     goes_on: bool = False
 
 
-def wished(conversation: Conversation, client: Protocol) -> tuple[Conversation, Wish | None]:
-    """What the client wants, and the conversation without the words for it. Raises BadRequest for what is no such
-    wish."""
-    left = conversation.ext.get(client, {})
-    if client == "messages" and ("compaction" in left or "context_management" in left):
-        wish, rest = _of_fields(left)
-    elif client == "responses":
-        if any(map(_has_trigger, conversation.turns)):
-            return _triggered(conversation)
-        wish, rest = _of_thresholds(left) if "context_management" in left else (None, left)
-    else:
-        return conversation, None
-    return replace(conversation, ext=conversation.ext | {client: rest}) if rest is not left else conversation, wish
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a protocol's clients compact. wished: what the client wants, and the conversation without the words for it;
+    raises BadRequest for what is no such wish. told: the part by which the reply says a summary, or with "" that there
+    is none; None where only a failure can say that. keeps_users: what the user said before a summary stands beside it.
+    answers_calls: a conversation whose last calls have no results cannot be summed up."""
+
+    wished: Callable[[Conversation], tuple[Conversation, Wish | None]]
+    told: Callable[[str, Asked], Unknown | None]
+    keeps_users: bool = False
+    answers_calls: bool = False
 
 
-def _of_fields(left: Body) -> tuple[Wish | None, Body]:
-    """Of Messages: a request of its own, or an edit for when the conversation has grown long."""
-    edits = _objects(left.get("context_management"), "edits")
-    compacting = [edit for edit in edits if str(edit.get("type")).startswith("compact_")]
-    said = left.get("compaction")
-    if said is not None:
-        if not isinstance(said, dict) or said.get("type") != "summarize":
-            raise BadRequest("compaction.type: Input should be 'summarize'")
-        if compacting:
-            raise BadRequest("compaction: cannot be combined with a compaction edit in context_management")
-        return Wish(_text(said, "instructions")), {key: left[key] for key in left if key != "compaction"}
-    rest = {key: left[key] for key in left if key != "compaction"}
-    if not compacting:
-        return None, rest
-    others = [edit for edit in edits if edit not in compacting]
-    if others:
-        rest["context_management"] = left["context_management"] | {"edits": others}
-    else:
-        del rest["context_management"]
-    edit = compacting[-1]
-    trigger = edit.get("trigger")
-    at = trigger.get("value") if isinstance(trigger, dict) else None
-    goes_on = edit.get("pause_after_compaction") is not True
-    return Wish(_text(edit, "instructions"), True, int(at) if is_number(at) else USUAL_TRIGGER, goes_on), rest
+def _nothing_wished(conversation: Conversation) -> tuple[Conversation, Wish | None]:
+    return conversation, None
 
 
-def _of_thresholds(left: Body) -> tuple[Wish | None, Body]:
-    """Of Responses: when the conversation has grown long."""
-    given = left["context_management"]
-    entries = [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
-    bounds = [entry.get("compact_threshold") for entry in entries if entry.get("type") == "compaction"]
-    known = [int(bound) for bound in bounds if is_number(bound)]
-    if not known or len(bounds) < len(entries):
-        return None, left
-    rest = {key: left[key] for key in left if key != "context_management"}
-    return Wish(at=min(known), goes_on=True), rest
+NO_WAY = Way(_nothing_wished, lambda text, asked: None)
+"""Of a protocol that knows no compaction."""
 
 
-def _has_trigger(turn: Turn) -> bool:
-    return any(map(_is_trigger, turn.parts))
-
-
-def _is_trigger(part: Part) -> bool:
-    return isinstance(part, Unknown) and part.protocol == "responses" and part.kind == TRIGGER
-
-
-def _triggered(conversation: Conversation) -> tuple[Conversation, Wish | None]:
-    """One that an earlier request was for has its compaction after it."""
-    open_ = False
-    turns: list[Turn] = []
-    for turn in conversation.turns:
-        for part in turn.parts:
-            open_ = _is_trigger(part) or (open_ and not (isinstance(part, Unknown) and part.kind in KINDS))
-        if parts := [part for part in turn.parts if not _is_trigger(part)]:
-            turns.append(turn if len(parts) == len(turn.parts) else replace(turn, parts=parts))
-    return replace(conversation, turns=turns), Wish() if open_ else None
-
-
-def summary_wanted(conversation: Conversation, wish: Wish, client: Protocol) -> Conversation:
+def summary_wanted(conversation: Conversation, wish: Wish, answers_calls: bool) -> Conversation:
     """The request for the summary: all as it was, so that the prompt's cache is of use, but no tool may be called and
     no form is due. Raises BadRequest where there is nothing to sum up, or a call is open."""
     turns = conversation.turns
     if not any(turn.role != "system" and turn.parts for turn in turns):
         raise _refusal("compaction_nothing_to_summarize", "there is no message to summarize")
-    if client == "messages" and any(isinstance(part, ToolCall) for part in turns[-1].parts):
+    if answers_calls and any(isinstance(part, ToolCall) for part in turns[-1].parts):
         raise _refusal("compaction_incomplete_turn", "the last turn's tool calls have no results yet")
     own = wish.instructions.strip()
     words = f"{SUMMARIZE}\n\n{own}" if own and wish.adds else own or SUMMARIZE
@@ -251,8 +198,8 @@ def tool_changes(conversation: Conversation) -> tuple[Body, ...]:
     last: dict[str, Body] = {}
     for turn in conversation.turns:
         for part in turn.parts:
-            if isinstance(part, Unknown) and part.protocol == "messages":
-                changes = _objects(part.raw, "tool_changes") if part.kind in KINDS else [part.raw]
+            if isinstance(part, Unknown):
+                changes = objects_of(part.raw, "tool_changes") if part.kind in KINDS else [part.raw]
                 last |= {_name_of(each): each for each in changes if each.get("type") in _CHANGES}
     return tuple(last.values())
 
@@ -266,13 +213,3 @@ def _name_of(change: Body) -> str:
 
 def _refusal(code: str, why: str) -> BadRequest:
     return BadRequest(f"compaction: {why}", details={"error_code": code})
-
-
-def _objects(section: Any, key: str) -> list[Body]:
-    value = section.get(key) if isinstance(section, dict) else None
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def _text(raw: Body, key: str) -> str:
-    value = raw.get(key)
-    return value if isinstance(value, str) else ""

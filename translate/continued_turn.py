@@ -33,6 +33,7 @@ from translate.conversation import (
 )
 from translate.responses.client_tools import CALLS
 from translate.target import Asked
+from translate.tool_search import Told
 
 _WHOLE = ("tool_calls", "end", "pause")  # ends of a reply of which nothing is missing
 
@@ -43,12 +44,14 @@ class Rounds:
     rounds that are over, until the end has told the sum."""
 
     __slots__ = (
-        "_asked", "_calls", "_n", "_part", "_parts", "_pieces", "_searched", "_searching", "_started", "goes_on",
-        "turns", "usage",
+        "_asked", "_calls", "_n", "_part", "_parts", "_pieces", "_searched", "_searching", "_started", "_told",
+        "goes_on", "turns", "usage",
     )  # fmt: skip
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, told: Told) -> None:
+        """told: how the client is told of a search."""
         self._asked = asked
+        self._told = told
         self._started = False
         self._part: Part | None = None
         self._pieces: list[bytes] = []
@@ -114,7 +117,7 @@ class Rounds:
         assert search is not None
         self._searching = None
         found = tool_search.search(search, call.name, arguments)
-        told = tool_search.told(search, found, call.name, self._asked.key, self._n)
+        told = self._told(search, found, call.name, self._asked.key, self._n)
         self._n += 1
         self._searched = True
         self._parts += told

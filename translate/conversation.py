@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from translate.words import NOBODY, Words
+
 Ext = dict[str, dict[str, Any]]
 """Leftovers by protocol: {"messages": {"cache_control": {...}}, "chat": {"name": "bob"}}."""
 
@@ -80,7 +82,8 @@ class Thinking:
 @dataclass(slots=True)
 class ToolCall:
     """`arguments` is the JSON text as the model wrote it: it may be cut off, and "" means {}. Of a custom tool's
-    call it is the free text itself. `namespace` is that of the tool."""
+    call it is the free text itself. `namespace` is that of the tool; `toolset` that of a provider's own, whose member
+    `name` is."""
 
     id: str
     name: str
@@ -88,6 +91,7 @@ class ToolCall:
     ext: Ext = field(default_factory=dict)
     custom: bool = False
     namespace: str = ""
+    toolset: str = ""
 
 
 @dataclass(slots=True)
@@ -135,13 +139,19 @@ class Turn:
     ext: Ext = field(default_factory=dict)
 
 
+Purpose = Literal["", "web_search", "search_bm25", "search_regex", "search_hosted"]
+"""What a tool that the provider runs is for, where others can do the same: it searches the web, or the deferred tools
+by words, by a regular expression, or in its provider's way."""
+
+
 @dataclass(slots=True)
 class Tool:
     """kind "function": the client runs it; name, description and schema say it all. kind "custom": the client runs
     it and takes free text; `raw` is its format, {} or {"type": "grammar", "syntax": ..., "definition": ...}. kind
     "server": the provider runs it, `raw` is its declaration in `protocol`'s JSON and no other protocol may know it.
     Names are unique within a namespace; what it says of itself stands in its first tool's ext["namespace"]. deferred:
-    not to be offered before something has shown it to the model."""
+    not to be offered before something has shown it to the model. purpose: of one that the provider runs.
+    declared_deferred: as the client has it, whatever has been shown since."""
 
     name: str
     description: str = ""
@@ -153,6 +163,8 @@ class Tool:
     deferred: bool = False
     ext: Ext = field(default_factory=dict)
     namespace: str = ""
+    purpose: Purpose = field(default="", compare=False, repr=False)
+    declared_deferred: bool = field(default=False, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -202,7 +214,8 @@ class Sampling:
 @dataclass(slots=True)
 class Conversation:
     """A request. `ext[protocol]` holds the top-level fields that have no word here (an encoder of another
-    protocol reports each of them as dropped)."""
+    protocol reports each of them as dropped). words: the client's own. one_call: such a client takes one call in a
+    message, however many are allowed."""
 
     model: str
     turns: list[Turn]
@@ -219,6 +232,8 @@ class Conversation:
     service_tier: str = ""
     stream: bool = False
     ext: Ext = field(default_factory=dict)
+    words: Words = field(default=NOBODY, compare=False, repr=False)
+    one_call: bool = field(default=False, compare=False, repr=False)
 
 
 # ---------------------------------------------------------------------------------------------- reply

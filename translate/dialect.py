@@ -18,10 +18,15 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from translate import model_list
+from translate.compaction import NO_WAY, Way
 from translate.conversation import Conversation, Event, Usage
 from translate.errors import ApiError
+from translate.schemas.table import USUAL, Writes
 from translate.target import Asked, Encoded, Policy, Target
+from translate.tool_search import Told
 from translate.usage import Reader
+from translate.websearch import Searchers
+from translate.words import Words
 
 Body = dict[str, Any]
 """A JSON object, decoded."""
@@ -192,12 +197,14 @@ class Models:
 class Http:
     """How the protocol uses HTTP. auth: the header of the key, and what stands before the key in it. headers: said to
     every upstream, unless the client said the same header. betas: the header that names what is asked for beyond the
-    protocol, "" for none. asks(headers): whether a request whose path tells nothing comes from a client of this
+    protocol, "" for none. any_header: upstreams are sent whatever headers such a client says, but for those of others;
+    else those that are known. asks(headers): whether a request whose path tells nothing comes from a client of this
     protocol."""
 
     auth: tuple[str, str] = ("authorization", "Bearer ")
     headers: Mapping[str, str] = field(default_factory=dict)
     betas: str = ""
+    any_header: bool = False
     asks: Callable[[Mapping[str, str]], bool] = lambda headers: False
 
 
@@ -209,6 +216,15 @@ class Dialect:
     is probably one of this protocol; the last row of the table is taken where none does.
 
     usual: fields that clients of it send and servers of it refuse now and then, as an example.
+
+    Requests that cross: schemas: what upstreams are told schemas in. searchers: whose models search the web.
+    compaction: how clients have a conversation summed up. told_search: how they are told of a search for deferred tools
+    that the proxy has made; says_client_search: one that they run themselves says that it is one. followed: a
+    conversation with words where its history only points to some, which its own upstream has kept. pauses: upstreams
+    may pause a turn.
+
+    Requests that do not cross: without_foreign(body) takes out thinking that the upstream has not signed, and names it;
+    tells_summaries(body) puts summaries of ours into words, and says whether there were any. Both change the body.
 
     What only some protocols have: open_reasoning: where a server puts what was thought is its own choice. wishes_usage:
     a stream tells its usage only where the request asks for it. stores: replies are kept under their ids, and requests
@@ -224,8 +240,18 @@ class Dialect:
     explode: Callable[[Body, Policy], list[Event]]
     collect: Callable[[list[Event], Asked], Body]
     usage: Reader
+    words: Words
     errors: Errors
     marks: Marks
+    schemas: Writes = USUAL
+    searchers: Searchers | None = None
+    compaction: Way = NO_WAY
+    told_search: Told = lambda search, found, name, key, n: []
+    says_client_search: bool = False
+    without_foreign: Callable[[Body], list[str]] = lambda body: []
+    tells_summaries: Callable[[Body], bool] = lambda body: False
+    followed: Callable[[Conversation], Conversation] = lambda conversation: conversation
+    pauses: bool = False
     http: Http = Http()
     models: Models = Models()
     carries: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ MAX_CALL_ID = 64  # Responses refuses a longer call_id
 class Draft:
     """`home`: the conversation goes back to the protocol it came from, and must come out the same."""
 
-    __slots__ = ("_dropped", "_protocol", "home", "policy", "searches", "target", "thoughts", "tool_names")
+    __slots__ = ("_dropped", "_protocol", "home", "policy", "searches", "target", "tool_names", "words")
 
     def __init__(self, conversation: Conversation, target: Target, protocol: Protocol) -> None:
         self._protocol = protocol
@@ -21,7 +21,7 @@ class Draft:
         self.policy = target.policy
         self.target = target
         self.searches = False  # a search of the client's is offered as the upstream's own
-        self.thoughts = leftovers.thoughts(conversation)
+        self.words = conversation.words
         self.tool_names: dict[str, str] = {}
         self._dropped: dict[str, None] = {}
 

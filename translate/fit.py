@@ -11,16 +11,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from translate import ledger
 from translate.conversation import Conversation, Document, Image, Part, Text, ToolResult, Turn
+from translate.ledger import Table
 from translate.target import Encoded, Policy, Protocol
 
 NO_IMAGES = "[an image was here; this model cannot see images]"
 
-_OF_IMAGES: dict[Protocol, str] = {"messages": "image", "chat": "image_url", "responses": "input_image"}
 
-
-def conversation(given: Conversation, policy: Policy, client: Protocol) -> tuple[Conversation, list[str]]:
+def conversation(given: Conversation, policy: Policy) -> tuple[Conversation, list[str]]:
     """The conversation as the upstream can take it, and what was left out, in the client's words. `given` is not
     changed."""
     left: list[str] = []
@@ -28,7 +26,7 @@ def conversation(given: Conversation, policy: Policy, client: Protocol) -> tuple
         system = _blind(given.system)
         turns = [_blind_turn(turn) for turn in given.turns]
         if system is not given.system or any(new is not old for new, old in zip(turns, given.turns, strict=True)):
-            left.append(_OF_IMAGES[client])
+            left.append(given.words.image)
         given = replace(given, system=system, turns=turns)
     return given, left
 
@@ -55,17 +53,17 @@ def _blind_part(part: Part) -> Part:
 
 def body(
     encoded: Encoded,
-    client: Protocol,
+    known: Table,
     upstream: Protocol,
     asked: dict[str, Any],
     drop: Iterable[str],
     rename: Iterable[tuple[str, str]],
 ) -> None:
-    """Leaves out and renames fields of encoded.body; a field within a field is "reasoning.summary". asked: the client's
-    body, whose words the report uses."""
+    """Leaves out and renames fields of encoded.body; a field within a field is "reasoning.summary". known: the ledger
+    of the client's protocol. asked: its body, whose words the report uses."""
     for field in drop:
         if _left_out(encoded.body, field):
-            for word in client_words(client, upstream, field, asked):
+            for word in client_words(known, upstream, field, asked):
                 if word not in encoded.dropped:
                     encoded.dropped.append(word)
     for field, sent in rename:
@@ -87,15 +85,15 @@ def _left_out(body: dict[str, Any], path: str) -> bool:
     return True
 
 
-def client_words(client: Protocol, upstream: Protocol, field: str, asked: dict[str, Any]) -> list[str]:
+def client_words(known: Table, upstream: Protocol, field: str, asked: dict[str, Any]) -> list[str]:
     """The fields of the client's request that became the upstream's `field`: none for one that the proxy added."""
     found = []
-    for name, row in ledger.rows(client, upstream).items():
+    for name, row in known.rows(upstream).items():
         if name not in asked or name == "model" or row.fate not in ("mapped", "carried"):
             continue
         sent = name if row.fate == "carried" else row.note.split()[0].rstrip(",;")
         if field in (sent, sent.partition(".")[0]):
             found.append(name)
-    if not found and field in asked and field not in ledger.rows(client, upstream):
+    if not found and field in asked and field not in known.rows(upstream):
         found.append(field)
     return found

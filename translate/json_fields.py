@@ -62,6 +62,11 @@ def object_of(raw: dict[str, Any], key: str) -> dict[str, Any]:
 def count_of(raw: Any, key: str) -> int:
     """A counter, 0 where `raw` has none: also for infinity, which some JSON writers write."""
     value = raw.get(key) if isinstance(raw, dict) else None
-    if not value:  # most are not there
+    if not value or value is True:  # most are not there
         return 0
     return max(0, int(value)) if isinstance(value, (int, float)) and -_ABSURD < value < _ABSURD else 0
+
+
+def objects_of(raw: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects in a list; what else is in it is left out."""
+    return [each for each in list_of(raw, key) if isinstance(each, dict)]

@@ -29,14 +29,6 @@ _SETTLED: dict[str, Any] = {
 }
 
 
-THOUGHTS = {"messages": "messages.thinking", "chat": "messages.reasoning_content", "responses": "input.reasoning"}
-
-
-def thoughts(conversation: Conversation) -> str:
-    """What the client calls earlier thinking, for the report that it stays behind."""
-    return next((THOUGHTS[protocol] for protocol in conversation.ext if protocol in THOUGHTS), "thinking")
-
-
 def dropped(conversation: Conversation, own: str) -> list[str]:
     """Names of the fields that stay behind when an encoder of the protocol `own` writes the conversation."""
     return [

@@ -17,7 +17,6 @@ from translate import (
     errors,
     fit,
     provider_tools,
-    unreadable_pointers,
     usage,
     websearch,
     wire,
@@ -25,7 +24,7 @@ from translate import (
 from translate.bridge import Unbridge
 from translate.continued_turn import Rounds
 from translate.conversation import Conversation, Event, Fault, Start, Stop, Turn, Usage
-from translate.dialect import Body, Decoder, Encoder
+from translate.dialect import Body, Decoder, Dialect, Encoder
 from translate.lenient import body_of
 from translate.schemas import offer, spoken
 from translate.summary_reply import Summing
@@ -41,60 +40,68 @@ def request(client: Protocol, upstream: Protocol, body: Body, target: Target, mo
     """The client's decoded JSON body as the upstream's. `body` is left as it is, so that a retry may cross it
     again for another target. more: what has come of the turn so far, where it goes on. Raises BadRequest."""
     try:
-        return _request(client, upstream, body, target, more)
+        return _request(dialects.of(client), dialects.of(upstream), body, target, more)
     except RecursionError:  # the parser takes JSON of a thousand levels; a walk through it costs more of them
         raise errors.BadRequest("the request is nested too deeply") from None
 
 
-def _request(client: Protocol, upstream: Protocol, body: Body, target: Target, more: Sequence[Turn]) -> Encoded:
-    conversation = dialects.of(client).decode_request(body)
-    if client == upstream and not target.policy.rebuild:
+def _request(client: Dialect, upstream: Dialect, body: Body, target: Target, more: Sequence[Turn]) -> Encoded:
+    conversation = client.decode_request(body)
+    if client is upstream and not target.policy.rebuild:
         return _encoded(client, upstream, body, target, conversation)
     conversation.turns += [turn for turn in more if turn.parts]
-    if client != upstream:
-        conversation = unreadable_pointers.followed(conversation)
-    conversation, wish = compaction.wished(conversation, client)
+    if client is not upstream:
+        conversation = client.followed(conversation)
+    way = client.compaction
+    conversation, wish = way.wished(conversation)
     changes = compaction.tool_changes(conversation) if wish is not None else ()
-    conversation, lost = compaction.opened(conversation, client)
+    conversation, lost = compaction.opened(conversation, way.keeps_users)
     compacts = wish is not None and target.tokens >= wish.at and not more
     if wish is not None and compacts:
-        conversation = compaction.summary_wanted(conversation, wish, client)
-    own = provider_tools.crossed(conversation, client, target.policy.deferred_tools)
+        conversation = compaction.summary_wanted(conversation, wish, way.answers_calls)
+    own = provider_tools.crossed(conversation, client.says_client_search, target.policy.deferred_tools)
     encoded = _encoded(client, upstream, body, target, own.conversation)
     encoded.compacts, encoded.tool_changes = compacts, changes
     encoded.answers = compacts and wish is not None and wish.goes_on
     if not compacts or encoded.answers:
         encoded.forms, encoded.search = own.forms, own.search
-        encoded.pauses = client != upstream == "messages" and websearch.has(own.conversation, target, upstream)
+        encoded.pauses = client is not upstream and _pauses(upstream, own.conversation, target)
     encoded.dropped += lost
     return encoded
 
 
-def _encoded(client: Protocol, upstream: Protocol, body: Body, target: Target, conversation: Conversation) -> Encoded:
+def _pauses(upstream: Dialect, conversation: Conversation, target: Target) -> bool:
+    """Whether the upstream may pause the turn, since it runs a search itself."""
+    searchers = upstream.searchers
+    return upstream.pauses and searchers is not None and websearch.has(conversation, target, searchers)
+
+
+def _encoded(client: Dialect, upstream: Dialect, body: Body, target: Target, conversation: Conversation) -> Encoded:
     policy = target.policy
+    words = client.words
     left: list[str] = []
     answers = ""
-    functions = client == "chat" and bool(body.get("functions")) and not body.get("tools")
-    if functions and client != upstream:  # the older word for tools, of which a message calls one
+    functions = conversation.one_call
+    if functions and client is not upstream:
         conversation = replace(conversation, parallel_tools=False)
     if policy.output_schema != "native":
         conversation, answers = answer_tool.offered(conversation, alone=policy.output_schema == "tool")
-    elif client != upstream and offer.cannot_say(conversation.output, upstream):
+    elif client is not upstream and offer.cannot_say(conversation.output, upstream.schemas):
         conversation, answers = answer_tool.offered(conversation, any_root=True)
         if not answers:  # a tool of the client's own must be called
-            left.append(offer.WORDS[client][1])
+            left.append(words.output)
     if not policy.fits:
-        conversation, blind = fit.conversation(conversation, policy, client)
+        conversation, blind = fit.conversation(conversation, policy)
         left += blind
-    offered = offer.offer(conversation, client, upstream, target)
+    offered = offer.offer(conversation, client is upstream, upstream.schemas, target)
     left += offered.dropped
-    encoded = dialects.of(upstream).encode_request(offered.conversation, target)
+    encoded = upstream.encode_request(offered.conversation, target)
     encoded.answer_tool = answers
     encoded.reshaped = offered.reshaped
     encoded.functions = functions
     encoded.dropped += [field for field in left if field not in encoded.dropped]
     if not policy.fits:
-        fit.body(encoded, client, upstream, body, policy.drop, policy.rename)
+        fit.body(encoded, words.ledger, upstream.name, body, policy.drop, policy.rename)
     return encoded
 
 
@@ -120,9 +127,13 @@ class Crossing:
         self._bridge = Unbridge(asked) if asked.custom or asked.namespaces else None
         self._shaped = spoken.Spoken(asked) if asked.reshaped else None
         self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
-        self._summing = Summing(client, asked) if asked.compacts else None
+        self._summing = Summing(self._client.compaction, asked) if asked.compacts else None
         self._forms = provider_tools.Unnative(asked.forms, asked.key) if asked.forms else None
-        self._rounds = Rounds(asked) if asked.search is not None or asked.pauses or asked.answers else None
+        self._rounds = (
+            Rounds(asked, self._client.told_search)
+            if asked.search is not None or asked.pauses or asked.answers
+            else None
+        )
         self._earlier: list[Event] = []  # of a whole reply: what the rounds before have brought
         self._kept: list[Event] | None = None  # all events of a stream, see keep()
         self.asked = asked

@@ -30,7 +30,7 @@ from translate.conversation import (
 )
 from translate.messages import client_tools as anthropics
 from translate.responses import client_tools as openais
-from translate.target import Form, Protocol, Search
+from translate.target import Form, Search
 
 _OUTPUT = "tool_search_output"
 
@@ -44,10 +44,11 @@ class Crossed:
     search: Search | None = None
 
 
-def crossed(conversation: Conversation, client: Protocol, searched_from: int) -> Crossed:
-    """searched_from: so many deferred tools are searched for; fewer are simply offered."""
+def crossed(conversation: Conversation, says_search: bool, searched_from: int) -> Crossed:
+    """says_search: a search that the client runs itself says that it is one; else any function may be.
+    searched_from: so many deferred tools are searched for; fewer are simply offered."""
     if any(tool.kind == "server" or tool.deferred for tool in conversation.tools) or _has_calls(conversation):
-        return _Crossing(conversation, client, searched_from).done()
+        return _Crossing(conversation, says_search, searched_from).done()
     return Crossed(conversation)
 
 
@@ -66,7 +67,7 @@ def _is_of_ours(part: Part) -> bool:
     if isinstance(part, Unknown):
         is_openais = part.kind in openais.CALLS or part.kind in openais.RESULTS
         return is_openais or tool_search.is_call(part) or tool_search.is_result(part)
-    return isinstance(part, ToolCall) and "toolset_name" in part.ext.get("messages", {})
+    return isinstance(part, ToolCall) and bool(part.toolset)
 
 
 def _output_in(part: Part) -> dict[str, object] | None:
@@ -78,9 +79,9 @@ def _output_in(part: Part) -> dict[str, object] | None:
 class _Crossing:
     """One conversation on its way up."""
 
-    def __init__(self, conversation: Conversation, client: Protocol, searched_from: int) -> None:
+    def __init__(self, conversation: Conversation, says_search: bool, searched_from: int) -> None:
         self._conversation = conversation
-        self._client = client
+        self._says_search = says_search
         self._from = searched_from
         self._own = frozenset(tool.name for tool in conversation.tools if tool.kind != "server")
         self._taken = set(self._own)
@@ -101,7 +102,7 @@ class _Crossing:
         turns = [new for turn in given.turns for new in self._turn(turn)]
         choice = self._choice(turns)
         conversation = replace(given, tools=tools, turns=turns, tool_choice=choice)
-        search = Search(self._client, self._searches, tuple(deferred), _abouts(deferred)) if self._searches else None
+        search = Search(self._searches, tuple(deferred), _abouts(deferred)) if self._searches else None
         return Crossed(conversation, self._forms, search)
 
     # ---------------------------------------------------------------------------------------------- tools
@@ -134,9 +135,9 @@ class _Crossing:
         return replace(function, name=name)
 
     def _unhidden(self, tools: list[Tool]) -> list[Tool]:
-        """No search of the proxy's shows the deferred ones. One that the client runs does: in Responses it says that it
-        is one, in Messages any function may be; without any, all are offered now."""
-        if self._client == "responses":
+        """No search of the proxy's shows the deferred ones. One that the client runs does; without any, all are offered
+        now."""
+        if self._says_search:
             runs = any(kind == "tool_search" for kind, _ in self._forms.values())
         else:
             runs = any(tool.kind == "function" and not tool.deferred for tool in tools)
@@ -215,13 +216,11 @@ class _Crossing:
 
     def _part(self, part: Part) -> Part:
         if isinstance(part, ToolCall):
-            left = part.ext.get("messages", {})
-            if isinstance(toolset := left.get("toolset_name"), str):
-                name = self._name(toolset, part.name, f"{toolset}_{part.name}")
-                self._forms.setdefault(name, (toolset, part.name))
-                less = {key: value for key, value in left.items() if key != "toolset_name"}
-                return replace(part, name=name, ext=part.ext | {"messages": less})
-            return part
+            if not part.toolset:
+                return part
+            name = self._name(part.toolset, part.name, f"{part.toolset}_{part.name}")
+            self._forms.setdefault(name, (part.toolset, part.name))
+            return replace(part, name=name, toolset="")
         if not isinstance(part, Unknown):
             return part
         if tool_search.is_call(part):
@@ -265,10 +264,7 @@ class _Crossing:
 
 def _was_deferred(tool: Tool) -> bool:
     """As the client declared it, whatever has been shown since."""
-    if tool.kind == "server":
-        return False
-    said = tool.ext.get("messages", {}).get("defer_loading") is True
-    return said or tool.deferred or bool(tool.ext.get("responses.form", {}).get("deferred"))
+    return tool.kind != "server" and (tool.deferred or tool.declared_deferred)
 
 
 def _abouts(tools: list[Tool]) -> dict[str, str]:
@@ -321,8 +317,7 @@ class Unnative:
     def _open(self, call: ToolCall, out: list[Event]) -> None:
         kind, member = self._forms[call.name]
         if member:
-            ext = call.ext | {"messages": call.ext.get("messages", {}) | {"toolset_name": kind}}
-            out.append(Open(replace(call, name=member, ext=ext)))
+            out.append(Open(replace(call, name=member, toolset=kind)))
         else:
             self._held, self._pieces = call, []
 
@@ -344,7 +339,7 @@ class Unnative:
         item = openais.item(kind, call.id, text, self._key, self._n)
         self._n += 1
         if item is not None:
-            out += [Open(Unknown("responses", item)), Close()]
+            out += [Open(item), Close()]
             return
         out.append(Open(call))
         out += [Delta(self._pieces)] if self._pieces else []

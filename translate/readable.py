@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import ledger
 from translate.conversation import Unknown
 from translate.errors import BadRequest
+from translate.ledger import Table
 from translate.target import Protocol
 
 REMINDER = "<system-reminder>\n{}\n</system-reminder>"  # how Claude Code itself marks an instruction in user text
@@ -22,9 +22,9 @@ _MEDIA = ("video_url", "input_video", "audio_url", "file", "input_file")
 _BINARY = re.compile(r"data:[^,]{0,99};base64,|[A-Za-z0-9+/_-]{1000}")
 
 
-def unknown(part: Unknown, upstream: Protocol) -> str:
-    """Nothing where there is nothing to read, or it is not the model's to read: the ledger knows such parts by name.
-    Raises BadRequest for input that the model must see."""
+def unknown(part: Unknown, upstream: Protocol, known: Table) -> str:
+    """Nothing where there is nothing to read, or it is not the model's to read: `known`, the ledger of the protocol
+    that the part is of, has such parts by name. Raises BadRequest for input that the model must see."""
     if part.kind in _MEDIA:
         raise BadRequest(f"{part.kind}: content of this type cannot be sent to this upstream")
     if part.kind == "compaction":  # a summary stands in it for all that went before
@@ -33,7 +33,7 @@ def unknown(part: Unknown, upstream: Protocol) -> str:
         return f"Tool {part.raw.get('tool_name')} is now available."
     if part.kind in ("tool_addition", "tool_removal"):
         return _change(part)
-    if ledger.is_dropped(part.protocol, upstream, part.kind) or not (texts := _strings(part.raw)):
+    if known.is_dropped(upstream, part.kind) or not (texts := _strings(part.raw)):
         return ""
     text = "\n".join(texts)
     if part.raw.get("is_error") is True:

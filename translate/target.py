@@ -69,7 +69,6 @@ class Search:
     """What the proxy needs to search for deferred tools itself. names: the function's name -> its kind. tools: all that
     were deferred, as the client declared them. abouts: what their namespaces say of themselves."""
 
-    client: Protocol
     names: dict[str, str]
     tools: tuple[Tool, ...]
     abouts: dict[str, str] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ Raw = dict[str, Any]
 MOST_FOUND = 5  # as many as Anthropic gives
 NOTHING = "No tool matches; try other words."
 
-_MESSAGES_TYPE = re.compile(r"tool_search_tool_(bm25|regex)(?:_\d{8})?")
+MESSAGES_TYPE = re.compile(r"tool_search_tool_(bm25|regex)(?:_\d{8})?")
 _WORD = re.compile(r"[a-z0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _TEXT_LIMIT = 4_000  # characters of one tool that are looked at
@@ -45,13 +46,8 @@ _PARAMETERS: Raw = {
 
 def kind_of(tool: Tool) -> str:
     """ "bm25", "regex" or "hosted" for a search that the provider runs, else ""."""
-    if tool.kind != "server":
-        return ""
-    if tool.protocol == "messages":
-        found = _MESSAGES_TYPE.fullmatch(str(tool.raw.get("type")))
-        return found[1] if found else ""
-    hosted = tool.protocol == "responses" and tool.raw.get("type") == "tool_search"
-    return "hosted" if hosted and tool.raw.get("execution") != "client" else ""
+    found = tool.purpose.removeprefix("search_")
+    return found if found != tool.purpose else ""
 
 
 def function(name: str, kind: str, tools: list[Tool]) -> Tool:
@@ -126,63 +122,9 @@ def _text(tool: Tool) -> str:
     return "\n".join(line for line in lines if line)[:_TEXT_LIMIT]
 
 
-# ------------------------------------------------------------------------------------------- the client's words
-
-
-def told(search: Search, found: Found, name: str, key: str, n: int) -> list[Part]:
-    """The search and its result as parts in the client's own protocol. key, n: what their ids are made of."""
-    if search.client == "messages":
-        return [Unknown("messages", raw) for raw in _blocks(found, name, f"srvtoolu_{key}_{n}")]
-    return [Unknown("responses", raw) for raw in _items(search, found, key, n)]
-
-
-def _blocks(found: Found, name: str, id: str) -> list[Raw]:
-    content: Raw
-    if found.problem:
-        content = {"type": "tool_search_tool_result_error", "error_code": "invalid_tool_input",
-                   "error_message": found.problem}  # fmt: skip
-    else:
-        references = [{"type": "tool_reference", "tool_name": tool.name} for tool in found.tools]
-        content = {"type": "tool_search_tool_search_result", "tool_references": references}
-    return [
-        {"type": "server_tool_use", "id": id, "name": name, "input": found.given, "caller": {"type": "direct"}},
-        {"type": "tool_search_tool_result", "tool_use_id": id, "content": content},
-    ]
-
-
-def _items(search: Search, found: Found, key: str, n: int) -> list[Raw]:
-    about: Raw = {"execution": "server", "call_id": None, "status": "completed"}
-    return [
-        {"id": f"tsc_{key}_{n}", "type": "tool_search_call", "arguments": found.given} | about,
-        {"id": f"tso_{key}_{n}", "type": "tool_search_output", "tools": _definitions(search, found.tools)} | about,
-    ]
-
-
-def _definitions(search: Search, tools: list[Tool]) -> list[Raw]:
-    """As the client declared them: those of one namespace stand in it together."""
-    out: list[Raw] = []
-    spaces: dict[str, Raw] = {}
-    for tool in tools:
-        raw = _definition(tool)
-        if not tool.namespace:
-            out.append(raw)
-            continue
-        if tool.namespace not in spaces:
-            about = search.abouts.get(tool.namespace, "")
-            spaces[tool.namespace] = {"type": "namespace", "name": tool.namespace, "description": about, "tools": []}
-            out.append(spaces[tool.namespace])
-        spaces[tool.namespace]["tools"].append(raw)
-    return out
-
-
-def _definition(tool: Tool) -> Raw:
-    raw: Raw = {"type": tool.kind, "name": tool.name, "description": tool.description, "defer_loading": True}
-    if tool.kind == "custom":
-        raw |= {"format": tool.raw} if tool.raw else {}
-    else:
-        raw |= {"parameters": tool.schema or {"type": "object", "properties": {}}, "strict": bool(tool.strict)}
-    return raw | tool.ext.get("responses", {})
-
+Told = Callable[[Search, Found, str, str, int], list[Part]]
+"""told(search, found, name, key, n): the search and its result as parts of the client's own protocol. key, n: what
+their ids are made of."""
 
 # --------------------------------------------------------------------------------------------------- histories
 
@@ -192,7 +134,7 @@ def is_call(part: Part) -> bool:
     if not isinstance(part, Unknown):
         return False
     if part.kind == "server_tool_use":
-        return _MESSAGES_TYPE.fullmatch(str(part.raw.get("name"))) is not None
+        return MESSAGES_TYPE.fullmatch(str(part.raw.get("name"))) is not None
     return part.kind == "tool_search_call" and part.raw.get("execution") != "client"
 
 

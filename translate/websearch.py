@@ -24,15 +24,6 @@ NAME = "web_search"
 SOURCES = "web_search_call.action.sources"  # to be asked for in a Responses request's include
 MARK = "~sealed.search.1."  # stands for a cipher that there is none of
 
-_TYPES: dict[str, re.Pattern[str]] = {
-    "messages": re.compile(r"web_search_\d+"),
-    "responses": re.compile(r"web_search(_preview)?(_\d+)*"),
-    "chat": re.compile(r"web_search_options|openrouter:web_search"),
-}
-_SEARCHERS: dict[str, re.Pattern[str]] = {
-    "messages": re.compile(r"claude", re.I),
-    "responses": re.compile(r"gpt-(?!oss)|\bo[134]\b|codex|grok", re.I),
-}
 _KNOWN = frozenset({
     "type", "name", "allowed_domains", "blocked_domains", "excluded_domains", "max_uses", "user_location", "filters",
     "search_context_size", "external_web_access", "defer_loading", "strict", "parameters",
@@ -70,28 +61,34 @@ def word(tool: Tool) -> str:
 
 
 def is_search(tool: Tool) -> bool:
-    known = _TYPES.get(tool.protocol) if tool.kind == "server" else None
-    return known is not None and known.fullmatch(str(tool.raw.get("type"))) is not None
+    return tool.purpose == "web_search"
 
 
-def has(conversation: Conversation, target: Target, protocol: Protocol) -> bool:
+@dataclass(frozen=True, slots=True)
+class Searchers:
+    """Which models of a protocol's upstreams search the web themselves, by their names."""
+
+    protocol: Protocol
+    models: re.Pattern[str]
+
+
+def has(conversation: Conversation, target: Target, by: Searchers) -> bool:
     """Does the conversation offer a search of another protocol that the target's models are offered in their own?"""
-    return any(may_cross(tool, target, protocol) for tool in conversation.tools)
+    return any(may_cross(tool, target, by) for tool in conversation.tools)
 
 
-def may_cross(tool: Tool, target: Target, protocol: Protocol) -> bool:
+def may_cross(tool: Tool, target: Target, by: Searchers) -> bool:
     """Not where it is to keep off the live web, which the other side cannot promise; nor one that is still hidden."""
-    if tool.protocol == protocol or tool.deferred or not is_search(tool) or not _searches(target, protocol):
+    if tool.protocol == by.protocol or tool.deferred or not is_search(tool) or not _searches(target, by):
         return False
     return _read(tool).live
 
 
-def _searches(target: Target, protocol: Protocol) -> bool:
+def _searches(target: Target, by: Searchers) -> bool:
     """Do the target's models search?"""
     if target.policy.web_search != "auto":
         return target.policy.web_search == "true"
-    known = _SEARCHERS.get(protocol)
-    return known is not None and known.search(target.model) is not None
+    return by.models.search(target.model) is not None
 
 
 def _read(tool: Tool) -> Search:

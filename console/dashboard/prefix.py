@@ -67,7 +67,7 @@ def difference(before: Prefix, after: Prefix, data: Mapping[str, Any]) -> dict[s
     old, new = before.turns, after.turns
     for at, (a, b) in enumerate(zip(old, new, strict=False)):
         if a != b:
-            return _told(data, "messages", at, old, new)
+            return _told(data, "turns", at, old, new)
     return None  # a shorter one is in the cache too
 
 
@@ -78,7 +78,7 @@ def _differs(old: array[int], new: array[int]) -> int | None:
 
 
 def _told(data: Mapping[str, Any], kind: str, at: int, old: array[int], new: array[int]) -> dict[str, Any]:
-    names = {"tools": ("tools",), "system": SYSTEM, "messages": TURNS}[kind]
+    names = {"tools": ("tools",), "system": SYSTEM, "turns": TURNS}[kind]
     field = next((name for name in names if name in data), names[0])
     what = "changed" if at < min(len(old), len(new)) else "added" if at < len(new) else "removed"
     told: dict[str, Any] = {"where": f"{field}[{at}]", "what": what, "of": max(len(old), len(new))}
@@ -87,7 +87,7 @@ def _told(data: Mapping[str, Any], kind: str, at: int, old: array[int], new: arr
     if isinstance(part, dict):
         if kind == "tools":
             told["tool"] = _tool_name(part)
-        elif kind == "messages":
+        elif kind == "turns":
             told["role"] = str(part.get("role") or part.get("type"))[:40]
     return told
 

@@ -243,7 +243,7 @@ def crossed(
     if known:
         drop = [each.field for each in known if not each.instead and (not each.beside or each.beside in encoded.body)]
         rename = [(lesson.field, lesson.instead) for lesson in known if lesson.instead]
-        fit.body(encoded, client, route.protocol, data, drop, rename)
+        fit.body(encoded, dialects.of(client).words.ledger, route.protocol, data, drop, rename)
     if strict and encoded.dropped:
         names = ", ".join(encoded.dropped)
         message = (

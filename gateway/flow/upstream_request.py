@@ -136,7 +136,7 @@ def less_sealed(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[st
     own seals."""
     if route.peer.is_proxy:
         return body, []
-    body, dropped = foreign_reasoning.request(route.protocol, body)
+    body, dropped = foreign_reasoning.request(dialects.of(route.protocol), body)
     return body, _may_be_left_out(dropped, route, strict)
 
 

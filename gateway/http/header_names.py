@@ -12,6 +12,7 @@ import functools
 import re
 
 from gateway.http import forwarded
+from translate import dialects
 
 # RFC 9110 section 7.6.1, and what HTTP/1.1 software treats alike.
 HOP_BY_HOP = frozenset(
@@ -75,8 +76,8 @@ _BACK = re.compile(
 
 @functools.lru_cache(maxsize=2048)
 def goes(name: str, lane: str, own_key: bool, let_through: tuple[str, ...] = ()) -> bool:
-    """Whether a client's header goes along. name: in lower case. lane: "messages" or "chat" or "responses" for an
-    upstream that speaks the client's protocol, "" for one that does not. own_key: the request goes with the client's
+    """Whether a client's header goes along. name: in lower case. lane: the protocol of an upstream that speaks
+    the client's, "" for one that does not. own_key: the request goes with the client's
     key. let_through: the settings' names."""
     if name in _NEVER:
         return False
@@ -90,7 +91,7 @@ def goes(name: str, lane: str, own_key: bool, let_through: tuple[str, ...] = ())
         return False
     if name not in _NO_KEYS and not name.startswith("anthropic-") and _KEY.search(name):
         return False
-    if lane != "messages":
+    if not dialects.of(lane).http.any_header:
         return _TO_OPENAI.match(name) is not None
     return _FOREIGN.match(name) is None
 

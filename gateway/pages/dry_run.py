@@ -23,7 +23,7 @@ from gateway.routing.router import Route
 from gateway.runtime import Service
 from gateway.stored import threads
 from operate.settings.list_types import is_secret_header
-from translate import dialects, ledger, wire
+from translate import dialects, wire
 from translate.errors import ApiError, BadRequest
 from translate.target import Protocol
 
@@ -143,7 +143,8 @@ def _route(service: Service, client: Protocol, model: str, to: Protocol | None) 
 def _why(client: Protocol, upstream: Protocol, field: str) -> str:
     if client == upstream:
         return "left out by the upstream's settings, or thinking that it has not signed itself"
-    return ledger.why(client, upstream, field) or "this upstream does not take it, or has no word for it"
+    known = dialects.of(client).words.ledger.why(upstream, field)
+    return known or "this upstream does not take it, or has no word for it"
 
 
 def curl(route: Route, body: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from translate import fit, pair
+from translate.messages.ledger import LEDGER
 from translate.target import Encoded, Policy, Protocol, Target
 
 IMAGE = {"type": "image", "source": {"type": "url", "url": "http://x/a.png"}}
@@ -111,8 +112,8 @@ def test_what_is_cut_of_an_answers_schema_is_told() -> None:
 def test_the_report_is_in_the_clients_words() -> None:
     words = fit.client_words
     asked = {"max_tokens": 1, "stop_sequences": [], "temperature": 1, "model": "m", "odd": 1}
-    assert words("messages", "chat", "stop", asked) == ["stop_sequences"]
-    assert words("messages", "chat", "temperature", asked) == ["temperature"]
-    assert words("messages", "chat", "stream_options", asked) == [] == words("messages", "chat", "model", asked)
-    assert words("messages", "chat", "odd", asked) == ["odd"]
-    assert words("messages", "responses", "reasoning", {"thinking": 1}) == ["thinking"]
+    assert words(LEDGER, "chat", "stop", asked) == ["stop_sequences"]
+    assert words(LEDGER, "chat", "temperature", asked) == ["temperature"]
+    assert words(LEDGER, "chat", "stream_options", asked) == [] == words(LEDGER, "chat", "model", asked)
+    assert words(LEDGER, "chat", "odd", asked) == ["odd"]
+    assert words(LEDGER, "responses", "reasoning", {"thinking": 1}) == ["thinking"]

@@ -13,9 +13,10 @@ import pytest
 
 from tests.support import sample
 from tests.support.crossed import MODELS, crossed, say
-from translate import ledger
+from translate import dialects, ledger
 from translate.errors import BadRequest
 from translate.ledger import Row
+from translate.messages.ledger import LEDGER
 from translate.target import Encoded, Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
@@ -34,7 +35,7 @@ TRIALS = [(*crossing, name) for crossing in CROSSINGS for name in KNOWN[crossing
 
 @pytest.mark.parametrize(("client", "upstream"), CROSSINGS)
 def test_every_thing_that_the_sdk_can_say_has_a_row_and_no_other(client: Protocol, upstream: Protocol) -> None:
-    there = ledger.rows(client, upstream).keys()
+    there = dialects.of(client).words.ledger.rows(upstream).keys()
     assert sorted(KNOWN[client].keys() - there) == [], "new in the SDK: say in ledger.py what becomes of it"
     assert sorted(there - KNOWN[client].keys()) == [], "not in the SDK any more"
 
@@ -50,7 +51,7 @@ def test_the_sdks_say_at_least_what_they_said_when_this_was_written() -> None:
 
 @pytest.mark.parametrize(("client", "upstream", "name"), TRIALS)
 def test_it_comes_as_the_row_says(client: Protocol, upstream: Protocol, name: str) -> None:
-    row = ledger.rows(client, upstream)[name]
+    row = dialects.of(client).words.ledger.rows(upstream)[name]
     said = say(client, name, KNOWN[client][name])
     before, after = crossed(client, upstream, said.before), crossed(client, upstream, said.after)
     assert isinstance(before, Encoded)
@@ -63,7 +64,7 @@ def test_it_comes_as_the_row_says(client: Protocol, upstream: Protocol, name: st
     if row.fate == "dropped":
         assert told == {_reported(client, name)} and row.note
         if name != "block:redacted_thinking":  # reported as thinking
-            assert ledger.why(client, upstream, _reported(client, name)) == row.note
+            assert dialects.of(client).words.ledger.why(upstream, _reported(client, name)) == row.note
         return
     assert told == set()
     if row.fate == "carried":
@@ -95,15 +96,15 @@ def _reported(client: Protocol, name: str) -> str:
 
 
 def test_a_reason_is_found_for_what_is_reported_and_for_nothing_else() -> None:
-    assert "Anthropic runs it" in ledger.why("messages", "chat", "tools.web_search_20250305")
-    assert ledger.why("messages", "chat", "temperature") == ledger.why("messages", "chat", "no such field") == ""
-    assert "top_p narrows" in ledger.why("messages", "responses", "top_k")
+    assert "Anthropic runs it" in LEDGER.why("chat", "tools.web_search_20250305")
+    assert LEDGER.why("chat", "temperature") == LEDGER.why("chat", "no such field") == ""
+    assert "top_p narrows" in LEDGER.why("responses", "top_k")
 
 
 @pytest.mark.parametrize("client", PROTOCOLS)
 def test_reasons_are_fit_to_be_read(client: Protocol) -> None:
     """No name twice, no cell without its mark, and the README can set them in a table."""
-    text = {"messages": ledger.MESSAGES, "chat": ledger.CHAT, "responses": ledger.RESPONSES}[client].strip()
+    text = dialects.of(client).words.ledger.text.strip()
     names = [name for line in text.splitlines() for name in line.split("|")[0].split()]
     assert len(names) == len(set(names))
     for line in text.splitlines()[1:]:
@@ -115,7 +116,7 @@ def test_reasons_are_fit_to_be_read(client: Protocol) -> None:
 def test_the_share_that_crosses() -> None:
     """Of what can be said, how much arrives: printed by -rA, and not to sink unseen."""
     for client, upstream in CROSSINGS:
-        fates = [row.fate for row in ledger.rows(client, upstream).values()]
+        fates = [row.fate for row in dialects.of(client).words.ledger.rows(upstream).values()]
         share = sum(fate in ("mapped", "carried") for fate in fates)
         print(f"{client} -> {upstream}: {share} of {len(fates)}")
         assert share >= LEAST[client, upstream]

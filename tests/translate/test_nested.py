@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import nested
 from tests.support.crossed import crossed
-from translate import ledger
+from translate import dialects, ledger
 from translate.target import Encoded, Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
@@ -25,7 +25,8 @@ def lost(client: Protocol) -> dict[str, list[Protocol]]:
     found: dict[str, list[Protocol]] = {}
     for name, said in nested.optional(client):
         for upstream in PROTOCOLS:
-            if upstream == client or ledger.rows(client, upstream)[said.name].fate in ("dropped", "refused"):
+            known = dialects.of(client).words.ledger.rows(upstream)
+            if upstream == client or known[said.name].fate in ("dropped", "refused"):
                 continue
             if not _is_told(client, upstream, name, said) and said.fate(upstream) == "lost":
                 found.setdefault(name, []).append(upstream)

@@ -11,6 +11,7 @@ from tests.support.crossed import crossed
 from translate import readable
 from translate.conversation import Unknown
 from translate.errors import BadRequest
+from translate.messages.ledger import LEDGER
 from translate.target import Encoded, Protocol
 
 Json = dict[str, Any]
@@ -125,8 +126,8 @@ def test_what_is_not_to_be_read_is_reported(upstream: Protocol, item: Json) -> N
 
 def test_pictures_and_ciphers_are_no_words() -> None:
     raw = {"type": "n", "a": "data:image/png;base64,eA==", "b": "x" * 2000, "c": ["read"], "signature": "s", "n": 1}
-    assert readable.unknown(Unknown("messages", raw), "chat") == "[n]\nread"
-    assert readable.unknown(Unknown("other", {"type": "y_result", "text": "t"}), "chat") == "t"
+    assert readable.unknown(Unknown("messages", raw), "chat", LEDGER) == "[n]\nread"
+    assert readable.unknown(Unknown("other", {"type": "y_result", "text": "t"}), "chat", LEDGER) == "t"
 
 
 @pytest.mark.parametrize("upstream", ["messages", "responses"])

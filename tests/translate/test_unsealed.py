@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from translate import foreign_reasoning, sealed_reasoning, wire
+from translate import dialects, foreign_reasoning, sealed_reasoning, wire
 from translate.conversation import Thinking
 from translate.target import Protocol
 
@@ -30,7 +30,7 @@ def turn(*blocks: Any) -> dict[str, Any]:
 
 def less(protocol: Protocol, body: Any) -> tuple[Any, list[str]]:
     raw = wire.dumps(body)
-    sent, dropped = foreign_reasoning.request(protocol, raw)
+    sent, dropped = foreign_reasoning.request(dialects.of(protocol), raw)
     assert dropped or sent is raw
     return json.loads(sent), dropped
 
@@ -69,11 +69,11 @@ def test_messages(before: list[Any], after: list[Any]) -> None:
 )  # fmt: skip
 def test_what_only_looks_like_it_stays_to_the_byte(protocol: Protocol, body: Any) -> None:
     raw = json.dumps(body, indent=1).encode()
-    assert foreign_reasoning.request(protocol, raw) == (raw, [])
+    assert foreign_reasoning.request(dialects.of(protocol), raw) == (raw, [])
 
 
 def test_what_is_no_json_stays() -> None:
-    assert foreign_reasoning.request("messages", b'{"sealed.') == (b'{"sealed.', [])
+    assert foreign_reasoning.request(dialects.of("messages"), b'{"sealed.') == (b'{"sealed.', [])
 
 
 CLEAR = {"type": "clear_thinking_20251015", "keep": "all"}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import corpus, grammar, meaning, sdk, sdk_responses, streams
 from tests.support.meaning_responses import of_responses
-from translate import foreign_reasoning, pair, sealed_reasoning, websearch, wire
+from translate import dialects, foreign_reasoning, pair, sealed_reasoning, websearch, wire
 from translate.target import Asked, Encoded, Policy, Protocol, Target
 
 Json = dict[str, Any]
@@ -348,7 +348,7 @@ def test_what_stands_for_a_cipher_never_goes_to_anthropic() -> None:
     turns = [{"role": "assistant", "content": reply["content"]}, {"role": "assistant", "content": own}]
     body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}, *turns]}
     assert sealed_reasoning.MARK in wire.dumps(body)
-    raw, dropped = foreign_reasoning.request("messages", wire.dumps(body))
+    raw, dropped = foreign_reasoning.request(dialects.of("messages"), wire.dumps(body))
     assert dropped == ["web_search_tool_result"]
     assert json.loads(raw)["messages"][1:] == [
         {"role": "assistant", "content": [{"type": "text", "text": "4.0"}]},

@@ -12,9 +12,11 @@ from typing import Any
 
 from translate import problems
 from translate.chat.decode_messages import decode_messages
+from translate.chat.words import WORDS
 from translate.conversation import (
     Conversation,
     OutputFormat,
+    Purpose,
     Reasoning,
     Sampling,
     Tool,
@@ -38,6 +40,8 @@ _REASONING_KEYS = {
     "reasoning": ("effort", "max_tokens", "enabled", "exclude"),
     "thinking": ("type", "budget_tokens"),
 }
+
+_SEARCHES = ("web_search_options", "openrouter:web_search")
 
 
 def decode(body: dict[str, Any]) -> Conversation:
@@ -67,6 +71,8 @@ def decode(body: dict[str, Any]) -> Conversation:
         service_tier=text_of(given, "service_tier"),
         stream=bool(given.get("stream")),
         ext={"chat": _leftovers(given)} | _form(given),
+        words=WORDS,
+        one_call=bool(given.get("functions")) and not given.get("tools"),
     )
 
 
@@ -108,7 +114,7 @@ def _tools(given: dict[str, Any]) -> list[Tool]:
         found.append(_function(raw, path))
     if isinstance(given.get("web_search_options"), dict):
         raw = {"type": "web_search_options", "web_search_options": given["web_search_options"]}
-        found.append(Tool("web_search", kind="server", protocol="chat", raw=raw))
+        found.append(Tool("web_search", kind="server", protocol="chat", raw=raw, purpose="web_search"))
     return found
 
 
@@ -120,7 +126,8 @@ def _tool(raw: Any, path: str) -> Tool:
         raise problems.missing(f"{path}.type")
     if kind not in ("function", "custom"):
         name = text_of(raw, "name") or kind
-        return Tool(name, kind="server", protocol="chat", raw=raw)
+        purpose: Purpose = "web_search" if kind in _SEARCHES else ""
+        return Tool(name, kind="server", protocol="chat", raw=raw, purpose=purpose)
     function = raw.get(kind)
     if not isinstance(function, dict):
         raise problems.missing(f"{path}.{kind}")

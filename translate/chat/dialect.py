@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 from translate import openai_errors, usage
-from translate.chat import fault
+from translate.chat import fault, foreign_reasoning, unreadable_pointers
 from translate.chat.decode_request import decode
 from translate.chat.decode_stream import Decoder
 from translate.chat.encode_request import encode
 from translate.chat.encode_stream import Encoder
 from translate.chat.reply import collect, explode
 from translate.chat.usage import of_chunk, read_usage
+from translate.chat.words import WORDS
 from translate.dialect import Dialect, Endpoint, Errors, Marks
 
 CHAT = Dialect(
@@ -24,7 +25,10 @@ CHAT = Dialect(
     explode=explode,
     collect=collect,
     usage=usage.Reader(of_chunk, read_usage),
+    words=WORDS,
     errors=Errors(openai_errors.body, fault.event, openai_errors.status, fault.last),
+    without_foreign=foreign_reasoning.without,
+    followed=unreadable_pointers.followed,
     marks=Marks(
         terminal=re.compile(rb'data:\s*\[DONE\]|"finish_reason"\s*:\s*"[^"]|"error"\s*:\s*[{"]|^error:', re.M),
         refusal=re.compile(rb'"finish_reason"\s*:\s*"content_filter"|"refusal"\s*:\s*"[^"]'),

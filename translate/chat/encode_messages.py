@@ -176,7 +176,7 @@ def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
     goes_back = goes_back or (draft.home and policy.reasoning != "think_tags")  # its client put it there
     if not goes_back or policy.reasoning == "none":
         if parts:
-            draft.drop(draft.thoughts)
+            draft.drop(draft.words.thoughts)
         return
     # What another provider has sealed is for itself alone; its text may be read.
     thoughts = [replace(part, signature="", encrypted="", ext={}) if _is_sealed(part) else part for part in parts]

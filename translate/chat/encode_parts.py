@@ -76,7 +76,7 @@ def rendered(part: Part, draft: Draft) -> str:
         draft.drop(type(part).__name__.lower())
         return ""
     draft.leave({part.protocol: part.raw | {"citations": None}})  # they are asked for, not said
-    text = readable.unknown(part, "chat")
+    text = readable.unknown(part, "chat", draft.words.ledger)
     if not text:
         draft.drop(part.kind)
     return text

@@ -134,7 +134,7 @@ def _limits(body: Body, conversation: Conversation, draft: Draft) -> None:
         if policy.max_stops:
             body["stop"] = sampling.stop[: policy.max_stops]
         if len(sampling.stop) > policy.max_stops:
-            draft.drop("stop" if draft.home else "stop_sequences")
+            draft.drop(draft.words.stop)
 
 
 def _format(output: OutputFormat, draft: Draft) -> Body:
@@ -158,12 +158,12 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
     if draft.home and (said := conversation.ext.get("chat.form", {}).get("reasoning")):
         body |= said  # in whichever vendor's words
         return
-    if wanted.display not in ("", "summarized") and "messages" in conversation.ext:  # what is thought is told
-        draft.drop("thinking.display")
+    if wanted.display not in ("", "summarized") and draft.words.display:  # what is thought is told
+        draft.drop(draft.words.display)
     word = wanted.effort or (effort.effort_of(wanted.budget) if wanted.budget else "")
     if not word:
         return
-    own = "reasoning.effort" if "responses" in conversation.ext else "output_config.effort"
+    own = draft.words.effort
     thinks = wanted.enabled is not False or wanted.effort == "none"  # Anthropic's effort is about all output
     may = target.policy.reasoning_effort
     if thinks and (sent := word if draft.home else effort.chat_effort(word, target.model, may)):
@@ -171,7 +171,7 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
         if not draft.home and effort.is_lowered(wanted.effort, sent):
             draft.drop(own)
     elif not draft.home and (thinks or wanted.effort):
-        draft.drop(own if wanted.effort else "thinking")
+        draft.drop(own if wanted.effort else draft.words.thinking)
 
 
 def _identity(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:

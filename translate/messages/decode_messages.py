@@ -143,7 +143,14 @@ def _redacted_thinking(block: Block, where: str) -> Part:
 def _tool_use(block: Block, where: str) -> Part:
     arguments = wire.dumps_text(block["input"]) if block.get("input") is not None else ""
     ext = rest(block, "type", "id", "name", "input")
-    return ToolCall(_string(block, "id", where), _string(block, "name", where), arguments, ext)
+    toolset = block.get("toolset_name")
+    if not isinstance(toolset, str):
+        toolset = ""
+    elif len(ext["messages"]) > 1:
+        ext = {"messages": {key: value for key, value in ext["messages"].items() if key != "toolset_name"}}
+    else:
+        ext = {}
+    return ToolCall(_string(block, "id", where), _string(block, "name", where), arguments, ext, toolset=toolset)
 
 
 def _tool_result(block: Block, where: str) -> Part:

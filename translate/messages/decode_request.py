@@ -9,12 +9,15 @@ Source: platform.claude.com, API reference "Create a Message"; anthropic SDK typ
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from translate import tool_search
 from translate.conversation import (
     Conversation,
     OutputFormat,
     Part,
+    Purpose,
     Reasoning,
     Role,
     Sampling,
@@ -28,6 +31,7 @@ from translate.errors import BadRequest
 from translate.json_fields import is_number
 from translate.messages import decode_messages, mid_conversation
 from translate.messages.encode_request import encode
+from translate.messages.words import WORDS
 
 __all__ = ["decode", "encode"]
 
@@ -51,7 +55,7 @@ def decode(body: dict[str, Any]) -> Conversation:
         details = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
         raise BadRequest("thread: this upstream holds no conversations; send all of it instead", details=details)
     left = {key: value for key, value in body.items() if key not in _KNOWN}
-    conversation = Conversation(model, _turns(body.get("messages")), ext={"messages": left})
+    conversation = Conversation(model, _turns(body.get("messages")), ext={"messages": left}, words=WORDS)
     conversation.system = _system(body.get("system"))
     conversation.max_tokens = _max_tokens(body.get("max_tokens"))
     conversation.tools = _tools(body.get("tools"), body, conversation.turns)
@@ -131,13 +135,24 @@ def _shown(messages: list[Any], turns: list[Turn]) -> set[str]:
     return names | {part.name for turn in turns for part in turn.parts if isinstance(part, ToolCall)}
 
 
+_TOOL_SEARCH: dict[str, Purpose] = {"bm25": "search_bm25", "regex": "search_regex"}
+
+
+def _purpose(kind: str) -> Purpose:
+    if re.fullmatch(r"web_search_\d+", kind):
+        return "web_search"
+    found = tool_search.MESSAGES_TYPE.fullmatch(kind)
+    return _TOOL_SEARCH[found[1]] if found else ""
+
+
 def _tool(tool: Any, where: str) -> Tool:
     if not isinstance(tool, dict):
         raise BadRequest(f"{where}: Input should be a valid dictionary")
     deferred = tool.get("defer_loading") is True
     if tool.get("type") not in (None, "custom"):
         given = str(tool.get("name") or "")
-        return Tool(given, kind="server", protocol="messages", raw=tool, deferred=deferred)
+        purpose = _purpose(str(tool.get("type")))
+        return Tool(given, kind="server", protocol="messages", raw=tool, deferred=deferred, purpose=purpose)
     name = tool.get("name")
     if not isinstance(name, str) or not name:
         raise BadRequest(f"{where}.name: Field required")
@@ -152,6 +167,7 @@ def _tool(tool: Any, where: str) -> Tool:
         schema,
         strict=strict if isinstance(strict, bool) else None,
         deferred=deferred,
+        declared_deferred=deferred,
         ext=decode_messages.rest(tool, "name", "description", "input_schema", "strict"),
     )
 

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from translate import capability, usage, wire
 from translate.dialect import Body, Counting, Dialect, Endpoint, Errors, Http, Marks, Models
 from translate.errors import BadRequest
-from translate.messages import fault, model_list
+from translate.messages import compaction, fault, foreign_reasoning, model_list, search_reply
 from translate.messages.decode_request import decode
 from translate.messages.decode_stream import Decoder
-from translate.messages.encode_request import encode
+from translate.messages.encode_request import SEARCHERS, encode
 from translate.messages.encode_stream import PING, Encoder
 from translate.messages.reply import collect, explode
 from translate.messages.usage import of_event, read_usage
+from translate.messages.words import WORDS
+from translate.schemas import table
 
 VERSION = "2023-06-01"  # said for clients that have no word for it; every field of ours is in it
 
@@ -53,7 +55,15 @@ MESSAGES = Dialect(
     explode=lambda body, policy: explode(body),
     collect=collect,
     usage=usage.Reader(of_event, read_usage, in_pieces=False),
+    words=WORDS,
+    schemas=table.Writes(table.ANTHROPIC, table.ANTHROPIC, formats_enforced=True),
     errors=Errors(fault.body, fault.event, fault.status, fault.last, _left_out),
+    searchers=SEARCHERS,
+    compaction=compaction.WAY,
+    told_search=search_reply.told,
+    without_foreign=foreign_reasoning.without,
+    tells_summaries=foreign_reasoning.told,
+    pauses=True,
     marks=Marks(
         terminal=re.compile(rb'"type"\s*:\s*"(message_stop|error)"'),
         refusal=re.compile(rb'"stop_reason"\s*:\s*"refusal"'),
@@ -64,6 +74,7 @@ MESSAGES = Dialect(
         auth=("x-api-key", ""),
         headers={"anthropic-version": VERSION},
         betas="anthropic-beta",
+        any_header=True,
         asks=_asks,
     ),
     models=Models(model_list.row, model_list.page, query="?limit=1000"),

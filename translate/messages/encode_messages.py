@@ -32,6 +32,7 @@ from translate.errors import BadRequest
 from translate.json_fields import BREAKPOINT
 from translate.messages.decode_messages import Block, input_of
 from translate.pairing import paired
+from translate.words import NOBODY, Words
 
 OPENING = "(conversation continues)"  # stands in for the user turn that a cut history has lost
 
@@ -44,12 +45,12 @@ class Writer:
     """Writes one request's parts. `own`: the conversation came from Messages, so write what was read.
     Gathers what did not cross (dropped) and the tool names that had to change (tool_names: sent -> given)."""
 
-    __slots__ = ("own", "dropped", "thoughts", "tool_names")
+    __slots__ = ("own", "dropped", "tool_names", "words")
 
-    def __init__(self, own: bool, thoughts: str = "thinking") -> None:
-        """thoughts: what the client calls earlier thinking."""
+    def __init__(self, own: bool, words: Words = NOBODY) -> None:
+        """words: the client's."""
         self.own = own
-        self.thoughts = thoughts
+        self.words = words
         self.dropped: list[str] = []
         self.tool_names: dict[str, str] = {}
 
@@ -226,12 +227,12 @@ def _audio(writer: Writer, part: Audio) -> Block | None:
 def _thinking(writer: Writer, part: Thinking) -> Block | None:
     """Only with its provider's proof, and never another provider's proof: both are a 400 at Anthropic."""
     if (_is_foreign(part.ext) and not writer.own) or sealed_reasoning.is_for_others(part):
-        writer.drop(writer.thoughts)
+        writer.drop(writer.words.thoughts)
         return None
     if part.encrypted:
         return {"type": "redacted_thinking", "data": part.encrypted} | _leftovers(part)
     if not part.signature and not writer.own:
-        writer.drop(writer.thoughts)
+        writer.drop(writer.words.thoughts)
         return None
     return {"type": "thinking", "thinking": part.text, "signature": part.signature} | _leftovers(part)
 
@@ -244,12 +245,13 @@ def _is_foreign(ext: Ext) -> bool:
 
 
 def _tool_call(writer: Writer, part: ToolCall) -> Block | None:
-    return {
+    block: Block = {
         "type": "tool_use",
         "id": writer.call_id(part.id),
         "name": writer.tool_name(part.name),
         "input": input_of(part.arguments),
-    } | _leftovers(part)
+    }
+    return block | ({"toolset_name": part.toolset} if part.toolset else {}) | _leftovers(part)
 
 
 def _tool_result(writer: Writer, part: ToolResult) -> Block | None:
@@ -269,7 +271,7 @@ def _unknown(writer: Writer, part: Unknown) -> Block | None:
     if part.protocol == "messages":
         return dict(part.raw)
     writer.leave({part.protocol: part.raw | {"citations": None}})  # they are asked for, not said
-    if text := readable.unknown(part, "messages"):
+    if text := readable.unknown(part, "messages", writer.words.ledger):
         return {"type": "text", "text": text}
     writer.drop(part.kind)
     return None

@@ -9,6 +9,7 @@ conversation is only read: a retry encodes the same one again for another target
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 from translate import leftovers, readable_parts, websearch, wire
@@ -21,15 +22,8 @@ from translate.target import Encoded, Target
 Body = dict[str, Any]
 
 MAX_USER_ID = 256
+SEARCHERS = websearch.Searchers("messages", re.compile(r"claude", re.I))
 ONE_OBJECT = "Answer with exactly one JSON object and nothing else: no prose, no code fence."
-
-# What the client calls the field, where the protocols' words differ.
-_CLIENT_WORDS = {
-    "stop": {"messages": "stop_sequences"},
-    "effort": {"messages": "thinking", "chat": "reasoning_effort", "responses": "reasoning"},
-    "output": {"chat": "response_format", "responses": "text.format"},
-    "cache_key": {"chat": "prompt_cache_key", "responses": "prompt_cache_key"},
-}
 
 
 def encode(conversation: Conversation, target: Target) -> Encoded:
@@ -37,7 +31,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     bridged = Bridged(conversation)
     conversation = bridged.conversation
     own = "messages" in conversation.ext
-    writer = Writer(own, leftovers.thoughts(conversation))
+    writer = Writer(own, conversation.words)
     body: Body = {"model": target.model, "max_tokens": _max_tokens(conversation, target)}
     if system := _system(conversation, writer):
         body["system"] = system
@@ -70,12 +64,6 @@ def _system(conversation: Conversation, writer: Writer) -> str | list[Body]:
     return blocks
 
 
-def _word(conversation: Conversation, field: str) -> str:
-    words = _CLIENT_WORDS[field]
-    client = next((protocol for protocol in conversation.ext if protocol in words), "chat")
-    return words.get(client, field)
-
-
 # ---------------------------------------------------------------------------------------------- tools
 
 
@@ -88,7 +76,7 @@ def _tools(body: Body, conversation: Conversation, target: Target, writer: Write
                 tools.append(_function(tool, writer))
         elif tool.protocol == "messages":
             tools.append(tool.raw)
-        elif websearch.may_cross(tool, target, "messages") and not _is_named(conversation, websearch.NAME):
+        elif websearch.may_cross(tool, target, SEARCHERS) and not _is_named(conversation, websearch.NAME):
             written, left = websearch.for_messages(tool)
             tools += [written] if written not in tools else []
             for field in left:
@@ -193,14 +181,14 @@ def _made_to_fit(body: Body, conversation: Conversation, target: Target, writer:
     if conversation.tool_choice is not None and not conversation.tools:
         writer.drop("tool_choice")
     if not thinking.write(body, conversation, target.policy.max_tokens):
-        writer.drop(_word(conversation, "effort"))
+        writer.drop(conversation.words.thinking)
     _output(body, conversation, writer)
     sampling.write(body, conversation.sampling, writer)
     _stops(body, conversation, writer)
     if conversation.user:
         body["metadata"] = {"user_id": _user_id(conversation.user)}
     if conversation.cache_key:
-        writer.drop(_word(conversation, "cache_key"))
+        writer.drop(conversation.words.cache_key)
     if conversation.service_tier not in ("", *leftovers.PLAIN_TIERS):
         writer.drop("service_tier")
     for field in leftovers.dropped(conversation, "messages"):
@@ -212,7 +200,7 @@ def _output(body: Body, conversation: Conversation, writer: Writer) -> None:
     if output is None:
         return
     if output.kind == "json_object":  # asked for in words (see _system): likely, not certain
-        writer.drop(_word(conversation, "output"))
+        writer.drop(conversation.words.output)
         return
     schema = {"type": "object"} if output.schema is None else output.schema
     if output.description and "description" not in schema:
@@ -225,7 +213,7 @@ def _stops(body: Body, conversation: Conversation, writer: Writer) -> None:
     given = conversation.sampling.stop
     stop = [sequence for sequence in given if sequence.strip()]
     if len(stop) < len(given):  # Anthropic refuses sequences of white space
-        writer.drop(_word(conversation, "stop"))
+        writer.drop(conversation.words.stop)
     if stop:
         body["stop_sequences"] = stop
 

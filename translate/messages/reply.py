@@ -128,7 +128,8 @@ def opening(part: Part, asked: Asked, n: int) -> dict[str, Any] | None:
     if isinstance(part, ToolCall):
         id = repair.tool_id(part.id) if part.id else f"toolu_{asked.key}_{n}"
         name = asked.tool_names.get(part.name, part.name)
-        return {"type": "tool_use", "id": id, "name": name, "input": {}} | part.ext.get("messages", {})
+        toolset = {"toolset_name": part.toolset} if part.toolset else {}
+        return {"type": "tool_use", "id": id, "name": name, "input": {}} | toolset | part.ext.get("messages", {})
     if isinstance(part, Unknown) and part.protocol == "messages":
         return dict(part.raw)
     return None

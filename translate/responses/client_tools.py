@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import wire
-from translate.conversation import Part, Text, Tool, ToolCall, ToolResult
+from translate.conversation import Part, Text, Tool, ToolCall, ToolResult, Unknown
 from translate.json_fields import list_of, text_of
 from translate.responses.decode_messages import read_content
 
@@ -198,7 +198,7 @@ _PREFIXES = {
 }  # fmt: skip
 
 
-def item(kind: str, call_id: str, text: str, key: str, n: int) -> Item | None:
+def item(kind: str, call_id: str, text: str, key: str, n: int) -> Unknown | None:
     """The item of a model's call of the function that stands for `kind`; None where its arguments make none. key, n:
     what its id is made of."""
     try:
@@ -209,7 +209,7 @@ def item(kind: str, call_id: str, text: str, key: str, n: int) -> Item | None:
     if said is None:
         return None
     head = {"id": f"{_PREFIXES[kind]}_{key}_{n}", "call_id": call_id or f"call_{key}_{n}", "status": "completed"}
-    return head | said
+    return Unknown("responses", head | said)
 
 
 def _shell_call(given: Item) -> Item | None:

@@ -17,6 +17,7 @@ from translate.errors import BadRequest
 from translate.json_fields import is_number, text_of
 from translate.responses.decode_messages import History
 from translate.responses.decode_tools import allowed, read_choice, read_tools
+from translate.responses.words import WORDS
 
 _MAPPED = frozenset({
     "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "max_output_tokens",
@@ -44,7 +45,7 @@ def decode(body: dict[str, Any]) -> Conversation:
     history.system += _instructions(given)
     history.read(given.get("input"))
     left = {key: value for key, value in given.items() if key not in _MAPPED}
-    conversation = Conversation(model, history.turns, history.system, ext={"responses": left})
+    conversation = Conversation(model, history.turns, history.system, ext={"responses": left}, words=WORDS)
     tools = read_tools(given.get("tools"))
     conversation.tools = allowed(_offered(tools, history), given.get("tool_choice"))
     conversation.tool_choice = read_choice(given.get("tool_choice"))

@@ -7,14 +7,16 @@ or a call in the history. tool_choice allowed_tools leaves the others out, which
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from translate import problems
-from translate.conversation import Tool, ToolChoice
+from translate.conversation import Purpose, Tool, ToolChoice
 from translate.json_fields import text_of
 
 _CHOICES: dict[str, Literal["auto", "none", "any"]] = {"auto": "auto", "none": "none", "required": "any", "any": "any"}
 _FUNCTION = ("type", "name", "description", "parameters", "strict", "defer_loading")
+_WEB_SEARCH = re.compile(r"web_search(_preview)?(_\d+)*")
 _CUSTOM = ("type", "name", "description", "format", "defer_loading")
 
 
@@ -42,7 +44,13 @@ def _read(raw: Any, path: str) -> list[Tool]:
         return [_custom(raw, path)]
     if kind == "namespace":
         return _namespace(raw, path)
-    return [Tool(kind, kind="server", protocol="responses", raw=raw)]
+    return [Tool(kind, kind="server", protocol="responses", raw=raw, purpose=_purpose(kind, raw))]
+
+
+def _purpose(kind: str, raw: dict[str, Any]) -> Purpose:
+    if _WEB_SEARCH.fullmatch(kind):
+        return "web_search"
+    return "search_hosted" if kind == "tool_search" and raw.get("execution") != "client" else ""
 
 
 def _function(raw: dict[str, Any], path: str) -> Tool:
@@ -63,7 +71,7 @@ def _custom(raw: dict[str, Any], path: str) -> Tool:
 
 def _rest(tool: Tool, raw: dict[str, Any], known: tuple[str, ...]) -> Tool:
     if raw.get("defer_loading") is True:
-        tool.deferred = True
+        tool.deferred = tool.declared_deferred = True
         tool.ext["responses.form"] = {"deferred": True}
     if rest := {key: value for key, value in raw.items() if key not in known and value is not None}:
         tool.ext["responses"] = rest

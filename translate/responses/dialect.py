@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from translate import openai_errors, usage, wire
 from translate.dialect import Body, Counting, Dialect, Endpoint, Errors, Marks
 from translate.errors import BadRequest
-from translate.responses import fault
+from translate.responses import compaction, fault, foreign_reasoning, search_reply
 from translate.responses.decode_request import decode
 from translate.responses.decode_stream import Decoder
-from translate.responses.encode_request import encode
+from translate.responses.encode_request import SEARCHERS, encode
 from translate.responses.encode_stream import KEEPALIVE, Encoder
 from translate.responses.items import echo
 from translate.responses.reply import collect, explode
 from translate.responses.usage import of_event, read_usage
+from translate.responses.words import WORDS
 
 _ENDED = rb"response\.(?:completed|failed|incomplete|cancelled)"
 
@@ -44,7 +45,14 @@ RESPONSES = Dialect(
     explode=explode,
     collect=collect,
     usage=usage.Reader(of_event, read_usage),
+    words=WORDS,
     errors=Errors(openai_errors.body, fault.event, openai_errors.status, fault.last),
+    searchers=SEARCHERS,
+    compaction=compaction.WAY,
+    told_search=search_reply.told,
+    says_client_search=True,
+    without_foreign=foreign_reasoning.without,
+    tells_summaries=foreign_reasoning.told,
     marks=Marks(
         terminal=re.compile(rb'"type"\s*:\s*"(?:%b|error)"' % _ENDED),
         refusal=re.compile(rb'"type"\s*:\s*"(response\.refusal\.\w+|refusal)"|"reason"\s*:\s*"content_filter"'),

@@ -209,7 +209,7 @@ def _reasoning(part: Thinking, draft: Draft) -> Body | None:
     if part.text and draft.policy.reasoning_history != "false":
         content = [{"type": "reasoning_text", "text": part.text}]
         return {"type": "reasoning", "id": _made_id("rs", part.text), "summary": [], "content": content}
-    draft.drop(draft.thoughts)
+    draft.drop(draft.words.thoughts)
     return None
 
 

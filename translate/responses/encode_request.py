@@ -23,6 +23,7 @@ from translate.target import Encoded, Target
 LEAST_MAX_TOKENS = 16  # OpenAI answers 400 to less
 MAX_USER = 64  # characters of `user`
 ENCRYPTED = "reasoning.encrypted_content"
+SEARCHERS = websearch.Searchers("responses", re.compile(r"gpt-(?!oss)|\bo[134]\b|codex|grok", re.I))
 
 _TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
 _CHOICE = {"auto": "auto", "any": "required", "none": "none"}
@@ -43,13 +44,13 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     bridged = Bridged(conversation) if target.policy.rebuild else None
     conversation = bridged.conversation if bridged else conversation
     draft = Draft(conversation, target, "responses")
-    draft.searches = websearch.has(conversation, target, "responses")
+    draft.searches = websearch.has(conversation, target, SEARCHERS)
     body: Body = {"model": target.model}
     if said := instructions(conversation.system, draft):
         body["instructions"] = said
     body["input"] = items(conversation, draft)
     if not said and not body["input"] and not draft.home:
-        raise BadRequest("messages: nothing in them can be sent to this model's upstream")
+        raise BadRequest(f"{draft.words.history}: nothing in them can be sent to this model's upstream")
     _tools(body, conversation, target, draft)
     _limits(body, conversation, draft)
     if conversation.output is not None:
@@ -125,7 +126,7 @@ def _tool(tool: Tool, target: Target, draft: Draft) -> Body | None:
 def _server_tool(tool: Tool, target: Target, draft: Draft) -> Body | None:
     if tool.protocol == "responses":
         return tool.raw
-    if not websearch.may_cross(tool, target, "responses"):
+    if not websearch.may_cross(tool, target, SEARCHERS):
         draft.drop(websearch.word(tool))
         return None
     written, left = websearch.for_responses(tool)
@@ -143,7 +144,7 @@ def _choice(choice: ToolChoice, tools: list[Tool], target: Target, draft: Draft)
         if tool.deferred and not draft.home:
             return None
         if tool.kind == "server":
-            if websearch.may_cross(tool, target, "responses"):
+            if websearch.may_cross(tool, target, SEARCHERS):
                 return {"type": websearch.NAME}
             return {"type": choice.name} if tool.protocol == "responses" else None
         space = {"namespace": choice.namespace} if choice.namespace else {}
@@ -167,7 +168,7 @@ def _limits(body: Body, conversation: Conversation, draft: Draft) -> None:
         if getattr(sampling, field) is not None:
             draft.drop(field)
     if sampling.stop:
-        draft.drop("stop" if "chat" in conversation.ext else "stop_sequences")
+        draft.drop(draft.words.stop)
 
 
 def _format(output: OutputFormat, draft: Draft) -> Body:
@@ -195,20 +196,18 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
         if sent := effort.chat_effort(word, target.model, target.policy.reasoning_effort):
             said["effort"] = sent
             if effort.is_lowered(wanted.effort, sent):
-                draft.drop(_effort_word(conversation, wanted))
+                draft.drop(_effort_word(draft, wanted))
         else:
-            draft.drop(_effort_word(conversation, wanted))
+            draft.drop(_effort_word(draft, wanted))
             return
-    if wanted.enabled and wanted.display != "omitted" and "messages" in conversation.ext:
+    if wanted.enabled and wanted.display != "omitted" and draft.words.display:
         said["summary"] = "auto"
     if said:
         body["reasoning"] = said
 
 
-def _effort_word(conversation: Conversation, wanted: Reasoning) -> str:
-    if "chat" in conversation.ext:
-        return "reasoning_effort"
-    return "output_config.effort" if wanted.effort else "thinking"
+def _effort_word(draft: Draft, wanted: Reasoning) -> str:
+    return draft.words.effort if wanted.effort else draft.words.thinking
 
 
 def _identity(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:

@@ -25,7 +25,7 @@ from translate.schemas.places import (
 from translate.schemas.references import closed_over, is_recursive
 from translate.schemas.root import rooted
 from translate.schemas.sound import TYPES, sound
-from translate.schemas.table import MOST_LEVELS, MOST_PROPERTIES, MOST_WORDS, Dialect
+from translate.schemas.table import MOST_LEVELS, MOST_PROPERTIES, MOST_WORDS, SchemaDialect
 
 _BOUNDS = frozenset({"minLength", "maxLength", "minItems", "maxItems"})
 _OF_TYPE = {
@@ -55,7 +55,7 @@ class Fitted:
     same: bool = False
 
 
-def fitted(schema: Schema, dialect: Dialect, of_tool: bool = True) -> Fitted:
+def fitted(schema: Schema, dialect: SchemaDialect, of_tool: bool = True) -> Fitted:
     """The given schema is not changed. of_tool: it is arguments, else a reply."""
     out = Fitted(schema)
     out.schema = _fitted(schema, dialect, of_tool, out)
@@ -63,7 +63,7 @@ def fitted(schema: Schema, dialect: Dialect, of_tool: bool = True) -> Fitted:
     return out
 
 
-def _fitted(schema: Schema, dialect: Dialect, of_tool: bool, out: Fitted) -> Schema:
+def _fitted(schema: Schema, dialect: SchemaDialect, of_tool: bool, out: Fitted) -> Schema:
     schema = sound(schema, out.cut)
     if dialect.object_root[0 if of_tool else 1]:
         schema, out.about, out.wrapped = rooted(schema, merges=of_tool)
@@ -96,7 +96,7 @@ def _fitted(schema: Schema, dialect: Dialect, of_tool: bool, out: Fitted) -> Sch
 class _Piece:
     """The walk: each piece of one schema, from the root down."""
 
-    def __init__(self, root: Schema, dialect: Dialect, out: Fitted) -> None:
+    def __init__(self, root: Schema, dialect: SchemaDialect, out: Fitted) -> None:
         self._root = root
         self._dialect = dialect
         self._out = out

@@ -17,18 +17,11 @@ from translate.schemas.fitting import Fitted, fitted
 from translate.schemas.places import Schema, noted
 from translate.schemas.root import WRAPPED
 from translate.schemas.spoken import ANSWER
-from translate.schemas.table import Dialect
-from translate.target import Protocol, Reshaped, Target
+from translate.schemas.table import SchemaDialect, Writes
+from translate.target import Reshaped, Target
 
 Key = tuple[str, str]
 """(namespace, name) of a tool, as the client has them."""
-
-# What the client calls a tool's schema, and that of its answer.
-WORDS: dict[Protocol, tuple[str, str]] = {
-    "messages": ("tools.input_schema", "output_config.format"),
-    "chat": ("tools.parameters", "response_format"),
-    "responses": ("tools.parameters", "text.format"),
-}
 
 ANY_OBJECT: Schema = {"type": "object"}  # what a format without a schema asks for
 
@@ -45,29 +38,29 @@ class Offer:
     reshaped: dict[Key, Reshaped] = field(default_factory=dict)
 
 
-def offer(given: Conversation, client: Protocol, upstream: Protocol, target: Target) -> Offer:
-    """`given` is not changed. Between two of one protocol schemas stay, unless the upstream's settings name what it
-    takes."""
-    if client == upstream and target.policy.tool_schema not in ("gemini", "grammar"):
+def offer(given: Conversation, home: bool, usual: Writes, target: Target) -> Offer:
+    """`given` is not changed. home: between two of one protocol schemas stay, unless the upstream's settings name what
+    it takes. usual: what upstreams of the protocol are told schemas in."""
+    if home and target.policy.tool_schema not in ("gemini", "grammar"):
         return Offer(given)
-    return _Offering(given, client, upstream, table.plain(upstream, target)).offer
+    return _Offering(given, home, table.plain(usual, target)).offer
 
 
-def cannot_say(output: OutputFormat | None, upstream: Protocol) -> bool:
+def cannot_say(output: OutputFormat | None, usual: Writes) -> bool:
     """Is it a schema that the upstream's reply formats, which are always enforced, have no words for?"""
-    if upstream != "messages" or output is None or output.kind != "json_schema":
+    if not usual.formats_enforced or output is None or output.kind != "json_schema":
         return False
-    return bool(_known(output.schema or ANY_OBJECT, table.ANTHROPIC_STRICT, False).obstacle)
+    return bool(_known(output.schema or ANY_OBJECT, table.enforced(usual.plain), False).obstacle)
 
 
 class _Offering:
-    def __init__(self, given: Conversation, client: Protocol, upstream: Protocol, plain: Dialect) -> None:
+    def __init__(self, given: Conversation, home: bool, plain: SchemaDialect) -> None:
         self._plain = plain
         self._strict = table.enforced(plain)
-        self._home = client == upstream
+        self._home = home
         self._cut: dict[str, None] = {}
         self._strict_tools = self._optional = self._unions = 0  # in all strict schemas
-        self._of_tools, self._of_output = WORDS[client]
+        self._of_tools, self._of_output = given.words.tool_schema, given.words.output
         self.offer = Offer(given)
         output = given.output
         if output is not None and output.kind == "json_schema" and not (self._home and output.schema is None):
@@ -204,7 +197,7 @@ class _Memory:
 _MEMORY = _Memory()
 
 
-def _known(schema: Schema, dialect: Dialect, of_tool: bool) -> Fitted:
+def _known(schema: Schema, dialect: SchemaDialect, of_tool: bool) -> Fitted:
     """`fitted`, from memory where it can be; the schema itself is not told where it may stay. marshal tells 1 from 1.0
     and true, takes every value that a parser gives, and needs a fifth of JSON's time."""
     key = marshal.dumps(schema), dialect.name, of_tool

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 
 from translate.schemas import patterns
-from translate.target import Protocol, Target
+from translate.target import Target
 
 _ANNOTATIONS = frozenset({"title", "description"})
 _FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"})
@@ -20,7 +20,7 @@ _SHAPES = frozenset({"type", "enum", "const", "anyOf", "properties", "additional
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
+class SchemaDialect:
     """keywords: those that it takes; None = every one but `refused`. formats: of strings; None = any word.
     patterns: what a regular expression may make use of (see patterns.py). object_root: the root is an object without a
     choice (tools, formats). closed: objects must be closed; "made" = they are closed for it, "said" = the author has
@@ -46,13 +46,13 @@ class Dialect:
     strict: bool = False
 
 
-OPENAI = Dialect(
+OPENAI = SchemaDialect(
     "openai",
     patterns=patterns.PYTHON,
     refused_at_root=frozenset({"enum", "const", "not"}),
     needs_items=True,
 )
-OPENAI_STRICT = Dialect(
+OPENAI_STRICT = SchemaDialect(
     "openai strict",
     keywords=_SHAPES | _ANNOTATIONS | {"pattern", "format", "multipleOf", "minimum", "maximum", "exclusiveMinimum",
                                        "exclusiveMaximum", "minItems", "maxItems", "minLength", "maxLength"},
@@ -65,8 +65,8 @@ OPENAI_STRICT = Dialect(
     tuples=False,
     strict=True,
 )  # fmt: skip
-ANTHROPIC = Dialect("anthropic", names=re.compile(r"[a-zA-Z0-9_.-]{1,64}"), object_root=(True, False))
-ANTHROPIC_STRICT = Dialect(
+ANTHROPIC = SchemaDialect("anthropic", names=re.compile(r"[a-zA-Z0-9_.-]{1,64}"), object_root=(True, False))
+ANTHROPIC_STRICT = SchemaDialect(
     "anthropic strict",
     keywords=_SHAPES | _ANNOTATIONS | {"format", "minItems"},
     formats=_FORMATS | {"uri"},
@@ -83,9 +83,9 @@ ANTHROPIC_STRICT = Dialect(
 CLAUDE = replace(OPENAI, name="claude", names=ANTHROPIC.names)
 CLAUDE_STRICT = replace(OPENAI_STRICT, name="claude strict", names=ANTHROPIC.names)
 """Claude behind OpenAI's protocols: its service hands schemas on."""
-GEMINI = Dialect("gemini", object_root=(True, False))
+GEMINI = SchemaDialect("gemini", object_root=(True, False))
 """A small part of OpenAPI's: see gemini.py."""
-GRAMMAR = Dialect(
+GRAMMAR = SchemaDialect(
     "grammar",
     refused=frozenset({"multipleOf", "uniqueItems", "contains", "minContains", "maxContains", "minProperties",
                        "maxProperties", "propertyNames", "patternProperties", "dependentRequired", "dependentSchemas",
@@ -103,7 +103,20 @@ MOST_STRICT_TOOLS, MOST_OPTIONAL, MOST_UNIONS = 20, 24, 16
 """Of all strict schemas of a request together at Anthropic."""
 
 
-def plain(upstream: Protocol, target: Target) -> Dialect:
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """What upstreams of a protocol are told schemas in. plain: tools and loose formats. claude: the same where the
+    model is one of Anthropic's. formats_enforced: whether the schema of an answer always is."""
+
+    plain: SchemaDialect = OPENAI
+    claude: SchemaDialect = CLAUDE
+    formats_enforced: bool = False
+
+
+USUAL = Writes()
+
+
+def plain(usual: Writes, target: Target) -> SchemaDialect:
     """What the upstream's tools and loose formats are written in."""
     how = target.policy.tool_schema
     model = target.model.lower()
@@ -111,12 +124,10 @@ def plain(upstream: Protocol, target: Target) -> Dialect:
         return GEMINI
     if how == "grammar":
         return GRAMMAR
-    if upstream == "messages":
-        return ANTHROPIC
-    return CLAUDE if how == "auto" and "claude" in model else OPENAI
+    return usual.claude if how == "auto" and "claude" in model else usual.plain
 
 
-def enforced(dialect: Dialect) -> Dialect:
+def enforced(dialect: SchemaDialect) -> SchemaDialect:
     """What a strict schema is written in, where tools and loose formats are in `dialect`."""
     if dialect is ANTHROPIC:
         return ANTHROPIC_STRICT

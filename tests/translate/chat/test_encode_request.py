@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.conversations import of_client
 from translate.chat.encode_request import encode
 from translate.conversation import (
     Audio,
-    Conversation,
     Document,
     Image,
     OutputFormat,
@@ -38,7 +38,7 @@ SCHEMA = {"type": "object", "properties": {"x": {"type": "string"}}, "required":
 
 def encoded(*turns: Turn, policy: Policy = Policy(), model: str = "gpt-5", **fields: Any) -> Encoded:
     """As from a Messages client; its conversation is not changed, and says the same the second time."""
-    conversation = Conversation("m", list(turns) or [HI], **({"ext": {"messages": {}}} | fields))
+    conversation = of_client("m", list(turns) or [HI], **({"ext": {"messages": {}}} | fields))
     before = repr(conversation)
     out = encode(conversation, Target(model, policy))
     assert encode(conversation, Target(model, policy)) == out
@@ -423,14 +423,14 @@ def test_leftovers_of_another_protocol_are_reported() -> None:
 
 
 def test_repr() -> None:
-    draft = Draft(Conversation("m", []), Target("m"), "chat")
+    draft = Draft(of_client("m", []), Target("m"), "chat")
     draft.drop("top_k")
     assert repr(draft) == "<Draft dropped ['top_k']>"
 
 
 def test_the_conversation_is_shared_not_copied() -> None:
     """A retry encodes the same conversation again for another target."""
-    conversation = Conversation("m", [HI, assistant(*copy.copy(THOUGHT), CALL)], tools=[Tool("f", schema=SCHEMA)])
+    conversation = of_client("m", [HI, assistant(*copy.copy(THOUGHT), CALL)], tools=[Tool("f", schema=SCHEMA)])
     before = repr(conversation)
     encode(conversation, Target("a", Policy(reasoning_history="true", reasoning="think_tags")))
     encode(conversation, Target("b", Policy(developer_role=True)))

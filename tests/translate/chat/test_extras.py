@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import exchange_files, read_exchange
 from tests.support.grammar import check_chat, check_messages, check_responses
-from translate import foreign_reasoning, pair, sealed_reasoning, wire
+from translate import dialects, foreign_reasoning, pair, sealed_reasoning, wire
 from translate.chat import extras
 from translate.conversation import Text, Thinking
 from translate.target import Asked, Policy, Protocol, Target
@@ -126,7 +126,7 @@ def test_nobody_else_is_shown_them(client: Protocol) -> None:
         sent, dropped = back(client, history, target, upstream)  # type: ignore[arg-type]
         assert not any(word in json.dumps(sent) for word in ("sealed", "extra_content", "redacted", "AVSoXO"))
         assert dropped == (["messages.thinking"] if client == "messages" else ["input.reasoning"]) or upstream == "chat"
-    own, dropped = foreign_reasoning.request(client, wire.dumps(body_of(client, history)))
+    own, dropped = foreign_reasoning.request(dialects.of(client), wire.dumps(body_of(client, history)))
     assert b"sealed" not in own and dropped
 
 

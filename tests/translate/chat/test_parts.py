@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.conversations import of_client
 from translate.chat.encode_request import encode
 from translate.conversation import (
-    Conversation,
     Document,
     Image,
     Part,
@@ -27,7 +27,7 @@ from translate.target import Encoded, Policy, Target
 
 
 def encoded(*turns: Turn, policy: Policy = Policy(), **fields: Any) -> Encoded:
-    return encode(Conversation("m", list(turns), **({"ext": {"messages": {}}} | fields)), Target("m", policy))
+    return encode(of_client("m", list(turns), **({"ext": {"messages": {}}} | fields)), Target("m", policy))
 
 
 def said(*parts: Part) -> Any:

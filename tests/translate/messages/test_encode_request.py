@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.support import params
+from tests.support.conversations import of_client
 from translate.conversation import (
     Audio,
-    Conversation,
     Document,
     Image,
     OutputFormat,
@@ -53,7 +53,7 @@ def system(text: str) -> Turn:
 def write(*turns: Turn, model: str = NEW, policy: Policy | None = None, **fields: Any) -> Encoded:
     """Encodes a Chat client's conversation; the result is valid by the SDK's types, the input unchanged."""
     ext = fields.pop("ext", {"chat": {}})
-    conversation = Conversation("asked", list(turns) or [user(Text("Hi"))], ext=ext, **fields)
+    conversation = of_client("asked", list(turns) or [user(Text("Hi"))], ext=ext, **fields)
     before = copy.deepcopy(conversation)
     out = encode(conversation, Target(model, policy or Policy()))
     assert conversation == before
@@ -267,7 +267,7 @@ PARTS: list[tuple[Part, dict[str, Any] | None]] = [
 
 @pytest.mark.parametrize(("part", "block"), PARTS, ids=lambda value: str(value)[:60])
 def test_parts(part: Part, block: dict[str, Any] | None) -> None:
-    conversation = Conversation("asked", [USER, assistant(part, Text("end")), user(GOT)])
+    conversation = of_client("asked", [USER, assistant(part, Text("end")), user(GOT)])
     body: Any = encode(conversation, Target(NEW)).body
     assert body["messages"][1]["content"] == ([block] if block else []) + [text("end")]
 

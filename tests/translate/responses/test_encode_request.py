@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.conversations import of_client
 from translate import pair, sealed_reasoning
 from translate.conversation import (
     Audio,
@@ -36,7 +37,7 @@ def sent(conversation: Conversation, policy: Policy | None = None, model: str = 
 
 
 def body(*turns: Turn, policy: Policy | None = None, **fields: Any) -> dict[str, Any]:
-    return dict(sent(Conversation("m", list(turns), ext={"messages": {}}, **fields), policy).body)
+    return dict(sent(of_client("m", list(turns), ext={"messages": {}}, **fields), policy).body)
 
 
 def items(*turns: Turn, policy: Policy | None = None) -> list[Any]:
@@ -102,7 +103,7 @@ def test_instructions_in_mid_conversation() -> None:
 
 def test_ids_and_names_fit() -> None:
     call = ToolCall("c" * 80, "n" * 80)
-    whole = sent(Conversation("m", [Turn("assistant", [call]), Turn("user", [ToolResult(call.id)])], ext={"chat": {}}))
+    whole = sent(of_client("m", [Turn("assistant", [call]), Turn("user", [ToolResult(call.id)])], ext={"chat": {}}))
     used, result = whole.body["input"]  # type: ignore[misc]
     assert used["call_id"] == result["call_id"] and len(used["call_id"]) == 64
     assert whole.tool_names == {used["name"]: call.name} and len(used["name"]) == 64
@@ -143,9 +144,9 @@ def test_content(part: Part, want: list[Any]) -> None:
 def test_what_holds_nothing_is_left_out() -> None:
     assert items(USER, Turn("user", [Document()]), Turn("user", [Thinking("x")])) == [message("user", given("hi"))]
     upload = Turn("user", [Unknown("messages", {"type": "container_upload"})])
-    assert sent(Conversation("m", [USER, upload], ext={"messages": {}})).dropped == ["container_upload"]
+    assert sent(of_client("m", [USER, upload], ext={"messages": {}})).dropped == ["container_upload"]
     with pytest.raises(BadRequest, match="nothing in them"):
-        sent(Conversation("m", [upload]))
+        sent(of_client("m", [upload]))
 
 
 @pytest.mark.parametrize("part", [Audio("AA", "wav"), Image(file_id="f"), Document(file_id="f")])
@@ -196,7 +197,7 @@ def test_tools() -> None:
         Tool("web", kind="server", protocol="messages", raw={"type": "web_fetch_20250910"}),
     ]
     whole = sent(
-        Conversation(
+        of_client(
             "m", [USER], tools=tools, tool_choice=ToolChoice("tool", "f"), parallel_tools=False, ext={"messages": {}}
         )
     )
@@ -207,7 +208,7 @@ def test_tools() -> None:
     assert whole.dropped == ["tools.web_fetch_20250910"]
     for name in ("later", "web", "none"):
         forced = sent(
-            Conversation("m", [USER], tools=tools, tool_choice=ToolChoice("tool", name), ext={"messages": {}})
+            of_client("m", [USER], tools=tools, tool_choice=ToolChoice("tool", name), ext={"messages": {}})
         )
         assert "tool_choice" not in forced.body and forced.dropped[-1] == "tool_choice"
     assert body(USER, tools=tools, tool_choice=ToolChoice("any"))["tool_choice"] == "required"
@@ -287,14 +288,14 @@ def test_fields_of_chat(fields: dict[str, Any], want: dict[str, Any], dropped: l
 
 @pytest.mark.parametrize(("client", "word"), [("chat", "reasoning_effort"), ("messages", "output_config.effort")])
 def test_an_effort_that_a_model_cannot_hear(client: str, word: str) -> None:
-    conversation = Conversation("m", [USER], ext={client: {}})
+    conversation = of_client("m", [USER], ext={client: {}})
     conversation.reasoning.effort = "high"
     assert sent(conversation, model="gpt-4o").dropped == [word]
 
 
 def test_encoding_twice_says_the_same() -> None:
     turns = [Turn("assistant", [ToolCall("x", "f")]), Turn("user", [ToolResult("x", [Text("y")])])]
-    conversation = Conversation("m", turns, tools=[Tool("f")], ext={"messages": {}})
+    conversation = of_client("m", turns, tools=[Tool("f")], ext={"messages": {}})
     before = repr(conversation)
     assert sent(conversation) == sent(conversation)
     assert repr(conversation) == before
@@ -365,5 +366,5 @@ def test_a_request_comes_back_as_it_was() -> None:
 
 def test_another_protocols_thinking_is_reported_when_it_stays_behind() -> None:
     turn = Turn("assistant", [Thinking("mine", "SIG"), Text("a")])
-    assert sent(Conversation("m", [turn], ext={"messages": {}})).dropped == ["messages.thinking"]
-    assert sent(Conversation("m", [turn], ext={"chat": {}})).dropped == ["messages.reasoning_content"]
+    assert sent(of_client("m", [turn], ext={"messages": {}})).dropped == ["messages.thinking"]
+    assert sent(of_client("m", [turn], ext={"chat": {}})).dropped == ["messages.reasoning_content"]

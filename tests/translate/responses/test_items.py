@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.conversations import of_client
 from translate import sealed_reasoning
 from translate.conversation import (
-    Conversation,
     Document,
     Image,
     OutputFormat,
@@ -30,7 +30,7 @@ HI = Turn("user", [Text("Hi")])
 
 
 def encoded(*turns: Turn, policy: Policy = Policy(), **fields: Any) -> Encoded:
-    return encode(Conversation("m", list(turns) or [HI], **({"ext": {"messages": {}}} | fields)), Target("m", policy))
+    return encode(of_client("m", list(turns) or [HI], **({"ext": {"messages": {}}} | fields)), Target("m", policy))
 
 
 def items(*turns: Turn, **fields: Any) -> Any:

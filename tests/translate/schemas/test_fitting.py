@@ -15,7 +15,7 @@ from translate.schemas.table import (
     GRAMMAR,
     OPENAI,
     OPENAI_STRICT,
-    Dialect,
+    SchemaDialect,
 )
 
 Json = dict[str, Any]
@@ -78,7 +78,7 @@ def test_what_is_mended_everywhere(given: Any, wanted: Any, where: str) -> None:
     assert fitted(placed(given), OPENAI).schema == placed(wanted)
 
 
-WHOLE: list[tuple[str, Dialect, Json, Json, set[str]]] = [
+WHOLE: list[tuple[str, SchemaDialect, Json, Json, set[str]]] = [
     ("an empty schema", OPENAI, {}, args(), set()),
     ("no properties", OPENAI, {"type": "object"}, args(), set()),
     ("properties of null", OPENAI, {"type": "object", "properties": None}, args(), set()),
@@ -138,12 +138,12 @@ WHOLE: list[tuple[str, Dialect, Json, Json, set[str]]] = [
 
 
 @pytest.mark.parametrize(("dialect", "given", "wanted", "cut"), [case[1:] for case in WHOLE], ids=[c[0] for c in WHOLE])
-def test_a_whole_schema(dialect: Dialect, given: Json, wanted: Json, cut: set[str]) -> None:
+def test_a_whole_schema(dialect: SchemaDialect, given: Json, wanted: Json, cut: set[str]) -> None:
     out = fitted(given, dialect)
     assert (out.schema, out.cut, out.obstacle) == (wanted, cut, "")
 
 
-IMPOSSIBLE: list[tuple[Dialect, Json]] = [
+IMPOSSIBLE: list[tuple[SchemaDialect, Json]] = [
     (OPENAI_STRICT, closed(a=S) | {"required": []}), (OPENAI_STRICT, args(a=S) | {"required": ["a"]}),
     (OPENAI_STRICT, closed(a={})), (OPENAI_STRICT, closed(a={"type": "object"})),
     (OPENAI_STRICT, closed(a={"type": "array"})), (OPENAI_STRICT, closed(a={"type": "array", "items": False})),
@@ -160,7 +160,7 @@ IMPOSSIBLE.append((OPENAI_STRICT, DEEP))
 
 
 @pytest.mark.parametrize(("dialect", "given"), IMPOSSIBLE)
-def test_what_cannot_be_strict(dialect: Dialect, given: Json) -> None:
+def test_what_cannot_be_strict(dialect: SchemaDialect, given: Json) -> None:
     assert fitted(given, dialect).obstacle
 
 

@@ -18,10 +18,10 @@ from translate.conversation import Close, Delta, Open, ToolCall
 from translate.schemas import names, table
 from translate.schemas.fitting import Fitted, fitted
 from translate.schemas.spoken import Spoken
-from translate.schemas.table import Dialect
+from translate.schemas.table import SchemaDialect
 from translate.target import Asked, Reshaped
 
-JUDGES: dict[str, tuple[Dialect, judges.Judge]] = {
+JUDGES: dict[str, tuple[SchemaDialect, judges.Judge]] = {
     "openai": (table.OPENAI, judges.openai),
     "openai strict": (table.OPENAI_STRICT, judges.openai_strict),
     "anthropic": (table.ANTHROPIC, judges.anthropic),
@@ -80,7 +80,7 @@ CLOSED = st.dictionaries(NAMES, SCHEMAS, max_size=3).map(
 )
 
 
-def check(schema: dict[str, Any], dialect: Dialect, judge: judges.Judge, of_tool: bool) -> Fitted:
+def check(schema: dict[str, Any], dialect: SchemaDialect, judge: judges.Judge, of_tool: bool) -> Fitted:
     before = copy.deepcopy(schema)
     out = fitted(schema, dialect, of_tool)
     assert schema == before

@@ -1,0 +1,12 @@
+"""What a Chat client calls things."""
+
+from __future__ import annotations
+
+from translate.chat.ledger import LEDGER
+from translate.words import Words
+
+WORDS = Words(
+    thoughts="messages.reasoning_content",
+    image="image_url",
+    ledger=LEDGER,
+)

@@ -1,0 +1,62 @@
+"""Compaction in Messages: how a client asks for a summary, and the block that is one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from translate import sealed_reasoning
+from translate.compaction import USUAL_TRIGGER, Way, Wish
+from translate.conversation import Conversation, Unknown
+from translate.errors import BadRequest
+from translate.json_fields import is_number, object_of, objects_of, text_of
+from translate.target import Asked
+
+Body = dict[str, Any]
+
+
+def wished(conversation: Conversation) -> tuple[Conversation, Wish | None]:
+    left = conversation.ext.get("messages", {})
+    if "compaction" not in left and "context_management" not in left:
+        return conversation, None
+    wish, rest = _of_fields(left)
+    return replace(conversation, ext=conversation.ext | {"messages": rest}), wish
+
+
+def _of_fields(left: Body) -> tuple[Wish | None, Body]:
+    """Of Messages: a request of its own, or an edit for when the conversation has grown long."""
+    edits = objects_of(object_of(left, "context_management"), "edits")
+    compacting = [edit for edit in edits if str(edit.get("type")).startswith("compact_")]
+    said = left.get("compaction")
+    if said is not None:
+        if not isinstance(said, dict) or said.get("type") != "summarize":
+            raise BadRequest("compaction.type: Input should be 'summarize'")
+        if compacting:
+            raise BadRequest("compaction: cannot be combined with a compaction edit in context_management")
+        return Wish(text_of(said, "instructions")), {key: left[key] for key in left if key != "compaction"}
+    rest = {key: left[key] for key in left if key != "compaction"}
+    if not compacting:
+        return None, rest
+    others = [edit for edit in edits if edit not in compacting]
+    if others:
+        rest["context_management"] = left["context_management"] | {"edits": others}
+    else:
+        del rest["context_management"]
+    edit = compacting[-1]
+    trigger = edit.get("trigger")
+    at = trigger.get("value") if isinstance(trigger, dict) else None
+    goes_on = edit.get("pause_after_compaction") is not True
+    return Wish(text_of(edit, "instructions"), True, int(at) if is_number(at) else USUAL_TRIGGER, goes_on), rest
+
+
+def told(text: str, asked: Asked) -> Unknown:
+    """A block without content says that the compaction failed."""
+    block: Body = {"type": "compaction", "content": text or None}
+    if text:
+        block["signature"] = sealed_reasoning.SUMMARY
+        if asked.tool_changes:
+            block["tool_changes"] = list(asked.tool_changes)
+    return Unknown("messages", block)
+
+
+WAY = Way(wished, told, answers_calls=True)

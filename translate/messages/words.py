@@ -1,0 +1,20 @@
+"""What a Messages client calls things."""
+
+from __future__ import annotations
+
+from translate.messages.ledger import LEDGER
+from translate.words import Words
+
+WORDS = Words(
+    history="messages",
+    stop="stop_sequences",
+    thoughts="messages.thinking",
+    thinking="thinking",
+    effort="output_config.effort",
+    display="thinking.display",
+    output="output_config.format",
+    tool_schema="tools.input_schema",
+    image="image",
+    cache_key="",
+    ledger=LEDGER,
+)

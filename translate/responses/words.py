@@ -1,0 +1,16 @@
+"""What a Responses client calls things."""
+
+from __future__ import annotations
+
+from translate.responses.ledger import LEDGER
+from translate.words import Words
+
+WORDS = Words(
+    history="input",
+    thoughts="input.reasoning",
+    thinking="reasoning",
+    effort="reasoning.effort",
+    output="text.format",
+    image="input_image",
+    ledger=LEDGER,
+)

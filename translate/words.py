@@ -1,0 +1,34 @@
+"""A client's own words for what the neutral form calls otherwise, so that reports and refusals name what the client has
+sent. A conversation carries those of the protocol that it came in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from translate.ledger import Table
+
+EMPTY = Table("", "name |")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """history: the field of the conversation's turns. thoughts: earlier thinking. thinking: the wish for some, however
+    it is worded; effort: the same where it is a word; display: how much of it is shown, "" where the protocol leaves
+    that open. output: the form of the answer; tool_schema: of a tool's arguments. image: a picture. cache_key: the name
+    under which a prompt is kept, "" where there is no word for it. ledger: what becomes of each field."""
+
+    history: str = "messages"
+    stop: str = "stop"
+    thoughts: str = "thinking"
+    thinking: str = "reasoning_effort"
+    effort: str = "reasoning_effort"
+    display: str = ""
+    output: str = "response_format"
+    tool_schema: str = "tools.parameters"
+    image: str = "image"
+    cache_key: str = "prompt_cache_key"
+    ledger: Table = EMPTY
+
+
+NOBODY = Words()
+"""Of a conversation that came from no client."""
