@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.stored.store import items_of
 from translate import wire
-from translate.compaction import TRIGGER
+from translate.responses.compaction import TRIGGER
 
 
 def asking(data: dict[str, Any]) -> dict[str, Any]:

@@ -62,19 +62,20 @@ def crossed(client: Protocol, body: dict[str, Any], policy: Policy) -> Encoded:
     before = frozen(body)
     conversation: Conversation = dialects.of(client).decode_request(body)
     assert frozen(body) == before, "decode changed the body"
-    conversation, _ = compaction.wished(conversation, client)
-    conversation, lost = compaction.opened(conversation, client)
+    speaks, writes = dialects.of(client), dialects.of(upstream)
+    conversation, _ = speaks.compaction.wished(conversation)
+    conversation, lost = compaction.opened(conversation, speaks.compaction.keeps_users)
     target = Target(MODEL[upstream], policy)
     if body.get("functions") and not body.get("tools"):  # of which a message calls one
         conversation = replace(conversation, parallel_tools=False)
-    if offer.cannot_say(conversation.output, upstream):
+    if offer.cannot_say(conversation.output, writes.schemas):
         conversation, _ = answer_tool.offered(conversation, any_root=True)
     seen = repr(conversation)
-    own = provider_tools.crossed(conversation, client, policy.deferred_tools).conversation
-    offered = offer.offer(own, client, upstream, target)
+    own = provider_tools.crossed(conversation, speaks.says_client_search, policy.deferred_tools).conversation
+    offered = offer.offer(own, False, writes.schemas, target)
     assert repr(conversation) == seen, "the offer changed the conversation"
     lost = [*offered.dropped, *lost]
-    encoded: Encoded = dialects.of(upstream).encode_request(offered.conversation, target)
+    encoded: Encoded = writes.encode_request(offered.conversation, target)
     assert repr(conversation) == seen, "encode changed the conversation"
     assert frozen(body) == before, "encode changed the body"
     again = pair.request(client, upstream, body, Target(MODEL[upstream], policy))
