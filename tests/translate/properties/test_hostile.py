@@ -18,7 +18,6 @@ from tests.support.strategies import HOSTILE, VALUES, few, mangled, places, repl
 from tests.support.strategies_replies import replies
 from translate import dialects, errors, pair, sse, wire
 from translate.chat import decode_stream as chat
-from translate.chat import reply as chat_reply
 from translate.conversation import (
     Close,
     Delta,
@@ -35,9 +34,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.messages import decode_stream as messages
-from translate.messages import reply as messages_reply
 from translate.responses import decode_stream as responses
-from translate.responses import reply as responses_reply
 from translate.target import Asked, Policy, Protocol, Target
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
@@ -246,8 +243,6 @@ def test_what_is_nested_too_deeply_is_refused_by_name() -> None:
 # --------------------------------------------------------------------------------------------------- replies
 
 EVENTS = {protocol: replies(protocol) for protocol in PROTOCOLS}
-WHOLE: dict[str, Any] = {"messages": messages_reply, "chat": chat_reply, "responses": responses_reply}
-STREAM: dict[str, Any] = {"messages": messages, "chat": chat, "responses": responses}
 TAGS = Policy(reasoning="think_tags")
 DECODER: dict[str, Any] = {
     "messages": messages.Decoder, "chat": lambda: chat.Decoder(TAGS), "responses": lambda: responses.Decoder(TAGS),
@@ -302,7 +297,7 @@ def cut_up(raw: bytes, size: int) -> list[bytes]:
 @few
 @given(data=st.data())
 def test_a_mangled_body(upstream: Protocol, data: st.DataObject) -> None:
-    body = WHOLE[upstream].collect(data.draw(EVENTS[upstream]), ASKED)
+    body = dialects.of(upstream).collect(data.draw(EVENTS[upstream]), ASKED)
     whole(upstream, json.dumps(data.draw(mangled(st.just(body)))).encode())
 
 
@@ -322,7 +317,7 @@ def test_any_json_and_any_bytes_as_a_body(upstream: Protocol, body: Any, noise: 
 @given(data=st.data())
 def test_a_mangled_stream(upstream: Protocol, data: st.DataObject) -> None:
     """Events with changed insides, left out, said twice, in another order, with noise between; a few bytes lost."""
-    raw = STREAM[upstream].Encoder(ASKED).emit(data.draw(EVENTS[upstream]))
+    raw = dialects.of(upstream).encoder(ASKED).emit(data.draw(EVENTS[upstream]))
     frames = [sse.fields(event) for event in raw.split(b"\n\n") if event]
     told = []
     for name, inside in frames:
@@ -341,10 +336,10 @@ def test_a_mangled_stream(upstream: Protocol, data: st.DataObject) -> None:
 @pytest.mark.parametrize("upstream", PROTOCOLS)
 def test_every_node_of_a_reply_with_every_oddity(upstream: Protocol) -> None:
     """Systematic where chance is thin: a reply with all kinds of parts, each node of it replaced in turn."""
-    body = WHOLE[upstream].collect(FULL, ASKED)
+    body = dialects.of(upstream).collect(FULL, ASKED)
     for place in places(body):
         for odd in HOSTILE:
             try:
-                WHOLE[upstream].explode(replaced(body, place, odd))
+                dialects.of(upstream).explode(replaced(body, place, odd), TAGS)
             except errors.BadReply as error:
                 assert error.message
