@@ -111,7 +111,7 @@ class _Piece:
             self._out.obstacle = why
 
     def fitted(self, schema: Any, level: int) -> Schema:
-        dialect = self._dialect
+        dialect, is_root = self._dialect, schema is self._root
         if not isinstance(schema, dict):
             plain: Schema = schema  # false, where a schema may stand
             return plain
@@ -124,7 +124,7 @@ class _Piece:
             schema = {key: value for key, value in schema.items() if key not in notes}
             for key in [key for key in notes if key in SILENT]:
                 del notes[key]
-        schema = self._shaped(schema, notes)
+        schema = self._shaped(schema, notes, is_root)
         deeper = level + (schema.get("type") in ("object", "array"))
         schema = changed(schema, lambda inner: self.fitted(inner, deeper))
         return schema if dialect.strict and "$ref" in schema else noted(schema, notes)  # a reference stands alone
@@ -164,7 +164,7 @@ class _Piece:
 
     # ---------------------------------------------------------------------------------------------- shape
 
-    def _shaped(self, schema: Schema, notes: Schema) -> Schema:
+    def _shaped(self, schema: Schema, notes: Schema, is_root: bool) -> Schema:
         dialect = self._dialect
         if not dialect.tuples and "prefixItems" in notes:
             schema = self._untupled(schema, notes)
@@ -173,7 +173,7 @@ class _Piece:
         if dialect.most_repeats:
             schema = self._for_rules(schema, notes)
         if dialect.strict:
-            schema = self._enforceable(schema)
+            schema = self._enforceable(schema, is_root)
         return schema
 
     def _untupled(self, schema: Schema, notes: Schema) -> Schema:
@@ -217,10 +217,11 @@ class _Piece:
         if level > MOST_LEVELS and self._dialect.required:
             self.no("it is nested too deeply")
 
-    def _enforceable(self, schema: Schema) -> Schema:
+    def _enforceable(self, schema: Schema, is_root: bool) -> Schema:
         dialect = self._dialect
         if "$ref" in schema:
-            return schema if len(schema) == 1 or "$defs" in schema else {"$ref": schema["$ref"]}
+            stays = ("$ref", "$defs") if is_root else ("$ref",)  # definitions elsewhere are neighbours like any other
+            return {key: schema[key] for key in stays if key in schema}
         if any(isinstance(schema.get(key), bool) for key in ("items",)) or schema.get("items") == {"not": {}}:
             self.no("a list without members")
         kinds = schema.get("type")

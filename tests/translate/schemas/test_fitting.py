@@ -79,6 +79,17 @@ def test_what_is_mended_everywhere(given: Any, wanted: Any, where: str) -> None:
 
 
 WHOLE: list[tuple[str, SchemaDialect, Json, Json, set[str]]] = [
+    (
+        "definitions beside a reference within",
+        OPENAI_STRICT,
+        {"type": "object", "properties": {"a": {"$defs": {}, "$ref": "#"}}, "required": ["a"],
+         "additionalProperties": False},
+        {"type": "object", "properties": {
+            "a": {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"],
+                  "additionalProperties": False, "$defs": {}},
+        }, "required": ["a"], "additionalProperties": False},
+        set(),
+    ),
     ("an empty schema", OPENAI, {}, args(), set()),
     ("no properties", OPENAI, {"type": "object"}, args(), set()),
     ("properties of null", OPENAI, {"type": "object", "properties": None}, args(), set()),
