@@ -21,7 +21,7 @@ class Addresses:
         self._pointed: dict[tuple[str, int], Answer] = {}  # what libcurl has been told
 
     def adopt(self, pool: Pool) -> None:
-        """Other settings: requests may go by another proxy."""
+        """Takes over other settings; requests may go by another proxy now."""
         self._pool = pool
         self._places.clear()
 

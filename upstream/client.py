@@ -128,7 +128,7 @@ class UpstreamClient(SocketsOnLoop):
         self._multi.add_handle(exchange._handle.curl)
 
     def _named(self, exchange: Exchange, place: Place, answer: Answer) -> None:
-        """It waited for an address."""
+        """An exchange waited for this address, and can be sent now."""
         handle = exchange._handle
         if handle is None or exchange._ended or self._closed:
             return
@@ -199,7 +199,7 @@ class UpstreamClient(SocketsOnLoop):
     # ---- handles
 
     def _from_thread(self, step: Callable[..., None], *args: object) -> bool:
-        """False where the loop has ended meanwhile."""
+        """Calls `step` on the loop. Returns False where the loop has ended meanwhile."""
         try:
             self._loop.call_soon_threadsafe(step, *args)
         except RuntimeError:
@@ -431,7 +431,7 @@ class UpstreamClient(SocketsOnLoop):
 
 
 def _inode(fd: int) -> int:
-    """0 where it is closed."""
+    """Returns the inode of a descriptor, or 0 where it is closed."""
     try:
         return os.fstat(fd).st_ino
     except OSError:

@@ -36,7 +36,7 @@ class Owner(Protocol):
     """The client, as an exchange needs it."""
 
     def now(self) -> float:
-        """The loop's time, in seconds."""
+        """Returns the loop's time, in seconds."""
 
     def let_go(self, exchange: Exchange) -> None:
         """It is cancelled: the connection is closed, and nobody is told."""
@@ -48,7 +48,7 @@ class Owner(Protocol):
         """The exchange has told its end; its handle can be used again."""
 
     def exhausted(self, exchange: Exchange, age: float) -> Failure:
-        """What to say of an exchange that got no connection in `age` seconds."""
+        """Says of an exchange that it got no connection in `age` seconds."""
 
 
 class Exchange:
@@ -126,7 +126,7 @@ class Exchange:
 
     @property
     def is_sent(self) -> bool:
-        """Whether libcurl has taken all of the request's body."""
+        """Tells whether libcurl has taken all of the request's body."""
         return not self.request.body or self._sent_bytes >= len(self.request.body)
 
     def pause(self) -> None:
@@ -194,7 +194,7 @@ class Exchange:
             self._client.recycle(self)
 
     def overdue(self, now: float) -> Failure | None:
-        """The timeout that has run out by `now`, if one has."""
+        """Returns the timeout that has run out by `now`, if one has."""
         limits = self.request.timeouts
         age = now - self.started
         if limits.total and age >= limits.total:
@@ -291,7 +291,7 @@ class Handle:
             curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(self.connect * 1000)) if self.connect else 2_000_000_000)
 
     def hurry(self, spent_s: float) -> None:
-        """Less time to connect, since so much was spent on the address."""
+        """Leaves less time to connect, since so much was spent on the address."""
         if self.connect:
             left_s = max(0.001, self.connect - spent_s)
             self.curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(left_s * 1000)))

@@ -94,7 +94,7 @@ _BAD_REPLY = ("chunk", "header", "status line", "content-length", "invalid", "nu
 
 
 def host_of(url: str) -> str:
-    """host[:port] of a URL, without its user part, for messages."""
+    """Returns host[:port] of a URL for messages, without the user part."""
     try:
         return urlsplit(url).netloc.rpartition("@")[2] or "upstream"
     except ValueError:

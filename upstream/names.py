@@ -79,7 +79,7 @@ class Names:
         return f"<Names {len(self._known)} known, {len(self._asking)} asked for>"
 
     def known(self, host: str, family: str) -> Answer | None:
-        """What may be used at once; one that is getting old is renewed meanwhile."""
+        """Returns what may be used at once; an answer that is getting old is renewed meanwhile."""
         answer = self._known.get((host, family))
         if answer is None:
             return None
@@ -91,7 +91,7 @@ class Names:
         return answer
 
     def look_up(self, host: str, family: str, then: Then) -> None:
-        """then: called from the loop, never from here."""
+        """Looks a name up. `then` is called from the loop, never from here."""
         key = host, family
         self._ask(key).waiting.append(then)
         if key in self._known:
@@ -121,7 +121,7 @@ class Names:
                 threading.Thread(target=self._run, args=(key,), name=f"look up {key[0]}", daemon=True).start()
 
     def _run(self, key: tuple[str, str]) -> None:
-        """In a thread."""
+        """Looks names up; it runs in a thread."""
         try:
             found, error = self._look(*key), ""
         except (OSError, UnicodeError) as why:

@@ -39,7 +39,7 @@ class Pool:
 
 
 def options(pool: Pool) -> dict[int, int | str]:
-    """Of every libcurl handle."""
+    """Returns the options of every libcurl handle."""
     chosen: dict[int, int | str] = {
         pycurl.NOSIGNAL: 1,
         pycurl.TCP_NODELAY: 1,
@@ -83,7 +83,7 @@ class Roots:
 
 
 def _stamp(file: str) -> int:
-    """Another one where the file is another; 0 where there is none."""
+    """Returns a number that changes with the file, and 0 where there is no file."""
     try:
         found = os.stat(file)
     except OSError:

@@ -46,13 +46,13 @@ class Request:
 
 
 class Sink(Protocol):
-    """Called from the loop, in this order; after `Exchange.cancel` not at all."""
+    """The loop calls these in this order, and none of them after `Exchange.cancel`."""
 
     def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
         """Once: the final reply's head; lower-case names, values as latin-1 text, in the order they came."""
 
     def on_data(self, chunk: bytes) -> None:
-        """All body bytes that one turn of the loop brought."""
+        """`chunk` holds all body bytes that one turn of the loop brought."""
 
     def on_end(self, failure: Failure | None) -> None:
         """Once and last; None: the reply is whole.  A pause does not hold it back when all has come."""

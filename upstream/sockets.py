@@ -71,7 +71,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         raise NotImplementedError
 
     def _turn(self) -> None:
-        """libcurl has run; see what became of it."""
+        """libcurl has run; this looks at what became of it."""
         raise NotImplementedError
 
     def _handle_socket(self, event: int, fd: int, multi: pycurl.CurlMulti, data: Any | None) -> None:

@@ -123,7 +123,7 @@ class CacheWatch:
         return session.id, change
 
     def shown(self) -> list[dict[str, Any]]:
-        """Latest first."""
+        """Returns the sessions, the latest first."""
         return [session.shown() for session in reversed(self._sessions.values())]
 
     def _session(self, name: str) -> Session:

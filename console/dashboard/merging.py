@@ -55,7 +55,7 @@ def now(at: float, buckets: list[Said], standing: list[Said]) -> Said:
 
 
 def series(width: float, said: list[Said]) -> list[Said]:
-    """A point for each bucket that holds anything, eldest first."""
+    """Makes one point of each bucket that holds anything, the eldest first."""
     points = []
     for number, bucket in window.by_number(bucket for each in said for bucket in each["buckets"]).items():
         first, total = _percentiles(bucket["first"]), _percentiles(bucket["total"])
@@ -76,7 +76,7 @@ def series(width: float, said: list[Said]) -> list[Said]:
 
 
 def upstreams(said: list[Said]) -> list[Said]:
-    """In the order of the settings."""
+    """Lists the upstreams in the order of the settings."""
     names = dict.fromkeys(name for each in said for name in each["upstreams"])
     return [_upstream(name, [each["upstreams"][name] for each in said if name in each["upstreams"]]) for name in names]
 
@@ -128,7 +128,7 @@ def usage(said: list[Said]) -> Said:
 
 
 def cache(said: list[Said]) -> Said:
-    """A session may have been seen by several workers."""
+    """Joins the sessions: several workers may have seen the same one."""
     sessions: dict[str, Said] = {}
     for each in said:
         for session in each["sessions"]:

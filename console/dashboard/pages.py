@@ -32,7 +32,7 @@ _FOLDER = Path(__file__).parent
 
 
 def rows(board: Board) -> list[Row]:
-    """For the table in endpoints.py."""
+    """Returns the rows for the table in endpoints.py."""
     panels.register(board)
     page()  # read now: the files may be of another release by the time that somebody looks
     args = {"service": board.service}
@@ -45,7 +45,7 @@ def rows(board: Board) -> list[Row]:
 
 @functools.cache
 def page() -> tuple[bytes, str]:
-    """(the page, its Content-Security-Policy)."""
+    """Returns the page and its Content-Security-Policy."""
     html, css, script = (_FOLDER.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
     policy = "; ".join(
         [

@@ -38,7 +38,7 @@ _PATH = "/dashboard/raw/"
 
 
 def register(board: Board) -> None:
-    """Has this process answer the others'."""
+    """Lets this process answer what the other workers ask."""
     for name, raw in _RAW.items():
         board.service.siblings.answers[_PATH + name] = _bound(raw, board)
 
@@ -69,7 +69,7 @@ def _raw_standing(board: Board, query: Query) -> Said:
 
 
 def _raw_requests(board: Board, query: Query) -> Said:
-    """The latest first, down to `since`."""
+    """Lists requests, the latest first, down to `since`."""
     since, limit = _number(query, "since", 0.0), int(min(MAX_LIST, _number(query, "limit", LIST)))
     rows: list[Said] = []
     for entry in reversed(board.watch.recent):
@@ -80,7 +80,7 @@ def _raw_requests(board: Board, query: Query) -> Said:
 
 
 def _raw_request(board: Board, query: Query) -> Said:
-    """{} where another process had it, or it is long ago."""
+    """Returns {} where another process had the request, or where it is long ago."""
     key = query.get("id", "").removeprefix("req_")
     entry = next((entry for entry in reversed(board.watch.recent) if entry.record["request_id"] == key), None)
     if entry is None:
@@ -124,7 +124,7 @@ _RAW: dict[str, Callable[[Board, Query], Said]] = {
 
 
 def _row(entry: Entry) -> Said:
-    """What a list shows of a request."""
+    """Returns what a list shows of a request."""
     record = entry.record
     return {
         "time": entry.at,
@@ -181,7 +181,7 @@ async def now(board: Board, query: Query) -> Said:
 
 
 async def series(board: Board, query: Query) -> Said:
-    """By pieces: a whole hour at once would hold up every stream for a moment."""
+    """Works by pieces, because a whole hour at once would hold up every stream for a moment."""
     at = board.watch.clock()
     start = min(at, max(at - HOUR_S, _number(query, "since", 0.0)))
     points: list[Said] = []
@@ -239,7 +239,7 @@ async def settings(board: Board, query: Query) -> Said:
 
 
 async def connect(board: Board, query: Query) -> Said:
-    """public_url: where the client finds us."""
+    """query["public_url"] is the address at which the client finds us."""
     url = query["public_url"]
     return {"url": url, "lines": banner.pasted(board.service.settings, board.service.router, url)}
 

@@ -21,7 +21,7 @@ def empty(name: str) -> Tally:
 
 
 class Tallies:
-    """name -> its tally."""
+    """Keeps a tally for each name."""
 
     __slots__ = ("_by_name",)
 

@@ -133,7 +133,7 @@ class Watch:
         return self._allowance > 0
 
     def finished(self, record: Record) -> None:
-        """record: of records.py."""
+        """A request is over; gateway/observe/record.py says what a record holds."""
         now = self.clock()
         prompt = record["gen_ai.usage.input_tokens"] or 0
         cached = record["gen_ai.usage.cache_read.input_tokens"] or 0
@@ -158,7 +158,7 @@ class Watch:
         _tally(self.clients.of(record["client"]), now, record, cost, failed)
 
     def tick(self, streams: int) -> None:
-        """streams: of clients that are being answered just now."""
+        """`streams` counts the clients that are being answered just now."""
         bucket = self.hour.at(self.clock())
         if streams > bucket["streams"]:
             bucket["streams"] = streams

@@ -21,7 +21,7 @@ Slots = dict[int, int]
 
 
 def slot(ms: float) -> int:
-    """Where a time is counted. Below a millisecond all are alike."""
+    """Returns the slot that counts a time. All times below a millisecond share one."""
     return min(SLOTS, int(math.log2(ms) * PER_OCTAVE)) if ms > 1.0 else 0
 
 
@@ -51,7 +51,7 @@ def empty(number: int) -> Bucket:
 
 
 class Window:
-    """`count` buckets of `width` seconds. Times are those of time.time()."""
+    """Holds `count` buckets of `width` seconds each. Times are those of time.time()."""
 
     __slots__ = ("_buckets", "_last", "width")
 
@@ -72,11 +72,11 @@ class Window:
         return self._last
 
     def since(self, now: float, seconds: float) -> list[Bucket]:
-        """Those that have anything in them, eldest first."""
+        """Returns the buckets that have anything in them, the eldest first."""
         return self.between(now - seconds, now + self.width)
 
     def between(self, start: float, end: float) -> list[Bucket]:
-        """Those after the one of `start`, up to the one of `end`."""
+        """Returns the buckets after the one of `start`, up to the one of `end`."""
         first, last = int(start / self.width), int(end / self.width)
         return [bucket for bucket in self._buckets if first < bucket["n"] <= last]
 
@@ -97,7 +97,7 @@ def added(buckets: Iterable[Bucket]) -> Bucket:
 
 
 def by_number(buckets: Iterable[Bucket]) -> dict[int, Bucket]:
-    """Buckets of several processes -> one for each span of time."""
+    """Joins buckets of several processes into one for each span of time."""
     same: dict[int, list[Bucket]] = {}
     for bucket in buckets:
         same.setdefault(bucket["n"], []).append(bucket)

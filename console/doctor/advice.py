@@ -30,7 +30,7 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def of_lessons(learned: Iterable[Lesson]) -> dict[str, str]:
-    """What its refusals taught, as settings."""
+    """Writes as settings what the refusals of the upstream taught."""
     drop, rename = [], []
     found: dict[str, str] = {}
     for lesson in learned:
@@ -49,7 +49,7 @@ def of_lessons(learned: Iterable[Lesson]) -> dict[str, str]:
 
 
 def merged(by_protocol: Mapping[str, list[Finding]], learned: Mapping[str, list[Lesson]]) -> dict[str, str]:
-    """One answer for a section, whose keys hold for all of its protocols."""
+    """Makes one answer for a section, because its keys hold for all of its protocols."""
     found: dict[str, str] = {}
     for protocol, findings in by_protocol.items():
         for settings in [of_lessons(learned.get(protocol, [])), *(finding.settings for finding in findings)]:

@@ -166,7 +166,7 @@ class Visit:
         return self._conclude(kind)
 
     async def _approach(self) -> tuple[list[Finding], list[str], str]:
-        """What costs nothing."""
+        """Tries what costs nothing."""
         pool, way = self._settings.pool, self._peer.way
         if pool.proxy if way.proxy is None else way.proxy:
             words = "by way of a proxy: name, connection and TLS are its matter"

@@ -24,6 +24,6 @@ class Finding:
 
 
 def shortened(text: str, most: int = 160) -> str:
-    """Of an upstream: one line, and nothing that a terminal might obey."""
+    """Makes one line of an upstream's words, without anything that a terminal might obey."""
     text = " ".join("".join(c if c.isprintable() or c.isspace() else "?" for c in text).split())
     return text if len(text) <= most else text[: most - 3] + "..."

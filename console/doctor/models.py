@@ -22,7 +22,7 @@ _SMALL = re.compile(r"nano|mini|haiku|flash|lite|small|tiny|\b[1-9]b\b", re.I)
 
 
 async def listed(line: Line) -> tuple[Finding, list[str], str]:
-    """(finding, names, what the server calls itself)."""
+    """Returns a finding, the names, and what the server calls itself."""
     peer = line.peer
     heard = await line.exchange(peer.lists_in.name, peer.models_url, None, PATIENCE)
     server = next((value for name, value in heard.headers if name == "server"), "")

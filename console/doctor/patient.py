@@ -52,7 +52,7 @@ class Said:
 
     @property
     def was_cut(self) -> bool:
-        """By our own small max_tokens: no fault of the upstream's."""
+        """Our own small max_tokens cut the answer; that is no fault of the upstream."""
         return self.reply.get("stop_reason") == "max_tokens"
 
     def _blocks(self, kind: str) -> list[Body]:
@@ -117,7 +117,7 @@ class Patient:
         return Said(heard, None, reply, crossing.usage)
 
     async def count(self, probe: Body) -> Heard:
-        """Tokens of a probe, by the upstream. Only where its protocol has that."""
+        """Asks the upstream how many tokens a probe has, where its protocol has such a question."""
         route, data = Route(self.peer, self.protocol, self.model), {"model": self.model} | probe
         body = learned_quirks.crossed(CLIENT, route, data, self._lessons).body
         known = ("model", "messages", "system", "tools", "input", "instructions")

@@ -182,7 +182,7 @@ async def unknown_fields(patient: Patient) -> Finding:
 
 
 async def count_tokens(patient: Patient) -> Finding:
-    """Not for Chat, which has no such thing. It costs nothing."""
+    """Asks for a count, which costs nothing. Chat has no such question."""
     heard = await patient.count(asking("How many tokens is this?"))
     try:
         count = wire.loads(heard.body).get("input_tokens") if heard.status == 200 else None
@@ -196,7 +196,7 @@ async def count_tokens(patient: Patient) -> Finding:
 
 
 def red_square(side: int = 64) -> str:
-    """A PNG, in base64."""
+    """Returns a PNG in base64."""
     rows = (b"\0" + b"\xff\0\0" * side) * side
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""),

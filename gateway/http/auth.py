@@ -98,7 +98,7 @@ class Access:
 
 
 def keys_of(headers: HTTPHeaders) -> list[str]:
-    """The keys that a request brings: x-api-key, Authorization: Bearer."""
+    """Returns the keys that a request brings, as x-api-key or Authorization: Bearer."""
     keys = []
     if key := headers.get("X-Api-Key"):
         keys.append(key.strip())

@@ -59,7 +59,7 @@ class Unpacker:
         return f"<Unpacker {self._stages}>"
 
     def feed(self, data: bytes) -> list[bytes]:
-        """What these bytes become. Raises ApiError (400, 413)."""
+        """Returns what these bytes become. Raises ApiError (400, 413)."""
         return list(_through(self._stages, data))
 
     def end(self) -> None:
@@ -188,5 +188,5 @@ _BEGIN: dict[str, Callable[[bytes, int], _Zlib | _Zstd]] = {
 
 
 def told(error: ApiError) -> bytes:
-    """The header line that belongs to such a refusal; nothing for others."""
+    """Returns the header line that belongs to such a refusal, and nothing for others."""
     return f"Accept-Encoding: {ACCEPTED}\r\n".encode() if isinstance(error, UnknownCoding) else b""

@@ -13,7 +13,7 @@ class Copier(Protocol):
     """Who wants copies of replies."""
 
     def to_copy(self, key: str) -> int:
-        """Bytes of the reply to this request that are wanted; 0 = none."""
+        """Returns how many bytes of the reply to this request are wanted; 0 means none."""
 
     def copied(self, key: str, reply: bytearray, size: int, failed: bool) -> None:
         """The request is over, and this is the beginning of its reply; all of it has `size` bytes."""

@@ -58,11 +58,11 @@ def public_url(headers: HTTPHeaders, asked: str = "") -> str:
 
 
 def _first(headers: HTTPHeaders, name: str) -> str:
-    """Of several proxies in a row the first is the one that clients talk to."""
+    """Takes the first value: of several proxies in a row, clients talk to the first."""
     return str(headers.get(name, "")).partition(",")[0].strip()
 
 
 def _forwarded(headers: HTTPHeaders) -> dict[str, str]:
-    """The first element of RFC 7239's header."""
+    """Reads the first element of RFC 7239's header."""
     pairs = (part.partition("=") for part in _first(headers, "Forwarded").split(";"))
     return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}

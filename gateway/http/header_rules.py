@@ -125,7 +125,7 @@ def line(name: str, value: str) -> bytes:
 
 
 def find(headers: Iterable[tuple[str, str]], wanted: str) -> str:
-    """The first value of a header (lower-case name), or ""."""
+    """Returns the first value of a header (a lower-case name), or ""."""
     for name, value in headers:
         if name == wanted:
             return value

@@ -54,7 +54,7 @@ class Idle:
         return f"<Idle {len(self._since)} connections>"
 
     def adopt(self, patience_s: float) -> None:
-        """Holds for those that wait already, too."""
+        """The new bounds hold for connections that wait already, too."""
         self._patience_s = patience_s
         if self._timer is not None:
             self._timer.cancel()
@@ -66,7 +66,7 @@ class Idle:
             self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._expire)
 
     def ends(self, connection: Connection) -> None:
-        """Its wait does: the head of a request is there, or it is closed."""
+        """The connection waits no longer: the head of a request is there, or it is closed."""
         self._since.pop(connection, None)
 
     def _expire(self) -> None:

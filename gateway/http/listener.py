@@ -58,7 +58,7 @@ class Server(HTTPServer):
     _gone: asyncio.Event | None = None  # set when the last connection closes, once we are stopping
 
     def adopt(self, settings: Settings) -> None:
-        """The settings' bounds; that of idle connections holds for open ones too."""
+        """Takes over the settings' bounds. The one of idle connections holds for open ones too."""
         self.max_connections = connections_that_fit(settings)
         self.write_timeout_ms = int(settings.server.idle_timeout * 1000)
         self.workers = settings.server.workers
@@ -74,7 +74,7 @@ class Server(HTTPServer):
         super().handle_stream(stream, address)
 
     def _turn_away(self, stream: IOStream, address: str) -> None:
-        """In words, as long as not too many are being told: they take files too."""
+        """Says so in words, as long as few are being told: each of them takes a file too."""
         self._full.tell(address, self.max_connections)
         if len(self._told) >= MOST_TOLD:
             stream.close()
@@ -103,7 +103,7 @@ class Server(HTTPServer):
         return min(MOST_AT_ONCE, max(1, -(-waiting // self.workers)))
 
     def _accept(self, listening: socket.socket) -> bool:
-        """False: nobody waits."""
+        """Returns False where nobody waits."""
         try:
             connection, address = listening.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -120,7 +120,7 @@ class Server(HTTPServer):
         super().stop()
 
     async def emptied(self, within_s: float) -> None:
-        """Until no connection is open, or so long."""
+        """Waits until no connection is open, or until the time is over."""
         if self._connections:
             self._gone = asyncio.Event()
             with contextlib.suppress(TimeoutError):
@@ -154,7 +154,7 @@ async def _tell(stream: IOStream) -> None:
 
 
 def make_server(door: HTTPServerConnectionDelegate, idle: Idle, websockets: Collection[object]) -> Server:
-    """Without its settings: adopt() comes next."""
+    """Makes the server without its settings; adopt() comes next."""
     server = Server(
         door,
         max_header_size=MAX_HEADER_BYTES,

@@ -51,7 +51,7 @@ class Hops:
             raise ApiError("api", message, 508, code="loop_detected")
 
     def onward(self, headers: HTTPHeaders) -> str:
-        """What a request that came with these headers tells the next one."""
+        """Returns what a request that came with these headers says to the next proxy."""
         before = headers.get(HEADER, "")[:MAX_SENT]
         return f"{before}, {self.own}" if before else self.own
 
@@ -105,7 +105,7 @@ def _reaches(listening: str, to: str) -> bool:
 
 
 def _is_ours(ip: str) -> bool:
-    """Only to an address of this machine can a socket be bound."""
+    """Tries to bind a socket: only an address of this machine allows that."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as tried:
         try:

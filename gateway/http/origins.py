@@ -42,7 +42,7 @@ class Origins:
         return (self._any and not by_name) or low in self._allowed or f"{scheme}{marks}*" in self._allowed
 
     def told(self, headers: HTTPHeaders) -> Iterator[tuple[str, str]]:
-        """What every reply to this request says; headers: the request's."""
+        """Returns the headers of every reply to this request. `headers` are the request's."""
         if not self._allowed:
             return
         yield "Vary", "Origin"
@@ -68,7 +68,7 @@ class Origins:
 
 
 def asks_before(method: str | None, headers: HTTPHeaders) -> bool:
-    """Whether that is such a question."""
+    """Tells whether a request is such a question."""
     return method == "OPTIONS" and "Origin" in headers and "Access-Control-Request-Method" in headers
 
 

@@ -67,7 +67,7 @@ class Answer:
         return bool(asked.poll(0))
 
     def whole(self, status: int, head: bytes, body: bytes) -> None:
-        """A complete reply. head: header lines, each ended by CRLF."""
+        """Writes a complete reply. `head` holds header lines, each ended by CRLF."""
         if self.state != "open":
             return
         self.state = "done"
@@ -79,7 +79,7 @@ class Answer:
         self._finish(out + body)
 
     def start(self, status: int, head: bytes) -> None:
-        """The head of a streamed reply; it leaves with the first write."""
+        """Begins a streamed reply. Its head leaves with the first write."""
         if self.state != "open" or self.closed:
             return
         self.state = "streaming"
@@ -95,7 +95,7 @@ class Answer:
         self._put(out)
 
     def write(self, data: bytes) -> None:
-        """More of a streamed reply's body."""
+        """Writes more of a streamed reply's body."""
         if self.state != "streaming" or not data:
             return
         self.written += len(data)

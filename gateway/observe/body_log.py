@@ -35,12 +35,12 @@ class BodyLog:
         _subscribe(observers.on_finished, self.finished, journal.request_bodies is not None or bool(self._held))
 
     def to_copy(self, key: str) -> int:
-        """Bytes of the reply to copy; 0 = none."""
+        """Returns how many bytes of the reply to copy; 0 means none."""
         wanted = self._journal.response_bodies
         return self._journal.body_bytes if wanted is not None and wanted.takes(key) else 0
 
     def copied(self, key: str, reply: bytearray, size: int, failed: bool) -> None:
-        """The beginning of the reply to a request that is over."""
+        """A request is over, and `reply` is the beginning of its reply."""
         self._ended(key, failed)
         wanted = self._journal.response_bodies
         if wanted is not None and wanted.takes(key) and (failed or not wanted.only_failed):
@@ -77,7 +77,7 @@ class BodyLog:
 
 
 def _subscribe(subscribers: list[Any], tell: object, wanted: bool) -> None:
-    """Before all others: a request's bodies stand before its line."""
+    """Puts it before all others, because a request's bodies stand before its line."""
     if wanted and tell not in subscribers:
         subscribers.insert(0, tell)
     elif not wanted and tell in subscribers:

@@ -38,7 +38,7 @@ class Observers:
         return f"<Observers: {len(self.on_sent)} of what is sent, {len(self.on_finished)} of what is finished>"
 
     def sent(self, info: Info, body: bytes) -> None:
-        """body: as it goes upstream."""
+        """Tells of an attempt. `body` is what goes upstream."""
         for tell in self.on_sent:
             try:
                 tell(info, body)

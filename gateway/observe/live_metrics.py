@@ -62,7 +62,7 @@ class LiveMetrics:
         return [("" if siblings.alone else str(one["worker"]), one["samples"]) for one in told]
 
     def _told(self) -> dict[str, Any]:
-        """What this worker answers when it is asked."""
+        """Returns what this worker answers when it is asked."""
         samples = [*self.counted.samples(), *_live(self._service, self.counted, self.lag)]
         return {"worker": self._service.siblings.number, "samples": samples}
 

@@ -15,7 +15,7 @@ EVERY_S = 0.5
 
 
 class Lag:
-    """start() on a running loop. late: seconds, each time."""
+    """Measures from start() on, on a running loop. `late` counts the seconds of each delay."""
 
     def __init__(self) -> None:
         self.late = Histogram(LAG)

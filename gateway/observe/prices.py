@@ -58,7 +58,7 @@ def _row(row: list[Any]) -> Price:
 
 
 class Prices:
-    """of(): the price of a model at an upstream, None where it is not known."""
+    """Knows the price of a model at an upstream; of() returns None where nobody knows it."""
 
     def __init__(self, settings: Settings) -> None:
         shipped = json.loads(_FILE.read_text("utf-8"))
@@ -71,7 +71,7 @@ class Prices:
         return f"<Prices: {len(self._own)} of the settings, {len(self._shipped)} shipped>"
 
     def adopt(self, settings: Settings) -> None:
-        """Others are in force now."""
+        """Takes over other settings."""
         self._own = [(re.compile(fnmatch.translate(glob)), _row(list(row))) for glob, row in _specific(settings)]
         self._near = {name for name, upstream in settings.upstreams.items() if is_near(upstream.base_url)}
         self._known: dict[tuple[str, str], Price | None] = {}
@@ -98,12 +98,12 @@ class Prices:
 
 
 def _specific(settings: Settings) -> Iterable[tuple[str, tuple[float, ...]]]:
-    """The longer a pattern, the more it says."""
+    """Puts the longest patterns first: the longer a pattern, the more it says."""
     return sorted(settings.prices.items(), key=lambda item: (any(mark in item[0] for mark in "*?["), -len(item[0])))
 
 
 def is_near(base_url: str) -> bool:
-    """Whether a server is one's own: this machine, or a private network."""
+    """Tells whether a server is one's own, on this machine or in a private network."""
     host = urlsplit(base_url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_private

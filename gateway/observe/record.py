@@ -97,7 +97,7 @@ def _saved(over: Finished, price_of: PriceOf) -> dict[str, Any]:
 
 
 def _their_id(of_reply: Sequence[tuple[str, str]]) -> str:
-    """The upstream's own word for the request, to ask its makers about it."""
+    """Returns the upstream's own id of the request, by which its makers can be asked about it."""
     return (header_rules.find(of_reply, "request-id") or header_rules.find(of_reply, "x-request-id"))[:200]
 
 

@@ -19,7 +19,7 @@ from translate.errors import ApiError
 
 
 def why_not_ready(service: Service) -> str:
-    """"" if it is."""
+    """Returns why the proxy is not ready, or "" if it is."""
     if service.stage != "serving":
         return service.stage
     usable = dict.fromkeys(service.router.peers, True)

@@ -69,7 +69,7 @@ class Listing:
         return await asyncio.shield(task)
 
     async def probe(self, peer: Peer) -> int:
-        """How many models it lists at this moment. Raises ApiError."""
+        """Asks how many models it lists at this moment. Raises ApiError."""
         return len(await self._fetch(peer, HTTPHeaders()))
 
     async def _ask(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
@@ -84,7 +84,7 @@ class Listing:
         return models
 
     async def _fetch(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
-        """What any of its keys may see. Raises ApiError where none is answered."""
+        """Fetches what any of its keys may see. Raises ApiError where none is answered."""
         self._hops.check_upstream(peer.name, peer.base_url)
         keys = range(len(peer.settings.credentials))
         lists = await asyncio.gather(*(self._fetch_with(peer, key, asked_by) for key in keys), return_exceptions=True)

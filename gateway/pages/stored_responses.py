@@ -112,7 +112,7 @@ def _page(items: list[Any], asked: dict[str, str]) -> dict[str, Any]:
 
 
 def _keeper(service: Service, owner: str, id: str) -> Peer:
-    """The upstream that may have it. Raises ApiError (404)."""
+    """Finds the upstream that may have it. Raises ApiError (404)."""
     place = service.memory.place(id)
     speaking = {
         name: peer

@@ -155,7 +155,7 @@ class Asking:
         return data
 
     async def _news(self, within_s: float | None) -> bool:
-        """False where there was none."""
+        """Returns False where there was none."""
         try:
             await asyncio.wait_for(self._changed.wait(), within_s)
         except TimeoutError:

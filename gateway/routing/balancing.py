@@ -104,7 +104,7 @@ class Place:
 
     @property
     def average_ms(self) -> float:
-        """Of its first-byte times; 0.0 = none yet."""
+        """Returns the average of its first-byte times; 0.0 means that there is none yet."""
         return self._average_ms
 
     def first_byte(self, ms: float, now: float) -> None:
@@ -124,7 +124,7 @@ class Place:
         return (self._average_ms or UNKNOWN_MS) * (1 + self.busy / weight) + 1.0
 
     def p95_ms(self) -> float | None:
-        """Of recent first-byte times; None while there are too few."""
+        """Returns the 95th percentile of recent first-byte times, and None while there are too few."""
         if len(self._times) < MIN_SAMPLES:
             return None
         return sorted(self._times)[int(len(self._times) * 0.95)]
@@ -146,7 +146,7 @@ class Places:
         return iter(self._places.values())
 
     def resize(self, limits: Limits) -> None:
-        """Other settings for the breakers; those that are open stay so."""
+        """Takes over other settings for the breakers; those that are open stay open."""
         self.limits = limits
         for breaker in self._breakers.values():
             breaker.resize(limits)
@@ -158,7 +158,7 @@ class Places:
         _forget(self._keys, upstream)
 
     def items(self) -> ItemsView[tuple[str, str, int], Place]:
-        """(upstream, model, number of the key) and the place."""
+        """Returns pairs of (upstream, model, number of the key) and the place."""
         return self._places.items()
 
     def of(self, upstream: str, model: str, key: int) -> Place:
@@ -244,6 +244,6 @@ def _by_load(members: list[R], now: float, rng: random.Random) -> list[R]:
 
 
 def _forget(known: MutableMapping[_Key, Any], upstream: str) -> None:
-    """All entries whose key begins with this upstream's name."""
+    """Removes all entries whose key begins with this upstream's name."""
     for key in [key for key in known if key[0] == upstream]:
         del known[key]

@@ -20,12 +20,12 @@ _REASONS = re.compile(r"(^|[/.])(gpt-([5-9]|\d\d)|o[1-9](-|$)|codex)", re.I)
 
 
 def asks_more(body: bytes) -> bool:
-    """Whether tools are given, or thinking is asked for."""
+    """Tells whether tools are given, or thinking is asked for."""
     return any(word in body for word in _WORDS)
 
 
 def reasons(model: str) -> bool:
-    """Whether it does so without being asked, by its name."""
+    """Tells by a model's name whether it reasons without being asked."""
     return _REASONS.search(model) is not None
 
 
@@ -43,7 +43,7 @@ def choose(client: Protocol, spoken: Sequence[str], more: bool) -> Protocol | No
 
 
 def why(client: Protocol, spoken: Sequence[str], protocol: Protocol) -> str:
-    """For a person to read: why it is this one."""
+    """Says for a person to read why it is this protocol."""
     if len(spoken) == 1:
         return "the only protocol of this upstream"
     if protocol == client:

@@ -75,7 +75,7 @@ def class_of(headers: HTTPHeaders, body: dict[str, Any]) -> str:
 
 
 def _asked_last(body: dict[str, Any]) -> str:
-    """The last text of the user's last message."""
+    """Returns the last text of the user's last message."""
     messages = body.get("messages")
     for message in reversed(messages if isinstance(messages, list) else []):
         if isinstance(message, dict) and message.get("role") == "user":

@@ -79,14 +79,14 @@ class Route:
         return self.peer.headers[self.key][self.protocol]
 
     def _other(self) -> Route | None:
-        """The way of requests with a schema, where it is another one."""
+        """Returns the route of requests with a schema, where it is another one."""
         how = self.peer.settings.output_schema
         if how in dialects.names():
             return self._with_schema(how) if how != self.protocol else None
         return self._with_schema(self.protocol) if how == "tool" and self.verbatim else None
 
     def _other_side(self) -> Route | None:
-        """The way of requests with tools or thinking, where it is another one."""
+        """Returns the route of requests with tools or thinking, where it is another one."""
         if self.client is None or self.schema or self.home:
             return None
         best = protocol_choice.choose(self.client, self.peer.spoken, more=True)
@@ -274,7 +274,7 @@ class Router:
         return list(targets) or self._named(model) or self._plain(model)
 
     def _named(self, model: str) -> list[TargetRef]:
-        """UPSTREAM/MODEL."""
+        """Reads a name of the form UPSTREAM/MODEL."""
         name, slash, rest = model.partition("/")
         return [TargetRef(name, rest)] if slash and rest and name in self.peers else []
 
@@ -319,7 +319,7 @@ def _instead(model: str) -> str:
 
 
 def _by_length(rules: Iterable[ModelRule]) -> list[ModelRule]:
-    """Exact names first, then the longer globs; in file order among equals."""
+    """Puts exact names first, then the longer globs. Equals stay in the order of the file."""
     return sorted(rules, key=lambda rule: -len(rule.pattern) if rule.glob else -math.inf)
 
 

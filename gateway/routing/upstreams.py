@@ -79,27 +79,27 @@ class Peer:
 
     @property
     def spoken(self) -> tuple[str, ...]:
-        """Its protocols, best first."""
+        """Lists its protocols, the best first."""
         if not self.lacks:
             return self.settings.protocol
         return tuple(protocol for protocol in self.settings.protocol if protocol not in self.lacks)
 
     @property
     def own_headers(self) -> dict[Protocol, dict[str, str]]:
-        """With the first of its keys."""
+        """Returns the headers with the first of its keys."""
         return self.headers[0]
 
     def place(self, model: str, key: int) -> Place:
         return self.places.of(self.name, model, key)
 
     def side(self, protocol: Protocol, task: str) -> str:
-        """The URL of what is no reply, "" where the protocol has none for it."""
+        """Returns the URL of a task that is no reply, or "" where the protocol has none for it."""
         endpoint = dialects.of(protocol).endpoint(task)
         return self.urls[endpoint.upstream] if endpoint is not None else ""
 
     @property
     def models_url(self) -> str:
-        """Where it lists its models."""
+        """Returns the URL at which it lists its models."""
         return self.urls["models"] + self.lists_in.models.query
 
     @property
@@ -143,7 +143,7 @@ def ready(settings: Settings, upstream: Upstream, places: Places, before: Peer |
 
 
 def _bound(settings: Settings, upstream: Upstream) -> str:
-    """The key of the settings that bounds its requests at once."""
+    """Returns the key of the settings that bounds its requests at once."""
     if upstream.max_concurrent:
         return f"[upstream {upstream.name}] max_concurrent"
     each = settings.pool.max_connections_per_upstream
@@ -151,7 +151,7 @@ def _bound(settings: Settings, upstream: Upstream) -> str:
 
 
 def _who(upstream: Upstream) -> tuple[object, ...]:
-    """As long as that is the same, so is what answers."""
+    """Returns what names the server: as long as it is the same, so is what answers."""
     return upstream.base_url, upstream.credentials, upstream.headers
 
 

@@ -22,7 +22,7 @@ class Capture:
     only_failed: bool = False
 
     def takes(self, key: str) -> bool:
-        """Whether this request is one of them, as far as can be said before its end."""
+        """Tells whether this request is one of them, as far as can be said before its end."""
         return self.share >= 1.0 or zlib.crc32(key.encode()) < self.share * 2**32
 
 
@@ -41,7 +41,7 @@ def spelled(text: str) -> str:
 
 
 def capture(text: str) -> Capture | None:
-    """Of what `spelled` gives. None: no body at all."""
+    """Reads what `spelled` gives. None means that no body is wanted."""
     if text == "none":
         return None
     if text.startswith("sampled"):

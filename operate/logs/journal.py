@@ -62,11 +62,11 @@ class Journal:
 
     @property
     def waiting(self) -> int:
-        """Lines that are still to be written."""
+        """Counts the lines that are still to be written."""
         return len(self._writer.waiting)
 
     def adopt(self, settings: Logging, secrets: Sequence[str]) -> None:
-        """Other settings, from the next line on. The loggers' levels are among them."""
+        """Takes over other settings from the next line on, the loggers' levels among them."""
         self.redaction.configure(secrets)
         if settings.dir != self._dir:
             self._dir, self._folder = settings.dir, folder_of(settings)
@@ -110,7 +110,7 @@ class Journal:
         self._put(self._wanted, record["time"], record)
 
     def request(self, method: str, path: str, status: int, ms: float, client: str, key: str = "") -> None:
-        """A request that no model was to answer."""
+        """Logs a request that no model was to answer."""
         line = {"method": method[:20], "request_id": key, "client": client, "path": path[:MAX_PATH]}
         self._put("api_requests", self.clock(), line | {"status": status, "ms": round(ms, 2)})
 
@@ -129,7 +129,7 @@ class Journal:
         return _WANTED[self.performance, self.api_requests, self.errors]
 
     def close(self) -> None:
-        """Writes what waits."""
+        """Writes what waits, and ends."""
         self._writer.stop()
 
 
@@ -151,6 +151,6 @@ def install(settings: Logging, journal: Journal) -> None:
 
 
 def set_levels(settings: Logging) -> None:
-    """At any time."""
+    """Sets the loggers' levels. It may be called at any time."""
     for name in LOGGERS:
         logging.getLogger(name).setLevel(settings.level_of(name))

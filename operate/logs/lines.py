@@ -41,7 +41,7 @@ def of(line: dict[str, Any], at: float) -> str:
 
 
 def when(seconds: float) -> str:
-    """2026-01-31T23:59:59.123Z"""
+    """Writes a time as 2026-01-31T23:59:59.123Z."""
     whole = int(seconds)
     return f"{_to_the_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
 

@@ -100,7 +100,7 @@ class Redaction:
         return data
 
     def _learn(self) -> None:
-        """New lists, never changed ones: another thread may be going through them."""
+        """Makes new lists and changes none, because another thread may be going through them."""
         while len(self._sent) > MAX_SENT:
             self._sent.popitem(last=False)
         known = sorted({*self._own_forms, *itertools.chain.from_iterable(self._sent.values())})

@@ -108,7 +108,7 @@ class LogFile:
         return self._size + more > rotation.most_bytes or rotation.period(now) > rotation.period(self._last)
 
     def _be_current(self) -> None:
-        """Opens the file of that name, unless it is the one that is open."""
+        """Opens the file of that name, unless it is open already."""
         if self._fd >= 0:
             opened = os.fstat(self._fd)
             with contextlib.suppress(FileNotFoundError):

@@ -65,7 +65,7 @@ class Waiting:
         self._items.append(item)
 
     def get(self) -> list[Item]:
-        """All that is there, after a while. queue.Empty: there will be no more."""
+        """Returns all that is there, after a while. Raises queue.Empty where no more will come."""
         self._ending.wait(EVERY_S)
         put = self._put
         found = [self._items.popleft() for _ in range(len(self._items))]
@@ -142,7 +142,7 @@ class Writer(QueueListener):
             self._tell(trouble)
 
     def _append(self, place: Place, items: list[Item]) -> str:
-        """What went wrong, if anything."""
+        """Appends lines, and returns what went wrong, if anything did."""
         by_file: dict[str, list[str]] = {}
         for file, at, line, level in items:
             if isinstance(file, str):
@@ -172,7 +172,7 @@ class Writer(QueueListener):
         return LogFile(place.folder / f"{name}.json", place.rotation, self._clock)
 
     def _show(self, line: dict[str, Any], level: int) -> None:
-        """A terminal that is gone, or a full one, is no reason to stop."""
+        """Writes to the terminal. One that is gone, or full, is no reason to stop."""
         said = f"{logging.getLevelName(level)} {line['logger']}: {line['message']}\n"
         try:
             sys.stderr.write(self._redaction.text(said))
