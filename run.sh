@@ -11,6 +11,8 @@
 #   ./run.sh chaos [--minutes N]               ten minutes of random faults: three upstreams, fifty clients
 #   ./run.sh check                             ruff, mypy --strict, the import borders
 #   ./run.sh bundle [--python --platform]      make dist/: one file that has all inside, and a zip
+#   ./run.sh install [FILE.pyz]                make it a systemd service on this machine, saying each step
+#   ./run.sh uninstall [--purge]               undo that
 #   ./run.sh test-bundle                       try the one file in an empty root, offline, as another user, read-only
 #
 # Each command takes --help. The list is console/commands.py's, which has a row for each; a test compares them.
@@ -263,6 +265,7 @@ help() { grep '^#   \./run\.sh' "$root/run.sh" | cut -c 3-; }
 
 case ${1-} in
     help) help ;;
+    install | uninstall) exec "$root/deploy/install.sh" "$@" ;;
     '' | -*)
         ensure_run
         exec "$venv/bin/python" "$root/proxy.py" "$@"

@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parts = sbom.made_of(found, commit, options.platform)
     one, folder = out / f"{stem}.pyz", out / f"{stem}.zip"
     archive.write(one, one_file(found, python, options.platform, commit, parts), first=SHEBANG.format(*python).encode())
-    run_sh = f"anthropic-proxy-{VERSION}/run.sh"
-    archive.write(folder, offline_folder(found, commit, parts), executable=frozenset({run_sh}))
+    scripts = frozenset(f"anthropic-proxy-{VERSION}/{name}" for name in ("run.sh", "deploy/install.sh"))
+    archive.write(folder, offline_folder(found, commit, parts), executable=scripts)
     (out / f"{stem}.cdx.json").write_bytes(parts)
     for made in (one, folder):
         digest = hashlib.sha256(made.read_bytes()).hexdigest()

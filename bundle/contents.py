@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("gateway", "translate", "upstream", "operate", "console", "demo")
 BESIDE = ("proxy.py", "settings.ini", "LICENSE", "requirements.txt")
 DATA = {".py", ".json", ".html", ".css", ".js", ".txt", ".typed"}
-SOURCE_ONLY = ("run.sh", "README.md", "CHANGELOG.md", "requirements-dev.txt", "pyproject.toml")
+SOURCE_ONLY = (
+    *("run.sh", "README.md", "CHANGELOG.md", "requirements-dev.txt", "pyproject.toml"),
+    *("deploy/install.sh", "deploy/anthropic-proxy.service", "deploy/anthropic-proxy.socket"),
+)
 
 
 class Pin(NamedTuple):

@@ -36,6 +36,8 @@ DEVELOPERS = {
     "chaos": Command("[--minutes N]", "ten minutes of random faults: three upstreams, fifty clients"),
     "check": Command("", "ruff, mypy --strict, the import borders"),
     "bundle": Command("[--python --platform]", "make dist/: one file that has all inside, and a zip"),
+    "install": Command("[FILE.pyz]", "make it a systemd service on this machine, saying each step"),
+    "uninstall": Command("[--purge]", "undo that"),
     "test-bundle": Command("", "try the one file in an empty root, offline, as another user, read-only"),
 }
 

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# ./run.sh install [FILE.pyz] / ./run.sh uninstall [--purge]: the proxy as a systemd service on this machine, and away.
+# Each step is said before it is done. DESTDIR=/some/folder puts the files there and starts nothing.
+set -euo pipefail
+
+here=$(cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+to=${DESTDIR:-}
+units=$to/etc/systemd/system
+program=$to/opt/anthropic-proxy
+settings=$to/etc/anthropic-proxy
+
+step() { printf '%s\n' "- $*"; }
+die() { printf 'install: %s\n' "$*" >&2; exit 1; }
+service() { [ -n "$to" ] || { step "systemctl $*"; systemctl "$@"; }; }
+
+install_all() {
+    local file=${1:-}
+    if [ -z "$file" ]; then
+        file=$(find "$here/../dist" -maxdepth 1 -name "anthropic-proxy-*-linux-$(uname -m).pyz" 2>/dev/null | sort | tail -n 1)
+        [ -n "$file" ] || die "there is no bundle yet: type  ./run.sh bundle  first, or name a FILE.pyz"
+    fi
+    [ -f "$file" ] || die "$file is not there"
+    step "checking $file"
+    /usr/bin/python3 "$file" --version --cache "$(mktemp -d)" || die "it does not run with /usr/bin/python3"
+    step "program: $program/anthropic-proxy.pyz (the one before stays as previous.pyz)"
+    mkdir -p "$program" "$settings" "$units"
+    [ ! -f "$program/anthropic-proxy.pyz" ] || cp -p "$program/anthropic-proxy.pyz" "$program/previous.pyz"
+    install -m 0755 "$file" "$program/.new.pyz"
+    mv -f "$program/.new.pyz" "$program/anthropic-proxy.pyz"
+    if [ -f "$settings/settings.ini" ]; then
+        step "settings: $settings/settings.ini is there already, and stays as it is"
+    else
+        step "settings: $settings/settings.ini"
+        install -m 0644 "$here/../settings.ini" "$settings/settings.ini"
+    fi
+    step "units: $units/anthropic-proxy.service, .socket"
+    install -m 0644 "$here/anthropic-proxy.service" "$here/anthropic-proxy.socket" "$units/"
+    service daemon-reload
+    if [ -z "$to" ] && systemctl is-active --quiet anthropic-proxy; then
+        service kill --kill-whom=main -s USR2 anthropic-proxy # the new release takes over, without a dropped request
+    else
+        service enable --now anthropic-proxy
+    fi
+    step "done. Keys: $settings/environment (NAME=value lines, mode 0600), then  systemctl restart anthropic-proxy"
+}
+
+uninstall_all() {
+    [ -n "$to" ] || [ ! -f "$units/anthropic-proxy.service" ] || service disable --now anthropic-proxy.socket anthropic-proxy.service
+    step "removing the units and $program"
+    rm -f -- "$units/anthropic-proxy.service" "$units/anthropic-proxy.socket"
+    rm -rf -- "$program"
+    service daemon-reload
+    if [ "${1:-}" = --purge ]; then
+        step "removing $settings, the logs and the cache"
+        rm -rf -- "$settings" "$to/var/log/anthropic-proxy" "$to/var/log/private/anthropic-proxy" \
+            "$to/var/cache/anthropic-proxy" "$to/var/cache/private/anthropic-proxy"
+    else
+        step "kept: $settings and the logs (--purge removes them too)"
+    fi
+}
+
+[ -n "$to" ] || [ "$(id -u)" = 0 ] || die "needs root: type  sudo ./run.sh ${1:-install}"
+[ -n "$to" ] || command -v systemctl >/dev/null || die "there is no systemd here"
+case ${1:-} in
+    install) install_all "${2:-}" ;;
+    uninstall) uninstall_all "${2:-}" ;;
+    *) die "install or uninstall?" ;;
+esac

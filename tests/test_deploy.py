@@ -1,0 +1,88 @@
+"""deploy/ and the wheel: what can be checked here with the real programs is, where they are installed."""
+
+from __future__ import annotations
+
+import plistlib
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from bundle import backend
+from tests.bundle.made import one_file
+
+ROOT = Path(__file__).resolve().parent.parent
+DEPLOY = ROOT / "deploy"
+
+
+def done(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    base = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+    return subprocess.run(command, env=base | environ, capture_output=True, text=True, timeout=60)
+
+
+def test_install_and_uninstall_leave_nothing(tmp_path: Path) -> None:
+    python = shutil.which("python3", path="/usr/bin")
+    same = python and done(python, "-V").stdout.split()[1].rsplit(".", 1)[0] == f"3.{sys.version_info.minor}"
+    if not same:
+        pytest.skip("the system's Python is another one than the tests'")
+    root, file = tmp_path / "root", one_file(tmp_path / "a.pyz")
+    said = done("bash", str(DEPLOY / "install.sh"), "install", str(file), DESTDIR=str(root), HOME=str(tmp_path))
+    assert said.returncode == 0, said
+    kept = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+    assert "opt/anthropic-proxy/anthropic-proxy.pyz" in kept and "etc/anthropic-proxy/settings.ini" in kept
+    own = root / "etc/anthropic-proxy/settings.ini"
+    own.write_text("# mine\n")
+    assert done("bash", str(DEPLOY / "install.sh"), "install", str(file), DESTDIR=str(root)).returncode == 0
+    assert own.read_text() == "# mine\n"
+    assert done("bash", str(DEPLOY / "install.sh"), "uninstall", DESTDIR=str(root)).returncode == 0 and own.exists()
+    assert done("bash", str(DEPLOY / "install.sh"), "uninstall", "--purge", DESTDIR=str(root)).returncode == 0
+    assert [path for path in root.rglob("*") if path.is_file()] == []
+
+
+def test_the_unit_is_hardened() -> None:
+    text = (DEPLOY / "anthropic-proxy.service").read_text()
+    for line in ("Type=notify", "NotifyAccess=all", "WatchdogSec=30", "DynamicUser=yes", "ProtectSystem=strict"):
+        assert f"\n{line}\n" in text
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze is not here")
+    said = done("systemd-analyze", "security", "--offline=yes", str(DEPLOY / "anthropic-proxy.service")).stdout
+    level = re.search(r"exposure level[^:]*: ([\d.]+)", said)
+    if level is None:
+        pytest.skip("this systemd-analyze cannot judge a file")
+    assert float(level[1]) <= 1.5
+
+
+@pytest.mark.skipif(not shutil.which("haproxy", path="/usr/sbin"), reason="haproxy is not here")
+def test_haproxy_takes_its_file(tmp_path: Path) -> None:
+    text = (DEPLOY / "haproxy.cfg").read_text()
+    (tmp_path / "h.cfg").write_text(text.replace(" ssl crt /etc/haproxy/proxy.pem alpn h2,http/1.1", ""))
+    assert done("haproxy", "-c", "-f", str(tmp_path / "h.cfg")).returncode == 0
+
+
+def test_the_property_list_is_one() -> None:
+    assert plistlib.loads((DEPLOY / "anthropic-proxy.plist").read_bytes())["Label"] == "anthropic-proxy"
+
+
+def test_the_image_has_all_that_runs() -> None:
+    copied = re.findall(r"^COPY (.+) \S+$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    names = {name for line in copied for name in line.split()}
+    assert names >= {"proxy.py", "settings.ini", "requirements.txt", *backend.contents.PACKAGES}
+
+
+def test_the_wheel_has_the_program_and_its_pins(tmp_path: Path) -> None:
+    name = backend.build_wheel(str(tmp_path))
+    with zipfile.ZipFile(tmp_path / name) as wheel:
+        files = {each: wheel.read(each) for each in wheel.namelist()}
+        wheel.extractall(tmp_path / "site")
+    metadata = files[f"{backend.INFO}/METADATA"].decode()
+    assert all(f"Requires-Dist: {pin.name}=={pin.version}" in metadata for pin in backend.contents.pins())
+    assert b"anthropic-proxy = anthropic_proxy.__main__:main" in files[f"{backend.INFO}/entry_points.txt"]
+    started = subprocess.run(
+        [sys.executable, "-m", "anthropic_proxy", "--print-config"],
+        cwd=tmp_path / "site", env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert started.returncode == 0 and "[server]" in started.stdout, started
