@@ -5,6 +5,9 @@
 #   ./run.sh start [options]                   the same
 #   ./run.sh doctor [UPSTREAM]                 try what an upstream can do, and say which settings fit it
 #   ./run.sh stats [options]                   what the running proxy does, live in this terminal
+#   ./run.sh usage [options]                   who spent what, by day, client, model or session
+#   ./run.sh claude [...]                      Claude Code against this proxy, started if need be
+#   ./run.sh codex [...]                       Codex likewise
 #   ./run.sh init [FILE]                       write a settings.ini of your own
 #   ./run.sh help                              this list
 #   ./run.sh test [options of pytest]          the whole test suite

@@ -16,17 +16,22 @@ from operate import place
 
 
 class Command(NamedTuple):
-    """module: has main(argv), which gives the exit code; "" for what this file does itself."""
+    """module: has the function `entry`, which takes the words that follow and gives the exit code; "" for what this
+    file does itself."""
 
     arguments: str
     line: str
     module: str = ""
+    entry: str = "main"
 
 
 COMMANDS = {
     "start": Command("[options]", "start the proxy; the word may be left out"),
     "doctor": Command("[UPSTREAM]", "try what an upstream can do, and say which settings fit it", "console.doctor.command"),  # noqa: E501
     "stats": Command("[options]", "what the running proxy does, live in this terminal", "console.stats"),
+    "usage": Command("[options]", "who spent what, by day, client, model or session", "console.usage"),
+    "claude": Command("[...]", "Claude Code against this proxy, started if need be", "console.launch", "claude"),
+    "codex": Command("[...]", "Codex likewise", "console.launch", "codex"),
     "init": Command("[FILE]", "write a settings.ini of your own", "console.init"),
     "help": Command("", "this list"),
 }  # fmt: skip
@@ -53,7 +58,8 @@ def run(name: str, argv: Sequence[str]) -> int:
         _say(listing())
         return 0
     if name in COMMANDS:
-        code: int = importlib.import_module(COMMANDS[name].module).main(list(argv))
+        row = COMMANDS[name]
+        code: int = getattr(importlib.import_module(row.module), row.entry)(list(argv))
         return code
     if name in DEVELOPERS:
         _say(f"'{name}' works on a checkout of the source: ./run.sh {name}", sys.stderr)

@@ -16,17 +16,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException  # noqa: TID251 - there is no loop to block
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.process.banner import CLAUDE_ASKS, CODEX_ASKS
+from operate.logs.journal import folder_of
 from operate.settings import load
 from operate.settings.load import Settings, SettingsError
 
-ROOT = Path(__file__).resolve().parent.parent
-EX_USAGE, EX_UNAVAILABLE, EX_CONFIG, NOT_FOUND = 64, 69, 78, 127
+EX_UNAVAILABLE, EX_CONFIG, NOT_FOUND = 69, 78, 127
 PATIENCE_S = 5.0  # one question to the proxy; its list of models may wait for upstreams
 STARTED_WITHIN_S = 20.0
 ENDED_WITHIN_S = 10.0
@@ -37,31 +37,40 @@ OTHER_WAYS = (
 MODELS = ("ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_OPUS_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL")
 SMALL_MODEL = "ANTHROPIC_DEFAULT_HAIKU_MODEL"
 
-Command = tuple[list[str], dict[str, str]]
+Started = tuple[list[str], dict[str, str]]
 """Words and environment."""
+CommandFor = Callable[["Proxy", list[str], Mapping[str, str]], Started]
 
 
 class Unreachable(Exception):
     """No proxy answers; args: why, in words."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """argv: the client's name, and what it is given. The client's own exit code."""
-    client, rest = argv[0], list(argv[1:])
+def claude(argv: Sequence[str]) -> int:
+    """argv: what Claude Code is given. Its own exit code."""
+    return _launch("claude", list(argv), for_claude)
+
+
+def codex(argv: Sequence[str]) -> int:
+    """argv: what Codex is given. Its own exit code."""
+    return _launch("codex", list(argv), for_codex)
+
+
+def _launch(client: str, rest: list[str], command: CommandFor) -> int:
     binary = shutil.which(client)
     if binary is None:
-        _say(f"run.sh: there is no '{client}' on the PATH. Install it: {INSTALL[client]}")
+        _say(f"There is no '{client}' on the PATH. Install it: {INSTALL[client]}")
         return NOT_FOUND
     try:
         file = os.environ.get("PROXY_CONFIG")
         with running(load.load(file, []), ["--config", file] if file else []) as proxy:
-            words, environment = COMMANDS[client](proxy, rest, os.environ)
+            words, environment = command(proxy, rest, os.environ)
             return subprocess.call([binary, *words], env=environment)
     except SettingsError as problems:
         _say(problems)
         return EX_CONFIG
     except Unreachable as why:
-        _say(f"run.sh: {why}")
+        _say(why)
         return EX_UNAVAILABLE
 
 
@@ -143,12 +152,12 @@ def running(settings: Settings, options: list[str]) -> Iterator[Proxy]:
     if proxy.answers():
         yield proxy
         return
-    out = Path(settings.logging.dir) / "launch.log"
+    out = folder_of(settings.logging) / "launch.log"
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w") as file:
         # A session of its own: Ctrl-C is for the client.
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "proxy.py"), *options], stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+            [sys.executable, sys.argv[0], *options], stdin=subprocess.DEVNULL, stdout=file, stderr=file,
             start_new_session=True,
         )  # fmt: skip
     try:
@@ -182,7 +191,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 # ------------------------------------------------------------------------------------------------- the clients
 
 
-def claude(proxy: Proxy, rest: list[str], environment: Mapping[str, str]) -> Command:
+def for_claude(proxy: Proxy, rest: list[str], environment: Mapping[str, str]) -> Started:
     """Claude Code. Its own models where the proxy serves them, else another that it lists."""
     env = _direct(proxy, environment)
     if not proxy.own_key:
@@ -200,7 +209,7 @@ def claude(proxy: Proxy, rest: list[str], environment: Mapping[str, str]) -> Com
     return rest, env
 
 
-def codex(proxy: Proxy, rest: list[str], environment: Mapping[str, str]) -> Command:
+def for_codex(proxy: Proxy, rest: list[str], environment: Mapping[str, str]) -> Started:
     """Codex, told of the proxy by options, which go before those of its file."""
     told = {
         "model_provider": "proxy",
@@ -229,12 +238,4 @@ def _say(what: object) -> None:
     sys.stderr.write(f"{what}\n")
 
 
-COMMANDS = {"claude": claude, "codex": codex}
 INSTALL = {"claude": "npm install -g @anthropic-ai/claude-code", "codex": "npm install -g @openai/codex"}
-
-
-if __name__ == "__main__":
-    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
-        _say("usage: ./run.sh claude [...] or ./run.sh codex [...]")
-        sys.exit(EX_USAGE)
-    sys.exit(main(sys.argv[1:]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from console.books import Books
 from console.dashboard import pages
 from console.dashboard.panels import Board
 from console.dashboard.watch import Watch
@@ -20,6 +21,7 @@ from gateway.observe.live_metrics import LiveMetrics
 from gateway.pages.health import MetricsPage
 from gateway.runtime import Service
 from operate.settings.load import Settings
+from operate.usage_store import UsageStore
 
 TICK_S = 1.0
 
@@ -31,6 +33,7 @@ class Console:
         self.bodies = BodyLog(service.journal)
         self.metrics = LiveMetrics(service)
         self.watch = Watch(service.settings, service.prices, lambda: service.journal.request_bodies)
+        self.books = Books(None, service.settings.usage.keep_days)
         self._service = service
         self._ticker: asyncio.TimerHandle | None = None
         board = Board(service, self.watch)
@@ -38,7 +41,7 @@ class Console:
             (live_metrics.PATH, MetricsPage, {"service": service, "live": self.metrics}),
             *pages.rows(board),
         ]
-        service.observers.on_finished += [self._log, self.watch.finished]
+        service.observers.on_finished += [self._log, self.watch.finished, self.books.finished]
         service.observers.on_sent.append(self.watch.sent)
         self.adopt(service.settings)
 
@@ -50,14 +53,20 @@ class Console:
         self.watch.adopt(settings)
         self.metrics.adopt(settings)
         self.bodies.adopt(self._service.observers)
+        file = settings.usage.file
+        store = UsageStore(self._service.journal.folder / file) if file else None
+        self.books.adopt(store, settings.usage.keep_days)
         self._service.copier = self.bodies if self._service.journal.response_bodies is not None else None
 
     def start(self) -> None:
         self.metrics.start()
+        self.books.start()
         self._tick()
 
     def stop(self) -> None:
         self.metrics.stop()
+        self._service.observers.flush()
+        self.books.stop()
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None

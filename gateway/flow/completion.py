@@ -12,7 +12,7 @@ from gateway.flow import charges, scrub, upstream_request
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
-from gateway.flow.info import Finished
+from gateway.flow.info import Finished, agent_in, session_in
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.http import body_decoding, header_rules
@@ -171,6 +171,7 @@ class Completion:
             lead.more.made if lead is not None and lead.more is not None else 0,
             failover.tried, failover.passed_over, lead.dropped if lead is not None else (),
             lead.cache_marks if lead is not None else 0, request.size, self.writer.written, used, self._clock,
+            session_in(request.headers), agent_in(request.headers),
         ), self.writer)  # fmt: skip
 
     def _route(self, lead: Attempt | None) -> Route | None:

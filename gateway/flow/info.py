@@ -37,7 +37,8 @@ class Finished(NamedTuple):
     """A request is over: the client has its last byte, or has left.
 
     error: what the client was told, or the upstream said; said: its words, fit for a log. upstream, upstream_protocol
-    and upstream_model are "" where none is to be named. clock: its spans, which stand still now."""
+    and upstream_model are "" where none is to be named. clock: its spans, which stand still now. session, agent: as the
+    headers name them."""
 
     key: str
     client: str
@@ -66,9 +67,16 @@ class Finished(NamedTuple):
     bytes_out: int
     used: Usage | None
     clock: Clock
+    session: str
+    agent: str
 
 
 _SESSION_HEADERS = ("X-Claude-Code-Session-Id", "X-Session-Id", "X-Session-Affinity", "Session-Id")
+
+
+def agent_in(headers: Mapping[str, str]) -> str:
+    """The sub-agent of Claude Code that asks, "" for none."""
+    return str(headers.get("X-Claude-Code-Agent-Id", ""))[:200]
 
 
 def session_in(headers: Mapping[str, str]) -> str:

@@ -74,6 +74,9 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         "gen_ai.usage.reasoning.output_tokens": used.reasoning if used else None,
         "tokens_per_second": int(used.output / pace * 10) / 10 if used and used.output and pace > 0 else None,
         "dropped": [field_name(name) for name in over.dropped],
+        "session": over.session,
+        "agent": over.agent,
+        "proxy.cost_usd": _cost(over, price_of),
     }
     if over.cache_marks:
         said |= _saved(over, price_of)
@@ -81,6 +84,15 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         said["error.type"] = error.kind
         said["error.message"] = over.said
     return said
+
+
+def _cost(over: Finished, price_of: PriceOf) -> float | None:
+    """USD; None where nobody knows the price, or how many tokens there were."""
+    used = over.used
+    price = price_of(over.upstream, over.upstream_model) if used is not None else None
+    if price is None or used is None:
+        return None
+    return round(price.of(used.input, used.cache_read, used.cache_write, used.output), 6)
 
 
 def _saved(over: Finished, price_of: PriceOf) -> dict[str, Any]:

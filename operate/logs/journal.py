@@ -61,6 +61,11 @@ class Journal:
         return self._writer.lost
 
     @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self._folder
+
+    @property
     def waiting(self) -> int:
         """Counts the lines that are still to be written."""
         return len(self._writer.waiting)

@@ -32,6 +32,7 @@ from operate.settings.sections import (
     TargetRef,
     Timeouts,
     Translate,
+    Usage,
     Value,
 )
 from operate.settings.upstreams import Upstream, password_of
@@ -81,6 +82,7 @@ class Settings:
     breaker: Breaker
     admission: Admission
     responses: Responses
+    usage: Usage
     translate: Translate
     logging: Logging
     aliases: Aliases

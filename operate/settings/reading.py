@@ -35,6 +35,7 @@ CLASSES: Mapping[str, Any] = {
     "breaker": sections.Breaker,
     "admission": sections.Admission,
     "responses": sections.Responses,
+    "usage": sections.Usage,
     "translate": sections.Translate,
     "logging": sections.Logging,
     "aliases": sections.Aliases,

@@ -203,6 +203,15 @@ LOGGING = {
     ),
 }
 
+USAGE = {
+    "file": Key(
+        value_types.word("a file without blanks in its name"),
+        "usage.sqlite3",
+        "SQLite file of the sums, which all workers share; a relative one lies in the log folder; empty = none.",
+    ),
+    "keep_days": Key(value_types.whole(1, 3650), "400", "Days that are kept; older ones are forgotten."),
+}
+
 TRANSLATE = {
     "strict": Key(
         value_types.switch(),
@@ -255,6 +264,7 @@ PLAIN = {
     "breaker": BREAKER,
     "admission": ADMISSION,
     "responses": RESPONSES,
+    "usage": USAGE,
     "translate": TRANSLATE,
     "logging": LOGGING,
     "aliases": ALIASES,

@@ -75,6 +75,14 @@ class Responses:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """[usage]. Books on what is spent."""
+
+    file: str
+    keep_days: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """[pool]. keepalive_connections: for each upstream; pools: how many upstreams have such."""
 

@@ -51,7 +51,7 @@ def test_what_the_clients_are_given(models: str) -> None:
     }
     with Upstream(answer) as up, House(text.format(up.url)) as house:
         proxy = Proxy(house.url, "sk-a-sixteen-and-more")
-        words, env = launch.claude(proxy, ["-p", "hi"], environment)
+        words, env = launch.for_claude(proxy, ["-p", "hi"], environment)
         assert words == ["-p", "hi"]
         assert env["ANTHROPIC_BASE_URL"] == house.url and env["ANTHROPIC_AUTH_TOKEN"] == "sk-a-sixteen-and-more"
         assert env["HOME"] == "/h" and env["NO_PROXY"] == "x.example,127.0.0.1" and env["no_proxy"] == "127.0.0.1"
@@ -59,11 +59,11 @@ def test_what_the_clients_are_given(models: str) -> None:
         other = "" if models.startswith("*") else "qwen3"
         for name in (*launch.MODELS, launch.SMALL_MODEL):
             assert env.get(name, "") == other
-        words, env = launch.codex(proxy, ["exec", "hi"], environment)
+        words, env = launch.for_codex(proxy, ["exec", "hi"], environment)
         assert words[-2:] == ["exec", "hi"] and env["PROXY_KEY"] == "sk-a-sixteen-and-more"
         assert f'model_providers.proxy.base_url="{house.url}/v1"' in words
         assert ('model="qwen3"' in words) is bool(other)
-        words, _ = launch.codex(proxy, ["-m", "mine"], environment)
+        words, _ = launch.for_codex(proxy, ["-m", "mine"], environment)
         assert 'model="qwen3"' not in words
 
 
@@ -71,7 +71,7 @@ def test_a_refused_key_is_said() -> None:
     text = "[upstream s]\nprotocol = chat\nbase_url = {}\n[client a]\nkey = sk-a-sixteen-and-more\n[models]\nqwen3 = s"
     with Upstream(answer) as up, House(text.format(up.url)) as house:
         with pytest.raises(Unreachable, match="/v1/models answers 401"):
-            launch.claude(Proxy(house.url, "wrong"), [], {})
+            launch.for_claude(Proxy(house.url, "wrong"), [], {})
 
 
 PORT_AND_DEMO = """[server]
@@ -107,7 +107,7 @@ def test_without_clients_any_key_will_do() -> None:
 def run(folder: Path, name: str, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     path = folder / "bin"
     path.mkdir(exist_ok=True)
-    for client in launch.COMMANDS:
+    for client in launch.INSTALL:
         (path / client).write_text(HELPER.format(python=sys.executable))
         (path / client).chmod(0o755)
     env = {
@@ -117,7 +117,7 @@ def run(folder: Path, name: str, *words: str, **environment: str) -> subprocess.
         "PYTHONPATH": str(ROOT),
     } | environment
     return subprocess.run(
-        [sys.executable, "-m", "console.launch", name, *words],
+        [sys.executable, ROOT / "proxy.py", name, *words],
         env=env | environment, capture_output=True, text=True, timeout=60, cwd=folder, check=False,
     )  # fmt: skip
 
@@ -152,7 +152,7 @@ def test_a_proxy_is_started_and_ended_with_the_client(tmp_path: Path) -> None:
 def test_no_such_client(tmp_path: Path) -> None:
     env = {"PATH": "", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     found = subprocess.run(
-        [sys.executable, "-m", "console.launch", "codex"],
+        [sys.executable, str(ROOT / "proxy.py"), "codex"],
         env=env,
         capture_output=True,
         text=True,

@@ -169,7 +169,7 @@ def found(places: dict[str, str], marks: Iterable[str]) -> list[tuple[str, str]]
 
 
 def search(folder: Path, told: bytes, shown: bytes, stderr: str) -> None:
-    written = {path.name: path.read_text() for path in folder.iterdir() if path.is_file()}
+    written = {path.name: path.read_text("utf-8", "replace") for path in folder.iterdir() if path.is_file()}
     assert {"performance.json", "errors.json", "api_requests.json", "proxy.json"} <= written.keys()
     assert "requests.json" not in written
     places = written | {"replies": told.decode("utf-8", "replace"), "pages": shown.decode("utf-8", "replace"),

@@ -49,10 +49,11 @@ class House:
         port: int = 0,
     ):
         self._source: Source | None = None
+        overrides = ["server.port=0"] + (["usage.file="] if folder is None else [])
         if file is not None:
             file.write_text(settings_text)
-            self._source = Source(str(file), ["server.port=0"], environ or {})
-        self._settings = load.read(settings_text, "test.ini", ["server.port=0"], environ or {})
+            self._source = Source(str(file), overrides, environ or {})
+        self._settings = load.read(settings_text, "test.ini", overrides, environ or {})
         self._folder = folder
         self._thread = threading.Thread(target=self._run, name="house", daemon=True)
         self._ready = threading.Event()

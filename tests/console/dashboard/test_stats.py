@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from console import stats
+from console import commands, stats
 from tests.console.dashboard.test_data import ADMIN, CLIENTS, OTHER, answers, ini, message, told
 from tests.support.house import House
 from tests.support.script import Upstream
@@ -102,4 +102,5 @@ def _own_terminal() -> None:
 
 def test_run_sh_knows_it() -> None:
     text = (ROOT / "run.sh").read_text()
-    assert "console.stats" in text and re.search(r"^#   ./run.sh stats", text, re.MULTILINE)
+    assert commands.COMMANDS["stats"].module == "console.stats"
+    assert re.search(r"^#   ./run.sh stats", text, re.MULTILINE)

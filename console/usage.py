@@ -1,0 +1,113 @@
+"""./run.sh usage: who spent what, by day, client, model, upstream, session or agent; from the books on disk.
+
+It needs no running proxy. A request of which nobody knows the price counts as such, never as 0 USD.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+import sqlite3
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from operate.logs.journal import folder_of
+from operate.settings import load
+from operate.settings.load import SettingsError
+from operate.usage_store import COLUMNS, Sum, UsageStore
+
+EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 64, 69, 78
+DAY_S = 86_400
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_AGO = re.compile(r"(\d{1,4})d")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = _options(argv)
+    try:
+        chosen = load.load(options.config, options.set)
+    except SettingsError as problems:
+        sys.stderr.write(f"{problems}\n")
+        return EX_CONFIG
+    if not chosen.usage.file:
+        sys.stderr.write("no books are kept: [usage] file is empty\n")
+        return EX_UNAVAILABLE
+    store = UsageStore(folder_of(chosen.logging) / chosen.usage.file)
+    by = [name.strip() for name in options.by.split(",") if name.strip()]
+    try:
+        rows = store.read(day(options.since), day(options.until), by)
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return EX_USAGE
+    except (sqlite3.Error, OSError) as error:
+        sys.stderr.write(f"{store.file}: {error}\n")
+        return EX_UNAVAILABLE
+    said = [dict(zip(by, group, strict=True)) | _numbers(value) for group, value in rows]
+    if options.json:
+        sys.stdout.write(json.dumps(said, indent=1) + "\n")
+    elif options.csv:
+        writer = csv.DictWriter(sys.stdout, [*by, *Sum._fields], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(said)
+    else:
+        sys.stdout.write(table(by, said) + "\n")
+    return 0
+
+
+def day(said: str, now: float | None = None) -> str:
+    """ "2026-11-27", "today", "7d" (that many days ago) as YYYY-MM-DD, UTC. Raises ValueError."""
+    now = time.time() if now is None else now
+    if said == "today":
+        return time.strftime("%Y-%m-%d", time.gmtime(now))
+    if ago := _AGO.fullmatch(said):
+        return time.strftime("%Y-%m-%d", time.gmtime(now - int(ago[1]) * DAY_S))
+    if _DAY.fullmatch(said):
+        time.strptime(said, "%Y-%m-%d")
+        return said
+    raise ValueError(f"{said!r} is no day: 2026-11-27, today, or 7d for seven days ago")
+
+
+def table(by: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
+    """Columns for people: the groups, then the sums."""
+    if not rows:
+        return "Nothing was spent in that time."
+    heads = [*by, "requests", "failed", "input", "cached", "written", "output", "USD"]
+    lines = [[*(str(row[name]) or "-" for name in by), *_cells(row)] for row in rows]
+    widths = [max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads))]
+    laid = []
+    for line in [heads, *lines]:
+        cells = zip(line, widths, range(len(heads)), strict=True)
+        laid.append("  ".join(cell.ljust(width) if i < len(by) else cell.rjust(width) for cell, width, i in cells))
+    unpriced = sum(row["unpriced"] for row in rows)
+    note = [f"* {unpriced} requests have no known price and are not in the USD: see [prices]."] if unpriced else []
+    return "\n".join([line.rstrip() for line in laid] + note)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    counts = [f"{row[name]:,}" for name in ("requests", "failed", "input", "cache_read", "cache_write", "output")]
+    return [*counts, f"{row['usd']:.4f}{'*' if row['unpriced'] else ' '}"]
+
+
+def _numbers(value: Sum) -> dict[str, Any]:
+    return value._asdict() | {"usd": round(value.usd, 6)}
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./run.sh usage", description="Who spent what; days are UTC's.")
+    parser.add_argument("--since", default="30d", metavar="DAY", help="2026-11-27, today, or 7d (default 30d)")
+    parser.add_argument("--until", default="today", metavar="DAY", help="the last day (default today)")
+    parser.add_argument("--by", default="client,model", metavar="COLUMNS", help=f"of {', '.join(COLUMNS)}")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a list of objects")
+    form.add_argument("--csv", action="store_true", help="with a line of heads")
+    parser.add_argument("--config", metavar="FILE", help="the settings of the proxy")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="over the file's value")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""What was spent, by day: a SQLite file that all workers of a host share, and that outlives them.
+
+One row holds a day's sum for one client, model, upstream, session and agent. Each worker adds what it has gathered
+about once a second (`add` is one transaction), so that a process that is killed loses that second at most. Write-ahead
+logging lets readers read meanwhile. Days are UTC's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+BUSY_S = 2.0  # how long one writer waits for another
+COLUMNS = ("day", "client", "model", "upstream", "session", "agent")
+"""What a sum is of; `read` groups by any of them."""
+
+
+class Key(NamedTuple):
+    """day: YYYY-MM-DD. model: the upstream's name for it. agent: a client's sub-agent, "" for none."""
+
+    day: str
+    client: str
+    model: str
+    upstream: str
+    session: str
+    agent: str
+
+
+class Sum(NamedTuple):
+    """input: tokens that came from no cache. unpriced: requests with tokens of which nobody knows the price; usd leaves
+    them out."""
+
+    requests: int = 0
+    failed: int = 0
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+    usd: float = 0.0
+    unpriced: int = 0
+
+    def plus(self, other: Sum) -> Sum:
+        counts = [a + b for a, b in zip(self, other, strict=True)]
+        return Sum._make(counts)
+
+
+_KEYS, _SUMS = ", ".join(Key._fields), ", ".join(Sum._fields)
+_CREATE = (
+    "CREATE TABLE IF NOT EXISTS spent ("
+    + ", ".join(f"{name} TEXT NOT NULL" for name in Key._fields)
+    + ", "
+    + ", ".join(f"{name} {'REAL' if name == 'usd' else 'INTEGER'} NOT NULL" for name in Sum._fields)
+    + f", PRIMARY KEY ({_KEYS})) WITHOUT ROWID"
+)
+_ADD = (
+    f"INSERT INTO spent ({_KEYS}, {_SUMS}) VALUES ({', '.join('?' * (len(Key._fields) + len(Sum._fields)))}) "
+    f"ON CONFLICT ({_KEYS}) DO UPDATE SET " + ", ".join(f"{name} = {name} + excluded.{name}" for name in Sum._fields)
+)
+
+
+class UsageStore:
+    """Every method opens the file for itself, so that any thread may call it. Raises sqlite3.Error, OSError."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __repr__(self) -> str:
+        return f"<UsageStore {self.file}>"
+
+    def add(self, sums: Mapping[Key, Sum]) -> None:
+        """All of them, or none."""
+        with self._open(create=True) as db, db:
+            db.execute(_CREATE)
+            db.executemany(_ADD, [(*key, *value) for key, value in sums.items()])
+
+    def forget(self, before: str) -> int:
+        """Rows of days before this one are gone; how many those were."""
+        with self._open(create=True) as db, db:
+            db.execute(_CREATE)
+            return db.execute("DELETE FROM spent WHERE day < ?", (before,)).rowcount
+
+    def read(self, since: str, until: str, by: Sequence[str]) -> list[tuple[tuple[str, ...], Sum]]:
+        """Sums of the days from `since` to `until`, both included, for each group of `by` (names of COLUMNS), the
+        dearest first. None where there is no file yet."""
+        if unknown := [name for name in by if name not in COLUMNS]:
+            raise ValueError(f"there is no column {unknown[0]!r}: {', '.join(COLUMNS)}")
+        if not self.file.exists():
+            return []
+        groups = ", ".join(by) or "''"
+        sums = ", ".join(f"SUM({name})" for name in Sum._fields)
+        query = f"SELECT {groups}, {sums} FROM spent WHERE day BETWEEN ? AND ? GROUP BY {groups}"
+        with self._open(create=False) as db:
+            rows = db.execute(query, (since, until)).fetchall()
+        width = max(1, len(by))
+        found = [(tuple(row[:width]) if by else (), Sum(*row[width:])) for row in rows if row[width] is not None]
+        return sorted(found, key=lambda each: (-each[1].usd, -each[1].output, each[0]))
+
+    @contextlib.contextmanager
+    def _open(self, *, create: bool) -> Iterator[sqlite3.Connection]:
+        if create and not self.file.exists():
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))  # names of clients are nobody else's business
+        mode = "rw" if create else "ro"
+        db = sqlite3.connect(f"{self.file.resolve().as_uri()}?mode={mode}", timeout=BUSY_S, uri=True)
+        try:
+            if create:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = NORMAL")
+            yield db
+        finally:
+            db.close()

@@ -1,0 +1,208 @@
+"""Books on what is spent: they outlive the process, workers share them, and nothing is counted twice or lost."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import multiprocessing
+import os
+import sqlite3
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console import usage
+from console.books import MOST_KEYS, Books
+from operate.usage_store import Key, Sum, UsageStore
+from tests.lessons.street import WHOLE
+from tests.support.house import House
+from tests.support.script import Answer, Upstream
+
+SETTINGS = """[upstream s]
+protocol = chat
+base_url = {}
+[client ann]
+key = sk-ann-sixteen-and-more
+[client bob]
+key = sk-bob-sixteen-and-more
+[prices]
+priced = 10000, 20000
+[models]
+* = s
+"""
+DAY = 1_795_737_600  # 2026-11-27, 00:00 UTC
+
+
+def record(**more: Any) -> dict[str, Any]:
+    return {
+        "time": float(DAY), "gen_ai.operation.name": "chat", "client": "ann", "upstream": "s",
+        "upstream_model": "priced", "status": 200, "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 2,
+        "gen_ai.usage.cache_read.input_tokens": 4, "gen_ai.usage.cache_creation.input_tokens": None,
+        "session": "", "agent": "", "proxy.cost_usd": 0.14,
+    } | more  # fmt: skip
+
+
+def all_of(store: UsageStore, *by: str) -> list[tuple[tuple[str, ...], Sum]]:
+    return store.read("0000-00-00", "9999-99-99", by)
+
+
+def test_what_clients_spend_outlives_the_proxy(tmp_path: Path) -> None:
+    reply = WHOLE["chat"] | {"usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}}
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
+    with Upstream([Answer.json(reply)] * 5) as up:
+        for model, who in (("priced", "ann"), ("priced", "bob"), ("unknown", "bob")):
+            with House(SETTINGS.format(up.url), folder=tmp_path) as house:
+                headers = {"Authorization": f"Bearer sk-{who}-sixteen-and-more"}
+                assert house.post("/v1/chat/completions", body | {"model": model}, headers)[0] == 200
+    store = UsageStore(tmp_path / "usage.sqlite3")
+    assert dict(all_of(store, "client")) == {
+        ("ann",): Sum(1, 0, 3, 0, 0, 1, 0.05),
+        ("bob",): Sum(2, 0, 6, 0, 0, 2, 0.05, 1),
+    }
+    assert stat.S_IMODE(os.stat(store.file).st_mode) == 0o600
+
+
+def test_a_request_is_one_sum() -> None:
+    store = UsageStore(Path("/nowhere"))
+    books = Books(store, 9)
+    for one in (
+        record(),
+        record(status=500, **{"error.type": "api_error", "gen_ai.usage.input_tokens": None}),
+        record(upstream_model="free", **{"proxy.cost_usd": None}),
+        record(**{"gen_ai.operation.name": "count_tokens"}),
+    ):
+        books.finished(one)
+    day = "2026-11-27"
+    assert books._waiting == {
+        Key(day, "ann", "priced", "s", "", ""): Sum(2, 1, 6, 4, 0, 2, 0.14, 0),
+        Key(day, "ann", "free", "s", "", ""): Sum(1, 0, 6, 4, 0, 2, 0.0, 1),
+    }
+
+
+def test_a_disk_that_does_not_take_it_loses_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    books = Books(UsageStore(blocked / "usage.sqlite3"), 9, lambda: DAY)
+    books.finished(record())
+    for _ in range(2):
+        with pytest.raises(OSError):
+            books._write(books._store, books._waiting)  # type: ignore[arg-type]  # it is there
+    assert len(caplog.records) == 1 and "waits in memory" in caplog.text
+    books.adopt(UsageStore(tmp_path / "usage.sqlite3"), 9)
+    books.stop()
+    assert all_of(UsageStore(tmp_path / "usage.sqlite3"), "client")[0][1].requests == 1
+    assert "is written to" in caplog.text
+
+
+def test_what_waits_is_bounded() -> None:
+    books = Books(UsageStore(Path("/nowhere")), 9)
+    for number in range(MOST_KEYS + 50):
+        books.finished(record(session=str(number)))
+    assert len(books._waiting) == MOST_KEYS + 1
+    assert sum(value.requests for value in books._waiting.values()) == MOST_KEYS + 50
+
+
+def _add(file: Path, who: str) -> None:
+    for _ in range(40):
+        UsageStore(file).add(
+            {Key("2026-11-27", who, "m", "s", "", ""): Sum(1), Key("2026-11-27", "all", "m", "s", "", ""): Sum(1)}
+        )
+
+
+def test_workers_share_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "usage.sqlite3"
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=_add, args=(file, f"w{n}")) for n in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    found = dict(all_of(UsageStore(file), "client"))
+    assert found[("all",)].requests == 120 and found[("w1",)].requests == 40
+
+
+def test_old_days_are_forgotten(tmp_path: Path) -> None:
+    store = UsageStore(tmp_path / "usage.sqlite3")
+    store.add({Key("2026-11-01", "old", "m", "s", "", ""): Sum(1)})
+    books = Books(store, 9, lambda: DAY)
+    books.finished(record())
+    books.stop()
+    assert [group for group, _ in all_of(store, "day")] == [("2026-11-27",)]
+
+
+def test_a_broken_file_is_said_and_kept(tmp_path: Path) -> None:
+    file = tmp_path / "usage.sqlite3"
+    file.write_bytes(b"no database, " * 100)
+    with pytest.raises(sqlite3.Error):
+        UsageStore(file).add({Key("2026-11-01", "a", "m", "s", "", ""): Sum(1)})
+    assert file.read_bytes().startswith(b"no database")
+
+
+# ------------------------------------------------------------------------------------------------ the command
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Settings whose books hold two clients' days."""
+    store = UsageStore(tmp_path / "usage.sqlite3")
+    store.add({
+        Key("2026-11-26", "ann", "priced", "s", "one", "a1"): Sum(2, 1, 1500, 4, 0, 2, 14.0, 0),
+        Key("2026-11-27", "bob", "free", "s", "", ""): Sum(1, 0, 6, 0, 0, 2, 0.0, 1),
+    })  # fmt: skip
+    file = tmp_path / "settings.ini"
+    file.write_text(SETTINGS.format("http://127.0.0.1:1") + f"[logging]\ndir = {tmp_path}\n")
+    return file
+
+
+SINCE = ("--since", "2026-11-01", "--until", "2026-12-31")
+
+
+def test_the_table(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert usage.main(["--config", str(shop), *SINCE]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "client  model   requests  failed  input  cached  written  output       USD",
+        "ann     priced         2       1  1,500       4        0       2  14.0000",
+        "bob     free           1       0      6       0        0       2   0.0000*",
+        "* 1 requests have no known price and are not in the USD: see [prices].",
+    ]
+
+
+def test_other_forms(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert usage.main(["--config", str(shop), *SINCE, "--by", "session,agent", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["agent"] == "a1"
+    assert usage.main(["--config", str(shop), *SINCE, "--by", "day", "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["day"] for row in rows] == ["2026-11-26", "2026-11-27"] and rows[0]["usd"] == "14.0"
+    assert usage.main(["--config", str(shop), *SINCE, "--by", ""]) == 0
+    assert "3" in capsys.readouterr().out
+    assert usage.main(["--config", str(shop), "--since", "2020-01-01", "--until", "2020-01-02"]) == 0
+    assert "Nothing was spent" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--by", "colour"], usage.EX_USAGE, "there is no column 'colour'"),
+        (["--since", "yesterday"], usage.EX_USAGE, "is no day"),
+        (["--since", "2026-13-01"], usage.EX_USAGE, "2026-13-01"),
+        (["--set", "usage.file="], usage.EX_UNAVAILABLE, "no books are kept"),
+        (["--set", "usage.keep_days=0"], usage.EX_CONFIG, "keep_days"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    shop: Path, options: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert usage.main(["--config", str(shop), *options]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_days() -> None:
+    assert [usage.day(said, DAY) for said in ("today", "7d", "2026-01-02")] == [
+        "2026-11-27",
+        "2026-11-20",
+        "2026-01-02",
+    ]
