@@ -26,8 +26,8 @@ class ClientRequest:
     before all of it is here."""
 
     __slots__ = (
-        "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "asked_model", "body", "client", "data",
-        "dialect", "envelope", "headers", "key", "previous", "protocol", "query", "refusal", "size", "task",
+        "_held", "_is_over", "_limit", "_memory", "_parts", "_sized", "_unpacker", "asked_model", "body", "client",
+        "data", "dialect", "envelope", "headers", "key", "previous", "protocol", "query", "refusal", "size", "task",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +50,7 @@ class ClientRequest:
         self._limit = limit
         self._memory = memory
         self._held = 0  # bytes that count against the memory of all
+        self._is_over = False
         self._parts: list[bytes] = []
         self._sized: tuple[int, int] | None = None
         self._unpacker: body_decoding.Unpacker | None = None
@@ -67,7 +68,7 @@ class ClientRequest:
 
     def comes(self, chunk: bytes) -> None:
         """Of a request that is refused the rest is read all the same, so that the client gets to read why."""
-        if self.refusal is not None:
+        if self.refusal is not None or self._is_over:
             return
         self.size += len(chunk)
         try:
@@ -93,6 +94,11 @@ class ClientRequest:
         parts, self._parts = self._parts, []
         self.body = parts[0] if len(parts) == 1 else b"".join(parts)
         upstream_request.check_type(self.headers, self.body)
+
+    def over(self) -> None:
+        """The request has ended, perhaps before all of it is here: what still comes is not kept."""
+        self._is_over = True
+        self.let_go()
 
     def hold(self, size: int) -> None:
         """So many bytes more of memory. Raises ApiError (503)."""

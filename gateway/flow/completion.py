@@ -142,7 +142,7 @@ class Completion:
                 if request.body:
                     self._ports.observer.sent(request.info(0), request.body)
             error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames hold all of the request
-        request.let_go()
+        request.over()
         self._failover.let_go()
         if request.previous is not None:
             request.previous.over()
