@@ -1,4 +1,4 @@
-"""README.md says what translates to what: held against the ledger, which is held against the translators.
+"""docs/protocols.md says what translates to what: held against the ledger, which is held against the translators.
 
 A name in backticks that the ledger knows must become something, or come of something, as the table has it; a field that
 the ledger maps must be named; and what the text calls left out or refused must be that.
@@ -15,8 +15,8 @@ from translate import dialects
 from translate.ledger import Row
 from translate.target import Protocol
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text()
-SECTION = README.partition("### What translates to what")[2].partition("\n## ")[0]
+PAGE = (Path(__file__).resolve().parent.parent / "docs" / "protocols.md").read_text()
+SECTION = PAGE.partition("### What translates to what")[2].partition("\n## ")[0]
 TABLE = [
     [cell.strip() for cell in line.strip("| ").split(" | ")]
     for line in SECTION.partition("| Messages | Chat Completions | remarks |")[2].split("\n\n")[0].splitlines()[2:]

@@ -216,7 +216,7 @@ def client_files() -> list[Any]:
     folder = place.parent / "clients" / "requests" if place else None
     names = sorted(folder.glob("*.json")) if folder and folder.is_dir() else []
     found = [pytest.param(path, id=path.stem) for path in names if re.match("cc|opencode-(a|c)|aider", path.stem)]
-    why = pytest.mark.skip(reason="no requests of real clients are there: see RECORDED_TRAFFIC in README.md")
+    why = pytest.mark.skip(reason="no requests of real clients are there: see RECORDED_TRAFFIC in docs/development.md")
     return found or [pytest.param(None, id="none", marks=why)]
 
 

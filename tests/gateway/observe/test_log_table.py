@@ -1,4 +1,4 @@
-"""The README's table of a record's fields names just those that a record has."""
+"""The table of docs/operations.md of a record's fields names just those that a record has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.house import ONCE, House, one_upstream
 from tests.support.script import Answer, Upstream
 
-README = Path(__file__).resolve().parents[3] / "README.md"
+OPERATIONS = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
 
 
 def test_the_fields_of_a_record(tmp_path: Path) -> None:
@@ -17,13 +17,13 @@ def test_the_fields_of_a_record(tmp_path: Path) -> None:
         with House(one_upstream(up.url, "chat") + ONCE, folder=tmp_path) as house:
             house.post("/v1/chat/completions", {"model": "m", "messages": []})
     (record,) = map(json.loads, (tmp_path / "performance.json").read_text().splitlines())
-    table = README.read_text().partition("The fields of a record</summary>")[2].partition("</details>")[0]
+    table = OPERATIONS.read_text().partition("The fields of a record</summary>")[2].partition("</details>")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     told = [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
     assert sorted(told) == sorted(record.keys() - {"time", "message"})
 
 
 def test_the_files(tmp_path: Path) -> None:
-    table = README.read_text().partition("## Logs\n")[2].partition("```")[0]
+    table = OPERATIONS.read_text().partition("## Logs\n")[2].partition("```")[0]
     told = {line.split("`")[1] for line in table.splitlines() if line.startswith("| `")}
     assert told == {f"{name}.json" for name in ("performance", "api_requests", "errors", "proxy", "requests")}
