@@ -24,6 +24,7 @@ from typing import Protocol as Interface
 from tornado.http1connection import HTTP1Connection
 
 from gateway import wiring
+from gateway.flow import charges
 from gateway.flow.info import Finished, Info
 from gateway.flow.learned_quirks import Lessons
 from gateway.flow.ports import Connection, Ports, Running
@@ -35,6 +36,7 @@ from gateway.http.copied_answer import CopiedAnswer, Copier
 from gateway.http.loop_guard import Address, Hops
 from gateway.http.response_writer import Answer
 from gateway.limits.admission import Admission
+from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.rate_limit import Quota
 from gateway.observe import record
@@ -90,6 +92,7 @@ class Service:
         self.listing = Listing(self.router, self.client, self.hops)
         self.counting = Counting()
         self.admission = Admission(wiring.admission_limits(settings), time.monotonic)
+        self.blame = Blame()
         self.quotas: dict[str, Quota] = {}
         self.random = random.Random()
         self.reattach: Reattach | None = None
@@ -122,7 +125,8 @@ class Service:
                 log.warning("upstream '%s' is this proxy itself (%s): requests to it are refused", name, peer.base_url)
         self.access = Access(settings, self.journal.redaction, self.hops)
         self.retry = wiring.retry_policy(settings)
-        self.memory.shared = len(settings.clients) > 1
+        several = len(settings.clients) > 1
+        self.memory.shared = self.blame.several = self.admission.shares.several = several
         self.quotas = wiring.client_quotas(settings, self.quotas)
         self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
         self.reattach = wiring.reattach(settings, self.reattach)
@@ -165,11 +169,18 @@ class Service:
             strict=self.strict,
             hedges=self.hedges,
             reattach=self.reattach,
+            blame=self.blame,
             hold=Refusing if self.retry.on_refusal else None,
         )
 
     def _quota_of(self, client: str) -> Quota | None:
         return self.quotas.get(client)
+
+    def charge_question(self, client: str) -> None:
+        """An upstream is about to be asked for what is no reply of a model. Raises ApiError (429)."""
+        quota = self.quotas.get(client)
+        if quota is not None and (wait := quota.take(0, time.monotonic())) > 0:
+            raise charges.used_up(client, wait)
 
     def _is_priced(self, upstream: str, model: str) -> bool:
         return self.prices.of(upstream, model) is not None

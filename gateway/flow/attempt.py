@@ -28,7 +28,7 @@ from translate import errors
 from translate.errors import ApiError
 from translate.pair import Crossing
 from upstream.exchange import Exchange
-from upstream.failure import Failure
+from upstream.failure import UNSENT, Failure
 from upstream.request import Request
 
 MAX_WHOLE_REPLY = 64 * 1024 * 1024  # bytes of a reply that is not streamed; it is held until it is complete
@@ -397,6 +397,7 @@ class Attempt:
                 return
         error = retry_policy.as_error(failure, self.route.peer.name)
         outcome = Outcome("failure", error, failure)
+        self.lease.unreached = failure.kind in UNSENT
         if self.more is not None and self.more.again(outcome):
             return
         if self.leads:
@@ -490,7 +491,9 @@ class Attempt:
         self.cancel("faulted" if outcome.is_fault else "answered" if told else "unjudged")
         if outcome.cause in ("status", "first event"):
             now = self._ports.now()
-            if not self.own_key:  # else it is that client's key, or that client's limit
+            provoked = upstream_error.may_be_provoked(outcome.error)
+            # With its own key, it is that client's key, or that client's limit.
+            if not self.own_key and (not provoked or self.lease.is_the_upstreams(str(outcome.error.status), now)):
                 upstream_error.rest(self.route, outcome, now, self.request.body)
             if outcome.error.status in (429, 503, 529):
                 self.route.peer.gate.refused(now)

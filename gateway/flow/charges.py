@@ -1,12 +1,14 @@
 """What a request is charged against the quotas of its client and of the upstreams that it is sent to.
 
-When it goes, an estimate of its input; when it is over, what it really took. A reply tells that; of one that broke off,
-or whose client left, the part that was not told is estimated. What failed has taken nothing, and is given back: a
-request that was sent is still one of the requests a minute, since somebody had to answer it.
+When it goes, an estimate of its input and of what it asks for; when it is over, what it really took. A reply tells
+that; of one that broke off, or whose client left, the part that was not told is estimated. What failed has taken
+nothing, and is given back: a request that was sent is still one of the requests a minute, since somebody had to
+answer it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable
 from typing import NamedTuple
 
@@ -18,6 +20,7 @@ from translate import tokens
 from translate.conversation import Usage
 from translate.errors import ApiError
 
+_MOST = re.compile(rb'"max_(?:completion_|output_)?tokens"\s*:\s*([0-9]{1,9})')
 SAMPLE_BYTES = 16 * 1024  # of a reply that is estimated
 
 
@@ -35,7 +38,15 @@ class Bill(NamedTuple):
 
 def charge(quota: Limiter, request: ClientRequest, now: float) -> float | Awaitable[float]:
     """The request counts against its client's quota: 0.0, or the seconds until it may come."""
-    return quota.take(request.size_in_tokens(), now)
+    return quota.take(size(quota, request), now)
+
+
+def size(quota: Limiter, request: ClientRequest) -> int:
+    """Tokens that the request is charged: of its input, and of the reply that it asks for, up to a quarter of a
+    minute's worth. Many at once would all be let in else, before the first of them has told what it took."""
+    most = quota.tokens_per_minute // 4
+    asked = max((int(found[1]) for found in _MOST.finditer(request.body)), default=most) if most else 0
+    return request.size_in_tokens() + min(asked, most)
 
 
 def used_up(client: str, wait: float) -> ApiError:
@@ -67,6 +78,8 @@ def spent(bill: Bill, lead: Attempt | None) -> int:
         return used.prompt + used.output  # it failed in the middle of its turn
     if bill.status != 200 or bill.request.task == "count" or reply is None:
         return 0
+    if bill.used is None and not bill.streamed:
+        return max(bill.charged, bill.request.size_in_tokens())  # such as one that goes on in the background
     output = used.output
     if bill.streamed and not (reply.complete and bill.used):
         output = max(output, tokens.of_reply(reply.sample, bill.bytes_out))

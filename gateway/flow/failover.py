@@ -133,6 +133,7 @@ class Failover:
         terms = Terms(
             ports.admission, self._patience_s(now), on_granted, on_denied, self.is_last or self.all_rest, asks_early,
             self._request.task == "count", equals, paid[1] if paid is not None else 0.0,
+            self._request.client, ports.blame,
         )  # fmt: skip
         quota = route.peer.quota
         got = leases.acquire(route, self._request.size_in_tokens() if quota is not None else 0, now, terms)
@@ -240,7 +241,10 @@ class Failover:
         route = others[0] if others else first
         if not route.peer.budget.take(now):
             return None
-        terms = Terms(ports.admission, self._patience_s(now), on_granted, on_denied, insists=True, paid_at=now)
+        terms = Terms(
+            ports.admission, self._patience_s(now), on_granted, on_denied, insists=True, paid_at=now,
+            client=self._request.client, blame=ports.blame,
+        )  # fmt: skip
         try:
             got = leases.acquire(route, self._request.size_in_tokens(), now, terms)
         except ApiError as refusal:

@@ -33,6 +33,7 @@ from gateway.flow.timing import Clock
 from gateway.flow.token_counting import Answer as Answered
 from gateway.http import header_rules, query_string
 from gateway.http.response_writer import Answer, nothing
+from gateway.limits import limiter
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
 from gateway.routing import client_keys
@@ -220,8 +221,10 @@ class Flow(HTTPMessageDelegate):
         request, ports = self.request, self._ports
         if wait is not None:
             if wait > 0:
+                self.writer.last()  # who is over its bounds need not hold a connection, too
                 raise charges.used_up(request.client, wait)
-            self.completion.charged = request.size_in_tokens()
+            quota = ports.quota_of(request.client)
+            self.completion.charged = charges.size(quota, request) if quota is not None else 0
         routes = ports.router.routes(request.asked_model, request.protocol, request.facts)
         routes = client_keys.of_one_provider(routes, request.headers, ports.access.open)
         if len(request.body) < LARGE or routes[0].verbatim:
@@ -563,9 +566,16 @@ class Flow(HTTPMessageDelegate):
             return False
         sidewards = route.peer.side(request.protocol, request.task)
         url = query_string.onward(sidewards, request.query, route.peer.settings.query)
+        quota = self._ports.quota_of(request.client)
+        wait = quota.take(0, self._ports.now()) if quota is not None else 0.0
+        if isinstance(wait, int | float) and wait > 0:  # beyond its bounds an estimate will do
+            self._count_here(event, route)
+            return False
         answer = counting.ask(self, url)
         if answer is Answered.ASK:
             return True
+        if quota is not None:
+            limiter.finish(quota.give_back(0))
         if isinstance(answer, bytes):
             self._tell(event, 200, header_rules.JSON_HEAD + self.completion.own_head(route.peer.name), answer)
         else:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from gateway.observe.own_words import OwnWords
 from gateway.routing.router import Route
 from translate import dialects, fit, pair, wire
 from translate.conversation import Turn
@@ -79,7 +80,7 @@ NO_USAGE = Lesson("stream_options")  # not even to learn what a stream took
 def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Lesson]:
     """What the error (a 400 or 422; `raw` is its body) says of fields in the sent body; [] for nothing."""
     found: dict[str, Lesson] = {}
-    own = _Own(sent)
+    own = OwnWords(sent)
     for name in _named(error, raw, own):
         field = next((each for each in (name, _snake(name)) if _is_in(sent, each)), "")
         if not field or _must_stay(sent, field):
@@ -101,28 +102,7 @@ def _must_stay(sent: dict[str, Any], field: str) -> bool:
     return field in KEPT or any(kept.startswith(field + ".") and _is_in(sent, kept) for kept in KEPT)
 
 
-class _Own:
-    """The words of a request, whatever stands between them: made when they are first asked for."""
-
-    def __init__(self, sent: dict[str, Any]) -> None:
-        self._sent = sent
-        self._letters: bytes | None = None
-
-    def holds(self, words: str) -> bool:
-        if self._letters is None:
-            self._letters = _letters(wire.dumps(self._sent))
-        return _letters(words.encode("utf-8", "replace")) in self._letters
-
-
-_NO_LETTERS = bytes(code for code in range(256) if not chr(code).isalnum() or code > 127)
-
-
-def _letters(text: bytes) -> bytes:
-    """A quotation changes quotes, blanks, escapes and case, and little else."""
-    return text.lower().translate(None, _NO_LETTERS)
-
-
-def _named(error: ApiError, raw: bytes, own: _Own) -> Iterator[str]:
+def _named(error: ApiError, raw: bytes, own: OwnWords) -> Iterator[str]:
     message = error.message[:MAX_READ]
     for pattern in _SAID:
         for match in pattern.finditer(message):
@@ -262,7 +242,7 @@ def learned(
     if error.status not in (400, 422):
         return []
     said = error.message[:MAX_READ]
-    own = _Own(data)
+    own = OwnWords(data)
     about_marks = NO_MARKS.field in said and not own.holds(NO_MARKS.field)
     if not about_marks and next(_named(error, raw, own), None) is None and _BOTH.search(said) is None:
         return []  # the usual error: the request need not be translated once more to see what was in it

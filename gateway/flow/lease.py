@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from gateway.limits import limiter
 from gateway.limits.admission import Admission, Ticket
+from gateway.limits.blame import Blame
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Full, Unasked
 from gateway.routing.router import Route
@@ -21,13 +22,14 @@ from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
 
+FAULT = "fault"
 Verdict = Literal["answered", "faulted", "unjudged"]
 
 
 class Terms(NamedTuple):
     """patience_s: the longest wait for a slot. insists: also against the breaker's advice, since no other endpoint is
     left. asks_early: also before the time that the upstream gave. equals: where slots may be free if this endpoint has
-    none. paid_at: when the retry budget was asked for it, 0.0 = not at all."""
+    none. paid_at: when the retry budget was asked for it, 0.0 = not at all. blame: whose faults count, see there."""
 
     admission: Admission
     patience_s: float
@@ -38,13 +40,15 @@ class Terms(NamedTuple):
     cheap: bool = False
     equals: tuple[Route, ...] = ()
     paid_at: float = 0.0
+    client: str = ""
+    blame: Blame | None = None
 
 
 class Lease:
     """era: what the breaker gave, 0 where it goes against its advice. charged: tokens, of the upstream's quota."""
 
-    __slots__ = ("_answer", "_released", "_slot", "_terms", "charged", "era", "granted", "paid_at", "route",
-                 "sent")  # fmt: skip
+    __slots__ = ("_answer", "_blame", "_client", "_released", "_slot", "_terms", "charged", "era", "granted", "paid_at",
+                 "route", "sent", "unreached")  # fmt: skip
 
     def __init__(self, route: Route, terms: Terms) -> None:
         self.route = route
@@ -52,7 +56,9 @@ class Lease:
         self.charged = 0
         self.era = 0
         self.sent = False
+        self.unreached = False  # not even a connection came about, which no request can bring about
         self.paid_at = terms.paid_at
+        self._client, self._blame = terms.client, terms.blame
         self._terms: Terms | None = terms
         self._slot: Ticket | None = None
         self._answer: asyncio.Future[float] | None = None  # of a limiter that counts elsewhere
@@ -109,7 +115,9 @@ class Lease:
         if terms.equals and not admission.has_place(route.peer.gate):
             if any(admission.has_place(other.peer.gate) for other in terms.equals):
                 raise Full("overloaded", f"upstream '{route.peer.name}' has no place free", 503)
-        self._slot = admission.enter(route.peer.gate, terms.patience_s, self._placed, self._denied, terms.cheap)
+        self._slot = admission.enter(
+            route.peer.gate, terms.patience_s, self._placed, self._denied, terms.cheap, terms.client
+        )
         self.granted = self._slot.state == "in"
 
     def _placed(self) -> None:
@@ -162,12 +170,19 @@ class Lease:
         if slot is not None:
             slot.leave()
         breaker = route.place.breaker
+        if worked and self._blame is not None:
+            self._blame.answered(route.place.name, FAULT)
         if verdict == "answered":
             breaker.answered(now, self.era)
-        elif verdict == "faulted":
+        elif verdict == "faulted" and (self.unreached or self.is_the_upstreams(FAULT, now)):
             breaker.faulted(now, self.era)
         else:
             breaker.unjudged(self.era)
+
+    def is_the_upstreams(self, kind: str, now: float) -> bool:
+        """A fault of this kind, and not one that this client alone brings about."""
+        blame = self._blame
+        return blame is None or blame.is_the_upstreams(self.route.place.name, kind, self._client, now)
 
     def _give_quota_back(self) -> None:
         quota = self.route.peer.quota

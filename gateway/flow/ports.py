@@ -24,6 +24,7 @@ from gateway.http.auth import Access
 from gateway.http.loop_guard import Hops
 from gateway.http.response_writer import Answer
 from gateway.limits.admission import Admission
+from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
@@ -200,4 +201,5 @@ class Ports:
     hedges: Callable[[str], bool]
     # what may be off
     reattach: Reattach | None = None
+    blame: Blame | None = None
     hold: Callable[[Protocol], Hold] | None = None

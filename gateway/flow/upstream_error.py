@@ -9,6 +9,7 @@ from gateway.flow import scrub
 from gateway.http import header_rules
 from gateway.limits import rate_limit
 from gateway.limits.retry_policy import Outcome
+from gateway.observe.own_words import OwnWords
 from gateway.routing.router import Route
 from translate import errors
 from translate.errors import ApiError
@@ -37,9 +38,14 @@ def _honest(error: ApiError, asked: bytes) -> ApiError:
     """A refusal that repeats its request's own words says nothing of the account: else a client might lay a key to
     rest."""
     words = errors.no_credit(error.message)
-    if error.kind == "billing" and error.status in (400, 404, 422) and words.encode() in asked:
+    if error.kind == "billing" and error.status in (400, 404, 422) and OwnWords(asked).holds(words):
         error.kind = errors.kind_of(error.status)
     return error
+
+
+def may_be_provoked(error: ApiError) -> bool:
+    """Whether it may be about the request alone, where others of its kind are about the key or the model."""
+    return error.status in (403, 404) or (error.kind == "billing" and error.status in (400, 422))
 
 
 def rest(route: Route, told: Outcome, now: float, asked: bytes) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from gateway.limits.concurrency_limit import LEAST, Adaptive
 from gateway.limits.retry_policy import Full
+from gateway.limits.shares import Shares
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
@@ -90,9 +91,10 @@ class Gate:
 class Ticket:
     """A place, or the wait for one. Ends by `leave`, which may be called at any time, and twice."""
 
-    __slots__ = ("_on_place", "_on_refused", "_since", "admission", "cheap", "gate", "state", "timer")
+    __slots__ = ("_on_place", "_on_refused", "_since", "admission", "cheap", "client", "gate", "state", "timer")
 
-    def __init__(self, admission: Admission, gate: Gate, cheap: bool) -> None:
+    def __init__(self, admission: Admission, gate: Gate, cheap: bool, client: str = "") -> None:
+        self.client = client
         self.admission = admission
         self.gate = gate
         self.cheap = cheap
@@ -134,6 +136,7 @@ class Admission:
         self.turned_away = 0
         self.entered = 0
         self.queued = 0
+        self.shares = Shares()
         self._gates: list[Gate] = []  # those with a queue, in the order in which they are served next
 
     def __repr__(self) -> str:
@@ -146,10 +149,11 @@ class Admission:
         on_place: Callable[[], None],
         on_refused: Callable[[ApiError], None],
         cheap: bool = False,
+        client: str = "",
     ) -> Ticket:
         """The ticket's state says whether it is "in" now or "waiting"; then one of both is called later. patience:
         seconds that this request can wait, at most. Raises ApiError where the queue is full."""
-        ticket = Ticket(self, gate, cheap)
+        ticket = Ticket(self, gate, cheap, client)
         queue = ticket.queue
         if queue:
             self.serve()  # a limit may have grown; those who wait come first
@@ -157,7 +161,9 @@ class Admission:
             self._take(ticket)
             return ticket
         patience = min(patience, self.limits.patience)
-        if (len(queue) if cheap else self.waiting) >= self.limits.queue or patience <= 0:
+        waiting = len(queue) if cheap else self.waiting
+        within = cheap or self.shares.may_wait(client, self.limits.queue)
+        if waiting >= self.limits.queue or not within or patience <= 0:
             self.turned_away += 1
             self._is_dry(gate)
             raise self._full(ticket, late=patience <= 0)
@@ -170,13 +176,14 @@ class Admission:
         turn = 0
         while turn < len(self._gates) and self.busy < self.limits.places:
             gate = self._gates[turn]
-            if gate.busy >= gate.places:
+            ticket = self._next(gate) if gate.busy < gate.places else None
+            if ticket is None:
                 turn += 1
                 continue
             del self._gates[turn]
             if len(gate.waiting) > 1:
                 self._gates.append(gate)  # its next turn comes after the others'
-            self._place(gate.waiting)
+            self._place(ticket)
 
     def has_place(self, gate: Gate) -> bool:
         """Whether a request could go there at once."""
@@ -186,7 +193,16 @@ class Admission:
         gate = ticket.gate
         if ticket.cheap:
             return gate.cheap < CHEAP_PLACES
-        return self.busy < self.limits.places and gate.busy < gate.places
+        return self.busy < self.limits.places and gate.busy < gate.places and self._is_within_share(ticket)
+
+    def _is_within_share(self, ticket: Ticket) -> bool:
+        return self.shares.may_take(ticket.client, ticket.gate.name, ticket.gate.places, self.limits.places)
+
+    def _next(self, gate: Gate) -> Ticket | None:
+        """Of those who wait there, who is within its share."""
+        behind = self._clock() - gate.waiting[0]._since > BEHIND_S
+        in_turn = reversed(gate.waiting) if behind else iter(gate.waiting)
+        return next((ticket for ticket in in_turn if self._is_within_share(ticket)), None)
 
     def _wait(
         self, ticket: Ticket, patience: float, on_place: Callable[[], None], on_refused: Callable[[ApiError], None]
@@ -199,6 +215,7 @@ class Admission:
         self._is_dry(ticket.gate)
         if not ticket.cheap:
             self.waiting += 1
+            self.shares.waits(ticket.client)
             if len(ticket.queue) == 1:
                 self._gates.append(ticket.gate)
 
@@ -207,6 +224,7 @@ class Admission:
             ticket.gate.cheap += 1
             return
         ticket.gate.busy += 1
+        self.shares.takes(ticket.client, ticket.gate.name)
         self.busy += 1
         self.entered += 1
 
@@ -215,17 +233,18 @@ class Admission:
         if ticket.cheap:
             gate.cheap -= 1
             if gate.cheap_waiting:
-                self._place(gate.cheap_waiting)
+                behind = self._clock() - gate.cheap_waiting[0]._since > BEHIND_S
+                self._place(gate.cheap_waiting[-1 if behind else 0])
             return
         gate.busy -= 1
+        self.shares.takes(ticket.client, gate.name, -1)
         self.busy -= 1
         if self._gates:
             self.serve()
 
-    def _place(self, queue: collections.deque[Ticket]) -> None:
-        """A place for the next of them."""
-        behind = self._clock() - queue[0]._since > BEHIND_S
-        ticket = queue.pop() if behind else queue.popleft()
+    def _place(self, ticket: Ticket) -> None:
+        """A place for the next of those who wait."""
+        ticket.queue.remove(ticket)
         self._out_of_queue(ticket)
         ticket.state = "in"
         self._take(ticket)
@@ -240,6 +259,7 @@ class Admission:
     def _out_of_queue(self, ticket: Ticket) -> None:
         if not ticket.cheap:
             self.waiting -= 1
+            self.shares.waits(ticket.client, -1)
         if ticket.timer is not None:
             ticket.timer.cancel()
 
@@ -276,6 +296,8 @@ class Admission:
         waiting = len(ticket.queue) if ticket.cheap else self.waiting
         if ticket.cheap:
             what = f"upstream '{gate.name}' has {gate.cheap} short requests at once, which is the limit"
+        elif not self._is_within_share(ticket) or not self.shares.may_wait(ticket.client, limits.queue):
+            what = f"client '{ticket.client}' has its share of the places, or of the queue: the rest is for others"
         elif gate.busy >= gate.places:
             adaptive = f", adaptive: {gate.places} now" if gate.adaptive is not None else ""
             what = (

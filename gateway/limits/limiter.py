@@ -27,6 +27,10 @@ class Limiter(Protocol):
     @property
     def counts_tokens(self) -> bool: ...
 
+    @property
+    def tokens_per_minute(self) -> int:
+        """0 = no bound."""
+
     def take(self, tokens: int, now: float) -> float | Awaitable[float]:
         """0.0: the request may go, and is charged. Else the seconds until it may, and nothing is charged."""
 

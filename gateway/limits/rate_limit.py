@@ -79,6 +79,11 @@ class Quota:
     def counts_tokens(self) -> bool:
         return self._tokens is not None
 
+    @property
+    def tokens_per_minute(self) -> int:
+        """0 = no bound."""
+        return int(self._tokens.per_minute) if self._tokens is not None else 0
+
     def take(self, tokens: int, now: float) -> float:
         """0.0: the request may go, and is charged. Else the seconds until it may, and nothing is charged."""
         wait = self._requests.wait_for(1, now) if self._requests else 0.0

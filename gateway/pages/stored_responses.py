@@ -55,6 +55,7 @@ async def ask(
         await store_sync.forget(service.siblings, owner, id)
         if service.memory.place(id) is None:  # else an upstream keeps it too: of a websocket's turn, we both do
             return _json({"id": id, "object": "response", "deleted": True})
+    service.charge_question(client)
     streams = method == "GET" and not part and _asked(query).get("stream") == "true"
     peer = _keeper(service, owner, id)
     made_with = service.memory.key(id)

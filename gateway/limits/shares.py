@@ -1,0 +1,49 @@
+"""Fair shares: of places and of the queue one client leaves some for the others.
+
+Counted are the requests of each client, over all upstreams and at each. Where there is one client, or none is told from
+another, all of it is its share.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+def share(places: int) -> int:
+    """The most that one of several clients may have of so many: four fifths, and never all where there are two."""
+    return max(1, places - max(1, places // 5))
+
+
+class Shares:
+    """Who has how many. several: there are several [client]s."""
+
+    __slots__ = ("_busy", "_waiting", "several")
+
+    def __init__(self) -> None:
+        self.several = False
+        self._busy: Counter[tuple[str, str]] = Counter()  # of (client, upstream), and of (client, "") over all
+        self._waiting: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        return f"<Shares {dict(self._busy)}>"
+
+    def may_take(self, client: str, gate: str, places: int, all_places: int) -> bool:
+        """Whether one place more of the upstream's is within its share."""
+        if not self.several or not client:
+            return True
+        return self._busy[client, ""] < share(all_places) and self._busy[client, gate] < share(places)
+
+    def may_wait(self, client: str, queue: int) -> bool:
+        return not self.several or not client or self._waiting[client] < share(queue)
+
+    def takes(self, client: str, gate: str, more: int = 1) -> None:
+        """more: -1 for a place that is given back."""
+        for key in ((client, ""), (client, gate)):
+            self._busy[key] += more
+            if not self._busy[key]:
+                del self._busy[key]
+
+    def waits(self, client: str, more: int = 1) -> None:
+        self._waiting[client] += more
+        if not self._waiting[client]:
+            del self._waiting[client]
