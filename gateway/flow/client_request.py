@@ -125,6 +125,11 @@ class ClientRequest:
             self.data = envelope.parse(self.body)
         return self.data
 
+    def forget_parsed(self) -> None:
+        """What is parsed takes many times its bytes, which are all that is counted: it goes as soon as the request is
+        sent, or waits. A retry parses again."""
+        self.data = None
+
     def extend(self) -> None:
         """It builds on an earlier reply: what led to that one goes first, if it is kept here. Raises ApiError."""
         previous = self.previous

@@ -288,6 +288,7 @@ class Flow(HTTPMessageDelegate):
             self._drop(new)
             raise
         self._enter(event, State.QUEUED)
+        self.request.forget_parsed()
         new.queued_at = self._ports.now()
         self.clock.waits()
         return True
@@ -374,6 +375,7 @@ class Flow(HTTPMessageDelegate):
             log.debug("request %s: try %d of '%s' goes to %s (%d bytes)", request.key, attempts, request.asked_model,
                       outgoing.url.partition("?")[0], len(outgoing.body))  # fmt: skip
         ports.observer.sent(request.info(attempts), outgoing.body)
+        request.forget_parsed()
         if ports.hold is not None and not self.failover.is_last:
             new.hold = ports.hold(request.protocol)
         # Only of streams does the first byte tell how late a reply is: others come when they are finished.

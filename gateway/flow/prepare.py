@@ -135,10 +135,13 @@ def learns_of_fields(
     request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes
 ) -> list[Lesson]:
     """Fields that the upstream does not take: it may go there once more, without them."""
-    if not ports.learns or request.data is None or route.verbatim:
+    if not ports.learns or not request.body or route.verbatim:
         return []
+    data = request.parsed()
+    if request.previous is not None:
+        data = request.previous.crossing(data, request.body, route.peer.name, route.protocol)
     session = upstream_request.session_of(request.headers)
-    new = learned_quirks.learned(request.protocol, route, request.data, ports.lessons, error, body, session)
+    new = learned_quirks.learned(request.protocol, route, data, ports.lessons, error, body, session)
     if new:
         log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,
                     route.peer.name, route.model, error.status, scrub.line(error, request.body),

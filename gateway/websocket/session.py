@@ -83,6 +83,7 @@ class Session:
         turn = Turn(self.service, self, data)
         turn.flow.headers_received(_START, self._headers)
         turn.flow.data_received(wire.dumps(turn.data))
+        turn.data = {}  # the body is what counts, and what is kept until the turn comes
         self._waiting.append(turn)
         self._next()
         return None
