@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md and the glossary name is there."""
+"""What CONTRIBUTING.md, the glossary and the words in the code name is there."""
 
 from __future__ import annotations
 
@@ -10,12 +10,27 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 NAMED = sorted(set(re.findall(r"`((?:[\w.]+/)+[\w.]*|[\w]+\.(?:py|ini|md))`", CONTRIBUTING)) - {"translate/NAME/"})
+PROGRAM = ("proxy.py", "bundle", "console", "demo", "gateway", "operate", "translate", "upstream")
+THEIRS = {"message_create_params.py", "response_create_params.py", "_pydantic.py", "_transform.py"}  # files of the SDKs
+MADE = {"__main__.py"}  # by the bundle
 SIBLINGS = {name for name in NAMED if re.fullmatch(r"\w+\.py", name) and name != "proxy.py"}  # of a protocol's package
 
 
 @pytest.mark.parametrize("name", [name for name in NAMED if name not in SIBLINGS])
 def test_every_file_that_contributing_names_is_there(name: str) -> None:
     assert (ROOT / name).exists()
+
+
+def test_every_file_that_the_code_speaks_of_is_there() -> None:
+    files = [path for name in PROGRAM for path in [ROOT / name, *(ROOT / name).rglob("*.py")] if path.is_file()]
+    own = {path.name for path in files} | THEIRS | MADE
+    spoken_of = [
+        (path.relative_to(ROOT), name.rpartition("/")[2])
+        for path in files
+        for name in re.findall(r"(?<![\w./{}-])(?:\w+/)*\w+\.py\b", path.read_text())
+    ]
+    assert len(spoken_of) > 50
+    assert [(path, name) for path, name in spoken_of if name not in own] == []
 
 
 def test_a_protocol_has_the_files_that_contributing_names() -> None:

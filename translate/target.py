@@ -121,7 +121,7 @@ class Encoded:
     sent names of free-form tools, `namespaces` maps sent names to (namespace, name). `answer_tool` is the sent name of
     the tool whose arguments are the reply's text (see answer_tool.py). `compacts`: it asks for a summary, in which
     `tool_changes` go along, and with `answers` an answer is to follow (see compaction.py). `cache_marks`: how many are
-    in it that are ours (see messages/caching.py). `forms`: the functions that stand for the client's own tools;
+    in it that are ours (see messages/cache_marks.py). `forms`: the functions that stand for the client's own tools;
     `search`: for deferred tools, where the proxy searches; `pauses`: the upstream may pause the turn, and the client
     cannot know how to go on (see provider_tools.py, continued_turn.py). `reshaped` has the schemas that had to change
     so that what the model writes does, by the tool's (namespace, name) as the client has them; ("", "") is the reply's
