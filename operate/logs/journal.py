@@ -139,8 +139,9 @@ class Journal:
 
 
 def folder_of(settings: Logging) -> Path:
-    """Where the log files go: a relative folder counts from the program's home."""
-    return place.home() / settings.dir
+    """Where the log files go, and the books beside them: a relative folder counts from the program's home. Where log
+    lines go to a stream, it is the default one."""
+    return place.home() / ("logs" if settings.dir in STREAMS else settings.dir)
 
 
 def install(settings: Logging, journal: Journal) -> None:

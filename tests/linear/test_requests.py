@@ -17,7 +17,7 @@ from gateway.http import json_bounds
 from operate.logs import redaction
 from tests.linear import shapes_chat, shapes_messages, shapes_responses
 from tests.linear.work import TOO_LITTLE_S, grows_linearly, seconds
-from translate import foreign_reasoning, pair, tokens
+from translate import dialects, foreign_reasoning, pair, tokens
 from translate.errors import ApiError
 from translate.target import Policy, Protocol, Target
 
@@ -98,8 +98,8 @@ def test_the_envelope_of_nested_objects(key: bytes) -> None:
     "read",
     [
         lambda body: strip_fields.without(body, ["context_management", "x"]),
-        lambda body: foreign_reasoning.request("messages", body),
-        lambda body: foreign_reasoning.request("responses", body),
+        lambda body: foreign_reasoning.request(dialects.of("messages"), body),
+        lambda body: foreign_reasoning.request(dialects.of("responses"), body),
         lambda body: upstream_request.affinity({}, body),  # type: ignore[arg-type]
         tokens.has_media,
         lambda body: tokens.estimate(envelope.parse(body)),

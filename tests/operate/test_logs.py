@@ -277,3 +277,14 @@ def test_a_traceback_is_one_line(journal: Any, tmp_path: Path, loggers: None) ->
     log.close()
     (line,) = lines(tmp_path / "logs" / "proxy.json")
     assert line["message"].startswith("it failed\nTraceback") and line["level"] == "error"
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_all_lines_can_go_to_a_stream(journal: Any, capfd: pytest.CaptureFixture[str], stream: str) -> None:
+    """Each says which file it would be in, and no folder of that name is made."""
+    log = journal(f"dir={stream}")
+    log.request("GET", "/nowhere", 404, 1.0, "")
+    log.close()
+    said = getattr(capfd.readouterr(), "out" if stream == "stdout" else "err")
+    assert json.loads(said)["log"] == "api_requests" and json.loads(said)["path"] == "/nowhere"
+    assert logs.folder_of(chosen(f"dir={stream}")).name == "logs"

@@ -33,7 +33,7 @@ from gateway.routing.router import Router
 from gateway.stored.store import Memory
 from operate.logs.redaction import Redaction
 from operate.settings.load import read
-from tests.gateway.resilience.virtual import VirtualLoop
+from tests.gateway.limits.virtual import VirtualLoop
 from upstream.failure import Failure
 
 Event = Callable[["Book"], None]
