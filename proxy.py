@@ -41,7 +41,7 @@ from gateway.process.watch import Watch
 from gateway.process.worker_rpc import Siblings
 from gateway.runtime import Service
 from operate import handover, place, systemd
-from operate.logs import journal as logs
+from operate.logs.journal import Journal, folder_of, install
 from operate.settings.file_watch import Source
 from operate.settings.load import Settings, SettingsError, Upstream
 from operate.supervisor import KILLED, Supervisor, Worker
@@ -104,8 +104,8 @@ def _address(chosen: Settings) -> str:
 
 def _work(sockets: list[socket.socket], source: Source, chosen: Settings, worker: Worker | None = None) -> int:
     """What one process does, from its start to its end. worker: None where it is the only one."""
-    journal = logs.Journal(chosen.logging, logs.folder_of(chosen.logging), chosen.secrets())
-    logs.install(chosen.logging, journal)
+    journal = Journal(chosen.logging, folder_of(chosen.logging), chosen.secrets())
+    install(chosen.logging, journal)
     try:
         asyncio.run(serve(chosen, sockets, journal, source, worker))
     finally:
@@ -160,7 +160,7 @@ class Proxy:
         self,
         chosen: Settings,
         sockets: list[socket.socket],
-        journal: logs.Journal,
+        journal: Journal,
         source: Source | None = None,
         siblings: Siblings | None = None,
     ) -> None:
@@ -227,7 +227,7 @@ class Proxy:
 
 
 async def serve(
-    chosen: Settings, sockets: list[socket.socket], journal: logs.Journal, source: Source, worker: Worker | None
+    chosen: Settings, sockets: list[socket.socket], journal: Journal, source: Source, worker: Worker | None
 ) -> None:
     """Runs until SIGTERM or SIGINT, then drains; a second signal ends at once. SIGHUP reads the settings again, SIGUSR2
     has another process take over."""

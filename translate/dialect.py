@@ -286,7 +286,3 @@ class Dialect:
         """Where clients ask for it, "" where they cannot."""
         found = self.endpoint(task)
         return found.path if found is not None else ""
-
-    def sides(self) -> list[Endpoint]:
-        """The addresses of what is no reply."""
-        return [each for each in self.endpoints if each.task]

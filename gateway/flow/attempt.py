@@ -16,7 +16,6 @@ from gateway.flow.clean_lines import CleanLines
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.continued_turn import Continuing
 from gateway.flow.lease import Lease, Verdict
-from gateway.flow.passthrough import Verbatim
 from gateway.flow.ports import Hold, Ports, Timer
 from gateway.flow.prepare import Outgoing
 from gateway.flow.timing import Clock
@@ -25,8 +24,8 @@ from gateway.http.auth import keys_of
 from gateway.limits import retry_policy
 from gateway.limits.retry_policy import Outcome
 from translate import errors
+from translate.dialect import Reply
 from translate.errors import ApiError
-from translate.pair import Crossing
 from upstream.exchange import Exchange
 from upstream.failure import UNSENT, Failure
 from upstream.request import Request
@@ -103,7 +102,7 @@ class Attempt:
         self.fresh = False  # on a new connection, since a kept one has just died
         self.hedge = False
         self.outgoing: Outgoing | None = None
-        self.reply: Verbatim | Crossing | None = None
+        self.reply: Reply | None = None
         self.more: Continuing | None = None
         self.dropped: list[str] = []
         self.asks_usage = False  # of a stream, though its client does not

@@ -9,8 +9,9 @@ from tornado.httputil import HTTPHeaders
 
 from gateway.flow import envelope, upstream_request
 from gateway.flow.envelope import Envelope
-from gateway.flow.info import Info, session_in
+from gateway.flow.info import Info
 from gateway.http import body_decoding
+from gateway.http.session_headers import session_in
 from gateway.limits.body_memory import BodyMemory
 from gateway.routing import request_facts
 from gateway.stored.previous_response import Recall

@@ -12,11 +12,12 @@ from gateway.flow import charges, scrub, upstream_request
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
-from gateway.flow.info import Finished, agent_in, session_in
+from gateway.flow.info import Finished
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.http import body_decoding, header_rules
 from gateway.http.response_writer import Answer
+from gateway.http.session_headers import agent_in, session_in
 from gateway.limits.retry_policy import Full, Outcome
 from gateway.routing.router import Route
 from translate import errors, usage

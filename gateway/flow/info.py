@@ -69,19 +69,3 @@ class Finished(NamedTuple):
     clock: Clock
     session: str
     agent: str
-
-
-_SESSION_HEADERS = ("X-Claude-Code-Session-Id", "X-Session-Id", "X-Session-Affinity", "Session-Id")
-
-
-def agent_in(headers: Mapping[str, str]) -> str:
-    """The sub-agent of Claude Code that asks, "" for none."""
-    return str(headers.get("X-Claude-Code-Agent-Id", ""))[:200]
-
-
-def session_in(headers: Mapping[str, str]) -> str:
-    """What names the conversation, "" where no header does."""
-    for name in _SESSION_HEADERS:
-        if value := headers.get(name):
-            return str(value)[:200]
-    return ""

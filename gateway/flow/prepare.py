@@ -12,8 +12,9 @@ from gateway.flow.learned_quirks import Lesson
 from gateway.flow.passthrough import Verbatim
 from gateway.flow.ports import Front, Ports
 from gateway.flow.usage_chunk import UsageChunk
-from gateway.http import query_string
+from gateway.http import query_string, session_headers
 from gateway.routing.router import Route
+from translate.dialect import Reply
 from translate.errors import ApiError
 from translate.pair import Crossing
 from translate.target import Asked
@@ -28,7 +29,7 @@ class Outgoing:
     url: str
     lines: list[str]
     body: bytes
-    reply: Verbatim | Crossing
+    reply: Reply
     dropped: list[str] = field(default_factory=list)
     cache_marks: int = 0
     asks_usage: bool = False
@@ -89,7 +90,7 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
         request.envelope.stream = False
         data = compaction.asking(data)
     tokens, estimated = ports.counting.seed(route, data, len(request.body))
-    session = upstream_request.session_of(request.headers)
+    session = session_headers.session_of(request.headers)
     encoded = learned_quirks.crossed(request.protocol, route, data, ports.lessons, ports.strict, session, tokens)
     options = data.get("stream_options")
     asked = Asked(
@@ -140,7 +141,7 @@ def learns_of_fields(
     data = request.parsed()
     if request.previous is not None:
         data = request.previous.crossing(data, request.body, route.peer.name, route.protocol)
-    session = upstream_request.session_of(request.headers)
+    session = session_headers.session_of(request.headers)
     new = learned_quirks.learned(request.protocol, route, data, ports.lessons, error, body, session)
     if new:
         log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,

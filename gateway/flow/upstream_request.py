@@ -15,6 +15,7 @@ from gateway.flow import strip_fields
 from gateway.http import header_rules, loop_guard
 from gateway.http.auth import keys_of
 from gateway.http.loop_guard import Hops
+from gateway.http.session_headers import session_in
 from gateway.routing.router import Route
 from translate import dialects, foreign_reasoning, sealed_reasoning
 from translate.errors import ApiError, BadRequest
@@ -53,11 +54,6 @@ def check_type(client: HTTPHeaders, body: bytes) -> None:
         raise ApiError("invalid_request", message, 415)
 
 
-def session_of(client: HTTPHeaders) -> str:
-    """The client's session where it names one, as Claude Code does; else ""."""
-    return str(client.get("X-Claude-Code-Session-Id", ""))
-
-
 def patience(client: HTTPHeaders, most: float) -> float:
     """Seconds from now in which tries may begin: the settings' bound, or less where the client gives up earlier."""
     said = client.get("X-Stainless-Timeout", "")
@@ -70,9 +66,8 @@ def patience(client: HTTPHeaders, most: float) -> float:
 
 def affinity(client: HTTPHeaders, body: bytes) -> str:
     """What names the conversation, so that it stays where its prompt is cached; "" where nothing does."""
-    for name in ("X-Claude-Code-Session-Id", "X-Session-Id", "X-Session-Affinity", "Session-Id"):
-        if value := client.get(name):
-            return str(value)[:200]
+    if session := session_in(client):
+        return session
     for mark, text in ((b'"prompt_cache_key"', _TEXT), (b'"metadata"', _USER)):
         at = body.rfind(mark)
         if at >= 0 and (found := text.match(body, at + len(mark))):

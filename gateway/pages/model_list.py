@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPHeaders
 
-from gateway.http import loop_guard as hops
+from gateway.http import loop_guard
 from gateway.http.loop_guard import Hops
 from gateway.pages.known_models import Model, read_list
 from gateway.routing.router import Router
@@ -108,8 +108,8 @@ class Listing:
             for name, value in peer.headers[key][peer.lists_in.name].items()
             if name != "content-type"
         ]
-        if hops.is_told(peer.base_url):
-            own.append(f"{hops.HEADER}: {self._hops.onward(asked_by)}")
+        if loop_guard.is_told(peer.base_url):
+            own.append(f"{loop_guard.HEADER}: {self._hops.onward(asked_by)}")
         done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._client.send(Request("GET", peer.models_url, own, None, PATIENCE, peer.way), _Gathered(done))
         try:

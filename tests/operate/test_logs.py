@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from operate.logs import journal as logs
 from operate.logs import lines as lines_of
 from operate.logs import rotation, writer
+from operate.logs.journal import LOGGERS, Journal, install
 from operate.settings import load
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -29,10 +29,10 @@ def chosen(*more: str) -> load.Logging:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Any:
-    made: list[logs.Journal] = []
+    made: list[Journal] = []
 
     def make(*more: str, folder: Path = tmp_path / "logs", secrets: tuple[str, ...] = (), **kwargs: Any) -> Any:
-        made.append(logs.Journal(chosen(*more), folder, secrets, **kwargs))
+        made.append(Journal(chosen(*more), folder, secrets, **kwargs))
         return made[-1]
 
     yield make
@@ -96,12 +96,12 @@ def test_trouble_is_said_once_and_its_end_too(journal: Any, tmp_path: Path, capf
 FULL = """
 import resource, sys
 from pathlib import Path
-from operate.logs import journal as logs
+from operate.logs.journal import Journal
 from operate.logs import writer
 from operate.settings import load as settings
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 writer.GROUP = 3
-log = logs.Journal(settings.read(sys.argv[1], "t.ini", ["logging.access=error"], {}).logging, Path(sys.argv[2]))
+log = Journal(settings.read(sys.argv[1], "t.ini", ["logging.access=error"], {}).logging, Path(sys.argv[2]))
 for n in range(20):
     log.body("request", str(n), b"x" * 600)
 log.close()
@@ -233,7 +233,7 @@ def test_everything_changes_at_once(journal: Any, tmp_path: Path) -> None:
 @pytest.fixture
 def loggers() -> Any:
     """The root logger's handlers and the levels, put back at the end."""
-    named = [logging.getLogger(name) for name in ("", *logs.LOGGERS)]
+    named = [logging.getLogger(name) for name in ("", *LOGGERS)]
     before = [(logger, logger.level, list(logger.handlers)) for logger in named]
     yield
     for logger, level, handlers in before:
@@ -246,12 +246,12 @@ def test_each_logger_has_its_level(
 ) -> None:
     asked = chosen("level=warning", "upstream=debug", "gateway=error")
     log = journal("level=warning", "upstream=debug", "gateway=error", secrets=("secret-1234",))
-    logs.install(asked, log)
-    for name in logs.LOGGERS:
+    install(asked, log)
+    for name in LOGGERS:
         for level in ("debug", "info", "warning", "error"):
             getattr(logging.getLogger(name), level)("%s secret-1234", level)
     log.adopt(chosen("level=error", "upstream=info"), ["secret-1234"])
-    for name in logs.LOGGERS:
+    for name in LOGGERS:
         for level in ("debug", "info", "warning", "error"):
             getattr(logging.getLogger(name), level)("%s later", level)
     log.close()
@@ -269,7 +269,7 @@ def test_each_logger_has_its_level(
 
 def test_a_traceback_is_one_line(journal: Any, tmp_path: Path, loggers: None) -> None:
     log = journal()
-    logs.install(chosen(), log)
+    install(chosen(), log)
     try:
         raise KeyError("x")
     except KeyError:

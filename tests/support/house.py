@@ -22,14 +22,14 @@ from typing import Any
 from tornado.netutil import bind_sockets
 
 import proxy
-from operate.logs import journal as logs
+from operate.logs.journal import Journal
 from operate.settings import load
 from operate.settings.file_watch import Source
 
 PIECE = 65536
 
 
-class _Silent(logs.Journal):
+class _Silent(Journal):
     """Writes nothing, whatever a test asks for: it has no folder."""
 
     def _put(self, *args: Any) -> None:
@@ -93,7 +93,7 @@ class House:
         self.port = sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         chosen = self._settings
-        kind = _Silent if self._folder is None else logs.Journal
+        kind = _Silent if self._folder is None else Journal
         journal = kind(chosen.logging, self._folder or Path("/nonexistent"), chosen.secrets())
         if self._folder is None:
             journal.performance = journal.errors = journal.api_requests = False
