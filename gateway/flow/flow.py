@@ -735,6 +735,8 @@ class Flow(HTTPMessageDelegate):
         self.request.data = None
         if self.lead is not None:
             self.lead.owner = self.lead.more = None
+        if self._front is None:  # a websocket's next turn may have its own there
+            self.conn.set_close_callback(None)
 
     # -------------------------------------------------------------------------------- without its client
 

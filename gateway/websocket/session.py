@@ -108,7 +108,7 @@ class Session:
 
     # -------------------------------------------------------------------------------------- its two ends
 
-    def set_close_callback(self, callback: Callable[[], None]) -> None:
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
         """A turn's: to be told when the client leaves."""
         self._on_close = callback
 
