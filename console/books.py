@@ -71,7 +71,10 @@ class Books:
             self._thread.shutdown(wait=True)
             self._thread = None
         if self._waiting and self._store is not None:
-            self._write(self._store, self._waiting)
+            try:
+                self._write(self._store, self._waiting)
+            except (sqlite3.Error, OSError) as error:
+                log.error("the last %d sums of what is spent are lost: %s", len(self._waiting), error)
             self._waiting = {}
 
     # ------------------------------------------------------------------------------------------------- inside

@@ -38,28 +38,28 @@ class Reading:
         self._gathered = gathered
         self._splitter = sse.Splitter()
         self._whole = bytearray()
-        self._state: Callable[[bytes], list[Event]] = self._sniff
+        self._state: Callable[[Reading, bytes], list[Event]] = Reading._sniff
 
     @property
     def ended(self) -> bool:
-        return self._state == self._over
+        return self._state is Reading._over
 
     def feed(self, chunk: bytes) -> list[Event]:
-        return self._state(chunk)
+        return self._state(self, chunk)
 
     def end(self) -> list[Event]:
         """The upstream closed the connection."""
         state = self._state
-        if state == self._over:
+        if state is Reading._over:
             return []
-        if state == self._sniff:
+        if state is Reading._sniff:
             self._fault("the upstream answered 200 with an empty body")
-        elif state == self._json:
+        elif state is Reading._json:
             return self._read_whole()
         else:
             if rest := self._splitter.rest():
                 self._last_event(rest)
-            if self._state != self._over:
+            if self._state is not Reading._over:
                 self._close()
         return self._gathered.take()
 
@@ -88,8 +88,8 @@ class Reading:
         if not chunk:
             return []
         # A stream's line begins with a field name or a colon.
-        self._state = self._json if chunk[:1] in b"{[<" else self._events
-        return self._state(chunk)
+        self._state = Reading._json if chunk[:1] in b"{[<" else Reading._events
+        return self._state(self, chunk)
 
     def _events(self, chunk: bytes) -> list[Event]:
         try:
@@ -114,10 +114,10 @@ class Reading:
 
     def _stop_at(self, error: Exception) -> None:
         self._gathered.fail(error)
-        self._state = self._over
+        self._state = Reading._over
 
     def _read_whole(self) -> list[Event]:
-        self._state = self._over
+        self._state = Reading._over
         try:
             return self._explode(body_of(bytes(self._whole)))
         except errors.BadReply as error:

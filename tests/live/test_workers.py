@@ -412,7 +412,7 @@ def test_workers_need_no_folder_to_write_in(tmp_path: Path) -> None:
             until(all_are_there)
         process.terminate()
         said = process.communicate(timeout=30)[1]
-    assert "Traceback" not in said and 1 <= said.count("log lines are being lost") <= 2
+    assert "Traceback" not in said and 1 <= said.count("log lines go to standard error") <= 2
 
 
 def test_one_alone_asks_itself() -> None:

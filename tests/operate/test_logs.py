@@ -16,7 +16,7 @@ import pytest
 
 from operate.logs import lines as lines_of
 from operate.logs import rotation, writer
-from operate.logs.journal import LOGGERS, Journal, install
+from operate.logs.journal import Journal, LOGGERS, folder_of, install
 from operate.settings import load
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -287,4 +287,4 @@ def test_all_lines_can_go_to_a_stream(journal: Any, capfd: pytest.CaptureFixture
     log.close()
     said = getattr(capfd.readouterr(), "out" if stream == "stdout" else "err")
     assert json.loads(said)["log"] == "api_requests" and json.loads(said)["path"] == "/nowhere"
-    assert logs.folder_of(chosen(f"dir={stream}")).name == "logs"
+    assert folder_of(chosen(f"dir={stream}")).name == "logs"

@@ -81,7 +81,7 @@ class Decoder(Reading):
     @property
     def complete(self) -> bool:
         """All of the reply is there: if the stream breaks off now, nothing is lost."""
-        return self._state == self._events and self._parts.finished
+        return self._state is Decoder._events and self._parts.finished
 
     # ------------------------------------------------------------------------------------------- events
 
@@ -97,7 +97,7 @@ class Decoder(Reading):
                     self._fast(run, lane)
                     run = []
             self._slow(event)
-            if self._state == self._over:
+            if self._state is Decoder._over:
                 break
             lane = self._lane
         if run and lane is not None:
@@ -112,7 +112,7 @@ class Decoder(Reading):
                 self._parts.more(pieces)
             return
         for event, piece in zip(run, pieces, strict=True):
-            if self._state == self._over:
+            if self._state is Decoder._over:
                 return
             if not all_sound([piece]) or self._lane is not lane:
                 self._slow(event)
@@ -160,7 +160,7 @@ class Decoder(Reading):
             self._fault("the upstream's stream ended without any choice")
             return
         self._parts.stop()
-        self._state = self._over
+        self._state = Decoder._over
 
     def _close(self) -> None:
         if self._parts.finished:

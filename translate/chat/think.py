@@ -23,7 +23,7 @@ class ThinkTags:
 
     def __init__(self) -> None:
         self._held = ""
-        self._state: Callable[[str], list[Piece]] = self._before
+        self._state: Callable[[ThinkTags, str], list[Piece]] = ThinkTags._before
 
     def __repr__(self) -> str:
         return f"<ThinkTags {self._state.__name__.strip('_')}, {len(self._held)} held>"
@@ -31,26 +31,26 @@ class ThinkTags:
     @property
     def settled(self) -> bool:
         """No tag can come any more: text is text."""
-        return self._state == self._after
+        return self._state is ThinkTags._after
 
     def feed(self, text: str) -> list[Piece]:
         text, self._held = self._held + text, ""
-        return [piece for piece in self._state(text) if piece[1]]
+        return [piece for piece in self._state(self, text) if piece[1]]
 
     def rest(self) -> list[Piece]:
-        inside = self._state == self._inside
-        text, self._held, self._state = self._held, "", self._after
+        inside = self._state is ThinkTags._inside
+        text, self._held, self._state = self._held, "", ThinkTags._after
         return [(inside, text)] if text else []
 
     def _before(self, text: str) -> list[Piece]:
         start = text.lstrip()
         if start.startswith(OPEN):
-            self._state = self._lead
+            self._state = ThinkTags._lead
             return self._lead(start[len(OPEN) :])
         if OPEN.startswith(start) and len(text) <= MOST_BEFORE:
             self._held = text
             return []
-        self._state = self._after
+        self._state = ThinkTags._after
         return [(False, text)]
 
     def _lead(self, text: str) -> list[Piece]:
@@ -58,7 +58,7 @@ class ThinkTags:
         text = text.lstrip("\n")
         if not text:
             return []
-        self._state = self._inside
+        self._state = ThinkTags._inside
         return self._inside(text)
 
     def _inside(self, text: str) -> list[Piece]:
@@ -67,7 +67,7 @@ class ThinkTags:
             cut = len(text) - _overlap(text)
             self._held = text[cut:]
             return [(True, text[:cut])]
-        self._state = self._gap
+        self._state = ThinkTags._gap
         return [(True, thought), *self._gap(answer)]
 
     def _gap(self, text: str) -> list[Piece]:
@@ -75,7 +75,7 @@ class ThinkTags:
         text = text.lstrip()
         if not text:
             return []
-        self._state = self._after
+        self._state = ThinkTags._after
         return [(False, text)]
 
     def _after(self, text: str) -> list[Piece]:

@@ -44,7 +44,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._splitter = sse.Splitter()
-        self._state: Callable[[str, Raw, bytes, list[Event]], None] = self._unstarted
+        self._state: Callable[[Decoder, str, Raw, bytes, list[Event]], None] = Decoder._unstarted
         self._start: Start | None = Start()  # until it is told
         self.usage: Usage | None = None
         self._given: Any = None  # the stop_reason
@@ -62,12 +62,12 @@ class Decoder:
 
     @property
     def ended(self) -> bool:
-        return self._state == self._finished
+        return self._state is Decoder._finished
 
     @property
     def begun(self) -> bool:
         """The upstream has begun a reply, even if nothing of it can be told yet."""
-        return self._state == self._running
+        return self._state is Decoder._running
 
     @property
     def complete(self) -> bool:
@@ -101,7 +101,7 @@ class Decoder:
         if self.ended:
             return out
         rest = self._splitter.rest()
-        if rest.lstrip()[:1] == b"{" and self._state == self._unstarted:
+        if rest.lstrip()[:1] == b"{" and self._state is Decoder._unstarted:
             self._whole(rest, out)
         elif rest and _is_whole(rest):  # many servers leave the last blank line out
             self._event(rest, out)
@@ -129,16 +129,16 @@ class Decoder:
             self._fail(_error_of(raw), out)
         elif isinstance(raw, dict):
             kind = raw.get("type")
-            self._state(kind if isinstance(kind, str) else name.decode("utf-8", "replace"), raw, event, out)
+            self._state(self, kind if isinstance(kind, str) else name.decode("utf-8", "replace"), raw, event, out)
 
     def _unstarted(self, kind: str, raw: Raw, event: bytes, out: list[Event]) -> None:
         if kind == "message_start":
-            self._state = self._running
+            self._state = Decoder._running
             self._message_start(raw.get("message"), out)
         elif kind == "ping":
             out.append(Ping())
         elif kind in _RUNNING:  # a server that leaves message_start out
-            self._state = self._running
+            self._state = Decoder._running
             self._running(kind, raw, event, out)
 
     def _running(self, kind: str, raw: Raw, event: bytes, out: list[Event]) -> None:
@@ -282,7 +282,7 @@ class Decoder:
         """The stream ended by itself: well if it had told why, else not, whatever it looked like."""
         if self._given:
             self._stop(out)
-        elif self._state == self._unstarted:
+        elif self._state is Decoder._unstarted:
             said = f": {_quote(rest)}" if rest else ""
             self._fail(BadReply(f"the upstream's stream ended before message_start{said}"), out)
         else:
@@ -303,7 +303,7 @@ class Decoder:
         self._over()
 
     def _over(self) -> None:
-        self._state = self._finished
+        self._state = Decoder._finished
         self._lane = self._block = None
         self._later.clear()
 

@@ -52,7 +52,7 @@ class Decoder(Reading):
 
     def _read(self, events: list[bytes]) -> None:
         at = 0
-        while at < len(events) and self._state != self._over:
+        while at < len(events) and self._state is not Decoder._over:
             run = self._lane.run(events, at) if self._lane is not None else []
             if run and all_sound(run):
                 if pieces := [piece for piece in run if piece] if b"" in run else run:
@@ -63,7 +63,7 @@ class Decoder(Reading):
             at += len(run) or 1
 
     def _slow(self, event: bytes) -> None:
-        if self._state == self._over:
+        if self._state is Decoder._over:
             return
         name, data = sse.fields(event.lstrip())
         data = data.strip()
@@ -78,7 +78,7 @@ class Decoder(Reading):
             kind = value.get("type")
             self._parts.event(kind if isinstance(kind, str) else name.decode("utf-8", "replace"), value)
             if self._parts.ended:
-                self._state = self._over
+                self._state = Decoder._over
             piece = self._parts.trace
             self._lane = learn(event, piece) if piece and self._parts.steady else None
 

@@ -1,8 +1,7 @@
 """A request leaves nothing behind: what the garbage collector finds after many of each kind is next to nothing.
 
 The collector is off while they run, so that whatever stands in a circle is still there when it is asked; it is counted
-in objects, and looked through for bodies. Counts, no clock. A stream that crosses is not among the lanes: its decoder
-keeps its state as a bound method, which is a circle of its own.
+in objects, and looked through for bodies. Counts, no clock.
 """
 
 from __future__ import annotations
@@ -38,6 +37,7 @@ USER = [{"role": "user", "content": MARKER}]
 LANES: dict[str, tuple[str, Callable[[Book], object]]] = {
     "passthrough, streamed": ("", lambda b: b >> asks(messages=USER) >> says("a", "x") >> ends("a")),
     "passthrough, whole": ("", lambda b: b >> asks(stream=False, messages=USER) >> replies("a")),
+    "crossing, streamed": ("", lambda b: b >> asks(protocol="messages", messages=USER) >> says("a", "x") >> ends("a")),
     "crossing, whole": ("", lambda b: b >> asks(protocol="messages", stream=False, messages=USER) >> replies("a")),
     "refused by us": ("", lambda b: b >> begins() >> body(raw=b'{"no": "model", "x": "' + MARKER.encode() + b'"}')),
     "refused by the upstream": ("", lambda b: b >> asks(messages=USER) >> replies("a", 400)),
