@@ -16,7 +16,7 @@ import pytest
 
 from operate.logs import lines as lines_of
 from operate.logs import rotation, writer
-from operate.logs.journal import Journal, LOGGERS, folder_of, install
+from operate.logs.journal import LOGGERS, Journal, folder_of, install
 from operate.settings import load
 
 ROOT = Path(__file__).resolve().parent.parent.parent
