@@ -63,6 +63,7 @@ class _Message:
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.texts: list[str] = []
+        self.length = 0  # of them together
         self.thoughts: list[str] = []
         self.refusals: list[str] = []
         self.details: list[dict[str, Any]] = []
@@ -97,7 +98,8 @@ class _Message:
         text = wire.text_of(self.pieces)
         part = self.part
         if isinstance(part, Text):
-            start = sum(map(len, self.texts))
+            start = self.length
+            self.length += len(text)
             self.texts.append(text)
             self.annotations += annotations_of(close, start, start + len(text))
             self.extra |= {k: v for k, v in close.ext.get("chat", {}).items() if k == "audio"}
