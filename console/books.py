@@ -74,7 +74,7 @@ class Books:
             try:
                 self._write(self._store, self._waiting)
             except (sqlite3.Error, OSError) as error:
-                log.error("the last %d sums of what is spent are lost: %s", len(self._waiting), error)
+                log.error("the last %d sums of what is spent could not be written: %s", len(self._waiting), error)
             self._waiting = {}
 
     # ------------------------------------------------------------------------------------------------- inside

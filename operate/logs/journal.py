@@ -98,7 +98,8 @@ class Journal:
         """Standard error where nothing can be written in the folder, which is said once: never silence."""
         why = place.why_unwritable(self._folder)
         if why and self._unwritable != (self._folder, why):
-            say = f"cannot write in {self._folder} ({why}): log lines go to standard error ([logging] dir)\n"
+            instead = "log lines go to standard error, and none is lost ([logging] dir)"
+            say = f"cannot write in {self._folder} ({why}): {instead}\n"
             with contextlib.suppress(OSError):
                 sys.stderr.write(say)
         self._unwritable = (self._folder, why)
