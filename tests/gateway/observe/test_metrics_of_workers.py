@@ -58,7 +58,7 @@ def test_every_worker_is_told_of_by_each_and_one_that_was_killed_begins_at_0(tmp
                 break
             assert time.monotonic() < until
             time.sleep(0.1)
-        kept = now["proxy_requests_total"]
+        kept = now.get("proxy_requests_total", {})  # none, where the other one had served them all
         assert sum(kept.values()) == sum(requests[worker] for worker in kept) and len(kept) <= 1
         process.terminate()
         assert process.wait(15) == 0
