@@ -32,7 +32,7 @@ class Console:
     def __init__(self, service: Service) -> None:
         self.bodies = BodyLog(service.journal)
         self.metrics = LiveMetrics(service)
-        self.watch = Watch(service.settings, service.prices, lambda: service.journal.request_bodies)
+        self.watch = Watch(service.settings, lambda: service.journal.request_bodies)
         self.books = Books(None, service.settings.usage.keep_days)
         self._service = service
         self._ticker: asyncio.TimerHandle | None = None

@@ -19,7 +19,6 @@ from console.dashboard.tallies import Tallies, Tally
 from console.dashboard.window import Bucket, Window, slot
 from gateway.flow import envelope
 from gateway.flow.info import Info
-from gateway.observe.prices import Prices
 from operate.logs.capture import Capture
 from operate.settings.load import Settings
 from translate.errors import ApiError
@@ -63,7 +62,6 @@ class Watch:
     def __init__(
         self,
         settings: Settings,
-        prices: Prices,
         capture: Callable[[], Capture | None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -77,7 +75,6 @@ class Watch:
         self.recent: deque[Entry] = deque(maxlen=MAX_RECENT)
         self.captured: OrderedDict[str, Captured] = OrderedDict()
         self.cache = CacheWatch(clock)
-        self._prices = prices
         self._capture_wanted = capture
         self._captured_bytes = 0
         self._only_failed = False  # whose bodies are kept
@@ -140,7 +137,7 @@ class Watch:
         failed = "error.type" in record
         watched = self.cache.used(record["request_id"], not failed, prompt, cached)
         session, change = watched or ("", None)
-        cost = self._cost(record)
+        cost = record["proxy.cost_usd"]
         self.recent.append(Entry(now, record, cost, session, change))
         if self.captured and self._only_failed and not failed:
             self._forget(record["request_id"])
@@ -172,17 +169,6 @@ class Watch:
                 del self.upstreams[next(iter(self.upstreams))]
             window = self.upstreams[upstream] = Window(UPSTREAM_BUCKET_S, int(UPSTREAM_S / UPSTREAM_BUCKET_S))
         return window
-
-    def _cost(self, record: Record) -> float | None:
-        prompt, output = record["gen_ai.usage.input_tokens"], record["gen_ai.usage.output_tokens"]
-        if prompt is None and output is None:
-            return None
-        price = self._prices.of(record["upstream"], record["upstream_model"])
-        if price is None:
-            return None
-        read = record["gen_ai.usage.cache_read.input_tokens"] or 0
-        written = record["gen_ai.usage.cache_creation.input_tokens"] or 0
-        return price.of(max(0, (prompt or 0) - read - written), read, written, output or 0)
 
     def _capture(self, key: str, bodies: Captured) -> None:
         self._forget(key)  # of an earlier try

@@ -100,8 +100,9 @@ class Lease:
                 if self.granted:
                     terms.on_granted(self)
         except Exception as why:
-            log.debug("%r: no answer of a limiter, or none that it can go by: %r", self, why)
             error = why if isinstance(why, ApiError) else ApiError("api", "a limiter of the proxy did not answer")
+            if error is not why:
+                log.error("%r: a limiter failed", self, exc_info=why)
             if terms is not None and not self._released:
                 terms.on_denied(self, error)
 

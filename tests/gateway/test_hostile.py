@@ -472,8 +472,6 @@ def test_an_upstream_that_repeats_our_key_does_not_tell_it(tmp_path: Any) -> Non
 # ------------------------------------------------------------------------------------- bounded memory
 
 
-# It collects what earlier tests have left, such as sockets of their own clients.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_names_that_clients_make_up_do_not_pile_up() -> None:
     with Upstream([OK]) as up, House(one_upstream(up.url, "chat")) as house:
         router = house.proxy.service.router

@@ -16,6 +16,7 @@ def record(key: str = "k1", **other: Any) -> dict[str, Any]:
         "operation": "gen_ai.operation.name",
         "model": "gen_ai.request.model",
         "error": "error.type",
+        "cost": "proxy.cost_usd",
     }
     plain = {
         "time": 1.0,
@@ -47,5 +48,8 @@ def record(key: str = "k1", **other: Any) -> dict[str, Any]:
         "gen_ai.usage.cache_creation.input_tokens": 0,
         "gen_ai.usage.reasoning.output_tokens": 0,
         "dropped": [],
+        "session": "",
+        "agent": "",
+        "proxy.cost_usd": None,
     }
     return plain | {names.get(name, name): value for name, value in other.items()}

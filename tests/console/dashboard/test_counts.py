@@ -27,7 +27,7 @@ NEAR = "[upstream near]\nprotocol = chat\nbase_url = http://10.1.2.3:8080\n"
 
 def watch(more: str = "") -> Watch:
     settings = load.read(FAR + NEAR + more, environ={})
-    return Watch(settings, Prices(settings), clock=lambda: 1_000_000.0)
+    return Watch(settings, clock=lambda: 1_000_000.0)
 
 
 def prices_of(more: str = "") -> Prices:
@@ -158,15 +158,15 @@ def test_whose_server_it_is(url: str, near: bool) -> None:
 
 
 def test_a_request_is_counted_everywhere_once() -> None:
-    on = watch("[prices]\ngpt-5.1 = 1, 2, 0.1, 1\n")
-    on.finished(record("a", cached=500, output=50))
+    on = watch()
+    on.finished(record("a", cached=500, output=50, cost=0.00065))
     on.finished(record("b", status=502, error="upstream", input=None, output=None, first_token_ms=None, attempts=3))
     whole = window.added(on.hour.since(1_000_000.0, 60))
     assert (whole["requests"], whole["errors"], whole["retries"]) == (2, 1, 2)
     assert (whole["input"], whole["cached"], whole["output"]) == (1000, 500, 50)
     [model], [client] = on.models.all(), on.clients.all()
     assert model["name"] == "far/gpt-5.1" and client["name"] == "me"
-    assert model["cost"] == client["cost"] == pytest.approx((500 * 1 + 500 * 0.1 + 50 * 2) / 1e6)
+    assert model["cost"] == client["cost"] == 0.00065
     assert [entry.cost is None for entry in on.recent] == [False, True]
     assert on.upstreams["far"].since(1_000_000.0, 300)[0]["requests"] == 2
 
@@ -205,7 +205,7 @@ def test_looking_into_prompts_takes_no_more_than_its_share(monkeypatch: pytest.M
     spent, wall = [0.0], [1000.0]
     monkeypatch.setattr("console.dashboard.watch.time.thread_time", lambda: spent[0])
     settings = load.read(FAR, environ={})
-    on = Watch(settings, Prices(settings), clock=lambda: wall[0])
+    on = Watch(settings, clock=lambda: wall[0])
     looked: list[bool] = []
 
     def asked(key: str, session: str, client: str, model: str, data: object) -> None:
