@@ -156,11 +156,6 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
-    def __del__(self) -> None:
-        """One that a test has left open is closed with it: the warning would fail whichever test comes next."""
-        if hasattr(self, "socket"):
-            self.socket.close()
-
     def send(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> None:
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         lines = {"Host": "localhost"} | dict(headers or {})

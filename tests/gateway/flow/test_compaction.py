@@ -44,21 +44,21 @@ def street():
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_session_of_messages_goes_on_from_its_summary(street, stream):
     house, up = street
-    client = anthropic.Anthropic(base_url=house.url, api_key=KEY, max_retries=0)
-    history: list[Any] = [{"role": "user", "content": "one"}]
-    asked: dict[str, Any] = {"model": "m", "max_tokens": 99, "messages": history, "compaction": SUMMARIZE}
-    if stream:
-        with client.beta.messages.stream(**asked) as events:
-            reply = events.get_final_message()
-    else:
-        reply = client.beta.messages.create(**asked)
-    assert reply.stop_reason == "compaction" and [block.type for block in reply.content] == ["compaction"]
-    assert reply.content[0].content == "the gist" and reply.usage.input_tokens == 50
-    after = client.beta.messages.create(
-        model="m", max_tokens=99, messages=[reply.to_param(), {"role": "user", "content": "two"}]
-    )
-    assert after.content[0].text == "I saw 1"
-    assert texts(up.requests[1]) == [("user", f"{compaction.as_text('the gist')}\n\ntwo")]
+    with anthropic.Anthropic(base_url=house.url, api_key=KEY, max_retries=0) as client:
+        history: list[Any] = [{"role": "user", "content": "one"}]
+        asked: dict[str, Any] = {"model": "m", "max_tokens": 99, "messages": history, "compaction": SUMMARIZE}
+        if stream:
+            with client.beta.messages.stream(**asked) as events:
+                reply = events.get_final_message()
+        else:
+            reply = client.beta.messages.create(**asked)
+        assert reply.stop_reason == "compaction" and [block.type for block in reply.content] == ["compaction"]
+        assert reply.content[0].content == "the gist" and reply.usage.input_tokens == 50
+        after = client.beta.messages.create(
+            model="m", max_tokens=99, messages=[reply.to_param(), {"role": "user", "content": "two"}]
+        )
+        assert after.content[0].text == "I saw 1"
+        assert texts(up.requests[1]) == [("user", f"{compaction.as_text('the gist')}\n\ntwo")]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -75,20 +75,20 @@ def test_a_session_of_responses_goes_on_from_its_summary(street, stream):
 
 def test_the_endpoint_of_its_own(street):
     house, up = street
-    client = OpenAI(base_url=f"{house.url}/v1", api_key=KEY, max_retries=0)
-    history: list[Any] = [
-        {"role": "user", "content": "one"},
-        {"role": "assistant", "content": "two"},
-        {"role": "user", "content": "three"},
-    ]
-    reply = client.responses.compact(model="m", input=history, instructions="Be brief.")
-    assert reply.object == "response.compaction" and reply.usage.input_tokens == 50
-    assert [item.type for item in reply.output] == ["message", "message", "compaction"]
-    assert up.requests[0].json["messages"][0] == {"role": "system", "content": "Be brief."}
-    output = [item.model_dump(exclude_unset=True, warnings=False) for item in reply.output]
-    client.responses.create(model="m", input=[*output, {"role": "user", "content": "four"}])
-    assert texts(up.requests[1]) == [("user", f"one\n\nthree\n\n{compaction.as_text('the gist')}\n\nfour")]
-    assert house.get(f"/v1/responses/{reply.id}", ALICE)[0] == 404  # it is no response
+    with OpenAI(base_url=f"{house.url}/v1", api_key=KEY, max_retries=0) as client:
+        history: list[Any] = [
+            {"role": "user", "content": "one"},
+            {"role": "assistant", "content": "two"},
+            {"role": "user", "content": "three"},
+        ]
+        reply = client.responses.compact(model="m", input=history, instructions="Be brief.")
+        assert reply.object == "response.compaction" and reply.usage.input_tokens == 50
+        assert [item.type for item in reply.output] == ["message", "message", "compaction"]
+        assert up.requests[0].json["messages"][0] == {"role": "system", "content": "Be brief."}
+        output = [item.model_dump(exclude_unset=True, warnings=False) for item in reply.output]
+        client.responses.create(model="m", input=[*output, {"role": "user", "content": "four"}])
+        assert texts(up.requests[1]) == [("user", f"one\n\nthree\n\n{compaction.as_text('the gist')}\n\nfour")]
+        assert house.get(f"/v1/responses/{reply.id}", ALICE)[0] == 404  # it is no response
 
 
 def test_the_endpoint_builds_on_a_response(street):
@@ -156,27 +156,27 @@ def edit(at: int, **more: Any) -> dict[str, Any]:
 def test_an_edit_that_is_due_compacts_and_then_answers(street, stream):
     """As Anthropic does: one reply, a block and what the model says on from the summary alone."""
     house, up = street
-    client = anthropic.Anthropic(base_url=house.url, api_key=KEY, max_retries=0)
-    said: list[Any] = [
-        {"role": "user", "content": "one"},
-        {"role": "assistant", "content": "two"},
-        {"role": "user", "content": "three"},
-    ]
-    asked: Any = {"model": "m", "max_tokens": 99, "messages": said, "context_management": edit(5)}
-    if stream:
-        with client.beta.messages.stream(**asked) as events:
-            reply = events.get_final_message()
-    else:
-        reply = client.beta.messages.create(**asked)
-    assert [block.type for block in reply.content] == ["compaction", "text"] and reply.stop_reason == "end_turn"
-    assert reply.content[0].content == "the gist" and reply.content[1].text == "I saw 1"
-    assert reply.usage.input_tokens == 100 and len(up.requests) == 2
-    assert texts(up.requests[1]) == [("user", compaction.as_text("the gist"))]
-    said += [reply.to_param(), {"role": "user", "content": "four"}]
-    client.beta.messages.create(model="m", max_tokens=99, messages=said, context_management=edit(10_000))
-    assert texts(up.requests[2]) == [
-        ("user", compaction.as_text("the gist")), ("assistant", "I saw 1"), ("user", "four"),
-    ]  # fmt: skip
+    with anthropic.Anthropic(base_url=house.url, api_key=KEY, max_retries=0) as client:
+        said: list[Any] = [
+            {"role": "user", "content": "one"},
+            {"role": "assistant", "content": "two"},
+            {"role": "user", "content": "three"},
+        ]
+        asked: Any = {"model": "m", "max_tokens": 99, "messages": said, "context_management": edit(5)}
+        if stream:
+            with client.beta.messages.stream(**asked) as events:
+                reply = events.get_final_message()
+        else:
+            reply = client.beta.messages.create(**asked)
+        assert [block.type for block in reply.content] == ["compaction", "text"] and reply.stop_reason == "end_turn"
+        assert reply.content[0].content == "the gist" and reply.content[1].text == "I saw 1"
+        assert reply.usage.input_tokens == 100 and len(up.requests) == 2
+        assert texts(up.requests[1]) == [("user", compaction.as_text("the gist"))]
+        said += [reply.to_param(), {"role": "user", "content": "four"}]
+        client.beta.messages.create(model="m", max_tokens=99, messages=said, context_management=edit(10_000))
+        assert texts(up.requests[2]) == [
+            ("user", compaction.as_text("the gist")), ("assistant", "I saw 1"), ("user", "four"),
+        ]  # fmt: skip
 
 
 def test_one_that_pauses_does_not_answer(street):

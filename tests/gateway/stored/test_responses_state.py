@@ -146,21 +146,21 @@ def test_a_stored_response_comes_again_and_goes_for_good(chat):
     house, _ = chat
     _, first = ask(house, "one", None, ALICE)
     _, second = ask(house, "two", first["id"], ALICE)
-    client = OpenAI(base_url=f"{house.url}/v1", api_key="alice-key-0123456789", max_retries=0)
-    with client:
-        again = client.responses.retrieve(second["id"])
-        assert again.output_text == "I saw 3" and again.previous_response_id == first["id"]
-        assert again.usage.total_tokens == 8
-        items = list(client.responses.input_items.list(second["id"], order="asc", limit=2))
-        assert [item.role for item in items] == ["user", "assistant", "user"]
-        assert [item.content[0].text for item in items] == ["one", "I saw 1", "two"]
-        newest = client.responses.input_items.list(second["id"], limit=1)
-        assert newest.data[0].content[0].text == "two" and newest.has_more
-        with pytest.raises(Exception, match="complete"):
-            client.responses.cancel(second["id"])
-        client.responses.delete(second["id"])
-        with pytest.raises(Exception, match="no response"):
-            client.responses.retrieve(second["id"])
+    with OpenAI(base_url=f"{house.url}/v1", api_key="alice-key-0123456789", max_retries=0) as client:
+        with client:
+            again = client.responses.retrieve(second["id"])
+            assert again.output_text == "I saw 3" and again.previous_response_id == first["id"]
+            assert again.usage.total_tokens == 8
+            items = list(client.responses.input_items.list(second["id"], order="asc", limit=2))
+            assert [item.role for item in items] == ["user", "assistant", "user"]
+            assert [item.content[0].text for item in items] == ["one", "I saw 1", "two"]
+            newest = client.responses.input_items.list(second["id"], limit=1)
+            assert newest.data[0].content[0].text == "two" and newest.has_more
+            with pytest.raises(Exception, match="complete"):
+                client.responses.cancel(second["id"])
+            client.responses.delete(second["id"])
+            with pytest.raises(Exception, match="no response"):
+                client.responses.retrieve(second["id"])
 
 
 @pytest.mark.parametrize("path", ["", "/input_items"])
@@ -269,16 +269,16 @@ def test_tokens_are_counted_by_the_upstream_or_estimated():
 def test_tokens_are_estimated_with_what_a_request_builds_on(chat):
     house, up = chat
     _, first = ask(house, "a long word " * 200, None, ALICE)
-    client = OpenAI(base_url=f"{house.url}/v1", api_key="alice-key-0123456789", max_retries=0)
-    with client:
-        alone = client.responses.input_tokens.count(model="m", input="hi").input_tokens
-        on_it = client.responses.input_tokens.count(model="m", input="hi", previous_response_id=first["id"])
-    assert alone < 20 < 100 < on_it.input_tokens  # measured by what the upstream has said of the first
-    assert len(up.requests) == 1
-    assert house.post("/v1/responses/input_tokens", {"model": "m", "input": 5}, ALICE)[0] == 400
-    unknown = {"model": "m", "input": "hi", "previous_response_id": "resp_x"}
-    status, _, raw = house.post("/v1/responses/input_tokens", unknown, ALICE)
-    assert status == 400 and json.loads(raw)["error"]["param"] == "previous_response_id"
+    with OpenAI(base_url=f"{house.url}/v1", api_key="alice-key-0123456789", max_retries=0) as client:
+        with client:
+            alone = client.responses.input_tokens.count(model="m", input="hi").input_tokens
+            on_it = client.responses.input_tokens.count(model="m", input="hi", previous_response_id=first["id"])
+        assert alone < 20 < 100 < on_it.input_tokens  # measured by what the upstream has said of the first
+        assert len(up.requests) == 1
+        assert house.post("/v1/responses/input_tokens", {"model": "m", "input": 5}, ALICE)[0] == 400
+        unknown = {"model": "m", "input": "hi", "previous_response_id": "resp_x"}
+        status, _, raw = house.post("/v1/responses/input_tokens", unknown, ALICE)
+        assert status == 400 and json.loads(raw)["error"]["param"] == "previous_response_id"
 
 
 def test_compacting_is_left_to_an_upstream_that_can():

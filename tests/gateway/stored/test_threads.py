@@ -104,15 +104,19 @@ def test_the_tool_runner_of_the_sdk_ends_in_an_answer(street, stream):
         ran.append(city)
         return f"sunny in {city}"
 
-    client = anthropic.Anthropic(base_url=house.url, api_key=ALICE["x-api-key"], max_retries=0)
-    runner = client.beta.messages.tool_runner(
-        model="claude-opus-5-5", max_tokens=100, tools=[get_weather], messages=[user("weather in A?")], stream=stream
-    )
-    assert [block.text for block in runner.until_done().content] == ["I saw 3"] and ran == ["A"]
-    first, second = (request.json for request in up.requests)
-    assert second["tools"] == first["tools"] and second["messages"][0] == first["messages"][0]
-    assert [m["role"] for m in second["messages"]] == ["user", "assistant", "tool"]
-    assert second["messages"][2]["content"] == "sunny in A"
+    with anthropic.Anthropic(base_url=house.url, api_key=ALICE["x-api-key"], max_retries=0) as client:
+        runner = client.beta.messages.tool_runner(
+            model="claude-opus-5-5",
+            max_tokens=100,
+            tools=[get_weather],
+            messages=[user("weather in A?")],
+            stream=stream,
+        )
+        assert [block.text for block in runner.until_done().content] == ["I saw 3"] and ran == ["A"]
+        first, second = (request.json for request in up.requests)
+        assert second["tools"] == first["tools"] and second["messages"][0] == first["messages"][0]
+        assert [m["role"] for m in second["messages"]] == ["user", "assistant", "tool"]
+        assert second["messages"][2]["content"] == "sunny in A"
 
 
 def test_a_thread_is_its_owners_alone(street):
