@@ -77,17 +77,31 @@ def with_pieces(piece: bytes, before: bytes = b'"model":"m",') -> Callable[[int]
     return lambda n: b'{%b"messages":[{"role":"user","content":"x"}],"x":[%b0],"stream":true}' % (before, piece * n)
 
 
+@pytest.fixture
+def unbounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values are not counted before a parse: that is a matter of thresholds, each of which is a step in the time."""
+    monkeypatch.setattr(json_bounds, "check", lambda body: None)
+
+
+@pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
+def test_the_count_of_values(piece: bytes) -> None:
+    grows_linearly(with_pieces(piece), lambda body: json_bounds._has_at_most(body, 1 << 40), 20_000)
+
+
+@pytest.mark.usefixtures("unbounded")
 @pytest.mark.parametrize("before", [b'"model":"m",', b"", b'"model":"m","model":"n","mod\\u0065l":"o",'])
 @pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
 def test_the_envelope(piece: bytes, before: bytes) -> None:
     grows_linearly(with_pieces(piece, before), envelope.read, 20_000)
 
 
+@pytest.mark.usefixtures("unbounded")
 @pytest.mark.parametrize("key", [b'"model":"m",', b'"stream":true,', b'"model":1,', b'"stream":"x",', b'"a":1,'])
 def test_the_envelope_of_one_object_of_many_members(key: bytes) -> None:
     grows_linearly(lambda n: b"{" + key * n + b'"z":0}', envelope.read, 20_000)
 
 
+@pytest.mark.usefixtures("unbounded")
 @pytest.mark.parametrize("key", [b'{"model":', b'{"stream":', b"[", b'{"a":[', b'{"model":"m","a":'])
 def test_the_envelope_of_nested_objects(key: bytes) -> None:
     grows_linearly(lambda n: b'{"model":"m","x":' + key * n, envelope.read, 20_000)
