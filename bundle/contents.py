@@ -10,7 +10,7 @@ from typing import NamedTuple
 from operate.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("gateway", "translate", "upstream", "operate", "console", "demo")
+PACKAGES = ("gateway", "translate", "upstream", "operate", "console", "conformance", "demo")
 BESIDE = ("proxy.py", "settings.ini", "LICENSE", "requirements.txt")
 DATA = {".py", ".json", ".html", ".css", ".js", ".txt", ".typed"}
 SOURCE_ONLY = (

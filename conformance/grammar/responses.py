@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.support.grammar.framing import as_object, is_count
+from conformance.grammar.framing import as_object, is_count
 
 TERMINAL = {
     "response.completed": "completed",
@@ -236,8 +236,8 @@ class Responses:
         self._usage(as_object(response.get("usage")))
 
     def _usage(self, usage: dict[str, Any]) -> None:
-        counts = [usage.get(key) for key in ("input_tokens", "output_tokens", "total_tokens")]
-        if not all(is_count(count) for count in counts) or counts[0] + counts[1] != counts[2]:  # type: ignore[operator]
+        counts: list[Any] = [usage.get(key) for key in ("input_tokens", "output_tokens", "total_tokens")]
+        if not all(is_count(count) for count in counts) or counts[0] + counts[1] != counts[2]:
             self.say(f"usage: {counts!r}")
         read = as_object(usage.get("input_tokens_details")).get("cached_tokens")
         thought = as_object(usage.get("output_tokens_details")).get("reasoning_tokens")

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from tests.support.grammar.framing import as_object, is_count
+from conformance.grammar.framing import as_object, is_count
 
 # block type -> the delta types it may take; types ending in _tool_result take none.
 DELTAS: dict[str, set[str]] = {

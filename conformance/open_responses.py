@@ -3,36 +3,44 @@ stricter in places than OpenAI's SDK. Its extensions (events and items of other 
 
 from __future__ import annotations
 
+import importlib
 import json
 from functools import cache
 from typing import Any
 
-import openresponses_types.types as spec
-from pydantic import BaseModel, ValidationError
-
+MODULE = "openresponses_types.types"
 ITEMS = frozenset({"message", "reasoning", "function_call"})
 """Types of output items that the specification has."""
 
 
 @cache
-def events() -> dict[str, type[BaseModel]]:
+def found() -> Any:
+    """The module with the types, or None where it is not installed."""
+    try:
+        return importlib.import_module(MODULE)
+    except ModuleNotFoundError:
+        return None
+
+
+@cache
+def events() -> dict[str, Any]:
     """Type of an event -> its model."""
-    found: dict[str, type[BaseModel]] = {}
-    for name, model in vars(spec).items():
-        if name.endswith("StreamingEvent") and isinstance(model, type) and issubclass(model, BaseModel):
-            kinds = model.model_fields["type"].annotation
-            found[next(iter(kinds)).value] = model  # type: ignore[union-attr, arg-type, call-overload]
-    return found
+    models: dict[str, Any] = {}
+    for name, model in vars(found()).items():
+        if name.endswith("StreamingEvent") and isinstance(model, type):
+            kinds = model.model_fields["type"].annotation  # type: ignore[attr-defined]  # each is pydantic's
+            models[next(iter(kinds)).value] = model
+    return models
 
 
 def body_problems(raw: bytes) -> list[str]:
     """What is wrong with a whole response."""
-    return _held(spec.ResponseResource, _own(json.loads(raw)))
+    return _held(found().ResponseResource, _own(json.loads(raw)))
 
 
 def stream_problems(raw: bytes) -> list[str]:
     """What is wrong with a stream's events."""
-    found: list[str] = []
+    problems: list[str] = []
     for line in raw.split(b"\n"):
         if line.startswith(b"data: {"):
             event = json.loads(line[6:])
@@ -41,8 +49,8 @@ def stream_problems(raw: bytes) -> list[str]:
             if model is not None and (item is None or item.get("type") in ITEMS):
                 if isinstance(response := event.get("response"), dict):
                     event["response"] = _own(response)
-                found += [f"{event['type']}: {problem}" for problem in _held(model, event)]
-    return found
+                problems += [f"{event['type']}: {problem}" for problem in _held(model, event)]
+    return problems
 
 
 def _own(response: dict[str, Any]) -> dict[str, Any]:
@@ -52,9 +60,9 @@ def _own(response: dict[str, Any]) -> dict[str, Any]:
     return response | {"output": [item for item in output if item.get("type") in ITEMS]}
 
 
-def _held(model: type[BaseModel], value: Any) -> list[str]:
+def _held(model: Any, value: Any) -> list[str]:
     try:
         model.model_validate(value)
-    except ValidationError as error:
-        return [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+    except ValueError as error:  # pydantic's ValidationError is one
+        return [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]  # type: ignore[attr-defined]  # the same
     return []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.support.grammar.framing import is_count
+from conformance.grammar.framing import is_count
 
 FINISH = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 DELTA_KEYS = {
@@ -183,7 +183,7 @@ class Chat:
             return self.say(f"usage: {usage!r} on the chunk after finish_reason")
         if self.want_usage is False:
             self.say("usage: a usage chunk that was not asked for")
-        counts = [usage.get(k) for k in ("prompt_tokens", "completion_tokens", "total_tokens")]
+        counts: list[Any] = [usage.get(k) for k in ("prompt_tokens", "completion_tokens", "total_tokens")]
         if not all(is_count(c) for c in counts):
             return self.say(f"usage: not counts: {counts!r}")
         if counts[0] + counts[1] != counts[2]:
