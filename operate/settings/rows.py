@@ -1,4 +1,4 @@
-"""What a row of the schema is: a setting's kind, default and reason."""
+"""A row of the schema: the kind of a setting, its default and its explanation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operate.settings.value_types import Kind
 
 REQUIRED = None
-"""The default of a key that has none."""
+"""The default of a key that must be written."""
 
 DAY = 86400.0
 MANY = 100_000
@@ -15,13 +15,14 @@ MANY = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A row. why: one line, for the file. default: as written there; REQUIRED = None."""
+    """One row. default: the text as a settings file has it, or REQUIRED. why: one to three plain sentences for the
+    shipped settings.ini, which say what the setting does and in which unit."""
 
     kind: Kind
     default: str | None
     why: str
 
     def note(self) -> str:
-        """The comment above the key in the shipped file."""
+        """The comment above the key in the shipped settings.ini."""
         default = "required" if self.default is None else f"default {self.default or 'empty'}"
         return f"{self.why} ({self.kind.brief or self.kind.expects}; {default})"

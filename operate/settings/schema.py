@@ -1,10 +1,10 @@
-"""Every key that settings.ini may hold: kind, default, unit and range, why. The one table of it.
+"""The table of all keys that settings.ini may hold: the kind, default and explanation of each.
 
-Reading, the messages of --check-config, --print-config and the comments of the shipped file all follow
-these rows; a test holds the shipped file and the classes of load.py and upstreams.py against them.
-Defaults are written as a file would, and are read the same way. To add a key, see
-CONTRIBUTING.md. The rows of [upstream NAME] and [client NAME] are in schema_upstream.py, those about upstreams in
-trouble in resilience.py.
+The reading of settings, the messages of --check-config, --print-config and the comments of the shipped file all follow
+these rows. A test compares the shipped file, and the classes in sections.py and upstreams.py, with them. Defaults are
+written as in a settings file and are read in the same way. CONTRIBUTING.md shows how to add a key. The rows of
+[upstream NAME] and [client NAME] are in schema_upstream.py; those of [retry], [breaker] and [admission] are in
+resilience.py.
 """
 
 from __future__ import annotations
@@ -22,59 +22,76 @@ SERVER = {
     "host": Key(
         url_types.hosts(),
         "127.0.0.1",
-        "Address to listen on, or several; :: stands for all, of both families. One that other machines reach needs a "
-        "[client].",
+        "The address to listen on, or several. `::` means all IPv6 and IPv4 addresses. An address that other "
+        "machines can reach needs at least one [client] section.",
     ),
-    "port": Key(value_types.whole(0, 65535), "8082", "TCP port to listen on; 0 takes any free one."),
+    "port": Key(value_types.whole(0, 65535), "8082", "The TCP port to listen on. 0 takes any free port."),
     "workers": Key(
         value_types.processes(64),
         "1",
-        "Processes that serve; auto: one for each CPU. Bounds, quotas, breakers, queues and what is learned are each "
-        "worker's own: with 4 of them a client may have up to 4 times its requests_per_minute.",
+        "The number of processes that serve; auto = one for each CPU. Each worker has its own limits, quotas, "
+        "breakers, queues and learned quirks: with 4 workers, a client may send up to 4 times its "
+        "requests_per_minute.",
     ),
-    "max_body_mb": Key(value_types.whole(1, 2048), "64", "MB of a request body, at most; more is answered 413."),
-    "max_connections": Key(value_types.whole(1, MANY), "2000", "Client connections at once; bounds memory and files."),
+    "max_body_mb": Key(
+        value_types.whole(1, 2048), "64", "The largest request body, in MB. A larger one is refused with a 413."
+    ),
+    "max_connections": Key(
+        value_types.whole(1, MANY), "2000", "The most client connections at once. This limits memory and open files."
+    ),
     "idle_timeout": Key(
         value_types.seconds(1, DAY),
         "75",
-        "A client's connection without a request, or that takes nothing of a reply, is closed after this long.",
+        "A client connection is closed when it has carried no request for this long, or when its client has read "
+        "nothing of a reply for this long.",
     ),
-    "body_timeout": Key(value_types.seconds(1, DAY), "60", "A request body must have arrived within this time."),
+    "body_timeout": Key(
+        value_types.seconds(1, DAY),
+        "60",
+        "A request body must arrive within this time, else the request is refused with a 408.",
+    ),
     "ping_seconds": Key(
         value_types.seconds(0.1, 3600),
         "10",
-        "Silence in a stream before the client gets a ping; clients give up on silence.",
+        "When a stream has been silent for this long, the proxy sends the client a ping, because many clients "
+        "give up on a silent stream.",
     ),
     "drain_seconds": Key(
         value_types.seconds(0, 3600),
         "10",
-        "At shutdown, how long running requests may go on; a second signal ends at once.",
+        "At shutdown, running requests may go on for this long; then they are ended. A second signal ends them at "
+        "once.",
     ),
     "drain_delay": Key(
         value_types.seconds(0, 3600),
         "0",
-        "At shutdown, how long /readyz says 503 before anything else changes: a balancer's time to look elsewhere.",
+        "At shutdown, /readyz answers 503 for this long before the proxy stops accepting. It gives a load "
+        "balancer time to send requests elsewhere.",
     ),
     "upgrade_seconds": Key(
         value_types.seconds(0, DAY),
         "900",
-        "At an upgrade in place (SIGUSR2), how long the old process may go on with what it has; the new one serves.",
+        "At an upgrade in place (SIGUSR2), the new process takes all new requests, and the old one may go on for "
+        "this long with the requests that it has.",
     ),
     "websockets": Key(
         value_types.switch(),
         "true",
-        "Serve GET /v1/responses as a websocket, if [responses] keeps any; off: 426, and clients take POST.",
+        "Serve GET /v1/responses as a websocket. It needs the response store ([responses]). When it is off, the "
+        "answer is a 426, and clients use POST instead.",
     ),
     "origins": Key(
         url_types.origins(),
         "*",
-        "Web pages that may come in with a client's key, by their origin (https://chat.example.org, app://obsidian.md, "
-        "chrome-extension://*; * = any, but for what admins see; empty = none). Without any [client]: none.",
+        "The web pages that may send requests with a client's key, by their origin, such as "
+        "https://chat.example.org, app://obsidian.md or chrome-extension://*. `*` = any page, except for what "
+        "only admins may see; empty = none. Without any [client], no page may.",
     ),
     "metrics": Key(
         value_types.choice("admin", "open", "off"),
         "admin",
-        "Who may read GET /metrics, Prometheus' page: an admin (without any [client]: this machine), or anybody.",
+        "Who may read GET /metrics, the page for Prometheus. admin: clients with admin = true, or, without any "
+        "[client], this machine; open: everybody; off: nobody.",
     ),
 }
 
@@ -82,124 +99,155 @@ RESPONSES = {
     "store_entries": Key(
         value_types.whole(0, MANY),
         "1000",
-        "Responses kept, at most; 0 = none, and each request holds its whole history.",
+        "The most responses that are kept. 0 = none: then each request must hold its whole history.",
     ),
-    "store_mb": Key(value_types.whole(1, 65536), "64", "MB that they take together; what is too large is not kept."),
-    "store_seconds": Key(value_types.seconds(1, 30 * DAY), "3600", "How long one is kept."),
+    "store_mb": Key(
+        value_types.whole(1, 65536),
+        "64",
+        "The memory that all kept responses may use, in MB. A response that alone is larger than this is not kept.",
+    ),
+    "store_seconds": Key(value_types.seconds(1, 30 * DAY), "3600", "How long a response is kept."),
 }
 
 TIMEOUTS = {
-    "connect": Key(value_types.seconds(0.1, 600), "5", "Name lookup, TCP and TLS to an upstream, together."),
+    "connect": Key(
+        value_types.seconds(0.1, 600), "5", "The longest time for name lookup, TCP and TLS to an upstream together."
+    ),
     "first_byte": Key(
         value_types.seconds(0, DAY),
         "300",
-        "Until a stream's first byte; 0 = until the end of `stream`. Models read and think for minutes before they "
-        "say a word. A reply that is not streamed has only `request`.",
+        "The longest wait for the first byte of a stream; 0 = only `stream` limits it. Models may read and think "
+        "for minutes before they send anything. A reply that is not streamed has only the limit `request`.",
     ),
     "idle": Key(
         value_types.seconds(0, DAY),
         "300",
-        "Silence in a stream until the upstream's next byte, its pings among them; 0 = no limit. This ends a dead "
-        "stream, not `stream`; models pause for minutes while they think, and the client gets pings meanwhile.",
+        "The longest silence in a stream before the upstream's next byte; its pings count as bytes; 0 = no limit. "
+        "It ends a dead stream long before `stream` does. Models may pause for minutes while they think; the "
+        "client gets pings meanwhile.",
     ),
     "request": Key(
         value_types.seconds(0, DAY),
         "600",
-        "A request that is not streamed, from start to end, as long as SDKs wait; 0 = no limit.",
+        "The longest time for a request that is not streamed, from start to end; 0 = no limit. The default is "
+        "what the SDKs wait.",
     ),
     "stream": Key(
         value_types.seconds(0, DAY),
         "3600",
-        "A streamed request, from start to end, however it flows: what it wrote until then is paid for; 0 = no limit.",
+        "The longest time for a streamed request, from start to end; 0 = no limit. It also ends a stream that "
+        "still flows, and all that was written until then is paid for.",
     ),
 }
 
 POOL = {
     "max_connections": Key(
-        value_types.whole(1, MANY), "100", "Connections to all upstreams at once; further requests wait."
+        value_types.whole(1, MANY),
+        "100",
+        "The most connections to all upstreams together. Further requests wait for a free one.",
     ),
     "max_connections_per_upstream": Key(
         value_types.whole(0, MANY),
         "0",
-        "The same for each upstream, so that none takes them all; 0 = max_connections.",
+        "The most connections to one upstream, so that no upstream takes them all. 0 = the same as max_connections.",
     ),
     "keepalive_connections": Key(
         value_types.whole(0, MANY),
         "15",
-        "Idle connections kept for each upstream, in one pool for all; a kept one saves DNS, TCP and TLS.",
+        "How many idle connections are kept open for each upstream; they lie in one pool for all. A kept "
+        "connection saves DNS, TCP and TLS.",
     ),
-    "pools": Key(value_types.whole(1, MANY), "20", "Upstreams whose idle connections are kept."),
+    "pools": Key(value_types.whole(1, MANY), "20", "For how many upstreams idle connections are kept."),
     "keepalive_expiry": Key(
         value_types.seconds(0, DAY),
         "30",
-        "An idle connection is used again within this time; less than upstreams keep it.",
+        "An idle connection is used again within this time only. It should be less than the time after which the "
+        "upstream closes it.",
     ),
     "keepalive_max_age": Key(
         value_types.seconds(0, DAY),
         "60",
-        "A connection is used for new requests so long after it was opened, so that an upstream whose name got another "
-        "address is followed; 0 = as long as it is kept.",
+        "A connection takes no new request when it is older than this, so that the proxy follows an upstream "
+        "whose name gets another address. 0 = no limit.",
     ),
     "prewarm": Key(
-        value_types.switch(), "false", "Connect to the upstreams at start: the first request does not pay for it."
+        value_types.switch(),
+        "false",
+        "Connect to the upstreams at the start, so that the first request does not wait for it.",
     ),
     "http2": Key(
-        value_types.switch(), "false", "HTTP/2 to upstreams that offer it over TLS: many streams, one connection."
+        value_types.switch(),
+        "false",
+        "Use HTTP/2 with upstreams that offer it over TLS: one connection carries many streams.",
     ),
     "proxy": Key(
         url_types.proxy_url(),
         "",
-        "Proxy on the way to the upstreams, but for those on this machine. Only this counts, never http_proxy, "
-        "no_proxy and their like.",
+        "The HTTP or SOCKS proxy between here and the upstreams; it is not used for upstreams on this machine. "
+        "The variables http_proxy, no_proxy and their like are ignored.",
     ),
     "ca_file": Key(
         url_types.pem("certificates"),
         "",
-        "PEM file of the roots that upstreams' certificates must lead to; empty = $SSL_CERT_FILE, or the system's. One "
-        "that is renewed counts from the next SIGHUP on.",
+        "A PEM file with the root certificates that upstreams' certificates must lead to. Empty = $SSL_CERT_FILE, "
+        "or the roots of the system. SIGHUP reads it again.",
     ),
     "family": Key(
         value_types.choice("any", "ipv4", "ipv6", "prefer_ipv4", "prefer_ipv6"),
         "any",
-        "Addresses of upstreams that are used; any: the first family that answers, all their addresses in turn.",
+        "Which IP addresses of an upstream are used. any: both families at once, and the one that answers first "
+        "is used; then all addresses in turn.",
     ),
 }
 
 LOGGING = {
-    "level": Key(value_types.choice(*_LEVELS), "info", "Log this and what is graver."),
+    "level": Key(value_types.choice(*_LEVELS), "info", "The lowest level that is logged."),
     "debug": Key(
-        value_types.switch(), "false", "The short way to level = debug; what is logged is on the terminal too."
+        value_types.switch(),
+        "false",
+        "true is the same as level = debug, and log lines are also written to the terminal.",
     ),
     **{
-        name: Key(value_types.choice(*_LEVELS, empty=True), "", f"Level of the {name} logger alone; empty = as above.")
+        name: Key(
+            value_types.choice(*_LEVELS, empty=True),
+            "",
+            f"The lowest level that the {name} logger logs; empty = `level`.",
+        )
         for name in LOGGERS
     },
     "request_bodies": Key(
-        value_types.bodies(), "none", "Request bodies to log; errors: of those that fail. They hold what users wrote."
+        value_types.bodies(),
+        "none",
+        "Which request bodies are logged. errors: only those of failed requests. They hold what users wrote.",
     ),
-    "response_bodies": Key(value_types.bodies(), "none", "Reply bodies to log. They hold what models answered."),
-    "body_kb": Key(value_types.whole(1, 16384), "64", "KB of each body that is logged, at most."),
+    "response_bodies": Key(
+        value_types.bodies(),
+        "none",
+        "Which reply bodies are logged. errors: only those of failed requests. They hold what models answered.",
+    ),
+    "body_kb": Key(value_types.whole(1, 16384), "64", "The most of each body that is logged, in KB."),
     "rotate_mb": Key(
         value_types.whole(1, 1 << 20),
         "50",
-        "A log file that would grow beyond this is moved on, to NAME.1 and so forth.",
+        "The largest size of a log file, in MB. The next line starts a new file, and the old one is renamed to NAME.1.",
     ),
     "rotate_hours": Key(
         value_types.whole(0, 8784),
         "24",
-        "The same at the end of every period so long, counted from midnight; 0 = never.",
+        "A new log file is also started after this many hours, counted from midnight. 0 = never.",
     ),
-    "keep_files": Key(value_types.whole(0, 10_000), "7", "Older files of each log that are kept."),
+    "keep_files": Key(value_types.whole(0, 10_000), "7", "How many old files are kept of each log."),
     "cache_watch": Key(
         value_types.switch(),
         "false",
-        "Also parse requests that pass through untouched, to see what breaks the upstream's prompt cache; the "
-        "dashboard shows it. Others are parsed in any case.",
+        "Also parse requests that pass through unchanged, to find what breaks the upstream's prompt cache; the "
+        "dashboard shows it. Translated requests are parsed anyway.",
     ),
     "dir": Key(
         value_types.line("a folder"),
         "logs",
-        "Where log files go; a relative one counts from the proxy's folder. stdout or stderr: all lines go there.",
+        "The folder for log files; a relative path starts at the proxy's folder. stdout or stderr: all log lines "
+        "go there instead.",
     ),
 }
 
@@ -207,34 +255,38 @@ USAGE = {
     "file": Key(
         value_types.word("a file without blanks in its name"),
         "usage.sqlite3",
-        "SQLite file of the sums, which all workers share; a relative one lies in the log folder; empty = none.",
+        "The SQLite file with the sums; all workers share it. A relative path starts at the log folder. Empty = "
+        "no sums are kept.",
     ),
-    "keep_days": Key(value_types.whole(1, 3650), "400", "Days that are kept; older ones are forgotten."),
+    "keep_days": Key(value_types.whole(1, 3650), "400", "For how many days sums are kept. Older ones are deleted."),
 }
 
 TRANSLATE = {
     "strict": Key(
         value_types.switch(),
         "false",
-        "Refuse a request whose fields do not all cross, by a 400 that names them; off: X-Proxy-Dropped tells. Claude "
-        "Code sends cache_control, which only Messages upstreams take: strict refuses it everywhere else.",
+        "Refuse a request when one of its fields cannot be translated, with a 400 that names the fields. When it "
+        "is off, they are dropped and named in X-Proxy-Dropped. Claude Code sends cache_control, which only "
+        "Messages upstreams take: with strict, all other upstreams refuse it.",
     ),
     "learn": Key(
         value_types.switch(),
         "true",
-        "A 400 about a field that an upstream does not take: send again without it, and remember that for a day.",
+        "When an upstream answers 400 because of a field that it does not take, send the request again without "
+        "that field, and leave it out for a day.",
     ),
     "deferred_tools": Key(
         value_types.whole(0, MANY),
         "20",
-        "Tools that a provider would search for (defer_loading), where the upstream has no such search: from this "
-        "number on the proxy searches, and the model is shown what it finds; fewer are all offered at once.",
+        "For deferred tools (defer_loading) when the upstream has no tool search: if a request has at least this "
+        "many, the proxy searches them and shows the model what it finds; if it has fewer, the model is offered "
+        "all of them at once.",
     ),
     "max_continuations": Key(
         value_types.whole(0, 100),
         "8",
-        "Further requests that one turn may take, where the proxy searches for tools, or a provider pauses a turn of "
-        "its own tools (pause_turn) and the client speaks another protocol; 0 = none.",
+        "How many further upstream requests one turn may take: after a tool search of the proxy, or when a "
+        "provider pauses a turn (pause_turn) and the client speaks another protocol. 0 = none.",
     ),
 }
 
@@ -242,7 +294,7 @@ ALIASES = {
     "map_json": Key(
         list_types.name_map(),
         "",
-        "Exact names that clients ask for, and the MODEL or UPSTREAM/MODEL that each means.",
+        "Exact names that clients ask for, each with the MODEL or UPSTREAM/MODEL that it means.",
     ),
     "big_model": Key(
         value_types.word("MODEL or UPSTREAM/MODEL"), "", "What every name that contains opus or sonnet means."
@@ -251,10 +303,10 @@ ALIASES = {
 }
 
 MODELS = "models"
-"""The section whose keys are patterns of model names, not settings."""
+"""The name of the section whose keys are patterns of model names."""
 
 PRICES = "prices"
-"""Another one: what their tokens cost."""
+"""The name of the section that says what tokens cost; its keys are patterns of model names, too."""
 
 PLAIN = {
     "server": SERVER,
@@ -269,7 +321,7 @@ PLAIN = {
     "logging": LOGGING,
     "aliases": ALIASES,
 }
-"""Sections that are there once."""
+"""The sections that a file has at most once, by name."""
 
 NAMED = {"upstream": UPSTREAM, "client": CLIENT}
-"""Kinds of sections of which there may be many: [upstream NAME]."""
+"""The kinds of sections of which a file may have many, such as [upstream NAME]."""

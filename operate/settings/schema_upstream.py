@@ -1,4 +1,4 @@
-"""The keys of an [upstream NAME] and of a [client NAME]; what a row is, schema.py says."""
+"""The rows of [upstream NAME] and of [client NAME]."""
 
 from __future__ import annotations
 
@@ -14,206 +14,233 @@ UPSTREAM = {
     "preset": Key(
         value_types.choice(*PRESETS, empty=True),
         "",
-        "A known service: its name stands for the keys below that it needs; what is written here goes before.",
+        "The name of a known service. It sets all keys below that the service needs; a key that is written here "
+        "takes precedence.",
     ),
     "protocol": Key(
         value_types.several(dialects.names),
         REQUIRED,
-        "What it speaks (Anthropic Messages, OpenAI Chat or Responses). The client's own is taken; else, where tools "
-        "are given or the model reasons, Responses before Chat; else the first.",
+        "The protocols that it speaks: Anthropic Messages, OpenAI Chat Completions, OpenAI Responses. A request "
+        "goes out in the client's own protocol if that is here; else in Responses rather than Chat if it has "
+        "tools or the model reasons; else in the first.",
     ),
     "base_url": Key(
         url_types.base_url(),
         REQUIRED,
-        "Where it is, with or without a final /v1; demo: is the one built in.",
+        "The address of its API, with or without /v1 at the end. demo: means the built-in upstream.",
     ),
     "add_v1": Key(
         value_types.choice("auto", "true", "false"),
         "auto",
-        "Put /v1 between base_url and e.g. /messages; auto: unless it names a version (/v1beta/openai).",
+        "Whether /v1 goes between base_url and the path, such as /messages. auto: yes, unless base_url names a "
+        "version itself (/v1beta/openai).",
     ),
     "enabled": Key(
         value_types.choice("auto", "true", "false"),
         "auto",
-        "auto: off when api_key or keys is written but empty, unless forward_client_key is on or the environment "
-        "gave base_url.",
+        "Whether it is used. auto: not while api_key or keys is written but empty, unless forward_client_key is "
+        "on or base_url comes from the environment.",
     ),
     "api_key": Key(
-        secret_types.secret(), "", "The key sent to it; a server on this machine needs none: leave the line out."
+        secret_types.secret(), "", "The key that is sent to it. For a server that needs none, leave this line out."
     ),
     "keys": Key(
         secret_types.secrets(),
         "",
-        "Several keys, instead of api_key; they share the load. One that is refused (401, 403), has no credit or is at "
-        "its limit (429) rests alone; what builds on a stored response goes with the key that made it.",
+        "Several keys instead of api_key; they share the load. A key that is refused (401, 403), out of credit or "
+        "over its limit (429) rests while the others go on. A request that builds on a stored response uses the "
+        "key that made it.",
     ),
     "key_header": Key(
         value_types.choice("auto", "x-api-key", "authorization", "api-key"),
         "auto",
-        "Header of the key; auto: x-api-key for messages, Authorization: Bearer for others. Azure: api-key.",
+        "The header that carries the key. auto: x-api-key for messages, Authorization: Bearer for the others. "
+        "Azure takes api-key.",
     ),
     "api_version": Key(
         value_types.word("a version such as 2025-04-01-preview"),
         "",
-        "Azure's older addresses: /openai/deployments/MODEL/...?api-version=THIS; empty = /openai/v1/... .",
+        "The version for Azure's older addresses, /openai/deployments/MODEL/...?api-version=VERSION. Empty = the "
+        "newer /openai/v1/... .",
     ),
     "forward_client_key": Key(
         value_types.switch(),
         "false",
-        "Send the key that the client brought instead, when it brings one. Without effect where there is a [client].",
+        "Send the client's own key to the upstream, if it brings one, instead of api_key. It has no effect when "
+        "there is a [client] section.",
     ),
     "headers": Key(
         list_types.headers(),
         "",
-        "Further headers for every request to it, one an indented line. Their values are shown nowhere, but for lines "
-        "that begin with the word public.",
+        "Further headers for every request to it, one on each indented line. Their values are secret and shown "
+        "nowhere, except on lines that begin with the word public.",
     ),
     "request_headers": Key(
         list_types.header_names(),
         "",
-        "Headers of clients that go along to it although they would stay behind: other keys, addresses of clients, "
-        "and before Chat and Responses those that these APIs do not have.",
+        "Headers of clients that are passed on to it, although they are held back by default: further keys, "
+        "addresses of clients and, for Chat and Responses, headers that these APIs do not have.",
     ),
     "reply_headers": Key(
-        list_types.header_names(), "", "Headers of its replies that clients get besides limits, ids and the API's own."
+        list_types.header_names(),
+        "",
+        "Headers of its replies that clients get, besides limits, ids and those of the API itself.",
     ),
     "query": Key(
         list_types.names(what="names of parameters"),
         "",
-        "Parameters of clients' URLs that go along besides the API's own; others are refused.",
+        "Parameters of clients' URLs that are passed on to it, besides those of the API. Other parameters are refused.",
     ),
     "verify_tls": Key(
-        value_types.switch(), "true", "Check its certificate. Off only for a test: anybody could answer."
+        value_types.switch(),
+        "true",
+        "Whether its certificate is checked. Switch this off only in tests: without it, anybody can pretend to be "
+        "the upstream.",
     ),
     "ca_file": Key(
         url_types.pem("certificates"),
         "",
-        "PEM file of the private CA that its certificate leads to; empty = as in [pool]. A renewed file counts from "
-        "the next connection on, and so do the next two.",
+        "A PEM file with the private CA that its certificate leads to; empty = [pool] ca_file. New connections "
+        "use a renewed file, also for client_cert and client_key.",
     ),
     "client_cert": Key(
         url_types.pem("a certificate"),
         "",
-        "PEM file of the client certificate that it asks for (mTLS), with its chain.",
+        "A PEM file with the client certificate that it asks for (mTLS), and the chain.",
     ),
     "client_key": Key(
-        url_types.pem("a key"), "", "PEM file of that certificate's key; empty = it is in client_cert."
+        url_types.pem("a key"), "", "A PEM file with the key of client_cert; empty = the key is in client_cert."
     ),
-    "client_key_password": Key(
-        secret_types.password(), "", "What that key is encrypted with, such as ${KEY_PASSWORD}."
-    ),
+    "client_key_password": Key(secret_types.password(), "", "The password of client_key, such as ${KEY_PASSWORD}."),
     "proxy": Key(
         url_types.proxy_url(none=True),
         "",
-        "Its own proxy; none: it is reached without; empty = [pool] proxy, unless it is on this machine.",
+        "The proxy that is used to reach it. none: it is reached directly; empty = [pool] proxy, but directly if "
+        "it is on this machine.",
     ),
     "family": Key(
         value_types.choice("any", "ipv4", "ipv6", "prefer_ipv4", "prefer_ipv6", empty=True),
         "",
-        "Its own [pool] family.",
+        "Which of its IP addresses are used; empty = [pool] family.",
     ),
     "count_tokens": Key(
         value_types.choice("auto", "true", "false"),
         "auto",
-        "Ask it for counts of tokens (messages/count_tokens); auto: if it speaks messages. Else an estimate.",
+        "Whether it is asked to count tokens (messages/count_tokens); if not, the proxy estimates. auto: it is "
+        "asked if it speaks messages.",
     ),
     "max_tokens": Key(
         list_types.limits(10_000_000),
         "0",
-        "Tokens of output, at most: what a client asks for is cut to this, for all models or by name; 0 = as asked.",
+        "The most output tokens that a request may ask it for; a larger number is cut to this. One number for all "
+        "models, or one for each pattern of names; 0 = no limit.",
     ),
     "max_tokens_field": Key(
         value_types.choice("max_tokens", "max_completion_tokens"),
         "max_tokens",
-        "Chat: the field that limits the output.",
+        "Chat: the name of the field that limits the output.",
     ),
     "reasoning": Key(
         value_types.choice("reasoning_content", "reasoning", "think_tags", "none"),
         "reasoning_content",
-        "Chat: where its thinking is: a field of this name, or <think> tags; the default reads both fields.",
+        "Chat: where its replies hold the model's thinking: in a field of this name, or in <think> tags. The "
+        "default reads both fields, reasoning_content and reasoning.",
     ),
     "reasoning_history": Key(
         value_types.choice("false", "tool_calls", "true"),
         "false",
-        "Chat: whether earlier thinking goes back to it; tool_calls: with these only (DeepSeek, Kimi).",
+        "Chat: whether earlier thinking is sent back to it. tool_calls: only together with tool calls (DeepSeek, "
+        "Kimi).",
     ),
-    "developer_role": Key(value_types.switch(), "false", "Chat: system text is sent with the role developer."),
+    "developer_role": Key(
+        value_types.switch(), "false", "Chat: system text is sent with the role developer instead of system."
+    ),
     "stream_options": Key(
-        value_types.switch(), "true", "Chat: stream_options may be sent, which brings usage; off if it is refused."
+        value_types.switch(),
+        "true",
+        "Chat: whether stream_options may be sent, which brings usage. Switch it off for a server that refuses it.",
     ),
     "ask_usage": Key(
         value_types.choice("auto", "true", "false"),
         "auto",
-        "Chat, passing through: ask for a stream's usage where the client does not, and take it out of the reply "
-        "again; auto: where the model has a price, or tokens_per_minute is bounded.",
+        "Chat, when client and upstream both speak it: ask for a stream's usage when the client does not, and "
+        "take it out of the reply again. auto: only if the model has a price, or tokens_per_minute is set.",
     ),
     "reasoning_effort": Key(
         value_types.choice("auto", "true", "false"),
         "auto",
-        "May it be told how hard to think; auto: unless the model's name is one of those that refuse it.",
+        "Whether it may be told how hard to think. auto: yes, unless the model's name is one of those known to "
+        "refuse it.",
     ),
     "max_stops": Key(
-        value_types.whole(0, 1000), "4", "Chat: stop sequences that it takes, at most; further ones are dropped."
+        value_types.whole(0, 1000), "4", "Chat: how many stop sequences it takes. Further ones are dropped."
     ),
     "prompt_cache_key": Key(
         value_types.choice("auto", "true", "false"),
         "auto",
-        "May a Messages client's session go to it, hashed, as prompt_cache_key; auto: at OpenAI's and Azure's address.",
+        "Whether the session of a Messages client is sent to it, hashed, as prompt_cache_key. auto: only at the "
+        "addresses of OpenAI and Azure.",
     ),
     "cache_marks": Key(
         value_types.choice("auto", "true", "false"),
         "auto",
-        "Messages: translated requests whose client marks nothing get cache_control where their beginning stays the "
-        "same, four at most; auto: at Anthropic's address, and for models called claude.",
+        "Messages: whether translated requests get up to four cache_control marks where their beginning stays the "
+        "same, if the client sets none. auto: at Anthropic's address, and for models called claude.",
     ),
     "web_search": Key(
         value_types.choice("auto", "true", "false"),
         "auto",
-        "Messages and Responses: does it search the web itself; auto: by the model's name (claude, gpt, grok).",
+        "Messages and Responses: whether it can search the web itself. auto: by the model's name (claude, gpt, grok).",
     ),
     "tool_schema": Key(
         value_types.choice("auto", "openai", "gemini", "grammar"),
         "auto",
-        "JSON schemas of tools and replies that it takes; what it refuses goes into their descriptions. auto: by its "
-        "protocol and the model's name (gemini, claude); grammar: servers that make rules of them, as llama.cpp does.",
+        "Which JSON schemas it takes, for tools and for replies; what it does not take goes into the description. "
+        "auto: by its protocol and the model's name (gemini, claude); grammar: for servers that turn schemas into "
+        "grammars, such as llama.cpp.",
     ),
     "output_schema": Key(
         value_types.choice("native", "tool", "chat"),
         "native",
-        "How it is told a reply's JSON schema: in its protocol's own field; as a tool that it must call, whose "
-        "arguments become the reply, if it ignores that field; or by Chat, if it speaks that too and heeds it there, "
-        "but as a tool beside others.",
+        "How it learns the JSON schema of a reply. native: by the field of its protocol; tool: as a tool that it "
+        "must call, for servers that ignore that field; chat: by Chat, if it speaks that too and follows it "
+        "there, or as a tool if the request has other tools.",
     ),
     "rebuild": Key(
         value_types.switch(),
         "false",
-        "It speaks its protocols loosely: what would pass through untouched is read, checked and written anew, both "
-        "ways; custom tools are sent as functions.",
+        "For servers that follow their protocols loosely: read, check and write anew also what would pass through "
+        "unchanged, in both directions, and send custom tools as functions.",
     ),
-    "images": Key(value_types.switch(), "true", "Its models see images; off: a note stands in the place of each."),
+    "images": Key(
+        value_types.switch(),
+        "true",
+        "Whether its models see images. When it is off, a note takes the place of each image.",
+    ),
     "drop": Key(
         list_types.names(("model", "messages", "input", "stream")),
         "",
-        "Top-level fields that it refuses: they are left out, and so are the anthropic-beta names that belong to them.",
+        "Top-level fields that it refuses. They are left out, and so are the anthropic-beta names that belong to them.",
     ),
     "rename": Key(
         list_types.renames(),
         "",
-        "Translated requests: top-level fields that it calls by another name, such as seed=random_seed.",
+        "Translated requests: top-level fields that have another name there, such as seed=random_seed.",
     ),
     "max_concurrent": Key(
         value_types.whole(0, MANY),
         "0",
-        "Requests there at once; 0 = [pool] max_connections_per_upstream, or max_connections.",
+        "The most requests at it at once; 0 = [pool] max_connections_per_upstream, or max_connections.",
     ),
     "adaptive": Key(
         value_types.switch(),
         "false",
-        "Learn from its first bytes and 429s how many it bears at once, up to max_concurrent.",
+        "Find out how many requests at once it can take, from how fast it answers and from its 429s. "
+        "max_concurrent is the upper limit.",
     ),
     **RATES,
     **{
-        name: Key(_OWN_TIMEOUT, "", f"Its own [timeouts] {name}; empty = that one.")
+        name: Key(_OWN_TIMEOUT, "", f"[timeouts] {name} for this upstream; empty = the general value.")
         for name in ("first_byte", "idle", "request", "stream")
     },
 }
@@ -222,8 +249,8 @@ CLIENT = {
     "key": Key(
         secret_types.secret(secret_types.SHORTEST_CLIENT_KEY),
         REQUIRED,
-        "What this client must send, as x-api-key or Authorization: Bearer.",
+        "The key that this client must send, as x-api-key or as Authorization: Bearer.",
     ),
-    "admin": Key(value_types.switch(), "false", "May it look into the proxy: POST /debug/translate."),
+    "admin": Key(value_types.switch(), "false", "Whether this client may read the dashboard and the /debug pages."),
     **RATES,
 }
