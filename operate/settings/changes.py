@@ -1,4 +1,4 @@
-"""What a running proxy takes over of changed settings, and what has changed, by the names that the file has for it."""
+"""Compares settings: what has changed, by the names of sections and keys, and what a running proxy can take over."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from operate.settings.errors import Problem, SettingsError
 from operate.settings.load import Settings, is_loopback
 
 AT_START = ("host", "port", "workers")
-"""Keys of [server] that only a start can change."""
+"""The keys of [server] that change only at a restart."""
 
 
 def followed(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
-    """`new` as far as a running proxy can follow it, and the names of what waits for a restart. Raises SettingsError
-    where that would leave the door open."""
+    """`new` with the keys of AT_START as in `old`, and the names of those keys that differ, which wait for a restart.
+    Raises SettingsError if everybody on the network could then use the proxy without a key."""
     waits = [f"[server] {key}" for key in AT_START if getattr(old.server, key) != getattr(new.server, key)]
     kept = {key: getattr(old.server, key) for key in AT_START}
     if not new.clients and not is_loopback(old.server.host):
-        message = f"the proxy still listens on {old.server.host}: without any [client], only after a restart"
+        message = (
+            f"the last [client] was removed while the proxy listens on {old.server.host}, which other machines can "
+            "reach: keep a [client], or set [server] host = 127.0.0.1 and restart the proxy"
+        )
         raise SettingsError([Problem(new.file, 0, "", "", message)])
     return dataclasses.replace(new, server=dataclasses.replace(new.server, **kept)), waits
 
 
 def changed(old: Settings, new: Settings) -> list[str]:
-    """Names such as "[server] idle_timeout", "[upstream groq] api_key", "[client me] removed", "[models]". No values:
-    they may be secrets."""
+    """The names of what differs, such as "[server] idle_timeout", "[upstream groq] api_key", "[client me] removed" and
+    "[models]". Values are not among them, because they may be secrets."""
     names: list[str] = []
     for section in schema.PLAIN:
         names += _fields(f"[{section}]", getattr(old, section), getattr(new, section))
     upstreams = list(_named("upstream", old.upstreams, new.upstreams))
-    if old.timeouts != new.timeouts:  # which most of them have taken over
+    if old.timeouts != new.timeouts:  # most upstreams take these over; name the section once
         upstreams = [name for name in upstreams if not name.endswith("] timeouts")]
     names += upstreams
     if _rules(old) != _rules(new):
@@ -53,7 +56,7 @@ def _named(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterato
 
 
 def _rules(settings: Settings) -> list[tuple[object, ...]]:
-    """Without the lines that they stand on."""
+    """The rules without their line numbers, which other lines may change."""
     return [(rule.pattern, rule.targets, rule.condition) for rule in settings.models]
 
 

@@ -1,8 +1,9 @@
-"""What a line of [models] may ask of a request: `claude-* if class auxiliary|compaction and not images = ...`.
+"""Conditions of the lines of [models], such as `claude-* if class auxiliary|compaction and not images = ...`.
 
-A condition is a few terms, all of which must hold. They are facts that a request shows before it is translated: what
-Claude Code says that it is for, what it holds, how long it is by estimate. There is no `or`: several lines do that.
-Reading only; whether a request meets a condition is for those who hold the request.
+A condition is a list of terms, all of which must hold. Terms ask for facts that are known before a request is
+translated: what Claude Code uses it for, what it contains, and its estimated length. There is no `or`: several lines
+with the same pattern take its place. This file only reads conditions; gateway/routing/request_facts.py decides whether
+a request meets one.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from difflib import get_close_matches
 from operate.settings.errors import did_you_mean, shown
 
 FACTS = ("images", "tools", "thinking", "stream", "1m")
-"""Terms of one word. 1m: the name was asked for with the suffix [1m]."""
+"""The terms of one word. 1m: the client asked for the model with the suffix [1m]."""
 
 CLASSES = ("main", "subagent", "workflow", "compaction", "auxiliary")
-"""What Claude Code is known to say in x-claude-code-request-class. Others may be named: the header is free."""
+"""The known values of the header x-claude-code-request-class. Others are allowed, as Claude Code may send any word."""
 
 FORMS = ("class WORD", *FACTS, "input > N", "input < N")
-"""Every form that a term may have, as messages say it."""
+"""Every form that a term may have, as error messages list it."""
 
 _AND = re.compile(r"(?:^|\s)and(?=\s|$)")
 _CLASS = re.compile(r"class(?:\s+(.*))?")
@@ -32,7 +33,8 @@ _TIMES = {"": 1.0, "k": 1e3, "m": 1e6}
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """name: "class" (words: any of these, in lower case), "input" (op: < or >; number: tokens), or one of FACTS."""
+    """One term. name: "class" (one of `words`, in lower case), "input" (op: < or >; number: tokens), or one of
+    FACTS."""
 
     name: str
     negated: bool
@@ -43,20 +45,20 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """All of its terms must hold; there is at least one."""
+    """One or more terms, all of which must hold."""
 
     terms: tuple[Term, ...]
 
 
 def parse(text: str) -> Condition:
-    """`text` is what stands between `if` and `=`. ValueError, in words, where it is no condition."""
+    """Reads the text between `if` and `=`. Raises ValueError with a message if it is not a condition."""
     return Condition(tuple(_term(part) for part in _AND.split(text)))
 
 
 def _term(text: str) -> Term:
     bare = text.strip()
     if not bare:
-        raise ValueError(f"a condition is missing: {_there_are()}")
+        raise ValueError(f"a condition is missing after 'if' or 'and'; {_there_are()}")
     negated = bare.split()[0] == "not"
     bare = bare.removeprefix("not").strip() if negated else bare
     if bare in FACTS:
@@ -66,16 +68,16 @@ def _term(text: str) -> Term:
     if match := _INPUT.fullmatch(bare):
         return Term("input", negated, op=match[1], number=_number(match[2]))
     near = "" if len(bare.split()) > 1 else did_you_mean(bare, FACTS)
-    raise ValueError(f"there is no condition {shown(bare)}{near or '; ' + _there_are()}")
+    raise ValueError(f"{shown(bare)} is not a condition{near or '; ' + _there_are()}")
 
 
 def _classes(text: str) -> tuple[str, ...]:
     words = tuple(word.strip().lower() for word in text.split("|"))
     for word in words:
         if not _WORD.fullmatch(word):
-            raise ValueError(f"after 'class' comes a word, or several with | between, such as {'|'.join(CLASSES)}")
+            raise ValueError(f"after 'class' comes a word, or several, separated by |, such as {'|'.join(CLASSES)}")
         if word not in CLASSES and (near := get_close_matches(word, CLASSES, n=1, cutoff=0.8)):
-            raise ValueError(f"there is no class {shown(word)}; did you mean {near[0]!r}?")
+            raise ValueError(f"{shown(word)} is not a known class; did you mean {near[0]!r}?")
     return words
 
 
@@ -88,4 +90,4 @@ def _number(text: str) -> float:
 
 
 def _there_are() -> str:
-    return f"there are {', '.join(FORMS)}; each may have 'not' before it, and several have 'and' between"
+    return f"conditions are {', '.join(FORMS)}; 'not' may come before each, and 'and' joins several"

@@ -1,10 +1,10 @@
-"""Values that live outside the settings file: `${NAME}` from the environment, `file:/path` from a file, `cred:NAME`
-from a credential that systemd hands over.
+"""Reads values that are outside of the settings file: `${NAME}` from the environment, `file:/path` from a file, and
+`cred:NAME` from a credential of systemd.
 
-`${NAME:default}` gives the default where NAME is unset or empty, and the default may hold `${...}` again;
-braces inside it must balance, so JSON fits. `$${` stands for a plain `${`. What the environment gives is
-taken as it is, never expanded again. Every expansion also tells which variables it named and which it used:
-that is what --print-config shows, and what "set ANTHROPIC_API_KEY" in a message is made from.
+`${NAME:default}` is the default if NAME is not set or empty. The default may hold `${...}` again; the braces inside it
+must balance, so that it can be JSON. `$${` stands for a plain `${`. The value of a variable is not expanded again. An
+expansion also records which variables it named and which it used: --print-config shows them, and messages such as
+"set ANTHROPIC_API_KEY" name them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 DEEPEST = 20
-"""Defaults within defaults; more is a slip of the hand, not a setting."""
+"""How deep defaults may hold references. A deeper one is a mistake."""
 
 LARGEST_SECRET = 65536
-"""Bytes read from a `file:` secret: far above any key, far below a file named by mistake."""
+"""The most bytes that the file of a secret may have. A larger file was named by mistake."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
@@ -26,8 +26,8 @@ _CREDENTIAL = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 @dataclass(slots=True)
 class Expanded:
-    """text: the value. named: every variable it mentions. used: those whose content is in the text.
-    faults: what could not be expanded, in words."""
+    """The result of an expansion. text: the value. named: every variable that it mentions. used: the variables whose
+    content is in the text. faults: messages about what could not be expanded."""
 
     text: str = ""
     named: list[str] = field(default_factory=list)
@@ -36,29 +36,24 @@ class Expanded:
 
 
 def expand(raw: str, environ: Mapping[str, str]) -> Expanded:
-    """`raw` with its `${...}` replaced; blanks around the result are cut, as a file's value has none
-    either."""
+    """Replaces each `${...}` of `raw`, and cuts the blanks around the result."""
     result = Expanded()
     try:
         text, _ = _expand(raw, 0, environ, result, depth=0, live=True)
     except _MalformedError as error:
-        result.faults = [
-            str(error)
-        ]  # what follows the slip would be misread, so that it is the one fault told
+        result.faults = [str(error)]  # the text after it would be misread, so that this is the only fault reported
         return result
     result.text = text.strip()
     return result
 
 
 class _MalformedError(Exception):
-    """A `${` that is no reference."""
+    """Says that a `${` does not begin a reference."""
 
 
-def _expand(
-    raw: str, at: int, environ: Mapping[str, str], result: Expanded, depth: int, live: bool
-) -> tuple[str, int]:
-    """From `at` to the end, or (depth > 0) to the brace that closes the default. Not `live`: the default is
-    not wanted, so what is unset in it is no fault."""
+def _expand(raw: str, at: int, environ: Mapping[str, str], result: Expanded, depth: int, live: bool) -> tuple[str, int]:
+    """Expands `raw` from `at` on -> (text, where it ends): to the end of `raw` or, for depth > 0, past the brace that
+    closes the default. live: whether the text is used; in a default that is not used, an unset variable is no fault."""
     out: list[str] = []
     braces = 0
     while at < len(raw):
@@ -76,20 +71,20 @@ def _expand(
             out.append(raw[at])
             at += 1
     if depth:
-        raise _MalformedError("a '${' is not closed by '}'")
+        raise _MalformedError("a '${' has no closing '}'")
     return "".join(out), at
 
 
 def _reference(
     raw: str, at: int, environ: Mapping[str, str], result: Expanded, depth: int, live: bool
 ) -> tuple[str, int]:
-    """One reference whose `${` ends before `at` -> (its text, the place after its brace)."""
+    """Expands one reference, whose name begins at `at` -> (its text, the index after its closing brace)."""
     match = _NAME.match(raw, at)
     end = match.end() if match else at
     if not match or end >= len(raw) or raw[end] not in ":}":
-        raise _MalformedError("after '${' comes NAME} or NAME:default}, NAME of letters, digits and _")
+        raise _MalformedError("after '${' must come NAME} or NAME:default}, where NAME has letters, digits and _")
     if depth >= DEEPEST:
-        raise _MalformedError(f"'${{' more than {DEEPEST} deep")
+        raise _MalformedError(f"a default holds '${{' more than {DEEPEST} levels deep")
     name = match.group()
     if name not in result.named:
         result.named.append(name)
@@ -105,16 +100,15 @@ def _reference(
         return value, end
     if default is None:
         if live:
-            result.faults.append(
-                f"the environment variable {name} is not set, and ${{{name}}} gives no default"
-            )
+            result.faults.append(f"the environment variable {name} is not set, and ${{{name}}} has no default")
         return "", end
     return default, end
 
 
 def read_secret(value: str, folder: Path, environ: Mapping[str, str]) -> str:
-    """`file:PATH` or `cred:NAME` -> what that file holds, blanks around it cut; anything else as it is. A relative
-    PATH counts from `folder`. ValueError, in words, where the file cannot be read."""
+    """The content of the file that `file:PATH` or `cred:NAME` names, without the blanks around it; any other value
+    is returned as it is. A relative PATH starts at `folder`. Raises ValueError with a message if the file cannot be
+    used."""
     if value.startswith("file:"):
         path = folder / value.removeprefix("file:").strip()
     elif value.startswith("cred:"):
@@ -127,23 +121,23 @@ def read_secret(value: str, folder: Path, environ: Mapping[str, str]) -> str:
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
     if len(content) > LARGEST_SECRET:
-        raise ValueError(f"{path} is over {LARGEST_SECRET} bytes, too large for a key")
+        raise ValueError(f"{path} has more than {LARGEST_SECRET} bytes: it is too large for a key")
     try:
         text = content.decode("ascii").strip()
     except UnicodeDecodeError:
-        raise ValueError(f"{path} holds bytes that no key has (not ASCII)") from None
+        raise ValueError(f"{path} has bytes that are not ASCII, which no key may have") from None
     if not text:
         raise ValueError(f"{path} is empty")
     return text
 
 
 def _credential(name: str, environ: Mapping[str, str]) -> Path:
-    """Where systemd puts it. https://systemd.io/CREDENTIALS"""
+    """The file of a credential of systemd. Source: https://systemd.io/CREDENTIALS"""
     folder = environ.get("CREDENTIALS_DIRECTORY")
     if not _CREDENTIAL.fullmatch(name):
-        raise ValueError("after cred: comes the name of a credential, without a path")
+        raise ValueError("after cred: must come the name of a credential, without a path")
     if not folder:
         raise ValueError(
-            f"there is no $CREDENTIALS_DIRECTORY: systemd sets it for a service with LoadCredential={name}:/path"
+            f"$CREDENTIALS_DIRECTORY is not set; systemd sets it if the unit has LoadCredential={name}:/path"
         )
     return Path(folder) / name

@@ -1,8 +1,8 @@
-"""What is wrong with a settings file, said so that it can be put right.
+"""Errors of a settings file: `Problem` is one, `SettingsError` is all of them.
 
-Reading settings never stops at the first fault: each one becomes a `Problem` (file, line, section, key,
-words) and all of them leave together in one `SettingsError`. Words name the nearest right name and show the
-wrong value, unless it may be a secret: a fault ends up in terminals, logs and tickets.
+The reading of settings does not stop at the first error, so that a user can correct all of them at once. A message
+names the right name that is nearest to a wrong one, and shows the wrong value, but not if that may be a secret: error
+messages end up in terminals, logs and tickets.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 MOST_SHOWN = 60
-"""Characters of a wrong value that are worth repeating; a longer one is more likely a pasted key than a
+"""The most characters of a wrong value that an error repeats. A longer value is more likely a pasted key than a
 typo."""
 
 _LIKE_A_KEY = re.compile(r"(?i)\b(?:sk|pk|gsk|xai|key|token|bearer|basic)[-_ ]\S|(?=\S*\d)[\w\-+=]{20,}")
@@ -21,8 +21,8 @@ _LIKE_A_KEY = re.compile(r"(?i)\b(?:sk|pk|gsk|xai|key|token|bearer|basic)[-_ ]\S
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault. line counts from 1; 0 = not in a file (then `file` says where: an option). section and key
-    may be empty."""
+    """One error. line: from 1 on; 0 = the error is not on a line of a file, and `file` names its source, such as
+    "--set". section, key: where the error is; each may be empty."""
 
     file: str
     line: int
@@ -40,7 +40,8 @@ class Problem:
 
 
 class SettingsError(Exception):
-    """The settings cannot be used. `problems`: every fault found, in file order; str() gives one a line."""
+    """Says that the settings cannot be used. problems: every error, in the order of the file; str() has a line for
+    each."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(problems, key=lambda problem: (problem.line == 0, problem.line))
@@ -48,14 +49,14 @@ class SettingsError(Exception):
 
 
 def shown(value: str) -> str:
-    """A wrong value as an error may repeat it: quoted, or only its length where it could be a secret."""
+    """A wrong value for an error message: quoted, or only its length if it could be a secret."""
     if len(value) > MOST_SHOWN or _LIKE_A_KEY.search(value):
         return f"the value ({len(value)} characters, not shown)"
     return repr(value)
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """The words "; did you mean 'port'?" about the name nearest to this one; empty where none is near."""
+    """The words "; did you mean 'port'?" with the one of `names` that is nearest to `name`; "" if none is near."""
     by_lower = {known.lower(): known for known in names}
     wrong = name.lower()
     near = get_close_matches(wrong, by_lower, n=1, cutoff=0.6)

@@ -1,7 +1,8 @@
-"""The settings file in use: has it been saved, and what does it say now?
+"""Watches the settings file in use: `Source` tells whether it has been saved, and reads it.
 
-Asked once a second, by what stat says: no thread, and no package for it. Editors write a file in steps, or put another
-one in its place: a change counts once the file has looked the same twice, and one that is gone for a moment is none.
+The file is looked at once a second with stat(), which needs no thread and no package. Editors write a file in steps, or
+put another file in its place. So a change counts only when the file has looked the same twice, and a file that is
+missing for a moment is no change.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ Look = tuple[int, int, int, int]
 
 
 class Source:
-    """saved() is True once for each change; `settling`: one is under way, and the next question may come soon. Made
-    before the first read(), so that nothing is missed in between."""
+    """The settings file, with the options and the environment that go with it. It is made before the first read(), so
+    that a change in between is seen."""
 
     def __init__(
         self, path: str | None = None, overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
     ) -> None:
-        """As for `load`."""
+        """Takes the same arguments as `load`."""
         self._path = path
         self._overrides = tuple(overrides)
         self._environ = environ
@@ -34,14 +35,16 @@ class Source:
         return f"<Source {self._file}{', settling' * self.settling}>"
 
     def read(self) -> Settings:
-        """Raises SettingsError."""
+        """The settings as the file has them now. Raises SettingsError."""
         return load(self._path, self._overrides, self._environ)
 
     @property
     def settling(self) -> bool:
+        """Whether a change is being written, so that it is worth looking again soon."""
         return self._last != self._taken
 
     def saved(self) -> bool:
+        """Returns True once for each change of the file."""
         look = self._look()
         if look is None:
             return False

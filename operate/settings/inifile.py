@@ -1,9 +1,9 @@
-"""The text of an INI file -> its sections, each key with its value and the line it stands on.
+"""Reads the text of an INI file: its sections, and each key with its value and its line number.
 
-configparser does the reading, but it hides line numbers and gives up at its first fault. So a first pass
-walks the lines by the same rules, notes where each key stands, reports what configparser would choke on or
-silently merge (a line without `=`, a key or section given twice), and hands on only what is sound. Comments
-are whole lines: a `#` or `;` further right belongs to the value, because URLs, keys and JSON hold both.
+configparser does the reading, but it hides line numbers and stops at the first error. So a first pass goes over the
+lines by the same rules. It notes the line of each key, reports what configparser would refuse or silently merge (a line
+without `=`, a key or section that is given twice), and gives configparser only the lines without errors. Comments are
+whole lines: a `#` or `;` further right belongs to the value, because URLs, keys and JSON hold them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from operate.settings.errors import Problem, shown
 
 @dataclass(slots=True)
 class Entry:
-    """One key: its value as written (lines joined by newlines) and its line; file names an option instead
-    where the value came from one (line 0)."""
+    """One key: its value as written (with newlines between its lines), and where it is written. If the value comes from
+    an option, line is 0 and file names the option."""
 
     value: str
     line: int
@@ -26,7 +26,8 @@ class Entry:
 
 @dataclass(slots=True)
 class Section:
-    """One section; name without brackets, blanks collapsed ("upstream anthropic"); entries in file order."""
+    """One section. name: without brackets, with single blanks ("upstream anthropic"). entries: in the order of the
+    file."""
 
     name: str
     line: int
@@ -36,8 +37,8 @@ class Section:
 
 @dataclass(slots=True)
 class _Reader:
-    """The first pass. Keys after an unreadable section header belong nowhere and are passed over in silence:
-    the header is the one fault worth a message."""
+    """The first pass. It reports nothing about keys after a section header with an error: the header is the error that
+    must be corrected first."""
 
     file: str
     problems: list[Problem] = field(default_factory=list)
@@ -45,13 +46,11 @@ class _Reader:
     sound: list[str] = field(default_factory=list)
     section: Section | None = None
     lost: bool = False
-    taking: bool = False  # whether the last key's value is kept, hence its further lines too
-    indent: int | None = None  # of the last key; None = a deeper line is no continuation
+    taking: bool = False  # whether the last key was accepted, and so its continuation lines are, too
+    indent: int | None = None  # blanks before the last key; None = no line continues it
 
     def __repr__(self) -> str:
-        return (
-            f"<_Reader {self.file} in [{self.section.name if self.section else ''}], {len(self.sound)} lines>"
-        )
+        return f"<_Reader {self.file} in [{self.section.name if self.section else ''}], {len(self.sound)} lines>"
 
     def line(self, number: int, line: str) -> None:
         text = line.strip()
@@ -59,7 +58,7 @@ class _Reader:
             self.indent = None  # a blank line ends a value
             self.sound.append("")
         elif text[0] in "#;":
-            return  # left out, so that a comment between the lines of one value does not end the value
+            return  # configparser does not see it: a comment between the lines of a value does not end the value
         elif self.indent is not None and _indent(line) > self.indent:
             if self.taking:
                 self.sound.append(line)
@@ -73,16 +72,12 @@ class _Reader:
         self.indent, self.section, self.lost = None, None, False
         if not text.endswith("]") or not name or "[" in name or "]" in name:
             self.lost = True
-            self._problem(number, "", "not a section header: it is [name], alone on its line")
+            self._problem(number, "", "this is not a section header; write [name] alone on its line")
             return
         earlier = self.sections.get(name)
         if earlier:
             self.section = earlier  # its keys are still checked
-            self.problems.append(
-                Problem(
-                    self.file, number, name, "", f"this section is here twice, first on line {earlier.line}"
-                )
-            )
+            self._problem(number, "", f"this section is given twice, first on line {earlier.line}")
         else:
             self.section = self.sections[name] = Section(name, number, self.file)
         self.sound.append(f"[{name}]")
@@ -95,14 +90,16 @@ class _Reader:
             return
         if self.section is None:
             self.lost = True
-            self._problem(number, "", "a key before the first [section]")
+            self._problem(number, "", "this key comes before the first [section]")
         elif not equals:
-            self._problem(number, "", "a line without '=' (a value's further lines are indented)")
+            self._problem(
+                number, "", "this line has no '='; write key = value (a line that continues a value must be indented)"
+            )
         elif not key:
-            self._problem(number, "", "no key before '='")
+            self._problem(number, "", "there is no key before '='")
         elif key in self.section.entries:
             first = self.section.entries[key].line
-            self._problem(number, key, f"this key is here twice, first on line {first}")
+            self._problem(number, key, f"this key is given twice, first on line {first}")
         else:
             self.section.entries[key] = Entry("", number, self.file)
             self.sound.append(line)
@@ -118,8 +115,7 @@ def _indent(line: str) -> int:
 
 
 def read_ini(text: str, file: str) -> tuple[dict[str, Section], list[Problem]]:
-    """The sections of `text` in file order, and every fault of its form. `file` is only a name for
-    messages."""
+    """The sections of `text` in its order, and every error of its form. file: the name of the file for messages."""
     reader = _Reader(file)
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         reader.line(number, line)
@@ -127,7 +123,7 @@ def read_ini(text: str, file: str) -> tuple[dict[str, Section], list[Problem]]:
         delimiters=("=",),  # `llama3:8b = x`: a colon is part of a model's name
         comment_prefixes=(),
         inline_comment_prefixes=None,
-        strict=False,  # what is double has been reported above, all of it at once
+        strict=False,  # the first pass has reported what is given twice
         empty_lines_in_values=False,
         interpolation=None,
     )
@@ -140,8 +136,8 @@ def read_ini(text: str, file: str) -> tuple[dict[str, Section], list[Problem]]:
 
 
 def apply_option(option: str, sections: dict[str, Section], named: tuple[str, ...]) -> list[Problem]:
-    """One `section.key=value` of the command line laid over `sections` (changed in place). Sections of the
-    kinds in `named` carry a name of their own: `upstream.NAME.key=value`."""
+    """Puts one option `section.key=value` of the command line into `sections`, in place of what the file says. named:
+    the kinds of sections with a name, whose options are written `upstream.NAME.key=value`."""
     path, equals, value = option.partition("=")
     kind, dot, rest = path.strip().partition(".")
     if kind in named:
@@ -151,7 +147,15 @@ def apply_option(option: str, sections: dict[str, Section], named: tuple[str, ..
         section_name, key = kind.strip(), rest
     key = key.strip()
     if not (equals and dot and key):
-        return [Problem("--set", 0, "", "", f"{shown(path)} is not section.key=value")]
+        return [
+            Problem(
+                "--set",
+                0,
+                "",
+                "",
+                f"{shown(path)} is not SECTION.KEY=VALUE, such as server.port=9000 or upstream.NAME.api_key=...",
+            )
+        ]
     section = sections.setdefault(section_name, Section(section_name, 0, "--set"))
     section.entries[key] = Entry(value.strip(), 0, "--set")
     return []

@@ -1,4 +1,4 @@
-"""The kinds of values that hold several: names, numbers, headers, pairs. Commas or lines separate them."""
+"""The kinds of values that are lists: names, numbers, headers, pairs. Commas or lines separate the entries."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ HOP_HEADERS = frozenset(
     {"connection", "content-length", "expect", "host", "keep-alive", "proxy-connection", "te", "trailer"}
     | {"transfer-encoding", "upgrade"}
 )
-"""Headers that belong to one connection or one body: libcurl sets them, a setting would break the framing."""
+"""Headers that belong to one connection or one body. libcurl sets them; a setting would break the framing."""
 
 
 def split(text: str) -> list[str]:
-    """The entries of a list, which commas or lines separate."""
+    """The entries of a list that commas or lines separate, without empty ones."""
     return list(filter(None, map(str.strip, text.replace("\n", ",").split(","))))
 
 
 def statuses(low: int, high: int, further: tuple[int, ...]) -> Kind:
-    """tuple[int, ...]: HTTP statuses within [low, high] or among `further`, each once."""
+    """A tuple of HTTP statuses, each once: from `low` to `high`, or one of `further`."""
     known = {*range(low, high + 1), *further}
 
     def parse(text: str) -> tuple[int, ...]:
@@ -35,11 +35,11 @@ def statuses(low: int, high: int, further: tuple[int, ...]) -> Kind:
         return tuple(dict.fromkeys(map(int, found)))
 
     also = "".join(f" or {status}," for status in further)
-    return Kind(f"statuses from {low} to {high},{also} with commas between, or empty", parse)
+    return Kind(f"statuses from {low} to {high},{also} separated by commas, or empty", parse)
 
 
 def names(never: tuple[str, ...] = (), what: str = "names of fields") -> Kind:
-    """tuple[str, ...]: words with commas between, each once; none of `never`."""
+    """A tuple of words, each once and none of `never`. what: what the words are, for messages."""
 
     def parse(text: str) -> tuple[str, ...]:
         found = tuple(filter(None, map(str.strip, text.split(","))))
@@ -47,14 +47,14 @@ def names(never: tuple[str, ...] = (), what: str = "names of fields") -> Kind:
             raise ValueError
         for name in found:
             if name in never:
-                raise ValueError(f"{name} cannot be left out of a request")
+                raise ValueError(f"{name} cannot be dropped: every request needs it")
         return tuple(dict.fromkeys(found))
 
-    return Kind(f"{what} with commas between, or empty", parse)
+    return Kind(f"{what}, separated by commas, or empty", parse)
 
 
 def renames() -> Kind:
-    """tuple[tuple[str, str], ...]: "a=b, c=d"."""
+    """A tuple of pairs (old name, new name), written as "a=b, c=d"."""
 
     def parse(text: str) -> tuple[tuple[str, str], ...]:
         pairs = []
@@ -65,11 +65,11 @@ def renames() -> Kind:
             pairs.append((old, new))
         return tuple(pairs)
 
-    return Kind("FIELD=NEWNAME, several with commas between, or empty", parse, as_pairs)
+    return Kind("FIELD=NEWNAME, or several, separated by commas, or empty", parse, as_pairs)
 
 
 def limits(high: int) -> Kind:
-    """tuple[tuple[str, int], ...]: (glob of model names, limit), the longer globs first; a bare number is for all."""
+    """A tuple of pairs (glob of model names, limit), longer globs first. A number alone is for all models."""
 
     def parse(text: str) -> tuple[tuple[str, int], ...]:
         pairs = {}
@@ -85,7 +85,7 @@ def limits(high: int) -> Kind:
             raise ValueError
         return tuple(sorted(pairs.items(), key=lambda pair: -len(pair[0])))
 
-    return Kind(f"a number up to {high}, or MODEL-GLOB=NUMBER, several with commas between", parse, as_limits)
+    return Kind(f"a number up to {high}, or MODEL-GLOB=NUMBER, or several, separated by commas", parse, as_limits)
 
 
 def as_pairs(value: tuple[tuple[str, Any], ...]) -> str:
@@ -97,7 +97,7 @@ def as_limits(value: tuple[tuple[str, int], ...]) -> str:
 
 
 class Header(NamedTuple):
-    """public: its value may be shown; that of any other is a secret."""
+    """One header of [upstream NAME] headers. public: its value may be shown; other values are secret."""
 
     name: str
     value: str
@@ -110,7 +110,7 @@ _PUBLIC_HEADERS = frozenset(
 
 
 def headers() -> Kind:
-    """tuple[Header, ...]: the lines "Name: value" or "public Name: value", in order, names as written."""
+    """A tuple of Header, from lines "Name: value" or "public Name: value", in the order of the file."""
 
     def parse(text: str) -> tuple[Header, ...]:
         found = []
@@ -122,9 +122,9 @@ def headers() -> Kind:
             if not colon or not _HEADER_NAME.fullmatch(name):
                 raise ValueError
             if name.lower() in HOP_HEADERS:
-                raise ValueError(f"{name} belongs to the connection, not to the settings")
+                raise ValueError(f"{name} cannot be set: the proxy sets it for each connection")
             if not (value.isascii() and value.isprintable()):
-                raise ValueError(f"the value of {name} holds a character that no header has")
+                raise ValueError(f"the value of {name} has a character that no header may have")
             is_public = not is_secret_header(name) and (is_marked or name.lower() in _PUBLIC_HEADERS)
             found.append(Header(name, value, is_public))
         return tuple(found)
@@ -136,7 +136,7 @@ def headers() -> Kind:
 
 
 def header_names() -> Kind:
-    """tuple[str, ...]: in lower case; none that belongs to the connection."""
+    """A tuple of header names in lower case, none of HOP_HEADERS."""
 
     def parse(text: str) -> tuple[str, ...]:
         found = [name.lower() for name in filter(None, map(str.strip, text.split(",")))]
@@ -144,19 +144,19 @@ def header_names() -> Kind:
             if not _HEADER_NAME.fullmatch(name):
                 raise ValueError
             if name in HOP_HEADERS:
-                raise ValueError(f"{name} belongs to the connection, not to the settings")
+                raise ValueError(f"{name} cannot be passed on: the proxy sets it for each connection")
         return tuple(dict.fromkeys(found))
 
-    return Kind("names of headers with commas between, or empty", parse)
+    return Kind("names of headers, separated by commas, or empty", parse)
 
 
 def is_secret_header(name: str) -> bool:
-    """Whether a header of this name carries what must not be shown: Authorization, x-api-key, Cookie ..."""
+    """Tells whether the value of a header with this name is a secret, as of Authorization, x-api-key or Cookie."""
     return bool(_SECRET_HEADER.search(name))
 
 
 def name_map() -> Kind:
-    """A JSON object of names -> an immutable mapping; empty text -> an empty one."""
+    """An immutable mapping of names, written as a JSON object. Empty text is an empty mapping."""
 
     def parse(text: str) -> MappingProxyType[str, str]:
         try:

@@ -1,8 +1,8 @@
-"""settings.ini, options and environment -> one frozen `Settings`, or every fault at once.
+"""Makes one frozen `Settings` from settings.ini, options and environment, or raises every error at once.
 
-`load` reads the file (inifile), lays `--set` options over it and has the rest done by one reading (reading.py): values
-expanded and read by their rows, then the checks that need the whole. Each value keeps its origin, so that `describe`
-can say where it came from; what `describe` keeps is text with the secrets already masked.
+`load` reads the file (inifile.py), puts the `--set` options in place of what it says, and has `Reading` (reading.py)
+check the values. Each value keeps its origin, so that `describe` can print it; the texts that it prints have their
+secrets masked from the beginning.
 """
 
 from __future__ import annotations
@@ -63,17 +63,17 @@ __all__ = [
 ]
 
 SHIPPED = place.SHIPPED
-"""The file that comes with the program."""
+"""The settings file that comes with the program."""
 
 LARGEST_FILE = 4 << 20
-"""Bytes of a settings file: far above any, far below a log or device named by mistake."""
+"""The most bytes that a settings file may have. A larger file was named by mistake."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings. upstreams and models are in file order, but for models' lines of one pattern (see models.py);
-    upstreams that are switched off are among them.
-    prices: pattern -> what its line of [prices] says. Equality is that of the values, wherever they came from."""
+    """All settings. upstreams: in the order of the file, also those that are off. models: in the order of the file, but
+    lines of one pattern are together (see model_rules.py). prices: the numbers of each line of [prices], by pattern.
+    Two Settings are equal when their values are, wherever these come from."""
 
     server: Server
     timeouts: Timeouts
@@ -94,7 +94,7 @@ class Settings:
     values: tuple[Value, ...] = field(compare=False, repr=False)
 
     def describe(self) -> list[str]:
-        """The lines of --print-config: every value in force, secrets masked, and where each came from."""
+        """The lines of --print-config: every value in force, with secrets masked, and where each comes from."""
         width = min(56, max((len(f"{value.key} = {value.text}") for value in self.values), default=0))
         lines: list[str] = []
         section = None
@@ -109,7 +109,7 @@ class Settings:
         return lines
 
     def secrets(self) -> tuple[str, ...]:
-        """Every secret in force, longest first: what nothing that we write may contain."""
+        """Every secret in force, longest first. Nothing that the proxy writes may contain one of them."""
         found = {client.key for client in self.clients}
         for upstream in self.upstreams.values():
             found |= upstream.secrets()
@@ -122,18 +122,21 @@ def load(
     overrides: Sequence[str] = (),
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
-    """The settings of the file `path` (None: the first that place.settings_file finds), with `overrides`
-    ("section.key=value") laid over. SettingsError holds every fault, an unreadable file among them."""
+    """The settings of the file `path` (None: the one that place.settings_file finds). overrides: options
+    "section.key=value", which replace what the file says. Raises SettingsError with every error, also for a file that
+    cannot be read."""
     file = Path(path) if path is not None else place.settings_file()
     name = place.SHIPPED_NAME if place.is_shipped(file) else _short(file)
     try:
         with file.open("rb") as opened:
             content = opened.read(LARGEST_FILE + 1)
     except OSError as error:
-        hint = "" if path is not None else "; it belongs beside proxy.py, or name another with --config FILE"
+        hint = "" if path is not None else "; put it beside proxy.py, or name another file with --config FILE"
         raise SettingsError([Problem(name, 0, "", "", f"cannot be read: {error.strerror}{hint}")]) from error
     if len(content) > LARGEST_FILE:
-        raise SettingsError([Problem(name, 0, "", "", f"is over {LARGEST_FILE} bytes: not a settings file")])
+        raise SettingsError(
+            [Problem(name, 0, "", "", f"has more than {LARGEST_FILE} bytes: it is not a settings file")]
+        )
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -149,8 +152,8 @@ def read(
     environ: Mapping[str, str] = os.environ,
     folder: Path = SHIPPED.parent,
 ) -> Settings:
-    """The same for the text of a file. `file` is its name in messages, `folder` where its relative paths
-    start."""
+    """The settings of a text. file: its name in messages. folder: where its relative paths start. Raises
+    SettingsError."""
     sections, problems = read_ini(text.replace("\r\n", "\n"), file)
     for option in overrides:
         problems += apply_option(option, sections, tuple(schema.NAMED))
@@ -158,7 +161,7 @@ def read(
 
 
 def _short(file: Path) -> str:
-    """The path as it is best recognised: relative where it lies below the working folder."""
+    """The path for messages: relative if it is below the working folder."""
     try:
         return str(file.resolve().relative_to(Path.cwd()))
     except ValueError:

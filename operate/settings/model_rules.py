@@ -1,8 +1,8 @@
-"""The lines of [models]: `PATTERN [if CONDITION] = STAGE, STAGE ...` -> rules.
+"""Reads the lines of [models], `PATTERN [if CONDITION] = STAGE, STAGE ...`, and those of [prices].
 
-A stage is one target or several equals (`a/x *3 | b/y`), among which load and weight decide; stages are tried in
-their order. Lines of the same pattern with different conditions stand together in what comes out, the one without a
-condition last, wherever they stand in the file: whoever takes the first that holds is right.
+A stage is one target, or several equals (`a/x *3 | b/y`) that share the requests by load and weight. Stages are tried
+in their order. The result has the lines of one pattern together, the one without a condition last, wherever they are
+in the file; so the first rule whose condition holds is the right one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from operate.settings.errors import did_you_mean, shown
 from operate.settings.sections import ModelRule, TargetRef
 
 LIGHTEST, HEAVIEST = 0.01, 10_000.0
-"""Bounds of a weight: beyond them one of the equals is meant to be left out."""
+"""The limits of a weight. With a weight beyond them, a target would get nearly all requests, or nearly none."""
 
 _CONDITION = re.compile(r"\sif(?=\s|$)")
 _WEIGHT = re.compile(r"(.*\S)\s+\*(.*)")
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
 
 
 def parse_key(key: str) -> tuple[str, Condition | None]:
-    """What stands before the `=`. ValueError, in words."""
+    """Reads the text before the `=` -> (pattern, condition). Raises ValueError with a message."""
     match = _CONDITION.search(key)
     if not match:
         return key, None
@@ -32,7 +32,7 @@ def parse_key(key: str) -> tuple[str, Condition | None]:
 
 
 def parse_targets(text: str, upstreams: Collection[str]) -> tuple[tuple[TargetRef, ...], list[str]]:
-    """What stands after the `=` -> (targets, faults in words). A faulty target is left out."""
+    """Reads the text after the `=` -> (targets, messages). A target with an error has a message and is left out."""
     targets, faults = [], []
     for stage, equals in enumerate(text.split(",")):
         parts = equals.split("|")
@@ -45,12 +45,12 @@ def parse_targets(text: str, upstreams: Collection[str]) -> tuple[tuple[TargetRe
 
 
 def parse_prices(text: str) -> tuple[float, ...]:
-    """What stands after the `=` of a line of [prices]. ValueError, in words."""
+    """Reads the text after the `=` of a line of [prices]. Raises ValueError with a message."""
     parts = [part.strip() for part in text.split(",")]
     if not (2 <= len(parts) <= 4 and all(map(_NUMBER.fullmatch, parts))):
         raise ValueError(
-            f"{shown(text)} is not two to four numbers with commas between: USD per million tokens of input, output, "
-            "input read from the cache, input written to it"
+            f"{shown(text)} is not two to four numbers, separated by commas: USD per million tokens of input, output, "
+            "input read from the cache, and input written to the cache"
         )
     return tuple(map(float, parts))
 
@@ -60,15 +60,18 @@ def _target(text: str, stage: int, alone: bool, upstreams: Collection[str]) -> T
     if match := _WEIGHT.fullmatch(text):
         text, weight = match[1], _weight(match[2].strip())
         if alone:
-            raise ValueError(f"{shown(text)} has a weight but no equals, which have | between them, not a comma")
+            raise ValueError(
+                f"{shown(text)} has a weight, but no equal to share with; equals are separated by |, not by a comma"
+            )
     name, slash, model = text.partition("/")  # a model's own name may hold slashes
     if not name:
         raise ValueError(
-            "an upstream's name is missing: it is UPSTREAM or UPSTREAM/MODEL, several with commas between, or with | "
-            "where they are equals"
+            "the name of an upstream is missing; a target is UPSTREAM or UPSTREAM/MODEL, several targets are "
+            "separated by "
+            "commas, and equals by |"
         )
     if name not in upstreams:
-        near = did_you_mean(name, upstreams) or (f"; there are {', '.join(upstreams)}" if upstreams else "")
+        near = did_you_mean(name, upstreams) or (f"; the upstreams are {', '.join(upstreams)}" if upstreams else "")
         raise ValueError(f"there is no upstream {shown(name)}{near}")
     if (slash and not model) or len(model.split()) > 1:
         raise ValueError(f"{shown(text)} is not UPSTREAM/MODEL")
@@ -82,10 +85,8 @@ def _weight(text: str) -> float:
 
 
 def arranged(rules: Iterable[ModelRule]) -> tuple[ModelRule, ...]:
-    """Those of one pattern together, where its first stands, the one without a condition last."""
+    """Puts the rules of one pattern together, in the place of its first, the one without a condition last."""
     by_pattern: dict[str, list[ModelRule]] = {}
     for rule in rules:
         by_pattern.setdefault(rule.pattern, []).append(rule)
-    return tuple(
-        rule for same in by_pattern.values() for rule in sorted(same, key=lambda rule: rule.condition is None)
-    )
+    return tuple(rule for same in by_pattern.values() for rule in sorted(same, key=lambda rule: rule.condition is None))

@@ -1,17 +1,17 @@
-"""Known services: what a `preset = NAME` in an [upstream NAME] stands for, written as the file would write it.
+"""Presets: the settings that `preset = NAME` in an [upstream NAME] stands for, written as in a settings file.
 
-Only what their own replies and errors show, and where they are where that is public and fixed. A key that the section
-holds itself goes before; keys are always the user's own to give. What a service refuses in spite of this is learned
-from its first 400 (see [translate] learn).
+A preset says only what the service's own replies and errors show, and its address if that is public and fixed. A key
+that is written in the section takes precedence. API keys are never part of a preset. If a service refuses a field in
+spite of its preset, the proxy learns that from the 400 (see [translate] learn).
 """
 
 from __future__ import annotations
 
 _CHAT = {"protocol": "chat"}
-_LOCAL = _CHAT | {"first_byte": "300", "request": "600"}  # a model that must be loaded first, on slow hardware
+_LOCAL = _CHAT | {"first_byte": "300", "request": "600"}  # slow hardware may have to load the model first
 
 PRESETS: dict[str, dict[str, str]] = {
-    # Answers 400 to a part that is no text; thinking must come back beside tool calls, and only there.
+    # It answers 400 to a part that is not text. Earlier thinking must be sent back with tool calls, and only there.
     "deepseek": _CHAT | {
         "base_url": "https://api.deepseek.com",
         "reasoning_history": "tool_calls",
@@ -19,7 +19,7 @@ PRESETS: dict[str, dict[str, str]] = {
         "images": "false",
         "max_stops": "16",
     },
-    # Its own form of reasoning_details comes back whole, signatures and ciphers too.
+    # Its reasoning_details are sent back whole, with signatures and encrypted parts.
     "openrouter": _CHAT | {
         "base_url": "https://openrouter.ai/api/v1",
         "reasoning": "reasoning",
@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, str]] = {
         "reasoning": "reasoning",
         "drop": "prompt_cache_key",
     },
-    # Answers 422 (extra_forbidden) to any field that it does not know; usage comes unasked.
+    # It answers 422 (extra_forbidden) to any field that it does not know. It always sends usage.
     "mistral": _CHAT | {
         "base_url": "https://api.mistral.ai/v1",
         "stream_options": "false",
@@ -47,13 +47,13 @@ PRESETS: dict[str, dict[str, str]] = {
         "max_stops": "5",
         "drop": "user, prompt_cache_key",
     },
-    # Most of its models reason without being told how hard, and answer 400 when they are.
+    # Most of its models reason, but answer 400 when a request says how hard.
     "xai": _CHAT | {
         "base_url": "https://api.x.ai/v1",
         "max_tokens_field": "max_completion_tokens",
         "reasoning_effort": "false",
     },
-    # base_url is https://RESOURCE.openai.azure.com/openai/v1, or without /openai/v1 where api_version is given.
+    # base_url is https://RESOURCE.openai.azure.com/openai/v1, or the same without /openai/v1 if api_version is set.
     "azure": {
         "protocol": "chat, responses",
         "key_header": "api-key",
@@ -67,7 +67,8 @@ PRESETS: dict[str, dict[str, str]] = {
         "tool_schema": "grammar",
     },
     "vllm": _LOCAL | {"base_url": "http://127.0.0.1:8000", "tool_schema": "grammar"},
-    # Answers what it should refuse, and streams Responses in a grammar of its own; heeds schemas by Chat alone.
+    # It accepts requests that it should refuse, and its Responses streams have a form of their own. It follows the
+    # schema of a reply only by Chat.
     "llamacpp": _LOCAL | {
         "base_url": "http://127.0.0.1:8080",
         "rebuild": "true",
@@ -86,7 +87,7 @@ PRESETS: dict[str, dict[str, str]] = {
         "reasoning_history": "tool_calls",
         "reasoning_effort": "false",
     },
-    # One stop word and no more.
+    # It takes one stop sequence.
     "zai": _CHAT | {
         "base_url": "https://api.z.ai/api/paas/v4",
         "reasoning_history": "tool_calls",
@@ -94,7 +95,7 @@ PRESETS: dict[str, dict[str, str]] = {
         "max_stops": "1",
     },
     "fireworks": _CHAT | {"base_url": "https://api.fireworks.ai/inference/v1"},
-    # Endpoints stand right below the host; usage is in every chunk.
+    # Its paths have no /v1. It sends usage in every chunk.
     "perplexity": _CHAT | {
         "base_url": "https://api.perplexity.ai",
         "add_v1": "false",

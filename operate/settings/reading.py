@@ -1,7 +1,8 @@
-"""One reading of settings: sections of text -> the parts of `Settings`, with every fault noted on the way.
+"""Turns the sections of a settings file into the parts of `Settings`, and collects every error.
 
-Each value is expanded (environment), read by its row (schema, kinds) and remembered with its origin for
---print-config; then comes what only the whole can tell: targets that exist, keys that differ, nobody let in unasked.
+Each value is expanded (environment.py), read by its row (schema.py), and recorded with its origin for --print-config.
+Then come the checks that need several values: targets must exist, clients' keys must differ, and a proxy that other
+machines can reach must have clients.
 """
 
 from __future__ import annotations
@@ -40,15 +41,15 @@ CLASSES: Mapping[str, Any] = {
     "logging": sections.Logging,
     "aliases": sections.Aliases,
 }
-"""What the sections that are there once become."""
+"""The classes of the sections that a file has at most once."""
 
 _OWN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(slots=True)
 class Reading:
-    """One reading, from sections to Settings. A value that cannot be read is a problem and is None from
-    then on, so that the rest is still checked and one fault gives one message."""
+    """One reading of a settings file. A value that cannot be read is reported and is None from then on, so that the
+    rest is still checked and each error is reported once."""
 
     file: str
     environ: Mapping[str, str]
@@ -61,7 +62,7 @@ class Reading:
         return f"<Reading {self.file}: {len(self.sections)} sections, {len(self.problems)} problems>"
 
     def parts(self) -> dict[str, Any]:
-        """The fields of Settings, or SettingsError."""
+        """The fields of Settings. Raises SettingsError with every error."""
         self._unknown_sections()
         plain = {name: self._values(name, self.sections.get(name), rows) for name, rows in schema.PLAIN.items()}
         upstreams = {
@@ -77,7 +78,7 @@ class Reading:
         self._below(plain)
         self._let_in(plain["server"]["host"], clients)
         if not any(name.startswith("upstream") for name in self.sections):
-            self._whole("there is no [upstream NAME] section; the settings.ini that is shipped has some to copy")
+            self._whole("there is no [upstream NAME] section: add one; the shipped settings.ini has examples")
         if self.problems:
             raise SettingsError(self.problems)
         return {
@@ -96,14 +97,16 @@ class Reading:
             kind, _, own = name.partition(" ")
             if kind in schema.NAMED:
                 if not own:
-                    self._section_problem(section, f"a name is missing: [{kind} NAME]")
+                    self._section_problem(section, f"the section has no name; write [{kind} NAME]")
                 elif not _OWN_NAME.fullmatch(own):
-                    self._section_problem(section, "its name may hold letters, digits, '-', '_' and '.' only")
+                    self._section_problem(
+                        section, "the name of the section may have only letters, digits, '-', '_' and '.'"
+                    )
             elif name not in known:
                 near = did_you_mean(
                     kind, schema.NAMED if own else [*schema.PLAIN, schema.MODELS, schema.PRICES, *schema.NAMED]
                 )
-                self._section_problem(section, "unknown section" + (near or f"; there are {', '.join(known)}"))
+                self._section_problem(section, "unknown section" + (near or f"; the sections are {', '.join(known)}"))
 
     def _named(self, kind: str) -> Iterator[tuple[str, Section]]:
         for name, section in self.sections.items():
@@ -111,8 +114,8 @@ class Reading:
                 yield name.removeprefix(kind + " "), section
 
     def _values(self, name: str, section: Section | None, rows: Mapping[str, Key], preset: str = "") -> dict[str, Any]:
-        """Every key of `rows` -> its value: the section's, else the preset's, else the default; None where it cannot
-        be read."""
+        """The value of every key of `rows`: the section's, else the preset's, else the default. A value that cannot be
+        read is None."""
         entries = section.entries if section else {}
         given = PRESETS.get(preset, {})
         for key, entry in entries.items():
@@ -132,7 +135,7 @@ class Reading:
             if row.default is None:
                 if section:
                     self.problems.append(
-                        Problem(section.file, section.line, name, key, f"is missing; it is {row.kind.expects}")
+                        Problem(section.file, section.line, name, key, f"is missing; it must be {row.kind.expects}")
                     )
                 return None
             value = row.kind.parse(row.default)
@@ -151,9 +154,9 @@ class Reading:
 
     def _parse(self, row: Key, text: str) -> Any:
         if "\n" in text and not row.kind.lines:
-            raise ValueError("goes on over several lines: an indented line belongs to the key above it")
+            raise ValueError("has several lines; an indented line belongs to the key above it")
         if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-            raise ValueError("stands in quotes; values are written without")
+            raise ValueError("has quotes around it; write values without quotes")
         if row.kind.many:
             text = ",".join(read_secret(each, self.folder, self.environ) for each in split(text))
         elif row.kind.from_file:
@@ -175,7 +178,9 @@ class Reading:
         url = section.entries.get("base_url")
         written = {key: section.entries[key] for key in ("api_key", "keys") if key in section.entries}
         if values["api_key"] and values["keys"]:
-            self._problem(written["keys"], section.name, "keys", "stands beside api_key; it is one or the other")
+            self._problem(
+                written["keys"], section.name, "keys", "is given together with api_key; write only one of them"
+            )
         off = why_off(
             values["enabled"],
             key=next(iter(written), ""),
@@ -188,7 +193,7 @@ class Reading:
         counting = [dialect.name for dialect in dialects.every() if dialect.counts_by_choice]
         may_count = any(name in counting for name in values["protocol"] or counting)
         if asks == "true" and not may_count:
-            needs = f"needs protocol = {' or '.join(counting)}"
+            needs = f"true needs protocol = {' or '.join(counting)}"
             self._problem(section.entries["count_tokens"], section.name, "count_tokens", needs)
         if values["base_url"] is None or values["protocol"] is None:
             return None
@@ -216,9 +221,11 @@ class Reading:
             for fault in faults:
                 self._problem(entry, schema.MODELS, key, fault)
             same = pattern, frozenset(condition.terms if condition else ())
-            if same in rules and entry.line:  # an option overrules, however it is spelt
+            if same in rules and entry.line:  # an option may replace a line of the file, in any spelling
                 first = f"line {line}" if (line := rules[same][0].line) else "--set"
-                self._problem(entry, schema.MODELS, key, f"asks for the same as {first}")
+                self._problem(
+                    entry, schema.MODELS, key, f"has the same pattern and condition as {first}; remove one of them"
+                )
             rule = ModelRule(pattern, targets, entry.line, condition)
             rules[same] = rule, key, expanded.text, _origin(entry, expanded)
         for rule, *words in rules.values():
@@ -240,14 +247,19 @@ class Reading:
             yield key, prices
 
     def _below(self, plain: Mapping[str, Mapping[str, Any]]) -> None:
-        """A first wait above its own bound would be cut in silence."""
+        """Reports a first wait that is longer than the longest wait, which would cut it silently."""
         for name, first, most in (("retry", "backoff", "max_backoff"), ("breaker", "cooldown", "max_cooldown")):
             values, section = plain[name], self.sections.get(name)
             if None in (values[first], values[most]) or values[first] <= values[most]:
                 continue
-            entries = section.entries if section else {}  # the defaults fit: one of the two is written
+            entries = section.entries if section else {}  # at least one is written, since the defaults fit
             key = first if first in entries else most
-            self._problem(entries[key], name, key, f"{first} = {values[first]:g} is above {most} = {values[most]:g}")
+            self._problem(
+                entries[key],
+                name,
+                key,
+                f"{first} = {values[first]:g} must not be larger than {most} = {values[most]:g}",
+            )
 
     def _unlike_keys(self, clients: Sequence[Client]) -> None:
         owner: dict[str, str] = {}
@@ -255,18 +267,23 @@ class Reading:
             if client.key and owner.setdefault(client.key, client.name) != client.name:
                 section = f"client {client.name}"
                 entry = self.sections[section].entries["key"]
-                self._problem(entry, section, "key", f"is the same as that of [client {owner[client.key]}]")
+                self._problem(
+                    entry,
+                    section,
+                    "key",
+                    f"is the same as the key of [client {owner[client.key]}]; each client needs its own",
+                )
 
     def _let_in(self, host: str | None, clients: Sequence[Client]) -> None:
         if host is None or clients or is_loopback(host):
             return
-        entry = self.sections["server"].entries["host"]  # the default is loopback, so that somebody wrote this one
+        entry = self.sections["server"].entries["host"]  # it is written, since the default is loopback
         self._problem(
             entry,
             "server",
             "host",
-            f"{host} can be reached from other machines, and no [client NAME] section says who may come in: "
-            "add '[client me]' with a line 'key = ...' of 16 or more characters, or listen on 127.0.0.1",
+            f"other machines can reach {host}, and no [client NAME] section says who may use the proxy: "
+            "add '[client me]' with a line 'key = ...' of 16 or more characters, or set host = 127.0.0.1",
         )
 
     def _show(self, section: str, key: str, text: str, origin: str) -> None:
@@ -283,33 +300,34 @@ class Reading:
 
 
 def _nearest_key(key: str, section: str, rows: Mapping[str, Key]) -> str:
-    """What an unknown key may have meant: one of this section, or the same one of another."""
+    """A hint about an unknown key: the nearest key of this section, or the section that has this key."""
     near = did_you_mean(key, rows)
     if near:
         return near
     for name, others in (schema.PLAIN | schema.NAMED).items():
         if key in others:
-            return f"; [{name}] has one" if name in schema.PLAIN else f"; [{name} NAME] has one"
-    return f"; [{section}] has {', '.join(rows)}"
+            return f"; it belongs to [{name}]" if name in schema.PLAIN else f"; it belongs to [{name} NAME]"
+    return f"; the keys of [{section}] are {', '.join(rows)}"
 
 
 def _fault(row: Key, expanded: Expanded, words: str) -> str:
-    """The message about a value that cannot be read. Values of private kinds are not repeated."""
+    """The message about a value that cannot be read. words: what its kind says, "" = only that it is not allowed. The
+    values of private kinds are not repeated."""
     if not words:
         what = (
             "is empty, not" if not expanded.text else "is not" if row.kind.private else f"{shown(expanded.text)} is not"
         )
         words = f"{what} {row.kind.expects}"
         if " #" in expanded.text or " ;" in expanded.text:
-            words += "; a comment stands on a line of its own"
+            words += "; a comment must have a line of its own"
     if expanded.used:
         words += f" (from the environment: {', '.join(expanded.used)})"
     return words
 
 
 def _origin(entry: Entry, expanded: Expanded) -> str:
-    """One of "settings.ini:12", "settings.ini:12, environment PORT", "settings.ini:12, PORT is not set",
-    "--set"."""
+    """Where a value comes from: "settings.ini:12", "settings.ini:12, environment PORT", "settings.ini:12, default: PORT
+    not set", or "--set"."""
     place = f"{entry.file}:{entry.line}" if entry.line else entry.file
     if expanded.used:
         return f"{place}, environment {', '.join(expanded.used)}"
@@ -319,7 +337,7 @@ def _origin(entry: Entry, expanded: Expanded) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on `host` (addresses or names, commas between)."""
+    """Whether only this machine can reach a server that listens on `host` (addresses or names, separated by commas)."""
     return all(_is_loopback(each.strip()) for each in host.split(","))
 
 

@@ -1,4 +1,4 @@
-"""The kinds of values that nobody may see: keys and passwords. They are never shown, and no error repeats them."""
+"""The kinds of values that are secret: keys and passwords. They are never shown, and no error repeats them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from operate.settings.list_types import split
 from operate.settings.value_types import MASK, PRINTABLE, Kind
 
 SHORTEST_CLIENT_KEY = 16
-"""Characters. A client key may face the network, where a short one can be guessed."""
+"""The fewest characters of a client's key. Clients may come over the network, where a short key can be guessed."""
 
 
 def secret(shortest: int = 0) -> Kind:
-    """A key that goes into a header. The text comes here with `file:` already followed."""
+    """A key that goes into a header, as a str. Where the settings say `file:/path`, its text is what the file holds."""
 
     def parse(text: str) -> str:
         if not PRINTABLE.fullmatch(text):
-            raise ValueError("holds a blank or a character that no key has")
+            raise ValueError("has a blank, or a character that no key may have")
         if len(text) < shortest:
             raise ValueError(
-                f"has {len(text)} characters, fewer than {shortest}; a good one: "
+                f"has {len(text)} characters, fewer than {shortest}; to make a good one: "
                 "python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
             )
         return text
@@ -35,12 +35,12 @@ def secret(shortest: int = 0) -> Kind:
 
 
 def password() -> Kind:
-    """str: goes into no header, so that it may hold anything but a line's end."""
+    """A password, as a str. It does not go into a header, so that it may hold any character but a line's end."""
     return replace(secret(), expects="a password, or empty; file:/path reads it from a file", parse=str)
 
 
 def secrets() -> Kind:
-    """tuple[str, ...]: several such keys, each once; empty entries are left out."""
+    """A tuple of keys, each once; empty entries are left out."""
     one = secret()
 
     def parse(text: str) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def secrets() -> Kind:
 
     return replace(
         one,
-        expects="keys with commas between, or empty; file:/path reads one from a file",
+        expects="keys, separated by commas, or empty; file:/path reads one from a file",
         parse=parse,
         show=lambda keys: ", ".join([MASK] * len(keys)),
         lines=True,

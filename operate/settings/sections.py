@@ -1,7 +1,7 @@
-"""What the sections of settings.ini become: frozen values, named like the keys.
+"""The sections of settings.ini as frozen dataclasses, whose fields have the names of the keys.
 
-Everything here has been checked and resolved before it is made; nothing here reads or decides. Secrets are
-kept out of every repr. [upstream NAME] has a file of its own, upstreams.py, since it has rules of its own.
+All values have been checked before. No repr shows a secret. [upstream NAME] has a file of its own, upstreams.py, as it
+has rules of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from operate.settings.schema import LOGGERS
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """[server]. Seconds and MB as their names and the file say."""
+    """The section [server]. Times are in seconds."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class Server:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """:: stands for all addresses, as it does for other servers on Linux: 0.0.0.0 goes with it."""
+        """The addresses to listen on. `::` means 0.0.0.0 too, as it does for other servers on Linux."""
         named = tuple(self.host.split(", "))
         return (*named, "0.0.0.0") if "::" in named and "0.0.0.0" not in named else named
 
@@ -46,8 +46,8 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds; 0 = no limit. connect bounds DNS, TCP and TLS; idle the silence between two bytes of a
-    reply."""
+    """The section [timeouts], in seconds; 0 = no limit. connect: for DNS, TCP and TLS together. idle: for the silence
+    between two bytes of a reply."""
 
     connect: float
     first_byte: float
@@ -56,18 +56,18 @@ class Timeouts:
     stream: float
 
     def total(self, stream: bool) -> float:
-        """What bounds one exchange from its start to its end."""
+        """The limit for one exchange from its start to its end."""
         return self.stream if stream else self.request
 
     def until_first_byte(self, stream: bool) -> float:
-        """A streamed reply starts soon; one that is not streamed comes when it is finished, so that only
-        its total bounds it."""
+        """The limit for the wait until the first byte. A reply that is not streamed comes only when it is finished, so
+        that it has only the limit for the whole exchange."""
         return (self.first_byte or self.stream) if stream else self.request
 
 
 @dataclass(frozen=True, slots=True)
 class Responses:
-    """[responses]. What is kept of responses that no upstream keeps."""
+    """The section [responses]: the limits of the response store."""
 
     store_entries: int
     store_mb: int
@@ -76,7 +76,7 @@ class Responses:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """[usage]. Books on what is spent."""
+    """The section [usage]: where the sums of tokens and cost are kept."""
 
     file: str
     keep_days: int
@@ -84,7 +84,8 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """[pool]. keepalive_connections: for each upstream; pools: how many upstreams have such."""
+    """The section [pool]. keepalive_connections: for each upstream. pools: for how many upstreams. Times are in
+    seconds."""
 
     max_connections: int
     max_connections_per_upstream: int
@@ -100,13 +101,14 @@ class Pool:
 
     @property
     def per_upstream(self) -> int:
-        """Connections to one upstream at once, 0 resolved."""
+        """The most connections to one upstream at once; never 0."""
         return self.max_connections_per_upstream or self.max_connections
 
 
 @dataclass(frozen=True, slots=True)
 class Logging:
-    """[logging]. The keys named like loggers hold a level or "". request_bodies, response_bodies: see capture.py."""
+    """The section [logging]. The keys with the names of loggers have a level or "". request_bodies, response_bodies:
+    see operate/logs/capture.py."""
 
     level: str
     debug: bool
@@ -125,14 +127,14 @@ class Logging:
     dir: str
 
     def level_of(self, name: str) -> int:
-        """The level of a logger, as `logging` numbers them: its own, else the general one."""
+        """The level of a logger as a number of `logging`: its own level, else the general one."""
         own: str = getattr(self, name) if name in LOGGERS else ""
         return logging.getLevelNamesMapping()[(own or ("debug" if self.debug else self.level)).upper()]
 
 
 @dataclass(frozen=True, slots=True)
 class Translate:
-    """[translate]."""
+    """The section [translate]."""
 
     strict: bool
     learn: bool
@@ -142,7 +144,7 @@ class Translate:
 
 @dataclass(frozen=True, slots=True)
 class Aliases:
-    """[aliases]. Values are MODEL or UPSTREAM/MODEL, or "" for none."""
+    """The section [aliases]. Values are MODEL or UPSTREAM/MODEL, or "" for none."""
 
     map_json: Mapping[str, str]
     big_model: str
@@ -151,8 +153,8 @@ class Aliases:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """[retry]. Seconds. max_attempts: the first try included. also: statuses, 200 for a reply that makes no sense.
-    hedge: globs of the names that clients ask for. rejoin_seconds: 0 = off."""
+    """The section [retry]; times are in seconds. max_attempts: the first one included. also: statuses; 200 = a reply
+    that makes no sense. hedge: globs of the names that clients ask for. rejoin_seconds: 0 = off."""
 
     max_attempts: int = 3
     backoff: float = 0.5
@@ -171,7 +173,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """[breaker]. Seconds. consecutive: faults in a row that open it, however few the requests."""
+    """The section [breaker]; times are in seconds. consecutive: failures in a row that open the breaker."""
 
     enabled: bool = True
     failure_percent: int = 50
@@ -184,7 +186,7 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """[admission], over all upstreams. max_concurrent: 0 = [pool] max_connections."""
+    """The section [admission], for all upstreams together. max_concurrent: 0 = [pool] max_connections."""
 
     max_concurrent: int = 0
     queue: int = 200
@@ -193,8 +195,8 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class TargetRef:
-    """Where a model's requests go. model: its name there; None = the name that was asked for. stage: 0 is tried
-    first; those of one stage are equals, and share by weight."""
+    """One target of a line of [models]. model: the model's name at the upstream; None = the name that the client asked
+    for. stage: 0 is tried first; targets of one stage are equals, and share the requests by weight."""
 
     upstream: str
     model: str | None
@@ -204,8 +206,8 @@ class TargetRef:
 
 @dataclass(frozen=True, slots=True)
 class ModelRule:
-    """A line of [models]. pattern: an exact name or a glob (* ? [..]). targets: stage by stage.
-    line: in the file; 0 = from an option. condition: None = for every request."""
+    """A line of [models]. pattern: an exact name or a glob (* ? [..]). targets: in the order of their stages. line: its
+    number in the file; 0 = it comes from an option. condition: None = for every request."""
 
     pattern: str
     targets: tuple[TargetRef, ...]
@@ -214,7 +216,7 @@ class ModelRule:
 
     @property
     def glob(self) -> str:
-        """The pattern for fnmatch; "" where it is an exact name. A final [1m] is that suffix, no class of letters."""
+        """The pattern for fnmatch, or "" for an exact name. [1m] at the end is a suffix, not a set of letters."""
         stem = self.pattern.removesuffix("[1m]")
         if not any(mark in stem for mark in "*?["):
             return ""
@@ -223,8 +225,8 @@ class ModelRule:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A [client NAME] section: who may come in, and by which key. admin: it may look into the proxy.
-    requests_per_minute, tokens_per_minute: 0 = no bound."""
+    """A section [client NAME]: the key of a client, and what it may do. admin: it may read the dashboard and the /debug
+    pages. requests_per_minute, tokens_per_minute: 0 = no limit."""
 
     name: str
     key: str = field(repr=False)
@@ -235,8 +237,8 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value for --print-config: text has its secrets masked; origin is "settings.ini:12", "--set" or
-    "default", and names the environment variables that are in it."""
+    """A value for --print-config. text: the value, with secrets masked. origin: "settings.ini:12", "--set", "preset
+    NAME" or "default", and the environment variables that are in the value."""
 
     section: str
     key: str

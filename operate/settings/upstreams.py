@@ -1,9 +1,8 @@
-"""One [upstream NAME] section, read: where requests go and what that server is like.
+"""A section [upstream NAME] as a frozen dataclass: where requests go, and what that server is like.
 
-`url()` answers the one question that base_urls leave open, where `/v1` goes: it is added, unless base_url
-ends in it already or names a version of its own (/v1beta/openai, /api/paas/v4), after which endpoints
-follow directly. `add_v1` overrules. An upstream without a key is switched off rather than an error: the
-shipped file can then name the usual ones, and `off_because` tells which variable brings each to life.
+`url()` decides where `/v1` goes. It is added, unless base_url ends in it, or names a version itself (/v1beta/openai,
+/api/paas/v4). The key `add_v1` decides otherwise. An upstream without a key is switched off, which is no error: so the
+shipped file can name the usual upstreams, and `off_because` says which variable switches each on.
 """
 
 from __future__ import annotations
@@ -18,21 +17,24 @@ from operate.settings.list_types import Header, is_secret_header
 from operate.settings.sections import Timeouts
 from operate.settings.url_types import DEMO
 
-# Whose services are known to take prompt_cache_key (addresses, and what they end in).
+# The addresses, or their ends, of services that are known to take prompt_cache_key.
 _CACHE_KEYS = ("api.openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 _ANTHROPIC = (".anthropic.com",)
-_CLAUDE = re.compile(r"claude|anthropic", re.I)  # also as its clouds call it: anthropic.claude-..., claude-...@...
+_CLAUDE = re.compile(r"claude|anthropic", re.I)  # cloud providers write anthropic.claude-... and claude-...@...
 _VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """An upstream as the settings describe it; key names are those of the file. protocol: in order of
-    preference. base_url: no final slash. max_tokens: (glob of models, tokens), first that
-    fits; 0 = as asked. rename: (field, as the upstream calls it). timeouts: [timeouts] with this section's
-    own laid over. keys: several instead of api_key. max_concurrent, requests_per_minute, tokens_per_minute: 0 = no
-    bound of its own. enabled is decided: where it is False, off_because says why and what would change it.
-    Derived: base, such that base + "/v1/..." is right where /v1 is added (base_url without a final /v1)."""
+    """One upstream; the fields have the names of the keys.
+
+    protocol: in order of preference. base_url: without a final slash. max_tokens: pairs (glob of models, tokens), of
+    which the first that fits counts; 0 = no limit. rename: pairs (field, its name at the upstream). timeouts: those of
+    [timeouts], with this section's own in their place. keys: several keys instead of api_key. max_concurrent,
+    requests_per_minute, tokens_per_minute: 0 = no limit of its own. enabled: never "auto"; if it is False, off_because
+    says why, and how to switch it on. base: base_url without a final /v1; base + "/v1/..." is an address if /v1 is
+    added.
+    """
 
     name: str
     preset: str
@@ -91,31 +93,32 @@ class Upstream:
 
     @property
     def is_demo(self) -> bool:
-        """Whether it is the one built in; `dataclasses.replace(upstream, base_url=...)` tells where that
-        listens."""
+        """Whether it is the built-in upstream. Its address is known once it listens; proxy.py then puts it into a
+        copy."""
         return self.base_url == DEMO
 
     @property
     def credentials(self) -> tuple[str, ...]:
-        """At least one; "" = none is sent."""
+        """Its keys, at least one; "" = no key is sent."""
         return self.keys or (self.api_key,)
 
     @property
     def takes_cache_key(self) -> bool:
-        """Whether a prompt_cache_key may be made for it."""
+        """Whether a client's session may be sent to it as prompt_cache_key."""
         if self.prompt_cache_key != "auto":
             return self.prompt_cache_key == "true"
         return (urlsplit(self.base_url).hostname or "").endswith(_CACHE_KEYS)
 
     def marks_cache(self, model: str) -> bool:
-        """Whether prompts for a model are marked for its prompt cache."""
+        """Whether translated requests for a model get cache_control marks."""
         if self.cache_marks != "auto":
             return self.cache_marks == "true"
         return _CLAUDE.search(model) is not None or (urlsplit(self.base_url).hostname or "").endswith(_ANTHROPIC)
 
     def secrets(self) -> set[str]:
-        """What nobody else may see of it. A header's value that is not like a key is not among them, or common words
-        would be blanked everywhere; it is shown nowhere all the same."""
+        """What nothing that the proxy writes may contain: keys, passwords, and headers' values that look like a key.
+        Other headers' values are not among them, because common words would then be masked everywhere; they are still
+        never shown."""
         found = {*self.credentials, self.client_key_password, password_of(self.proxy)}
         for header in self.headers:
             bare = header.value.removeprefix("Bearer ").removeprefix("Basic ").strip()
@@ -124,8 +127,8 @@ class Upstream:
         return found - {""}
 
     def url(self, endpoint: str, model: str = "") -> str:
-        """endpoint: "messages", "messages/count_tokens", "chat/completions", "responses", "models",
-        "models/ID". model: the upstream's name for it; Azure's older addresses name the deployment."""
+        """The URL of a path of its API. endpoint: "messages", "messages/count_tokens", "chat/completions", "responses",
+        "models" or "models/ID". model: its name at the upstream, which Azure's older addresses contain."""
         if not self.api_version:
             return f"{self._prefix}/{endpoint}"
         stem = self.base_url if self.base_url.endswith("/openai") else f"{self.base_url}/openai"
@@ -134,16 +137,17 @@ class Upstream:
         return f"{stem}/{endpoint}?api-version={quote(self.api_version, safe='')}"
 
     def most_tokens(self, model: str) -> int:
-        """The clamp of the output limit for a model; 0 = none."""
+        """The most output tokens that a request may ask a model for; 0 = no limit."""
         return next((most for pattern, most in self.max_tokens if fnmatchcase(model, pattern)), 0)
 
 
 def password_of(proxy: str) -> str:
+    """The password in a proxy's URL, or ""."""
     return (urlsplit(proxy).password or "") if "://" in proxy else ""
 
 
 def split_version(base_url: str, add_v1: str) -> tuple[str, str]:
-    """base_url -> (it without a final /v1, what endpoints are appended to). add_v1: auto | true | false."""
+    """base_url -> (base_url without a final /v1, the URL that paths are added to). add_v1: auto | true | false."""
     path = base_url.partition("://")[2].split("/")[1:]  # without the host, which may be called v1 too
     if add_v1 == "false":
         return base_url, base_url
@@ -157,8 +161,8 @@ def split_version(base_url: str, add_v1: str) -> tuple[str, str]:
 
 
 def why_off(choice: str, key: str, has_key: bool, forwards: bool, base_from_env: bool, names: list[str]) -> str:
-    """Empty for an upstream that is on. key: "api_key" or "keys", whichever is written; names: the variables that its
-    line mentions."""
+    """Why an upstream is off, and how to switch it on; "" if it is on. choice: what `enabled` says. key: "api_key" or
+    "keys", whichever is written, or "". names: the environment variables that this key's line mentions."""
     if choice == "true":
         return ""
     if choice == "false":
@@ -167,4 +171,4 @@ def why_off(choice: str, key: str, has_key: bool, forwards: bool, base_from_env:
         return ""
     if names:
         return f"no key: set {' or '.join(names)} in the environment"
-    return f"no key: {key} is empty (leave the line out for a server that needs none)"
+    return f"no key: {key} is empty; for a server that needs no key, leave the line out"

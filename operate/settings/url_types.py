@@ -1,4 +1,4 @@
-"""The kinds of values that say where something is: hosts, URLs, origins of web pages, files of certificates."""
+"""The kinds of values that say where something is: hosts, URLs, origins of web pages, certificate files."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from operate.settings.value_types import MASK, PRINTABLE, Kind
 from translate import dialects
 
 LARGEST_PEM = 16 << 20
-"""Bytes read of a file of certificates."""
+"""How many bytes of a certificate file are read."""
 
 DEMO = "demo:"
-"""The base_url of the upstream that is built in."""
+"""The base_url of the built-in upstream."""
 
-_OTHER_ENDPOINTS = frozenset({"models", "completions"})  # of every protocol, and of those before ours
+_OTHER_ENDPOINTS = frozenset({"models", "completions"})  # paths that users paste, too, and that no dialect has
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\*|(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?)")
 
 
 def hosts() -> Kind:
-    """str: addresses or names to listen on, ", " between; brackets around IPv6 are taken off."""
+    """A str of the addresses or names to listen on, joined by ", ", without the brackets of IPv6 addresses."""
 
     def parse(text: str) -> str:
         return ", ".join(dict.fromkeys(one(part.strip()) for part in text.split(",")))
@@ -33,17 +33,19 @@ def hosts() -> Kind:
             ipaddress.ip_address(bare)
         except ValueError:
             if text == "*":
-                raise ValueError("'*' is no address; :: or 0.0.0.0 stands for every one") from None
+                raise ValueError(
+                    "'*' is not an address; to listen on all addresses, write :: (IPv6 and IPv4) or 0.0.0.0 (IPv4)"
+                ) from None
             if not _HOST.fullmatch(text) or text.replace(".", "").isdigit():
                 raise ValueError from None
             return text
         return bare
 
-    return Kind("an address or host name without port, such as 127.0.0.1, or several with commas between", parse)
+    return Kind("an address or host name without a port, such as 127.0.0.1, or several, separated by commas", parse)
 
 
 def base_url() -> Kind:
-    """Where an upstream is: "https://host[:port][/path]" without a final slash, or "demo:"."""
+    """The address of an upstream: "https://host[:port][/path]" without a final slash, or "demo:"."""
 
     def parse(text: str) -> str:
         if text == DEMO:
@@ -52,21 +54,22 @@ def base_url() -> Kind:
             raise ValueError
         parts = _split(text, ("http", "https"))
         if parts.username is not None or parts.password is not None:
-            raise ValueError("holds a user name or password before '@'; the key belongs in api_key or headers")
+            raise ValueError("has a user name or password before '@'; write the key in api_key or headers instead")
         if "?" in text or "#" in text:
-            raise ValueError("ends in '?...' or '#...'; it is only the part that all requests share")
+            raise ValueError("has a '?...' or '#...'; write only the part that all requests share")
         path = parts.path.rstrip("/")
         paths = {each.upstream for dialect in dialects.every() for each in dialect.endpoints}
         for endpoint in sorted(paths | _OTHER_ENDPOINTS, key=len, reverse=True):
             if path.endswith("/" + endpoint):
-                raise ValueError(f"ends in /{endpoint}; leave that out, it is added to every request")
+                raise ValueError(f"ends in /{endpoint}; leave that out: the proxy adds it to every request")
         return f"{parts.scheme}://{parts.netloc}{path}"
 
     return Kind(f"a URL such as https://api.example.com or http://127.0.0.1:11434/v1, or {DEMO}", parse, private=True)
 
 
 def proxy_url(none: bool = False) -> Kind:
-    """A proxy in front of the upstreams, or ""; it may hold user:password, which is never shown. none: or "none"."""
+    """The URL of a proxy on the way to upstreams, or "". It may hold user:password, which is never shown. With `none`,
+    the word "none" is allowed too."""
 
     def parse(text: str) -> str:
         if none and text.lower() == "none":
@@ -88,7 +91,7 @@ def proxy_url(none: bool = False) -> Kind:
 
 
 def pem(what: str) -> Kind:
-    """The path of a PEM file, or ""; it must be readable."""
+    """The absolute path of a readable PEM file, or "". what: what the file must hold, for error messages."""
 
     def parse(text: str) -> str:
         if not text:
@@ -99,7 +102,7 @@ def pem(what: str) -> Kind:
         except OSError as error:
             raise ValueError(f"cannot read {text}: {error.strerror}") from error
         if b"-----BEGIN " not in content:
-            raise ValueError(f"{text} holds nothing in PEM (-----BEGIN ...)")
+            raise ValueError(f"{text} is not a PEM file: it has no line -----BEGIN ...")
         return os.path.abspath(text)
 
     return Kind(f"a PEM file with {what}, or empty", parse, is_path=True)
@@ -107,21 +110,21 @@ def pem(what: str) -> Kind:
 
 def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
     if not PRINTABLE.fullmatch(text):
-        raise ValueError("holds a blank or a character that no URL has")
+        raise ValueError("has a blank, or a character that no URL may have")
     try:
         parts = urlsplit(text)
         port, name = parts.port, parts.hostname
     except ValueError:
-        raise ValueError("has a host or port that cannot be read") from None
+        raise ValueError("has a host or port that is not valid") from None
     if parts.scheme not in schemes:
         raise ValueError(f"does not begin with {' or '.join(scheme + '://' for scheme in schemes)}")
     if not name or port == 0:
-        raise ValueError("names no host, or port 0")
+        raise ValueError("has no host, or has port 0")
     return parts
 
 
 def origins() -> Kind:
-    """tuple[str, ...]: origins of web pages in lower case, or all of a scheme, or "*"."""
+    """A tuple of origins of web pages in lower case; each may also be "scheme://*" or "*"."""
 
     def parse(text: str) -> tuple[str, ...]:
         found = tuple(each.removesuffix("/") for each in filter(None, map(str.strip, text.lower().split(","))))
@@ -130,7 +133,7 @@ def origins() -> Kind:
         return tuple(dict.fromkeys(found))
 
     return Kind(
-        "origins with commas between, such as https://chat.example.org, app://obsidian.md or chrome-extension://*; "
+        "origins, separated by commas, such as https://chat.example.org, app://obsidian.md or chrome-extension://*; "
         "* for any; or empty",
         parse,
         brief="origins, *, or empty",

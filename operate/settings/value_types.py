@@ -1,8 +1,7 @@
-"""The kinds of values that settings have: how each is read, what it must be, how it is shown.
+"""The kinds of values that settings have: how each is read, what is allowed, and how it is shown.
 
-A `Kind` turns text into a value or raises ValueError. An empty ValueError means "not what `expects` says";
-one with words says more. Nothing is guessed: "12abc" is no port, "1_000" no number. `show` is for
---print-config and hides what is secret; an error about a `private` kind never repeats the value.
+A `Kind` turns text into a value or raises ValueError. A ValueError without a message means that the text is not what
+`expects` says; one with a message says more. Nothing is guessed: "12abc" is not a port, and "1_000" is not a number.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ PRINTABLE = re.compile(r"[\x21-\x7e]*")
 
 
 def as_text(value: Any) -> str:
-    """A value as a settings file spells it."""
+    """A value, written as in a settings file."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -34,10 +33,14 @@ def as_text(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """expects: ends the sentence "... is not"; brief: the same for the shipped file, where it can be shorter.
-    private: neither the value nor a part of it may be printed. lines: the value may go over several lines.
-    from_file: `file:/path` stands for what that file holds; many: each entry of the list may be one. is_path: what is
-    relative counts from the settings file's folder."""
+    """How one kind of value is read, checked and shown.
+
+    expects: what is allowed; it ends the sentence "'12abc' is not ...". brief: the same for the comments of
+    settings.ini, where it can be shorter. show: the value as --print-config shows it, secrets masked. private: no error
+    may repeat the value. lines: the value may have several lines. from_file: the value may be `file:/path`, the content
+    of that file. many: the value is a list, each entry of which may be `file:/path`. is_path: a relative path starts at
+    the folder of the settings file.
+    """
 
     expects: str
     parse: Callable[[str], Any]
@@ -51,7 +54,7 @@ class Kind:
 
 
 def whole(low: int, high: int) -> Kind:
-    """int within [low, high]."""
+    """An int from `low` to `high`."""
 
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) < 19 and low <= int(text) <= high):
@@ -62,7 +65,7 @@ def whole(low: int, high: int) -> Kind:
 
 
 def processes(high: int) -> Kind:
-    """int: 1 to `high`, or as many as this process may use CPUs for "auto", but no more than `high`."""
+    """An int from 1 to `high`. "auto" is the number of CPUs that this process may use, but at most `high`."""
     number = whole(1, high)
 
     def parse(text: str) -> int:
@@ -72,7 +75,7 @@ def processes(high: int) -> Kind:
 
 
 def seconds(low: float, high: float, optional: bool = False) -> Kind:
-    """float within [low, high]; with `optional`, None for an empty value."""
+    """A float from `low` to `high`. With `optional`, an empty value is None."""
 
     def parse(text: str) -> float | None:
         if optional and not text:
@@ -86,12 +89,12 @@ def seconds(low: float, high: float, optional: bool = False) -> Kind:
 
 
 def number(low: float, high: float) -> Kind:
-    """float within [low, high]."""
+    """A float from `low` to `high`, without a unit."""
     return replace(seconds(low, high), expects=f"a number from {low:g} to {high:g}", brief=f"{low:g} to {high:g}")
 
 
 def switch() -> Kind:
-    """bool."""
+    """A bool."""
     words = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
     def parse(text: str) -> bool:
@@ -103,12 +106,12 @@ def switch() -> Kind:
 
 
 def bodies() -> Kind:
-    """str: which bodies are logged, as capture.py spells it."""
+    """Which bodies are logged, as a str that operate/logs/capture.py understands."""
     return Kind("none, errors, 'sampled N%', or all (or true/false)", spelled, brief="none, errors, sampled 1%, all")
 
 
 def choice(*words: str, empty: bool = False) -> Kind:
-    """One of `words`, any case, given back as written here; with `empty`, "" too."""
+    """One of `words`, in lower case; upper case is accepted. With `empty`, "" is allowed too."""
 
     def parse(text: str) -> str:
         if text.lower() in words or (empty and not text):
@@ -120,7 +123,7 @@ def choice(*words: str, empty: bool = False) -> Kind:
 
 
 def several(words: Callable[[], Collection[str]]) -> Kind:
-    """tuple[str, ...]: one or more of the words that there are at that moment, each once, in the order given."""
+    """A tuple of one or more of the words that `words()` returns, each once, in the order that the file gives."""
 
     def parse(text: str) -> tuple[str, ...]:
         found = tuple(part.strip().lower() for part in text.split(","))
@@ -128,11 +131,11 @@ def several(words: Callable[[], Collection[str]]) -> Kind:
             raise ValueError
         return found
 
-    return Kind(f"one or several of {', '.join(words())}, with commas between", parse)
+    return Kind(f"one or several of {', '.join(words())}, separated by commas", parse)
 
 
 def word(expects: str, empty: bool = True) -> Kind:
-    """str without blanks; with `empty`, "" too."""
+    """A str without blanks. With `empty`, "" is allowed too."""
 
     def parse(text: str) -> str:
         if len(text.split()) > 1 or not (text or empty):
@@ -143,7 +146,7 @@ def word(expects: str, empty: bool = True) -> Kind:
 
 
 def line(expects: str) -> Kind:
-    """str, not empty, on one line."""
+    """A str of one line that is not empty."""
 
     def parse(text: str) -> str:
         if not text:

@@ -59,20 +59,20 @@ def test_conditions_are_read(text: str, terms: list[Term]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "a condition is missing: there are class WORD, images, tools, thinking, stream, 1m, input > N, input < N"),
+        ("", "; conditions are class WORD, images, tools, thinking, stream, 1m, input > N, input < N"),
         ("images and", "a condition is missing"),
         ("and images", "a condition is missing"),
-        ("not", "there is no condition ''; there are class WORD, "),
-        ("not not images", "there is no condition 'not images'; there are"),
-        ("image", "there is no condition 'image'; did you mean 'images'?"),
-        ("Images", "there is no condition 'Images'; did you mean 'images'?"),
-        ("2m", "there is no condition '2m'; there are class WORD, "),
-        ("images or tools", "there is no condition 'images or tools'; there are class WORD, "),
-        ("class", "after 'class' comes a word, or several with | between, such as main|subagent|"),
+        ("not", "'' is not a condition; conditions are class WORD, "),
+        ("not not images", "'not images' is not a condition; conditions are"),
+        ("image", "'image' is not a condition; did you mean 'images'?"),
+        ("Images", "'Images' is not a condition; did you mean 'images'?"),
+        ("2m", "'2m' is not a condition; conditions are class WORD, "),
+        ("images or tools", "'images or tools' is not a condition; conditions are class WORD, "),
+        ("class", "after 'class' comes a word, or several, separated by |, such as main|subagent|"),
         ("class main|", "after 'class' comes a word"),
         ("class main subagent", "after 'class' comes a word"),
-        ("class compation", "there is no class 'compation'; did you mean 'compaction'?"),
-        ("input", "there is no condition 'input'; there are class WORD, "),
+        ("class compation", "'compation' is not a known class; did you mean 'compaction'?"),
+        ("input", "'input' is not a condition; conditions are class WORD, "),
         ("input >", "comes a number of tokens such as 5000, 100k or 1m"),
         ("input > many", "such as 5000, 100k or 1m, not 'many'"),
         ("input > -5", "not '-5'"),
@@ -80,8 +80,8 @@ def test_conditions_are_read(text: str, terms: list[Term]) -> None:
         ("input > 5g", "not '5g'"),
         ("input > ٣", "not '٣'"),
         ("input > " + "9" * 400, "not the value (400 characters, not shown)"),
-        ("input 5", "there is no condition 'input 5'"),
-        ("sk-ant-api03-abc", "there is no condition the value (16 characters, not shown)"),
+        ("input 5", "'input 5' is not a condition"),
+        ("sk-ant-api03-abc", "the value (16 characters, not shown) is not a condition"),
     ],
 )
 def test_a_bad_condition_is_told_with_what_there_is(text: str, message: str) -> None:
@@ -167,13 +167,13 @@ def test_targets_are_read_in_stages_of_equals(text: str, targets: list[TargetRef
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "an upstream's name is missing: it is UPSTREAM or UPSTREAM/MODEL"),
-        ("a | , b", "an upstream's name is missing"),
-        ("a || b", "an upstream's name is missing"),
-        ("a, ", "an upstream's name is missing"),
+        ("", "the name of an upstream is missing; a target is UPSTREAM or UPSTREAM/MODEL"),
+        ("a | , b", "the name of an upstream is missing"),
+        ("a || b", "the name of an upstream is missing"),
+        ("a, ", "the name of an upstream is missing"),
         ("*2 | b", "there is no upstream '*2'"),
-        ("a *2", "'a' has a weight but no equals, which have | between them, not a comma"),
-        ("a/x *2, b", "'a/x' has a weight but no equals"),
+        ("a *2", "'a' has a weight, but no equal to share with; equals are separated by |, not by a comma"),
+        ("a/x *2, b", "'a/x' has a weight, but no equal"),
         ("a *0 | b", "the weight after '*' is not a number from 0.01 to 10000"),
         ("a *-1 | b", "the weight after '*'"),
         ("a *nan | b", "the weight after '*'"),
@@ -181,7 +181,7 @@ def test_targets_are_read_in_stages_of_equals(text: str, targets: list[TargetRef
         ("a * | b", "the weight after '*'"),
         ("a *99999 | b", "the weight after '*'"),
         ("a *2 *2 | b", "'a *2'"),
-        ("d | b", "there is no upstream 'd'; there are a, b, c"),
+        ("d | b", "there is no upstream 'd'; the upstreams are a, b, c"),
         ("a/ | b", "'a/' is not UPSTREAM/MODEL"),
         ("a/x y | b", "'a/x y' is not UPSTREAM/MODEL"),
     ],
@@ -213,7 +213,7 @@ def test_a_condition_survives_the_files_own_signs() -> None:
 
 def test_a_fault_names_its_line() -> None:
     assert fault("x = a\ny if imges = b").startswith(
-        "settings.ini:3: [models] y if imges: there is no condition 'imges'; did you mean"
+        "settings.ini:3: [models] y if imges: 'imges' is not a condition; did you mean"
     )
 
 
@@ -248,7 +248,9 @@ def test_lines_that_differ_may_stand_beside_each_other(first: str, again: str) -
     ],
 )
 def test_a_line_that_could_never_count_is_told(first: str, again: str) -> None:
-    assert fault(f"{first} = a\n{again} = b").endswith("asks for the same as line 2")
+    assert fault(f"{first} = a\n{again} = b").endswith(
+        "has the same pattern and condition as line 2; remove one of them"
+    )
 
 
 def test_an_option_overrules_a_line_however_it_is_spelt() -> None:

@@ -68,8 +68,7 @@ def test_settings_cannot_be_changed() -> None:
 
 def test_the_issue_of_a_misspelt_key_is_told_to_the_letter() -> None:
     assert (
-        fault("\n" * 10 + "[server]\nprot = 1")
-        == "settings.ini:12: [server] prot: unknown key; did you mean 'port'?"
+        fault("\n" * 10 + "[server]\nprot = 1") == "settings.ini:12: [server] prot: unknown key; did you mean 'port'?"
     )
 
 
@@ -93,22 +92,23 @@ def test_every_fault_is_told_at_once_in_file_order() -> None:
         "protocol = mesages\n"  # 16
     )
     assert faults(text, "pool.htp2=true") == [
-        "settings.ini:1: a key before the first [section]",
+        "settings.ini:1: this key comes before the first [section]",
         "settings.ini:3: [server] port: '12abc' is not a whole number from 0 to 65535",
-        "settings.ini:4: [server] port: this key is here twice, first on line 3",
-        "settings.ini:5: [server] a line without '=' (a value's further lines are indented)",
+        "settings.ini:4: [server] port: this key is given twice, first on line 3",
+        "settings.ini:5: [server] this line has no '='; write key = value (a line that continues a value must be "
+        "indented)",
         "settings.ini:6: [server] idle_timeout: the environment variable NOT_THERE is not set, and "
-        "${NOT_THERE} gives no default",
+        "${NOT_THERE} has no default",
         "settings.ini:7: [sever] unknown section; did you mean 'server'?",
-        "settings.ini:9: not a section header: it is [name], alone on its line",
-        "settings.ini:11: [server] this section is here twice, first on line 2",
+        "settings.ini:9: this is not a section header; write [name] alone on its line",
+        "settings.ini:11: [server] this section is given twice, first on line 2",
         "settings.ini:12: [server] prewarm: unknown key; [pool] has one",
         "settings.ini:14: [models] gpt-*: there is no upstream 'dmo'; did you mean 'demo'?",
         "settings.ini:14: [models] gpt-*: 'demo/' is not UPSTREAM/MODEL",
         "settings.ini:15: [upstream bad] base_url: is missing; it is a URL such as https://api.example.com "
         "or http://127.0.0.1:11434/v1, or demo:",
         "settings.ini:16: [upstream bad] protocol: 'mesages' is not one or several of messages, chat, "
-        "responses, with commas between",
+        "responses, separated by commas",
         "--set: [pool] htp2: unknown key; did you mean 'http2'?",
     ]
 
@@ -120,15 +120,15 @@ def test_every_fault_is_told_at_once_in_file_order() -> None:
         ("[server]\nport = -1", "'-1' is not a whole"),
         ("[server]\nport = 1_000", "'1_000' is not a whole"),
         ("[server]\nport = ٣", "is not a whole"),
-        ("[server]\nport = 8082 # mine", "a comment stands on a line of its own"),
-        ("[server]\nport = '8082'", "stands in quotes; values are written without"),
+        ("[server]\nport = 8082 # mine", "a comment must have a line of its own"),
+        ("[server]\nport = '8082'", "has quotes around it; write values without quotes"),
         ("[server]\nport =", "is empty, not a whole number"),
         (
             "[server]\nport = 80\n  host = x",
-            "goes on over several lines: an indented line belongs to the key above",
+            "has several lines; an indented line belongs to the key above",
         ),
-        ("[server]\nhost = *", "0.0.0.0 stands for every one"),
-        ("[server]\nhost = 127.0.0.1:80", "'127.0.0.1:80' is not an address or host name without port"),
+        ("[server]\nhost = *", "0.0.0.0 (IPv4)"),
+        ("[server]\nhost = 127.0.0.1:80", "'127.0.0.1:80' is not an address or host name without a port"),
         ("[server]\nhost = 127.0.0.300", "'127.0.0.300' is not an address"),
         ("[server]\nping_seconds = 0", "is not seconds from 0.1 to 3600, such as 30 or 1.5"),
         ("[timeouts]\nidle = 5s", "'5s' is not seconds"),
@@ -145,13 +145,13 @@ def test_every_fault_is_told_at_once_in_file_order() -> None:
         ("[Server]\nport = 1", "unknown section; did you mean 'server'?"),
         ("[upstreams x]\n", "unknown section; did you mean 'upstream'?"),
         ("[DEFAULT]\nport = 1", "[DEFAULT] unknown section"),
-        ("[upstream]\n", "a name is missing: [upstream NAME]"),
-        ("[client a/b]\nkey = 0123456789abcdef", "its name may hold letters"),
-        ("[client me]\n", "key: is missing; it is a key of 16 or more characters"),
+        ("[upstream]\n", "the section has no name; write [upstream NAME]"),
+        ("[client a/b]\nkey = 0123456789abcdef", "the section may have only letters"),
+        ("[client me]\n", "key: is missing; it must be a key of 16 or more characters"),
         ("[client me]\nkey = short", "has 5 characters, fewer than 16"),
-        ("[client me]\nkey = 0123456789 abcdef", "holds a blank"),
-        ("[models]\nx =", "an upstream's name is missing"),
-        ("[models]\nx = demo,", "an upstream's name is missing"),
+        ("[client me]\nkey = 0123456789 abcdef", "has a blank"),
+        ("[models]\nx =", "the name of an upstream is missing"),
+        ("[models]\nx = demo,", "the name of an upstream is missing"),
         ("[models]\nx = demo # local", "there is no upstream 'demo # local'; did you mean 'demo'?"),
         ("[models]\nx = demo/a b", "'demo/a b' is not UPSTREAM/MODEL"),
         ("[models]\n= demo", "no key before '='"),
@@ -166,14 +166,14 @@ def test_a_bad_value_is_told_with_what_is_expected(text: str, message: str) -> N
     [
         ("ftp://x", "does not begin with http:// or https://"),
         ("api.openai.com", "does not begin with http:// or https://"),
-        ("https://", "names no host"),
-        ("https://x:99999", "has a host or port that cannot be read"),
-        ("https://[::1", "has a host or port that cannot be read"),
-        ("https://x?api-version=1", "ends in '?...'"),
-        ("https://x/#a", "ends in '?...' or '#...'"),
-        ("https://me:pass@x", "holds a user name or password"),
-        ("https://me@x", "holds a user name or password"),
-        ("https://x /v1", "holds a blank"),
+        ("https://", "has no host"),
+        ("https://x:99999", "has a host or port that is not valid"),
+        ("https://[::1", "has a host or port that is not valid"),
+        ("https://x?api-version=1", "has a '?...'"),
+        ("https://x/#a", "has a '?...' or '#...'"),
+        ("https://me:pass@x", "has a user name or password"),
+        ("https://me@x", "has a user name or password"),
+        ("https://x /v1", "has a blank"),
         ("https://x/v1/chat/completions", "ends in /chat/completions; leave that out"),
         ("https://x/v1/messages/", "ends in /messages; leave that out"),
         ("", "is empty, not a URL"),
@@ -197,10 +197,7 @@ def test_values_are_read_by_their_kind() -> None:
     )
     assert (settings.server.host, settings.server.idle_timeout) == ("::1", 1.5)
     assert settings.pool.http2 is True and settings.pool.per_upstream == 7
-    assert (
-        dict(settings.aliases.map_json) == {"a": "demo/b", "c": "d"}
-        and settings.aliases.small_model == "demo"
-    )
+    assert dict(settings.aliases.map_json) == {"a": "demo/b", "c": "d"} and settings.aliases.small_model == "demo"
     levels = [settings.logging.level_of(name) for name in ("proxy", "access", "anything")]
     assert levels == [30, 10, 30]
 
@@ -211,9 +208,7 @@ def test_debug_raises_the_general_level_only() -> None:
 
 
 def test_models_keep_their_order_case_colons_and_slashes() -> None:
-    settings = take(
-        "[models]\nllama3:8b = demo\nGPT-* = demo/a/b, demo ,demo/c:d\no[0-9]* = ${TO:demo}", TO="demo/q"
-    )
+    settings = take("[models]\nllama3:8b = demo\nGPT-* = demo/a/b, demo ,demo/c:d\no[0-9]* = ${TO:demo}", TO="demo/q")
     assert settings.models == (
         ModelRule("llama3:8b", (TargetRef("demo", None),), 2),
         ModelRule("GPT-*", (TargetRef("demo", "a/b"), TargetRef("demo", None, 1), TargetRef("demo", "c:d", 2)), 3),
@@ -248,9 +243,7 @@ def test_an_option_of_another_form_is_told(option: str) -> None:
 
 
 def test_own_timeouts_are_laid_over_the_general_ones() -> None:
-    settings = take(
-        "[timeouts]\nidle = 7\nstream = 9\n", "upstream.demo.stream=0", "upstream.demo.first_byte=2.5"
-    )
+    settings = take("[timeouts]\nidle = 7\nstream = 9\n", "upstream.demo.stream=0", "upstream.demo.first_byte=2.5")
     assert dataclasses.astuple(settings.upstreams["demo"].timeouts) == (5, 2.5, 7, 600, 0)
 
 
@@ -271,21 +264,19 @@ def test_only_a_stream_has_a_time_for_its_first_byte() -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com"])
 def test_other_machines_need_a_client_section(host: str) -> None:
     line = fault(f"[server]\nhost = {host}")
-    assert line.startswith(f"settings.ini:2: [server] host: {host} can be reached") and "[client me]" in line
+    assert line.startswith(f"settings.ini:2: [server] host: other machines can reach {host}") and "[client me]" in line
     assert fault("", f"server.host={host}").startswith("--set: [server] host: ")
     assert take(f"[server]\nhost = {host}\n[client me]\nkey = 0123456789abcdef").clients[0].name == "me"
 
 
 def test_loopback_is_what_only_this_machine_reaches() -> None:
     assert all(map(is_loopback, ["127.0.0.1", "127.9.9.9", "::1", "localhost", "LOCALHOST"]))
-    assert not any(
-        map(is_loopback, ["0.0.0.0", "::", "10.0.0.1", "localhost.example.com", "127.0.0.1.nip.io"])
-    )
+    assert not any(map(is_loopback, ["0.0.0.0", "::", "10.0.0.1", "localhost.example.com", "127.0.0.1.nip.io"]))
 
 
 def test_two_clients_may_not_share_a_key() -> None:
     line = fault("[client a]\nkey = 0123456789abcdef\n[client b]\nkey = 0123456789abcdef")
-    assert line == "settings.ini:4: [client b] key: is the same as that of [client a]"
+    assert line == "settings.ini:4: [client b] key: is the same as the key of [client a]; each client needs its own"
 
 
 def test_keys_come_from_files_too(tmp_path: Path) -> None:
@@ -419,14 +410,12 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(SettingsError, match=r"^mine\.ini:2: is not UTF-8 text$"):
         load("mine.ini")
     monkeypatch.setattr(module.place, "settings_file", lambda: tmp_path / "gone.ini")
-    with pytest.raises(SettingsError, match=r"beside proxy\.py, or name another with --config FILE"):
+    with pytest.raises(SettingsError, match=r"beside proxy\.py, or name another file with --config FILE"):
         load()
 
 
 def test_byte_order_mark_and_windows_lines_are_read(tmp_path: Path) -> None:
-    (tmp_path / "w.ini").write_bytes(
-        ("\ufeff[server]\r\nport = 7\r\n\r\n" + DEMO.replace("\n", "\r\n")).encode()
-    )
+    (tmp_path / "w.ini").write_bytes(("\ufeff[server]\r\nport = 7\r\n\r\n" + DEMO.replace("\n", "\r\n")).encode())
     assert load(tmp_path / "w.ini", environ={}).server.port == 7
 
 

@@ -76,7 +76,7 @@ def test_values_are_read_and_shown(section: str, key: str, text: str, value: Any
     ("text", "message"),
     [
         ("[retry]\nmax_attempts = 0", "'0' is not a whole number from 1 to 20"),
-        ("[retry]\nalso = 399", "'399' is not statuses from 400 to 599, or 200, with commas between, or empty"),
+        ("[retry]\nalso = 399", "'399' is not statuses from 400 to 599, or 200, separated by commas, or empty"),
         ("[retry]\nalso = 600", "'600' is not statuses"),
         ("[retry]\nalso = 5xx", "'5xx' is not statuses"),
         ("[retry]\nalso = ٥٠٠", "is not statuses"),
@@ -84,7 +84,7 @@ def test_values_are_read_and_shown(section: str, key: str, text: str, value: Any
         ("[retry]\nbudget_percent = 101", "'101' is not a whole number from 0 to 100"),
         ("[retry]\nbudget_per_second = -1", "'-1' is not a number from 0 to 10000"),
         ("[retry]\ndeadline = 0", "'0' is not seconds from 0.1 to"),
-        ("[retry]\nhedge = a b", "'a b' is not names or globs of models with commas between, or empty"),
+        ("[retry]\nhedge = a b", "'a b' is not names or globs of models, separated by commas, or empty"),
         ("[retry]\nmax_atempts = 1", "unknown key; did you mean 'max_attempts'?"),
         ("[breaker]\nfailure_percent = 0", "'0' is not a whole number from 1 to 100"),
         ("[breaker]\nconsecutive = 0", "'0' is not a whole number from 1"),
@@ -100,10 +100,19 @@ def test_a_bad_value_is_told(text: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[retry]\nbackoff = 9", "settings.ini:2: [retry] backoff: backoff = 9 is above max_backoff = 8"),
-        ("[retry]\nmax_backoff = 0", "settings.ini:2: [retry] max_backoff: backoff = 0.5 is above max_backoff = 0"),
-        ("[retry]\nmax_backoff = 1\nbackoff = 2", "settings.ini:3: [retry] backoff: backoff = 2 is above"),
-        ("[breaker]\ncooldown = 300", "[breaker] cooldown: cooldown = 300 is above max_cooldown = 120"),
+        (
+            "[retry]\nbackoff = 9",
+            "settings.ini:2: [retry] backoff: backoff = 9 must not be larger than max_backoff = 8",
+        ),
+        (
+            "[retry]\nmax_backoff = 0",
+            "settings.ini:2: [retry] max_backoff: backoff = 0.5 must not be larger than max_backoff = 0",
+        ),
+        (
+            "[retry]\nmax_backoff = 1\nbackoff = 2",
+            "settings.ini:3: [retry] backoff: backoff = 2 must not be larger than",
+        ),
+        ("[breaker]\ncooldown = 300", "[breaker] cooldown: cooldown = 300 must not be larger than max_cooldown = 120"),
     ],
 )
 def test_a_first_wait_above_its_bound_is_told(text: str, message: str) -> None:
@@ -160,7 +169,9 @@ def test_keys(lines: str, credentials: tuple[str, ...], tmp_path: Path) -> None:
 def test_keys_beside_a_key_are_told() -> None:
     with pytest.raises(SettingsError) as caught:
         upstream("api_key = one\nkeys = two")
-    assert str(caught.value) == "settings.ini:5: [upstream x] keys: stands beside api_key; it is one or the other"
+    assert (
+        str(caught.value) == "settings.ini:5: [upstream x] keys: is given together with api_key; write only one of them"
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,7 +179,7 @@ def test_keys_beside_a_key_are_told() -> None:
     [
         ("keys = ${K1:}, ${K2:}", {}, "no key: set K1 or K2 in the environment"),
         ("keys = ${K1:}, ${K2:}", {"K2": "k"}, ""),
-        ("keys =", {}, "no key: keys is empty (leave the line out"),
+        ("keys =", {}, "no key: keys is empty; for a server that needs no key"),
         ("api_key =\nkeys =", {}, "no key: api_key is empty"),
         ("api_key = ${K1:}\nkeys = ${K2:}", {}, "no key: set K1 or K2"),
         ("api_key = ${K1:}\nkeys = ${K2:}", {"K2": "k"}, ""),

@@ -108,14 +108,14 @@ def test_expansion(raw: str, text: str, used: list[str]) -> None:
         ("${GONE}", 1, "GONE is not set"),
         ("${GONE} ${ALSO}", 2, "ALSO is not set"),
         ("${GONE:${ALSO}}", 1, "ALSO is not set"),
-        ("${A", 1, "after '${' comes"),
-        ("${A:", 1, "not closed"),
-        ("${A:{}", 1, "not closed"),
-        ("${}", 1, "after '${' comes"),
-        ("${1A}", 1, "after '${' comes"),
-        ("${A-B}", 1, "after '${' comes"),
-        ("${A:" * 30, 1, "more than 20 deep"),
-        ("${A:" * 100_000, 1, "more than 20 deep"),
+        ("${A", 1, "after '${' must come"),
+        ("${A:", 1, "no closing"),
+        ("${A:{}", 1, "no closing"),
+        ("${}", 1, "after '${' must come"),
+        ("${1A}", 1, "after '${' must come"),
+        ("${A-B}", 1, "after '${' must come"),
+        ("${A:" * 30, 1, "more than 20 levels deep"),
+        ("${A:" * 100_000, 1, "more than 20 levels deep"),
     ],
 )
 def test_faults_of_expansion(raw: str, count: int, words: str) -> None:
@@ -184,11 +184,7 @@ def test_where_v1_goes(base_url: str, url: str) -> None:
 def test_add_v1_overrules() -> None:
     assert split_version("https://h/inference", "false")[1] == "https://h/inference"
     assert split_version("https://h/v1/acc/anthropic", "true")[1] == "https://h/v1/acc/anthropic/v1"
-    assert (
-        split_version("https://h/v1", "true")[1]
-        == split_version("https://h/v1", "false")[1]
-        == "https://h/v1"
-    )
+    assert split_version("https://h/v1", "true")[1] == split_version("https://h/v1", "false")[1] == "https://h/v1"
 
 
 def test_the_demo_upstream_moves_to_where_it_listens() -> None:
@@ -198,10 +194,7 @@ def test_the_demo_upstream_moves_to_where_it_listens() -> None:
     assert (moved.base, moved.url("models")) == ("http://127.0.0.1:5", "http://127.0.0.1:5/v1/models")
 
 
-USUAL = (
-    "protocol = chat\nbase_url = ${BASE:https://h}\napi_key = ${K1:${K2:}}\n"
-    "forward_client_key = ${FORWARD:false}\n"
-)
+USUAL = "protocol = chat\nbase_url = ${BASE:https://h}\napi_key = ${K1:${K2:}}\nforward_client_key = ${FORWARD:false}\n"
 
 
 @pytest.mark.parametrize(
@@ -218,9 +211,7 @@ USUAL = (
         ("protocol = chat\nbase_url = http://h\napi_key =", {}, "no key: api_key is empty"),
     ],
 )
-def test_an_upstream_without_a_key_is_off_and_says_what_to_set(
-    lines: str, environ: dict[str, str], off: str
-) -> None:
+def test_an_upstream_without_a_key_is_off_and_says_what_to_set(lines: str, environ: dict[str, str], off: str) -> None:
     found = upstream(lines, **environ)
     assert found.enabled == (not off)
     assert found.off_because.startswith(off) and bool(off) == bool(found.off_because)
@@ -237,7 +228,7 @@ def test_counting_tokens_goes_with_the_messages_protocol() -> None:
     assert upstream("protocol = messages\nbase_url = http://h\ncount_tokens = false").count_tokens is False
     assert upstream("protocol = chat, responses\nbase_url = http://h").count_tokens is False
     with pytest.raises(
-        ValueError, match=r"^settings.ini:4: \[upstream x\] count_tokens: needs protocol = messages$"
+        ValueError, match=r"^settings.ini:4: \[upstream x\] count_tokens: true needs protocol = messages$"
     ):
         try:
             upstream("protocol = chat\nbase_url = http://h\ncount_tokens = true")
