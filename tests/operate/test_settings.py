@@ -102,7 +102,7 @@ def test_every_fault_is_told_at_once_in_file_order() -> None:
         "settings.ini:7: [sever] unknown section; did you mean 'server'?",
         "settings.ini:9: this is not a section header; write [name] alone on its line",
         "settings.ini:11: [server] this section is given twice, first on line 2",
-        "settings.ini:12: [server] prewarm: unknown key; [pool] has one",
+        "settings.ini:12: [server] prewarm: unknown key; it belongs to [pool]",
         "settings.ini:14: [models] gpt-*: there is no upstream 'dmo'; did you mean 'demo'?",
         "settings.ini:14: [models] gpt-*: 'demo/' is not UPSTREAM/MODEL",
         "settings.ini:15: [upstream bad] base_url: is missing; it is a URL such as https://api.example.com "
