@@ -105,7 +105,7 @@ def test_every_fault_is_told_at_once_in_file_order() -> None:
         "settings.ini:12: [server] prewarm: unknown key; it belongs to [pool]",
         "settings.ini:14: [models] gpt-*: there is no upstream 'dmo'; did you mean 'demo'?",
         "settings.ini:14: [models] gpt-*: 'demo/' is not UPSTREAM/MODEL",
-        "settings.ini:15: [upstream bad] base_url: is missing; it is a URL such as https://api.example.com "
+        "settings.ini:15: [upstream bad] base_url: is missing; it must be a URL such as https://api.example.com "
         "or http://127.0.0.1:11434/v1, or demo:",
         "settings.ini:16: [upstream bad] protocol: 'mesages' is not one or several of messages, chat, "
         "responses, separated by commas",
