@@ -169,7 +169,7 @@ class Entrance(HTTPMessageDelegate):
         answer.more = self._door.service.access.origins.lines(headers)
         key = self._door.service.next_key()
         head = JSON_HEAD + of_refusal(error.status, key, "", None)
-        answer.whole(error.status, head, dialects.asking(headers).errors.body(error, f"req_{key}"))
+        answer.whole(error.status, head, dialects.asking(headers).errors.body(error, key))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

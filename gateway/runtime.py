@@ -206,9 +206,10 @@ class Service:
         return f"<Service {self.stage} {self.router!r} {len(self.flows)} in flight, {self.held_bytes} bytes held>"
 
     def next_key(self) -> str:
-        """Unique over processes and restarts; letters and digits."""
+        """A request's id, the same in its reply, the logs and the pages: "req_" and letters and digits, unique over
+        processes and restarts."""
         self._keys += 1
-        return f"{self._key_start}{self._keys:x}"
+        return f"req_{self._key_start}{self._keys:x}"
 
     async def start(self) -> None:
         self._tick()

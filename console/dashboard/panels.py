@@ -81,7 +81,7 @@ def _raw_requests(board: Board, query: Query) -> Said:
 
 def _raw_request(board: Board, query: Query) -> Said:
     """Returns {} where another process had the request, or where it is long ago."""
-    key = query.get("id", "").removeprefix("req_")
+    key = "req_" + query.get("id", "").removeprefix("req_")
     entry = next((entry for entry in reversed(board.watch.recent) if entry.record["request_id"] == key), None)
     if entry is None:
         return {}

@@ -76,7 +76,7 @@ class Completion:
         asked = lead is not None and self._failover.attempts and not isinstance(error, Full)
         upstream = lead.route.peer.name if lead is not None and asked else ""
         own = header_rules.of_refusal(status, key, upstream, error.retry_after) + body_decoding.told(error)
-        self.whole(status, header_rules.JSON_HEAD + own, self._ports.masked(words.body(error, f"req_{key}")))
+        self.whole(status, header_rules.JSON_HEAD + own, self._ports.masked(words.body(error, key)))
 
     def give_up(self, failed: Attempt, outcome: Outcome) -> None:
         """Nothing more is tried: the client gets this attempt's answer, such as it is."""
@@ -90,7 +90,7 @@ class Completion:
             self.whole(failed.status, header_rules.content_type(kind) + self.reply_head(failed), body)
             return
         words = self._request.dialect.errors
-        said = self._ports.masked(words.body(error, f"req_{self._request.key}"))
+        said = self._ports.masked(words.body(error, self._request.key))
         self.whole(words.status(error), header_rules.JSON_HEAD + self.reply_head(failed), said)
 
     def break_stream(self, error: ApiError, lead: Attempt) -> None:

@@ -95,7 +95,7 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
     options = data.get("stream_options")
     asked = Asked(
         model=request.asked_model,
-        key=request.key,
+        key=request.key.removeprefix("req_"),
         created=int(ports.unix()),
         clock=_seconds,
         echo=request.dialect.echo(data),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from gateway.http import header_names
 from gateway.limits import rate_limit
@@ -51,9 +51,9 @@ def upstream(
     return lines
 
 
-def back(headers: Iterable[tuple[str, str]], same: bool, let_through: tuple[str, ...] = ()) -> bytes:
+def back(headers: Sequence[tuple[str, str]], same: bool, let_through: tuple[str, ...] = ()) -> bytes:
     """Header lines for the client, of the upstream's (lower-case names); Content-Type and
-    Cache-Control are the relay's."""
+    Cache-Control are the relay's. The upstream's id of the request comes as request-id, whatever it called it."""
     out = b""
     named = None
     for name, value in headers:
@@ -64,7 +64,7 @@ def back(headers: Iterable[tuple[str, str]], same: bool, let_through: tuple[str,
         if name in named or (name == "retry-after" and not (value := _whole_seconds(value))):
             continue
         out += line(name, value)
-    return out
+    return out + line("request-id", their_id(headers))
 
 
 def _whole_seconds(value: str) -> str:
@@ -79,16 +79,25 @@ def _whole_seconds(value: str) -> str:
 def of_reply(
     upstreams: Iterable[tuple[str, str]], key: str, upstream_name: str, dropped: list[str]
 ) -> bytes:
-    """Our own lines of a reply: who gave it, which fields did not cross, and an id where the upstream gave none, under
-    the name that each family of clients reads."""
+    """Our own lines of a reply: who gave it, which fields did not cross, and the request's ids. x-request-id is always
+    the proxy's own; request-id is the upstream's, or the proxy's where the upstream tells none."""
     own = line("X-Proxy-Upstream", upstream_name)
     if dropped:
         own += line("X-Proxy-Dropped", ", ".join(dropped)[:2000])
-    theirs = {name for name, _ in upstreams}
-    for wanted in ("request-id", "x-request-id"):
-        if wanted not in theirs:
-            own += b"%b: req_%b\r\n" % (wanted.encode(), key.encode())
-    return own
+    if not their_id(upstreams):
+        own += line("request-id", key)
+    return own + b"x-request-id: %b\r\n" % key.encode()
+
+
+def their_id(of_reply: Iterable[tuple[str, str]]) -> str:
+    """Returns the upstream's own id of a request, by which its makers can be asked about it, or ""."""
+    found = ""
+    for name, value in of_reply:
+        if name == "request-id":
+            return value[:200]
+        if name == "x-request-id" and not found:
+            found = value[:200]
+    return found
 
 
 def of_timing(tries: int, queue_s: float, upstream_s: float, overhead_s: float) -> bytes:
@@ -102,7 +111,7 @@ def of_timing(tries: int, queue_s: float, upstream_s: float, overhead_s: float) 
 
 def of_refusal(status: int, key: str, upstream_name: str, retry_after_s: float | None) -> bytes:
     """The lines of an error of the proxy's own. upstream_name: the one asked last, or ""."""
-    own = b"request-id: req_%b\r\nx-request-id: req_%b\r\n" % (key.encode(), key.encode())
+    own = b"request-id: %b\r\nx-request-id: %b\r\n" % (key.encode(), key.encode())
     own += line("X-Proxy-Upstream", upstream_name)
     if retry_after_s is not None:
         own += b"Retry-After: %d\r\n" % max(1, math.ceil(retry_after_s))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from gateway.flow.info import Finished
@@ -48,7 +48,7 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         "upstream": over.upstream,
         "upstream_protocol": over.upstream_protocol,
         "upstream_model": over.upstream_model,
-        "upstream_request_id": _their_id(over.upstream_headers) if over.upstream_headers else "",
+        "upstream_request_id": header_rules.their_id(over.upstream_headers),
         "stream": over.streamed,
         "status": over.status,
         "attempts": over.attempts,
@@ -106,11 +106,6 @@ def _saved(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         "cache_saved_tokens": used.cache_read if used is not None else None,
         "cache_saved_usd": round(usd, 6) if usd is not None else None,
     }
-
-
-def _their_id(of_reply: Sequence[tuple[str, str]]) -> str:
-    """Returns the upstream's own id of the request, by which its makers can be asked about it."""
-    return (header_rules.find(of_reply, "request-id") or header_rules.find(of_reply, "x-request-id"))[:200]
 
 
 def _ms(seconds: float) -> float:

@@ -36,8 +36,8 @@ class Handler(RequestHandler):
 
     def _name(self) -> None:
         """Each family of clients reads another of both; what browsers read of every reply is here too."""
-        self.set_header("request-id", f"req_{self.key}")
-        self.set_header("x-request-id", f"req_{self.key}")
+        self.set_header("request-id", self.key)
+        self.set_header("x-request-id", self.key)
         for name, value in self.service.access.origins.told(self.request.headers):
             self.set_header(name, value)
 
@@ -59,7 +59,7 @@ class Handler(RequestHandler):
         said = (dialect or self.dialect).errors
         self.set_status(said.status(error))
         self._name()  # Tornado clears the headers before an error
-        self.finish(self.service.masked(said.body(error, f"req_{self.key}")))
+        self.finish(self.service.masked(said.body(error, self.key)))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = ApiError(errors.kind_of(status_code), f"{self._reason}: {self.request.method}", status_code)

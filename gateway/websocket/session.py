@@ -46,7 +46,7 @@ class Session:
     def __init__(self, service: Service, socket: WebSocketHandler, headers: HTTPHeaders) -> None:
         assert socket.ws_connection is not None and socket.ws_connection.stream is not None
         self.service = service
-        self.key = f"websocket {service.next_key()}"
+        self.key = f"websocket {service.next_key().removeprefix('req_')}"
         self.stream: IOStream = socket.ws_connection.stream
         self.last = service.stage != "serving"
         self._socket = socket
@@ -175,7 +175,8 @@ class Turn:
         assert isinstance(previous, Recall)
         previous.refuse_warm_up(data)
         previous.note(data)
-        asked = Asked(model=request.asked_model, key=request.key, created=int(time.time()), echo=items.echo(data))
+        key = request.key.removeprefix("req_")
+        asked = Asked(model=request.asked_model, key=key, created=int(time.time()), echo=items.echo(data))
         return Encoder(asked).emit([Start(), Stop("end", Usage())])
 
     def passes(self, request: ClientRequest) -> None:

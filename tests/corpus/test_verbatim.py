@@ -25,7 +25,7 @@ PATHS: dict[Protocol, str] = {
     "responses": "/v1/responses",
 }
 FEWEST = 50  # exchanges of a protocol, to say that nearly all of them are complete
-KEPT_HEADERS = ("request-id", "x-request-id", "retry-after")
+KEPT_HEADERS = ("request-id", "retry-after")
 
 
 def asked(exchange: Exchange, rng: random.Random) -> bytes:

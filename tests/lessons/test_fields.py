@@ -119,7 +119,6 @@ HEADERS = {
     "anthropic-ratelimit-unified-status": "allowed",
     "anthropic-ratelimit-tokens-remaining": "9",
     "request-id": "req_up",
-    "x-request-id": "req_up2",
 }
 
 

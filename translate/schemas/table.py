@@ -58,6 +58,7 @@ OPENAI_STRICT = SchemaDialect(
                                        "exclusiveMaximum", "minItems", "maxItems", "minLength", "maxLength"},
     formats=_FORMATS,
     patterns=patterns.SIMPLE,
+    refused_at_root=OPENAI.refused_at_root,
     typed=True,
     closed="said",
     required=True,

@@ -100,7 +100,7 @@ def test_the_whole_story_of_a_request(up: Upstream) -> None:
         failed, fine = data(house, "requests")["requests"]
         assert failed["status"] == 400 and failed["error"] == "invalid_request" and failed["cost"] is None
         assert fine["input"] == 1000 and fine["cached"] == 400 and fine["upstream"] == "up" and fine["cost"] is None
-        story = data(house, f"request?id=req_{fine['id']}")
+        story = data(house, f"request?id={fine['id']}")
         assert story["record"]["request_id"] == fine["id"] and story["bodies"] is None and not story["logs_bodies"]
         ends = [bar["at"] + bar["ms"] for bar in story["phases"]]
         assert ends == sorted(ends) and ends[-1] == pytest.approx(story["record"]["total_ms"], rel=0.2)

@@ -53,7 +53,7 @@ def test_what_the_apis_have_goes_along(lane: str) -> None:
 def test_headers_by_which_a_browser_acts_stay_behind(same: bool) -> None:
     for name in BROWSERS:
         assert not header_names.comes_back(name, same), name
-    for name in ("x-ratelimit-remaining-tokens", "anthropic-ratelimit-unified-reset", "request-id", "retry-after"):
+    for name in ("x-ratelimit-remaining-tokens", "anthropic-ratelimit-unified-reset", "retry-after"):
         assert header_names.comes_back(name, same), name
 
 

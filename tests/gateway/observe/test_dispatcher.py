@@ -18,7 +18,7 @@ OK = Answer.json({"id": "x", "choices": []})
 
 def ask(house: House, times: int) -> list[str]:
     """The requests' keys."""
-    return [house.post(CHAT, ASKED)[1]["x-request-id"].removeprefix("req_") for _ in range(times)]
+    return [house.post(CHAT, ASKED)[1]["x-request-id"] for _ in range(times)]
 
 
 def test_as_many_as_there_is_room_for_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

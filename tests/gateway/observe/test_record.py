@@ -50,9 +50,10 @@ def seen(*answers: Answer, protocol: str = "chat", more: str = "", server: str =
 def test_a_whole_reply() -> None:
     with seen(OK, OK) as told:
         body = json.dumps(ASKED).encode()
-        _, _, reply = told.house.post(CHAT, body)
+        _, headers, reply = told.house.post(CHAT, body)
         record = told.last()
-        assert record["connection"] == "new" and len(record["request_id"]) > 10
+        assert record["connection"] == "new" and record["request_id"] == headers["x-request-id"]
+        assert record["upstream_request_id"] == headers["request-id"] == "theirs"
         told.house.post(CHAT, body)
         record = told.last(2)
     expected = {
