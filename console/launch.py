@@ -17,14 +17,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from http.client import HTTPConnection, HTTPException  # noqa: TID251 - there is no loop to block
+from http.client import HTTPConnection, HTTPException, HTTPSConnection  # noqa: TID251 - there is no loop to block
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.process.banner import CLAUDE_ASKS, CODEX_ASKS
+from operate import tls
 from operate.logs.journal import folder_of
 from operate.settings import load
-from operate.settings.load import Settings, SettingsError
+from operate.settings.load import Server, Settings, SettingsError
 
 EX_UNAVAILABLE, EX_CONFIG, NOT_FOUND = 69, 78, 127
 PATIENCE_S = 5.0  # one question to the proxy; its list of models may wait for upstreams
@@ -36,6 +37,7 @@ OTHER_WAYS = (
 )  # fmt: skip
 MODELS = ("ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_OPUS_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL")
 SMALL_MODEL = "ANTHROPIC_DEFAULT_HAIKU_MODEL"
+TRUSTED = ("NODE_EXTRA_CA_CERTS", "CODEX_CA_CERTIFICATE")  # files of certificates that the clients trust besides
 
 Started = tuple[list[str], dict[str, str]]
 """Words and environment."""
@@ -81,8 +83,11 @@ class Proxy:
     """The proxy that runs. url: without a final slash. own_key: clients bring a key of their own, which goes on to the
     upstream."""
 
-    def __init__(self, url: str, key: str, *, own_key: bool = False) -> None:
+    def __init__(self, url: str, key: str, *, own_key: bool = False, server: Server | None = None) -> None:
+        """server: its settings, where it is this machine's own."""
         self.url, self.key, self.own_key = url, key, own_key
+        self.certificate = server.tls_cert if server else ""
+        self._trusted = tls.trusting(server) if server else None
         self._names: list[str] | None = None
 
     def answers(self) -> bool:
@@ -121,7 +126,12 @@ class Proxy:
 
     def _ask(self, path: str) -> tuple[int, bytes]:
         address = urlsplit(self.url)
-        connection = HTTPConnection(address.hostname or "", address.port, timeout=PATIENCE_S)
+        host, port = address.hostname or "", address.port
+        connection = (
+            HTTPSConnection(host, port, timeout=PATIENCE_S, context=self._trusted)
+            if address.scheme == "https"
+            else HTTPConnection(host, port, timeout=PATIENCE_S)
+        )
         with contextlib.closing(connection):
             connection.request("GET", path, headers={"Authorization": f"Bearer {self.key}"})
             reply = connection.getresponse()
@@ -130,18 +140,19 @@ class Proxy:
 
 def described(settings: Settings, environment: Mapping[str, str] = os.environ) -> Proxy:
     """The proxy that the settings describe, whether it runs or not. Raises Unreachable where no key is known for it."""
-    host = settings.server.hosts[0]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
+    server = settings.server
+    url = tls.own_url(server)
+    if server.tls_client_ca:
+        raise Unreachable("[server] tls_client_ca asks for a certificate of each client: start the client by hand")
     forwards = any(up.enabled and up.forward_client_key for up in settings.upstreams.values())
     own_key = forwards and not settings.clients
     if told := environment.get("PROXY_KEY"):
-        return Proxy(url, told, own_key=own_key)
+        return Proxy(url, told, own_key=own_key, server=server)
     keys = [client.key for client in settings.clients if not client.admin] + [each.key for each in settings.clients]
     plain = [key for key in keys if key and not key.startswith("sha256:")]
     if settings.clients and not plain:
         raise Unreachable("the settings hold only hashes of keys: say one of the keys in $PROXY_KEY")
-    return Proxy(url, plain[0] if plain else "any-key", own_key=own_key)
+    return Proxy(url, plain[0] if plain else "any-key", own_key=own_key, server=server)
 
 
 @contextlib.contextmanager
@@ -226,9 +237,12 @@ def for_codex(proxy: Proxy, rest: list[str], environment: Mapping[str, str]) -> 
 
 
 def _direct(proxy: Proxy, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment, in which no HTTP proxy stands between the client and this one."""
+    """The environment, in which no HTTP proxy stands between the client and this one, and our certificate is known."""
     host = urlsplit(proxy.url).hostname or ""
     env = dict(environment)
+    if proxy.certificate:
+        for name in TRUSTED:
+            env.setdefault(name, proxy.certificate)
     for name in ("NO_PROXY", "no_proxy"):
         env[name] = ",".join(filter(None, (env.get(name, ""), host)))
     return env

@@ -12,13 +12,15 @@ import contextlib
 import json
 import os
 import shutil
+import ssl
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPSConnection  # noqa: TID251 - there is no loop to block
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from operate import tls
 from operate.settings import load
 from operate.settings.load import Settings, SettingsError
 
@@ -44,11 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as problems:
         _print(str(problems), sys.stderr)
         return EX_CONFIG
-    url = options.url or _url_of(chosen)
+    url = options.url or (tls.own_url(chosen.server) if chosen else "")
     key = options.key or _key_of(chosen)
+    trusted = tls.trusting(chosen.server) if chosen and not options.url else None
     live = sys.stdout.isatty() and not options.once
     try:
-        _run(url, key, options.every if live else 0.0)
+        _run(Asked(url, key, trusted), options.every if live else 0.0)
     except Unreachable as why:
         _print(f"{url}: {why}", sys.stderr)
         return EX_UNAVAILABLE
@@ -75,49 +78,55 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _url_of(chosen: Settings | None) -> str:
-    assert chosen is not None
-    host = chosen.server.hosts[0]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{chosen.server.port}"
-
-
 def _key_of(chosen: Settings | None) -> str:
     admins = [client.key for client in chosen.clients if client.admin] if chosen is not None else []
     return admins[0] if admins else ""
 
 
-def _run(url: str, key: str, every: float) -> None:
+class Asked(NamedTuple):
+    """The proxy, and how it is asked. trusted: None = as the system has it."""
+
+    url: str
+    key: str
+    trusted: ssl.SSLContext | None
+
+    def connection(self) -> HTTPConnection:
+        """Raises Unreachable."""
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Unreachable("that is no http:// or https:// address")
+        if parts.scheme == "https":
+            return HTTPSConnection(parts.hostname, parts.port, timeout=PATIENCE_S, context=self.trusted)
+        return HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE_S)
+
+
+def _run(asked: Asked, every: float) -> None:
     """every: 0 = once. Raises Unreachable where the proxy does not answer at first."""
     if not every:
-        _print("\n".join(screen(url, _look(url, key), 120)))
+        _print("\n".join(screen(asked.url, _look(asked), 120)))
         return
-    said = _look(url, key)
+    said = _look(asked)
     sys.stdout.write(HIDE + CLEAR)
     try:
         while True:
             size = shutil.get_terminal_size()
-            lines = screen(url, said, size.columns, BOLD, DIM, RED, OFF)[: size.lines - 1]
+            lines = screen(asked.url, said, size.columns, BOLD, DIM, RED, OFF)[: size.lines - 1]
             sys.stdout.write(HOME + "".join(f"{line}{OFF}{CLEAR_LINE}\n" for line in lines) + CLEAR_REST)
             sys.stdout.flush()
             time.sleep(every)  # noqa: TID251 - the same
             try:
-                said = _look(url, key)
+                said = _look(asked)
             except Unreachable as why:
                 said = said | {"trouble": str(why)}
     finally:
         sys.stdout.write(SHOW)
 
 
-def _look(url: str, key: str) -> Said:
+def _look(asked: Asked) -> Said:
     paths = {"now": "now", "upstreams": "upstreams", "usage": "usage", "requests": f"requests?limit={REQUESTS}"}
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Unreachable("that is no http:// address")
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    with contextlib.closing(kind(parts.hostname, parts.port, timeout=PATIENCE_S)) as connection:
+    with contextlib.closing(asked.connection()) as connection:
         try:
-            said = {name: _get(connection, path, key) for name, path in paths.items()}
+            said = {name: _get(connection, path, asked.key) for name, path in paths.items()}
         except (OSError, HTTPException) as why:
             raise Unreachable(f"the proxy does not answer ({why}); is it running there?") from None
     if any(name not in said[name] for name in ("upstreams", "requests")):

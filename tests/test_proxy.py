@@ -49,7 +49,7 @@ def started(
             line = process.stdout.readline()
             assert line, process.stderr.read()
             said += line
-        found = re.search(r"http://\S+", said)
+        found = re.search(r"https?://\S+", said)
         assert found
         yield process, found.group(), said
     finally:

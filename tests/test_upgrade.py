@@ -16,11 +16,13 @@ import pytest
 
 from tests import upgrade_load
 from tests.test_proxy import DEMO, ROOT, ask, started
+from tests.upstream.scripted import CERTIFICATE, KEY
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_no_request_fails_while_it_is_replaced(tmp_path: Path, workers: int) -> None:
-    load = upgrade_load.run(tmp_path, 150, 6, 2, workers)
+@pytest.mark.parametrize(("workers", "secure"), [(1, False), (2, False), (2, True)])
+def test_no_request_fails_while_it_is_replaced(tmp_path: Path, workers: int, secure: bool) -> None:
+    (tmp_path / "own.pem").write_text(CERTIFICATE + KEY)
+    load = upgrade_load.run(tmp_path, 150, 6, 2, workers, str(tmp_path / "own.pem") if secure else "")
     assert load.failures == [] and load.done == 156 and load.streams == 6
 
 

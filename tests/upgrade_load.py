@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -23,7 +24,8 @@ HELLO = [{"role": "user", "content": "hello"}]
 class Load:
     """failures: what went wrong, in words. Clients keep their connections, as real ones do."""
 
-    def __init__(self, port: int, requests: int, streams: int) -> None:
+    def __init__(self, port: int, requests: int, streams: int, certificate: str = "") -> None:
+        self._trusted = ssl.create_default_context(cafile=certificate) if certificate else None
         self.port, self.failures, self.done = port, list[str](), 0
         self._left, self._lock = requests, threading.Lock()
         self._threads = [threading.Thread(target=self._client) for _ in range(8)]
@@ -42,8 +44,13 @@ class Load:
     def running(self) -> bool:
         return any(thread.is_alive() for thread in self._threads)
 
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+        if self._trusted is not None:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self._trusted)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
     def _client(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = self._connection(60)
         body = json.dumps({"model": "demo", "max_tokens": 99, "messages": HELLO})
         while True:
             with self._lock:
@@ -55,7 +62,7 @@ class Load:
 
     def _stream(self, after_s: float) -> None:
         time.sleep(after_s)
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection = self._connection(120)
         body = json.dumps({"model": "demo-slow", "stream": True, "messages": HELLO})
         if self._once(connection, "/v1/chat/completions", body, lambda said: said.rstrip().endswith(b"data: [DONE]")):
             self.streams += 1
@@ -78,14 +85,15 @@ class Load:
         return bool(fine)
 
 
-def start(folder: Path, workers: int) -> tuple[subprocess.Popen[str], int]:
+def start(folder: Path, workers: int, certificate: str = "") -> tuple[subprocess.Popen[str], int]:
     environ = {"PATH": os.environ["PATH"], "HOME": str(folder)}
     options = ["--port", "0", "--set", f"server.workers={workers}", "--set", f"logging.dir={folder}"]
+    options += ["--set", f"server.tls_cert={certificate}"]
     command = [sys.executable, str(ROOT / "proxy.py"), *options, "--set", "server.upgrade_seconds=60"]
     process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     line = process.stdout.readline()
-    found = re.search(r"http://[^:]+:(\d+)", line)
+    found = re.search(r"https?://[^:]+:(\d+)", line)
     assert found, line + process.stdout.read()
     return process, int(found[1])
 
@@ -119,13 +127,14 @@ def upgrade(pid: int, port: int) -> int:
     raise AssertionError("no other process took over within a minute")
 
 
-def run(folder: Path, requests: int, streams: int, upgrades: int, workers: int) -> Load:
-    process, port = start(folder, workers)
+def run(folder: Path, requests: int, streams: int, upgrades: int, workers: int, certificate: str = "") -> Load:
+    """certificate: a PEM file with its key; then all of it goes over TLS."""
+    process, port = start(folder, workers, certificate)
     assert process.stdout is not None
     reading = threading.Thread(target=process.stdout.read, daemon=True)
     reading.start()  # else they would stand still once the pipe is full
     pid = process.pid
-    load = Load(port, requests, streams)
+    load = Load(port, requests, streams, certificate)
     try:
         load.run()
         for _ in range(upgrades):

@@ -99,7 +99,7 @@ class Data(Shown):
         try:
             if shown is None:
                 raise ApiError("not_found", f"there is no panel '{panel[:50]}', only {', '.join(panels.SHOWN)}")
-            url = forwarded.public_url(self.request.headers, query.get("public_url", ""))
+            url = forwarded.public_url(self.request.headers, query.get("public_url", ""), self.request.protocol)
             said = await shown(self._board, query | {"public_url": url})
         except ApiError as error:
             self.refuse(error)

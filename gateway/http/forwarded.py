@@ -40,9 +40,9 @@ def told_by(headers: HTTPHeaders) -> str:
     return ""
 
 
-def public_url(headers: HTTPHeaders, asked: str = "") -> str:
+def public_url(headers: HTTPHeaders, asked: str = "", own_scheme: str = "http") -> str:
     """Where clients find this proxy, without a final slash. asked: where the browser that asks has found it, which
-    knows best; otherwise what the request and the reverse proxies before us say."""
+    knows best; otherwise what the request and the reverse proxies before us say. own_scheme: of our own port."""
     if _URL.fullmatch(asked):
         return asked
     said = _forwarded(headers)
@@ -52,7 +52,7 @@ def public_url(headers: HTTPHeaders, asked: str = "") -> str:
     if not _HOST.fullmatch(host):
         host = headers.get("Host", "")
     return (
-        f"{scheme if scheme in ('http', 'https') else 'http'}://{host if _HOST.fullmatch(host) else 'localhost'}"
+        f"{scheme if scheme in ('http', 'https') else own_scheme}://{host if _HOST.fullmatch(host) else 'localhost'}"
         f"{path if _PATH.fullmatch(path) else ''}"
     )
 

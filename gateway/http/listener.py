@@ -12,6 +12,7 @@ import functools
 import logging
 import resource
 import socket
+import ssl
 import sys
 from collections.abc import Collection, Iterable
 from typing import cast
@@ -22,7 +23,9 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamClosedError
 
 from gateway.http.idle_connections import Connection, Idle
+from gateway.http.tls_stream import TlsStream, write_no_more
 from gateway.observe.rate_limited_warning import Seldom
+from operate import tls
 from operate.settings.load import Settings
 
 log = logging.getLogger("proxy")
@@ -62,7 +65,34 @@ class Server(HTTPServer):
         self.max_connections = connections_that_fit(settings)
         self.write_timeout_ms = int(settings.server.idle_timeout * 1000)
         self.workers = settings.server.workers
+        self.ssl_options = self._context(settings)
         self.idle.adopt(settings.server.idle_timeout)
+
+    def _context(self, settings: Settings) -> ssl.SSLContext | None:
+        """For connections that begin from now on. Where the files have changed since they were read and are not sound
+        any more, it is the one before."""
+        chosen = settings.server
+        if not chosen.tls_cert:
+            return None
+        try:
+            return tls.server_context(chosen.tls_cert, chosen.tls_key, chosen.tls_key_password, chosen.tls_client_ca)
+        except tls.Fault as fault:
+            if not isinstance(self.ssl_options, ssl.SSLContext):
+                raise
+            log.error("%s; the certificate of before stays in force", fault)
+            return self.ssl_options
+
+    def _handle_connection(self, connection: socket.socket, address: tuple[str, int]) -> None:
+        if not isinstance(self.ssl_options, ssl.SSLContext):
+            super()._handle_connection(connection, address)
+            return
+        try:
+            secured = self.ssl_options.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        except OSError:  # it has left meanwhile
+            connection.close()
+            return
+        stream = TlsStream(secured, max_buffer_size=self.max_buffer_size, read_chunk_size=self.read_chunk_size)
+        self.handle_stream(stream, address)
 
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
         open_ones = len(self._connections) + len(self.websockets)
@@ -147,7 +177,7 @@ async def _tell(stream: IOStream) -> None:
     with contextlib.suppress(OSError, TimeoutError, StreamClosedError):
         async with asyncio.timeout(TELLING_S):
             await stream.write(FULL)
-            stream.socket.shutdown(socket.SHUT_WR)
+            write_no_more(stream)
             while True:
                 await stream.read_bytes(PIECE, partial=True)
     stream.close()

@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
-import socket
 from collections.abc import Callable
 from http.client import responses as REASONS
 
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream, StreamClosedError
+
+from gateway.http.tls_stream import write_no_more
 
 LINGER_S = 30.0  # for a client that has its answer, and still sends
 HIGH_WATER = 64 * 1024  # bytes: a page of text ahead of a slow reader is enough
@@ -163,7 +164,7 @@ class Answer:
         getattr(written, "exception", nothing)()  # the client may have gone
         if not self._stream.closed():
             with contextlib.suppress(OSError):
-                self._stream.socket.shutdown(socket.SHUT_WR)
+                write_no_more(self._stream)
             asyncio.get_running_loop().call_later(LINGER_S, self._conn.close)
 
     def _connection_line(self) -> bytes:

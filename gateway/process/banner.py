@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gateway.routing.router import FAMILIES, Router
+from operate import tls
 from operate.settings.load import Settings
 from translate.target import Protocol
 
@@ -23,8 +24,7 @@ def greeting(settings: Settings, router: Router, port: int, version: str) -> str
     """The whole text, without a final newline. port: the one that is bound."""
     hosts = settings.server.hosts
     host = hosts[0]
-    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    url = f"http://{name}:{port}"
+    url = tls.own_url(settings.server, port)
     everywhere = " and on every other address of this machine" if host in ("0.0.0.0", "::") else ""
     everywhere = everywhere or "".join(f" and {each}" for each in hosts[1:])
     return "\n".join(

@@ -1,7 +1,8 @@
 """Settings that change while the proxy runs: a saved file, or SIGHUP, is read whole and taken whole, or not at all.
 
-The file is looked at once a second (operate/settings/file_watch.py) and read in a thread, `${ENV}` and key files
-included. If there is any fault in it, the settings of before stay in force and the log has every fault with its line.
+The file is looked at once a second, and so are the certificates that it names (operate/settings/file_watch.py). It is
+read in a thread, `${ENV}` and key files included. If there is any fault in it, the settings of before stay in force and
+the log has every fault with its line.
 What only a start can change is named and left as it is. `service.reloaded` keeps the last verdict for whoever shows it:
 {"time", "taken", "changed": [names], "restart": [names], "why": [faults]}.
 """
@@ -59,7 +60,7 @@ class Reload:
                     await self._asked.wait()
             saved = self._source.saved()
             if saved or self._asked.is_set():
-                asked = self._asked.is_set()
+                asked = self._asked.is_set() or self._source.named_saved
                 self._asked.clear()
                 await self._read(asked)
 

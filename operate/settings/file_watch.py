@@ -1,8 +1,9 @@
-"""Watches the settings file in use: `Source` tells whether it has been saved, and reads it.
+"""Watches the settings file in use and the certificates that it names: `Source` tells whether one has been saved, and
+reads the settings.
 
-The file is looked at once a second with stat(), which needs no thread and no package. Editors write a file in steps, or
-put another file in its place. So a change counts only when the file has looked the same twice, and a file that is
-missing for a moment is no change.
+The files are looked at once a second with stat(), which needs no thread and no package. Editors write a file in steps, or
+put another file in its place. So a change counts only when the files have looked the same twice, and a settings file that
+is missing for a moment is no change.
 """
 
 from __future__ import annotations
@@ -15,48 +16,61 @@ from operate import place
 from operate.settings.load import Settings, load
 
 Look = tuple[int, int, int, int]
+_GONE: Look = (0, 0, 0, 0)
 
 
 class Source:
     """The settings file, with the options and the environment that go with it. It is made before the first read(), so
-    that a change in between is seen."""
+    that a change in between is seen. named_saved: whether the last change was one of a file that the settings name."""
+
+    named_saved = False
 
     def __init__(
         self, path: str | None = None, overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
     ) -> None:
-        """Takes the same arguments as `load`."""
+        """As for `load`."""
         self._path = path
         self._overrides = tuple(overrides)
         self._environ = environ
         self._file = Path(path) if path is not None else place.settings_file()
+        self._named: tuple[str, ...] = ()
         self._taken = self._last = self._look()
 
     def __repr__(self) -> str:
         return f"<Source {self._file}{', settling' * self.settling}>"
 
     def read(self) -> Settings:
-        """The settings as the file has them now. Raises SettingsError."""
-        return load(self._path, self._overrides, self._environ)
+        """The settings as the files have them now. Raises SettingsError."""
+        found = load(self._path, self._overrides, self._environ)
+        self._named = found.server.tls_files
+        for file in self._named:
+            self._taken.setdefault(file, _look_at(file))
+        return found
 
     @property
     def settling(self) -> bool:
         """Whether a change is being written, so that it is worth looking again soon."""
-        return self._last != self._taken
+        return any(look != self._taken.get(file) for file, look in self._last.items())
 
     def saved(self) -> bool:
-        """Returns True once for each change of the file."""
+        """Returns True once for each change of the files."""
         look = self._look()
-        if look is None:
+        if look[str(self._file)] == _GONE:
             return False
         steady, self._last = look == self._last, look
-        if not steady or look == self._taken:
+        if not steady or not self.settling:
             return False
+        self.named_saved = any(look[file] != self._taken.get(file) for file in self._named)
         self._taken = look
         return True
 
-    def _look(self) -> Look | None:
-        try:
-            found = os.stat(self._file)
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev
+    def _look(self) -> dict[str, Look]:
+        return {file: _look_at(file) for file in (str(self._file), *self._named)}
+
+
+def _look_at(file: str) -> Look:
+    try:
+        found = os.stat(file)
+    except OSError:
+        return _GONE
+    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev

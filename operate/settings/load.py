@@ -113,7 +113,7 @@ class Settings:
         found = {client.key for client in self.clients}
         for upstream in self.upstreams.values():
             found |= upstream.secrets()
-        found.add(password_of(self.pool.proxy))
+        found |= {password_of(self.pool.proxy), self.server.tls_key_password}
         return tuple(sorted(filter(None, found), key=lambda secret: (-len(secret), secret)))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from operate import tls
 from operate.settings import schema, schema_upstream, sections
 from operate.settings.conditions import Term
 from operate.settings.environment import Expanded, expand, read_secret
@@ -42,6 +43,8 @@ CLASSES: Mapping[str, Any] = {
     "aliases": sections.Aliases,
 }
 """The classes of the sections that a file has at most once."""
+
+TLS_KEYS = ("tls_cert", "tls_key", "tls_key_password", "tls_client_ca")
 
 _OWN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -77,6 +80,7 @@ class Reading:
         self._unlike_keys(clients)
         self._below(plain)
         self._let_in(plain["server"]["host"], clients)
+        self._tls(plain["server"])
         if not any(name.startswith("upstream") for name in self.sections):
             self._whole("there is no [upstream NAME] section: add one; the shipped settings.ini has examples")
         if self.problems:
@@ -273,6 +277,25 @@ class Reading:
                     "key",
                     f"is the same as the key of [client {owner[client.key]}]; each client needs its own",
                 )
+
+    def _tls(self, server: Mapping[str, Any]) -> None:
+        """What only the files together tell: the key belongs to the certificate, the password to the key."""
+        written = {name: entry for name, entry in self._entries("server").items() if name.startswith("tls_")}
+        given = {name: server[name] for name in written}
+        if None in given.values():
+            return
+        if not given.get("tls_cert"):
+            for name in (name for name, value in given.items() if value):
+                self._problem(written[name], "server", name, "has no effect without tls_cert")
+            return
+        try:
+            tls.server_context(*(server[name] for name in TLS_KEYS))
+        except tls.Fault as fault:
+            self._problem(written[fault.key], "server", fault.key, fault.words)
+
+    def _entries(self, section: str) -> Mapping[str, Entry]:
+        found = self.sections.get(section)
+        return found.entries if found else {}
 
     def _let_in(self, host: str | None, clients: Sequence[Client]) -> None:
         if host is None or clients or is_loopback(host):

@@ -9,7 +9,7 @@ resilience.py.
 
 from __future__ import annotations
 
-from operate.settings import list_types, url_types, value_types
+from operate.settings import list_types, secret_types, url_types, value_types
 from operate.settings.resilience import ADMISSION, BREAKER, RETRY
 from operate.settings.rows import DAY, MANY, Key
 from operate.settings.schema_upstream import CLIENT, UPSTREAM
@@ -26,6 +26,22 @@ SERVER = {
         "machines can reach needs at least one [client] section.",
     ),
     "port": Key(value_types.whole(0, 65535), "8082", "The TCP port to listen on. 0 takes any free port."),
+    "tls_cert": Key(
+        url_types.pem("a certificate and its chain"),
+        "",
+        "The PEM file of the certificate to show to clients. With it, the port speaks only TLS, version 1.2 or higher. A "
+        "renewed file takes effect within seconds, and no connection is closed for it.",
+    ),
+    "tls_key": Key(
+        url_types.pem("a key"), "", "The PEM file of the key of that certificate. Empty: tls_cert holds the key too."
+    ),
+    "tls_key_password": Key(secret_types.password(), "", "The password of that key, such as ${KEY_PASSWORD}."),
+    "tls_client_ca": Key(
+        url_types.pem("certificates"),
+        "",
+        "The PEM file of the CA that signs the certificates of clients (mTLS). A client that shows no such certificate "
+        "gets no connection.",
+    ),
     "workers": Key(
         value_types.processes(64),
         "1",

@@ -32,6 +32,18 @@ class Server:
     metrics: str
     origins: tuple[str, ...] = ()
     workers: int = 1
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_key_password: str = field(default="", repr=False)
+    tls_client_ca: str = ""
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.tls_cert else "http"
+
+    @property
+    def tls_files(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.tls_cert, self.tls_key, self.tls_client_ca)))
 
     @property
     def hosts(self) -> tuple[str, ...]:

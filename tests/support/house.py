@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -53,7 +54,8 @@ class House:
         if file is not None:
             file.write_text(settings_text)
             self._source = Source(str(file), overrides, environ or {})
-        self._settings = load.read(settings_text, "test.ini", overrides, environ or {})
+        read_once = load.read(settings_text, "test.ini", overrides, environ or {})
+        self._settings = read_once if self._source is None else self._source.read()
         self._folder = folder
         self._thread = threading.Thread(target=self._run, name="house", daemon=True)
         self._ready = threading.Event()
@@ -91,7 +93,7 @@ class House:
         self._stop = asyncio.Event()
         sockets = bind_sockets(self.port, "127.0.0.1")
         self.port = sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{self._settings.server.scheme}://127.0.0.1:{self.port}"
         chosen = self._settings
         kind = _Silent if self._folder is None else Journal
         journal = kind(chosen.logging, self._folder or Path("/nonexistent"), chosen.secrets())
@@ -121,8 +123,9 @@ class House:
 
     # ------------------------------------------------------------------------------------- a raw client
 
-    def connect(self) -> Client:
-        return Client(self.port)
+    def connect(self, trusted: ssl.SSLContext | None = None) -> Client:
+        """trusted: for TLS."""
+        return Client(self.port, trusted)
 
     def request(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
@@ -146,8 +149,10 @@ class Cut(Exception):
 class Client:
     """One connection. send() a request, then reply() whole or head() and pieces()."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, trusted: ssl.SSLContext | None = None) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        if trusted is not None:
+            self.socket = trusted.wrap_socket(self.socket, server_hostname="localhost")
         self._held = b""
 
     def __enter__(self) -> Client:
