@@ -32,6 +32,7 @@ COMMANDS = {
     "usage": Command("[options]", "who spent what, by day, client, model or session", "console.usage"),
     "claude": Command("[...]", "Claude Code against this proxy, started if need be", "console.launch", "claude"),
     "codex": Command("[...]", "Codex likewise", "console.launch", "codex"),
+    "key": Command("NAME", "make a key for a client, and the line of settings.ini that lets it in", "console.key"),
     "init": Command("[FILE]", "write a settings.ini of your own", "console.init"),
     "help": Command("", "this list"),
 }  # fmt: skip

@@ -148,8 +148,8 @@ def described(settings: Settings, environment: Mapping[str, str] = os.environ) -
     own_key = forwards and not settings.clients
     if told := environment.get("PROXY_KEY"):
         return Proxy(url, told, own_key=own_key, server=server)
-    keys = [client.key for client in settings.clients if not client.admin] + [each.key for each in settings.clients]
-    plain = [key for key in keys if key and not key.startswith("sha256:")]
+    clients = sorted(settings.clients, key=lambda client: client.admin)
+    plain = [key for client in clients for key in client.plain_keys]
     if settings.clients and not plain:
         raise Unreachable("the settings hold only hashes of keys: say one of the keys in $PROXY_KEY")
     return Proxy(url, plain[0] if plain else "any-key", own_key=own_key, server=server)

@@ -79,8 +79,8 @@ def _seconds(text: str) -> float:
 
 
 def _key_of(chosen: Settings | None) -> str:
-    admins = [client.key for client in chosen.clients if client.admin] if chosen is not None else []
-    return admins[0] if admins else ""
+    clients = chosen.clients if chosen is not None else ()
+    return next((key for client in clients if client.admin for key in client.plain_keys), "")
 
 
 class Asked(NamedTuple):

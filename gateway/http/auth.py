@@ -9,7 +9,6 @@ key is asked for on every endpoint but the probes, in either header, and compare
 from __future__ import annotations
 
 import functools
-import hashlib
 import ipaddress
 import re
 
@@ -18,6 +17,7 @@ from tornado.httputil import HTTPHeaders
 from gateway.http import forwarded
 from gateway.http.loop_guard import Hops
 from gateway.http.origins import Origins, refusal
+from operate.client_keys import digest, digest_in_settings
 from operate.logs.redaction import Redaction
 from operate.settings.load import Settings, is_loopback
 from translate.errors import ApiError
@@ -31,7 +31,8 @@ class Access:
         self._hops = hops
         self.origins = Origins(settings)
         self._redaction = redaction
-        self._clients = {_digest(client.key): client.name for client in settings.clients}
+        self._clients = {digest_in_settings(key): client.name for client in settings.clients for key in client.key}
+        self._unknown = {client.name for client in settings.clients if len(client.plain_keys) < len(client.key)}
         self._admins = {client.name for client in settings.clients if client.admin}
         self._hosts = settings.server.hosts
 
@@ -71,10 +72,11 @@ class Access:
             return ""
         brought = keys_of(headers)
         for key in brought:
-            name = self._clients.get(_digest(key))  # a digest tells nothing by how long its lookup takes
+            name = self._clients.get(digest(key))  # a digest tells nothing by how long its lookup takes
             if name is not None:
-                if len(brought) > 1 or not _FURTHER.isdisjoint(headers):
-                    self._redaction.saw(_secrets_of(headers))  # the other ones may be good elsewhere
+                # The settings may hold only the hash of its own, and the other ones may be good elsewhere.
+                if len(brought) > 1 or name in self._unknown or not _FURTHER.isdisjoint(headers):
+                    self._redaction.saw(_secrets_of(headers))
                 return name
         if not brought:
             raise ApiError("authentication", "no key: send one as x-api-key or as Authorization: Bearer")
@@ -115,10 +117,6 @@ def _secrets_of(headers: HTTPHeaders) -> list[str]:
 
 _FURTHER = frozenset(("Api-Key", "X-Goog-Api-Key", "Proxy-Authorization"))
 _KEY_HEADERS = _FURTHER | {"Authorization", "X-Api-Key"}
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def _name_in(netloc: str) -> str:

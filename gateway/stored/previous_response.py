@@ -8,7 +8,6 @@ refused.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any
 
@@ -16,6 +15,7 @@ from tornado.httputil import HTTPHeaders
 
 from gateway.http.auth import keys_of
 from gateway.stored.store import ANYONE, Entry, Memory, items_of
+from operate.client_keys import digest
 from translate import sse, wire
 from translate.errors import ApiError
 from translate.pair import Crossing
@@ -37,7 +37,7 @@ def owner_of(client: str, headers: HTTPHeaders) -> str:
     if client:
         return client
     brought = keys_of(headers)
-    return "?" + hashlib.sha256(brought[0].encode("utf-8", "surrogatepass")).hexdigest() if brought else ""
+    return "?" + digest(brought[0]).hex() if brought else ""
 
 
 class Recall:

@@ -1,9 +1,9 @@
 """Watches the settings file in use and the certificates that it names: `Source` tells whether one has been saved, and
 reads the settings.
 
-The files are looked at once a second with stat(), which needs no thread and no package. Editors write a file in steps, or
-put another file in its place. So a change counts only when the files have looked the same twice, and a settings file that
-is missing for a moment is no change.
+The files are looked at once a second with stat(), which needs no thread and no package. Editors write a file in steps,
+or put another file in its place. So a change counts only when the files have looked the same twice, and a settings file
+that is missing for a moment is no change.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ class Settings:
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret in force, longest first. Nothing that the proxy writes may contain one of them."""
-        found = {client.key for client in self.clients}
+        found = {key for client in self.clients for key in client.plain_keys}
         for upstream in self.upstreams.values():
             found |= upstream.secrets()
         found |= {password_of(self.pool.proxy), self.server.tls_key_password}

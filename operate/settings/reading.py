@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from operate import tls
+from operate import client_keys, tls
 from operate.settings import schema, schema_upstream, sections
 from operate.settings.conditions import Term
 from operate.settings.environment import Expanded, expand, read_secret
@@ -266,17 +266,14 @@ class Reading:
             )
 
     def _unlike_keys(self, clients: Sequence[Client]) -> None:
-        owner: dict[str, str] = {}
+        owner: dict[bytes, str] = {}
         for client in clients:
-            if client.key and owner.setdefault(client.key, client.name) != client.name:
-                section = f"client {client.name}"
-                entry = self.sections[section].entries["key"]
-                self._problem(
-                    entry,
-                    section,
-                    "key",
-                    f"is the same as the key of [client {owner[client.key]}]; each client needs its own",
-                )
+            for digest in map(client_keys.digest_in_settings, client.key or ()):
+                if owner.setdefault(digest, client.name) != client.name:
+                    section = f"client {client.name}"
+                    entry = self.sections[section].entries["key"]
+                    message = f"is the same as the key of [client {owner[digest]}]; each client needs its own"
+                    self._problem(entry, section, "key", message)
 
     def _tls(self, server: Mapping[str, Any]) -> None:
         """What only the files together tell: the key belongs to the certificate, the password to the key."""

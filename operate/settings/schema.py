@@ -29,8 +29,8 @@ SERVER = {
     "tls_cert": Key(
         url_types.pem("a certificate and its chain"),
         "",
-        "The PEM file of the certificate to show to clients. With it, the port speaks only TLS, version 1.2 or higher. A "
-        "renewed file takes effect within seconds, and no connection is closed for it.",
+        "The PEM file of the certificate to show to clients. With it, the port speaks only TLS, version 1.2 or higher. "
+        "A renewed file takes effect within seconds, and no connection is closed for it.",
     ),
     "tls_key": Key(
         url_types.pem("a key"), "", "The PEM file of the key of that certificate. Empty: tls_cert holds the key too."

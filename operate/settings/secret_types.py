@@ -4,34 +4,53 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from operate import client_keys as keys_of_clients
+from operate import place
 from operate.settings.list_types import split
 from operate.settings.value_types import MASK, PRINTABLE, Kind
 
-SHORTEST_CLIENT_KEY = 16
-"""The fewest characters of a client's key. Clients may come over the network, where a short key can be guessed."""
 
-
-def secret(shortest: int = 0) -> Kind:
+def secret() -> Kind:
     """A key that goes into a header, as a str. Where the settings say `file:/path`, its text is what the file holds."""
 
     def parse(text: str) -> str:
         if not PRINTABLE.fullmatch(text):
             raise ValueError("has a blank, or a character that no key may have")
-        if len(text) < shortest:
-            raise ValueError(
-                f"has {len(text)} characters, fewer than {shortest}; to make a good one: "
-                "python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
-            )
         return text
 
-    expects = f"a key of {shortest} or more characters" if shortest else "a key, or empty"
     return Kind(
-        f"{expects}; file:/path reads it from a file",
+        "a key, or empty; file:/path reads it from a file",
         parse,
         lambda text: text and MASK,
         private=True,
         from_file=True,
     )
+
+
+def client_keys() -> Kind:
+    """tuple[str, ...]: one or more keys of a client, or their hashes, each once."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(map(one, split(text))))
+        if not found:
+            raise ValueError
+        return found
+
+    def one(text: str) -> str:
+        if not PRINTABLE.fullmatch(text):
+            raise ValueError("has a blank, or a character that no key may have")
+        if keys_of_clients.is_hash(text):
+            if not keys_of_clients.is_sound(text):
+                raise ValueError(f"must have 64 hexadecimal digits after {keys_of_clients.HASHED}")
+        elif len(text) < keys_of_clients.SHORTEST:
+            raise ValueError(
+                f"has {len(text)} characters, fewer than {keys_of_clients.SHORTEST}; to make a good one: "
+                f"{place.command()} key NAME"
+            )
+        return text
+
+    expects = f"a key of {keys_of_clients.SHORTEST} or more characters, or several with commas between"
+    return replace(secrets(), expects=f"{expects}; file:/path reads one from a file", parse=parse)
 
 
 def password() -> Kind:

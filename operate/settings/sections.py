@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from operate import client_keys
 from operate.settings.conditions import Condition
 from operate.settings.schema import LOGGERS
 
@@ -237,14 +238,19 @@ class ModelRule:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A section [client NAME]: the key of a client, and what it may do. admin: it may read the dashboard and the /debug
-    pages. requests_per_minute, tokens_per_minute: 0 = no limit."""
+    """A section [client NAME]: the keys of a client, or their hashes, and what it may do. admin: it may read the
+    dashboard and the /debug pages. requests_per_minute, tokens_per_minute: 0 = no limit."""
 
     name: str
-    key: str = field(repr=False)
+    key: tuple[str, ...] = field(repr=False)
     admin: bool
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
+
+    @property
+    def plain_keys(self) -> tuple[str, ...]:
+        """The keys that are known: of the others there is only the hash."""
+        return tuple(key for key in self.key if not client_keys.is_hash(key))
 
 
 @dataclass(frozen=True, slots=True)

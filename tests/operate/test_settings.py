@@ -283,7 +283,7 @@ def test_keys_come_from_files_too(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("\n 0123456789abcdef \n")
     text = f"[client me]\nkey = file:key\n{UPSTREAM}api_key = file:{tmp_path}/key\n"
     settings = read(text, folder=tmp_path)
-    assert settings.clients[0].key == settings.upstreams["x"].api_key == "0123456789abcdef"
+    assert settings.clients[0].key == (settings.upstreams["x"].api_key,) == ("0123456789abcdef",)
     for content, words in (
         (b"", "is empty"),
         (b"\xff" * 20, "not ASCII"),
