@@ -98,7 +98,7 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
         key=request.key.removeprefix("req_"),
         created=int(ports.unix()),
         clock=_seconds,
-        echo=request.dialect.echo(data),
+        echo=request.dialect.echo(data) | (previous.echo if previous is not None else {}),
         input_tokens=tokens,
         tool_names=encoded.tool_names,
         custom=encoded.custom,

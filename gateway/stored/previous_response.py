@@ -64,6 +64,11 @@ class Recall:
         return self._on is not None
 
     @property
+    def echo(self) -> dict[str, Any]:
+        """What the response says again of the request, though the upstream was not told."""
+        return {"previous_response_id": self._on.id} if self._on is not None else {}
+
+    @property
     def owners(self) -> list[str]:
         """Whose responses this request may build on; the first is the client."""
         return [self._owner, self._session] if self._session else [self._owner]
@@ -208,9 +213,7 @@ class Recall:
         """The whole response."""
         draft, self._draft = self._draft, None
         if draft is not None:
-            if self._on is not None:
-                response = response | {"previous_response_id": self._on.id}
-            self._memory.keep(draft, response, self._tell)
+            self._memory.keep(draft, response | self.echo, self._tell)
 
     def went(self, out: bytes, upstream: str, own_key: bool, key: str = "") -> None:
         """The beginning of a reply of an upstream that keeps its responses itself. own_key: it was asked with the

@@ -69,6 +69,10 @@ class Thread:
     # ---------------------------------------------------------------------------------------- the request
 
     @property
+    def echo(self) -> dict[str, Any]:
+        return {}
+
+    @property
     def owners(self) -> list[str]:
         return [self._owner]
 

@@ -175,8 +175,8 @@ class Turn:
         assert isinstance(previous, Recall)
         previous.refuse_warm_up(data)
         previous.note(data)
-        key = request.key.removeprefix("req_")
-        asked = Asked(model=request.asked_model, key=key, created=int(time.time()), echo=items.echo(data))
+        key, echo = request.key.removeprefix("req_"), items.echo(data) | previous.echo
+        asked = Asked(model=request.asked_model, key=key, created=int(time.time()), echo=echo)
         return Encoder(asked).emit([Start(), Stop("end", Usage())])
 
     def passes(self, request: ClientRequest) -> None:

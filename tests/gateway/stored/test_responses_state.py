@@ -69,6 +69,7 @@ def test_a_chain_builds_on_what_was_said(chat, stream):
     _, first = ask(house, "one", None, ALICE, stream=stream)
     _, second = ask(house, [{"role": "user", "content": "two"}], first["id"], ALICE, stream=stream)
     _, third = ask(house, "three", second["id"], ALICE, stream=stream)
+    assert [each["previous_response_id"] for each in (first, second, third)] == [None, first["id"], second["id"]]
     assert texts(up.requests[2]) == [
         ("user", "one"), ("assistant", "I saw 1"), ("user", "two"), ("assistant", "I saw 3"), ("user", "three"),
     ]  # fmt: skip
