@@ -9,6 +9,7 @@
 #   ./run.sh claude [...]                      Claude Code against this proxy, started if need be
 #   ./run.sh codex [...]                       Codex likewise
 #   ./run.sh key NAME                          make a key for a client, and the line of settings.ini that lets it in
+#   ./run.sh conformance URL [options]         which protocols a server speaks, and how well: a table
 #   ./run.sh init [FILE]                       write a settings.ini of your own
 #   ./run.sh help                              this list
 #   ./run.sh test [options of pytest]          the whole test suite

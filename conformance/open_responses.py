@@ -1,16 +1,18 @@
 """Replies held against Open Responses (openresponses.org), by its published types: a specification of Responses that is
-stricter in places than OpenAI's SDK. Its extensions (events and items of other names) are not judged here."""
+stricter in places than OpenAI's SDK. Its extensions (events, items, tools of other names) are not judged."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import json
 from functools import cache
 from typing import Any
 
-MODULE = "openresponses_types.types"
+PACKAGE, MODULE = "openresponses-types", "openresponses_types.types"
 ITEMS = frozenset({"message", "reasoning", "function_call"})
 """Types of output items that the specification has."""
+TOOLS = frozenset({"function"})
 
 
 @cache
@@ -20,6 +22,14 @@ def found() -> Any:
         return importlib.import_module(MODULE)
     except ModuleNotFoundError:
         return None
+
+
+def installed() -> str:
+    """Its version; "" where it is missing."""
+    try:
+        return importlib.metadata.version(PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 @cache
@@ -46,7 +56,7 @@ def stream_problems(raw: bytes) -> list[str]:
             event = json.loads(line[6:])
             model = events().get(event.get("type"))
             item = event.get("item")
-            if model is not None and (item is None or item.get("type") in ITEMS):
+            if model is not None and (not isinstance(item, dict) or item.get("type") in ITEMS):
                 if isinstance(response := event.get("response"), dict):
                     event["response"] = _own(response)
                 problems += [f"{event['type']}: {problem}" for problem in _held(model, event)]
@@ -54,10 +64,15 @@ def stream_problems(raw: bytes) -> list[str]:
 
 
 def _own(response: dict[str, Any]) -> dict[str, Any]:
-    output = response.get("output")
-    if not isinstance(output, list):
-        return response
-    return response | {"output": [item for item in output if item.get("type") in ITEMS]}
+    """The parts of a response that the specification has a word for."""
+    own = dict(response)
+    for key, known in (("output", ITEMS), ("tools", TOOLS)):
+        if isinstance(listed := response.get(key), list):
+            own[key] = [each for each in listed if not isinstance(each, dict) or each.get("type") in known]
+    text = response.get("text")
+    if isinstance(text, dict) and isinstance(text.get("format"), dict) and "schema" in text["format"]:
+        own["text"] = text | {"format": text["format"] | {"schema": None}}  # the published type takes nothing else
+    return own
 
 
 def _held(model: Any, value: Any) -> list[str]:

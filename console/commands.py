@@ -33,6 +33,7 @@ COMMANDS = {
     "claude": Command("[...]", "Claude Code against this proxy, started if need be", "console.launch", "claude"),
     "codex": Command("[...]", "Codex likewise", "console.launch", "codex"),
     "key": Command("NAME", "make a key for a client, and the line of settings.ini that lets it in", "console.key"),
+    "conformance": Command("URL [options]", "which protocols a server speaks, and how well: a table", "conformance.command"),  # noqa: E501
     "init": Command("[FILE]", "write a settings.ini of your own", "console.init"),
     "help": Command("", "this list"),
 }  # fmt: skip

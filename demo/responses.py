@@ -120,9 +120,11 @@ def _response(
         "id": f"resp_demo{ask.key}",
         "object": "response",
         "created_at": CREATED,
+        "completed_at": CREATED if status == "completed" else None,
         "status": status,
         "background": False,
         "error": error,
+        "frequency_penalty": 0.0,
         "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
         "instructions": body.get("instructions"),
         "max_output_tokens": ask.max_tokens,
@@ -130,6 +132,7 @@ def _response(
         "model": ask.model,
         "output": output,
         "parallel_tool_calls": body.get("parallel_tool_calls") is not False,
+        "presence_penalty": 0.0,
         "previous_response_id": body.get("previous_response_id"),
         "prompt_cache_key": body.get("prompt_cache_key"),
         "reasoning": {"effort": None, "summary": None} | as_dict(body.get("reasoning")),
@@ -137,7 +140,7 @@ def _response(
         "service_tier": "default",
         "store": body.get("store") is not False,
         "temperature": 1.0,
-        "text": {"format": {"type": "text"}} | as_dict(body.get("text")),
+        "text": {"format": _format(body)} | {k: v for k, v in as_dict(body.get("text")).items() if k != "format"},
         "tool_choice": body.get("tool_choice") or "auto",
         "tools": as_list(body.get("tools")),
         "top_logprobs": 0,
@@ -147,6 +150,12 @@ def _response(
         "user": None,
         "metadata": as_dict(body.get("metadata")),
     }
+
+
+def _format(body: dict[str, Any]) -> dict[str, Any]:
+    """The reply's format as the API repeats it: with what the client has left out."""
+    asked = as_dict(as_dict(body.get("text")).get("format")) or {"type": "text"}
+    return {"description": None, "strict": False} | asked if asked.get("type") == "json_schema" else asked
 
 
 def _items(ask: Ask, answer: Answer) -> list[dict[str, Any]]:
