@@ -31,7 +31,7 @@ from tornado.websocket import WebSocketHandler, WebSocketProtocol, _WebSocketPar
 
 from gateway.flow import upstream_request
 from gateway.flow.flow import Flow
-from gateway.http import framing, origins
+from gateway.http import origins
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import Answer
@@ -114,13 +114,6 @@ class Entrance(HTTPMessageDelegate):
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
         assert isinstance(start_line, RequestStartLine)
-        try:
-            framing.check(start_line, headers)
-        except ApiError as error:
-            self._door.idle.ends(self._server_conn)
-            self._refuse(error, headers)
-            return None
-        start_line = framing.in_origin_form(start_line, headers)
         self._packed = "Content-Encoding" in headers
         path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
         hot = SERVED.get(path)
@@ -128,7 +121,9 @@ class Entrance(HTTPMessageDelegate):
         self._door.idle.ends(self._server_conn)
         if hot is None and _has_body(headers):  # for the hot ones the service's clock does it, at no cost per request
             patience = self._door.service.settings.server.body_timeout
-            self._timer = asyncio.get_running_loop().call_later(patience, self._too_slow, patience, headers)
+            self._timer = asyncio.get_running_loop().call_later(
+                patience, self._too_slow, patience, start_line[1], headers
+            )
         if path == dry_run.PATH:
             self._to = self._hot = Rehearsal(self._door.service, self._conn)
         elif hot is not None:
@@ -155,12 +150,17 @@ class Entrance(HTTPMessageDelegate):
         if self._to is not None:
             self._to.finish()
 
-    def _too_slow(self, within_s: float, headers: HTTPHeaders) -> None:
+    def _too_slow(self, within_s: float, target: str, headers: HTTPHeaders) -> None:
         """The body of a request that goes to none of the hot endpoints."""
         self._timer = None
-        self._refuse(upstream_request.too_slow(within_s), headers)
+        self._refuse(upstream_request.too_slow(within_s), target, headers)
 
-    def _refuse(self, error: ApiError, headers: HTTPHeaders) -> None:
+    def malformed(self, error: ApiError, target: str, headers: HTTPHeaders) -> None:
+        """It is not HTTP/1.1, or not as strictly as it has to be (gateway/http/connection.py)."""
+        self._door.idle.ends(self._server_conn)
+        self._refuse(error, target, headers)
+
+    def _refuse(self, error: ApiError, target: str, headers: HTTPHeaders) -> None:
         """In words, and with the end of the connection."""
         assert isinstance(self._conn, HTTP1Connection)
         log.info("%s", error.message)
@@ -169,7 +169,8 @@ class Entrance(HTTPMessageDelegate):
         answer.more = self._door.service.access.origins.lines(headers)
         key = self._door.service.next_key()
         head = JSON_HEAD + of_refusal(error.status, key, "", None)
-        answer.whole(error.status, head, dialects.asking(headers).errors.body(error, key))
+        dialect, _ = SERVED.get(target.partition("?")[0]) or (dialects.asking(headers), None)
+        answer.whole(error.status, head, dialect.errors.body(error, key))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -121,7 +121,11 @@ class Completion:
         return header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
 
     def too_slow(self) -> ApiError:
-        """The request's body did not come in time."""
+        """The request's body did not come in time. One that would have been too large need not try again."""
+        try:
+            upstream_request.check_length(self._request.headers, self._ports.max_body_bytes)
+        except ApiError as too_large:
+            return too_large
         length = self._request.headers.get("Content-Length", "")
         of = f" of {length}" if length.isdecimal() else ""
         more = f": {self._request.size}{of} bytes came"

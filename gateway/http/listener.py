@@ -17,11 +17,13 @@ import sys
 from collections.abc import Collection, Iterable
 from typing import cast
 
-from tornado.httpserver import HTTPServer
+from tornado.httpserver import HTTPServer, _HTTPRequestContext
 from tornado.httputil import HTTPServerConnectionDelegate
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamClosedError
 
+from gateway.http import connection
+from gateway.http.client_stream import ClientStream
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.tls_stream import TlsStream, write_no_more
 from gateway.observe.rate_limited_warning import Seldom
@@ -35,7 +37,6 @@ READ_BUFFER_BYTES = 1 << 20  # of a client's connection, in Tornado; more than a
 OTHER_FILES = 64  # files besides connections: logs, listening sockets, the loop's own
 MOST_TOLD = 32  # at once, that there is no place
 TELLING_S = 1.0
-PIECE = 65536
 _FULL_BODY = (
     b'{"type":"error","error":{"type":"overloaded_error","code":"overloaded","param":null,'
     b'"message":"the proxy has no place for a further connection ([server] max_connections)"}}'
@@ -82,14 +83,14 @@ class Server(HTTPServer):
             log.error("%s; the certificate of before stays in force", fault)
             return self.ssl_options
 
-    def _handle_connection(self, connection: socket.socket, address: tuple[str, int]) -> None:
+    def _handle_connection(self, accepted: socket.socket, address: tuple[str, int]) -> None:
         if not isinstance(self.ssl_options, ssl.SSLContext):
-            super()._handle_connection(connection, address)
+            self.handle_stream(ClientStream(accepted, max_buffer_size=self.max_buffer_size), address)
             return
         try:
-            secured = self.ssl_options.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            secured = self.ssl_options.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
         except OSError:  # it has left meanwhile
-            connection.close()
+            accepted.close()
             return
         stream = TlsStream(secured, max_buffer_size=self.max_buffer_size, read_chunk_size=self.read_chunk_size)
         self.handle_stream(stream, address)
@@ -101,7 +102,10 @@ class Server(HTTPServer):
             return
         # The kernel sees whether the other side takes anything; what Tornado has for writing knows no time.
         stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
-        super().handle_stream(stream, address)
+        context = _HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
+        client = connection.Connection(stream, self.conn_params, context)
+        self._connections.add(client)
+        client.start_serving(self)
 
     def _turn_away(self, stream: IOStream, address: str) -> None:
         """Says so in words, as long as few are being told: each of them takes a file too."""
@@ -135,10 +139,10 @@ class Server(HTTPServer):
     def _accept(self, listening: socket.socket) -> bool:
         """Returns False where nobody waits."""
         try:
-            connection, address = listening.accept()
+            accepted, address = listening.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return False
-        self._handle_connection(connection, address)
+        self._handle_connection(accepted, address)
         return True
 
     def stop(self) -> None:
@@ -178,8 +182,7 @@ async def _tell(stream: IOStream) -> None:
         async with asyncio.timeout(TELLING_S):
             await stream.write(FULL)
             write_no_more(stream)
-            while True:
-                await stream.read_bytes(PIECE, partial=True)
+        await connection.drop(stream, TELLING_S)
     stream.close()
 
 

@@ -12,6 +12,7 @@ import ssl
 
 from tornado.iostream import IOStream, SSLIOStream
 
+from gateway.http.client_stream import ClientStream
 from gateway.observe.rate_limited_warning import Seldom
 
 log = logging.getLogger("proxy")
@@ -27,7 +28,7 @@ _PLAIN = (
 _failed = Seldom(log, "TLS with %s came to nothing: %s")
 
 
-class TlsStream(SSLIOStream):
+class TlsStream(ClientStream, SSLIOStream):
     """Given a socket that is wrapped already, whose handshake is still to come."""
 
     def _do_ssl_handshake(self) -> None:

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 AFTER_S = 0.03  # in which a second answer, to what was smuggled, would have come
+_LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
@@ -23,7 +24,7 @@ def said(port: int, data: bytes, deadline_s: float) -> str:
         return "nothing close" if closed else "nothing"
     words = [*statuses]
     if statuses[0][0] in "45":
-        words.append(_dialect(got.partition(b"\r\n\r\n")[2]))
+        words.append(_dialect(_first_body(got)))
     return " ".join([*words, *(["close"] if closed else [])])
 
 
@@ -48,11 +49,19 @@ def _exchanged(client: socket.socket, data: bytes, until: float) -> tuple[bytes,
 def _is_whole(got: bytes) -> bool:
     """Whether the first answer is all there."""
     head, blank, body = got.partition(b"\r\n\r\n")
-    if not blank or head.startswith(b"HTTP/1.1 100"):
+    if head.startswith(b"HTTP/1.1 100"):
+        return _is_whole(body)
+    if not blank:
         return False
-    if length := re.search(rb"(?i)content-length: (\d+)", head):
+    if length := _LENGTH.search(head):
         return len(body) >= int(length[1])
     return body.endswith(b"0\r\n\r\n") if b"chunked" in head.lower() else True
+
+
+def _first_body(got: bytes) -> bytes:
+    head, _, rest = got.partition(b"\r\n\r\n")
+    length = _LENGTH.search(head)
+    return rest[: int(length[1])] if length else rest
 
 
 def _dialect(body: bytes) -> str:

@@ -1,0 +1,130 @@
+"""A client's connection: Tornado's reader of HTTP/1.1, held to framing.py, and never closed without a word.
+
+Tornado answers a head that it cannot read by an empty 400, as it does a chunk that is none, and closes without a word
+where a line has no end (client_stream.py). Here whoever takes the requests is told (Told.malformed), so that the client gets an error
+that it can read. What it still sends is then read and dropped for a while: a close on unread bytes takes the answer
+back (RFC 9112, section 9.6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Protocol
+
+from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
+from tornado.httputil import (
+    HTTPHeaders,
+    HTTPInputError,
+    HTTPMessageDelegate,
+    HTTPServerConnectionDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
+
+from gateway.http import framing
+from translate.errors import ApiError
+
+log = logging.getLogger("proxy")
+
+DROPPING_S = 2.0
+PIECE = 65536
+
+
+class Told(Protocol):
+    """What Door.start_request returns (gateway/endpoints.py), besides being Tornado's HTTPMessageDelegate."""
+
+    def malformed(self, error: ApiError, target: str, headers: HTTPHeaders) -> None:
+        """Nothing more can be read of this connection. target, headers: as far as they can be told."""
+
+
+class _Malformed(Exception):
+    """error: what the client is told."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class ClientConnection(HTTP1Connection):
+    """One request of it, and its answer."""
+
+    _head = b""  # that was refused
+
+    async def _read_message(self, delegate: HTTPMessageDelegate) -> bool:
+        try:
+            return await super()._read_message(delegate)
+        except _Malformed as why:
+            error = why.error
+        except UnsatisfiableReadError:
+            error = self._too_long()
+        if not self._write_finished:  # else it has an answer already, the last one
+            told: Told = delegate  # type: ignore[assignment]  # Server and Door hand on what Door makes
+            told.malformed(error, *self._asked())
+        await drop(self.stream, DROPPING_S)
+        return False
+
+    def _parse_headers(self, data: bytes) -> tuple[str, HTTPHeaders]:
+        try:
+            return framing.read(data)
+        except ApiError as error:
+            self._head = data
+            raise _Malformed(error) from None
+
+    async def _read_chunked_body(self, delegate: HTTPMessageDelegate) -> None:
+        try:
+            await super()._read_chunked_body(delegate)
+        except HTTPInputError:
+            raise _Malformed(_no_chunk()) from None
+
+    def _can_keep_alive(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> bool:
+        connection = headers.get("Connection", "")
+        if not connection:
+            return start_line.version != "HTTP/1.0"
+        return framing.keeps_alive(connection, start_line.version)
+
+    def _asked(self) -> tuple[str, HTTPHeaders]:
+        line, headers = self._request_start_line, self._request_headers
+        return framing.roughly(self._head) if line is None or headers is None else (line.path, headers)
+
+    def _too_long(self) -> ApiError:
+        if self._request_start_line is not None:
+            return _no_chunk()
+        self._head = bytes(self.stream._read_buffer[:PIECE])
+        most = self.params.max_header_size
+        return ApiError("invalid_request", f"the request's head is longer than {most} bytes", 431)
+
+
+class Connection(HTTP1ServerConnection):
+    """Its requests, one after the other."""
+
+    async def _server_request_loop(self, delegate: HTTPServerConnectionDelegate) -> None:
+        try:
+            while True:
+                conn = ClientConnection(self.stream, False, self.params, self.context)
+                if not await conn.read_response(delegate.start_request(self, conn)):
+                    return
+                await asyncio.sleep(0)
+        except (StreamClosedError, asyncio.CancelledError):
+            pass
+        except Exception:
+            log.exception("a client's connection failed inside the proxy")
+            self.stream.close()
+        finally:
+            delegate.on_close(self)
+
+
+async def drop(stream: IOStream, within_s: float) -> None:
+    """Reads what still comes, until the other side closes or the time is over, and closes."""
+    with contextlib.suppress(StreamClosedError, TimeoutError):
+        async with asyncio.timeout(within_s):
+            while True:
+                await stream.read_bytes(PIECE, partial=True)
+    stream.close()
+
+
+def _no_chunk() -> ApiError:
+    return ApiError("invalid_request", "the request's body is not as Transfer-Encoding: chunked says: a size in hex "
+                    "digits alone, CRLF, as many bytes and CRLF are due, and no trailers", 400)  # fmt: skip
