@@ -2,8 +2,9 @@
 
 A request of a coding agent is a quarter of a megabyte, and a passthrough needs two words of it. Both keys stand
 at the top level, so the bytes around them say so: the number of brackets open before (or after) them outside of
-strings, each byte counted once. Whatever is not plain (no hit, two hits, very many, an escape in the name) is left to a
-real parse.
+strings, each byte counted once. Whatever is not plain (no hit, very many, an escape in the name) is left to a real
+parse. What two readers could understand in two ways (a key that stands there twice, or in escapes) is refused: the
+upstream must not serve another model than the one that was asked for here.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ from translate import wire
 from translate.errors import BadRequest
 
 MOST_HITS = 64  # places where a key may stand: where there are more, a parse costs less than to look at each
+MOST_ESCAPED = 6 * len("stream") + 1
 MAX_NAME = 512  # characters of a model's name: it is remembered, logged and repeated in errors
 
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\\x00-\x1f]+)"')
+_COLON = re.compile(rb"\s*:")
+_ESCAPED = re.compile(rb'(\\u00[67][0-9a-fA-F](?:[a-z]|\\u00[67][0-9a-fA-F]){0,6})"\s*:')  # the end of a short key
+_KEY = re.compile(rb'"(?:[a-z]|\\u00[67][0-9a-fA-F])+')
 _STREAM = re.compile(rb'"stream"\s*:\s*(true|false|null)')
 
 
@@ -34,10 +39,11 @@ class Envelope:
 
 def read(body: bytes) -> Envelope:
     """Raises BadRequest where there is no JSON object with a `model`."""
-    found = _model(body)
+    escaped = _in_escapes(body) if b"\\u00" in body else []
+    found = _model(body, escaped.count("model"))
     if found is None:
         return _parsed(body)
-    stream, plain = _stream(body)
+    stream, plain = _stream(body, escaped.count("stream"))
     if not plain:
         parsed = _parsed(body)
         parsed.span = found.span(1) if parsed.model.encode() == found.group(1) else None
@@ -62,7 +68,10 @@ def _parsed(body: bytes) -> Envelope:
     model = data.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest("model: field required, the name of a model as a string", "model")
-    return Envelope(_name(model.encode("utf-8", "surrogatepass")), data.get("stream") is True, None)
+    stream = data.get("stream", False)
+    if stream is not None and not isinstance(stream, bool):
+        raise BadRequest("stream: true or false is expected", "stream")
+    return Envelope(_name(model.encode("utf-8", "surrogatepass")), stream is True, None)
 
 
 def _name(raw: bytes) -> str:
@@ -88,25 +97,41 @@ def parse(body: bytes) -> dict[str, object]:
     return data
 
 
-def _model(body: bytes) -> re.Match[bytes] | None:
-    """The only top-level model, or None where that is not plain.
+def _model(body: bytes, escaped: int) -> re.Match[bytes] | None:
+    """The only top-level model, or None where that is not plain. Raises BadRequest.
 
-    If there is one such key in the whole body, and no letter of any key can hide behind an escape, it is the
-    top-level one: a request has one.
+    If there is one such key in the whole body, it is the top-level one: a request has one. escaped: how many more of
+    them are written in escapes.
     """
     places = _places(body, b'"model"')
     if places is None:
         return None
-    hits = [match for at in places if (match := _MODEL.match(body, at))]
-    if len(hits) == 1 and b"\\u00" not in body:
-        return hits[0]
-    levels = _levels(body, [match.span() for match in hits])
-    top = [match for match, level in zip(hits, levels, strict=True) if level == 1]
-    return top[0] if len(top) == 1 else None  # said twice: parsers differ in which one counts
+    keys = [at for at in places if _COLON.match(body, at + len(b'"model"'))]
+    if len(keys) + escaped > 1:
+        levels = _levels(body, [(at, at + len(b'"model"')) for at in keys])
+        keys = [at for at, level in zip(keys, levels, strict=True) if level == 1]
+    if len(keys) + escaped > 1:
+        raise BadRequest("model: it is there twice", "model")
+    return _MODEL.match(body, keys[0]) if keys else None
 
 
-def _stream(body: bytes) -> tuple[bool, bool]:
-    """(stream, whether that is plain)."""
+def _in_escapes(body: bytes) -> list[str]:
+    """The top-level keys that count and are written in escapes, as no honest client does. Raises BadRequest."""
+    found: list[tuple[str, tuple[int, int]]] = []
+    for end in _ESCAPED.finditer(body):
+        start = body.rfind(b'"', 0, end.start())
+        if end.end(1) - start <= MOST_ESCAPED and _KEY.fullmatch(body, start, end.end(1)):
+            name = str(wire.loads(body[start : end.end(1) + 1]))
+            if name in ("model", "stream"):
+                found.append((name, (start, end.end())))
+    if len(found) > MOST_HITS:
+        raise BadRequest("model, stream: these words are expected as they are, without escapes")
+    levels = _levels(body, [span for _, span in found]) if found else ()
+    return [name for (name, _), level in zip(found, levels, strict=True) if level == 1]
+
+
+def _stream(body: bytes, escaped: int) -> tuple[bool, bool]:
+    """(stream, whether that is plain). Raises BadRequest."""
     places = _places(body, b'"stream"')
     if places is None:
         return False, False
@@ -114,8 +139,10 @@ def _stream(body: bytes) -> tuple[bool, bool]:
     levels = _levels(body, [match.span() if match else (at, at + len(b'"stream"')) for at, match in hits])
     values = [match.group(1) if match else b"" for (_, match), level in zip(hits, levels, strict=True) if level == 1]
     if not values:
-        return False, True
-    return values[0] == b"true", len(values) == 1 and values[0] != b""
+        return False, not escaped
+    if len(values) + escaped > 1:
+        raise BadRequest("stream: it is there twice", "stream")
+    return values[0] == b"true", values[0] != b""
 
 
 def _places(body: bytes, key: bytes) -> list[int] | None:

@@ -27,8 +27,11 @@ CASES = [
     (b'{"mod\\u0065l":"a"}', "a", False),
     (b'{"x":{"model":"no"},"mod\\u0065l":"a"}', "a", False),
     (b'{"model":"a\\u0062"}', "ab", False),
-    (b'{"model":"a","model":"b"}', "b", False),
-    (b'{"model":"a","stre\\u0061m":true}', "a", False),
+    (b'{"x":{"model":"no"},"model":"a\\/b"}', "a/b", False),
+    (b'{"x":{"model":"no"},"model":"a\\u0062"}', "ab", False),
+    (b'{"str\\u0065am":true,"model":"a"}', "a", True),
+    (b'{"x":{"mod\\u0065l":"no"},"model":"a"}', "a", False),
+    (b'{"model":"a","stre\\u0061m":true}', "a", True),
 ]
 
 
@@ -52,6 +55,14 @@ def test_read(body: bytes, model: str, stream: bool) -> None:
         (b'{"model":""}', "model: field required"),
         (b'{"x":{"mod\\u0065l":"a"}}', "model: field required"),
         (b"\xff\xfe", "not valid JSON"),
+        (b'{"x":{"model":"a"},"model":5}', "model: field required"),
+        (b'{"model":"a","model":"b"}', "model: it is there twice"),
+        (b'{"model":"a","model":5}', "model: it is there twice"),
+        (b'{"model":"a","model":"b\\/c"}', "model: it is there twice"),
+        (b'{"model":"a","mod\\u0065l":"b"}', "model: it is there twice"),
+        (b'{"\\u006dodel":"a","x":{"model":"no"},"mod\\u0065l":"b"}', "model: it is there twice"),
+        (b'{"model":"a","stream":true,"stream":false}', "stream: it is there twice"),
+        (b'{"model":"a","stream":true,"\\u0073tream":false}', "stream: it is there twice"),
     ],
 )
 def test_refusals_say_what_is_wrong(body: bytes, says: str) -> None:
