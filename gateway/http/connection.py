@@ -1,9 +1,9 @@
 """A client's connection: Tornado's reader of HTTP/1.1, held to framing.py, and never closed without a word.
 
 Tornado answers a head that it cannot read by an empty 400, as it does a chunk that is none, and closes without a word
-where a line has no end (client_stream.py). Here whoever takes the requests is told (Told.malformed), so that the client gets an error
-that it can read. What it still sends is then read and dropped for a while: a close on unread bytes takes the answer
-back (RFC 9112, section 9.6).
+where a line has no end (client_stream.py). Here whoever takes the requests is told (Told.malformed), so that the client
+gets an error that it can read. What it still sends is then read and dropped for a while: a close on unread bytes takes
+the answer back (RFC 9112, section 9.6).
 """
 
 from __future__ import annotations
