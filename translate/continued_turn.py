@@ -156,7 +156,9 @@ def _said(part: Part, text: str, close: Close) -> Part:
     for protocol, left in close.ext.items():
         ext[protocol] = ext.get(protocol, {}) | left
     match part:
-        case Text() | Refusal():
+        case Text():
+            return replace(part, text=text, ext=ext, citations=[*part.citations, *close.citations])
+        case Refusal():
             return replace(part, text=text, ext=ext)
         case Thinking():
             return replace(part, text=text, signature=close.signature or part.signature, ext=ext)

@@ -26,9 +26,26 @@ Role = Literal["system", "user", "assistant"]
 
 
 @dataclass(slots=True)
+class Citation:
+    """A source that a text names. url, title: of a page, "" for what has no address (a passage of a document, a file).
+    start, end: the place in the text that rests on it, in characters; None = all of the text. protocol, raw: whose it
+    is and as it was said, for that protocol's own encoder."""
+
+    protocol: str
+    raw: Any
+    url: str = ""
+    title: str = ""
+    start: int | None = None
+    end: int | None = None
+
+
+@dataclass(slots=True)
 class Text:
+    """citations: of a history's text; those of a reply come with its Close."""
+
     text: str
     ext: Ext = field(default_factory=dict)
+    citations: list[Citation] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -301,10 +318,11 @@ class Delta:
 
 @dataclass(slots=True)
 class Close:
-    """The open part is complete. signature: of a Thinking part. ext: what came late (citations)."""
+    """The open part is complete. signature: of a Thinking part. citations: of a Text. ext: what else came late."""
 
     signature: str = ""
     ext: Ext = field(default_factory=dict)
+    citations: list[Citation] = field(default_factory=list)
 
 
 @dataclass(slots=True)

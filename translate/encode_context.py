@@ -1,26 +1,26 @@
-"""What an encoder of the OpenAI protocols keeps at hand while it writes one request: the upstream's habits, and what
-it leaves behind."""
+"""What an encoder keeps at hand while it writes one request: the upstream's habits, and what it leaves behind."""
 
 from __future__ import annotations
 
-from translate import leftovers, repair
-from translate.conversation import Conversation, Ext
+from translate import leftovers, readable, repair
+from translate.conversation import Conversation, Ext, Part, Text, Thinking, Unknown
 from translate.target import Protocol, Target
-
-MAX_CALL_ID = 64  # Responses refuses a longer call_id
 
 
 class Draft:
-    """`home`: the conversation goes back to the protocol it came from, and must come out the same."""
+    """The request that is being written. home: the conversation goes back to the protocol that it came from, and must
+    come out as it was. searches: a search of the client's is offered as the upstream's own. dropped: what does not
+    cross, in the client's words, each once. tool_names: sent -> given, where a name had to change."""
 
     __slots__ = ("_dropped", "_protocol", "home", "policy", "searches", "target", "tool_names", "words")
 
     def __init__(self, conversation: Conversation, target: Target, protocol: Protocol) -> None:
+        """protocol: the one that is written."""
         self._protocol = protocol
         self.home = protocol in conversation.ext
         self.policy = target.policy
         self.target = target
-        self.searches = False  # a search of the client's is offered as the upstream's own
+        self.searches = False
         self.words = conversation.words
         self.tool_names: dict[str, str] = {}
         self._dropped: dict[str, None] = {}
@@ -33,14 +33,35 @@ class Draft:
         return list(self._dropped)
 
     def drop(self, field: str) -> None:
-        """`field` is in the client's words; each is told once."""
+        """Reports a field that does not cross; it is in the client's words."""
         self._dropped[field] = None
 
     def leave(self, ext: Ext) -> None:
-        """Reports what of another protocol's leftovers stays behind."""
+        """Reports what stays behind of another protocol's leftovers."""
         if not self.home:
             for field in leftovers.of_part(ext, self._protocol):
                 self.drop(field)
+
+    def leave_part(self, part: Part) -> None:
+        """The same of a part, with what it cites: no protocol takes another one's sources in a history."""
+        self.leave(part.ext)
+        if isinstance(part, Text) and part.citations and self.words.citations:
+            if any(cited.protocol != self._protocol for cited in part.citations):
+                self.drop(self.words.citations)
+
+    def in_words(self, part: Part) -> str:
+        """What a person would read of a part that the protocol has no form for. "" where there is nothing to read; then
+        the part's type is reported. Raises BadRequest for input that the model must see."""
+        if isinstance(part, Thinking):
+            return ""
+        if not isinstance(part, Unknown):
+            self.drop(type(part).__name__.lower())
+            return ""
+        self.leave({part.protocol: part.raw | {"citations": None}})  # here they are a wish for some, and cite nothing
+        text = readable.unknown(part, self._protocol, self.words.ledger)
+        if not text:
+            self.drop(part.kind)
+        return text
 
     def name(self, given: str) -> str:
         """A tool's name as the upstream takes it; a changed one is remembered for the way back."""
@@ -52,5 +73,5 @@ class Draft:
         return sent
 
     def call_id(self, given: str) -> str:
-        """A tool call's id, as long as OpenAI takes it."""
-        return given if self.home else repair.tool_id(given, MAX_CALL_ID)
+        """A tool call's id as Messages and Responses take it."""
+        return given if self.home else repair.tool_id(given)

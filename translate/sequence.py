@@ -37,6 +37,7 @@ class Item:
     done: bool | None = None
     half: str = ""
     _at: int = 0  # where in `told` it begins
+    _before: int = 0  # the same in characters, once somebody has asked
 
     def __post_init__(self) -> None:
         self._at = len(self.told.whole())
@@ -57,6 +58,12 @@ class Item:
     def is_nothing(self) -> bool:
         """A tool call of which neither a name nor an argument ever came."""
         return isinstance(self.part, ToolCall) and not self.part.name and not self.told.said
+
+    def before(self) -> int:
+        """How many characters earlier parts of its kind have."""
+        if self._at and not self._before:
+            self._before = len(wire.text_of([self.told.whole()[: self._at]]))
+        return self._before
 
     def text(self) -> str:
         """All that was said of it."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from translate.conversation import Close, Conversation, Tool
+from translate.conversation import Conversation, Tool
 from translate.target import Protocol, Target
 
 Body = dict[str, Any]
@@ -204,22 +204,6 @@ def _urls(given: Any) -> Iterator[str]:
 def _page(url: str) -> Body:
     """OpenAI tells its sources' addresses alone."""
     return {"type": "web_search_result", "url": url, "title": url, "encrypted_content": MARK, "page_age": None}
-
-
-def citations(close: Close) -> list[Body]:
-    """What a text of the OpenAI protocols cites, as Anthropic's citations of pages."""
-    ext = close.ext
-    notes = [note for note in ext.get("responses", {}).get("annotations", []) if isinstance(note, dict)]
-    inner = [note.get("url_citation") for note in ext.get("chat", {}).get("annotations", []) if isinstance(note, dict)]
-    found = []
-    for note in [*notes, *(note for note in inner if isinstance(note, dict))]:
-        if isinstance(url := note.get("url"), str) and url:
-            title = note.get("title")
-            found.append({
-                "type": "web_search_result_location", "url": url, "title": title if isinstance(title, str) else None,
-                "cited_text": "", "encrypted_index": MARK,
-            })  # fmt: skip
-    return found
 
 
 def unmarked(content: list[Any]) -> list[Any]:

@@ -15,7 +15,8 @@ class Words:
     """history: the field of the conversation's turns. thoughts: earlier thinking. thinking: the wish for some, however
     it is worded; effort: the same where it is a word; display: how much of it is shown, "" where the protocol leaves
     that open. output: the form of the answer; tool_schema: of a tool's arguments. image: a picture. cache_key: the name
-    under which a prompt is kept, "" where there is no word for it. ledger: what becomes of each field."""
+    under which a prompt is kept, "" where there is no word for it. citations: what a text of the history cites, "" for
+    a protocol whose servers read none of it. ledger: what becomes of each field."""
 
     history: str = "messages"
     stop: str = "stop"
@@ -27,6 +28,7 @@ class Words:
     tool_schema: str = "tools.parameters"
     image: str = "image"
     cache_key: str = "prompt_cache_key"
+    citations: str = ""
     ledger: Table = EMPTY
 
 

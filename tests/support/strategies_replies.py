@@ -10,13 +10,16 @@ Not drawn: thoughts of which some are signed and some are not, since Chat's deta
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
 
 from tests.support.strategies import IDS, NAMES, OBJECTS, WORDS
 from translate import wire
+from translate.chat import citations as chat_citations
 from translate.conversation import (
+    Citation,
     Close,
     Delta,
     Event,
@@ -32,7 +35,9 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
+from translate.messages import citations as messages_citations
 from translate.messages.decode_messages import input_of
+from translate.responses import citations as responses_citations
 
 _PIECES = st.lists(WORDS, min_size=1, max_size=4)
 _OBJECT_TEXTS = OBJECTS.map(wire.dumps_text)
@@ -43,10 +48,15 @@ _CUT = '{"a": "cut o'
 _USAGE = st.builds(Usage, input=_COUNT, cache_read=_COUNT, cache_write=_COUNT, output=_COUNT, reasoning=_COUNT)
 
 
+_READ_CITATION: dict[str, Callable[[Any], Citation]] = {
+    "messages": messages_citations.read, "chat": chat_citations.read, "responses": responses_citations.read,
+}  # fmt: skip
+
+
 def _notes(protocol: str) -> st.SearchStrategy[Close]:
     """What a text cites, in the protocol's own words."""
-    field = "citations" if protocol == "messages" else "annotations"
-    return st.lists(OBJECTS, max_size=2).map(lambda notes: Close(ext={protocol: {field: notes}} if notes else {}))
+    read = _READ_CITATION[protocol]
+    return st.lists(OBJECTS, max_size=2).map(lambda notes: Close(citations=list(map(read, notes))))
 
 
 def _part(part: Any, texts: Any, close: Any) -> st.SearchStrategy[list[Event]]:
@@ -162,9 +172,8 @@ def said(events: list[Event], protocol: str) -> list[Any]:
 def _said_of(part: Any, text: str, close: Close, protocol: str) -> list[Any]:
     match part:
         case Text() | Refusal():
-            own = close.ext.get(protocol, {})
-            notes = [{k: v for k, v in note.items() if k != "index"} for note in own.get("annotations", ())]
-            return [type(part).__name__, text, notes or list(own.get("citations", ()))]
+            notes = [{k: v for k, v in cited.raw.items() if k != "index"} for cited in close.citations]
+            return [type(part).__name__, text, notes]
         case Thinking():
             return ["Thinking", text, close.signature or part.signature, part.encrypted]
         case ToolCall():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from translate.chat import reply as chat
-from translate.conversation import Close
-from translate.responses import items
+from translate import citations
+from translate.chat import citations as chat
+from translate.conversation import Citation, Part, Refusal, Text
+from translate.messages import citations as messages
+from translate.responses import citations as responses
+from translate.websearch import MARK
 
 LENGTH = 11  # of the text
 PAGE = {"url": "https://x", "title": "X"}
@@ -17,7 +21,8 @@ SPAN = {"start_index": 2, "end_index": 5}
 # (protocol, what its text cites) -> Chat's annotations, Responses' annotations
 CITED: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("responses", {"type": "url_citation", **SPAN, **PAGE},
-     [{"type": "url_citation", "url_citation": SPAN | PAGE}], [{"type": "url_citation", **SPAN, **PAGE}]),
+     [{"type": "url_citation", "url_citation": {"start_index": 5, "end_index": 8} | PAGE}],
+     [{"type": "url_citation", **SPAN, **PAGE}]),
     ("responses", {"type": "url_citation", "url": "u", "more": 1},
      [{"type": "url_citation", "url_citation": {"start_index": 3, "end_index": 14, "title": "u", "url": "u"}}],
      [{"type": "url_citation", "start_index": 0, "end_index": LENGTH, "title": "u", "url": "u", "more": 1}]),
@@ -49,21 +54,52 @@ CITED: list[tuple[str, Any, list[Any], list[Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("protocol", "cited", "in_chat", "in_responses"), CITED)
-def test_citations(protocol: str, cited: Any, in_chat: list[Any], in_responses: list[Any]) -> None:
-    field = "citations" if protocol == "messages" else "annotations"
-    close = Close(ext={protocol: {field: [cited]}})
-    assert chat.annotations_of(close, 3, 3 + LENGTH) == in_chat
-    assert items.annotations_of(close, LENGTH) == in_responses
-    both = Close(ext={protocol: {field: [cited, cited]}})
-    assert chat.annotations_of(both, 3, 3 + LENGTH) == in_chat * 2
-    assert items.annotations_of(both, LENGTH) == in_responses * 2
+READ: dict[str, Callable[[Any], Citation]] = {"messages": messages.read, "chat": chat.read, "responses": responses.read}
 
 
-def test_a_stream_knows_no_places() -> None:
-    close = Close(ext={"messages": {"citations": [PAGE]}})
-    assert chat.annotations_of(close) == [{"type": "url_citation", "url_citation": PAGE}]
+@pytest.mark.parametrize(("protocol", "raw", "in_chat", "in_responses"), CITED)
+def test_citations(protocol: str, raw: Any, in_chat: list[Any], in_responses: list[Any]) -> None:
+    cited = READ[protocol](raw)
+    assert (cited.protocol, cited.raw) == (protocol, raw)
+    assert chat.write([cited], 3, 3 + LENGTH) == in_chat
+    assert responses.write([cited], LENGTH) == in_responses
+    assert chat.write([cited, cited], 3, 3 + LENGTH) == in_chat * 2
+    assert responses.write([cited, cited], LENGTH) == in_responses * 2
+
+
+@pytest.mark.parametrize(("protocol", "raw", "in_chat", "in_responses"), CITED)
+def test_citations_for_messages(protocol: str, raw: Any, in_chat: list[Any], in_responses: list[Any]) -> None:
+    """Its own as they are; of others each page, with a mark where Anthropic has its cipher."""
+    cited = READ[protocol](raw)
+    written = messages.write([cited])
+    if protocol == "messages":
+        assert written == [raw]
+    else:
+        page = {"type": "web_search_result_location", "url": cited.url, "title": cited.title or None}
+        assert written == [page | {"cited_text": "", "encrypted_index": MARK}] * bool(cited.url)
+    assert bool(cited.url) == any(note != raw or note.get("url") for note in in_responses if note != "odd")
+
+
+def test_a_stream_knows_no_places_but_those_that_were_told_of_its_first_text() -> None:
+    whole, within = Citation("messages", {}, **PAGE), Citation("responses", {}, **PAGE, start=2, end=5)
+    note = {"type": "url_citation", "url_citation": PAGE}
+    assert chat.write([whole], None, None) == chat.write([whole], 0, None) == chat.write([within], None, None) == [note]
+    assert chat.write([within], 0, None) == [{"type": "url_citation", "url_citation": SPAN | PAGE}]
+
+
+def test_a_place_counts_from_the_beginning_of_the_content_in_chat_and_of_the_text_elsewhere() -> None:
+    raw = {"url_citation": PAGE | {"start_index": 7, "end_index": 9}}
+    assert (chat.read(raw, 7).start, chat.read(raw, 7).end) == (0, 2)
+    assert (chat.read(raw, 8).start, chat.read(raw, 8).end) == (None, None)  # of a text before
+    (note,) = chat.write([Citation("responses", {}, **PAGE, start=2, end=5)], 3, 20)
+    assert (note["url_citation"]["start_index"], note["url_citation"]["end_index"]) == (5, 8)
 
 
 def test_nothing_cited() -> None:
-    assert chat.annotations_of(Close(), 0, 1) == items.annotations_of(Close(), 1) == []
+    assert chat.write([], 0, 1) == responses.write([], 1) == messages.write([]) == []
+
+
+def test_only_what_cites_as_a_whole_is_a_piece() -> None:
+    parts: list[Part] = [Text("a"), Refusal("b"), Text("c", {}, [Citation("responses", {}, "u", "", 0, 1)])]
+    assert not citations.are_pieces(parts)
+    assert citations.are_pieces([*parts, Text("d", {}, [Citation("messages", {})])])

@@ -10,6 +10,7 @@ import pytest
 from translate import pair
 from translate.continued_turn import Rounds
 from translate.conversation import (
+    Citation,
     Close,
     Delta,
     Event,
@@ -35,7 +36,7 @@ SEARCH = Search({"s": "bm25"}, (Tool("mail", "Sends mails."),))
 QUERY = Delta([rb"{\"query\":\"mail\"}"])
 SEARCHED: list[Event] = [Open(ToolCall("c", "s")), QUERY, Close()]
 CALLED: list[Event] = [Open(ToolCall("d", "now")), Delta([b"{}"]), Close()]
-SAID: list[Event] = [Open(Text("")), Delta([b"Well"]), Close(ext={"messages": {"citations": ["x"]}})]
+SAID: list[Event] = [Open(Text("")), Delta([b"Well"]), Close(citations=[Citation("messages", "x")])]
 
 
 def asked(policy: Policy = Policy(), **more: Any) -> Asked:
@@ -92,7 +93,7 @@ def test_a_pause(calls: bool) -> None:
         assert not rounds.goes_on and isinstance(out[-1], Stop) and out[-1].reason == "tool_calls"
         return
     assert rounds.turns == [Turn("assistant", [
-        Thinking("Hm", "sig", ext={"messages": {"a": 1}}), Text("Well", {"messages": {"citations": ["x"]}}),
+        Thinking("Hm", "sig", ext={"messages": {"a": 1}}), Text("Well", {}, [Citation("messages", "x")]),
     ])]  # fmt: skip
     rounds.goes_on = False
     out = rounds.passed([Start(usage=Usage(10)), Ping(), *SAID, end("end", 4)])

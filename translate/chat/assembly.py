@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import errors, wire
-from translate.chat import details, extras
+from translate.chat import citations, details, extras
 from translate.chat.think import Piece, ThinkTags
 from translate.chat.usage import breakdown, is_known, of_chunk, stop_reason
 from translate.conversation import (
@@ -255,7 +255,8 @@ class Assembly:
             self._annotations += annotations
         else:
             self._noted = True
-            last.close.ext.setdefault("chat", {}).setdefault("annotations", []).extend(annotations)
+            before = last.before()
+            last.close.citations += [citations.read(note, before) for note in annotations]
 
     def _add(self, kind: type[Text | Thinking | Refusal], text: str, entry: dict[str, Any] | None = None) -> None:
         """More of the last part where it is of this kind, else a new one. Empty text opens nothing."""

@@ -12,9 +12,9 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
-from translate import readable, readable_parts, repair, sealed_reasoning
+from translate import citations, readable, readable_parts, repair, sealed_reasoning
 from translate.chat import details, extras
-from translate.chat.encode_parts import Body, content, flat, is_private, rendered, wire_id
+from translate.chat.encode_parts import Body, content, flat, is_private, wire_id
 from translate.conversation import (
     Conversation,
     Part,
@@ -74,10 +74,10 @@ def _restored(parts: list[Part]) -> Body:
 
 
 def _words(part: Part, draft: Draft) -> str:
-    draft.leave(part.ext)
+    draft.leave_part(part)
     if "openai" in part.ext:
         draft.drop(BREAKPOINT)
-    return part.text if isinstance(part, Text) else rendered(part, draft)
+    return part.text if isinstance(part, Text) else draft.in_words(part)
 
 
 # --------------------------------------------------------------------------------------------------- users
@@ -137,9 +137,8 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
     signs = extras.may_go_to(draft.target)
     beside: Body = {}  # what goes with the next call
     of_message: Body = {}
-    cited = False  # a text with citations is cut into pieces that belong together
     for part in turn.parts:
-        draft.leave(part.ext)
+        draft.leave_part(part)
         if isinstance(part, ToolCall):
             calls.append(_call(part, draft) | beside)
             beside = {}
@@ -151,13 +150,12 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
                 of_message = {"extra_content": extra}
         elif isinstance(part, Text | Refusal):
             texts.append(part.text)
-            cited = cited or "citations" in part.ext.get("messages", {})
         elif isinstance(part, Unknown):
-            if text := rendered(part, draft):
+            if text := draft.in_words(part):
                 texts.append(text)
         elif not isinstance(part, Thinking):
             texts += [body["text"] for body in content(part, draft) if body["type"] == "text"]
-    text = ("" if cited else "\n\n").join(text for text in texts if text)
+    text = ("" if citations.are_pieces(turn.parts) else "\n\n").join(text for text in texts if text)
     message: Body = {"role": "assistant", "content": text or None}
     _reason(message, turn, bool(calls), draft)
     if calls:

@@ -21,7 +21,7 @@ MAX_ID = 40  # OpenAI refuses a longer tool_call_id
 
 def content(part: Part, draft: Draft) -> list[Body]:
     """A part as content parts; none for what is left out. Raises BadRequest."""
-    draft.leave(part.ext)
+    draft.leave_part(part)
     if raw := part.ext.get("chat.form", {}).get("raw"):
         return [raw]
     own = part.ext.get("chat", {}) | part.ext.get("openai", {})
@@ -41,7 +41,7 @@ def content(part: Part, draft: Draft) -> list[Body]:
             return []  # beside the content, where it goes back at all
         case Unknown() if part.protocol == "chat":
             return [part.raw]
-    text = rendered(part, draft)
+    text = draft.in_words(part)
     return [_text(text)] if text else []
 
 
@@ -67,19 +67,6 @@ def flat(pieces: list[Body]) -> str | list[Body]:
 
 def wire_id(id: str) -> str:
     return repair.tool_id(id, MAX_ID) if len(id) > MAX_ID else id
-
-
-def rendered(part: Part, draft: Draft) -> str:
-    """A part that Chat has no word for, in words: what a person would read of it. "" where there is nothing
-    to read; then its type is reported."""
-    if not isinstance(part, Unknown):
-        draft.drop(type(part).__name__.lower())
-        return ""
-    draft.leave({part.protocol: part.raw | {"citations": None}})  # they are asked for, not said
-    text = readable.unknown(part, "chat", draft.words.ledger)
-    if not text:
-        draft.drop(part.kind)
-    return text
 
 
 def _text(text: str) -> Body:

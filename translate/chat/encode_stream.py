@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from translate import errors, wire
-from translate.chat import details, extras, fault
-from translate.chat.reply import annotations_of, call_id
+from translate.chat import citations, details, extras, fault
+from translate.chat.reply import call_id
 from translate.chat.usage import finish_reason, usage_body
 from translate.conversation import (
     Close,
@@ -41,7 +41,7 @@ class Encoder:
 
     __slots__ = (
         "_after", "_asked", "_before", "_beside", "_calls", "_details", "_kept", "_lane", "_notes", "_part", "_refused",
-        "_state", "_usage",
+        "_state", "_texts", "_usage",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -60,6 +60,7 @@ class Encoder:
         self._calls = 0
         self._details = 0
         self._notes = 0
+        self._texts = 0
         self._refused = 0
         self._usage: Usage | None = None
 
@@ -127,6 +128,7 @@ class Encoder:
     def _open(self, part: Part, out: list[bytes]) -> None:
         self._part, self._kept, self._lane = part, [], None
         if isinstance(part, Text):
+            self._texts += 1
             self._lane = self._around(b'{"content":"', b'"}')
         elif isinstance(part, Thinking):
             self._lane = self._around(b'{"reasoning_content":"', b'"}')
@@ -167,7 +169,8 @@ class Encoder:
         elif isinstance(part, ToolCall) and not part.custom and not self._kept:
             self._delta(Delta([b"{}"]), out)  # clients parse the arguments, and "" is no JSON
         elif isinstance(part, Text):
-            self._annotate(annotations_of(close), out)
+            if close.citations:
+                self._annotate(citations.write(close.citations, 0 if self._texts == 1 else None, None), out)
         self._part, self._lane = None, None
 
     def _set_beside(self, what: str, extra: dict[str, Any], out: list[bytes]) -> None:

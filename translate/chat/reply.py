@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import wire
-from translate.chat import details, extras
+from translate.chat import citations, details, extras
 from translate.chat.assembly import Assembly
 from translate.chat.usage import finish_reason, usage_body
 from translate.conversation import (
@@ -101,7 +101,7 @@ class _Message:
             start = self.length
             self.length += len(text)
             self.texts.append(text)
-            self.annotations += annotations_of(close, start, start + len(text))
+            self.annotations += citations.write(close.citations, start, start + len(text))
             self.extra |= {k: v for k, v in close.ext.get("chat", {}).items() if k == "audio"}
         elif found := extras.opened(part):
             what, extra = found
@@ -158,29 +158,3 @@ class _Message:
 def call_id(asked: Asked, n: int) -> str:
     """An id for a call whose upstream gave none."""
     return f"call_{asked.key}_{n}"
-
-
-def annotations_of(close: Close, start: int | None = None, end: int | None = None) -> list[Any]:
-    """What a text cites, as Chat's url_citation; citations without an address have no place there.
-
-    Another protocol's citation belongs to the whole part, which spans [start, end) of the content, in
-    characters; a stream does not count them and leaves them out.
-    """
-    found: list[Any] = list(close.ext.get("chat", {}).get("annotations", []))
-    for note in close.ext.get("responses", {}).get("annotations", []):
-        if isinstance(note, dict) and note.get("type") == "url_citation":  # files are the provider's own
-            found += _cited(note, start, end)
-    for citation in close.ext.get("messages", {}).get("citations", []):
-        if isinstance(citation, dict):
-            found += _cited(citation, start, end)
-    return found
-
-
-def _cited(said: dict[str, Any], start: int | None, end: int | None) -> list[Any]:
-    """One page; where its place is not known, that of the whole part."""
-    if not isinstance(url := said.get("url"), str) or not url:
-        return []
-    span = {key: said[key] for key in ("start_index", "end_index") if isinstance(said.get(key), int)}
-    if len(span) < 2:
-        span = {} if start is None or end is None else {"start_index": start, "end_index": end}
-    return [{"type": "url_citation", "url_citation": {**span, "title": str(said.get("title") or url), "url": url}}]

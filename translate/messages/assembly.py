@@ -13,6 +13,7 @@ from typing import Any
 
 from translate import sealed_reasoning, wire
 from translate.conversation import Close, Delta, Event, Ext, Open, Part, Text, Thinking, ToolCall, Unknown
+from translate.messages import citations
 from translate.messages.decode_messages import input_of, rest
 from translate.repeats import Arguments
 
@@ -84,19 +85,19 @@ class TextBlock(Block):
 
     def begin(self, out: list[Event]) -> None:
         given = self.raw.get("citations")
-        self._citations = list(given) if isinstance(given, list) else []
+        self._citations = list(map(citations.read, given)) if isinstance(given, list) else []
         self._say(self.raw.get("text"), out)
 
     def delta(self, delta: Raw, out: list[Event]) -> None:
         if delta.get("type") == "citations_delta":
-            self._citations.append(delta.get("citation"))
+            self._citations.append(citations.read(delta.get("citation")))
         else:
             self._say(delta.get("text"), out)
 
     def close(self, out: list[Event]) -> None:
         self._end_text(out)
         if self.opened:
-            out.append(Close(ext={"messages": {"citations": self._citations}} if self._citations else {}))
+            out.append(Close(citations=self._citations))
 
     def _say(self, text: Any, out: list[Event]) -> None:
         if not isinstance(text, str) or not text:

@@ -1,9 +1,9 @@
 """Content blocks of a request, read into parts.
 
-What a block says in the neutral form's words becomes a part; what else it says (cache_control, citations,
-caller, ...) stays in the part's ext under "messages", and a block that the neutral form has no word for is
-kept whole as Unknown: new block types come every few months and are no reason to refuse a request. Values
-are shared with the client's body, which nobody changes. Writing goes the other way, in encode_messages.py.
+What a block says in the neutral form's words becomes a part. What else it says (cache_control, caller, ...) stays in
+the part's ext under "messages". A block that the neutral form has no word for is kept whole as Unknown: new block types
+come every few months and are no reason to refuse a request. Values are shared with the client's body, which nobody
+changes. Writing goes the other way, in encode_messages.py.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
+from translate.messages import citations
 
 Block = dict[str, Any]
 
@@ -87,7 +88,11 @@ def _read_block(block: Any, where: str) -> Part:
 
 
 def _text(block: Block, where: str) -> Part:
-    return Text(_string(block, "text", where), rest(block, "type", "text"))
+    given = block.get("citations")
+    if not isinstance(given, list) or not given:
+        return Text(_string(block, "text", where), rest(block, "type", "text"))
+    ext = rest(block, "type", "text", "citations")
+    return Text(_string(block, "text", where), ext, list(map(citations.read, given)))
 
 
 def _image(block: Block, where: str) -> Part:

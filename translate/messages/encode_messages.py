@@ -4,7 +4,7 @@ A conversation that came from Messages goes back as it was, turn by turn. One th
 into what Anthropic accepts: user and assistant in turn, user first; tool calls answered at the very start of
 the next user turn; no empty text; no thinking without its provider's proof; instructions in mid-conversation
 as marked user text, because moving them to the start would change their meaning and break every prompt cache.
-What cannot cross and matters is refused; what may be left out is noted in `Writer.dropped`.
+What cannot cross and matters is refused; what may be left out is noted in the draft.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from translate import leftovers, readable, readable_parts, repair, sealed_reasoning
+from translate import readable, readable_parts, sealed_reasoning
 from translate.conversation import (
     Audio,
     Document,
@@ -28,11 +28,12 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
+from translate.encode_context import Draft
 from translate.errors import BadRequest
 from translate.json_fields import BREAKPOINT
+from translate.messages import citations
 from translate.messages.decode_messages import Block, input_of
 from translate.pairing import paired
-from translate.words import NOBODY, Words
 
 OPENING = "(conversation continues)"  # stands in for the user turn that a cut history has lost
 
@@ -41,85 +42,41 @@ _TEXTUAL = ("application/json", "application/xml", "application/x-yaml")
 _NOT_LAST = ("thinking", "redacted_thinking")
 
 
-class Writer:
-    """Writes one request's parts. `own`: the conversation came from Messages, so write what was read.
-    Gathers what did not cross (dropped) and the tool names that had to change (tool_names: sent -> given)."""
-
-    __slots__ = ("own", "dropped", "tool_names", "words")
-
-    def __init__(self, own: bool, words: Words = NOBODY) -> None:
-        """words: the client's."""
-        self.own = own
-        self.words = words
-        self.dropped: list[str] = []
-        self.tool_names: dict[str, str] = {}
-
-    def __repr__(self) -> str:
-        return f"<Writer own={self.own} dropped={self.dropped}>"
-
-    def drop(self, field: str) -> None:
-        if field not in self.dropped:
-            self.dropped.append(field)
-
-    def tool_name(self, given: str) -> str:
-        sent = repair.tool_name(given)
-        if sent != given:
-            self.tool_names[sent] = given
-        return sent
-
-    def leave(self, ext: Ext) -> None:
-        """Reports what of another protocol's leftovers stays behind."""
-        if not self.own:
-            for field in leftovers.of_part(ext, "messages"):
-                self.drop(field)
-
-    def call_id(self, given: str) -> str:
-        return given if self.own else repair.tool_id(given)
-
-    def block(self, part: Part) -> Block | None:
-        """The part as a content block, None where nothing of it may cross. Raises BadRequest."""
-        self.leave(part.ext)
-        return _WRITERS[type(part)](self, part)
-
-    def blocks(self, parts: list[Part]) -> list[Block]:
-        return [block for part in parts if (block := self.block(part)) is not None]
-
-
-def messages(writer: Writer, turns: list[Turn]) -> list[Block]:
+def messages(turns: list[Turn], draft: Draft) -> list[Block]:
     """The turns as `messages`, never empty. Raises BadRequest."""
-    out = _as_they_were(writer, turns) if writer.own else _made_acceptable(writer, turns)
+    out = _as_they_were(turns, draft) if draft.home else _made_acceptable(turns, draft)
     if not out:
         raise BadRequest("messages: at least one message with content is required")
     return out
 
 
-def _as_they_were(writer: Writer, turns: list[Turn]) -> list[Block]:
+def _as_they_were(turns: list[Turn], draft: Draft) -> list[Block]:
     out = []
     for turn in turns:
-        blocks, left = writer.blocks(turn.parts), turn.ext.get("messages", {})
-        if blocks or "output_config" in left:  # which may stand alone
-            out.append({"role": turn.role} | ({"content": blocks} if blocks else {}) | left)
+        written, left = blocks(turn.parts, draft), turn.ext.get("messages", {})
+        if written or "output_config" in left:  # which may stand alone
+            out.append({"role": turn.role} | ({"content": written} if written else {}) | left)
     return out
 
 
-def _made_acceptable(writer: Writer, turns: list[Turn]) -> list[Block]:
+def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Block]:
     out: list[Block] = []
-    for turn in paired(readable_parts.turns(turns, writer.drop)):
-        writer.leave(turn.ext)
-        blocks = writer.blocks(turn.parts)
+    for turn in paired(readable_parts.turns(turns, draft.drop)):
+        draft.leave(turn.ext)
+        said = blocks(turn.parts, draft)
         if turn.role == "system":
-            blocks = [_reminder(block) for block in blocks]
+            said = [_reminder(block) for block in said]
         if turn.role == "assistant":
-            while blocks and blocks[-1]["type"] in _NOT_LAST:  # Anthropic: the final block cannot be thinking
-                blocks.pop()
-        if not blocks:
+            while said and said[-1]["type"] in _NOT_LAST:  # Anthropic: the final block cannot be thinking
+                said.pop()
+        if not said:
             continue
-        _mark(blocks, turn.ext)
+        _mark(said, turn.ext)
         role = "assistant" if turn.role == "assistant" else "user"
         if out and out[-1]["role"] == role:
-            out[-1]["content"] += blocks
+            out[-1]["content"] += said
         else:
-            out.append({"role": role, "content": blocks})
+            out.append({"role": role, "content": said})
     for message in out:
         if message["role"] == "user":  # a stable sort: tool results first, all else in its order
             message["content"].sort(key=lambda block: block["type"] != "tool_result")
@@ -150,6 +107,17 @@ def _strip_prefill(out: list[Block]) -> None:
 # ---------------------------------------------------------------------------------------------- parts
 
 
+def blocks(parts: list[Part], draft: Draft) -> list[Block]:
+    """The parts as content blocks, without those of which nothing may cross. Raises BadRequest."""
+    written = (_block(part, draft) for part in parts)
+    return [block for block in written if block is not None]
+
+
+def _block(part: Part, draft: Draft) -> Block | None:
+    draft.leave_part(part)
+    return _WRITERS[type(part)](part, draft)
+
+
 def _leftovers(part: Part) -> Block:
     """What Messages itself said of a part; a mark of OpenAI's for the cache is one of Anthropic's."""
     left = part.ext.get("messages", {})
@@ -158,37 +126,38 @@ def _leftovers(part: Part) -> Block:
     return left
 
 
-def _text(writer: Writer, part: Text) -> Block | None:
-    if not part.text or (not writer.own and not part.text.strip()):
+def _text(part: Text, draft: Draft) -> Block | None:
+    if not part.text or (not draft.home and not part.text.strip()):
         return None
-    return {"type": "text", "text": part.text} | _leftovers(part)
+    cited = citations.own(part.citations)
+    return {"type": "text", "text": part.text} | ({"citations": cited} if cited else {}) | _leftovers(part)
 
 
-def _refusal(writer: Writer, part: Refusal) -> Block | None:
-    return _text(writer, Text(part.text, part.ext))
+def _refusal(part: Refusal, draft: Draft) -> Block | None:
+    return _text(Text(part.text, part.ext), draft)
 
 
-def _image(writer: Writer, part: Image) -> Block | None:
+def _image(part: Image, draft: Draft) -> Block | None:
     if part.data:
         media_type = _MEDIA_TYPES.get(part.media_type, part.media_type)
         source = {"type": "base64", "media_type": media_type, "data": part.data}
     elif part.url:
         source = {"type": "url", "url": part.url}
     else:
-        source = _file(writer, part.file_id, "image")
+        source = _file(part.file_id, "image", draft)
     if part.detail not in ("", "auto"):
-        writer.drop("image_url.detail")
+        draft.drop("image_url.detail")
     return {"type": "image", "source": source} | _leftovers(part)
 
 
-def _file(writer: Writer, file_id: str, what: str) -> Block:
-    if not writer.own:
+def _file(file_id: str, what: str, draft: Draft) -> Block:
+    if not draft.home:
         raise BadRequest(f"{what}: file id {file_id!r} belongs to another provider; send the content itself or a URL")
     return {"type": "file", "file_id": file_id}
 
 
-def _document(writer: Writer, part: Document) -> Block | None:
-    block: Block = {"type": "document", "source": _document_source(writer, part)}
+def _document(part: Document, draft: Draft) -> Block | None:
+    block: Block = {"type": "document", "source": _document_source(part, draft)}
     if part.title:
         block["title"] = part.title
     if part.context:
@@ -196,8 +165,8 @@ def _document(writer: Writer, part: Document) -> Block | None:
     return block | _leftovers(part)
 
 
-def _document_source(writer: Writer, part: Document) -> Block:
-    if part.data and (part.media_type == "application/pdf" or writer.own):
+def _document_source(part: Document, draft: Draft) -> Block:
+    if part.data and (part.media_type == "application/pdf" or draft.home):
         return {"type": "base64", "media_type": part.media_type, "data": part.data}
     if part.data:
         return {"type": "text", "media_type": "text/plain", "data": _plain(part)}
@@ -206,8 +175,8 @@ def _document_source(writer: Writer, part: Document) -> Block:
     if part.text:
         return {"type": "text", "media_type": "text/plain", "data": part.text}
     if part.file_id:
-        return _file(writer, part.file_id, "file")
-    return {"type": "content", "content": writer.blocks(part.parts)}
+        return _file(part.file_id, "file", draft)
+    return {"type": "content", "content": blocks(part.parts, draft)}
 
 
 def _plain(part: Document) -> str:
@@ -220,19 +189,19 @@ def _plain(part: Document) -> str:
         raise BadRequest("file: the data is not base64 of UTF-8 text") from None
 
 
-def _audio(writer: Writer, part: Audio) -> Block | None:
+def _audio(part: Audio, draft: Draft) -> Block | None:
     raise BadRequest("input_audio: audio cannot be sent to this upstream: its protocol has no audio")
 
 
-def _thinking(writer: Writer, part: Thinking) -> Block | None:
+def _thinking(part: Thinking, draft: Draft) -> Block | None:
     """Only with its provider's proof, and never another provider's proof: both are a 400 at Anthropic."""
-    if (_is_foreign(part.ext) and not writer.own) or sealed_reasoning.is_for_others(part):
-        writer.drop(writer.words.thoughts)
+    if (_is_foreign(part.ext) and not draft.home) or sealed_reasoning.is_for_others(part):
+        draft.drop(draft.words.thoughts)
         return None
     if part.encrypted:
         return {"type": "redacted_thinking", "data": part.encrypted} | _leftovers(part)
-    if not part.signature and not writer.own:
-        writer.drop(writer.words.thoughts)
+    if not part.signature and not draft.home:
+        draft.drop(draft.words.thoughts)
         return None
     return {"type": "thinking", "thinking": part.text, "signature": part.signature} | _leftovers(part)
 
@@ -244,19 +213,19 @@ def _is_foreign(ext: Ext) -> bool:
     return isinstance(told, str) and told not in ("", "unknown") and "anthropic" not in told
 
 
-def _tool_call(writer: Writer, part: ToolCall) -> Block | None:
+def _tool_call(part: ToolCall, draft: Draft) -> Block | None:
     block: Block = {
         "type": "tool_use",
-        "id": writer.call_id(part.id),
-        "name": writer.tool_name(part.name),
+        "id": draft.call_id(part.id),
+        "name": draft.name(part.name),
         "input": input_of(part.arguments),
     }
     return block | ({"toolset_name": part.toolset} if part.toolset else {}) | _leftovers(part)
 
 
-def _tool_result(writer: Writer, part: ToolResult) -> Block | None:
-    block: Block = {"type": "tool_result", "tool_use_id": writer.call_id(part.id)}
-    content = writer.blocks(part.parts)
+def _tool_result(part: ToolResult, draft: Draft) -> Block | None:
+    block: Block = {"type": "tool_result", "tool_use_id": draft.call_id(part.id)}
+    content = blocks(part.parts, draft)
     if len(content) == 1 and content[0].keys() == {"type", "text"}:
         block["content"] = content[0]["text"]
     elif content:
@@ -266,18 +235,15 @@ def _tool_result(writer: Writer, part: ToolResult) -> Block | None:
     return block | _leftovers(part)
 
 
-def _unknown(writer: Writer, part: Unknown) -> Block | None:
+def _unknown(part: Unknown, draft: Draft) -> Block | None:
     """A block of Messages' own goes as it stands, one of another protocol in words, where there are any."""
     if part.protocol == "messages":
         return dict(part.raw)
-    writer.leave({part.protocol: part.raw | {"citations": None}})  # they are asked for, not said
-    if text := readable.unknown(part, "messages", writer.words.ledger):
-        return {"type": "text", "text": text}
-    writer.drop(part.kind)
-    return None
+    text = draft.in_words(part)
+    return {"type": "text", "text": text} if text else None
 
 
-_WRITERS: dict[type, Callable[[Writer, Any], Block | None]] = {
+_WRITERS: dict[type, Callable[[Any, Draft], Block | None]] = {
     Text: _text,
     Refusal: _refusal,
     Image: _image,

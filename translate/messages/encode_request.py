@@ -15,8 +15,9 @@ from typing import Any
 from translate import leftovers, readable_parts, websearch, wire
 from translate.bridge import Bridged
 from translate.conversation import Conversation, Tool
+from translate.encode_context import Draft
 from translate.messages import cache_marks, sampling, thinking
-from translate.messages.encode_messages import Writer, messages
+from translate.messages.encode_messages import blocks, messages
 from translate.target import Encoded, Target
 
 Body = dict[str, Any]
@@ -30,21 +31,20 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     """The body for `target`. Raises BadRequest for what cannot cross and must not be lost."""
     bridged = Bridged(conversation)
     conversation = bridged.conversation
-    own = "messages" in conversation.ext
-    writer = Writer(own, conversation.words)
+    draft = Draft(conversation, target, "messages")
     body: Body = {"model": target.model, "max_tokens": _max_tokens(conversation, target)}
-    if system := _system(conversation, writer):
+    if system := _system(conversation, draft):
         body["system"] = system
-    body["messages"] = messages(writer, conversation.turns)
-    _tools(body, conversation, target, writer)
-    if own:
+    body["messages"] = messages(conversation.turns, draft)
+    _tools(body, conversation, target, draft)
+    if draft.home:
         _as_it_was(body, conversation)
     else:
-        _made_to_fit(body, conversation, target, writer)
+        _made_to_fit(body, conversation, target, draft)
     if conversation.stream:
         body["stream"] = True
-    encoded = Encoded(body, writer.dropped, writer.tool_names, bridged.custom, bridged.namespaces)
-    if target.policy.cache_marks and not own:
+    encoded = Encoded(body, draft.dropped, draft.tool_names, bridged.custom, bridged.namespaces)
+    if target.policy.cache_marks and not draft.home:
         encoded.cache_marks = cache_marks.mark(body)
     return encoded
 
@@ -55,43 +55,43 @@ def _max_tokens(conversation: Conversation, target: Target) -> int:
     return min(wanted, clamp) if clamp else wanted
 
 
-def _system(conversation: Conversation, writer: Writer) -> str | list[Body]:
-    blocks = writer.blocks(conversation.system if writer.own else readable_parts.system(conversation.system))
+def _system(conversation: Conversation, draft: Draft) -> str | list[Body]:
+    said = blocks(conversation.system if draft.home else readable_parts.system(conversation.system), draft)
     if conversation.output is not None and conversation.output.kind == "json_object":
-        blocks.append({"type": "text", "text": ONE_OBJECT})
-    if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
-        return str(blocks[0]["text"])
-    return blocks
+        said.append({"type": "text", "text": ONE_OBJECT})
+    if len(said) == 1 and said[0].keys() == {"type", "text"}:
+        return str(said[0]["text"])
+    return said
 
 
 # ---------------------------------------------------------------------------------------------- tools
 
 
-def _tools(body: Body, conversation: Conversation, target: Target, writer: Writer) -> None:
+def _tools(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
     tools: list[Body] = []
     given = conversation.ext.get("messages.form", {}).get("tools", conversation.tools)
     for tool in given:
         if tool.kind == "function":
-            if writer.own or not tool.deferred:  # else offered once the client has shown it to the model
-                tools.append(_function(tool, writer))
+            if draft.home or not tool.deferred:  # else offered once the client has shown it to the model
+                tools.append(_function(tool, draft))
         elif tool.protocol == "messages":
             tools.append(tool.raw)
         elif websearch.may_cross(tool, target, SEARCHERS) and not _is_named(conversation, websearch.NAME):
             written, left = websearch.for_messages(tool)
             tools += [written] if written not in tools else []
             for field in left:
-                writer.drop(field)
+                draft.drop(field)
         else:
-            writer.drop(websearch.word(tool))
+            draft.drop(websearch.word(tool))
     if tools:
         body["tools"] = tools
-        _tool_choice(body, conversation, writer)
-    elif called := _called(body["messages"]) if not writer.own else {}:
+        _tool_choice(body, conversation, draft)
+    elif called := _called(body["messages"]) if not draft.home else {}:
         # Where the history holds calls, tools must be declared. The client offers none: none may be called.
         body["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in called]
         body["tool_choice"] = {"type": "none"}
     if not tools and conversation.tool_choice is not None and conversation.tool_choice.mode in ("any", "tool"):
-        writer.drop("tool_choice")  # it forced a tool that did not cross
+        draft.drop("tool_choice")  # it forced a tool that did not cross
 
 
 def _is_named(conversation: Conversation, name: str) -> bool:
@@ -99,13 +99,13 @@ def _is_named(conversation: Conversation, name: str) -> bool:
     return any(tool.kind == "function" and tool.name == name for tool in conversation.tools)
 
 
-def _function(tool: Tool, writer: Writer) -> Body:
-    writer.leave(tool.ext)
-    out: Body = {"name": writer.tool_name(tool.name)}
+def _function(tool: Tool, draft: Draft) -> Body:
+    draft.leave(tool.ext)
+    out: Body = {"name": draft.name(tool.name)}
     if tool.description:
         out["description"] = tool.description
     schema = {"type": "object", "properties": {}} if tool.schema is None else tool.schema
-    out["input_schema"] = schema if "type" in schema or writer.own else {"type": "object"} | schema
+    out["input_schema"] = schema if "type" in schema or draft.home else {"type": "object"} | schema
     if tool.strict is not None:
         out["strict"] = tool.strict
     return out | tool.ext.get("messages", {})
@@ -116,16 +116,16 @@ def _called(turns: list[Body]) -> dict[str, None]:
     return {block["name"]: None for block in blocks if block["type"] == "tool_use"}
 
 
-def _tool_choice(body: Body, conversation: Conversation, writer: Writer) -> None:
+def _tool_choice(body: Body, conversation: Conversation, draft: Draft) -> None:
     """Anthropic's disable_parallel_tool_use lives in here and is the inverse of the others' flag."""
     choice, parallel = conversation.tool_choice, conversation.parallel_tools
     out: Body = {}
     if choice is not None:
         out["type"] = choice.mode
         if choice.mode == "tool":
-            out["name"] = _chosen(choice.name, conversation, writer)
+            out["name"] = _chosen(choice.name, conversation, draft)
             if not any(tool.get("name") == out["name"] for tool in body["tools"]):
-                writer.drop("tool_choice")  # it named a tool that could not cross
+                draft.drop("tool_choice")  # it named a tool that could not cross
                 out = {}
     if parallel is False and not out:
         out["type"] = "auto"
@@ -135,10 +135,10 @@ def _tool_choice(body: Body, conversation: Conversation, writer: Writer) -> None
         body["tool_choice"] = out
 
 
-def _chosen(given: str, conversation: Conversation, writer: Writer) -> str:
+def _chosen(given: str, conversation: Conversation, draft: Draft) -> str:
     """The name of the tool that was chosen, as it is sent."""
-    chosen = next((tool for tool in conversation.tools if tool.name == given and not writer.own), None)
-    return websearch.NAME if chosen is not None and websearch.is_search(chosen) else writer.tool_name(given)
+    chosen = next((tool for tool in conversation.tools if tool.name == given and not draft.home), None)
+    return websearch.NAME if chosen is not None and websearch.is_search(chosen) else draft.name(given)
 
 
 # ------------------------------------------------------------------------------- from Messages itself
@@ -177,30 +177,30 @@ def _as_it_was(body: Body, conversation: Conversation) -> None:
 # ------------------------------------------------------------------------------ from another protocol
 
 
-def _made_to_fit(body: Body, conversation: Conversation, target: Target, writer: Writer) -> None:
+def _made_to_fit(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
     if conversation.tool_choice is not None and not conversation.tools:
-        writer.drop("tool_choice")
+        draft.drop("tool_choice")
     if not thinking.write(body, conversation, target.policy.max_tokens):
-        writer.drop(conversation.words.thinking)
-    _output(body, conversation, writer)
-    sampling.write(body, conversation.sampling, writer)
-    _stops(body, conversation, writer)
+        draft.drop(conversation.words.thinking)
+    _output(body, conversation, draft)
+    sampling.write(body, conversation.sampling, draft)
+    _stops(body, conversation, draft)
     if conversation.user:
         body["metadata"] = {"user_id": _user_id(conversation.user)}
     if conversation.cache_key:
-        writer.drop(conversation.words.cache_key)
+        draft.drop(conversation.words.cache_key)
     if conversation.service_tier not in ("", *leftovers.PLAIN_TIERS):
-        writer.drop("service_tier")
+        draft.drop("service_tier")
     for field in leftovers.dropped(conversation, "messages"):
-        writer.drop(field)
+        draft.drop(field)
 
 
-def _output(body: Body, conversation: Conversation, writer: Writer) -> None:
+def _output(body: Body, conversation: Conversation, draft: Draft) -> None:
     output = conversation.output
     if output is None:
         return
     if output.kind == "json_object":  # asked for in words (see _system): likely, not certain
-        writer.drop(conversation.words.output)
+        draft.drop(conversation.words.output)
         return
     schema = {"type": "object"} if output.schema is None else output.schema
     if output.description and "description" not in schema:
@@ -209,11 +209,11 @@ def _output(body: Body, conversation: Conversation, writer: Writer) -> None:
     config["format"] = {"type": "json_schema", "schema": schema}
 
 
-def _stops(body: Body, conversation: Conversation, writer: Writer) -> None:
+def _stops(body: Body, conversation: Conversation, draft: Draft) -> None:
     given = conversation.sampling.stop
     stop = [sequence for sequence in given if sequence.strip()]
     if len(stop) < len(given):  # Anthropic refuses sequences of white space
-        writer.drop(conversation.words.stop)
+        draft.drop(conversation.words.stop)
     if stop:
         body["stop_sequences"] = stop
 

@@ -28,8 +28,8 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import ApiError
-from translate.messages import fault
-from translate.messages.reply import citations_of, head, input_of_custom, last_words, opening, several
+from translate.messages import citations, fault
+from translate.messages.reply import head, input_of_custom, last_words, opening, several
 from translate.messages.usage import write_usage
 from translate.target import Asked
 
@@ -163,7 +163,7 @@ class Encoder:
 
     def _close(self, event: Close, out: list[bytes]) -> None:
         if self._state is INSIDE:
-            for citation in citations_of(event) if event.ext else ():
+            for citation in citations.write(event.citations) if event.citations else ():
                 out.append(self._one_delta({"type": "citations_delta", "citation": citation}))
             self._signature = event.signature or self._signature
             if self._free_text is not None:  # Messages knows no free text as input: it becomes an object's

@@ -28,7 +28,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import BadReply
-from translate.messages import assembly
+from translate.messages import assembly, citations
 from translate.messages.decode_messages import input_of
 from translate.messages.usage import read_stop, read_usage, write_stop, write_usage
 from translate.sequence import CUT
@@ -96,8 +96,8 @@ def _block(part: Part, text: str, close: Close, asked: Asked, n: int) -> dict[st
         return None
     if block["type"] == "text":
         block["text"] = text
-        if citations := citations_of(close):
-            block["citations"] = citations
+        if cited := citations.write(close.citations):
+            block["citations"] = cited
     elif block["type"] == "thinking":
         block["thinking"] = text
         block["signature"] = close.signature or block["signature"] or sealed_reasoning.EMPTY
@@ -141,12 +141,6 @@ def several(part: Part, asked: Asked, n: int) -> list[dict[str, Any]]:
     if isinstance(part, Unknown) and part.protocol == "responses":
         return websearch.blocks(part.raw, f"srvtoolu_{asked.key}_{n}")
     return []
-
-
-def citations_of(close: Close) -> list[Any]:
-    """What a text cites."""
-    own = close.ext.get("messages", {}).get("citations") or []
-    return own or (websearch.citations(close) if close.ext else [])
 
 
 def input_of_custom(text: str) -> dict[str, Any]:

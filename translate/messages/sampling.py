@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from translate.conversation import Sampling
-from translate.messages.encode_messages import Writer
+from translate.encode_context import Draft
 
 Body = dict[str, Any]
 
@@ -28,7 +28,7 @@ def is_fixed(model: str) -> bool:
     return _FIXED.search(model) is not None
 
 
-def write(body: Body, sampling: Sampling, writer: Writer) -> None:
+def write(body: Body, sampling: Sampling, draft: Draft) -> None:
     """Puts what the model takes into `body`, whose model and thinking are there already. A value that changes nothing
     is left out without a word."""
     fixed = is_fixed(body["model"])
@@ -36,7 +36,7 @@ def write(body: Body, sampling: Sampling, writer: Writer) -> None:
     temperature = None if sampling.temperature is None else min(sampling.temperature, 1)
     if temperature is not None and (fixed or thinks):
         if temperature != 1:
-            writer.drop("temperature")
+            draft.drop("temperature")
         temperature = None
     if temperature is not None:
         body["temperature"] = temperature
@@ -44,12 +44,12 @@ def write(body: Body, sampling: Sampling, writer: Writer) -> None:
         if not fixed and temperature is None and not (thinks and top_p < LEAST_TOP_P):
             body["top_p"] = top_p
         elif not fixed or top_p != 1:
-            writer.drop("top_p")
+            draft.drop("top_p")
     if sampling.top_k is not None:
         if fixed or thinks:
-            writer.drop("top_k")
+            draft.drop("top_k")
         else:
             body["top_k"] = sampling.top_k
     for field in ("seed", "frequency_penalty", "presence_penalty"):
         if getattr(sampling, field) is not None:
-            writer.drop(field)
+            draft.drop(field)

@@ -16,5 +16,6 @@ WORDS = Words(
     tool_schema="tools.input_schema",
     image="image",
     cache_key="",
+    citations="citations",
     ledger=LEDGER,
 )

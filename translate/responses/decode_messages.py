@@ -32,6 +32,7 @@ from translate.conversation import (
 from translate.errors import BadRequest
 from translate.json_fields import breakpoint_of, list_of, text_of
 from translate.pairing import Waiting
+from translate.responses import citations
 from translate.responses.decode_tools import read_tools
 
 Item = dict[str, Any]
@@ -227,7 +228,9 @@ def _part(raw: Any, path: str) -> Part:
         case "input_text" | "output_text" | "text" | "summary_text":
             if not isinstance(text := raw.get("text"), str):
                 raise problems.wrong_type(f"{path}.text", "a string", text)
-            return Text(text, _left(raw, "text"))
+            if not (noted := list_of(raw, "annotations")):
+                return Text(text, _left(raw, "text"))
+            return Text(text, _left(raw, "text", "annotations"), list(map(citations.read, noted)))
         case "refusal":
             return Refusal(text_of(raw, "refusal"), _left(raw, "refusal"))
         case "encrypted_content" if not _CIPHER.fullmatch(said := text_of(raw, "encrypted_content")):

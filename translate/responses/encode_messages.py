@@ -13,12 +13,12 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from translate import readable, readable_parts, repair, sealed_reasoning, websearch
+from translate import citations, readable, readable_parts, repair, sealed_reasoning, websearch
 from translate.conversation import Conversation, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn, Unknown
 from translate.encode_context import Draft
 from translate.json_fields import BREAKPOINT
 from translate.pairing import paired
-from translate.responses.encode_parts import Body, content, own, rendered
+from translate.responses.encode_parts import Body, content, own
 
 _OF_MESSAGE = ("id", "status", "phase")
 
@@ -47,10 +47,10 @@ def instructions(system: list[Part], draft: Draft) -> str:
         system = readable_parts.system(system)
     texts = []
     for part in system:
-        draft.leave(part.ext)
+        draft.leave_part(part)
         if "openai" in part.ext:
             draft.drop(BREAKPOINT)
-        texts.append(part.text if isinstance(part, Text) else rendered(part, draft))
+        texts.append(part.text if isinstance(part, Text) else draft.in_words(part))
     return "\n\n".join(text for text in texts if text)
 
 
@@ -146,8 +146,8 @@ def _assistant(turn: Turn, draft: Draft) -> list[Body]:
 
 def _said(pieces: list[Body], parts: list[Part], of_message: Body) -> Body:
     """A message of the model's as one string: without an id, the protocol has no list of what the model said."""
-    cited = any("citations" in part.ext.get("messages", {}) for part in parts)  # pieces that belong together
-    text = ("" if cited else "\n\n").join(piece.get("text") or piece.get("refusal") or "" for piece in pieces)
+    between = "" if citations.are_pieces(parts) else "\n\n"
+    text = between.join(piece.get("text") or piece.get("refusal") or "" for piece in pieces)
     phase = {"phase": of_message["phase"]} if "phase" in of_message else {}
     return {"type": "message", "role": "assistant", "content": text} | phase
 
@@ -161,7 +161,7 @@ def _run(part: Part) -> tuple[str, Any]:
 
 def _spoken(part: Part, draft: Draft) -> list[Body]:
     """What the model said, as content of its message."""
-    draft.leave(part.ext)
+    draft.leave_part(part)
     if isinstance(part, Text):
         return [{"type": "output_text", "text": part.text} | own(part)]
     if isinstance(part, Refusal):
@@ -172,7 +172,7 @@ def _spoken(part: Part, draft: Draft) -> list[Body]:
 
 def _item(part: Part, draft: Draft) -> Body | None:
     if isinstance(part, ToolCall):
-        draft.leave(part.ext)
+        draft.leave_part(part)
         return _call(part, draft)
     if isinstance(part, Thinking):
         return _reasoning(part, draft)
@@ -181,7 +181,7 @@ def _item(part: Part, draft: Draft) -> Body | None:
             return part.raw
         if draft.searches and websearch.is_call(part.raw):
             return websearch.item(part.raw, None, _made_id("ws", str(part.raw.get("id"))))
-        if text := rendered(part, draft):
+        if text := draft.in_words(part):
             return {"type": "message", "role": "assistant", "content": text}
     return None
 

@@ -16,19 +16,18 @@ from translate.conversation import (
     Part,
     Refusal,
     Text,
-    Thinking,
-    ToolCall,
     Unknown,
 )
 from translate.encode_context import Draft
 from translate.errors import BadRequest
+from translate.responses import citations
 
 Body = dict[str, Any]
 
 
 def content(part: Part, draft: Draft) -> list[Body]:
     """A part as content parts of a message that is not the model's; none for what is left out. Raises BadRequest."""
-    draft.leave(part.ext)
+    draft.leave_part(part)
     if draft.home and (raw := part.ext.get("responses.form", {}).get("raw")):
         return [raw]
     match part:
@@ -44,7 +43,7 @@ def content(part: Part, draft: Draft) -> list[Body]:
             raise BadRequest("input_audio: audio cannot be sent to this upstream: its protocol takes none in requests")
         case Unknown() if part.protocol == "responses":
             return [part.raw]
-    text = rendered(part, draft)
+    text = draft.in_words(part)
     return [{"type": "input_text", "text": text}] if text else []
 
 
@@ -52,21 +51,9 @@ def own(part: Part) -> Body:
     """What Responses itself said of a part, but for what belongs to the whole message."""
     left = part.ext.get("responses", {})
     kept = {key: value for key, value in left.items() if key not in ("id", "status", "phase")}
+    if isinstance(part, Text) and (noted := citations.own(part.citations)):
+        kept["annotations"] = noted
     return kept | part.ext.get("openai", {})
-
-
-def rendered(part: Part, draft: Draft) -> str:
-    """A part without a word here, in words; where there are none, its type is reported."""
-    if isinstance(part, Thinking | ToolCall):
-        return ""
-    if not isinstance(part, Unknown):
-        draft.drop(type(part).__name__.lower())
-        return ""
-    draft.leave({part.protocol: part.raw | {"citations": None}})  # they are asked for, not said
-    text = readable.unknown(part, "responses", draft.words.ledger)
-    if not text:
-        draft.drop(part.kind)
-    return text
 
 
 def _image(image: Image, draft: Draft) -> Body:

@@ -29,7 +29,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.responses import fault, items
+from translate.responses import citations, fault, items
 from translate.responses.usage import incomplete_reason, usage_body, words_of_refusal
 from translate.sequence import CUT
 from translate.target import Asked
@@ -250,7 +250,7 @@ class Encoder:
             self._of_item(b"response.refusal.done", b'%b"refusal":"%b"' % (where, text), out)
             parts.append(items.refusal_part(text))
         else:
-            notes = items.annotations_of(close, len(wire.text_of([text]))) if close.ext else []
+            notes = citations.write(close.citations, len(wire.text_of([text]))) if close.citations else []
             for i, note in enumerate(notes):
                 about = b'%b"annotation_index":%d,"annotation":%b' % (where, i, wire.dumps(note))
                 self._of_item(b"response.output_text.annotation.added", about, out)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import wire
-from translate.conversation import Close, Refusal, Text, ToolCall
+from translate.conversation import Refusal, Text, ToolCall
 from translate.target import Asked
 
 IN_PROGRESS, COMPLETED, INCOMPLETE = b"in_progress", b"completed", b"incomplete"
@@ -99,27 +99,3 @@ def call(id: str, call_id: str, name: str, part: ToolCall, text: bytes, status: 
     space = b',"namespace":' + wire.dumps(part.namespace) if part.namespace else b""
     head = b'{"id":%b,"type":"%b","status":"%b","call_id":%b,"name":%b%b,"%b":"%b"}'
     return head % (wire.dumps(id), kind, status, wire.dumps(call_id), wire.dumps(name), space, key, text)
-
-
-def annotations_of(close: Close, length: int) -> list[Any]:
-    """What a text cites, as url_citation; citations without an address have no place here. Another protocol's
-    citation belongs to the whole part: `length` is that of its text, in characters."""
-    found: list[Any] = []
-    for note in close.ext.get("responses", {}).get("annotations", []):
-        is_page = isinstance(note, dict) and note.get("type") == "url_citation"
-        found += [note | cited for cited in _citation(note, length)] if is_page else [note]
-    for note in close.ext.get("chat", {}).get("annotations", []):
-        cited = note.get("url_citation") if isinstance(note, dict) else None
-        found += _citation(cited, length)
-    for cited in close.ext.get("messages", {}).get("citations", []):
-        found += _citation(cited, length)
-    return found
-
-
-def _citation(cited: Any, length: int) -> list[Any]:
-    if not isinstance(cited, dict) or not isinstance(url := cited.get("url"), str) or not url:
-        return []
-    start, end = cited.get("start_index"), cited.get("end_index")
-    known = isinstance(start, int) and isinstance(end, int)
-    span = {"start_index": start, "end_index": end} if known else {"start_index": 0, "end_index": length}
-    return [{"type": "url_citation", **span, "title": str(cited.get("title") or url), "url": url}]

@@ -12,6 +12,7 @@ from typing import Any
 from translate import sealed_reasoning, wire
 from translate.conversation import Ext, Part, Refusal, Text, Thinking, ToolCall, Unknown
 from translate.json_fields import list_of, text_of
+from translate.responses import citations
 from translate.responses.decode_messages import said_in
 from translate.sequence import Item, Sequence
 
@@ -123,13 +124,12 @@ class MessageReader(Reader):
 
     def noted(self, index: Any, notes: list[Any]) -> None:
         if (item := self._cited(index)) is not None:
-            item.close.ext["responses"] = {"annotations": notes}
+            item.close.citations = list(map(citations.read, notes))
 
     def note(self, index: Any, annotation: Any) -> None:
         if (item := self._cited(index)) is not None and isinstance(annotation, dict):
-            notes = item.close.ext.setdefault("responses", {}).setdefault("annotations", [])
-            if annotation not in notes:
-                notes.append(annotation)
+            if all(known.raw != annotation for known in item.close.citations):
+                item.close.citations.append(citations.read(annotation))
 
     def _cited(self, index: Any) -> Item | None:
         at = ("text", index) if isinstance(index, int) else None

@@ -11,9 +11,23 @@ from hypothesis import strategies as st
 from tests.translate.chat.material import DONE, call, chunk, cuts, decode, every_way, short, sse
 from translate import errors, reading, wire
 from translate import sse as framing
+from translate.chat import citations, reply
 from translate.chat.decode_stream import Decoder, Lane
-from translate.conversation import Delta, Event, Fault, Open, Start, Stop, Thinking, ToolCall, Usage
-from translate.target import Policy
+from translate.conversation import (
+    Citation,
+    Close,
+    Delta,
+    Event,
+    Fault,
+    Open,
+    Start,
+    Stop,
+    Text,
+    Thinking,
+    ToolCall,
+    Usage,
+)
+from translate.target import Asked, Policy
 
 ROLE = chunk({"role": "assistant", "content": ""})
 STOP = chunk({}, "stop")
@@ -465,10 +479,24 @@ def test_a_stop_sequence_that_was_met() -> None:
     assert stop_of(sse({"choices": [choice | {"stop_reason": "end_turn"}]}, DONE)).reason == "end"
 
 
+def test_a_place_counts_from_the_beginning_of_its_own_text() -> None:
+    """Chat counts the characters of the whole content, though something else may come between."""
+    page = {"url": "https://a", "title": "A"}
+    notes = [{"type": "url_citation", "url_citation": page | {"start_index": at, "end_index": at + 2}} for at in (3, 0)]
+    last = chunk({"content": "cd", "annotations": notes})
+    said = [chunk({"content": "abä"}), chunk({"reasoning_content": "hm"}), last]
+    (second,) = [event for event in decode([sse(*said, STOP, DONE)]) if isinstance(event, Close) and event.citations]
+    assert [(cited.start, cited.end) for cited in second.citations] == [(0, 2), (None, None)]
+    client = reply.collect([Open(Text("")), Delta([b"abcd"]), Close(), Open(Text("")), Delta([b"cd"]), Close(
+        citations=[Citation("responses", {}, "https://a", "A", 0, 2)]), Stop("end")], Asked("m"))  # fmt: skip
+    (note,) = client["choices"][0]["message"]["annotations"]
+    assert (note["url_citation"]["start_index"], note["url_citation"]["end_index"]) == (4, 6)
+
+
 def test_annotations_stay_with_their_text_or_with_the_stop() -> None:
     note = {"type": "url_citation", "url_citation": {"url": "https://a"}}
     events = decode([sse(chunk({"content": "a", "annotations": [note]}), chunk({"annotations": [note]}), STOP, DONE)])
-    assert events[-2].ext == {"chat": {"annotations": [note, note]}}  # type: ignore[union-attr]
+    assert events[-2] == Close(citations=[citations.read(note)] * 2)
     events = decode([sse(chunk(call("{}", 0, "a", "f")), chunk({"annotations": [note]}), STOP, DONE)])
     assert events[-1].ext == {"chat": {"annotations": [note]}}  # type: ignore[union-attr]
     assert stop_of(sse(chunk({"content": "a"}, citations=["u"]), STOP, DONE)).ext == {"chat": {"citations": ["u"]}}

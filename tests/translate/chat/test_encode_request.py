@@ -11,6 +11,7 @@ from tests.support.conversations import of_client
 from translate.chat.encode_request import encode
 from translate.conversation import (
     Audio,
+    Citation,
     Document,
     Image,
     OutputFormat,
@@ -238,8 +239,8 @@ def test_what_must_not_be_lost_is_refused(part: Part, name: str) -> None:
 
 
 def test_a_text_with_citations_is_one_text() -> None:
-    cited = {"messages": {"citations": [{}]}}
-    out = encoded(HI, assistant(Text("The sky ", cited), Text("is blue", cited)))
+    cited = [Citation("messages", {})]
+    out = encoded(HI, assistant(Text("The sky ", {}, cited), Text("is blue", {}, cited)))
     assert out.body["messages"][1]["content"] == "The sky is blue"  # type: ignore[index]
     assert out.dropped == ["citations"]
 

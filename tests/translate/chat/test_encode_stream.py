@@ -29,12 +29,13 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
+from translate.messages import citations
 from translate.target import Asked
 
 ASKED = Asked(
     model="mine", key="k1", created=99, input_tokens=7, tool_names={"short_1": "a.long.name"}, include_usage=True
 )
-CITED = {"messages": {"citations": [{"url": "https://a", "title": "A"}, {"url": "https://b"}, {"file_id": "x"}]}}
+CITED = list(map(citations.read, [{"url": "https://a", "title": "A"}, {"url": "https://b"}, {"file_id": "x"}]))
 
 
 def part(opened: Any, *pieces: str, **close: Any) -> list[Event]:
@@ -70,7 +71,7 @@ def test_a_reply_in_full() -> None:
         Start("up", "up-model"),
         *part(Thinking(), "h", "m", signature="S"),
         *part(Thinking(encrypted="E")),
-        *part(Text(""), "Hel", 'lo "you"', ext=CITED),
+        *part(Text(""), "Hel", 'lo "you"', citations=CITED),
         *part(ToolCall("t1", "short_1"), '{"x"', ":1}"),
         *part(ToolCall("", "f")),
         Stop("tool_calls", Usage(input=3, cache_read=4, cache_write=5, output=6, reasoning=2)),

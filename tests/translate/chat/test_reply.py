@@ -131,8 +131,8 @@ def test_collect_in_full() -> None:
     events: list[Event] = [
         Start("up", "m", Usage(input=1)),
         *part(Thinking(), "hm", signature="S"),
-        *part(Text(""), "Hel", "lo ", ext=CITED),
-        *part(Text(""), "you", ext=CITED),
+        *part(Text(""), "Hel", "lo ", citations=CITED),
+        *part(Text(""), "you", citations=CITED),
         *part(ToolCall("t1", "short_1"), '{"x"', ":1}"),
         *part(ToolCall("", "f")),
         Stop("tool_calls", Usage(input=3, cache_read=4, output=6, reasoning=2)),

@@ -100,6 +100,7 @@ def view(events: Iterable[Event]) -> list[Any]:
                 out[-1][2] += b"".join(event.pieces)
             case Close():
                 out[-1] += [event.signature, event.ext]
+                out[-1] += [[cited.raw for cited in event.citations]] if event.citations else []
             case Stop():
                 out.append(("stop", event.reason, event.usage, event.sequence, event.ext))
             case Fault():

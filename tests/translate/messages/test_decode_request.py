@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from translate.conversation import (
+    Citation,
     Conversation,
     Document,
     Image,
@@ -56,7 +57,11 @@ def document(source: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 BLOCKS: list[tuple[dict[str, Any], Part]] = [
     ({"type": "text", "text": "a"}, Text("a")),
-    ({"type": "text", "text": "a", "citations": [1]} | CACHE, Text("a", {"messages": {"citations": [1]} | CACHE})),
+    (
+        {"type": "text", "text": "a", "citations": [1]} | CACHE,
+        Text("a", {"messages": CACHE}, [Citation("messages", 1)]),
+    ),
+    ({"type": "text", "text": "a", "citations": None}, Text("a", {"messages": {"citations": None}})),
     (image(type="base64", media_type="image/png", data="AA=="), Image(data="AA==", media_type="image/png")),
     (image(type="url", url="https://x/y.png") | CACHE, Image(url="https://x/y.png", ext=CACHED)),
     (image(type="file", file_id="file_1"), Image(file_id="file_1")),

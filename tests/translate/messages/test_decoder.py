@@ -91,7 +91,7 @@ BLOCKS: dict[str, tuple[list[dict[str, Any]], list[tuple[Any, ...]]]] = {
             delta(0, type="citations_delta", citation={"cited_text": "b"}),
             stopped(0),
         ],
-        [(Text(""), "It is.", "", {"messages": {"citations": [{"cited_text": "a"}, {"cited_text": "b"}]}})],
+        [(Text(""), "It is.", "", {}, [{"cited_text": "a"}, {"cited_text": "b"}])],
     ),
     "thinking": (
         [

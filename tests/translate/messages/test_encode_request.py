@@ -29,7 +29,6 @@ from translate.conversation import (
 )
 from translate.errors import BadRequest
 from translate.messages.decode_request import decode, encode
-from translate.messages.encode_messages import Writer
 from translate.pairing import LOST_RESULT
 from translate.target import Encoded, Policy, Target
 
@@ -632,7 +631,3 @@ def test_own_fields_go_back() -> None:
     again = encode(decode(body), Target("m"))
     assert again.body == body
     assert again.dropped == []
-
-
-def test_things_show_their_state() -> None:
-    assert repr(Writer(own=True)) == "<Writer own=True dropped=[]>"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.support import grammar
 from translate import sealed_reasoning, wire
 from translate.conversation import (
+    Citation,
     Close,
     Delta,
     Event,
@@ -171,7 +172,7 @@ PARTS: dict[str, tuple[list[Event], list[dict[str, Any]]]] = {
         block(0, {"type": "redacted_thinking", "data": "xyz"}),
     ),
     "citations": (
-        part(Text(""), "So", ext={"messages": {"citations": [{"cited_text": "c"}]}}),
+        part(Text(""), "So", citations=[Citation("messages", {"cited_text": "c"})]),
         block(
             0,
             {"type": "text", "text": ""},
@@ -180,7 +181,7 @@ PARTS: dict[str, tuple[list[Event], list[dict[str, Any]]]] = {
         ),
     ),
     "another protocol's leftovers": (
-        part(Text("", {"chat": {"x": 1}}), "So", ext={"chat": {"annotations": []}}),
+        part(Text("", {"chat": {"x": 1}}), "So", ext={"chat": {"audio": {}}}),
         block(0, {"type": "text", "text": ""}, {"type": "text_delta", "text": "So"}),
     ),
     "a part without a block is left out": (

@@ -54,7 +54,7 @@ def test_blocks() -> None:
         ("start", "msg_1", "claude-x", usage),
         ["open", Thinking(), "Hm", "sig", {}],
         ["open", Thinking(encrypted="xyz"), "", "", {}],
-        ["open", Text(""), "Hi", "", {"messages": {"citations": [{"cited_text": "c"}]}}],
+        ["open", Text(""), "Hi", "", {}, [{"cited_text": "c"}]],
         ["open", ToolCall("t", "n"), '{"a":"é"}', "", {}],
         ["open", ToolCall("u", "n"), "", "", {}],
         ["open", Unknown("messages", {"type": "web_search_tool_result", "content": []}), "", "", {}],

@@ -19,6 +19,7 @@ from tests.support.strategies_replies import replies
 from translate import dialects, errors, pair, sse, wire
 from translate.chat import decode_stream as chat
 from translate.conversation import (
+    Citation,
     Close,
     Delta,
     Event,
@@ -251,8 +252,7 @@ ASKED = Asked("m", "k", include_usage=True)
 FULL: list[Event] = [
     Start("id", "m", Usage(1, 2, 3, 1, 4, 5)),
     Open(Thinking()), Delta([b"so"]), Close("c2ln"),
-    Open(Text("")), Delta([b"hello"]), Close(ext={p: {"citations": [{"url": "u"}], "annotations": [{"url": "u"}]}
-                                                  for p in PROTOCOLS}),
+    Open(Text("")), Delta([b"hello"]), Close(citations=[Citation(p, {"url": "u"}, "u") for p in PROTOCOLS]),
     Open(Refusal()), Delta([b"no"]), Close(),
     Open(ToolCall("c", "f")), Delta([b"{}"]), Close(),
     Open(ToolCall("d", "g", custom=True, namespace="n")), Delta([b"x"]), Close(),

@@ -25,7 +25,7 @@ from tests.translate.responses.material import (
     text,
 )
 from translate import sealed_reasoning, sse, wire
-from translate.conversation import Close, Delta, Fault, Open, Start, Stop, Text, Thinking
+from translate.conversation import Citation, Close, Delta, Fault, Open, Start, Stop, Text, Thinking
 from translate.responses.decode_stream import Decoder
 from translate.responses.fast_path import learn
 
@@ -292,7 +292,7 @@ def test_annotations_come_with_the_end_of_their_text() -> None:
     note = {"type": "url_citation", "url": "http://x", "title": "X", "start_index": 0, "end_index": 1}
     item = message("a", content=[part("a", annotations=[note])])
     [close] = [e for e in read(CREATED + over(0, **item) + done()) if isinstance(e, Close)]
-    assert close.ext == {"responses": {"annotations": [note]}}
+    assert close.citations == [Citation("responses", note, "http://x", "X", 0, 1)]
 
 
 def test_annotations_are_there_before_the_next_part_begins() -> None:
@@ -306,8 +306,7 @@ def test_annotations_are_there_before_the_next_part_begins() -> None:
         over(0, **message("ab", content=[cited, plain])) + done(),
     ]
     decoder = Decoder()
-    told = [len(event.ext.get("responses", {}).get("annotations", []))
-            for chunk in said for event in decoder.feed(chunk) if isinstance(event, Close)]  # fmt: skip
+    told = [len(event.citations) for chunk in said for event in decoder.feed(chunk) if isinstance(event, Close)]
     assert told == [1, 0]
 
 

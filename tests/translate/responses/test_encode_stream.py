@@ -11,6 +11,7 @@ from tests.support import grammar, sdk_responses
 from tests.support.meaning_responses import of_responses
 from translate import dialects, sealed_reasoning, wire
 from translate.conversation import (
+    Citation,
     Close,
     Delta,
     Event,
@@ -49,17 +50,8 @@ def data(raw: bytes) -> list[dict[str, Any]]:
     return [json.loads(line[6:]) for line in raw.split(b"\n") if line.startswith(b"data: ")]
 
 
-CITED = Close(ext={"messages": {"citations": [{"url": "http://x", "title": "X"}, {"document_index": 0}]}})
-NESTED = Close(
-    ext={
-        "chat": {
-            "annotations": [
-                {"type": "url_citation", "url_citation": {"url": "http://y", "start_index": 1, "end_index": 2}},
-                7,
-            ]
-        }
-    }
-)
+CITED = Close(citations=[Citation("messages", {}, "http://x", "X"), Citation("messages", {"document_index": 0})])
+NESTED = Close(citations=[Citation("chat", {}, "http://y", "", 1, 2), Citation("chat", 7)])
 CIPHER = Thinking(encrypted="CIPHER")
 NAMED = ToolCall("call_1", "sent")
 CUSTOM = ToolCall("call_2", "apply", custom=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.translate.responses.material import CREATED, call, done, event, message, read, short
-from translate.conversation import Close, Open, Start, Text
+from translate.conversation import Citation, Close, Open, Start, Text
 
 DELTA = "response.output_text.delta"
 
@@ -150,7 +150,7 @@ def test_a_message_keeps_its_phase_and_its_notes() -> None:
     (closed,) = [e for e in events if isinstance(e, Close)]
     assert isinstance(opened.part, Text)
     assert opened.part.ext == {"responses": {"id": "msg_7", "phase": "commentary"}}
-    assert closed.ext == {"responses": {"annotations": [note]}}
+    assert closed.citations == [Citation("responses", note, "u")]
 
 
 @pytest.mark.parametrize("kind", ["created", "queued", "in_progress"])

@@ -21,6 +21,7 @@ from tests.translate.responses.material import (
     short,
     text,
 )
+from translate.conversation import Close
 
 REASON: Json = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}]}
 URL: Json = {"type": "url_citation", "url": "http://x", "title": "x", "start_index": 0, "end_index": 2}
@@ -166,7 +167,7 @@ def test_annotations_come_by_their_own_events(index: Any) -> None:
         annotation=URL,
     )
     events = read(CREATED + TEXT + note + note + done(output=[]))
-    assert [e.ext for e in events if getattr(e, "ext", None)] == [{"responses": {"annotations": [URL]}}]
+    assert [cited.raw for e in events if isinstance(e, Close) for cited in e.citations] == [URL]
 
 
 def test_what_is_no_annotation_is_left_out() -> None:

@@ -1,0 +1,40 @@
+"""What a text cites, in Chat: annotations of the message, whose places count the characters of its whole content.
+
+Source: the openai SDK's types/chat/chat_completion_message.py, Annotation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import citations
+from translate.conversation import Citation
+
+
+def read(raw: Any, before: int = 0) -> Citation:
+    """before: how many characters of the content come before the text that cites."""
+    found = citations.of_page("chat", raw, raw.get("url_citation") if isinstance(raw, dict) else None)
+    if before and found.start is not None and found.end is not None:
+        is_within = found.start >= before
+        found.start = found.start - before if is_within else None
+        found.end = found.end - before if is_within else None
+    return found
+
+
+def write(cited: list[Citation], start: int | None, end: int | None) -> list[Any]:
+    """Chat's own as they came; of others the pages. start, end: the place of the text in the message's content, in
+    characters, None where it is not known: a stream does not count them."""
+    found: list[Any] = []
+    for each in cited:
+        if each.protocol == "chat":
+            found.append(each.raw)
+        elif each.url:
+            page = {**_place(each, start, end), "title": each.title or each.url, "url": each.url}
+            found.append({"type": "url_citation", "url_citation": page})
+    return found
+
+
+def _place(cited: Citation, start: int | None, end: int | None) -> dict[str, int]:
+    if cited.start is not None and cited.end is not None:
+        return {} if start is None else {"start_index": start + cited.start, "end_index": start + cited.end}
+    return {} if start is None or end is None else {"start_index": start, "end_index": end}
