@@ -86,6 +86,8 @@ class Service:
         self.siblings = siblings or Siblings()
         self.hops = Hops(self.siblings.group, addresses)
         self.reloaded: dict[str, Any] = {}  # the verdict on the last change of the settings, see reload.py
+        self.reloads = {"taken": 0, "refused": 0}
+        self.loaded_at = time.time()  # the settings in force
         self.places = Places(wiring.breaker_limits(settings))
         self.router = Router(settings, ready, self.places)
         self.client = UpstreamClient(force_instance=True, pool=wiring.pool(settings, self.router))
@@ -199,6 +201,7 @@ class Service:
         self.memory.resize(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
         self.journal.adopt(settings.logging, settings.secrets())
         self._follow(settings)
+        self.loaded_at = time.time()
         self.admission.limits = wiring.admission_limits(settings)
         self.admission.serve()  # a limit may have grown
 

@@ -42,13 +42,27 @@ FAMILIES = {
         "histogram", "Tokens of a request, as its upstream counted them.", (*_GEN_AI, "gen_ai_token_type"), TOKENS
     ),
     "proxy_requests_total": Family(
-        "counter", "Requests that are over.", ("protocol", "upstream", "status", "error_type")
+        "counter",
+        "Requests that are over. status: 2xx, 4xx, ...; code: 200, 429, ...; none: the client had left.",
+        ("protocol", "upstream", "status", "code", "error_type"),
+    ),
+    "proxy_upstream_tries_total": Family(
+        "counter",
+        "Requests that were sent to an upstream, also those that failed and were made good elsewhere. outcome: "
+        "answered, or the kind of error.",
+        ("upstream", "model", "outcome", "status"),
+    ),
+    "proxy_upstream_key_usable": Family(
+        "gauge", "0 while a key rests: it was refused, or has no credit. key: its number.", ("upstream", "key")
+    ),
+    "proxy_cost_usd_total": Family(
+        "counter", "What requests have cost, where the price is known.", ("client", "upstream", "model")
     ),
     "proxy_client_requests_total": Family("counter", "The same by client.", ("client", "status")),
     "proxy_ended_total": Family(
         "counter", "The same by how they ended: finished, left by their client, aborted by us.", ("protocol", "ended")
     ),
-    "proxy_retries_total": Family("counter", "Tries beyond a request's first.", ("upstream",)),
+    "proxy_retries_total": Family("counter", "Tries that failed and were followed by another.", ("upstream",)),
     "proxy_tokens_total": Family(
         "counter",
         "Tokens. input has cache_read and cache_write in it, output has reasoning.",
@@ -94,6 +108,9 @@ FAMILIES = {
     "proxy_rejoined_total": Family("counter", "Requests that joined one which went on without its client."),
     "proxy_loop_lag_seconds": Family("histogram", "How late a timer came, twice a second.", (), LAG),
     "proxy_log_lines_lost_total": Family("counter", "Lines of logs that could not be written."),
+    "proxy_build_info": Family("gauge", "Always 1.", ("version", "commit", "python", "libcurl")),
+    "proxy_settings_loaded_time_seconds": Family("gauge", "When the settings in force were read, in Unix time."),
+    "proxy_settings_reloads_total": Family("counter", "Settings that were taken over, or refused.", ("outcome",)),
     "process_cpu_seconds_total": Family("counter", "CPU time."),
     "process_resident_memory_bytes": Family("gauge", "Memory."),
     "process_open_fds": Family("gauge", "Open files."),

@@ -32,7 +32,7 @@ class Labels(NamedTuple):
     client: str
     upstream: str
     model: str
-    status: str
+    code: str
     error: str
     ended: str
 
@@ -58,12 +58,13 @@ class Histogram:
 class Row:
     """Everything counted for one set of labels."""
 
-    __slots__ = ("bytes_in", "bytes_out", "cache_read", "cache_write", "duration", "first", "input", "input_tokens",
-                 "output", "output_tokens", "overhead", "per_token", "queue", "reasoning", "requests",
-                 "retries")  # fmt: skip
+    __slots__ = ("bytes_in", "bytes_out", "cache_read", "cache_write", "cost_usd", "duration", "first", "input",
+                 "input_tokens", "output", "output_tokens", "overhead", "per_token", "queue", "reasoning",
+                 "requests")  # fmt: skip
 
     def __init__(self) -> None:
-        self.requests = self.retries = self.bytes_in = self.bytes_out = 0
+        self.requests = self.bytes_in = self.bytes_out = 0
+        self.cost_usd = 0.0
         self.input_tokens = self.output_tokens = self.cache_read = self.cache_write = self.reasoning = 0
         self.duration, self.first, self.per_token = Histogram(LATENCY), Histogram(LATENCY), Histogram(PER_TOKEN)
         self.overhead, self.queue = Histogram(OVERHEAD), Histogram(WAIT)
@@ -74,8 +75,6 @@ class Row:
 
     def add(self, record: dict[str, Any]) -> None:
         self.requests += 1
-        if record["attempts"] > 1:
-            self.retries += record["attempts"] - 1
         self.bytes_in += record["bytes_in"]
         self.bytes_out += record["bytes_out"]
         self.duration.add(record["total_ms"] / 1e3)
@@ -90,6 +89,7 @@ class Row:
         if output > 1 and record["stream_ms"]:
             self.per_token.add(record["stream_ms"] / 1e3 / (output - 1))
         prompt = record["gen_ai.usage.input_tokens"]
+        self.cost_usd += record["proxy.cost_usd"] or 0.0
         self.input.add(prompt)
         self.output.add(output)
         self.input_tokens += prompt
@@ -108,27 +108,39 @@ class Metrics:
         self.began = time.time()  # of this process: workers are forked
         self._met: set[str] = set()
         self._rows: dict[Labels, Row] = {}
+        self._tries: dict[tuple[str, str, str, str], int] = {}  # by proxy_upstream_tries_total's labels
+        self._failed: dict[str, int] = {}  # tries that were followed by another, by upstream
 
     def __repr__(self) -> str:
         return f"<Metrics {len(self._rows)} rows>"
 
     def saw(self, record: dict[str, Any]) -> None:
         """A request is over."""
-        status = record["status"]
+        status, error = record["status"], record.get("error.type", "")
         labels = Labels(
             record["protocol"],
             record["gen_ai.operation.name"],
             record["client"],
             record["upstream"],
             self.model(record["gen_ai.request.model"], status == 200),
-            f"{status // 100}xx" if status else "none",
-            record.get("error.type", ""),
+            str(status) if status else "none",
+            error,
             record["ended"],
         )
         row = self._rows.get(labels)
         if row is None:
             row = self._new(labels)
         row.add(record)
+        if record["attempts"]:
+            for failed in record["tried"]:
+                self._try(failed["upstream"], failed["model"], failed["error"], failed["status"])
+                self._failed[failed["upstream"]] = self._failed.get(failed["upstream"], 0) + 1
+            self._try(record["upstream"], record["upstream_model"], error or "answered", status)
+
+    def _try(self, upstream: str, model: str, outcome: str, status: int) -> None:
+        name = self.model(model, outcome == "answered") if len(self._tries) < MAX_ROWS else OTHER
+        key = upstream, name, outcome, str(status) if status else "none"
+        self._tries[key] = self._tries.get(key, 0) + 1
 
     def model(self, name: str, answered: bool = False) -> str:
         """The name as a label."""
@@ -156,7 +168,10 @@ class Metrics:
                     _sum_up(sums.setdefault(key, Histogram(value.bounds)), value)
                 else:
                     sums[key] = sums.get(key, 0) + value
-        return [sample(family, chosen, value) for (family, chosen), value in sums.items()]
+        found = [sample(family, chosen, value) for (family, chosen), value in sums.items()]
+        found += [sample("proxy_upstream_tries_total", labels, times) for labels, times in self._tries.items()]
+        found += [sample("proxy_retries_total", (upstream,), times) for upstream, times in self._failed.items()]
+        return found
 
 
 def sample(family: str, labels: Iterable[str], value: float | Histogram) -> Sample:
@@ -186,10 +201,12 @@ def _read(of: Labels, row: Row) -> Iterator[tuple[str, tuple[str, ...], float | 
             ("reasoning", row.reasoning),
         ):
             yield "proxy_tokens_total", (of.client, of.upstream, of.model, kind), count
-    yield "proxy_requests_total", (of.protocol, of.upstream, of.status, of.error), row.requests
-    yield "proxy_client_requests_total", (of.client, of.status), row.requests
+    status = f"{of.code[0]}xx" if of.code != "none" else of.code
+    yield "proxy_requests_total", (of.protocol, of.upstream, status, of.code, of.error), row.requests
+    yield "proxy_client_requests_total", (of.client, status), row.requests
     yield "proxy_ended_total", (of.protocol, of.ended), row.requests
-    yield "proxy_retries_total", (of.upstream,), row.retries
+    if row.cost_usd:
+        yield "proxy_cost_usd_total", (of.client, of.upstream, of.model), round(row.cost_usd, 6)
     yield "proxy_overhead_seconds", (of.protocol, of.upstream), row.overhead
     yield "proxy_queue_seconds", (of.upstream,), row.queue
     yield "proxy_bytes_total", (of.protocol, "in"), row.bytes_in

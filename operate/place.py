@@ -68,11 +68,15 @@ def facts() -> dict[str, Any]:
     return found
 
 
+def commit() -> str:
+    """Of the program: as the build knew it, or by git."""
+    return facts().get("commit") or _git("rev-parse", "--short=12", "HEAD") or "unknown"
+
+
 def described() -> str:
     """The line of --version."""
-    commit = facts().get("commit") or _git("rev-parse", "--short=12", "HEAD") or "unknown"
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"anthropic-proxy {VERSION} (commit {commit}, {python}, {sys.platform}-{platform.machine()})"
+    return f"anthropic-proxy {VERSION} (commit {commit()}, {python}, {sys.platform}-{platform.machine()})"
 
 
 def _git(*words: str) -> str:

@@ -285,7 +285,7 @@ function told(said) {
     el("span", { class: "n" }, ms(phase.ms)))));
   const parts = [facts];
   if (record["error.message"]) parts.push(el("p", { class: "bad" }, record["error.message"]));
-  if (record.tried.length) parts.push(el("h3", {}, "What was tried before"), el("ol", {}, ...record.tried.map((each) => el("li", {}, each))));
+  if (record.tried.length) parts.push(el("h3", {}, "What was tried before"), el("ol", {}, ...record.tried.map((each) => el("li", {}, `${each.upstream}/${each.model}${each.key > 1 ? ` (key ${each.key})` : ""}: ${each.status} ${each.error}: ${each.message}`))));
   parts.push(el("h3", {}, `Where the time went: ${ms(record.total_ms)}`), fall, el("p", { class: "note" }, "Each bar is the sum of its kind; with several tries they alternated."));
   parts.push(...bodies(said));
   parts.push(el("details", {}, el("summary", {}, "The whole record"), el("pre", { tabindex: 0 }, JSON.stringify(record, null, 2))));

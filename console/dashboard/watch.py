@@ -145,8 +145,8 @@ class Watch:
             return  # short questions without end, which would hide what is asked of models
         _count(self.hour.at(now), record, failed)
         upstream = record["upstream"]
-        for failed_try in record["tried"]:  # "UPSTREAM/MODEL: why"
-            bucket = self._minutes(failed_try.partition("/")[0]).at(now)
+        for failed in record["tried"]:
+            bucket = self._minutes(failed["upstream"]).at(now)
             bucket["requests"] += 1
             bucket["errors"] += 1
         if upstream:

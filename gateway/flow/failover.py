@@ -15,6 +15,7 @@ from typing import NamedTuple
 from gateway.flow import lease as leases
 from gateway.flow import scrub, upstream_request
 from gateway.flow.client_request import ClientRequest
+from gateway.flow.info import Tried
 from gateway.flow.learned_quirks import Lesson
 from gateway.flow.lease import Lease, Terms
 from gateway.flow.ports import Ports
@@ -61,7 +62,7 @@ class Failover:
         self.queued_s = 0.0
         self.all_rest = False
         self.taught: Taught | None = None  # by a 400 of the upstream, once
-        self.tried: list[str] = []
+        self.tried: list[Tried] = []
         self.passed_over: list[str] = []
 
     def __repr__(self) -> str:
@@ -113,8 +114,11 @@ class Failover:
 
     def _note(self, failed: Route, why: ApiError) -> None:
         """For the record. An upstream that was not even asked has not failed."""
-        noted = self.passed_over if isinstance(why, Unasked) else self.tried
-        noted.append(f"{failed.place.name}: {scrub.logged(why, self._request.body)[:200]}")
+        said = scrub.logged(why, self._request.body)[:200]
+        if isinstance(why, Unasked):
+            self.passed_over.append(f"{failed.place.name}: {said}")
+        else:
+            self.tried.append(Tried(failed.peer.name, failed.model, failed.key + 1, why.status, why.kind, said))
 
     # --------------------------------------------------------------------------------- what an attempt takes
 

@@ -33,6 +33,20 @@ class Info(NamedTuple):
     data: Mapping[str, object] | None
 
 
+class Tried(NamedTuple):
+    """An attempt that failed, after which another one was made.
+
+    key: the number of the upstream's key, from 1 on. status, error: what would have been answered: its HTTP status and
+    its kind (translate/errors.py). message: what the upstream said, without the client's own words."""
+
+    upstream: str
+    model: str
+    key: int
+    status: int
+    error: str
+    message: str
+
+
 class Finished(NamedTuple):
     """A request is over: the client has its last byte, or has left.
 
@@ -59,7 +73,7 @@ class Finished(NamedTuple):
     ttfb_ms: float
     attempts: int
     continuations: int
-    tried: Sequence[str]
+    tried: Sequence[Tried]
     passed_over: Sequence[str]
     dropped: Sequence[str]
     cache_marks: int

@@ -6,17 +6,24 @@ of all workers, by way of worker_rpc.py. The core does not know of it: whoever p
 
 from __future__ import annotations
 
+import functools
 import os
+import platform
 import resource
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pycurl
+
 from gateway.limits.breaker import Breaker
 from gateway.observe.loop_lag import Lag
 from gateway.runtime import Service
+from operate import place
 from operate.metrics import OTHER, Metrics, Sample, sample
 from operate.settings.load import Settings
+from operate.version import VERSION
 from upstream.client import UpstreamClient
 
 PATH = "/metrics"
@@ -80,9 +87,13 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
         "proxy_admission_refused_total": admission.turned_away,
         "proxy_rejoined_total": service.reattach.joined if service.reattach else 0,
         "proxy_log_lines_lost_total": service.journal.lost,
+        "proxy_settings_loaded_time_seconds": round(service.loaded_at, 3),
     }
     for family, value in simple.items():
         yield sample(family, (), value)
+    yield sample("proxy_build_info", _build(), 1)
+    for outcome, times in service.reloads.items():
+        yield sample("proxy_settings_reloads_total", (outcome,), times)
     yield sample("proxy_loop_lag_seconds", (), lag.late)
     yield from _dropped(service.dropped)
     for answer, count in counting.told.items():
@@ -104,22 +115,32 @@ def _dropped(fields: Mapping[str, int]) -> Iterator[Sample]:
         yield sample("proxy_dropped_fields_total", (OTHER,), others)
 
 
+@functools.cache
+def _build() -> tuple[str, str, str, str]:
+    libcurl = pycurl.version.partition("libcurl/")[2].partition(" ")[0]
+    return VERSION, place.commit(), platform.python_version(), libcurl
+
+
 def _upstreams(service: Service, counted: Metrics) -> Iterator[Sample]:
+    now = time.monotonic()
     for name, peer in service.router.peers.items():
         yield sample("proxy_upstream_busy", (name,), peer.gate.busy)
         yield sample("proxy_upstream_places", (name,), peer.gate.places)
         yield sample("proxy_upstream_waiting", (name,), len(peer.gate.waiting))
+        for number in range(len(peer.settings.credentials)):
+            rests = service.places.key(name, number).bad_until > now
+            yield sample("proxy_upstream_key_usable", (name, str(number + 1)), 0 if rests else 1)
     worst: dict[tuple[str, str], int] = {}
     opened: dict[str, int] = dict.fromkeys(service.router.peers, 0)
     seen: set[Breaker] = set()
-    for (upstream, model, _), place in service.places.items():
+    for (upstream, model, _), known in service.places.items():
         if upstream not in opened:
             continue  # of earlier settings
         labels = upstream, counted.model(model)
-        worst[labels] = max(worst.get(labels, 0), _STATES[place.breaker.state])
-        if place.breaker not in seen:  # keys share it
-            seen.add(place.breaker)
-            opened[upstream] += place.breaker.opened_times
+        worst[labels] = max(worst.get(labels, 0), _STATES[known.breaker.state])
+        if known.breaker not in seen:  # keys share it
+            seen.add(known.breaker)
+            opened[upstream] += known.breaker.opened_times
     for labels, state in worst.items():
         yield sample("proxy_breaker_state", labels, state)
     for name, times in opened.items():

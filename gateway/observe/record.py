@@ -53,7 +53,7 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         "status": over.status,
         "attempts": over.attempts,
         "continuations": over.continuations,
-        "tried": list(over.tried),
+        "tried": [each._asdict() for each in over.tried],
         "passed_over": list(over.passed_over),
         "ended": "left" if over.left else "aborted" if over.aborted else "finished",
         "connection": over.connection,

@@ -98,4 +98,5 @@ class Reload:
         log.log(level if self._service.siblings.number == 0 else logging.DEBUG, message, *args)
 
     def _tell(self, taken: bool, **more: Any) -> None:
+        self._service.reloads["taken" if taken else "refused"] += 1
         self._service.reloaded = {"time": time.time(), "taken": taken, "changed": [], "restart": [], "why": []} | more

@@ -161,6 +161,10 @@ class Places:
         """Returns pairs of (upstream, model, number of the key) and the place."""
         return self._places.items()
 
+    def key(self, upstream: str, number: int) -> Key:
+        """Returns what is known of one of the upstream's keys. number: from 0 on."""
+        return self._keys.setdefault((upstream, number), Key())
+
     def of(self, upstream: str, model: str, key: int) -> Place:
         """key: its number among the upstream's."""
         place = self._places.get((upstream, model, key))
@@ -171,7 +175,7 @@ class Places:
         if breaker is None:
             breaker = self._breakers[upstream, model] = Breaker(self.limits)
         name = f"{upstream}/{model}" + f" (key {key + 1})" * (key > 0)
-        place = Place(name, breaker, self._keys.setdefault((upstream, key), Key()))
+        place = Place(name, breaker, self.key(upstream, key))
         self._places[upstream, model, key] = place
         if len(self._places) > MAX_PLACES:
             self._places.popitem(last=False)

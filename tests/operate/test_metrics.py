@@ -13,7 +13,8 @@ from operate.metrics import Histogram, Metrics
 
 RECORD: dict[str, Any] = {
     "protocol": "chat", "gen_ai.operation.name": "chat", "client": "ann", "upstream": "up",
-    "gen_ai.request.model": "m", "status": 200, "ended": "finished", "attempts": 1, "bytes_in": 10, "bytes_out": 20,
+    "gen_ai.request.model": "m", "status": 200, "ended": "finished", "attempts": 1, "tried": [],
+    "upstream_model": "m", "proxy.cost_usd": 0.25, "bytes_in": 10, "bytes_out": 20,
     "total_ms": 100.0, "overhead_ms": 0.5, "queue_ms": 0.0, "first_token_ms": 50.0, "stream_ms": 40.0,
     "gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 5, "gen_ai.usage.cache_read.input_tokens": 60,
     "gen_ai.usage.cache_creation.input_tokens": 0, "gen_ai.usage.reasoning.output_tokens": 1,
@@ -76,11 +77,29 @@ def test_time_per_token_is_of_those_after_the_first() -> None:
 
 
 def test_rows_of_other_labels_are_summed_by_what_a_family_asks() -> None:
-    records = [{"client": client, "error.type": error, "attempts": 3} for client in "ab" for error in ("", "timeout")]
+    records = [{"client": client, "error.type": error} for client in "ab" for error in ("", "timeout")]
     found = page(("", counted(*records)))
-    assert total(found, "proxy_retries_total") == 8 and len([n for n, _ in found if n == "proxy_retries_total"]) == 1
     assert total(found, "proxy_client_requests_total", client="a") == 2
     assert total(found, "proxy_requests_total", error_type="timeout") == 2
+
+
+def test_tries_that_a_fallback_hides_are_counted_where_they_failed() -> None:
+    failed = {"upstream": "sick", "model": "s", "key": 1, "status": 503, "error": "overloaded", "message": "busy"}
+    odd = failed | {"model": "made-up"}
+    records = [{"attempts": 3, "tried": [failed, odd]}, {"attempts": 0}, {"attempts": 2}]  # the last had a hedge
+    found = page(("", counted(*records, models=("m", "s"))))
+    tries = "proxy_upstream_tries_total"
+    assert total(found, tries, upstream="sick", model="s", outcome="overloaded", status="503") == 1
+    assert total(found, tries, upstream="sick", model="other") == 1
+    assert total(found, tries, upstream="up", model="m", outcome="answered", status="200") == 2
+    assert total(found, "proxy_retries_total", upstream="sick") == total(found, "proxy_retries_total") == 2
+
+
+def test_costs_and_codes() -> None:
+    found = page(("", counted({}, {}, {"status": 429, "error.type": "rate_limit"}, {"proxy.cost_usd": None})))
+    assert total(found, "proxy_cost_usd_total", client="ann", upstream="up", model="m") == 0.75
+    assert total(found, "proxy_requests_total", status="4xx", code="429", error_type="rate_limit") == 1
+    assert total(found, "proxy_requests_total", status="2xx", code="200") == 3
 
 
 # ------------------------------------------------------------------------------------------------- bounds

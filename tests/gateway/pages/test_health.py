@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.observe import live_metrics
 from operate.metric_families import FAMILIES
+from operate.version import VERSION
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 
@@ -263,7 +264,29 @@ def test_each_sample_is_of_a_known_family_and_has_its_labels() -> None:
     for name, labels, *_ in samples:
         assert len(labels) == len(FAMILIES[name].labels), name
     said = {name for name, *_ in samples}
-    assert FAMILIES.keys() - said == {"gen_ai_server_time_per_output_token_seconds"}  # there was no stream
+    unsaid = {"gen_ai_server_time_per_output_token_seconds", "proxy_retries_total", "proxy_cost_usd_total"}
+    assert FAMILIES.keys() - said == unsaid  # there was no stream, no retry and no price
+
+
+def test_a_key_that_was_refused_is_told_of() -> None:
+    refused = Answer.json({"error": {"message": "no", "type": "authentication_error"}}, 401)
+    with served(refused, OK, more="keys = first-key-0001, second-key-0002\n") as house:
+        house.post(CHAT, ASKED)
+        got = scraped(house)
+    usable = [value(got, "proxy_upstream_key_usable", upstream="up", key=number) for number in ("1", "2")]
+    assert sorted(usable) == [0, 1]
+    assert value(got, "proxy_upstream_tries_total", outcome="authentication", status="401") == 1
+    assert value(got, "proxy_retries_total", upstream="up") == 1
+
+
+def test_what_runs_and_since_when() -> None:
+    with served() as house:
+        got = scraped(house)
+        told = house.proxy.service.loaded_at
+    (build,) = got["proxy_build_info"].samples
+    assert build.labels["version"] == VERSION and build.labels["libcurl"].count(".") == 2 and build.value == 1
+    assert value(got, "proxy_settings_loaded_time_seconds") == round(told, 3)
+    assert value(got, "proxy_settings_reloads_total", outcome="refused") == 0
 
 
 def test_names_of_fields_are_bounded() -> None:
