@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 NAMED = sorted(set(re.findall(r"`((?:[\w.]+/)+[\w.]*|[\w]+\.(?:py|ini|md))`", CONTRIBUTING)) - {"translate/NAME/"})
 PROGRAM = ("proxy.py", "bundle", "conformance", "console", "demo", "gateway", "operate", "translate", "upstream")
-THEIRS = {"message_create_params.py", "response_create_params.py", "_pydantic.py", "_transform.py"}  # files of the SDKs
+THEIRS = {  # files of the SDKs
+    *("message_create_params.py", "response_create_params.py", "_pydantic.py", "_transform.py"),
+    *("chat_completion_message.py", "text_citation.py", "response_output_text.py"),
+}
 MADE = {"__main__.py"}  # by the bundle
 SIBLINGS = {name for name in NAMED if re.fullmatch(r"\w+\.py", name) and name != "proxy.py"}  # of a protocol's package
 
