@@ -40,7 +40,7 @@ from gateway.process.upgrade import Upgrade
 from gateway.process.watch import Watch
 from gateway.process.worker_rpc import Siblings
 from gateway.runtime import Service
-from operate import handover, place, systemd
+from operate import handover, place, privileges, systemd
 from operate.logs.journal import Journal, folder_of, install
 from operate.settings.file_watch import Source
 from operate.settings.load import Settings, SettingsError, Upstream
@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     if name != "start":
         return commands.run(name, given[1:])
     options = _options(given[1:] if given[:1] == ["start"] else given)
+    privileges.harden()
     source = Source(options.config, options.set)
     try:
         chosen = source.read()
@@ -79,6 +80,11 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, UnicodeError) as why:  # UnicodeError: a name that cannot even be looked up
         print(_cannot_listen(chosen, why), file=sys.stderr)
         return EX_UNAVAILABLE
+    try:
+        chosen = _as_user(chosen, source)
+    except (privileges.Refused, SettingsError) as why:
+        print(f"[server] user = {chosen.server.user}: {why}", file=sys.stderr)
+        return EX_CONFIG
     if options.config is None and place.is_shipped(place.settings_file()):
         where = f"{place.home() / 'settings.ini'} nor {place.SYSTEM}"
         print(f"There is neither {where}: the shipped settings hold. To have your own: {place.command()} init")
@@ -86,6 +92,15 @@ def main(argv: list[str] | None = None) -> int:
         return _work(sockets, source, chosen)
     work = functools.partial(_work, sockets, source)
     return Supervisor(source, chosen, sockets, work, _address(chosen)).run()
+
+
+def _as_user(chosen: Settings, source: Source) -> Settings:
+    """Becomes the user of the settings, who reads them once more, as at each change from now on. Raises Refused,
+    SettingsError."""
+    if not chosen.server.user:
+        return chosen
+    privileges.become(chosen.server.user, folder_of(chosen.logging))
+    return source.read()
 
 
 def _bound(chosen: Settings) -> list[socket.socket]:

@@ -42,6 +42,12 @@ SERVER = {
         "The PEM file of the CA that signs the certificates of clients (mTLS). A client that shows no such certificate "
         "gets no connection.",
     ),
+    "user": Key(
+        value_types.account(),
+        "",
+        "The user to become once the ports are open, if root starts the proxy. This user must be able to read this "
+        "file and the files that it names, and to write the logs. Empty: stay the user who started it.",
+    ),
     "workers": Key(
         value_types.processes(64),
         "1",

@@ -33,6 +33,7 @@ class Server:
     metrics: str
     origins: tuple[str, ...] = ()
     workers: int = 1
+    user: str = ""
     tls_cert: str = ""
     tls_key: str = ""
     tls_key_password: str = field(default="", repr=False)

@@ -7,6 +7,7 @@ A `Kind` turns text into a value or raises ValueError. A ValueError without a me
 from __future__ import annotations
 
 import os
+import pwd
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -143,6 +144,20 @@ def word(expects: str, empty: bool = True) -> Kind:
         return text
 
     return Kind(expects + (", or empty" * empty), parse)
+
+
+def account() -> Kind:
+    """str: the name of a user of this machine, or ""."""
+
+    def parse(text: str) -> str:
+        if text:
+            try:
+                pwd.getpwnam(text)
+            except KeyError:
+                raise ValueError(f"{text}: this machine has no such user") from None
+        return text
+
+    return Kind("the name of a user, or empty", parse)
 
 
 def line(expects: str) -> Kind:

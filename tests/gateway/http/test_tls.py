@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +168,11 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reload, "SETTLE_S", 0.01)
 
 
-def verdict_on(house: House, change: Callable[[], object]) -> dict[str, Any]:
+def verdict_on(house: House, file: Path, text: str) -> dict[str, Any]:
+    """Puts the text into the file, all of it at once, and gives the proxy's verdict."""
     before = house.on_loop(lambda: house.proxy.service.reloaded)
-    change()
+    (file.parent / "next").write_text(text)
+    (file.parent / "next").replace(file)
     house.wait(lambda p: p.service.reloaded is not before)
     found: dict[str, Any] = house.on_loop(lambda: house.proxy.service.reloaded)
     return found
@@ -187,7 +188,7 @@ def test_a_renewed_certificate_counts_and_nothing_ends(pem: Path, tmp_path: Path
             client.send("POST", PATH, ASKED | {"stream": True})
             assert client.head()[0] == 200
             before = shown(house)
-            assert verdict_on(house, lambda: pem.write_text(other))["taken"]
+            assert verdict_on(house, pem, other)["taken"]
             after = shown(house)
             gate.open()
             assert client.body().endswith(DONE)
@@ -203,9 +204,9 @@ def test_one_that_is_broken_changes_nothing_until_it_is_whole(pem: Path, tmp_pat
     at = other.index("-----BEGIN PRIVATE")
     with House(settings_of(pem), file=tmp_path / "s.ini") as house:
         before = shown(house)
-        verdict = verdict_on(house, lambda: pem.write_text(other[:at]))
+        verdict = verdict_on(house, pem, other[:at])
         assert not verdict["taken"] and "tls_cert" in verdict["why"][0] and shown(house) == before
-        assert verdict_on(house, lambda: pem.write_text(other))["taken"]
+        assert verdict_on(house, pem, other)["taken"]
         assert shown(house) != before
 
 
@@ -213,13 +214,13 @@ def test_one_that_is_broken_changes_nothing_until_it_is_whole(pem: Path, tmp_pat
 def test_a_running_proxy_begins_to_speak_tls_and_ends(pem: Path, tmp_path: Path) -> None:
     file = tmp_path / "s.ini"
     with House(DEMO, file=file) as house, house.connect() as plain:
-        assert verdict_on(house, lambda: file.write_text(settings_of(pem)))["taken"]
+        assert verdict_on(house, file, settings_of(pem))["taken"]
         plain.send("POST", PATH, ASKED)
         assert plain.reply()[0] == 200
         with house.connect(trusting(pem)) as client:
             client.send("POST", PATH, ASKED)
             assert client.reply()[0] == 200
-        verdict_on(house, lambda: file.write_text(DEMO))
+        verdict_on(house, file, DEMO)
         assert house.post(PATH, ASKED)[0] == 200
 
 
