@@ -41,6 +41,7 @@ from gateway.process.watch import Watch
 from gateway.process.worker_rpc import Siblings
 from gateway.runtime import Service
 from operate import handover, place, privileges, systemd
+from operate.logs.fields import SHOWN, fields
 from operate.logs.journal import Journal, folder_of, install
 from operate.settings.file_watch import Source
 from operate.settings.load import Settings, SettingsError, Upstream
@@ -252,8 +253,9 @@ async def serve(
     upgrade = Upgrade(sockets, _address(chosen)) if worker is None else None
     stopping = _signals(proxy, worker, upgrade)
     await proxy.start()
+    _log_start(proxy, worker)
     if worker is not None and worker.why:
-        log.info("%s", worker.why)
+        log.error("%s", worker.why, extra=SHOWN | fields(event="worker ended", worker=worker.number))
     elif worker is None or worker.number == 0:
         with contextlib.suppress(OSError):  # neither `proxy.py | head -1` nor a lost terminal is a reason not to serve
             print(greeting(chosen, proxy.service.router, sockets[0].getsockname()[1], VERSION), flush=True)
@@ -262,16 +264,31 @@ async def serve(
     gc.freeze()  # what is there now stays; the collector need not look at it again
     gc.set_threshold(20_000, 50, 100)
     await stopping.wait()
+    log.info("%s: process %d stops, with %d requests on their way", stopping.why, os.getpid(), len(proxy.service.flows),
+             extra=fields(event="stop", why=stopping.why, pid=os.getpid()))  # fmt: skip
     if not stopping.replaced and worker is None:
         systemd.stopping()
     await proxy.stop(stopping.replaced)
     watch.stop()
+    log.info("process %d has stopped", os.getpid(), extra=fields(event="stopped", pid=os.getpid()))
+
+
+def _log_start(proxy: Proxy, worker: Worker | None) -> None:
+    chosen, pid = proxy.service.settings, os.getpid()
+    facts = fields(event="start", version=VERSION, commit=place.commit(), pid=pid, settings=str(chosen.file),
+                   worker=worker.number if worker else None, workers=chosen.server.workers)  # fmt: skip
+    log.info("anthropic-proxy %s serves as process %d at %s", VERSION, pid, _address(chosen), extra=facts)
 
 
 class Stopping(asyncio.Event):
-    """Set when the proxy is to stop. replaced: since another process serves in its place."""
+    """Set when the proxy is to stop. why: what asked for it. replaced: since another process serves in its place."""
 
     replaced = False
+    why = ""
+
+    def because(self, why: str) -> None:
+        self.why = why
+        self.set()
 
 
 def _signals(proxy: Proxy, worker: Worker | None, upgrade: Upgrade | None) -> Stopping:
@@ -279,27 +296,27 @@ def _signals(proxy: Proxy, worker: Worker | None, upgrade: Upgrade | None) -> St
     loop = asyncio.get_running_loop()
     terminal = Terminal()
 
-    def stop() -> None:
+    def stop(number: signal.Signals) -> None:
         if stopping.is_set():
             os._exit(KILLED)
-        stopping.set()
+        stopping.because(number.name)
 
     def hang_up() -> None:
         if worker is None and terminal.gone():
-            stopping.set()
+            stopping.because("the terminal is gone")
         elif proxy.reload is not None:
             proxy.reload.now()
 
     def replaced() -> None:
         stopping.replaced = True
-        stopping.set()
+        stopping.because("another process serves")
 
     def orphaned(lifeline: int) -> None:
         loop.remove_reader(lifeline)
-        stopping.set()
+        stopping.because("the supervisor is gone")
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, stop, number)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     loop.add_signal_handler(signal.SIGUSR2, functools.partial(upgrade.begin, replaced) if upgrade else replaced)
     if worker is not None:

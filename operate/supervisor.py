@@ -244,7 +244,7 @@ class Supervisor:
         slot.due = now + wait
         how = f"was ended by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"ended with code {code}"
         slot.why = f"worker {number} (process {pid}) {how}; it is started again in {wait:g} s"
-        _say(f"WARNING supervisor: {slot.why}")
+        _say(f"{'ERROR' if code else 'INFO'} supervisor: {slot.why}")
         if all(each.failures >= HOPELESS for each in self._slots):
             _say("ERROR supervisor: no worker stays up; this is the end")
             self._code = 1

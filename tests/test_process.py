@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from operate.version import VERSION
 from tests.support.house import Client
 from tests.test_proxy import DEMO, ROOT, ask, run, started
 
@@ -136,3 +137,15 @@ def test_hosts_that_are_none_are_said_in_words(ini: Path, host: str) -> None:
     ini.write_text(DEMO + "[client a]\nkey = a-key-of-some-length\n")
     done = run("--config", str(ini), "--host", host)
     assert done.returncode in (69, 78) and host in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_start_and_stop_are_in_the_log_with_fields(tmp_path: Path, ini: Path) -> None:
+    logs = tmp_path / "logs"
+    with started("--config", str(ini), "--set", f"logging.dir={logs}") as (process, _, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    lines = [json.loads(line) for line in (logs / "proxy.json").read_text().splitlines()]
+    told = {line["event"]: line for line in lines if "event" in line}
+    assert list(told) == ["start", "stop", "stopped"]
+    assert told["start"]["version"] == VERSION and told["start"]["settings"] == str(ini)
+    assert told["stop"]["why"] == "SIGTERM" and {line["pid"] for line in told.values()} == {process.pid}

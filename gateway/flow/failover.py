@@ -24,6 +24,7 @@ from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Chances, Decision, Outcome, Unasked
 from gateway.routing import balancing
 from gateway.routing.router import Route
+from operate.logs.fields import fields
 from translate.errors import ApiError, BadRequest
 
 log = logging.getLogger("gateway")
@@ -212,12 +213,17 @@ class Failover:
         return [at for at in later if self.plan[at].place.breaker is not ill]
 
     def log(self, failed: Route, outcome: Outcome, then: str, why: str = "") -> None:
-        # A kept connection that the server has closed meanwhile is everyday life; nobody need be told.
-        level = logging.INFO if outcome.stale or (then == "give up" and outcome.cause == "status") else logging.WARNING
+        # What is tried again is not lost yet, and a refusal of the request itself is its client's business.
+        ours = then == "give up" and (outcome.is_fault or outcome.cause != "status")
+        level = logging.WARNING if ours and not outcome.stale else logging.INFO
         if log.isEnabledFor(level):
-            said = scrub.line(outcome.error, self._request.body)
+            error = outcome.error
+            facts = fields(request_id=self._request.key, attempt=self.attempts, upstream=failed.peer.name,
+                           model=failed.model, key=failed.key + 1, status=error.status, error=error.kind,
+                           then=then)  # fmt: skip
             log.log(level, "request %s: try %d at %s: %d %s: %s%s", self._request.key, self.attempts,
-                    failed.place.name, outcome.error.status, said, then, f" ({why})" if why else "")  # fmt: skip
+                    failed.place.name, error.status, scrub.line(error, self._request.body), then,
+                    f" ({why})" if why else "", extra=facts)  # fmt: skip
 
     def in_another_protocol(self, failed: Route, status: int) -> bool:
         """The upstream has no endpoint for the protocol that it was asked in, and speaks another: from now on that one.
@@ -227,7 +233,8 @@ class Failover:
         log.warning("request %s: upstream '%s' has no endpoint for %s (%s answered %d): it is asked in %s from now on; "
                     "[upstream %s] protocol should name what it speaks", self._request.key, failed.peer.name,
                     failed.protocol, failed.url.partition("?")[0], status, " or ".join(failed.peer.spoken),
-                    failed.peer.name)  # fmt: skip
+                    failed.peer.name, extra=fields(request_id=self._request.key, upstream=failed.peer.name,
+                                                   status=status))  # fmt: skip
         self.plan = [each.in_another_protocol().of(self._request.body) for each in self.plan]
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.flow import compaction, envelope, learned_quirks, scrub, upstream_request, usage_chunk
 from gateway.flow.client_request import ClientRequest
@@ -14,6 +15,7 @@ from gateway.flow.ports import Front, Ports
 from gateway.flow.usage_chunk import UsageChunk
 from gateway.http import query_string, session_headers
 from gateway.routing.router import Route
+from operate.logs.fields import fields
 from translate.dialect import Reply
 from translate.errors import ApiError
 from translate.pair import Crossing
@@ -146,7 +148,7 @@ def learns_of_fields(
     if new:
         log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,
                     route.peer.name, route.model, error.status, scrub.line(error, request.body),
-                    "; ".join(map(str, new)))  # fmt: skip
+                    "; ".join(map(str, new)), extra=_facts(request, route, error))  # fmt: skip
     return new
 
 
@@ -159,5 +161,10 @@ def learns_of_usage(request: ClientRequest, route: Route, ports: Ports, error: A
     if not ports.lessons.learn(route.peer.name, route.model, learned_quirks.NO_USAGE):
         return False
     log.warning("request %s: upstream '%s', model '%s' answered %d to stream_options: for a day, the usage of its "
-                "streams is not asked for", request.key, route.peer.name, route.model, error.status)  # fmt: skip
+                "streams is not asked for", request.key, route.peer.name, route.model, error.status,
+                extra=_facts(request, route, error))  # fmt: skip
     return True
+
+
+def _facts(request: ClientRequest, route: Route, error: ApiError) -> dict[str, Any]:
+    return fields(request_id=request.key, upstream=route.peer.name, model=route.model, status=error.status)

@@ -11,6 +11,7 @@ from gateway.limits import rate_limit
 from gateway.limits.retry_policy import Outcome
 from gateway.observe.own_words import OwnWords
 from gateway.routing.router import Route
+from operate.logs.fields import fields
 from translate import errors
 from translate.errors import ApiError
 
@@ -59,4 +60,6 @@ def rest(route: Route, told: Outcome, now: float, asked: bytes) -> None:
         name = f"...{key[-4:]}" if len(key) >= LEAST_SHOWN else f"number {route.key + 1}"
         what = "has no credit" if no_credit else "was refused"
         log.error("upstream '%s': its key %s %s, and rests for %.0f s: %d %s", peer.name, name, what,
-                  place.key.bad_until - now, error.status, scrub.line(error, asked))  # fmt: skip
+                  place.key.bad_until - now, error.status, scrub.line(error, asked),
+                  extra=fields(upstream=peer.name, key=route.key + 1, status=error.status,
+                               rest_s=round(place.key.bad_until - now)))  # fmt: skip

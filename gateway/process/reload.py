@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.runtime import Service
+from operate.logs.fields import fields
 from operate.settings import changes
 from operate.settings.file_watch import Source
 from operate.settings.load import Settings, SettingsError
@@ -73,7 +74,7 @@ class Reload:
             why = list(map(str, faults.problems))
             self._tell(False, why=why)
             self._say(logging.ERROR, "%s cannot be used as it is now; the settings of before stay in force:\n%s",
-                      self._service.settings.file, "\n".join(why))  # fmt: skip
+                      self._service.settings.file, "\n".join(why), event="reload refused", why=why)  # fmt: skip
         except Exception:
             self._tell(False, why=["internal error of the proxy, see its log"])
             log.exception("the settings could not be changed; those of before stay in force")
@@ -89,13 +90,15 @@ class Reload:
                 self._take(old)
                 raise
         self._tell(True, changed=names, restart=waits)
-        self._say(logging.INFO, "%s read again; changed: %s", new.file, ", ".join(names) or "nothing")
+        self._say(logging.INFO, "%s read again; changed: %s", new.file, ", ".join(names) or "nothing",
+                  event="reload", changed=names, restart=waits)  # fmt: skip
         if waits:
             self._say(logging.WARNING, "%s: only a restart changes %s", new.file, ", ".join(waits))
 
-    def _say(self, level: int, message: str, *args: object) -> None:
-        """Of several workers, all of which do the same, one tells it."""
-        log.log(level if self._service.siblings.number == 0 else logging.DEBUG, message, *args)
+    def _say(self, level: int, message: str, *args: object, **facts: object) -> None:
+        """Of several workers, all of which do the same, one tells it. facts: the line's own fields."""
+        level = level if self._service.siblings.number == 0 else logging.DEBUG
+        log.log(level, message, *args, extra=fields(**facts))
 
     def _tell(self, taken: bool, **more: Any) -> None:
         self._service.reloads["taken" if taken else "refused"] += 1

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from operate.handover import Successor, why_not
+from operate.logs.fields import fields
 
 log = logging.getLogger("proxy")
 
@@ -37,7 +38,8 @@ class Upgrade:
         if self._successor is None:
             log.error("no upgrade: %s", why)
             return
-        log.info("process %d is to take over", self._successor.pid)
+        pid = self._successor.pid
+        log.info("process %d is to take over", pid, extra=fields(event="upgrade", pid=pid))
         asyncio.get_running_loop().add_reader(self._successor.waiting, self._look, self._successor, replaced)
         self._look_again(self._successor, replaced)
 
@@ -58,5 +60,6 @@ class Upgrade:
         if why:
             log.error("no upgrade: %s", why)
             return
-        log.warning("process %d serves; this one ends when it has finished what it has", successor.pid)
+        log.warning("process %d serves; this one ends when it has finished what it has", successor.pid,
+                    extra=fields(event="upgraded", pid=successor.pid))  # fmt: skip
         replaced()

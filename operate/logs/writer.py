@@ -21,7 +21,7 @@ from logging.handlers import QueueHandler, QueueListener
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from operate.logs import lines
+from operate.logs import fields, lines
 from operate.logs.redaction import Redaction
 from operate.logs.rotation import Lock, LogFile, Rotation
 from operate.logs.stream import StreamFile
@@ -207,7 +207,8 @@ class ToWriter(QueueHandler):
     def prepare(self, record: logging.LogRecord) -> Item:
         """Its words are made here, since what they tell of may change."""
         line = {"level": record.levelname.lower(), "logger": record.name, "message": self.format(record)}
-        return "proxy", record.created, line, record.levelno
+        line |= fields.of(record)
+        return "proxy", record.created, line, 0 if fields.is_shown(record) else record.levelno
 
     def enqueue(self, item: Item) -> None:  # type: ignore[override]  # what `prepare` has made, no LogRecord
         self._writer.put(item, LINE_BYTES + len(item[2]["message"]))

@@ -122,6 +122,11 @@ def test_a_killed_worker_costs_only_its_own_streams(tmp_path: Path) -> None:
         assert 0 < owners.count(victim) < 30  # else the test has shown nothing
         written = tmp_path / "logs" / "proxy.json"
         until(lambda: written.exists() and "is started again" in written.read_text())
+        told = [json.loads(line) for line in written.read_text().splitlines()]
+        (ended,) = [line for line in told if line.get("event") == "worker ended"]
+        assert ended["level"] == "error" and f"process {victim}" in ended["message"]
+        starts = [line for line in told if line.get("event") == "start"]
+        assert {line["worker"] for line in starts} == {0, 1, 2} and len(starts) == 4
         proxy.process.terminate()
         code = proxy.process.wait(15)
         assert proxy.process.stderr is not None

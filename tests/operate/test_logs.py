@@ -16,6 +16,7 @@ import pytest
 
 from operate.logs import lines as lines_of
 from operate.logs import rotation, writer
+from operate.logs.fields import SHOWN, fields
 from operate.logs.journal import LOGGERS, Journal, folder_of, install
 from operate.settings import load
 
@@ -265,6 +266,25 @@ def test_each_logger_has_its_level(
     assert {level for name, level in later if name == "gateway"} == {"error"}
     said = capfd.readouterr().err
     assert "secret-1234" not in said and "WARNING proxy: warning [secret]" in said and "DEBUG" not in said
+
+
+def test_a_line_has_fields_of_its_own(
+    journal: Any, tmp_path: Path, loggers: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = journal(secrets=("secret-1234",))
+    install(chosen(), log)
+    facts = fields(upstream="up", key=2, why="secret-1234", at=None)
+    logging.getLogger("gateway").warning("%s rests", "up", extra=facts)
+    logging.getLogger("gateway").error("seen already", extra=SHOWN | fields(pid=7))
+    log.close()
+    rests, seen = lines(tmp_path / "logs" / "proxy.json")
+    assert list(rests)[:4] == ["time", "level", "logger", "message"] and rests["message"] == "up rests"
+    assert (rests["upstream"], rests["key"], rests["why"]) == ("up", 2, "[secret]") and "at" not in rests
+    assert seen["level"] == "error" and seen["pid"] == 7
+    said = capfd.readouterr().err
+    assert "up rests" in said and "seen already" not in said
+    with pytest.raises(AssertionError):
+        fields(message="not the line's own")
 
 
 def test_a_traceback_is_one_line(journal: Any, tmp_path: Path, loggers: None) -> None:

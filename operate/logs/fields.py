@@ -1,0 +1,31 @@
+"""Facts of a log line as fields of their own, so that a reader need not take them out of its message.
+
+`log.warning("...", extra=fields(request_id=key, upstream=name))` adds them to the line in proxy.json, after its
+message.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+_NAME = "fields"
+SHOWN = {"shown": True}
+"""For `extra`, too: the terminal has the message already."""
+_OWN = frozenset({"time", "level", "logger", "message"})
+
+
+def fields(**facts: object) -> dict[str, Any]:
+    """For `extra` of a logger's method. Values are JSON's: text, numbers, lists of them; None is left out."""
+    assert not facts.keys() & _OWN, facts
+    return {_NAME: {name: value for name, value in facts.items() if value is not None}}
+
+
+def is_shown(record: logging.LogRecord) -> bool:
+    return "shown" in record.__dict__
+
+
+def of(record: logging.LogRecord) -> dict[str, Any]:
+    """Returns the fields that a record was given."""
+    found: dict[str, Any] = record.__dict__.get(_NAME, {})
+    return found
