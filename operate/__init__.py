@@ -1,1 +1,1 @@
-"""What operators see and touch: the settings, the logs, the metrics, the supervisor of the workers."""
+"""What operators work with: the settings, the logs, the metrics and the supervisor of the workers."""

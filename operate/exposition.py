@@ -1,6 +1,7 @@
-"""The page that Prometheus reads, written by prometheus-client of the samples of all workers.
+"""The page of /metrics, which prometheus-client writes from the samples of all workers.
 
-Whoever shows the page imports this where it is asked for: a proxy that nobody scrapes does not load prometheus-client.
+This module is imported only when the page is asked for, so that a proxy without Prometheus does not load
+prometheus-client.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from operate.metrics import Sample
 
 
 def text(states: list[tuple[str, list[Sample]]], accept: str = "") -> tuple[bytes, str]:
-    """(the page, its Content-Type). states: of each worker its number, "" where there is only one, and its samples.
-    accept: the scraper's word on the form that it wants."""
+    """The page and its Content-Type. states: for each worker, its number ("" if there is only one) and its samples.
+    accept: the Accept header of the request, which chooses the format."""
     write: Callable[[Any], bytes]
     write, kind = choose_encoder(accept)
     return write(_Page(states)), kind
 
 
 class _Page:
-    """What prometheus-client takes for a registry."""
+    """The samples in the form of a registry of prometheus-client."""
 
     def __init__(self, states: list[tuple[str, list[Sample]]]) -> None:
         self._states = states
@@ -64,7 +65,7 @@ def _family(
 
 
 def _buckets(bounds: tuple[float, ...], counts: list[int]) -> list[tuple[str, int]]:
-    """Prometheus counts what is at or below each bound."""
+    """The counts as Prometheus wants them: for each bound, all that is at or below it."""
     out, total = [], 0
     for bound, count in zip(_names(bounds), counts, strict=True):
         total += count

@@ -1,9 +1,9 @@
-"""Upgrade in place: a new process takes over the listening sockets while this one finishes what it has.
+"""Upgrade in place: a new process takes over the listening sockets, and this one finishes the requests that it has.
 
-At SIGUSR2 the program starts itself once more, from what is on the disk by then, and hands its listening sockets down.
-Both accept from the same queue, so that no connection is refused at any moment. When the new one serves, it says so
-through a pipe, and this one drains without hurry. Should the new one end before that, or take too long, this one goes
-on as if nobody had asked. The way back is the same: put the old file there again, and send the signal.
+At SIGUSR2 the program starts itself again, from the files that are on the disk then, and passes its listening sockets
+on. Both processes accept from the same queue, so that no connection is refused at any moment. When the new process
+serves, it says so through a pipe, and this one drains. If the new process ends before that, or takes longer than
+PATIENCE_S, this one goes on as before. To go back to the old release, put its files there again and send the signal.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _WORD = b"ready"
 
 
 def taken_over(address: str) -> list[socket.socket]:
-    """The listening sockets of the process before this one, or systemd's; none if there are none, or for another
-    address. Raises OSError."""
+    """The listening sockets that the process before this one, or systemd, has passed on; [] if there are none, or if
+    they are for another address. Raises OSError."""
     handed = os.environ.pop(SOCKETS, "")
     if not handed:
         return systemd.listening()
@@ -34,36 +34,36 @@ def taken_over(address: str) -> list[socket.socket]:
     if before == address:
         return sockets
     for each in sockets:
-        each.close()  # the settings have another host or port by now
+        each.close()  # the settings have another host or port now
     return []
 
 
 def serving() -> None:
-    """Tells the process before this one, if there is one, and systemd."""
+    """Tells systemd, and the process before this one if there is one, that this process serves."""
     systemd.ready()
     handed = os.environ.pop(READY, "")
     if handed:
-        with contextlib.suppress(OSError):  # it did not wait
+        with contextlib.suppress(OSError):  # it no longer waits
             os.write(int(handed), _WORD)
             os.close(int(handed))
 
 
 class Successor:
-    """The new process, until it serves. `waiting` is readable when there is something to ask verdict() for."""
+    """The new process, until it serves. waiting: a file descriptor that is readable when verdict() has news."""
 
     def __init__(self, sockets: Sequence[socket.socket], address: str) -> None:
-        """address: as taken_over() will have it. Raises OSError."""
-        self.waiting, told = os.pipe()
+        """Starts it. address: what the new process passes to taken_over(). Raises OSError."""
+        self.waiting, ready = os.pipe()
         numbers = [each.fileno() for each in sockets]
-        more = {SOCKETS: f"{','.join(map(str, numbers))}@{address}", READY: str(told)}
+        more = {SOCKETS: f"{','.join(map(str, numbers))}@{address}", READY: str(ready)}
         environ = {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"} | more
         try:
-            self._process = subprocess.Popen(place.command_line(), env=environ, pass_fds=[*numbers, told])
+            self._process = subprocess.Popen(place.command_line(), env=environ, pass_fds=[*numbers, ready])
         except OSError:
             os.close(self.waiting)
             raise
         finally:
-            os.close(told)
+            os.close(ready)
         os.set_blocking(self.waiting, False)
         self._until = time.monotonic() + PATIENCE_S
 
@@ -75,7 +75,8 @@ class Successor:
         return self._process.pid
 
     def verdict(self) -> str | None:
-        """"" once it serves, None while it does not, else why it never will, in words. Not to be asked again after."""
+        """None while the new process starts, "" when it serves, else a message why it never will. After an answer that
+        is not None, this must not be called again."""
         try:
             said = os.read(self.waiting, len(_WORD))
         except BlockingIOError:
@@ -88,11 +89,11 @@ class Successor:
             return ""
         code = self._process.wait()
         how = f"was ended by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"ended with code {code}"
-        return f"the new process ({self.pid}) {how} before it served; this one goes on"
+        return f"the new process ({self.pid}) {how} before it served; the old one goes on"
 
 
 def why_not() -> str:
-    """Why this process can have no successor; "" if it can."""
+    """Why this process cannot be upgraded in place; "" if it can."""
     if os.getpid() == 1:
-        return "process 1 of a container ends the container with it: start another container in its place"
+        return "this is process 1 of a container, and the container ends with it; start another container instead"
     return ""

@@ -1,15 +1,15 @@
-"""Every family of /metrics: its name, kind, labels and what it says. The one table of it.
+"""The table of all families of /metrics: the name, kind, help text and labels of each.
 
-gen_ai_*: OpenTelemetry's metrics of generative AI as Prometheus writes them; the provider is the upstream's name in
-settings.ini. proxy_*: our own. All labels come from short lists: names in the settings, kinds of errors, models that
-are known (metrics.py); what clients make up is "other".
+gen_ai_* are OpenTelemetry's metrics of generative AI, in Prometheus' spelling; the provider is the upstream's name in
+settings.ini. proxy_* are the proxy's own. All values of labels come from short lists: names in the settings, kinds of
+errors, and known models (metrics.py). A name that a client makes up becomes "other".
 """
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-LATENCY = tuple(0.01 * 2**n for n in range(17))  # seconds, to 11 minutes
+LATENCY = tuple(0.01 * 2**n for n in range(17))  # seconds, up to 11 minutes
 PER_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 WAIT = (0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -18,7 +18,7 @@ LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
 class Family(NamedTuple):
-    """bounds: of a histogram's buckets."""
+    """One family. why: its help text. bounds: the upper bounds of a histogram's buckets."""
 
     kind: Literal["counter", "gauge", "histogram"]
     why: str
@@ -30,89 +30,115 @@ _GEN_AI = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_mode
 
 FAMILIES = {
     "gen_ai_server_request_duration_seconds": Family(
-        "histogram", "From a request's first byte to the last of its reply.", (*_GEN_AI, "error_type"), LATENCY
+        "histogram",
+        "Seconds from the first byte of a request to the last byte of its reply.",
+        (*_GEN_AI, "error_type"),
+        LATENCY,
     ),
     "gen_ai_server_time_to_first_token_seconds": Family(
-        "histogram", "From a request's first byte to the first useful one of its reply.", _GEN_AI, LATENCY
+        "histogram", "Seconds from the first byte of a request to the first useful byte of its reply.", _GEN_AI, LATENCY
     ),
     "gen_ai_server_time_per_output_token_seconds": Family(
-        "histogram", "Of streams: the time for each token after the first.", _GEN_AI, PER_TOKEN
+        "histogram", "Streams: seconds for each output token after the first.", _GEN_AI, PER_TOKEN
     ),
     "gen_ai_client_token_usage": Family(
-        "histogram", "Tokens of a request, as its upstream counted them.", (*_GEN_AI, "gen_ai_token_type"), TOKENS
+        "histogram", "Tokens of a request, as counted by its upstream.", (*_GEN_AI, "gen_ai_token_type"), TOKENS
     ),
     "proxy_requests_total": Family(
         "counter",
-        "Requests that are over. status: 2xx, 4xx, ...; code: 200, 429, ...; none: the client had left.",
+        "Finished requests. status: 2xx, 4xx, ...; code: 200, 429, ...; none: the client had left.",
         ("protocol", "upstream", "status", "code", "error_type"),
     ),
     "proxy_upstream_tries_total": Family(
         "counter",
-        "Requests that were sent to an upstream, also those that failed and were made good elsewhere. outcome: "
-        "answered, or the kind of error.",
+        "Attempts at upstreams, also those that failed before another one succeeded. outcome: answered, or the kind "
+        "of error.",
         ("upstream", "model", "outcome", "status"),
     ),
     "proxy_upstream_key_usable": Family(
-        "gauge", "0 while a key rests: it was refused, or has no credit. key: its number.", ("upstream", "key")
+        "gauge",
+        "1, or 0 while a key is not used because it was refused or has no credit. key: its number.",
+        ("upstream", "key"),
     ),
     "proxy_cost_usd_total": Family(
-        "counter", "What requests have cost, where the price is known.", ("client", "upstream", "model")
+        "counter", "Cost of requests in USD, where the price is known.", ("client", "upstream", "model")
     ),
-    "proxy_client_requests_total": Family("counter", "The same by client.", ("client", "status")),
+    "proxy_client_requests_total": Family("counter", "Finished requests by client.", ("client", "status")),
     "proxy_ended_total": Family(
-        "counter", "The same by how they ended: finished, left by their client, aborted by us.", ("protocol", "ended")
+        "counter",
+        "Requests by how they ended: complete, left by the client, or aborted by the proxy.",
+        ("protocol", "ended"),
     ),
-    "proxy_retries_total": Family("counter", "Tries that failed and were followed by another.", ("upstream",)),
+    "proxy_retries_total": Family("counter", "Attempts that failed and were followed by another.", ("upstream",)),
     "proxy_tokens_total": Family(
         "counter",
-        "Tokens. input has cache_read and cache_write in it, output has reasoning.",
+        "Tokens. input includes cache_read and cache_write; output includes reasoning.",
         ("client", "upstream", "model", "type"),
     ),
     "proxy_bytes_total": Family(
-        "counter", "Bytes of bodies, in from clients and out to them.", ("protocol", "direction")
+        "counter", "Bytes of bodies from clients (in) and to clients (out).", ("protocol", "direction")
     ),
     "proxy_overhead_seconds": Family(
-        "histogram", "What the proxy itself took, up to a reply's first byte.", ("protocol", "upstream"), OVERHEAD
+        "histogram",
+        "Seconds that the proxy itself took, up to the first byte of a reply.",
+        ("protocol", "upstream"),
+        OVERHEAD,
     ),
     "proxy_queue_seconds": Family(
-        "histogram", "What a request waited for a place, or for a back-off to pass.", ("upstream",), WAIT
+        "histogram", "Seconds that a request waited for a slot or in a back-off.", ("upstream",), WAIT
     ),
-    "proxy_requests_in_flight": Family("gauge", "Requests that are not over."),
-    "proxy_streams_open": Family("gauge", "Of these, streams that have begun."),
-    "proxy_websockets_open": Family("gauge", "Websockets."),
+    "proxy_requests_in_flight": Family("gauge", "Requests in flight."),
+    "proxy_streams_open": Family("gauge", "Streams that have begun and not ended."),
+    "proxy_websockets_open": Family("gauge", "Open websockets."),
     "proxy_request_bytes_held": Family("gauge", "Bytes of request bodies in memory."),
-    "proxy_admission_busy": Family("gauge", "Places taken, at all upstreams together."),
-    "proxy_admission_waiting": Family("gauge", "Requests that wait for a place."),
-    "proxy_admission_queued_total": Family("counter", "Requests that had to wait for one."),
-    "proxy_admission_refused_total": Family("counter", "Requests that got none."),
-    "proxy_upstream_busy": Family("gauge", "Places taken there.", ("upstream",)),
-    "proxy_upstream_places": Family("gauge", "Places that there are.", ("upstream",)),
-    "proxy_upstream_waiting": Family("gauge", "Requests that wait for one.", ("upstream",)),
+    "proxy_admission_busy": Family("gauge", "Slots in use, at all upstreams together."),
+    "proxy_admission_waiting": Family("gauge", "Requests that wait for a slot, at all upstreams together."),
+    "proxy_admission_queued_total": Family("counter", "Requests that have waited for a slot."),
+    "proxy_admission_refused_total": Family("counter", "Requests that were refused because they got no slot."),
+    "proxy_upstream_busy": Family("gauge", "Slots in use at an upstream.", ("upstream",)),
+    "proxy_upstream_places": Family("gauge", "All slots of an upstream.", ("upstream",)),
+    "proxy_upstream_waiting": Family("gauge", "Requests that wait for a slot at an upstream.", ("upstream",)),
     "proxy_breaker_state": Family(
-        "gauge", "0 closed, 1 half-open, 2 open: the upstream is left alone.", ("upstream", "model")
+        "gauge", "State of a breaker: 0 closed, 1 half-open (one probe), 2 open (no requests).", ("upstream", "model")
     ),
-    "proxy_breaker_opened_total": Family("counter", "How often one opened.", ("upstream",)),
-    "proxy_pool_connections": Family("gauge", "Connections to upstreams: active or idle.", ("state",)),
-    "proxy_pool_connections_opened_total": Family("counter", "Connections opened."),
-    "proxy_pool_connections_reused_total": Family("counter", "Requests that took one that was there."),
-    "proxy_pool_reused_ratio": Family("gauge", "Share of requests that took one that was there, since the start."),
-    "proxy_pool_cancelled_total": Family("counter", "Upstream requests that we cancelled."),
-    "proxy_pool_failed_total": Family("counter", "Upstream requests that failed below HTTP."),
-    "proxy_dropped_fields_total": Family("counter", "Requests of which a field did not cross.", ("field",)),
+    "proxy_breaker_opened_total": Family("counter", "How often a breaker has opened.", ("upstream",)),
+    "proxy_pool_connections": Family("gauge", "Connections to upstreams, active or idle.", ("state",)),
+    "proxy_pool_connections_opened_total": Family("counter", "Connections to upstreams that were opened."),
+    "proxy_pool_connections_reused_total": Family("counter", "Upstream requests that used an open connection."),
+    "proxy_pool_reused_ratio": Family(
+        "gauge", "Share of upstream requests that used an open connection, since the start."
+    ),
+    "proxy_pool_cancelled_total": Family("counter", "Upstream requests that the proxy has cancelled."),
+    "proxy_pool_failed_total": Family(
+        "counter", "Upstream requests that failed below HTTP, such as in DNS, TCP or TLS."
+    ),
+    "proxy_dropped_fields_total": Family(
+        "counter", "Requests in which a field was dropped by translation.", ("field",)
+    ),
     "proxy_token_counts_total": Family(
         "counter",
-        "Counts of tokens: asked of an upstream, kept from an earlier asking, shared with one on its way; estimated, "
-        "or kept from an earlier estimate.",
+        "Token counts by where they came from: asked of an upstream, kept from an earlier one, shared with one on its "
+        "way, estimated, or kept from an earlier estimate.",
         ("answer",),
     ),
-    "proxy_rejoined_total": Family("counter", "Requests that joined one which went on without its client."),
-    "proxy_loop_lag_seconds": Family("histogram", "How late a timer came, twice a second.", (), LAG),
-    "proxy_log_lines_lost_total": Family("counter", "Lines of logs that could not be written."),
-    "proxy_build_info": Family("gauge", "Always 1.", ("version", "commit", "python", "libcurl")),
-    "proxy_settings_loaded_time_seconds": Family("gauge", "When the settings in force were read, in Unix time."),
-    "proxy_settings_reloads_total": Family("counter", "Settings that were taken over, or refused.", ("outcome",)),
-    "process_cpu_seconds_total": Family("counter", "CPU time."),
-    "process_resident_memory_bytes": Family("gauge", "Memory."),
+    "proxy_rejoined_total": Family(
+        "counter", "Requests that were attached to one that went on after its client had left."
+    ),
+    "proxy_loop_lag_seconds": Family(
+        "histogram", "Seconds by which a timer came late, measured twice a second.", (), LAG
+    ),
+    "proxy_log_lines_lost_total": Family("counter", "Log lines that could not be written."),
+    "proxy_build_info": Family(
+        "gauge", "Always 1; the labels say which build this is.", ("version", "commit", "python", "libcurl")
+    ),
+    "proxy_settings_loaded_time_seconds": Family(
+        "gauge", "Time when the settings in force were read, in seconds since 1970."
+    ),
+    "proxy_settings_reloads_total": Family(
+        "counter", "Changed settings that were taken over or refused.", ("outcome",)
+    ),
+    "process_cpu_seconds_total": Family("counter", "CPU time in seconds."),
+    "process_resident_memory_bytes": Family("gauge", "Resident memory in bytes."),
     "process_open_fds": Family("gauge", "Open files."),
-    "process_start_time_seconds": Family("gauge", "When it was started, in Unix time."),
+    "process_start_time_seconds": Family("gauge", "Start time of the process, in seconds since 1970."),
 }

@@ -1,10 +1,10 @@
-"""Numbers of finished requests, and the Prometheus form of all numbers.
+"""Counts finished requests for /metrics.
 
-`Metrics` is shown each record of a finished request and adds it to one row: a row for each set of labels, which holds
-everything counted for it, so that a request costs one look-up and a few additions. What a scrape wants is worked out
-when it comes: rows are summed into families (metric_families.py), live readings (live_metrics.py of the gateway) stand
-beside them, and prometheus-client writes the text. With several workers each says what it has, and every series bears
-its worker's number: a worker that is started again begins at 0, and only a series of its own can say so truly.
+`Metrics` gets the record of each finished request and adds it to one row. There is one row for each set of labels, with
+everything that is counted for it, so that a request costs one look-up and a few additions. The rows are summed into
+families (metric_families.py) only when Prometheus asks; current values (gateway/observe/live_metrics.py) are added, and
+prometheus-client writes the text (exposition.py). With several workers, every series has the number of its worker as a
+label: a worker that is started again begins at 0, which Prometheus understands only if the series is its own.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any, NamedTuple
 
 from operate.metric_families import LATENCY, OVERHEAD, PER_TOKEN, TOKENS, WAIT
 
-MAX_ROWS = 2000  # beyond it, new sets of labels lose what makes them many: the model and the client
-MAX_MODELS = 100  # that the settings do not name, and that an upstream has answered for
+MAX_ROWS = 2000  # in a new set of labels beyond this number, the model and the client become "other"
+MAX_MODELS = 100  # how many models that the settings do not name may be values of a label
 OTHER = "other"
 
 Sample = list[Any]
-"""[family, labels in its order, value] or, of a histogram, [family, labels, counts by bucket, sum]."""
+"""[family, values of its labels, value]; for a histogram [family, values of its labels, counts by bucket, sum]."""
 
 
 class Labels(NamedTuple):
-    """All that a row is told apart by; each family takes some of it."""
+    """All labels of a row; each family uses some of them."""
 
     protocol: str
     operation: str
@@ -38,7 +38,7 @@ class Labels(NamedTuple):
 
 
 class Histogram:
-    """counts: by bucket, the last one for what is above every bound."""
+    """Counts values by size. counts: one for each bucket; the last one is for values above every bound."""
 
     __slots__ = ("bounds", "counts", "sum")
 
@@ -100,8 +100,8 @@ class Row:
 
 
 class Metrics:
-    """models: the names that the settings have; others become labels once an upstream has answered for them, and only
-    so many: clients make them up."""
+    """The counts of finished requests. models: the names in the settings. Another name becomes a label only when an
+    upstream has answered for it, and only MAX_MODELS do, because clients may send any name."""
 
     def __init__(self, models: Collection[str] = ()) -> None:
         self.models = frozenset(models)
@@ -115,7 +115,7 @@ class Metrics:
         return f"<Metrics {len(self._rows)} rows>"
 
     def saw(self, record: dict[str, Any]) -> None:
-        """A request is over."""
+        """Counts a finished request."""
         status, error = record["status"], record.get("error.type", "")
         labels = Labels(
             record["protocol"],
@@ -143,7 +143,7 @@ class Metrics:
         self._tries[key] = self._tries.get(key, 0) + 1
 
     def model(self, name: str, answered: bool = False) -> str:
-        """The name as a label."""
+        """The name of a model as a value of a label."""
         if name in self.models or name in self._met:
             return name
         if answered and len(self._met) < MAX_MODELS:
@@ -156,10 +156,10 @@ class Metrics:
             labels = labels._replace(model=OTHER, client=OTHER)
         return self._rows.setdefault(labels, Row())
 
-    # ---------------------------------------------------------------------------------------- what it says
+    # ---------------------------------------------------------------------------------------- for /metrics
 
     def samples(self) -> list[Sample]:
-        """What was counted here, in JSON's types."""
+        """All counts, in types that JSON has."""
         sums: dict[tuple[str, tuple[str, ...]], Any] = {}
         for labels, row in self._rows.items():
             for family, chosen, value in _read(labels, row):
@@ -175,13 +175,14 @@ class Metrics:
 
 
 def sample(family: str, labels: Iterable[str], value: float | Histogram) -> Sample:
+    """One sample, in types that JSON has."""
     if isinstance(value, Histogram):
         return [family, list(labels), value.counts, value.sum]
     return [family, list(labels), value]
 
 
 def _read(of: Labels, row: Row) -> Iterator[tuple[str, tuple[str, ...], float | Histogram]]:
-    """What a row has for each family."""
+    """The values of a row, by family and labels."""
     gen_ai = of.operation, of.upstream, of.model
     yield "gen_ai_server_request_duration_seconds", (*gen_ai, of.error), row.duration
     for family, histogram in (

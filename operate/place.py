@@ -1,8 +1,8 @@
-"""Where this program lies, and what it reads and writes beside itself.
+"""Where the program is installed, where its settings and logs are, and how a person starts it.
 
-It comes in three ways: as a checkout, as one file (bundle/) whose parts are unpacked to a cache, and as an installed
-package. The settings file and the logs belong beside what a person sees: the checkout's folder, the folder of the one
-file, or ~/.anthropic-proxy. Whoever starts the program in one of the latter two ways says so here before anything else.
+The program comes in three forms: as a checkout, as one file (bundle/) that unpacks itself to a cache, and as an
+installed package. The settings file and the logs are in the folder of the checkout, in the folder of the one file, or
+in ~/.anthropic-proxy. The launchers of the last two forms call `started_as` before anything else.
 """
 
 from __future__ import annotations
@@ -25,42 +25,44 @@ SHIPPED_NAME = "settings.ini (as shipped)"
 
 
 class _Start:
-    """How the program was started. command: what a person types to start it, as words."""
+    """How the program was started. command: the words that a person types to start it."""
 
     home = PROGRAM
     command: tuple[str, ...] = ("./run.sh",)
 
 
 def started_as(home: Path, command: tuple[str, ...]) -> None:
+    """Sets what home() and command() return."""
     _Start.home, _Start.command = home, command
 
 
 def home() -> Path:
-    """Where settings.ini is looked for first, and where relative folders of the settings start."""
+    """The folder where settings.ini is looked for first, and where relative paths of the settings start."""
     return _Start.home
 
 
 def command() -> str:
+    """What a person types to start the program, for messages."""
     return shlex.join(_Start.command)
 
 
 def command_line() -> list[str]:
-    """What starts the same program once more, with the same words, from what is on the disk now."""
+    """The command line that starts the program again with the same options, from the files that are on the disk now."""
     return [sys.executable, *sys.orig_argv[1:]]
 
 
 def settings_file() -> Path:
-    """The file in use where none is named."""
+    """The settings file that is used if none is named."""
     return next((file for file in (home() / "settings.ini", SYSTEM) if file.is_file()), SHIPPED)
 
 
 def is_shipped(file: Path) -> bool:
-    """Whether it is the file that came with the program, where nobody is expected to change it."""
+    """Whether this is the settings file inside of an unpacked or installed program, which no user edits."""
     return file == SHIPPED and home() != PROGRAM
 
 
 def facts() -> dict[str, Any]:
-    """What the build knew: commit, python, platform. Empty in a checkout."""
+    """What the build has recorded: commit, python and platform. Empty in a checkout."""
     try:
         found: dict[str, Any] = json.loads((PROGRAM / "build.json").read_text())
     except OSError:
@@ -90,7 +92,7 @@ def _git(*words: str) -> str:
 
 
 def why_unwritable(folder: Path) -> str:
-    """ "" where files can be made in the folder, which is made if need be; else why not, in words."""
+    """Why no file can be made in the folder; "" if one can. The folder is made if it does not exist."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{os.getpid()}"

@@ -1,9 +1,10 @@
-"""The process above the workers: it starts them, starts again those that die, and passes signals on.
+"""The supervisor: the process that starts the workers, starts them again when they end, and passes signals on.
 
-It serves nobody itself and has neither threads nor a loop, so that it can fork at any time; it waits for signals, its
-workers' deaths among them. All workers accept from the one listening socket that it has bound: when one is killed, what
-waits there goes to the others. Each has a process group of its own (Ctrl-C in a terminal reaches the supervisor alone)
-and one end of a pipe, which closes when the supervisor dies: then they end too, as if told to.
+The supervisor serves no requests. It has no threads and no event loop, so that it can fork at any time; it waits for
+signals, and the end of a worker is one (SIGCHLD). All workers accept from the listening sockets that it has bound: when
+one worker is killed, the others take the connections that wait there. Each worker has a process group of its own, so
+that Ctrl-C in a terminal reaches the supervisor alone. Each has one end of a pipe, which closes when the supervisor
+dies; then the workers drain and end, too.
 """
 
 from __future__ import annotations
@@ -27,19 +28,20 @@ from operate.settings.load import Settings, SettingsError
 from operate.terminal import Terminal
 
 TICK_S = 1.0
-SOON_S = 0.1  # while somebody waits for a process that is starting
-STEADY_S = 10.0  # a worker that lived that long is started again at once
-FIRST_S, MOST_S = 0.5, 30.0  # of the wait before one that did not
-HOPELESS = 5  # ends of each worker, one soon after the other
-KILLED = 130  # exit code after a second signal
+SOON_S = 0.1  # the tick while a process is starting
+STEADY_S = 10.0  # a worker that ran for this long is started again at once
+FIRST_S, MOST_S = 0.5, 30.0  # the first and the longest wait before another worker is started again
+HOPELESS = 5  # when every worker has failed this often in a row, the supervisor gives up
+KILLED = 130  # the exit code after a second signal
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR2}
 
 
 class Worker(NamedTuple):
-    """What a worker is told. secret: by which workers that ask each other know themselves. lifeline: readable once the
-    supervisor is gone. beats: where it writes its number once a second, from when it serves. why: how the one before
-    ended; "" for the first."""
+    """What a worker gets from the supervisor. number: from 0 on. of: how many workers there are. secret: what workers
+    authenticate themselves with to each other. lifeline: a file descriptor that is readable when the supervisor is
+    gone. beats: a file descriptor to which the worker writes its number once a second while it serves. why: how the
+    worker before it ended; "" for the first."""
 
     number: int
     of: int
@@ -51,8 +53,8 @@ class Worker(NamedTuple):
 
 @dataclass(slots=True)
 class _Slot:
-    """One worker after the other. pid: 0 = none just now, and the next starts at `due`. beat: when it last showed that
-    its loop runs; 0 = not yet."""
+    """The state of one worker and of those that replace it. pid: 0 = none runs, and the next one starts at `due`. beat:
+    when its last sign of life came; 0 = none yet. Times are those of time.monotonic()."""
 
     pid: int = 0
     started: float = 0.0
@@ -63,7 +65,7 @@ class _Slot:
 
 
 class Supervisor:
-    """run() once. work: what a worker does, in its own process; gives the exit code."""
+    """Runs the workers; run() is called once. work: what a worker does in its own process; it returns the exit code."""
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class Supervisor:
         work: Callable[[Settings, Worker], int],
         address: str = "",
     ) -> None:
-        """address: what a successor has to find in its own settings, to take the sockets over."""
+        """address: hosts and port; a successor takes the sockets over only if its own settings have the same."""
         self._source = source
         self._chosen = chosen
         self._sockets = sockets
@@ -92,7 +94,7 @@ class Supervisor:
         return f"<Supervisor of {[slot.pid for slot in self._slots]}{', stopping' * self._stopping}>"
 
     def run(self) -> int:
-        """The exit code."""
+        """Runs until the end, and returns the exit code."""
         self._lifeline, held = os.pipe()
         self._held = held
         self._beats, self._beaten = os.pipe()
@@ -140,19 +142,22 @@ class Supervisor:
             slot.pid = os.fork()
         except OSError as why:  # no memory, or too many processes
             slot.due = slot.started + MOST_S
-            _say(f"WARNING supervisor: worker {number} cannot be started: {why.strerror}")
+            _say(
+                f"WARNING supervisor: worker {number} cannot be started: {why.strerror}; the next attempt is in "
+                f"{MOST_S:g} s"
+            )
             return
         if slot.pid == 0:
             self._become(Worker(number, len(self._slots), self._secret, self._lifeline, self._beaten, slot.why))
 
     def _become(self, worker: Worker) -> None:
-        """The new process. It never returns: what is above on the stack is the supervisor's."""
+        """Runs the worker in the new process. It never returns, because the frames above belong to the supervisor."""
         code = 1
         try:
             os.setpgid(0, 0)
             os.close(self._held)
             os.close(self._beats)
-            for number in (signal.SIGHUP, signal.SIGUSR2):  # until it knows what to do about them
+            for number in (signal.SIGHUP, signal.SIGUSR2):  # until the worker installs its own handlers
                 signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             code = self._work(self._chosen, worker)
@@ -164,10 +169,10 @@ class Supervisor:
                 sys.stderr.flush()
             os._exit(code)
 
-    # ------------------------------------------------------------------------ signs of life, and the next release
+    # ------------------------------------------------------------------------ signs of life, upgrades, settings
 
     def _listen(self) -> None:
-        """What the workers' beats say: to whom waits for all of them to serve, and to systemd's watchdog."""
+        """Reads the workers' signs of life, and tells systemd and the process before this one."""
         with contextlib.suppress(BlockingIOError):
             for number in os.read(self._beats, 65536):
                 self._slots[number % len(self._slots)].beat = time.monotonic()
@@ -181,11 +186,11 @@ class Supervisor:
             self._ask_successor(self._successor)
 
     def _end_the_stuck(self) -> None:
-        """A worker whose loop stands still serves nobody: it is ended, and another one starts."""
+        """Ends each worker whose event loop no longer runs, so that another one is started in its place."""
         oldest = time.monotonic() - self._watchdog_s
         for number, slot in enumerate(self._slots):
             if slot.pid and slot.beat and slot.beat < oldest and not self._stopping:
-                _say(f"ERROR supervisor: worker {number} (process {slot.pid}) stands still; it is ended")
+                _say(f"ERROR supervisor: worker {number} (process {slot.pid}) gives no sign of life; it is killed")
                 slot.beat = 0.0
                 os.kill(slot.pid, signal.SIGKILL)
 
@@ -199,7 +204,7 @@ class Supervisor:
                 return
             except OSError as error:
                 why = str(error)
-        _say(f"ERROR supervisor: no upgrade: {why}")
+        _say(f"ERROR supervisor: the upgrade is not possible: {why}")
 
     def _ask_successor(self, successor: handover.Successor) -> None:
         why = successor.verdict()
@@ -207,18 +212,18 @@ class Supervisor:
             return
         self._successor = None
         if why:
-            _say(f"ERROR supervisor: no upgrade: {why}")
+            _say(f"ERROR supervisor: the upgrade has failed: {why}")
         else:
-            _say(f"supervisor: process {successor.pid} serves; this one ends when it has finished what it has")
+            _say(f"supervisor: process {successor.pid} serves now; this one ends when its requests are finished")
             self._stop(signal.SIGUSR2)
 
     def _reread(self) -> None:
-        """A worker that starts later has the settings that its siblings have changed to meanwhile."""
+        """Reads changed settings, so that a worker that is started later begins with them."""
         if self._source.saved():
-            with contextlib.suppress(SettingsError, OSError):  # the workers say what is wrong with it
+            with contextlib.suppress(SettingsError, OSError):  # the workers log the errors
                 self._chosen = changes.followed(self._chosen, self._source.read())[0]
 
-    # ------------------------------------------------------------------------------------------ their ends
+    # -------------------------------------------------------------------------------------- ended workers
 
     def _reap(self) -> None:
         while True:
@@ -236,7 +241,7 @@ class Supervisor:
         now = time.monotonic()
         pid, slot.pid = slot.pid, 0
         if self._stopping:
-            if code not in (0, -signal.SIGTERM):  # by the signal itself: it had only just been started
+            if code not in (0, -signal.SIGTERM):  # SIGTERM itself ends a worker that has only just started
                 self._code = 1
             return
         slot.failures = 0 if code == 0 or now - slot.started >= STEADY_S else slot.failures + 1
@@ -246,19 +251,19 @@ class Supervisor:
         slot.why = f"worker {number} (process {pid}) {how}; it is started again in {wait:g} s"
         _say(f"{'ERROR' if code else 'INFO'} supervisor: {slot.why}")
         if all(each.failures >= HOPELESS for each in self._slots):
-            _say("ERROR supervisor: no worker stays up; this is the end")
+            _say("ERROR supervisor: every worker fails soon after its start; the proxy ends")
             self._code = 1
             self._stop()
 
     def _stop(self, how: int = signal.SIGTERM) -> None:
-        """how: SIGUSR2 where another process serves already."""
+        """Ends the workers. how: the signal that they get; SIGUSR2 = another process serves already."""
         if not self._stopping:
             self._stopping = True
             if how == signal.SIGTERM:
                 systemd.stopping()
             self._pass_on(how)
             for each in self._sockets:
-                each.close()  # the workers accept what waits there already, then close theirs
+                each.close()  # the workers still accept the connections that wait, then close their own copies
 
     def _pass_on(self, number: int) -> None:
         for slot in self._slots:
@@ -268,7 +273,7 @@ class Supervisor:
 
 
 def _say(line: str) -> None:
-    """The terminal may be gone."""
+    """Writes a line to standard error, which may be a terminal that is gone."""
     with contextlib.suppress(OSError):
         sys.stderr.write(line + "\n")
         sys.stderr.flush()

@@ -1,6 +1,6 @@
-"""What systemd is told, and what it hands over: readiness, a sign of life, listening sockets. No library is needed.
+"""The interface to systemd: readiness, signs of life for its watchdog, and the listening sockets of a .socket unit.
 
-Without systemd there is no NOTIFY_SOCKET, and nothing is said.
+Without systemd there is no $NOTIFY_SOCKET, and these functions do nothing. Sources: man sd_notify, man sd_listen_fds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ FIRST_FD = 3  # SD_LISTEN_FDS_START
 
 
 def notify(*words: str) -> None:
-    """Such as "READY=1". Whoever started us may be gone, or deaf, which is no reason to stop."""
+    """Sends systemd words such as "READY=1". It is no reason to stop if nobody receives them."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -23,16 +23,17 @@ def notify(*words: str) -> None:
 
 
 def ready() -> None:
-    """After an upgrade the process that systemd knows is about to end: this one takes its place."""
+    """Tells systemd that this process serves. After an upgrade it takes the place of the process that systemd knows."""
     notify("READY=1", f"MAINPID={os.getpid()}", "STATUS=serving")
 
 
 def stopping() -> None:
+    """Tells systemd that this process ends on purpose."""
     notify("STOPPING=1", "STATUS=draining")
 
 
 def watchdog_s() -> float:
-    """Within this time systemd wants to hear of us, else it starts us anew; 0 = never."""
+    """The seconds within which systemd wants a sign of life, else it starts the program again; 0 = it wants none."""
     try:
         return int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
     except ValueError:
@@ -40,12 +41,13 @@ def watchdog_s() -> float:
 
 
 def alive() -> None:
+    """Gives systemd a sign of life."""
     notify("WATCHDOG=1")
 
 
 def listening() -> list[socket.socket]:
-    """The sockets of a .socket unit. The variables are for this process alone, and are gone afterwards. Raises OSError
-    for one that is no TCP socket."""
+    """The sockets of a .socket unit. It removes the variables that name them, which are for this process alone. Raises
+    OSError for a socket that is not TCP."""
     mine = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
     count = os.environ.pop("LISTEN_FDS", "0")
     os.environ.pop("LISTEN_FDNAMES", None)
@@ -53,9 +55,10 @@ def listening() -> list[socket.socket]:
 
 
 def adopted(fd: int) -> socket.socket:
+    """A listening socket that another process has opened. Raises OSError if it is not a TCP socket."""
     taken = socket.socket(fileno=fd)
     if taken.family not in (socket.AF_INET, socket.AF_INET6) or taken.type != socket.SOCK_STREAM:
-        raise OSError(f"descriptor {fd}, which was handed over, is no TCP socket")
+        raise OSError(f"file descriptor {fd}, which was passed to the proxy to listen on, is not a TCP socket")
     taken.setblocking(False)
     os.set_inheritable(fd, False)
     return taken

@@ -1,7 +1,7 @@
-"""SIGHUP has two meanings: "read your settings again", and "your terminal is gone".
+"""Decides what a SIGHUP means: "read the settings again", or "the terminal is gone".
 
-Which one it is, the terminal tells: a process that had one when it started, and cannot open it any more, has lost it.
-Without one (systemd, cron, a container) it is always the first.
+If the process had a terminal when it started and cannot open it any more, the terminal is gone. A process without a
+terminal (systemd, cron, a container) always reads its settings again.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ import signal
 
 
 class Terminal:
-    """Made at the start."""
+    """The terminal that the process had at its start, if any."""
 
     def __init__(self) -> None:
-        # nohup and its like ignore the signal: then the proxy is meant to outlive its terminal.
+        # nohup ignores the signal for the program that it starts: then the proxy is meant to outlive its terminal.
         self._matters = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _there()
 
     def __repr__(self) -> str:
         return f"<Terminal{'' if self._matters else ' of no matter'}>"
 
     def gone(self) -> bool:
+        """Whether the process had a terminal and has lost it."""
         return self._matters and not _there()
 
 

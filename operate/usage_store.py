@@ -1,8 +1,8 @@
-"""What was spent, by day: a SQLite file that all workers of a host share, and that outlives them.
+"""The usage store: a SQLite file with the sums of tokens and cost by day, which all workers of a host share.
 
-One row holds a day's sum for one client, model, upstream, session and agent. Each worker adds what it has gathered
-about once a second (`add` is one transaction), so that a process that is killed loses that second at most. Write-ahead
-logging lets readers read meanwhile. Days are UTC's.
+One row is the sum of a day for one client, model, upstream, session and agent. Each worker adds its sums about once a
+second (`add` is one transaction), so that a process that is killed loses one second at most. Write-ahead logging lets
+others read at the same time. Days are those of UTC.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-BUSY_S = 2.0  # how long one writer waits for another
+BUSY_S = 2.0  # how long one process waits for another that writes
 COLUMNS = ("day", "client", "model", "upstream", "session", "agent")
-"""What a sum is of; `read` groups by any of them."""
+"""The columns that sums are for; `read` can group by each of them."""
 
 
 class Key(NamedTuple):
-    """day: YYYY-MM-DD. model: the upstream's name for it. agent: a client's sub-agent, "" for none."""
+    """What a sum is for. day: YYYY-MM-DD. model: its name at the upstream. agent: a sub-agent of the client, "" =
+    none."""
 
     day: str
     client: str
@@ -31,8 +32,8 @@ class Key(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """input: tokens that came from no cache. unpriced: requests with tokens of which nobody knows the price; usd leaves
-    them out."""
+    """A sum. input: tokens that were not read from the cache. usd: the cost in USD, without the requests whose price is
+    unknown. unpriced: the number of those requests."""
 
     requests: int = 0
     failed: int = 0
@@ -63,7 +64,7 @@ _ADD = (
 
 
 class UsageStore:
-    """Every method opens the file for itself, so that any thread may call it. Raises sqlite3.Error, OSError."""
+    """The file. Every method opens it, so that any thread may call it, and may raise sqlite3.Error or OSError."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -72,22 +73,22 @@ class UsageStore:
         return f"<UsageStore {self.file}>"
 
     def add(self, sums: Mapping[Key, Sum]) -> None:
-        """All of them, or none."""
+        """Adds sums to those of the file: all of them, or none if it raises."""
         with self._open(create=True) as db, db:
             db.execute(_CREATE)
             db.executemany(_ADD, [(*key, *value) for key, value in sums.items()])
 
     def forget(self, before: str) -> int:
-        """Rows of days before this one are gone; how many those were."""
+        """Deletes the rows of all days before this one, and returns their number."""
         with self._open(create=True) as db, db:
             db.execute(_CREATE)
             return db.execute("DELETE FROM spent WHERE day < ?", (before,)).rowcount
 
     def read(self, since: str, until: str, by: Sequence[str]) -> list[tuple[tuple[str, ...], Sum]]:
-        """Sums of the days from `since` to `until`, both included, for each group of `by` (names of COLUMNS), the
-        dearest first. None where there is no file yet."""
+        """The sums of the days from `since` to `until`, both included, for each group of `by` (names of COLUMNS), the
+        highest cost first. [] if there is no file yet. Raises ValueError for an unknown column."""
         if unknown := [name for name in by if name not in COLUMNS]:
-            raise ValueError(f"there is no column {unknown[0]!r}: {', '.join(COLUMNS)}")
+            raise ValueError(f"there is no column {unknown[0]!r}; the columns are {', '.join(COLUMNS)}")
         if not self.file.exists():
             return []
         groups = ", ".join(by) or "''"
@@ -103,7 +104,7 @@ class UsageStore:
     def _open(self, *, create: bool) -> Iterator[sqlite3.Connection]:
         if create and not self.file.exists():
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))  # names of clients are nobody else's business
+            os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))  # clients' names and their costs are private
         mode = "rw" if create else "ro"
         db = sqlite3.connect(f"{self.file.resolve().as_uri()}?mode={mode}", timeout=BUSY_S, uri=True)
         try:

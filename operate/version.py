@@ -1,3 +1,3 @@
-"""Which release this is. Everything that tells a version takes it from here."""
+"""The version of the program; everything that shows a version reads it here."""
 
 VERSION = "0.2.0"

@@ -35,7 +35,7 @@ def test_a_release_that_does_not_start_changes_nothing(tmp_path: Path, workers: 
         process.send_signal(signal.SIGUSR2)
         assert process.stderr is not None
         said = ""
-        while "this one goes on" not in said:
+        while "the old one goes on" not in said:
             line = process.stderr.readline()
             assert line, said
             said += line

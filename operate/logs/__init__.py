@@ -1,1 +1,1 @@
-"""Logs: one JSON object a line, written where they hold no request up."""
+"""The logs: one JSON object on each line, written by a thread so that no request waits for the disk."""

@@ -1,6 +1,7 @@
-"""Which requests' bodies go to the log: none, those that failed, a share, or all.
+"""Decides which requests' bodies are logged: none, those of failed requests, a share, or all.
 
-A share is drawn by the request's key and not by chance, so that the request and its reply are both there or both not.
+Whether a request belongs to the share follows from its key, so that its request and its reply are both logged, or
+neither of them is.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ _WORDS |= dict.fromkeys(("false", "no", "off", "0"), "none")
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """share: of the requests, above 0 and up to 1. only_failed: of those, the ones that end with an error."""
+    """Which bodies are logged. share: the share of requests, above 0 and up to 1. only_failed: of these, only those
+    that fail."""
 
     share: float = 1.0
     only_failed: bool = False
 
     def takes(self, key: str) -> bool:
-        """Tells whether this request is one of them, as far as can be said before its end."""
+        """Tells whether the bodies of the request with this key are logged, if it fails where only_failed is set."""
         return self.share >= 1.0 or zlib.crc32(key.encode()) < self.share * 2**32
 
 
 def spelled(text: str) -> str:
-    """The one way to write it: none, errors, all or "sampled 1%". Raises ValueError."""
+    """Reads a setting and returns its one spelling: "none", "errors", "all" or "sampled 1%". Raises ValueError."""
     text = text.strip().lower()
     if text in _WORDS:
         return _WORDS[text]
@@ -36,12 +38,12 @@ def spelled(text: str) -> str:
         raise ValueError
     percent = float(found.group(1))
     if not 0 < percent <= 100:
-        raise ValueError("the percentage must be above 0 and at most 100")
+        raise ValueError("must have a percentage above 0 and up to 100, such as 'sampled 1%'")
     return f"sampled {percent:g}%"
 
 
 def capture(text: str) -> Capture | None:
-    """Reads what `spelled` gives. None means that no body is wanted."""
+    """The Capture for a spelling that `spelled` returns; None = no body is logged."""
     if text == "none":
         return None
     if text.startswith("sampled"):

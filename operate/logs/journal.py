@@ -1,9 +1,9 @@
-"""Logs: one JSON object a line, in logs/, written where they cannot hold a request up.
+"""The journal: the log files of the proxy, with one JSON object on each line.
 
-performance.json has a record per finished request, errors.json one per failure, api_requests.json a short line for each
-request of any kind, requests.json the bodies where they are asked for, proxy.json what the loggers say. A Journal knows
-which of them is wanted, which costs one attribute test to ask; what is wanted goes as it is to the writer's thread
-(writer.py), which serialises, masks and writes it. Everything may change while the proxy runs (`adopt`).
+performance.json has a record of each finished request, errors.json one of each failure, api_requests.json a short line
+for each request of any kind, requests.json the bodies if they are wanted, and proxy.json the messages of the loggers. A
+Journal knows which of them are wanted; to ask costs one look at an attribute. It gives the data to the thread in
+writer.py, which makes lines of them, masks secrets and writes. All settings may change while the proxy runs (`adopt`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from operate.logs.writer import LINE_BYTES, Place, ToWriter, Writer
 from operate.settings.schema import LOGGERS
 from operate.settings.sections import Logging
 
-MAX_PATH = 200  # characters of a path in a log: strangers choose them
+MAX_PATH = 200  # the most characters of a path in a log line, since anybody may send any path
 
 
 _WANTED = {
@@ -36,10 +36,13 @@ _WANTED = {
 
 
 class Journal:
-    """performance, errors, api_requests: whether such lines are wanted. request_bodies, response_bodies: which of them,
-    None = none. redaction: what must not be shown, for all that is written or shown anywhere. clock: as time.time.
+    """The logs of one process.
 
-    It has a thread of its own from the start: made in the process that uses it, and ended by close()."""
+    performance, errors, api_requests: whether such lines are wanted. request_bodies, response_bodies: which bodies are
+    wanted, None = none. redaction: masks secrets, here and in everything else that the proxy writes. clock: a function
+    like time.time. A journal starts its thread at once, so that it is made in the process that uses it; close() ends
+    it.
+    """
 
     def __init__(
         self, settings: Logging, folder: Path, secrets: Sequence[str] = (), clock: Callable[[], float] = time.time
@@ -57,21 +60,21 @@ class Journal:
 
     @property
     def lost(self) -> int:
-        """Lines that were to be written and are in no file: the disk was full, or there were too many at once."""
+        """How many lines could not be written, because the disk was full or too many came at once."""
         return self._writer.lost
 
     @property
     def folder(self) -> Path:
-        """Where the files are."""
+        """The folder of the log files."""
         return self._folder
 
     @property
     def waiting(self) -> int:
-        """Counts the lines that are still to be written."""
+        """How many lines are still to be written."""
         return len(self._writer.waiting)
 
     def adopt(self, settings: Logging, secrets: Sequence[str]) -> None:
-        """Takes over other settings from the next line on, the loggers' levels among them."""
+        """Takes over changed settings, also the loggers' levels. They count from the next line on."""
         self.redaction.configure(secrets)
         if settings.dir != self._dir:
             self._dir, self._folder = settings.dir, folder_of(settings)
@@ -91,38 +94,38 @@ class Journal:
     def _place(self, settings: Logging) -> Place:
         rotation = Rotation(settings.rotate_mb << 20, settings.rotate_hours * 3600, settings.keep_files)
         screen = logging.DEBUG if settings.debug else logging.WARNING
-        stream = STREAMS.get(settings.dir, 0) or self._refuge()
+        stream = STREAMS.get(settings.dir, 0) or self._stream_instead()
         return Place(self._folder, rotation, screen, stream)
 
-    def _refuge(self) -> int:
-        """Standard error where nothing can be written in the folder, which is said once: never silence."""
+    def _stream_instead(self) -> int:
+        """The descriptor of standard error if nothing can be written in the folder, else 0. It reports this once."""
         why = place.why_unwritable(self._folder)
         if why and self._unwritable != (self._folder, why):
-            instead = "log lines go to standard error, and none is lost ([logging] dir)"
+            instead = "log lines go to standard error instead, and none is lost; see [logging] dir"
             say = f"cannot write in {self._folder} ({why}): {instead}\n"
             with contextlib.suppress(OSError):
                 sys.stderr.write(say)
         self._unwritable = (self._folder, why)
         return STREAMS["stderr"] if why else 0
 
-    # ------------------------------------------------------------------------------------ what is written
+    # ------------------------------------------------------------------------------------------- lines
 
     def wants(self, failed: bool) -> bool:
-        """Whether a finished request's record goes anywhere: none need be made otherwise."""
+        """Whether the record of a finished request is written to any file. If not, none need be made."""
         return self.performance or self.api_requests or (failed and self.errors)
 
     def finished(self, record: dict[str, Any]) -> None:
-        """record: of gateway/observe/record.py, with its time first; nobody changes it any more."""
+        """Logs a finished request. record: made by gateway/observe/record.py; nobody may change it after this call."""
         self._put(self._wanted, record["time"], record)
 
     def request(self, method: str, path: str, status: int, ms: float, client: str, key: str = "") -> None:
-        """Logs a request that no model was to answer."""
+        """Logs a request that is not for a model, such as for /v1/models."""
         line = {"method": method[:20], "request_id": key, "client": client, "path": path[:MAX_PATH]}
         self._put("api_requests", self.clock(), line | {"status": status, "ms": round(ms, 2)})
 
     def body(self, what: str, key: str, body: bytes | bytearray, size: int | None = None) -> None:
-        """what: "request" (as sent upstream), "refused request" (as the client sent it) or "response" (as sent to the
-        client). size: of the whole body, where `body` is only its beginning."""
+        """Logs a body. what: "request" (as it was sent to the upstream), "refused request" (as the client sent it) or
+        "response" (as it was sent to the client). size: of the whole body, if `body` is only its beginning."""
         size = len(body) if size is None else size
         line = {"request_id": key, "what": what, "size": size, "body": body[: self.body_bytes]}
         self._put("requests", self.clock(), line, LINE_BYTES + min(size, self.body_bytes))
@@ -135,18 +138,18 @@ class Journal:
         return _WANTED[self.performance, self.api_requests, self.errors]
 
     def close(self) -> None:
-        """Writes what waits, and ends."""
+        """Writes the lines that wait, and ends the thread."""
         self._writer.stop()
 
 
 def folder_of(settings: Logging) -> Path:
-    """Where the log files go, and the books beside them: a relative folder counts from the program's home. Where log
-    lines go to a stream, it is the default one."""
+    """The folder of the log files and of the usage store. A relative folder starts at the program's home. If log lines
+    go to a stream, it is the default folder."""
     return place.home() / ("logs" if settings.dir in STREAMS else settings.dir)
 
 
 def install(settings: Logging, journal: Journal) -> None:
-    """The loggers' levels, and where they write: proxy.json, and standard error from warning on (all with debug)."""
+    """Makes the loggers write to proxy.json, and to standard error from warning on (with debug, everything)."""
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
@@ -158,6 +161,6 @@ def install(settings: Logging, journal: Journal) -> None:
 
 
 def set_levels(settings: Logging) -> None:
-    """Sets the loggers' levels. It may be called at any time."""
+    """Sets the levels of the loggers."""
     for name in LOGGERS:
         logging.getLogger(name).setLevel(settings.level_of(name))

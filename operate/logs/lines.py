@@ -1,7 +1,8 @@
-"""The lines of the logs as text: one JSON object each. Pure, and quick for the two that every request has.
+"""Makes the text of log lines: one JSON object each. The functions are pure.
 
-A finished request's record becomes its line in performance.json (the record as it is, its time readable), its short one
-in api_requests.json, written by hand since only names need to be escaped, and one in errors.json if it failed.
+The record of a finished request becomes a line in performance.json (the record with a readable time), a short line in
+api_requests.json, and a line in errors.json if it failed. Every request has the first two, so they must be quick: the
+short line is a template, as only names need to be escaped.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ PERFORMANCE, API_REQUESTS, ERRORS = "performance", "api_requests", "errors"
 
 
 def of_record(record: dict[str, Any], wanted: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """(file, line). record: of gateway/observe/record.py; its first entry is its time. wanted: the files that take a
-    line."""
+    """The lines of a finished request, each as (file, line). record: made by gateway/observe/record.py; its first entry
+    is its time. wanted: the files that get a line."""
     at = when(record["time"])
     if PERFORMANCE in wanted:
         said = _dumped(record)
@@ -33,7 +34,7 @@ def of_record(record: dict[str, Any], wanted: frozenset[str]) -> Iterator[tuple[
 
 
 def of(line: dict[str, Any], at: float) -> str:
-    """Of anything else. Bytes as its body are text that nobody has decoded yet."""
+    """The line of anything else. If its body is bytes, they are decoded here."""
     body = line.get("body")
     if isinstance(body, (bytes, bytearray)):
         line["body"] = body.decode("utf-8", "replace")
@@ -41,7 +42,7 @@ def of(line: dict[str, Any], at: float) -> str:
 
 
 def when(seconds: float) -> str:
-    """Writes a time as 2026-01-31T23:59:59.123Z."""
+    """A time (seconds since 1970) as 2026-01-31T23:59:59.123Z."""
     whole = int(seconds)
     return f"{_to_the_second(whole)}.{int((seconds - whole) * 1000):03d}Z"
 

@@ -1,9 +1,9 @@
-"""Redaction by value: one object knows what must not be shown, and takes it out of whatever is written or shown.
+"""Masks secrets by value in everything that the proxy writes or shows.
 
-It knows the settings' secrets and the keys that clients brought; logs, error bodies and admin pages all go through it.
-By value and not by name, since a secret turns up where nobody looked for one: in an upstream's error, in a prompt. The
-keys of clients are held in memory only, the latest MAX_SENT. What does not look like a key is not taken for one, or a
-client could blank any word it likes out of the logs.
+A Redaction knows the secrets of the settings and the keys that clients have sent. Logs, error bodies and admin pages go
+through it. It looks for values, not for names of fields, because a secret may be anywhere: in the error of an upstream,
+or in a prompt. The keys of clients are kept in memory only, the latest MAX_SENT of them. A key of a client counts only
+if it looks like a key; otherwise a client could remove any word from the logs.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from collections.abc import Iterable, Sequence
 import ujson
 
 MASK = "[secret]"
-MIN_SECRET = 8  # characters of a configured one; shorter ones stand in innocent words
+MIN_SECRET = 8  # the fewest characters of a secret of the settings; shorter ones are parts of common words
 MIN_SENT = 12
 MAX_SENT = 128
 MAX_SENT_LENGTH = 4096
 
-# RFC 6750's b64token, and what else keys are made of; no quote, comma or blank: those are a line's structure.
+# RFC 6750's b64token, and other characters of keys. Quotes, commas and blanks are not among them: they separate the
+# values of a line.
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9._~+/=:@!#$%&*|-]+")
 _CLASSES = (re.compile(r"[a-z]"), re.compile(r"[A-Z]"), re.compile(r"[0-9]"))
 
 
 def worth_masking(secrets: Iterable[str]) -> list[str]:
-    """Those long enough, longest first, also as they look inside a JSON string (either way of writing one), and inside
-    one of a body that is itself a string of a log line."""
+    """The secrets that are long enough, longest first, also in the spellings that they have inside a JSON string, and
+    inside a JSON string of a body that is itself a string of a log line."""
     long = {secret for secret in secrets if len(secret) >= MIN_SECRET}
     for _ in range(2):
         long |= {ujson.dumps(secret, escape_forward_slashes=False)[1:-1] for secret in long}
@@ -39,14 +40,15 @@ def worth_masking(secrets: Iterable[str]) -> list[str]:
 
 
 def looks_like_a_key(text: str) -> bool:
-    """Keys are long, of few characters, and not all of one kind: "not-needed", "anthropic" and "completed" are none."""
+    """Tells whether a text may be a key: long, without unusual characters, and with two of lower case, upper case and
+    digits. "not-needed", "anthropic" and "completed" are not keys."""
     if not MIN_SENT <= len(text) <= MAX_SENT_LENGTH or not _LIKE_A_KEY.fullmatch(text):
         return False
     return sum(1 for kind in _CLASSES if kind.search(text)) > 1
 
 
 _Form = tuple[int, str, bytes]
-"""How a secret may be written: its length, negative so that the longest come first; the text; its bytes."""
+"""One spelling of a secret: its negative length, so that the longest come first; its text; its bytes."""
 
 
 def _forms(secrets: Iterable[str]) -> list[_Form]:
@@ -54,11 +56,14 @@ def _forms(secrets: Iterable[str]) -> list[_Form]:
 
 
 class Redaction:
-    """text() and data() give back what they get, less all that is secret. Any thread may ask; one adds."""
+    """The secrets of a process. text() and data() mask them, and may be called in any thread; only one thread may call
+    the other methods."""
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
         self._own = frozenset(secrets)
-        self._sent: OrderedDict[str, list[_Form]] = OrderedDict()  # each with its forms, which cost more than the rest
+        self._sent: OrderedDict[str, list[_Form]] = (
+            OrderedDict()
+        )  # by key; the forms are kept, as they are expensive to make
         self._texts: list[str] = []
         self._datas: list[bytes] = []
         self._own_forms = _forms(self._own)
@@ -68,7 +73,8 @@ class Redaction:
         return f"<Redaction of {len(self._own)} secrets, {len(self._sent)} keys of clients>"
 
     def configure(self, secrets: Sequence[str]) -> None:
-        """Other settings. Those of before are kept for a while like clients' keys: a request may still hold one."""
+        """Takes over the secrets of changed settings. The old ones are kept for a while like clients' keys, because a
+        running request may still use one."""
         new = frozenset(secrets)
         for gone in self._own - new:
             if len(gone) >= MIN_SECRET:
@@ -78,8 +84,8 @@ class Redaction:
         self._learn()
 
     def saw(self, keys: Iterable[str]) -> None:
-        """The keys that a client brought; of no cost for those that were here lately. A new one costs no more however
-        many are known: a client may bring another one with each request."""
+        """Adds keys that a client has sent. A known key costs almost nothing. The cost of a new one does not depend on
+        how many are known, because a client may send a new one with each request."""
         for key in keys:
             if key in self._sent:
                 self._sent.move_to_end(key)
@@ -88,19 +94,21 @@ class Redaction:
                 self._learn()
 
     def text(self, text: str) -> str:
+        """The text with its secrets masked."""
         for secret in self._texts:
             if secret in text:
                 text = text.replace(secret, MASK)
         return text
 
     def data(self, data: bytes) -> bytes:
+        """The bytes with their secrets masked."""
         for secret in self._datas:
             if secret in data:
                 data = data.replace(secret, MASK.encode())
         return data
 
     def _learn(self) -> None:
-        """Makes new lists and changes none, because another thread may be going through them."""
+        """Makes new lists and does not change the old ones, because another thread may be reading them."""
         while len(self._sent) > MAX_SENT:
             self._sent.popitem(last=False)
         known = sorted({*self._own_forms, *itertools.chain.from_iterable(self._sent.values())})

@@ -1,9 +1,10 @@
-"""A log file that several processes append to, and that is rotated by whoever comes first.
+"""A log file that several processes append to, and that the first process to notice rotates.
 
-Whatever is written goes in whole lines or not at all: each append holds the folder's lock (flock on `.lock`, which the
-kernel gives up when its holder dies), and what a full disk cut short is taken back. Before it writes, it looks whether
-the file of that name is still the one that it has open: another worker, or logrotate, may have moved it. A file is
-moved on when the lines to come would make it too large, or when the last ones were of an earlier period.
+Lines are written whole or not at all. Each append holds the lock of the folder (flock on `.lock`, which the kernel
+releases when its process dies), and lines that a full disk has cut are removed again. Before each append, a process
+checks whether the file of that name is still the one that it has open, because another worker or logrotate may have
+renamed it. A file is rotated when the next lines would make it too large, or when its last lines are of an earlier
+period.
 """
 
 from __future__ import annotations
@@ -24,19 +25,20 @@ _NO_LOCKS = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """most_bytes: of a file. seconds: a period's length, 0 = not by time; periods begin with the local day. keep: older
-    files, NAME.1 the latest."""
+    """When a log file is rotated. most_bytes: the largest size of a file. seconds: the length of a period, from local
+    midnight on; 0 = not by time. keep: how many old files are kept; NAME.1 is the latest."""
 
     most_bytes: int = 50 << 20
     seconds: float = 86400.0
     keep: int = 7
 
     def period(self, when: float) -> int:
+        """The number of the period that a time (seconds since 1970) is in."""
         return int((when + time.localtime(when).tm_gmtoff) // self.seconds) if self.seconds else 0
 
 
 class Lock:
-    """One for a folder. Held by one process at a time; where the file system has no locks, by everybody."""
+    """The lock of a folder. One process has it at a time. On a file system without locks, every process has it."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / ".lock"
@@ -44,7 +46,7 @@ class Lock:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Raises OSError where the folder cannot be had."""
+        """Takes the lock for a `with` block. Raises OSError if the folder cannot be used."""
         self._be_current()
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX)
@@ -54,7 +56,7 @@ class Lock:
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):  # where there are no locks, there is none to give up
+            with contextlib.suppress(OSError):  # a file system without locks has nothing to release
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
@@ -63,7 +65,7 @@ class Lock:
             os.close(fd)
 
     def _be_current(self) -> None:
-        """Somebody may have removed the folder, and another process made it anew."""
+        """Opens the lock file again if the folder was removed and made again."""
         if self._fd >= 0:
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.stat(self._path), os.fstat(self._fd)):
@@ -74,7 +76,7 @@ class Lock:
 
 
 class LogFile:
-    """append() is all; OSError says why it could not be. clock: as time.time."""
+    """One log file. clock: a function like time.time."""
 
     def __init__(self, path: Path, rotation: Rotation, clock: Callable[[], float] = time.time) -> None:
         self.path = path
@@ -82,13 +84,13 @@ class LogFile:
         self._clock = clock
         self._fd = -1
         self._size = 0
-        self._last = 0.0  # when a line was last written, by whomever
+        self._last = 0.0  # when any process last wrote a line
 
     def __repr__(self) -> str:
         return f"<LogFile {self.path}, {self._size} bytes>"
 
     def append(self, data: bytes) -> None:
-        """data: whole lines; the lock is held. OSError: nothing of it is in the file."""
+        """Appends whole lines; the caller has the lock. If it raises OSError, none of them is in the file."""
         self._be_current()
         now = self._clock()
         if self._size and self._is_over(len(data), now):
@@ -132,7 +134,7 @@ class LogFile:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError:
             if len(rest) < len(data):
-                with contextlib.suppress(OSError):  # as good as it can be: the first trouble is the one to be told
+                with contextlib.suppress(OSError):  # the first error is the one to report
                     os.ftruncate(self._fd, self._size)
             self.close()
             raise
@@ -140,8 +142,8 @@ class LogFile:
 
 
 def rotate(path: Path, keep: int) -> None:
-    """NAME becomes NAME.1, that one NAME.2, and so on up to the first that is missing; more than `keep` are not kept.
-    Raises OSError."""
+    """Renames NAME to NAME.1, NAME.1 to NAME.2, and so on up to the first number that is missing. Files with a number
+    above `keep` are deleted. Raises OSError."""
     numbered = {}
     for found in path.parent.glob(f"{path.name}.*"):
         suffix = found.name[len(path.name) + 1 :]

@@ -1,8 +1,8 @@
-"""An upstream's own secrets in what it says, however it writes them: escaped, in base64 or hex, or only a part.
+"""Masks an upstream's own secrets in its replies in other spellings, too: escaped, in base64 or hex, or only a part.
 
-Servers repeat the key that they refuse, through whatever their error page or JSON goes. What arrives is compared as it
-is, and, where it holds an escape of any kind, with its escapes undone; a stretch of a secret that is longer than what
-services show on purpose (its last four characters) is masked. All of it is plain searching: linear, and quick.
+Servers repeat the key that they refuse, in the spelling of their error page or JSON. The bytes are searched as they are
+and, if they have escapes of any kind, also with the escapes undone. Services show the last four characters of a key on
+purpose; a longer part of a secret, of SHOWN characters or more, is masked. The search takes linear time.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from html import entities
 
 from operate.logs.redaction import MASK, MIN_SECRET
 
-SHOWN = 10  # characters of a secret in a row that may be seen: less is no help to anybody
-LONGEST = 8192  # characters of a secret that is looked for in other spellings
+SHOWN = 10  # so many characters of a secret in a row are masked; fewer are of no use to anybody
+LONGEST = 8192  # a secret with more characters is not looked for in other spellings
 
-# What a key begins with that is no secret: sk-ant-api03-, sk-proj-, gsk_, xai- ...
+# The beginning of a key that is not secret: sk-ant-api03-, sk-proj-, gsk_, xai- ...
 _PUBLIC = re.compile(
     r"(?:Bearer |Basic )?(?:(?:sk|pk|rk)-(?:[a-z]{2,6}(?:-v?\d)?-)?(?:[a-z]{2,5}\d\d-)?|[A-Za-z]{2,6}[_-])?"
 )
@@ -33,14 +33,14 @@ _NAMED = {
 
 
 class Spellings:
-    """clean(data) -> the same without the secrets. Bytes, since nobody knows yet what they are."""
+    """The secrets of an upstream in all spellings. It works on bytes, because their encoding is not known."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._texts: list[tuple[bytes, int]] = []  # a spelling, and how much of its beginning is no secret
+        self._texts: list[tuple[bytes, int]] = []  # a spelling, and the length of its beginning that is not secret
         for secret in dict.fromkeys(secrets):
             if MIN_SECRET <= len(secret) <= LONGEST:
                 self._texts += [(text, public) for text, public in _spelled(secret)]
-        # Each stretch of SHOWN + GRAM characters holds one of these whole.
+        # Short pieces of the spellings: every part of SHOWN characters contains one of them whole.
         self._grams = [
             (text[at : at + _gram(text)], text, at)
             for text, public in self._texts for at in _starts(len(text), public, _gram(text))
@@ -54,7 +54,7 @@ class Spellings:
         return f"<Spellings {len(self._texts)}>"
 
     def clean(self, data: bytes) -> bytes:
-        """Of what speaks of an error: every stretch goes."""
+        """The bytes of an error with every part of a secret masked."""
         if not self._grams or not data:
             return data
         if spans := self._found(data):
@@ -67,7 +67,8 @@ class Spellings:
         return data
 
     def clean_reply(self, data: bytes) -> bytes:
-        """Of a reply that went well, which nearly always holds none: looks for both ends of a secret first."""
+        """The same for a good reply, which nearly never has a secret: it looks for the ends of secrets first, to be
+        quick."""
         if not self._grams or (
             not any(end in data for end in self._ends)
             and not any(mark in data for mark in (b"\\u00", b"%", b"&", b"\\/", b"\\x"))
@@ -76,20 +77,20 @@ class Spellings:
         return self.clean(data)
 
     def headers(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Of a reply; the same list where there is nothing, as nearly always."""
+        """The headers of a reply with secrets masked; the same list if there is none."""
         values = "\n".join([value for _, value in headers]).encode("latin-1", "replace")
         if self.clean_reply(values) is values:
             return headers
         return [(name, self.text(value)) for name, value in headers]
 
     def text(self, text: str) -> str:
-        """The same of a text, such as an error's message."""
+        """A text, such as the message of an error, with every part of a secret masked."""
         data = text.encode("utf-8", "surrogatepass")
         clean = self.clean(data)
         return text if clean is data else clean.decode("utf-8", "replace")
 
     def _found(self, data: bytes) -> list[tuple[int, int]]:
-        """Where stretches of secrets stand."""
+        """The parts of secrets in the data, as (start, end)."""
         spans: list[tuple[int, int]] = []
         for gram, text, begins in self._grams:
             at = data.find(gram)
@@ -102,7 +103,8 @@ class Spellings:
 
 
 def _spelled(secret: str) -> Iterator[tuple[bytes, int]]:
-    """The secret itself in either case, and what base64 and hex make of it, whatever stands before it."""
+    """The spellings of a secret, each with the length of its beginning that is not secret: as it is, in upper and lower
+    case, in base64 at each offset, and in hex."""
     found = _PUBLIC.match(secret)
     public = found.end() if found else 0
     public = public if len(secret) - public >= MIN_SECRET else 0
@@ -110,7 +112,7 @@ def _spelled(secret: str) -> Iterator[tuple[bytes, int]]:
     for text in dict.fromkeys((raw, raw.upper(), raw.lower())):
         yield text, public
     if len(raw) < 12:
-        return  # what is left of it in base64 may be chance
+        return  # what a short secret leaves in base64 may also be there by chance
     for shift in range(3):
         coded = base64.b64encode(b"\0" * shift + raw)
         inner = coded[(0, 2, 3)[shift] : len(raw + b"\0" * shift) // 3 * 4]
@@ -125,14 +127,14 @@ def _gram(text: bytes) -> int:
 
 
 def _starts(length: int, public: int, gram: int) -> list[int]:
-    """Where the pieces begin that are looked for: so close to each other that a stretch of SHOWN holds one."""
+    """Where the pieces of a spelling begin: so close together that every part of SHOWN characters contains one."""
     step = max(1, SHOWN + 2 - gram)
     last = length - gram
     return [*range(min(public, last), last, step), last]
 
 
 def _stretch(data: bytes, at: int, text: bytes, begins: int, size: int) -> tuple[int, int]:
-    """How far the secret goes on to both sides of a piece of it."""
+    """The (start, end) of the part of a secret around a piece that was found at `at`."""
     start, left = at, begins
     while start and left and data[start - 1] == text[left - 1]:
         start, left = start - 1, left - 1
@@ -154,8 +156,9 @@ def _masked(data: bytes, spans: list[tuple[int, int]]) -> bytes:
 
 
 def _unescaped(data: bytes) -> tuple[bytes, list[int], list[tuple[int, int]]]:
-    """(the data with its escapes undone; where in it each of them, or what comes behind it, begins; where that is in
-    the data, and 1 where it goes on there character by character)."""
+    """Undoes the escapes -> (plain, starts, origins). starts: where in `plain` each escaped character, and the text
+    behind it, begins. origins: for each start its place in `data`, and 1 if the characters from there on are plain,
+    else 0."""
     out: list[bytes] = []
     starts, origins = [0], [(0, 1)]
     size = done = 0

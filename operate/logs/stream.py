@@ -1,6 +1,6 @@
-"""Log lines on standard output or standard error, for containers, and where no folder can be written.
+"""Writes log lines to standard output or standard error: for containers, and when no folder can be written.
 
-All files' lines share the stream, so each line says first which file it would be in.
+The lines of all log files share the stream, so that each line begins with the name of its log.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 
 STREAMS = {"stdout": 1, "stderr": 2}
-"""Words for [logging] dir -> file descriptor."""
+"""The file descriptors for the words that [logging] dir may have."""
 
 
 class StreamFile:
-    """In the place of a LogFile. append(): OSError says that the stream is gone."""
+    """Has the methods of a LogFile. append() raises OSError if the stream is gone."""
 
     def __init__(self, name: str, fd: int) -> None:
         self.path = f"file descriptor {fd}"
@@ -29,4 +29,4 @@ class StreamFile:
             rest = rest[os.write(self._fd, rest) :]
 
     def close(self) -> None:
-        """The stream is not ours to close."""
+        """Does nothing: the stream belongs to the process."""

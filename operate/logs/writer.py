@@ -1,10 +1,10 @@
-"""The thread that writes the logs: what the loop leaves for it is made into lines, masked, and appended to files.
+"""The thread that writes the logs: it makes lines of the data in its queue, masks secrets, and appends to files.
 
-It is the standard library's QueueHandler and QueueListener, with a queue that is bounded by size and emptied as a whole
-a few times a second: a wake-up for every line would cost a request more than the line itself. The loop only leaves
-dicts and bytes here; nothing is serialised on it. When the thread cannot keep up, or a disk is full, lines are lost,
-counted, and it is said once; requests go on. Between groups of lines it lets go of the interpreter (a write does), so
-that the loop never waits long for it.
+It is built on QueueHandler and QueueListener of the standard library. Its queue is bounded by size, and is emptied as a
+whole a few times a second: to wake the thread for every line would cost a request more than the line itself. The event
+loop only puts dicts and bytes into the queue. If the thread cannot keep up, or the disk is full, lines are lost and
+counted; this is reported once, and requests go on. The thread writes after each group of lines, which releases the
+interpreter lock, so that the event loop never waits long for it.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ from operate.logs.redaction import Redaction
 from operate.logs.rotation import Lock, LogFile, Rotation
 from operate.logs.stream import StreamFile
 
-MAX_WAITING_BYTES = 32 << 20  # of what is not written yet, about
+MAX_WAITING_BYTES = 32 << 20  # the estimated size of the queue
 EVERY_S = 0.2
-GROUP = 32  # items that become lines in one go
-LINE_BYTES = 2048  # about what a record takes in memory
+GROUP = 32  # how many items become lines before the next write
+LINE_BYTES = 2048  # the estimated size of a record in memory
 
 
-# (file without .json, seconds since 1970, what is to be said, level). A finished request's record has instead of a file
-# the set of those that take a line of it. The level is that of a logger's message, else 0.
+# (file without .json, seconds since 1970, data, level). For the record of a finished request, the file is a set of
+# those
+# that get a line. The level is that of a logger's message, else 0.
 Item = tuple[str | frozenset[str], float, dict[str, Any], int]
 
 
 class Place(NamedTuple):
-    """Where it is written, and from which level on the terminal hears it too. stream: the descriptor that takes
-    all of it in the folder's place, if not 0."""
+    """Where lines are written. screen: the level from which on messages go to the terminal, too. stream: if not 0, the
+    file descriptor that gets all lines instead of the folder."""
 
     folder: Path
     rotation: Rotation
@@ -48,24 +49,25 @@ class Place(NamedTuple):
 
 
 class Waiting:
-    """The queue. put_nowait() from the loop (any thread may), get() from the writer. Raises queue.Full."""
+    """The queue. Any thread may put, only the writer's thread gets."""
 
     def __init__(self) -> None:
         self._items: collections.deque[Item] = collections.deque()
-        self._put = self._got = 0  # without a lock: what two at once count wrong, the next get() makes good
+        self._put = self._got = 0  # bytes; there is no lock, and the next get() corrects what two threads count wrong
         self._ending = threading.Event()
 
     def __len__(self) -> int:
         return len(self._items)
 
     def put_nowait(self, item: Item, size: int = LINE_BYTES) -> None:
+        """Adds an item. size: about how many bytes it has. Raises queue.Full."""
         if self._put - self._got > MAX_WAITING_BYTES:
             raise queue.Full
         self._put += size
         self._items.append(item)
 
     def get(self) -> list[Item]:
-        """Returns all that is there, after a while. Raises queue.Empty where no more will come."""
+        """Waits for EVERY_S, then returns all items. Raises queue.Empty when there are none and no more will come."""
         self._ending.wait(EVERY_S)
         put = self._put
         found = [self._items.popleft() for _ in range(len(self._items))]
@@ -75,11 +77,12 @@ class Waiting:
         return found
 
     def end(self) -> None:
+        """Says that no more items will come."""
         self._ending.set()
 
 
 class Writer(QueueListener):
-    """lost: lines that no file has got. clock: as time.time."""
+    """The thread. lost: how many lines could not be written. clock: a function like time.time."""
 
     def __init__(self, place: Place, redaction: Redaction, clock: Callable[[], float] = time.time) -> None:
         self.waiting = Waiting()
@@ -92,19 +95,20 @@ class Writer(QueueListener):
         self._lock = Lock(place.folder)
         self._files: dict[str, LogFile | StreamFile] = {}
         self._told = 0
-        self._trouble = ""  # why lines are being lost
+        self._trouble = ""  # why lines are lost at the moment
 
     def __repr__(self) -> str:
         return f"<Writer {self.place.folder} {len(self.waiting)} waiting, {self.lost} lost>"
 
     def put(self, item: Item, size: int = LINE_BYTES) -> None:
+        """Queues an item, or counts it as lost if the queue is full."""
         try:
             self.waiting.put_nowait(item, size)
         except queue.Full:
             self.lost += 1
 
     def stop(self) -> None:
-        """Writes what waits, for some seconds at most: a disk may be stuck."""
+        """Writes the items that wait, and ends the thread; after 5 seconds it gives up, because a disk may be stuck."""
         self.enqueue_sentinel()
         thread, self._thread = self._thread, None
         if thread is not None:
@@ -112,7 +116,7 @@ class Writer(QueueListener):
 
     # ---------------------------------------------------------------------------------------- the thread
 
-    def dequeue(self, block: bool) -> list[Item]:  # type: ignore[override]  # of a QueueListener: many at once here
+    def dequeue(self, block: bool) -> list[Item]:  # type: ignore[override]  # a QueueListener gets one item at a time, this one many
         try:
             return self.waiting.get()
         except queue.Empty:
@@ -125,7 +129,7 @@ class Writer(QueueListener):
     def handle(self, items: list[Item]) -> None:  # type: ignore[override]  # as above
         try:
             self._write(items)
-        except Exception as why:  # whatever it is, it must not end the thread: nothing would be written any more
+        except Exception as why:  # no error may end the thread, since nothing would be written after it
             self.lost += len(items)
             self._tell(repr(why))
 
@@ -142,12 +146,12 @@ class Writer(QueueListener):
             self._tell(trouble)
 
     def _append(self, place: Place, items: list[Item]) -> str:
-        """Appends lines, and returns what went wrong, if anything did."""
+        """Appends the lines of some items. Returns an error message, or ""."""
         by_file: dict[str, list[str]] = {}
         for file, at, line, level in items:
             if isinstance(file, str):
                 by_file.setdefault(file, []).append(lines.of(line, at))
-                if level >= place.screen and place.stream != 2:  # else it is there already
+                if level >= place.screen and place.stream != 2:  # else the line is on standard error anyway
                     self._show(line, level)
             else:
                 for name, text in lines.of_record(line, file):
@@ -172,7 +176,7 @@ class Writer(QueueListener):
         return LogFile(place.folder / f"{name}.json", place.rotation, self._clock)
 
     def _show(self, line: dict[str, Any], level: int) -> None:
-        """Writes to the terminal. One that is gone, or full, is no reason to stop."""
+        """Writes a message to the terminal. It is no reason to stop if that fails."""
         said = f"{logging.getLevelName(level)} {line['logger']}: {line['message']}\n"
         try:
             sys.stderr.write(self._redaction.text(said))
@@ -180,9 +184,13 @@ class Writer(QueueListener):
             self.lost += 1
 
     def _tell(self, trouble: str) -> None:
-        """Once when lines begin to be lost and once when that is over, not for every line: it may last all night."""
+        """Reports when lines begin to be lost, and when they are written again; not every line, as it may last all
+        night."""
         if bool(trouble) != bool(self._trouble):
-            said = f"log lines are being lost: {trouble}" if trouble else "log lines are written again"
+            said = (
+                f"log lines are being lost, because they cannot be written: {trouble}" if trouble else "log lines are "
+            )
+            "written again"
             self._show({"logger": "logs", "message": said}, logging.WARNING)
         self._trouble = trouble
         if not trouble and self.lost > self._told:
@@ -198,18 +206,17 @@ class Writer(QueueListener):
 
 
 class ToWriter(QueueHandler):
-    """What the loggers' messages go through."""
+    """The handler that puts the loggers' messages into the queue."""
 
     def __init__(self, writer: Writer) -> None:
         super().__init__(writer.waiting)
         self._writer = writer
 
     def prepare(self, record: logging.LogRecord) -> Item:
-        """Its words are made here, since what they tell of may change."""
+        """Makes the text of the message at once, because its arguments may change later."""
         line = {"level": record.levelname.lower(), "logger": record.name, "message": self.format(record)}
         line |= fields.of(record)
         return "proxy", record.created, line, 0 if fields.is_shown(record) else record.levelno
 
-    def enqueue(self, item: Item) -> None:  # type: ignore[override]  # what `prepare` has made, no LogRecord
+    def enqueue(self, item: Item) -> None:  # type: ignore[override]  # an Item of `prepare`, not a LogRecord
         self._writer.put(item, LINE_BYTES + len(item[2]["message"]))
-

@@ -310,7 +310,7 @@ def test_no_worker_stays_up(tmp_path: Path) -> None:
         timeout=30,
         cwd=ROOT,
     )
-    assert done.returncode == 1 and "no worker stays up" in done.stderr and "code 7" in done.stderr
+    assert done.returncode == 1 and "every worker fails soon after its start" in done.stderr and "code 7" in done.stderr
 
 
 # ------------------------------------------------------------------------------------- siblings, without processes
