@@ -187,10 +187,7 @@ class Writer(QueueListener):
         """Reports when lines begin to be lost, and when they are written again; not every line, as it may last all
         night."""
         if bool(trouble) != bool(self._trouble):
-            said = (
-                f"log lines are being lost, because they cannot be written: {trouble}" if trouble else "log lines are "
-            )
-            "written again"
+            said = f"log lines are being lost: {trouble}" if trouble else "log lines are written again"
             self._show({"logger": "logs", "message": said}, logging.WARNING)
         self._trouble = trouble
         if not trouble and self.lost > self._told:
