@@ -22,6 +22,7 @@ from console.doctor import advice, models, probes, reach
 from console.doctor.findings import WIDTH, Finding
 from console.doctor.line import Line
 from console.doctor.patient import Patient
+from console.doctor.report import Report
 from demo.server import Demo
 from gateway.http.loop_guard import Hops, ips
 from gateway.process.banner import remarks
@@ -35,6 +36,7 @@ from upstream.client import UpstreamClient
 from upstream.pool import Pool
 
 USABLE, UNUSABLE, UNTRIED = 0, 1, 2
+_VERDICTS = {USABLE: "usable", UNUSABLE: "unusable", UNTRIED: "untried"}
 EX_USAGE, EX_CONFIG = 64, 78  # sysexits.h
 
 Agree = Callable[[str], bool]
@@ -49,6 +51,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("upstream", nargs="?", metavar="UPSTREAM", help="its name (default: each that is on)")
     parser.add_argument("--model", default="", help="the model to ask (default: one of the settings', or a small one)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, and ask nobody")
     parser.add_argument("--yes", action="store_true", help="do not ask before requests that may cost")
     parser.add_argument("--config", metavar="FILE", help="settings file (default: settings.ini beside proxy.py)")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="over the file's value")
@@ -63,7 +66,8 @@ def main(argv: list[str]) -> int:
         print(trouble, file=sys.stderr)
         return EX_USAGE
     with contextlib.suppress(KeyboardInterrupt):
-        return asyncio.run(_examine_all(chosen, names, options.model, _yes if options.yes else _asked))
+        agree = _yes if options.yes else _nobody if options.json else _asked
+        return asyncio.run(_examine_all(chosen, names, options.model, agree, as_json=options.json))
     return UNTRIED
 
 
@@ -81,6 +85,10 @@ def _yes(question: str) -> bool:
     return True
 
 
+def _nobody(question: str) -> bool:
+    return False
+
+
 def _asked(question: str) -> bool:
     """Nothing else runs meanwhile, so that the loop may wait."""
     if not sys.stdin.isatty():
@@ -92,23 +100,24 @@ def _asked(question: str) -> bool:
         return False
 
 
-async def _examine_all(chosen: Settings, names: list[str], model: str, agree: Agree) -> int:
+async def _examine_all(chosen: Settings, names: list[str], model: str, agree: Agree, *, as_json: bool) -> int:
     demo, ready = _with_demo(chosen, names)
     router = Router(chosen, ready)
     known = Redaction([*chosen.secrets(), *(up.api_key for up in ready.values())])
     client = UpstreamClient(force_instance=True, pool=Pool(proxy=chosen.pool.proxy, http2=chosen.pool.http2))
     worst = USABLE
-    for remark in remarks(chosen, router):
-        print(known.text(remark))
-    print(flush=True)
+    report = Report(known, remarks(chosen, router), as_json=as_json)
     try:
         for name in names:
-            visit = Visit(chosen, router.peers[name], client, known)
-            worst = max(worst, await visit.examine(model, agree), key=(USABLE, UNTRIED, UNUSABLE).index)
+            visit = Visit(chosen, router.peers[name], client, report)
+            verdict = await visit.examine(model, agree)
+            report.concludes(_VERDICTS[verdict])
+            worst = max(worst, verdict, key=(USABLE, UNTRIED, UNUSABLE).index)
     finally:
         client.close()
         if demo is not None:
             await demo.stop()
+    report.end()
     return worst
 
 
@@ -126,24 +135,22 @@ def _with_demo(chosen: Settings, names: list[str]) -> tuple[Demo | None, dict[st
 class Visit:
     """One upstream, examined and told."""
 
-    def __init__(self, chosen: Settings, peer: Peer, client: UpstreamClient, known: Redaction) -> None:
+    def __init__(self, chosen: Settings, peer: Peer, client: UpstreamClient, report: Report) -> None:
         self._settings = chosen
         self._given = chosen.upstreams[peer.name]
         self._peer = peer
         self._line = Line(client, peer)
-        self._known = known
+        self._report = report
+        self._key = 0  # the number of the first that is taken
         self._found: dict[str, list[Finding]] = {}
         self._patients: dict[str, Patient] = {}
 
     def __repr__(self) -> str:
         return f"<Visit at {self._peer.name}, {len(self._found)} protocols>"
 
-    def say(self, line: str = "") -> None:
-        """All that is printed goes through here: an upstream may repeat a key."""
-        print(self._known.text(line), flush=True)
-
     async def examine(self, model: str, agree: Agree) -> int:
         given = self._given
+        self._report.begins(given.name, given.base_url, given.protocol)
         self.say(f"Upstream '{given.name}': {given.base_url} ({', '.join(given.protocol)})\n")
         server = self._settings.server
         if Hops("", [(ip, server.port) for ip in ips(server.host)]).lead_here(self._peer.base_url):
@@ -161,9 +168,10 @@ class Visit:
         if not given.is_demo and not agree("Go on?"):
             self.say("Nothing was asked of it.\n")
             return UNTRIED
+        keys = await self._try_keys(model)
         for protocol in given.protocol:
             await self._probe(protocol, model)
-        return self._conclude(kind)
+        return self._conclude(kind, keys)
 
     async def _approach(self) -> tuple[list[Finding], list[str], str]:
         """Tries what costs nothing."""
@@ -175,17 +183,17 @@ class Visit:
             up = self._peer.settings
             findings = await reach.reach(up.base_url, up.timeouts.connect, way, pool.ca_file)
         for finding in findings:
-            self.say(finding.line())
+            self._tell(finding)
         if any(finding.blocks for finding in findings):
             return findings, [], ""
         finding, names, server = await models.listed(self._line)
         more = await models.unclaimed(self._line)
         for each in (finding, *more):
-            self.say(each.line())
+            self._tell(each)
         return [*findings, finding, *more], names, server
 
     def _cost(self, model: str) -> str:
-        requests = len(probes.PROBES) * len(self._given.protocol)
+        requests = len(probes.PROBES) * len(self._given.protocol) + self._keys_to_try
         tokens_in, tokens_out = requests * probes.TOKENS_IN, requests * probes.MAX_TOKENS
         words = (
             f"Model '{model}' gets {requests} small requests ({len(probes.PROBES)} a protocol, a few more where it "
@@ -198,23 +206,40 @@ class Visit:
 
     async def _probe(self, protocol: Any, model: str) -> None:
         self.say(f"\nIn {protocol}:")
-        patient = self._patients[protocol] = Patient(self._line, protocol, model)
+        patient = self._patients[protocol] = Patient(self._line, protocol, model, self._key)
         found = self._found[protocol] = []
         for probe in probes.PROBES:
             finding = await probe.run(patient)
             found.append(finding)
-            self.say(finding.line())
+            self._tell(finding, protocol)
             if finding.blocks:
                 self.say(f"  {'':<6}{'':<{WIDTH}}the rest was not tried")
                 return
         if dialects.of(protocol).counting is not None:
             found.append(await probes.count_tokens(patient))
-            self.say(found[-1].line())
+            self._tell(found[-1], protocol)
 
-    def _conclude(self, server: str) -> int:
-        usable = [protocol for protocol, found in self._found.items() if not _fails(found)]
+    @property
+    def _keys_to_try(self) -> int:
+        """A single key is tried by every probe."""
+        keys = len(self._peer.headers)
+        return keys if keys > 1 else 0
+
+    async def _try_keys(self, model: str) -> list[Finding]:
+        """Each of several keys gets a request. The first that is taken is used for all others."""
+        protocol = self._given.protocol[0]
+        found = [await probes.key(Patient(self._line, protocol, model, key)) for key in range(self._keys_to_try)]
+        if found:
+            self.say("\nKeys:")
+        for finding in found:
+            self._tell(finding)
+        self._key = next((number for number, finding in enumerate(found) if finding.mark == "ok"), 0)
+        return found
+
+    def _conclude(self, server: str, keys: list[Finding]) -> int:
+        usable = [protocol for protocol, found in self._found.items() if _streams(found)]
         if not usable:
-            self.say("\nNot usable: no protocol that the settings claim has answered.\n")
+            self.say(f"\nNot usable: {self._why_not()}.\n")
             return UNUSABLE
         learned = {protocol: self._patients[protocol].learned for protocol in usable}
         advised = advice.merged({protocol: self._found[protocol] for protocol in usable}, learned)
@@ -223,10 +248,35 @@ class Visit:
         written = {v.key for v in self._settings.values if v.section == section and v.origin != "default"}
         for line in advice.lines(self._given, written, usable, advised, server):
             self.say(f"  {line}")
-        self.say(f"\nUsable, by {', '.join(usable)}.\n")
+            self._report.advises(line)
+        refused = [finding.what for finding in keys if finding.mark == "no"]
+        but = f", but {', '.join(refused)} of {len(keys)} is refused" if refused else ""
+        self.say(f"\nUsable, by {', '.join(usable)}{but}.\n")
         return USABLE
 
+    def _why_not(self) -> str:
+        answers = [name for name, found in self._found.items() if any(_is_good(each, "answer") for each in found)]
+        if answers:
+            return (
+                f"it answers ({', '.join(answers)}), but its streams do not work, and Claude Code, Codex and most "
+                "others only stream"
+            )
+        return "no protocol that the settings claim has answered"
 
-def _fails(found: list[Finding]) -> bool:
-    """Without an answer, whole or streamed, the rest is of no use."""
-    return all(finding.mark == "no" for finding in found if finding.what in ("answer", "stream"))
+    # ------------------------------------------------------------------------------------- what is said
+
+    def say(self, line: str = "") -> None:
+        self._report.say(line)
+
+    def _tell(self, finding: Finding, protocol: str = "") -> None:
+        self.say(finding.line())
+        self._report.found(finding, protocol)
+
+
+def _streams(found: list[Finding]) -> bool:
+    """What the usual clients do is stream: without that, the rest is of no use."""
+    return any(_is_good(finding, "stream") for finding in found)
+
+
+def _is_good(finding: Finding, what: str) -> bool:
+    return finding.what == what and finding.mark != "no"

@@ -37,15 +37,20 @@ class Line:
     def __repr__(self) -> str:
         return f"<Line to {self.peer.name}, {self.sent} requests>"
 
-    async def exchange(self, protocol: Protocol, url: str, body: bytes | None, timeouts: Timeouts) -> Heard:
-        """POST, or GET without a body. A kept-alive connection that had died is no finding: it is sent again."""
-        heard = await self._once(protocol, url, body, timeouts, False)
+    async def exchange(
+        self, protocol: Protocol, url: str, body: bytes | None, timeouts: Timeouts, key: int = 0
+    ) -> Heard:
+        """POST, or GET without a body. A kept-alive connection that had died is no finding: it is sent again. key: the
+        number of the upstream's key, from 0 on."""
+        heard = await self._once(protocol, url, body, timeouts, key, fresh=False)
         if heard.failure is not None and heard.failure.replayable and heard.failure.kind == "closed":
-            heard = await self._once(protocol, url, body, timeouts, True)
+            heard = await self._once(protocol, url, body, timeouts, key, fresh=True)
         return heard
 
-    async def _once(self, protocol: Protocol, url: str, body: bytes | None, timeouts: Timeouts, fresh: bool) -> Heard:
-        lines = [f"{name}: {value}" for name, value in self.peer.own_headers[protocol].items()]
+    async def _once(
+        self, protocol: Protocol, url: str, body: bytes | None, timeouts: Timeouts, key: int, *, fresh: bool
+    ) -> Heard:
+        lines = [f"{name}: {value}" for name, value in self.peer.headers[key][protocol].items()]
         method = "GET" if body is None else "POST"
         gathered = _Gathered()
         began = time.monotonic()

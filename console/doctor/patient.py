@@ -60,9 +60,10 @@ class Said:
 
 
 class Patient:
-    """ask() a probe. learned: the lessons, in order."""
+    """ask() a probe. key: the number of the upstream's key, from 0 on. learned: the lessons, in order."""
 
-    def __init__(self, line: Line, protocol: Protocol, model: str) -> None:
+    def __init__(self, line: Line, protocol: Protocol, model: str, key: int = 0) -> None:
+        self.key = key
         self.peer = line.peer
         self.protocol = protocol
         self.model = model
@@ -126,4 +127,4 @@ class Patient:
 
     async def post(self, url: str, body: bytes, stream: bool) -> Heard:
         timeouts = self.peer.stream_timeouts if stream else self.peer.whole_timeouts
-        return await self._line.exchange(self.protocol, url, body, timeouts)
+        return await self._line.exchange(self.protocol, url, body, timeouts, self.key)

@@ -18,6 +18,7 @@ from console.doctor.patient import Body, Patient, Said
 from translate import dialects, wire
 
 MAX_TOKENS = 512  # of one answer: a model that thinks spends most of it before its first word
+MAX_TOKENS_OF_A_KEY = 16  # no more is needed to see that it is taken
 TOKENS_IN = 150  # of one probe, about
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -65,6 +66,17 @@ async def answer(patient: Patient) -> Finding:
     settings = _reasoning(patient, said)
     thinks = ", and thinks before" if said.thinks or settings else ""
     return Finding("answer", "ok", words + thinks, settings)
+
+
+async def key(patient: Patient) -> Finding:
+    """Whether one of several keys is answered; nothing else is looked at."""
+    what = f"key {patient.key + 1}"
+    said = await patient.ask(asking("Answer with the one word OK.", max_tokens=MAX_TOKENS_OF_A_KEY))
+    if said.error is None or said.heard.status not in (401, 402, 403, 429):
+        return Finding(what, "ok", "it is taken")
+    found = refused(what, said)
+    found.words += _advice(said)
+    return found
 
 
 def _advice(said: Said) -> str:

@@ -80,9 +80,11 @@ Examine = Callable[..., tuple[int, str]]
 def examine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Examine:
     """(exit code, what was said) of a doctor's visit to one upstream named `up`."""
 
-    def visit(url: str, *options: str, section: str = "protocol = chat", more: str = "") -> tuple[int, str]:
+    def visit(
+        url: str, *options: str, section: str = "protocol = chat", more: str = "", keys: str = f"api_key = {KEY}"
+    ) -> tuple[int, str]:
         file = tmp_path / "doctor.ini"
-        file.write_text(f"[upstream up]\nbase_url = {url}\napi_key = {KEY}\n{section}\n{more}")
+        file.write_text(f"[upstream up]\nbase_url = {url}\n{keys}\n{section}\n{more}")
         code = command.main(["up", "--config", str(file), *options])
         held = capsys.readouterr()
         assert KEY not in held.out + held.err
@@ -203,6 +205,53 @@ def test_one_that_answers_nothing_is_not_asked_on(examine: Examine, answer: Answ
         asked = [request for request in up.requests if request.path == "/v1/chat/completions"]
     assert code == command.UNUSABLE and words in said and "the rest was not tried" in said
     assert len(asked) == 1
+
+
+def test_one_whose_streams_do_not_work_is_not_usable(examine: Examine) -> None:
+    """Claude Code and Codex only stream."""
+    server = Server()
+
+    def whole(request: Request) -> Answer:
+        if request.path.endswith("completions") and request.json.get("stream"):
+            return Answer.json({"error": {"message": "streaming is not supported"}}, 400)
+        return server(request)
+
+    with Upstream(whole) as up:
+        code, said = examine(up.url, "--yes")
+    assert code == command.UNUSABLE and mark_of(said, "answer") == "ok" and mark_of(said, "stream") == "no"
+    assert "Not usable: it answers (chat), but its streams do not work" in said and "Claude Code, Codex" in said
+
+
+def test_each_of_several_keys_is_tried(examine: Examine) -> None:
+    server = Server()
+    used: set[str] = set()
+
+    def second_only(request: Request) -> Answer:
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if request.path.endswith("completions"):
+            used.add(key)
+            if key == KEY:
+                return Answer.json({"error": {"message": f"{KEY} was revoked"}}, 401)
+        return server(request)
+
+    with Upstream(second_only) as up:
+        code, said = examine(up.url, "--yes", keys=f"keys = {KEY}, sk-second-0000000002, sk-third-00000000003")
+    assert code == command.USABLE and [mark_of(said, f"key {n}") for n in (1, 2, 3)] == ["no", "ok", "ok"]
+    assert "Usable, by chat, but key 1 of 3 is refused." in said and len(used) == 3
+    assert f"gets {len(probes.PROBES) + 3} small requests" in said
+
+
+def test_it_says_the_same_as_json(examine: Examine) -> None:
+    with Upstream(Server("images")) as up:
+        code, said = examine(up.url, "--yes", "--json")
+        told = json.loads(said)
+        _, untried = examine(up.url, "--json")
+    (found,) = told["upstreams"]
+    assert code == command.USABLE and found["verdict"] == "usable" and found["base_url"] == up.url
+    marks = {(each["protocol"], each["what"]): each["mark"] for each in found["findings"]}
+    assert marks["chat", "image"] == "no" and marks["chat", "stream"] == "ok" and marks["", "models"] == "ok"
+    assert "images = false" in found["settings"]
+    assert json.loads(untried)["upstreams"][0]["verdict"] == "untried"
 
 
 def test_one_protocol_of_several_that_works_is_enough(examine: Examine) -> None:
