@@ -12,6 +12,12 @@ import pycurl
 # pycurl 7.49 has no name for this option of libcurl, but passes its number on. Without it, a proxy's own
 # "200 Connection established" would look like the head of the reply.
 SUPPRESS_CONNECT_HEADERS = 265
+CA_FILES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Arch, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, Red Hat
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/ssl/cert.pem",  # macOS, BSD
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class Roots:
 
     def adopt(self, pool: Pool) -> None:
         """Looks at the file again; another one may be there."""
-        file = pool.ca_file or _system_ca_file()
+        file = pool.ca_file or system_ca_file()
         stamp = _stamp(file)
         if (file, stamp) != self._trusted:
             self._renewals += 1
@@ -91,12 +97,15 @@ def _stamp(file: str) -> int:
     return found.st_mtime_ns ^ found.st_ino
 
 
-def _system_ca_file() -> str:
+def system_ca_file() -> str:
     """Where this system keeps its root certificates; "" leaves libcurl its built-in place.
 
     A pycurl wheel carries a libcurl built elsewhere, and libcurl itself does not read SSL_CERT_FILE.
     """
-    for path in (os.environ.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().cafile):
-        if path and os.path.isfile(path):
-            return path
-    return ""
+    return next((path for path in ca_places() if os.path.isfile(path)), "")
+
+
+def ca_places() -> list[str]:
+    """The files that are looked for, in this order."""
+    named = (os.environ.get("SSL_CERT_FILE"), ssl.get_default_verify_paths().openssl_cafile, *CA_FILES)
+    return [path for path in dict.fromkeys(named) if path]

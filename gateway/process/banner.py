@@ -6,6 +6,7 @@ lines are tried on the router first: where nothing would answer, the line says w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from gateway.routing.router import FAMILIES, Router
 from operate import tls
 from operate.settings.load import Settings
 from translate.target import Protocol
+from upstream.pool import ca_places, system_ca_file
 
 CLAUDE_ASKS = {"big_model": "claude-opus-5-5", "small_model": "claude-haiku-5-5"}  # names as Claude Code has them
 CODEX_ASKS = "gpt-5.1"
@@ -87,10 +89,27 @@ def remarks(settings: Settings, router: Router) -> list[str]:
             if settings.clients
             else "forward_client_key: the key that a client brings is sent to the upstream."
         )
+    found += _roots(settings)
     bodies = [word for word in ("request", "response") if getattr(settings.logging, f"{word}_bodies") != "none"]
     if bodies:
         found.append(f"{' and '.join(bodies).capitalize()} bodies are logged, to {settings.logging.dir}/requests.json.")
     return found
+
+
+def _roots(settings: Settings) -> Iterator[str]:
+    """What is said where certificates of upstreams lead nowhere: each of their requests would fail."""
+    named = os.environ.get("SSL_CERT_FILE")
+    if named and not os.path.isfile(named):
+        yield f"SSL_CERT_FILE names {named}, which is not there."
+    wanting = [
+        up.name for up in settings.upstreams.values()
+        if up.enabled and up.verify_tls and not up.ca_file and urlsplit(up.base_url).scheme == "https"
+    ]  # fmt: skip
+    if wanting and not settings.pool.ca_file and not system_ca_file():
+        yield (
+            f"No root certificates are here, so that no certificate of {', '.join(wanting)} can be checked: install "
+            f"ca-certificates, or name a PEM file in [pool] ca_file. Looked for: {', '.join(ca_places())}."
+        )
 
 
 def _unchecked(settings: Settings, router: Router) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gateway.process.banner import greeting
 from gateway.routing.router import Router
 from operate.settings import load
+from tests.upstream.scripted import CERTIFICATE
 
 SHIPPED = (Path(__file__).resolve().parents[3] / "settings.ini").read_text()
 KEY = "client-key-0123456789"
@@ -114,3 +116,22 @@ def test_who_is_served_without_clients() -> None:
     assert pages in said(SHIPPED, "server.origins=https://chat.example.org")
     text = said(SHIPPED, f"client me.key={KEY}", "server.origins=https://chat.example.org")
     assert alone not in text and pages not in text
+
+
+def test_missing_root_certificates_are_told_with_the_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    there, absent = tmp_path / "roots.pem", tmp_path / "none.pem"
+    there.write_text(CERTIFICATE)
+    monkeypatch.setattr("upstream.pool.CA_FILES", (str(absent),))
+    monkeypatch.setattr("upstream.pool.ssl.get_default_verify_paths", lambda: SimpleNamespace(openssl_cafile=""))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+    text = said(ANTHROPIC_API_KEY="sk-ant-test")
+    assert f"SSL_CERT_FILE names {tmp_path}/gone.pem, which is not there" in text
+    assert "No root certificates are here, so that no certificate of anthropic can be checked" in text
+    assert f"Looked for: {tmp_path}/gone.pem, {absent}." in text
+    assert "root certificates" not in said()  # the demo needs none
+    assert "root certificates" not in said(SHIPPED, f"pool.ca_file={there}", ANTHROPIC_API_KEY="sk-ant-test")
+    monkeypatch.setenv("SSL_CERT_FILE", str(there))
+    assert "root certificates" not in said(ANTHROPIC_API_KEY="sk-ant-test")
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setattr("upstream.pool.CA_FILES", (str(absent), str(there)))
+    assert "root certificates" not in said(ANTHROPIC_API_KEY="sk-ant-test")
