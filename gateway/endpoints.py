@@ -65,6 +65,7 @@ class Door(HTTPServerConnectionDelegate):
     def __init__(self, service: Service, rows: Sequence[Row] = ()) -> None:
         self.service = service
         self.idle = Idle()
+        status.serve(service)
         args = {"service": service}
         self.application = Application(
             [
@@ -73,7 +74,7 @@ class Door(HTTPServerConnectionDelegate):
                 (r"/v1/models/(.+)", OneModel, args),
                 (r"/v1/responses/([^/]+)(/input_items|/cancel)?", Stored, args),
                 (r"/debug/lessons", Learned, args),
-                (r"/debug/upstreams", Standing, args),
+                (status.PATH, Standing, args),
                 (r"/(?:healthz|health/live(?:li)?ness|api/hello)?", Alive, args),
                 (r"/(?:readyz|health/readiness)", Ready, args),
                 *rows,
@@ -268,15 +269,15 @@ class Stored(Handler):
 class Learned(Shown):
     """GET /debug/lessons: what upstreams taught by their 400s, and how often fields did not cross."""
 
-    def shown(self) -> dict[str, Any]:
+    async def shown(self) -> dict[str, Any]:
         return {"learned": self.service.lessons.all(), "dropped": dict(self.service.dropped.most_common())}
 
 
 class Standing(Shown):
     """GET /debug/upstreams: which of them answer, how quickly, and how busy they are."""
 
-    def shown(self) -> dict[str, Any]:
-        return status.upstreams(self.service)
+    async def shown(self) -> dict[str, Any]:
+        return await status.of_all(self.service)
 
 
 class AskingBefore(Matcher):

@@ -11,13 +11,13 @@ from typing import Any
 
 from console.dashboard import tallies, window
 from console.dashboard.window import quantiles
+from gateway.pages import status
 
 Said = dict[str, Any]
 
 NOW_S = 60
 MAX_CHANGES = 10
 MAX_SESSIONS = 200
-_WORST = ("closed", "half-open", "open")
 
 
 def now(at: float, buckets: list[Said], standing: list[Said]) -> Said:
@@ -96,27 +96,15 @@ def _upstream(name: str, said: list[Said]) -> Said:
     }
     if not on:
         return counted
-    places = _places(place for each in on for place in each["places"])
+    places = status.places(place for each in on for place in each["places"])
     return counted | {
         "protocols": on[0]["protocols"],
         "busy": sum(each["busy"] for each in on),
         "limit": sum(each["limit"] for each in on),
         "waiting": sum(each["waiting"] for each in on),
-        "breaker": max((place["breaker"] for place in places), key=_WORST.index, default="closed"),
+        "breaker": max((place["breaker"] for place in places), key=status.STATES.index, default="closed"),
         "places": places,
     }
-
-
-def _places(said: Iterable[Said]) -> list[Said]:
-    merged: dict[str, Said] = {}
-    for place in said:
-        known = merged.setdefault(place["name"], place | {"busy": 0, "opened_times": 0})
-        known["busy"] += place["busy"]
-        known["opened_times"] += place["opened_times"]
-        known["breaker"] = max(known["breaker"], place["breaker"], key=_WORST.index)
-        known["first_byte_ms"] = max(known["first_byte_ms"], place["first_byte_ms"])
-        known["usable_in_s"] = max(known["usable_in_s"], place["usable_in_s"])
-    return list(merged.values())
 
 
 def usage(said: list[Said]) -> Said:

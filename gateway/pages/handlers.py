@@ -77,9 +77,10 @@ class Shown(Handler):
         except ApiError as error:
             self.refuse(error)
 
-    def get(self) -> None:
+    async def get(self) -> None:
+        shown = await self.shown()
         self.set_header("Cache-Control", "no-store")
-        self.finish(self.service.masked(wire.dumps(self.shown())))
+        self.finish(self.service.masked(wire.dumps(shown)))
 
-    def shown(self) -> dict[str, Any]:
+    async def shown(self) -> dict[str, Any]:
         raise NotImplementedError

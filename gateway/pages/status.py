@@ -1,21 +1,73 @@
 """What the upstreams are like just now, as JSON for an admin: GET /debug/upstreams.
 
 Of each upstream its places and its queue, of each model and key there the breaker, the load, and how long it had better
-be left alone. Names of keys are their numbers. Everything is read, nothing is kept.
+be left alone. Names of keys are their numbers. Everything is read, nothing is kept. With several workers the page is
+about all of them: counts add up, and of states the worst is told, since an upstream whose breaker is open in one worker
+is in trouble.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from gateway.routing.balancing import Place
 from gateway.runtime import Service
 
+PATH = "/debug/upstreams"
+STATES = ("closed", "half-open", "open")  # of a breaker, the worst last
 MAX_SHOWN = 200  # places of an upstream: clients make up names of models
 
 
+def serve(service: Service) -> None:
+    """The other workers may ask from now on."""
+    service.siblings.answers[PATH] = lambda query: upstreams(service)
+
+
+async def of_all(service: Service) -> dict[str, Any]:
+    """The page, of all workers."""
+    return merged(await service.siblings.ask(PATH))
+
+
+def merged(said: list[dict[str, Any]]) -> dict[str, Any]:
+    """What several workers say, as one page. The first one's settings hold: a reload reaches all within a second."""
+    if len(said) == 1:
+        return said[0]
+    names = dict.fromkeys(name for each in said for name in each["upstreams"])
+    whole = {name: _sum(said, name) for name in ("busy", "waiting", "turned_away", "rejoined")}
+    pool = {name: sum(each["pool"][name] for each in said) for name in said[0]["pool"]}
+    of_each = {name: [each["upstreams"][name] for each in said if name in each["upstreams"]] for name in names}
+    return whole | {"workers": len(said), "pool": pool, "upstreams": {n: _upstream(of) for n, of in of_each.items()}}
+
+
+def _upstream(said: list[dict[str, Any]]) -> dict[str, Any]:
+    on = [each for each in said if "off" not in each]
+    if not on:
+        return said[0]
+    counts = {name: _sum(on, name) for name in ("busy", "limit", "waiting")}
+    return {"protocols": on[0]["protocols"], **counts, "places": places(p for each in on for p in each["places"])}
+
+
+def places(said: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of one name become one."""
+    found: dict[str, dict[str, Any]] = {}
+    for place in said:
+        known = found.setdefault(place["name"], place | {"busy": 0, "opened_times": 0})
+        known["busy"] += place["busy"]
+        known["opened_times"] += place["opened_times"]
+        known["breaker"] = max(known["breaker"], place["breaker"], key=STATES.index)
+        known["first_byte_ms"] = max(known["first_byte_ms"], place["first_byte_ms"])
+        known["usable_in_s"] = max(known["usable_in_s"], place["usable_in_s"])
+    return list(found.values())
+
+
+def _sum(said: list[dict[str, Any]], name: str) -> int:
+    return sum(each[name] for each in said)
+
+
 def upstreams(service: Service) -> dict[str, Any]:
+    """Returns what this worker knows."""
     now = time.monotonic()
     by_upstream: dict[str, list[Place]] = {}
     for place in service.places:

@@ -424,3 +424,21 @@ def test_one_alone_asks_itself() -> None:
     one = Siblings()
     one.answers["/x"] = lambda query: {"n": 1}
     assert one.alone and asyncio.run(one.ask("/x")) == [{"n": 1}]
+
+
+def test_the_page_of_upstreams_is_about_all_workers(tmp_path: Path) -> None:
+    gate = Gate()
+    with Upstream(answer(gate)) as up, workers(up, tmp_path) as proxy:
+        streams = [proxy.stream() for _ in range(12)]
+        assert len({proxy.owner(client) for client in streams}) > 1  # else the test has shown nothing
+        for _ in range(5):
+            with proxy.connect() as client:
+                client.send("GET", "/debug/upstreams")
+                told = json.loads(client.reply()[2])
+            assert (told["workers"], told["busy"]) == (3, 12)
+            (place,) = told["upstreams"]["up"]["places"]
+            assert told["upstreams"]["up"]["busy"] == place["busy"] == 12 and place["breaker"] == "closed"
+        gate.open()
+        for client in streams:
+            client.body()
+            client.socket.close()
