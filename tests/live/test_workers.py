@@ -428,17 +428,17 @@ def test_one_alone_asks_itself() -> None:
 
 def test_the_page_of_upstreams_is_about_all_workers(tmp_path: Path) -> None:
     gate = Gate()
-    with Upstream(answer(gate)) as up, workers(up, tmp_path) as proxy:
-        streams = [proxy.stream() for _ in range(12)]
+    with Upstream(answer(gate)) as up, workers(up, tmp_path) as proxy, contextlib.ExitStack() as opened:
+        streams = [opened.enter_context(proxy.stream()) for _ in range(12)]
         assert len({proxy.owner(client) for client in streams}) > 1  # else the test has shown nothing
         for _ in range(5):
             with proxy.connect() as client:
                 client.send("GET", "/debug/upstreams")
                 told = json.loads(client.reply()[2])
-            assert (told["workers"], told["busy"]) == (3, 12)
-            (place,) = told["upstreams"]["up"]["places"]
-            assert told["upstreams"]["up"]["busy"] == place["busy"] == 12 and place["breaker"] == "closed"
+            upstream = told["upstreams"]["up"]
+            places = {place["name"]: place for place in upstream["places"]}
+            assert (told["workers"], told["busy"], upstream["busy"], places["up/m"]["busy"]) == (3, 12, 12, 12)
+            assert len(places) == len(upstream["places"]) and places["up/m"]["breaker"] == "closed"
         gate.open()
         for client in streams:
             client.body()
-            client.socket.close()
