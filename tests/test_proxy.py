@@ -102,6 +102,8 @@ def test_settings_that_are_wrong_are_said_in_words(tmp_path: Path) -> None:
 
 def test_check_print_version() -> None:
     assert run("--check-config").stdout == "ok\n"
+    unwritable = run("--check-config", "--set", "logging.dir=/proc/no/logs").stdout
+    assert unwritable.startswith("ok, but [logging] dir: cannot write in /proc/no/logs (")
     assert re.fullmatch(r"anthropic-proxy \d+\.\d+\.\d+ \(commit \w+, CPython .*\)\n", run("--version").stdout)
     done = run("--print-config", "--set", "server.port=1234", environ={"ANTHROPIC_API_KEY": "sk-very-secret-thing"})
     assert done.returncode == 0 and "port = 1234" in done.stdout and "very-secret" not in done.stdout
