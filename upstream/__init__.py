@@ -1,1 +1,1 @@
-"""The upstream side: the libcurl client."""
+"""The client for upstreams, built on libcurl."""

@@ -1,4 +1,4 @@
-"""Which address libcurl connects to: it looks none up, but is told."""
+"""Gives libcurl the addresses that it connects to, so that libcurl looks up no names itself."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ MAX_PLACES = 4096
 
 
 class Addresses:
-    """Hosts whose address must be known before a request can be sent, and what libcurl has been told of them."""
+    """The hosts whose address must be known before a request can be sent, and the addresses that libcurl has for
+    them."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._places: dict[tuple[str, Way], Place | None] = {}
-        self._pointed: dict[tuple[str, int], Answer] = {}  # what libcurl has been told
+        self._pointed: dict[tuple[str, int], Answer] = {}  # the answers that libcurl has, by host and port
 
     def adopt(self, pool: Pool) -> None:
-        """Takes over other settings; requests may go by another proxy now."""
+        """Takes over changed settings, as requests may now go through another proxy."""
         self._pool = pool
         self._places.clear()
 
     def place_of(self, request: Request) -> Place | None:
-        """Whose address must be known before libcurl can connect; None where it needs nobody's."""
+        """The host whose address must be known before libcurl can connect; None if no look-up is needed."""
         key = request.url, request.way
         try:
             return self._places[key]
@@ -38,7 +39,7 @@ class Addresses:
             return place
 
     def point(self, curl: pycurl.Curl, place: Place, answer: Answer) -> None:
-        """libcurl keeps what it is told until it is told otherwise, for all handles."""
+        """Gives libcurl the addresses of a host. It keeps them, for all handles, until it gets others."""
         where = place.host, place.port
         if self._pointed.get(where) is not answer:
             self._pointed[where] = answer

@@ -1,9 +1,10 @@
-"""The libcurl client: many exchanges, few connections.
+"""The client for upstreams: it runs many exchanges over few connections with libcurl.
 
-`send` hands a request to libcurl on a pooled handle; `upstream/sockets.py` runs libcurl on the loop, and after
-each run `_turn` notes what ended and tells the sinks all that came.  An exchange ends through just one of
-`_done` (libcurl says so), `_fail` (we say so) and `let_go` (cancelled).  Connections, idle ones, and the wait for
-a free one are bounded; one sweeping timer serves all timeouts that are not libcurl's.
+`send` gives a request to libcurl on a pooled handle. `upstream/sockets.py` runs libcurl on the event loop. After each
+run, `_turn` records the exchanges that have ended, and calls the sinks with everything that has arrived. An exchange
+ends through exactly one of `_done` (libcurl ends it), `_fail` (the client ends it) and `let_go` (the caller cancels
+it). Connections, idle connections and the wait for a free one are bounded. One timer serves all timeouts that are not
+libcurl's.
 """
 
 from __future__ import annotations
@@ -30,30 +31,30 @@ from upstream.way import Place, Way
 
 log = logging.getLogger("upstream")
 
-SWEEP_S = 0.2  # how late one of our own timeouts may be
-TELL_S = 10.0  # between two warnings that all connections are in use
-MAX_GOAWAYS = 256  # remembered
+SWEEP_S = 0.2  # how late a timeout of the client itself may be
+TELL_S = 10.0  # the time between two warnings that all connections are in use
+MAX_GOAWAYS = 256  # how many connections' GOAWAYs are kept
 NOBODY_THERE = frozenset({"dns", "connect", "tls", "certificate", "connect_timeout", "tls_timeout"})
-SPARE_HANDLES = 1024  # unused libcurl handles that are kept; each is a few KB
+SPARE_HANDLES = 1024  # how many unused libcurl handles are kept; each takes a few KB
 
 
 class UpstreamClient(SocketsOnLoop):
-    """`UpstreamClient(force_instance=True, pool=Pool(...))`; else, by Tornado's rule, one per IOLoop."""
+    """The client. Make it with force_instance=True; otherwise Tornado returns the one instance of this IOLoop."""
 
-    def initialize(  # type: ignore[override]  # Tornado's takes max_clients, which nobody chooses here
+    def initialize(  # type: ignore[override]  # Tornado's has max_clients, which is fixed here
         self, pool: Pool | None = None, defaults: dict[str, Any] | None = None
     ) -> None:
         self.pool = pool or Pool()
-        self._live: set[Exchange] = set()  # given to libcurl and not ended
-        self._ready: list[Exchange] = []  # have something to tell their sink
+        self._live: set[Exchange] = set()  # sent and not ended
+        self._ready: list[Exchange] = []  # those with something for their sink
         self._free: dict[Way, list[Handle]] = {}
-        self._spare = 0  # of these, in all
+        self._spare = 0  # how many handles are in _free
         self._handles = 0
-        self._sockets: dict[int, int] = {}  # that libcurl has opened: descriptor -> what the kernel calls it
+        self._sockets: dict[int, int] = {}  # sockets that libcurl has opened: file descriptor -> inode
         self._sweeper: asyncio.TimerHandle | None = None
         self._tell_at = 0.0
         self._opened = self._reused = self._cancelled = self._failed = self._sent = 0
-        self._goaways: dict[int, int] = {}  # HTTP/2: connection -> the last stream that it serves
+        self._goaways: dict[int, int] = {}  # HTTP/2: id of a connection -> the last stream that it serves
         self._roots = Roots(self.pool)
         self._addresses = Addresses(self.pool)
         super().initialize(defaults=defaults)
@@ -64,7 +65,7 @@ class UpstreamClient(SocketsOnLoop):
         return f"<UpstreamClient {'closed' if self._closed else self.stats()}>"
 
     def stats(self) -> dict[str, int]:
-        """Counts. `connections_opened` and `connections_reused` are of exchanges that have ended."""
+        """Counts since the start. connections_opened and connections_reused count only exchanges that have ended."""
         return {
             "in_flight": len(self._live),
             "handles": self._handles,
@@ -77,7 +78,8 @@ class UpstreamClient(SocketsOnLoop):
         }
 
     def connections(self) -> tuple[int, int]:
-        """(active, idle). libcurl does not tell: a descriptor that is no longer the same socket has been closed."""
+        """How many connections are (active, idle). libcurl does not report closed sockets; a file descriptor whose
+        inode has changed is one."""
         self._sockets = {fd: inode for fd, inode in self._sockets.items() if _inode(fd) == inode}
         active = sum(not exchange._waits_for_connection() for exchange in self._live)
         return active, max(0, len(self._sockets) - active)
@@ -85,9 +87,9 @@ class UpstreamClient(SocketsOnLoop):
     # ---- for callers
 
     def send(self, request: Request, sink: Sink) -> Exchange:
-        """Start a request; everything else comes through the sink, never before `send` has returned.
+        """Starts a request. Its reply comes through the sink, never before `send` has returned.
 
-        ValueError: a header or the URL cannot be sent as it is.  RuntimeError: the client is closed.
+        Raises ValueError if a header or the URL cannot be sent as it is, and RuntimeError if the client is closed.
         """
         if self._closed:
             raise RuntimeError("send() on a closed UpstreamClient")
@@ -100,9 +102,9 @@ class UpstreamClient(SocketsOnLoop):
         try:
             handle.prepare(request)
         except (ValueError, pycurl.error) as error:
-            # What the handle keeps is unknown now.
+            # The options that the handle has now are unknown.
             self._discard(handle)
-            raise ValueError(f"{host_of(request.url)}: request cannot be sent: {error}") from error
+            raise ValueError(f"{host_of(request.url)}: the request cannot be sent: {error}") from error
         exchange = handle.exchange = Exchange(self, handle, request, sink, self.now())
         place = self._addresses.place_of(request)
         answer = self._names.known(place.host, place.family) if place is not None else None
@@ -128,13 +130,13 @@ class UpstreamClient(SocketsOnLoop):
         self._multi.add_handle(exchange._handle.curl)
 
     def _named(self, exchange: Exchange, place: Place, answer: Answer) -> None:
-        """An exchange waited for this address, and can be sent now."""
+        """Starts an exchange whose address has been looked up."""
         handle = exchange._handle
         if handle is None or exchange._ended or self._closed:
             return
         if not answer.addresses:
             host = host_of(exchange.request.url)
-            words = f"{host}: name not resolved ({answer.error})"
+            words = f"{host}: the name cannot be resolved ({answer.error})"
             self._fail(exchange, Failure("dns", words, True, pycurl.E_COULDNT_RESOLVE_HOST))
             return
         self._addresses.point(handle.curl, place, answer)
@@ -142,14 +144,16 @@ class UpstreamClient(SocketsOnLoop):
         self._start(exchange)
 
     def resize(self, pool: Pool) -> None:
-        """Other settings, or other files behind them, from the next request on; connections that are open go on, and
-        are used again."""
-        self.pool = dataclasses.replace(pool)  # another object: handles at work go when they are done (`recycle`)
+        """Takes over changed settings, or changed files that they name, from the next request on. Open connections go
+        on, and are used again."""
+        self.pool = dataclasses.replace(
+            pool
+        )  # a new object, so that `recycle` discards the handles that are in use now
         self._roots.adopt(pool)
         self._addresses.adopt(self.pool)
         self._bound()
         free, self._free, self._spare = self._free, {}, 0
-        for handle in itertools.chain.from_iterable(free.values()):  # each has the options of its time
+        for handle in itertools.chain.from_iterable(free.values()):  # they have the old options
             self._discard(handle)
 
     def _bound(self) -> None:
@@ -161,9 +165,9 @@ class UpstreamClient(SocketsOnLoop):
         multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX if pool.http2 else pycurl.PIPE_NOTHING)
 
     async def prewarm(self, url: str, timeouts: Timeouts | None = None, way: Way = DIRECT) -> bool:
-        """Open a connection to the URL's origin and leave it in the pool.  False, and a warning, if not.
+        """Opens a connection to the URL's origin and leaves it in the pool. Returns False, and logs, if that fails.
 
-        It sends HEAD "/": libcurl's CONNECT_ONLY connections do not go back to the pool. Any status will do.
+        It sends HEAD "/", because libcurl does not put CONNECT_ONLY connections into its pool. Any status is right.
         """
         origin = "/".join(url.split("/", 3)[:3]) + "/"
         warm = Warm(self._loop)
@@ -182,7 +186,8 @@ class UpstreamClient(SocketsOnLoop):
         return failure is None
 
     def close(self) -> None:
-        """Close every connection; exchanges in flight end with a "cancelled_by_pool" failure.  Idempotent."""
+        """Closes every connection. Exchanges in flight end with the failure "cancelled_by_pool". It may be called
+        twice."""
         if self._closed:
             return
         for exchange in list(self._live):
@@ -199,7 +204,7 @@ class UpstreamClient(SocketsOnLoop):
     # ---- handles
 
     def _from_thread(self, step: Callable[..., None], *args: object) -> bool:
-        """Calls `step` on the loop. Returns False where the loop has ended meanwhile."""
+        """Calls `step` on the loop, from any thread. Returns False if the loop has ended."""
         try:
             self._loop.call_soon_threadsafe(step, *args)
         except RuntimeError:
@@ -229,18 +234,19 @@ class UpstreamClient(SocketsOnLoop):
         handle.curl.close()
 
     def _is_dry(self) -> None:
-        """More requests than connections; with HTTP/2 these hold many. Said now and then."""
+        """Warns, at most every TELL_S, that there are more requests than connections. With HTTP/2 a connection has
+        many."""
         now = self.now()
         if now >= self._tell_at and not self.pool.http2:
             self._tell_at = now + TELL_S
-            log.warning("connection pool is used up: %d requests want one of %d connections ([pool] max_connections)",
+            log.warning("the connection pool is used up: %d requests for %d connections ([pool] max_connections)",
                         len(self._live), self.pool.max_connections)  # fmt: skip
 
     def _fit_pool(self, busy: int) -> None:
-        """Keep at most `keepalive_connections` idle.
+        """Sets libcurl's limit so that at most `keepalive_connections` are idle. busy: how many are in use.
 
-        libcurl closes the oldest idle connection when one becomes idle and there are more than M_MAXCONNECTS
-        in all, busy ones included: so the limit moves with the number of busy ones.
+        When a connection becomes idle, libcurl closes the oldest idle one if it has more than M_MAXCONNECTS in all. It
+        counts the busy ones too, so the limit depends on their number.
         """
         limit = max(1, self.pool.keepalive_connections + busy - 1)
         if limit != self._limit:
@@ -250,10 +256,10 @@ class UpstreamClient(SocketsOnLoop):
     # ---- the ends of an exchange
 
     def _done(self, curl: pycurl.Curl, errno: int, detail: str) -> None:
-        """libcurl has finished with a handle."""
+        """Ends the exchange of a handle that libcurl has finished."""
         handle: Handle | None = getattr(curl, "handle", None)
         if handle is None:
-            self._finish(curl, errno or None, detail or None)  # one of Tornado's, from `fetch`
+            self._finish(curl, errno or None, detail or None)  # a handle of Tornado's `fetch`
             self._process_queue()
             return
         exchange = handle.exchange
@@ -274,14 +280,14 @@ class UpstreamClient(SocketsOnLoop):
 
     def _judge(self, exchange: Exchange, curl: pycurl.Curl, errno: int, detail: str) -> Failure:
         url, now = exchange.request.url, self.now()
-        if not errno:  # libcurl is content with a connection that ends within the head
-            return Failure("closed", f"{host_of(url)}: connection lost within the reply's head")
+        if not errno:  # for libcurl, a connection that ends within the head is no error
+            return Failure("closed", f"{host_of(url)}: the connection was lost within the head of the reply")
         if errno == pycurl.E_OPERATION_TIMEDOUT and curl.getinfo(pycurl.CONN_ID) < 0:
             return self.exhausted(exchange, now - exchange.started)
         sent, replied = curl.getinfo(pycurl.REQUEST_SIZE) > 0, exchange._head_bytes > 0
         connected = curl.getinfo(pycurl.CONNECT_TIME) > 0
         handle: Handle = curl.handle
-        # libcurl may want to send again what it could not send, and then 65 is what it reports.
+        # libcurl may try to send again what it could not send; then it reports error 65.
         could_not_send = errno == pycurl.E_SEND_ERROR or (errno == pycurl.E_SEND_FAIL_REWIND and "Send f" in detail)
         if could_not_send and not curl.getinfo(pycurl.NUM_CONNECTS):
             exchange.reused = True
@@ -299,37 +305,41 @@ class UpstreamClient(SocketsOnLoop):
         )
 
     def _is_unworked(self, exchange: Exchange, handle: Handle, could_not_send: bool, told_last: bool) -> bool:
-        """A connection died with no byte of reply: whether the upstream surely has not worked on the request."""
+        """Whether the upstream certainly has not worked on a request whose connection was lost before any byte of
+        reply. told_last: a GOAWAY has named the last stream that the upstream serves."""
         if not exchange.is_sent:
             return True
-        many = self.pool.http2 and exchange.request.url.startswith("https:")  # its bytes may be other requests' too
+        many = self.pool.http2 and exchange.request.url.startswith(
+            "https:"
+        )  # bytes on the connection may belong to other requests
         if could_not_send and not many:
-            return True  # the kernel did not even take all of it
+            return True  # the kernel has not taken all of the request
         hangup = self._hangups.get(handle.curl.getinfo(pycurl.LOCAL_PORT))
         if hangup is not None and hangup.unread and not many:
             return True
-        if told_last or not exchange.reused:  # a GOAWAY tells what was not worked on
+        if told_last or not exchange.reused:  # a GOAWAY says which requests were not worked on
             return False
         if exchange.sent_at >= self._ran_at:
-            return True  # libcurl found it dead in the call in which it sent the request
+            return True  # libcurl found the connection dead in the same call in which it sent the request
         return hangup is not None and hangup.at - exchange.sent_at <= hangup.race_s
 
     def _last_stream(self, handle: Handle) -> int:
-        """The last one of its connection that the upstream may have worked on, by its GOAWAY."""
+        """The last stream of the handle's connection that the upstream may have worked on, by its GOAWAY. NO_GOAWAY if
+        none has come."""
         connection = handle.curl.getinfo(pycurl.CONN_ID)
-        told = [self._goaways.get(connection, NO_GOAWAY), handle.last_stream]
+        named = [self._goaways.get(connection, NO_GOAWAY), handle.last_stream]
         for other in self._live:
             if (their := other._handle) is not None and their.last_stream < NO_GOAWAY:
                 if their.curl.getinfo(pycurl.CONN_ID) == connection:
-                    told.append(their.last_stream)
-        if (last := min(told)) < NO_GOAWAY:
+                    named.append(their.last_stream)
+        if (last := min(named)) < NO_GOAWAY:
             while len(self._goaways) >= MAX_GOAWAYS:
                 del self._goaways[next(iter(self._goaways))]
             self._goaways[connection] = last
         return last
 
     def _fail(self, exchange: Exchange, failure: Failure) -> None:
-        """We end it: the connection is closed, the sink is told."""
+        """Ends an exchange with a failure, closes its connection, and calls its sink."""
         handle = exchange._handle
         if handle is None or exchange._ended:
             return
@@ -340,7 +350,7 @@ class UpstreamClient(SocketsOnLoop):
         exchange.deliver(self.now())
 
     def let_go(self, exchange: Exchange) -> None:
-        """The sink's owner ends it: the connection is closed, nobody is told."""
+        """Ends an exchange that its caller has cancelled, and closes its connection. No sink is called."""
         handle = exchange._handle
         if handle is None:
             return
@@ -351,9 +361,9 @@ class UpstreamClient(SocketsOnLoop):
         self.recycle(exchange)
 
     def _detach(self, exchange: Exchange, handle: Handle) -> None:
-        """Out of libcurl's hands; if it was not finished, libcurl closes the connection here and now."""
+        """Takes a handle from libcurl. If its exchange was not finished, libcurl closes the connection at once."""
         self._live.discard(exchange)
-        if not exchange._added:  # it was waiting for its address
+        if not exchange._added:  # its address was still being looked up
             self._fit_pool(len(self._live))
             return
         self._multi.remove_handle(handle.curl)
@@ -370,7 +380,7 @@ class UpstreamClient(SocketsOnLoop):
         self._fit_pool(len(self._live))
 
     def recycle(self, exchange: Exchange) -> None:
-        """The handle goes back to the pool; a stale exchange cannot reach it any more."""
+        """Puts the handle of an ended exchange back into the pool; the exchange cannot use it any more."""
         handle = exchange._handle
         if handle is None:
             return
@@ -384,23 +394,25 @@ class UpstreamClient(SocketsOnLoop):
             self._spare += 1
 
     def exhausted(self, exchange: Exchange, age: float) -> Failure:
+        """The failure of an exchange that got no connection within `age` seconds."""
         host = host_of(exchange.request.url)
         busy = sum(1 for x in self._live if host_of(x.request.url) == host and not x._waits_for_connection())
-        words = f"connection pool exhausted: {busy} connections to {host} in use, none came free in {age:.1f} s"
+        words = f"connection pool exhausted: {busy} connections to {host} are in use, none was free in {age:.1f} s"
         return Failure("pool_exhausted", words, replayable=True)
 
     def unpause(self, curl: pycurl.Curl) -> None:
-        """Let libcurl read on.  What it held back it hands over here and now, and asks to be called soon."""
+        """Lets libcurl read on. It passes on at once what it has kept, and asks to be called soon."""
         try:
             curl.pause(pycurl.PAUSE_CONT)
         except pycurl.error as error:
-            # The transfer failed with what was held back; libcurl reports it as any other end, in `_collect`.
-            log.debug("resume: %s", error)
+            # The transfer has failed because of the data that was kept; libcurl reports this like any other end, in
+            # `_turn`.
+            log.debug("a paused transfer failed when it was resumed: %s", error)
 
     # ---- after libcurl has run
 
     def _turn(self) -> None:
-        """After libcurl has run: note what ended, then tell the sinks all that came."""
+        """Runs after libcurl: records the exchanges that have ended, then calls the sinks with all that has arrived."""
         info_read = self._multi.info_read if not self._closed else None
         while info_read is not None:
             left, fine, broken = info_read()
@@ -415,12 +427,12 @@ class UpstreamClient(SocketsOnLoop):
         ready = self._ready
         if ready:
             now = self.now()
-            for exchange in ready:  # a sink that resumes may lengthen the list while we walk it
+            for exchange in ready:  # the list may grow meanwhile, when a sink resumes
                 exchange.deliver(now)
             ready.clear()
 
     def _sweep(self) -> None:
-        """The one timer behind first byte, idle and total timeouts; it runs while something is in flight."""
+        """Ends the exchanges that are over their first byte, idle or total timeout. It runs while any is in flight."""
         now = self.now()
         self._sweeper = None
         late = [(x, failure) for x in self._live if (failure := x.overdue(now)) is not None]
@@ -431,7 +443,7 @@ class UpstreamClient(SocketsOnLoop):
 
 
 def _inode(fd: int) -> int:
-    """Returns the inode of a descriptor, or 0 where it is closed."""
+    """The inode of a file descriptor; 0 if it is closed."""
     try:
         return os.fstat(fd).st_ino
     except OSError:

@@ -1,9 +1,10 @@
-"""One request on its way, and the libcurl handle that carries it.
+"""One request in flight (`Exchange`), and the libcurl handle that carries it (`Handle`).
 
-libcurl calls a `Handle`, which only notes what came (lines of the head, pieces of the body) and puts its
-`Exchange` on the client's `ready` list.  Once libcurl has returned, the client walks that list, and each
-exchange tells its `Sink`.  So a sink never runs inside libcurl: it may pause, cancel and send at will, and
-what one loop turn brought is one chunk.  A handle outlives its exchange, and keeps its options.
+libcurl calls the methods of a `Handle`, which only record what has arrived (lines of the head, pieces of the body) and
+put its `Exchange` on the client's `ready` list. When libcurl has returned, the client goes through that list, and each
+exchange calls its `Sink`. So a sink never runs inside of libcurl: it may pause, cancel and send, and everything that
+one turn of the loop has brought is one chunk. A handle is used for many exchanges, one after the other, and keeps its
+options.
 """
 
 from __future__ import annotations
@@ -21,41 +22,41 @@ from upstream.way import Way
 log = logging.getLogger("upstream")
 
 WRITEFUNC_PAUSE: int = pycurl.WRITEFUNC_PAUSE
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110, 9.2.2: may be sent twice
-TURN_BYTES = 64 * 1024  # of one body that one loop turn may bring: what a sink that pauses must have room for
-NO_GOAWAY = 1 << 31  # above every stream
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110, 9.2.2: these may be sent twice
+TURN_BYTES = 64 * 1024  # the most bytes of one body in one turn of the loop; a sink that pauses must hold them
+NO_GOAWAY = 1 << 31  # larger than the number of any stream
 _OPENED = re.compile(rb"\[(\d+)\] OPENED stream")
 _GOAWAY = re.compile(rb"received GOAWAY.*last_stream=(\d+)")
-ABORT = -1  # any number but the length makes libcurl end the transfer with a write error
+ABORT = -1  # any number except the length makes libcurl end the transfer with a write error
 
 
 _NOBODY = Nobody()
 
 
 class Owner(Protocol):
-    """The client, as an exchange needs it."""
+    """What an exchange needs of its client."""
 
     def now(self) -> float:
-        """Returns the loop's time, in seconds."""
+        """Returns the time of the event loop in seconds."""
 
     def let_go(self, exchange: Exchange) -> None:
-        """It is cancelled: the connection is closed, and nobody is told."""
+        """Ends a cancelled exchange and closes its connection, without a call to its sink."""
 
     def unpause(self, curl: pycurl.Curl) -> None:
-        """libcurl reads on."""
+        """Lets libcurl read on."""
 
     def recycle(self, exchange: Exchange) -> None:
-        """The exchange has told its end; its handle can be used again."""
+        """Takes the handle back when the sink has got the end of the exchange."""
 
     def exhausted(self, exchange: Exchange, age: float) -> Failure:
-        """Says of an exchange that it got no connection in `age` seconds."""
+        """Makes the failure of an exchange that got no connection within `age` seconds."""
 
 
 class Exchange:
     """One request in flight.
 
-    reused, connect_ms, first_byte_ms and status are plain attributes, still there after the end: reused and
-    connect_ms (0.0 on a reused connection) are known from the end on, the other two from the head on.
+    status and first_byte_ms are known from the head of the reply on; reused and connect_ms (0.0 on a reused connection)
+    are known from the end on. All of them stay after the end.
     """
 
     __slots__ = (
@@ -66,13 +67,13 @@ class Exchange:
         "_handle",
         "_head",
         "_head_bytes",
-        "_held",
+        "_head_delivered",
+        "_held_back",
         "_paused",
         "_placed",
         "_queued",
         "_sent_bytes",
         "_sink",
-        "_told",
         "_touched",
         "connect_ms",
         "first_byte_ms",
@@ -86,8 +87,8 @@ class Exchange:
     def __init__(self, client: Owner, handle: Handle, request: Request, sink: Sink, now: float) -> None:
         self.request = request
         self.started = now  # loop.time(), seconds
-        self.sent_at = now  # when libcurl last took something of the body
-        self.status = 0  # of the final reply; 0 until its head is whole
+        self.sent_at = now  # when libcurl last took a part of the request's body
+        self.status = 0  # of the final reply; 0 until its head is complete
         self.reused = False
         self.connect_ms = 0.0
         self.first_byte_ms = 0.0
@@ -96,15 +97,15 @@ class Exchange:
         self._sink: Sink | None = sink
         self._head: list[bytes] = []
         self._head_bytes = 0
-        self._touched = now  # when the upstream last gave us something, or we last began to listen again
-        self._sent_bytes = 0  # of the body, taken by libcurl
-        self._added = False  # libcurl has it; before, its address is looked up
-        self._placed = False  # on a connection, of which the making may still go on (known late, see `overdue`)
-        self._told = False  # the sink has the head
-        self._queued = False  # on the client's ready list
-        self._paused = False  # the sink asked for a rest
-        self._held = False  # libcurl keeps a piece back for us, and has stopped reading the socket
-        self._ended = False  # libcurl is done with it; only the sink has not been told yet
+        self._touched = now  # when the upstream last sent something, or reading was last resumed
+        self._sent_bytes = 0  # how much of the request's body libcurl has taken
+        self._added = False  # whether libcurl has it; before that, its address is looked up
+        self._placed = False  # whether it has a connection, which may still be opening; `overdue` finds it out late
+        self._head_delivered = False  # whether the sink has got the head
+        self._queued = False  # whether it is on the client's ready list
+        self._paused = False  # whether the sink has paused it
+        self._held_back = False  # whether libcurl keeps a piece of the body, and has stopped reading the socket
+        self._ended = False  # whether libcurl has finished it; the sink may not have got the end yet
         self._failure: Failure | None = None
 
     def __repr__(self) -> str:
@@ -117,7 +118,7 @@ class Exchange:
 
     @property
     def connection(self) -> str:
-        """"new" or "reused"; "" while it has none. A question to libcurl as long as it is on its way."""
+        """The kind of its connection: "new", "reused", or "" if it has none yet."""
         if self._handle is None or self._ended:
             return "new" if self.connect_ms else "reused" if self.reused else ""
         if not self.status:
@@ -126,49 +127,49 @@ class Exchange:
 
     @property
     def is_sent(self) -> bool:
-        """Tells whether libcurl has taken all of the request's body."""
+        """Whether libcurl has taken all of the request's body."""
         return not self.request.body or self._sent_bytes >= len(self.request.body)
 
     def pause(self) -> None:
-        """Stop reading.  What this turn already brought, and one more libcurl buffer, stay in memory."""
+        """Stops reading. What this turn has brought, and one more buffer of libcurl, stay in memory."""
         self._paused = True
 
     def resume(self) -> None:
-        """Read on.  Data that libcurl held back comes in a later call of on_data, not inside this one."""
+        """Reads on. Data that libcurl has kept comes in a later call of on_data, not inside of this call."""
         if not self._paused:
             return
         self._paused = False
         self._touched = self._client.now()
-        if self._held:
+        if self._held_back:
             self._read_on()
 
     def cancel(self) -> None:
-        """Let go at once, in whatever phase: the connection is closed, no sink call follows.  Idempotent."""
+        """Ends the exchange at once and closes its connection; the sink gets no more calls. It may be called twice."""
         if self._sink is not None:
             self._sink = None
             self._client.let_go(self)
 
     def ignore(self) -> None:
-        """Read to the end for the connection's sake, which then can be used again; nobody is told any more."""
+        """Reads the reply to its end so that the connection can be used again; the sink gets no more calls."""
         if self._sink is not None:
             self._sink = _NOBODY
             self.resume()
 
     def _read_on(self) -> None:
-        self._held = False
+        self._held_back = False
         if self._handle is not None and not self._ended:
             self._client.unpause(self._handle.curl)
 
     def deliver(self, now: float) -> None:
-        """Tell the sink what has come since the last time.  (The client's; not to be called from a sink.)"""
+        """Calls the sink with what has arrived since the last call. Only the client calls this, never a sink."""
         self._queued = False
         self._touched = now
         sink = self._sink
         if sink is None:
             return
         try:
-            if self.status and not self._told:
-                self._told = True
+            if self.status and not self._head_delivered:
+                self._head_delivered = True
                 self.first_byte_ms = (now - self.started) * 1000
                 lines, self._head = self._head, []
                 sink.on_head(self.status, parse_head(lines))
@@ -179,38 +180,38 @@ class Exchange:
                 parts.clear()
                 handle.room = TURN_BYTES
                 sink.on_data(chunk)
-                if self._held and not self._paused:
+                if self._held_back and not self._paused:
                     self._read_on()
         except Exception:
-            # The fault is the caller's, but the loop and the pool belong to everybody.
-            log.exception("a sink failed; %r is cancelled", self)
+            # The error is in the caller, but it must not stop the loop and the pool, which serve other requests too.
+            log.exception("an error in the proxy: the sink of %r failed; the exchange is cancelled", self)
             self.cancel()
         if self._ended and self._sink is not None:
             sink, self._sink = self._sink, None
             try:
                 sink.on_end(self._failure)
             except Exception:
-                log.exception("a sink failed in on_end; %r", self)
+                log.exception("an error in the proxy: the sink of %r failed in on_end", self)
             self._client.recycle(self)
 
     def overdue(self, now: float) -> Failure | None:
-        """Returns the timeout that has run out by `now`, if one has."""
+        """The failure of the timeout that has expired at `now`; None if none has."""
         limits = self.request.timeouts
         age = now - self.started
         if limits.total and age >= limits.total:
             return self._late("total_timeout", f"the reply was not complete after {limits.total:g} s")
         if self.status:
             if limits.idle and not self._paused and now - self._touched >= limits.idle:
-                return self._late("idle_timeout", f"no byte for {limits.idle:g} s")
+                return self._late("idle_timeout", f"no byte came for {limits.idle:g} s")
             return None
         if not self._added and limits.connect and age >= limits.connect:
-            words = f"{host_of(self.request.url)}: name not resolved within {limits.connect:g} s"
+            words = f"{host_of(self.request.url)}: the name was not resolved within {limits.connect:g} s"
             return Failure("connect_timeout", words, True, pycurl.E_OPERATION_TIMEDOUT)
         if limits.first_byte and age >= limits.first_byte:
             if self._waits_for_connection():
                 return self._client.exhausted(self, age)
-            return self._late("first_byte_timeout", f"no reply within {limits.first_byte:g} s")
-        # As a rule libcurl's own connect timeout comes first, here too; the margin leaves it the first word.
+            return self._late("first_byte_timeout", f"no reply came within {limits.first_byte:g} s")
+        # libcurl's own connect timeout should expire first, since its failure says more; hence the margin.
         if limits.connect and age >= limits.connect + 0.5 and self._waits_for_connection():
             return self._client.exhausted(self, age)
         return None
@@ -225,7 +226,7 @@ class Exchange:
 
 
 class Handle:
-    """A pooled libcurl handle: the options it keeps from one request to the next, and libcurl's callbacks."""
+    """A pooled libcurl handle, with the options that it keeps from one request to the next, and libcurl's callbacks."""
 
     __slots__ = (
         "connect",
@@ -247,18 +248,18 @@ class Handle:
 
     def __init__(self, curl: pycurl.Curl, ready: list[Exchange], way: Way) -> None:
         self.curl = curl
-        self.way = way  # by which all its requests go
+        self.way = way  # the Way of all its requests
         self.ready = ready
-        self.parts: list[bytes] = []  # of the body, since the sink was last told
+        self.parts: list[bytes] = []  # pieces of the body that the sink has not got yet
         self.room = TURN_BYTES
         self.exchange: Exchange | None = None
-        self.pool: object = None  # the settings that its options were set by
+        self.pool: object = None  # the settings that its options were made from
         self.url = ""
         self.headers: list[str] | None = None
         self.shape: tuple[str, bool, bool] | None = None
         self.size = -1
         self.connect = -1.0
-        # HTTP/2: our stream's number, whether it was refused, and the last that a GOAWAY leaves alive, if one came.
+        # HTTP/2: the number of its stream, whether the stream was refused, and the last stream that a GOAWAY leaves.
         self.stream, self.refused, self.last_stream = 0, False, NO_GOAWAY
         curl.setopt(pycurl.HEADERFUNCTION, self.header)
         curl.setopt(pycurl.WRITEFUNCTION, self.write)
@@ -268,7 +269,8 @@ class Handle:
         return f"<Handle {host_of(self.url)} exchange={self.exchange!r}>"
 
     def prepare(self, request: Request) -> None:
-        """Set what differs from the last request.  ValueError: a header or the URL cannot be sent."""
+        """Sets the options that differ from the last request. Raises ValueError if a header or the URL cannot be
+        sent."""
         curl, body = self.curl, request.body
         self.stream, self.refused, self.last_stream = 0, False, NO_GOAWAY
         if request.url != self.url:
@@ -276,7 +278,7 @@ class Handle:
             self.url = request.url
         if request.headers != self.headers:
             self._set_headers(request.headers)
-        # An empty body has nothing to rewind, so `read` cannot stop a second sending; a new connection does.
+        # libcurl may send a request without a body twice, which `read` cannot prevent; a new connection prevents it.
         fresh = request.fresh or (not body and request.method not in IDEMPOTENT)
         shape = (request.method, body is not None, fresh)
         if shape != self.shape:
@@ -287,11 +289,11 @@ class Handle:
             curl.setopt(pycurl.POSTFIELDSIZE_LARGE, self.size)
         if request.timeouts.connect != self.connect:
             self.connect = request.timeouts.connect
-            # 0 would mean libcurl's default, 300 s
+            # for libcurl, 0 means its default of 300 s
             curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(self.connect * 1000)) if self.connect else 2_000_000_000)
 
     def hurry(self, spent_s: float) -> None:
-        """Leaves less time to connect, since so much was spent on the address."""
+        """Shortens the time to connect by the time that the look-up of the address has taken."""
         if self.connect:
             left_s = max(0.001, self.connect - spent_s)
             self.curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(left_s * 1000)))
@@ -300,7 +302,7 @@ class Handle:
     def _set_headers(self, headers: list[str]) -> None:
         text = "".join(headers)
         if "\n" in text or "\r" in text:
-            raise ValueError("a header line holds a line break")
+            raise ValueError("a header has a line break")
         lines: list[str] | list[bytes] = [*headers, "Expect:"]
         if not text.isascii():
             lines = [line.encode("latin-1") for line in (*headers, "Expect:")]
@@ -324,12 +326,14 @@ class Handle:
     # ---- called by libcurl
 
     def listen(self) -> None:
-        """HTTP/2 only: to libcurl's remarks, the one place where it tells a refused stream from a lost connection."""
+        """HTTP/2 only: makes libcurl call `remark` with its debug messages. Nothing else in libcurl says whether a
+        stream was refused or its connection was lost."""
         self.curl.setopt(pycurl.VERBOSE, 1)
         self.curl.setopt(pycurl.DEBUGFUNCTION, self.remark)
 
     def remark(self, kind: int, text: bytes) -> None:
-        """DEBUGFUNCTION. A GOAWAY is told to one of the handles that share its connection."""
+        """DEBUGFUNCTION: a debug message of libcurl. A GOAWAY is reported to one of the handles that share a
+        connection."""
         if kind != pycurl.INFOTYPE_TEXT:
             return
         if b"refused by server" in text:
@@ -349,18 +353,18 @@ class Handle:
         if x._head_bytes > request.max_head_bytes or len(line) > request.max_line_bytes:
             x._failure = Failure(
                 "too_large",
-                f"{host_of(request.url)}: reply head over {request.max_head_bytes} bytes,"
-                f" or a line of it over {request.max_line_bytes}",
+                f"{host_of(request.url)}: the head of the reply has more than {request.max_head_bytes} bytes,"
+                f" or a line of more than {request.max_line_bytes}",
             )
             return ABORT
         if x.status:
             return None  # a trailer
         head = x._head
         head.append(line)
-        if len(line) <= 2:  # the empty line: this head is whole
+        if len(line) <= 2:  # the empty line: this head is complete
             status = int(head[0].split(None, 2)[1])
             if status < 200:
-                head.clear()  # interim: 100, 102, 103
+                head.clear()  # an interim reply: 100, 102 or 103
                 return None
             x.status = status
             if not x._queued:
@@ -369,9 +373,10 @@ class Handle:
         return None
 
     def write(self, chunk: bytes) -> int | None:
-        """WRITEFUNCTION: a piece of the body, at most 16 KiB; of a chunked one, one chunk (so: one event)."""
+        """WRITEFUNCTION: a piece of the body, at most 16 KiB. Of a chunked body it is one chunk, as a rule one
+        event."""
         parts = self.parts
-        if parts and self.room > 0:  # not the first of this turn: nothing can have changed since
+        if parts and self.room > 0:  # not the first piece of this turn: nothing can have changed since the first
             parts.append(chunk)
             self.room -= len(chunk)
             return None
@@ -379,7 +384,7 @@ class Handle:
         if x is None:
             return ABORT
         if x._paused or self.room <= 0:
-            x._held = True
+            x._held_back = True
             return WRITEFUNC_PAUSE
         parts.append(chunk)
         self.room -= len(chunk)
@@ -391,9 +396,9 @@ class Handle:
     def read(self, size: int) -> bytes:
         """READFUNCTION: the next piece of the request's body.
 
-        Why not POSTFIELDS: with it, libcurl sends a POST again, unasked, if a reused connection dies with no
-        byte of reply, and the upstream may have worked on both. A body that comes from a callback cannot be
-        rewound (no SEEKFUNCTION is set), so libcurl gives up with error 65 and the retry policy decides.
+        With POSTFIELDS instead, libcurl would send a POST again by itself when a reused connection is lost before any
+        byte of reply, and the upstream may have worked on both. A body from a callback cannot be rewound (there is no
+        SEEKFUNCTION), so that libcurl gives up with error 65, and the retry policy decides.
         """
         x = self.exchange
         body = x.request.body if x is not None else None

@@ -1,10 +1,9 @@
-"""What can go wrong on the way to an upstream, as one small table.
+"""The failures of exchanges with upstreams, and the table that maps libcurl's errors to them.
 
-libcurl knows about a hundred error numbers; the retry policy needs to know two things: which phase failed
-(`kind`), and whether the upstream can have worked on the request (`replayable`).  Everything libcurl reports
-passes through `from_curl`; the client's own verdicts (timeouts, limits) are made with `Failure` directly.
-A message names the upstream's host and what happened, never a header, a body or a URL's user part.
-Source: https://curl.se/libcurl/c/libcurl-errors.html
+libcurl has about a hundred error numbers. The retry policy needs two facts: which phase failed (`kind`), and whether
+the upstream can have worked on the request (`replayable`). Every error of libcurl goes through `from_curl`; the client
+makes a `Failure` directly for its own timeouts and limits. A message names the upstream's host and what happened, and
+never a header, a body or the user part of a URL. Source: https://curl.se/libcurl/c/libcurl-errors.html
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an exchange ended without a whole reply.
+    """Why an exchange ended without a complete reply.
 
     kind: dns, connect, tls, certificate, connect_timeout, tls_timeout, first_byte_timeout, idle_timeout,
     total_timeout, pool_exhausted, closed, protocol, too_large, cancelled_by_pool (the client itself was closed),
-    bad_url, internal.
-    replayable: the upstream cannot have worked on it. fresh: though it was lost on a connection made for it, so that
-    this is no everyday loss of a kept one.
-    errno: libcurl's CURLE number, 0 where the verdict is our own.
+    bad_url or internal.
+    replayable: the upstream cannot have worked on the request. fresh: the connection was opened for this request, so
+    that its loss is not the usual loss of an idle connection. errno: libcurl's CURLE number; 0 = the client's own
+    decision.
     """
 
     kind: str
@@ -41,7 +40,7 @@ KINDS: dict[int, str] = {
     8: "protocol",
     16: "protocol",  # HTTP/2 framing
     18: "closed",  # fewer bytes than Content-Length said, or no last chunk
-    28: "connect_timeout",  # the only timeout that is left to libcurl
+    28: "connect_timeout",  # the only timeout that libcurl has to watch
     35: "tls",
     45: "connect",
     52: "closed",  # no reply at all
@@ -71,30 +70,30 @@ KINDS: dict[int, str] = {
 }
 
 WORDS = {
-    "dns": "name not resolved",
-    "connect": "connection failed",
+    "dns": "the name cannot be resolved",
+    "connect": "the connection failed",
     "tls": "TLS failed",
     "certificate": "its TLS certificate is not trusted",
-    "connect_timeout": "no connection in time",
-    "tls_timeout": "no end of the TLS handshake in time",
-    "closed": "connection lost",
-    "protocol": "not a valid HTTP reply",
-    "too_large": "reply head too large",
-    "bad_url": "not a usable URL",
-    "internal": "request failed",
+    "connect_timeout": "there was no connection in time",
+    "tls_timeout": "the TLS handshake did not end in time",
+    "closed": "the connection was lost",
+    "protocol": "the reply is not valid HTTP",
+    "too_large": "the head of the reply is too large",
+    "bad_url": "the URL cannot be used",
+    "internal": "the request failed",
 }
 
-# Nothing of the request has left this machine when one of these is reported.
+# With these kinds, nothing of the request has left this machine.
 UNSENT = frozenset(
     {"dns", "connect", "tls", "certificate", "connect_timeout", "tls_timeout", "pool_exhausted", "bad_url"}
 )
 
-# libcurl reports these, too, as a receive error (56); its words are the only difference.
+# libcurl reports a bad reply, too, as a receive error (56); only its message is different.
 _BAD_REPLY = ("chunk", "header", "status line", "content-length", "invalid", "nul byte")
 
 
 def host_of(url: str) -> str:
-    """Returns host[:port] of a URL for messages, without the user part."""
+    """The host[:port] of a URL for messages, without its user part."""
     try:
         return urlsplit(url).netloc.rpartition("@")[2] or "upstream"
     except ValueError:
@@ -113,11 +112,11 @@ def from_curl(
     unworked: bool = False,
     refused: bool = False,
 ) -> Failure:
-    """libcurl's (errno, words) -> Failure.
+    """The Failure for an error number of libcurl and its message (detail).
 
-    reused: on a connection that an earlier request opened.  replied: at least one line of a reply head came.
-    sent: the connection was ready and the request began to go out.  connected: TCP was, TLS may not have been.
-    unworked: for what was sent, the client knows that it cannot have been worked on.  refused: the upstream said so.
+    reused: an earlier request had opened the connection. replied: at least one line of a reply's head came. sent: the
+    connection was ready, and a part of the request was sent. connected: TCP was ready, but perhaps not TLS. unworked:
+    the client knows that the upstream cannot have worked on what was sent. refused: the upstream has said so.
     """
     kind = KINDS.get(errno, "internal")
     if errno == 56 and any(word in detail.lower() for word in _BAD_REPLY):
@@ -125,19 +124,19 @@ def from_curl(
     elif kind == "connect_timeout" and connected and not sent:
         kind = "tls_timeout"
     elif sent and kind in UNSENT:
-        # libcurl uses some of its numbers twice: 1 also for a status line of an unknown HTTP version.
+        # libcurl uses some numbers twice: 1 is also a status line with an unknown HTTP version.
         kind = "protocol" if errno in (1, 3) else "closed"
     elif errno in (55, 56) and not sent and not replied:
-        kind = "connect"  # the proxy's tunnel, or a TLS handshake cut short
-    if "alert certificate required" in detail:  # TLS 1.3 says so after the handshake, before anything is looked at
-        message = f"{host_of(url)}: it asks for a client certificate ([upstream NAME] client_cert)"
+        kind = "connect"  # the tunnel through a proxy, or a TLS handshake that was cut short
+    if "alert certificate required" in detail:  # TLS 1.3 sends it after the handshake, before the request is read
+        message = f"{host_of(url)}: the server asks for a client certificate; set [upstream NAME] client_cert"
         return Failure("certificate", message, True, errno)
     if refused and not replied:
-        message = f"{host_of(url)}: takes no more requests on this connection" + (f" ({detail})" if detail else "")
+        message = f"{host_of(url)}: the server takes no more requests on it" + (f" ({detail})" if detail else "")
         return Failure("closed", message, True, errno)
     replayable = kind in UNSENT or (kind == "closed" and unworked and not replied)
     words = WORDS[kind]
     if kind == "closed" and reused and not replied:
-        words = "a kept-alive connection was closed before any reply"
+        words = "an idle connection that was used again was closed before any reply"
     message = f"{host_of(url)}: {words}" + (f" ({detail})" if detail else "")
     return Failure(kind, message, replayable, errno, fresh=not reused)

@@ -1,9 +1,10 @@
-"""How the other side of a connection hung up, as the kernel tells it: what it had of our bytes by then, and when.
+"""Asks the kernel how the other side has closed a connection: when, and which bytes it had received by then.
 
-A connection that dies without a byte of reply may die for two reasons: the upstream had closed it just as the request
-was on its way, or it had the request and broke while it worked. Only the first may be sent again. The kernel knows:
-bytes that were never acknowledged were never read, and a FIN within a round trip of the request had been sent before
-the request was there. Its clock is not late where our loop is. Source: struct tcp_info in <linux/tcp.h>.
+A connection may be lost before any byte of reply for two reasons: the upstream closed it while the request was on its
+way, or it had the request and failed while it worked. A request may be sent again only in the first case. The kernel
+knows: bytes that were not acknowledged were not read, and a FIN that came within a round trip of the request was sent
+before the request arrived. Unlike the event loop, the kernel's clock is never late. Source: struct tcp_info in
+<linux/tcp.h>.
 """
 
 from __future__ import annotations
@@ -13,17 +14,24 @@ import socket
 import struct
 from dataclasses import dataclass
 
-RACE_S = 0.03  # beyond the round trips: for timers of the kernel and a server that is slow to close
+RACE_S = 0.03  # added to the round trips, for the kernel's timers and for servers that close slowly
 
-_STATE, _LAST_ACK, _RTT, _ACKED, _SENT = 0, 56, 68, 120, 200  # offsets; milliseconds, microseconds, bytes
+_STATE, _LAST_ACK, _RTT, _ACKED, _SENT = (
+    0,
+    56,
+    68,
+    120,
+    200,
+)  # offsets; the values are milliseconds, microseconds and bytes
 _SIZE = 216
-_CLOSED = 7  # TCP_CLOSE: by a reset
+_CLOSED = 7  # TCP_CLOSE: a reset has closed it
 
 
 @dataclass(frozen=True, slots=True)
 class Hangup:
-    """port: our own. at: on the loop's clock. unread: the end of what we sent was not taken. race_s: a close within
-    this time of the request has crossed it on its way."""
+    """How a connection was closed. port: its local port. at: when, on the loop's clock. unread: the other side has
+    not received all that was sent. race_s: a close within this time after the request was sent has crossed it on
+    the way."""
 
     fd: int
     inode: int
@@ -34,8 +42,8 @@ class Hangup:
 
 
 def look(fd: int, now: float) -> Hangup | None:
-    """None where the kernel does not tell. Before libcurl has seen it: what that says at the
-    end, a TLS alert for one, would count as sent and not taken."""
+    """The Hangup of a socket; None if the kernel does not say. It must be called before libcurl handles the socket,
+    because libcurl's last words, such as a TLS alert, would count as sent and not received."""
     try:
         sock = socket.socket(fileno=fd)
     except OSError:
@@ -52,6 +60,6 @@ def look(fd: int, now: float) -> Hangup | None:
     last_ack_ms, rtt_us = struct.unpack_from("=I", info, _LAST_ACK)[0], struct.unpack_from("=I", info, _RTT)[0]
     acked = struct.unpack_from("=Q", info, _ACKED)[0] - 1  # the SYN counts
     sent, again = struct.unpack_from("=2Q", info, _SENT)
-    # A reset carries no time of its own: it is as late as we hear of it.
+    # A reset has no time of its own: it counts from the moment when it is seen.
     at = now if info[_STATE] == _CLOSED else now - last_ack_ms / 1e3
     return Hangup(fd, inode, port, at, sent - again > acked, RACE_S + 2 * rtt_us / 1e6)

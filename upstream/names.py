@@ -1,10 +1,10 @@
-"""Names of upstreams -> addresses, looked up in threads that nobody waits for.
+"""Looks up the addresses of upstreams' names, in threads that nobody waits for.
 
-libcurl's own look-ups share a few threads: one name server that is silent about one name holds up all others, and the
-end of the process; and an address is kept for a minute, however often nobody answers there. Here each name has at most
-one thread, a daemon, whatever the number of requests that wait for it. An answer is used for LOOK_UP_S, then renewed
-while it is still used; one that nobody can connect to is dropped (`forget`). A name server that fails takes no upstream
-down whose address was known.
+libcurl's own look-ups share a few threads, so that a name server that does not answer for one name delays all others,
+and the end of the process. It also keeps an address for a minute, even if nobody answers there. Here each name has at
+most one thread, a daemon, however many requests wait for it. An answer is used for LOOK_UP_S; then it is renewed, and
+used until the new one is there. An answer with addresses that do not work is dropped (`forget`). If a name server
+fails, the known addresses are used on.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 
 log = logging.getLogger("upstream")
 
-LOOK_UP_S = 20.0  # an answer's age from which on it is renewed
-TOO_OLD_S = 120.0  # from here on the new one is waited for
-PATIENCE_S = 1.0  # but no longer than that, where there is an old one
-MAX_THREADS = 64  # at once; further names wait
-MAX_NAMES = 4096  # remembered
+LOOK_UP_S = 20.0  # an answer that is older than this is renewed
+TOO_OLD_S = 120.0  # an answer that is older than this is not used until it is renewed
+PATIENCE_S = 1.0  # but after this wait, an old answer is used
+MAX_THREADS = 64  # how many names are looked up at once; further ones wait
+MAX_NAMES = 4096  # how many names are kept
 
 _FAMILIES = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 _FIRST = {"prefer_ipv4": socket.AF_INET, "prefer_ipv6": socket.AF_INET6}
@@ -30,7 +30,8 @@ _FIRST = {"prefer_ipv4": socket.AF_INET, "prefer_ipv6": socket.AF_INET6}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """addresses: as libcurl takes them, in the order of preference. at: when it came. error: why there are none."""
+    """The result of a look-up. addresses: in libcurl's spelling, in the order of preference. at: when it came, on the
+    loop's clock. error: why there are no addresses."""
 
     addresses: tuple[str, ...]
     at: float
@@ -47,7 +48,7 @@ class _Asking:
 
 
 def is_name(host: str) -> bool:
-    """Whether somebody must be asked for its address; libcurl knows localhost's by itself."""
+    """Whether the address of a host must be looked up. libcurl knows that of localhost."""
     if host == "localhost" or host.endswith(".localhost"):
         return False
     try:
@@ -58,8 +59,8 @@ def is_name(host: str) -> bool:
 
 
 class Names:
-    """For the loop's thread only. call: runs something on the loop, from any thread; False once there is no loop.
-    later: the same after so many seconds."""
+    """The known names. Only the thread of the event loop may use it. now: the loop's clock. call: runs a function on
+    the loop, from any thread, and returns False if the loop has ended. later: runs a function after so many seconds."""
 
     def __init__(
         self,
@@ -68,7 +69,7 @@ class Names:
         later: Callable[..., object],
         look: Callable[[str, str], tuple[str, ...]] | None = None,
     ) -> None:
-        """look: the look-up itself, which may take its time. Raises OSError."""
+        """look: the function that looks a name up; it may block, and may raise OSError."""
         self._now, self._call, self._later = now, call, later
         self._look = look or addresses
         self._known: dict[tuple[str, str], Answer] = {}
@@ -79,7 +80,7 @@ class Names:
         return f"<Names {len(self._known)} known, {len(self._asking)} asked for>"
 
     def known(self, host: str, family: str) -> Answer | None:
-        """Returns what may be used at once; an answer that is getting old is renewed meanwhile."""
+        """The answer that may be used at once, or None. If it is older than LOOK_UP_S, it is renewed meanwhile."""
         answer = self._known.get((host, family))
         if answer is None:
             return None
@@ -91,14 +92,14 @@ class Names:
         return answer
 
     def look_up(self, host: str, family: str, then: Then) -> None:
-        """Looks a name up. `then` is called from the loop, never from here."""
+        """Looks a name up. The loop calls `then` with the answer later, never this method itself."""
         key = host, family
         self._ask(key).waiting.append(then)
         if key in self._known:
             self._later(PATIENCE_S, self._settle_for, key)
 
     def forget(self, host: str) -> None:
-        """Nobody answered there: the name may have moved."""
+        """Drops the answers for a host, because nobody answers at its addresses: it may have others now."""
         for key in [key for key in self._known if key[0] == host]:
             del self._known[key]
 
@@ -121,7 +122,7 @@ class Names:
                 threading.Thread(target=self._run, args=(key,), name=f"look up {key[0]}", daemon=True).start()
 
     def _run(self, key: tuple[str, str]) -> None:
-        """Looks names up; it runs in a thread."""
+        """Looks a name up. It runs in a thread."""
         try:
             found, error = self._look(*key), ""
         except (OSError, UnicodeError) as why:
@@ -132,11 +133,11 @@ class Names:
         self._threads -= 1
         asking = self._asking.pop(key)
         old = self._known.get(key)
-        if not found and old is not None:  # better than nothing
-            log.warning("%s: %s; the address of before is used on", key[0], error)
+        if not found and old is not None:  # an old address is better than none
+            log.warning("%s: the look-up of the name failed (%s); its last known address is used", key[0], error)
             answer = old
         else:
-            answer = Answer(found, self._now(), error or "" if found else error or "it has no address")
+            answer = Answer(found, self._now(), error or "" if found else error or "the name has no address")
         if found:
             self._known.pop(key, None)
             while len(self._known) >= MAX_NAMES:
@@ -147,7 +148,7 @@ class Names:
             then(answer)
 
     def _settle_for(self, key: tuple[str, str]) -> None:
-        """The new answer is late: who waits for it gets the old one."""
+        """Gives the old answer to those who wait, because the new one is late."""
         asking, old = self._asking.get(key), self._known.get(key)
         if asking is None or old is None:
             return
@@ -157,9 +158,9 @@ class Names:
 
 
 def addresses(host: str, family: str) -> tuple[str, ...]:
-    """Raises OSError."""
-    if host.rstrip(".").endswith(".onion"):  # no name server is to hear of it: RFC 7686
-        raise socket.gaierror(socket.EAI_NONAME, "names under .onion are for a Tor proxy to look up")
+    """Looks up the addresses of a host, in the order of preference and in libcurl's spelling. Raises OSError."""
+    if host.rstrip(".").endswith(".onion"):  # RFC 7686: such a name must not be sent to a name server
+        raise socket.gaierror(socket.EAI_NONAME, "names under .onion need a Tor proxy; set [upstream NAME] proxy")
     found = socket.getaddrinfo(host, None, _FAMILIES.get(family, socket.AF_UNSPEC), socket.SOCK_STREAM)
     first = _FIRST.get(family)
     if first is not None:

@@ -1,4 +1,4 @@
-"""How connections to upstreams are made and kept: the settings, as options of libcurl, and the root certificates."""
+"""The settings of connections to upstreams, their form as options of libcurl, and the root certificates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pycurl
 
-# pycurl 7.49 has no name for this option of libcurl, but passes its number on. Without it, a proxy's own
+# pycurl has no name for this option of libcurl, but passes its number on. Without it, a proxy's own
 # "200 Connection established" would look like the head of the reply.
 SUPPRESS_CONNECT_HEADERS = 265
 CA_FILES = (
@@ -22,15 +22,16 @@ CA_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """max_connections: open at once, idle ones included; more requests wait (Timeouts.connect bounds it).
+    """The settings of connections.
 
-    max_connections_per_upstream: of these, to one host; 0 = max_connections.
-    keepalive_connections: idle ones kept, over all upstreams; 0 = none.
-    keepalive_expiry: seconds that one may be idle and still be used again (libcurl counts whole seconds, so
-    it is rounded up); 0 = none is kept.
-    keepalive_max_age: seconds from its opening on, after which none is used again; 0 = no bound.
-    proxy: URL of an HTTP or SOCKS proxy; "" = none, whatever the environment says.
-    ca_file: PEM; "" = the system's.  family: one of way.FAMILIES.
+    max_connections: the most open connections, idle ones included. Further requests wait, for Timeouts.connect at most.
+    max_connections_per_upstream: the most of them to one host; 0 = max_connections.
+    keepalive_connections: the most idle connections, to all upstreams together; 0 = none is kept.
+    keepalive_expiry: how many seconds a connection may be idle and still be used again. libcurl counts whole seconds,
+    so it is rounded up. 0 = none is used again.
+    keepalive_max_age: the age in seconds after which a connection takes no new request; 0 = no limit.
+    proxy: the URL of an HTTP or SOCKS proxy; "" = none, whatever the environment says.
+    ca_file: a PEM file; "" = the system's roots. family: one of way.FAMILIES.
     """
 
     max_connections: int = 100
@@ -45,7 +46,7 @@ class Pool:
 
 
 def options(pool: Pool) -> dict[int, int | str]:
-    """Returns the options of every libcurl handle."""
+    """The options of every libcurl handle."""
     chosen: dict[int, int | str] = {
         pycurl.NOSIGNAL: 1,
         pycurl.TCP_NODELAY: 1,
@@ -54,7 +55,7 @@ def options(pool: Pool) -> dict[int, int | str]:
         pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
         pycurl.HTTP09_ALLOWED: 0,
         pycurl.PATH_AS_IS: 1,
-        pycurl.USERAGENT: "",  # none of its own
+        pycurl.USERAGENT: "",  # libcurl adds none of its own
         pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS if pool.http2 else pycurl.CURL_HTTP_VERSION_1_1,
         pycurl.PIPEWAIT: int(pool.http2),
         SUPPRESS_CONNECT_HEADERS: 1,
@@ -68,8 +69,8 @@ def options(pool: Pool) -> dict[int, int | str]:
 
 
 class Roots:
-    """The file of root certificates that counts. path: by which libcurl is told of it. libcurl reads a file once a day
-    and knows it by its path: one that was renewed gets another path that leads to it."""
+    """The file of root certificates. path: the path that libcurl gets. libcurl reads a file once a day and knows it by
+    its path, so that a renewed file gets another path that leads to it."""
 
     def __init__(self, pool: Pool) -> None:
         self._renewals = 0
@@ -78,7 +79,7 @@ class Roots:
         self.adopt(pool)
 
     def adopt(self, pool: Pool) -> None:
-        """Looks at the file again; another one may be there."""
+        """Looks at the file again, as it may have been renewed, or the settings may name another."""
         file = pool.ca_file or system_ca_file()
         stamp = _stamp(file)
         if (file, stamp) != self._trusted:
@@ -89,7 +90,7 @@ class Roots:
 
 
 def _stamp(file: str) -> int:
-    """Returns a number that changes with the file, and 0 where there is no file."""
+    """A number that changes when the file does; 0 if there is no file."""
     try:
         found = os.stat(file)
     except OSError:
@@ -98,9 +99,9 @@ def _stamp(file: str) -> int:
 
 
 def system_ca_file() -> str:
-    """Where this system keeps its root certificates; "" leaves libcurl its built-in place.
+    """The file of this system's root certificates; "" = the file that libcurl was built with.
 
-    A pycurl wheel carries a libcurl built elsewhere, and libcurl itself does not read SSL_CERT_FILE.
+    A wheel of pycurl has a libcurl that was built on another system, and libcurl does not read SSL_CERT_FILE.
     """
     return next((path for path in ca_places() if os.path.isfile(path)), "")
 

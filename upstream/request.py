@@ -1,4 +1,4 @@
-"""What to send to an upstream, how long to wait for it, and who is told what comes back."""
+"""The request of an exchange, its timeouts, and the sinks that receive its reply."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from upstream.way import Way
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds; 0 = none.
+    """The timeouts of an exchange, in seconds; 0 = none.
 
-    connect: waiting for a free connection, or DNS, TCP and TLS.  first_byte: from `send` to the reply's head.
-    idle: between bytes of the reply, while we are reading.  total: from `send` to the end, come what may.
+    connect: for the wait for a free connection, or for DNS, TCP and TLS. first_byte: from `send` to the head of the
+    reply. idle: between two bytes of the reply, while it is not paused. total: from `send` to the end.
     """
 
     connect: float = 5.0
@@ -29,9 +29,10 @@ DIRECT = Way()
 
 @dataclass(slots=True)
 class Request:
-    """headers: whole lines, "Name: value"; Content-Length, Host and Expect are libcurl's own.
+    """A request to an upstream.
 
-    A list that is equal to the last one costs nothing.  body None: no body (GET, HEAD); b"": an empty one.
+    headers: whole lines "Name: value"; libcurl adds Content-Length, Host and Expect. A list that is equal to the last
+    one of the handle costs nothing. body: None = the request has no body (GET, HEAD), b"" = an empty body.
     """
 
     method: str
@@ -40,26 +41,28 @@ class Request:
     body: bytes | None
     timeouts: Timeouts
     way: Way = DIRECT
-    fresh: bool = False  # on a new connection, whatever is idle: for another try after a replayable "closed"
-    max_head_bytes: int = 128 * 1024  # all heads of one reply together, interim ones and trailers too
+    fresh: bool = False  # use a new connection, for another attempt after a replayable "closed"
+    max_head_bytes: int = 128 * 1024  # of all heads of a reply together, with interim ones and trailers
     max_line_bytes: int = 32 * 1024
 
 
 class Sink(Protocol):
-    """The loop calls these in this order, and none of them after `Exchange.cancel`."""
+    """Receives a reply. The methods are called in this order, and none of them after `Exchange.cancel`."""
 
     def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
-        """Once: the final reply's head; lower-case names, values as latin-1 text, in the order they came."""
+        """Called once with the head of the final reply. headers: in their order, names in lower case, values as
+        latin-1."""
 
     def on_data(self, chunk: bytes) -> None:
-        """`chunk` holds all body bytes that one turn of the loop brought."""
+        """Called with all bytes of the body that one turn of the loop has brought."""
 
     def on_end(self, failure: Failure | None) -> None:
-        """Once and last; None: the reply is whole.  A pause does not hold it back when all has come."""
+        """Called once, as the last. failure: None = the reply is complete. A pause does not delay it when all data has
+        come."""
 
 
 class Nobody:
-    """The sink of a request whose reply is read to its end for the connection's sake."""
+    """The sink of a request whose reply is read only so that the connection can be used again."""
 
     def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
         return
@@ -78,10 +81,10 @@ class Warm:
         self.ended: asyncio.Future[Failure | None] = loop.create_future()
 
     def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
-        """Whatever the answer is, the connection is there."""
+        """Does nothing: any reply shows that there is a connection."""
 
     def on_data(self, chunk: bytes) -> None:
-        """A reply to HEAD has no body."""
+        """Does nothing: a reply to HEAD has no body."""
 
     def on_end(self, failure: Failure | None) -> None:
         if not self.ended.done():
@@ -89,7 +92,8 @@ class Warm:
 
 
 def parse_head(lines: list[bytes]) -> list[tuple[str, str]]:
-    """A reply's head, the status line first -> [(lower-case name, value)]; folded lines are joined."""
+    """The headers of a reply, as pairs (name in lower case, value); folded lines are joined. lines: the whole head,
+    with the status line."""
     headers: list[tuple[str, str]] = []
     for text in b"".join(lines).decode("latin-1").split("\n")[1:]:
         name, colon, value = text.partition(":")

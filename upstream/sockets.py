@@ -1,9 +1,9 @@
-"""libcurl's sockets and its timer on the asyncio loop: Tornado's hooks, made lean.
+"""Runs libcurl's sockets and its timer on the asyncio loop, with less work than Tornado's client does.
 
-libcurl's sockets live in an epoll set of our own, of which asyncio sees one descriptor: no reader object per
-socket, one wake-up for all that is ready.  Idle connections may stay in the set, because the kernel forgets a
-closed socket by itself, so a number that passes to another socket of the process is never mistaken for it.
-Each wake-up runs libcurl (`socket_action`), then `_turn`, which a subclass fills in.
+libcurl's sockets are in an epoll set of their own, which is one file descriptor for asyncio: there is no reader object
+for each socket, and one wake-up serves all that are ready. Idle connections may stay in the set, because the kernel
+removes a closed socket itself: if another socket gets its number, it is not mistaken for the old one. Each wake-up runs
+libcurl (`socket_action`), then `_turn`, which a subclass defines.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ from upstream.hangup import Hangup
 
 log = logging.getLogger("upstream")
 
-EVENTS = 128  # sockets looked at in one turn; epoll is level-triggered, the rest come in the next
+EVENTS = 128  # the most sockets of one turn; epoll is level-triggered, so the others come in the next turn
 
-# libcurl's wish for a socket (POLL_NONE, POLL_IN, POLL_OUT, POLL_INOUT) -> epoll's words
+# what libcurl wants of a socket (POLL_NONE, POLL_IN, POLL_OUT, POLL_INOUT) -> the mask of epoll
 _READ = select.EPOLLIN | select.EPOLLRDHUP
 _WANTS = (0, _READ, select.EPOLLOUT, _READ | select.EPOLLOUT)
 _HUNG_UP = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 
 
 class SocketsOnLoop(CurlAsyncHTTPClient):
-    """Runs a multi handle. A subclass has `_live`, `_fit_pool` and `_turn`, and sets them up first."""
+    """Runs a multi handle of libcurl. A subclass defines `_live`, `_fit_pool` and `_turn`, and sets them up first."""
 
-    _live: Sized  # transfers that libcurl has and that have not ended
+    _live: Sized  # the transfers that have not ended
 
-    def initialize(  # type: ignore[override]  # Tornado's takes max_clients, which is fixed here
+    def initialize(  # type: ignore[override]  # Tornado's has max_clients, which is fixed here
         self, defaults: dict[str, Any] | None = None
     ) -> None:
         self._epoll = select.epoll()
-        self._wants: dict[int, int] = {}  # the sockets libcurl watches now -> epoll mask
-        self._kept: dict[int, int] = {}  # idle connections that were left in the epoll set -> epoll mask
-        self._soon = False  # libcurl asked to be called in the next turn
+        self._wants: dict[int, int] = {}  # sockets that libcurl watches -> epoll mask
+        self._kept: dict[int, int] = {}  # idle connections that are still in the epoll set -> epoll mask
+        self._soon = False  # whether libcurl is to be called in the next turn
         self._due: float | None = None  # loop.time() at which libcurl wants to be called
         self._timer: asyncio.TimerHandle | None = None
-        self._ran_at = 0.0  # when libcurl was last given the word
-        self._hangups: dict[int, Hangup] = {}  # of connections that are open yet, or were so in this turn: by our port
+        self._ran_at = 0.0  # when libcurl was last called
+        self._hangups: dict[int, Hangup] = {}  # by local port, of connections that are open or were so in this turn
         self._loop: asyncio.AbstractEventLoop = cast(BaseAsyncIOLoop, IOLoop.current()).asyncio_loop
         self.now = self._loop.time
         self._call_soon = self._loop.call_soon
-        super().initialize(max_clients=4, defaults=defaults)  # Tornado's own handles, for `fetch`
+        super().initialize(max_clients=4, defaults=defaults)  # for Tornado's `fetch`
         self._loop.add_reader(self._epoll.fileno(), self._on_sockets)
 
     def close(self) -> None:
-        """Close every connection and let go of the loop."""
+        """Closes every connection, and removes everything from the loop."""
         if self._closed:
             return
         if self._timer is not None:
@@ -67,19 +67,19 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._epoll.close()
 
     def _fit_pool(self, busy: int) -> None:
-        """`busy` transfers are left: one has just ended while others may end before the next `_turn`."""
+        """Called when a transfer has ended and `busy` ones are left; others may end before the next `_turn`."""
         raise NotImplementedError
 
     def _turn(self) -> None:
-        """libcurl has run; this looks at what became of it."""
+        """Called after libcurl has run, to handle its results."""
         raise NotImplementedError
 
     def _handle_socket(self, event: int, fd: int, multi: pycurl.CurlMulti, data: Any | None) -> None:
-        """M_SOCKETFUNCTION: what libcurl wants to know about a socket."""
+        """M_SOCKETFUNCTION: watches a socket for libcurl, or stops watching it."""
         if event == pycurl.POLL_REMOVE:
-            # The end of a transfer: as a rule the connection goes idle and the next request watches it again.
-            # Left in the set, that costs one system call instead of two. If it is being closed, the kernel
-            # takes it out; if it speaks up while idle (the upstream closes it), `_on_sockets` does.
+            # A transfer has ended. As a rule its connection becomes idle, and the next request watches it again:
+            # if it stays in the set, that takes one system call instead of two. If it is closed, the kernel removes
+            # it; if it gets an event while it is idle (the upstream closes it), `_on_sockets` removes it.
             mask = self._wants.pop(fd, 0)
             if mask == _READ:
                 self._kept[fd] = mask
@@ -97,30 +97,30 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             else:
                 self._epoll.register(fd, mask)
         except FileNotFoundError:
-            # Another socket than the one we knew by this number, which is closed: not in the set yet.
+            # This is a new socket with the number of a closed one, so that it is not in the set yet.
             self._epoll.register(fd, mask)
 
     def _unwatch(self, fd: int) -> None:
         try:
             self._epoll.unregister(fd)
         except OSError as error:
-            log.debug("socket %d was closed already: %s", fd, error)
+            log.debug("socket %d is closed already: %s", fd, error)
 
     def _on_sockets(self) -> None:
-        """Some of libcurl's sockets are ready."""
+        """Runs libcurl for its sockets that are ready."""
         wants, act = self._wants, self._multi.socket_action
         running = len(self._live)
         self._ran_at = self.now()
         for fd, events in self._epoll.poll(0, EVENTS):
-            # What hangs up, or speaks while it is idle (as TLS does before), libcurl will close: who could tell then?
+            # libcurl will close a socket that hangs up, or that gets data while it is idle. Ask the kernel before that.
             if events & _HUNG_UP or fd not in wants:
                 if (seen := hangup.look(fd, self.now())) is not None:
                     self._hangups[seen.port] = seen
                 events &= ~select.EPOLLRDHUP
             if fd in wants:
-                # An error or a hang-up counts as both, as with select.
+                # An error or a hang-up counts as readable and writable, as with select.
                 left = act(fd, (events & ~select.EPOLLOUT and 1) | (events & ~select.EPOLLIN and 2))[1]
-                if left < running:  # this one's connection is idle now, and the next event may free another
+                if left < running:  # its connection is idle now, and the next event may end another transfer
                     running = left
                     self._fit_pool(running)
             else:
@@ -129,7 +129,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._turn()
 
     def _set_timeout(self, msecs: int) -> None:
-        """M_TIMERFUNCTION: when libcurl wants to be called.  A timer that fires too early re-arms itself."""
+        """M_TIMERFUNCTION: sets when libcurl is to be called. A timer that fires too early starts again."""
         if msecs == 0:
             if not self._soon:
                 self._soon = True
@@ -163,7 +163,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._due = None
         self._ran_at = self.now()
         self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-        # libcurl says nothing when, by its own clock, nothing was due yet: ask.
+        # libcurl sets no new timer if nothing was due yet by its own clock, so it must be asked.
         left = self._multi.timeout()
         if left >= 0 and self._due is None:
             self._set_timeout(max(left, 1))

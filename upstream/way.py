@@ -1,4 +1,4 @@
-"""How an upstream is reached: whom its certificate must satisfy, who we say we are, by which proxy and which family."""
+"""How an upstream is reached: the certificates of both sides, the proxy, and the family of addresses."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pycurl
 
 from upstream.names import is_name
 
-PROXY_PORT = 1080  # libcurl's, where a proxy's URL names none
+PROXY_PORT = 1080  # libcurl's default if the URL of a proxy has no port
 FAMILIES = ("any", "ipv4", "ipv6", "prefer_ipv4", "prefer_ipv6")
 
-# pycurl 7.49 has no name for this option of libcurl, but passes its number on.
+# pycurl has no name for this option of libcurl, but passes its number on.
 CA_CACHE_TIMEOUT = 321
 
 _RESOLVE = {"ipv4": pycurl.IPRESOLVE_V4, "ipv6": pycurl.IPRESOLVE_V6}
@@ -20,7 +20,7 @@ _RESOLVE = {"ipv4": pycurl.IPRESOLVE_V4, "ipv6": pycurl.IPRESOLVE_V6}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A name that is looked up before libcurl is asked to connect there."""
+    """A host whose name is looked up before libcurl connects to it."""
 
     host: str
     port: int
@@ -28,7 +28,7 @@ class Place:
 
 
 def place_of(url: str, proxy: str, family: str) -> Place | None:
-    """Who is connected to on the way to a URL; None where no name must be looked up, or libcurl has to do it."""
+    """The host that libcurl connects to for a URL: the proxy's, or its own. None if no name must be looked up."""
     parts = urlsplit(proxy or url)
     port = parts.port or (443 if parts.scheme == "https" else PROXY_PORT if proxy else 80)
     host = parts.hostname or ""
@@ -37,9 +37,9 @@ def place_of(url: str, proxy: str, family: str) -> Place | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Way:
-    """Handles are kept for each of them: one object for each upstream. ca_file: PEM, "" = the client's own.
-    client_cert, client_key: PEM files; the key may be in the former. proxy: a URL, "" = none, None = the client's own.
-    family: one of FAMILIES, "" = the client's own."""
+    """How one upstream is reached; handles are kept for each Way. ca_file: a PEM file, "" = that of the Pool.
+    client_cert, client_key: PEM files; client_cert may hold the key, too. proxy: a URL, "" = none, None = that of the
+    Pool. family: one of FAMILIES, "" = that of the Pool."""
 
     verify: bool = True
     ca_file: str = ""
@@ -50,18 +50,19 @@ class Way:
     family: str = ""
 
     def put(self, curl: pycurl.Curl, ca_file: str, proxy: str, family: str) -> None:
-        """Sets the options of a new handle. ca_file, proxy, family: the client's own."""
+        """Sets the options of a new handle. ca_file, proxy, family: those of the Pool."""
         curl.setopt(pycurl.SSL_VERIFYPEER, 1 if self.verify else 0)
         curl.setopt(pycurl.SSL_VERIFYHOST, 2 if self.verify else 0)
         own = self.ca_file or ca_file
         if own:
             curl.setopt(pycurl.CAINFO, own)
-        # libcurl keeps one file's certificates, read once a day. Those of one upstream are few, and may be renewed.
+        # libcurl keeps the certificates of one file, and reads it once a day. The file of one upstream is small and may
+        # be renewed, so it is read for each connection.
         curl.setopt(CA_CACHE_TIMEOUT, 0 if self.ca_file else 86400)
         files = ((pycurl.SSLCERT, self.client_cert), (pycurl.SSLKEY, self.client_key))
         for option, value in (*files, (pycurl.KEYPASSWD, self.client_key_password)):
             if value:
                 curl.setopt(option, value)
         curl.setopt(pycurl.PROXY, proxy if self.proxy is None else self.proxy)
-        curl.setopt(pycurl.NOPROXY, "")  # else libcurl takes exceptions from the environment
+        curl.setopt(pycurl.NOPROXY, "")  # otherwise libcurl reads exceptions from the environment
         curl.setopt(pycurl.IPRESOLVE, _RESOLVE.get(self.family or family, pycurl.IPRESOLVE_WHATEVER))

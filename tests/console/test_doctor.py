@@ -196,7 +196,7 @@ def test_the_price_is_told_where_it_is_known(examine: Examine) -> None:
         (Answer.json({"error": {"message": "no model"}}, 404), "is there such a model"),
         (Answer.json({"error": {"message": "slow down"}}, 429), "its limits"),
         (Answer(200, {"Content-Type": "text/html"}, b"<html>hi</html>"), "base_url"),
-        (Answer.drop(), "connection lost"),
+        (Answer.drop(), "connection was lost"),
     ],
 )
 def test_one_that_answers_nothing_is_not_asked_on(examine: Examine, answer: Answer, words: str) -> None:

@@ -394,7 +394,7 @@ def test_prewarm_reports_and_does_not_raise(caplog: pytest.LogCaptureFixture) ->
             assert c.stats()["in_flight"] == 0
 
     test()
-    assert "127.0.0.1:1: connection failed" in caplog.text
+    assert "127.0.0.1:1: the connection failed" in caplog.text
 
 
 # ---- proxies and TLS

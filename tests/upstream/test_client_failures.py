@@ -55,7 +55,7 @@ async def test_nobody_listens() -> None:
         told = await ask(c, "http://user:secret@127.0.0.1:1/v1?key=hidden")
         assert told.calls == ["end"] and told.failure is not None
         assert (told.kind, told.failure.replayable, told.failure.errno) == ("connect", True, 7)
-        assert told.failure.message.startswith("127.0.0.1:1: connection failed")
+        assert told.failure.message.startswith("127.0.0.1:1: the connection failed")
         assert "secret" not in told.failure.message and "hidden" not in told.failure.message
 
 
@@ -306,7 +306,7 @@ async def test_first_byte_timeout() -> None:
     async with Upstream(silent) as up, client() as c:
         told = await ask(c, up.url, timeouts=Timeouts(first_byte=0.2))
         assert told.failure is not None and told.kind == "first_byte_timeout" and not told.failure.replayable
-        assert told.calls == ["end"] and "no reply within 0.2 s" in told.failure.message
+        assert told.calls == ["end"] and "no reply came within 0.2 s" in told.failure.message
         await asyncio.wait_for(up.saw_close.wait(), 5)
 
 

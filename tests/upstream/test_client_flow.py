@@ -316,7 +316,7 @@ async def test_a_handle_cancelled_while_paused_is_as_good_as_new() -> None:
             while not told.size:
                 await asyncio.sleep(0.005)
             await asyncio.sleep(0.02)
-            assert told.exchange is not None and told.exchange._held
+            assert told.exchange is not None and told.exchange._held_back
             told.exchange.cancel()
             after = await ask(c, up.url)
             assert after.calls == ["head", "data", "end"] and after.body == b"ok"

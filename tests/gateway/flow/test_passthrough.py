@@ -202,7 +202,7 @@ def test_an_error_as_first_event_becomes_a_real_status(event: bytes, status: int
         (Answer(200, {"Content-Type": "application/json"}, b'{"id":"x","cont'), "cut-off"),
         (Answer(204, {}, b""), "answered 204"),
         (Answer(301, {"Location": "https://elsewhere.example/v1"}, b""), "base_url"),
-        (Answer.json({"id": "x"}, short=50, end="close"), "connection lost"),
+        (Answer.json({"id": "x"}, short=50, end="close"), "connection was lost"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
