@@ -62,7 +62,7 @@ class Bridged:
 
     def _tool(self, tool: Tool) -> Tool:
         sent = self._name(tool.namespace, tool.name)
-        if about := tool.ext.get("namespace", {}).get("about"):
+        if about := tool.about_namespace:
             tool = replace(tool, description=f"[{tool.namespace}: {about}]\n{tool.description}".rstrip())
         if tool.kind != "custom":
             return replace(tool, name=sent, namespace="")

@@ -101,7 +101,7 @@ def _from(turn: Turn) -> list[Turn]:
     at = next(at for at in reversed(range(len(turn.parts))) if _summary(turn.parts[at]))
     part = turn.parts[at]
     mark = part.raw.get("cache_control") if isinstance(part, Unknown) else None
-    ext: Ext = {part.protocol: {"cache_control": mark}} if mark and isinstance(part, Unknown) else {}
+    ext: Ext = {"cache": {"cache_control": mark}} if isinstance(mark, dict) else {}
     said = Turn("user", [Text(as_text(_summary(part)), ext)])
     rest = turn.parts[at + 1 :]
     return [said, replace(turn, parts=rest)] if rest else [said]

@@ -17,7 +17,10 @@ from typing import Any, Literal
 from translate.words import NOBODY, Words
 
 Ext = dict[str, dict[str, Any]]
-"""Leftovers by protocol: {"messages": {"cache_control": {...}}, "chat": {"name": "bob"}}."""
+"""What has no word here, in groups, under the names that the client gave: {"chat": {"logit_bias": {...}}}. The group of
+a protocol is read by its own encoder alone, and so is "PROTOCOL.form", which tells how a thing was written. Two groups
+are shared: "cache" has the marks up to which a prompt is to be cached (`cache_control` of Messages and of OpenRouter's
+Chat, `prompt_cache_breakpoint` of OpenAI), and "openai" the fields that OpenAI's two protocols spell alike."""
 
 Role = Literal["system", "user", "assistant"]
 
@@ -41,11 +44,13 @@ class Citation:
 
 @dataclass(slots=True)
 class Text:
-    """citations: of a history's text; those of a reply come with its Close."""
+    """citations: of a history's text; those of a reply come with its Close. author: who says it, where several speak
+    in one role; of an instruction at the head, since others have it in their Turn."""
 
     text: str
     ext: Ext = field(default_factory=dict)
     citations: list[Citation] = field(default_factory=list)
+    author: str = ""
 
 
 @dataclass(slots=True)
@@ -88,19 +93,21 @@ class Audio:
 class Thinking:
     """Reasoning. `signature` proves `text` to the provider that wrote both; `encrypted` is reasoning
     that only its provider can read (then text is empty). Neither is ever made up here. Those of a Responses
-    provider are sealed (see sealed_reasoning.py), so that no other is taken for whose they are."""
+    provider are sealed (see sealed_reasoning.py), so that no other is taken for whose they are. provider: whose proof
+    it is, in the words of a server that stands before several ("anthropic-claude-v1"); "" = not said."""
 
     text: str = ""
     signature: str = ""
     encrypted: str = ""
     ext: Ext = field(default_factory=dict)
+    provider: str = ""
 
 
 @dataclass(slots=True)
 class ToolCall:
     """`arguments` is the JSON text as the model wrote it: it may be cut off, and "" means {}. Of a custom tool's
     call it is the free text itself. `namespace` is that of the tool; `toolset` that of a provider's own, whose member
-    `name` is."""
+    `name` is. runs_on: the model goes on before the result is there."""
 
     id: str
     name: str
@@ -109,6 +116,7 @@ class ToolCall:
     custom: bool = False
     namespace: str = ""
     toolset: str = ""
+    runs_on: bool = False
 
 
 @dataclass(slots=True)
@@ -149,11 +157,14 @@ Part = Text | Image | Document | Audio | Thinking | ToolCall | ToolResult | Refu
 @dataclass(slots=True)
 class Turn:
     """One message. Role "system" here is an instruction in mid-conversation; the ones at the start are
-    in Conversation.system. Tool results are parts of a user turn."""
+    in Conversation.system. Tool results are parts of a user turn. author: who speaks, where several do in one role.
+    for_one_turn: an instruction that the model has seen with the user's turn before it, and never again."""
 
     role: Role
     parts: list[Part]
     ext: Ext = field(default_factory=dict)
+    author: str = ""
+    for_one_turn: bool = False
 
 
 Purpose = Literal["", "web_search", "search_bm25", "search_regex", "search_hosted"]
@@ -166,8 +177,8 @@ class Tool:
     """kind "function": the client runs it; name, description and schema say it all. kind "custom": the client runs
     it and takes free text; `raw` is its format, {} or {"type": "grammar", "syntax": ..., "definition": ...}. kind
     "server": the provider runs it, `raw` is its declaration in `protocol`'s JSON and no other protocol may know it.
-    Names are unique within a namespace; what it says of itself stands in its first tool's ext["namespace"]. deferred:
-    not to be offered before something has shown it to the model. purpose: of one that the provider runs.
+    Names are unique within a namespace; about_namespace: what that says of itself, with its first tool. deferred: not
+    to be offered before something has shown it to the model. purpose: of one that the provider runs.
     declared_deferred: as the client has it, whatever has been shown since."""
 
     name: str
@@ -180,6 +191,7 @@ class Tool:
     deferred: bool = False
     ext: Ext = field(default_factory=dict)
     namespace: str = ""
+    about_namespace: str = ""
     purpose: Purpose = field(default="", compare=False, repr=False)
     declared_deferred: bool = field(default=False, compare=False, repr=False)
 
@@ -231,8 +243,9 @@ class Sampling:
 @dataclass(slots=True)
 class Conversation:
     """A request. `ext[protocol]` holds the top-level fields that have no word here (an encoder of another
-    protocol reports each of them as dropped). words: the client's own. one_call: such a client takes one call in a
-    message, however many are allowed."""
+    protocol reports each of them as dropped), and is there, even if empty, for the protocol that it came in.
+    service_tier: of OpenAI's tiers. verbosity: how much the model is to write: low, medium, high. words: the client's
+    own. one_call: such a client takes one call in a message, however many are allowed."""
 
     model: str
     turns: list[Turn]
@@ -247,6 +260,7 @@ class Conversation:
     user: str = ""
     cache_key: str = ""
     service_tier: str = ""
+    verbosity: str = ""
     stream: bool = False
     ext: Ext = field(default_factory=dict)
     words: Words = field(default=NOBODY, compare=False, repr=False)
@@ -328,12 +342,14 @@ class Close:
 @dataclass(slots=True)
 class Stop:
     """The reply is complete: always the last event but for none. usage is final, None where the upstream
-    never told it. sequence is the stop sequence that was met, where known."""
+    never told it. sequence is the stop sequence that was met, where known. explanation: why the model declines, in
+    words."""
 
     reason: StopReason
     usage: Usage | None = None
     sequence: str = ""
     ext: Ext = field(default_factory=dict)
+    explanation: str = ""
 
 
 @dataclass(slots=True)

@@ -8,15 +8,17 @@ from translate.target import Protocol, Target
 
 
 class Draft:
-    """The request that is being written. home: the conversation goes back to the protocol that it came from, and must
-    come out as it was. searches: a search of the client's is offered as the upstream's own. dropped: what does not
-    cross, in the client's words, each once. tool_names: sent -> given, where a name had to change."""
+    """The request that is being written. takes: the groups of leftovers that its encoder reads. home: the conversation
+    goes back to the protocol that it came from, and must come out as it was. searches: a search of the client's is
+    offered as the upstream's own. dropped: what does not cross, in the client's words, each once. tool_names: sent ->
+    given, where a name had to change."""
 
-    __slots__ = ("_dropped", "_protocol", "home", "policy", "searches", "target", "tool_names", "words")
+    __slots__ = ("_dropped", "_protocol", "home", "policy", "searches", "takes", "target", "tool_names", "words")
 
-    def __init__(self, conversation: Conversation, target: Target, protocol: Protocol) -> None:
-        """protocol: the one that is written."""
+    def __init__(self, conversation: Conversation, target: Target, protocol: Protocol, *shared: str) -> None:
+        """protocol: the one that is written. shared: groups of leftovers that it has in common with others."""
         self._protocol = protocol
+        self.takes = (protocol, *shared)
         self.home = protocol in conversation.ext
         self.policy = target.policy
         self.target = target
@@ -39,7 +41,7 @@ class Draft:
     def leave(self, ext: Ext) -> None:
         """Reports what stays behind of another protocol's leftovers."""
         if not self.home:
-            for field in leftovers.of_part(ext, self._protocol):
+            for field in leftovers.of_part(ext, self.takes):
                 self.drop(field)
 
     def leave_part(self, part: Part) -> None:

@@ -24,17 +24,6 @@ def arguments_in(function: dict[str, Any]) -> str:
     return value if isinstance(value, str) else wire.dumps_text(value)
 
 
-BREAKPOINT = "prompt_cache_breakpoint"
-
-
-def breakpoint_of(raw: dict[str, Any], ext: dict[str, dict[str, Any]]) -> None:
-    """OpenAI's mark at the end of what is to be cached: the same in both of its protocols, and Messages has one too."""
-    ext.get("chat", {}).pop(BREAKPOINT, None)
-    ext.get("responses", {}).pop(BREAKPOINT, None)
-    if isinstance(mark := raw.get(BREAKPOINT), dict):
-        ext["openai"] = {BREAKPOINT: mark}
-
-
 def is_index(value: Any) -> bool:
     return type(value) is int and value >= 0
 

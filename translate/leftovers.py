@@ -8,12 +8,18 @@ written.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from translate import websearch
 from translate.conversation import Conversation, Ext
 
 PLAIN_TIERS = ("auto", "default", "on_demand")  # service_tier: what every provider does anyway
+USUAL_VERBOSITY = "medium"  # how much every model writes unasked
+CACHE_CONTROL, BREAKPOINT = "cache_control", "prompt_cache_breakpoint"
+_OPENAI = (
+    "metadata", "store", "safety_identifier", "prompt_cache_retention", "prompt_cache_options", "moderation",
+)  # fmt: skip
 _GIVEN = {"reasoning.encrypted_content", websearch.SOURCES}  # to every client that may use it
 _SETTLED: dict[str, Any] = {
     "n": 1,
@@ -23,20 +29,19 @@ _SETTLED: dict[str, Any] = {
     "truncation": "disabled",
     "usage": {"include": True},  # OpenRouter's: counts are always given, and so is what was thought
     "include_reasoning": True,
-    "verbosity": "medium",  # how much every model writes unasked
-    "text.verbosity": "medium",
     "stream_options": {"include_obfuscation": False},
 }
 
 
-def dropped(conversation: Conversation, own: str) -> list[str]:
-    """Names of the fields that stay behind when an encoder of the protocol `own` writes the conversation."""
+def dropped(conversation: Conversation, taken: Collection[str]) -> list[str]:
+    """Names of the fields that stay behind when the conversation is written. taken: the groups that its encoder
+    reads."""
     return [
         field
-        for protocol, fields in conversation.ext.items()
-        if protocol != own and "." not in protocol
+        for group, fields in conversation.ext.items()
+        if group not in taken and "." not in group
         for field, value in fields.items()
-        if not (field in _SETTLED and _SETTLED[field] == value) and not (field == "include" and _is_given(value))
+        if not _is_settled(field, value)
     ]
 
 
@@ -48,15 +53,42 @@ _REPORTED = (
 _UNSAID = (None, False, "auto", ["direct"])  # what is so anyway
 
 
-def of_part(ext: Ext, own: str) -> list[str]:
-    """What of a part's leftovers an encoder of the protocol `own` leaves behind."""
+def of_part(ext: Ext, taken: Collection[str]) -> list[str]:
+    """What of a part's leftovers stays behind. taken: as above."""
     return [
         field
-        for protocol, left in ext.items()
-        if protocol != own and "." not in protocol
+        for group, left in ext.items()
+        if group not in taken and "." not in group
         for field in _REPORTED
-        if field in left and left[field] not in _UNSAID and field not in ext.get(own, {})
+        if field in left and left[field] not in _UNSAID and not any(field in ext.get(each, {}) for each in taken)
     ]
+
+
+def note_mark(raw: dict[str, Any], field: str, ext: Ext) -> None:
+    """Puts the mark for the cache that `raw` has in `field` into the shared group of `ext`."""
+    if isinstance(mark := raw.get(field), dict):
+        ext.setdefault("cache", {})[field] = mark
+
+
+def breakpoint_of(ext: Ext) -> dict[str, Any]:
+    """OpenAI's mark as a field of OpenAI's protocols; {} where there is none."""
+    mark = ext.get("cache", {}).get(BREAKPOINT)
+    return {BREAKPOINT: mark} if mark else {}
+
+
+def split_openai(left: dict[str, Any], own: str) -> Ext:
+    """The leftover fields of a request of the protocol `own`, with those apart that OpenAI's protocols share."""
+    shared = {field: left.pop(field) for field in _OPENAI if field in left}
+    return {own: left} | ({"openai": shared} if shared else {})
+
+
+def _is_settled(field: str, value: Any) -> bool:
+    """Is it so anyway?"""
+    if field == "include":
+        return _is_given(value)
+    if field == "service_tier":
+        return value in PLAIN_TIERS
+    return field in _SETTLED and bool(_SETTLED[field] == value)
 
 
 def _is_given(include: Any) -> bool:

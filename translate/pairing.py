@@ -223,7 +223,7 @@ def _answers(step: _Step) -> list[Part]:
 
 
 def _none(call: ToolCall) -> ToolResult:
-    if call.ext.get("responses", {}).get("async") is True:
+    if call.runs_on:
         return ToolResult(call.id, [Text(NO_RESULT_YET)])
     return ToolResult(call.id, [Text(LOST_RESULT)], is_error=True)
 

@@ -32,8 +32,6 @@ from translate.messages import client_tools as anthropics
 from translate.responses import client_tools as openais
 from translate.target import Form, Search
 
-_OUTPUT = "tool_search_output"
-
 
 @dataclass(slots=True)
 class Crossed:
@@ -59,7 +57,7 @@ def _has_calls(conversation: Conversation) -> bool:
 def _is_ours(turn: Turn) -> bool:
     """Is there the call or the result of such a tool in it?"""
     if turn.role == "system":
-        return any(_output_in(part) is not None for part in turn.parts)
+        return any(map(tool_search.is_result, turn.parts))
     return any(map(_is_of_ours, turn.parts))
 
 
@@ -68,12 +66,6 @@ def _is_of_ours(part: Part) -> bool:
         is_openais = part.kind in openais.CALLS or part.kind in openais.RESULTS
         return is_openais or tool_search.is_call(part) or tool_search.is_result(part)
     return isinstance(part, ToolCall) and bool(part.toolset)
-
-
-def _output_in(part: Part) -> dict[str, object] | None:
-    """The output of a search that a Responses client brings: it is read as an instruction that names the tools."""
-    raw = part.ext.get("responses.form", {}).get("raw")
-    return raw if isinstance(raw, dict) and raw.get("type") == _OUTPUT else None
 
 
 class _Crossing:
@@ -201,7 +193,7 @@ class _Crossing:
 
     def _instruction(self, turn: Turn) -> list[Turn]:
         """A search's output, where it answers a call, is the result of that."""
-        raw = next(raw for part in turn.parts if (raw := _output_in(part)) is not None)
+        raw = next(part.raw for part in turn.parts if isinstance(part, Unknown) and tool_search.is_result(part))
         if raw.get("call_id") or self._pending:
             return [Turn("user", [self._found(raw)])]
         return [turn]
@@ -268,7 +260,7 @@ def _was_deferred(tool: Tool) -> bool:
 
 
 def _abouts(tools: list[Tool]) -> dict[str, str]:
-    return {tool.namespace: about for tool in tools if (about := tool.ext.get("namespace", {}).get("about"))}
+    return {tool.namespace: about for tool in tools if (about := tool.about_namespace)}
 
 
 def _joined(turns: list[Turn]) -> list[Turn]:

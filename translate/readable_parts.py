@@ -26,33 +26,31 @@ def turns(given: list[Turn], drop: Drop) -> list[Turn]:
 
 def _is_cleared(turn: Turn) -> bool:
     """Is it an instruction that was for the user's turn before it alone? The model has not seen it since."""
-    return turn.role == "system" and turn.ext.get("messages", {}).get("clear_at") == "next_user_message"
+    return turn.for_one_turn
 
 
 def system(parts: list[Part]) -> list[Part]:
-    """The instructions at the head: each part remembers its message's fields."""
-    out: list[Part] = []
-    named: object = None  # the message whose name stands already
-    for part in parts:
-        form = part.ext.get("chat.form", {})
-        name = form.get("fields", {}).get("name")
-        if isinstance(part, Text) and isinstance(name, str) and name and form.get("message") != named:
-            named = form.get("message")
-            part = replace(part, text=f"{name}: {part.text}")
-        out.append(part)
-    return out
+    """The instructions at the head."""
+    named = (isinstance(part, Text) and part.author != "" for part in parts)
+    return _authored(parts) if any(named) else parts
+
+
+def _authored(parts: list[Part]) -> list[Part]:
+    return [
+        replace(part, text=f"{part.author}: {part.text}") if isinstance(part, Text) and part.author else part
+        for part in parts
+    ]
 
 
 def _turn(turn: Turn, drop: Drop) -> Turn:
     parts = turn.parts
     if any(isinstance(part, Unknown) and part.parts for part in parts):
         parts = [told for part in parts for told in (isinstance(part, Unknown) and part.parts) or [part]]
-    name = turn.ext.get("chat", {}).get("name")
-    if isinstance(name, str) and name and parts:
+    if turn.author and parts:
         if turn.role == "assistant":
             drop(AUTHOR)  # before the model's own words, it would be taken for a way to begin an answer
         else:
-            parts = _named(name, parts)
+            parts = _named(turn.author, parts)
     return turn if parts is turn.parts else replace(turn, parts=parts)
 
 

@@ -115,6 +115,7 @@ def thinking_in(encrypted_content: str, id: str, text: str) -> Thinking:
         part = Thinking(text, _text(said, "signature"), _text(said, "encrypted"))
         if isinstance(detail := said.get("detail"), dict):
             part.ext["chat"] = {"detail": detail | ({"text": text} if text and "signature" in said else {})}
+            part.provider = _text(detail, "format").removeprefix("unknown")
         return part
     if not encrypted_content:
         return Thinking(text)

@@ -16,7 +16,8 @@ class Words:
     it is worded; effort: the same where it is a word; display: how much of it is shown, "" where the protocol leaves
     that open. output: the form of the answer; tool_schema: of a tool's arguments. image: a picture. cache_key: the name
     under which a prompt is kept, "" where there is no word for it. citations: what a text of the history cites, "" for
-    a protocol whose servers read none of it. ledger: what becomes of each field."""
+    a protocol whose servers read none of it. verbosity: how much the model is to write. ledger: what becomes of each
+    field."""
 
     history: str = "messages"
     stop: str = "stop"
@@ -29,6 +30,7 @@ class Words:
     image: str = "image"
     cache_key: str = "prompt_cache_key"
     citations: str = ""
+    verbosity: str = "verbosity"
     ledger: Table = EMPTY
 
 

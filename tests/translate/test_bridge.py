@@ -28,7 +28,7 @@ from translate.target import Asked, Target
 
 GRAMMAR = {"type": "grammar", "syntax": "lark", "definition": "start: /x/"}
 PATCH = Tool("patch", "Edits.", kind="custom", raw=GRAMMAR)
-CLOSE = Tool("close", "Ends one.", {"type": "object"}, namespace="agents", ext={"namespace": {"about": "Agents"}})
+CLOSE = Tool("close", "Ends one.", {"type": "object"}, namespace="agents", about_namespace="Agents")
 PLAIN = Tool("plain")
 
 

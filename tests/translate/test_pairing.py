@@ -23,7 +23,7 @@ def text(words: str) -> Text:
 
 
 def call(id: str, name: str = "f", **ext: Any) -> ToolCall:
-    return ToolCall(id, name, "{}", {"responses": ext} if ext else {})
+    return ToolCall(id, name, "{}", {"responses": ext} if ext else {}, runs_on=ext.get("async") is True)
 
 
 def result(id: str, words: str = "", **more: Any) -> ToolResult:

@@ -19,7 +19,7 @@ DETAIL = {"type": "reasoning.text", "format": "anthropic-claude-v1"}
     [
         Thinking("so", "SIG"),
         Thinking(encrypted="DATA"),
-        Thinking("so", "SIG", ext={"chat": {"detail": DETAIL | {"text": "so"}}}),
+        Thinking("so", "SIG", "", {"chat": {"detail": DETAIL | {"text": "so"}}}, "anthropic-claude-v1"),
         Thinking(encrypted="DATA", ext={"chat": {"detail": {"type": "reasoning.encrypted", "id": "x"}}}),
     ],
 )

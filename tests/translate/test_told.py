@@ -140,3 +140,17 @@ def test_what_a_tool_says_beside_is_reported(upstream: Protocol) -> None:
     tools = [TOOLS["responses"][0] | {"async": True, "output_schema": {"type": "string"}}]
     out = sent("responses", upstream, base("responses") | {"tools": tools})
     assert out.dropped == ["async", "output_schema"]
+
+
+def test_what_two_protocols_share_crosses_between_them_and_is_reported_elsewhere() -> None:
+    """The fields that OpenAI's two protocols spell alike, and the marks up to which a prompt is cached."""
+    ephemeral = {"type": "ephemeral"}
+    said = {"role": "user", "content": [{"type": "text", "text": "x", "cache_control": ephemeral}]}
+    body = {"model": "m", "messages": [said], "metadata": {"a": "b"}, "store": True, "verbosity": "low"}
+    out = pair.request("chat", "responses", body, Target("gpt-5.5"))
+    assert (out.body["metadata"], out.body["store"], out.body["text"]) == ({"a": "b"}, True, {"verbosity": "low"})
+    assert out.dropped == ["cache_control"]
+    out = pair.request("chat", "messages", body, Target("claude-opus-5-5"))
+    messages: Any = out.body["messages"]
+    assert messages[0]["content"][0]["cache_control"] == ephemeral
+    assert sorted(out.dropped) == ["metadata", "store", "verbosity"]

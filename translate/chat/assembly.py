@@ -196,7 +196,8 @@ class Assembly:
     def _detail(self, entry: dict[str, Any]) -> None:
         if data := details.data_in(entry):
             self.trace.append(b"")
-            self._sequence.push(Thinking(encrypted=data, ext={"chat": {"detail": entry}}))
+            provider = details.provider_in(entry)
+            self._sequence.push(Thinking("", "", data, {"chat": {"detail": entry}}, provider))
             return
         signature = details.signature_in(entry)
         if (text := details.text_in(entry)) and not (signature and self._has_said(text)):
@@ -205,7 +206,7 @@ class Assembly:
             self.trace.append(b"")
             last = self._sequence.last(Thinking)
             if last is None:  # it comes after what it signed was closed
-                last = self._sequence.push(Thinking(ext={"chat": {"detail": _kind_of(entry)}}))
+                last = self._sequence.push(_thought(entry))
             last.close.signature = signature
 
     def _has_said(self, thought: str) -> bool:
@@ -270,8 +271,7 @@ class Assembly:
             if told.has(text):
                 self.trace.append(b"")
                 return
-            ext = {"chat": {"detail": _kind_of(entry)}} if entry is not None else {}
-            item = self._sequence.push(kind(text="", ext=ext), told=told)
+            item = self._sequence.push(_thought(entry) if entry is not None else kind(text=""), told=told)
             if kind is Text and self._annotations:  # they came before the text they belong to
                 early, self._annotations = self._annotations, []
                 self._annotate(early)
@@ -377,6 +377,7 @@ def _pages(extras: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"type": "url_citation", "url_citation": page} for page in cited]
 
 
-def _kind_of(entry: dict[str, Any]) -> dict[str, Any]:
-    """An entry without what arrives piece by piece."""
-    return {key: value for key, value in entry.items() if key not in ("text", "summary", "signature")}
+def _thought(entry: dict[str, Any]) -> Thinking:
+    """The part that an entry begins, without what arrives piece by piece."""
+    detail = {key: value for key, value in entry.items() if key not in ("text", "summary", "signature")}
+    return Thinking(ext={"chat": {"detail": detail}}, provider=details.provider_in(entry))

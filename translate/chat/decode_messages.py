@@ -3,8 +3,7 @@
 Instructions at the head are the system; tool messages become parts of a user turn. What Chat says and the
 neutral form has no word for stays in ext["chat"], under its own name; how a thing was written (a list of
 parts or a string, the name of the reasoning field) in ext["chat.form"], which only this protocol's encoder
-reads. OpenRouter's cache_control goes to ext["messages"] as well, so that it reaches an upstream that knows
-it.
+reads.
 """
 
 from __future__ import annotations
@@ -29,7 +28,8 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.json_fields import arguments_in, breakpoint_of, text_of, thought
+from translate.json_fields import arguments_in, text_of, thought
+from translate.leftovers import BREAKPOINT, CACHE_CONTROL, note_mark
 from translate.pairing import Waiting
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)
@@ -74,7 +74,7 @@ class _History:
                 self._instruction(raw, i, path)
             case "user":
                 parts = _content(raw, path)
-                self.turns.append(Turn("user", parts, _ext(raw, parts, "role", "content")))
+                self.turns.append(Turn("user", parts, _ext(raw, parts, "role", "content"), text_of(raw, "name")))
             case "assistant":
                 self._assistant(raw, i, path)
             case "tool" | "function":
@@ -89,8 +89,10 @@ class _History:
         parts = _content(raw, path)
         ext = _ext(raw, parts, "content")
         if self.turns:
-            self.turns.append(Turn("system", parts, ext))
+            self.turns.append(Turn("system", parts, ext, text_of(raw, "name")))
             return
+        if isinstance(first := next((part for part in parts if isinstance(part, Text)), None), Text):
+            first.author = text_of(raw, "name")
         for part in parts:
             part.ext["chat.form"] = {"message": i, **ext.get("chat.form", {}), "fields": ext.get("chat", {})}
         self.system += parts
@@ -108,7 +110,7 @@ class _History:
             name = text_of(legacy, "name")
             parts.append(ToolCall(f"call_{i}", name, arguments_in(legacy), {"chat.form": {"legacy": True}}))
         known = ("role", "content", "refusal", "tool_calls", "function_call", *_REASONING)
-        turn = Turn("assistant", parts, _ext(raw, parts, *known))
+        turn = Turn("assistant", parts, _ext(raw, parts, *known), text_of(raw, "name"))
         if field:
             turn.ext.setdefault("chat.form", {})["reasoning"] = field
         for part in parts:
@@ -125,7 +127,7 @@ class _History:
         result = ToolResult(id, parts, ext=_ext(raw, [], "role", "content", "tool_call_id"))
         if raw["role"] == "function":
             result.ext.setdefault("chat.form", {})["legacy"] = True
-        _cache_mark(raw, result.ext)
+        note_mark(raw, CACHE_CONTROL, result.ext)
         last = self.turns[-1] if self.turns else None
         # A turn that begins with a result holds nothing else: its first part tells of them all.
         if last is not None and last.role == "user" and all(isinstance(p, ToolResult) for p in last.parts[:1]):
@@ -168,10 +170,10 @@ def _part(raw: Any, path: str) -> Part:
     reader = _READERS.get(str(kind))
     part = reader(raw, path) if reader else Unknown("chat", raw)
     if reader:
-        if rest := {key: value for key, value in raw.items() if key not in ("type", kind, "signature")}:
+        if rest := {key: value for key, value in raw.items() if key not in ("type", kind, "signature", BREAKPOINT)}:
             part.ext.setdefault("chat", {}).update(rest)
-    breakpoint_of(raw, part.ext)
-    _cache_mark(raw, part.ext)
+    note_mark(raw, BREAKPOINT, part.ext)
+    note_mark(raw, CACHE_CONTROL, part.ext)
     return part
 
 
@@ -279,7 +281,7 @@ def _call(raw: Any, path: str) -> ToolCall:
     call = ToolCall(id, name, text_of(function, "input") if is_custom else arguments_in(function), custom=is_custom)
     if rest := {key: value for key, value in raw.items() if key not in ("id", "type", kind)}:
         call.ext["chat"] = rest
-    _cache_mark(raw, call.ext)
+    note_mark(raw, CACHE_CONTROL, call.ext)
     return call
 
 
@@ -294,11 +296,6 @@ def _ext(raw: dict[str, Any], parts: list[Part], *known: str) -> Ext:
     if isinstance(raw.get("content"), list):
         ext["chat.form"] = {"parts": True}
     if parts:
-        _cache_mark(raw, ext)
-        _cache_mark(raw, parts[-1].ext)
+        note_mark(raw, CACHE_CONTROL, ext)
+        note_mark(raw, CACHE_CONTROL, parts[-1].ext)
     return ext
-
-
-def _cache_mark(raw: dict[str, Any], ext: Ext) -> None:
-    if mark := raw.get("cache_control"):
-        ext["messages"] = {"cache_control": mark}

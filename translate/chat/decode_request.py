@@ -23,6 +23,7 @@ from translate.conversation import (
     ToolChoice,
 )
 from translate.json_fields import is_number, list_of, text_of
+from translate.leftovers import CACHE_CONTROL, note_mark, split_openai
 
 _REASONING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget")
 _MAPPED = frozenset(
@@ -31,7 +32,7 @@ _MAPPED = frozenset(
         "max_tokens", "max_completion_tokens", "stop", "temperature", "top_p", "top_k", "seed",
         "frequency_penalty", "presence_penalty",
         "tools", "functions", "tool_choice", "function_call", "parallel_tool_calls",
-        "user", "prompt_cache_key", "service_tier",
+        "user", "prompt_cache_key",
         *_REASONING,
     )
 )  # fmt: skip
@@ -69,8 +70,9 @@ def decode(body: dict[str, Any]) -> Conversation:
         user=text_of(given, "user") or text_of(given, "safety_identifier"),
         cache_key=text_of(given, "prompt_cache_key"),
         service_tier=text_of(given, "service_tier"),
+        verbosity=text_of(given, "verbosity"),
         stream=bool(given.get("stream")),
-        ext={"chat": _leftovers(given)} | _form(given),
+        ext=split_openai(_leftovers(given), "chat") | _form(given),
         words=WORDS,
         one_call=bool(given.get("functions")) and not given.get("tools"),
     )
@@ -88,6 +90,9 @@ def _leftovers(given: dict[str, Any]) -> dict[str, Any]:
         del rest["response_format"]
     if isinstance(rest.get("web_search_options"), dict):  # a tool
         del rest["web_search_options"]
+    for field in ("service_tier", "verbosity"):
+        if text_of(given, field):
+            del rest[field]
     if "user" not in given:
         rest.pop("safety_identifier", None)
     if "stream_options" in rest:  # include_usage is the reply encoder's to honour
@@ -136,8 +141,8 @@ def _tool(raw: Any, path: str) -> Tool:
         tool.kind, tool.raw = "custom", _format(function)
     if rest := {key: value for key, value in raw.items() if key not in ("type", kind)}:
         tool.ext["chat"] = rest
-    if mark := raw.get("cache_control") or function.get("cache_control"):
-        tool.ext["messages"] = {"cache_control": mark}
+    note_mark(function, CACHE_CONTROL, tool.ext)
+    note_mark(raw, CACHE_CONTROL, tool.ext)
     return tool
 
 

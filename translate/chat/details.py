@@ -30,10 +30,16 @@ def signature_in(detail: dict[str, Any]) -> str:
     return signature if isinstance(signature, str) else ""
 
 
+def provider_in(detail: dict[str, Any]) -> str:
+    """Whose proof it is, "" where that is not told."""
+    told = detail.get("format")
+    return told if isinstance(told, str) and told != "unknown" else ""
+
+
 def read(details: list[Any]) -> list[Thinking]:
     """A whole message's entries as parts, one for each; what is no object is left out."""
     return [
-        Thinking(text_in(raw), signature_in(raw), data_in(raw), ext={"chat": {"detail": raw}})
+        Thinking(text_in(raw), signature_in(raw), data_in(raw), {"chat": {"detail": raw}}, provider_in(raw))
         for raw in details
         if isinstance(raw, dict)
     ]

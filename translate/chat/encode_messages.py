@@ -28,7 +28,7 @@ from translate.conversation import (
 )
 from translate.encode_context import Draft
 from translate.errors import BadRequest
-from translate.json_fields import BREAKPOINT
+from translate.leftovers import BREAKPOINT, breakpoint_of
 from translate.pairing import paired
 
 
@@ -75,7 +75,7 @@ def _restored(parts: list[Part]) -> Body:
 
 def _words(part: Part, draft: Draft) -> str:
     draft.leave_part(part)
-    if "openai" in part.ext:
+    if breakpoint_of(part.ext):
         draft.drop(BREAKPOINT)
     return part.text if isinstance(part, Text) else draft.in_words(part)
 

@@ -13,6 +13,7 @@ from translate import readable, repair
 from translate.conversation import Audio, Document, Image, Part, Refusal, Text, Thinking, ToolCall, Unknown
 from translate.encode_context import Draft
 from translate.errors import BadRequest
+from translate.leftovers import breakpoint_of
 
 Body = dict[str, Any]
 
@@ -24,7 +25,7 @@ def content(part: Part, draft: Draft) -> list[Body]:
     draft.leave_part(part)
     if raw := part.ext.get("chat.form", {}).get("raw"):
         return [raw]
-    own = part.ext.get("chat", {}) | part.ext.get("openai", {})
+    own = part.ext.get("chat", {}) | breakpoint_of(part.ext)
     match part:
         case Text():
             return [{"type": "text", "text": part.text, **own}]
@@ -47,7 +48,7 @@ def content(part: Part, draft: Draft) -> list[Body]:
 
 def marked(pieces: list[Body], part: Part) -> list[Body]:
     """With OpenAI's mark for the cache, which stands at the end of what the part has become."""
-    mark = part.ext.get("openai")
+    mark = breakpoint_of(part.ext)
     return [*pieces[:-1], pieces[-1] | mark] if mark and pieces else pieces
 
 

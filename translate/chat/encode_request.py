@@ -27,7 +27,8 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
     bridged = Bridged(conversation) if "chat" not in conversation.ext or target.policy.rebuild else None
     conversation = bridged.conversation if bridged else conversation
-    draft = Draft(conversation, target, "chat")
+    shared = ("openai",) if "chat" in conversation.ext else ()  # servers that are merely compatible refuse those fields
+    draft = Draft(conversation, target, "chat", *shared)
     body: Body = {"model": target.model}
     _tools(body, conversation, draft)  # before the messages: reports come in the order of the client's fields
     body["messages"] = messages(conversation, draft)
@@ -188,13 +189,16 @@ def _identity(body: Body, conversation: Conversation, target: Target, draft: Dra
 
 
 def _leftovers(body: Body, conversation: Conversation, draft: Draft) -> None:
-    verbosity = conversation.ext.get("responses", {}).get("text.verbosity")
-    if isinstance(verbosity, str) and effort.has_verbosity(str(body["model"])):
-        body["verbosity"] = verbosity
-    for field in leftovers.dropped(conversation, "chat"):
-        if field != "text.verbosity" or "verbosity" not in body:
-            draft.drop(field)
-    for field, value in conversation.ext.get("chat", {}).items():
+    if verbosity := conversation.verbosity:
+        if draft.home or effort.has_verbosity(str(body["model"])):
+            body["verbosity"] = verbosity
+        elif verbosity != leftovers.USUAL_VERBOSITY:
+            draft.drop(draft.words.verbosity)
+    for field in leftovers.dropped(conversation, draft.takes):
+        draft.drop(field)
+    if not draft.home:
+        return
+    for field, value in (conversation.ext["chat"] | conversation.ext.get("openai", {})).items():
         if isinstance(value, dict) and isinstance(body.get(field), dict):
             body[field] = body[field] | value  # stream_options, of which we know one
         else:

@@ -40,7 +40,7 @@ BILLING = "x-anthropic-billing-header:"  # Claude Code's attribution block: chan
 
 _KNOWN = frozenset({
     "model", "messages", "system", "tools", "tool_choice", "max_tokens", "stop_sequences", "temperature",
-    "top_p", "top_k", "thinking", "output_config", "output_format", "metadata", "service_tier", "stream",
+    "top_p", "top_k", "thinking", "output_config", "output_format", "metadata", "stream",
 })  # fmt: skip
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _CHOICES = ("auto", "any", "none", "tool")
@@ -64,7 +64,7 @@ def decode(body: dict[str, Any]) -> Conversation:
     _thinking(body.get("thinking"), conversation.reasoning, left)
     _output(body, conversation, left)
     _metadata(body.get("metadata"), conversation, left)
-    conversation.service_tier = _maybe_string(body, "service_tier")
+    _maybe_string(body, "service_tier")
     conversation.stream = body.get("stream") is True
     mid_conversation.apply(conversation, body["messages"], _tool)
     return conversation
@@ -96,7 +96,8 @@ def _turn(message: Any, where: str) -> Turn:
     if role == "system":
         left["role"] = "system"
     content = decode_messages.read_content(message.get("content", ""), f"{where}.content")
-    return Turn(role, content, {"messages": left} if left else {})
+    for_one_turn = role == "system" and left.get("clear_at") == "next_user_message"
+    return Turn(role, content, {"messages": left} if left else {}, for_one_turn=for_one_turn)
 
 
 def _system(system: Any) -> list[Part]:

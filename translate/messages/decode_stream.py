@@ -21,7 +21,7 @@ from translate.messages.assembly import Block, Raw, block_of, push, tell
 from translate.messages.encode_stream import Encoder
 from translate.messages.fast_path import Lane, learn
 from translate.messages.reply import explode
-from translate.messages.usage import read_stop, read_usage
+from translate.messages.usage import explanation_in, read_stop, read_usage
 from translate.sequence import CUT
 
 __all__ = ["Decoder", "Encoder"]
@@ -270,11 +270,12 @@ class Decoder:
             self._catch_up(out)
         if self._bare and read_stop(self._given, {ToolCall})[0] not in CUT:
             self._tell_bare(out)
-        reason, left = read_stop(self._given, self._seen)
+        reason, word = read_stop(self._given, self._seen)
         if self._cut and reason in ("tool_calls", "end"):
             reason = "length"  # whatever the server calls it: nobody may run half a call
-        ext = self._ext | left
-        out.append(Stop(reason, self.usage, self._sequence, {"messages": ext} if ext else {}))
+        ext = self._ext | word
+        left = {"messages": ext} if ext else {}
+        out.append(Stop(reason, self.usage, self._sequence, left, explanation_in(ext)))
         self._tell_start(out)
         self._over()
 

@@ -30,7 +30,7 @@ from translate.conversation import (
 )
 from translate.encode_context import Draft
 from translate.errors import BadRequest
-from translate.json_fields import BREAKPOINT
+from translate.leftovers import BREAKPOINT, CACHE_CONTROL
 from translate.messages import citations
 from translate.messages.decode_messages import Block, input_of
 from translate.pairing import paired
@@ -92,8 +92,8 @@ def _reminder(block: Block) -> Block:
 
 def _mark(blocks: list[Block], ext: Ext) -> None:
     """A cache mark on a whole message, as some dialects have it, belongs on its last block here."""
-    if (mark := ext.get("messages", {}).get("cache_control")) is not None:
-        blocks[-1].setdefault("cache_control", mark)
+    if (mark := ext.get("cache", {}).get(CACHE_CONTROL)) is not None:
+        blocks[-1].setdefault(CACHE_CONTROL, mark)
 
 
 def _strip_prefill(out: list[Block]) -> None:
@@ -119,11 +119,12 @@ def _block(part: Part, draft: Draft) -> Block | None:
 
 
 def _leftovers(part: Part) -> Block:
-    """What Messages itself said of a part; a mark of OpenAI's for the cache is one of Anthropic's."""
-    left = part.ext.get("messages", {})
-    if "cache_control" not in left and (mark := part.ext.get("openai", {}).get(BREAKPOINT)):
-        return left | {"cache_control": {"type": "ephemeral"} | ({"ttl": "1h"} if "ttl" in mark else {})}
-    return left
+    """What Messages itself said of a part; a mark for the cache of whichever client."""
+    left, marks = part.ext.get("messages", {}), part.ext.get("cache")
+    if not marks:
+        return left
+    mark = marks.get(CACHE_CONTROL) or {"type": "ephemeral"} | ({"ttl": "1h"} if "ttl" in marks[BREAKPOINT] else {})
+    return left | {CACHE_CONTROL: mark}
 
 
 def _text(part: Text, draft: Draft) -> Block | None:
@@ -195,7 +196,8 @@ def _audio(part: Audio, draft: Draft) -> Block | None:
 
 def _thinking(part: Thinking, draft: Draft) -> Block | None:
     """Only with its provider's proof, and never another provider's proof: both are a 400 at Anthropic."""
-    if (_is_foreign(part.ext) and not draft.home) or sealed_reasoning.is_for_others(part):
+    is_foreign = part.provider != "" and "anthropic" not in part.provider and not draft.home
+    if is_foreign or sealed_reasoning.is_for_others(part):
         draft.drop(draft.words.thoughts)
         return None
     if part.encrypted:
@@ -204,13 +206,6 @@ def _thinking(part: Thinking, draft: Draft) -> Block | None:
         draft.drop(draft.words.thoughts)
         return None
     return {"type": "thinking", "thinking": part.text, "signature": part.signature} | _leftovers(part)
-
-
-def _is_foreign(ext: Ext) -> bool:
-    """OpenRouter's reasoning_details say whose they are ("format": "openai-responses-v1")."""
-    detail = ext.get("chat", {}).get("detail")
-    told = detail.get("format") if isinstance(detail, dict) else None
-    return isinstance(told, str) and told not in ("", "unknown") and "anthropic" not in told
 
 
 def _tool_call(part: ToolCall, draft: Draft) -> Block | None:

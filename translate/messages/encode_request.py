@@ -31,7 +31,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     """The body for `target`. Raises BadRequest for what cannot cross and must not be lost."""
     bridged = Bridged(conversation)
     conversation = bridged.conversation
-    draft = Draft(conversation, target, "messages")
+    draft = Draft(conversation, target, "messages", "cache")
     body: Body = {"model": target.model, "max_tokens": _max_tokens(conversation, target)}
     if system := _system(conversation, draft):
         body["system"] = system
@@ -108,7 +108,8 @@ def _function(tool: Tool, draft: Draft) -> Body:
     out["input_schema"] = schema if "type" in schema or draft.home else {"type": "object"} | schema
     if tool.strict is not None:
         out["strict"] = tool.strict
-    return out | tool.ext.get("messages", {})
+    mark = tool.ext.get("cache", {}).get(leftovers.CACHE_CONTROL)
+    return out | ({leftovers.CACHE_CONTROL: mark} if mark else {}) | tool.ext.get("messages", {})
 
 
 def _called(turns: list[Body]) -> dict[str, None]:
@@ -151,7 +152,6 @@ def _as_it_was(body: Body, conversation: Conversation) -> None:
         "top_p": drawn.top_p,
         "top_k": drawn.top_k,
         "stop_sequences": list(drawn.stop) or None,
-        "service_tier": conversation.service_tier or None,
     }
     body |= {key: value for key, value in given.items() if value is not None}
     said: Body = {}
@@ -191,7 +191,9 @@ def _made_to_fit(body: Body, conversation: Conversation, target: Target, draft: 
         draft.drop(conversation.words.cache_key)
     if conversation.service_tier not in ("", *leftovers.PLAIN_TIERS):
         draft.drop("service_tier")
-    for field in leftovers.dropped(conversation, "messages"):
+    if conversation.verbosity not in ("", leftovers.USUAL_VERBOSITY):
+        draft.drop(conversation.words.verbosity)
+    for field in leftovers.dropped(conversation, draft.takes):
         draft.drop(field)
 
 

@@ -30,7 +30,7 @@ from translate.conversation import (
 from translate.errors import BadReply
 from translate.messages import assembly, citations
 from translate.messages.decode_messages import input_of
-from translate.messages.usage import read_stop, read_usage, write_stop, write_usage
+from translate.messages.usage import explanation_in, read_stop, read_usage, write_stop, write_usage
 from translate.sequence import CUT
 from translate.target import Asked
 from translate.usage import with_estimate
@@ -56,7 +56,8 @@ def explode(body: Any) -> list[Event]:
     seen = {assembly.tell(raw, out) for raw in content}
     reason, ext = read_stop(body.get("stop_reason"), seen)
     ext |= {key: value for key, value in body.items() if key not in _MESSAGE}
-    out.append(Stop(reason, usage, _string(body, "stop_sequence"), {"messages": ext} if ext else {}))
+    left = {"messages": ext} if ext else {}
+    out.append(Stop(reason, usage, _string(body, "stop_sequence"), left, explanation_in(body)))
     return out
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Part, Refusal, Stop, StopReason, ToolCall, Usage
-from translate.json_fields import count_of
+from translate.json_fields import count_of, object_of, text_of
 
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
@@ -83,6 +83,11 @@ def read_stop(given: Any, seen: set[type[Part]]) -> tuple[StopReason, dict[str, 
         return _READ[given], {}
     reason: StopReason = "tool_calls" if ToolCall in seen else "end"
     return reason, {"stop_reason": given} if given else {}
+
+
+def explanation_in(said: dict[str, Any]) -> str:
+    """Why the model declines, in words, of what a message or its end says; "" where it does not say so."""
+    return text_of(object_of(said, "stop_details"), "explanation")
 
 
 def write_stop(stop: Stop, seen: set[type[Part]]) -> dict[str, Any]:

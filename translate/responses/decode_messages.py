@@ -30,7 +30,8 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.json_fields import breakpoint_of, list_of, text_of
+from translate.json_fields import list_of, text_of
+from translate.leftovers import BREAKPOINT, note_mark
 from translate.pairing import Waiting
 from translate.responses import citations
 from translate.responses.decode_tools import read_tools
@@ -179,8 +180,8 @@ class History:
             tool.ext["responses.form"] = tool.ext.get("responses.form", {}) | {"shown": True}
         self.shown += tools
         names = ", ".join(tool.name for tool in tools if tool.kind != "server")
-        said = Text(f"Tools now available: {names or 'none'}.", {"responses.form": {"raw": raw}})
-        self.turns.append(Turn("system", [said]))
+        said = Text(f"Tools now available: {names or 'none'}.")
+        self.turns.append(Turn("system", [Unknown("responses", raw, parts=[said])]))
 
 
 def _role(raw: Item, kind: str) -> Role:
@@ -217,7 +218,8 @@ def read_content(content: Any, path: str) -> list[Part]:
         raise problems.wrong_type(path, "a string or an array of objects", content)
     parts = [_part(raw, f"{path}[{i}]") for i, raw in enumerate(content)]
     for raw, part in zip(content, parts, strict=True):
-        breakpoint_of(raw, part.ext)
+        note_mark(raw, BREAKPOINT, part.ext)
+        part.ext.get("responses", {}).pop(BREAKPOINT, None)
     return [part for part in parts if not (isinstance(part, Text) and not part.text)]
 
 
@@ -324,4 +326,5 @@ def _call(raw: Item, kind: str, path: str) -> ToolCall:
         {"responses": left} if left else {},
         custom=is_custom,
         namespace=text_of(raw, "namespace"),
+        runs_on=raw.get("async") is True,
     )

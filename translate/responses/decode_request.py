@@ -15,6 +15,7 @@ from translate import problems
 from translate.conversation import Conversation, OutputFormat, Part, Reasoning, Sampling, Text, Tool, ToolCall
 from translate.errors import BadRequest
 from translate.json_fields import is_number, text_of
+from translate.leftovers import split_openai
 from translate.responses.decode_messages import History
 from translate.responses.decode_tools import allowed, read_choice, read_tools
 from translate.responses.words import WORDS
@@ -54,11 +55,12 @@ def decode(body: dict[str, Any]) -> Conversation:
     conversation.max_tokens = _max_tokens(given)
     conversation.reasoning = _reasoning(given, left)
     conversation.output = _output(given, left)
+    conversation.verbosity = text_of(_section(given, "text"), "verbosity")
     conversation.user = text_of(given, "user") or text_of(given, "safety_identifier")
     if "user" not in given:
         left.pop("safety_identifier", None)
     form = {"user": "user" if "user" in given else "safety_identifier", "reasoning": given.get("reasoning")}
-    conversation.ext["responses.form"] = form
+    conversation.ext = split_openai(left, "responses") | {"responses.form": form}
     conversation.cache_key = text_of(given, "prompt_cache_key")
     conversation.service_tier = text_of(given, "service_tier")
     conversation.stream = given.get("stream") is True
@@ -119,7 +121,8 @@ def _reasoning(given: dict[str, Any], left: dict[str, Any]) -> Reasoning:
 
 def _output(given: dict[str, Any], left: dict[str, Any]) -> OutputFormat | None:
     said = _section(given, "text")
-    left |= {f"text.{key}": value for key, value in said.items() if key != "format" and value is not None}
+    known = ("format", "verbosity") if text_of(said, "verbosity") else ("format",)
+    left |= {f"text.{key}": value for key, value in said.items() if key not in known and value is not None}
     wanted = _section(said, "format", "text.format")
     kind = wanted.get("type", "text")
     if kind == "json_object":

@@ -84,9 +84,8 @@ def _namespace(raw: dict[str, Any], path: str) -> list[Tool]:
     tools = read_tools(raw.get("tools"), f"{path}.tools")
     for tool in tools:
         tool.namespace = name
-    about = text_of(raw, "description")
     if tools:
-        tools[0].ext["namespace"] = {"about": about}
+        tools[0].about_namespace = text_of(raw, "description")
     return tools
 
 

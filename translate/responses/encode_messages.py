@@ -16,7 +16,7 @@ from typing import Any
 from translate import citations, readable, readable_parts, repair, sealed_reasoning, websearch
 from translate.conversation import Conversation, Part, Refusal, Text, Thinking, ToolCall, ToolResult, Turn, Unknown
 from translate.encode_context import Draft
-from translate.json_fields import BREAKPOINT
+from translate.leftovers import BREAKPOINT, breakpoint_of
 from translate.pairing import paired
 from translate.responses.encode_parts import Body, content, own
 
@@ -48,7 +48,7 @@ def instructions(system: list[Part], draft: Draft) -> str:
     texts = []
     for part in system:
         draft.leave_part(part)
-        if "openai" in part.ext:
+        if breakpoint_of(part.ext):
             draft.drop(BREAKPOINT)
         texts.append(part.text if isinstance(part, Text) else draft.in_words(part))
     return "\n\n".join(text for text in texts if text)
@@ -88,8 +88,6 @@ def _others(turn: Turn, customs: set[str], draft: Draft) -> list[Body]:
     for part in turn.parts:
         if isinstance(part, ToolResult):
             out.append(_result(part, part.id in customs, draft))
-        elif draft.home and "raw" in part.ext.get("responses.form", {}) and turn.role == "system":
-            out.append(part.ext["responses.form"]["raw"])
         elif isinstance(part, Unknown) and part.protocol == "responses" and "responses.form" not in part.ext:
             out.append(part.raw)
         else:

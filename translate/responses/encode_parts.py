@@ -20,6 +20,7 @@ from translate.conversation import (
 )
 from translate.encode_context import Draft
 from translate.errors import BadRequest
+from translate.leftovers import breakpoint_of
 from translate.responses import citations
 
 Body = dict[str, Any]
@@ -38,7 +39,7 @@ def content(part: Part, draft: Draft) -> list[Body]:
         case Document():
             about = {"type": "input_text", "text": f"[context of the document: {part.context}]"}
             pieces = ([about] if part.context else []) + _document(part, draft)
-            return [*pieces[:-1], pieces[-1] | part.ext.get("openai", {})] if pieces else []
+            return [*pieces[:-1], pieces[-1] | breakpoint_of(part.ext)] if pieces else []
         case Audio():
             raise BadRequest("input_audio: audio cannot be sent to this upstream: its protocol takes none in requests")
         case Unknown() if part.protocol == "responses":
@@ -53,7 +54,7 @@ def own(part: Part) -> Body:
     kept = {key: value for key, value in left.items() if key not in ("id", "status", "phase")}
     if isinstance(part, Text) and (noted := citations.own(part.citations)):
         kept["annotations"] = noted
-    return kept | part.ext.get("openai", {})
+    return kept | breakpoint_of(part.ext)
 
 
 def _image(image: Image, draft: Draft) -> Body:

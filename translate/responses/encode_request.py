@@ -27,23 +27,13 @@ SEARCHERS = websearch.Searchers("responses", re.compile(r"gpt-(?!oss)|\bo[134]\b
 
 _TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
 _CHOICE = {"auto": "auto", "any": "required", "none": "none"}
-# Chat fields that Responses has too, under the same name or within another.
-_FAMILY = {
-    "metadata": "metadata",
-    "store": "store",
-    "safety_identifier": "safety_identifier",
-    "prompt_cache_retention": "prompt_cache_retention",
-    "prompt_cache_options": "prompt_cache_options",
-    "moderation": "moderation",
-    "verbosity": "text.verbosity",
-}
 
 
 def encode(conversation: Conversation, target: Target) -> Encoded:
     """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
     bridged = Bridged(conversation) if target.policy.rebuild else None
     conversation = bridged.conversation if bridged else conversation
-    draft = Draft(conversation, target, "responses")
+    draft = Draft(conversation, target, "responses", "openai")
     draft.searches = websearch.has(conversation, target, SEARCHERS)
     body: Body = {"model": target.model}
     if said := instructions(conversation.system, draft):
@@ -83,7 +73,7 @@ def _tools(body: Body, conversation: Conversation, target: Target, draft: Draft)
             tools.append(written)
             continue
         if tool.namespace not in spaces:
-            about = tool.ext.get("namespace", {}).get("about", "")
+            about = tool.about_namespace
             spaces[tool.namespace] = {"type": "namespace", "name": tool.namespace, "description": about, "tools": []}
             tools.append(spaces[tool.namespace])
         spaces[tool.namespace]["tools"].append(written)
@@ -218,25 +208,20 @@ def _identity(body: Body, conversation: Conversation, target: Target, draft: Dra
     if key := affinity.prompt_cache_key(conversation, target):
         body["prompt_cache_key"] = key
     if conversation.service_tier:
-        if "messages" in conversation.ext:
-            if conversation.service_tier not in leftovers.PLAIN_TIERS:
-                draft.drop("service_tier")  # tiers of one provider mean nothing, or another price, at the next
-        elif draft.home or conversation.service_tier in _TIERS:
+        if draft.home or conversation.service_tier in _TIERS:
             body["service_tier"] = conversation.service_tier
         elif conversation.service_tier not in leftovers.PLAIN_TIERS:
             draft.drop("service_tier")  # a word of another server's
 
 
 def _leftovers(body: Body, conversation: Conversation, draft: Draft) -> None:
-    chat = conversation.ext.get("chat", {})
-    for field in leftovers.dropped(conversation, "responses"):
-        if field not in _FAMILY or field not in chat:
-            draft.drop(field)
-    for field, value in chat.items():
-        if field in _FAMILY:
-            _put(body, _FAMILY[field], value)
-    for field, value in conversation.ext.get("responses", {}).items():
-        _put(body, field, value)
+    for field in leftovers.dropped(conversation, draft.takes):
+        draft.drop(field)
+    if conversation.verbosity:
+        _put(body, "text.verbosity", conversation.verbosity)
+    for group in draft.takes:
+        for field, value in conversation.ext.get(group, {}).items():
+            _put(body, field, value)
 
 
 def _put(body: Body, field: str, value: Any) -> None:

@@ -86,6 +86,4 @@ def incomplete_reason(stop: Stop) -> str:
 
 def words_of_refusal(stop: Stop) -> str:
     """What a model that declined has to say: Anthropic's explanation, where it gives one."""
-    details = stop.ext.get("messages", {}).get("stop_details")
-    said = details.get("explanation") if isinstance(details, dict) else None
-    return said if isinstance(said, str) and said else REFUSED
+    return stop.explanation or REFUSED

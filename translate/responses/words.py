@@ -12,5 +12,6 @@ WORDS = Words(
     effort="reasoning.effort",
     output="text.format",
     image="input_image",
+    verbosity="text.verbosity",
     ledger=LEDGER,
 )

@@ -32,7 +32,7 @@ from translate.errors import BadRequest
 HI = {"role": "user", "content": "Hi"}
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 MARK = {"type": "ephemeral"}
-MARKED = {"messages": {"cache_control": MARK}}
+MARKED = {"cache": {"cache_control": MARK}}
 
 
 def ask(*messages: Any, **fields: Any) -> Conversation:
@@ -59,7 +59,7 @@ def test_instructions_at_the_head_are_the_system() -> None:
         {"role": "system", "content": "later"},
     )
     assert [part.text for part in conversation.system if isinstance(part, Text)] == ["one", "two"]
-    assert conversation.system[1].ext["messages"] == {"cache_control": MARK}
+    assert conversation.system[1].ext["cache"] == {"cache_control": MARK}
     assert [turn.role for turn in conversation.turns] == ["user", "system"]
 
 
@@ -159,7 +159,7 @@ REASONED: list[tuple[dict[str, Any], list[Thinking]]] = [
                 None,
             ],
         },
-        [Thinking("hm", "S"), Thinking("s"), Thinking(encrypted="E")],
+        [Thinking("hm", "S"), Thinking("s"), Thinking(encrypted="E", provider="x")],
     ),
 ]
 
@@ -184,8 +184,8 @@ def test_tool_messages_are_one_turn() -> None:
     one, two = turns[2].parts
     assert one == ToolResult("a", [Text("1")])
     assert isinstance(two, ToolResult)
-    assert (two.id, two.parts, two.ext["messages"]) == ("b", [Text("2")], MARKED["messages"])
-    assert turns[1].parts[1].ext["messages"] == MARKED["messages"]
+    assert (two.id, two.parts, two.ext["cache"]) == ("b", [Text("2")], MARKED["cache"])
+    assert turns[1].parts[1].ext["cache"] == MARKED["cache"]
 
 
 def test_a_legacy_call_and_its_result_find_each_other() -> None:
@@ -210,7 +210,7 @@ def test_a_messages_cache_mark_counts_for_its_last_part() -> None:
             "cache_control": MARK,
         }
     ).turns
-    assert [part.ext.get("messages") for part in turn.parts] == [None, {"cache_control": MARK}]
+    assert [part.ext.get("cache") for part in turn.parts] == [None, {"cache_control": MARK}]
 
 
 # --------------------------------------------------------------------------------------------------- tools
@@ -238,7 +238,7 @@ def test_tools() -> None:
     assert f == Tool("f", "d", schema, True)
     assert (g.schema, g.ext) == (None, MARKED)
     assert (h.kind, h.description, h.raw) == ("custom", "free", {"type": "grammar", **GRAMMAR})
-    assert h.ext["messages"] == MARKED["messages"]
+    assert h.ext["cache"] == MARKED["cache"]
     assert (search.kind, search.protocol, search.raw["type"]) == ("server", "chat", "openrouter:web_search")
     assert old == Tool("old", "", schema)
 
@@ -307,10 +307,9 @@ def test_fields() -> None:
     assert conversation.ext == {
         "chat": {
             "logit_bias": {"1": 2},
-            "metadata": {"a": "b"},
-            "safety_identifier": "s",
             "stream_options": {"include_obfuscation": False},
-        }
+        },
+        "openai": {"metadata": {"a": "b"}, "safety_identifier": "s"},
     }
 
 

@@ -505,7 +505,7 @@ def test_annotations_stay_with_their_text_or_with_the_stop() -> None:
 def test_where_reasoning_came_from_is_remembered() -> None:
     detail = {"type": "reasoning.encrypted", "data": "E", "format": "openai-responses-v1", "id": "rs_1"}
     events = decode([sse(chunk({"reasoning_details": [detail]}), STOP, DONE)])
-    assert events[1] == Open(Thinking(encrypted="E", ext={"chat": {"detail": detail}}))
+    assert events[1] == Open(Thinking("", "", "E", {"chat": {"detail": detail}}, "openai-responses-v1"))
 
 
 def test_think_tags_are_told_apart_only_where_the_policy_says_so() -> None:

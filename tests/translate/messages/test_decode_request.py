@@ -276,12 +276,13 @@ def test_the_other_fields() -> None:
     )
     sampling = conversation.sampling
     assert (sampling.temperature, sampling.top_p, sampling.top_k, sampling.stop) == (0.5, 1, 5, ["END"])
-    assert (conversation.stream, conversation.service_tier, conversation.user) == (True, "auto", "u")
+    assert (conversation.stream, conversation.service_tier, conversation.user) == (True, "", "u")
     assert conversation.ext["messages"] == {
         "metadata": {"team": "t"},
         "context_management": {"edits": []},
         "container": "c",
         "mcp_servers": [],
+        "service_tier": "auto",
         "speed": "fast",
     }
 

@@ -166,15 +166,15 @@ TURNS: dict[str, tuple[list[Turn], list[dict[str, Any]]]] = {
         ],
     ),
     "a cache mark on a message": (
-        [Turn("user", [Text("a"), Text("b")], {"messages": CACHE})],
+        [Turn("user", [Text("a"), Text("b")], {"cache": CACHE})],
         [{"role": "user", "content": [text("a"), text("b", **CACHE)]}],
     ),
     "a cache mark on a block that is not ours": (
-        [Turn("user", [Unknown("messages", {"type": "container_upload", "file_id": "f"})], {"messages": CACHE})],
+        [Turn("user", [Unknown("messages", {"type": "container_upload", "file_id": "f"})], {"cache": CACHE})],
         [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"} | CACHE]}],
     ),
     "a cache mark of a part wins": (
-        [Turn("user", [Text("a", {"messages": HOUR})], {"messages": CACHE})],
+        [Turn("user", [Text("a", {"cache": HOUR})], {"cache": CACHE})],
         [{"role": "user", "content": [text("a", **HOUR)]}],
     ),
 }  # fmt: skip
@@ -216,10 +216,6 @@ def test_names_are_cleaned_everywhere() -> None:
 # ---------------------------------------------------------------------------------------------- parts
 
 
-def detail(**raw: Any) -> dict[str, Any]:
-    return {"chat": {"detail": raw}}
-
-
 PARTS: list[tuple[Part, dict[str, Any] | None]] = [
     (Text("a", {"messages": CACHE, "chat": {"x": 1}}), text("a", **CACHE)),
     (Refusal("No."), text("No.")),
@@ -253,12 +249,12 @@ PARTS: list[tuple[Part, dict[str, Any] | None]] = [
     (Thinking("Hm"), None),
     (Thinking("Hm", "sig"), {"type": "thinking", "thinking": "Hm", "signature": "sig"}),
     (
-        Thinking("Hm", "sig", ext=detail(format="anthropic-claude-v1")),
+        Thinking("Hm", "sig", provider="anthropic-claude-v1"),
         {"type": "thinking", "thinking": "Hm", "signature": "sig"},
     ),
-    (Thinking("Hm", "sig", ext=detail(format="google-gemini-v1")), None),
-    (Thinking(encrypted="xyz", ext=detail(format=None)), {"type": "redacted_thinking", "data": "xyz"}),
-    (Thinking(encrypted="xyz", ext=detail(format="openai-responses-v1")), None),
+    (Thinking("Hm", "sig", provider="google-gemini-v1"), None),
+    (Thinking(encrypted="xyz"), {"type": "redacted_thinking", "data": "xyz"}),
+    (Thinking(encrypted="xyz", provider="openai-responses-v1"), None),
     (ToolCall("t1", "get", "not json"), CALL | {"input": {"_raw": "not json"}}),
     (Unknown("messages", {"type": "fallback"}), {"type": "fallback"}),
 ]

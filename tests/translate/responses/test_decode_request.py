@@ -194,7 +194,7 @@ TOOLS: list[tuple[dict[str, Any], list[Tool]]] = [
             "tools": [{"type": "function", "name": "f"}, {"type": "custom", "name": "c"}],
         },
         [
-            Tool("f", namespace="ns", ext={"namespace": {"about": "about"}}),
+            Tool("f", namespace="ns", about_namespace="about"),
             Tool("c", kind="custom", namespace="ns"),
         ],
     ),
@@ -236,7 +236,7 @@ def test_tools_that_come_with_the_history_are_offered_too() -> None:
     }
     asked = ask({"role": "user", "content": "x"}, more, tools=[{"type": "function", "name": "old"}])
     assert [tool.name for tool in asked.tools] == ["old", "new", "mcp"]
-    assert words(asked.turns)[1] == ("system", ["Tools now available: new."])
+    assert asked.turns[1] == Turn("system", [Unknown("responses", more, parts=[Text("Tools now available: new.")])])
 
 
 CHOICES: list[tuple[Any, ToolChoice | None]] = [
@@ -295,12 +295,8 @@ def test_the_other_fields() -> None:
     assert (asked.user, asked.cache_key, asked.service_tier, asked.stream) == ("u", "k", "flex", True)
     assert asked.reasoning == Reasoning(True, "high", display="summarized")
     assert asked.output == OutputFormat("json_schema", schema, "n", "", True)
-    assert asked.ext["responses"] == {
-        "safety_identifier": "s",
-        "truncation": "auto",
-        "reasoning.context": "all",
-        "text.verbosity": "low",
-    }
+    assert asked.ext["responses"] == {"truncation": "auto", "reasoning.context": "all"}
+    assert (asked.ext["openai"], asked.verbosity) == ({"safety_identifier": "s"}, "low")
     assert ask(safety_identifier="s").user == "s"
 
 
