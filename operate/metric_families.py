@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-LATENCY = tuple(0.01 * 2**n for n in range(17))  # seconds, up to 11 minutes
-PER_TOKEN = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
-OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-WAIT = (0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-TOKENS = tuple(float(4**n) for n in range(14))  # as OpenTelemetry advises
-LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+# In seconds, except for TOKENS. Each bound is one more series for each set of labels, so there are few.
+LATENCY = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+PER_TOKEN = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+OVERHEAD = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25)
+WAIT = (0.0, 0.01, 0.1, 0.5, 1.0, 5.0, 30.0)
+TOKENS = tuple(float(4**n) for n in range(2, 11))  # of those that OpenTelemetry advises, up to a million
+LAG = (0.005, 0.01, 0.025, 0.1, 0.25, 1.0)
 
 
 class Family(NamedTuple):

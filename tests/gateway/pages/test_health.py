@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from collections.abc import Iterator
@@ -33,6 +34,16 @@ def scraped(house: House, headers: dict[str, str] | None = None) -> dict[str, Me
     status, got, page = house.get("/metrics", headers)
     assert status == 200 and got["content-type"].startswith("text/plain")
     return {family.name: family for family in text_string_to_metric_families(page.decode())}
+
+
+def test_the_page_is_packed_for_who_takes_it() -> None:
+    with served(OK) as house:
+        house.post(CHAT, ASKED)
+        _, plain, page = house.get("/metrics")
+        _, packed, zipped = house.get("/metrics", {"accept-encoding": "gzip"})
+    assert "content-encoding" not in plain and packed["content-encoding"] == "gzip"
+    assert b"proxy_requests_total{" in page and b"proxy_requests_total{" in gzip.decompress(zipped)
+    assert len(zipped) * 4 < len(page)
 
 
 def value(families: dict[str, Metric], sample: str, **labels: str) -> float:
