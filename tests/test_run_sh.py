@@ -384,6 +384,26 @@ def test_an_unknown_command_names_those_there_are(fresh):
     assert not (fresh.root / ".venv").exists()
 
 
+@pytest.mark.parametrize("words", [[], ["--check-config"], ["test"]])
+def test_another_shell_says_what_to_type(fresh, words):
+    shell = next((path for name in ("dash", "busybox", "mksh") if (path := shutil.which(name))), None)
+    if shell is None:
+        pytest.skip("every shell here is a bash")
+    call = [shell, "sh"] if shell.endswith("busybox") else [shell]
+    done = subprocess.run([*call, str(fresh.root / "run.sh"), *words], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2 and "type  ./run.sh" in done.stderr and done.stderr.count("\n") == 1
+    assert done.stdout == "" and not (fresh.root / ".venv").exists()
+
+
+def test_the_program_without_its_packages_says_what_to_type():
+    """As with `python3 proxy.py`, where python3 is not the environment's."""
+    done = subprocess.run(
+        [sys.executable, "-S", str(RUN_SH.parent / "proxy.py"), "--version"], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 1 and "type  ./run.sh  in this folder" in done.stderr
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_doctor_passes_all_on(made):
     assert "|doctor|openai|--yes" in made.run("doctor", "openai", "--yes").out
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from bundle import archive
+from bundle import archive, launcher
+from console import commands
 from tests.bundle.made import installed, one_file, run, started
 from tests.test_proxy import ask
 
@@ -93,11 +101,60 @@ def test_once_it_runs_it_needs_neither_its_file_nor_its_cache(file: Path, tmp_pa
 def test_it_has_the_commands(file: Path, home: Path) -> None:
     assert "(commit abc, CPython" in run(file, "--version", home=home).stdout
     listed = run(file, "help", home=home).stdout
-    assert all(f"{file} {name}" in listed for name in ("doctor", "stats", "init"))
-    assert "stats" in run(file, "stats", "--help", home=home).stdout
-    assert run(file, "doctor", "--help", home=home).returncode == 0
+    assert all(f"{file} {name}" in listed for name in commands.COMMANDS)
+    assert not any(f"{file} {name}" in listed for name in commands.DEVELOPERS)
     assert run(file, "nonsense", home=home).returncode == 2
     assert "checkout" in run(file, "test", home=home).stderr
+
+
+@pytest.mark.parametrize("name", [name for name, row in commands.COMMANDS.items() if row.module])
+def test_each_command_starts_there(file: Path, home: Path, name: str) -> None:
+    """As far as it can be asked for help; those that start a client hand that on to it."""
+    done = run(file, name, "--help", home=home)
+    asked = done.stdout if done.returncode == 0 else done.stderr
+    assert name in asked and "Traceback" not in done.stderr, done
+
+
+def test_rolling_back_is_upgrading_to_the_older_file(tmp_path: Path) -> None:
+    """In place, each time, while it serves."""
+    older, newer = (one_file(tmp_path / f"{commit}.pyz", commit) for commit in ("older", "newer"))
+    place = Path(shutil.copy(older, tmp_path / "proxy.pyz"))
+    with started(place, home=tmp_path) as (process, url, _):
+        pids = [process.pid]
+        try:
+            assert build_of(url) == "older"
+            for release, commit in ((newer, "newer"), (older, "older")):
+                os.replace(shutil.copy(release, tmp_path / "next"), place)
+                os.kill(pids[-1], signal.SIGUSR2)
+                until(lambda commit=commit: build_of(url) == commit)
+                assert asked(url, "/v1/messages", BODIES["/v1/messages"]) == 200
+                until(lambda: len(upgrades(tmp_path)) == len(pids))
+                pids.append(upgrades(tmp_path)[-1])
+            assert len(set(pids)) == 3 and process.wait(20) == 0
+        finally:
+            for pid in pids[1:]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def build_of(url: str) -> str:
+    with urllib.request.urlopen(url + "/metrics", timeout=20) as reply:
+        found = re.search(r'proxy_build_info\{.*?commit="(\w+)"', reply.read().decode())
+    assert found
+    return found[1]
+
+
+def upgrades(folder: Path) -> list[int]:
+    """The processes that have taken over, as the log tells them."""
+    lines = [json.loads(line) for line in (folder / "logs" / "proxy.json").read_text().splitlines()]
+    return [line["pid"] for line in lines if line.get("event") == "upgraded"]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_settings_and_logs_lie_beside_it(file: Path, home: Path) -> None:
@@ -159,6 +216,32 @@ def test_a_place_that_cannot_be_unpacked_to_is_said_in_words(file: Path, tmp_pat
     (tmp_path / "taken").write_text("a file")
     done = run(file, "--cache", str(tmp_path / "taken" / "x"), home=tmp_path)
     assert done.returncode == 73 and "--cache FOLDER" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_cache_that_is_too_small_is_said_in_words(file: Path, tmp_path: Path) -> None:
+    """A limit on files' sizes stands in for a full disk: writing fails in the middle."""
+    (tmp_path / "cache").mkdir()
+    command = [sys.executable, "-I", str(file), "--cache", str(tmp_path / "cache"), "--version"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )  # fmt: skip
+    assert done.returncode == 73 and "Make room" in done.stderr and "--cache FOLDER" in done.stderr
+    assert "Traceback" not in done.stderr and list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_cache_where_nothing_may_run_is_said_in_words(
+    built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with zipfile.ZipFile(built) as opened:
+        stamp = opened.read("build.json")
+        facts = json.loads(stamp)
+        assert launcher.unpacked(opened, stamp, facts, str(tmp_path / "cache")).startswith(str(tmp_path))
+        monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_NOEXEC))
+        with pytest.raises(SystemExit) as ended:
+            launcher.unpacked(opened, stamp, facts, str(tmp_path / "cache"))
+    assert ended.value.code == 73
+    assert "noexec" in (said := capsys.readouterr().err) and "--cache FOLDER" in said
 
 
 def test_the_launcher_is_read_by_old_pythons() -> None:
