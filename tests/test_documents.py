@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from operate.version import VERSION
+
 ROOT = Path(__file__).resolve().parent.parent
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 NAMED = sorted(set(re.findall(r"`((?:[\w.]+/)+[\w.]*|[\w]+\.(?:py|ini|md))`", CONTRIBUTING)) - {"translate/NAME/"})
@@ -47,3 +49,20 @@ def test_contributing_walks_through_five_changes() -> None:
 def test_the_glossary_has_each_word_once_and_in_order() -> None:
     rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)[2:]
     assert len(rows) > 40 and rows == sorted(set(rows), key=str.lower)
+
+
+def test_the_changes_tell_each_version_and_what_to_do_at_an_upgrade() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    parts = re.split(r"(?m)^## ", text)[1:]
+    names = [part.split()[0] for part in parts]
+    assert names[0] == "Unreleased" and names[1] == VERSION
+    numbers = [tuple(map(int, name.split("."))) for name in names[1:]]
+    assert numbers == sorted(numbers, reverse=True)
+    for part, before in zip(parts, names[1:], strict=False):
+        assert f"\n### To upgrade from {before}\n" in part
+
+
+def test_the_version_is_said_in_one_place() -> None:
+    said = [path for name in PROGRAM for path in [ROOT / name, *(ROOT / name).rglob("*.py")] if path.is_file()]
+    assert [str(path.relative_to(ROOT)) for path in said if f'"{VERSION}"' in path.read_text()] == ["operate/version.py"]
+    assert VERSION not in (ROOT / "pyproject.toml").read_text()
