@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """anthropic-proxy: one address for Anthropic Messages, OpenAI Chat Completions and OpenAI Responses.
 
-Read this first. `main` reads the command line and settings.ini and binds the port; `serve` builds the Service
-(gateway/runtime.py), prints what to paste where, and runs until a signal, in this process or in each of several workers
-(operate/supervisor.py). What happens to a request is gateway/flow/flow.py; which path leads there is the table in
-gateway/endpoints.py.
+Read this file first. `main` reads the command line and settings.ini and binds the port. `serve` builds the Service
+(gateway/runtime.py), prints the banner, and runs until a signal comes, in this process or in each of several workers
+(operate/supervisor.py). gateway/endpoints.py has the table of paths; gateway/flow/flow.py is what happens to a request.
 """
 
 from __future__ import annotations
@@ -52,13 +51,14 @@ from operate.version import VERSION
 
 log = logging.getLogger("proxy")
 
-EX_CONFIG = 78  # sysexits.h: something is wrong with the settings
+EX_CONFIG = 78  # sysexits.h: the settings have an error
 EX_UNAVAILABLE = 69
-LINGER_S = 0.25  # at shutdown, at least, for kept connections to be told by an answer
+LINGER_S = 0.25  # at shutdown, the shortest time in which a reply can still say that its connection ends
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit code: 0, 69 (the port cannot be had) or 78 (settings); of a command other than start, its own."""
+    """Runs the program and returns its exit code: 0, 69 (the port cannot be used) or 78 (the settings have an error). A
+    command other than start has exit codes of its own."""
     given = sys.argv[1:] if argv is None else argv
     name = commands.asked(given)
     if name != "start":
@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         sockets = handover.taken_over(_address(chosen)) or _bound(chosen)
-    except (OSError, UnicodeError) as why:  # UnicodeError: a name that cannot even be looked up
+    except (OSError, UnicodeError) as why:  # UnicodeError: a name that is not valid
         print(_cannot_listen(chosen, why), file=sys.stderr)
         return EX_UNAVAILABLE
     try:
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
         return EX_CONFIG
     if options.config is None and place.is_shipped(place.settings_file()):
         where = f"{place.home() / 'settings.ini'} nor {place.SYSTEM}"
-        print(f"There is neither {where}: the shipped settings hold. To have your own: {place.command()} init")
+        print(f"There is neither {where}, so the shipped settings are used. To make your own: {place.command()} init")
     if chosen.server.workers == 1:
         return _work(sockets, source, chosen)
     work = functools.partial(_work, sockets, source)
@@ -101,8 +101,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _as_user(chosen: Settings, source: Source) -> Settings:
-    """Becomes the user of the settings, who reads them once more, as at each change from now on. Raises Refused,
-    SettingsError."""
+    """Becomes the user of [server] user, and reads the settings again as that user, who also reads later changes.
+    Raises Refused or SettingsError."""
     if not chosen.server.user:
         return chosen
     privileges.become(chosen.server.user, folder_of(chosen.logging))
@@ -110,7 +110,7 @@ def _as_user(chosen: Settings, source: Source) -> Settings:
 
 
 def _bound(chosen: Settings) -> list[socket.socket]:
-    """Sockets for each of the hosts, all on the same port. Raises OSError, UnicodeError."""
+    """Listening sockets for all hosts, on the same port. Raises OSError or UnicodeError."""
     sockets: list[socket.socket] = []
     port = chosen.server.port
     for host in chosen.server.hosts:
@@ -124,7 +124,7 @@ def _address(chosen: Settings) -> str:
 
 
 def _work(sockets: list[socket.socket], source: Source, chosen: Settings, worker: Worker | None = None) -> int:
-    """What one process does, from its start to its end. worker: None where it is the only one."""
+    """Runs one process from its start to its end. worker: None = it is the only one."""
     journal = Journal(chosen.logging, folder_of(chosen.logging), chosen.secrets())
     install(chosen.logging, journal)
     try:
@@ -146,9 +146,11 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
         metavar="FILE",
         help="settings file (default: settings.ini beside the program, else /etc/anthropic-proxy/settings.ini)",
     )
-    parser.add_argument("--host", help="address to listen on, over [server] host")
-    parser.add_argument("--port", help="port to listen on, over [server] port")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="over the file's value")
+    parser.add_argument("--host", help="address to listen on, instead of [server] host")
+    parser.add_argument("--port", help="port to listen on, instead of [server] port")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="use this value instead of the file's"
+    )
     parser.add_argument("--check-config", action="store_true", help="say ok, or every error in the settings, and exit")
     parser.add_argument("--print-config", action="store_true", help="show each value and where it came from, and exit")
     parser.add_argument("--version", action="version", version=place.described())
@@ -166,16 +168,16 @@ def _commands() -> str:
 def _cannot_listen(chosen: Settings, why: OSError | UnicodeError) -> str:
     where = f"{chosen.server.host}:{chosen.server.port}"
     if isinstance(why, UnicodeError):
-        return f"cannot listen on {where}: that is not the name of a host"
+        return f"cannot listen on {where}: that is not a valid host name; see [server] host"
     if why.errno == errno.EADDRINUSE:
-        return f"{where} is taken by another program: stop that one, or choose another with --port N"
+        return f"another program is using {where}: stop it, or choose another port with --port N"
     if why.errno == errno.EACCES:
-        return f"{where}: not allowed; ports below 1024 need root: choose another with --port N"
+        return f"cannot listen on {where}: ports below 1024 need root; choose another port with --port N"
     return f"cannot listen on {where}: {why.strerror or why}"
 
 
 class Proxy:
-    """Everything that serves: start() it on a running loop with bound sockets, stop() it to drain."""
+    """Everything that serves requests in one process. start() and stop() need a running event loop."""
 
     def __init__(
         self,
@@ -185,7 +187,8 @@ class Proxy:
         source: Source | None = None,
         siblings: Siblings | None = None,
     ) -> None:
-        """source: the file that is watched for changes, if any. siblings: the other workers, if any."""
+        """sockets: bound ones. source: the settings file that is watched for changes, if any. siblings: the other
+        workers, if any."""
         self._demo: Demo | None = None
         addresses = [each.getsockname()[:2] for each in sockets]
         self.service = Service(chosen, journal, self._demos(chosen), siblings, addresses)
@@ -207,15 +210,16 @@ class Proxy:
             self.reload.start()
 
     def adopt(self, chosen: Settings) -> None:
-        """Other settings, checked already and fit for a running proxy (operate/settings/changes.py), from now on."""
+        """Puts changed settings in force. They have been checked, and fit a running proxy
+        (operate/settings/changes.py)."""
         self.service.adopt(chosen, self._demos(chosen))
         self.console.adopt(chosen)
         self._door.adopt(chosen)
         self._server.adopt(chosen)
 
     async def stop(self, replaced: bool = False) -> None:
-        """Stops accepting, lets requests finish for drain_seconds, then ends what is left. replaced: another process
-        has the sockets by now, so that nothing is urgent."""
+        """Stops accepting, lets requests finish for drain_seconds, and ends those that are left. replaced: another
+        process serves in its place, so that requests may take upgrade_seconds."""
         chosen = self.service.settings.server
         within_s = chosen.upgrade_seconds if replaced else chosen.drain_seconds
         if self.reload is not None:
@@ -225,7 +229,7 @@ class Proxy:
             await asyncio.sleep(chosen.drain_delay)
         self._server.stop()
         self.service.drain()
-        # A client that was never told may be sending its next request just now on the connection that it has kept.
+        # A client that does not know yet may be sending its next request on an open connection.
         begun = time.monotonic()
         await self._server.emptied(within_s if replaced else min(LINGER_S, within_s))
         within_s = max(0.0, within_s - (time.monotonic() - begun)) if replaced else within_s
@@ -236,8 +240,8 @@ class Proxy:
             await self._demo.stop()
 
     def _demos(self, chosen: Settings) -> dict[str, Upstream]:
-        """The built-in upstream listens on a loopback port of its own; its address and key are known only now. Once it
-        runs, it does to the end."""
+        """The demo upstreams, with the address and key of the built-in server, which is started if it is needed. Once
+        it runs, it runs to the end."""
         demos = [up for up in chosen.upstreams.values() if up.is_demo and up.enabled]
         if demos and self._demo is None:
             self._demo = Demo(secrets.token_urlsafe(24))
@@ -250,8 +254,8 @@ class Proxy:
 async def serve(
     chosen: Settings, sockets: list[socket.socket], journal: Journal, source: Source, worker: Worker | None
 ) -> None:
-    """Runs until SIGTERM or SIGINT, then drains; a second signal ends at once. SIGHUP reads the settings again, SIGUSR2
-    has another process take over."""
+    """Serves until SIGTERM or SIGINT comes, then drains; a second signal ends the process at once. SIGHUP reads the
+    settings again, and SIGUSR2 starts another process that takes over."""
     siblings = Siblings(worker.number, worker.of, worker.secret) if worker else None
     proxy = Proxy(chosen, sockets, journal, source, siblings)
     watch = Watch(worker)
@@ -262,11 +266,11 @@ async def serve(
     if worker is not None and worker.why:
         log.error("%s", worker.why, extra=SHOWN | fields(event="worker ended", worker=worker.number))
     elif worker is None or worker.number == 0:
-        with contextlib.suppress(OSError):  # neither `proxy.py | head -1` nor a lost terminal is a reason not to serve
+        with contextlib.suppress(OSError):  # it must serve even if nobody reads this, as with `proxy.py | head -1`
             print(greeting(chosen, proxy.service.router, sockets[0].getsockname()[1], VERSION), flush=True)
     watch.start()
     gc.collect()
-    gc.freeze()  # what is there now stays; the collector need not look at it again
+    gc.freeze()  # the objects that exist now stay, so the collector need not look at them
     gc.set_threshold(20_000, 50, 100)
     await stopping.wait()
     log.info("%s: process %d stops, with %d requests on their way", stopping.why, os.getpid(), len(proxy.service.flows),
@@ -286,7 +290,7 @@ def _log_start(proxy: Proxy, worker: Worker | None) -> None:
 
 
 class Stopping(asyncio.Event):
-    """Set when the proxy is to stop. why: what asked for it. replaced: since another process serves in its place."""
+    """Is set when the proxy is to stop. why: the reason. replaced: another process serves in its place."""
 
     replaced = False
     why = ""

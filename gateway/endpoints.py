@@ -1,7 +1,7 @@
-"""The URL table's machinery: which object takes a request.
+"""The table of paths: which object handles a request.
 
-Hot endpoints get a Flow straight from the parsed head; everything else goes to a small Tornado application.
-A path that is neither is answered 404 in the dialect of who asks, with a word on what was probably meant.
+The endpoints of models get a Flow as soon as the head of a request is parsed. Everything else goes to a small Tornado
+application. Any other path gets a 404 in the client's dialect, with a hint at what was probably meant.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ from translate.responses.dialect import RESPONSES
 log = logging.getLogger("proxy")
 
 Row = tuple[str, type[Handler], dict[str, Any]]
-"""(pattern of a path, what answers there, its arguments)"""
+"""One row of the table: (pattern of the path, handler, its arguments)."""
 
 
-PACKED_PIECE = 512  # bytes of a packed body that are unpacked in one turn of the loop
+PACKED_PIECE = 512  # how many bytes of a compressed body are decompressed in one turn of the loop
 
 
 class Door(HTTPServerConnectionDelegate):
-    """Given to Tornado's HTTPServer as its callback. rows: of the table, further ones."""
+    """The callback of Tornado's HTTPServer: it begins every request. rows: further rows of the table."""
 
     def __init__(self, service: Service, rows: Sequence[Row] = ()) -> None:
         self.service = service
@@ -86,21 +86,21 @@ class Door(HTTPServerConnectionDelegate):
         self.adopt(service.settings)
 
     def adopt(self, settings: Settings) -> None:
-        """Other settings, for websockets that open from now on."""
+        """Takes over changed settings, for websockets that open from now on."""
         self.application.settings |= {
             "websocket_max_message_size": settings.server.max_body_bytes,
             "websocket_ping_interval": settings.server.idle_timeout,
         }
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        connection = cast(Connection, server_conn)  # Tornado promises an object; its HTTP server gives one of these
+        connection = cast(Connection, server_conn)  # Tornado's type is object; its HTTP server passes one of these
         self.idle.waits(connection)
         return Entrance(self, connection, request_conn)
 
 
 class Entrance(HTTPMessageDelegate):
-    """Waits for the head of a request, then steps aside. A body that goes to none of the hot endpoints is read and
-    forgotten: whoever sends it need not even have a key."""
+    """Waits for the head of a request, and passes the rest on to the object that handles it. A body for any other path
+    than a model's endpoint is read and dropped, because its sender may not even have a key."""
 
     __slots__ = ("_conn", "_door", "_hot", "_packed", "_server_conn", "_timer", "_to")
 
@@ -109,7 +109,7 @@ class Entrance(HTTPMessageDelegate):
         self._server_conn = server_conn
         self._conn = conn
         self._to: HTTPMessageDelegate | None = None
-        self._hot: HTTPMessageDelegate | None = None  # what takes the body too
+        self._hot: HTTPMessageDelegate | None = None  # the handler, if it takes a body
         self._packed = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -120,7 +120,7 @@ class Entrance(HTTPMessageDelegate):
         hot = SERVED.get(path)
         assert isinstance(self._conn, HTTP1Connection)
         self._door.idle.ends(self._server_conn)
-        if hot is None and _has_body(headers):  # for the hot ones the service's clock does it, at no cost per request
+        if hot is None and _has_body(headers):  # a Flow has this timeout from the service's clock, at no cost
             patience = self._door.service.settings.server.body_timeout
             self._timer = asyncio.get_running_loop().call_later(
                 patience, self._too_slow, patience, start_line[1], headers
@@ -131,7 +131,7 @@ class Entrance(HTTPMessageDelegate):
             dialect, endpoint = hot
             self._to = self._hot = Flow(self._door.service.ports, self._conn, dialect.name, endpoint.task)
         else:
-            headers.pop("Content-Type", None)  # else Tornado reads a form into what is not there, and fails
+            headers.pop("Content-Type", None)  # otherwise Tornado parses a form in the body that is missing, and fails
             self._to = self._door.application.start_request(self._server_conn, self._conn)
         return self._to.headers_received(start_line, headers)
 
@@ -141,7 +141,8 @@ class Entrance(HTTPMessageDelegate):
         return self._in_turns(self._hot, chunk) if self._packed else self._hot.data_received(chunk)
 
     async def _in_turns(self, to: HTTPMessageDelegate, chunk: bytes) -> None:
-        """Of a body that is packed, some hundred bytes may become a megabyte: the others get their turns meanwhile."""
+        """Passes a compressed body on in pieces, so that other requests get their turns: some hundred bytes of it may
+        become a megabyte."""
         for at in range(0, len(chunk), PACKED_PIECE):
             to.data_received(chunk[at : at + PACKED_PIECE])
             await asyncio.sleep(0)
@@ -152,7 +153,7 @@ class Entrance(HTTPMessageDelegate):
             self._to.finish()
 
     def _too_slow(self, within_s: float, target: str, headers: HTTPHeaders) -> None:
-        """The body of a request that goes to none of the hot endpoints."""
+        """Refuses a request whose body did not arrive in time, and that has no Flow."""
         self._timer = None
         self._refuse(upstream_request.too_slow(within_s), target, headers)
 
@@ -162,7 +163,7 @@ class Entrance(HTTPMessageDelegate):
         self._refuse(error, target, headers)
 
     def _refuse(self, error: ApiError, target: str, headers: HTTPHeaders) -> None:
-        """In words, and with the end of the connection."""
+        """Answers with an error, and ends the connection."""
         assert isinstance(self._conn, HTTP1Connection)
         log.info("%s", error.message)
         answer = Answer(self._conn)
@@ -184,12 +185,12 @@ class Entrance(HTTPMessageDelegate):
             self._to.on_connection_close()
 
 
-# ------------------------------------------------------------------------------------------ the cold ones
+# ------------------------------------------------------------------------------------ paths without a Flow
 
 
 def told(journal: Journal, handler: RequestHandler) -> None:
-    """A line in api_requests.json, but for probes that go well: they come every few seconds, and say nothing. So do
-    the questions of a dashboard that is open."""
+    """Writes a line to api_requests.json, except for probes and polls of the dashboard that succeed: they come every
+    few seconds and are of no interest."""
     silent = getattr(handler, "open", False) or getattr(handler, "polled", False)
     if journal.api_requests and (handler.get_status() >= 400 or not silent):
         request = handler.request
@@ -200,7 +201,7 @@ def told(journal: Journal, handler: RequestHandler) -> None:
 
 
 class Models(Handler):
-    """GET /v1/models"""
+    """GET /v1/models: the list of models."""
 
     async def get(self) -> None:
         models = await self.service.listing.models(self.request.headers)
@@ -210,7 +211,7 @@ class Models(Handler):
 
 
 class OneModel(Handler):
-    """GET /v1/models/{id}; an id may hold slashes."""
+    """GET /v1/models/{id}: one model. An id may have slashes."""
 
     async def get(self, id: str) -> None:
         models = await self.service.listing.models(self.request.headers)
@@ -221,7 +222,7 @@ class OneModel(Handler):
 
 
 class Stored(Handler):
-    """GET, DELETE /v1/responses/{id}, GET .../input_items, POST .../cancel"""
+    """GET and DELETE /v1/responses/{id}, GET .../input_items, POST .../cancel: one stored response."""
 
     asking: asyncio.Task[Reply] | None = None
 
@@ -267,28 +268,28 @@ class Stored(Handler):
 
 
 class Learned(Shown):
-    """GET /debug/lessons: what upstreams taught by their 400s, and how often fields did not cross."""
+    """GET /debug/lessons: the learned quirks of upstreams, and how often each field was dropped."""
 
     async def shown(self) -> dict[str, Any]:
         return {"learned": self.service.lessons.all(), "dropped": dict(self.service.dropped.most_common())}
 
 
 class Standing(Shown):
-    """GET /debug/upstreams: which of them answer, how quickly, and how busy they are."""
+    """GET /debug/upstreams: which upstreams answer, how quickly, and how busy they are."""
 
     async def shown(self) -> dict[str, Any]:
         return await status.of_all(self.service)
 
 
 class AskingBefore(Matcher):
-    """OPTIONS of a browser whose page wants to come in, on any path."""
+    """Matches the preflight request (OPTIONS) of a browser, on any path."""
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         return {} if origins.asks_before(request.method, request.headers) else None
 
 
 class Preflight(Handler):
-    """It brings no key, and does nothing."""
+    """Answers a preflight request, which needs no key."""
 
     open = True
 
@@ -305,7 +306,7 @@ class Preflight(Handler):
 
 
 class Upgrading(Matcher):
-    """GET /v1/responses as a websocket, while they are served."""
+    """Matches GET /v1/responses with an upgrade to a websocket, if websockets are served."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -317,7 +318,7 @@ class Upgrading(Matcher):
 
 
 class Socket(Handler, WebSocketHandler):
-    """A session, from its upgrade to its end. Access holds here as for every request; pages are kept out by it too."""
+    """A websocket, from its upgrade to its end. Access is checked as for every request, also for web pages."""
 
     session: Session | None = None
     arriving: Arriving | None = None
@@ -331,10 +332,10 @@ class Socket(Handler, WebSocketHandler):
             self.refuse(error, RESPONSES)
 
     def check_origin(self, origin: str) -> bool:
-        return True  # access has let it in
+        return True  # `prepare` has checked it
 
     def get_websocket_protocol(self) -> WebSocketProtocol | None:
-        if self.request.headers.get("Sec-WebSocket-Version") != "13":  # Tornado says what it takes instead
+        if self.request.headers.get("Sec-WebSocket-Version") != "13":  # Tornado answers which version it takes
             return None
         self.arriving = Arriving(self.service)
         params = _WebSocketParams(
@@ -351,7 +352,7 @@ class Socket(Handler, WebSocketHandler):
             await self.session.refuse(error)
 
     def get_compression_options(self) -> dict[str, Any]:
-        return {"compression_level": 1, "mem_level": 5}  # events are small and alike: more costs time and gains little
+        return {"compression_level": 1, "mem_level": 5}  # a higher level saves little on small events
 
     def open(self, *args: str, **kwargs: str) -> None:  # type: ignore[override]  # Tornado's hook; ours is a flag
         self.session = Session(self.service, self, self.request.headers)
@@ -367,7 +368,7 @@ class Socket(Handler, WebSocketHandler):
 
 
 class Elsewhere(Handler):
-    """Every other path or method."""
+    """Answers every other path or method with an error that says what is served."""
 
     open = True
 
@@ -380,7 +381,7 @@ class Elsewhere(Handler):
         path, method = self.request.path, self.request.method
         if path == "/v1/responses" and wants_upgrade(self.request):
             self.set_header("Connection", "close")
-            message = "no websocket here ([server] websockets, [responses] store_entries): POST /v1/responses instead"
+            message = "websockets are off ([server] websockets, [responses] store_entries): use POST /v1/responses"
             error = ApiError("invalid_request", message, 426)
             self.refuse(error, RESPONSES)
         elif path in SERVED:
@@ -388,11 +389,11 @@ class Elsewhere(Handler):
             error = ApiError("invalid_request", f"{method} {path}: only POST is served here", 405)
             self.refuse(error, SERVED[path][0])
         elif path.startswith("/v1/v1/"):
-            message = f"{path}: the base URL ends in /v1 and your client adds one too; leave it out of the base URL"
+            message = f"{path}: your client adds /v1 to a base URL that ends in /v1; remove it from the base URL"
             self.refuse(ApiError("not_found", message))
         else:
             served = ", ".join([*SERVED, "/v1/models"])
-            self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here; there is {served}"))
+            self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here; what is served: {served}"))
 
 
 def _has_body(headers: HTTPHeaders) -> bool:

@@ -1,7 +1,7 @@
-"""What lives as long as the process: routes, access, the libcurl client, and the requests in flight.
+"""The objects that live as long as the process: routes, access, the libcurl client, and the requests in flight.
 
-`Service` is made of settings, and makes the Ports by which each Flow sees it. It also holds the two slow clocks: pings
-for streams that have fallen silent, and the drain at shutdown.
+`Service` is made from the settings, and makes the Ports that each Flow uses. It also runs the timer for pings, and the
+drain at shutdown.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ from upstream.client import UpstreamClient
 
 log = logging.getLogger("proxy")
 
-MAX_COUNTED = 500  # names of dropped fields: clients make them up
-FLUSH_S = 1.0  # at shutdown, for the last words to reach clients that read slowly
+MAX_COUNTED = 500  # how many names of dropped fields are counted, since clients may send any name
+FLUSH_S = 1.0  # at shutdown, the time for last bytes to reach slow clients
 
 
 class Session(Interface):
-    """A websocket."""
+    """What a Service needs of an open websocket."""
 
     def drain(self) -> None: ...
 
@@ -69,8 +69,8 @@ class Session(Interface):
 
 
 class Service:
-    """start() on a running loop; stop() ends what is in flight. `flows`: every request whose client has not got
-    all of its answer. stage: "serving" -> "draining" (answers end their connections) -> "over"."""
+    """The core of a process. start() and stop() need a running event loop. flows: every request whose client has not
+    got the whole reply. stage: "serving" -> "draining" (each reply ends its connection) -> "over"."""
 
     def __init__(
         self,
@@ -80,12 +80,12 @@ class Service:
         siblings: Siblings | None = None,
         addresses: Iterable[Address] = (),
     ) -> None:
-        """ready: upstreams whose address is only known now (the demo), by name. siblings: None = this process alone.
-        addresses: where it listens."""
+        """ready: upstreams whose address is known only at the start (the demo), by name. siblings: None = there are no
+        other workers. addresses: where the proxy listens."""
         self.journal = journal
         self.siblings = siblings or Siblings()
         self.hops = Hops(self.siblings.group, addresses)
-        self.reloaded: dict[str, Any] = {}  # the verdict on the last change of the settings, see reload.py
+        self.reloaded: dict[str, Any] = {}  # the result of the last change of the settings, see reload.py
         self.reloads = {"taken": 0, "refused": 0}
         self.loaded_at = time.time()  # the settings in force
         self.places = Places(wiring.breaker_limits(settings))
@@ -100,13 +100,13 @@ class Service:
         self.reattach: Reattach | None = None
         self.flows: set[Running] = set()
         self.sessions: set[Session] = set()  # websockets
-        self.askings: set[asyncio.Future[Any]] = set()  # about what upstreams keep
+        self.askings: set[asyncio.Future[Any]] = set()  # requests about responses that upstreams keep
         kept = settings.responses
         self.memory = Memory(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
         self.lessons = Lessons()
-        self.dropped: collections.Counter[str] = collections.Counter()  # fields that did not cross -> requests
+        self.dropped: collections.Counter[str] = collections.Counter()  # dropped fields -> requests
         self.observers = Observers()
-        self.copier: Copier | None = None  # who wants copies of replies
+        self.copier: Copier | None = None  # gets copies of replies, for the body log
         self.prices = Prices(settings)
         self.siblings.first = self.observers.flush
         store_sync.register(self.siblings, self.memory)
@@ -114,17 +114,19 @@ class Service:
         self.bodies = BodyMemory(settings.server.max_body_bytes)
         self._key_start = secrets.token_hex(5)
         self._keys = 0
-        self._idle: asyncio.Event | None = None  # set when the last request is answered, once we are stopping
+        self._idle: asyncio.Event | None = None  # while stopping: set when the last request is answered
         self._ticker: asyncio.TimerHandle | None = None
         self._follow(settings)
 
     def _follow(self, settings: Settings) -> None:
-        """What is read off the settings and holds nothing else, at the start and after each change of them."""
+        """Sets everything that follows from the settings alone, at the start and after each change."""
         self.settings = settings
         self.prices.adopt(settings)
         for name, peer in self.router.peers.items():
             if self.hops.lead_here(peer.base_url):
-                log.warning("upstream '%s' is this proxy itself (%s): requests to it are refused", name, peer.base_url)
+                log.warning("upstream '%s' is this proxy itself (%s), so requests to it are refused; correct its "
+                "base_url",
+                            name, peer.base_url)  # fmt: skip
         self.access = Access(settings, self.journal.redaction, self.hops)
         self.retry = wiring.retry_policy(settings)
         several = len(settings.clients) > 1
@@ -135,7 +137,7 @@ class Service:
         self.max_body_bytes = settings.server.max_body_bytes
         self.bodies.resize(self.max_body_bytes)
         self.learns, self.strict = settings.translate.learn, settings.translate.strict
-        # A websocket's session is nothing without memory.
+        # A websocket's session needs the response store.
         self.websockets = settings.server.websockets and settings.responses.store_entries > 0
         self._tick_s = min(1.0, settings.server.ping_seconds / 2)
         self.ports = self._ports(settings)
@@ -179,7 +181,7 @@ class Service:
         return self.quotas.get(client)
 
     def charge_question(self, client: str) -> None:
-        """An upstream is about to be asked for what is no reply of a model. Raises ApiError (429)."""
+        """Charges a client for a request to an upstream that is not for a model's reply. Raises ApiError (429)."""
         quota = self.quotas.get(client)
         if quota is not None and (wait := quota.take(0, time.monotonic())) > 0:
             raise charges.used_up(client, wait)
@@ -188,14 +190,14 @@ class Service:
         return self.prices.of(upstream, model) is not None
 
     def adopt(self, settings: Settings, ready: dict[str, Upstream] | None = None) -> None:
-        """Other settings, checked already, from the next request on. Requests on their way go on as they began; what
-        was learned, counted and kept stays. ready: as at the start."""
+        """Puts changed settings, which have been checked, in force from the next request on. Requests in flight go on
+        unchanged. What was learned, counted and kept stays. ready: as for __init__."""
         kept = settings.responses
         self.places.resize(wiring.breaker_limits(settings))
         before, self.router = self.router, Router(settings, ready, self.places, self.router)
         for name, peer in self.router.peers.items():
             if name in before.peers and before.peers[name].base_url != peer.base_url:
-                self.lessons.forget(name)  # another server
+                self.lessons.forget(name)  # it is another server now
         self.client.resize(wiring.pool(settings, self.router))
         self.listing = Listing(self.router, self.client, self.hops)
         self.memory.resize(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
@@ -203,14 +205,14 @@ class Service:
         self._follow(settings)
         self.loaded_at = time.time()
         self.admission.limits = wiring.admission_limits(settings)
-        self.admission.serve()  # a limit may have grown
+        self.admission.serve()  # a limit may be higher now
 
     def __repr__(self) -> str:
         return f"<Service {self.stage} {self.router!r} {len(self.flows)} in flight, {self.held_bytes} bytes held>"
 
     def next_key(self) -> str:
-        """A request's id, the same in its reply, the logs and the pages: "req_" and letters and digits, unique over
-        processes and restarts."""
+        """A new id for a request: "req_" with letters and digits, unique over processes and restarts. The reply, the
+        logs and the pages have the same id."""
         self._keys += 1
         return f"req_{self._key_start}{self._keys:x}"
 
@@ -221,12 +223,14 @@ class Service:
             await asyncio.gather(*map(self._prewarm, self.router.peers.values()))
 
     async def _prewarm(self, peer: Peer) -> None:
-        """As long as a connection may take, and no longer: an upstream that is mute must not hold up the start."""
+        """Opens a connection to an upstream. It waits for [timeouts] connect at most, so that a silent upstream does
+        not delay the start."""
         patience = dataclasses.replace(peer.whole_timeouts, total=peer.whole_timeouts.connect)
         await self.client.prewarm(peer.base_url, patience, peer.way)
 
     def drain(self) -> None:
-        """From now on every answer is the last one on its connection, and every turn the last of its websocket."""
+        """Begins to drain: each reply is now the last one on its connection, and each turn the last of its
+        websocket."""
         self.stage = "draining"
         if self.reattach is not None:
             self.reattach.drain()
@@ -249,56 +253,56 @@ class Service:
         if self._ticker is not None:
             self._ticker.cancel()
         self.client.close()
-        if self.askings:  # they have a last word to say
+        if self.askings:  # they still answer their clients
             await asyncio.wait(self.askings, timeout=FLUSH_S)
         await self.siblings.stop()
         self.observers.flush()
 
     async def _quiet(self, within_s: float) -> None:
-        """Until no request is in flight."""
+        """Waits until no request is in flight, for `within_s` seconds at most."""
         if self.flows:
             self._idle = asyncio.Event()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), within_s)
 
     def hedges(self, model: str) -> bool:
-        """Whether a second try is made for this name when the first is late."""
+        """Whether requests for this model get a hedge."""
         return bool(self._hedged) and any(glob.match(model) for glob in self._hedged)
 
     @property
     def held_bytes(self) -> int:
-        """Of request bodies that may still be sent upstream."""
+        """How many bytes of request bodies are in memory."""
         return self.bodies.held
 
     def masked(self, body: bytes) -> bytes:
-        """What goes to a client, less the secrets that only we and an upstream know, and the keys of other clients."""
+        """The bytes for a client with the secrets of the settings and the keys of other clients masked."""
         return self.journal.redaction.data(body)
 
     def answer(self, conn: Connection, key: str = "") -> Answer:
-        """key: of the request whose reply may be logged."""
-        http = cast(HTTP1Connection, conn)  # a websocket's turn brings a writer of its own
+        """The response writer for a connection. key: the id of the request, "" = its reply is never logged."""
+        http = cast(HTTP1Connection, conn)  # a websocket's turn has a writer of its own
         if self.reattach is not None:
             return self.reattach.answer(http)
         most = self.to_copy(key)
         return CopiedAnswer(http, most) if most else Answer(http)
 
     def to_copy(self, key: str) -> int:
-        """Bytes of the reply to this request to copy for whoever wants them."""
+        """How many bytes of the reply to this request are copied, for the body log."""
         return self.copier.to_copy(key) if self.copier is not None else 0
 
     def _tick(self) -> None:
-        """Once a second: streams that were silent for ping_seconds get a sign of life; clients that left unseen are
-        seen."""
+        """Runs about once a second. Streams that have been silent for ping_seconds get a ping, and clients that have
+        left are noticed."""
         self._ticker = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
         self.memory.expire()
         patience = self.settings.server.ping_seconds
         for flow in list(self.flows):
             flow.tick(self._tick_s, patience)
 
-    # --------------------------------------------------------------------------------- what a Flow tells
+    # --------------------------------------------------------------------------------- called by flows
 
     def begins(self, flow: Running) -> None:
-        """A request has come. Raises ApiError (503) once we are shutting down."""
+        """Adds a new request. Raises ApiError (503) when the process is ending."""
         self.flows.add(flow)
         if self.stage != "serving":
             flow.writer.last()
@@ -310,18 +314,18 @@ class Service:
         asking.add_done_callback(self.askings.discard)
 
     def ends(self, flow: Running) -> None:
-        """It is in flight no more."""
+        """Removes a request that is over."""
         self.flows.discard(flow)
         if self._idle is not None and not self.flows:
             self._idle.set()
 
     def sent(self, info: Info, body: bytes) -> None:
-        """An attempt is on its way to its upstream; or a request ends with an error, and was never sent."""
+        """Tells observers of an attempt that is sent, or of a request that fails without having been sent."""
         if self.observers.on_sent:
             self.observers.sent(info, body)
 
     def finished(self, info: Finished, writer: Answer) -> None:
-        """The client has its last byte, or has left."""
+        """Tells observers of a request whose client has the last byte, or has left."""
         for field in map(record.field_name, info.dropped):
             self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1
         if self.copier is not None and self.to_copy(info.key) and (copy := writer.kept) is not None:

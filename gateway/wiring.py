@@ -1,7 +1,7 @@
-"""The parts of a Service that settings alone decide: bounds, policies, quotas.
+"""Makes the limits, policies and quotas of a Service from the settings.
 
-Made at the start and again after each change of the settings. Where a part has used something up (a quota) or holds
-requests (those that wait for their clients to come back), the new one is made of the one before.
+They are made at the start and after each change of the settings. A part that has a state (a quota, or detached requests
+that wait for their clients) is made from the one before it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def breaker_limits(settings: Settings) -> breaker.Limits:
 
 
 def client_quotas(settings: Settings, before: dict[str, Quota]) -> dict[str, Quota]:
-    """By the client's name; none for those without bounds. What has been used by the ones before stays used."""
+    """The quotas of the clients that have limits, by name. before: the present ones; what they have used stays used."""
     now, quotas = time.monotonic(), {}
     for client in settings.clients:
         if client.requests_per_minute or client.tokens_per_minute:
@@ -68,7 +68,7 @@ def pool(settings: Settings, router: Router) -> Pool:
 def reattach(settings: Settings, before: Reattach | None) -> Reattach | None:
     s = settings.retry
     if not s.rejoin_seconds:
-        return None  # requests that wait for their clients do so by the one before, as long as it said
+        return None  # detached requests still wait in the object before it, for the time that it was made with
     if before is None:
         return Reattach(s.rejoin_seconds, s.rejoin_mb << 20)
     before.resize(s.rejoin_seconds, s.rejoin_mb << 20)

@@ -87,7 +87,7 @@ def test_a_taken_port_is_said_in_words() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         done = run("--port", str(taken.getsockname()[1]))
-    assert done.returncode == 69 and "is taken by another program" in done.stderr and "--port" in done.stderr
+    assert done.returncode == 69 and "another program is using" in done.stderr and "--port" in done.stderr
     assert "Traceback" not in done.stderr
 
 

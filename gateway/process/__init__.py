@@ -1,1 +1,1 @@
-"""The process: worker RPC, reload, the banner at the start."""
+"""The process around the gateway: worker RPC, reload, upgrade, signs of life, and the banner."""

@@ -1,7 +1,7 @@
-"""What is printed at start: where the proxy listens, which upstreams it has, what to paste into which client.
+"""The banner, which is printed at the start: where the proxy listens, its upstreams, and a line for each client.
 
-A line to paste is one that works as it stands. Claude Code and Codex ask for models by themselves, so that their
-lines are tried on the router first: where nothing would answer, the line says what to set or names a model.
+A line to paste works as it is. Claude Code and Codex choose models themselves, so their models are looked up in the
+router first: if no upstream would answer, the line names another model or says what to set.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from operate.settings.load import Settings
 from translate.target import Protocol
 from upstream.pool import ca_places, system_ca_file
 
-CLAUDE_ASKS = {"big_model": "claude-opus-5-5", "small_model": "claude-haiku-5-5"}  # names as Claude Code has them
+CLAUDE_ASKS = {"big_model": "claude-opus-5-5", "small_model": "claude-haiku-5-5"}  # the names that Claude Code uses
 CODEX_ASKS = "gpt-5.1"
 HINTS = "CLAUDE_CODE_GATEWAY_HINT_HEADERS=1"
-_INDENT = " " * 17  # below the text after a client's name
+_INDENT = " " * 17  # as wide as the column of clients' names
 
 
 def greeting(settings: Settings, router: Router, port: int, version: str) -> str:
-    """The whole text, without a final newline. port: the one that is bound."""
+    """The whole banner, without a final newline. port: the bound one."""
     hosts = settings.server.hosts
     host = hosts[0]
     url = tls.own_url(settings.server, port)
@@ -46,7 +46,7 @@ def greeting(settings: Settings, router: Router, port: int, version: str) -> str
 
 
 def pasted(settings: Settings, router: Router, url: str) -> list[str]:
-    """The lines to paste, for each client. url: of the proxy, without a final slash."""
+    """The lines to paste, for all clients. url: of the proxy, without a final slash."""
     return [*_claude_code(settings, router, url), *_sdks(url, _key(settings)), *_codex(settings, router, url)]
 
 
@@ -61,33 +61,40 @@ def _upstreams(settings: Settings) -> Iterator[str]:
 
 
 def remarks(settings: Settings, router: Router) -> list[str]:
-    """What works otherwise than somebody may think."""
+    """Sentences about settings that a user may not expect."""
     found = []
     if not settings.clients:
-        found.append("Without a [client] this machine alone is served, and nothing that a reverse proxy forwards.")
+        found.append(
+            "Without a [client], only this machine is served, and requests that a reverse proxy forwards are refused."
+        )
         if settings.server.origins not in ((), ("*",)):
-            found.append("[server] origins has no effect: without a [client], no web page comes in.")
+            found.append("[server] origins has no effect: without a [client], requests from web pages are refused.")
     if elsewhere := _unchecked(settings, router):
         found.append(
-            f"Claude Code's auto mode has its actions checked at Anthropic; '{elsewhere}' does not do that. Start it "
-            "with --permission-mode default (or acceptEdits), or it opens with a dialog that blames the gateway."
+            f"In auto mode, Claude Code asks Anthropic to check its actions; '{elsewhere}' cannot do that. Start it "
+            "with "
+            "--permission-mode default (or acceptEdits); otherwise it shows an error about the gateway."
         )
     if any(term.name == "class" for rule in settings.models if rule.condition for term in rule.condition.terms):
-        found.append(f"[models] asks for a class: Claude Code tells it exactly with {HINTS} in its environment.")
+        found.append(
+            f"[models] has a condition on class: with {HINTS} in its environment, Claude Code says the class exactly."
+        )
     if not router.peers:
         found.append("No upstream is on: every request will be refused.")
     elif all(settings.upstreams[name].is_demo for name in router.peers):
-        found.append("Only the demo is on: it answers to every model. Set a key in the environment for a real one.")
+        found.append(
+            "Only the demo is on, and it answers for every model. For real ones, set a key in the environment."
+        )
     aliases = settings.aliases
     meanings = {"big_model": aliases.big_model, "small_model": aliases.small_model, **aliases.map_json}
     for key, meant in meanings.items():
         if meant and router.why_not(meant, "messages") and router.why_not(meant, "chat"):
-            found.append(f"[aliases]: '{key}' means '{meant}', and no upstream that is on answers to that.")
+            found.append(f"[aliases]: '{key}' means '{meant}', but no upstream that is on answers for that model.")
     if any(up.enabled and up.forward_client_key for up in settings.upstreams.values()):
         found.append(
-            "forward_client_key has no effect: with a [client], keys that clients bring are for the proxy."
+            "forward_client_key has no effect: with a [client], the keys of clients are for the proxy itself."
             if settings.clients
-            else "forward_client_key: the key that a client brings is sent to the upstream."
+            else "forward_client_key is on: the key of a client is sent to the upstream."
         )
     found += _roots(settings)
     bodies = [word for word in ("request", "response") if getattr(settings.logging, f"{word}_bodies") != "none"]
@@ -113,7 +120,7 @@ def _roots(settings: Settings) -> Iterator[str]:
 
 
 def _unchecked(settings: Settings, router: Router) -> str:
-    """The upstream that answers to Claude Code and knows nothing of its auto mode, if any."""
+    """The upstream that answers for Claude Code and does not support its auto mode; "" if there is none."""
     if router.why_not(CLAUDE_ASKS["big_model"], "messages"):
         return ""
     peer = router.routes(CLAUDE_ASKS["big_model"], "messages")[0].peer
@@ -130,8 +137,8 @@ def _key(settings: Settings) -> str:
 
 
 def _claude_code(settings: Settings, router: Router, url: str) -> Iterator[str]:
-    """With a token it starts on a fresh machine; with an API key it first asks Anthropic, and its user. Only a key
-    that has to go on to Anthropic must be one."""
+    """The lines for Claude Code. With ANTHROPIC_AUTH_TOKEN it starts on a new machine; with ANTHROPIC_API_KEY it first
+    asks its user. Only a key that is forwarded to Anthropic must be an API key."""
     variable = "ANTHROPIC_API_KEY" if _forwards(settings) else "ANTHROPIC_AUTH_TOKEN"
     command = f"ANTHROPIC_BASE_URL={url} {variable}={_key(settings)} claude"
     unserved = [key for key, name in CLAUDE_ASKS.items() if router.why_not(name, "messages")]
@@ -140,16 +147,17 @@ def _claude_code(settings: Settings, router: Router, url: str) -> Iterator[str]:
         return
     other = _first(settings, router, "messages")
     if not other:
-        yield "Claude Code    needs an upstream that speaks messages or chat; there is none"
+        yield "Claude Code    needs an upstream that speaks messages or chat, and none is on"
         return
     yield f"Claude Code    {command}" + (f" --model {other}" if "big_model" in unserved else "")
     names = ", ".join(f"*{word}*" for key in unserved for word in FAMILIES[key])
-    yield f"{_INDENT}Nothing answers to {names}, which it asks for by itself. To let another model"
-    yield f"{_INDENT}do so:  {_setting(settings, unserved, other)}"
+    yield f"{_INDENT}No upstream answers for {names}, which it also asks for. To use another model"
+    yield f"{_INDENT}for these:  {_setting(settings, unserved, other)}"
 
 
 def _setting(settings: Settings, keys: list[str], model: str) -> str:
-    """A start with these keys of [aliases] set: by the environment where the settings file looks there."""
+    """A command that starts the proxy with these keys of [aliases] set, by the environment if the settings file uses
+    it."""
     variables = [key.upper() for key in keys]
     origins = " ".join(value.origin for value in settings.values if value.section == "aliases")
     if all(variable in origins for variable in variables):
@@ -165,18 +173,18 @@ def _sdks(url: str, key: str) -> Iterator[str]:
 def _codex(settings: Settings, router: Router, url: str) -> Iterator[str]:
     other = _first(settings, router, "responses")
     if not other:
-        yield "Codex          needs an upstream that speaks responses; there is none"
+        yield "Codex          needs an upstream that speaks responses, and none is on"
         return
     model = f" -m {other}" if router.why_not(CODEX_ASKS, "responses") else ""
     yield f"Codex          PROXY_KEY={_key(settings)} codex{model} -c model_provider=proxy \\"
     yield f"{_INDENT}-c model_providers.proxy.name=proxy -c model_providers.proxy.base_url={url}/v1 \\"
     yield f"{_INDENT}-c model_providers.proxy.wire_api=responses -c model_providers.proxy.env_key=PROXY_KEY"
     if model.endswith("/demo"):
-        yield f"{_INDENT}That is the demo: no other upstream that is on speaks responses"
+        yield f"{_INDENT}This uses the demo, because no other upstream that is on speaks responses"
 
 
 def _first(settings: Settings, router: Router, client: Protocol) -> str:
-    """A model for such a client, of a real upstream rather than of the demo; "" if there is none."""
+    """A model that a client of this protocol can use, of the demo only if there is no other; "" if there is none."""
     names = [name for name, peer in router.peers.items() if peer.protocol_for(client)]
     real = [name for name in names if not settings.upstreams[name].is_demo]
     return f"{real[0]}/MODEL" if real else f"{names[0]}/demo" if names else ""

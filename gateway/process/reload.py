@@ -1,10 +1,9 @@
-"""Settings that change while the proxy runs: a saved file, or SIGHUP, is read whole and taken whole, or not at all.
+"""Reload: takes over changed settings while the proxy runs, after the file was saved or at SIGHUP.
 
 The file is looked at once a second, and so are the certificates that it names (operate/settings/file_watch.py). It is
-read in a thread, `${ENV}` and key files included. If there is any fault in it, the settings of before stay in force and
-the log has every fault with its line.
-What only a start can change is named and left as it is. `service.reloaded` keeps the last verdict for whoever shows it:
-{"time", "taken", "changed": [names], "restart": [names], "why": [faults]}.
+read in a thread, with `${ENV}` and key files. If it has any error, nothing changes, and the log has every error with
+its line. Keys that change only at a restart are named in the log. `service.reloaded` has the last result for pages that
+show it: {"time", "taken", "changed": [names], "restart": [names], "why": [errors]}.
 """
 
 from __future__ import annotations
@@ -25,11 +24,12 @@ from operate.settings.load import Settings, SettingsError
 log = logging.getLogger("proxy")
 
 EVERY_S = 1.0
-SETTLE_S = 0.2  # until the next look at a file that is being written
+SETTLE_S = 0.2  # the time until the next look at a file that is being written
 
 
 class Reload:
-    """start() on a running loop, stop() at its end. take: puts checked settings in force."""
+    """Watches the settings from start() to stop(), on a running loop. take: a function that puts checked settings in
+    force."""
 
     def __init__(self, service: Service, source: Source, take: Callable[[Settings], None]) -> None:
         self._service = service
@@ -50,12 +50,13 @@ class Reload:
             await asyncio.wait([self._task])
 
     def now(self) -> None:
-        """SIGHUP: also where the file has not changed, since what it names may have."""
+        """Reads the settings at once (SIGHUP), even if the file has not changed, because files that it names may
+        have."""
         self._asked.set()
 
     async def _run(self) -> None:
         while True:
-            # Not wait_for: in 3.11 it loses a cancel that comes at the same moment as what it waits for.
+            # wait_for is not used: in Python 3.11 it loses a cancel that comes in the same moment as the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SETTLE_S if self._source.settling else EVERY_S):
                     await self._asked.wait()
@@ -73,11 +74,11 @@ class Reload:
         except SettingsError as faults:
             why = list(map(str, faults.problems))
             self._tell(False, why=why)
-            self._say(logging.ERROR, "%s cannot be used as it is now; the settings of before stay in force:\n%s",
+            self._say(logging.ERROR, "%s has errors, so that the old settings stay in force:\n%s",
                       self._service.settings.file, "\n".join(why), event="reload refused", why=why)  # fmt: skip
         except Exception:
             self._tell(False, why=["internal error of the proxy, see its log"])
-            log.exception("the settings could not be changed; those of before stay in force")
+            log.exception("an error in the proxy: the settings could not be changed, and the old ones stay in force")
 
     def _judge(self, new: Settings, asked: bool) -> None:
         old = self._service.settings
@@ -90,13 +91,13 @@ class Reload:
                 self._take(old)
                 raise
         self._tell(True, changed=names, restart=waits)
-        self._say(logging.INFO, "%s read again; changed: %s", new.file, ", ".join(names) or "nothing",
+        self._say(logging.INFO, "%s was read again; changed: %s", new.file, ", ".join(names) or "nothing",
                   event="reload", changed=names, restart=waits)  # fmt: skip
         if waits:
-            self._say(logging.WARNING, "%s: only a restart changes %s", new.file, ", ".join(waits))
+            self._say(logging.WARNING, "%s: the changes of %s need a restart", new.file, ", ".join(waits))
 
     def _say(self, level: int, message: str, *args: object, **facts: object) -> None:
-        """Of several workers, all of which do the same, one tells it. facts: the line's own fields."""
+        """Logs in the first worker only, as all workers do the same. facts: further fields of the line."""
         level = level if self._service.siblings.number == 0 else logging.DEBUG
         log.log(level, message, *args, extra=fields(**facts))
 

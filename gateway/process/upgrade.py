@@ -1,4 +1,4 @@
-"""SIGUSR2 in a process without workers: another one takes over (operate/handover.py), and this one drains."""
+"""Upgrade in place of a process without workers, at SIGUSR2: another process takes over, and this one drains."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from operate.logs.fields import fields
 
 log = logging.getLogger("proxy")
 
-EVERY_S = 1.0  # a look whether it takes too long
+EVERY_S = 1.0  # the time between two checks whether the new process takes too long
 
 
 class Upgrade:
-    """begin() at each signal. address: of the settings, as Successor takes it."""
+    """Handles the signals. address: hosts and port of the settings, for the Successor."""
 
     def __init__(self, sockets: Sequence[socket.socket], address: str) -> None:
         self._sockets = list(sockets)
@@ -27,7 +27,8 @@ class Upgrade:
         return f"<Upgrade {self._successor!r}>"
 
     def begin(self, replaced: Callable[[], None]) -> None:
-        """replaced: called once the other process serves, never if it does not come to that."""
+        """Starts the new process, unless one is starting already. replaced: called when the new process serves; never
+        if it fails."""
         if self._successor is not None:
             return
         why = why_not()
@@ -36,10 +37,10 @@ class Upgrade:
         except OSError as error:
             why = str(error)
         if self._successor is None:
-            log.error("no upgrade: %s", why)
+            log.error("the upgrade is not possible: %s", why)
             return
         pid = self._successor.pid
-        log.info("process %d is to take over", pid, extra=fields(event="upgrade", pid=pid))
+        log.info("process %d starts, and is to take over", pid, extra=fields(event="upgrade", pid=pid))
         asyncio.get_running_loop().add_reader(self._successor.waiting, self._look, self._successor, replaced)
         self._look_again(self._successor, replaced)
 
@@ -58,8 +59,8 @@ class Upgrade:
         asyncio.get_running_loop().remove_reader(waiting)
         self._successor = None
         if why:
-            log.error("no upgrade: %s", why)
+            log.error("the upgrade has failed: %s", why)
             return
-        log.warning("process %d serves; this one ends when it has finished what it has", successor.pid,
+        log.warning("process %d serves now; this one ends when its requests are finished", successor.pid,
                     extra=fields(event="upgraded", pid=successor.pid))  # fmt: skip
         replaced()

@@ -1,7 +1,7 @@
-"""Signs of life, from the loop itself: a process whose loop stands still gives none.
+"""Gives signs of life from the event loop, so that a process whose loop does not run gives none.
 
-To systemd's watchdog where this process is alone, else to the supervisor, which speaks for all workers. The first one
-says that this process serves.
+A process without workers gives them to systemd's watchdog; a worker gives them to the supervisor. The first sign also
+says that the process serves.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EVERY_S = 1.0
 
 
 class Watch:
-    """start() on a running loop when everything is there."""
+    """Gives signs of life from start() to stop(). start() is called on a running loop, when the process serves."""
 
     def __init__(self, worker: Worker | None) -> None:
         self._worker = worker
@@ -39,7 +39,7 @@ class Watch:
         if self._worker is None:
             systemd.alive()
         else:
-            with contextlib.suppress(OSError):  # its supervisor is gone: the lifeline says so too
+            with contextlib.suppress(OSError):  # the supervisor is gone, which the lifeline shows, too
                 os.write(self._worker.beats, bytes([self._worker.number % 256]))
         every = min(EVERY_S, systemd.watchdog_s() / 3 or EVERY_S)
         self._timer = asyncio.get_running_loop().call_later(every, self._beat)

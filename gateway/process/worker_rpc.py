@@ -1,12 +1,12 @@
-"""The other worker processes of this proxy: what one asks of all, so that every one of them shows the same.
+"""Worker RPC: the workers of one proxy ask each other, so that each of them can show what all of them know.
 
-Each worker answers questions on a unix socket of its own: a path, and one JSON object back. The sockets have abstract
-names, so that no folder need be writable; such a name has no owner, and anybody on the machine may use it. Hence both
-sides show that they know the group's secret (an HMAC over the other's word), and nothing is said or believed otherwise.
+Each worker answers on a unix socket of its own. A question is a path, and its answer is one JSON object. The sockets
+have abstract names, so that no writable folder is needed. Anybody on the machine may use such a name, so both sides
+prove that they know the secret of the workers (an HMAC over the other side's nonce) before they say or believe
+anything.
 
-What may be asked is registered by whoever knows the answer: `answers[path] = function`. `ask` puts a question to all,
-this worker included (by a call); one that is just restarting is left out. With a single worker there are no sockets,
-and `ask` is that call alone.
+Whoever knows an answer registers it: `answers[path] = function`. `ask` asks all workers, this one with a direct call; a
+worker that does not answer in time is left out. With a single worker there are no sockets.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ from translate import wire
 
 log = logging.getLogger("gateway")
 
-PATIENCE_S = 2.0  # a worker that is that busy is left out
-MAX_QUESTION = 64 * 1024  # bytes of the line
+PATIENCE_S = 2.0  # a worker that takes longer is left out
+MAX_QUESTION = 64 * 1024  # the most bytes of a question
 NONCE = 16  # bytes
 
 Answers = dict[str, Callable[[dict[str, str]], dict[str, Any]]]
 
 
 class Siblings:
-    """number: this worker's, from 0. count: how many there are. answers: path -> what gives the object for it; it gets
-    the query, one value for each name. group: a word for all of them together, which may be told."""
+    """The workers of this proxy. number: that of this worker, from 0 on. count: how many there are. answers: the
+    function for each path, which gets the query (one value for each name) and returns the object. group: a name for all
+    of them together, which is not secret."""
 
     def __init__(self, number: int = 0, count: int = 1, secret: bytes = b"") -> None:
         """secret: the same for all workers of a proxy, and known to nobody else."""
         self.number = number
         self.count = count
         self.answers: Answers = {}
-        self.first: Callable[[], None] = _nothing  # done before each answer
+        self.first: Callable[[], None] = _nothing  # called before each answer
         self._secret = secret or secrets.token_bytes(32)
         self.group = self._mac("group")[:16]
         self._server: asyncio.Server | None = None
@@ -62,12 +63,12 @@ class Siblings:
             self._server = None
 
     async def ask(self, path: str) -> list[dict[str, Any]]:
-        """What every worker that answers in time says, this one first. path: with its query. Raises KeyError for a path
-        that nobody has registered."""
+        """The answers of all workers that answer in time, this one first. path: with its query. Raises KeyError for a
+        path that is not registered."""
         return [self._own(path), *await self.ask_others(path)]
 
     async def ask_others(self, path: str) -> list[dict[str, Any]]:
-        """The same without this worker."""
+        """The answers of the other workers."""
         if self.alone:
             return []
         others = [number for number in range(self.count) if number != self.number]
@@ -96,7 +97,7 @@ class Siblings:
             writing.write(f"{own} {self._mac('asks', theirs, path)} {path}\n".encode())
             mac, _, body = (await reading.read()).partition(b"\n")
             if not hmac.compare_digest(mac, self._mac("says", own, body).encode()):
-                raise ValueError("not the answer of a sibling")
+                raise ValueError("the answer is not that of a worker of this proxy")
             found: dict[str, Any] = wire.loads(body)
             return found
         finally:
@@ -109,14 +110,20 @@ class Siblings:
                 writing.write(own.encode())
                 theirs, mac, path = (await reading.readline()).decode().strip().split(" ", 2)
                 if not hmac.compare_digest(mac, self._mac("asks", own, path)):
-                    raise ValueError("not the question of a sibling")
+                    raise ValueError("the question is not that of a worker of this proxy")
                 body = wire.dumps(self._own(path))
                 writing.write(self._mac("says", theirs, body).encode() + b"\n" + body)
                 await writing.drain()
-        except (OSError, TimeoutError, ValueError, TypeError, KeyError) as why:  # KeyError: of another release
-            log.debug("a sibling's question had no answer: %r", why)
+        except (
+            OSError,
+            TimeoutError,
+            ValueError,
+            TypeError,
+            KeyError,
+        ) as why:  # KeyError: the other worker is of another release
+            log.debug("the question of another worker was not answered: %r", why)
         except Exception:
-            log.exception("a sibling's question could not be answered")
+            log.exception("an error in the proxy: the question of another worker could not be answered")
         finally:
             writing.close()
 

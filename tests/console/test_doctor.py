@@ -278,7 +278,7 @@ def test_it_tells_of_what_may_be_overlooked(examine: Examine) -> None:
     """Where requests of Claude Code go there, and that no reverse proxy may stand before the proxy as it is."""
     with Upstream(Server()) as up:
         said = examine(up.url, "--yes", more="[models]\n* = up\n")[1]
-    assert "nothing that a reverse proxy forwards" in said and "--permission-mode default" in said
+    assert "that a reverse proxy forwards are refused" in said and "--permission-mode default" in said
 
 
 def test_an_upstream_that_is_the_proxy_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

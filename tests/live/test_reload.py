@@ -216,7 +216,7 @@ def test_what_waits_for_a_restart_is_named_and_left(
     assert verdict["restart"] == ["[server] host", "[server] workers"]
     assert verdict["changed"] == ["[server] ping_seconds"]
     assert (server.host, server.workers, server.ping_seconds) == ("127.0.0.1", 1, 3)
-    assert "only a restart changes [server] host, [server] workers" in caplog.text
+    assert "the changes of [server] host, [server] workers need a restart" in caplog.text
 
 
 def test_the_door_stays_shut(file: Path, up: Upstream) -> None:

@@ -35,9 +35,9 @@ def test_claudes_names_without_an_upstream() -> None:
     assert "claude --model openai/MODEL\n" in text and "*opus*, *sonnet*, *haiku*" in text
     assert "BIG_MODEL=openai/MODEL SMALL_MODEL=openai/MODEL ./run.sh" in text
     text = said(OPENAI_API_KEY="sk-test", BIG_MODEL="gpt-5.1")
-    assert "any-key claude\n" in text and "answers to *haiku*," in text and " SMALL_MODEL=openai/MODEL ./" in text
+    assert "any-key claude\n" in text and "answers for *haiku*," in text and " SMALL_MODEL=openai/MODEL ./" in text
     text = said(OPENAI_API_KEY="sk-test", BIG_MODEL="gpt-5.1", SMALL_MODEL="gpt-5-mini")
-    assert "any-key claude\n" in text and "Nothing answers" not in text
+    assert "any-key claude\n" in text and "No upstream answers" not in text
     text = said("[upstream x]\nprotocol = chat\nbase_url = http://127.0.0.1:1")
     assert "--set aliases.big_model=x/MODEL --set aliases.small_model=x/MODEL" in text and "BIG_MODEL=" not in text
 
@@ -55,20 +55,20 @@ def test_a_line_that_cannot_work_is_not_there() -> None:
     assert "Codex          needs an upstream that speaks responses" in text and "Only the demo" not in text
     assert "Claude Code    needs an upstream" in said(chat.replace("= chat", "= responses"))
     text = said(SHIPPED, "upstream demo.enabled=false")
-    assert "No upstream is on" in text and text.count("there is none") == 2
+    assert "No upstream is on" in text and text.count("and none is on") == 2
 
 
 @pytest.mark.usefixtures("no_bridge")
 def test_codex_gets_a_model_that_something_answers_to() -> None:
     text = said(ANTHROPIC_API_KEY="sk-test")
-    assert "codex -m demo/demo -c" in text and "That is the demo" in text
+    assert "codex -m demo/demo -c" in text and "This uses the demo" in text
     text = said(OPENAI_API_KEY="sk-test")
-    assert "codex -c" in text and "That is the demo" not in text
+    assert "codex -c" in text and "This uses the demo" not in text
 
 
 def test_whose_key_is_asked_for() -> None:
     text = said(FORWARD_CLIENT_KEY="true")
-    assert "ANTHROPIC_API_KEY=YOUR-OWN-KEY claude" in text and "key that a client brings is sent" in text
+    assert "ANTHROPIC_API_KEY=YOUR-OWN-KEY claude" in text and "the key of a client is sent" in text
     text = said(SHIPPED, f"client me.key={KEY}", FORWARD_CLIENT_KEY="true")
     assert "ANTHROPIC_AUTH_TOKEN=KEY-OF-A-CLIENT claude" in text and "forward_client_key has no effect" in text
     assert KEY not in text
@@ -88,7 +88,7 @@ def test_the_url_can_be_pasted_whatever_the_host(host: str, url: str) -> None:
 def test_remarks_on_what_may_be_overlooked() -> None:
     names = '{"a": "nowhere/x", "b": "demo"}'
     text = said(ANTHROPIC_API_KEY="sk-test", MODEL_MAP_JSON=names, ENABLE_RESPONSE_BODY_LOGGING="1")
-    assert "'a' means 'nowhere/x', and no upstream that is on answers" in text and "'b' means" not in text
+    assert "'a' means 'nowhere/x', but no upstream that is on answers" in text and "'b' means" not in text
     assert "Response bodies are logged, to logs/requests.json" in text
     assert "sk-test" not in text
 
@@ -100,7 +100,7 @@ def test_auto_mode_is_told_of_where_nobody_makes_its_checks() -> None:
     assert AUTO_MODE not in said(ANTHROPIC_API_KEY="sk-test")
     assert AUTO_MODE not in said()  # the demo alone
     text = said(OPENAI_API_KEY="sk-test", BIG_MODEL="openai/gpt-5.1")
-    assert AUTO_MODE in text and "'openai' does not do that" in text
+    assert AUTO_MODE in text and "'openai' cannot do that" in text
 
 
 def test_conditions_on_classes_name_what_says_them_exactly() -> None:
@@ -111,7 +111,7 @@ def test_conditions_on_classes_name_what_says_them_exactly() -> None:
 
 
 def test_who_is_served_without_clients() -> None:
-    alone, pages = "nothing that a reverse proxy forwards", "[server] origins has no effect"
+    alone, pages = "that a reverse proxy forwards are refused", "[server] origins has no effect"
     assert alone in said() and pages not in said()
     assert pages in said(SHIPPED, "server.origins=https://chat.example.org")
     text = said(SHIPPED, f"client me.key={KEY}", "server.origins=https://chat.example.org")
