@@ -31,11 +31,6 @@ from translate.summary_reply import Summing
 from translate.target import Asked, Encoded, Protocol, Target
 
 
-def can_cross(client: Protocol, upstream: Protocol) -> bool:
-    known = dialects.names()
-    return client in known and upstream in known
-
-
 def request(client: Protocol, upstream: Protocol, body: Body, target: Target, more: Sequence[Turn] = ()) -> Encoded:
     """The client's decoded JSON body as the upstream's. `body` is left as it is, so that a retry may cross it
     again for another target. more: what has come of the turn so far, where it goes on. Raises BadRequest."""

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.routing.upstreams import Peer
 from translate.target import Protocol
 from upstream.client import UpstreamClient
 from upstream.failure import Failure
 from upstream.request import Request, Timeouts
+from upstream.small_reply import SmallReply, SmallReplySink
 
 MAX_REPLY = 8 << 20
 
 
 @dataclass(slots=True)
-class Heard:
-    """A whole exchange: bytes, whatever they say. status: 0 = none came."""
+class Heard(SmallReply):
+    """A whole exchange: bytes, whatever they say. seconds: from the send to the end."""
 
-    status: int = 0
-    headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes = b""
-    failure: Failure | None = None
     seconds: float = 0.0
 
 
@@ -52,40 +48,16 @@ class Line:
     ) -> Heard:
         lines = [f"{name}: {value}" for name, value in self.peer.headers[key][protocol].items()]
         method = "GET" if body is None else "POST"
-        gathered = _Gathered()
+        sink = SmallReplySink(MAX_REPLY)
         began = time.monotonic()
         self.sent += 1
         try:
             request = Request(method, url, lines, body, timeouts, self.peer.way, fresh)
-            running = self._client.send(request, gathered)
+            running = self._client.send(request, sink)
         except ValueError as why:
             return Heard(failure=Failure("bad_url", str(why)))
         try:
-            heard = await gathered.done
+            reply = await sink.done
         finally:
             running.cancel()
-        heard.seconds = time.monotonic() - began
-        return heard
-
-
-class _Gathered:
-    """A sink; what is over the bound is left out, and the end cannot be read then."""
-
-    def __init__(self) -> None:
-        self.done: asyncio.Future[Heard] = asyncio.get_running_loop().create_future()
-        self._heard = Heard()
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
-        self._heard.status, self._heard.headers = status, headers
-
-    def on_data(self, chunk: bytes) -> None:
-        self._size += len(chunk)
-        if self._size <= MAX_REPLY:
-            self._parts.append(chunk)
-
-    def on_end(self, failure: Failure | None) -> None:
-        self._heard.body, self._heard.failure = b"".join(self._parts), failure
-        if not self.done.done():
-            self.done.set_result(self._heard)
+        return Heard(reply.status, reply.headers, reply.body, reply.failure, time.monotonic() - began)

@@ -25,8 +25,8 @@ from translate import wire
 from translate.dialect import Dialect
 from translate.errors import ApiError
 from upstream.client import UpstreamClient
-from upstream.failure import Failure
 from upstream.request import Request, Timeouts
+from upstream.small_reply import SmallReplySink
 
 log = logging.getLogger("gateway")
 
@@ -110,39 +110,18 @@ class Listing:
         ]
         if loop_guard.is_told(peer.base_url):
             own.append(f"{loop_guard.HEADER}: {self._hops.onward(asked_by)}")
-        done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._client.send(Request("GET", peer.models_url, own, None, PATIENCE, peer.way), _Gathered(done))
+        sink = SmallReplySink(MAX_LIST_BYTES)
+        self._client.send(Request("GET", peer.models_url, own, None, PATIENCE, peer.way), sink)
+        reply = await sink.done
+        if reply.failure is not None:
+            raise ApiError("upstream", reply.failure.message)
+        if reply.status != 200:
+            raise ApiError("upstream", f"it answered {reply.status}")
         try:
-            data = wire.loads(await done)
+            data = wire.loads(reply.body)
         except ValueError:
             raise ApiError("upstream", "the list is not JSON") from None
         return read_list(data, peer.name)
-
-
-class _Gathered:
-    """A sink that gathers a small reply."""
-
-    def __init__(self, done: asyncio.Future[bytes]) -> None:
-        self._done = done
-        self._parts: list[bytes] = []
-        self._status = 0
-
-    def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
-        self._status = status
-
-    def on_data(self, chunk: bytes) -> None:
-        if sum(map(len, self._parts)) < MAX_LIST_BYTES:
-            self._parts.append(chunk)
-
-    def on_end(self, failure: Failure | None) -> None:
-        if self._done.done():
-            return
-        if failure is not None:
-            self._done.set_exception(ApiError("upstream", failure.message))
-        elif self._status != 200:
-            self._done.set_exception(ApiError("upstream", f"it answered {self._status}"))
-        else:
-            self._done.set_result(b"".join(self._parts))
 
 
 # ---------------------------------------------------------------------------------------------- shapes

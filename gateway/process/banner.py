@@ -147,7 +147,7 @@ def _claude_code(settings: Settings, router: Router, url: str) -> Iterator[str]:
         return
     other = _first(settings, router, "messages")
     if not other:
-        yield "Claude Code    needs an upstream that speaks messages or chat, and none is on"
+        yield "Claude Code    needs an upstream, and none is on"
         return
     yield f"Claude Code    {command}" + (f" --model {other}" if "big_model" in unserved else "")
     names = ", ".join(f"*{word}*" for key in unserved for word in FAMILIES[key])
@@ -173,14 +173,12 @@ def _sdks(url: str, key: str) -> Iterator[str]:
 def _codex(settings: Settings, router: Router, url: str) -> Iterator[str]:
     other = _first(settings, router, "responses")
     if not other:
-        yield "Codex          needs an upstream that speaks responses, and none is on"
+        yield "Codex          needs an upstream, and none is on"
         return
     model = f" -m {other}" if router.why_not(CODEX_ASKS, "responses") else ""
     yield f"Codex          PROXY_KEY={_key(settings)} codex{model} -c model_provider=proxy \\"
     yield f"{_INDENT}-c model_providers.proxy.name=proxy -c model_providers.proxy.base_url={url}/v1 \\"
     yield f"{_INDENT}-c model_providers.proxy.wire_api=responses -c model_providers.proxy.env_key=PROXY_KEY"
-    if model.endswith("/demo"):
-        yield f"{_INDENT}This uses the demo, because no other upstream that is on speaks responses"
 
 
 def _first(settings: Settings, router: Router, client: Protocol) -> str:

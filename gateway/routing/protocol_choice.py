@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from translate import dialects, pair
+from translate import dialects
 from translate.target import Protocol
 
 # Within a text the words would be escaped. One that stands elsewhere in the body costs nothing but the order.
@@ -35,8 +35,8 @@ def carrying(client: Protocol) -> list[Protocol]:
 
 
 def choose(client: Protocol, spoken: Sequence[str], more: bool) -> Protocol | None:
-    """None where nothing of what is spoken can be translated to. more: the request has tools, or the model reasons."""
-    can = [each for each in carrying(client) if each in spoken and (each == client or pair.can_cross(client, each))]
+    """None where nothing is spoken. more: the request has tools, or the model reasons."""
+    can = [each for each in carrying(client) if each in spoken]
     if not can or client in can or more:
         return client if client in can else can[0] if can else None
     return min(can, key=list(spoken).index)

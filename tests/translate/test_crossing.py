@@ -22,12 +22,6 @@ def to_messages() -> Crossing:
     return Crossing("messages", "chat", ASKED)
 
 
-def test_which_pairs_cross() -> None:
-    assert pair.can_cross("messages", "responses") and pair.can_cross("chat", "chat")
-    assert not pair.can_cross("messages", "gemini")  # type: ignore[arg-type]
-    assert not pair.can_cross("gemini", "messages")  # type: ignore[arg-type]
-
-
 def test_a_whole_reply() -> None:
     crossing = to_messages()
     body = json.loads(crossing.whole(json.dumps(WHOLE).encode()))

@@ -42,28 +42,16 @@ def test_claudes_names_without_an_upstream() -> None:
     assert "--set aliases.big_model=x/MODEL --set aliases.small_model=x/MODEL" in text and "BIG_MODEL=" not in text
 
 
-@pytest.fixture
-def no_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Responses is not translated, whatever translate/ can do."""
-    monkeypatch.setattr("gateway.routing.protocol_choice.pair.can_cross", lambda *pair: "responses" not in pair)
-
-
-@pytest.mark.usefixtures("no_bridge")
 def test_a_line_that_cannot_work_is_not_there() -> None:
-    chat = "[upstream x]\nprotocol = chat\nbase_url = http://127.0.0.1:1\n[models]\n* = x\n"
-    text = said(chat)
-    assert "Codex          needs an upstream that speaks responses" in text and "Only the demo" not in text
-    assert "Claude Code    needs an upstream" in said(chat.replace("= chat", "= responses"))
     text = said(SHIPPED, "upstream demo.enabled=false")
+    assert "Codex          needs an upstream" in text and "Claude Code    needs an upstream" in text
     assert "No upstream is on" in text and text.count("and none is on") == 2
 
 
-@pytest.mark.usefixtures("no_bridge")
 def test_codex_gets_a_model_that_something_answers_to() -> None:
     text = said(ANTHROPIC_API_KEY="sk-test")
-    assert "codex -m demo/demo -c" in text and "This uses the demo" in text
-    text = said(OPENAI_API_KEY="sk-test")
-    assert "codex -c" in text and "This uses the demo" not in text
+    assert "codex -m anthropic/MODEL -c" in text
+    assert "codex -c" in said(OPENAI_API_KEY="sk-test")
 
 
 def test_whose_key_is_asked_for() -> None:
