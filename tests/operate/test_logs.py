@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from operate.logs import lines as lines_of
-from operate.logs import rotation, writer
+from operate.logs import lines, rotation, writer
 from operate.logs.fields import SHOWN, fields
 from operate.logs.journal import LOGGERS, Journal, folder_of, install
 from operate.settings import load
@@ -48,7 +47,7 @@ def until(true: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
+def logged(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
@@ -61,13 +60,13 @@ def test_each_file_has_its_lines(journal: Any, tmp_path: Path) -> None:
     log.request("GET", "/v1/models", 200, 1.234, "me")
     log.close()
     folder = tmp_path / "logs"
-    first, second = lines(folder / "performance.json")
+    first, second = logged(folder / "performance.json")
     assert first["message"] == "HTTP request completed" and first["request_id"] == "r1"
     assert first["time"] == "2026-01-01T00:00:00.250Z"
     assert (second["error.type"], second["error.message"]) == ("api", "no reply")
-    (error,) = lines(folder / "errors.json")
+    (error,) = logged(folder / "errors.json")
     assert (error["message"], error["error"], error["tried"]) == ("no reply", "api", ["up: 502"])
-    hot, failed, cold = lines(folder / "api_requests.json")
+    hot, failed, cold = logged(folder / "api_requests.json")
     assert (hot["method"], hot["path"], hot["status"], hot["ms"]) == ("POST", "/v1/messages", 200, 5.0)
     assert (failed["status"], cold["path"], cold["ms"]) == (502, "/v1/models", 1.23)
 
@@ -89,8 +88,8 @@ def test_trouble_is_said_once_and_its_end_too(journal: Any, tmp_path: Path, capf
     until(lambda: (folder / "proxy.json").exists())
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 2 and "being lost" in said[0] and str(folder) in said[0] and "again" in said[1]
-    assert [line["body"] for line in lines(folder / "requests.json")] == ["y"]
-    assert lines(folder / "proxy.json")[0]["message"] == "5 log lines were lost"
+    assert [line["body"] for line in logged(folder / "requests.json")] == ["y"]
+    assert logged(folder / "proxy.json")[0]["message"] == "5 log lines were lost"
     assert log.lost == 5
 
 
@@ -115,7 +114,7 @@ def test_a_full_disk_tears_no_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL, TEXT, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, timeout=30
     )
-    kept = lines(tmp_path / "requests.json")
+    kept = logged(tmp_path / "requests.json")
     assert 0 < len(kept) < 20 and len(kept) + int(done.stdout) == 20
     assert [line["request_id"] for line in kept[:3]] == ["0", "1", "2"]
     assert done.stderr.count("being lost") == 1
@@ -135,22 +134,22 @@ def test_a_rotation_that_fails_is_survived(
     assert "being lost" in capfd.readouterr().err
     (folder / "requests.json").unlink()
     log.body("request", "k", b"y")
-    until(lambda: lines(folder / "requests.json"))
+    until(lambda: logged(folder / "requests.json"))
 
 
 def test_nothing_ends_the_writer(journal: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     log = journal("access=error")
-    real = lines_of.of
+    real = lines.of
 
     def broken(*_: Any) -> str:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(lines_of, "of", broken)
+    monkeypatch.setattr(lines, "of", broken)
     log.body("request", "k", b"x")
     until(lambda: log.lost == 1)
-    monkeypatch.setattr(lines_of, "of", real)
+    monkeypatch.setattr(lines, "of", real)
     log.body("request", "k", b"y")
-    until(lambda: lines(tmp_path / "logs" / "requests.json"))
+    until(lambda: logged(tmp_path / "logs" / "requests.json"))
 
 
 def test_a_disk_that_is_stuck_holds_nobody_up(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,8 +179,8 @@ def test_odd_lines_are_written(journal: Any, tmp_path: Path) -> None:
     log.finished({"time": 1.0, "request_id": "3", "usage": object()})
     log.body("request", "4", b"\xff\xfe")
     log.close()
-    assert [line["request_id"] for line in lines(tmp_path / "logs" / "performance.json")] == ["1", "2", "3"]
-    assert lines(tmp_path / "logs" / "requests.json")[0]["body"] == "\ufffd\ufffd"
+    assert [line["request_id"] for line in logged(tmp_path / "logs" / "performance.json")] == ["1", "2", "3"]
+    assert logged(tmp_path / "logs" / "requests.json")[0]["body"] == "\ufffd\ufffd"
 
 
 # ------------------------------------------------------------------------------- what is asked for, and what not
@@ -197,13 +196,13 @@ def test_nothing_is_made_of_what_nobody_wants(journal: Any) -> None:
 def test_nothing_is_serialised_by_who_calls(journal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the writer's work: the loop only leaves what there is."""
     threads: set[str] = set()
-    real = lines_of._dumped
+    real = lines._dumped
 
     def seen(line: Any) -> str:
         threads.add(threading.current_thread().name)
         return real(line)
 
-    monkeypatch.setattr(lines_of, "_dumped", seen)
+    monkeypatch.setattr(lines, "_dumped", seen)
     log = journal()
     log.finished({"time": 1.0, "status": 200})
     log.body("request", "k", b"x" * 100_000)
@@ -215,7 +214,7 @@ def test_a_body_is_cut(journal: Any, tmp_path: Path) -> None:
     log = journal("body_kb=1")
     log.body("request", "k", b"x" * 5000)
     log.close()
-    (line,) = lines(tmp_path / "logs" / "requests.json")
+    (line,) = logged(tmp_path / "logs" / "requests.json")
     assert (line["size"], line["body"]) == (5000, "x" * 1024)
 
 
@@ -226,7 +225,7 @@ def test_everything_changes_at_once(journal: Any, tmp_path: Path) -> None:
     assert not log.performance and log.request_bodies.only_failed
     log.body("request", "k", b"new-secret" + b"x" * 2000)
     log.close()
-    (line,) = lines(other / "requests.json")
+    (line,) = logged(other / "requests.json")
     assert line["body"].startswith("[secret]") and len(line["body"]) < 1100
     assert not (tmp_path / "logs" / "requests.json").exists()
 
@@ -256,7 +255,7 @@ def test_each_logger_has_its_level(
         for level in ("debug", "info", "warning", "error"):
             getattr(logging.getLogger(name), level)("%s later", level)
     log.close()
-    found = lines(tmp_path / "logs" / "proxy.json")
+    found = logged(tmp_path / "logs" / "proxy.json")
     heard = {(line["logger"], line["level"]) for line in found if "later" not in line["message"]}
     assert {level for name, level in heard if name == "upstream"} == {"debug", "info", "warning", "error"}
     assert {level for name, level in heard if name == "gateway"} == {"error"}
@@ -277,7 +276,7 @@ def test_a_line_has_fields_of_its_own(
     logging.getLogger("gateway").warning("%s rests", "up", extra=facts)
     logging.getLogger("gateway").error("seen already", extra=SHOWN | fields(pid=7))
     log.close()
-    rests, seen = lines(tmp_path / "logs" / "proxy.json")
+    rests, seen = logged(tmp_path / "logs" / "proxy.json")
     assert list(rests)[:4] == ["time", "level", "logger", "message"] and rests["message"] == "up rests"
     assert (rests["upstream"], rests["key"], rests["why"]) == ("up", 2, "[secret]") and "at" not in rests
     assert seen["level"] == "error" and seen["pid"] == 7
@@ -295,7 +294,7 @@ def test_a_traceback_is_one_line(journal: Any, tmp_path: Path, loggers: None) ->
     except KeyError:
         logging.getLogger("proxy").exception("it failed")
     log.close()
-    (line,) = lines(tmp_path / "logs" / "proxy.json")
+    (line,) = logged(tmp_path / "logs" / "proxy.json")
     assert line["message"].startswith("it failed\nTraceback") and line["level"] == "error"
 
 

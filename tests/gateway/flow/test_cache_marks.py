@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.gateway.observe.test_record import Seen
-from tests.resilience.two import house_text, section
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
+from tests.support.two_upstreams import house_text, section
 
 ASK = {"model": "claude-opus-5-5", "messages": [{"role": "user", "content": "word " * 2000}]}
 USED = {"input_tokens": 100, "cache_read_input_tokens": 1_000_000, "cache_creation_input_tokens": 1_000,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import learned_quirks as lessons
+from gateway.flow import learned_quirks
 from gateway.flow.learned_quirks import EXPIRY_S, MAX_EACH, MAX_LEARNED, Lesson, Lessons, read
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
@@ -284,7 +284,8 @@ def test_reading_an_error_takes_time_in_proportion_to_its_length(filler: str) ->
             best = min(best, time.process_time() - began)
         return best
 
-    assert cpu_s(lessons.MAX_READ) < 10 * cpu_s(lessons.MAX_READ // 4) + 0.001  # quadratic would be 16 times
+    # quadratic would be 16 times
+    assert cpu_s(learned_quirks.MAX_READ) < 10 * cpu_s(learned_quirks.MAX_READ // 4) + 0.001
 
 
 PHRASES = [

@@ -10,9 +10,9 @@ import pytest
 from gateway.flow import usage_chunk
 from gateway.flow.usage_chunk import UsageChunk
 from tests.gateway.observe.test_record import Seen
-from tests.resilience.two import ASK, PATH, STREAM, house_text, section
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
+from tests.support.two_upstreams import ASK, PATH, STREAM, house_text, section
 
 PRICES = "[prices]\nm = 1, 2\n"
 USED = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}

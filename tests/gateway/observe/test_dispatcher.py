@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.observe import dispatcher
-from gateway.observe import record as records
+from gateway.observe import dispatcher, record
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
 
@@ -38,7 +37,7 @@ def test_as_many_as_there_is_room_for_are_made_at_once(monkeypatch: pytest.Monke
 
 def test_one_who_fails_costs_nobody_else(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     made: list[dict[str, Any]] = []
-    right = records.record
+    right = record.record
 
     def odd(info: Any, price_of: Any) -> dict[str, Any]:
         if info.key == bad[0]:
@@ -50,7 +49,7 @@ def test_one_who_fails_costs_nobody_else(monkeypatch: pytest.MonkeyPatch, caplog
 
     bad = [""]
     monkeypatch.setattr(dispatcher, "SOON_S", 3600.0)
-    monkeypatch.setattr(records, "record", odd)
+    monkeypatch.setattr(record, "record", odd)
     with Upstream([OK] * 3) as up, House(one_upstream(up.url, "chat")) as house:
         watchers = house.proxy.service.observers.on_finished
         house.on_loop(lambda: watchers.extend((fails, made.append)))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.limits.breaker import Breaker, Limits
 from gateway.limits.rate_limit import LONGEST_S
-from gateway.routing import balancing as module
+from gateway.routing import balancing
 from gateway.routing.balancing import (
     BAD_KEY_S,
     MIN_SAMPLES,
@@ -249,7 +249,7 @@ def test_weight_is_a_share_of_the_load() -> None:
 def test_a_place_that_nobody_knows_is_tried_by_one_and_not_by_all(seen: str) -> None:
     known, other = place("a", 100), place("b")
     if seen == "long ago":
-        other.first_byte(5000.0, NOW - 1000 * module.MEMORY_S)
+        other.first_byte(5000.0, NOW - 1000 * balancing.MEMORY_S)
     routes, rng = [Route(known), Route(other)], random.Random(1)
     for _ in range(9):
         order(routes, "", NOW, rng)[0].place.busy += 1
@@ -291,7 +291,7 @@ def test_the_p95_is_of_the_last_answers_only() -> None:
 
 
 def test_made_up_models_push_out_the_one_that_was_longest_unused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_PLACES", 50)
+    monkeypatch.setattr(balancing, "MAX_PLACES", 50)
     places = Places(Limits(consecutive=1))
     used = places.of("up", "real", 0)
     used.breaker.faulted(NOW)
@@ -304,7 +304,7 @@ def test_made_up_models_push_out_the_one_that_was_longest_unused(monkeypatch: py
 
 
 def test_a_breaker_lives_as_long_as_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_PLACES", 2)
+    monkeypatch.setattr(balancing, "MAX_PLACES", 2)
     places = Places(Limits(consecutive=1))
     first, second = places.of("up", "m", 0), places.of("up", "m", 1)
     second.breaker.faulted(NOW)

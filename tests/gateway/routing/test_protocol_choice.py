@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from gateway.routing import protocol_choice
-from tests.resilience.two import house_text, section
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
+from tests.support.two_upstreams import house_text, section
 
 TOOL = {"name": "f", "input_schema": {"type": "object", "properties": {}}}
 PLAIN: dict[str, Any] = {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}

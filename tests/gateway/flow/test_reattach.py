@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from tests.resilience.two import ASK, PATH, STREAM, error, event, house_text, late, said, says, streams
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Upstream
+from tests.support.two_upstreams import ASK, PATH, STREAM, error, event, house_text, late, said, says, streams
 
 REJOIN = "[retry]\nrejoin_seconds = 5\n"
 

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from tests.resilience.two import ASK, PATH, QUICK, STREAM, error, house_text, said, says, streams
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
+from tests.support.two_upstreams import ASK, PATH, QUICK, STREAM, error, house_text, said, says, streams
 
 AGAIN = [408, 409, 425, 429, 502, 503, 504, 529]
 NOT_AGAIN = [400, 413, 422, 500]

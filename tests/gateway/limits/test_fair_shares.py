@@ -13,9 +13,9 @@ import pytest
 from gateway.limits.blame import WINDOW_S, Blame
 from gateway.limits.shares import Shares, share
 from gateway.observe.own_words import OwnWords
-from tests.resilience.two import error, says
 from tests.support.house import ONCE, House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
+from tests.support.two_upstreams import error, says
 
 PATH = "/v1/chat/completions"
 CLIENTS = "[client alice]\nkey = alice-key-0123456789\n[client mallory]\nkey = mallory-key-012345678\n"

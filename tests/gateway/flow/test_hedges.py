@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tests.resilience.two import PATH, STREAM, error, house_text, late, said, says, section, streams
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Request, Upstream
+from tests.support.two_upstreams import PATH, STREAM, error, house_text, late, said, says, section, streams
 
 HEDGE = "[retry]\nhedge = m*\nbudget_per_second = 100\n"
 

@@ -1,4 +1,4 @@
-"""What tests of this folder share: settings with several upstreams, requests, and answers that say who gave them."""
+"""What tests of failover and limits share: settings with several upstreams, requests, answers that say whose."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from tests.resilience.two import ASK, PATH, QUICK, STREAM, error, held, house_text, said, says, section
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Request, Upstream
+from tests.support.two_upstreams import ASK, PATH, QUICK, STREAM, error, held, house_text, said, says, section
 
 
 def test_a_free_equal_takes_over_at_once_from_a_full_one() -> None:

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.resilience.two import ASK, PATH, QUICK, STREAM, error, held, house_text, said, says, section
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Upstream
+from tests.support.two_upstreams import ASK, PATH, QUICK, STREAM, error, held, house_text, said, says, section
 
 
 def test_a_burst_waits_in_line() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.gateway.observe.test_record import Seen
-from tests.resilience.two import ASK, PATH, STREAM, error, event, held, house_text, late, says, section
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Upstream
+from tests.support.two_upstreams import ASK, PATH, STREAM, error, event, held, house_text, late, says, section
 
 KEY = {"Authorization": "Bearer alice-key-0123456789"}
 MESSAGES = "/v1/messages"

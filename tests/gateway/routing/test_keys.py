@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.gateway.observe.test_record import Seen
-from tests.resilience.two import ASK, PATH, QUICK, STREAM, error, held, house_text, late, said, says, section
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Request, Upstream
+from tests.support.two_upstreams import ASK, PATH, QUICK, STREAM, error, held, house_text, late, said, says, section
 from translate import errors
 
 KEYS = "keys = sk-first-000000001, sk-other-000000002\n"

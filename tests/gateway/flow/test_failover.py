@@ -11,9 +11,9 @@ from tornado.httputil import HTTPHeaders
 
 from gateway.flow import upstream_request
 from gateway.routing import balancing
-from tests.resilience.two import ASK, PATH, QUICK, STREAM, error, held, house_text, said, says, section, streams
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Request, Upstream
+from tests.support.two_upstreams import ASK, PATH, QUICK, STREAM, error, held, house_text, said, says, section, streams
 
 DEAD = "http://127.0.0.1:9"
 

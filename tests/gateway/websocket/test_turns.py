@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 from tests.gateway.websocket.test_session import Socket, text_of, with_socket
-from tests.resilience.two import held, house_text, streams
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Upstream
+from tests.support.two_upstreams import held, house_text, streams
 
 
 def test_a_turn_that_waits_for_the_one_before_is_no_slow_request() -> None:

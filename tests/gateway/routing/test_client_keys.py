@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tests.resilience.two import ASK, PATH, QUICK, error, house_text, said, says, section
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
+from tests.support.two_upstreams import ASK, PATH, QUICK, error, house_text, said, says, section
 
 OWN = "forward_client_key = true\n"
 BAD = {"Authorization": "Bearer bad"}
