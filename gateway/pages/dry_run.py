@@ -1,9 +1,9 @@
-"""POST /debug/translate: what a request would be sent as, and not sent.
+"""The dry run, POST /debug/translate: shows the request that would be sent to an upstream, and does not send it.
 
-The body is a client's request; ?from= names its protocol (guessed from its fields otherwise), ?to= that of the upstream
-(otherwise the route's own). The answer shows the original and the translated request side by side, what would be
-dropped and why, and a curl line to repeat it by hand, with $API_KEY where the key belongs. For admins, and without any
-[client] for this machine alone: whoever may ask learns where requests go.
+The body is a client's request. ?from= names its protocol (by default it is guessed from the fields), ?to= that of the
+upstream (by default the route's). The answer has the original and the translated request, what would be dropped and
+why, and a curl command for it, with $API_KEY in place of the key. Only admins may use it, or, without any [client],
+only this machine, because the answer shows where requests go.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _JSON_HEAD = header_rules.JSON_HEAD + b"Cache-Control: no-store\r\n"
 
 
 class Rehearsal(HTTPMessageDelegate):
-    """One request: refused at its head, or answered at its end."""
+    """One dry run: it is refused at the head of its request, or answered at the end."""
 
     __slots__ = ("_answer", "_conn", "_headers", "_parts", "_query", "_refusal", "_service", "_size",
                  "_unpacker")  # fmt: skip
@@ -93,8 +93,8 @@ class Rehearsal(HTTPMessageDelegate):
             said = self._service.masked(says.body(error, ""))
             self._answer.whole(says.status(error), _JSON_HEAD + body_decoding.told(error), said)
         except Exception:
-            log.exception("%s failed inside the proxy: %r", PATH, self)
-            fault = ApiError("api", "internal error of the proxy, see its log")
+            log.exception("an error in the proxy: %s failed: %r", PATH, self)
+            fault = ApiError("api", "there was an internal error in the proxy; its log has the details")
             self._answer.whole(500, _JSON_HEAD, dialects.of(client).errors.body(fault, ""))
 
     def on_connection_close(self) -> None:
@@ -102,7 +102,7 @@ class Rehearsal(HTTPMessageDelegate):
 
 
 def rehearse(service: Service, client: Protocol, data: dict[str, Any], to: Protocol | None) -> dict[str, Any]:
-    """The answer's body. Raises ApiError where the request itself would be refused."""
+    """The body of the answer. Raises ApiError if the request itself would be refused."""
     model = data.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest("model: Field required", "model")
@@ -120,7 +120,7 @@ def rehearse(service: Service, client: Protocol, data: dict[str, Any], to: Proto
     return {
         "from": client,
         "to": route.protocol,
-        "because": "?to= says so" if to else protocol_choice.why(client, route.peer.spoken, route.protocol),
+        "because": "the query has ?to=" if to else protocol_choice.why(client, route.peer.spoken, route.protocol),
         "upstream": peer,
         "original": data,
         "translated": translated,
@@ -131,7 +131,7 @@ def rehearse(service: Service, client: Protocol, data: dict[str, Any], to: Proto
 
 
 def _route(service: Service, client: Protocol, model: str, to: Protocol | None) -> Route:
-    """The first route that speaks `to`; where none does, the first one's upstream as if it did."""
+    """The first route that speaks `to`; if none does, the upstream of the first route as if it spoke it."""
     routes = service.router.routes(model, client)
     if to is None:
         return routes[0]
@@ -142,13 +142,13 @@ def _route(service: Service, client: Protocol, model: str, to: Protocol | None) 
 
 def _why(client: Protocol, upstream: Protocol, field: str) -> str:
     if client == upstream:
-        return "left out by the upstream's settings, or thinking that it has not signed itself"
+        return "the settings of the upstream drop it, or it is thinking that this upstream has not signed"
     known = dialects.of(client).words.ledger.why(upstream, field)
-    return known or "this upstream does not take it, or has no word for it"
+    return known or "this upstream does not take it, or its protocol has no such field"
 
 
 def curl(route: Route, body: str) -> str:
-    """A line for a shell. Headers that hold a secret get it from $API_KEY."""
+    """A command for a shell. Its secret headers take their value from $API_KEY."""
     words = ["curl", "-sS", shlex.quote(route.url)]
     hidden = {
         header.name.lower() for header in route.peer.settings.headers
@@ -166,8 +166,8 @@ def curl(route: Route, body: str) -> str:
 
 
 def guess(data: dict[str, Any], headers: HTTPHeaders) -> Protocol:
-    """Which protocol a request is in. Messages and Chat look alike where little is said: then it is Chat, unless a
-    header says otherwise."""
+    """The protocol of a request, by its fields and headers. A short request may be Messages or Chat; then it is Chat,
+    unless a header says otherwise."""
     return dialects.guessed(data, headers).name
 
 
@@ -177,4 +177,4 @@ def _protocol(asked: dict[str, str], key: str) -> Protocol | None:
         return None
     if given in dialects.names():
         return given
-    raise BadRequest(f"{key}: {given[:50]!r} is none of {', '.join(dialects.names())}", key)
+    raise BadRequest(f"{key}: {given[:50]!r} is not one of {', '.join(dialects.names())}", key)

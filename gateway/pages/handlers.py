@@ -1,6 +1,6 @@
-"""What the pages that are no hot endpoint have in common: who may see them, and how they refuse.
+"""The base classes of the pages: who may see them, and how they refuse.
 
-A Handler asks for a client's key unless it is `open`; a Shown is JSON for admins. The table of paths is in
+A Handler needs a client's key, unless it is `open`. A Shown is a page of JSON for admins. The table of paths is in
 endpoints.py.
 """
 
@@ -17,7 +17,7 @@ from translate.errors import ApiError
 
 
 class Handler(RequestHandler):
-    """open: no key is asked for. key: of the request."""
+    """A page. open: it needs no key. client: the name of the client. key: the id of the request."""
 
     open = False
     client = ""
@@ -35,7 +35,7 @@ class Handler(RequestHandler):
         self.set_header("Content-Security-Policy", "sandbox")
 
     def _name(self) -> None:
-        """Each family of clients reads another of both; what browsers read of every reply is here too."""
+        """Sets the request's id, in the headers that both families of clients read, and the headers for browsers."""
         self.set_header("request-id", self.key)
         self.set_header("x-request-id", self.key)
         for name, value in self.service.access.origins.told(self.request.headers):
@@ -64,7 +64,7 @@ class Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = ApiError(errors.kind_of(status_code), f"{self._reason}: {self.request.method}", status_code)
         if status_code >= 500:
-            error.message = "internal error of the proxy, see its log"
+            error.message = "there was an internal error in the proxy; its log has the details"
         self.refuse(error)
 
 

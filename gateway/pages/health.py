@@ -1,9 +1,9 @@
-"""Is it alive, is it ready, and the numbers: the pages that machines ask for.
+"""The pages for machines: /healthz, /readyz and /metrics.
 
-/healthz says that the process answers. /readyz says that it is worth a request: 503 while it drains, and while every
-place that is known of every upstream is broken (its breaker is open, or its key was refused); what rests for a rate
-limit is not. Neither asks for a key or tells what a stranger should not know. /metrics is Prometheus' page, for admins
-unless [server] metrics says otherwise.
+/healthz says that the process answers. /readyz says whether it should get requests: it is 503 while the process drains,
+and while no known endpoint of any upstream can be used (its breaker is open, or its key was refused). An endpoint that
+waits for a rate limit still counts as usable. Both need no key, and say nothing that a stranger should not know.
+/metrics is the page for Prometheus, for admins unless [server] metrics says otherwise.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from translate.errors import ApiError
 
 
 def why_not_ready(service: Service) -> str:
-    """Returns why the proxy is not ready, or "" if it is."""
+    """Why the proxy is not ready; "" if it is."""
     if service.stage != "serving":
         return service.stage
     usable = dict.fromkeys(service.router.peers, True)
     now = time.monotonic()
-    fine: dict[str, bool] = {}  # of the places that are known
+    fine: dict[str, bool] = {}  # by upstream: whether a known endpoint can be used
     for (upstream, _, _), place in service.places.items():
         if upstream in usable:
             good = place.breaker.would_allow(now) and place.key.bad_until <= now
@@ -36,7 +36,7 @@ def why_not_ready(service: Service) -> str:
 
 
 class Alive(Handler):
-    """GET/HEAD /, /healthz, /health/liveliness, /api/hello: that the process answers."""
+    """GET and HEAD of /, /healthz, /health/liveliness, /api/hello: says that the process answers."""
 
     open = True
 
@@ -48,7 +48,7 @@ class Alive(Handler):
 
 
 class Ready(Handler):
-    """GET/HEAD /readyz, /health/readiness: that requests had better be sent here."""
+    """GET and HEAD of /readyz, /health/readiness: says whether requests should be sent here."""
 
     open = True
 
@@ -78,7 +78,7 @@ class MetricsPage(Handler):
         mode = self.service.settings.server.metrics
         try:
             if mode == "off":
-                raise ApiError("not_found", "no metrics here ([server] metrics = off)")
+                raise ApiError("not_found", "/metrics is off; [server] metrics in settings.ini switches it on")
             if mode == "admin":
                 self.service.access.check_admin(self.request.headers, str(self.request.remote_ip))
         except ApiError as error:

@@ -1,7 +1,7 @@
-"""What an upstream's list says of its models: names, and where it tells them context size and price.
+"""Reads the list of models of an upstream: names and, if the list has them, context size and price.
 
-OpenRouter says `context_length` and `pricing` (US dollars for a token, as texts), vLLM `max_model_len`, llama.cpp
-`meta.n_ctx_train`, Anthropic `display_name`; Ollama and llama.cpp have {"models": [...]} beside.
+OpenRouter has `context_length` and `pricing` (US dollars for one token, as strings), vLLM `max_model_len`, llama.cpp
+`meta.n_ctx_train`, Anthropic `display_name`. The lists of Ollama and llama.cpp also have the form {"models": [...]}.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-MAX_TIME = 253402300799  # seconds; the last that a year of four digits can say
+MAX_TIME = 253402300799  # seconds since 1970: the end of the year 9999
 
 
 @dataclass(slots=True)
 class Model:
-    """id: what a client asks for. created: Unix seconds, 0 = not told. context: tokens that it takes, 0 = not told.
-    price: US dollars for a million tokens of input and of output."""
+    """One model. id: the name that a client asks for. created: seconds since 1970, 0 = unknown. context: how many
+    tokens it takes, 0 = unknown. price: US dollars for a million tokens of input and of output."""
 
     id: str
     upstream: str
@@ -32,7 +32,7 @@ class Model:
 
     @property
     def described(self) -> str:
-        """One line: the upstream, how many tokens the model takes, what a million of input and of output cost."""
+        """A line about the model: its upstream, how many tokens it takes, and what a million of them cost."""
         said = [f"from {self.upstream}"]
         if self.context:
             said.append(f"{_short(self.context)} tokens of context")
@@ -42,7 +42,7 @@ class Model:
 
 
 def read_list(data: Any, upstream: str) -> list[Model]:
-    """The models in either API's shape of a list; rows that name none are left out."""
+    """The models of a list in any API's form. Rows without a name are left out."""
     rows = (
         data if isinstance(data, list) else data.get("data") or data.get("models") if isinstance(data, dict) else None
     )
@@ -68,7 +68,7 @@ def _price(row: dict[str, Any]) -> tuple[float, float] | None:
         each = float(pricing["prompt"]) * 1e6, float(pricing["completion"]) * 1e6
     except (KeyError, TypeError, ValueError):
         return None
-    return each if all(math.isfinite(price) and price >= 0 for price in each) else None  # -1: it depends
+    return each if all(math.isfinite(price) and price >= 0 for price in each) else None  # -1 = the price varies
 
 
 def _text(value: Any) -> str:

@@ -1,9 +1,9 @@
-"""/v1/models: what the proxy answers by itself.
+"""The list of models, /v1/models, which the proxy answers itself.
 
-The list is what a client may ask for: names that the settings say outright, and each upstream's own models
-under the name that routes there. Upstreams are asked in parallel with a short patience (Claude Code waits three
-seconds for the list) and the answers kept; one that does not answer is left out and asked again soon. The shape
-follows the asker: Anthropic's for who sends anthropic-version or x-api-key, else OpenAI's.
+The list has the names that a client may ask for: the exact names in the settings, and the models of each upstream under
+names that lead there. The upstreams are asked in parallel with a short timeout (Claude Code waits three seconds for the
+list), and their answers are kept. An upstream that does not answer is left out, and asked again soon. The form of the
+list depends on the client: Anthropic's if it sends anthropic-version or x-api-key, else OpenAI's.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ from upstream.small_reply import SmallReplySink
 log = logging.getLogger("gateway")
 
 PATIENCE = Timeouts(connect=1.5, first_byte=2.0, idle=2.0, total=2.0)
-KEPT_S = 300.0  # an upstream's list
-RETRY_S = 20.0  # one that could not be had
+KEPT_S = 300.0  # how long the list of an upstream is kept
+RETRY_S = 20.0  # the wait after an upstream did not answer
 MAX_LIST_BYTES = 4 << 20
 
 
 class Listing:
-    """models(): every name there is, from the settings and from the upstreams' own lists (cached)."""
+    """The names of all models, from the settings and from the upstreams' lists, which are kept for KEPT_S."""
 
     def __init__(self, router: Router, client: UpstreamClient, hops: Hops) -> None:
         self._hops = hops
         self._router = router
         self._client = client
-        self._lists: dict[str, tuple[float, list[Model]]] = {}  # upstream -> (good until, models)
+        self._lists: dict[str, tuple[float, list[Model]]] = {}  # upstream -> (time until which it is kept, models)
         self._asking: dict[str, asyncio.Task[list[Model]]] = {}
 
     def __repr__(self) -> str:
         return f"<Listing of {len(self._lists)} upstreams>"
 
     async def models(self, asked_by: HTTPHeaders) -> list[Model]:
-        """asked_by: the headers of the request for them."""
+        """All models that clients may ask for. asked_by: the headers of the client's request."""
         found = {name: Model(name, upstream) for name, upstream in self._router.names()}
         lists = await asyncio.gather(*(self._of(peer, asked_by) for peer in self._router.peers.values()))
         for peer, models in zip(self._router.peers.values(), lists, strict=True):
@@ -64,19 +64,19 @@ class Listing:
         if until > time.monotonic():
             return models
         task = self._asking.get(peer.name)
-        if task is None:  # many askers, one question
+        if task is None:  # several requests at once share one question
             task = self._asking[peer.name] = asyncio.ensure_future(self._ask(peer, asked_by))
         return await asyncio.shield(task)
 
     async def probe(self, peer: Peer) -> int:
-        """Asks how many models it lists at this moment. Raises ApiError."""
+        """Asks an upstream for its list, and returns how many models it has. Raises ApiError."""
         return len(await self._fetch(peer, HTTPHeaders()))
 
     async def _ask(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
         try:
             models, keep = await self._fetch(peer, asked_by), KEPT_S
         except ApiError as error:
-            log.warning("no model list from upstream '%s': %s", peer.name, error.message)
+            log.warning("upstream '%s' gave no list of models: %s", peer.name, error.message)
             models, keep = self._lists.get(peer.name, (0.0, []))[1], RETRY_S
         finally:
             del self._asking[peer.name]
@@ -84,7 +84,7 @@ class Listing:
         return models
 
     async def _fetch(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
-        """Fetches what any of its keys may see. Raises ApiError where none is answered."""
+        """The models that any key of an upstream may use. Raises ApiError if no key gets an answer."""
         self._hops.check_upstream(peer.name, peer.base_url)
         keys = range(len(peer.settings.credentials))
         lists = await asyncio.gather(*(self._fetch_with(peer, key, asked_by) for key in keys), return_exceptions=True)
@@ -98,7 +98,7 @@ class Listing:
         if refusals := [said for said in lists if isinstance(said, ApiError)]:
             if len(refusals) == len(lists):
                 raise refusals[0]
-            log.warning("no model list from upstream '%s' with %d of its %d keys: %s", peer.name, len(refusals),
+            log.warning("upstream '%s' gave no list of models for %d of its %d keys: %s", peer.name, len(refusals),
                         len(lists), refusals[0].message)  # fmt: skip
         return list(models.values())
 
@@ -120,20 +120,20 @@ class Listing:
         try:
             data = wire.loads(reply.body)
         except ValueError:
-            raise ApiError("upstream", "the list is not JSON") from None
+            raise ApiError("upstream", "its list of models is not JSON") from None
         return read_list(data, peer.name)
 
 
-# ---------------------------------------------------------------------------------------------- shapes
+# ---------------------------------------------------------------------------------------------- replies
 
 
 def page(models: list[Model], query: str, dialect: Dialect) -> bytes:
-    """The whole list, or the page that was asked for, as such a client reads it."""
+    """The whole list, or the page of it that the query asks for, in the form of the client's dialect."""
     return wire.dumps(dialect.models.page(models, {key: values[-1] for key, values in parse_qs(query).items()}))
 
 
 def one(models: list[Model], id: str, router: Router, dialect: Dialect) -> bytes:
-    """A single model; any name that routes somewhere is one. Raises ApiError (404)."""
+    """One model. Every name that leads to an upstream is a model. Raises ApiError (404)."""
     model = next((m for m in models if m.id == id), None)
     if model is None:
         model = Model(id, router.routes(id, dialect.name)[0].peer.name)

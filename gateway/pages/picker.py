@@ -1,7 +1,7 @@
-"""The names under which every model of every upstream reaches Claude Code's /model.
+"""Names models so that Claude Code's /model shows all of them.
 
-Claude Code asks GET /v1/models?limit=1000 and keeps only ids that contain `claude` or `anthropic`. All others are
-listed for it as anthropic-proxy/UPSTREAM/MODEL, a name that the router takes wherever a model is named.
+Claude Code asks GET /v1/models?limit=1000 and shows only ids that contain `claude` or `anthropic`. For it, all other
+models are listed as anthropic-proxy/UPSTREAM/MODEL. The router accepts this name like any other name of a model.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _SHOWN = ("claude", "anthropic")
 
 
 def is_for(headers: HTTPHeaders) -> bool:
-    """Does Claude Code ask, which builds its picker from the answer?"""
+    """Whether the request comes from Claude Code, which shows the answer in its /model."""
     return headers.get("User-Agent", "").startswith(_AGENTS)
 
 
 def listed(model: Model) -> Model:
-    """The model as Claude Code can show it."""
+    """The model with an id that Claude Code shows."""
     id = model.id
     if not any(word in id.lower() for word in _SHOWN):
         id = f"{PICKED}{_of(model)}"

@@ -1,9 +1,8 @@
-"""What the upstreams are like just now, as JSON for an admin: GET /debug/upstreams.
+"""The status page, GET /debug/upstreams: the present state of the upstreams, as JSON for admins.
 
-Of each upstream its places and its queue, of each model and key there the breaker, the load, and how long it had better
-be left alone. Names of keys are their numbers. Everything is read, nothing is kept. With several workers the page is
-about all of them: counts add up, and of states the worst is told, since an upstream whose breaker is open in one worker
-is in trouble.
+It has the slots and the queue of each upstream and, for each model and key there, the breaker, the load, and how long
+it is not used. Keys are named by their number. With several workers the page is about all of them: counts are added,
+and of states the worst is shown, because an upstream whose breaker is open in one worker has a problem.
 """
 
 from __future__ import annotations
@@ -16,22 +15,23 @@ from gateway.routing.balancing import Place
 from gateway.runtime import Service
 
 PATH = "/debug/upstreams"
-STATES = ("closed", "half-open", "open")  # of a breaker, the worst last
-MAX_SHOWN = 200  # places of an upstream: clients make up names of models
+STATES = ("closed", "half-open", "open")  # the states of a breaker, the worst last
+MAX_SHOWN = 200  # how many endpoints of an upstream are shown, since clients may send any name of a model
 
 
 def serve(service: Service) -> None:
-    """The other workers may ask from now on."""
+    """Registers the answer to other workers' questions."""
     service.siblings.answers[PATH] = lambda query: upstreams(service)
 
 
 async def of_all(service: Service) -> dict[str, Any]:
-    """The page, of all workers."""
+    """The page, about all workers."""
     return merged(await service.siblings.ask(PATH))
 
 
 def merged(said: list[dict[str, Any]]) -> dict[str, Any]:
-    """What several workers say, as one page. The first one's settings hold: a reload reaches all within a second."""
+    """Joins the pages of several workers into one. What follows from the settings is taken from the first worker, as
+    all workers reload within a second."""
     if len(said) == 1:
         return said[0]
     names = dict.fromkeys(name for each in said for name in each["upstreams"])
@@ -50,7 +50,7 @@ def _upstream(said: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def places(said: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of one name become one."""
+    """Joins the rows that have the same name."""
     found: dict[str, dict[str, Any]] = {}
     for place in said:
         known = found.setdefault(place["name"], place | {"busy": 0, "opened_times": 0})
@@ -67,7 +67,7 @@ def _sum(said: list[dict[str, Any]], name: str) -> int:
 
 
 def upstreams(service: Service) -> dict[str, Any]:
-    """Returns what this worker knows."""
+    """The page about this worker alone."""
     now = time.monotonic()
     by_upstream: dict[str, list[Place]] = {}
     for place in service.places:

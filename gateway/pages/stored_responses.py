@@ -1,8 +1,8 @@
-"""Responses by their id: asked for again, their input, cancelled, deleted. From the memory, else of an upstream.
+"""The paths of one response, /v1/responses/{id}: to get it, its input items, to cancel it, and to delete it.
 
-Which upstream: the one that the response came from, where it passed through this proxy not too long ago, else the
-first that speaks Responses. An id that was given to one client is not found by another. With ?stream=true the response
-comes as events: those of one that is kept here are made up of it again (see translate/responses/replay.py).
+The response is in the response store, or an upstream keeps it: the one that it came from, if that is still known, else
+the first one that speaks Responses. A client cannot find the response of another client. With ?stream=true the response
+comes as events; for one in the response store, they are made from it (translate/responses/replay.py).
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from translate.errors import ApiError, BadRequest
 from translate.responses import replay
 from translate.responses.dialect import RESPONSES
 
-ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")  # it becomes a part of an upstream's URL, and never ".."
+# An id becomes a part of an upstream's URL, so it must not be "..".
+ID = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]{0,199}")
 SERVED = {("GET", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")}  # (method, after the id)
-PAGE, MAX_PAGE = 20, 100  # input items at once
+PAGE, MAX_PAGE = 20, 100  # input items on a page: by default, and at most
 
 
 async def ask(
@@ -40,10 +41,10 @@ async def ask(
     query: str,
     sink: Sink,
 ) -> Reply:
-    """part: "", "/input_items" or "/cancel". sink: for a response that is asked for as a stream and still goes on.
-    Raises ApiError."""
+    """Answers one request. part: "", "/input_items" or "/cancel". sink: receives a response that is asked for as a
+    stream and is not finished yet. Raises ApiError."""
     if not ID.fullmatch(id):
-        raise ApiError("not_found", "that is not the id of a response")
+        raise ApiError("not_found", "this is not a valid id of a response")
     owner = owner_of(client, client_headers)
     if lacking := store_sync.unknown(service.siblings, service.memory, [owner], [id]):
         await store_sync.fetch(service.siblings, service.memory, owner, lacking)
@@ -53,7 +54,7 @@ async def ask(
             return _from_memory(entry, part, _asked(query))
         service.memory.delete(owner, id)
         await store_sync.forget(service.siblings, owner, id)
-        if service.memory.place(id) is None:  # else an upstream keeps it too: of a websocket's turn, we both do
+        if service.memory.place(id) is None:  # otherwise an upstream keeps it too, as with a websocket's turn
             return _json({"id": id, "object": "response", "deleted": True})
     service.charge_question(client)
     streams = method == "GET" and not part and _asked(query).get("stream") == "true"
@@ -72,17 +73,19 @@ def _from_memory(entry: Entry, part: str, asked: dict[str, str]) -> Reply:
     if part == "/input_items":
         return _json(_page(entry.input_items(), asked))
     if part == "/cancel":
-        raise BadRequest(f"response '{entry.id}' is complete; only one that runs in the background can be cancelled")
+        raise BadRequest(
+            f"response '{entry.id}' is complete; only a response that runs in the background can be cancelled"
+        )
     if asked.get("stream") == "true":
         return _replayed(entry.response(), asked.get("starting_after", ""))
     return _json(entry.response())
 
 
 def _replayed(response: dict[str, Any], after: str) -> Reply:
-    """The events after that number. The last one always comes: it has the whole response, and a client that counted
-    along while the response was made may have counted farther."""
+    """The events after the number `after`. The last event always comes, because it has the whole response, and a client
+    that counted the original events may have a higher number."""
     if after and not (after.isascii() and after.isdigit() and len(after) < 10):
-        raise BadRequest("starting_after: not the number of an event", "starting_after")
+        raise BadRequest("starting_after: must be the number of an event", "starting_after")
     seen = int(after) if after else -1
     said = replay.events(response)
     left = said[seen + 1 :] or [wire.dumps(wire.loads(said[-1]) | {"sequence_number": seen + 1})]
@@ -93,7 +96,7 @@ def _replayed(response: dict[str, Any], after: str) -> Reply:
 def _page(items: list[Any], asked: dict[str, str]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for number, item in enumerate(items):
-        if isinstance(item, dict):  # clients page by ids, and need not have given any
+        if isinstance(item, dict):  # clients page by ids, so an item without one gets one
             rows.append({"type": "message"} | item | {"id": str(item.get("id") or f"item_{number}")})
     if asked.get("order", "desc") != "asc":
         rows.reverse()
@@ -113,15 +116,15 @@ def _page(items: list[Any], asked: dict[str, str]) -> dict[str, Any]:
 
 
 def _keeper(service: Service, owner: str, id: str) -> Peer:
-    """Finds the upstream that may have it. Raises ApiError (404)."""
+    """The upstream that may have a response. Raises ApiError (404)."""
     place = service.memory.place(id)
     speaking = {
         name: peer
         for name, peer in service.router.peers.items()
-        if RESPONSES.name in peer.settings.protocol and not peer.settings.rebuild  # whose responses are kept here
+        if RESPONSES.name in peer.settings.protocol and not peer.settings.rebuild  # with rebuild, the store keeps them
     }
     if not speaking:
-        raise _unknown(id, ", and no upstream that is on speaks responses")
+        raise _unknown(id, ", and no upstream that is on speaks Responses")
     if service.memory.is_anothers(id, owner):
         raise _unknown(id, "")
     if place is not None and place[1] in speaking:
@@ -130,8 +133,8 @@ def _keeper(service: Service, owner: str, id: str) -> Peer:
 
 
 def _unknown(id: str, why: str) -> ApiError:
-    bounds = "[responses] in settings.ini bounds how many and how long"
-    return ApiError("not_found", f"no response '{id}' is kept here ({bounds}){why}", code="response_not_found")
+    limits = "[responses] in settings.ini limits how many are kept, and for how long"
+    return ApiError("not_found", f"the proxy has no response '{id}' ({limits}){why}", code="response_not_found")
 
 
 def _json(value: dict[str, Any]) -> Reply:

@@ -1,8 +1,8 @@
-"""One exchange with an upstream about what it keeps: no model's work, and no Relay.
+"""One request to an upstream about a response that it keeps. No model works on it, and it is no Flow.
 
-A reply is gathered whole, and bounded; one that turns out to be a stream of events (a response in the background that
-is followed) goes to its client as it comes, at the client's pace, under the same watch as every stream that passes
-through: what breaks off ends in an error, and long silences are bridged.
+A reply is gathered whole, up to a limit. If it is a stream of events (a response in the background that the client
+follows), it goes to the client as it comes, as fast as the client reads. As in every passthrough, a stream that breaks
+off ends with an error event, and the client gets pings in long silences.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from upstream.exchange import Exchange
 from upstream.failure import Failure
 from upstream.request import Request
 
-MAX_REPLY = 64 * 1024 * 1024  # bytes of an upstream's whole reply
-MAX_ERROR = 256 * 1024  # of one that is an error
+MAX_REPLY = 64 * 1024 * 1024  # the most bytes of a gathered reply
+MAX_ERROR = 256 * 1024  # the most bytes of a gathered error
 
 
 class Reply(NamedTuple):
-    """head: lines for the client, each ended by CRLF. streamed: body is only the beginning, and has been sent."""
+    """A reply for the client. head: header lines, each with CRLF. streamed: the body has been sent already."""
 
     status: int
     head: bytes
@@ -43,18 +43,18 @@ class Reply(NamedTuple):
 
 
 class Sink(NamedTuple):
-    """Where a stream goes. write returns once the client has taken it."""
+    """Receives a stream. write returns when the client has read the data."""
 
     start: Callable[[Reply], None]
     write: Callable[[bytes], Awaitable[None]]
 
 
 class Asking:
-    """ask() once."""
+    """One request; ask() is called once."""
 
     def __init__(self, service: Service, peer: Peer, sink: Sink | None, key: int = 0) -> None:
-        """sink: None where no stream is expected, and one is gathered like everything else. key: the number of the
-        upstream's key that it is asked with."""
+        """sink: None = no stream is expected; if one comes, it is gathered like any reply. key: the number of the
+        upstream's key that is used."""
         self._key = key
         self._service = service
         self._peer = peer
@@ -72,7 +72,7 @@ class Asking:
         return f"<Asking {self._peer.name} {self._status} {self._size} bytes{', over' * self._over}>"
 
     async def ask(self, method: str, endpoint: str, query: str, client: HTTPHeaders) -> Reply:
-        """Raises ApiError."""
+        """Sends the request and returns its reply. Raises ApiError."""
         peer, service = self._peer, self._service
         service.hops.check_upstream(peer.name, peer.base_url)
         route = Route(peer, RESPONSES.name, "", key=self._key)
@@ -83,7 +83,7 @@ class Asking:
         try:
             self._exchange = service.client.send(request, self)
         except ValueError as why:
-            raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
+            raise BadRequest(f"a header or the query string cannot be sent to an upstream: {why}") from None
         try:
             return await self._reply()
         finally:
@@ -101,9 +101,11 @@ class Asking:
             said = self._peer.secrets.clean(b"".join(self._parts))
             raise errors.parse(self._status, self._service.masked(said))
         if self._size > MAX_REPLY:
-            raise errors.BadReply(f"the upstream's reply is over {MAX_REPLY >> 20} MB")
+            raise errors.BadReply(f"upstream '{self._peer.name}': its reply has more than {MAX_REPLY >> 20} MB")
         if 300 <= self._status < 400:
-            raise errors.BadReply(f"upstream '{self._peer.name}' answered {self._status}; is base_url right?")
+            raise errors.BadReply(
+                f"upstream '{self._peer.name}' answered {self._status}, a redirect; check its base_url in settings.ini"
+            )
         kind = header_rules.content_type(header_rules.find(self._headers, "content-type"))
         body = b"".join(self._parts)
         if self._status >= 400:
@@ -155,7 +157,7 @@ class Asking:
         return data
 
     async def _news(self, within_s: float | None) -> bool:
-        """Returns False where there was none."""
+        """Waits until something has come; returns False if nothing came in time."""
         try:
             await asyncio.wait_for(self._changed.wait(), within_s)
         except TimeoutError:
@@ -163,7 +165,7 @@ class Asking:
         self._changed.clear()
         return True
 
-    # ------------------------------------------------------------------------------- what the upstream says
+    # ----------------------------------------------------------------------------- called by the exchange
 
     def on_head(self, status: int, up_headers: list[tuple[str, str]]) -> None:
         self._status = status

@@ -1,9 +1,9 @@
-"""What one request has to do with the memory of responses: it builds on one, and its own response is kept.
+"""What one request does with the response store: it may build on a previous response, and its own is kept.
 
-A response is kept here where no upstream does it: it was translated and may be stored (`store` is not false), or it
-belongs to a websocket session, which remembers its own for as long as it lasts, stored or not. A request that names
-one that is not kept here goes on as it is to an upstream of its own protocol, which may have it; elsewhere it is
-refused.
+A response is kept here if no upstream keeps it: it was translated and may be stored (`store` is not false), or it
+belongs to a websocket session, which keeps its own responses as long as it lasts, stored or not. A request that names a
+response that is not kept here is sent unchanged to an upstream of its own protocol, which may have it; for any other
+upstream it is refused.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from translate.errors import ApiError
 from translate.pair import Crossing
 
 NAMED = b'"previous_response_id"'
-ESCAPED = b"\\u00"  # a letter of a field's name may hide behind one
+ESCAPED = b"\\u00"  # the name of a field may be written with such escapes
 CONVERSATION = b'"conversation"'
 REFERRED = b'"item_reference"'
 _ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,200})"')
-_KEY_OF_ITEM = re.compile(r"_([0-9a-zA-Z]+)_[0-9]+")  # ours: the response's own key, and a number
+_KEY_OF_ITEM = re.compile(r"_([0-9a-zA-Z]+)_[0-9]+")  # in the proxy's own ids: the key of the response, and a number
 _BUILDS_ON = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\]{1,200})"')
-_ID_WITHIN = 4096  # bytes: an id stands at the beginning of a response, or of its first event
+_ID_WITHIN = 4096  # bytes: the id is at the beginning of a response, or of its first event
 _LAST = (b'"response.completed"', b'"response.incomplete"')
 _ITEM_DONE = b'"response.output_item.done"'
 
 
 def owner_of(client: str, headers: HTTPHeaders) -> str:
-    """Whose responses they are: the [client]'s, or where there are none, those of the key that comes along."""
+    """The owner of a client's responses: the name of the [client], else a digest of the key that it sends, else ""."""
     if client:
         return client
     brought = keys_of(headers)
@@ -41,7 +41,7 @@ def owner_of(client: str, headers: HTTPHeaders) -> str:
 
 
 class Recall:
-    """For one request. session: the owner that a websocket session's own memory goes by, "" for none."""
+    """The part of one request. session: the owner of the responses of a websocket session, "" = there is none."""
 
     __slots__ = ("_draft", "_items", "_memory", "_on", "_own", "_owner", "_session", "_tell")
 
@@ -50,32 +50,32 @@ class Recall:
         self._owner = owner
         self._session = session
         self._on: Entry | None = None
-        self._own: Any = None  # the input that came with the request, where items were put before it
+        self._own: Any = None  # the request's own input, if items were put before it
         self._draft: Entry | None = None
         self._tell = False
-        self._items: list[Any] = []  # of a session's stream: output items that are complete
+        self._items: list[Any] = []  # complete output items of a session's stream
 
     def __repr__(self) -> str:
         return f"<Recall on {self._on!r}, {self._draft!r}>"
 
     @property
     def extends(self) -> bool:
-        """The request builds on a response that is kept here."""
+        """Whether the request builds on a response that is kept here."""
         return self._on is not None
 
     @property
     def echo(self) -> dict[str, Any]:
-        """What the response says again of the request, though the upstream was not told."""
+        """Fields of the request that its response repeats, although the upstream did not get them."""
         return {"previous_response_id": self._on.id} if self._on is not None else {}
 
     @property
     def owners(self) -> list[str]:
-        """Whose responses this request may build on; the first is the client."""
+        """The owners whose responses this request may build on; the first is the client."""
         return [self._owner, self._session] if self._session else [self._owner]
 
     @staticmethod
     def builds_on(body: bytes) -> bool:
-        """Whether the body may name a response, or a conversation, that it builds on."""
+        """Whether the body may name a previous response, or a conversation."""
         return NAMED in body or CONVERSATION in body or ESCAPED in body
 
     @staticmethod
@@ -85,8 +85,8 @@ class Recall:
 
     @staticmethod
     def plain(body: bytes, data: dict[str, Any]) -> bytes:
-        """The body as it was read, where another reader might find another response named in it: by a field that is
-        there twice, or whose name is written with escapes."""
+        """The body, written again if another reader might find another response in it: because a field is there twice,
+        or its name is written with escapes."""
         times = body.count(NAMED), body.count(CONVERSATION)
         odd = max(times) > 1 or times != ("previous_response_id" in data, "conversation" in data)
         return wire.dumps(data) if odd and (ESCAPED in body or max(times) > 1) else body
@@ -102,8 +102,9 @@ class Recall:
         return ids
 
     def extended(self, data: dict[str, Any]) -> dict[str, Any] | None:
-        """The body with what it builds on put before its input, or None where that is not kept here. Raises ApiError
-        (400) for one that an upstream keeps, but for another client: the upstream sees one key for all of them."""
+        """The body with the history of its previous response before its own input; None if that is not kept here.
+        Raises ApiError (400) if an upstream keeps the response for another client, since it sees one key for all
+        clients."""
         if data.get("conversation") and self._memory.shared:
             raise _shared_conversation()
         id = data.get("previous_response_id")
@@ -123,29 +124,29 @@ class Recall:
         return data | {"input": [*on.history(), *own]}
 
     def keeper(self, body: bytes) -> str:
-        """The upstream that keeps the response which the request builds on, "" where none is known to."""
+        """The upstream that keeps the previous response; "" if none is known."""
         found = _BUILDS_ON.search(body)
         place = self._memory.place(found.group(1).decode("utf-8", "replace")) if found else None
         return place[1] if place is not None else ""
 
     def keepers_key(self, body: bytes) -> str:
-        """The name of the upstream's key that it was made with, as far as that is known."""
+        """The name of the upstream's key that made the previous response; "" if it is not known."""
         found = _BUILDS_ON.search(body)
         return self._memory.key(found.group(1).decode("utf-8", "replace")) if found else ""
 
     def refuse(self, data: dict[str, Any], upstream: str, speaks: str) -> None:
-        """Raises ApiError (400) where the body still names a response, and is about to be translated."""
+        """Raises ApiError (400) if a body that is to be translated still names a previous response."""
         if id := data.get("previous_response_id"):
-            raise _unknown(id, f"and upstream '{upstream}', which speaks {speaks}, keeps none; ")
+            raise _unknown(id, f"and upstream '{upstream}', which speaks {speaks}, keeps no responses; ")
 
     def refuse_warm_up(self, data: dict[str, Any]) -> None:
-        """The same for one that is answered without any upstream."""
+        """Raises ApiError (400) if a warm-up, which no upstream gets, still names a previous response."""
         if id := data.get("previous_response_id"):
-            raise _unknown(id, "and a warm-up builds on nothing else; ")
+            raise _unknown(id, "and a warm-up can build on no other; ")
 
     def crossing(self, data: dict[str, Any], body: bytes, upstream: str, speaks: str) -> dict[str, Any]:
-        """The body that is about to be translated, with all that it names; its response will be kept. The same again
-        for a retry. Raises ApiError (400)."""
+        """The body for translation, with all items that it names, and from then on its response is kept. It may be
+        called again for another attempt. Raises ApiError (400)."""
         self.refuse(data, upstream, speaks)
         if REFERRED in body:
             data = self.resolved(data)
@@ -153,8 +154,8 @@ class Recall:
         return data
 
     def resolved(self, data: dict[str, Any]) -> dict[str, Any]:
-        """The body with the items that it names by their ids alone, as far as their responses are kept here: the AI SDK
-        names so what the model said."""
+        """The body with each item that it names only by id, if the item's response is kept here. The AI SDK names the
+        model's items in this way."""
         items = data.get("input")
         return data | {"input": [self._item(item) for item in items]} if isinstance(items, list) else data
 
@@ -170,7 +171,7 @@ class Recall:
         return item
 
     def note(self, data: dict[str, Any]) -> None:
-        """The request is about to be sent; the same again for a retry."""
+        """Prepares to keep the response of a request that is to be sent. It may be called again for another attempt."""
         stored = data.get("store") is not False
         if self._draft is not None or not (stored or self._session):
             return
@@ -180,19 +181,20 @@ class Recall:
             owner = self._owner if stored else self._session
             self._draft = self._memory.draft(owner, self._on, items)
 
-    # --------------------------------------------------------------------------------------- its response
+    # ------------------------------------------------------------------------------------------ its reply
 
     def follow(self, reply: Crossing) -> None:
-        """The last event of a stream has all of a response: nothing else need be kept of it."""
+        """Does nothing: the last event of a stream has the whole response."""
 
     def stream_ended(self, out: bytes, reply: Any) -> None:
-        """out: the last of a stream that we have written ourselves; the terminal event is in it, and whole."""
+        """Keeps the response of a translated stream. out: its last bytes, with the whole terminal event."""
         if self._draft is not None:
             for event in out.split(b"\n\n"):
                 self.saw(sse.fields(event)[1])
 
     def saw(self, data: bytes) -> None:
-        """One event's data. Servers that leave a response's output empty have sent its items one by one."""
+        """Reads the data of one event. Some servers leave the output of the last event empty; then the items that came
+        one by one are used."""
         if self._draft is None:
             return
         if _ITEM_DONE in data:
@@ -210,20 +212,21 @@ class Recall:
             self.came(_object(body))
 
     def came(self, response: dict[str, Any]) -> None:
-        """The whole response."""
+        """Keeps the whole response."""
         draft, self._draft = self._draft, None
         if draft is not None:
             self._memory.keep(draft, response | self.echo, self._tell)
 
     def went(self, out: bytes, upstream: str, own_key: bool, key: str = "") -> None:
-        """The beginning of a reply of an upstream that keeps its responses itself. own_key: it was asked with the
-        client's own, so that it knows whose they are; a key may change, and its bearer stay the same."""
+        """Records where a response is kept. out: the beginning of the reply of an upstream that keeps its responses.
+        own_key: the request had the client's own key, so that the upstream knows the owner itself. The client may then
+        use another of its keys later."""
         if found := _ID.search(out, 0, _ID_WITHIN):
             owner = ANYONE if own_key and self._owner else self._owner
             self._memory.went(found.group(1).decode("utf-8", "replace"), owner, upstream, key)
 
     def over(self) -> None:
-        """The request has ended, however it did."""
+        """Drops the draft of a request that has ended without a response."""
         draft, self._draft = self._draft, None
         if draft is not None:
             self._memory.drop(draft)
@@ -231,16 +234,18 @@ class Recall:
 
 def _unknown(id: Any, why: str) -> ApiError:
     message = (
-        f"previous_response_id: no response '{str(id)[:100]}' is kept here ([responses] in settings.ini bounds how "
-        f"many and how long), {why}send the whole conversation as input"
+        f"previous_response_id: the proxy has no response '{str(id)[:100]}' ([responses] in settings.ini limits how "
+        "many "
+        f"are kept, and for how long), {why}send the whole conversation as input"
     )
     return ApiError("invalid_request", message, 400, param="previous_response_id", code="previous_response_not_found")
 
 
 def _shared_conversation() -> ApiError:
     message = (
-        "conversation: upstreams keep conversations for a key, and several clients share it here, so that one might "
-        "read another's: send previous_response_id, or the whole conversation as input"
+        "conversation: an upstream keeps conversations for its key, which several clients share here, so that one "
+        "could "
+        "read those of another; send previous_response_id, or the whole conversation as input"
     )
     return ApiError("invalid_request", message, 400, param="conversation")
 

@@ -1,9 +1,9 @@
-"""The responses of late, so that a client may build on one by naming it (previous_response_id) or ask for it again.
+"""The response store: recent responses that a client may build on (previous_response_id) or ask for again.
 
-Used where no upstream keeps them: for replies that were translated, and for websocket sessions. An entry is a
-response and all the input before it, as pieces of JSON. A chain of responses shares the pieces of its beginning, so
-that each is held, and counted, once; and an entry outlives those that it was built on. Number, bytes and age are
-bounded, the oldest go first. Every entry has an owner, and nobody else finds it.
+It is for responses that no upstream keeps: translated ones, and those of websocket sessions. An entry is a response
+with all the input before it, as pieces of JSON. The responses of one conversation share the pieces of its beginning, so
+that each piece is in memory, and counted, once; and an entry may outlive those that it builds on. Number, bytes and age
+are limited, and the oldest entries are removed first. Every entry has an owner, and nobody else can find it.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from typing import Any
 
 from translate import wire
 
-ENTRY_BYTES = 600  # what an entry costs besides its pieces: its id, two dictionaries' slots, objects
-PLACE_BYTES = 8  # a place in an entry's list of pieces
+ENTRY_BYTES = 600  # the estimated memory of an entry without its pieces
+PLACE_BYTES = 8  # the memory of one element of an entry's tuple of pieces
 ANYONE = "*"
-MAX_PLACES = 65_536  # ids of which it is known where they went
+MAX_PLACES = 65_536  # for how many responses it is known which upstream keeps them
 
 
 class Piece:
-    """Items of an input or output: JSON, with commas between and without the brackets around."""
+    """Items of an input or output, as JSON with commas between them, without the brackets."""
 
     __slots__ = ("data", "users")
 
     def __init__(self, items: list[Any]) -> None:
         self.data = wire.dumps(items)[1:-1]
-        self.users = 0  # entries and drafts that hold it
+        self.users = 0  # how many entries and drafts use it
 
     def __repr__(self) -> str:
         return f"<Piece {len(self.data)} bytes, {self.users} users>"
 
 
 class Entry:
-    """before: all input items; output: the response's own. body: the rest of the response, for who asks for it
-    again; b"" for one that must not be told (store: false). until: clock seconds."""
+    """A response in the store. before: all items of its input. output: its own items. body: the rest of the response,
+    for clients that ask for it again; b"" = they may not (store: false). until: when it is removed, on the store's
+    clock."""
 
     __slots__ = ("before", "body", "id", "output", "owner", "until")
 
@@ -52,7 +53,7 @@ class Entry:
         return f"<Entry {self.id or 'draft'} of {len(self.before)} pieces>"
 
     def history(self) -> list[Any]:
-        """Input and output items, in order: what a request that builds on this one has before its own."""
+        """All items of input and output, in order: a request that builds on this response has them before its own."""
         return _items((*self.before, self.output))
 
     def input_items(self) -> list[Any]:
@@ -62,18 +63,18 @@ class Entry:
         return _items([self.output])
 
     def response(self) -> dict[str, Any]:
-        """The response as it was, with its output."""
+        """The whole response, with its output."""
         response: dict[str, Any] = wire.loads(self.body)
         return response | {"output": _items([self.output])}
 
 
 class Memory:
-    """draft() when a request is sent; then keep() with its response, or drop()."""
+    """The store. For each request, draft() is called when it is sent, and then keep() with its response, or drop()."""
 
     def __init__(
         self, max_entries: int, max_bytes: int, seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """seconds: an entry's age at most. max_entries 0: nothing is kept."""
+        """seconds: how long an entry is kept. max_entries: 0 = nothing is kept."""
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._seconds = seconds
@@ -81,7 +82,8 @@ class Memory:
         self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()  # by age
         self._places: OrderedDict[str, tuple[str, str, str]] = OrderedDict()  # id -> (owner, upstream, key)
         self.bytes = 0
-        self.shared = False  # several clients use the upstreams' keys: what is not known to be one's own is not
+        # Whether several clients share the upstreams' keys: a response of unknown owner may then be another client's.
+        self.shared = False
 
     def __repr__(self) -> str:
         return f"<Memory of {len(self._entries)} responses, {self.bytes} bytes>"
@@ -91,11 +93,11 @@ class Memory:
 
     @property
     def holds(self) -> bool:
-        """Whether anything is kept at all."""
+        """Whether the store keeps anything at all."""
         return self._max_entries > 0
 
     def resize(self, max_entries: int, max_bytes: int, seconds: float) -> None:
-        """Other bounds; what is above them goes. The age holds for what comes from now on."""
+        """Takes over changed limits, and removes what is above them. The new age counts for new entries."""
         self._max_entries, self._max_bytes, self._seconds = max_entries, max_bytes, seconds
         while len(self._entries) > max_entries:
             self._remove(next(iter(self._entries)))
@@ -107,8 +109,8 @@ class Memory:
         return entry if entry is not None and entry.until > self._clock() else None
 
     def draft(self, owner: str, on: Entry | None, items: list[Any]) -> Entry | None:
-        """A request is on its way. on: what it builds on. items: its own input. None where there is no room for it:
-        the response will not be found again."""
+        """The entry of a request that is sent. on: the entry that it builds on. items: its own input. None if there is
+        no room for it: then its response is not kept."""
         if not self._max_entries:
             return None
         self.expire()
@@ -122,13 +124,13 @@ class Memory:
         return None
 
     def keep(self, draft: Entry, response: dict[str, Any], tell: bool) -> None:
-        """The draft's response has come. tell: get it again by its id, not only build on it. A response without an
-        id of its own is dropped, and so is one that there is no room for."""
+        """Keeps the response of a draft. tell: a client may get it again by its id, and not only build on it. A
+        response without an id, or without room for it, is dropped."""
         id, output = response.get("id"), response.get("output")
         if not isinstance(id, str) or not id or not isinstance(output, list):
             self.drop(draft)
             return
-        if (draft.owner, id) in self._entries:  # a server that gives every response one id: the last is meant
+        if (draft.owner, id) in self._entries:  # a server that gives all responses the same id: the last one counts
             self._remove((draft.owner, id))
         draft.id = id
         draft.output = Piece(output)
@@ -143,7 +145,7 @@ class Memory:
         self._fits()
 
     def given(self, owner: str, id: str) -> dict[str, Any] | None:
-        """An entry as another worker can `take` it."""
+        """An entry in the form that another worker can `take`."""
         entry = self.find(owner, id)
         if entry is None:
             return None
@@ -156,6 +158,7 @@ class Memory:
         }
 
     def take(self, owner: str, given: dict[str, Any]) -> None:
+        """Keeps an entry of another worker, for the time that it has left."""
         draft = self.draft(owner, None, given["before"])
         if draft is None:
             return
@@ -164,7 +167,7 @@ class Memory:
         draft.until = min(draft.until, self._clock() + given["seconds"])
 
     def drop(self, draft: Entry) -> None:
-        """No response came of it."""
+        """Drops a draft, or the entry that was made of it."""
         self.bytes -= ENTRY_BYTES + PLACE_BYTES * len(draft.before) + len(draft.body)
         for piece in draft.before:
             self._leave(piece)
@@ -172,52 +175,52 @@ class Memory:
             self._leave(draft.output)
 
     def delete(self, owner: str, id: str) -> bool:
-        """False: there is none."""
+        """Deletes a response; returns False if there is none."""
         found = self.find(owner, id) is not None
         if found:
             self._remove((owner, id))
         return found
 
     def forget(self, owner: str) -> None:
-        """All of an owner's: a websocket session has ended."""
+        """Removes all entries of an owner, such as a websocket session that has ended."""
         for key in [key for key in self._entries if key[0] == owner]:
             self._remove(key)
 
     def expire(self) -> None:
-        """The old ones go."""
+        """Removes the entries that are too old."""
         now = self._clock()
         while self._entries and next(iter(self._entries.values())).until <= now:
             self._remove(next(iter(self._entries)))
 
-    # ---------------------------------------------------------------------- where others' responses are kept
+    # ---------------------------------------------------------------------- responses that upstreams keep
 
     def went(self, id: str, owner: str, upstream: str, key: str = "") -> None:
-        """A response of an upstream that keeps its own has passed to a client. owner: ANYONE where the upstream tells
-        them apart itself. key: the name of the upstream's key that it was made with; others may not see it."""
+        """Records that an upstream keeps a response. owner: ANYONE if the upstream itself tells the owners apart. key:
+        the name of the upstream's key that made it; requests with other keys may not see it."""
         self._places[id] = (owner, upstream, key)
         if len(self._places) > MAX_PLACES:
             self._places.popitem(last=False)
 
     def place(self, id: str) -> tuple[str, str] | None:
-        """(owner, upstream), or None for one that is not known or too long ago."""
+        """The (owner, upstream) of a response that an upstream keeps; None if it is not known any more."""
         place = self._places.get(id)
         return place[:2] if place is not None else None
 
     def key(self, id: str) -> str:
-        """The name of the key that it was made with, "" where that is not known."""
+        """The name of the upstream's key that made a response; "" if it is not known."""
         place = self._places.get(id)
         return place[2] if place is not None else ""
 
     def is_anothers(self, id: str, owner: str) -> bool:
-        """Whether it must be taken for somebody else's. An upstream sees one key for all clients, so that where there
-        are several, one that has come by too long ago, or before a restart, might be anybody's."""
+        """Whether a response must be treated as another owner's. An upstream sees one key for all clients; if there are
+        several, a response that is not known any more (it is old, or from before a restart) may be anybody's."""
         place = self._places.get(id)
         return self.shared if place is None else place[0] not in (owner, ANYONE)
 
-    # ------------------------------------------------------------------------------------------ accounts
+    # ------------------------------------------------------------------------------------------ memory
 
     def _fits(self) -> bool:
-        """Whether all is within bounds, once as many of the oldest have gone as it takes."""
+        """Removes the oldest entries until the memory is within its limit; returns whether it is."""
         while self.bytes > self._max_bytes and self._entries:
             self._remove(next(iter(self._entries)))
         return self.bytes <= self._max_bytes
@@ -237,7 +240,7 @@ class Memory:
 
 
 def items_of(given: Any) -> list[Any] | None:
-    """The `input` of a request as items, or None for what is no input."""
+    """The `input` of a request as items; None if it is not a valid input."""
     if isinstance(given, str):
         return [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": given}]}]
     return given if isinstance(given, list) else None

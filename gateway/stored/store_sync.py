@@ -1,8 +1,9 @@
-"""Responses that another worker of this proxy keeps: fetched when a request names one that is not known here.
+"""Fetches responses from other workers, when a request names one that this worker does not know.
 
-A client's next request may come to any worker. What it builds on is asked of the others once, and kept here from then
-on as if it had been made here, for as long as it had left; so is the knowledge whose response an upstream keeps, since
-no other client may build on it. A response that is deleted is deleted everywhere. With one worker nothing of this runs.
+The next request of a client may come to any worker. This worker asks the others once for the response that it builds
+on, and keeps it for the time that it has left. It also learns from them which client owns a response that an upstream
+keeps, because no other client may build on it. A deleted response is deleted in all workers. With one worker, nothing
+of this runs.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from gateway.process.worker_rpc import Siblings
 from gateway.stored.store import Memory
 
 FIND, FORGET = "/responses/find", "/responses/forget"
-MAX_IDS = 200  # asked for at once; a request that names more does without them
+MAX_IDS = 200  # how many responses are asked for at once; further ones are not found
 
 
 def register(siblings: Siblings, memory: Memory) -> None:
-    """This worker answers its siblings."""
+    """Registers the answers to other workers' questions."""
     siblings.answers[FIND] = lambda query: _found(memory, query["owner"], query["ids"].split(","))
     siblings.answers[FORGET] = lambda query: {"deleted": memory.delete(query["owner"], query["id"])}
 
 
 def unknown(siblings: Siblings, memory: Memory, owners: Iterable[str], ids: Iterable[str]) -> list[str]:
-    """Those of which nothing is known here, and somebody else may know."""
+    """The ids that this worker does not know, and another one may know."""
     if siblings.alone:
         return []
     owners = list(owners)
@@ -37,7 +38,7 @@ def unknown(siblings: Siblings, memory: Memory, owners: Iterable[str], ids: Iter
 
 
 async def fetch(siblings: Siblings, memory: Memory, owner: str, ids: list[str]) -> None:
-    """What the siblings know of these is known here from now on."""
+    """Asks the other workers for some responses, and keeps what they know."""
     for said in await siblings.ask_others(_path(FIND, owner=owner, ids=",".join(ids))):
         for id, place in said["places"].items():
             memory.went(id, *place)
@@ -46,6 +47,7 @@ async def fetch(siblings: Siblings, memory: Memory, owner: str, ids: list[str]) 
 
 
 async def forget(siblings: Siblings, owner: str, id: str) -> None:
+    """Deletes a response in the other workers."""
     await siblings.ask_others(_path(FORGET, owner=owner, id=id))
 
 

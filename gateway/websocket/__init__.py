@@ -1,1 +1,1 @@
-"""Responses over a websocket."""
+"""OpenAI Responses over a websocket."""

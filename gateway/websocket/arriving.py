@@ -1,9 +1,9 @@
-"""A websocket's messages while they arrive: what is there of them counts among the bodies in flight.
+"""Counts the messages of websockets while they arrive, as parts of the request bodies in memory.
 
-Tornado reads a frame as a whole, however long, and joins frames to a message; nobody else hears of it before the
-message is complete. Here a frame is read piece by piece, and each piece is held in the service's account. Where that is
-full the message is read on and forgotten, as a body is that comes by POST, and answered with an error; and where one is
-not complete within the time that any body has, the connection ends (1008).
+Tornado reads a frame of any length as a whole and joins frames to a message; nobody sees it before it is complete. Here
+a frame is read in pieces, and each piece is counted. If the memory for bodies is full, the rest of the message is read
+and dropped, like the body of a POST, and answered with an error. If a message is not complete within [server]
+body_timeout, the connection ends (1008).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from translate.errors import ApiError
 
 PIECE = 64 * 1024
 DATA = (1, 2)  # opcodes of a message
-MOST_OF_CONTROL = 125  # bytes of a control frame, at most (RFC 6455, section 5.5)
-POLICY_VIOLATION = 1008  # section 7.4.1
+MOST_OF_CONTROL = 125  # the most bytes of a control frame (RFC 6455, section 5.5)
+POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 
 
 class Arriving:
-    """The account of one connection's message."""
+    """How much of one connection's message is in memory."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -35,7 +35,7 @@ class Arriving:
         return f"<Arriving {self._held} bytes>"
 
     def came(self, size: int, protocol: Counted) -> None:
-        """Raises ApiError (503)."""
+        """Counts bytes that have arrived. Raises ApiError (503) if there is no memory for them."""
         if self._timer is None:
             patience = self._service.settings.server.body_timeout
             self._timer = asyncio.get_running_loop().call_later(patience, self._too_slow, protocol)
@@ -43,7 +43,7 @@ class Arriving:
         self._held += size
 
     def over(self) -> None:
-        """The message is complete, and somebody else's to count; or the connection has ended."""
+        """Ends the count, because the message is complete, or the connection has ended."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -59,7 +59,7 @@ class Arriving:
 
 
 class Counted(WebSocketProtocol13):
-    """Tornado's protocol, which tells what it reads. refusing: answers a message that was not kept."""
+    """Tornado's protocol, which counts what it reads. refusing: answers a message that was dropped."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Counted(WebSocketProtocol13):
         self._refused: ApiError | None = None
 
     async def _read_bytes(self, n: int) -> bytes:
-        """Of a message that is refused, nothing: but what may be a frame's head, or a control frame."""
+        """Reads n bytes. Those of a refused message are dropped, except for heads of frames and control frames."""
         parts = bytearray()
         left = n
         while left:
@@ -99,7 +99,7 @@ class Counted(WebSocketProtocol13):
 
     async def _receive_frame(self) -> None:
         await super()._receive_frame()
-        if self._fragmented_message_buffer is None:  # nothing of a message is there
+        if self._fragmented_message_buffer is None:  # no part of a message is in memory
             self._arriving.over()
         elif self._refused is not None:
             self._fragmented_message_buffer.clear()

@@ -1,9 +1,9 @@
-"""A websocket of Responses: the client sends `response.create`, and each such turn walks the way of a POST.
+"""A websocket of OpenAI Responses: each `response.create` of the client is a turn, which is handled like a POST.
 
-A Turn is what a Flow must know of it: its answer goes out as frames (writer.py). A Session runs its turns one after the
-other and remembers their responses for as long as it lasts, stored or not, so that a turn need only bring what is new
-(previous_response_id). A turn with generate = false only warms up: what it brings is remembered, and no upstream is
-asked. https://platform.openai.com/docs/guides/websocket-mode
+A Turn gives a Flow what it needs; its reply goes out as frames (writer.py). A Session runs its turns one after the
+other and keeps their responses as long as it lasts, stored or not, so that a turn needs only what is new
+(previous_response_id). A turn with generate = false is a warm-up: its input is kept, and no upstream gets it. Source:
+https://platform.openai.com/docs/guides/websocket-mode
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from translate.responses.dialect import RESPONSES
 from translate.responses.encode_stream import Encoder
 from translate.target import Asked
 
-MAX_WAITING = 8  # turns that a client may send ahead
+MAX_WAITING = 8  # how many turns a client may send before the present one is over
 GOING_AWAY = 1001  # RFC 6455, section 7.4.1
 _START = RequestStartLine("POST", "/v1/responses", "HTTP/1.1")
 _OF_THE_SOCKET = ("sec-websocket-", "openai-beta", "accept", "content-")
 
 
 class Session:
-    """One websocket. It is what a Flow takes for its connection. last: it ends with the turn that is on."""
+    """One websocket, which is the connection of its flows. last: it ends after the present turn."""
 
     def __init__(self, service: Service, socket: WebSocketHandler, headers: HTTPHeaders) -> None:
         assert socket.ws_connection is not None and socket.ws_connection.stream is not None
@@ -55,7 +55,7 @@ class Session:
         self._waiting: deque[Turn] = deque()
         self._turn: Turn | None = None
         self._on_close: Callable[[], None] | None = None
-        # Tornado reads a frame as a whole: its buffer must have room for the largest message, and some of the next.
+        # Tornado reads a frame as a whole, so its buffer must have room for the largest message and a part of the next.
         self.stream.max_buffer_size = service.max_body_bytes + (1 << 20)
         self.stream.set_nodelay(True)
         service.sessions.add(self)
@@ -66,24 +66,30 @@ class Session:
     # ------------------------------------------------------------------------------- what the client sends
 
     def message(self, text: str | bytes) -> Awaitable[None] | None:
-        """What it returns is to be waited for before the next is read: who does not read errors makes no more."""
+        """Handles a message. Its result must be awaited before the next message is read, so that a client that does not
+        read its errors cannot cause more."""
         try:
             if isinstance(text, bytes):
-                raise BadRequest("a binary message; only text is understood here")
+                raise BadRequest("this is a binary message; send JSON in a text message")
             data = envelope.parse(text.encode("utf-8", "surrogatepass"))
             kind = data.get("type")
             if kind != "response.create":
-                raise BadRequest(f"type: '{str(kind)[:100]}' is not understood here, only response.create", "type")
+                raise BadRequest(f"type: '{str(kind)[:100]}' is not supported here; send response.create", "type")
             if data.get("background"):
-                raise BadRequest("background: not over a websocket; POST /v1/responses instead", "background")
+                raise BadRequest(
+                    "background: it is not supported over a websocket; use POST /v1/responses", "background"
+                )
             if len(self._waiting) >= MAX_WAITING:
-                raise ApiError("rate_limit", f"{MAX_WAITING} turns are waiting already on this websocket")
+                raise ApiError(
+                    "rate_limit",
+                    f"{MAX_WAITING} turns already wait on this websocket; wait for a reply before you send another",
+                )
         except ApiError as error:
             return self.refuse(error)
         turn = Turn(self.service, self, data)
         turn.flow.headers_received(_START, self._headers)
         turn.flow.data_received(wire.dumps(turn.data))
-        turn.data = {}  # the body is what counts, and what is kept until the turn comes
+        turn.data = {}  # the flow has the body; do not keep it twice while the turn waits
         self._waiting.append(turn)
         self._next()
         return None
@@ -95,7 +101,7 @@ class Session:
     def _next(self) -> None:
         while self._turn is None and self._waiting:
             turn = self._waiting.popleft()
-            if turn.flow.state is State.RECEIVING:  # else it was ended already: the proxy shuts down
+            if turn.flow.state is State.RECEIVING:  # otherwise it has ended already, because the proxy shuts down
                 self._turn = turn
                 turn.flow.finish()
         if self._turn is None and self.last:
@@ -109,14 +115,14 @@ class Session:
     # -------------------------------------------------------------------------------------- its two ends
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
-        """A turn's: to be told when the client leaves."""
+        """Sets what is called when the client leaves during a turn."""
         self._on_close = callback
 
     def frame(self, data: bytes) -> bytes:
         return frame(data, self._compressor)
 
     def closed(self) -> None:
-        """The websocket is."""
+        """Ends the session of a websocket that is closed."""
         self.service.sessions.discard(self)
         for turn in self._waiting:
             turn.flow.on_connection_close()
@@ -126,20 +132,20 @@ class Session:
         self.service.memory.forget(self.key)
 
     def drain(self) -> None:
-        """The proxy shuts down: ends once no turn is on."""
+        """Ends the session after the present turn, because the proxy shuts down."""
         self.last = True
         self._next()
 
     def hang_up(self) -> None:
-        """At once, without waiting for the client's word."""
+        """Ends the websocket at once, without the closing handshake."""
         self._socket.close(GOING_AWAY)
         self.stream.close()
 
 
 class Turn:
-    """One response.create: the Front of its Flow. data: its fields, as the body of a POST has them."""
+    """One response.create; it is the Front of its Flow. data: its fields, in the form of a POST's body."""
 
-    is_here = True  # before its head; what it may wait for is the turn before
+    is_here = True  # before its head comes; it may only have to wait for the turn before it
 
     __slots__ = ("_generate", "_lane", "_session", "_writer", "data", "flow", "service")
 
@@ -184,7 +190,7 @@ class Turn:
         assert isinstance(previous, Recall)
         previous.note(data)
         if previous.extends and data.get("store") is False:
-            # What the upstream has not stored it cannot look up: thinking must be whole in its item, or be left out.
+            # The upstream has not stored the reasoning, so an item without its encrypted content is of no use to it.
             data["input"] = [item for item in data["input"] if not _is_hollow(item)]
             request.body = wire.dumps(data)
             request.read_envelope()
@@ -198,7 +204,7 @@ def _is_hollow(item: Any) -> bool:
 
 
 def _for_turns(headers: HTTPHeaders) -> HTTPHeaders:
-    """The upgrade's headers, less those that are about the websocket."""
+    """The headers of the upgrade without those about the websocket."""
     own = HTTPHeaders()
     for name, value in headers.get_all():
         if not name.lower().startswith(_OF_THE_SOCKET):

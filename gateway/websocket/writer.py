@@ -1,11 +1,11 @@
-"""An Answer whose reader is at the other end of a websocket: each event of the stream is a text frame.
+"""The response writer of a websocket: each event of a stream becomes a text frame.
 
-The Flow writes what it writes to every client, server-sent events; here their data lines become frames, all those of
-a write in one piece. What would be a status with a body becomes an `error` event that holds both, and a whole
-response, from an upstream that does not stream, the events that clients read it from. Comments stay behind.
+A Flow writes server-sent events, as for every client. Here their data lines become frames, and all frames of one write
+are sent together. A reply with an error status becomes an `error` event with status and body, and a whole response
+becomes the events that clients expect. Comments are left out.
 
-A frame has no headers. What a client must not miss of a reply's (which fields did not cross, X-Proxy-Dropped) stands in
-the first event's `headers`, as those of an error stand in the error's: clients read by names and overlook it.
+A frame has no headers. If fields were dropped (X-Proxy-Dropped), the first event gets a field `headers`, as errors have
+one; clients read fields by name, so that they ignore it if they do not know it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from translate.errors import ApiError
 from translate.responses import replay
 from translate.responses.dialect import RESPONSES
 
-_TEXT, _COMPRESSED = 0x81, 0xC1  # the whole of a text message; RSV1 says that it is deflated (RFC 7692)
+_TEXT, _COMPRESSED = 0x81, 0xC1  # a whole text message; RSV1 means that it is compressed (RFC 7692)
 _HEADERS = ("retry-after", "retry-after-ms", "x-should-retry", "x-request-id", "x-proxy-upstream", "x-proxy-dropped")
 _TO_TELL = b"X-Proxy-Dropped: "
 
 
 class Socket(Protocol):
-    """What is needed of a session. last: it ends with the turn that is on."""
+    """What a writer needs of its session. last: it ends after the present turn."""
 
     last: bool
 
@@ -36,8 +36,9 @@ class Socket(Protocol):
 
 
 class Frames(Answer):
-    """previous: is shown every event. lane: the stream_id that the client gave, "" for none; it is said with
-    each. kept: for the log of reply bodies, one event a line, up to `keep` bytes; None where that is 0."""
+    """The writer of one turn. previous: reads every event. lane: the stream_id that the client gave, "" = none; each
+    event repeats it. kept: the beginning of the reply for the body log, one event on each line, up to `keep` bytes;
+    None if keep is 0."""
 
     __slots__ = ("_events", "_keep", "_lane", "_session", "_told", "kept", "previous")
 
@@ -81,7 +82,7 @@ class Frames(Answer):
         self._session.hang_up()
 
     def _send(self, events: list[bytes]) -> None:
-        """events: JSON objects; what is none of them is left out, such as the data of a comment."""
+        """Sends events. Data that is not a JSON object is left out, such as that of a comment."""
         out = []
         for data in events:
             if data[:1] == b"{":
@@ -98,13 +99,13 @@ class Frames(Answer):
 
 
 def _with(data: bytes, more: bytes) -> bytes:
-    """An object that ends as `more` does, where it is one and has fields."""
+    """The JSON object with `more`, the last fields and the brace, at its end, if it is an object with fields."""
     whole = data.rstrip()
     return whole[:-1] + more if whole.endswith(b"}") and len(whole) > 2 else data
 
 
 def frame(data: bytes, compressor: Any) -> bytes:
-    """A text message that a server sends (RFC 6455, section 5.2). compressor: Tornado's, or None."""
+    """The frame of a text message that a server sends (RFC 6455, section 5.2). compressor: Tornado's, or None."""
     first = _TEXT
     if compressor is not None:
         data, first = compressor.compress(data), _COMPRESSED
@@ -117,12 +118,13 @@ def frame(data: bytes, compressor: Any) -> bytes:
 
 
 def error_event(error: ApiError) -> bytes:
-    """An error of the proxy's own, outside of any reply."""
+    """The event for an error of the proxy itself that belongs to no reply."""
     return wire.dumps(_error(RESPONSES.errors.status(error), b"", RESPONSES.errors.body(error)))
 
 
 def _error(status: int, head: bytes, body: bytes) -> dict[str, Any]:
-    """Both shapes that clients know: with `error` as in a reply's body, and with its fields at the top level."""
+    """An error event in both forms that clients know: with `error` as in a body, and with its fields at the top
+    level."""
     try:
         said = wire.loads(body)
     except ValueError:
@@ -135,7 +137,7 @@ def _error(status: int, head: bytes, body: bytes) -> dict[str, Any]:
 
 
 def _headers_in(head: bytes) -> bytes:
-    """The end of an event that tells of them, or nothing where none is worth it."""
+    """The end of an event with the headers of a reply; b"" if nothing was dropped."""
     return b',"headers":%b}' % wire.dumps(_known(head)) if _TO_TELL in head else b""
 
 

@@ -169,7 +169,7 @@ def test_what_is_not_kept_anywhere_is_not_found(chat, path):
     house, up = chat
     status, _, raw = house.get(f"/v1/responses/resp_x{path}", ALICE)
     error = json.loads(raw)["error"]
-    assert status == 404 and error["code"] == "response_not_found" and "speaks responses" in error["message"]
+    assert status == 404 and error["code"] == "response_not_found" and "speaks Responses" in error["message"]
     assert up.requests == []
 
 

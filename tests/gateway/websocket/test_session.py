@@ -239,7 +239,7 @@ def test_every_event_is_one_of_the_sdks(chat):
     [
         ("{", "not valid JSON"),
         ("[]", "list"),
-        ("{}", "only response.create"),
+        ("{}", "send response.create"),
         ('{"type": "response.cancel"}', "response.cancel"),
         ('{"type": "response.create", "input": "x"}', "model: field required"),
         ('{"type": "response.create", "model": "m", "background": true}', "background"),
