@@ -129,7 +129,7 @@ class Entrance(HTTPMessageDelegate):
             self._to = self._hot = Rehearsal(self._door.service, self._conn)
         elif hot is not None:
             dialect, endpoint = hot
-            self._to = self._hot = Flow(self._door.service.ports, self._conn, dialect.name, endpoint.task)
+            self._to = self._hot = Flow(self._door.service.ports, self._conn, dialect, endpoint.task)
         else:
             headers.pop("Content-Type", None)  # otherwise Tornado parses a form in the body that is missing, and fails
             self._to = self._door.application.start_request(self._server_conn, self._conn)

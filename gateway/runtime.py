@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import fnmatch
 import functools
+import itertools
 import logging
 import random
 import re
@@ -112,8 +113,9 @@ class Service:
         store_sync.register(self.siblings, self.memory)
         self.stage = "serving"
         self.bodies = BodyMemory(settings.server.max_body_bytes)
-        self._key_start = secrets.token_hex(5)
-        self._keys = 0
+        # A new id for a request: "req_" with letters and digits, unique over processes and restarts. The reply, the logs
+        # and the pages have the same id.
+        self.next_key: Callable[[], str] = map(f"req_{secrets.token_hex(5)}%x".__mod__, itertools.count(1)).__next__
         self._idle: asyncio.Event | None = None  # while stopping: set when the last request is answered
         self._ticker: asyncio.TimerHandle | None = None
         self._follow(settings)
@@ -131,7 +133,9 @@ class Service:
         self.retry = wiring.retry_policy(settings)
         several = len(settings.clients) > 1
         self.memory.shared = self.blame.several = self.admission.shares.several = several
-        self.quotas = wiring.client_quotas(settings, self.quotas)
+        quotas = wiring.client_quotas(settings, self.quotas)
+        self.quotas.clear()  # the same for all Ports: a request that began before is settled with what holds now
+        self.quotas.update(quotas)
         self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
         self.reattach = wiring.reattach(settings, self.reattach)
         self.max_body_bytes = settings.server.max_body_bytes
@@ -158,7 +162,7 @@ class Service:
             router=self.router,
             admission=self.admission,
             body_memory=self.bodies,
-            quota_of=self._quota_of,
+            quota_of=self.quotas.get,
             priced=self._is_priced,
             masked=self.masked,
             lessons=self.lessons,
@@ -171,14 +175,11 @@ class Service:
             body_timeout_s=settings.server.body_timeout,
             learns=self.learns,
             strict=self.strict,
-            hedges=self.hedges,
-            reattach=self.reattach,
+            hedges=self.hedges if self._hedged else None,
+            joins=self.reattach.joins if self.reattach is not None else None,
             blame=self.blame,
             hold=Refusing if self.retry.on_refusal else None,
         )
-
-    def _quota_of(self, client: str) -> Quota | None:
-        return self.quotas.get(client)
 
     def charge_question(self, client: str) -> None:
         """Charges a client for a request to an upstream that is not for a model's reply. Raises ApiError (429)."""
@@ -209,12 +210,6 @@ class Service:
 
     def __repr__(self) -> str:
         return f"<Service {self.stage} {self.router!r} {len(self.flows)} in flight, {self.held_bytes} bytes held>"
-
-    def next_key(self) -> str:
-        """A new id for a request: "req_" with letters and digits, unique over processes and restarts. The reply, the
-        logs and the pages have the same id."""
-        self._keys += 1
-        return f"req_{self._key_start}{self._keys:x}"
 
     async def start(self) -> None:
         self._tick()
@@ -267,7 +262,7 @@ class Service:
 
     def hedges(self, model: str) -> bool:
         """Whether requests for this model get a hedge."""
-        return bool(self._hedged) and any(glob.match(model) for glob in self._hedged)
+        return any(glob.match(model) for glob in self._hedged)
 
     @property
     def held_bytes(self) -> int:
@@ -282,7 +277,7 @@ class Service:
         """The response writer for a connection. key: the id of the request, "" = its reply is never logged."""
         http = cast(HTTP1Connection, conn)  # a websocket's turn has a writer of its own
         if self.reattach is not None:
-            return self.reattach.answer(http)
+            return self.reattach.answer(http, key)
         most = self.to_copy(key)
         return CopiedAnswer(http, most) if most else Answer(http)
 

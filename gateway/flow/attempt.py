@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.flow import upstream_error
+from gateway.flow import prepare, upstream_error
 from gateway.flow.clean_lines import CleanLines
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.continued_turn import Continuing
@@ -25,7 +25,7 @@ from gateway.limits import retry_policy
 from gateway.limits.retry_policy import Outcome
 from translate import errors
 from translate.dialect import Reply
-from translate.errors import ApiError
+from translate.errors import ApiError, BadRequest
 from upstream.exchange import Exchange
 from upstream.failure import UNSENT, Failure
 from upstream.request import Request
@@ -55,7 +55,7 @@ class Owner(Protocol):
     def on_first_byte(self, attempt: Attempt, out: bytes) -> None:
         """out: what the client gets first. The attempt leads from here on."""
 
-    def on_next_request(self, attempt: Attempt) -> None:
+    def on_wins(self, attempt: Attempt) -> None:
         """Its reply goes on with another request, so that no other attempt can take its place."""
 
     def on_whole_reply(self, attempt: Attempt, head: bytes, out: bytes) -> None:
@@ -67,102 +67,97 @@ class Owner(Protocol):
     def on_lost(self, attempt: Attempt, outcome: Outcome) -> None:
         """It ended without an answer."""
 
-    def on_broken(self, attempt: Attempt, error: Exception) -> None:
-        """Its reply cannot go on, or something of ours failed."""
-
-    def on_refused(self, attempt: Attempt, error: ApiError, body: bytes) -> bool:
-        """The upstream answered with an error. Whether it teaches what may be asked instead."""
-
-    def on_taught(self, attempt: Attempt) -> None:
-        """It is over, and its request may be sent otherwise."""
-
-    def on_no_endpoint(self, attempt: Attempt) -> None:
-        """The upstream has none for what is asked."""
+    def on_broken(self, error: Exception) -> None:
+        """The reply cannot go on, or something of ours failed."""
 
 
 class Attempt:
-    """lease: what was taken for it. outgoing: what is sent. reply: what becomes of the upstream's bytes. hold: keeps a
-    refusal back. more: where its turn may take further requests. leads: its reply is the client's. mode: "" (no head
-    yet) -> "undecided" -> streaming | collecting."""
+    """lease: what was taken for it. outgoing: what it sends, until that is sent. reply: what becomes of the upstream's
+    bytes. hold: keeps a refusal back. more: where its turn may take further requests. leads: its reply is the client's.
+    fresh: on a new connection, since a kept one has just died. asks_usage: of a stream, though its client does not.
+    cache_marks: ours, in the request. estimated: tokens of the request, see token_counting.py. queued_at: since when it
+    waits for a slot. mode: "" (no head yet) -> "undecided" -> streaming | collecting. cut: an error of which we have no
+    more than the beginning. connection: see Exchange; known once it is over."""
 
     __slots__ = (
-        "_lines", "_ports", "_too_late", "asks_usage", "cache_marks", "connection", "cut", "dropped", "estimated",
-        "exchange", "fresh", "hedge", "hold", "leads", "lease", "mode", "more", "on_data", "outgoing", "own_key",
-        "owner", "parts", "queued_at", "reply", "request", "route", "sent_at", "settled", "size", "status",
-        "ttfb_ms", "up_headers", "verbatim",
+        "_lines", "_ports", "_size", "_too_late", "asks_usage", "cache_marks", "connection", "cut", "dropped",
+        "estimated", "exchange", "fresh", "hold", "leads", "lease", "mode", "more", "on_data", "outgoing", "owner",
+        "parts", "queued_at", "reply", "request", "route", "sent_at", "status", "ttfb_ms", "up_headers", "verbatim",
     )  # fmt: skip
 
-    def __init__(self, owner: Owner, ports: Ports, request: ClientRequest, lease: Lease) -> None:
+    def __init__(self, owner: Owner, ports: Ports, request: ClientRequest, lease: Lease, *, fresh: bool) -> None:
         self.owner: Owner | None = owner
         self._ports = ports
         self.request = request
         self.lease = lease
         self.route = lease.route
         self.verbatim = lease.route.verbatim or request.task == "count"  # nothing of request and reply is translated
-        self.fresh = False  # on a new connection, since a kept one has just died
-        self.hedge = False
+        self.fresh = fresh
         self.outgoing: Outgoing | None = None
         self.reply: Reply | None = None
         self.more: Continuing | None = None
-        self.dropped: list[str] = []
-        self.asks_usage = False  # of a stream, though its client does not
-        self.cache_marks = 0  # ours, in the request
-        self.estimated = 0, 0  # tokens of the request: see token_counting.py
         self.hold: Hold | None = None
         self.exchange: Exchange | None = None
-        self.connection = ""  # see Exchange; known once it is over
-        self.queued_at = 0.0  # since when it waits for a slot
-        self.own_key = bool(lease.route.peer.settings.forward_client_key and ports.access.open
-                            and keys_of(request.headers))  # fmt: skip
+        self.connection = ""
+        self.dropped: list[str] = []
+        self.asks_usage = False
+        self.cache_marks = 0
+        self.estimated = 0, 0
+        self.queued_at = self.sent_at = self.ttfb_ms = 0.0
         self.on_data: Callable[[bytes], None] = self._look
-        self.leads = False
+        self.leads = self.cut = False
         self.mode = ""
-        self.parts: list[bytes] = []
-        self.size = 0
         self.status = 0
-        self.ttfb_ms = 0.0
-        self.sent_at = 0.0
         self.up_headers: list[tuple[str, str]] = []
-        self._lines = CleanLines(lease.route.peer.secrets)
-        self.cut = False  # an error of which we have no more than the beginning
-        self.settled = False
+        self.parts: list[bytes] = []
+        self._size = 0
+        self._lines: CleanLines | None = None
         self._too_late: Timer | None = None
 
     def __repr__(self) -> str:
         return f"<Attempt at {self.route.place.name} {self.mode or 'waiting'} {self.status}>"
 
-    def write_with(self, outgoing: Outgoing) -> None:
-        """What it sends is ready, and who reads the reply."""
-        self.outgoing = outgoing
-        self.reply = outgoing.reply
-        self.dropped = outgoing.dropped
-        self.cache_marks = outgoing.cache_marks
-        self.asks_usage = outgoing.asks_usage
-        self.estimated = outgoing.estimated
-        if outgoing.asked is not None:
-            self.more = Continuing(self, self._ports, self.request, outgoing.asked)
+    def write(self) -> Outgoing:
+        """What it sends, and what reads the reply. Raises ApiError."""
+        made = prepare.outgoing(self.request, self.route, self._ports, verbatim=self.verbatim)
+        self.outgoing, self.reply = made, made.reply
+        self.dropped, self.cache_marks = made.dropped, made.cache_marks
+        self.asks_usage, self.estimated = made.asks_usage, made.estimated
+        if made.asked is not None:
+            self.more = Continuing(self, self._ports, self.request, made.asked)
+        return made
 
-    def send(self, deadline: float) -> None:
-        """deadline: no further request of its turn begins later. Raises ValueError for what libcurl cannot send."""
-        owner, outgoing, route = self.owner, self.outgoing, self.route
-        assert owner is not None and outgoing is not None
-        peer = route.peer
-        timeouts = peer.stream_timeouts if self.request.streams else peer.whole_timeouts
-        self.sent_at = self._ports.now()
+    def send(self, number: int, deadline: float) -> None:
+        """number: of the request's attempts. deadline: no further request of its turn begins later. Raises ApiError."""
+        owner, ports, peer = self.owner, self._ports, self.route.peer
+        assert owner is not None
+        outgoing = self.outgoing or self.write()
+        self.outgoing = None
+        self.sent_at = ports.now()
         owner.clock.asks(self.sent_at)
         self.lease.goes()
+        timeouts = peer.stream_timeouts if self.request.streams else peer.whole_timeouts
         request = Request("POST", outgoing.url, outgoing.lines, outgoing.body, timeouts, peer.way, self.fresh)
         if self.more is not None:
             self.more.sent(request, deadline)
-        self.exchange = self._ports.send(request, self)
-        self.outgoing = None
+        try:
+            self.exchange = ports.send(request, self)
+        except ValueError as why:  # the settings were checked: it is something of the client's
+            raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
+        ports.observer.sent(self.request.info(number), outgoing.body)
+        self.request.data = None  # a retry parses again
 
     # ------------------------------------------------------------------ further requests of one turn
+
+    @property
+    def continues(self) -> bool:
+        """The turn is in a later request: the reply has begun, even if the client has nothing of it yet."""
+        return self.more is not None and self.more.made > 0
 
     def lets_go(self) -> None:
         """Of the exchange that has said all. What was held back of its reply goes out: that was no refusal."""
         if self.owner is not None:
-            self.owner.on_next_request(self)
+            self.owner.on_wins(self)
         if self.exchange is not None:
             self.exchange.ignore()
             self.exchange = None
@@ -175,7 +170,7 @@ class Attempt:
         """The next one, in the same slot."""
         self.mode = ""
         self.on_data = self._look
-        self.parts, self.size = [], 0
+        self.parts, self._size = [], 0
         self.status, self.cut = 0, False
         self.sent_at = self._ports.now()
         self.exchange = self._ports.send(request, self)
@@ -184,12 +179,7 @@ class Attempt:
 
     def broke(self, error: Exception) -> None:
         if self.owner is not None:
-            self.owner.on_broken(self, error)
-
-    @property
-    def continues(self) -> bool:
-        """The turn is in a later request: its stream has begun, even if the client has nothing of it yet."""
-        return self.more is not None and self.more.made > 0 and self.request.streams
+            self.owner.on_broken(error)
 
     def _goes_on(self) -> bool:
         """Whether another request is on its way, or was sent now."""
@@ -200,6 +190,23 @@ class Attempt:
         return self.exchange is not None or self.more.waits
 
     # -------------------------------------------------------------------------------- the reply begins
+
+    @property
+    def refusal(self) -> bytes:
+        """What came instead of an answer."""
+        return b"".join(self.parts) if self.status >= 400 else b""
+
+    @property
+    def says_no_endpoint(self) -> bool:
+        """Its refusal says that the upstream has none for what is asked."""
+        return upstream_error.says_no_endpoint(self.status, self.refusal, self.route)
+
+    @property
+    def own_key(self) -> bool:
+        """It was asked with the client's own key, not with ours."""
+        if not self.route.peer.settings.forward_client_key:
+            return False
+        return self._ports.access.open and bool(keys_of(self.request.headers))
 
     def outrun(self) -> None:
         """A hedge was quicker. How long this one had taken by then counts, or only quick ones would."""
@@ -240,10 +247,10 @@ class Attempt:
             self.owner.clock.came = self._ports.now()
         try:
             self.parts.append(chunk)
-            self.size += len(chunk)
-            if self.size > MAX_ERROR and (self.status != 200 or _ERROR_OBJECT.match(self.parts[0])):
+            self._size += len(chunk)
+            if self._size > MAX_ERROR and (self.status != 200 or _ERROR_OBJECT.match(self.parts[0])):
                 self._enough()
-            elif self.size > MAX_WHOLE_REPLY:
+            elif self._size > MAX_WHOLE_REPLY:
                 raise errors.BadReply(f"the upstream's reply is over {MAX_WHOLE_REPLY >> 20} MB")
         except Exception as error:
             self._broke(error)
@@ -254,10 +261,10 @@ class Attempt:
             self.owner.clock.came = self._ports.now()
         try:
             assert self.reply is not None
-            if chunk := self._lines.feed(chunk):
+            if chunk := self._cleaned(chunk):
                 if self._pass(self.reply.feed(chunk)) and self.on_data == self._begin:
                     self.on_data = self._stream
-            if self.more is not None and not self.settled:
+            if self.more is not None and self.lease.state != "released":
                 self._goes_on()
         except Exception as error:
             self._broke(error)
@@ -267,7 +274,7 @@ class Attempt:
         reply, owner = self.reply, self.owner
         try:
             assert reply is not None and owner is not None  # since the first byte
-            chunk = self._lines.feed(chunk)
+            chunk = self._cleaned(chunk)
             if chunk and (out := reply.feed(chunk)):
                 if _ERROR in out or _FAILED in out or reply.fault is not None:
                     out = self._ports.masked(out)  # some servers repeat the key that they refuse
@@ -279,6 +286,15 @@ class Attempt:
                 self._goes_on()
         except Exception as error:
             self._broke(error)
+
+    def _cleaned(self, chunk: bytes) -> bytes:
+        """Most chunks are whole lines that speak of no error, and pass as they are."""
+        if self._lines is None:
+            words = _ERROR in chunk or b"failed" in chunk or b"Error" in chunk or b"debug" in chunk  # see WORDS there
+            if chunk[-1:] == b"\n" and not words:
+                return chunk
+            self._lines = CleanLines(self.route.peer.secrets)
+        return self._lines.feed(chunk)
 
     def _enough(self) -> None:
         """An error that has told all there is to tell, or takes too long over it: what we have of it counts."""
@@ -339,30 +355,23 @@ class Attempt:
         if self._too_late is not None:
             self._too_late.cancel()
             self._too_late = None
-        if self.exchange is not None:
-            self.connection = self.exchange.connection
-            self.exchange = None
+        exchange, self.exchange = self.exchange, None
         owner = self.owner
         if owner is None:  # the client has its answer already
             self.settle("answered" if failure is None else "unjudged")
             return
+        if exchange is not None:
+            self.connection = exchange.connection
         if not self.leads:
             owner.clock.came = self._ports.now()
         try:
             if failure is not None:
                 self._failed(failure)
             elif self.mode == "streaming":
-                assert self.reply is not None
-                self._pass_rest()
-                if self.owner is not None:
-                    self._pass(self.reply.end())
-                if self.owner is None:
-                    self.settle("faulted" if self.reply.fault else "answered")
-                elif not self._goes_on():
-                    self._closed()
+                self._closed()
             else:
                 self._whole()
-            if not self.settled and not self._goes_on():
+            if self.lease.state != "released" and not self._goes_on():
                 raise errors.BadReply("the upstream's reply came to nothing")
         except Exception as error:
             self._broke(error)
@@ -370,21 +379,30 @@ class Attempt:
     def _closed(self) -> None:
         """The upstream closed its stream."""
         owner, reply = self.owner, self.reply
-        assert reply is not None
-        if owner is not None and self.hold is not None and not self.leads and not self.settled:
+        assert owner is not None and reply is not None
+        self._pass_rest()
+        if self.owner is not None:
+            self._pass(reply.end())
+        if self.owner is None:  # its terminal event is out
+            self.settle("faulted" if reply.fault else "answered")
+            return
+        if self._goes_on():
+            return
+        if self.hold is not None and not self.leads and self.lease.state != "released":
             if rest := self.hold.rest():
                 owner.on_first_byte(self, rest)
                 owner.write(rest)
             elif self.hold.held:
                 self._declined()
         if self.leads:
-            self.settle("faulted" if reply.fault else "answered")
-            self._done(b"", reply.fault)
+            self._is_over("faulted" if reply.fault else "answered", reply.fault)
 
-    def _done(self, out: bytes, error: ApiError | None) -> None:
+    def _is_over(self, verdict: Verdict, error: ApiError | None) -> None:
+        """The client's stream, and not by a terminal event of ours."""
+        self.settle(verdict)
         owner, self.owner = self.owner, None
         if owner is not None:
-            owner.on_stream_end(self, out, error)
+            owner.on_stream_end(self, b"", error)
 
     def _failed(self, failure: Failure) -> None:
         owner, reply = self.owner, self.reply
@@ -396,13 +414,11 @@ class Attempt:
                 return
         error = retry_policy.as_error(failure, self.route.peer.name)
         outcome = Outcome("failure", error, failure)
-        self.lease.unreached = failure.kind in UNSENT
         if self.more is not None and self.more.again(outcome):
             return
         if self.leads:
             owner.write(self._ports.masked(reply.fail(error)))
-            self.settle("faulted")
-            self._done(b"", error)
+            self._is_over("unreached" if failure.kind in UNSENT else "faulted", error)
             return
         self._lost(outcome)
 
@@ -410,18 +426,19 @@ class Attempt:
         owner, reply = self.owner, self.reply
         assert owner is not None and reply is not None
         body = self._cleaned_whole()
-        if self.request.task == "count" and upstream_error.says_no_endpoint(self.status, body, self.route):
-            self.settle("answered")
-            owner.on_no_endpoint(self)
-        elif self.status >= 400:
-            self._upstream_error(body)
+        if self.status >= 400:
+            body = self._ports.masked(body)  # some servers repeat the key that they refuse
+            self.parts = [body]
+            outcome = upstream_error.outcome(self.status, body, self.up_headers, self.request.body, self._ports.unix())
+            if self.more is None or not self.more.again(outcome):
+                self._lost(outcome)
         elif self.status != 200:
             where = header_rules.find(self.up_headers, "location")
             hint = f" to {self.route.peer.secrets.text(where[:200])}; is base_url right?" if where else ""
             raise errors.BadReply(f"upstream '{self.route.peer.name}' answered {self.status}{hint}")
         elif self.request.streams and not self.verbatim:
             self._pass(reply.whole_as_stream(body))
-            if self.owner is None or (not self._goes_on() and not self.settled):
+            if self.owner is None or (not self._goes_on() and self.lease.state != "released"):
                 self.settle("answered")
         else:
             streamed = "event-stream" in header_rules.find(self.up_headers, "content-type")
@@ -443,23 +460,9 @@ class Attempt:
 
     def _pass_rest(self) -> None:
         """What has no line's end."""
-        if (rest := self._lines.rest()) and self.reply is not None and self.owner is not None:
+        rest = self._lines.rest() if self._lines is not None else b""
+        if rest and self.reply is not None and self.owner is not None:
             self._pass(self.reply.feed(rest))
-
-    def _upstream_error(self, body: bytes) -> None:
-        owner = self.owner
-        assert owner is not None
-        body = self._ports.masked(body)  # some servers repeat the key that they refuse
-        self.parts = [body]
-        outcome = upstream_error.outcome(self.status, body, self.up_headers, self.request.body, self._ports.unix())
-        if self.more is not None and self.more.made:
-            if not self.more.again(outcome):
-                self._lost(outcome)
-        elif owner.on_refused(self, outcome.error, body):
-            self.settle("answered")
-            owner.on_taught(self)
-        else:
-            self._lost(outcome)
 
     def _declined(self) -> None:
         """The model refuses to answer, and the settings have another asked then."""
@@ -473,7 +476,7 @@ class Attempt:
             owner = self.owner
             self.cancel("faulted" if isinstance(error, ApiError) else "unjudged")
             if owner is not None:
-                owner.on_broken(self, error)
+                owner.on_broken(error)
             return
         # Only the upstream's own word that it failed is like a status; nonsense may have cost as much as an answer.
         first = self.reply is not None and error is self.reply.fault and not isinstance(error, errors.BadReply)
@@ -485,23 +488,13 @@ class Attempt:
         self._lost(Outcome("first event" if first else "reply", error))
 
     def _lost(self, outcome: Outcome) -> None:
-        owner = self.owner
-        told = not outcome.failure and self.status != 429  # a limit says nothing of its health
-        self.cancel("faulted" if outcome.is_fault else "answered" if told else "unjudged")
-        if outcome.cause in ("status", "first event"):
-            now = self._ports.now()
-            provoked = upstream_error.may_be_provoked(outcome.error)
-            # With its own key, it is that client's key, or that client's limit.
-            if not self.own_key and (not provoked or self.lease.is_the_upstreams(str(outcome.error.status), now)):
-                upstream_error.rest(self.route, outcome, now, self.request.body)
-            if outcome.error.status in (429, 503, 529):
-                self.route.peer.gate.refused(now)
-        if owner is None:
-            return
-        if self.more is not None and self.more.made:
-            owner.on_broken(self, outcome.error)
-            return
-        owner.on_lost(self, outcome)
+        owner, failure = self.owner, outcome.failure
+        if not outcome.is_fault:  # a limit says nothing of its health
+            self.cancel("answered" if failure is None and self.status != 429 else "unjudged")
+        else:
+            self.cancel("unreached" if failure is not None and failure.kind in UNSENT else "faulted")
+        if owner is not None:
+            owner.on_lost(self, outcome)
 
     def cancel(self, verdict: Verdict = "unjudged") -> None:
         """At once, in whatever phase. Nobody is told any more."""
@@ -516,14 +509,11 @@ class Attempt:
             self.connection = exchange.connection
         self.settle(verdict)
         self.owner = None
-        self.on_data = _nobody_reads
 
     def settle(self, verdict: Verdict) -> None:
-        if not self.settled:
-            self.settled = True
-            self.on_data = _nobody_reads
-            self.outgoing = None
-            self.lease.release(verdict, self._ports.now(), worked=self.sent_at > 0 and self.status == 200)
+        self.on_data = _nobody_reads
+        self.outgoing = None
+        self.lease.release(verdict, self._ports.now(), worked=self.sent_at > 0 and self.status == 200)
 
 
 def _nobody_reads(chunk: bytes) -> None:

@@ -25,11 +25,10 @@ SAMPLE_BYTES = 16 * 1024  # of a reply that is estimated
 
 
 class Bill(NamedTuple):
-    """A request that is over. charged: tokens, of its client's quota."""
+    """A request that is over."""
 
     request: ClientRequest
     attempts: int
-    charged: int
     status: int
     streamed: bool
     bytes_out: int
@@ -38,10 +37,26 @@ class Bill(NamedTuple):
 
 def charge(quota: Limiter, request: ClientRequest, now: float) -> float | Awaitable[float]:
     """The request counts against its client's quota: 0.0, or the seconds until it may come."""
-    return quota.take(size(quota, request), now)
+    tokens = _size(quota, request)
+    wait = quota.take(tokens, now)
+    if not isinstance(wait, int | float):
+        return _later(wait, tokens, quota, request)
+    if wait <= 0:
+        request.charged = tokens
+    return wait
 
 
-def size(quota: Limiter, request: ClientRequest) -> int:
+async def _later(answer: Awaitable[float], tokens: int, quota: Limiter, request: ClientRequest) -> float:
+    """The same by a limiter that counts elsewhere. Whoever has left meanwhile is charged nothing."""
+    wait = await answer
+    if wait <= 0 and request.is_over:
+        limiter.finish(quota.give_back(tokens))
+    elif wait <= 0:
+        request.charged = tokens
+    return wait
+
+
+def _size(quota: Limiter, request: ClientRequest) -> int:
     """Tokens that the request is charged: of its input, and of the reply that it asks for, up to a quarter of a
     minute's worth. Many at once would all be let in else, before the first of them has told what it took."""
     most = quota.tokens_per_minute // 4
@@ -60,13 +75,10 @@ def used_up(client: str, wait: float) -> ApiError:
 def settle(quota: Limiter | None, bill: Bill, lead: Attempt | None) -> None:
     """The request is over. quota: its client's, if that has one; it may be another than the one that was charged,
     which settings have replaced since."""
-    upstream = lead is not None and lead.lease.charged
-    if not upstream and (quota is None or not bill.charged):
-        return
-    taken = spent(bill, lead)
-    if quota is not None and bill.charged:
-        limiter.finish(quota.correct(taken - bill.charged) if bill.attempts else quota.give_back(bill.charged))
-    if lead is not None and upstream:
+    taken, charged = spent(bill, lead), bill.request.charged
+    if quota is not None and charged:
+        limiter.finish(quota.correct(taken - charged) if bill.attempts else quota.give_back(charged))
+    if lead is not None and lead.lease.charged:
         lead.lease.settle(taken)
 
 
@@ -79,7 +91,7 @@ def spent(bill: Bill, lead: Attempt | None) -> int:
     if bill.status != 200 or bill.request.task == "count" or reply is None:
         return 0
     if bill.used is None and not bill.streamed:
-        return max(bill.charged, bill.request.size_in_tokens())  # such as one that goes on in the background
+        return max(bill.request.charged, bill.request.size_in_tokens())  # such as one that goes on in the background
     output = used.output
     if bill.streamed and not (reply.complete and bill.used):
         output = max(output, tokens.of_reply(reply.sample, bill.bytes_out))

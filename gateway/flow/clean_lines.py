@@ -9,7 +9,7 @@ from __future__ import annotations
 from operate.logs.spellings import Spellings
 
 MOST_HELD = 256 * 1024  # bytes of a line that has not ended
-_WORDS = (b"error", b"failed", b"Error", b"debug")
+WORDS = (b"error", b"failed", b"Error", b"debug")
 
 
 class CleanLines:
@@ -44,8 +44,8 @@ class CleanLines:
         return self._cleaned(out) if out else b""
 
     def _cleaned(self, lines: bytes) -> bytes:
-        if self._about_error or any(word in lines for word in _WORDS):
+        if self._about_error or any(word in lines for word in WORDS):
             event = lines.rpartition(b"\n\n")[2]
-            self._about_error = any(word in event for word in _WORDS) if b"\n\n" in lines else True
+            self._about_error = any(word in event for word in WORDS) if b"\n\n" in lines else True
             return self._secrets.clean(lines)
         return lines

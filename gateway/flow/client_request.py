@@ -4,55 +4,63 @@ from __future__ import annotations
 
 import contextlib
 from typing import Any
+from typing import Protocol as Interface
 
 from tornado.httputil import HTTPHeaders
 
 from gateway.flow import envelope, upstream_request
 from gateway.flow.envelope import Envelope
 from gateway.flow.info import Info
-from gateway.http import body_decoding
-from gateway.http.session_headers import session_in
+from gateway.http import body_decoding, session_headers
+from gateway.http.auth import Access
+from gateway.http.response_writer import Answer
 from gateway.limits.body_memory import BodyMemory
 from gateway.routing import request_facts
 from gateway.stored.previous_response import Recall
 from gateway.stored.threads import Thread
-from translate import dialects, tokens, wire
+from translate import tokens, wire
+from translate.dialect import Dialect
 from translate.errors import ApiError, BadRequest
 from translate.target import Protocol
 
 
 class ClientRequest:
-    """task: "count" or "compact" where it is no reply of a model that is asked for (see Endpoint).
+    """task: "count" or "compact" where it is no reply of a model that is asked for (see Endpoint). front: of a client
+    that is no HTTP connection. asked_model, streams: as the body says; span: where the model's name stands in it.
     previous: what it builds on, of a request in Responses or one with a thread. refusal: why it is refused, known
-    before all of it is here."""
+    before all of it is here. size: bytes that have come. charged: tokens, of its client's quota."""
 
     __slots__ = (
-        "_held", "_is_over", "_limit", "_memory", "_parts", "_sized", "_unpacker", "asked_model", "body", "client",
-        "data", "dialect", "envelope", "headers", "key", "previous", "protocol", "query", "refusal", "size", "task",
+        "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "asked_model", "body", "charged", "client",
+        "data", "dialect", "front", "headers", "key", "previous", "protocol", "query", "refusal", "session", "size",
+        "span", "streams", "task",
     )  # fmt: skip
 
     def __init__(
-        self, protocol: Protocol, task: str, key: str, query: str, headers: HTTPHeaders, memory: BodyMemory, limit: int
+        self, dialect: Dialect, task: str, key: str, memory: BodyMemory, limit: int, front: Front | None = None
     ) -> None:
-        self.protocol: Protocol = protocol
-        self.dialect = dialects.of(protocol)
+        self.dialect = dialect
+        self.protocol: Protocol = dialect.name
         self.task = task
         self.key = key
-        self.query = query
-        self.headers = headers
+        self.front = front
+        self.query = ""
+        self.headers = _NONE
+        self.session = session_headers.NONE
         self.client = ""
         self.asked_model = ""
+        self.streams = False
+        self.span: tuple[int, int] | None = None
         self.body = b""
         self.data: dict[str, Any] | None = None
-        self.envelope = _NONE
         self.previous: Recall | Thread | None = None
         self.refusal: ApiError | None = None
-        self.size = 0  # bytes that have come
+        self.size = 0
+        self.charged = 0
         self._limit = limit
         self._memory = memory
         self._held = 0  # bytes that count against the memory of all
-        self._is_over = False
-        self._parts: list[bytes] = []
+        self._parts: list[bytes] | None = []  # None = what comes is not kept
         self._sized: tuple[int, int] | None = None
         self._unpacker: body_decoding.Unpacker | None = None
 
@@ -61,19 +69,26 @@ class ClientRequest:
 
     # ----------------------------------------------------------------------------------- on its way in
 
-    def begins(self) -> None:
-        """Its head is here. Raises ApiError for an encoding that nobody reads, or a body that would be too large."""
-        self._unpacker = body_decoding.unpacker(self.headers.get("Content-Encoding"), self._limit)
-        if "Expect" in self.headers:
-            upstream_request.check_length(self.headers, self._limit)
+    def begins(self, query: str, headers: HTTPHeaders, access: Access) -> None:
+        """Its head is here. Raises ApiError for who may not come in, an encoding that nobody reads, or a body that
+        would be too large."""
+        self.query = query
+        self.headers = headers
+        self.session = session_headers.read(headers)
+        self.client = access.check(headers)
+        if "Content-Encoding" in headers:
+            self._unpacker = body_decoding.unpacker(headers["Content-Encoding"], self._limit)
+        if "Expect" in headers:
+            upstream_request.check_length(headers, self._limit)
 
     def comes(self, chunk: bytes) -> None:
         """Of a request that is refused the rest is read all the same, so that the client gets to read why."""
-        if self.refusal is not None or self._is_over:
+        if self._parts is None or self.refusal is not None:
             return
         self.size += len(chunk)
         try:
-            upstream_request.check_size(self.size, self._limit)
+            if self.size > self._limit:
+                raise upstream_request.too_large(self._limit)
             if self._unpacker is None:
                 self.hold(len(chunk))
                 self._parts.append(chunk)
@@ -92,14 +107,10 @@ class ClientRequest:
         if self._unpacker is not None:
             self._unpacker.end()
             self._unpacker = None
-        parts, self._parts = self._parts, []
+        parts, self._parts = self._parts or [], None
         self.body = parts[0] if len(parts) == 1 else b"".join(parts)
-        upstream_request.check_type(self.headers, self.body)
-
-    def over(self) -> None:
-        """The request has ended, perhaps before all of it is here: what still comes is not kept."""
-        self._is_over = True
-        self.let_go()
+        if "json" not in self.headers.get("Content-Type", "json"):
+            upstream_request.check_type(self.headers, self.body)
 
     def hold(self, size: int) -> None:
         """So many bytes more of memory. Raises ApiError (503)."""
@@ -107,29 +118,26 @@ class ClientRequest:
         self._held += size
 
     def let_go(self) -> None:
-        """The body is not needed any more; a stream may go on for minutes."""
+        """The body is not needed any more; a stream may go on for minutes. What still comes is not kept."""
         self.body = b""
-        self.data = None
-        self._parts = []
-        self._memory.let_go(self._held)
-        self._held = 0
+        self.data = self._parts = None
+        if self._held:
+            self._memory.let_go(self._held)
+            self._held = 0
+
+    @property
+    def is_over(self) -> bool:
+        """Its body is not needed any more, or has been refused."""
+        return self._parts is None and not self.body
 
     # ----------------------------------------------------------------------------------- read off it
 
-    @property
-    def streams(self) -> bool:
-        return self.envelope.stream
-
     def parsed(self) -> dict[str, Any]:
-        """The body. Raises BadRequest."""
+        """The body. It takes many times its bytes, which are all that is counted: so `data` goes as soon as the request
+        is sent, or waits, and a retry parses again. Raises BadRequest."""
         if self.data is None:
             self.data = envelope.parse(self.body)
         return self.data
-
-    def forget_parsed(self) -> None:
-        """What is parsed takes many times its bytes, which are all that is counted: it goes as soon as the request is
-        sent, or waits. A retry parses again."""
-        self.data = None
 
     def extend(self) -> None:
         """It builds on an earlier reply: what led to that one goes first, if it is kept here. Raises ApiError."""
@@ -148,8 +156,11 @@ class ClientRequest:
 
     def read_envelope(self) -> None:
         """Raises BadRequest where there is no JSON object with a `model`."""
-        self.envelope = envelope.read(self.body)
-        self.asked_model = self.envelope.model
+        self.asked_model, self.streams, self.span = envelope.read(self.body)
+
+    def body_for(self, model: str) -> bytes:
+        """The same bytes with only the model's name replaced."""
+        return envelope.with_model(self.body, Envelope(self.asked_model, self.streams, self.span), model)
 
     def facts(self) -> request_facts.Facts:
         """What conditions in [models] may ask about; made only where there are some. Raises BadRequest."""
@@ -157,8 +168,8 @@ class ClientRequest:
 
     def info(self, attempt: int) -> Info:
         """What observers may read of it. attempt: its number, 0 where nothing is ever sent."""
-        return Info(self.key, self.protocol, self.task, self.client, self.asked_model, attempt,
-                    session_in(self.headers), self.body, self.data)  # fmt: skip
+        return Info(self.key, self.protocol, self.task, self.client, self.asked_model, attempt, self.session.name,
+                    self.body, self.data)  # fmt: skip
 
     def size_in_tokens(self) -> int:
         """A rough count of all its input, for quotas."""
@@ -174,4 +185,24 @@ class ClientRequest:
         return self._sized
 
 
-_NONE = Envelope("", False, None)  # of a request whose body has not been read
+class Front(Interface):
+    """What is special about a client that is no HTTP connection: a turn of a websocket."""
+
+    is_here: bool
+    """Its body came with its head, so that no clock runs for it."""
+
+    def writer(self, key: str) -> Answer: ...
+
+    def previous(self, request: ClientRequest) -> Recall: ...
+
+    def answers(self, request: ClientRequest) -> bytes | None:
+        """The stream of a request for which no upstream is asked. Raises ApiError."""
+
+    def passes(self, request: ClientRequest) -> None:
+        """It is about to go on as it is."""
+
+    def over(self) -> None:
+        """All is said."""
+
+
+_NONE = HTTPHeaders()  # of a request whose head has not been read

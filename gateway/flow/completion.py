@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from gateway.flow import charges, scrub, upstream_request
+from gateway.flow import charges, compaction, scrub, upstream_request
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.failover import Failover
@@ -17,7 +17,6 @@ from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.http import body_decoding, header_rules
 from gateway.http.response_writer import Answer
-from gateway.http.session_headers import agent_in, session_in
 from gateway.limits.retry_policy import Full, Outcome
 from gateway.routing.router import Route
 from translate import errors, usage
@@ -28,11 +27,11 @@ log = logging.getLogger("gateway")
 
 class Completion:
     """status: of the reply, 0 = none yet. streamed: it was a stream. error: what the client was told, or the upstream
-    said; said: its words, for the log. left: by its client; aborted: broken off by us. charged: tokens, of its client's
-    quota. reply: to a question for a count, which may be others' too: (status, head, body)."""
+    said; said: its words, for the log. left: by its client; aborted: broken off by us. reply: to a question for a
+    count, which may be others' too: (status, head, body)."""
 
-    __slots__ = ("_clock", "_failover", "_ports", "_request", "aborted", "charged", "error", "left", "reply", "said",
-                 "status", "streamed", "writer")  # fmt: skip
+    __slots__ = ("_clock", "_failover", "_ports", "_request", "aborted", "error", "left", "reply", "said", "status",
+                 "streamed", "writer")  # fmt: skip
 
     def __init__(self, ports: Ports, request: ClientRequest, writer: Answer, clock: Clock, failover: Failover) -> None:
         self._ports = ports
@@ -45,7 +44,6 @@ class Completion:
         self.error: ApiError | None = None
         self.said = ""
         self.left = self.aborted = False
-        self.charged = 0
         self.reply: tuple[int, bytes, bytes] | None = None
 
     def __repr__(self) -> str:
@@ -62,8 +60,19 @@ class Completion:
             self.reply = status, head, body
         self.writer.whole(status, head, body)
 
-    def begin_stream(self, attempt: Attempt) -> None:
-        """The headers of a stream; its bytes follow."""
+    def whole_reply(self, attempt: Attempt, head: bytes, out: bytes) -> None:
+        """An upstream's. head: its Content-Type."""
+        request = self._request
+        self._went(attempt, out)
+        if request.previous is not None:
+            request.previous.whole(out)
+        if request.task and not attempt.verbatim:
+            out = compaction.answer(out, request.parsed())
+        self.whole(200, head + self.reply_head(attempt), out)
+
+    def begin_stream(self, attempt: Attempt, out: bytes) -> None:
+        """The headers of a stream; its bytes follow, of which these are the first."""
+        self._went(attempt, out)
         self.status = 200
         self.streamed = True
         self._clock.given(False)
@@ -78,8 +87,30 @@ class Completion:
         own = header_rules.of_refusal(status, key, upstream, error.retry_after) + body_decoding.told(error)
         self.whole(status, header_rules.JSON_HEAD + own, self._ports.masked(words.body(error, key)))
 
-    def give_up(self, failed: Attempt, outcome: Outcome) -> None:
-        """Nothing more is tried: the client gets this attempt's answer, such as it is."""
+    def _went(self, attempt: Attempt, out: bytes) -> None:
+        """The beginning of a reply, or all of it: an upstream may keep it, and a later request build on it."""
+        previous = self._request.previous
+        if previous is not None and attempt.verbatim and not self._request.task:
+            peer = attempt.route.peer
+            own_key = peer.settings.forward_client_key and self._ports.access.open
+            previous.went(out, peer.name, own_key, peer.key_names[attempt.route.key])
+
+    def give_up(self, failed: Attempt, outcome: Outcome) -> ApiError | None:
+        """Nothing more is tried: the client gets this attempt's answer, such as it is. A refusal is one, too. Returns
+        the error that the request ends with."""
+        hold = failed.hold
+        if outcome.cause != "refusal" or hold is None:
+            self._fail(failed, outcome)
+            return outcome.error
+        if failed.mode != "streaming" and not self._request.streams:
+            self.whole_reply(failed, header_rules.JSON_HEAD, hold.held)
+            return None
+        self.begin_stream(failed, hold.held)
+        self.writer.write(hold.held)
+        self.writer.end()
+        return failed.reply.fault if failed.reply is not None else None
+
+    def _fail(self, failed: Attempt, outcome: Outcome) -> None:
         error = outcome.error
         if outcome.cause != "status":
             self.refuse(error, failed)
@@ -93,15 +124,25 @@ class Completion:
         said = self._ports.masked(words.body(error, self._request.key))
         self.whole(words.status(error), header_rules.JSON_HEAD + self.reply_head(failed), said)
 
-    def break_stream(self, error: ApiError, lead: Attempt) -> None:
-        """The stream gets a legal end."""
-        assert lead.reply is not None
-        self.writer.write(self._ports.masked(lead.reply.fail(error)))
+    def break_off(self, error: ApiError, lead: Attempt | None) -> None:
+        """A stream that has begun gets a legal end; all else is refused. What cannot even be ended in words is aborted,
+        so that the client sees that it is not complete."""
+        try:
+            if self.streamed and lead is not None and lead.reply is not None:
+                self.writer.write(self._ports.masked(lead.reply.fail(error)))
+                self.writer.end()
+            else:
+                self.refuse(error, lead)
+        except Exception:
+            log.exception("request %s cannot be ended in words: %r", self._request.key, self)
+            self.aborted = True
+            self.writer.abort()
 
-    def abort(self) -> None:
-        """It cannot be ended in words."""
-        self.aborted = True
-        self.writer.abort()
+    def answer(self, said: bytes) -> None:
+        """A stream of our own, for which no upstream is asked."""
+        self.status = 200
+        self.writer.start(200, b"")
+        self.writer.write(said)
 
     def reply_head(self, of: Attempt) -> bytes:
         """What an upstream's reply tells in its headers."""
@@ -109,7 +150,7 @@ class Completion:
             of.route.peer.is_proxy = True
         own = header_rules.of_reply(of.up_headers, self._request.key, of.route.peer.name, of.dropped)
         theirs = header_rules.back(of.up_headers, of.verbatim, of.route.peer.settings.reply_headers)
-        return self._ports.masked(theirs) + own
+        return self._ports.masked(theirs) + own if theirs else own
 
     def own_head(self, upstream: str = "") -> bytes:
         """The same of an answer for which none was asked just now."""
@@ -139,7 +180,6 @@ class Completion:
         self._clock.over()
         self.error = error
         if error is not None:
-            self._failover.unlearn(error)
             reply = lead.reply if lead is not None else None
             theirs = reply is not None and error is reply.fault and not isinstance(error, errors.BadReply)
             self.said = scrub.logged(error, request.body, theirs)
@@ -147,23 +187,24 @@ class Completion:
                 if request.body:
                     self._ports.observer.sent(request.info(0), request.body)
             error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames hold all of the request
-        request.over()
-        self._failover.let_go()
+        request.let_go()
+        self._failover.over(error)
         if request.previous is not None:
             request.previous.over()
+        if request.front is not None:
+            request.front.over()
 
     def finish(self, lead: Attempt | None) -> None:
         """The client has its last byte, or has left."""
         request, failover, error, ports = self._request, self._failover, self.error, self._ports
-        self._clock.sent()
+        self._clock.done = ports.now()
         reply = lead.reply if lead is not None else None
         used = usage.billed(reply.usage) if reply is not None else None
         if lead is not None and self.status == 200:
             ports.counting.learn(lead.route, lead.estimated, used)
-        bill = charges.Bill(
-            request, failover.attempts, self.charged, self.status, self.streamed, self.writer.written, used
-        )
-        charges.settle(ports.quota_of(request.client), bill, lead)
+        if request.charged or (lead is not None and lead.lease.charged):
+            bill = charges.Bill(request, failover.attempts, self.status, self.streamed, self.writer.written, used)
+            charges.settle(ports.quota_of(request.client), bill, lead)
         route = None if isinstance(error, Full) else self._route(lead)  # else the upstream would seem to have failed
         ports.observer.finished(Finished(
             request.key, request.client, request.protocol, request.task, request.asked_model, self.status,
@@ -176,7 +217,7 @@ class Completion:
             lead.more.made if lead is not None and lead.more is not None else 0,
             failover.tried, failover.passed_over, lead.dropped if lead is not None else (),
             lead.cache_marks if lead is not None else 0, request.size, self.writer.written, used, self._clock,
-            session_in(request.headers), agent_in(request.headers),
+            request.session.name, request.session.agent,
         ), self.writer)  # fmt: skip
 
     def _route(self, lead: Attempt | None) -> Route | None:

@@ -17,7 +17,6 @@ from typing import Any, Protocol
 from gateway.flow import learned_quirks
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.ports import Ports, Timer
-from gateway.http import session_headers
 from gateway.limits import limiter, retry_policy
 from gateway.limits.retry_policy import Chances, Outcome
 from gateway.routing.router import Route
@@ -93,7 +92,7 @@ class Continuing:
 
     def _encoded(self, reply: Crossing) -> Encoded:
         ports, client = self._ports, self._client
-        session = session_headers.session_of(client.headers)
+        session = client.session.claude_code
         return learned_quirks.crossed(
             client.protocol, self._attempt.route, self._data, ports.lessons, ports.strict, session, more=reply.turns
         )

@@ -10,7 +10,7 @@ upstream must not serve another model than the one that was asked for here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.http import json_bounds
 from translate import wire
@@ -27,8 +27,7 @@ _KEY = re.compile(rb'"(?:[a-z]|\\u00[67][0-9a-fA-F])+')
 _STREAM = re.compile(rb'"stream"\s*:\s*(true|false|null)')
 
 
-@dataclass(slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """model and stream as the body says them; `span` is where the model's name stands (without quotes),
     or None if only a parse found it."""
 
@@ -46,8 +45,7 @@ def read(body: bytes) -> Envelope:
     stream, plain = _stream(body, escaped.count("stream"))
     if not plain:
         parsed = _parsed(body)
-        parsed.span = found.span(1) if parsed.model.encode() == found.group(1) else None
-        return parsed
+        return parsed._replace(span=found.span(1)) if parsed.model.encode() == found.group(1) else parsed
     return Envelope(_name(found.group(1)), stream, found.span(1))
 
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
 
 from gateway.flow import lease as leases
-from gateway.flow import scrub, upstream_request
+from gateway.flow import scrub, teaching, upstream_error, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Tried
-from gateway.flow.learned_quirks import Lesson
 from gateway.flow.lease import Lease, Terms
 from gateway.flow.ports import Ports
+from gateway.flow.teaching import Taught
 from gateway.limits import retry_policy
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Chances, Decision, Outcome, Unasked
@@ -32,16 +31,7 @@ log = logging.getLogger("gateway")
 SOONEST_HEDGE_S = 0.05
 SPREAD = 0.1  # of a wait, at most, by which it is longer: not all who wait come back in the same instant
 
-Granted = Callable[[Lease], None]
-Denied = Callable[[Lease, ApiError | Wait], None]
-
-
-class Taught(NamedTuple):
-    """What a refusal has taught, and its words."""
-
-    route: Route
-    lessons: list[Lesson]
-    words: str
+OnAnswer = Callable[[Lease, ApiError | Wait | None], None]
 
 
 class Failover:
@@ -49,20 +39,20 @@ class Failover:
     slots. all_rest: none of its endpoints is in good health. tried: what failed, passed_over: what was not asked, and
     why, both for the log."""
 
-    __slots__ = ("_paid", "_ports", "_request", "all_rest", "at", "attempts", "deadline", "on_route", "passed_over",
-                 "plan", "queued_s", "taught", "tried")  # fmt: skip
+    __slots__ = ("_paid", "_ports", "_request", "_taught", "all_rest", "at", "attempts", "deadline", "on_route",
+                 "passed_over", "plan", "queued_s", "tried")  # fmt: skip
 
     def __init__(self, ports: Ports, request: ClientRequest) -> None:
         self._ports = ports
         self._request = request
         self._paid: tuple[Route, float] | None = None  # the retry budget was asked for what is not sent yet
+        self._taught: Taught | None = None  # by a 400 of the upstream, once
         self.plan: list[Route] = []
         self.at = 0
         self.attempts = self.on_route = 0
         self.deadline = 0.0  # no attempt begins later
         self.queued_s = 0.0
         self.all_rest = False
-        self.taught: Taught | None = None  # by a 400 of the upstream, once
         self.tried: list[Tried] = []
         self.passed_over: list[str] = []
 
@@ -83,10 +73,12 @@ class Failover:
         """routes: at least one."""
         ports, request = self._ports, self._request
         now = ports.now()
-        self.deadline = now + upstream_request.patience(request.headers, ports.deadline_s)
+        self.deadline = now + ports.deadline_s
+        if "X-Stainless-Timeout" in request.headers:
+            self.deadline = now + upstream_request.patience(request.headers, ports.deadline_s)
         if len(routes) > 1:
             self.all_rest = not any(route.place.usable(now) for route in routes)
-            affinity = upstream_request.affinity(request.headers, request.body)
+            affinity = upstream_request.affinity(request.session.name, request.body)
             routes = self._keepers_first(routes, balancing.order(routes, affinity, now, ports.random))
         self.plan = routes if request.task else [route.of(request.body) for route in routes]
 
@@ -123,25 +115,25 @@ class Failover:
 
     # --------------------------------------------------------------------------------- what an attempt takes
 
-    def acquire(self, on_granted: Granted, on_denied: Denied) -> Lease | Wait:
+    def acquire(self, on_answer: OnAnswer) -> Lease | Wait:
         """For the endpoint that is on. A Wait is one that is worth it. Raises ApiError where it takes none."""
-        ports, route, now = self._ports, self.route, self._ports.now()
+        ports, route, now, last = self._ports, self.plan[self.at], self._ports.now(), self.at + 1 == len(self.plan)
         early = route.place.headroom.free_at - now
         # Where the wait on its word is too long, its own answer tells the client more than ours would.
-        asks_early = self.is_last and early > ports.retry.max_retry_after
+        asks_early = last and early > ports.retry.max_retry_after
         if early > 0 and not asks_early:
             return self.worth(Wait(early, "its rate limit"))
         equals: tuple[Route, ...] = ()
-        if not self.is_last:  # those of a later stage are for when this one fails, not for when it is busy
+        if not last:  # those of a later stage are for when this one fails, not for when it is busy
             equals = tuple(other for other in self.plan[self.at + 1 :] if other.stage == route.stage)
         paid, self._paid = self._paid, None
         terms = Terms(
-            ports.admission, self._patience_s(now), on_granted, on_denied, self.is_last or self.all_rest, asks_early,
+            ports.admission, self._patience_s(now), on_answer, last or self.all_rest, asks_early,
             self._request.task == "count", equals, paid[1] if paid is not None else 0.0,
             self._request.client, ports.blame,
         )  # fmt: skip
-        quota = route.peer.quota
-        got = leases.acquire(route, self._request.size_in_tokens() if quota is not None else 0, now, terms)
+        tokens = self._request.size_in_tokens() if route.peer.quota is not None else 0
+        got = leases.acquire(route, tokens, now, terms)
         return self.worth(got) if isinstance(got, Wait) else got
 
     def _patience_s(self, now: float) -> float:
@@ -164,6 +156,39 @@ class Failover:
         self.on_route += 1
 
     # ------------------------------------------------------------------------------- after one that failed
+
+    def learns(self, failed: Route, outcome: Outcome, body: bytes, *, asked_usage: bool) -> bool:
+        """Whether the request may go there once more, since its refusal (whose body this is) has taught something."""
+        request, ports, error = self._request, self._ports, outcome.error
+        if outcome.cause != "status":
+            return False
+        if teaching.speaks_otherwise(request, failed, ports, error.status, body):
+            self.plan = [each.in_another_protocol().of(request.body) for each in self.plan]
+        elif asked_usage and teaching.refuses_usage(request, failed, ports, error, body):
+            pass  # it is not asked for again
+        elif self._taught is None:
+            self._taught = teaching.refused_fields(request, failed, ports, error, body)
+            if self._taught is None:
+                return False
+        else:
+            return False
+        self.on_route -= 1
+        return True
+
+    def judge(self, failed: Route, outcome: Outcome, *, own_key: bool) -> None:
+        """What a refusal says of the upstream's key, or of its limit. own_key: it was asked with the client's own: then
+        it is that client's key, or that client's limit."""
+        ports, error, now = self._ports, outcome.error, self._ports.now()
+        if outcome.cause not in ("status", "first event"):
+            return
+        if error.status in (429, 503, 529):
+            failed.peer.gate.refused(now)
+        if own_key:
+            return
+        if upstream_error.may_be_provoked(error) and ports.blame is not None:
+            if not ports.blame.is_the_upstreams(failed.place.name, str(error.status), self._request.client, now):
+                return
+        upstream_error.rest(failed, outcome, now, self._request.body)
 
     def decide(self, failed: Route, outcome: Outcome, *, was_fresh: bool) -> Decision:
         """What comes next; the plan has moved on to it. was_fresh: it had a new connection."""
@@ -189,19 +214,6 @@ class Failover:
         self._paid = route, now
         return True
 
-    def unlearn(self, error: ApiError) -> None:
-        """What the request ends with. Where that is what had taught, the lesson was of no help."""
-        taught = self.taught
-        if taught is not None and error.message == taught.words:
-            self._ports.lessons.unlearn(taught.route.peer.name, taught.route.model, taught.lessons)
-
-    def let_go(self) -> None:
-        """The request is over."""
-        if self._paid is not None:
-            route, paid_at = self._paid
-            route.peer.budget.give_back(paid_at)
-            self._paid = None
-
     def _others(self, failed: Route, outcome: Outcome) -> list[int]:
         """Where in the plan it goes on. A model that is ill is so under every key of its upstream."""
         later = list(range(self.at + 1, len(self.plan)))
@@ -225,40 +237,43 @@ class Failover:
                     failed.place.name, error.status, scrub.line(error, self._request.body), then,
                     f" ({why})" if why else "", extra=facts)  # fmt: skip
 
-    def in_another_protocol(self, failed: Route, status: int) -> bool:
-        """The upstream has no endpoint for the protocol that it was asked in, and speaks another: from now on that one.
-        False where it does not."""
-        if self._request.task or not self._ports.router.lacks(failed):
-            return False
-        log.warning("request %s: upstream '%s' has no endpoint for %s (%s answered %d): it is asked in %s from now on; "
-                    "[upstream %s] protocol should name what it speaks", self._request.key, failed.peer.name,
-                    failed.protocol, failed.url.partition("?")[0], status, " or ".join(failed.peer.spoken),
-                    failed.peer.name, extra=fields(request_id=self._request.key, upstream=failed.peer.name,
-                                                   status=status))  # fmt: skip
-        self.plan = [each.in_another_protocol().of(self._request.body) for each in self.plan]
-        return True
+    def over(self, error: ApiError | None) -> None:
+        """The request is over. error: what it ends with; where that is what had taught, the lesson was of no help."""
+        taught = self._taught
+        if error is not None and taught is not None and error.message == taught.words:
+            self._ports.lessons.unlearn(taught.route.peer.name, taught.route.model, taught.lessons)
+        if self._paid is not None:
+            route, paid_at = self._paid
+            route.peer.budget.give_back(paid_at)
+            self._paid = None
 
     # ------------------------------------------------------------------------------------------- hedges
 
-    def hedge_after(self, route: Route) -> float | None:
-        """Seconds after which an attempt is later than nearly all before it; None while nobody can tell."""
+    def hedge_after(self, route: Route, hedges: Callable[[str], bool]) -> float | None:
+        """Seconds after which an attempt is later than nearly all before it; None where there is to be no second one,
+        or while nobody can tell. Only of streams does the first byte tell: others come when they are finished."""
+        if not self._request.streams or not hedges(self._request.asked_model):
+            return None
         p95_ms = route.place.p95_ms()
         return None if p95_ms is None else max(SOONEST_HEDGE_S, p95_ms / 1e3)
 
-    def hedge(self, first: Route, on_granted: Granted, on_denied: Denied) -> Lease | None:
+    def hedge(self, first: Route, on_answer: OnAnswer) -> Lease | None:
         """For a second attempt, elsewhere if may be. None where there is none to be had."""
-        ports, now = self._ports, self._ports.now()
+        ports, now, key = self._ports, self._ports.now(), self._request.key
         others = [route for route in self.plan if route is not first and route.place.usable(now)]
         route = others[0] if others else first
         if not route.peer.budget.take(now):
             return None
         terms = Terms(
-            ports.admission, self._patience_s(now), on_granted, on_denied, insists=True, paid_at=now,
+            ports.admission, self._patience_s(now), on_answer, insists=True, paid_at=now,
             client=self._request.client, blame=ports.blame,
         )  # fmt: skip
         try:
             got = leases.acquire(route, self._request.size_in_tokens(), now, terms)
         except ApiError as refusal:
-            log.info("request %s: no hedge: %s", self._request.key, refusal.message)
+            log.info("request %s: no hedge: %s", key, refusal.message)
             return None
-        return None if isinstance(got, Wait) else got
+        if isinstance(got, Wait):
+            return None
+        log.info("request %s: no first byte from %s for long: %s is asked too", key, first.place.name, route.place.name)
+        return got

@@ -30,7 +30,6 @@ from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
 from gateway.process.worker_rpc import Siblings
 from gateway.routing.router import Router
-from gateway.stored.previous_response import Recall
 from gateway.stored.store import Memory
 from translate.target import Protocol
 from upstream.exchange import Exchange
@@ -48,12 +47,10 @@ class CallLater(Interface):
 
 
 class Connection(Interface):
-    """The client's: of HTTP, or a websocket's session."""
+    """The client's: of HTTP, or a websocket's session. Only the response writer touches it."""
 
     @property
     def stream(self) -> IOStream: ...
-
-    def set_close_callback(self, callback: Callable[[], None] | None) -> None: ...
 
 
 class Hold(Interface):
@@ -66,68 +63,6 @@ class Hold(Interface):
     def rest(self) -> bytes: ...
 
     def whole(self, out: bytes) -> bool: ...
-
-
-class Detachable(Interface):
-    """A request that may go on without its client (reattach.py)."""
-
-    @property
-    def request(self) -> ClientRequest: ...
-
-    @property
-    def writer(self) -> Answer: ...
-
-    @property
-    def conn(self) -> Connection: ...
-
-    @property
-    def failed(self) -> bool:
-        """It is over, and not answered well."""
-
-    @property
-    def is_over(self) -> bool: ...
-
-    def adopt(self, newcomer: Detachable) -> None:
-        """Takes the place of a new request."""
-
-    def is_joined(self) -> None:
-        """Its connection belongs to an earlier request now."""
-
-    def orphaned(self) -> None:
-        """Nobody comes in its client's place."""
-
-    def reads_on(self) -> None:
-        """The client that had it paused is gone."""
-
-
-class Reattach(Interface):
-    def joins(self, flow: Detachable) -> bool:
-        """Whether an earlier request has taken its connection."""
-
-    def keeps(self, flow: Detachable) -> bool:
-        """Its client has left. Whether it goes on without one."""
-
-    def over(self, flow: Detachable) -> None: ...
-
-
-class Front(Interface):
-    """What is special about a client that is no HTTP connection: a turn of a websocket."""
-
-    is_here: bool
-    """Its body came with its head, so that no clock runs for it."""
-
-    def writer(self, key: str) -> Answer: ...
-
-    def previous(self, request: ClientRequest) -> Recall: ...
-
-    def answers(self, request: ClientRequest) -> bytes | None:
-        """The stream of a request for which no upstream is asked. Raises ApiError."""
-
-    def passes(self, request: ClientRequest) -> None:
-        """It is about to go on as it is."""
-
-    def over(self) -> None:
-        """All is said."""
 
 
 class Running(Interface):
@@ -164,9 +99,10 @@ class Observer(Interface):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """quota_of: of a client. hedges: whether a second attempt is made for a model when the first is late. priced:
-    whether the tokens of an upstream's model cost money that is counted. masked: what goes to a client, less secrets.
-    deadline_s: how long attempts may begin."""
+    """quota_of: of a client. priced: whether the tokens of an upstream's model cost money that is counted. masked: what
+    goes to a client, less secrets. deadline_s: how long attempts may begin. hedges: whether a second attempt is made
+    for a model when the first is late. joins: what gives a new request's connection to an earlier one, where that one
+    asks the same and has lost its own."""
 
     # time and the outside
     now: Callable[[], float]
@@ -198,8 +134,8 @@ class Ports:
     body_timeout_s: float
     learns: bool
     strict: bool
-    hedges: Callable[[str], bool]
     # what may be off
-    reattach: Reattach | None = None
+    hedges: Callable[[str], bool] | None = None
+    joins: Callable[[Answer, ClientRequest], Callable[[], None] | None] | None = None
     blame: Blame | None = None
     hold: Callable[[Protocol], Hold] | None = None

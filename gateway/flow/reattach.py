@@ -1,8 +1,9 @@
 """A client whose connection dropped asks again: it gets the answer that is already on its way, and nobody pays twice.
 
-Only with [retry] rejoin_seconds. Then an Answer remembers what it wrote, and a request whose client left goes on for so
-long without one. Whoever sends the same body with the same key in that time is given what is there, from the start, and
-then what comes. All memories together are bounded; what does not fit cannot be joined, and is cancelled as ever.
+Only with [retry] rejoin_seconds. Then an Answer remembers what it wrote, and one whose client left goes on for so long
+without one; its Flow is told of the leaver only after that. Whoever sends the same body with the same key in that time
+is given what is there, from the start, and then what comes. All memories together are bounded; what does not fit cannot
+be joined, and is cancelled as ever.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
 from tornado.http1connection import HTTP1Connection
 
 from gateway.flow.client_request import ClientRequest
-from gateway.flow.ports import Detachable
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import Answer, nothing
 from gateway.stored.previous_response import owner_of
 
 log = logging.getLogger("gateway")
@@ -27,16 +27,19 @@ _CHANGES = ("anthropic-", "openai-", "accept", "authorization", "x-api-key", "x-
 
 
 class JoinableAnswer(Answer):
-    """An Answer that remembers, and can be given another client. `_calls`: what was told to it, in order."""
+    """An Answer that remembers, and can be given another client. key: of its request. asked_as: what that asks; known
+    once its body is here. detached: it has no client. `_calls`: what was told to it, in order; None = it cannot be
+    joined any more."""
 
-    __slots__ = ("_calls", "_ends", "_reattach", "asked_as", "remembered")
+    __slots__ = ("_calls", "_reattach", "asked_as", "detached", "key", "remembered")
 
-    def __init__(self, conn: HTTP1Connection, reattach: Reattach) -> None:
+    def __init__(self, conn: HTTP1Connection, key: str, reattach: Reattach) -> None:
         super().__init__(conn)
         self._reattach = reattach
-        self._calls: list[tuple[Callable[..., None], tuple[object, ...]]] | None = []
-        self._ends = False
-        self.asked_as = b""  # what its request asks; known once that is here
+        self._calls: list[tuple[Callable[..., None], tuple[Any, ...]]] | None = []
+        self.key = key
+        self.asked_as = b""
+        self.detached = False
         self.remembered = 0
 
     @property
@@ -45,7 +48,12 @@ class JoinableAnswer(Answer):
 
     @property
     def joinable(self) -> bool:
-        return self._calls is not None
+        """Not where its request has failed: then it is asked anew."""
+        return self._calls is not None and not any(
+            call is Answer.whole and args[0] != 200 for call, args in self._calls
+        )
+
+    # --------------------------------------------------------------------------------------- what is written
 
     def whole(self, status: int, head: bytes, body: bytes) -> None:
         self._remember(Answer.whole, len(body), status, head, body)
@@ -82,24 +90,60 @@ class JoinableAnswer(Answer):
         self.remembered = 0
         self._calls = None
 
-    def attach(self, conn: HTTP1Connection) -> None:
+    def when_sent(self, then: Callable[[bool], None]) -> None:
+        if self.detached:
+            then(False)
+        else:
+            super().when_sent(then)
+
+    def over(self) -> None:
+        super().over()
+        if not self.detached:  # its client has it all
+            self.forget()
+
+    # ----------------------------------------------------------------------------------------- its client
+
+    @property
+    def left(self) -> bool:
+        return not self.detached and super().left
+
+    def leaves(self) -> None:
+        if self.detached:
+            return
+        if self.state != "done" and self._reattach.keeps(self):
+            self.detached = True
+            self.on_drained()  # who had it paused is gone
+        else:
+            super().leaves()
+
+    def abort(self) -> None:
+        if self.detached:
+            self._conn.close()
+        else:
+            super().abort()
+
+    def attach(self, newcomer: JoinableAnswer) -> None:
         """Another client in the place of the one that left: it is told everything again."""
         told = self._calls or []
-        self._conn, self._stream = conn, conn.stream
+        self._conn, self._stream, self.more = newcomer._conn, newcomer._stream, newcomer.more
         self._waiting, self._full, self.state, self.written = 0, False, "open", 0
+        self.detached = False
+        self.watch(self.on_left)
         for call, args in told:
             call(self, *args)
+        if self.on_left is nothing:  # its request is over
+            self.over()
 
 
 class Reattach:
-    """bytes: remembered by all answers together. orphans: requests without a client, by what they asked."""
+    """bytes: remembered by all answers together. orphans: answers without a client, by what their requests asked."""
 
     def __init__(self, seconds: float, most_bytes: int) -> None:
         self._seconds = seconds
         self._most_bytes = most_bytes
         self.bytes = 0
         self.joined = 0
-        self.orphans: dict[bytes, tuple[Detachable, asyncio.TimerHandle]] = {}
+        self.orphans: dict[bytes, tuple[JoinableAnswer, asyncio.TimerHandle]] = {}
 
     def __repr__(self) -> str:
         return f"<Reattach {len(self.orphans)} orphans, {self.bytes} bytes>"
@@ -111,25 +155,21 @@ class Reattach:
     def has_room(self, size: int) -> bool:
         return self.bytes + size <= self._most_bytes
 
-    def answer(self, conn: HTTP1Connection) -> JoinableAnswer:
-        return JoinableAnswer(conn, self)
+    def answer(self, conn: HTTP1Connection, key: str) -> JoinableAnswer:
+        return JoinableAnswer(conn, key, self)
 
-    def keeps(self, flow: Detachable) -> bool:
+    def keeps(self, answer: JoinableAnswer) -> bool:
         """Its client has left. Whether the request goes on without one."""
-        answer = flow.writer
-        if not isinstance(answer, JoinableAnswer) or not answer.joinable or not answer.asked_as:
-            return False
-        if answer.asked_as in self.orphans:
+        if not answer.joinable or not answer.asked_as or answer.asked_as in self.orphans:
             return False
         timer = asyncio.get_running_loop().call_later(self._seconds, self._give_up, answer.asked_as)
-        self.orphans[answer.asked_as] = flow, timer
-        flow.reads_on()
+        self.orphans[answer.asked_as] = answer, timer
         return True
 
     def outgrown(self, answer: JoinableAnswer) -> None:
         """An answer cannot be joined any more: if nobody reads it, nobody will."""
         found = self.orphans.get(answer.asked_as)
-        if found is not None and found[0].writer is answer:
+        if found is not None and found[0] is answer:
             found[1].cancel()
             asyncio.get_running_loop().call_soon(self._give_up, answer.asked_as)
 
@@ -139,49 +179,35 @@ class Reattach:
             timer.cancel()
             self._give_up(asked_as)
 
-    def joins(self, flow: Detachable) -> bool:
-        """Whether the new request is one that goes on without its client: then that one has its connection now."""
-        answer = flow.writer
+    def joins(self, answer: Answer, request: ClientRequest) -> Callable[[], None] | None:
+        """Where a request on its way, which its client has left, asks the same as a new one: what gives it the new
+        one's connection."""
         if not isinstance(answer, JoinableAnswer):
-            return False
-        answer.asked_as = _what_is_asked(flow.request)
+            return None
+        answer.asked_as = _what_is_asked(request)
         found = self.orphans.pop(answer.asked_as, None)
         if found is None:
-            return False
+            return None
         orphan, timer = found
         timer.cancel()
-        kept = orphan.writer
-        if not isinstance(kept, JoinableAnswer) or not kept.joinable or orphan.failed:
-            self._forget(orphan)
-            orphan.orphaned()
-            return False
+        if not orphan.joinable:
+            self._give_away(orphan)
+            return None
         self.joined += 1
-        log.info("request %s: its client had left request %s, and joins it", flow.request.key, orphan.request.key)
-        orphan.adopt(flow)
-        kept.attach(cast(HTTP1Connection, flow.conn))
-        if orphan.is_over:
-            self._forget(orphan)
-        return True
-
-    def over(self, flow: Detachable) -> None:
-        """Its reply is complete. One whose client has it all need not be remembered."""
-        answer = flow.writer
-        if isinstance(answer, JoinableAnswer):
-            found = self.orphans.get(answer.asked_as)
-            if found is None or found[0] is not flow:
-                self._forget(flow)
-
-    @staticmethod
-    def _forget(flow: Detachable) -> None:
-        if isinstance(flow.writer, JoinableAnswer):
-            flow.writer.forget()
+        log.info("request %s: its client had left request %s, and joins it", request.key, orphan.key)
+        return lambda: orphan.attach(answer)
 
     def _give_up(self, asked_as: bytes) -> None:
         """Nobody came."""
         found = self.orphans.pop(asked_as, None)
         if found is not None:
-            self._forget(found[0])
-            found[0].orphaned()
+            self._give_away(found[0])
+
+    @staticmethod
+    def _give_away(orphan: JoinableAnswer) -> None:
+        """Its request hears that its client has left."""
+        orphan.forget()
+        orphan.on_left()
 
 
 def _body_in(call: Callable[..., None], args: tuple[object, ...]) -> bytes:

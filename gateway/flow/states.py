@@ -10,10 +10,10 @@ What the code has taught about the table of the design:
   that counts elsewhere answers later, or the loop takes a turn between the reading and the writing of a huge body.
 - SHARING is a count of tokens that waits for the answer to the same question of another request.
 - A client that leaves in FLUSHING is seen by the writer, which then says FLUSHED.
-- A turn that takes several requests stays in ASKING or in STREAMING; its attempt alone knows of it. So does a request
-  that goes on without its client: it stays in the state in which it is, until it is OVER or has a new client.
-- TAUGHT is an attempt that is made again since we know better now. JOINED gives the connection of a new request to one
-  that goes on without a client. BROKEN is a reply that cannot go on, or a fault of ours.
+- A turn that takes several requests stays in ASKING or in STREAMING; its attempt alone knows of it. A request that goes
+  on without its client does not know of that: its writer says CLIENT_LEFT only when nobody comes in the client's place.
+- JOINED gives the connection of a new request to one that goes on without a client. BROKEN is a reply that cannot go
+  on, or a fault of ours.
 """
 
 from __future__ import annotations
@@ -48,13 +48,12 @@ class Event(IntEnum):
     FIRST_BYTE = 9  # the first useful one of a stream
     WHOLE_REPLY = 10
     LOST = 11  # an attempt has ended without an answer
-    TAUGHT = 12
-    STREAM_END = 13
-    BROKEN = 14
-    CLIENT_LEFT = 15
-    JOINED = 16
-    SHUTDOWN = 17
-    FLUSHED = 18
+    STREAM_END = 12
+    BROKEN = 13
+    CLIENT_LEFT = 14
+    JOINED = 15
+    SHUTDOWN = 16
+    FLUSHED = 17
 
 
 IGNORED: frozenset[State] = frozenset()
@@ -77,29 +76,28 @@ _LATE: Ways = dict.fromkeys(_E, IGNORED)  # all is said: whatever was on its way
 _WAYS: dict[State, Ways] = {
     _S.RECEIVING: _STOPPED | {
         _E.BODY_IN: _WALKED | _to(_S.RESOLVING),
+        _E.JOINED: _to(_S.OVER),
         _E.CLIENT_LEFT: _to(_S.OVER),
     },
     _S.RESOLVING: _STOPPED | {
         _E.RESOLVED: _WALKED | _to(_S.RESOLVING),
-        _E.CLIENT_LEFT: _to(_S.RESOLVING, _S.OVER),
-        _E.JOINED: _to(_S.OVER),
-        _E.ANSWERED: _ENDED,
+        _E.CLIENT_LEFT: _to(_S.OVER),
     },
     _S.SHARING: _STOPPED | {
         _E.ANSWERED: _ENDED,
         _E.ALONE: _WALKED,
-        _E.CLIENT_LEFT: _to(_S.SHARING, _S.OVER),
+        _E.CLIENT_LEFT: _to(_S.OVER),
     },
     _S.QUEUED: _STOPPED | {
         _E.SLOT: _WALKED,
         _E.NO_SLOT: _WALKED,
         _E.HEDGE_TIMER: _to(_S.QUEUED),
-        _E.CLIENT_LEFT: _to(_S.QUEUED, _S.OVER),
+        _E.CLIENT_LEFT: _to(_S.OVER),
     },
     _S.BACKING_OFF: _STOPPED | {
         _E.TIMER: _WALKED,
         _E.HEDGE_TIMER: _to(_S.BACKING_OFF),
-        _E.CLIENT_LEFT: _to(_S.BACKING_OFF, _S.OVER),
+        _E.CLIENT_LEFT: _to(_S.OVER),
     },
     _S.ASKING: _STOPPED | {
         _E.SLOT: _to(_S.ASKING),
@@ -108,15 +106,13 @@ _WAYS: dict[State, Ways] = {
         _E.FIRST_BYTE: _to(_S.STREAMING),
         _E.WHOLE_REPLY: _ENDED,
         _E.LOST: _WALKED,
-        _E.TAUGHT: _WALKED,
-        _E.ANSWERED: _ENDED,
-        _E.CLIENT_LEFT: _to(_S.ASKING, _S.OVER),
+        _E.CLIENT_LEFT: _to(_S.OVER),
     },
     _S.STREAMING: {
         _E.HEDGE_TIMER: IGNORED,
         _E.STREAM_END: _ENDED,
         _E.BROKEN: _ENDED,
-        _E.CLIENT_LEFT: _to(_S.STREAMING, _S.OVER),
+        _E.CLIENT_LEFT: _to(_S.OVER),
         _E.SHUTDOWN: _ENDED,
     },
     _S.FLUSHING: _LATE | {_E.FLUSHED: _to(_S.OVER)},

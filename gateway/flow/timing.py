@@ -68,10 +68,6 @@ class Clock:
             self.upstream += at - self._asked
             self._asked = 0.0
 
-    def sent(self) -> None:
-        """The client has all of it, or will never have it."""
-        self.done = self._now()
-
     def _heard(self, at: float) -> None:
         """The upstream's time until its bytes came; without any, until now."""
         if self._asked:

@@ -8,7 +8,9 @@ the ratio of its upstream and model. Everything here is bounded, and nothing cro
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 from enum import Enum
@@ -16,12 +18,16 @@ from typing import Any, Protocol
 
 from gateway.flow import envelope
 from gateway.flow.client_request import ClientRequest
-from gateway.http import header_rules
+from gateway.http import header_rules, query_string
+from gateway.limits import limiter
+from gateway.limits.limiter import Limiter
 from gateway.routing.router import Route
-from gateway.stored.previous_response import owner_of
+from gateway.stored.previous_response import NAMED, Recall, owner_of
 from translate import dialect, tokens
 from translate.conversation import Usage
 from translate.errors import ApiError
+
+log = logging.getLogger("gateway")
 
 MAX_KEPT = 1_000  # counts, of either kind
 MAX_COUNT_BYTES = 4_096  # of an upstream's answer; more is none
@@ -34,7 +40,7 @@ _ESTIMATE = _JSON + b"X-Proxy-Estimate: true\r\n"
 
 
 class Asker(Protocol):
-    """A request for a count."""
+    """A request for a count, on its way."""
 
     @property
     def request(self) -> ClientRequest: ...
@@ -46,9 +52,10 @@ class Asker(Protocol):
         """The other request is over without one."""
 
 
-class Answer(Enum):
-    ASK = "the upstream is to be asked"
-    WAIT = "another request asks the same: its answer is coming"
+class Counted(Enum):
+    BY_UPSTREAM = "the upstream is to be asked"
+    BY_ANOTHER = "another request asks the same: its answer is coming"
+    HERE = "an estimate is all that there is"
 
 
 class Ratios:
@@ -138,10 +145,29 @@ class Counting:
         count = max(1, round(count * self.ratios.of(route.peer.name, route.model, False)))
         return _ESTIMATE, counting.body(count)
 
-    def ask(self, flow: Asker, url: str) -> Answer | bytes:
+    def asks(self, flow: Asker, route: Route, quota: Limiter | None, now: float) -> Counted | bytes:
+        """Who counts for the request, or what the upstream said before. quota: its client's. Raises ApiError."""
+        request = flow.request
+        if not (route.home and request.protocol in route.peer.counts):
+            if isinstance(request.previous, Recall) and not route.home and NAMED in request.body:
+                request.previous.refuse(request.parsed(), route.peer.name, route.protocol)
+            return Counted.HERE
+        sidewards = route.peer.side(request.protocol, request.task)
+        url = query_string.onward(sidewards, request.query, route.peer.settings.query)
+        wait = quota.take(0, now) if quota is not None else 0.0
+        if not isinstance(wait, int | float):
+            limiter.when(wait, _nobody_waits)  # a count is cheap, and editors ask for many
+        elif wait > 0:  # beyond its bounds an estimate will do
+            return Counted.HERE
+        said = self.ask(flow, url)
+        if said is not Counted.BY_UPSTREAM and quota is not None:
+            limiter.finish(quota.give_back(0))
+        return said
+
+    def ask(self, flow: Asker, url: str) -> Counted | bytes:
         """Whether the upstream is to be asked, or what it said before."""
         if flow in self._leads:  # it tries again
-            return Answer.ASK
+            return Counted.BY_UPSTREAM
         key = _key(flow.request, url)
         until, known = self._counts.get(key, (0.0, b""))
         if until > self._clock():
@@ -150,17 +176,18 @@ class Counting:
         if (waiting := self._asking.get(key)) is not None:
             self.told["shared"] += 1
             waiting.append(flow)
-            return Answer.WAIT
+            return Counted.BY_ANOTHER
         self.told["asked"] += 1
         self._asking[key] = []
         self._leads[flow] = key
-        return Answer.ASK
+        return Counted.BY_UPSTREAM
 
-    def answered(self, flow: Asker, status: int, head: bytes, body: bytes, error: ApiError | None) -> None:
-        """A request has its answer: so have those who wait for the same."""
-        key = self._leads.pop(flow, None)
-        if key is None:
+    def answered(self, flow: Asker, reply: tuple[int, bytes, bytes] | None, error: ApiError | None) -> None:
+        """A request has its answer (status, head, body): so have those who wait for the same."""
+        key = self._leads.pop(flow, None) if reply is not None else None
+        if key is None or reply is None:
             return
+        status, head, body = reply
         waiting = self._asking.pop(key)
         if status == 200 and b"X-Proxy-Estimate" not in head and len(body) <= MAX_COUNT_BYTES:
             _forget(self._counts)
@@ -174,6 +201,11 @@ class Counting:
         if (key := self._leads.pop(flow, None)) is not None:
             for other in self._asking.pop(key):
                 other.unshared()
+
+
+def _nobody_waits(answer: asyncio.Future[float]) -> None:
+    if not answer.cancelled() and (why := answer.exception()) is not None:
+        log.error("a limiter failed", exc_info=why)
 
 
 def _forget(kept: dict[bytes, Any]) -> None:

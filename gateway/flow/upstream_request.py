@@ -15,7 +15,6 @@ from gateway.flow import strip_fields
 from gateway.http import header_rules, loop_guard
 from gateway.http.auth import keys_of
 from gateway.http.loop_guard import Hops
-from gateway.http.session_headers import session_in
 from gateway.routing.router import Route
 from translate import dialects, foreign_reasoning, sealed_reasoning
 from translate.errors import ApiError, BadRequest
@@ -28,7 +27,11 @@ _KEY_HEADERS = ("authorization", "x-api-key", "api-key")
 def check_size(size: int, limit: int, what: str = "") -> None:
     """Raises ApiError (413)."""
     if size > limit:
-        raise ApiError("too_large", f"request body over {limit >> 20} MB{what} ([server] max_body_mb)")
+        raise too_large(limit, what)
+
+
+def too_large(limit: int, what: str = "") -> ApiError:
+    return ApiError("too_large", f"request body over {limit >> 20} MB{what} ([server] max_body_mb)")
 
 
 def check_length(client: HTTPHeaders, limit: int) -> None:
@@ -64,9 +67,10 @@ def patience(client: HTTPHeaders, most: float) -> float:
     return min(own, most) if own > 0 else most
 
 
-def affinity(client: HTTPHeaders, body: bytes) -> str:
-    """What names the conversation, so that it stays where its prompt is cached; "" where nothing does."""
-    if session := session_in(client):
+def affinity(session: str, body: bytes) -> str:
+    """What names the conversation, so that it stays where its prompt is cached; "" where nothing does. session: by its
+    headers."""
+    if session:
         return session
     for mark, text in ((b'"prompt_cache_key"', _TEXT), (b'"metadata"', _USER)):
         at = body.rfind(mark)

@@ -35,14 +35,10 @@ class Access:
         self._unknown = {client.name for client in settings.clients if len(client.plain_keys) < len(client.key)}
         self._admins = {client.name for client in settings.clients if client.admin}
         self._hosts = settings.server.hosts
+        self.open = not self._clients  # whoever reaches the port may come in, and brings keys of its own if any
 
     def __repr__(self) -> str:
         return f"<Access {len(self._clients)} clients>"
-
-    @property
-    def open(self) -> bool:
-        """No [client]: whoever reaches the port may come in, and brings keys of its own if any."""
-        return not self._clients
 
     def check(self, headers: HTTPHeaders, for_admin: bool = False) -> str:
         """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves)."""

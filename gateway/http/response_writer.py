@@ -28,7 +28,8 @@ class Answer:
     """state: "open" (nothing sent) -> "streaming" -> "done". A closed client turns every write into nothing."""
 
     __slots__ = (
-        "_chunked", "_conn", "_full", "_stream", "_waiting", "more", "on_drained", "on_full", "state", "written",
+        "_chunked", "_conn", "_full", "_stream", "_waiting", "more", "on_drained", "on_full", "on_left", "state",
+        "written",
     )  # fmt: skip
 
     kept: bytearray | None = None  # the body, in kinds that remember it for a log
@@ -44,6 +45,7 @@ class Answer:
         self.more = b""  # header lines of every reply to this client
         self.on_full: Callable[[], None] = nothing
         self.on_drained: Callable[[], None] = nothing
+        self.on_left: Callable[[], None] = nothing
 
     def __repr__(self) -> str:
         return f"<Answer {self.state} {self.written} bytes, {self._waiting} waiting>"
@@ -108,6 +110,22 @@ class Answer:
             self.state = "done"
             if not self.closed:
                 self._finish(b"0\r\n\r\n" if self._chunked else b"")
+
+    def watch(self, on_left: Callable[[], None]) -> None:
+        """Calls `on_left` when the client leaves, at once if it has."""
+        self.on_left = on_left
+        self._conn.set_close_callback(self.leaves)
+        if self._stream.closed():  # too early for that callback
+            self.leaves()
+
+    def leaves(self) -> None:
+        """The client has left."""
+        self.on_left()
+
+    def over(self) -> None:
+        """The request is over: nobody is told any more, and nothing is kept alive by this."""
+        self._conn.set_close_callback(None)
+        self.on_full = self.on_drained = self.on_left = nothing
 
     def last(self) -> None:
         """The connection ends with this reply, and the client is told if it is not too late for that."""

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 MAX_NAME = 200  # characters
 
 CLAUDE_CODE = "X-Claude-Code-Session-Id"
 _NAMES = (CLAUDE_CODE, "X-Session-Id", "X-Session-Affinity", "Session-Id")
+_AGENT = "X-Claude-Code-Agent-Id"
 
 
-def session_in(headers: Mapping[str, str]) -> str:
-    """What names the conversation, "" where no header does."""
-    for name in _NAMES:
-        if value := headers.get(name):
-            return str(value)[:MAX_NAME]
-    return ""
+class Session(NamedTuple):
+    """name: what names the conversation. claude_code: the session of Claude Code, whole, since what is made of it goes
+    upstream. agent: the sub-agent of Claude Code that asks. Each is "" where no header says it."""
+
+    name: str = ""
+    claude_code: str = ""
+    agent: str = ""
 
 
-def session_of(headers: Mapping[str, str]) -> str:
-    """The session of Claude Code, whole, "" where another client asks: what is made of it goes upstream."""
-    return str(headers.get(CLAUDE_CODE, ""))
+NONE = Session()
 
 
-def agent_in(headers: Mapping[str, str]) -> str:
-    """The sub-agent of Claude Code that asks, "" for none."""
-    return str(headers.get("X-Claude-Code-Agent-Id", ""))[:MAX_NAME]
+def read(headers: Mapping[str, str]) -> Session:
+    names = [headers[name] for name in _NAMES if name in headers]
+    if not names and _AGENT not in headers:
+        return NONE
+    name = next(filter(None, names), "")
+    return Session(str(name)[:MAX_NAME], str(headers.get(CLAUDE_CODE, "")), str(headers.get(_AGENT, ""))[:MAX_NAME])

@@ -8,8 +8,13 @@ second only where it comes.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+log = logging.getLogger("gateway")
+
+T = TypeVar("T")
 
 MINE = "requests_per_minute or tokens_per_minute"
 
@@ -44,19 +49,24 @@ class Limiter(Protocol):
         """The request took so many tokens more than it was charged (negative: fewer)."""
 
 
-_RUNNING: set[asyncio.Future[None]] = set()
+_RUNNING: set[asyncio.Future[Any]] = set()  # a loop alone does not keep them
 
 
 def finish(told: Awaitable[None] | None) -> None:
     """Lets what a limiter was told arrive; nobody waits for that."""
     if told is not None:
-        task = asyncio.ensure_future(told)
-        _RUNNING.add(task)
-        task.add_done_callback(_RUNNING.discard)
+        when(told, _is_told)
 
 
-def when(answer: Awaitable[float], then: Callable[[asyncio.Future[float]], None]) -> asyncio.Future[float]:
+def _is_told(arrived: asyncio.Future[None]) -> None:
+    if not arrived.cancelled() and (why := arrived.exception()) is not None:
+        log.error("a limiter failed, and counts something wrong now", exc_info=why)
+
+
+def when(answer: Awaitable[T], then: Callable[[asyncio.Future[T]], None]) -> asyncio.Future[T]:
     """Calls `then` once the answer is there; the future may be cancelled."""
     asked = asyncio.ensure_future(answer)
+    _RUNNING.add(asked)
+    asked.add_done_callback(_RUNNING.discard)
     asked.add_done_callback(then)
     return asked

@@ -89,9 +89,9 @@ class Session:
         turn = Turn(self.service, self, data)
         turn.flow.headers_received(_START, self._headers)
         turn.flow.data_received(wire.dumps(turn.data))
-        turn.data = {}  # the flow has the body; do not keep it twice while the turn waits
         self._waiting.append(turn)
         self._next()
+        turn.data = {}  # the flow has the body; do not keep it twice while the turn waits
         return None
 
     async def refuse(self, error: ApiError) -> None:
@@ -158,7 +158,7 @@ class Turn:
         own = ("type", "generate", "stream_id", "background")
         self.data = {key: value for key, value in data.items() if key not in own} | {"stream": True}
         self._writer: Frames | None = None
-        self.flow = Flow(service.ports, session, RESPONSES.name, front=self)
+        self.flow = Flow(service.ports, session, RESPONSES, front=self)
 
     def __repr__(self) -> str:
         return f"<Turn {self.flow!r}>"
@@ -168,7 +168,7 @@ class Turn:
         return self._writer
 
     def previous(self, request: ClientRequest) -> Recall:
-        request.data = self.data
+        request.data = self.data or None
         own = Recall(self.service.memory, owner_of(request.client, request.headers), self._session.key)
         if self._writer is not None:
             self._writer.previous = own

@@ -13,7 +13,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Protocol
 
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import Answer, nothing
 from gateway.stored.previous_response import Recall
 from translate import errors, sse, wire
 from translate.errors import ApiError
@@ -73,6 +73,9 @@ class Frames(Answer):
         if self.state == "streaming":
             self.state = "done"
             self._send([sse.fields(self._events.rest())[1]])
+
+    def over(self) -> None:
+        self.on_full = self.on_drained = self.on_left = nothing  # the websocket's next turn may be watched already
 
     def last(self) -> None:
         self._session.last = True

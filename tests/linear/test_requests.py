@@ -114,7 +114,7 @@ def test_the_envelope_of_nested_objects(key: bytes) -> None:
         lambda body: strip_fields.without(body, ["context_management", "x"]),
         lambda body: foreign_reasoning.request(dialects.of("messages"), body),
         lambda body: foreign_reasoning.request(dialects.of("responses"), body),
-        lambda body: upstream_request.affinity({}, body),  # type: ignore[arg-type]
+        lambda body: upstream_request.affinity("", body),
         tokens.has_media,
         lambda body: tokens.estimate(envelope.parse(body)),
         lambda body: tokens.measured(envelope.parse(body), len(body)),

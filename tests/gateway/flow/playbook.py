@@ -34,6 +34,7 @@ from gateway.stored.store import Memory
 from operate.logs.redaction import Redaction
 from operate.settings.load import read
 from tests.gateway.limits.virtual import VirtualLoop
+from translate import dialects
 from upstream.failure import Failure
 
 Event = Callable[["Book"], None]
@@ -85,6 +86,7 @@ class Writer:
         self.closed = self.left = self.full = self.slow = False
         self.on_full: Callable[[], None] = lambda: None
         self.on_drained: Callable[[], None] = lambda: None
+        self.on_left: Callable[[], None] | None = None
         self.waits: Callable[[bool], None] | None = None
         self.body = b""
 
@@ -113,6 +115,19 @@ class Writer:
         self.state = "done"
         self._book.does("abort")
 
+    def watch(self, on_left: Callable[[], None]) -> None:
+        self.on_left = on_left
+        if self.closed:
+            on_left()
+
+    def leaves(self) -> None:
+        if self.on_left is not None:
+            self.on_left()
+
+    def over(self) -> None:
+        self.on_full = self.on_drained = lambda: None
+        self.on_left = None
+
     def last(self) -> None:
         return None
 
@@ -139,12 +154,6 @@ def _text(data: bytes) -> str:
 
 class Connection:
     stream = None
-
-    def __init__(self) -> None:
-        self.on_close: Callable[[], None] | None = None
-
-    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
-        self.on_close = callback
 
 
 class Book:
@@ -181,7 +190,7 @@ class Book:
             lessons=self.lessons, counting=Counting(self.loop.time), memory=Memory(10, 1 << 20, 3600.0),
             siblings=Siblings(), retry=retry, deadline_s=chosen.retry.deadline,
             max_body_bytes=chosen.server.max_body_bytes, body_timeout_s=chosen.server.body_timeout,
-            learns=True, strict=False, hedges=lambda model: bool(chosen.retry.hedge), reattach=reattach,
+            learns=True, strict=False, hedges=(lambda model: True) if chosen.retry.hedge else None,
             hold=Refusing if retry.on_refusal else None,
         )  # fmt: skip
 
@@ -275,7 +284,7 @@ def begins(protocol: Any = "chat", task: str = "", **headers: str) -> Event:
     """The head of a request."""
 
     def event(book: Book) -> None:
-        flow = Flow(book.ports, Connection(), protocol, task)  # type: ignore[arg-type]
+        flow = Flow(book.ports, Connection(), dialects.of(protocol), task)  # type: ignore[arg-type]
         book.flows.append(flow)
         named = HTTPHeaders({name.replace("_", "-"): value for name, value in headers.items()})
         flow.headers_received(RequestStartLine("POST", PATHS[protocol], "HTTP/1.1"), named)
@@ -306,8 +315,8 @@ def leaves(nth: int = -1) -> Event:
     def event(book: Book) -> None:
         flow = book.flows[nth]
         flow.writer.closed = flow.writer.left = True  # type: ignore[misc, assignment]
-        if flow.conn.on_close is not None:  # type: ignore[attr-defined]
-            flow.conn.on_close()  # type: ignore[attr-defined]
+        if flow.state is not State.RECEIVING:
+            flow.writer.leaves()
         else:
             flow.on_connection_close()
 

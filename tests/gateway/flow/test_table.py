@@ -95,7 +95,7 @@ def test_every_state_can_end(state: State, how: str, caplog: pytest.LogCaptureFi
         elif how == "shuts down":
             flow.shut_down()
         else:
-            flow._broken(RuntimeError("ours"))
+            flow.on_broken(RuntimeError("ours"))
     assert flow.state is State.OVER and flow not in book.in_flight
     for other in list(book.in_flight):
         with book.loop.running():

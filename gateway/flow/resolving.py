@@ -1,0 +1,67 @@
+"""What must be known before an endpoint is asked, in the order in which it is found out.
+
+A request may build on a reply that another worker keeps; its client's quota may be counted elsewhere; and a huge body
+is read and written anew in two turns of the loop. `routes` is one walk through all that: it yields whatever it waits
+for, an answer or seconds, and most requests wait for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator
+from typing import Any
+
+from gateway.flow import charges
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.ports import Ports
+from gateway.http.response_writer import Answer
+from gateway.routing import client_keys
+from gateway.routing.router import Route
+from gateway.stored import store_sync, threads
+from gateway.stored.previous_response import Recall, owner_of
+from gateway.stored.threads import Thread
+
+LARGE = 4 << 20  # bytes of a request body: reading one takes as long as a hundred usual requests
+BREATH_S = 0.01
+
+Steps = Generator[Awaitable[Any] | float, Any, list[Route]]
+
+
+def routes(request: ClientRequest, ports: Ports, writer: Answer) -> Steps:
+    """Where the request may go: at least one route. Raises ApiError."""
+    previous = request.previous = _previous(request, ports)
+    if previous is not None:
+        if not ports.siblings.alone and previous.refers(request.body):
+            known = previous.owners
+            if ids := store_sync.unknown(ports.siblings, ports.memory, known, previous.named(request.parsed())):
+                yield store_sync.fetch(ports.siblings, ports.memory, known[0], ids)
+        request.extend()
+    request.read_envelope()
+    quota = ports.quota_of(request.client)
+    if quota is not None and request.task != "count":
+        wait = charges.charge(quota, request, ports.now())
+        if not isinstance(wait, int | float):
+            wait = yield wait
+        if wait > 0:
+            writer.last()  # who is over its bounds need not hold a connection, too
+            raise charges.used_up(request.client, wait)
+    found = ports.router.routes(request.asked_model, request.protocol, request.facts)
+    if len(found) > 1:
+        found = client_keys.of_one_provider(found, request.headers, ports.access.open)
+    if len(request.body) >= LARGE and not found[0].verbatim:
+        # To read it and to write it anew are a pause in every other stream each. Between the two the others get some
+        # turns of the loop: a new request needs one to be accepted, one to be read and one to be answered.
+        request.parsed()
+        yield BREATH_S
+    return found
+
+
+def _previous(request: ClientRequest, ports: Ports) -> Recall | Thread | None:
+    """What the request builds on. Raises BadRequest."""
+    if request.dialect.stores:
+        if request.front is not None:
+            return request.front.previous(request)
+        return Recall(ports.memory, owner_of(request.client, request.headers))
+    mark = request.dialect.thread_mark
+    if mark and mark in request.body and not request.task and (thread := threads.asked(request.parsed())):
+        return Thread(ports.memory, owner_of(request.client, request.headers), thread)
+    return None

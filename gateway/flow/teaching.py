@@ -1,0 +1,77 @@
+"""What an upstream's refusal teaches of it: to be asked in another protocol, for less, or without its stream's usage.
+
+A request that has taught something is made once more, since we know better now. What fields are refused for is read in
+learned_quirks.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NamedTuple
+
+from gateway.flow import learned_quirks, scrub, upstream_error
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.learned_quirks import Lesson
+from gateway.flow.ports import Ports
+from gateway.routing.router import Route
+from operate.logs.fields import fields
+from translate.errors import ApiError
+
+log = logging.getLogger("gateway")
+
+
+class Taught(NamedTuple):
+    """What a refusal has taught, and its words."""
+
+    route: Route
+    lessons: list[Lesson]
+    words: str
+
+
+def speaks_otherwise(request: ClientRequest, route: Route, ports: Ports, status: int, body: bytes) -> bool:
+    """The upstream has no endpoint for the protocol that it was asked in, and speaks another: from now on that one."""
+    if request.task or not upstream_error.says_no_endpoint(status, body, route) or b"model" in body.lower():
+        return False
+    if not ports.router.lacks(route):
+        return False
+    log.warning("request %s: upstream '%s' has no endpoint for %s (%s answered %d): it is asked in %s from now on; "
+                "[upstream %s] protocol should name what it speaks", request.key, route.peer.name, route.protocol,
+                XX
+    return True
+
+
+def refuses_usage(request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes) -> bool:
+    """It refuses what only we have asked for: it may go there once more as its client said it."""
+    words = (b"stream_options", b"include_usage")
+    refused = error.status in (400, 422) and any(word in body and word not in request.body for word in words)
+    if not refused or not ports.learns:
+        return False
+    if not ports.lessons.learn(route.peer.name, route.model, learned_quirks.NO_USAGE):
+        return False
+    log.warning("request %s: upstream '%s', model '%s' answered %d to stream_options: for a day, the usage of its "
+                "streams is not asked for", request.key, route.peer.name, route.model, error.status,
+                extra=_facts(request, route, error))  # fmt: skip
+    return True
+
+
+def refused_fields(
+    request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes
+) -> Taught | None:
+    """Fields that the upstream does not take: it may go there once more, without them."""
+    if not ports.learns or not request.body or route.verbatim:
+        return None
+    data = request.parsed()
+    if request.previous is not None:
+        data = request.previous.crossing(data, request.body, route.peer.name, route.protocol)
+    session = request.session.claude_code
+    new = learned_quirks.learned(request.protocol, route, data, ports.lessons, error, body, session)
+    if not new:
+        return None
+    log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,
+                route.peer.name, route.model, error.status, scrub.line(error, request.body),
+                "; ".join(map(str, new)), extra=_facts(request, route, error))  # fmt: skip
+    return Taught(route, new, error.message)
+
+
+def _facts(request: ClientRequest, route: Route, error: ApiError) -> dict[str, Any]:
+    return fields(request_id=request.key, upstream=route.peer.name, model=route.model, status=error.status)
