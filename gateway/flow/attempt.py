@@ -1,13 +1,13 @@
-"""One try of a request at one endpoint: libcurl's sink, from the sending to the outcome.
+"""One try of a request at one endpoint, from the sending to the outcome.
 
-It tells its owner what happens (`Owner`) and reaches into nothing. Until its first useful byte it only gathers; with it
-the owner lets it lead. From then on `on_data` is a method that feeds the translator and writes to the client, and
-nothing else stands between the two. Whatever happens, `settle` gives its lease back, once.
+It tells its owner what happens (`Owner`) and reaches into nothing. What comes of the upstream it hears of `incoming`,
+libcurl's sink. With its first useful byte the owner lets it lead. From then on the sink's `on_data` is a method that
+feeds the translator and writes to the client, and nothing else stands between the two. Whatever happens, `settle` gives
+its lease back, once.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Protocol
 
@@ -15,8 +15,9 @@ from gateway.flow import prepare, upstream_error
 from gateway.flow.clean_lines import CleanLines
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.continued_turn import Continuing
+from gateway.flow.incoming import Incoming, nobody_reads
 from gateway.flow.lease import Lease, Verdict
-from gateway.flow.ports import Hold, Ports, Timer
+from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import Outgoing
 from gateway.flow.timing import Clock
 from gateway.http import header_rules
@@ -26,14 +27,9 @@ from gateway.limits.retry_policy import Outcome
 from translate import errors
 from translate.dialect import Reply
 from translate.errors import ApiError, BadRequest
-from upstream.exchange import Exchange
 from upstream.failure import UNSENT, Failure
 from upstream.request import Request
 
-MAX_WHOLE_REPLY = 64 * 1024 * 1024  # bytes of a reply that is not streamed; it is held until it is complete
-MAX_ERROR = 256 * 1024  # bytes of an error: some repeat all of the request, or never end
-ERROR_S = 10.0  # until the body of an error is there
-_ERROR_OBJECT = re.compile(rb'\s*\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')
 # An error in the middle of a stream has one of these words, where its bytes are passed on and not read.
 _ERROR, _FAILED = b"error", b"response.failed"
 
@@ -72,17 +68,15 @@ class Owner(Protocol):
 
 
 class Attempt:
-    """lease: what was taken for it. outgoing: what it sends, until that is sent. reply: what becomes of the upstream's
-    bytes. hold: keeps a refusal back. more: where its turn may take further requests. leads: its reply is the client's.
-    fresh: on a new connection, since a kept one has just died. asks_usage: of a stream, though its client does not.
-    cache_marks: ours, in the request. estimated: tokens of the request, see token_counting.py. queued_at: since when it
-    waits for a slot. mode: "" (no head yet) -> "undecided" -> streaming | collecting. cut: an error of which we have no
-    more than the beginning. connection: see Exchange; known once it is over."""
+    """lease: what was taken for it. outgoing: what it sends, until that is sent. incoming: what comes of the exchange
+    that is on. reply: what becomes of that. hold: keeps a refusal back. more: where its turn may take further requests.
+    leads: its reply is the client's. fresh: on a new connection, since a kept one has just died. asks_usage: of a
+    stream, though its client does not. cache_marks: ours, in the request. estimated: tokens of the request, see
+    token_counting.py. queued_at: since when it waits for a slot."""
 
     __slots__ = (
-        "_lines", "_ports", "_size", "_too_late", "asks_usage", "cache_marks", "connection", "cut", "dropped",
-        "estimated", "exchange", "fresh", "hold", "leads", "lease", "mode", "more", "on_data", "outgoing", "owner",
-        "parts", "queued_at", "reply", "request", "route", "sent_at", "status", "ttfb_ms", "up_headers", "verbatim",
+        "_lines", "_ports", "asks_usage", "cache_marks", "dropped", "estimated", "fresh", "hold", "incoming", "leads",
+        "lease", "more", "outgoing", "owner", "queued_at", "reply", "request", "route", "verbatim",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, ports: Ports, request: ClientRequest, lease: Lease, *, fresh: bool) -> None:
@@ -93,29 +87,22 @@ class Attempt:
         self.route = lease.route
         self.verbatim = lease.route.verbatim or request.task == "count"  # nothing of request and reply is translated
         self.fresh = fresh
+        own_key = lease.route.peer.settings.forward_client_key and ports.access.open and bool(keys_of(request.headers))
+        self.incoming = Incoming(self, ports, lease, owner.clock, streams=request.streams, own_key=own_key)
         self.outgoing: Outgoing | None = None
         self.reply: Reply | None = None
         self.more: Continuing | None = None
         self.hold: Hold | None = None
-        self.exchange: Exchange | None = None
-        self.connection = ""
         self.dropped: list[str] = []
         self.asks_usage = False
         self.cache_marks = 0
         self.estimated = 0, 0
-        self.queued_at = self.sent_at = self.ttfb_ms = 0.0
-        self.on_data: Callable[[bytes], None] = self._look
-        self.leads = self.cut = False
-        self.mode = ""
-        self.status = 0
-        self.up_headers: list[tuple[str, str]] = []
-        self.parts: list[bytes] = []
-        self._size = 0
+        self.queued_at = 0.0
+        self.leads = False
         self._lines: CleanLines | None = None
-        self._too_late: Timer | None = None
 
     def __repr__(self) -> str:
-        return f"<Attempt at {self.route.place.name} {self.mode or 'waiting'} {self.status}>"
+        return f"<Attempt at {self.route.place.name} {self.incoming!r}>"
 
     def write(self) -> Outgoing:
         """What it sends, and what reads the reply. Raises ApiError."""
@@ -129,19 +116,19 @@ class Attempt:
 
     def send(self, number: int, deadline: float) -> None:
         """number: of the request's attempts. deadline: no further request of its turn begins later. Raises ApiError."""
-        owner, ports, peer = self.owner, self._ports, self.route.peer
+        owner, ports, peer, now = self.owner, self._ports, self.route.peer, self._ports.now()
         assert owner is not None
         outgoing = self.outgoing or self.write()
         self.outgoing = None
-        self.sent_at = ports.now()
-        owner.clock.asks(self.sent_at)
+        owner.clock.asks(now)
         self.lease.goes()
+        self.incoming.streams, self.incoming.sent_at = self.request.streams, now
         timeouts = peer.stream_timeouts if self.request.streams else peer.whole_timeouts
         request = Request("POST", outgoing.url, outgoing.lines, outgoing.body, timeouts, peer.way, self.fresh)
         if self.more is not None:
             self.more.sent(request, deadline)
         try:
-            self.exchange = ports.send(request, self)
+            self.incoming.exchange = ports.send(request, self.incoming)
         except ValueError as why:  # the settings were checked: it is something of the client's
             raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
         ports.observer.sent(self.request.info(number), outgoing.body)
@@ -158,9 +145,10 @@ class Attempt:
         """Of the exchange that has said all. What was held back of its reply goes out: that was no refusal."""
         if self.owner is not None:
             self.owner.on_wins(self)
-        if self.exchange is not None:
-            self.exchange.ignore()
-            self.exchange = None
+        if self.incoming.exchange is not None:
+            self.incoming.exchange.ignore()
+            self.incoming.exchange = None
+        self._is_read()
         hold, self.hold = self.hold, None
         if hold is not None and (rest := hold.rest()):
             self._pass(rest)
@@ -168,14 +156,16 @@ class Attempt:
 
     def asks(self, request: Request) -> None:
         """The next one, in the same slot."""
-        self.mode = ""
-        self.on_data = self._look
-        self.parts, self._size = [], 0
-        self.status, self.cut = 0, False
-        self.sent_at = self._ports.now()
-        self.exchange = self._ports.send(request, self)
-        if self.leads and self.owner is not None and self.owner.is_full:
-            self.exchange.pause()
+        owner, before = self.owner, self.incoming
+        assert owner is not None
+        self.incoming = new = Incoming(
+            self, self._ports, self.lease, owner.clock, streams=before.streams, own_key=before.own_key,
+            ttfb_ms=before.ttfb_ms,
+        )  # fmt: skip
+        new.sent_at = self._ports.now()
+        new.exchange = self._ports.send(request, new)
+        if self.leads and owner.is_full:
+            new.exchange.pause()
 
     def broke(self, error: Exception) -> None:
         if self.owner is not None:
@@ -187,87 +177,23 @@ class Attempt:
             return False
         if self.reply.goes_on:
             self.more.go_on(self.reply)
-        return self.exchange is not None or self.more.waits
+        return self.incoming.exchange is not None or self.more.waits
 
-    # -------------------------------------------------------------------------------- the reply begins
+    # ---------------------------------------------------------------------------------------- a stream
 
-    @property
-    def refusal(self) -> bytes:
-        """What came instead of an answer."""
-        return b"".join(self.parts) if self.status >= 400 else b""
-
-    @property
-    def says_no_endpoint(self) -> bool:
-        """Its refusal says that the upstream has none for what is asked."""
-        return upstream_error.says_no_endpoint(self.status, self.refusal, self.route)
-
-    @property
-    def own_key(self) -> bool:
-        """It was asked with the client's own key, not with ours."""
-        if not self.route.peer.settings.forward_client_key:
-            return False
-        return self._ports.access.open and bool(keys_of(self.request.headers))
-
-    def outrun(self) -> None:
-        """A hedge was quicker. How long this one had taken by then counts, or only quick ones would."""
-        if self.sent_at and not self.status:
-            now = self._ports.now()
-            self.route.place.first_byte((now - self.sent_at) * 1e3, now)
-
-    def on_head(self, status: int, up_headers: list[tuple[str, str]]) -> None:
-        owner, now, place = self.owner, self._ports.now(), self.route.place
-        if owner is not None:
-            self.ttfb_ms = self.ttfb_ms or (now - owner.clock.began) * 1e3
-        self.status = status
-        self.up_headers = up_headers = self.route.peer.secrets.headers(up_headers)
-        streamed = self.request.streams
-        if not self.own_key:
-            place.headroom.learn(up_headers, now, self._ports.unix())
-            if status == 200 and place.key.bad_until:
-                place.key.works()
-        first_byte_ms = (now - self.sent_at) * 1e3 if streamed else None
-        if status == 200 and first_byte_ms is not None:
-            place.first_byte(first_byte_ms, now)
-        self.lease.heard(status, first_byte_ms)
-        self.mode = "undecided" if status == 200 and streamed else "collecting"
-        if status >= 400:
-            self._too_late = self._ports.call_later(ERROR_S, self._enough)
-
-    def _look(self, chunk: bytes) -> None:
-        """The first bytes: what the body is."""
-        if self.mode == "undecided":
-            # By its first byte, not its Content-Type: servers answer errors as JSON under text/event-stream, and
-            # gzip ("\x1f") that nobody asked for.
-            self.mode = "collecting" if chunk.lstrip()[:1] in (b"{", b"<", b"[", b"\x1f") else "streaming"
-        self.on_data = self._begin if self.mode == "streaming" else self._collect
-        self.on_data(chunk)
-
-    def _collect(self, chunk: bytes) -> None:
-        if self.owner is not None and not self.leads:
-            self.owner.clock.came = self._ports.now()
-        try:
-            self.parts.append(chunk)
-            self._size += len(chunk)
-            if self._size > MAX_ERROR and (self.status != 200 or _ERROR_OBJECT.match(self.parts[0])):
-                self._enough()
-            elif self._size > MAX_WHOLE_REPLY:
-                raise errors.BadReply(f"the upstream's reply is over {MAX_WHOLE_REPLY >> 20} MB")
-        except Exception as error:
-            self._broke(error)
-
-    def _begin(self, chunk: bytes) -> None:
-        """A stream of which the client has nothing yet, or no more than a sign of life."""
+    def on_stream(self, chunk: bytes) -> None:
+        """The client has nothing of it yet, or no more than a sign of life."""
         if self.owner is not None and not self.leads:
             self.owner.clock.came = self._ports.now()
         try:
             assert self.reply is not None
             if chunk := self._cleaned(chunk):
-                if self._pass(self.reply.feed(chunk)) and self.on_data == self._begin:
-                    self.on_data = self._stream
+                if self._pass(self.reply.feed(chunk)) and self.incoming.on_data == self.on_stream:
+                    self.incoming.on_data = self._stream
             if self.more is not None and self.lease.state != "released":
                 self._goes_on()
         except Exception as error:
-            self._broke(error)
+            self.on_fault(error)
 
     def _stream(self, chunk: bytes) -> None:
         """The delta path: fed, written, and that is all."""
@@ -285,7 +211,7 @@ class Attempt:
             if self.more is not None:
                 self._goes_on()
         except Exception as error:
-            self._broke(error)
+            self.on_fault(error)
 
     def _cleaned(self, chunk: bytes) -> bytes:
         """Most chunks are whole lines that speak of no error, and pass as they are."""
@@ -295,17 +221,6 @@ class Attempt:
                 return chunk
             self._lines = CleanLines(self.route.peer.secrets)
         return self._lines.feed(chunk)
-
-    def _enough(self) -> None:
-        """An error that has told all there is to tell, or takes too long over it: what we have of it counts."""
-        if self.exchange is None:
-            return
-        self.exchange.cancel()
-        self.cut = True
-        if self.status == 200:
-            body = b"".join(self.parts)
-            self.status = errors.parse(500, body).status
-        self.on_end(None)
 
     def _pass(self, out: bytes) -> bool:
         """What a chunk became goes to the client; the first of it takes the lead. Whether there was any."""
@@ -338,9 +253,9 @@ class Attempt:
         owner = self.owner
         assert owner is not None and self.reply is not None
         self.owner = None
-        self.on_data = _nobody_reads
-        if self.exchange is not None:
-            self.exchange.resume()
+        self.incoming.on_data = nobody_reads
+        if self.incoming.exchange is not None:
+            self.incoming.exchange.resume()
         owner.on_stream_end(self, out, self.reply.fault)
 
     def begin(self) -> None:
@@ -351,30 +266,24 @@ class Attempt:
 
     # ---------------------------------------------------------------------------------- the reply ends
 
-    def on_end(self, failure: Failure | None) -> None:
-        if self._too_late is not None:
-            self._too_late.cancel()
-            self._too_late = None
-        exchange, self.exchange = self.exchange, None
+    def on_over(self, failure: Failure | None) -> None:
         owner = self.owner
         if owner is None:  # the client has its answer already
             self.settle("answered" if failure is None else "unjudged")
             return
-        if exchange is not None:
-            self.connection = exchange.connection
         if not self.leads:
             owner.clock.came = self._ports.now()
         try:
             if failure is not None:
                 self._failed(failure)
-            elif self.mode == "streaming":
+            elif self.incoming.mode == "streaming":
                 self._closed()
             else:
                 self._whole()
             if self.lease.state != "released" and not self._goes_on():
                 raise errors.BadReply("the upstream's reply came to nothing")
         except Exception as error:
-            self._broke(error)
+            self.on_fault(error)
 
     def _closed(self) -> None:
         """The upstream closed its stream."""
@@ -407,7 +316,7 @@ class Attempt:
     def _failed(self, failure: Failure) -> None:
         owner, reply = self.owner, self.reply
         assert owner is not None and reply is not None
-        if self.mode == "streaming":
+        if self.incoming.mode == "streaming":
             self._pass_rest()
             if self.owner is None:
                 self.settle("unjudged")
@@ -423,25 +332,23 @@ class Attempt:
         self._lost(outcome)
 
     def _whole(self) -> None:
-        owner, reply = self.owner, self.reply
+        owner, reply, incoming = self.owner, self.reply, self.incoming
         assert owner is not None and reply is not None
-        body = self._cleaned_whole()
-        if self.status >= 400:
-            body = self._ports.masked(body)  # some servers repeat the key that they refuse
-            self.parts = [body]
-            outcome = upstream_error.outcome(self.status, body, self.up_headers, self.request.body, self._ports.unix())
+        status, headers, body = incoming.status, incoming.headers, incoming.body()
+        if status >= 400:
+            outcome = upstream_error.outcome(status, body, headers, self.request.body, self._ports.unix())
             if self.more is None or not self.more.again(outcome):
                 self._lost(outcome)
-        elif self.status != 200:
-            where = header_rules.find(self.up_headers, "location")
+        elif status != 200:
+            where = header_rules.find(headers, "location")
             hint = f" to {self.route.peer.secrets.text(where[:200])}; is base_url right?" if where else ""
-            raise errors.BadReply(f"upstream '{self.route.peer.name}' answered {self.status}{hint}")
+            raise errors.BadReply(f"upstream '{self.route.peer.name}' answered {status}{hint}")
         elif self.request.streams and not self.verbatim:
             self._pass(reply.whole_as_stream(body))
             if self.owner is None or (not self._goes_on() and self.lease.state != "released"):
                 self.settle("answered")
         else:
-            streamed = "event-stream" in header_rules.find(self.up_headers, "content-type")
+            streamed = "event-stream" in header_rules.find(headers, "content-type")
             out = reply.whole(self._ports.masked(body) if streamed else body, streamed)
             if self._goes_on():
                 return
@@ -451,12 +358,6 @@ class Attempt:
             self.settle("answered")
             kind = header_rules.EVENT_STREAM if streamed and self.verbatim else header_rules.JSON_HEAD
             owner.on_whole_reply(self, kind, out)
-
-    def _cleaned_whole(self) -> bytes:
-        """All that came, less the upstream's own secrets. The key that it refuses is what many servers repeat."""
-        body, secrets = b"".join(self.parts), self.route.peer.secrets
-        self.parts = [secrets.clean_reply(body) if self.status == 200 else secrets.clean(body)]
-        return self.parts[0]
 
     def _pass_rest(self) -> None:
         """What has no line's end."""
@@ -470,7 +371,7 @@ class Attempt:
 
     # ------------------------------------------------------------------------------------------ its end
 
-    def _broke(self, error: Exception) -> None:
+    def on_fault(self, error: Exception) -> None:
         """The reply cannot be used. While the client has none of it, that is an outcome like others."""
         if self.leads or not isinstance(error, ApiError):
             owner = self.owner
@@ -480,9 +381,9 @@ class Attempt:
             return
         # Only the upstream's own word that it failed is like a status; nonsense may have cost as much as an answer.
         first = self.reply is not None and error is self.reply.fault and not isinstance(error, errors.BadReply)
-        if first and self.mode == "collecting":  # an error for a reply, under a 200: it gets the status that it means
-            self.status = error.status
-            self.parts = [self._ports.masked(self._cleaned_whole())]
+        if first and self.incoming.mode == "collecting":  # under a 200: it gets the status that it means
+            self.incoming.status = error.status
+            self.incoming.body()
             self._lost(Outcome("status", error))
             return
         self._lost(Outcome("first event" if first else "reply", error))
@@ -490,7 +391,7 @@ class Attempt:
     def _lost(self, outcome: Outcome) -> None:
         owner, failure = self.owner, outcome.failure
         if not outcome.is_fault:  # a limit says nothing of its health
-            self.cancel("answered" if failure is None and self.status != 429 else "unjudged")
+            self.cancel("answered" if failure is None and self.incoming.status != 429 else "unjudged")
         else:
             self.cancel("unreached" if failure is not None and failure.kind in UNSENT else "faulted")
         if owner is not None:
@@ -498,23 +399,18 @@ class Attempt:
 
     def cancel(self, verdict: Verdict = "unjudged") -> None:
         """At once, in whatever phase. Nobody is told any more."""
-        exchange, self.exchange = self.exchange, None
-        if self._too_late is not None:
-            self._too_late.cancel()
-            self._too_late = None
+        self.incoming.cancel()
         if self.more is not None:
             self.more.stop()
-        if exchange is not None:
-            exchange.cancel()
-            self.connection = exchange.connection
         self.settle(verdict)
         self.owner = None
 
+    def _is_read(self) -> None:
+        """Nothing more of what comes is wanted; nothing is kept alive by that."""
+        self.outgoing = self.incoming.reader = None
+        self.incoming.on_data = nobody_reads
+
     def settle(self, verdict: Verdict) -> None:
-        self.on_data = _nobody_reads
-        self.outgoing = None
-        self.lease.release(verdict, self._ports.now(), worked=self.sent_at > 0 and self.status == 200)
-
-
-def _nobody_reads(chunk: bytes) -> None:
-    return
+        incoming = self.incoming
+        self._is_read()
+        self.lease.release(verdict, self._ports.now(), worked=incoming.sent_at > 0 and incoming.status == 200)

@@ -102,7 +102,7 @@ class Completion:
         if outcome.cause != "refusal" or hold is None:
             self._fail(failed, outcome)
             return outcome.error
-        if failed.mode != "streaming" and not self._request.streams:
+        if failed.incoming.mode != "streaming" and not self._request.streams:
             self.whole_reply(failed, header_rules.JSON_HEAD, hold.held)
             return None
         self.begin_stream(failed, hold.held)
@@ -115,10 +115,10 @@ class Completion:
         if outcome.cause != "status":
             self.refuse(error, failed)
             return
-        body = b"".join(failed.parts)
-        if failed.verbatim and not failed.cut:
-            kind = header_rules.find(failed.up_headers, "content-type")
-            self.whole(failed.status, header_rules.content_type(kind) + self.reply_head(failed), body)
+        theirs = failed.incoming
+        if failed.verbatim and not theirs.cut:
+            kind = header_rules.find(theirs.headers, "content-type")
+            self.whole(theirs.status, header_rules.content_type(kind) + self.reply_head(failed), theirs.refusal)
             return
         words = self._request.dialect.errors
         said = self._ports.masked(words.body(error, self._request.key))
@@ -146,10 +146,10 @@ class Completion:
 
     def reply_head(self, of: Attempt) -> bytes:
         """What an upstream's reply tells in its headers."""
-        if of.route.home and header_rules.find(of.up_headers, "x-proxy-upstream"):
+        if of.route.home and header_rules.find(of.incoming.headers, "x-proxy-upstream"):
             of.route.peer.is_proxy = True
-        own = header_rules.of_reply(of.up_headers, self._request.key, of.route.peer.name, of.dropped)
-        theirs = header_rules.back(of.up_headers, of.verbatim, of.route.peer.settings.reply_headers)
+        own = header_rules.of_reply(of.incoming.headers, self._request.key, of.route.peer.name, of.dropped)
+        theirs = header_rules.back(of.incoming.headers, of.verbatim, of.route.peer.settings.reply_headers)
         return self._ports.masked(theirs) + own if theirs else own
 
     def own_head(self, upstream: str = "") -> bytes:
@@ -183,7 +183,7 @@ class Completion:
             reply = lead.reply if lead is not None else None
             theirs = reply is not None and error is reply.fault and not isinstance(error, errors.BadReply)
             self.said = scrub.logged(error, request.body, theirs)
-            if lead is None or not lead.sent_at:
+            if lead is None or not lead.incoming.sent_at:
                 if request.body:
                     self._ports.observer.sent(request.info(0), request.body)
             error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames hold all of the request
@@ -212,8 +212,8 @@ class Completion:
             route.peer.name if route is not None else "",
             route.protocol if route is not None else "",
             route.model if route is not None else "",
-            lead.up_headers if lead is not None else (),
-            _connection(lead), lead.ttfb_ms if lead is not None else 0.0, failover.attempts,
+            lead.incoming.headers if lead is not None else (),
+            _connection(lead), lead.incoming.ttfb_ms if lead is not None else 0.0, failover.attempts,
             lead.more.made if lead is not None and lead.more is not None else 0,
             failover.tried, failover.passed_over, lead.dropped if lead is not None else (),
             lead.cache_marks if lead is not None else 0, request.size, self.writer.written, used, self._clock,
@@ -230,4 +230,5 @@ def _connection(lead: Attempt | None) -> str:
     """Of the reply's attempt: "new" or "reused", "" where it had none."""
     if lead is None:
         return ""
-    return lead.exchange.connection if lead.exchange is not None else lead.connection
+    theirs = lead.incoming
+    return theirs.exchange.connection if theirs.exchange is not None else theirs.connection

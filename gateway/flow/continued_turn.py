@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from gateway.flow import learned_quirks
 from gateway.flow.client_request import ClientRequest
+from gateway.flow.incoming import Incoming
 from gateway.flow.ports import Ports, Timer
 from gateway.limits import limiter, retry_policy
 from gateway.limits.retry_policy import Chances, Outcome
@@ -23,7 +24,6 @@ from gateway.routing.router import Route
 from translate.errors import ApiError
 from translate.pair import Crossing
 from translate.target import Asked, Encoded
-from upstream.exchange import Exchange
 from upstream.request import Request
 
 log = logging.getLogger("gateway")
@@ -33,8 +33,9 @@ class Continued(Protocol):
     """What is needed of an attempt."""
 
     route: Route
-    mode: str
-    exchange: Exchange | None
+
+    @property
+    def incoming(self) -> Incoming: ...
 
     def lets_go(self) -> None:
         """Of the exchange that has said all."""
@@ -134,7 +135,7 @@ class Continuing:
     def again(self, outcome: Outcome) -> bool:
         """Whether a further request that failed is sent once more, there. Of its reply nothing has come."""
         of, now = self._attempt, self._ports.now()
-        if not self.made or of.mode == "streaming" or self._request is None:
+        if not self.made or of.incoming.mode == "streaming" or self._request is None:
             return False
         fresh = self._request.fresh
         if outcome.stale and not fresh:
@@ -145,7 +146,6 @@ class Continuing:
         )
         if decision.act != "again":
             return False
-        of.exchange = None
         self._request = dataclasses.replace(self._request, fresh=outcome.stale)
         if decision.wait:
             self._later(decision.wait)

@@ -266,7 +266,7 @@ class Flow(HTTPMessageDelegate):
     def _hedge(self) -> None:
         """A second attempt, since the first is later than nearly all before it."""
         first = self.rivals[0] if len(self.rivals) == 1 else None
-        if self.state is not State.ASKING or first is None or first.ttfb_ms:
+        if self.state is not State.ASKING or first is None or first.incoming.ttfb_ms:
             return
         try:
             if (lease := self.failover.hedge(first.route, self._on_answer)) is not None:
@@ -277,24 +277,24 @@ class Flow(HTTPMessageDelegate):
     def on_lost(self, attempt: Attempt, outcome: Outcome) -> None:
         """In a later request of its turn, half of the reply may be out; else nothing of it has gone to the client."""
         if attempt.continues:
-            self.failover.judge(attempt.route, outcome, own_key=attempt.own_key)
+            self.failover.judge(attempt.route, outcome, own_key=attempt.incoming.own_key)
             self.on_broken(outcome.error)
         else:
             self._on(Event.LOST, self._lost, attempt, outcome)
 
     def _lost(self, failed: Attempt, outcome: Outcome) -> None:
         self.rivals.remove(failed)
-        if self.request.task == "count" and failed.says_no_endpoint:
+        if self.request.task == "count" and failed.incoming.says_no_endpoint:
             failed.route.peer.counts.discard(self.request.protocol)  # remembered: editors ask many times a second
             self._tell_count(Event.LOST, failed.route)
             return
-        taught = self.failover.learns(failed.route, outcome, failed.refusal, asked_usage=failed.asks_usage)
+        taught = self.failover.learns(failed.route, outcome, failed.incoming.refusal, asked_usage=failed.asks_usage)
         if not taught:
-            self.failover.judge(failed.route, outcome, own_key=failed.own_key)
+            self.failover.judge(failed.route, outcome, own_key=failed.incoming.own_key)
         if self.rivals:  # no third attempt
             self.failover.log(failed.route, outcome, "its rival goes on")
             self.lead = self.rivals[0]
-            if not self.lead.sent_at:  # a hedge in a queue
+            if not self.lead.incoming.sent_at:  # a hedge in a queue
                 self._enter(Event.LOST, State.QUEUED)
             return
         self.clock.lost()
@@ -345,13 +345,13 @@ class Flow(HTTPMessageDelegate):
         return self.writer.full
 
     def _client_is_full(self) -> None:
-        if self.lead is not None and self.lead.exchange is not None:
-            self.lead.exchange.pause()
+        if self.lead is not None and self.lead.incoming.exchange is not None:
+            self.lead.incoming.exchange.pause()
 
     def reads_on(self) -> None:
         """The client has caught up, or is gone and nobody waits for it."""
-        if self.lead is not None and self.lead.exchange is not None:
-            self.lead.exchange.resume()
+        if self.lead is not None and self.lead.incoming.exchange is not None:
+            self.lead.incoming.exchange.resume()
 
     @property
     def streaming(self) -> bool:
@@ -371,7 +371,7 @@ class Flow(HTTPMessageDelegate):
             self.writer.leaves()
             self.writer.abort()
         lead = self.lead
-        begun = lead is not None and (lead.mode == "streaming" or (lead.continues and self.request.streams))
+        begun = lead is not None and (lead.incoming.mode == "streaming" or (lead.continues and self.request.streams))
         if self.state is State.STREAMING or (self.state is State.ASKING and begun):
             self.silent_s = self.silent_s + seconds if self.writer.written == self.heard else 0.0
             self.heard = self.writer.written
@@ -512,7 +512,7 @@ class Flow(HTTPMessageDelegate):
         for rival in rivals:
             if rival is not but:
                 if but is not None:
-                    rival.outrun()
+                    rival.incoming.outrun()
                 rival.cancel()
 
     def _cut(self) -> None:

@@ -1,0 +1,173 @@
+"""What an upstream sends back, as it comes: libcurl's sink for one exchange.
+
+First its head, and what that says of the endpoint is noted. Then a stream, whose pieces go to the reader at once; or a
+body, whole reply or error, which is gathered until its end. Which of the two it is shows by the first byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.flow import upstream_error
+from gateway.flow.lease import Lease
+from gateway.flow.ports import Ports, Timer
+from gateway.flow.timing import Clock
+from translate import errors
+from upstream.exchange import Exchange
+from upstream.failure import Failure
+
+MAX_WHOLE_REPLY = 64 * 1024 * 1024  # bytes of a reply that is not streamed; it is held until it is complete
+MAX_ERROR = 256 * 1024  # bytes of an error: some repeat all of the request, or never end
+ERROR_S = 10.0  # until the body of an error is there
+_ERROR_OBJECT = re.compile(rb'\s*\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')
+
+
+class Reader(Protocol):
+    def on_stream(self, chunk: bytes) -> None:
+        """A piece of a stream; whatever else takes the next one says so by `on_data`."""
+
+    def on_over(self, failure: Failure | None) -> None:
+        """Nothing more comes. failure: why the reply is not whole."""
+
+    def on_fault(self, error: Exception) -> None:
+        """What comes is of no use."""
+
+
+class Incoming:
+    """reader: None where nobody reads it any more. mode: "" (no head yet) -> "undecided" -> streaming | collecting. own_key: it was asked with the client's own key.
+    sent_at, ttfb_ms: 0.0 = not yet. exchange: while it is on its way. connection: see Exchange; known once it is over.
+    cut: we have no more than the beginning of an error."""
+
+    __slots__ = (
+        "_clock", "_lease", "_parts", "_ports", "_size", "_too_late", "connection", "cut", "exchange", "headers", "mode",
+        "on_data", "own_key", "reader", "sent_at", "status", "streams", "ttfb_ms",
+    )  # fmt: skip
+
+    def __init__(
+        self, reader: Reader, ports: Ports, lease: Lease, clock: Clock, *, streams: bool, own_key: bool,
+        ttfb_ms: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.reader: Reader | None = reader
+        self._ports = ports
+        self._lease = lease
+        self._clock = clock
+        self.streams = streams
+        self.own_key = own_key
+        self.exchange: Exchange | None = None
+        self.connection = ""
+        self.sent_at = 0.0
+        self.ttfb_ms = ttfb_ms
+        self.mode = ""
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+        self.on_data: Callable[[bytes], None] = self._look
+        self.cut = False
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._too_late: Timer | None = None
+
+    def __repr__(self) -> str:
+        return f"<Incoming {self.mode or 'nothing'} {self.status}>"
+
+    # -------------------------------------------------------------------------------------- libcurl's sink
+
+    def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
+        now, lease = self._ports.now(), self._lease
+        place = lease.route.place
+        self.ttfb_ms = self.ttfb_ms or (now - self._clock.began) * 1e3
+        self.status = status
+        self.headers = headers = lease.route.peer.secrets.headers(headers)
+        if not self.own_key:
+            place.headroom.learn(headers, now, self._ports.unix())
+            if status == 200 and place.key.bad_until:
+                place.key.works()
+        first_byte_ms = (now - self.sent_at) * 1e3 if self.streams else None
+        if status == 200 and first_byte_ms is not None:
+            place.first_byte(first_byte_ms, now)
+        lease.heard(status, first_byte_ms)
+        self.mode = "undecided" if status == 200 and self.streams else "collecting"
+        if status >= 400:
+            self._too_late = self._ports.call_later(ERROR_S, self._enough)
+
+    def _look(self, chunk: bytes) -> None:
+        """The first bytes: what the body is."""
+        if self.mode == "undecided":
+            # By its first byte, not its Content-Type: servers answer errors as JSON under text/event-stream, and
+            # gzip ("\x1f") that nobody asked for.
+            self.mode = "collecting" if chunk.lstrip()[:1] in (b"{", b"<", b"[", b"\x1f") else "streaming"
+        if self.reader is not None:
+            self.on_data = self.reader.on_stream if self.mode == "streaming" else self._collect
+            self.on_data(chunk)
+
+    def _collect(self, chunk: bytes) -> None:
+        self._clock.came = self._ports.now()
+        self._parts.append(chunk)
+        self._size += len(chunk)
+        if self._size > MAX_ERROR and (self.status != 200 or _ERROR_OBJECT.match(self._parts[0])):
+            self._enough()
+        elif self._size > MAX_WHOLE_REPLY and self.reader is not None:
+            self.reader.on_fault(errors.BadReply(f"the upstream's reply is over {MAX_WHOLE_REPLY >> 20} MB"))
+
+    def _enough(self) -> None:
+        """An error that has told all there is to tell, or takes too long over it: what we have of it counts."""
+        if self.exchange is None:
+            return
+        self.exchange.cancel()
+        self.cut = True
+        if self.status == 200:
+            self.status = errors.parse(500, b"".join(self._parts)).status
+        self.on_end(None)
+
+    def on_end(self, failure: Failure | None) -> None:
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            self.connection = exchange.connection
+        self._stop_timer()
+        if self.reader is not None:
+            self.reader.on_over(failure)
+
+    # ----------------------------------------------------------------------------------- what was gathered
+
+    def body(self) -> bytes:
+        """All that came, less the upstream's own secrets. The key that it refuses is what many servers repeat."""
+        whole, secrets = b"".join(self._parts), self._lease.route.peer.secrets
+        whole = secrets.clean_reply(whole) if self.status == 200 else self._ports.masked(secrets.clean(whole))
+        self._parts = [whole]
+        return whole
+
+    @property
+    def refusal(self) -> bytes:
+        """What came instead of an answer, once it was read."""
+        return b"".join(self._parts) if self.status >= 400 else b""
+
+    @property
+    def says_no_endpoint(self) -> bool:
+        """The refusal says that the upstream has none for what is asked."""
+        return upstream_error.says_no_endpoint(self.status, self.refusal, self._lease.route)
+
+    # ------------------------------------------------------------------------------------------- its end
+
+    def outrun(self) -> None:
+        """Another was quicker. How long this one had taken by then counts, or only quick ones would."""
+        if self.sent_at and not self.status:
+            now = self._ports.now()
+            self._lease.route.place.first_byte((now - self.sent_at) * 1e3, now)
+
+    def cancel(self) -> None:
+        """At once, in whatever phase."""
+        self._stop_timer()
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.cancel()
+            self.connection = exchange.connection
+
+    def _stop_timer(self) -> None:
+        if self._too_late is not None:
+            self._too_late.cancel()
+            self._too_late = None
+
+
+def nobody_reads(chunk: bytes) -> None:
+    return
