@@ -109,13 +109,17 @@ class Continuing:
             self._answer = limiter.when(wait, self._told)
 
     def _told(self, answer: asyncio.Future[float]) -> None:
-        if self._answer is None:
-            return
-        self._answer = None
+        wanted, self._answer = self._answer is not None, None
+        quota = self._attempt.route.peer.quota
         try:
-            self._counted(answer.result())
+            wait = answer.result()
+            if wanted:
+                self._counted(wait)
+            elif wait <= 0 and quota is not None:
+                limiter.finish(quota.give_back(0))
         except Exception as error:  # nobody above could answer for it
-            self._attempt.broke(error)
+            if wanted:
+                self._attempt.broke(error)
 
     def _counted(self, wait: float) -> None:
         if wait > self._ports.retry.max_retry_after:

@@ -36,13 +36,13 @@ class Reader(Protocol):
 
 
 class Incoming:
-    """reader: None where nobody reads it any more. mode: "" (no head yet) -> "undecided" -> streaming | collecting. own_key: it was asked with the client's own key.
-    sent_at, ttfb_ms: 0.0 = not yet. exchange: while it is on its way. connection: see Exchange; known once it is over.
-    cut: we have no more than the beginning of an error."""
+    """reader: None where nobody reads it any more. mode: "" (no head yet) -> "undecided" -> streaming | collecting.
+    own_key: it was asked with the client's own key. sent_at, ttfb_ms: 0.0 = not yet. exchange: while it is on its way.
+    connection: see Exchange; known once it is over. cut: we have no more than the beginning of an error."""
 
     __slots__ = (
-        "_clock", "_lease", "_parts", "_ports", "_size", "_too_late", "connection", "cut", "exchange", "headers", "mode",
-        "on_data", "own_key", "reader", "sent_at", "status", "streams", "ttfb_ms",
+        "_clock", "_lease", "_parts", "_ports", "_size", "_too_late", "connection", "cut", "exchange", "headers",
+        "mode", "on_data", "own_key", "reader", "sent_at", "status", "streams", "ttfb_ms",
     )  # fmt: skip
 
     def __init__(

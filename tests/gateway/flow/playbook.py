@@ -157,9 +157,10 @@ class Connection:
 
 
 class Book:
-    """settings: of upstreams a, b ... and models; the usual ones where there are none."""
+    """settings: of upstreams a, b ... and models; the usual ones where there are none. writer: makes what writes to a
+    client, instead of the usual one; joins: see Ports."""
 
-    def __init__(self, settings: str = "", reattach: Any = None) -> None:
+    def __init__(self, settings: str = "", writer: Any = None, joins: Any = None) -> None:
         self.loop = VirtualLoop()
         self.done: list[str] = []
         self.exchanges: list[Exchange] = []
@@ -183,7 +184,7 @@ class Book:
         retry = wiring.retry_policy(chosen)
         self.ports = Ports(
             now=self.loop.time, unix=lambda: 1.7e9, call_later=self.loop.call_later, random=random.Random(1),
-            send=self._send, writer=lambda conn, key: Writer(self), next_key=self._next_key,  # type: ignore[arg-type]
+            send=self._send, writer=writer or (lambda conn, key: Writer(self)), next_key=self._next_key, joins=joins,
             in_flight=self, observer=self, access=Access(chosen, Redaction(), hops), hops=hops,
             router=self.router, admission=self.admission, body_memory=self.memory,
             quota_of=lambda client: self.quotas.get(client), priced=lambda *names: False, masked=lambda body: body,

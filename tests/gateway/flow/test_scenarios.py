@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.flow.states import State
+from gateway.limits.rate_limit import Quota
 from tests.gateway.flow.playbook import (
     ROLE,
     USUAL,
@@ -40,6 +41,21 @@ DECLINES = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"c
 UNSUPPORTED = {"error": {"message": "Unsupported parameter: 'temperature'", "type": "invalid_request_error"}}
 
 
+SLOW_QUOTA = QUOTA.replace("requests_per_minute = 12", "requests_per_minute = 1")
+
+
+def opens(*names: str) -> Event:
+    """The breakers of these upstreams' models open."""
+
+    def event(book: Book) -> None:
+        for route in book.router.routes("m", "chat"):
+            if route.peer.name in names:
+                for _ in range(5):
+                    route.place.breaker.faulted(book.loop.time())
+
+    return event
+
+
 def story(settings: str, *steps: Event | float | str) -> Book:
     """Words are commands, all else are events."""
     book = Book(settings)
@@ -52,12 +68,16 @@ def story(settings: str, *steps: Event | float | str) -> Book:
 
 
 def warm(settings: str) -> Book:
-    """A book in which the first upstream is known to answer within a tenth of a second."""
     book = Book(settings)
+    warm_up(book)
+    return book
+
+
+def warm_up(book: Book) -> None:
+    """The first upstream is known to answer within a tenth of a second."""
     place = book.router.routes("m", "chat")[0].place
     for _ in range(20):
         place.first_byte(100.0, book.loop.time())
-    return book
 
 
 STORIES: dict[str, tuple[Any, ...]] = {
@@ -367,6 +387,132 @@ STORIES: dict[str, tuple[Any, ...]] = {
         replies("b"),
         "200, over",
     ),
+    "a quota that is used up for long is told": (
+        SLOW_QUOTA,
+        asks(model="one", stream=False),
+        "ask a",
+        replies("a"),
+        "200, over",
+        asks(model="one", stream=False),
+        "429, over",
+    ),
+    "who leaves while it waits for a quota is charged nothing": (
+        QUOTA,
+        *(step for _ in range(12) for step in (asks(model="one", stream=False), "ask a", replies("a"), "200, over")),
+        asks(model="one", stream=False),
+        "",
+        leaves(),
+        "over",
+        6.0,
+        "",
+    ),
+    "shutdown while it waits for a quota": (
+        QUOTA,
+        *(step for _ in range(12) for step in (asks(model="one", stream=False), "ask a", replies("a"), "200, over")),
+        asks(model="one", stream=False),
+        "",
+        shuts_down,
+        "503, over",
+    ),
+    "what an upstream says of its limit is waited for": (
+        "",
+        asks(model="one", stream=False),
+        "ask a",
+        replies("a", x_ratelimit_remaining_requests="0", x_ratelimit_reset_requests="5s"),
+        "200, over",
+        asks(model="one", stream=False),
+        "",
+        4.9,
+        "",
+        0.7,
+        "ask a",
+        replies("a"),
+        "200, over",
+    ),
+    "or another is asked meanwhile": (
+        "",
+        asks(stream=False),
+        "ask a",
+        replies("a", x_ratelimit_remaining_requests="0", x_ratelimit_reset_requests="5s"),
+        "200, over",
+        asks(stream=False),
+        "ask b",
+        replies("b"),
+        "200, over",
+    ),
+    # breakers
+    "an upstream that is ill is passed over": (
+        "",
+        opens("a"),
+        asks(stream=False),
+        "ask b",
+        replies("b"),
+        "200, over",
+    ),
+    "where all are ill, they are asked all the same": (
+        "",
+        opens("a", "b"),
+        asks(stream=False),
+        "ask a",
+        replies("a", 503),
+        "ask b",
+        replies("b", 400),
+        "400, over",
+    ),
+    "and an answer is an answer": ("", opens("a", "b"), asks(stream=False), "ask a", replies("a"), "200, over"),
+    "the only one is asked though it is ill": (
+        "",
+        opens("a"),
+        asks(model="one", stream=False),
+        "ask a",
+        replies("a"),
+        "200, over",
+    ),
+    "after its rest one request tries it": (
+        "",
+        opens("a"),
+        6.0,
+        asks(stream=False),
+        "ask a",
+        asks(stream=False),
+        "ask b",
+        replies("b"),
+        "200, over",
+        replies("a"),
+        "200, over",
+        asks(stream=False),
+        "ask a",
+        replies("a"),
+        "200, over",
+    ),
+    "a probe whose client leaves is nobody's verdict": (
+        "",
+        opens("a"),
+        6.0,
+        asks(stream=False),
+        "ask a",
+        leaves(),
+        "cancel a, over",
+        asks(stream=False),
+        "ask a",
+        replies("a"),
+        "200, over",
+    ),
+    "a probe that streams has done its part with its first byte": (
+        "",
+        opens("a"),
+        6.0,
+        asks(),
+        "ask a",
+        says("a", "x"),
+        "200, write x",
+        asks(stream=False),
+        "ask a",
+        replies("a"),
+        "200, over",
+        ends("a"),
+        "write done, end, over",
+    ),
     # what a 400 teaches
     "an unknown field is left out from then on": (
         "[upstream a]\nprotocol = chat\nbase_url = http://a.test\n[models]\nm = a\n",
@@ -641,6 +787,64 @@ COUNTS: dict[str, tuple[Any, ...]] = {
         replies("a", 200, {"input_tokens": 7}),
         "200, over",
     ),
+    "where the first leaves one of its followers asks for all": (
+        COUNT,
+        asks(protocol="messages", task="count"),
+        "ask a",
+        asks(protocol="messages", task="count"),
+        asks(protocol="messages", task="count"),
+        "",
+        leaves(0),
+        "cancel a, ask a, over",
+        replies("a", 200, {"input_tokens": 7}),
+        "200, 200, over, over",
+    ),
+    "where that one leaves, too, the last one asks": (
+        COUNT,
+        asks(protocol="messages", task="count"),
+        "ask a",
+        asks(protocol="messages", task="count"),
+        asks(protocol="messages", task="count"),
+        "",
+        leaves(0),
+        "cancel a, ask a, over",
+        leaves(1),
+        "cancel a, ask a, over",
+        replies("a", 200, {"input_tokens": 7}),
+        "200, over",
+    ),
+    "where the first leaves and no endpoint counts, both are estimated": (
+        COUNT,
+        asks(protocol="messages", task="count"),
+        "ask a",
+        asks(protocol="messages", task="count"),
+        asks(protocol="messages", task="count"),
+        "",
+        leaves(0),
+        "cancel a, ask a, over",
+        replies("a", 405),
+        "200, 200, over, over",
+    ),
+    "shutdown while a count is asked for": (
+        COUNT,
+        asks(protocol="messages", task="count"),
+        "ask a",
+        asks(protocol="messages", task="count"),
+        "",
+        lambda book: book.flow.shut_down(),
+        "503, over",
+        replies("a", 200, {"input_tokens": 7}),
+        "200, over",
+    ),
+    "where the first is shut down, its followers hear of it": (
+        COUNT,
+        asks(protocol="messages", task="count"),
+        "ask a",
+        asks(protocol="messages", task="count"),
+        "",
+        lambda book: book.flows[0].shut_down(),
+        "cancel a, 503, 503, over, over",
+    ),
     "a follower may leave": (
         COUNT,
         asks(protocol="messages", task="count"),
@@ -694,6 +898,20 @@ def test_hedge(name: str) -> None:
 @pytest.mark.parametrize("name", COUNTS)
 def test_count(name: str) -> None:
     assert story(*COUNTS[name]).is_clean()
+
+
+def test_what_is_waited_for_in_vain_is_told_with_its_time() -> None:
+    """Clients wait for so long before they come again."""
+    book = story(SLOW_QUOTA, *(asks(model="one", stream=False), "ask a", replies("a"), "200, over"))
+    book >> 12.0 >> asks(model="one", stream=False) << "429, over"
+    error = book.finishes[-1].error
+    assert error is not None and error.retry_after == pytest.approx(48.0)
+    book = Book()
+    book.quotas[""] = Quota(1, 0, book.loop.time())
+    book >> asks(model="one", stream=False) << "ask a" >> replies("a") << "200, over"
+    book >> 12.0 >> asks(model="one", stream=False) << "429, over"
+    error = book.finishes[-1].error
+    assert error is not None and error.retry_after == pytest.approx(48.0) and book.is_clean()
 
 
 def test_how_many_there_are() -> None:

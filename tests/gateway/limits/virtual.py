@@ -37,6 +37,12 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Asked of every loop; `advance` looks for itself."""
 
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, **kwargs: Any) -> asyncio.Task[Any]:
+        return asyncio.Task(coro, loop=self, **kwargs)
+
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         raise context["exception"]
 
