@@ -36,7 +36,8 @@ def speaks_otherwise(request: ClientRequest, route: Route, ports: Ports, status:
         return False
     log.warning("request %s: upstream '%s' has no endpoint for %s (%s answered %d): it is asked in %s from now on; "
                 "[upstream %s] protocol should name what it speaks", request.key, route.peer.name, route.protocol,
-                XX
+                route.url.partition("?")[0], status, " or ".join(route.peer.spoken), route.peer.name,
+                extra=fields(request_id=request.key, upstream=route.peer.name, status=status))  # fmt: skip
     return True
 
 
