@@ -44,10 +44,6 @@ class Owner(Protocol):
     def write(self) -> Callable[[bytes], None]:
         """To the client, once the attempt leads."""
 
-    @property
-    def is_full(self) -> bool:
-        """The client has not read for a while."""
-
     def on_first_byte(self, attempt: Attempt, out: bytes) -> None:
         """out: what the client gets first. The attempt leads from here on."""
 
@@ -72,11 +68,11 @@ class Attempt:
     that is on. reply: what becomes of that. hold: keeps a refusal back. more: where its turn may take further requests.
     leads: its reply is the client's. fresh: on a new connection, since a kept one has just died. asks_usage: of a
     stream, though its client does not. cache_marks: ours, in the request. estimated: tokens of the request, see
-    token_counting.py. queued_at: since when it waits for a slot."""
+    token_counting.py. queued_at: since when it waits for a slot. paused: the client is slow."""
 
     __slots__ = (
         "_lines", "_ports", "asks_usage", "cache_marks", "dropped", "estimated", "fresh", "hold", "incoming", "leads",
-        "lease", "more", "outgoing", "owner", "queued_at", "reply", "request", "route", "verbatim",
+        "lease", "more", "outgoing", "owner", "paused", "queued_at", "reply", "request", "route", "verbatim",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, ports: Ports, request: ClientRequest, lease: Lease, *, fresh: bool) -> None:
@@ -98,7 +94,7 @@ class Attempt:
         self.cache_marks = 0
         self.estimated = 0, 0
         self.queued_at = 0.0
-        self.leads = False
+        self.leads = self.paused = False
         self._lines: CleanLines | None = None
 
     def __repr__(self) -> str:
@@ -164,7 +160,7 @@ class Attempt:
         )  # fmt: skip
         new.sent_at = self._ports.now()
         new.exchange = self._ports.send(request, new)
-        if self.leads and owner.is_full:
+        if self.paused:
             new.exchange.pause()
 
     def broke(self, error: Exception) -> None:
@@ -254,9 +250,20 @@ class Attempt:
         assert owner is not None and self.reply is not None
         self.owner = None
         self.incoming.on_data = nobody_reads
+        self.resume()
+        owner.on_stream_end(self, out, self.reply.fault)
+
+    def pause(self) -> None:
+        """The client has not read for a while."""
+        self.paused = True
+        if self.incoming.exchange is not None:
+            self.incoming.exchange.pause()
+
+    def resume(self) -> None:
+        """It has caught up, or is gone and nobody waits for it."""
+        self.paused = False
         if self.incoming.exchange is not None:
             self.incoming.exchange.resume()
-        owner.on_stream_end(self, out, self.reply.fault)
 
     def begin(self) -> None:
         """The model thinks behind an empty first event: the client hears that it is alive."""

@@ -118,6 +118,7 @@ class Failover:
     def acquire(self, on_answer: OnAnswer) -> Lease | Wait:
         """For the endpoint that is on. A Wait is one that is worth it. Raises ApiError where it takes none."""
         ports, route, now, last = self._ports, self.plan[self.at], self._ports.now(), self.at + 1 == len(self.plan)
+        ports.hops.check_upstream(route.peer.name, route.peer.base_url)
         early = route.place.headroom.free_at - now
         # Where the wait on its word is too long, its own answer tells the client more than ours would.
         asks_early = last and early > ports.retry.max_retry_after

@@ -153,10 +153,9 @@ class Flow(HTTPMessageDelegate):
         # Whoever gives the answer may be in the middle of something: it is not cancelled if the client leaves.
         asking = asyncio.ensure_future(awaited)
         self._ports.in_flight.asks(asking)
-        asking.add_done_callback(lambda done: self._on(Event.RESOLVED, self._resolved, steps, done))
-
-    def _resolved(self, steps: Steps, done: asyncio.Future[Any]) -> None:
-        self._resolve(Event.RESOLVED, steps, done.result())
+        asking.add_done_callback(
+            lambda done: self._on(Event.RESOLVED, lambda: self._resolve(Event.RESOLVED, steps, done.result()))
+        )
 
     def _start(self, event: Event, routes: list[Route]) -> None:
         """Raises ApiError."""
@@ -205,15 +204,16 @@ class Flow(HTTPMessageDelegate):
             if lease.state == "granted":
                 self._send(event, new)
                 return
+            if is_hedge:
+                return
             new.write()  # now, so that what cannot be translated does not stand in a queue
         except ApiError:
             self._drop(new)
             raise
+        self._enter(event, State.QUEUED)
         self.request.data = None
-        if not is_hedge:
-            self._enter(event, State.QUEUED)
-            self.clock.waits()
-            new.queued_at = self._ports.now()
+        self.clock.waits()
+        new.queued_at = self._ports.now()
 
     def _drop(self, unsent: Attempt) -> None:
         """It came to nothing before it was sent: neither a slot, nor a probe, nor a rival is left of it."""
@@ -325,8 +325,7 @@ class Flow(HTTPMessageDelegate):
         if attempt.route.place.breaker.state != "closed":
             attempt.lease.probed(self._ports.now())
         self.request.let_go()  # nothing is sent twice from here on
-        self.writer.on_full = self._client_is_full
-        self.writer.on_drained = self.reads_on
+        self.writer.on_full, self.writer.on_drained = attempt.pause, attempt.resume
         self.completion.begin_stream(attempt, out)
 
     def on_whole_reply(self, attempt: Attempt, head: bytes, out: bytes) -> None:
@@ -339,19 +338,6 @@ class Flow(HTTPMessageDelegate):
         if self.request.previous is not None and out:
             self.request.previous.stream_ended(out, attempt.reply)
         self._end(Event.STREAM_END, error)
-
-    @property
-    def is_full(self) -> bool:
-        return self.writer.full
-
-    def _client_is_full(self) -> None:
-        if self.lead is not None and self.lead.incoming.exchange is not None:
-            self.lead.incoming.exchange.pause()
-
-    def reads_on(self) -> None:
-        """The client has caught up, or is gone and nobody waits for it."""
-        if self.lead is not None and self.lead.incoming.exchange is not None:
-            self.lead.incoming.exchange.resume()
 
     @property
     def streaming(self) -> bool:

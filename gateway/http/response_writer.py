@@ -55,11 +55,6 @@ class Answer:
         return self._stream.closed()
 
     @property
-    def full(self) -> bool:
-        """The client has not read for a while."""
-        return self._full
-
-    @property
     def left(self) -> bool:
         """The client has closed its side. Tornado tells that at once, but not of a client that had already sent
         more than its request (the next one, or a stray line): then it does not read on."""

@@ -83,7 +83,7 @@ class Writer:
         self.more = b""
         self.state = "open"
         self.written = 0
-        self.closed = self.left = self.full = self.slow = False
+        self.closed = self.left = self.slow = False
         self.on_full: Callable[[], None] = lambda: None
         self.on_drained: Callable[[], None] = lambda: None
         self.on_left: Callable[[], None] | None = None

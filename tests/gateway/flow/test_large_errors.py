@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import attempt, scrub
+from gateway.flow import incoming, scrub
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream, drip
 from translate.errors import ApiError
@@ -51,7 +51,7 @@ def test_a_small_one_passes_as_it_came() -> None:
 
 @pytest.mark.parametrize("client", PATHS)
 def test_one_that_trickles_is_not_waited_for(client: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempt, "ERROR_S", 0.3)
+    monkeypatch.setattr(incoming, "ERROR_S", 0.3)
     with (
         Upstream([Answer(400, JSON, [HEAD, *drip(b"x" * 1000, 1000, 0.05)], framing="chunked")]) as up,
         House(one_upstream(up.url, "chat")) as house,
