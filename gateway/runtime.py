@@ -115,7 +115,8 @@ class Service:
         self.bodies = BodyMemory(settings.server.max_body_bytes)
         # A new id for a request: "req_" with letters and digits, unique over processes and restarts. The reply, the logs
         # and the pages have the same id.
-        self.next_key: Callable[[], str] = map(f"req_{secrets.token_hex(5)}%x".__mod__, itertools.count(1)).__next__
+        self._key_start = secrets.token_hex(5)
+        self.next_key: Callable[[], str] = map(f"req_{self._key_start}%x".__mod__, itertools.count(1)).__next__
         self._idle: asyncio.Event | None = None  # while stopping: set when the last request is answered
         self._ticker: asyncio.TimerHandle | None = None
         self._follow(settings)

@@ -106,6 +106,8 @@ class Watch:
         if info.data is None and not self._parses:
             self._note(info, None)
             return
+        if info.data is not None and not (info.session or _session_in(info.data)):
+            return  # of no conversation; to ask for the time, twice, would cost more than all else here
         began = time.thread_time()
         data = None
         if self._may_look():

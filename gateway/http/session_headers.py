@@ -10,6 +10,7 @@ MAX_NAME = 200  # characters
 CLAUDE_CODE = "X-Claude-Code-Session-Id"
 _NAMES = (CLAUDE_CODE, "X-Session-Id", "X-Session-Affinity", "Session-Id")
 _AGENT = "X-Claude-Code-Agent-Id"
+_ANY = frozenset((*_NAMES, _AGENT))
 
 
 class Session(NamedTuple):
@@ -25,8 +26,7 @@ NONE = Session()
 
 
 def read(headers: Mapping[str, str]) -> Session:
-    names = [headers[name] for name in _NAMES if name in headers]
-    if not names and _AGENT not in headers:
+    if _ANY.isdisjoint(headers):  # one pass over the names that there are, instead of five look-ups
         return NONE
-    name = next(filter(None, names), "")
+    name = next(filter(None, (headers.get(name) for name in _NAMES)), "")
     return Session(str(name)[:MAX_NAME], str(headers.get(CLAUDE_CODE, "")), str(headers.get(_AGENT, ""))[:MAX_NAME])
