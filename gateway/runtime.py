@@ -113,8 +113,8 @@ class Service:
         store_sync.register(self.siblings, self.memory)
         self.stage = "serving"
         self.bodies = BodyMemory(settings.server.max_body_bytes)
-        # A new id for a request: "req_" with letters and digits, unique over processes and restarts. The reply, the logs
-        # and the pages have the same id.
+        # A new id for a request: "req_" with letters and digits, unique over processes and restarts. The reply, the
+        # logs and the pages have the same id.
         self._key_start = secrets.token_hex(5)
         self.next_key: Callable[[], str] = map(f"req_{self._key_start}%x".__mod__, itertools.count(1)).__next__
         self._idle: asyncio.Event | None = None  # while stopping: set when the last request is answered
