@@ -1,8 +1,8 @@
-"""Bodies for the log: which are wanted, how much of each, and what waits until it is known whether its request failed.
+"""The body log: which bodies are logged, and how much of each.
 
-The log subscribes only while a body is asked for; otherwise (the usual case) nothing here runs. Of a reply the writer
-copies the beginning (http/copied_answer.py); of a request the beginning is held if only those of failed requests are
-wanted, since only its end tells. All that is held of requests together is bounded.
+It subscribes to requests only while bodies are wanted; otherwise (the usual case) nothing here runs. The beginning of a
+reply is copied by its response writer (http/copied_answer.py). If only the bodies of failed requests are wanted, the
+beginning of each request is kept until the request has ended. The memory for these is limited.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from gateway.flow.info import Info
 from gateway.observe.dispatcher import Observers
 from operate.logs.journal import Journal
 
-MAX_HELD_BYTES = 32 << 20  # of requests' bodies, until it is known whether they failed
+MAX_HELD_BYTES = 32 << 20  # the most bytes of bodies that are kept until their requests have ended
 
 
 class BodyLog:
-    """Between the requests and the journal, which says what is wanted."""
+    """Passes bodies to the journal, whose settings say which are wanted."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._held: dict[str, tuple[str, bytes, int]] = {}  # by the request's key: what, its beginning, its size
+        self._held: dict[str, tuple[str, bytes, int]] = {}  # by id of the request: kind, beginning, size
         self.held_bytes = 0
 
     def __repr__(self) -> str:
         return f"<BodyLog {len(self._held)} requests held, {self.held_bytes} bytes>"
 
     def adopt(self, observers: Observers) -> None:
-        """Other settings are in force: it asks to be told of requests while bodies are wanted, or still held."""
+        """Takes over changed settings: it subscribes while bodies are wanted, or are still kept."""
         journal = self._journal
         _subscribe(observers.on_sent, self.sent, journal.request_bodies is not None)
         _subscribe(observers.on_finished, self.finished, journal.request_bodies is not None or bool(self._held))
 
     def to_copy(self, key: str) -> int:
-        """Returns how many bytes of the reply to copy; 0 means none."""
+        """How many bytes of a reply are copied; 0 = none."""
         wanted = self._journal.response_bodies
         return self._journal.body_bytes if wanted is not None and wanted.takes(key) else 0
 
@@ -77,7 +77,7 @@ class BodyLog:
 
 
 def _subscribe(subscribers: list[Any], tell: object, wanted: bool) -> None:
-    """Puts it before all others, because a request's bodies stand before its line."""
+    """Subscribes before all others, because the bodies of a request are logged before its line; or unsubscribes."""
     if wanted and tell not in subscribers:
         subscribers.insert(0, tell)
     elif not wanted and tell in subscribers:

@@ -1,9 +1,9 @@
-"""Tells observers of requests. It knows none of them: they subscribe where the process is put together (console/mount).
+"""Calls the observers of requests. It imports none of them; they subscribe in console/mount.py.
 
-There are two events. `sent(info, body)` comes as an attempt leaves for its upstream; `finished(record)` once the client
-has its last byte or has left. Code that runs once for each request finds the CPU's caches full of everything else; the
-same work for a few requests in a row costs a third. So the records are made and told a few at a time. Whoever looks at
-the numbers has the rest made first.
+There are two events. `sent(info, body)` comes when an attempt is sent to its upstream, and `finished(record)` when the
+client has the last byte or has left. Records are made and passed on for a few requests at a time: this costs a third of
+the same work for each request alone, for which the CPU's caches are full of other things. Whoever shows numbers calls
+flush() first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.flow.info import Info
 log = logging.getLogger("proxy")
 
 SOON_S = 0.05
-AT_ONCE = 16  # records in a row: less than a millisecond, in which no stream goes on
+AT_ONCE = 16  # how many records are made in a row; it takes less than a millisecond, in which no stream goes on
 
 Record = dict[str, Any]
 OnSent = Callable[[Info, bytes], None]
@@ -26,7 +26,8 @@ OnFinished = Callable[[Record], None]
 
 
 class Observers:
-    """on_sent, on_finished: who is told, in this order. None of them may change what it is given."""
+    """The observers. on_sent, on_finished: the functions that are called, in this order. They must not change their
+    arguments."""
 
     def __init__(self) -> None:
         self.on_sent: list[OnSent] = []
@@ -38,15 +39,15 @@ class Observers:
         return f"<Observers: {len(self.on_sent)} of what is sent, {len(self.on_finished)} of what is finished>"
 
     def sent(self, info: Info, body: bytes) -> None:
-        """Tells of an attempt. `body` is what goes upstream."""
+        """Reports an attempt. body: what the upstream gets."""
         for tell in self.on_sent:
             try:
                 tell(info, body)
-            except Exception:  # who only looks on must not cost a request
-                log.exception("an observer was not told of request %s", info.key)
+            except Exception:  # an error in an observer must not harm a request
+                log.exception("an error in the proxy: an observer failed when request %s was sent", info.key)
 
     def over(self, key: str, make: Callable[[], Record]) -> None:
-        """The request has ended; `make` makes its record."""
+        """Reports a request that has ended. make: makes its record."""
         if not self.on_finished:
             return
         self._over.append((key, make))
@@ -56,23 +57,24 @@ class Observers:
             self._timer = asyncio.get_running_loop().call_later(SOON_S, self.flush)
 
     def flush(self) -> None:
-        """Makes the records that wait, and tells them."""
+        """Makes the records that wait, and passes them to the observers."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         waiting, self._over = self._over, []
         made = [record for key, make in waiting if (record := _made(key, make)) is not None]
-        for tell in self.on_finished:  # one after the other, each of all: see above
+        for tell in self.on_finished:  # each observer gets all records in a row, see above
             for record in made:
                 try:
                     tell(record)
-                except Exception:  # who only looks on must not cost the others their record
-                    log.exception("an observer did not take the record of request %s", record["request_id"])
+                except Exception:  # an error in an observer must not harm the others
+                    log.exception("an error in the proxy: an observer failed with the record of request %s",
+                                  record["request_id"])  # fmt: skip
 
 
 def _made(key: str, make: Callable[[], Record]) -> Record | None:
     try:
         return make()
-    except Exception:  # odd values in a reply may cost the record of it, never more
-        log.exception("no record of request %s", key)
+    except Exception:  # odd values in a reply must not harm more than its record
+        log.exception("an error in the proxy: request %s has no record", key)
         return None

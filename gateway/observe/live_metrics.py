@@ -1,7 +1,7 @@
-"""What /metrics tells of the present, read off the live objects when somebody asks; nothing is kept for it.
+"""The present values for /metrics, which are read from the live objects when Prometheus asks.
 
-The samples of a worker are these and what it has counted of finished requests (operate/metrics.py). `states` has those
-of all workers, by way of worker_rpc.py. The core does not know of it: whoever puts the process together makes one.
+The samples of a worker are these and the counts of finished requests (operate/metrics.py). `states` gets those of all
+workers through worker_rpc.py. console/mount.py makes the one LiveMetrics of a process.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from operate.version import VERSION
 from upstream.client import UpstreamClient
 
 PATH = "/metrics"
-MAX_FIELDS = 50  # that did not cross: clients make up names
+MAX_FIELDS = 50  # how many names of dropped fields are labels, since clients may send any name
 _STATES = {"closed": 0, "half-open": 1, "open": 2}
 
 
 class LiveMetrics:
-    """counted: of finished requests. start() on a running loop, stop() at its end."""
+    """The metrics of one process. counted: the counts of finished requests. start() needs a running loop."""
 
     def __init__(self, service: Service) -> None:
         self.counted = Metrics()
@@ -50,7 +50,7 @@ class LiveMetrics:
         self.lag.stop()
 
     def adopt(self, settings: Settings) -> None:
-        """Other settings are in force: it counts requests unless they turn metrics off."""
+        """Takes over changed settings: requests are counted, unless metrics are off."""
         refs = [ref.model for rule in settings.models for ref in rule.targets if ref.model]
         exact = [rule.pattern for rule in settings.models if not rule.glob]
         aliases = settings.aliases
@@ -63,13 +63,13 @@ class LiveMetrics:
             told.remove(self.counted.saw)
 
     async def states(self) -> list[tuple[str, list[Sample]]]:
-        """Of each worker its number and its samples; a worker that is alone has no number."""
+        """The samples of each worker with its number; the number is "" if there is only one worker."""
         siblings = self._service.siblings
         told = await siblings.ask(PATH)
         return [("" if siblings.alone else str(one["worker"]), one["samples"]) for one in told]
 
     def _told(self) -> dict[str, Any]:
-        """Returns what this worker answers when it is asked."""
+        """The answer of this worker to the others."""
         samples = [*self.counted.samples(), *_live(self._service, self.counted, self.lag)]
         return {"worker": self._service.siblings.number, "samples": samples}
 
@@ -104,7 +104,7 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
 
 
 def _dropped(fields: Mapping[str, int]) -> Iterator[Sample]:
-    """In the order in which they were first met, so that none goes from one name to another."""
+    """In the order in which the fields were first counted, so that no count moves to another label."""
     others = 0
     for number, (field, requests) in enumerate(fields.items()):
         if number < MAX_FIELDS and field != OTHER:
@@ -169,4 +169,4 @@ def _process(began: float) -> Iterator[Sample]:
         yield sample("process_resident_memory_bytes", (), pages * resource.getpagesize())
         yield sample("process_open_fds", (), len(os.listdir("/proc/self/fd")))
     except OSError:
-        return  # no /proc on this system: then nothing is said
+        return  # this system has no /proc

@@ -1,7 +1,7 @@
-"""How late the loop is: a timer twice a second, and by how much it came too late.
+"""Measures how late the event loop is, with a timer that runs twice a second.
 
-All of a proxy's work is done on one loop. Whatever holds it up, be it a large body or a busy machine, holds every
-stream up for as long; this is where that shows.
+All work of a process is done on one loop. Whatever delays the loop, such as a large body or a busy machine, delays
+every stream for the same time; this shows how much.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ EVERY_S = 0.5
 
 
 class Lag:
-    """Measures from start() on, on a running loop. `late` counts the seconds of each delay."""
+    """Measures from start() to stop(), on a running loop. late: a histogram of the delays in seconds."""
 
     def __init__(self) -> None:
         self.late = Histogram(LAG)

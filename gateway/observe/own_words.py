@@ -1,6 +1,6 @@
-"""Whether a request says itself what an upstream's refusal says: then that is a quotation, and tells nothing.
+"""Tells whether the words of an upstream's refusal are in the request itself: then they are only a quotation.
 
-A quotation changes blanks, quotes, escapes and case, and little else: so letters and digits alone are compared.
+A quotation may change blanks, quotes, escapes and case, but little else, so only letters and digits are compared.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _NOT_COMPARED = bytes(code for code in range(256) if not chr(code).isalnum() or 
 
 
 class OwnWords:
-    """sent: the request's body, parsed, or as it came. Its letters are made when they are first asked for."""
+    """The letters of a request, which are made when they are first needed. sent: the body, parsed or as bytes."""
 
     __slots__ = ("_letters", "_sent")
 
@@ -27,7 +27,7 @@ class OwnWords:
         return _letters(words.encode("utf-8", "replace")) in self._letters
 
     def _text(self) -> bytes:
-        """As it is read: a letter may have been written as an escape."""
+        """The body written anew, because a letter may have been written as an escape."""
         if not isinstance(self._sent, bytes):
             return wire.dumps(self._sent)
         try:

@@ -1,8 +1,8 @@
-"""What a request cost: from [prices] in the settings, else from the list that is shipped (prices.json).
+"""The prices of models: from [prices] in the settings, else from the shipped list (prices.json).
 
-The list is a small part of a public data set; the file names it, and its date. It is only taken for upstreams that
-other machines run: what a server of one's own costs is not in it. A model of which nothing is known has no price, and
-that is said as such, never as 0.
+The list is a small part of a public data set; the file has its name and date. It is used only for upstreams on other
+machines, because the cost of one's own server is not in it. An unknown price is None, and is shown as unknown, never as
+0.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from operate.settings.load import Settings, is_loopback
 
 _FILE = Path(__file__).with_name("prices.json")
 _DATED = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|-latest|@.*|\[1m\])+$")
-MAX_KNOWN = 1_000  # models whose price was looked up: clients make up their names
+MAX_KNOWN = 1_000  # for how many models prices are kept, since clients may send any name
 _PER = 1e6
 
 
 class Price(NamedTuple):
-    """USD for a million tokens. over: from so many tokens of input on, the price is `then`."""
+    """A price in USD for a million tokens. over: with more tokens of input than this, the price is `then`."""
 
     input: float
     output: float
@@ -35,7 +35,7 @@ class Price(NamedTuple):
     then: Price | None = None
 
     def of(self, uncached: int, read: int, written: int, output: int) -> float:
-        """USD. Of the input: what was not in the cache, was read from it, was written to it."""
+        """The cost in USD of tokens of input (not cached, read from the cache, written to it) and of output."""
         if self.then is not None and uncached + read + written > self.over:
             return self.then.of(uncached, read, written, output)
         return (
@@ -46,7 +46,7 @@ class Price(NamedTuple):
         ) / _PER
 
     def saved(self, uncached: int, read: int, written: int) -> float:
-        """USD that a prompt cache has saved: what was read from it costs less, what is written to it costs more."""
+        """The USD that a prompt cache has saved: tokens read from it cost less, tokens written to it cost more."""
         return self.of(uncached + read + written, 0, 0, 0) - self.of(uncached, read, written, 0)
 
 
@@ -58,7 +58,7 @@ def _row(row: list[Any]) -> Price:
 
 
 class Prices:
-    """Knows the price of a model at an upstream; of() returns None where nobody knows it."""
+    """The prices of models at upstreams; of() returns None if a price is unknown."""
 
     def __init__(self, settings: Settings) -> None:
         shipped = json.loads(_FILE.read_text("utf-8"))
@@ -71,7 +71,7 @@ class Prices:
         return f"<Prices: {len(self._own)} of the settings, {len(self._shipped)} shipped>"
 
     def adopt(self, settings: Settings) -> None:
-        """Takes over other settings."""
+        """Takes over changed settings."""
         self._own = [(re.compile(fnmatch.translate(glob)), _row(list(row))) for glob, row in _specific(settings)]
         self._near = {name for name, upstream in settings.upstreams.items() if is_near(upstream.base_url)}
         self._known: dict[tuple[str, str], Price | None] = {}
@@ -98,12 +98,12 @@ class Prices:
 
 
 def _specific(settings: Settings) -> Iterable[tuple[str, tuple[float, ...]]]:
-    """Puts the longest patterns first: the longer a pattern, the more it says."""
+    """The prices of the settings, exact names first, then longer patterns before shorter ones."""
     return sorted(settings.prices.items(), key=lambda item: (any(mark in item[0] for mark in "*?["), -len(item[0])))
 
 
 def is_near(base_url: str) -> bool:
-    """Tells whether a server is one's own, on this machine or in a private network."""
+    """Whether a server is on this machine or in a private network."""
     host = urlsplit(base_url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_private

@@ -1,4 +1,4 @@
-"""A warning for what may happen a thousand times a second: said at once, and then for all that follow in a while."""
+"""A warning for events that may come a thousand times a second: it is logged at most every EVERY_S."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ EVERY_S = 10.0
 
 
 class Seldom:
-    """text: of the warning, with %s for what tell() is given."""
+    """A warning. text: with %s for each argument of tell()."""
 
     def __init__(self, log: logging.Logger, text: str) -> None:
         self._log = log
@@ -21,6 +21,7 @@ class Seldom:
         return f"<Seldom {self._text!r}, {self._unsaid} not said>"
 
     def tell(self, *args: object) -> None:
+        """Logs the warning, or only counts it if the last one was a short time ago."""
         now = time.monotonic()
         if now < self._silent_until:
             self._unsaid += 1

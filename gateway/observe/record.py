@@ -1,8 +1,8 @@
-"""What is told of a finished request: one plain dict, made once, for whoever watches (logs, metrics, dashboard).
+"""The record of a finished request: one plain dict, made once for all observers (logs, metrics, dashboard).
 
-The names are OpenTelemetry's for generative AI where it has one (they hold dots), else plain ones. Times are in
-milliseconds, and say what timing.py says of them. What is not known is None, never 0. Nothing of what was written or
-answered is in it, and of a key only the name of its client.
+The names are those of OpenTelemetry for generative AI if it has one (they have dots), else the proxy's own. Times are
+in milliseconds; flow/timing.py defines them. Unknown values are None, never 0. The record has no text of requests or
+replies, and no key, only the name of the client.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from translate import dialects
 PriceOf = Callable[[str, str], Price | None]
 
 _OPERATIONS = {"": "chat", "count": "count_tokens", "compact": "compact"}
-_FIELD = re.compile(r"[a-z0-9_.]{1,64}")  # a field's name; what a client makes up beside it may be what its user wrote
-SHORTEST_STREAM_S = 0.01  # of one that was over sooner, its tokens came in one piece: it has no pace of its own
+_FIELD = re.compile(r"[a-z0-9_.]{1,64}")  # the name of a field; anything else may be a user's text
+SHORTEST_STREAM_S = 0.01  # the tokens of a shorter stream came in one piece, so its speed is not known
 
 
 def field_name(dropped: str) -> str:
-    """A dropped field, as logs and pages may name it: a client that makes up a tool's type may put anything there."""
+    """The name of a dropped field for logs and pages. A client may put any text into the name of a tool's type."""
     return dropped if _FIELD.fullmatch(dropped) else "(not named)"
 
 
 def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
-    """price_of: what the tokens of an upstream's model cost."""
+    """Makes the record. price_of: the price of an upstream's model."""
     clock, used, error = over.clock, over.used, over.error
     answered = over.status == 200
     streamed = over.streamed and clock.first > 0
@@ -87,7 +87,7 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
 
 
 def _cost(over: Finished, price_of: PriceOf) -> float | None:
-    """USD; None where nobody knows the price, or how many tokens there were."""
+    """The cost in USD; None if the price or the number of tokens is unknown."""
     used = over.used
     price = price_of(over.upstream, over.upstream_model) if used is not None else None
     if price is None or used is None:
@@ -96,8 +96,8 @@ def _cost(over: Finished, price_of: PriceOf) -> float | None:
 
 
 def _saved(over: Finished, price_of: PriceOf) -> dict[str, Any]:
-    """What the cache marks that we have set did for the request: tokens that were read from the cache, and USD, less
-    what the writing costs; None where nobody knows the price."""
+    """What the cache marks of the proxy have saved: tokens that were read from the cache, and USD, less the cost of the
+    tokens that were written to it. None if it is unknown."""
     used = over.used
     price = price_of(over.upstream, over.upstream_model)
     usd = price.saved(used.input, used.cache_read, used.cache_write) if price is not None and used is not None else None
@@ -109,5 +109,5 @@ def _saved(over: Finished, price_of: PriceOf) -> dict[str, Any]:
 
 
 def _ms(seconds: float) -> float:
-    """To hundredths. round() takes four times as long, and a record has ten of them."""
+    """Milliseconds with two decimals. round() takes four times as long, and a record has ten of these."""
     return int(seconds * 1e5 + 0.5) / 100

@@ -1,1 +1,1 @@
-"""Where a request goes: a model's name, conditions, upstreams, and the order in which they are tried."""
+"""Routing: from the name of a model and the conditions to upstreams, in the order in which they are tried."""

@@ -1,10 +1,10 @@
-"""The state of the places where requests go: is it answering, how quickly, has its key had enough?
+"""The state of endpoints (whether they answer, how quickly, whether their key works), and the order to try them.
 
-A `Place` is an upstream's model under one of its keys: limits are counted so. It has a load of its own, and shares its
-breaker with the other keys of that upstream and model, its key's good name with the other models of that key. `order`
-turns the routes of a model into the order for one request: the stages as configured; within a stage the session's own
-place, so that its prompt cache keeps hitting, else the better of two taken at random. Places that had better be left
-alone are left out, unless all are such.
+A `Place` is an endpoint: a model of an upstream with one of its keys. Upstreams count limits for each of these. A place
+has its own load. It shares its breaker with the other keys of the same upstream and model, and the state of its key
+with the other models of that key. `order` sorts the routes of a model for one request: the stages as configured; within
+a stage, first the place of the session, so that its prompt cache is used, or without a session the better of two chosen
+at random. Places that cannot be used at the moment are left out, unless all are so.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from weakref import WeakValueDictionary
 from gateway.limits.breaker import Breaker, Limits
 from gateway.limits.rate_limit import LONGEST_S, Headroom
 
-MAX_PLACES = 4096  # clients make up names of models
+MAX_PLACES = 4096  # how many places are kept, since clients may send any name of a model
 
-SMOOTHING = 0.2  # of the moving average of first-byte times
-MEMORY_S = 60.0  # after that long without an answer an average says little: it fades
-SAMPLES = 64  # first-byte times kept for the p95
+SMOOTHING = 0.2  # the weight of a new value in the moving average of first-byte times
+MEMORY_S = 60.0  # the time constant with which an average without new values fades
+SAMPLES = 64  # how many first-byte times are kept for the p95
 MIN_SAMPLES = 20
-TIRED_S = 10.0  # after a 404, or a 429 that says nothing
-BAD_KEY_S = 60.0  # after a 403, which may be about one model only
-REVOKED_S = 300.0  # after a 401
-NO_CREDIT_S = 900.0  # somebody must pay first
-CLEARLY = 1.25  # times the cost: a difference that is no chance
-UNKNOWN_MS = 1000.0  # taken for the average of a place that has not answered yet, once a request is there to find out
+TIRED_S = 10.0  # the pause after a 404, or after a 429 without a Retry-After
+BAD_KEY_S = 60.0  # the pause of a key after a 403, which may be about one model only
+REVOKED_S = 300.0  # the pause of a key after a 401
+NO_CREDIT_S = 900.0  # the pause of a key without credit, since somebody must pay first
+CLEARLY = 1.25  # how many times the cost of one place must be that of another to count as worse
+UNKNOWN_MS = 1000.0  # the assumed average of a place with requests that has not answered yet
 
 
 class Key:
-    """One credential of an upstream. bad_until: it was refused (401, 403), or has no credit; time may have put that
-    right by then. told: the operator knows."""
+    """One credential of an upstream. bad_until: the key was refused (401, 403) or has no credit, and is not used until
+    then. told: this has been logged."""
 
     __slots__ = ("bad_until", "told")
 
@@ -51,14 +51,14 @@ class Key:
         self.bad_until = max(self.bad_until, until)
 
     def works(self) -> None:
-        """It was answered."""
+        """Records that a request with this key got an answer."""
         self.bad_until = 0.0
         self.told = False
 
 
 class Place:
-    """Where a request may go. busy: requests there now. tired_until: others are better asked before (a 429).
-    headroom.free_at: it said itself that it will not answer earlier."""
+    """One endpoint. busy: its requests in flight. tired_until: other places are preferred until then (after a 429).
+    headroom.free_at: the upstream has said that it answers no earlier."""
 
     __slots__ = (
         "_average_ms", "_next", "_seen_at", "_times", "breaker", "busy", "headroom", "key", "name", "tired_until",
@@ -92,22 +92,23 @@ class Place:
         return max(reopens, self.tired_until, self.key.bad_until, self.headroom.free_at)
 
     def refused(self, status: int, retry_after: float | None, now: float, no_credit: bool = False) -> None:
-        """It answered that its key, or its limit, does not let us."""
+        """Records a refusal because of the key, a limit, or an unknown model."""
         if no_credit or status == 402:
             self.key.rests(now + NO_CREDIT_S)
         elif status in (401, 403):
             self.key.rests(now + (REVOKED_S if status == 401 else BAD_KEY_S))
         elif status in (429, 503, 529) and retry_after is not None:
             self.headroom.free_at = max(self.headroom.free_at, now + min(retry_after, LONGEST_S))
-        elif status in (404, 429):  # 404: it has no such model, and would be the quickest place of all
+        elif status in (404, 429):  # a place that always answers 404 would look like the quickest one
             self.tired_until = now + TIRED_S
 
     @property
     def average_ms(self) -> float:
-        """Returns the average of its first-byte times; 0.0 means that there is none yet."""
+        """The average of its first-byte times in ms; 0.0 = there is none yet."""
         return self._average_ms
 
     def first_byte(self, ms: float, now: float) -> None:
+        """Records a first-byte time."""
         self._average_ms += (ms - self._average_ms) * (SMOOTHING if self._average_ms else 1.0)
         self._seen_at = now
         if len(self._times) < SAMPLES:
@@ -117,26 +118,27 @@ class Place:
             self._next = (self._next + 1) % SAMPLES
 
     def cost(self, now: float, weight: float = 1.0) -> float:
-        """What it would cost to wait there: lower is better. A place never tried, or long ago, is tried by one. A place
-        of three times the weight bears three times the load."""
+        """The expected wait at this place; a lower cost is better. A place that was never used, or not for a long time,
+        has a low cost until one request is there. A place with three times the weight gets three times the load."""
         if not self.busy:
             return self._average_ms * math.exp((self._seen_at - now) / MEMORY_S) + 1.0
         return (self._average_ms or UNKNOWN_MS) * (1 + self.busy / weight) + 1.0
 
     def p95_ms(self) -> float | None:
-        """Returns the 95th percentile of recent first-byte times, and None while there are too few."""
+        """The 95th percentile of recent first-byte times in ms; None while there are too few."""
         if len(self._times) < MIN_SAMPLES:
             return None
         return sorted(self._times)[int(len(self._times) * 0.95)]
 
 
 class Places:
-    """Every place that was asked for lately. It outlives a change of the settings."""
+    """The places that were used recently. They stay when the settings change."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._places: OrderedDict[tuple[str, str, int], Place] = OrderedDict()
-        self._breakers: WeakValueDictionary[tuple[str, str], Breaker] = WeakValueDictionary()  # as long as a place
+        # Each lives as long as its places.
+        self._breakers: WeakValueDictionary[tuple[str, str], Breaker] = WeakValueDictionary()
         self._keys: dict[tuple[str, int], Key] = {}
 
     def __repr__(self) -> str:
@@ -146,27 +148,28 @@ class Places:
         return iter(self._places.values())
 
     def resize(self, limits: Limits) -> None:
-        """Takes over other settings for the breakers; those that are open stay open."""
+        """Takes over changed settings for the breakers. Open breakers stay open."""
         self.limits = limits
         for breaker in self._breakers.values():
             breaker.resize(limits)
 
     def forget(self, upstream: str) -> None:
-        """It is another one now, or has other keys. Requests on their way there keep the places that they have."""
+        """Drops the places of an upstream that has another address or other keys now. Requests in flight keep
+        theirs."""
         _forget(self._places, upstream)
         _forget(self._breakers, upstream)
         _forget(self._keys, upstream)
 
     def items(self) -> ItemsView[tuple[str, str, int], Place]:
-        """Returns pairs of (upstream, model, number of the key) and the place."""
+        """Pairs of (upstream, model, number of the key) and the place."""
         return self._places.items()
 
     def key(self, upstream: str, number: int) -> Key:
-        """Returns what is known of one of the upstream's keys. number: from 0 on."""
+        """The state of one of the upstream's keys. number: from 0 on."""
         return self._keys.setdefault((upstream, number), Key())
 
     def of(self, upstream: str, model: str, key: int) -> Place:
-        """key: its number among the upstream's."""
+        """The place of a model at an upstream. key: the number of the upstream's key, from 0 on."""
         place = self._places.get((upstream, model, key))
         if place is not None:
             self._places.move_to_end((upstream, model, key))
@@ -200,9 +203,9 @@ _Key = TypeVar("_Key", bound=tuple[object, ...])
 
 
 def order(routes: Sequence[R], session: str, now: float, rng: random.Random) -> list[R]:
-    """Those worth a try, best first: at least one. session: "" for none. Where all had better be left alone, all are
-    worth one: who has asked for some time comes last, and the one whose time is up first at the very end, since that
-    one is waited for."""
+    """The routes to try, the best first; at least one. session: "" = none. If no route can be used at the moment, all
+    are returned. Those that asked for a wait come last, and the one with the shortest wait at the very end, because the
+    flow waits for the last one."""
     good = [route for route in routes if route.place.usable(now)]
     if good:
         return _staged(good, session, now, rng)
@@ -227,7 +230,7 @@ def _staged(good: list[R], session: str, now: float, rng: random.Random) -> list
 
 
 def _by_session(members: list[R], session: str) -> list[R]:
-    """Weighted rendezvous hashing: a session keeps its place, and only those of a lost place move."""
+    """Sorts by weighted rendezvous hashing: a session keeps its place, and only the sessions of a lost place move."""
 
     def score(route: R) -> float:
         digest = hashlib.blake2b(f"{session}\0{route.place.name}".encode("utf-8", "surrogatepass"), digest_size=8)
@@ -238,8 +241,8 @@ def _by_session(members: list[R], session: str) -> list[R]:
 
 
 def _by_load(members: list[R], now: float, rng: random.Random) -> list[R]:
-    """The better of two comes first, the others follow as chance (by weight) has them. What is hardly better is not:
-    among equals the weights alone decide."""
+    """Sorts at random by weight, then puts the better one of the first two first. A small difference does not count, so
+    that among equal places only the weights decide."""
     shuffled = sorted(members, key=lambda route: rng.random() ** (1 / route.weight), reverse=True)
     first, second = (route.place.cost(now, route.weight) for route in shuffled[:2])
     if second * CLEARLY < first:
@@ -248,6 +251,6 @@ def _by_load(members: list[R], now: float, rng: random.Random) -> list[R]:
 
 
 def _forget(known: MutableMapping[_Key, Any], upstream: str) -> None:
-    """Removes all entries whose key begins with this upstream's name."""
+    """Removes all entries whose key begins with this upstream."""
     for key in [key for key in known if key[0] == upstream]:
         del known[key]

@@ -1,8 +1,8 @@
-"""Where a client's own key may go (forward_client_key): to one provider, and on to no other.
+"""Keeps a client's own key (forward_client_key) with one provider.
 
-A key is a secret between its owner and the service that gave it out. Of the targets of a model that take clients' keys
-the first one named in the settings says which service that is; the others of other services are left out for such a
-request, whether they would come first by weight, by failover or by a hedge.
+A key is a secret between its owner and the service that has issued it. Among the targets of a model that take clients'
+keys, the first one in the settings says which service that is. For a request with such a key, the targets of other
+services that take clients' keys are left out, also for failover and hedges.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from gateway.routing.router import Route
 
 
 def of_one_provider(routes: list[Route], headers: HTTPHeaders, is_open: bool) -> list[Route]:
-    """routes: as the settings name them. is_open: there are no [client]s, so that a key is meant for an upstream."""
+    """The routes that a request may take. routes: in the order of the settings. is_open: there is no [client], so that
+    a key is meant for an upstream."""
     if len(routes) < 2 or not is_open:
         return routes
     taking = {route.peer.name: _service(route) for route in routes if route.peer.settings.forward_client_key}

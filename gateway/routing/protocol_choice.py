@@ -1,9 +1,9 @@
-"""In which of its protocols an upstream is asked, where it speaks several: the one that carries most of the request.
+"""Chooses the protocol for an upstream that speaks several: the one that carries most of the request.
 
-The client's own comes first, since its bytes pass through. Else it is the table that decides where tools are given or
-the model reasons: Responses before Chat, which has no place for reasoning and refuses tools beside an effort from
-GPT-5.4 on; Messages before Chat, which loses what the thinking was signed with. What is plain text goes as the settings
-have their order.
+The client's own protocol is the best, since its bytes pass through. Otherwise, if the request has tools or the model
+reasons, the table of the dialect decides: Responses before Chat, which has no field for reasoning and, from GPT-5.4 on,
+refuses tools together with an effort; Messages before Chat, which loses the signatures of thinking. A request of plain
+text goes in the first protocol of the settings.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from collections.abc import Sequence
 from translate import dialects
 from translate.target import Protocol
 
-# Within a text the words would be escaped. One that stands elsewhere in the body costs nothing but the order.
+# Inside a text, their quotes would be escaped. If one is found in another place, only the order changes.
 _WORDS = (b'"tools"', b'"functions"', b'"thinking"', b'"reasoning"', b'"reasoning_effort"', b'"effort"')
 _REASONS = re.compile(r"(^|[/.])(gpt-([5-9]|\d\d)|o[1-9](-|$)|codex)", re.I)
 
 
 def asks_more(body: bytes) -> bool:
-    """Tells whether tools are given, or thinking is asked for."""
+    """Whether a body has tools, or asks for thinking."""
     return any(word in body for word in _WORDS)
 
 
 def reasons(model: str) -> bool:
-    """Tells by a model's name whether it reasons without being asked."""
+    """Whether a model reasons without being asked, by its name."""
     return _REASONS.search(model) is not None
 
 
 def carrying(client: Protocol) -> list[Protocol]:
-    """The protocols of upstreams, the one that carries most of such a client's requests first."""
+    """All protocols, the one that carries most of this client's requests first."""
     return list(dict.fromkeys((client, *dialects.of(client).carries, *dialects.names())))
 
 
@@ -43,11 +43,11 @@ def choose(client: Protocol, spoken: Sequence[str], more: bool) -> Protocol | No
 
 
 def why(client: Protocol, spoken: Sequence[str], protocol: Protocol) -> str:
-    """Says for a person to read why it is this protocol."""
+    """Why this protocol was chosen, for a person to read."""
     if len(spoken) == 1:
         return "the only protocol of this upstream"
     if protocol == client:
         return "the client's own protocol"
     if protocol == choose(client, spoken, more=True):
-        return "carries most, where tools are given or the model reasons"
-    return "the upstream's first, for what is plain"
+        return "it carries most of a request with tools, or for a model that reasons"
+    return "the upstream's first protocol, for plain text"

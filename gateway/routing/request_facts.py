@@ -1,8 +1,8 @@
-"""What a request shows of itself, for the conditions of [models]: `claude-* if class auxiliary = ...`.
+"""The facts about a request that conditions of [models] ask for, such as `claude-* if class auxiliary = ...`.
 
-Facts are gathered only where a name has lines with conditions, since they cost a parse of the body. Each reads what the
-three protocols call by different names. https://code.claude.com/docs tells the request classes, Claude Code's requests
-show them.
+Facts are gathered only if the model's name has lines with conditions, because the body must be parsed for them. Each
+fact is read from the different fields of the three protocols. Source of the request classes:
+https://code.claude.com/docs and the requests of Claude Code.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from operate.settings.conditions import Condition, Term
 
 LONG_CONTEXT = "[1m]"
 _IMAGES = frozenset({"image", "image_url", "input_image"})
-# How Claude Code asks for the summary that takes the conversation's place.
+# The words with which Claude Code asks for a summary that replaces the conversation.
 _COMPACTS = ("Your task is to create a detailed summary of", "tasked with summarizing conversations")
-_IS_SUBAGENT = "cc_is_subagent=true"  # in the line that its system prompt begins with
-_MAX_DEPTH = 6  # of content within content: a tool's result in a message
+_IS_SUBAGENT = "cc_is_subagent=true"  # in the first line of its system prompt
+_MAX_DEPTH = 6  # how deep content may be nested, such as a tool's result in a message
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """asked_class: lower case, "" if not said. tokens: of the input, an estimate."""
+    """The facts. asked_class: in lower case, "" if it is unknown. tokens: the estimated tokens of input."""
 
     asked_class: str
     images: bool
@@ -36,6 +36,7 @@ class Facts:
     tokens: int
 
     def meet(self, condition: Condition) -> bool:
+        """Whether the request meets a condition."""
         return all(self._meets(term) != term.negated for term in condition.terms)
 
     def _meets(self, term: Term) -> bool:
@@ -61,8 +62,8 @@ def facts(headers: HTTPHeaders, body: dict[str, Any], tokens: int, model: str) -
 
 
 def class_of(headers: HTTPHeaders, body: dict[str, Any]) -> str:
-    """What a request of Claude Code is for: in its own words where it says so, which it does only with
-    CLAUDE_CODE_GATEWAY_HINT_HEADERS=1; else by what it shows. A workflow's requests are those of subagents then."""
+    """What a request of Claude Code is for. With CLAUDE_CODE_GATEWAY_HINT_HEADERS=1 it says so in a header; otherwise
+    it is seen in the request, and the requests of a workflow count as those of a subagent. "" for other clients."""
     if said := headers.get("X-Claude-Code-Request-Class", "").strip().lower():
         return str(said)
     if not headers.get("User-Agent", "").startswith("claude-cli/"):
@@ -75,7 +76,7 @@ def class_of(headers: HTTPHeaders, body: dict[str, Any]) -> str:
 
 
 def _asked_last(body: dict[str, Any]) -> str:
-    """Returns the last text of the user's last message."""
+    """The last text of the user's last message."""
     messages = body.get("messages")
     for message in reversed(messages if isinstance(messages, list) else []):
         if isinstance(message, dict) and message.get("role") == "user":
@@ -92,15 +93,16 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 def _is_conversation(body: dict[str, Any]) -> bool:
-    """Rather than a small task beside one (a title, a search of the web): it has tools that the client runs, or keeps
-    its context within bounds. A count of tokens is one of a conversation."""
+    """Whether a request belongs to a conversation, and is no small side task (a title, a web search): it has tools that
+    the client runs, or context_management, or it only counts tokens."""
     tools = body.get("tools")
     own = any(isinstance(tool, dict) and "input_schema" in tool for tool in (tools if isinstance(tools, list) else ()))
     return own or "context_management" in body or "max_tokens" not in body
 
 
 def _thinks(body: dict[str, Any]) -> bool:
-    """Whether it asks the model to think: Messages' thinking, Chat's reasoning_effort, Responses' reasoning."""
+    """Whether a request asks for thinking: by `thinking` (Messages), `reasoning_effort` (Chat) or `reasoning`
+    (Responses)."""
     thinking = body.get("thinking")
     if isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive"):
         return True

@@ -1,8 +1,8 @@
-"""Model name -> where the request goes: an ordered list of routes.
+"""The router: from the name of a model to an ordered list of routes.
 
-Exact names come before the aliases, aliases before globs, longer globs before shorter; a name of the form
-UPSTREAM/MODEL picks its upstream itself. What is settled per upstream (URLs, the protocol's order, translation
-policy, credentials) is worked out once, here; a lookup on the hot path is one dictionary hit.
+Exact names come before aliases, aliases before globs, and longer globs before shorter ones. A name of the form
+UPSTREAM/MODEL chooses its upstream itself. Everything that is the same for all requests of a route (URL, protocol,
+translation policy, credentials) is worked out once; then a look-up for a request is one access to a dict.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from translate.target import Protocol, Target
 
 log = logging.getLogger("gateway")
 
-PICKED = "anthropic-proxy/"  # how names begin that only Claude Code's picker needs; what follows is a model's name
-MAX_REMEMBERED = 4096  # names whose routes are kept: clients choose them, so they must not pile up
-MAX_TOLD = 100  # names without a route that the operator is told of, each once
+PICKED = "anthropic-proxy/"  # the prefix of names for Claude Code's /model; the name of a model follows it
+MAX_REMEMBERED = 4096  # for how many names routes are kept, since clients may send any name
+MAX_TOLD = 100  # how many names without a route are logged, each once
 
-FAMILIES = {"big_model": ("opus", "sonnet"), "small_model": ("haiku",)}  # key of [aliases] -> words in names
+FAMILIES = {"big_model": ("opus", "sonnet"), "small_model": ("haiku",)}  # by key of [aliases]: words in names of models
 
 _SCHEMA_WORDS = (b'"json_schema"', b'"json_object"')
-_TOOL_WORDS = _SCHEMA_WORDS[:1]  # a reply that need only be an object is not what a tool can ask for
+_TOOL_WORDS = _SCHEMA_WORDS[:1]  # a tool needs a schema, so it cannot ask for just any object
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One place where a request of a `client` may go. model is the upstream's name for it; target and url say it once
-    for all. schema: for those alone that ask for a reply by a JSON schema. home: the upstream speaks the client's own
-    protocol; verbatim: and is good enough at it that the bytes pass through untouched. key: the number of the
-    upstream's key. stage: those of a lower one are tried first; weight: its share among those of the same."""
+    """One way that a request of a `client` may take. model: its name at the upstream. schema: the route is only for
+    requests that ask for a reply by a JSON schema. home: the upstream speaks the client's own protocol. verbatim: and
+    the bytes pass through unchanged. key: the number of the upstream's key. stage: routes of a lower stage are tried
+    first. weight: the share among the routes of the same stage."""
 
     peer: Peer
     protocol: Protocol
@@ -79,14 +79,14 @@ class Route:
         return self.peer.headers[self.key][self.protocol]
 
     def _other(self) -> Route | None:
-        """Returns the route of requests with a schema, where it is another one."""
+        """The route of requests with a schema; None if it is this one."""
         how = self.peer.settings.output_schema
         if how in dialects.names():
             return self._with_schema(how) if how != self.protocol else None
         return self._with_schema(self.protocol) if how == "tool" and self.verbatim else None
 
     def _other_side(self) -> Route | None:
-        """Returns the route of requests with tools or thinking, where it is another one."""
+        """The route of requests with tools or thinking; None if it is this one."""
         if self.client is None or self.schema or self.home:
             return None
         best = protocol_choice.choose(self.client, self.peer.spoken, more=True)
@@ -98,15 +98,15 @@ class Route:
         return Route(self.peer, protocol, self.model, self.client, True, self.key, self.stage, self.weight)
 
     def in_another_protocol(self) -> Route:
-        """The same place, where it turned out to have no endpoint for this one (see Router.lacks)."""
+        """The route in another protocol, if the upstream turned out not to serve this one (see Router.lacks)."""
         protocol = self.client and self.peer.protocol_for(self.client, self.model)
         if protocol is None or self.protocol not in self.peer.lacks:
             return self
         return Route(self.peer, protocol, self.model, self.client, False, self.key, self.stage, self.weight)
 
     def of(self, body: bytes) -> Route:
-        """The route that a request with this body takes. To look for the words is enough: within a text they would be
-        escaped."""
+        """The route that a request with this body takes. It looks for words in the body, which is enough, because
+        inside a text their quotes would be escaped."""
         if self._for_more is not None and protocol_choice.asks_more(body):
             return self._for_more.of(body)
         other = self._by_schema
@@ -117,7 +117,7 @@ class Route:
 
 
 class Router:
-    """settings -> routes. `base_urls` tells where upstreams listen that the settings do not (the demo)."""
+    """The routes of the settings. base_urls: upstreams whose address is not in the settings (the demo), by name."""
 
     def __init__(
         self,
@@ -126,8 +126,8 @@ class Router:
         places: Places | None = None,
         before: Router | None = None,
     ) -> None:
-        """places: what is known of the places where requests go; None = nothing yet. before: the one whose place this
-        one takes."""
+        """places: the state of the endpoints; None = nothing is known yet. before: the router that this one
+        replaces."""
         places = places or Places(Limits())
         on = {name: (base_urls or {}).get(name, up) for name, up in settings.upstreams.items() if up.enabled}
         old = before.peers if before else {}
@@ -151,8 +151,8 @@ class Router:
         return f"<Router {list(self.peers)} exact={list(self._exact)} globs={len(self._globs)}>"
 
     def routes(self, model: str, client: Protocol, facts: Callable[[], Facts] | None = None) -> list[Route]:
-        """At least one route, best first. facts: asked only where lines with conditions fit the name. Raises ApiError
-        (404) that lists what there is."""
+        """The routes for a model, the best first; at least one. facts: is called only if lines with conditions fit the
+        name. Raises ApiError (404) that lists the known models."""
         if model.startswith(PICKED):
             model = self._picked(model)
         rule = self._rule(model, facts) if self._conditional and facts else None
@@ -169,14 +169,15 @@ class Router:
         return found
 
     def _picked(self, model: str) -> str:
-        """The name that stands behind one from Claude Code's picker: what the settings say of it holds for it too."""
+        """The name of the model behind a name from Claude Code's /model. The settings for that name apply."""
         name = model.removeprefix(PICKED)
         upstream, _, rest = name.partition("/")
         targets = self._exact.get(rest.removesuffix(LONG_CONTEXT), ())
         return rest if targets and targets[0].upstream == upstream else name
 
     def _rule(self, model: str, facts: Callable[[], Facts]) -> ModelRule | None:
-        """The line whose condition the request meets. They go before all without one: they are the exceptions."""
+        """The line whose condition the request meets; None if there is none. Such a line comes before all lines without
+        a condition."""
         plain = model.removesuffix(LONG_CONTEXT)
         fitting = [
             rule
@@ -189,8 +190,8 @@ class Router:
         return next((rule for rule in fitting if rule.condition and known.meet(rule.condition)), None)
 
     def lacks(self, failed: Route) -> bool:
-        """The upstream has shown that it has no endpoint for this route's protocol. False where it speaks no other, so
-        that nothing is left to be asked in."""
+        """Records that an upstream does not serve the protocol of a route. Returns False if it speaks no other protocol
+        that could be used."""
         peer, client = failed.peer, failed.client
         if client is None or failed.home:
             return False
@@ -201,7 +202,7 @@ class Router:
         return True
 
     def why_not(self, model: str, client: Protocol) -> str:
-        """Empty if such a client gets a route for the model, else the words of the 404."""
+        """The message of the 404 that a client would get for a model; "" if there is a route."""
         try:
             self._resolve(model, client)
         except ApiError as error:
@@ -209,19 +210,20 @@ class Router:
         return ""
 
     def _tell(self, model: str, why: str) -> None:
-        """In the log too: some clients keep the words of a 404 from their users."""
+        """Logs the message of a 404, because some clients do not show it."""
         if model not in self._told and len(self._told) < MAX_TOLD:
             self._told.add(model)
             log.warning("%s", "".join(c if c.isprintable() else "?" for c in why[:600]))
 
     def names(self) -> list[tuple[str, str]]:
-        """(model name, upstream) of every name that the settings say outright: exact patterns and aliases."""
+        """Pairs (name of a model, upstream) for every exact name in the settings: exact patterns and aliases."""
         out = [(name, targets[0].upstream) for name, targets in self._exact.items() if self._lit(targets)]
         out += [(name, "alias") for name in self._aliases]
         return out
 
     def listed_as(self, model: str, peer: Peer) -> str:
-        """The name under which a client reaches `model` of `peer`: its own, if that routes there."""
+        """The name with which a client reaches `model` of `peer`: the model's own name if it leads there, else
+        UPSTREAM/MODEL."""
         refs = self._refs(model)
         if refs and any(ref.upstream == peer.name and (ref.model or model) == model for ref in refs):
             return model
@@ -231,12 +233,13 @@ class Router:
 
     def _resolve(self, model: str, client: Protocol, rule: ModelRule | None = None) -> list[Route]:
         if model.endswith(LONG_CONTEXT) and model not in self._exact:
-            model = model.removesuffix(LONG_CONTEXT)  # a client's way to ask for the long context of that model
+            model = model.removesuffix(LONG_CONTEXT)  # clients ask for the long context of a model in this way
         refs = list(rule.targets) if rule else self._refs(model)
         if not refs:
             raise ApiError("not_found", self._unknown(model), code="model_not_found", param="model")
-        if not model.rpartition("/")[2].strip("."):  # Azure's older addresses name it, and ".." would lead elsewhere
-            raise ApiError("not_found", f"'{model[:100]}' is not the name of a model", param="model")
+        # Azure's older addresses contain it, and ".." would change the path.
+        if not model.rpartition("/")[2].strip("."):
+            raise ApiError("not_found", f"'{model[:100]}' is not a valid name of a model", param="model")
         routes = []
         for ref in refs:
             peer = self.peers.get(ref.upstream)
@@ -252,8 +255,9 @@ class Router:
             speaks = ", ".join(self.peers[lit[0]].settings.protocol)
             raise ApiError(
                 "not_found",
-                f"model '{model}' goes to upstream '{lit[0]}', which speaks {speaks}; this proxy does not translate "
-                f"{client} to that yet",
+                f"model '{model}' goes to upstream '{lit[0]}', which speaks {speaks}; this proxy cannot translate "
+                f"{client} "
+                "to that",
                 param="model",
             )
         why = "; ".join(f"{ref.upstream} is off ({self.off.get(ref.upstream, 'unknown')})" for ref in refs)
@@ -274,7 +278,7 @@ class Router:
         return list(targets) or self._named(model) or self._plain(model)
 
     def _named(self, model: str) -> list[TargetRef]:
-        """Reads a name of the form UPSTREAM/MODEL."""
+        """The target of a name of the form UPSTREAM/MODEL, or []."""
         name, slash, rest = model.partition("/")
         return [TargetRef(name, rest)] if slash and rest and name in self.peers else []
 
@@ -288,7 +292,7 @@ class Router:
                 if self._lit(targets):
                     return list(targets)
                 off = off or list(targets)
-        if self.peers and self.peers.keys() <= self._demos:  # nothing else is on: the demo answers to any name
+        if self.peers and self.peers.keys() <= self._demos:  # if only the demo is on, it answers for every name
             return [TargetRef(next(iter(self.peers)), None)]
         return off
 
@@ -299,27 +303,28 @@ class Router:
         asked = model.partition("/")[0]
         if asked in self.off:
             return f"upstream '{asked}' is off ({self.off[asked]}). {self._there_is()}"
-        return f"model '{model}' is not known here. {_instead(model)}{self._there_is()}"
+        return f"model '{model}' is not known to this proxy. {_instead(model)}{self._there_is()}"
 
     def _there_is(self) -> str:
         names = [name for name, _ in self.names()]
         names += [pattern for pattern, _, targets in self._globs if self._lit(targets)]
         ups = ", ".join(f"{name}/MODEL" for name in self.peers)
         known = ", ".join(names[:40]) or "none"
-        return f"Known: {known}; or name an upstream: {ups}. See [models] in settings.ini."
+        return f"Known models: {known}; or write UPSTREAM/MODEL: {ups}. See [models] in settings.ini."
 
 
 def _instead(model: str) -> str:
-    """What to set so that another model answers to one of Claude's names, which clients ask for by themselves."""
+    """A hint which setting lets another model answer for this one, if it is one of Claude's, which clients choose
+    themselves."""
     low = model.lower()
     for key, words in FAMILIES.items():
         if any(word in low for word in words):
-            return f"To let another model answer: [aliases] {key} = UPSTREAM/MODEL (environment: {key.upper()}). "
+            return f"To let another answer, set [aliases] {key} = UPSTREAM/MODEL (environment: {key.upper()}). "
     return ""
 
 
 def _by_length(rules: Iterable[ModelRule]) -> list[ModelRule]:
-    """Puts exact names first, then the longer globs. Equals stay in the order of the file."""
+    """Sorts rules: exact names first, then longer globs before shorter ones, else in the order of the file."""
     return sorted(rules, key=lambda rule: -len(rule.pattern) if rule.glob else -math.inf)
 
 

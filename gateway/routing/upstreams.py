@@ -1,7 +1,8 @@
-"""An upstream that is on, made ready: what each request to it needs, worked out once.
+"""A `Peer`: an upstream that is on, with everything that requests to it need, worked out once.
 
-URLs, header lines for each of its keys, timeouts, the translation policy; and the state that all its requests share:
-places at once (admission.py), the retry budget, its quota. What one model under one key is like is in places.py.
+It has the URLs, the headers for each key, the timeouts and the translation policy. It also has the state that all its
+requests share: its slots (limits/admission.py), its retry budget and its quota. The state of one model with one key is
+in balancing.py.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from upstream.way import Way
 
 @dataclass(slots=True)
 class Peer:
-    """counts: protocols whose counting of tokens it has; what it lacks it shows. lacks: protocols of its settings for
-    which it has no endpoint, as its answers have shown. is_proxy: it is one like this one, its replies say so.
-    headers: for each of its keys. key_names: what each is known by, after a change of the settings and in other
-    workers too."""
+    """An upstream that is on. counts: the protocols in which it can count tokens, as far as is known. lacks: protocols
+    of its settings that it does not serve, as its replies have shown. is_proxy: it is a proxy like this one, as its
+    replies say. headers: those for each of its keys. key_names: a digest of each key, which stays the same when the
+    settings change, and in other workers."""
 
     name: str
     settings: Upstream
@@ -74,37 +75,37 @@ class Peer:
         return f"<Peer {self.name} {','.join(self.settings.protocol)} {self.base_url}>"
 
     def protocol_for(self, client: Protocol, model: str = "") -> Protocol | None:
-        """The one in which its requests go, unless one of them asks for more (see protocol_choice.py)."""
+        """The protocol for requests of a client, unless a request asks for more (see protocol_choice.py)."""
         return protocol_choice.choose(client, self.spoken, protocol_choice.reasons(model))
 
     @property
     def spoken(self) -> tuple[str, ...]:
-        """Lists its protocols, the best first."""
+        """The protocols that it serves, in the order of the settings."""
         if not self.lacks:
             return self.settings.protocol
         return tuple(protocol for protocol in self.settings.protocol if protocol not in self.lacks)
 
     @property
     def own_headers(self) -> dict[Protocol, dict[str, str]]:
-        """Returns the headers with the first of its keys."""
+        """The headers with its first key."""
         return self.headers[0]
 
     def place(self, model: str, key: int) -> Place:
         return self.places.of(self.name, model, key)
 
     def side(self, protocol: Protocol, task: str) -> str:
-        """Returns the URL of a task that is no reply, or "" where the protocol has none for it."""
+        """The URL for a task such as counting tokens; "" if the protocol has none."""
         endpoint = dialects.of(protocol).endpoint(task)
         return self.urls[endpoint.upstream] if endpoint is not None else ""
 
     @property
     def models_url(self) -> str:
-        """Returns the URL at which it lists its models."""
+        """The URL of its list of models."""
         return self.urls["models"] + self.lists_in.models.query
 
     @property
     def lists_in(self) -> Dialect:
-        """Of its protocols the one in which it is asked for its models: one whose list has no pages, if there is."""
+        """The dialect in which it is asked for its list of models: one whose list has no pages, if it speaks one."""
         spoken = [dialects.of(name) for name in self.settings.protocol]
         return next((each for each in spoken if not each.models.query), spoken[0])
 
@@ -121,8 +122,8 @@ class Peer:
 
 
 def ready(settings: Settings, upstream: Upstream, places: Places, before: Peer | None = None) -> Peer:
-    """upstream: one of the settings', or it with the address where it listens. before: what it was by the settings
-    until now: its requests on their way, its budget and what is known of it go on."""
+    """Makes the Peer of an upstream. before: its Peer until now; its requests in flight, its budget and what is known
+    of it are kept."""
     most = upstream.max_concurrent or settings.pool.per_upstream
     share, per_second = settings.retry.budget_percent / 100, settings.retry.budget_per_second
     if before is None:
@@ -132,7 +133,7 @@ def ready(settings: Settings, upstream: Upstream, places: Places, before: Peer |
         gate, budget = before.gate, before.budget
         gate.resize(most, upstream.adaptive)
         budget.resize(share, per_second)
-        gate.key = _bound(settings, upstream)  # may have changed in [pool]
+        gate.key = _bound(settings, upstream)  # [pool] may have changed
         if before.settings == upstream and before.translate == settings.translate:
             return before
         if _who(before.settings) != _who(upstream):
@@ -143,7 +144,7 @@ def ready(settings: Settings, upstream: Upstream, places: Places, before: Peer |
 
 
 def _bound(settings: Settings, upstream: Upstream) -> str:
-    """Returns the key of the settings that bounds its requests at once."""
+    """The name of the setting that limits its requests at once, for messages."""
     if upstream.max_concurrent:
         return f"[upstream {upstream.name}] max_concurrent"
     each = settings.pool.max_connections_per_upstream
@@ -151,7 +152,7 @@ def _bound(settings: Settings, upstream: Upstream) -> str:
 
 
 def _who(upstream: Upstream) -> tuple[object, ...]:
-    """Returns what names the server: as long as it is the same, so is what answers."""
+    """What identifies the server: if it is the same, so is what is known about the server."""
     return upstream.base_url, upstream.credentials, upstream.headers
 
 
@@ -162,7 +163,8 @@ def _quota(upstream: Upstream, before: Quota | None) -> Quota | None:
 
 
 def _way(s: Upstream) -> Way:
-    """A proxy to the outside cannot reach this machine's own loopback: there only one of its own section counts."""
+    """How it is reached. A proxy cannot reach the loopback of this machine, so for an upstream there only the proxy of
+    its own section is used."""
     proxy = None if s.proxy == "" else "" if s.proxy == "none" else s.proxy
     if proxy is None and is_loopback(urlsplit(s.base_url).hostname or ""):
         proxy = ""
@@ -171,7 +173,7 @@ def _way(s: Upstream) -> Way:
 
 _TYPES = {each.name: each.type for each in fields(Upstream)}
 HABITS = tuple(each.name for each in fields(Policy) if _TYPES.get(each.name) == each.type)
-"""Settings of an upstream that its Policy takes as they are: a field of it has the same name and type."""
+"""The settings of an upstream that its Policy takes over: those with a field of the same name and type there."""
 
 
 def _policy(upstream: Upstream, translate: Translate) -> Policy:

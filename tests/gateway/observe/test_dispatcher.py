@@ -58,4 +58,4 @@ def test_one_who_fails_costs_nobody_else(monkeypatch: pytest.MonkeyPatch, caplog
         house.on_loop(house.proxy.service.observers.flush)
     assert [one["request_id"] for one in made] == [keys[0], keys[2]]
     assert sum("no record" in text for text in caplog.messages) == 1
-    assert sum("did not take" in text for text in caplog.messages) == 2
+    assert sum("failed with the record" in text for text in caplog.messages) == 2

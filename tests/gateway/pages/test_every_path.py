@@ -256,7 +256,7 @@ def test_an_unknown_model_lists_what_there_is() -> None:
 def test_responses_to_an_upstream_that_does_not_speak_it_cross() -> None:
     with House("[upstream a]\nprotocol=chat\nbase_url=http://127.0.0.1:9\n[models]\n* = a\n") as house:
         status, _, body = house.post("/v1/responses", {"model": "m", "input": "x"})
-    assert status == 502 and b"does not translate responses" not in body
+    assert status == 502 and b"cannot translate responses" not in body
 
 
 def test_the_demo_answers_to_every_name_only_where_nothing_else_is_on() -> None:

@@ -59,7 +59,7 @@ def test_the_one_that_carries_most(spoken: str, path: str, body: dict[str, Any],
 def test_what_is_said_of_it() -> None:
     assert protocol_choice.why("messages", ["chat"], "chat") == "the only protocol of this upstream"
     assert protocol_choice.why("chat", ["responses", "chat"], "chat") == "the client's own protocol"
-    assert protocol_choice.why("messages", ["chat", "responses"], "responses").startswith("carries most")
+    assert protocol_choice.why("messages", ["chat", "responses"], "responses").startswith("it carries most")
     assert protocol_choice.why("messages", ["chat", "responses"], "chat").startswith("the upstream's first")
     assert (
         protocol_choice.choose("chat", [], more=True) is None and protocol_choice.choose("chat", [], more=False) is None
