@@ -19,7 +19,7 @@ KEY_CHARACTERS = 32  # 64 is the most that OpenAI takes
 
 
 def prompt_cache_key(conversation: Conversation, target: Target) -> str:
-    """The key to send, or "" for none."""
+    """Returns the key to send, or "" for none."""
     session = target.session or conversation.user
     has_no_word = conversation.words is not NOBODY and not conversation.words.cache_key
     made = target.policy.prompt_cache_key and session and has_no_word

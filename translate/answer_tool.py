@@ -1,9 +1,9 @@
 """JSON schemas of replies for upstreams that ignore them but do heed the schemas of tools.
 
-On the way up the schema becomes one more function tool. The model must call a tool: this one, or another if the client
-has some. (llama.cpp's Chat heeds the schema, but forgets all tools over it: there, this is for requests with tools.) On
-the way back `Spoken` turns the call's arguments, as they come, into the text of a reply that has simply ended. What the
-model says before it calls the tool would spoil that JSON: it is held back, and given out only where the tool is not
+In the request the schema becomes one more function tool. The model must call a tool: this one, or another if the client
+has some. (llama.cpp's Chat heeds the schema, but forgets all tools over it: there, this is for requests with tools.) In
+the reply `AnswerAsText` turns the call's arguments, as they come, into the text of a reply that has simply ended. What
+the model says before it calls the tool would spoil that JSON: it is kept back, and given out only where the tool is not
 called after all.
 """
 
@@ -34,10 +34,10 @@ _ABOUT = "Give the final answer by calling this, and only so: all of it goes int
 
 
 def offered(conversation: Conversation, alone: bool = True, any_root: bool = False) -> tuple[Conversation, str]:
-    """The conversation with its schema as a tool, and the tool's name; as it is, and "", where it has no schema that
-    a tool can have. Where the client wants a call of its own tools rather than an answer, the schema is left out.
-    alone: also where the client has no tools that may be called. any_root: what is no object will be wrapped into one
-    (see schemas/root.py)."""
+    """Returns the conversation with its schema as a tool, and the tool's name. Where a tool cannot have the schema, or
+    there is none, returns the conversation as it is, and "". The schema is left out where the client wants a call of
+    its own tools and no answer. alone: also offered where the client has no tools that may be called. any_root: a
+    schema that is not an object will be wrapped into one (see schemas/root.py)."""
     output, choice = conversation.output, conversation.tool_choice
     if output is None or output.kind != "json_schema" or not (any_root or _is_object(output.schema)):
         return conversation, ""
@@ -66,10 +66,10 @@ def _free_name(taken: set[str]) -> str:
     return name
 
 
-class Spoken:
-    """passed(events) gives the events with the answer as text. State: how the open part is treated."""
+class AnswerAsText:
+    """Takes the events of a reply and gives them with the answer as text. Its state is how it treats the open part."""
 
-    __slots__ = ("_answered", "_called", "_held", "_name", "_now", "_said")
+    __slots__ = ("_answered", "_called", "_pending", "_name", "_now", "_said")
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -77,10 +77,10 @@ class Spoken:
         self._said = False  # the answer's part has text
         self._answered = False
         self._called = False  # another tool
-        self._held: list[Event] = []
+        self._pending: list[Event] = []
 
     def __repr__(self) -> str:
-        return f"<Spoken {self._now}, answered {self._answered}, {len(self._held)} held>"
+        return f"<AnswerAsText {self._now}, answered {self._answered}, {len(self._pending)} held>"
 
     def passed(self, events: list[Event]) -> list[Event]:
         out: list[Event] = []
@@ -98,10 +98,10 @@ class Spoken:
         if self._now == "answering":
             self._answered = True
             self._said = False
-            self._held = []
+            self._pending = []
             out.append(Open(Text("")))
         elif self._now == "holding":
-            self._held.append(event)
+            self._pending.append(event)
         elif self._now == "passing":
             if isinstance(event.part, ToolCall | Refusal):  # what was said before is the way to this
                 self._called = self._called or isinstance(event.part, ToolCall)
@@ -119,7 +119,7 @@ class Spoken:
         if self._now == "passing":
             out.append(event)
         elif self._now == "holding":
-            self._held.append(event)
+            self._pending.append(event)
         elif self._now == "answering":
             self._said = self._said or isinstance(event, Delta)
             if isinstance(event, Close):
@@ -136,9 +136,9 @@ class Spoken:
             if self._answered and not self._called and event.reason == "tool_calls":
                 event = replace(event, reason="end")
         elif isinstance(event, Fault):  # half a text is nobody's to read
-            self._held = []
+            self._pending = []
         out.append(event)
 
     def _release(self, out: list[Event]) -> None:
-        out += self._held
-        self._held = []
+        out += self._pending
+        self._pending = []

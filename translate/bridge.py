@@ -1,9 +1,10 @@
 """Custom tools and namespaces for upstreams that know nothing but functions.
 
-On the way up, a custom (free-form) tool becomes a function that takes one string, a tool in a namespace a function
-under a flat name, and the calls in the history likewise. On the way back `Unbridge` turns the model's calls into
-what the client declared: it stands between the upstream's decoder and the client's encoder, so that neither need
-know. The text of a custom call arrives as JSON and is held back until its end; everything else passes at once.
+In the request, a custom (free-form) tool becomes a function that takes one string, a tool in a namespace becomes a
+function under a flat name, and the calls in the history change in the same way. In the reply, `BridgedReply` turns the
+model's calls into what the client declared. It stands between the upstream's decoder and the client's encoder, so that
+neither of them need know. The text of a custom call arrives as JSON and is kept back until its end; everything else
+passes at once.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ Key = tuple[str, str]
 
 
 class Bridged:
-    """conversation: with functions alone. custom, namespaces: as in target.Encoded."""
+    """A request with functions alone: `conversation`. custom, namespaces: as in target.Encoded."""
 
     __slots__ = ("_names", "_taken", "conversation", "custom", "namespaces")
 
@@ -83,7 +84,7 @@ class Bridged:
         return ToolCall(part.id, self._name(part.namespace, part.name), arguments, part.ext)
 
     def _name(self, namespace: str, name: str) -> str:
-        """The flat name: the same for the same tool in each turn, and no other tool's."""
+        """Returns the flat name: the same one for a tool in each turn, and never that of another tool."""
         key = namespace, name
         if key not in self._names:
             flat = f"{namespace}{SEPARATOR}{name}" if namespace else name
@@ -115,26 +116,26 @@ def _grammar(format: dict[str, Any]) -> str:
     return f"It must match this {format.get('syntax') or ''} grammar:\n{format.get('definition') or ''}"
 
 
-class Unbridge:
-    """passed(events) gives the events with the client's own tools in them."""
+class BridgedReply:
+    """Takes the events of a reply and gives them with the client's own tools in them."""
 
-    __slots__ = ("_asked", "_held", "_pieces")
+    __slots__ = ("_asked", "_pending", "_pieces")
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        self._held: ToolCall | None = None  # the custom call whose input is still coming
+        self._pending: ToolCall | None = None  # the custom call whose input is still coming
         self._pieces: list[bytes] = []
 
     def __repr__(self) -> str:
-        return f"<Unbridge holding {self._held.name if self._held else 'nothing'}>"
+        return f"<BridgedReply holding {self._pending.name if self._pending else 'nothing'}>"
 
     def passed(self, events: list[Event]) -> list[Event]:
         out: list[Event] = []
         for event in events:
-            if self._held is None:
+            if self._pending is None:
                 out += self._free(event)
             else:
-                self._holding(event, out)
+                self._while_pending(event, out)
         return out
 
     def _free(self, event: Event) -> list[Event]:
@@ -144,28 +145,28 @@ class Unbridge:
         known = replace(part, name=name, namespace=namespace) if part.name in self._asked.namespaces else part
         if part.name not in self._asked.custom or part.custom:
             return [Open(known)]
-        self._held, self._pieces = replace(known, custom=True), []
+        self._pending, self._pieces = replace(known, custom=True), []
         return []
 
-    def _holding(self, event: Event, out: list[Event]) -> None:
+    def _while_pending(self, event: Event, out: list[Event]) -> None:
         if isinstance(event, Delta):
             self._pieces += event.pieces
             return
-        if isinstance(event, Close | Stop) and self._held is not None:
+        if isinstance(event, Close | Stop) and self._pending is not None:
             text = input_in(wire.text_of(self._pieces))
-            out.append(Open(self._held))
+            out.append(Open(self._pending))
             if text:
                 out.append(Delta([wire.inside(text)]))
             if isinstance(event, Stop):
                 out.append(Close())
         if isinstance(event, Close | Stop | Fault):  # half a text is nobody's to run: a Fault leaves it out
-            self._held = None
+            self._pending = None
         out.append(event)
 
 
 def input_in(arguments: str) -> str:
-    """The free text in a bridged call's arguments. What is cut off is given as far as it goes, what is no such object
-    as it stands: the model's words are never dropped."""
+    """Returns the free text in a bridged call's arguments. Arguments that are cut off give the text as far as it goes,
+    and what is no such object is given as it stands: the model's words are never dropped."""
     for text in (arguments, arguments + '"}', arguments.rstrip("\\") + '"}'):
         try:
             value = wire.loads(text)

@@ -44,8 +44,9 @@ _FIELD = re.compile(
 _MOST = 4096  # characters of a message that are read
 
 
-def told(message: str, field: str = "") -> str:
-    """The message of an invalid request, with what the client acts on. field: the one that the upstream names."""
+def with_token(message: str, field: str = "") -> str:
+    """Returns the message of an invalid request, with the token that the client acts on. field: the one that the
+    upstream names."""
     if TOKEN in message or "Input tag '" in message:
         return message
     said = message[:_MOST]
@@ -56,7 +57,7 @@ def told(message: str, field: str = "") -> str:
 
 
 def of_left(fields: list[str]) -> str:
-    """The same of fields that this proxy would have to leave out."""
+    """Returns the same for fields that this proxy would have to leave out."""
     kinds = ((field, field.removeprefix("tools.")) for field in fields)
     return "; ".join(TOKEN + field if kind == field else input_tag(kind, "'custom'") for field, kind in kinds)
 

@@ -14,8 +14,8 @@ from translate.json_fields import is_index, text_of
 
 
 def of_page(protocol: str, raw: Any, page: Any) -> Citation:
-    """The citation that `protocol` says as `raw`. page: the object in it that names a page by its `url`, `title`,
-    `start_index` and `end_index`; anything else for a source without an address."""
+    """Returns the citation that `protocol` says as `raw`. page: the object in it that names a page by its `url`,
+    `title`, `start_index` and `end_index`; anything else for a source without an address."""
     if not isinstance(page, dict) or not (url := text_of(page, "url")):
         return Citation(protocol, raw)
     start, end = page.get("start_index"), page.get("end_index")
@@ -25,5 +25,5 @@ def of_page(protocol: str, raw: Any, page: Any) -> Citation:
 
 
 def are_pieces(parts: Iterable[Part]) -> bool:
-    """Whether the parts are pieces of one text: Anthropic cuts a text wherever the sources change."""
+    """Tells whether the parts are pieces of one text: Anthropic cuts a text wherever the sources change."""
     return any(cited.start is None for part in parts if isinstance(part, Text) for cited in part.citations)

@@ -59,8 +59,9 @@ UNREADABLE = "[What was said before was compacted by another provider and cannot
 
 
 def opened(conversation: Conversation, keeps_users: bool) -> tuple[Conversation, list[str]]:
-    """The conversation with summaries as text, and without what they stand for; and what could not be read, in the
-    client's words. keeps_users: what the user said before a summary stands beside it. `conversation` is not changed."""
+    """Returns the conversation with summaries as text, and without what they stand for; and what could not be read, in
+    the client's words. keeps_users: what the user said before a summary stands beside it. `conversation` is not
+    changed."""
     if not any(map(_is_compacted, conversation.turns)):
         return conversation, []
     at = _last_readable(conversation.turns)
@@ -77,7 +78,7 @@ def opened(conversation: Conversation, keeps_users: bool) -> tuple[Conversation,
 
 
 def as_text(summary: str) -> str:
-    """How a model is told a summary."""
+    """Returns a summary as the model reads it."""
     return SUMMARY.format(summary)
 
 
@@ -86,7 +87,7 @@ def _last_readable(turns: list[Turn]) -> int | None:
 
 
 def _summary(part: Part) -> str:
-    """ "" for another part, and for one that cannot be read."""
+    """Returns "" for another part, and for one that cannot be read."""
     if not isinstance(part, Unknown) or part.kind not in KINDS:
         return ""
     return sealed_reasoning.summary_in(part.raw.get("encrypted_content")) or text_of(part.raw, "content")
@@ -97,7 +98,7 @@ def _is_compacted(turn: Turn) -> bool:
 
 
 def _from(turn: Turn) -> list[Turn]:
-    """The last summary of a turn, and what the turn says after it."""
+    """Returns the last summary of a turn, and what the turn says after it."""
     at = next(at for at in reversed(range(len(turn.parts))) if _summary(turn.parts[at]))
     part = turn.parts[at]
     mark = part.raw.get("cache_control") if isinstance(part, Unknown) else None
@@ -108,8 +109,8 @@ def _from(turn: Turn) -> list[Turn]:
 
 
 def _kept(turn: Turn) -> Turn | None:
-    """What an item of Responses leaves standing before it: what the user said, and instructions. The model's own words,
-    its calls and their results are in the summary."""
+    """Returns what an item of Responses leaves standing before it: what the user said, and instructions. The model's
+    own words, its calls and their results are in the summary."""
     if turn.role == "assistant":
         return None
     parts: list[Part] = [part for part in turn.parts if not _is_output(part)]
@@ -152,14 +153,14 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Compaction:
     """How a protocol's clients compact. wished: what the client wants, and the conversation without the words for it;
-    raises BadRequest for what is no such wish. told: the part by which the reply says a summary, or with "" that there
-    is none; None where only a failure can say that. keeps_users: what the user said before a summary stands beside it.
-    answers_calls: a conversation whose last calls have no results cannot be summed up."""
+    raises BadRequest for what is no such wish. reply_part: the part by which the reply gives a summary, or with "" says
+    that there is none; None where only a failure can say that. keeps_users: what the user said before a summary stands
+    beside it. answers_calls: a conversation whose last calls have no results cannot be summed up."""
 
     wished: Callable[[Conversation], tuple[Conversation, Wish | None]]
-    told: Callable[[str, Asked], Unknown | None]
+    reply_part: Callable[[str, Asked], Unknown | None]
     keeps_users: bool = False
     answers_calls: bool = False
 
@@ -168,13 +169,13 @@ def _nothing_wished(conversation: Conversation) -> tuple[Conversation, Wish | No
     return conversation, None
 
 
-NO_WAY = Way(_nothing_wished, lambda text, asked: None)
+NO_COMPACTION = Compaction(_nothing_wished, lambda text, asked: None)
 """Of a protocol that knows no compaction."""
 
 
 def summary_wanted(conversation: Conversation, wish: Wish, answers_calls: bool) -> Conversation:
-    """The request for the summary: all as it was, so that the prompt's cache is of use, but no tool may be called and
-    no form is due. Raises BadRequest where there is nothing to sum up, or a call is open."""
+    """Returns the request for the summary. All is as it was, so that the prompt's cache is of use, but no tool may be
+    called and no format is asked for. Raises BadRequest where there is nothing to sum up, or a call is open."""
     turns = conversation.turns
     if not any(turn.role != "system" and turn.parts for turn in turns):
         raise _refusal("compaction_nothing_to_summarize", "there is no message to summarize")
@@ -194,7 +195,8 @@ def summary_wanted(conversation: Conversation, wish: Wish, answers_calls: bool) 
 
 
 def tool_changes(conversation: Conversation) -> tuple[Body, ...]:
-    """What changed the tools up to here, the last word on each, for Anthropic's block that stands for it."""
+    """Returns what changed the tools up to here, the last change of each, for the block of Anthropic's that stands for
+    it."""
     last: dict[str, Body] = {}
     for turn in conversation.turns:
         for part in turn.parts:

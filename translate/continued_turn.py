@@ -33,25 +33,25 @@ from translate.conversation import (
 )
 from translate.responses.client_tools import CALLS
 from translate.target import Asked
-from translate.tool_search import Told
+from translate.tool_search import SearchReply
 
 _WHOLE = ("tool_calls", "end", "pause")  # ends of a reply of which nothing is missing
 
 
 class Rounds:
-    """passed(events) gives what the client gets of them. goes_on: the reply has ended, and the turn has not; the caller
-    sets it back when the next one is asked. turns: what has come so far, for the request that asks it. usage: of the
-    rounds that are over, until the end has told the sum."""
+    """Takes the events of each reply and gives those that the client gets. goes_on: the reply has ended and the turn
+    has not; the caller sets it back when it asks the next request. turns: what has come so far, for that request.
+    usage: of the rounds that are over, until the end gives the sum."""
 
     __slots__ = (
-        "_asked", "_calls", "_n", "_part", "_parts", "_pieces", "_searched", "_searching", "_started", "_told",
+        "_asked", "_calls", "_n", "_part", "_parts", "_pieces", "_searched", "_searching", "_started", "_search_reply",
         "goes_on", "turns", "usage",
     )  # fmt: skip
 
-    def __init__(self, asked: Asked, told: Told) -> None:
-        """told: how the client is told of a search."""
+    def __init__(self, asked: Asked, search_reply: SearchReply) -> None:
+        """search_reply: how the client hears of a search."""
         self._asked = asked
-        self._told = told
+        self._search_reply = search_reply
         self._started = False
         self._part: Part | None = None
         self._pieces: list[bytes] = []
@@ -117,7 +117,7 @@ class Rounds:
         assert search is not None
         self._searching = None
         found = tool_search.search(search, call.name, arguments)
-        told = self._told(search, found, call.name, self._asked.key, self._n)
+        told = self._search_reply(search, found, call.name, self._asked.key, self._n)
         self._n += 1
         self._searched = True
         self._parts += told
@@ -146,12 +146,12 @@ class Rounds:
 
 
 def _is_clients(part: Part) -> bool:
-    """Is it a call that the client runs?"""
+    """Tells whether it is a call that the client runs."""
     return isinstance(part, ToolCall) or (isinstance(part, Unknown) and part.kind in CALLS)
 
 
 def _said(part: Part, text: str, close: Close) -> Part:
-    """A part of a reply as one of a history."""
+    """Returns a part of a reply as one of a history."""
     ext: Ext = dict(part.ext)
     for protocol, left in close.ext.items():
         ext[protocol] = ext.get(protocol, {}) | left

@@ -1,12 +1,11 @@
-"""The neutral form: what a request and a reply are, said in no vendor's words.
+"""The neutral form: what a request and a reply are, in no vendor's words.
 
-A superset of the three protocols. Same protocol in and out never comes here (that is a byte
-passthrough); a crossing decodes into this form and encodes out of it. A request is a `Conversation`.
-A reply is a sequence of `Event`s, whether it was streamed or not: whole bodies are exploded into the
-same events and collected from them, so that the two cannot drift apart. Nothing here knows a wire
-format; what one protocol says and the neutral form has no word for rides along in `ext`, tagged with
-the protocol's name, so that A -> neutral -> A is the identity, and A -> neutral -> B can name what
-it leaves behind.
+It is a superset of the three protocols. Client and upstream of one protocol never come here (they get each other's
+bytes); a crossing decodes into this form and encodes out of it. A request is a `Conversation`. A reply is a sequence of
+`Event`s, whether it was streamed or not: whole bodies are exploded into the same events and collected from them, so
+that both ways give the same. Nothing here knows a wire format. What one protocol says and the neutral form has no word
+for is kept in `ext`, under the protocol's name, so that A -> neutral -> A is the identity, and A -> neutral -> B can
+name what it leaves out.
 """
 
 from __future__ import annotations
@@ -44,8 +43,8 @@ class Citation:
 
 @dataclass(slots=True)
 class Text:
-    """citations: of a history's text; those of a reply come with its Close. author: who says it, where several speak
-    in one role; of an instruction at the head, since others have it in their Turn."""
+    """A piece of text. citations: of a history's text; those of a reply come with its Close. author: who says it,
+    where several speak in one role; it is set for an instruction at the head, since others have it in their Turn."""
 
     text: str
     ext: Ext = field(default_factory=dict)
@@ -55,7 +54,7 @@ class Text:
 
 @dataclass(slots=True)
 class Image:
-    """Exactly one of data (base64), url or file_id is set; media_type belongs to data."""
+    """A picture. Exactly one of data (base64), url or file_id is set; media_type belongs to data."""
 
     data: str = ""
     media_type: str = ""
@@ -67,7 +66,7 @@ class Image:
 
 @dataclass(slots=True)
 class Document:
-    """One of data (base64 + media_type), url, file_id, text (plain) or parts (content blocks) is set."""
+    """A file. One of data (base64 + media_type), url, file_id, text (plain) or parts (content blocks) is set."""
 
     data: str = ""
     media_type: str = ""
@@ -82,7 +81,7 @@ class Document:
 
 @dataclass(slots=True)
 class Audio:
-    """data is base64; format is a short name such as "wav" or "mp3"."""
+    """Sound. data is base64; format is a short name such as "wav" or "mp3"."""
 
     data: str
     format: str

@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from translate import model_list
-from translate.compaction import NO_WAY, Way
+from translate.compaction import NO_COMPACTION, Compaction
 from translate.conversation import Conversation, Event, Usage
 from translate.errors import ApiError
 from translate.schemas.table import USUAL, Writes
 from translate.target import Asked, Encoded, Policy, Target
-from translate.tool_search import Told
-from translate.usage import Reader
+from translate.tool_search import SearchReply
+from translate.usage import UsageReader
 from translate.websearch import Searchers
 from translate.words import Words
 
@@ -46,11 +46,11 @@ class Decoder(Protocol):
 
     @property
     def complete(self) -> bool:
-        """All of the reply is there: if the stream breaks off now, nothing is lost."""
+        """The reply has come to its end: nothing more of it is missing."""
 
     @property
     def usage(self) -> Usage | None:
-        """What the reply has said so far that it takes."""
+        """Returns what the reply has said so far that it takes."""
 
     def feed(self, chunk: bytes) -> list[Event]: ...
 
@@ -72,7 +72,7 @@ class Encoder(Protocol):
     def emit(self, events: list[Event]) -> bytes: ...
 
     def ping(self) -> bytes:
-        """A sign of life that is legal now; b"" where none is."""
+        """Returns a sign of life that is legal now; b"" where none is."""
 
 
 class Reply(Protocol):
@@ -92,35 +92,35 @@ class Reply(Protocol):
 
     @property
     def fault(self) -> ApiError | None:
-        """The error that the reply turned out to be."""
+        """Returns the error that the reply turned out to be."""
 
     @property
     def usage(self) -> Usage | None: ...
 
     @property
     def complete(self) -> bool:
-        """It has come to its end, so that all is told that will be."""
+        """The reply has come to its end: nothing more of it is missing."""
 
     @property
     def sample(self) -> bytes:
-        """Some of what was written, the latest."""
+        """Returns some of what was written, the latest."""
 
     def whole(self, raw: bytes, streamed: bool = False) -> bytes:
-        """A whole reply as the client's whole body. Raises ApiError."""
+        """Returns a whole reply as the client's whole body. Raises ApiError."""
 
     def whole_as_stream(self, raw: bytes) -> bytes:
-        """A whole reply for a client that asked for a stream. Raises ApiError."""
+        """Returns a whole reply for a client that asked for a stream. Raises ApiError."""
 
     def begin(self) -> bytes:
-        """The client's stream up to its first part, once the upstream has begun its own."""
+        """Returns the client's stream up to its first part, once the upstream has begun its own."""
 
     def feed(self, chunk: bytes) -> bytes: ...
 
     def end(self) -> bytes:
-        """The upstream closed."""
+        """Called when the upstream has closed."""
 
     def fail(self, error: ApiError) -> bytes:
-        """The upstream broke off."""
+        """Called when the upstream broke off."""
 
     def ping(self) -> bytes: ...
 
@@ -155,7 +155,7 @@ class Marks:
     head_bytes: int = 0
 
 
-class Said(Protocol):
+class ErrorWriter(Protocol):
     """An error in the words of the protocol."""
 
     def __call__(self, error: ApiError, request_id: str = "") -> bytes: ...
@@ -168,15 +168,15 @@ class Errors:
     bytes passed through: the first `Marks.head_bytes` of them, the latest, and the name that the client has for the
     model where it differs. left_out(fields): what is added to the refusal of a request whose fields could not cross."""
 
-    body: Said
-    event: Said
+    body: ErrorWriter
+    event: ErrorWriter
     status: Callable[[ApiError], int]
     last: Callable[[ApiError, bytes, bytes, str], bytes]
     left_out: Callable[[list[str]], str] = lambda fields: ""
 
 
 @dataclass(frozen=True, slots=True)
-class Counting:
+class TokenCounting:
     """How the number of a request's tokens is asked for and told. check raises BadRequest for what is no request."""
 
     check: Callable[[Body], None]
@@ -184,12 +184,12 @@ class Counting:
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
+class ModelListing:
     """How the list of models is told. page(models, query): the list, or the page of it that was asked for. query: what
     an upstream is asked with, so that its list comes whole."""
 
-    row: Callable[[model_list.Model], Body] = model_list.row
-    page: Callable[[Sequence[model_list.Model], Mapping[str, str]], Body] = model_list.page
+    row: Callable[[model_list.ListedModel], Body] = model_list.row
+    page: Callable[[Sequence[model_list.ListedModel], Mapping[str, str]], Body] = model_list.page
     query: str = ""
 
 
@@ -217,14 +217,14 @@ class Dialect:
 
     usual: fields that clients of it send and servers of it refuse now and then, as an example.
 
-    Requests that cross: schemas: what upstreams are told schemas in. searchers: whose models search the web.
-    compaction: how clients have a conversation summed up. told_search: how they are told of a search for deferred tools
-    that the proxy has made; says_client_search: one that they run themselves says that it is one. followed: a
+    Requests that cross: schemas: what upstreams are given schemas in. searchers: whose models search the web.
+    compaction: how clients have a conversation summed up. search_reply: how they see a search for deferred tools that
+    the proxy has made; says_client_search: a search that they run themselves says that it is one. followed: a
     conversation with words where its history only points to some, which its own upstream has kept. pauses: upstreams
     may pause a turn.
 
     Requests that do not cross: without_foreign(body) takes out thinking that the upstream has not signed, and names it;
-    tells_summaries(body) puts summaries of ours into words, and says whether there were any. Both change the body.
+    summaries_in_words(body) puts summaries of ours into words, and tells whether there were any. Both change the body.
 
     What only some protocols have: open_reasoning: where a server puts what was thought is its own choice. wishes_usage:
     a stream tells its usage only where the request asks for it. stores: replies are kept under their ids, and requests
@@ -239,23 +239,23 @@ class Dialect:
     encoder: Callable[[Asked], Encoder]
     explode: Callable[[Body, Policy], list[Event]]
     collect: Callable[[list[Event], Asked], Body]
-    usage: Reader
+    usage: UsageReader
     words: Words
     errors: Errors
     marks: Marks
     schemas: Writes = USUAL
     searchers: Searchers | None = None
-    compaction: Way = NO_WAY
-    told_search: Told = lambda search, found, name, key, n: []
+    compaction: Compaction = NO_COMPACTION
+    search_reply: SearchReply = lambda search, found, name, key, n: []
     says_client_search: bool = False
     without_foreign: Callable[[Body], list[str]] = lambda body: []
-    tells_summaries: Callable[[Body], bool] = lambda body: False
+    summaries_in_words: Callable[[Body], bool] = lambda body: False
     followed: Callable[[Conversation], Conversation] = lambda conversation: conversation
     pauses: bool = False
     http: Http = Http()
-    models: Models = Models()
+    models: ModelListing = ModelListing()
     carries: tuple[str, ...] = ()
-    counting: Counting | None = None
+    counting: TokenCounting | None = None
     echo: Callable[[Body], Body] = lambda body: {}
     looks_like: Callable[[Body, Mapping[str, str]], bool] = lambda body, headers: False
     usual: Body = field(default_factory=dict)
@@ -268,7 +268,7 @@ class Dialect:
         return f"<Dialect {self.name}>"
 
     def endpoint(self, task: str = "") -> Endpoint | None:
-        """None where the protocol has none for it."""
+        """Returns None where the protocol has none for the task."""
         return next((each for each in self.endpoints if each.task == task), None)
 
     @property
@@ -278,11 +278,11 @@ class Dialect:
 
     @property
     def counts_by_choice(self) -> bool:
-        """Whether the settings say of an upstream that it counts tokens."""
+        """Tells whether the settings say of an upstream that it counts tokens."""
         count = self.endpoint("count")
         return count is not None and count.optional
 
     def served(self, task: str) -> str:
-        """Where clients ask for it, "" where they cannot."""
+        """Returns where clients ask for the task, "" where they cannot."""
         found = self.endpoint(task)
         return found.path if found is not None else ""

@@ -16,7 +16,7 @@ _ROWS: dict[str, Dialect] = {}
 
 
 def add(dialect: Dialect) -> None:
-    """One more protocol, from now on."""
+    """Adds a protocol, from now on."""
     _ROWS[dialect.name] = dialect
     SERVED.update({each.path: (dialect, each) for each in dialect.endpoints if "{model}" not in each.path})
 
@@ -28,7 +28,7 @@ def remove(name: str) -> None:
 
 
 def of(name: str) -> Dialect:
-    """Raises KeyError."""
+    """Returns the protocol of this name. Raises KeyError."""
     return _ROWS[name]
 
 
@@ -41,12 +41,14 @@ def every() -> Iterator[Dialect]:
 
 
 def asking(headers: Mapping[str, str]) -> Dialect:
-    """The dialect of a client whose request's path tells nothing: by its headers, else the one that most speak."""
+    """Returns the dialect of a client whose request's path names none: by its headers, else the one that most clients
+    speak."""
     return next((dialect for dialect in every() if dialect.http.asks(headers)), CHAT)
 
 
 def guessed(body: Body, headers: Mapping[str, str]) -> Dialect:
-    """The dialect that a request's body seems to be in. Responses says most of itself; what shows nothing is Chat."""
+    """Returns the dialect that a request's body seems to be in. Responses shows most of itself; a body that shows
+    nothing is Chat."""
     return next((dialect for dialect in reversed(_ROWS.values()) if dialect.looks_like(body, headers)), CHAT)
 
 

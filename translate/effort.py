@@ -1,7 +1,7 @@
-"""How hard to think: Anthropic's token budgets against OpenAI's effort words, by one stated table.
+"""How hard to think: Anthropic's token budgets and OpenAI's effort words, by one stated table.
 
-Neither side defines the other; the table follows what both document as typical, and what other gateways
-settled on, so that a word and its budget survive the way there and back.
+Neither side defines the other. The table follows what both document as typical and what other gateways settled on, so
+that a word becomes a budget and the same word again.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ _XHIGH = re.compile(r"gpt-(5\.[1-9]|[6-9])", re.I)
 
 
 def has_verbosity(model: str) -> bool:
-    """Does a Chat upstream's model know how much it is to write? OpenAI's since GPT-5; others refuse the field."""
+    """Tells whether a Chat upstream's model knows how much it is to write. OpenAI's models do since GPT-5; others
+    refuse the field."""
     return _VERBOSITY.search(model) is not None
 
 
 def budget_of(effort: str) -> int:
-    """Tokens for an effort word; an unknown word counts as medium, "none" as 0."""
+    """Returns tokens for an effort word. An unknown word counts as medium, "none" as 0."""
     return 0 if effort == "none" else BUDGETS.get(effort, BUDGETS["medium"])
 
 
 def effort_of(budget: int) -> str:
-    """The least word whose budget covers `budget`."""
+    """Returns the least word whose budget covers `budget`."""
     for word, tokens in BUDGETS.items():
         if budget <= tokens and word != "minimal":
             return word
@@ -36,15 +37,15 @@ def effort_of(budget: int) -> str:
 
 
 def is_lowered(asked: str, sent: str) -> bool:
-    """Is the model told to think less than the client wanted?"""
+    """Tells whether the model is asked to think less than the client wanted."""
     return BUDGETS.get(sent, 0) < BUDGETS.get(asked, 0)
 
 
 def chat_effort(effort: str, model: str, may: str = "auto") -> str:
-    """The reasoning_effort to send a Chat upstream for `model`; "" means none should be sent.
+    """Returns the reasoning_effort to send a Chat upstream for `model`; "" means none should be sent.
 
-    Compatible servers know low, medium and high; minimal and xhigh belong to some of OpenAI's own models.
-    may: "true" or "false" where the upstream's policy knows better than the model's name.
+    Compatible servers know low, medium and high; minimal and xhigh belong to some of OpenAI's own models. may: "true"
+    or "false" where the upstream's policy knows better than the model's name.
     """
     if not effort or may == "false" or (may == "auto" and _NO_EFFORT.search(model)):
         return ""

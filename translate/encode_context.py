@@ -45,15 +45,15 @@ class Draft:
                 self.drop(field)
 
     def leave_part(self, part: Part) -> None:
-        """The same of a part, with what it cites: no protocol takes another one's sources in a history."""
+        """Reports the same of a part, with what it cites: no protocol takes another one's sources in a history."""
         self.leave(part.ext)
         if isinstance(part, Text) and part.citations and self.words.citations:
             if any(cited.protocol != self._protocol for cited in part.citations):
                 self.drop(self.words.citations)
 
     def in_words(self, part: Part) -> str:
-        """What a person would read of a part that the protocol has no form for. "" where there is nothing to read; then
-        the part's type is reported. Raises BadRequest for input that the model must see."""
+        """Returns what a person would read of a part that the protocol has no form for. Returns "" where there is
+        nothing to read; then the part's type is reported. Raises BadRequest for input that the model must see."""
         if isinstance(part, Thinking):
             return ""
         if not isinstance(part, Unknown):
@@ -66,7 +66,7 @@ class Draft:
         return text
 
     def name(self, given: str) -> str:
-        """A tool's name as the upstream takes it; a changed one is remembered for the way back."""
+        """Returns a tool's name as the upstream takes it. A changed one is remembered for the reply."""
         if self.home:
             return given
         sent = repair.tool_name(given)
@@ -75,5 +75,5 @@ class Draft:
         return sent
 
     def call_id(self, given: str) -> str:
-        """A tool call's id as Messages and Responses take it."""
+        """Returns a tool call's id as Messages and Responses take it."""
         return given if self.home else repair.tool_id(given)

@@ -116,7 +116,7 @@ class BadReply(ApiError):
 
 
 def parse(status: int, raw: bytes, content_type: str = "") -> ApiError:
-    """Any upstream's error body. Never raises; a body that says nothing is described by its status."""
+    """Reads any upstream's error body. Never raises; a body that says nothing is described by its status."""
     try:
         data = wire.loads(raw)
     except ValueError:
@@ -126,11 +126,11 @@ def parse(status: int, raw: bytes, content_type: str = "") -> ApiError:
 
 
 def of_object(data: Any, status: int = 0) -> ApiError | None:
-    """The error in a decoded JSON body or stream event, or None where it holds none.
+    """Returns the error in a decoded JSON body or stream event, or None where it holds none.
 
-    Shapes seen: {"error": {...}} with message/type/code/param (code may be an int, and may be the status),
-    {"error": "text"} beside a code, flat {"object": "error", "message": ...} or {"type": "error", ...} (Responses),
-    {"detail": "text" or list}, {"message": ..., "code": ...}.
+    Shapes seen: {"error": {...}} with message/type/code/param (code may be an int, and may be the status), {"error":
+    "text"} beside a code, flat {"object": "error", "message": ...} or {"type": "error", ...} (Responses), {"detail":
+    "text" or list}, {"message": ..., "code": ...}.
     """
     if isinstance(data, list):  # Gemini wraps it
         data = data[0] if data else None
@@ -194,18 +194,18 @@ _OVERFLOW = re.compile(
 
 
 def no_credit(message: str) -> str:
-    """The words by which an error says that the account has no credit, "" where it does not say so."""
+    """Returns the words by which an error says that the account has no credit, "" where it does not say so."""
     found = _NO_CREDIT.search(message[:4000])
     return found.group() if found and not _SOON.search(message[:4000]) else ""
 
 
 def kind_of(status: int) -> str:
-    """The kind for an HTTP status: the table's, else by its hundred."""
+    """Returns the kind for an HTTP status: the table's, else by its hundred."""
     return _BY_STATUS.get(status) or ("invalid_request" if 400 <= status < 500 else "api")
 
 
 def _from_cut(status: int, raw: bytes) -> ApiError | None:
-    """Of JSON that ends too soon, or is none after all: the first message in it."""
+    """Returns the first message in JSON that ends too soon, or is none after all."""
     head = raw[: 2 * MAX_MESSAGE]
     if head.lstrip()[:1] not in (b"{", b"[") or not (said := _SAID.search(head)):
         return None

@@ -19,8 +19,8 @@ NO_IMAGES = "[an image was here; this model cannot see images]"
 
 
 def conversation(given: Conversation, policy: Policy) -> tuple[Conversation, list[str]]:
-    """The conversation as the upstream can take it, and what was left out, in the client's words. `given` is not
-    changed."""
+    """Returns the conversation as the upstream can take it, and what was left out, in the client's words. `given` is
+    not changed."""
     left: list[str] = []
     if not policy.images:
         system = _blind(given.system)
@@ -37,7 +37,7 @@ def _blind_turn(turn: Turn) -> Turn:
 
 
 def _blind(parts: list[Part]) -> list[Part]:
-    """The parts with a note for each image; the same list where there is none."""
+    """Returns the parts with a note for each image; the same list where there is none."""
     out = [_blind_part(part) for part in parts]
     return out if any(new is not old for new, old in zip(out, parts, strict=True)) else parts
 
@@ -72,7 +72,8 @@ def body(
 
 
 def _left_out(body: dict[str, Any], path: str) -> bool:
-    """The section of a nested field may be the client's own: it is made anew."""
+    """Takes a field out, and tells whether it was there. The section of a nested field may be the client's own, so it
+    is made anew."""
     field, dot, key = path.partition(".")
     if not dot:
         return body.pop(field, body) is not body
@@ -86,7 +87,8 @@ def _left_out(body: dict[str, Any], path: str) -> bool:
 
 
 def client_words(known: Table, upstream: Protocol, field: str, asked: dict[str, Any]) -> list[str]:
-    """The fields of the client's request that became the upstream's `field`: none for one that the proxy added."""
+    """Returns the fields of the client's request that became the upstream's `field`: none for one that the proxy
+    added."""
     found = []
     for name, row in known.rows(upstream).items():
         if name not in asked or name == "model" or row.fate not in ("mapped", "carried"):

@@ -15,14 +15,14 @@ from translate.dialect import Dialect
 
 
 def request(dialect: Dialect, raw: bytes) -> tuple[bytes, list[str]]:
-    """The body to send, and the names of the fields that are left out of it. A body that cannot be read stays as it is:
-    the upstream says why."""
+    """Returns the body to send, and the names of the fields that are left out of it. A body that cannot be read stays
+    as it is: the upstream says why."""
     try:
         body = wire.loads(raw)
     except ValueError:
         return raw, []
     if not isinstance(body, dict):
         return raw, []
-    told = dialect.tells_summaries(body)
+    told = dialect.summaries_in_words(body)
     dropped = dialect.without_foreign(body)
     return (wire.dumps(body), dropped) if dropped or told else (raw, [])

@@ -11,13 +11,13 @@ _ABSURD = 1e15  # no counter of tokens comes near
 
 
 def thought(raw: dict[str, Any]) -> str:
-    """The text of a thinking part, whose `thinking` is a string or a list of texts."""
+    """Returns the text of a thinking part, whose `thinking` is a string or a list of texts."""
     texts = (text_of(part, "text") for part in list_of(raw, "thinking") if isinstance(part, dict))
     return text_of(raw, "thinking") or "".join(texts)
 
 
 def arguments_in(function: dict[str, Any]) -> str:
-    """Arguments as JSON text: servers send text, an object, or null."""
+    """Returns arguments as JSON text: servers send text, an object, or null."""
     value = function.get("arguments")
     if value is None:
         return ""
@@ -29,7 +29,7 @@ def is_index(value: Any) -> bool:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """A finite number: NaN and infinity are no JSON, but JSON readers let them through (1e999)."""
+    """Tells whether it is a finite number. NaN and infinity are no JSON, but JSON readers let them through (1e999)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -_INFINITY < value < _INFINITY
 
 
@@ -49,7 +49,7 @@ def object_of(raw: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def count_of(raw: Any, key: str) -> int:
-    """A counter, 0 where `raw` has none: also for infinity, which some JSON writers write."""
+    """Returns a counter, 0 where `raw` has none, and for infinity, which some JSON writers write."""
     value = raw.get(key) if isinstance(raw, dict) else None
     if not value or value is True:  # most are not there
         return 0
@@ -57,5 +57,5 @@ def count_of(raw: Any, key: str) -> int:
 
 
 def objects_of(raw: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """The objects in a list; what else is in it is left out."""
+    """Returns the objects in a list; what else is in it is left out."""
     return [each for each in list_of(raw, key) if isinstance(each, dict)]

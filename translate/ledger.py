@@ -58,7 +58,7 @@ item:file_search_call.results item:file_search_call.results.score | an empty res
 """
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LedgerRow:
     """note: where to (mapped), why it is harmless (dropped), why not (refused), "" (carried)."""
 
     fate: Fate
@@ -75,7 +75,7 @@ class Table:
     def __init__(self, protocol: str, text: str) -> None:
         self._protocol = protocol
         self._text = text
-        self._rows: dict[str, dict[str, Row]] = {}
+        self._rows: dict[str, dict[str, LedgerRow]] = {}
 
     def __repr__(self) -> str:
         return f"<Table of {self._protocol or 'nobody'}>"
@@ -84,37 +84,37 @@ class Table:
     def text(self) -> str:
         return self._text
 
-    def rows(self, upstream: str) -> dict[str, Row]:
-        """Name -> its row, for a crossing to `upstream`, in the order of the table. Within one protocol all is
+    def rows(self, upstream: str) -> dict[str, LedgerRow]:
+        """Returns name -> its row, for a crossing to `upstream`, in the order of the table. Within one protocol all is
         carried."""
         found = self._rows.get(upstream)
         if found is None:
             found = self._rows[upstream] = self._read(upstream)
         return found
 
-    def _read(self, upstream: str) -> dict[str, Row]:
+    def _read(self, upstream: str) -> dict[str, LedgerRow]:
         head, *lines = self._text.strip().splitlines()
         if self._protocol == upstream:
-            return {name: Row("carried", "") for line in lines for name in _cells(line)[0].split()}
+            return {name: LedgerRow("carried", "") for line in lines for name in _cells(line)[0].split()}
         named = _cells(head)
         column = named.index(upstream) if upstream in named else 1
-        found: dict[str, Row] = {}
+        found: dict[str, LedgerRow] = {}
         for line in lines:
             cells = _cells(line)
             cell = cells[column] or cells[1]
             for name in cells[0].split():
-                found[name] = Row(FATES[cell[0]], cell[1:].strip())
+                found[name] = LedgerRow(FATES[cell[0]], cell[1:].strip())
         return found
 
     def is_dropped(self, upstream: str, kind: str) -> bool:
-        """Is a block or an item of this type one that is known to stay behind?"""
+        """Tells whether a block or an item of this type is known to stay behind."""
         found = self.rows(upstream)
         row = found.get(f"block:{kind}") or found.get(f"item:{kind}")
         return row is not None and row.fate == "dropped"
 
     def why(self, upstream: str, dropped: str) -> str:
-        """The reason for a name as it stands in x-proxy-dropped ("top_k", "tools.TYPE", "thinking.display", a block's
-        or an item's type); "" where there is no row for it."""
+        """Returns the reason for a name as it stands in x-proxy-dropped ("top_k", "tools.TYPE", "thinking.display", a
+        block's or an item's type); "" where there is no row for it."""
         known = self.rows(upstream)
         section, _, inner = dropped.partition(".")
         names = [dropped, f"tool:{inner}" if section == "tools" else f"block:{dropped}", f"item:{dropped}"]
@@ -124,7 +124,7 @@ class Table:
 
 @cache
 def silent() -> dict[str, str]:
-    """Pattern of names -> why such a field may stay behind without a word."""
+    """Returns patterns of names -> why such a field may stay behind without a word."""
     lines = (line.partition("|") for line in SILENT.strip().splitlines())
     return {name: why.strip() for names, _, why in lines for name in names.split()}
 

@@ -34,8 +34,8 @@ _SETTLED: dict[str, Any] = {
 
 
 def dropped(conversation: Conversation, taken: Collection[str]) -> list[str]:
-    """Names of the fields that stay behind when the conversation is written. taken: the groups that its encoder
-    reads."""
+    """Returns the names of the fields that stay behind when the conversation is written. taken: the groups that its
+    encoder reads."""
     return [
         field
         for group, fields in conversation.ext.items()
@@ -54,7 +54,7 @@ _UNSAID = (None, False, "auto", ["direct"])  # what is so anyway
 
 
 def of_part(ext: Ext, taken: Collection[str]) -> list[str]:
-    """What of a part's leftovers stays behind. taken: as above."""
+    """Returns what of a part's leftovers stays behind. taken: as above."""
     return [
         field
         for group, left in ext.items()
@@ -71,19 +71,20 @@ def note_mark(raw: dict[str, Any], field: str, ext: Ext) -> None:
 
 
 def breakpoint_of(ext: Ext) -> dict[str, Any]:
-    """OpenAI's mark as a field of OpenAI's protocols; {} where there is none."""
+    """Returns OpenAI's mark as a field of OpenAI's protocols, {} where there is none."""
     mark = ext.get("cache", {}).get(BREAKPOINT)
-    return {BREAKPOINT: mark} if mark else {}
+    return {} if mark is None else {BREAKPOINT: mark}
 
 
 def split_openai(left: dict[str, Any], own: str) -> Ext:
-    """The leftover fields of a request of the protocol `own`, with those apart that OpenAI's protocols share."""
+    """Returns the leftover fields of a request of the protocol `own`, with those apart that OpenAI's protocols
+    share."""
     shared = {field: left.pop(field) for field in _OPENAI if field in left}
     return {own: left} | ({"openai": shared} if shared else {})
 
 
 def _is_settled(field: str, value: Any) -> bool:
-    """Is it so anyway?"""
+    """Tells whether the field says what is so anyway."""
     if field == "include":
         return _is_given(value)
     if field == "service_tier":

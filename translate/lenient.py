@@ -11,7 +11,7 @@ NO_JSON = object()
 
 
 def body_of(raw: bytes) -> dict[str, Any]:
-    """A reply's bytes as an object; BadReply says what else they are."""
+    """Returns a reply's bytes as an object; BadReply says what else they are."""
     text = raw[:200].decode("utf-8", "replace").strip()
     if not text:
         raise BadReply("the upstream answered 200 with an empty body")
@@ -29,7 +29,7 @@ def body_of(raw: bytes) -> dict[str, Any]:
 
 
 def loads(data: bytes) -> Any:
-    """The JSON value, NO_JSON where it is none. A character cut in two by the upstream becomes U+FFFD."""
+    """Returns the JSON value, NO_JSON where it is none. A character cut in two by the upstream becomes U+FFFD."""
     try:
         return wire.loads(data)
     except ValueError:
@@ -46,7 +46,7 @@ def no_json(data: bytes) -> errors.ApiError:
 
 
 def error_event(data: bytes, chunk: Any) -> errors.ApiError:
-    """An event named error, or llama-box's field of that name: an error object, or only words."""
+    """Reads an event named error, or llama-box's field of that name: an error object, or only words."""
     if isinstance(chunk, dict):
         return errors.of_object(chunk) or errors.parse(500, data)
     return errors.parse(500, data)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 
-class Model(Protocol):
+class ListedModel(Protocol):
     """id: what a client may ask for. upstream: who has it. name: for people, "" where it has none. created: Unix
     seconds; made: the same as RFC 3339 has it; described: one line
     for whoever picks."""
@@ -30,10 +30,10 @@ class Model(Protocol):
     def described(self) -> str: ...
 
 
-def row(model: Model) -> dict[str, Any]:
+def row(model: ListedModel) -> dict[str, Any]:
     return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.upstream}
 
 
-def page(models: Sequence[Model], asked: Mapping[str, str]) -> dict[str, Any]:
-    """All of them: the list has no pages. asked: the request's query."""
+def page(models: Sequence[ListedModel], asked: Mapping[str, str]) -> dict[str, Any]:
+    """Returns all models: the list has no pages. asked: the request's query."""
     return {"object": "list", "data": list(map(row, models))}

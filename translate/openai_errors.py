@@ -7,12 +7,12 @@ from translate.errors import KINDS, ApiError
 
 
 def body(error: ApiError, request_id: str = "") -> bytes:
-    """The request's id has no place in it: it stands in a header."""
+    """Returns the error as a whole body. The request's id has no place in it: it stands in a header."""
     kind = KINDS[error.kind]
     code = error.code or kind[3]
     return wire.dumps({"error": {"message": error.message, "type": kind[2], "param": error.param, "code": code}})
 
 
 def status(error: ApiError) -> int:
-    """529 is Anthropic's own word for an overload; OpenAI says 503."""
+    """Returns the status: 529 is Anthropic's own for an overload, where OpenAI says 503."""
     return 503 if error.status == 529 else error.status

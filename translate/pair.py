@@ -21,18 +21,18 @@ from translate import (
     websearch,
     wire,
 )
-from translate.bridge import Unbridge
+from translate.bridge import BridgedReply
 from translate.continued_turn import Rounds
 from translate.conversation import Conversation, Event, Fault, Start, Stop, Turn, Usage
 from translate.dialect import Body, Decoder, Dialect, Encoder
 from translate.lenient import body_of
-from translate.schemas import offer, spoken
-from translate.summary_reply import Summing
+from translate.schemas import offer, restored
+from translate.summary_reply import SummaryReply
 from translate.target import Asked, Encoded, Protocol, Target
 
 
 def request(client: Protocol, upstream: Protocol, body: Body, target: Target, more: Sequence[Turn] = ()) -> Encoded:
-    """The client's decoded JSON body as the upstream's. `body` is left as it is, so that a retry may cross it
+    """Returns the client's decoded JSON body as the upstream's. `body` is left as it is, so that a retry may cross it
     again for another target. more: what has come of the turn so far, where it goes on. Raises BadRequest."""
     try:
         return _request(dialects.of(client), dialects.of(upstream), body, target, more)
@@ -66,7 +66,7 @@ def _request(client: Dialect, upstream: Dialect, body: Body, target: Target, mor
 
 
 def _pauses(upstream: Dialect, conversation: Conversation, target: Target) -> bool:
-    """Whether the upstream may pause the turn, since it runs a search itself."""
+    """Tells whether the upstream may pause the turn, since it runs a search itself."""
     searchers = upstream.searchers
     return upstream.pauses and searchers is not None and websearch.has(conversation, target, searchers)
 
@@ -110,8 +110,8 @@ class Crossing:
     """
 
     __slots__ = (
-        "_bridge", "_client", "_decoder", "_earlier", "_encoder", "_forms", "_kept", "_latest", "_rounds", "_shaped",
-        "_spoken", "_summing", "_upstream", "_usage", "asked", "fault",
+        "_answer", "_bridge", "_client", "_decoder", "_earlier", "_encoder", "_forms", "_latest", "_recorded",
+        "_rounds", "_schemas", "_summary", "_upstream", "_usage", "asked", "fault",
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
@@ -119,18 +119,18 @@ class Crossing:
         self._upstream = dialects.of(upstream)
         self._decoder: Decoder | None = None
         self._encoder: Encoder | None = None
-        self._bridge = Unbridge(asked) if asked.custom or asked.namespaces else None
-        self._shaped = spoken.Spoken(asked) if asked.reshaped else None
-        self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
-        self._summing = Summing(self._client.compaction, asked) if asked.compacts else None
-        self._forms = provider_tools.Unnative(asked.forms, asked.key) if asked.forms else None
+        self._bridge = BridgedReply(asked) if asked.custom or asked.namespaces else None
+        self._schemas = restored.RestoredSchemas(asked) if asked.reshaped else None
+        self._answer = answer_tool.AnswerAsText(asked.answer_tool) if asked.answer_tool else None
+        self._summary = SummaryReply(self._client.compaction, asked) if asked.compacts else None
+        self._forms = provider_tools.NativeCalls(asked.forms, asked.key) if asked.forms else None
         self._rounds = (
-            Rounds(asked, self._client.told_search)
+            Rounds(asked, self._client.search_reply)
             if asked.search is not None or asked.pauses or asked.answers
             else None
         )
         self._earlier: list[Event] = []  # of a whole reply: what the rounds before have brought
-        self._kept: list[Event] | None = None  # all events of a stream, see keep()
+        self._recorded: list[Event] | None = None  # all events of a stream, see record()
         self.asked = asked
         self.fault: errors.ApiError | None = None
         self._usage: Usage | None = None
@@ -139,24 +139,25 @@ class Crossing:
     def __repr__(self) -> str:
         return f"<Crossing {self._upstream.name} -> {self._client.name} {self._decoder!r} {self._encoder!r}>"
 
-    def keep(self) -> None:
-        """The stream's reply is to be had as a whole too, once it has ended."""
-        self._kept = []
+    def record(self) -> None:
+        """Records the stream's events, so that its reply can be had as a whole, too, once it has ended."""
+        self._recorded = []
 
-    def kept(self) -> Body:
-        """The client's whole body, of a stream that has ended well."""
-        return self._client.collect(self._kept or [], self.asked)
+    def recorded(self) -> Body:
+        """Returns the client's whole body, of a stream that has ended well."""
+        return self._client.collect(self._recorded or [], self.asked)
 
     @property
     def usage(self) -> Usage | None:
-        """What the reply says that it took; of one that broke off or failed, as much as it had said until then."""
+        """Returns what the reply says that it took; of one that broke off or failed, as much as it had said until
+        then."""
         told = self._decoder.usage if self._decoder is not None else None
         now = self._usage or told
         return now if self._rounds is None else usage.added(self._rounds.usage, now)
 
     @property
     def complete(self) -> bool:
-        """Whether it has come to its end, so that all is told that will be."""
+        """Tells whether the reply has come to its end, so that nothing of its usage is still to come."""
         return self._usage is not None or self.ended
 
     @property
@@ -175,18 +176,19 @@ class Crossing:
         return self._rounds.turns if self._rounds is not None else []
 
     def next_round(self, asked: Asked) -> None:
-        """asked: of the request that is sent now. What the client has been told of names stays good."""
+        """Prepares for the next upstream reply of the same turn. asked: of the request that is sent now. Names that the
+        client knows already stay good."""
         assert self._rounds is not None
         self._rounds.goes_on = False
-        self._summing = None
-        self._bridge = Unbridge(asked) if asked.custom or asked.namespaces else None
-        self._spoken = answer_tool.Spoken(asked.answer_tool) if asked.answer_tool else None
+        self._summary = None
+        self._bridge = BridgedReply(asked) if asked.custom or asked.namespaces else None
+        self._answer = answer_tool.AnswerAsText(asked.answer_tool) if asked.answer_tool else None
         self.asked.tool_names.update(asked.tool_names)
 
     # ------------------------------------------------------------------------------------ whole replies
 
     def whole(self, raw: bytes, streamed: bool = False) -> bytes:
-        """The client's whole body; nothing yet where the reply goes on. streamed: the upstream sent a stream all the
+        """Returns the client's whole body, b"" where the reply goes on. streamed: the upstream sent a stream all the
         same. Raises ApiError."""
         events = self._events_of(raw, streamed)
         self._look(events)
@@ -198,7 +200,7 @@ class Crossing:
         return wire.dumps(self._client.collect(self._earlier + events, self.asked))
 
     def whole_as_stream(self, raw: bytes) -> bytes:
-        """A whole reply for a client that asked for a stream. Raises ApiError."""
+        """Returns a whole reply for a client that asked for a stream. Raises ApiError."""
         events = self._events_of(raw, False)
         self._look(events)
         if self.fault is not None:
@@ -214,13 +216,13 @@ class Crossing:
         return self._unbridged(self._upstream.explode(body, self.asked.policy))
 
     def _unbridged(self, events: list[Event]) -> list[Event]:
-        if self._summing is not None:
-            events = self._summing.passed(events)
+        if self._summary is not None:
+            events = self._summary.passed(events)
             return events if self._rounds is None else self._rounds.passed(events)
-        if self._shaped is not None:
-            events = self._shaped.passed(events)
-        if self._spoken is not None:
-            events = self._spoken.passed(events)
+        if self._schemas is not None:
+            events = self._schemas.passed(events)
+        if self._answer is not None:
+            events = self._answer.passed(events)
         if self._bridge is not None:
             events = self._bridge.passed(events)
         if self._forms is not None:
@@ -239,7 +241,8 @@ class Crossing:
         return self._encoder is not None and self._encoder.ended
 
     def begin(self) -> bytes:
-        """The client's stream up to the first part, once the upstream has begun its own; nothing before, or twice."""
+        """Returns the client's stream up to the first part, once the upstream has begun its own; b"" before that, and
+        the second time."""
         begun = bool(self.turns) or (self._decoder is not None and self._decoder.begun)
         if self.started or not begun:
             return b""
@@ -251,13 +254,15 @@ class Crossing:
         return self._pass(self._decoder.feed(chunk))
 
     def end(self) -> bytes:
-        """The upstream closed. Without a terminal event before, this is an error, and told as one."""
+        """Called when the upstream has closed. Without a terminal event before, this is an error, and the client is
+        told so."""
         if self._decoder is None:
             return self.fail(errors.BadReply("the upstream answered 200 with an empty body"))
         return self._pass(self._decoder.end())
 
     def fail(self, error: errors.ApiError) -> bytes:
-        """The upstream broke off. No harm is done if all of the reply was there; nothing is said if it had ended."""
+        """Called when the upstream broke off. That does no harm if all of the reply was there; nothing is written if it
+        had ended."""
         if self._decoder is not None and self._decoder.complete and not self.ended:
             return self.end()
         return self._pass([Fault(error)])
@@ -279,8 +284,8 @@ class Crossing:
     def _encode(self, events: list[Event]) -> bytes:
         if self._encoder is None:
             self._encoder = self._client.encoder(self.asked)
-        if self._kept is not None:
-            self._kept += events
+        if self._recorded is not None:
+            self._recorded += events
         out = self._encoder.emit(events)
         if out:
             self._latest = out

@@ -25,7 +25,7 @@ NO_RESULT_YET = "[no result yet: the tool is still running]"
 Item = TypeVar("Item")
 
 
-class Waiting(Generic[Item]):
+class OpenCalls(Generic[Item]):
     """Calls that wait for their results, by a key that may come again. A result belongs to the latest step that has
     such a call, and to the first of that step: parallel calls of one key are answered in their order, and one that was
     interrupted long ago takes nothing away from a new one."""
@@ -37,10 +37,10 @@ class Waiting(Generic[Item]):
         self._step = 0
 
     def __repr__(self) -> str:
-        return f"<Waiting {len(self._by_key)} keys>"
+        return f"<OpenCalls {len(self._by_key)} keys>"
 
     def step(self) -> None:
-        """What is added from now on is another step of the model's."""
+        """Begins another step of the model's: what is added from now on belongs to it."""
         self._step += 1
 
     def add(self, key: Hashable, item: Item) -> None:
@@ -50,7 +50,7 @@ class Waiting(Generic[Item]):
         steps[-1][1].append(item)
 
     def take(self, key: Hashable) -> Item | None:
-        """The call that a result of this key belongs to: it waits no more. None where none waits."""
+        """Returns the call that a result of this key belongs to, which waits no more. None = no call waits."""
         if not (steps := self._by_key.get(key)):
             return None
         item = steps[-1][1].popleft()
@@ -75,8 +75,8 @@ class _Step:
 
 
 def paired(turns: list[Turn]) -> list[Turn]:
-    """The same turns with each call answered in the user turn right after it, each result asked for right before it,
-    and no id twice. Turns that need no change are the same objects."""
+    """Returns the same turns with each call answered in the user turn right after it, each result asked for right
+    before it, and no id twice. Turns that need no change are the same objects."""
     steps = _steps(turns)
     labels = _matched(steps)
     out: list[Turn] = []
@@ -127,7 +127,7 @@ Labels = dict[int, str]
 
 def _matched(steps: list[_Step]) -> Labels:
     """Gives each call an id of its own and finds its result; the results that stay where they are get a label."""
-    waiting: Waiting[tuple[_Step, ToolCall]] = Waiting()
+    waiting: OpenCalls[tuple[_Step, ToolCall]] = OpenCalls()
     ids = _Ids()
     labels: Labels = {}
     early: list[ToolResult] = []  # no call of theirs has come yet
@@ -185,7 +185,7 @@ class _Ids:
 
 
 def _numbered(step: _Step, ids: _Ids) -> list[tuple[str, ToolCall]]:
-    """The step's calls, each beside its id as the client gave it; those whose id was taken are made anew."""
+    """Returns the step's calls, each beside its id as the client gave it; those whose id was taken are made anew."""
     if step.turn is None:
         return []
     found: list[tuple[str, ToolCall]] = []
@@ -205,7 +205,7 @@ def _numbered(step: _Step, ids: _Ids) -> list[tuple[str, ToolCall]]:
 
 
 def _others(step: _Step, labels: Labels) -> list[Turn]:
-    """The turns after the model's: all of its results first, then what else they say."""
+    """Returns the turns after the model's: all of its results first, then what else they say."""
     results = _answers(step)
     if _in_place(step, results):
         return step.others
@@ -218,7 +218,7 @@ def _others(step: _Step, labels: Labels) -> list[Turn]:
 
 
 def _answers(step: _Step) -> list[Part]:
-    """In the order in which they came; then those that there are none of."""
+    """Returns the results in the order in which they came, then one for each call that has none."""
     return [*step.answers.values(), *(_none(call) for id, call in step.calls.items() if id not in step.answers)]
 
 
@@ -229,7 +229,7 @@ def _none(call: ToolCall) -> ToolResult:
 
 
 def _in_place(step: _Step, results: list[Part]) -> bool:
-    """Does the first turn begin with just these, and has none of the turns any other?"""
+    """Tells whether the first turn begins with just these results, and no turn has any other."""
     first = step.others[0].parts[: len(results)] if step.others and step.others[0].role == "user" else []
     if len(first) != len(results) or any(new is not old for new, old in zip(results, first, strict=True)):
         return False
@@ -237,7 +237,7 @@ def _in_place(step: _Step, results: list[Part]) -> bool:
 
 
 def _less_results(turn: Turn, labels: Labels) -> Turn:
-    """Without the results that stand with their calls; the others in words."""
+    """Returns the turn without the results that stand with their calls; other results stand in words."""
     if not any(isinstance(part, ToolResult) for part in turn.parts):
         return turn
     parts: list[Part] = []

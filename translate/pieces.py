@@ -1,4 +1,4 @@
-"""Are these bytes insides of JSON strings? Asked of texts that take a fast lane, unread (see conversation.Delta).
+"""Are these bytes insides of JSON strings? Asked of texts that take a fast path, unread (see conversation.Delta).
 
 All pieces of a chunk are looked at in one go, a byte between them that is legal in a string and the end of any
 escape or character: two halves of one, each in a piece of its own, do not look whole.

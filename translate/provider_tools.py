@@ -1,10 +1,11 @@
-"""A provider's own tools before another provider: each is offered as functions, and comes back as what it was.
+"""A provider's own tools before another provider: each is offered as functions, and its calls come back as what they
+were.
 
-On the way up the tools that the client runs (messages/client_tools.py, responses/client_tools.py) become functions with
-the arguments that are published for them, the searches for deferred tools (tool_search.py) become functions that the
-proxy answers itself, and so do their calls and results in the history. On the way back `Unnative` turns the model's
-calls into the items and blocks of the client's protocol. Nothing of it runs for a request that has no such tool: one
-look at its tools and at the parts of its history tells.
+In the request, the tools that the client runs (messages/client_tools.py, responses/client_tools.py) become functions
+with the arguments that are published for them. The searches for deferred tools (tool_search.py) become functions that
+the proxy answers itself. Their calls and results in the history become those of functions. In the reply, `NativeCalls`
+turns the model's calls into the items and blocks of the client's protocol. Nothing of this runs for a request that has
+no such tool: one look at its tools and at the parts of its history shows that.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from translate.conversation import (
 )
 from translate.messages import client_tools as anthropics
 from translate.responses import client_tools as openais
-from translate.target import Form, Search
+from translate.target import Form, ToolSearch
 
 
 @dataclass(slots=True)
@@ -39,12 +40,13 @@ class Crossed:
 
     conversation: Conversation
     forms: dict[str, Form] = field(default_factory=dict)
-    search: Search | None = None
+    search: ToolSearch | None = None
 
 
 def crossed(conversation: Conversation, says_search: bool, searched_from: int) -> Crossed:
-    """says_search: a search that the client runs itself says that it is one; else any function may be.
-    searched_from: so many deferred tools are searched for; fewer are simply offered."""
+    """Returns the conversation as another provider takes it. says_search: a search that the client runs itself says
+    that it is one; else any function may be. searched_from: so many deferred tools are searched for; fewer are simply
+    offered."""
     if any(tool.kind == "server" or tool.deferred for tool in conversation.tools) or _has_calls(conversation):
         return _Crossing(conversation, says_search, searched_from).done()
     return Crossed(conversation)
@@ -55,7 +57,7 @@ def _has_calls(conversation: Conversation) -> bool:
 
 
 def _is_ours(turn: Turn) -> bool:
-    """Is there the call or the result of such a tool in it?"""
+    """Tells whether the call or the result of such a tool is in the turn."""
     if turn.role == "system":
         return any(map(tool_search.is_result, turn.parts))
     return any(map(_is_of_ours, turn.parts))
@@ -69,7 +71,7 @@ def _is_of_ours(part: Part) -> bool:
 
 
 class _Crossing:
-    """One conversation on its way up."""
+    """One request."""
 
     def __init__(self, conversation: Conversation, says_search: bool, searched_from: int) -> None:
         self._conversation = conversation
@@ -94,14 +96,14 @@ class _Crossing:
         turns = [new for turn in given.turns for new in self._turn(turn)]
         choice = self._choice(turns)
         conversation = replace(given, tools=tools, turns=turns, tool_choice=choice)
-        search = Search(self._searches, tuple(deferred), _abouts(deferred)) if self._searches else None
+        search = ToolSearch(self._searches, tuple(deferred), _abouts(deferred)) if self._searches else None
         return Crossed(conversation, self._forms, search)
 
     # ---------------------------------------------------------------------------------------------- tools
 
     def _tools(self, deferred: list[Tool]) -> list[Tool]:
-        """Each tool as what stands for it. A search that has little to search for is left out; with nothing at all it
-        stays what it is, for the report."""
+        """Returns each tool as what stands for it. A search with few tools to search is left out; with none at all it
+        stays what it is, so that it is reported."""
         searches = bool(self._searches and deferred) and len(deferred) >= self._from
         out: list[Tool] = []
         for tool in self._conversation.tools:
@@ -127,8 +129,8 @@ class _Crossing:
         return replace(function, name=name)
 
     def _unhidden(self, tools: list[Tool]) -> list[Tool]:
-        """No search of the proxy's shows the deferred ones. One that the client runs does; without any, all are offered
-        now."""
+        """Returns the tools where no search of the proxy's shows the deferred ones. One that the client runs shows
+        them; without any, all are offered now."""
         if self._says_search:
             runs = any(kind == "tool_search" for kind, _ in self._forms.values())
         else:
@@ -138,7 +140,8 @@ class _Crossing:
         return [replace(tool, deferred=False) if tool.deferred else tool for tool in tools]
 
     def _shown(self, tools: list[Tool]) -> list[Tool]:
-        """Less hidden: what a search has found by now, and what the client wants to be called."""
+        """Returns the tools, with those offered that a search has found by now, or that the client wants to be
+        called."""
         found: set[tuple[str, str]] = set()
         for turn in self._conversation.turns:
             for part in turn.parts:
@@ -153,7 +156,7 @@ class _Crossing:
         ]
 
     def _name(self, kind: str, name: str, wanted: str = "") -> str:
-        """The function's name: the tool's own, where no other tool has it."""
+        """Returns the function's name: the tool's own, where no other tool has it."""
         key = kind, name
         if key not in self._names:
             sent, n = wanted or name, 1
@@ -240,7 +243,7 @@ class _Crossing:
         return ToolCall(id, self._name(kind, name), arguments)
 
     def _of_item(self, item: str) -> str:
-        """The name of the function that such an item's call is of."""
+        """Returns the name of the function that such an item's call is of."""
         tool = openais.CALLS[item]
         for (kind, _), name in self._names.items():
             if kind == tool or (tool == "computer" and kind == "computer_use_preview"):
@@ -255,7 +258,7 @@ class _Crossing:
 
 
 def _was_deferred(tool: Tool) -> bool:
-    """As the client declared it, whatever has been shown since."""
+    """Tells whether the client declared it deferred, whatever has been shown since."""
     return tool.kind != "server" and (tool.deferred or tool.declared_deferred)
 
 
@@ -264,7 +267,8 @@ def _abouts(tools: list[Tool]) -> dict[str, str]:
 
 
 def _joined(turns: list[Turn]) -> list[Turn]:
-    """Results that follow one another, without a word of the model's between them, answer calls of one turn."""
+    """Joins neighbouring turns of one role: results that follow one another, without a word of the model's between
+    them, answer calls of one turn."""
     out: list[Turn] = []
     for turn in turns:
         if not turn.parts:
@@ -279,27 +283,28 @@ def _joined(turns: list[Turn]) -> list[Turn]:
 # --------------------------------------------------------------------------------------------------------- replies
 
 
-class Unnative:
-    """passed(events) gives the events with the client's own items in them. A call that becomes an item is held back
-    until it is whole; one that makes no item stays the call of a function, and the client tells the model so."""
+class NativeCalls:
+    """Takes the events of a reply and gives them with the client's own items in them. A call that becomes an item is
+    kept back until it is whole. A call that makes no item stays the call of a function, and the client tells the
+    model so."""
 
-    __slots__ = ("_forms", "_held", "_key", "_n", "_pieces")
+    __slots__ = ("_forms", "_pending", "_key", "_n", "_pieces")
 
     def __init__(self, forms: dict[str, Form], key: str) -> None:
         self._forms = forms
         self._key = key
         self._n = 0
-        self._held: ToolCall | None = None
+        self._pending: ToolCall | None = None
         self._pieces: list[bytes] = []
 
     def __repr__(self) -> str:
-        return f"<Unnative holding {self._held.name if self._held else 'nothing'}>"
+        return f"<NativeCalls holding {self._pending.name if self._pending else 'nothing'}>"
 
     def passed(self, events: list[Event]) -> list[Event]:
         out: list[Event] = []
         for event in events:
-            if self._held is not None:
-                self._holding(self._held, event, out)
+            if self._pending is not None:
+                self._while_pending(self._pending, event, out)
             elif isinstance(event, Open) and isinstance(event.part, ToolCall) and event.part.name in self._forms:
                 self._open(event.part, out)
             else:
@@ -311,21 +316,21 @@ class Unnative:
         if member:
             out.append(Open(replace(call, name=member, toolset=kind)))
         else:
-            self._held, self._pieces = call, []
+            self._pending, self._pieces = call, []
 
-    def _holding(self, call: ToolCall, event: Event, out: list[Event]) -> None:
+    def _while_pending(self, call: ToolCall, event: Event, out: list[Event]) -> None:
         if isinstance(event, Delta):
             self._pieces += event.pieces
             return
         if isinstance(event, Close | Stop):
             self._whole(call, out)
         if isinstance(event, Fault):  # half a call is nobody's to run
-            self._held = None
+            self._pending = None
         if not isinstance(event, Close):
             out.append(event)
 
     def _whole(self, call: ToolCall, out: list[Event]) -> None:
-        self._held = None
+        self._pending = None
         kind, _ = self._forms[call.name]
         text = wire.text_of(self._pieces)
         item = openais.item(kind, call.id, text, self._key, self._n)

@@ -23,8 +23,9 @@ _BINARY = re.compile(r"data:[^,]{0,99};base64,|[A-Za-z0-9+/_-]{1000}")
 
 
 def unknown(part: Unknown, upstream: Protocol, known: Table) -> str:
-    """Nothing where there is nothing to read, or it is not the model's to read: `known`, the ledger of the protocol
-    that the part is of, has such parts by name. Raises BadRequest for input that the model must see."""
+    """Returns the words of a part, "" where there is nothing to read, or it is not the model's to read: `known`, the
+    ledger of the protocol that the part is of, has such parts by name. Raises BadRequest for input that the model must
+    see."""
     if part.kind in _MEDIA:
         raise BadRequest(f"{part.kind}: content of this type cannot be sent to this upstream")
     if part.kind == "compaction":  # a summary stands in it for all that went before
@@ -42,7 +43,7 @@ def unknown(part: Unknown, upstream: Protocol, known: Table) -> str:
 
 
 def _change(part: Unknown) -> str:
-    """Tools that come and go in mid-conversation: "" of those that the provider alone can call."""
+    """Returns how a tool comes or goes in mid-conversation, "" for one that the provider alone can call."""
     tool = part.raw.get("tool")
     tool = tool if isinstance(tool, dict) else {}
     inner = tool.get("definition") if tool.get("type") == "tool_definition" else tool
@@ -52,7 +53,7 @@ def _change(part: Unknown) -> str:
 
 
 def _strings(value: Any) -> list[str]:
-    """The strings in a block, but for ids and ciphers."""
+    """Returns the strings in a block, but for ids and ciphers."""
     if isinstance(value, str):
         return [value] if value and not _BINARY.match(value) else []
     if isinstance(value, list):
@@ -63,12 +64,12 @@ def _strings(value: Any) -> list[str]:
 
 
 def titled(title: str, text: str) -> str:
-    """A plain-text document."""
+    """Returns a plain-text document with its title."""
     return f'<document title="{title}">\n{text}\n</document>' if title else f"<document>\n{text}\n</document>"
 
 
 def failed(text: str) -> str:
-    """A failed tool's output, for a protocol that cannot mark it as one."""
+    """Returns a failed tool's output, for a protocol that cannot mark it as one."""
     if text.lstrip().lower().startswith(("error", "<tool_use_error")):
         return text
     return f"Error: {text or NO_OUTPUT}"

@@ -1,8 +1,8 @@
-"""What only a conversation's own protocol can say, retold as parts that every protocol has.
+"""Turns what only a conversation's own protocol can say into parts that every protocol has.
 
-Chat names the authors of one role apart: other protocols' models read the name before the words. Items of Responses
-that are nobody's known (messages between Codex's agents, what comes next year) hold texts and pictures in the common
-form: these stand in their place. Messages knows instructions that are for one turn alone. Used only when a request
+Chat tells the authors of one role apart: other protocols' models read the name before the words. Responses has items
+that nobody else knows (messages between Codex's agents, and types that do not exist yet); the texts and pictures in
+them stand in their place. Messages has instructions that hold for one turn alone. This is used only when a request
 crosses protocols.
 """
 
@@ -19,18 +19,18 @@ Drop = Callable[[str], None]
 
 
 def turns(given: list[Turn], drop: Drop) -> list[Turn]:
-    """Turns that need no change are the same objects."""
+    """Returns the turns as every protocol can say them. Turns that need no change are the same objects."""
     last = max((i for i, turn in enumerate(given) if turn.role == "user"), default=-1)
     return [_turn(turn, drop) for i, turn in enumerate(given) if i > last or not _is_cleared(turn)]
 
 
 def _is_cleared(turn: Turn) -> bool:
-    """Is it an instruction that was for the user's turn before it alone? The model has not seen it since."""
+    """Tells whether it is an instruction for the user's turn before it alone, which the model has not seen since."""
     return turn.for_one_turn
 
 
 def system(parts: list[Part]) -> list[Part]:
-    """The instructions at the head."""
+    """Returns the instructions at the head, with their authors in words."""
     named = (isinstance(part, Text) and part.author != "" for part in parts)
     return _authored(parts) if any(named) else parts
 

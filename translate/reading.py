@@ -23,13 +23,13 @@ class Parts(Protocol):
     """What a decoder gathers into."""
 
     def take(self) -> list[Event]:
-        """The events that are ready."""
+        """Returns the events that are ready."""
 
     def fail(self, error: Exception) -> None:
-        """The reply ends with a Fault."""
+        """Ends the reply with a Fault."""
 
 
-class Reading:
+class StreamReading:
     """feed(chunk) and end() give events; after Stop or Fault, `ended` is True and nothing more comes."""
 
     __slots__ = ("_gathered", "_splitter", "_state", "_whole")
@@ -38,47 +38,47 @@ class Reading:
         self._gathered = gathered
         self._splitter = sse.Splitter()
         self._whole = bytearray()
-        self._state: Callable[[Reading, bytes], list[Event]] = Reading._sniff
+        self._state: Callable[[StreamReading, bytes], list[Event]] = StreamReading._sniff
 
     @property
     def ended(self) -> bool:
-        return self._state is Reading._over
+        return self._state is StreamReading._over
 
     def feed(self, chunk: bytes) -> list[Event]:
         return self._state(self, chunk)
 
     def end(self) -> list[Event]:
-        """The upstream closed the connection."""
+        """Called when the upstream has closed the connection."""
         state = self._state
-        if state is Reading._over:
+        if state is StreamReading._over:
             return []
-        if state is Reading._sniff:
+        if state is StreamReading._sniff:
             self._fault("the upstream answered 200 with an empty body")
-        elif state is Reading._json:
+        elif state is StreamReading._json:
             return self._read_whole()
         else:
             if rest := self._splitter.rest():
                 self._last_event(rest)
-            if self._state is not Reading._over:
+            if self._state is not StreamReading._over:
                 self._close()
         return self._gathered.take()
 
     # ------------------------------------------------------------------------ what each protocol knows
 
     def _read(self, events: list[bytes]) -> None:
-        """Whole events of the stream, as bytes."""
+        """Reads whole events of the stream, as bytes."""
         raise NotImplementedError
 
     def _last_event(self, event: bytes) -> None:
-        """What stands after the last blank line."""
+        """Reads what stands after the last blank line."""
         raise NotImplementedError
 
     def _close(self) -> None:
-        """The stream ended without its terminal event."""
+        """Called when the stream ended without its terminal event."""
         raise NotImplementedError
 
     def _explode(self, body: dict[str, Any]) -> list[Event]:
-        """A whole reply. Raises BadReply."""
+        """Reads a whole reply. Raises BadReply."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------------------------------- states
@@ -88,7 +88,7 @@ class Reading:
         if not chunk:
             return []
         # A stream's line begins with a field name or a colon.
-        self._state = Reading._json if chunk[:1] in b"{[<" else Reading._events
+        self._state = StreamReading._json if chunk[:1] in b"{[<" else StreamReading._events
         return self._state(self, chunk)
 
     def _events(self, chunk: bytes) -> list[Event]:
@@ -114,10 +114,10 @@ class Reading:
 
     def _stop_at(self, error: Exception) -> None:
         self._gathered.fail(error)
-        self._state = Reading._over
+        self._state = StreamReading._over
 
     def _read_whole(self) -> list[Event]:
-        self._state = Reading._over
+        self._state = StreamReading._over
         try:
             return self._explode(body_of(bytes(self._whole)))
         except errors.BadReply as error:

@@ -16,22 +16,22 @@ MAX_NAME = 64
 
 
 def tool_id(given: str, limit: int = 64) -> str:
-    """An id that matches ^[a-zA-Z0-9_-]+$; a changed one carries a hash, so that two never meet."""
+    """Returns an id that matches ^[a-zA-Z0-9_-]+$; a changed one carries a hash, so that two never meet."""
     if given and len(given) <= limit and not _ODD.search(given):
         return given
     return _shortened(given, limit)
 
 
 def tool_name(given: str) -> str:
-    """A name that matches ^[a-zA-Z0-9_-]{1,64}$."""
+    """Returns a name that matches ^[a-zA-Z0-9_-]{1,64}$."""
     if given and len(given) <= MAX_NAME and not _ODD.search(given):
         return given
     return _shortened(given, MAX_NAME)
 
 
 def arguments(text: str) -> str:
-    """A call's arguments as servers and templates can read them: what is no object is wrapped into one, and kept; half
-    a surrogate pair in an escape is one that their parsers refuse."""
+    """Returns a call's arguments as servers and templates can read them: what is no object is wrapped into one, and
+    kept; half a surrogate pair in an escape is one that their parsers refuse."""
     if not text.strip():
         return "{}"
     try:

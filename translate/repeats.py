@@ -1,9 +1,10 @@
 """What of a reply is said for the first time: servers repeat themselves.
 
 Some end a stream with one more delta that holds the whole text, or all of a call's arguments, again; with some each
-delta holds all that came before it. `Words` watches text, `Arguments` the arguments of a call: `fresh` gives what of
-the next pieces is new. Pieces are insides of JSON strings, as everywhere (see conversation.Delta). All of it is linear
-in what the server sends: nothing is compared that is shorter than what it would repeat, and nothing is scanned twice.
+delta holds all that came before it. `TextRepeats` watches text, `ArgumentRepeats` the arguments of a call: `fresh`
+gives what of the next pieces is new. Pieces are insides of JSON strings, as everywhere (see conversation.Delta). The
+work is linear in what the server sends: nothing is compared that is shorter than what it would repeat, and nothing is
+read twice.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ _LEAST_DIFFERENT = 4
 _YOUNG = 3  # pieces after which a text that did not grow by repeating itself will not begin to
 
 
-class Words:
+class TextRepeats:
     """The text of one kind in a reply, over all of its parts. floor: pieces shorter than this need no look, and may
     simply be added to `said`."""
 
-    __slots__ = ("_count", "_grows", "_held", "_size", "floor", "said")
+    __slots__ = ("_count", "_grows", "_pending", "_size", "floor", "said")
 
     closes = b""  # what a piece holds that needs a look all the same
 
@@ -33,10 +34,10 @@ class Words:
         self._size = 0  # of what is in said[0]
         self._count = 0  # pieces, as long as the text is young
         self._grows = False  # each piece holds all that came before
-        self._held = b""  # a piece of which only the next one tells what it is
+        self._pending = b""  # a piece of which only the next one tells what it is
 
     def __repr__(self) -> str:
-        return f"<Words {len(self.said)} pieces{', growing' * self._grows}{', one held' * bool(self._held)}>"
+        return f"<TextRepeats {len(self.said)} pieces{', growing' * self._grows}{', one held' * bool(self._pending)}>"
 
     def fresh(self, pieces: list[bytes]) -> list[bytes]:
         if max(map(len, pieces)) < self.floor:
@@ -56,33 +57,34 @@ class Words:
         return out
 
     def _is_calm(self) -> bool:
-        """It did not begin by repeating itself."""
-        return self._count >= _YOUNG and not self._grows and not self._held
+        """Tells whether the text did not begin by repeating itself."""
+        return self._count >= _YOUNG and not self._grows and not self._pending
 
     def rest(self) -> list[bytes]:
-        """Another part begins, or the reply ends: what was held, unless it was all of the text once more."""
+        """Returns the piece that was kept back, unless it was all of the text once more: another part begins, or the
+        reply ends."""
         out: list[bytes] = []
-        if len(self._held) > self._whole():
-            self._say(self._held, out)
-        self._held = b""
+        if len(self._pending) > self._whole():
+            self._say(self._pending, out)
+        self._pending = b""
         return out
 
     def whole(self) -> bytes:
-        """All that was said."""
+        """Returns all that was said."""
         self._whole()
         return self.said[0] if self.said else b""
 
     def has(self, text: str) -> bool:
-        """Is this, which would begin another part, all that was said before, piece by piece? What came whole may come
-        twice: models say the same before each of two calls."""
+        """Tells whether this, which would begin another part, is all that was said before, piece by piece. What came
+        whole may come twice: models say the same before each of two calls."""
         size = self._whole()
         if self._count < 2 or not LEAST <= size <= 6 * len(text):
             return False
         return wire.text_of(self.said) == text and _is_telling(self.said[0])
 
     def _take(self, piece: bytes, out: list[bytes]) -> None:
-        if held := self._held:
-            self._held = b""
+        if held := self._pending:
+            self._pending = b""
             if len(piece) > len(held) and piece.startswith(held):
                 self._grows = True
             else:
@@ -95,12 +97,12 @@ class Words:
                 self._say(piece[size:], out)
                 return
             if self._may_repeat(piece, size, known):
-                self._held = piece
+                self._pending = piece
                 return
         self._say(piece, out)
 
     def _may_repeat(self, piece: bytes, size: int, is_telling: bool) -> bool:
-        """It begins with all of the text so far, which is short, or it is all of the text so far."""
+        """Tells whether the piece is all of the text so far, or begins with it while it is short."""
         if len(piece) == size:
             return is_telling and self._count > 1
         return self._count == 1 and len(set(piece)) > 1
@@ -112,7 +114,7 @@ class Words:
             out.append(piece)
 
     def _whole(self) -> int:
-        """The size of all that was said, which is put into one piece."""
+        """Returns the size of all that was said, which is put into one piece."""
         if len(self.said) > 1:
             self.said[:] = [b"".join(self.said)]
         self._size = len(self.said[0]) if self.said else 0
@@ -120,7 +122,7 @@ class Words:
 
 
 def _is_telling(piece: bytes) -> bool:
-    """Is it too long to come twice by chance?"""
+    """Tells whether the piece is too long to come twice by chance."""
     text = wire.text_of([piece])
     return len(text) >= LEAST and len(set(text)) >= _LEAST_DIFFERENT
 
@@ -131,9 +133,9 @@ _OUTSIDE = re.compile(r'[^"{}]*+')
 _ENDS = (b"}", b" ", b"\\n", b"\\r", b"\\t")  # what a piece ends with that may end an object
 
 
-class Arguments:
+class ArgumentRepeats:
     """The arguments of a call. ended: they are a whole JSON object, and whatever comes now repeats them. floor and
-    closes: as in Words."""
+    closes: as in TextRepeats."""
 
     __slots__ = ("_depth", "_grows", "_quoted", "_read", "_strange", "ended", "floor", "said")
 
@@ -150,7 +152,7 @@ class Arguments:
         self._strange = False  # no object, whatever comes
 
     def __repr__(self) -> str:
-        return f"<Arguments {len(self.said)} pieces{', ended' * self.ended}>"
+        return f"<ArgumentRepeats {len(self.said)} pieces{', ended' * self.ended}>"
 
     def fresh(self, pieces: list[bytes]) -> list[bytes]:
         out: list[bytes] = []
@@ -174,8 +176,8 @@ class Arguments:
     def whole(self) -> bytes:
         return b"".join(self.said)
 
-    def is_told_by(self, piece: bytes) -> bool:
-        """Are these all of the arguments, in one piece?"""
+    def is_repeated_by(self, piece: bytes) -> bool:
+        """Tells whether these are all of the arguments, in one piece."""
         if not self.ended or not (piece.startswith(b"{") and piece.endswith(b"}")):
             return False
         try:
@@ -184,7 +186,7 @@ class Arguments:
             return False
 
     def _less_repeated(self, piece: bytes) -> bytes:
-        """No object goes on with its own beginning."""
+        """Returns the piece without what was said before: no object goes on with its own beginning."""
         size = 0
         for said in self.said:
             if not piece.startswith(said, size):
@@ -194,7 +196,7 @@ class Arguments:
         return piece[size:]
 
     def _up_to_end(self, piece: bytes) -> bytes:
-        """Reads on to where the object ends, if it does. `piece`, the next one, without what follows that."""
+        """Reads on to where the object ends, if it does. Returns `piece`, the next one, without what follows that."""
         text = wire.text_of([*self.said[self._read :], piece])
         self._read = len(self.said) + 1
         at = self._end_in(text)

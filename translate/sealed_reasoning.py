@@ -28,8 +28,8 @@ MAX_HITS = 100  # of what only begins alike
 
 
 def of_item(id: str, encrypted_content: str) -> str:
-    """What a Responses provider needs to get back, as a neutral signature (or `encrypted`). One that is our own seal
-    already comes from an upstream that is a proxy like this one, and is no different."""
+    """Returns what a Responses provider needs to get back, as a neutral signature (or `encrypted`). One that is our own
+    seal already comes from an upstream that is a proxy like this one, and is no different."""
     return _RESPONSES + _pack({"id": id, "encrypted_content": encrypted_content})
 
 
@@ -38,12 +38,12 @@ def is_of_item(proof: str) -> bool:
 
 
 def item_in(proof: str) -> dict[str, str]:
-    """{"id", "encrypted_content"} of a seal made by `of_item`; {} where it is none, or was damaged."""
+    """Returns {"id", "encrypted_content"} of a seal made by `of_item`; {} where it is none, or was damaged."""
     return _unpack(proof, _RESPONSES)
 
 
 def of_extra(extra: dict[str, Any]) -> str:
-    """What a Chat provider needs to get back beside a call or a message, as a neutral `encrypted`."""
+    """Returns what a Chat provider needs to get back beside a call or a message, as a neutral `encrypted`."""
     return _EXTRA + _pack(extra)
 
 
@@ -52,12 +52,12 @@ def is_of_extra(proof: str) -> bool:
 
 
 def extra_in(proof: str) -> dict[str, Any]:
-    """What `of_extra` was given; {} where it is no such seal, or was damaged."""
+    """Returns what `of_extra` was given; {} where it is no such seal, or was damaged."""
     return _unpack(proof, _EXTRA)
 
 
 def is_for_others(part: Thinking) -> bool:
-    """Whether a part's proof is one that Anthropic never gave."""
+    """Tells whether a part's proof is one that Anthropic never gave."""
     return (part.signature or part.encrypted).startswith((_RESPONSES, _EXTRA))
 
 
@@ -66,7 +66,7 @@ def is_seal(proof: Any) -> bool:
 
 
 def of_summary(text: str) -> str:
-    """What stands for a summary of ours in a compaction item's encrypted_content."""
+    """Returns what stands for a summary of ours in a compaction item's encrypted_content."""
     return SUMMARY + _pack({"summary": text})
 
 
@@ -75,13 +75,13 @@ def is_of_summary(proof: Any) -> bool:
 
 
 def summary_in(encrypted_content: Any) -> str:
-    """ "" where it is not ours, or was damaged."""
+    """Returns the summary, "" where the cipher is not ours, or was damaged."""
     return _text(_unpack(encrypted_content, SUMMARY), "summary") if is_of_summary(encrypted_content) else ""
 
 
 def may_be_in(body: bytes) -> bool:
-    """Whether a body has the mark somewhere. Bodies are large, and almost none has it: a single byte is sought many
-    times as fast as several."""
+    """Tells whether a body has the mark somewhere. Bodies are large, and almost none has it: a single byte is found
+    many times as fast as several."""
     at = body.find(_RARE)
     for _ in range(MAX_HITS):
         if at < 0 or body.startswith(MARK, at):
@@ -91,12 +91,13 @@ def may_be_in(body: bytes) -> bool:
 
 
 def less_empty(proof: str) -> str:
-    """A proof as it was before an empty seal was put in the place of none."""
+    """Returns a proof as it was before an empty seal was put in the place of none."""
     return "" if proof == EMPTY else proof
 
 
 def of_thinking(part: Thinking, signature: str) -> str:
-    """The encrypted_content that stands for a part's proofs, "" where it has none. signature: what its Close said."""
+    """Returns the encrypted_content that stands for a part's proofs, "" where it has none. signature: what its Close
+    said."""
     signature = signature or part.signature
     for proof in (signature, part.encrypted):
         if is_of_item(proof):
@@ -108,7 +109,7 @@ def of_thinking(part: Thinking, signature: str) -> str:
 
 
 def thinking_in(encrypted_content: str, id: str, text: str) -> Thinking:
-    """The part that an item's encrypted_content (may be "") and readable text stand for."""
+    """Returns the part that an item's encrypted_content (may be "") and readable text stand for."""
     encrypted_content = less_empty(encrypted_content)
     if encrypted_content.startswith(_OTHER):
         said = _unpack(encrypted_content, _OTHER)
@@ -128,7 +129,7 @@ def _pack(value: dict[str, Any]) -> str:
 
 
 def _unpack(sealed: str, prefix: str) -> dict[str, Any]:
-    """{} for what is no such seal, and for one that a client has cut."""
+    """Returns {} for what is no such seal, and for one that a client has cut."""
     if not sealed.startswith(prefix):
         return {}
     try:

@@ -1,10 +1,10 @@
-"""A model's regular expression as patterns that take linear time.
+"""Reads a model's regular expression as patterns that take linear time.
 
-Python's own engine goes back and forth: a pattern of a few characters may keep it busy for hours, and a pattern that a
-model writes is a stranger's. What a search for tools needs is less: words, alternatives, classes of characters, and
-anything between them. So the expression is spelt out into its alternatives, each a row of pieces of fixed length: a
-text fits where the pieces of one stand in it one after the other. A repeat is read as "once, then anything", which
-finds a little more than it should, never less.
+Python's own engine goes back and forth: a pattern of a few characters may keep it busy for hours, and nobody has
+checked a pattern that a model writes. A search for tools needs less: words, alternatives, classes of characters, and
+anything between them. So the expression is written out as its alternatives, each a row of pieces of fixed length: a
+text matches where the pieces of one alternative stand in it one after the other. A repeat is read as "once, then
+anything", which finds a little more than it should, and never less.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Pattern:
     __slots__ = ("_rows",)
 
     def __init__(self, source: str) -> None:
-        """Raises BadPattern."""
+        """Raises BadPattern for what is no expression, or not searched for here."""
         if len(source) > MAX_CHARACTERS:
             raise BadPattern(f"the pattern has more than {MAX_CHARACTERS} characters")
         try:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from translate import wire
 from translate.conversation import Close, Delta, Event, Open, Part, Start, Stop, StopReason, Thinking, ToolCall
-from translate.repeats import Arguments, Words
+from translate.repeats import ArgumentRepeats, TextRepeats
 
 CUT: frozenset[StopReason] = frozenset({"length", "context_overflow", "refusal", "pause"})
 """Why a reply may end within a call."""
@@ -26,52 +26,52 @@ CUT: frozenset[StopReason] = frozenset({"length", "context_overflow", "refusal",
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """A part on its way. `waiting` is what came of it while it was not open; `told` knows all that came, and what of
+    """A part on its way. `waiting` is what came of it while it was not open; `repeats` knows all that came, and what of
     it was new. half: the first half of a character of two, until the other comes. done: has the server said that the
     part is complete; None where its protocol does not say so."""
 
     part: Part
-    told: Words | Arguments
+    repeats: TextRepeats | ArgumentRepeats
     waiting: list[bytes] = field(default_factory=list)
     close: Close = field(default_factory=Close)
     done: bool | None = None
     half: str = ""
-    _at: int = 0  # where in `told` it begins
+    _at: int = 0  # where in `repeats` it begins
     _before: int = 0  # the same in characters, once somebody has asked
 
     def __post_init__(self) -> None:
-        self._at = len(self.told.whole())
+        self._at = len(self.repeats.whole())
 
     def is_complete(self) -> bool:
         if self.done is not None:
             return self.done
-        return not isinstance(self.told, Arguments) or self.told.ended
+        return not isinstance(self.repeats, ArgumentRepeats) or self.repeats.ended
 
     def is_cut(self) -> bool:
-        """A tool call whose arguments have begun and are no JSON object: nobody may run it."""
-        return isinstance(self.told, Arguments) and bool(self.told.said) and not self.told.ended
+        """Tells whether it is a tool call whose arguments have begun and are no JSON object: nobody may run it."""
+        return isinstance(self.repeats, ArgumentRepeats) and bool(self.repeats.said) and not self.repeats.ended
 
     def is_bare(self) -> bool:
-        """A tool call of which no argument came."""
-        return isinstance(self.part, ToolCall) and not self.told.said
+        """Tells whether it is a tool call of which no argument came."""
+        return isinstance(self.part, ToolCall) and not self.repeats.said
 
     def is_nothing(self) -> bool:
-        """A tool call of which neither a name nor an argument ever came."""
-        return isinstance(self.part, ToolCall) and not self.part.name and not self.told.said
+        """Tells whether it is a tool call of which neither a name nor an argument ever came."""
+        return isinstance(self.part, ToolCall) and not self.part.name and not self.repeats.said
 
     def before(self) -> int:
-        """How many characters earlier parts of its kind have."""
+        """Returns how many characters earlier parts of its kind have."""
         if self._at and not self._before:
-            self._before = len(wire.text_of([self.told.whole()[: self._at]]))
+            self._before = len(wire.text_of([self.repeats.whole()[: self._at]]))
         return self._before
 
     def text(self) -> str:
-        """All that was said of it."""
-        return wire.text_of([self.told.whole()[self._at :]])
+        """Returns all that was said of it."""
+        return wire.text_of([self.repeats.whole()[self._at :]])
 
 
 class Sequence:
-    """push(part) and grow(item, pieces); finish() or abandon() at the end; take() gives the events so far."""
+    """Takes parts by `push` and `grow`, and then `finish` or `abandon`; `take` gives the events so far."""
 
     __slots__ = ("_items", "_open", "_out", "_start")
 
@@ -87,7 +87,7 @@ class Sequence:
 
     @property
     def start(self) -> Start | None:
-        """The event that is still held back."""
+        """Returns the event that is still held back."""
         return self._start
 
     @property
@@ -96,11 +96,12 @@ class Sequence:
 
     @property
     def alone(self) -> Item | None:
-        """The open part, where no other waits."""
+        """Returns the open part, None where another one waits."""
         return self._open if len(self._items) == 1 else None
 
     def last(self, kind: type[Part]) -> Item | None:
-        """The last part, where it is of this kind and may still grow: not one that was signed or sealed."""
+        """Returns the last part where it is of this kind and may still grow, which one that was signed or sealed may
+        not."""
         if not self._items:
             return None
         item = self._items[-1]
@@ -108,18 +109,18 @@ class Sequence:
             return None
         return None if item.close.signature else item
 
-    def push(self, part: Part, done: bool | None = None, told: Words | None = None) -> Item:
-        """told: where parts of this kind have been before."""
+    def push(self, part: Part, done: bool | None = None, repeats: TextRepeats | None = None) -> Item:
+        """Begins a part. done: as in Item. repeats: of parts of this kind that have been before."""
         if self._items:
             self._settle(self._items[-1])
         is_call = isinstance(part, ToolCall) and not part.custom
-        item = Item(part, Arguments() if is_call else told or Words(), done=done)
+        item = Item(part, ArgumentRepeats() if is_call else repeats or TextRepeats(), done=done)
         self._items.append(item)
         self.advance()
         return item
 
     def say(self, item: Item, text: str) -> bytes:
-        """More of a part, as text. The piece that was added, b"" for none."""
+        """Adds text to a part. Returns the piece that was added, b"" for none."""
         text, item.half = wire.held_back(item.half + text)
         if not text:
             return b""
@@ -128,11 +129,11 @@ class Sequence:
         return piece
 
     def grow(self, item: Item, pieces: list[bytes]) -> None:
-        """More of a part that has no half a character."""
-        told = item.told
-        if len(pieces) == 1 and len(pieces[0]) < told.floor and not (told.closes and told.closes in pieces[0]):
-            told.said += pieces
-        elif not (pieces := told.fresh(pieces)):
+        """Adds pieces to a part that has no half a character."""
+        repeats = item.repeats
+        if len(pieces) == 1 and len(pieces[0]) < repeats.floor and not (repeats.closes and repeats.closes in pieces[0]):
+            repeats.said += pieces
+        elif not (pieces := repeats.fresh(pieces)):
             return
         if item is not self._open:
             item.waiting += pieces
@@ -160,7 +161,7 @@ class Sequence:
             self._shut()
 
     def finish(self, event: Event) -> None:
-        """The reply is complete: what still waits goes out in sequence, then `event`."""
+        """Ends a complete reply: what still waits goes out in sequence, then `event`."""
         is_cut = isinstance(event, Stop) and event.reason in CUT
         while self._items:
             item = self._items[0]
@@ -174,14 +175,14 @@ class Sequence:
         self._out.append(event)
 
     def abandon(self, event: Event) -> None:
-        """The reply broke off: what is open stays open, what waits behind it is not the client's any more."""
+        """Ends a reply that broke off: what is open stays open, and what waits behind it is not given out."""
         self._open = None
         self._items.clear()
         self._out.append(event)
 
     def _settle(self, item: Item) -> None:
-        """Nothing more comes of it: what was held back is all there is."""
-        pieces = item.told.rest()
+        """Ends a part: what was kept back of it is all there is."""
+        pieces = item.repeats.rest()
         if item.half:
             pieces.append(wire.LOST)
             item.half = ""

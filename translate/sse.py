@@ -1,9 +1,9 @@
-"""Server-sent events, incrementally: bytes in, whole events out (WHATWG HTML, section 9.2.6).
+"""Splits server-sent events as they come: bytes in, whole events out (WHATWG HTML, section 9.2.6).
 
-Bytes are buffered, never text: a chunk may end within a character, a line or a CRLF. An event is the
-bytes between two blank lines; `fields` takes one apart. The common stream (only "\\n", nothing cut) costs
-one split per chunk. The buffer is bounded: an upstream that never ends an event is refused, not hoarded. It is joined
-once for each event, however small its pieces: an event of many lines may come line by line.
+Bytes are buffered, never text: a chunk may end within a character, a line or a CRLF. An event is the bytes between two
+blank lines; `fields` takes one apart. The common stream (only "\\n", nothing cut) costs one split per chunk. The buffer
+is bounded: an upstream that never ends an event is refused. It is joined once for each event, however small its pieces
+are, since an event of many lines may come line by line.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ class EventTooLarge(ValueError):
 
 
 class Splitter:
-    """feed(chunk) -> the events that are complete now; rest() -> the unfinished last one, at the end."""
+    """Takes chunks by `feed`, which returns the events that are complete now; `rest` returns the unfinished last
+    one, at the end."""
 
-    __slots__ = ("_held", "_last", "_size", "_seen_cr")
+    __slots__ = ("_pending", "_last", "_size", "_seen_cr")
 
     def __init__(self) -> None:
-        self._held: list[bytes] = []
+        self._pending: list[bytes] = []
         self._last = b""  # of what is held: bytes that may begin a blank line
         self._size = 0
         self._seen_cr = False
@@ -36,12 +37,12 @@ class Splitter:
         return f"<Splitter {self._size} bytes held>"
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        if self._held:
+        if self._pending:
             if not self._ends(chunk):
-                self._hold(chunk)
+                self._keep_back(chunk)
                 return []
-            self._held.append(chunk)
-            data = b"".join(self._held)
+            self._pending.append(chunk)
+            data = b"".join(self._pending)
             self._forget()
         else:
             data = chunk
@@ -49,7 +50,7 @@ class Splitter:
             return self._feed_any(data)
         events = data.split(b"\n\n")
         if rest := events.pop():
-            self._hold(rest)
+            self._keep_back(rest)
         return events
 
     def _feed_any(self, data: bytes) -> list[bytes]:
@@ -58,11 +59,11 @@ class Splitter:
         cut = len(data) - 1 if data.endswith(b"\r") else len(data)
         events = _BLANK.split(data[:cut])
         if rest := events.pop() + data[cut:]:
-            self._hold(rest)
+            self._keep_back(rest)
         return events
 
     def _ends(self, chunk: bytes) -> bool:
-        """Whether what is held has its blank line with this chunk."""
+        """Tells whether the event that is kept has its blank line with this chunk."""
         if b"\n" not in chunk and b"\r" not in chunk and not self._last.endswith(b"\r"):
             return False
         window = self._last + chunk
@@ -71,30 +72,30 @@ class Splitter:
             return b"\n\n" in window
         return _BLANK.search(window, 0, len(window) - window.endswith(b"\r")) is not None
 
-    def _hold(self, rest: bytes) -> None:
+    def _keep_back(self, rest: bytes) -> None:
         self._last = rest[-_MARGIN:] if len(rest) >= _MARGIN else (self._last + rest)[-_MARGIN:]
         self._size += len(rest)
         if self._size > MAX_EVENT_BYTES:
             raise EventTooLarge(f"an event of the upstream's stream is larger than {MAX_EVENT_BYTES} bytes")
-        self._held.append(rest)
+        self._pending.append(rest)
 
     def rest(self) -> bytes:
-        """What came after the last blank line: many servers leave the final blank line out."""
-        rest = b"".join(self._held)
+        """Returns what came after the last blank line: many servers leave the final blank line out."""
+        rest = b"".join(self._pending)
         self._forget()
         return rest.strip(b"\r\n")
 
     def _forget(self) -> None:
-        self._held.clear()
+        self._pending.clear()
         self._size = 0
         self._last = b""
 
 
 def fields(event: bytes) -> tuple[bytes, bytes]:
-    """(event name, data) of one event's bytes; data lines are joined by "\\n", comments skipped.
+    """Returns (event name, data) of one event's bytes; data lines are joined by "\n", comments skipped.
 
-    A field called `error` (llama-box ends a broken stream so) is given as name b"error" with its value
-    as data, so that nobody takes the stream for one that ended well.
+    A field called `error` (llama-box ends a broken stream so) is given as name b"error" with its value as data, so that
+    nobody takes the stream for one that ended well.
     """
     if event.startswith(b"data:") and b"\n" not in event and b"\r" not in event:
         return b"", event[6:] if event[5:6] == b" " else event[5:]

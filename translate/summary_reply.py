@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from translate import wire
-from translate.compaction import Way
+from translate.compaction import Compaction
 from translate.conversation import Close, Delta, Event, Fault, Open, Part, Stop, Text
 from translate.errors import ApiError, BadReply
 from translate.target import Asked
@@ -11,19 +11,20 @@ from translate.target import Asked
 _CUT = "\n\n[The summary was cut off here: it had reached the limit of its length.]"
 
 
-class Summing:
-    """The model's reply as the client's compaction: passed(events) gives its beginning, and all else at its end."""
+class SummaryReply:
+    """Takes the events of a summary and gives them as the client's compaction: the reply's beginning at once, and
+    the rest at its end."""
 
-    __slots__ = ("_asked", "_part", "_pieces", "_way")
+    __slots__ = ("_asked", "_part", "_pieces", "_compaction")
 
-    def __init__(self, way: Way, asked: Asked) -> None:
-        self._way = way
+    def __init__(self, compaction: Compaction, asked: Asked) -> None:
+        self._compaction = compaction
         self._asked = asked
         self._part: Part | None = None
         self._pieces: list[bytes] = []
 
     def __repr__(self) -> str:
-        return f"<Summing {len(self._pieces)} pieces>"
+        return f"<SummaryReply {len(self._pieces)} pieces>"
 
     def passed(self, events: list[Event]) -> list[Event]:
         out: list[Event] = []
@@ -45,13 +46,13 @@ class Summing:
 
     def _end(self, stop: Stop) -> list[Event]:
         text = wire.text_of(self._pieces).strip()
-        if stop.reason == "refusal" or self._way.told(text, self._asked) is None:
+        if stop.reason == "refusal" or self._compaction.reply_part(text, self._asked) is None:
             if not self._asked.answers:
                 return [self._failed(stop)]
             text = ""  # the answer comes from all of the conversation, then
         if text and stop.reason in ("length", "context_overflow"):
             text += _CUT
-        part = self._way.told(text, self._asked)
+        part = self._compaction.reply_part(text, self._asked)
         told: list[Event] = [Open(part), Close()] if part is not None else []
         return [*told, Stop("compaction", stop.usage)]
 

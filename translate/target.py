@@ -48,7 +48,8 @@ class Policy:
 
     @property
     def fits(self) -> bool:
-        """Nothing of the request need be changed for it beyond what every upstream of its protocol takes."""
+        """Tells whether the upstream takes a request as every upstream of its protocol does, so that nothing more is
+        changed for it."""
         plain = self.images and self.output_schema == "native"
         return plain and not self.drop and not self.rename
 
@@ -65,7 +66,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
+class ToolSearch:
     """What the proxy needs to search for deferred tools itself. names: the function's name -> its kind. tools: all that
     were deferred, as the client declared them. abouts: what their namespaces say of themselves."""
 
@@ -76,7 +77,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Reshaped:
-    """What became of a schema that the upstream does not take as it is, for the way back (see schemas/). names: of
+    """What became of a schema that the upstream does not take as it is, for the reply (see schemas/). names: of
     properties, as sent -> as given. wrapped: all of it is the one property of an object."""
 
     names: dict[str, str] = field(default_factory=dict)
@@ -106,7 +107,7 @@ class Asked:
     answers: bool = False
     tool_changes: tuple[dict[str, Any], ...] = ()
     forms: dict[str, Form] = field(default_factory=dict)
-    search: Search | None = None
+    search: ToolSearch | None = None
     pauses: bool = False
     reshaped: dict[tuple[str, str], Reshaped] = field(default_factory=dict)
     functions: bool = False
@@ -138,7 +139,7 @@ class Encoded:
     tool_changes: tuple[dict[str, Any], ...] = ()
     cache_marks: int = 0
     forms: dict[str, Form] = field(default_factory=dict)
-    search: Search | None = None
+    search: ToolSearch | None = None
     pauses: bool = False
     reshaped: dict[tuple[str, str], Reshaped] = field(default_factory=dict)
     functions: bool = False

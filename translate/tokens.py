@@ -1,8 +1,8 @@
-"""Counting tokens without a tokenizer: an estimate, and called one.
+"""Counts tokens without a tokenizer. The result is an estimate.
 
-No tokenizer of the current Claude models is public, so the count is a ratio of bytes to tokens, by what the
-bytes are: JSON and code are denser than prose, and base64 media is not text at all. The result seeds
-message_start's input_tokens and answers count_tokens where an upstream cannot.
+No tokenizer of the current Claude models is public, so the count is a ratio of bytes to tokens, by what the bytes are:
+JSON and code are denser than prose, and base64 media is not text at all. The result is message_start's input_tokens
+until the upstream gives its own count, and answers count_tokens where an upstream cannot.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SAID = re.compile(
 
 
 def estimate(body: dict[str, Any]) -> int:
-    """Input tokens of a request body of any protocol, at least 1."""
+    """Returns the input tokens of a request body of any protocol, at least 1."""
     size = media = 0
     for key in ("system", "instructions", "messages", "input", "tools", "functions", "response_format"):
         if (value := body.get(key)) is not None:
@@ -53,40 +53,41 @@ LEAST_WEIGHT = 0.1  # of a further reply in the moving average: the last ten or 
 
 
 def teaches(estimated: int, real: int) -> bool:
-    """Whether an estimate and what was really used say something of the ratio between the two."""
+    """Tells whether an estimate and what was really used say something of the ratio between the two."""
     return estimated >= LEAST_TAUGHT and LEAST_RATIO <= real / estimated <= MOST_RATIO
 
 
 def moved(ratio: float, seen: int, estimated: int, real: int) -> float:
-    """The ratio of real tokens to estimated ones, after one more reply. seen: how many made the ratio given."""
+    """Returns the ratio of real tokens to estimated ones, after one more reply. seen: how many made the ratio given."""
     return ratio + (real / estimated - ratio) * max(LEAST_WEIGHT, 1 / (seen + 1))
 
 
 def of_size(size: int) -> int:
-    """A rough count for a body of so many bytes, without a look at it."""
+    """Returns a rough count for a body of so many bytes, without a look at it."""
     return max(1, round(size / (BYTES_PER_TOKEN * JSON_OVERHEAD)))
 
 
 def quick(body: dict[str, Any], size: int) -> int:
-    """The same from the body's length, less its media: walking all of a quarter of a megabyte would cost more than
-    translating it. Within a tenth of `estimate` for the bodies of coding agents."""
+    """Returns the same from the body's length, less its media: to walk all of a quarter of a megabyte would cost more
+    than to translate it. The result is within a tenth of `estimate` for the bodies of coding agents."""
     return sum(measured(body, size))
 
 
 def measured(body: dict[str, Any], size: int) -> tuple[int, int]:
-    """(tokens of the text, tokens of the media) of a body of so many bytes."""
+    """Returns (tokens of the text, tokens of the media) of a body of so many bytes."""
     data, media = _media(body.get("messages") or body.get("input"), 0)
     return of_size(max(0, size - data)), media
 
 
 def has_media(raw: bytes) -> bool:
-    """Whether a body may hold media. Within a text the words would be escaped; most bodies are searched in vain."""
+    """Tells whether a body may hold media. Within a text the words would be escaped; most bodies are searched in
+    vain."""
     return any(mark in raw for mark in _MARKS)
 
 
 def of_reply(sample: bytes, size: int) -> int:
-    """Output tokens of a stream of so many bytes that has not told them. sample: some of it; each event is a token at
-    the least, and its frame is none."""
+    """Returns the output tokens of a stream of so many bytes that has not told them. sample: some of it; each event is
+    a token at the least, and its frame is none."""
     said = [match.group(1) for match in _SAID.finditer(sample)]
     if not said:
         return round(size / EVENT_BYTES)
@@ -94,7 +95,7 @@ def of_reply(sample: bytes, size: int) -> int:
 
 
 def _media(content: Any, depth: int) -> tuple[int, int]:
-    """(bytes, tokens) of the media in messages, items or parts, those in tools' results included."""
+    """Returns (bytes, tokens) of the media in messages, items or parts, those in tools' results included."""
     data = tokens = 0
     for part in content if isinstance(content, list) else ():
         if not isinstance(part, dict):
@@ -114,7 +115,7 @@ def _media(content: Any, depth: int) -> tuple[int, int]:
 
 
 def _strings(value: Any) -> list[str]:
-    """The long strings below `value`: media as base64 or data URL."""
+    """Returns the long strings below `value`: media as base64 or data URL."""
     if isinstance(value, str):
         return [value] if len(value) > 200 else []
     if isinstance(value, list):
@@ -123,7 +124,7 @@ def _strings(value: Any) -> list[str]:
 
 
 def _measure(value: Any) -> tuple[int, int]:
-    """(bytes of text, tokens of media) below `value`."""
+    """Returns (bytes of text, tokens of media) below `value`."""
     if isinstance(value, str):
         if value.startswith("data:"):
             return 0, _media_tokens(value)

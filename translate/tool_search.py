@@ -20,7 +20,7 @@ from translate import wire
 from translate.conversation import Part, Text, Tool, ToolResult, Unknown
 from translate.json_fields import list_of, text_of
 from translate.search_pattern import BadPattern, Pattern
-from translate.target import Search
+from translate.target import ToolSearch
 
 Raw = dict[str, Any]
 
@@ -45,13 +45,13 @@ _PARAMETERS: Raw = {
 
 
 def kind_of(tool: Tool) -> str:
-    """ "bm25", "regex" or "hosted" for a search that the provider runs, else ""."""
+    """Returns "bm25", "regex" or "hosted" for a search that the provider runs, else ""."""
     found = tool.purpose.removeprefix("search_")
     return found if found != tool.purpose else ""
 
 
 def function(name: str, kind: str, tools: list[Tool]) -> Tool:
-    """The search as a function. It names the namespaces, which tell the model what there may be."""
+    """Returns the search as a function. It names the namespaces, which tell the model what there may be."""
     how = "a regular expression" if kind == "regex" else "words"
     about = _ABOUT.format(how=how, count=len(tools))
     if spaces := dict.fromkeys(tool.namespace for tool in tools if tool.namespace):
@@ -72,8 +72,8 @@ class Found:
     problem: str = ""
 
 
-def search(search: Search, name: str, arguments: str) -> Found:
-    """What the model's call finds, best first."""
+def search(search: ToolSearch, name: str, arguments: str) -> Found:
+    """Returns what the model's call finds, best first."""
     try:
         given = wire.loads(arguments or "{}")
     except ValueError:
@@ -93,7 +93,7 @@ def search(search: Search, name: str, arguments: str) -> Found:
 
 
 def by_words(tools: tuple[Tool, ...], query: str) -> list[Tool]:
-    """Those that share a word with the query, best first; the order of declaration decides among equals."""
+    """Returns the tools that share a word with the query, best first; the order of declaration decides among equals."""
     documents = [Counter(words(_text(tool))) for tool in tools]
     lengths = [document.total() for document in documents]
     average = sum(lengths) / len(lengths) if lengths else 0.0
@@ -109,7 +109,7 @@ def by_words(tools: tuple[Tool, ...], query: str) -> list[Tool]:
 
 
 def words(text: str) -> list[str]:
-    """Words in small letters, without the plural's s; get_pull_requests and getPullRequests are three."""
+    """Returns the words in small letters, without the plural's s; get_pull_requests and getPullRequests are three."""
     found = _WORD.findall(_CAMEL.sub(" ", text).lower())
     return [word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] != "s" else word for word in found]
 
@@ -122,7 +122,7 @@ def _text(tool: Tool) -> str:
     return "\n".join(line for line in lines if line)[:_TEXT_LIMIT]
 
 
-Told = Callable[[Search, Found, str, str, int], list[Part]]
+SearchReply = Callable[[ToolSearch, Found, str, str, int], list[Part]]
 """told(search, found, name, key, n): the search and its result as parts of the client's own protocol. key, n: what
 their ids are made of."""
 
@@ -130,7 +130,7 @@ their ids are made of."""
 
 
 def is_call(part: Part) -> bool:
-    """Is it a search that the provider, or the proxy, has carried out?"""
+    """Tells whether it is a search that the provider, or the proxy, has carried out."""
     if not isinstance(part, Unknown):
         return False
     if part.kind == "server_tool_use":
@@ -143,7 +143,7 @@ def is_result(part: Part) -> bool:
 
 
 def names_in(raw: Raw) -> set[tuple[str, str]]:
-    """(namespace, name) of the tools that a result shows."""
+    """Returns (namespace, name) of the tools that a result shows."""
     content = raw.get("content")
     if isinstance(content, dict):
         references = [each for each in list_of(content, "tool_references") if isinstance(each, dict)]
@@ -158,7 +158,7 @@ def names_in(raw: Raw) -> set[tuple[str, str]]:
 
 
 def result(raw: Raw, id: str) -> ToolResult:
-    """A search's result, in words, as that of a function."""
+    """Returns a search's result, in words, as that of a function."""
     content = raw.get("content")
     if isinstance(content, dict) and content.get("type") == "tool_search_tool_result_error":
         why = text_of(content, "error_message") or text_of(content, "error_code")

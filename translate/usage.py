@@ -28,7 +28,7 @@ _DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class UsageReader:
     """How a protocol tells its usage. of_event(event, before): after one decoded event of a stream, or a whole body;
     before: what was known until then. of_object: the same of the usage object itself. in_pieces: whether an event that
     is cut is searched for that object; not where a tool's input is the only one that can be so long."""
@@ -38,13 +38,13 @@ class Reader:
     in_pieces: bool = True
 
 
-def of(reader: Reader, said: Any, before: Usage | None = None) -> Usage | None:
-    """After one event of a stream, or a whole body, decoded. before: what was known until then."""
+def of(reader: UsageReader, said: Any, before: Usage | None = None) -> Usage | None:
+    """Returns the usage after one event of a stream, or a whole body, decoded. before: what was known until then."""
     return reader.of_event(said, before) if isinstance(said, dict) else before
 
 
-def in_body(reader: Reader, raw: bytes) -> Usage | None:
-    """What a whole reply says, None where it says nothing."""
+def in_body(reader: UsageReader, raw: bytes) -> Usage | None:
+    """Returns what a whole reply says, None where it says nothing."""
     if _NAME not in raw:
         return None
     if len(raw) > MAX_PARSED_BYTES:
@@ -55,8 +55,9 @@ def in_body(reader: Reader, raw: bytes) -> Usage | None:
         return _in_pieces(reader, raw, None)
 
 
-def in_stream(reader: Reader, raw: bytes, before: Usage | None = None) -> Usage | None:
-    """After some of a stream's bytes. The first event of them may lack its beginning, the last one its end."""
+def in_stream(reader: UsageReader, raw: bytes, before: Usage | None = None) -> Usage | None:
+    """Returns the usage after some of a stream's bytes. The first event of them may lack its beginning, the last one
+    its end."""
     if _NAME not in raw:
         return before
     if b"\r" in raw:
@@ -72,8 +73,8 @@ def in_stream(reader: Reader, raw: bytes, before: Usage | None = None) -> Usage 
 
 
 def billed(usage: Usage | None) -> Usage | None:
-    """As it is paid for, which is not always what clients are told: what was thought is among the output. Gemini and
-    xAI leave it out of the answer's tokens, and only the total tells."""
+    """Returns the usage as it is paid for, which is not always what clients read: the output includes what was thought.
+    Gemini and xAI leave it out of the answer's tokens, and only the total shows it."""
     if usage is None:
         return None
     unsaid = usage.total - usage.prompt - usage.output
@@ -83,14 +84,15 @@ def billed(usage: Usage | None) -> Usage | None:
 
 
 def with_estimate(usage: Usage | None, estimate: int) -> Usage:
-    """`usage`, its prompt estimated where the upstream never told it: clients decide by it when to compact."""
+    """Returns `usage`, with its prompt estimated where the upstream never told it: clients decide by it when to
+    compact."""
     if usage is None:
         return Usage(input=estimate)
     return usage if usage.prompt else replace(usage, input=estimate)
 
 
 def added(one: Usage | None, other: Usage | None) -> Usage | None:
-    """The usage of two rounds of one answer. What has no counter of its own is the later round's."""
+    """Returns the usage of two rounds of one answer. What has no counter of its own is the later round's."""
     if one is None or other is None:
         return one or other
     return Usage(
@@ -105,8 +107,9 @@ def added(one: Usage | None, other: Usage | None) -> Usage | None:
     )
 
 
-def _in_pieces(reader: Reader, raw: bytes, before: Usage | None) -> Usage | None:
-    """After the last usage object in a piece of JSON. In a text the word's quotes would be escaped."""
+def _in_pieces(reader: UsageReader, raw: bytes, before: Usage | None) -> Usage | None:
+    """Returns the usage after the last usage object in a piece of JSON. In a text the word's quotes would be
+    escaped."""
     end = len(raw)
     for _ in range(MAX_EVENTS):
         at = raw.rfind(_NAME, 0, end)

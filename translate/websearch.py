@@ -1,10 +1,11 @@
-"""The search of the web that a provider runs itself: Messages' web_search, Responses' web_search, there and back.
+"""The search of the web that a provider runs itself: Messages' web_search and Responses' web_search, each read and
+written.
 
-A tool's declaration is read out of any protocol's words and said in another's, with what could not be said. A call and
-its result are two blocks at Anthropic and one item at OpenAI. The pages themselves come as ciphers that only their
-provider reads: what stands in their place carries a mark of ours (see sealed_reasoning.py) and is never shown to
-another one. Chat has no such tool that all its servers know. Who searches is told by the model's name, or by the
-upstream's policy.
+A tool's declaration is read out of any protocol's words and written in another's; what could not be said is named. A
+call and its result are two blocks at Anthropic and one item at OpenAI. The pages themselves come as ciphers that only
+their provider reads: a mark of ours stands in their place (see sealed_reasoning.py) and is never shown to another
+provider. Chat has no such tool that all its servers know. The model's name, or the upstream's policy, tells who
+searches.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _PLACE = ("city", "region", "country", "timezone")
 
 
 @dataclass(slots=True)
-class Search:
+class WebSearch:
     """A declaration in no protocol's words. word: what the client calls it. other: fields that only it knows."""
 
     word: str
@@ -55,7 +56,7 @@ class Search:
 
 
 def word(tool: Tool) -> str:
-    """What the client calls a tool that the provider runs, for the report that it stays behind."""
+    """Returns what the client calls a tool that the provider runs, for the report that it stays behind."""
     kind = str(tool.raw.get("type"))
     return kind if kind == "web_search_options" else f"tools.{kind}"
 
@@ -73,25 +74,27 @@ class Searchers:
 
 
 def has(conversation: Conversation, target: Target, by: Searchers) -> bool:
-    """Does the conversation offer a search of another protocol that the target's models are offered in their own?"""
+    """Tells whether the conversation offers a search of another protocol that the target's models are offered in their
+    own."""
     return any(may_cross(tool, target, by) for tool in conversation.tools)
 
 
 def may_cross(tool: Tool, target: Target, by: Searchers) -> bool:
-    """Not where it is to keep off the live web, which the other side cannot promise; nor one that is still hidden."""
+    """Tells whether the search may be offered. One that is to keep off the live web may not, since the other side
+    cannot promise that, nor one that is still hidden."""
     if tool.protocol == by.protocol or tool.deferred or not is_search(tool) or not _searches(target, by):
         return False
     return _read(tool).live
 
 
 def _searches(target: Target, by: Searchers) -> bool:
-    """Do the target's models search?"""
+    """Tells whether the target's models search."""
     if target.policy.web_search != "auto":
         return target.policy.web_search == "true"
     return by.models.search(target.model) is not None
 
 
-def _read(tool: Tool) -> Search:
+def _read(tool: Tool) -> WebSearch:
     raw = tool.raw
     for key in ("parameters", "web_search_options"):  # OpenRouter's, Chat's
         if isinstance(inner := raw.get(key), dict):
@@ -104,7 +107,7 @@ def _read(tool: Tool) -> Search:
     if isinstance(place, dict) and isinstance(place.get("approximate"), dict):  # Chat's
         place = place["approximate"]
     size, uses = raw.get("search_context_size"), raw.get("max_uses")
-    return Search(
+    return WebSearch(
         word(tool),
         allowed if isinstance(allowed, list) else [],
         blocked if isinstance(blocked, list) else [],
@@ -117,7 +120,8 @@ def _read(tool: Tool) -> Search:
 
 
 def for_messages(tool: Tool) -> tuple[Body, list[str]]:
-    """The declaration for Anthropic, and what it leaves behind. The version is the one that every model takes."""
+    """Returns the declaration for Anthropic, and what it leaves behind. The version is the one that every model
+    takes."""
     said = _read(tool)
     out: Body = {"type": "web_search_20250305", "name": NAME}
     left = list(said.other)
@@ -136,7 +140,7 @@ def for_messages(tool: Tool) -> tuple[Body, list[str]]:
 
 
 def for_responses(tool: Tool) -> tuple[Body, list[str]]:
-    """The declaration for a Responses upstream, and what it leaves behind."""
+    """Returns the declaration for a Responses upstream, and what it leaves behind."""
     said = _read(tool)
     out: Body = {"type": NAME}
     left = list(said.other)
@@ -153,7 +157,7 @@ def for_responses(tool: Tool) -> tuple[Body, list[str]]:
     return out, [_inside(said, key) for key in left]
 
 
-def _inside(said: Search, key: str) -> str:
+def _inside(said: WebSearch, key: str) -> str:
     return key if key == "cache_control" else f"{said.word}.{key}"
 
 
@@ -161,12 +165,12 @@ def _inside(said: Search, key: str) -> str:
 
 
 def is_call(raw: Body) -> bool:
-    """Is it Anthropic's call of a search?"""
+    """Tells whether it is Anthropic's call of a search."""
     return raw.get("type") == "server_tool_use" and raw.get("name") == NAME
 
 
 def item(raw: Body, result: Body | None, id: str = "") -> Body:
-    """Anthropic's call, and its result where there is one, as a web_search_call."""
+    """Returns Anthropic's call, and its result where there is one, as a web_search_call."""
     given = raw.get("input")
     query = str(given.get("query") or "") if isinstance(given, dict) else ""
     action: Body = {"type": "search", "query": query, "queries": [query]}
@@ -179,7 +183,7 @@ def item(raw: Body, result: Body | None, id: str = "") -> Body:
 
 
 def blocks(raw: Body, id: str) -> list[Body]:
-    """A web_search_call that searched, as Anthropic's call and result; none for what else it may have done."""
+    """Returns a web_search_call that searched, as Anthropic's call and result; none for what else it may have done."""
     action = raw.get("action")
     if raw.get("type") != "web_search_call" or not isinstance(action, dict) or action.get("type", "search") != "search":
         return []
@@ -202,13 +206,13 @@ def _urls(given: Any) -> Iterator[str]:
 
 
 def _page(url: str) -> Body:
-    """OpenAI tells its sources' addresses alone."""
+    """Returns a result. OpenAI gives the addresses of its sources alone."""
     return {"type": "web_search_result", "url": url, "title": url, "encrypted_content": MARK, "page_age": None}
 
 
 def unmarked(content: list[Any]) -> list[Any]:
-    """The content blocks of a message without what stands under our mark, which Anthropic would refuse: results of
-    another provider's search, the calls that led to them, citations. The same list where there is none."""
+    """Returns the content blocks of a message without what stands under our mark, which Anthropic would refuse: results
+    of another provider's search, the calls that led to them, citations. The same list where there is none."""
     gone = {block["tool_use_id"] for block in content if _is_marked_result(block)}
     out = []
     for block in content:

@@ -1,11 +1,11 @@
 """JSON on the wire: the one place that reads and writes it.
 
-ujson is fast but has edges: it encodes a lone surrogate (half an emoji, which providers do send
-when they cut a delta) to a str that cannot become UTF-8, and it escapes slashes unless told not to. Readers in other
-languages refuse such halves even as escapes, so that none is ever written: two that meet become their character, and
-who writes a text piece by piece keeps a half until its other one comes (`held_back`).
-`inside` gives the text between the quotes of a JSON string: deltas travel through the neutral form in
-that shape, so that a text which needs no change is copied and never decoded (see conversation.Delta).
+ujson is fast, but it encodes a lone surrogate (half an emoji, which providers do send when they cut a delta) to a str
+that cannot become UTF-8, and it escapes slashes unless told not to. Readers in other languages refuse such halves even
+as escapes, so none is ever written: two halves that meet become their character, and whoever writes a text piece by
+piece keeps a half until the other one comes (`held_back`). `inside` gives the text between the quotes of a JSON string.
+Deltas travel through the neutral form in that shape, so that a text which needs no change is copied and never decoded
+(see conversation.Delta).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ loads = ujson.loads
 
 
 def dumps(value: Any) -> bytes:
-    """Compact UTF-8 JSON. A lone surrogate is written as U+FFFD.
+    """Returns compact UTF-8 JSON. A lone surrogate is written as U+FFFD.
 
     Raises TypeError or ValueError for what JSON cannot say (bytes, NaN).
     """
@@ -32,13 +32,13 @@ def dumps(value: Any) -> bytes:
 
 
 def whole_characters(text: str) -> str:
-    """The text without lone surrogates: U+FFFD stands for each."""
+    """Returns the text without lone surrogates: U+FFFD stands for each."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def request(value: Any) -> bytes:
-    """A request's body: as `dumps`, but a lone surrogate becomes U+FFFD. Strict readers (serde, nlohmann) refuse its
-    escape, and the whole request with it; two halves that met are one character."""
+    """Returns a request's body: as `dumps`, but a lone surrogate becomes U+FFFD. Strict readers (serde, nlohmann)
+    refuse its escape, and the whole request with it; two halves that met are one character."""
     text = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False)
     try:
         return text.encode()
@@ -51,27 +51,27 @@ def mended(text: str) -> str:
 
 
 def dumps_text(value: Any) -> str:
-    """The same as str: for tool arguments, which are JSON inside a JSON string."""
+    """Returns the same as str, for tool arguments, which are JSON inside a JSON string."""
     return ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False)
 
 
 def inside(text: str) -> bytes:
-    """What stands between the quotes when `text` is written as a JSON string."""
+    """Returns what stands between the quotes when `text` is written as a JSON string."""
     return dumps(text)[1:-1]
 
 
 def held_back(text: str) -> tuple[str, str]:
-    """The text without the half of a character that it may end with, and that half."""
+    """Returns the text without the half of a character that it may end with, and that half."""
     return (text[:-1], text[-1]) if text and "\ud800" <= text[-1] <= "\udbff" else (text, "")
 
 
 def text_of(pieces: list[bytes]) -> str:
-    """The text whose JSON-string insides are `pieces`, joined first: an escape may be cut in two."""
+    """Returns the text whose JSON-string insides are `pieces`, joined first: an escape may be cut in two."""
     return str(loads(b'"%b"' % b"".join(pieces)))
 
 
 def is_object(pieces: list[bytes]) -> bool:
-    """Is the text of these insides a whole JSON object?"""
+    """Tells whether the text of these insides is a whole JSON object."""
     try:
         return isinstance(loads(text_of(pieces)), dict)
     except ValueError:

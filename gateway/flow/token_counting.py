@@ -221,7 +221,7 @@ def _key(request: ClientRequest, url: str) -> bytes:
     return hashlib.sha256(said.encode("utf-8", "surrogatepass") + b"\n\n" + request.body).digest()
 
 
-def _counted(body: dict[str, Any], counting: dialect.Counting) -> int:
+def _counted(body: dict[str, Any], counting: dialect.TokenCounting) -> int:
     """Tokens of a request, by local estimate. Raises BadRequest."""
     counting.check(body)
     return tokens.estimate(body)

@@ -148,12 +148,12 @@ class Thread:
     def follow(self, reply: Crossing) -> None:
         """Prepares to keep a reply that the client may get."""
         if self._draft is not None:
-            reply.keep()
+            reply.record()
 
     def stream_ended(self, out: bytes, reply: Any) -> None:
         """Keeps the message of a translated stream that is complete. In a passthrough, the upstream keeps it."""
         if isinstance(reply, Crossing) and reply.fault is None:
-            self._came(reply.kept())
+            self._came(reply.recorded())
 
     def whole(self, body: bytes) -> None:
         if self._draft is not None:

@@ -12,7 +12,7 @@ import pytest
 from tests.support import corpus, grammar, meaning, meaning_responses
 from tests.support.meaning import Meaning
 from translate import dialects, pair, wire
-from translate.answer_tool import NAME, Spoken, offered
+from translate.answer_tool import NAME, AnswerAsText, offered
 from translate.conversation import (
     Close,
     Conversation,
@@ -216,21 +216,21 @@ def test_the_call_is_the_reply(case: Case, client: Protocol, upstream: Protocol)
 
 
 def test_the_answer_comes_piece_by_piece() -> None:
-    spoken = Spoken(NAME)
+    spoken = AnswerAsText(NAME)
     opened, first, *_ = ANSWER
     assert spoken.passed([opened]) == [Open(Text(""))]
     assert spoken.passed([first]) == [first] and "answering" in repr(spoken)
     thought: list[Event] = [Open(Thinking()), Delta([b"hm"]), Close("sig")]
-    assert Spoken(NAME).passed(thought) == thought
-    assert Spoken(NAME).passed([Ping()]) == [Ping()]
+    assert AnswerAsText(NAME).passed(thought) == thought
+    assert AnswerAsText(NAME).passed([Ping()]) == [Ping()]
 
 
 def test_another_call_is_still_waited_for() -> None:
     stop = Stop("tool_calls")
-    assert Spoken(NAME).passed([*LOOK, *ANSWER, stop])[-1] == stop
-    assert Spoken(NAME).passed([*ANSWER, stop])[-1] == Stop("end")
+    assert AnswerAsText(NAME).passed([*LOOK, *ANSWER, stop])[-1] == stop
+    assert AnswerAsText(NAME).passed([*ANSWER, stop])[-1] == Stop("end")
 
 
 def test_words_before_a_fault_are_left_out() -> None:
     fault = Fault(ApiError("upstream", "gone"))
-    assert Spoken(NAME).passed([*text("Here"), fault]) == [fault]
+    assert AnswerAsText(NAME).passed([*text("Here"), fault]) == [fault]

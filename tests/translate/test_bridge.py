@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from translate import pair
-from translate.bridge import Bridged, Unbridge, input_in
+from translate.bridge import Bridged, BridgedReply, input_in
 from translate.conversation import (
     Close,
     Conversation,
@@ -89,7 +89,7 @@ ASKED = Asked(
 
 
 def passed(*events: Event, one_by_one: bool = False) -> list[Event]:
-    unbridge = Unbridge(ASKED)
+    unbridge = BridgedReply(ASKED)
     if not one_by_one:
         return unbridge.passed(list(events))
     return [out for event in events for out in unbridge.passed([event])]
@@ -121,7 +121,7 @@ def test_half_a_text_is_nobodys_to_run() -> None:
     whole = passed(Open(ToolCall("1", "patch")), Delta([b'{\\"input\\":\\"go']), Stop("length"))
     assert whole == [Open(ToolCall("1", "patch", custom=True)), Delta([b"go"]), Close(), Stop("length")]
     assert passed(Open(ToolCall("1", "patch", custom=True))) == [Open(ToolCall("1", "patch", custom=True))]
-    assert "nothing" in repr(Unbridge(ASKED))
+    assert "nothing" in repr(BridgedReply(ASKED))
 
 
 @pytest.mark.parametrize(

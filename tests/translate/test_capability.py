@@ -40,7 +40,7 @@ def test_the_upstreams_words_stay_and_the_token_follows(message: str) -> None:
 
 def test_a_token_that_is_there_is_not_said_twice() -> None:
     for message in ("capability_rejected: image_block", "Input tag 'x' found using 'type' does not match image, not"):
-        assert capability.told(message) == message
+        assert capability.with_token(message) == message
 
 
 def test_a_tool_type_that_is_refused_is_named_as_anthropic_names_it() -> None:

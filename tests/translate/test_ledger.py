@@ -15,7 +15,7 @@ from tests.support import sample
 from tests.support.crossed import MODELS, crossed, say
 from translate import dialects, ledger
 from translate.errors import BadRequest
-from translate.ledger import Row
+from translate.ledger import LedgerRow
 from translate.messages.ledger import LEDGER
 from translate.target import Encoded, Protocol
 
@@ -75,7 +75,7 @@ def test_it_comes_as_the_row_says(client: Protocol, upstream: Protocol, name: st
         _mapped(row, before.body, after.body)
 
 
-def _mapped(row: Row, before: dict[str, Any], after: dict[str, Any]) -> None:
+def _mapped(row: LedgerRow, before: dict[str, Any], after: dict[str, Any]) -> None:
     """The note begins with the field of the upstream's body where it is: that one is not as it was."""
     field = row.note.split()[0].rstrip(",;")
     assert _at(after, field) is not None and _at(after, field) != _at(before, field), (field, after)

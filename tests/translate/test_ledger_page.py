@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tests.support import pages
 from translate import dialects
-from translate.ledger import Row
+from translate.ledger import LedgerRow
 
 NAMES = {"messages": "Messages", "chat": "Chat Completions", "responses": "Responses"}
 WORDS = {"mapped": "becomes {}", "carried": "as it is", "dropped": "left out: {}", "refused": "**refused**: {}"}
@@ -42,11 +42,11 @@ def _table(client: str, one: str, other: str) -> Iterator[str]:
         yield pages.row(" ".join(names), to_one, to_other)
 
 
-def _said(row: Row) -> str:
+def _said(row: LedgerRow) -> str:
     return WORDS[row.fate].format(pages.plain(row.note))
 
 
-def rows(client: str, upstream: str) -> dict[str, Row]:
+def rows(client: str, upstream: str) -> dict[str, LedgerRow]:
     return dialects.of(client).words.ledger.rows(upstream)
 
 

@@ -11,7 +11,7 @@ from openai.types.responses import Response
 from translate import pair
 from translate.conversation import Close, Delta, Event, Fault, Open, Ping, Stop, Text, ToolCall, Unknown
 from translate.errors import ApiError
-from translate.provider_tools import Unnative
+from translate.provider_tools import NativeCalls
 from translate.target import Asked, Encoded, Form, Policy, Protocol, Target
 
 Json = dict[str, Any]
@@ -355,9 +355,9 @@ FORMS: dict[str, Form] = {"shell": ("shell", ""), "computer_key": ("computer", "
 
 def passed(*events: Event) -> list[Event]:
     """One by one, as a stream may bring them."""
-    stage = Unnative(FORMS, "k")
+    stage = NativeCalls(FORMS, "k")
     out = [new for event in events for new in stage.passed([event])]
-    assert "Unnative" in repr(stage)
+    assert "NativeCalls" in repr(stage)
     return out
 
 

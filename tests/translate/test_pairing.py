@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.crossed import TOOLS, crossed
 from translate.conversation import Text, ToolCall, ToolResult, Turn
-from translate.pairing import LOST_RESULT, NO_RESULT_YET, Waiting, paired
+from translate.pairing import LOST_RESULT, NO_RESULT_YET, OpenCalls, paired
 from translate.target import Encoded, Protocol
 
 Json = dict[str, Any]
@@ -176,7 +176,7 @@ def test_a_mark_on_a_result_that_becomes_text_goes_with_it() -> None:
 
 
 def test_waiting() -> None:
-    waiting: Waiting[int] = Waiting()
+    waiting: OpenCalls[int] = OpenCalls()
     waiting.add("f", 1)
     waiting.step()
     waiting.add("f", 2)

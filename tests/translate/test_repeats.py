@@ -9,7 +9,7 @@ import pytest
 
 from tests.translate.chat.material import DONE, call, chunk, every_way, sse
 from translate import wire
-from translate.repeats import Arguments, Words
+from translate.repeats import ArgumentRepeats, TextRepeats
 
 STOP = chunk({}, "stop")
 CALLS = chunk({}, "tool_calls")
@@ -165,7 +165,7 @@ def test_what_is_said_again_is_told_once(name: str) -> None:
 
 
 def test_growing_text_may_stall_and_go_on() -> None:
-    words = Words()
+    words = TextRepeats()
     said = [
         piece
         for piece in (b"Hel", b"Hello", b"Hello, w", b"Hello, w", b"Hello, world")
@@ -177,11 +177,11 @@ def test_growing_text_may_stall_and_go_on() -> None:
 
 def test_many_braces_cost_little() -> None:
     """Linear: each piece is read once, whatever it holds."""
-    arguments = Arguments()
+    arguments = ArgumentRepeats()
     arguments.fresh([b'{\\"a\\": \\"'])
     for _ in range(20_000):
         arguments.fresh([b"{}"])
     assert not arguments.ended and "20001 pieces" in repr(arguments)
     arguments.fresh([b'\\"}'])
-    assert arguments.ended and arguments.fresh([b"{}"]) == [] and not arguments.is_told_by(b"{x}")
+    assert arguments.ended and arguments.fresh([b"{}"]) == [] and not arguments.is_repeated_by(b"{x}")
     assert wire.is_object(arguments.said)

@@ -154,3 +154,10 @@ def test_what_two_protocols_share_crosses_between_them_and_is_reported_elsewhere
     messages: Any = out.body["messages"]
     assert messages[0]["content"][0]["cache_control"] == ephemeral
     assert sorted(out.dropped) == ["metadata", "store", "verbosity"]
+
+
+def test_an_empty_mark_for_the_cache_is_none() -> None:
+    said = {"role": "user", "content": [{"type": "text", "text": "x", "cache_control": {}}], "cache_control": {}}
+    out = pair.request("chat", "messages", {"model": "m", "messages": [said]}, Target("claude-opus-5-5"))
+    messages: Any = out.body["messages"]
+    assert messages[0]["content"] == [{"type": "text", "text": "x"}]

@@ -13,7 +13,7 @@ from openai.types.responses import Response
 from translate import dialects, pair, tool_search
 from translate.conversation import Tool
 from translate.search_pattern import BadPattern, Pattern
-from translate.target import Asked, Encoded, Policy, Protocol, Search, Target
+from translate.target import Asked, Encoded, Policy, Protocol, Target, ToolSearch
 
 Json = dict[str, Any]
 
@@ -238,13 +238,13 @@ PATTERNS = [
     *(("regex", *case) for case in PATTERNS),
 ])  # fmt: skip
 def test_what_is_found(kind: str, query: str, names: list[str]) -> None:
-    found = tool_search.search(Search({"s": kind}, GIVEN), "s", json.dumps({"query": query}))
+    found = tool_search.search(ToolSearch({"s": kind}, GIVEN), "s", json.dumps({"query": query}))
     assert [tool.name for tool in found.tools] == names and not found.problem
 
 
 @pytest.mark.parametrize("arguments", ["{", "[]", "", "{}", '{"query": 3}', '{"query": " "}', '{"pattern": "("}'])
 def test_arguments_that_are_none_are_told(arguments: str) -> None:
-    found = tool_search.search(Search({"s": "regex"}, GIVEN), "s", arguments)
+    found = tool_search.search(ToolSearch({"s": "regex"}, GIVEN), "s", arguments)
     assert found.problem and found.tools == []
 
 
@@ -262,7 +262,7 @@ def test_thousands_of_tools_take_no_time() -> None:
     many = tuple(Tool(f"tool_{i}", "a" * 3000) for i in range(500))
     began = time.process_time()
     for kind, query in (("bm25", "a " * 5000), ("regex", "(a|aa)+b"), ("regex", "(a*)*b"), ("regex", "a?" * 5 + "b")):
-        tool_search.search(Search({"s": kind}, many), "s", json.dumps({"query": query}))
+        tool_search.search(ToolSearch({"s": kind}, many), "s", json.dumps({"query": query}))
     assert time.process_time() - began < 30  # where a pattern went back and forth it would be years
 
 
@@ -297,25 +297,25 @@ def test_a_pattern_that_is_refused(pattern: str) -> None:
 
 
 def test_the_sdks_read_what_clients_are_told() -> None:
-    search = Search({"tool_search_tool_bm25": "bm25"}, GIVEN)
+    search = ToolSearch({"tool_search_tool_bm25": "bm25"}, GIVEN)
     for arguments in ('{"query":"weather"}', "{"):
         found = tool_search.search(search, "tool_search_tool_bm25", arguments)
-        told = dialects.of("messages").told_search(search, found, "tool_search_tool_bm25", "k", 0)
+        told = dialects.of("messages").search_reply(search, found, "tool_search_tool_bm25", "k", 0)
         content = [part.raw for part in told]
         usage = {"input_tokens": 1, "output_tokens": 1}
         Message.model_validate({"id": "m", "type": "message", "role": "assistant", "model": "m", "content": content,
                                 "stop_reason": "end_turn", "stop_sequence": None, "usage": usage})  # fmt: skip
-    search = Search({"s": "hosted"}, GIVEN, {"agents": "Agents"})
+    search = ToolSearch({"s": "hosted"}, GIVEN, {"agents": "Agents"})
     for query in ("agents", "patch", "mail"):
         found = tool_search.search(search, "s", json.dumps({"query": query}))
-        output = [part.raw for part in dialects.of("responses").told_search(search, found, "s", "k", 1)]
+        output = [part.raw for part in dialects.of("responses").search_reply(search, found, "s", "k", 1)]
         assert output[1]["tools"]
         Response.model_validate({
             "id": "r", "object": "response", "created_at": 1, "model": "m", "output": output, "tools": [],
             "parallel_tool_calls": True, "tool_choice": "auto",
         })  # fmt: skip
     twice = tool_search.Found({}, [GIVEN[3], GIVEN[3]])
-    spaces = dialects.of("responses").told_search(search, twice, "s", "k", 2)[1].raw["tools"]
+    spaces = dialects.of("responses").search_reply(search, twice, "s", "k", 2)[1].raw["tools"]
     assert [(space["name"], space["description"], len(space["tools"])) for space in spaces] == [("agents", "Agents", 2)]
 
 

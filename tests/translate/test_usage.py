@@ -12,7 +12,7 @@ from translate.conversation import Usage
 from translate.target import Protocol
 
 
-def read(protocol: str) -> usage.Reader:
+def read(protocol: str) -> usage.UsageReader:
     return dialects.of(protocol).usage
 
 

@@ -1,9 +1,9 @@
-"""Chat deltas in, neutral events out: the one place that knows how a reply is put together.
+"""Reads Chat deltas into neutral events. This is the one place that knows how a reply is put together.
 
-A whole message is one big delta, so streams and whole bodies take the same way. Servers differ in every
-detail (usage anywhere, a finish per call, reasoning under three names, calls without index or with ids
-repeated or empty); what is said here about each comes from recorded traffic, and nothing is trusted more
-than it must. The order in which parts leave is `Sequence`'s matter.
+A whole message is one big delta, so streams and whole bodies are read in the same way. Servers differ in every detail
+(usage anywhere, a finish per call, reasoning under three names, calls without index or with ids that are repeated or
+empty). What is said here about each comes from recorded traffic, and nothing is trusted more than it must be.
+`Sequence` decides in which order parts leave.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.json_fields import arguments_in, is_index, list_of, text_of, thought
-from translate.repeats import Arguments, Words
+from translate.repeats import ArgumentRepeats, TextRepeats
 from translate.sequence import Item, Sequence
 from translate.target import Policy
 
@@ -35,16 +35,16 @@ _LEGACY_INDEX = 1 << 20  # function_call has no index; no server counts as far a
 
 
 class Assembly:
-    """chunk(data) for each decoded object, then stop() or fail(error); take() gives the events so far."""
+    """Takes each decoded object by `chunk`, then `stop` or `fail`; `take` gives the events so far."""
 
     __slots__ = (
         "_annotations", "_answered", "_by_id", "_calls", "_extras", "_finish", "_indexes", "_met", "_noted", "_refused",
-        "_renamed", "_sequence", "_since", "_tags", "_told", "seen", "trace", "usage",
+        "_renamed", "_repeats_of", "_sequence", "_since", "_tags", "seen", "trace", "usage",
     )  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
         self._sequence = Sequence()
-        self._told: dict[type[Part], Words] = {}
+        self._repeats_of: dict[type[Part], TextRepeats] = {}
         self._calls: dict[Item, int] = {}  # -> the choice that began it
         self._by_id: dict[str, Item] = {}  # the first call of each id
         self._renamed: set[Item] = set()  # calls whose name comes with each piece
@@ -60,7 +60,7 @@ class Assembly:
         self._noted = False  # a text has annotations
         self._extras: dict[str, Any] = {}
         self.seen = 0  # choices so far: a stream without any is no reply
-        self.trace: list[bytes] = []  # what the last chunk added to the open part; b"" spoils it (see Lane)
+        self.trace: list[bytes] = []  # what the last chunk added to the open part; b"" spoils it (see Template)
 
     def __repr__(self) -> str:
         return f"<Assembly {self._sequence!r} {len(self._calls)} calls, finish {self._finish!r}>"
@@ -80,14 +80,14 @@ class Assembly:
         return self._sequence.take()
 
     def more(self, pieces: list[bytes]) -> None:
-        """Pieces for the open part; only while `steady`."""
+        """Adds pieces to the open part. It may be called only while `steady`."""
         item = self._sequence.alone
         assert item is not None
         self._since += 1
         self._sequence.grow(item, pieces)
 
     def stop(self) -> None:
-        """The reply is complete."""
+        """Ends the reply: it is complete."""
         if self._tags is not None:
             self._tagged(self._tags.rest())
         has_calls = any(not call.is_nothing() for call in self._calls)
@@ -103,13 +103,14 @@ class Assembly:
         self._sequence.finish(Stop(reason, self.usage, self._met, {"chat": extras} if extras else {}))
 
     def fail(self, error: Exception) -> None:
-        """The reply broke off."""
+        """Ends the reply with a Fault: it broke off."""
         self._sequence.abandon(Fault(error))
 
     # ------------------------------------------------------------------------------------------- chunks
 
     def chunk(self, data: dict[str, Any]) -> errors.ApiError | None:
-        """One chunk, or a whole chat.completion. The error it holds, if any; then nothing of it was taken."""
+        """Reads one chunk, or a whole chat.completion. Returns the error that it holds, if any; then nothing of it was
+        taken."""
         self.trace.clear()
         choices = data.get("choices")
         if data.get("error") or not isinstance(choices, list):
@@ -147,8 +148,8 @@ class Assembly:
         return None
 
     def _said(self, choice: dict[str, Any]) -> dict[str, Any]:
-        """The delta; the whole message where there is none. Perplexity sends both, the message cumulative in
-        a stream, the delta empty in a whole body."""
+        """Returns the delta, or the whole message where there is no delta. Perplexity sends both: in a stream the
+        message is cumulative, in a whole body the delta is empty."""
         delta, message = choice.get("delta"), choice.get("message")
         if isinstance(delta, dict) and any(value for key, value in delta.items() if key != "role"):
             return delta
@@ -183,7 +184,7 @@ class Assembly:
     # ----------------------------------------------------------------------------------- text, thinking
 
     def _reasoning(self, delta: dict[str, Any]) -> None:
-        """Text comes as a string, in details, or as both (the same twice)."""
+        """Reads reasoning, which comes as a string, in details, or as both (the same text twice)."""
         entries = [entry for entry in list_of(delta, "reasoning_details") if isinstance(entry, dict)]
         if not any(details.text_in(entry) for entry in entries):
             for key in ("reasoning_content", "reasoning"):
@@ -260,18 +261,18 @@ class Assembly:
             last.close.citations += [citations.read(note, before) for note in annotations]
 
     def _add(self, kind: type[Text | Thinking | Refusal], text: str, entry: dict[str, Any] | None = None) -> None:
-        """More of the last part where it is of this kind, else a new one. Empty text opens nothing."""
+        """Adds text to the last part where it is of this kind, else begins a part. Empty text begins nothing."""
         if not text:
             return
         self._refused = self._refused or kind is Refusal
         self._answered = self._answered or kind is not Thinking
         item = self._sequence.last(kind)
         if item is None:
-            told = self._told.setdefault(kind, Words())
-            if told.has(text):
+            repeats = self._repeats_of.setdefault(kind, TextRepeats())
+            if repeats.has(text):
                 self.trace.append(b"")
                 return
-            item = self._sequence.push(_thought(entry) if entry is not None else kind(text=""), told=told)
+            item = self._sequence.push(_thought(entry) if entry is not None else kind(text=""), repeats=repeats)
             if kind is Text and self._annotations:  # they came before the text they belong to
                 early, self._annotations = self._annotations, []
                 self._annotate(early)
@@ -316,12 +317,11 @@ class Assembly:
             self._sequence.push(proof)
 
     def _find(self, index: Any, id: str, name: str, piece: bytes) -> Item | None:
-        """The call that an entry goes on with (or says once more), None where it begins one.
+        """Returns the call that an entry goes on with (or says once more), None where it begins one.
 
-        An index counts unless it is reused: with another id and a name, or with a name alone after arguments
-        that were complete. Without an index, a known id counts, unless the name comes again, with arguments
-        (`piece`), after some that were complete: servers have called all calls of a reply the same. Else a name
-        begins a call.
+        An index counts unless it is reused: with another id and a name, or with a name alone after arguments that were
+        complete. Without an index, a known id counts, unless the name comes again, with arguments (`piece`), after some
+        that were complete: servers have called all calls of a reply the same. Else a name begins a call.
         """
         if not self._calls:
             return None
@@ -339,15 +339,15 @@ class Assembly:
         last = next(reversed(self._calls))
         if not name:
             return None if id and is_index(index) else last
-        is_streamed = not is_index(index) and not id and len(last.told.said) > 1
+        is_streamed = not is_index(index) and not id and len(last.repeats.said) > 1
         return last if is_streamed and _is_said(last, name, piece) else None
 
     def _repeats(self, call: Item, name: str, piece: bytes) -> bool:
-        """Of a call without an id: is it said once more? All at once what came piece by piece, or the name alone where
-        each piece came with it. Whole calls that are alike may be two."""
+        """Tells whether a call without an id is said once more: its arguments come all at once after they came piece by
+        piece, or its name comes alone where it came with each piece before. Whole calls that are alike may be two."""
         if not piece:
             return call in self._renamed and _name_of(call) == name
-        return len(call.told.said) > 1 and _is_said(call, name, piece)
+        return len(call.repeats.said) > 1 and _is_said(call, name, piece)
 
     def _new_call(self, index: Any, id: str, name: str, custom: bool) -> Item:
         if id and id in self._by_id:
@@ -365,8 +365,8 @@ def _name_of(call: Item) -> str:
 
 
 def _is_said(call: Item, name: str, piece: bytes) -> bool:
-    """Does the entry say all of the call once more?"""
-    return _name_of(call) == name and isinstance(call.told, Arguments) and call.told.is_told_by(piece)
+    """Tells whether the entry says all of the call once more."""
+    return _name_of(call) == name and isinstance(call.repeats, ArgumentRepeats) and call.repeats.is_repeated_by(piece)
 
 
 def _pages(extras: dict[str, Any]) -> list[dict[str, Any]]:
@@ -378,6 +378,6 @@ def _pages(extras: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _thought(entry: dict[str, Any]) -> Thinking:
-    """The part that an entry begins, without what arrives piece by piece."""
+    """Returns the part that an entry begins, without what arrives piece by piece."""
     detail = {key: value for key, value in entry.items() if key not in ("text", "summary", "signature")}
     return Thinking(ext={"chat": {"detail": detail}}, provider=details.provider_in(entry))

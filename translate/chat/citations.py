@@ -12,7 +12,7 @@ from translate.conversation import Citation
 
 
 def read(raw: Any, before: int = 0) -> Citation:
-    """before: how many characters of the content come before the text that cites."""
+    """Reads an annotation. before: how many characters of the content come before the text that cites."""
     found = citations.of_page("chat", raw, raw.get("url_citation") if isinstance(raw, dict) else None)
     if before and found.start is not None and found.end is not None:
         is_within = found.start >= before
@@ -22,8 +22,8 @@ def read(raw: Any, before: int = 0) -> Citation:
 
 
 def write(cited: list[Citation], start: int | None, end: int | None) -> list[Any]:
-    """Chat's own as they came; of others the pages. start, end: the place of the text in the message's content, in
-    characters, None where it is not known: a stream does not count them."""
+    """Writes Chat's own annotations as they came, and of other protocols' citations the pages. start, end: the place of
+    the text in the message's content, in characters; None = not known, since a stream does not count them."""
     found: list[Any] = []
     for each in cited:
         if each.protocol == "chat":

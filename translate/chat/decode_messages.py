@@ -30,14 +30,14 @@ from translate.conversation import (
 )
 from translate.json_fields import arguments_in, text_of, thought
 from translate.leftovers import BREAKPOINT, CACHE_CONTROL, note_mark
-from translate.pairing import Waiting
+from translate.pairing import OpenCalls
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)
 _MEDIA_TYPES = {".txt": "text/plain", ".md": "text/markdown", ".csv": "text/csv", ".html": "text/html"}
 
 
 def decode_messages(messages: Any) -> tuple[list[Part], list[Turn]]:
-    """(system parts, turns). Raises BadRequest naming the field."""
+    """Returns (system parts, turns). Raises BadRequest naming the field."""
     if messages is None:
         raise problems.missing("messages")
     if not isinstance(messages, list):
@@ -57,7 +57,7 @@ class _History:
     def __init__(self, messages: list[Any]) -> None:
         self.system: list[Part] = []
         self.turns: list[Turn] = []
-        self._waiting: Waiting[str] = Waiting()
+        self._waiting: OpenCalls[str] = OpenCalls()
         self._answered = {text_of(raw, "tool_call_id") for raw in messages if isinstance(raw, dict)}
 
     def __repr__(self) -> str:
@@ -146,7 +146,7 @@ class _History:
 
 
 def _content(raw: dict[str, Any], path: str, required: bool = True) -> list[Part]:
-    """A message's content, a string or a list of parts. Empty text is left out: other providers refuse it."""
+    """Returns a message's content, a string or a list of parts. Empty text is left out: other providers refuse it."""
     content = raw.get("content")
     path += ".content"
     if isinstance(content, str):
@@ -246,7 +246,7 @@ _READERS = {
 
 
 def _split_data_url(url: str) -> tuple[str, str] | None:
-    """(media type, base64), None where it is no data URL in base64."""
+    """Returns (media type, base64), None where it is no data URL in base64."""
     found = _DATA_URL.match(url)
     if found is None or ";base64" not in found[2].lower():
         return None
@@ -259,7 +259,7 @@ _REASONING = ("reasoning_content", "reasoning", "reasoning_details")
 
 
 def _thoughts(raw: dict[str, Any]) -> tuple[list[Part], str]:
-    """An assistant message's reasoning, and the field that held it as a string. Entries in reasoning_details
+    """Returns an assistant message's reasoning, and the field that held it as a string. Entries in reasoning_details
     say the same and more."""
     field = next((key for key in _REASONING[:2] if text_of(raw, key)), "")
     entries = raw.get("reasoning_details")
@@ -289,7 +289,7 @@ def _call(raw: Any, path: str) -> ToolCall:
 
 
 def _ext(raw: dict[str, Any], parts: list[Part], *known: str) -> Ext:
-    """What a message says besides the `known` fields. Its cache_control counts for its last part."""
+    """Returns what a message says besides the `known` fields. Its cache_control counts for its last part."""
     ext: Ext = {}
     if rest := {key: value for key, value in raw.items() if key not in known and value is not None}:
         ext["chat"] = rest

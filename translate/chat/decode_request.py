@@ -46,7 +46,8 @@ _SEARCHES = ("web_search_options", "openrouter:web_search")
 
 
 def decode(body: dict[str, Any]) -> Conversation:
-    """Raises BadRequest naming the field; its param is in OpenAI's form, `messages[1].tool_call_id`."""
+    """Reads a Chat request. Raises BadRequest naming the field; its param is in OpenAI's form,
+    `messages[1].tool_call_id`."""
     model = body.get("model") or ""  # Azure's clients name it in the path alone
     if not isinstance(model, str):
         raise problems.wrong_type("model", "a string", model)
@@ -79,7 +80,7 @@ def decode(body: dict[str, Any]) -> Conversation:
 
 
 def _form(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """How the wish for reasoning was worded, for the way home."""
+    """Returns how the wish for reasoning was worded, for a Chat upstream."""
     said = {key: given[key] for key in _REASONING if key in given}
     return {"chat.form": {"reasoning": said}} if said else {}
 
@@ -147,7 +148,7 @@ def _tool(raw: Any, path: str) -> Tool:
 
 
 def _format(custom: dict[str, Any]) -> dict[str, Any]:
-    """A custom tool's format in the neutral shape: a grammar's own fields beside its type."""
+    """Returns a custom tool's format in the neutral shape: a grammar's own fields beside its type."""
     format = _dict(custom, "format")
     return {"type": "grammar", **_dict(format, "grammar")} if format.get("type") == "grammar" else format
 
@@ -181,7 +182,7 @@ def _tool_choice(given: dict[str, Any]) -> ToolChoice | None:
 
 
 def _allowed(tools: list[Tool], given: dict[str, Any]) -> list[Tool]:
-    """tool_choice allowed_tools: the others are not offered, which comes to the same."""
+    """Returns the tools that tool_choice allowed_tools leaves. The others are not offered, which comes to the same."""
     choice = given.get("tool_choice")
     if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
         return tools
@@ -224,7 +225,7 @@ def _sampling(given: dict[str, Any]) -> Sampling:
 
 
 def _output(given: dict[str, Any]) -> OutputFormat | None:
-    """None for plain text, and for formats that only some servers know: those stay in ext."""
+    """Returns None for plain text, and for formats that only some servers know: those stay in ext."""
     wanted = given.get("response_format")
     if wanted is None:
         return None
@@ -247,8 +248,8 @@ def _output(given: dict[str, Any]) -> OutputFormat | None:
 
 
 def _reasoning(given: dict[str, Any]) -> Reasoning:
-    """Said by OpenAI as reasoning_effort, by OpenRouter as reasoning, by z.ai and Moonshot as thinking, by
-    Qwen as enable_thinking and thinking_budget. An effort of "none" is a no."""
+    """Reads the wish for reasoning. OpenAI says it as reasoning_effort, OpenRouter as reasoning, z.ai and Moonshot as
+    thinking, Qwen as enable_thinking and thinking_budget. An effort of "none" is a no."""
     wanted = Reasoning(effort=text_of(given, "reasoning_effort"))
     if isinstance(router := given.get("reasoning"), dict):
         wanted.enabled = _flag(router, "enabled")

@@ -1,9 +1,8 @@
-"""A Chat stream's bytes in, neutral events out.
+"""Reads a Chat stream's bytes into neutral events.
 
-Text deltas dominate a stream, and the chunks around them are the same to the letter: the `Lane` learns a
-chunk's bytes before and after its text from one that was parsed, and the chunks that match give their text
-without being parsed, as the escaped bytes they are. Everything else takes the slow path: JSON, then
-`Assembly`. The states that a decoder goes through are those of `Reading`.
+Most of a stream is text deltas, and the chunks around them are the same to the letter. A `Template` keeps a chunk's
+bytes before and after its text; chunks that match it give their text without being parsed, as the escaped bytes that it
+is. Everything else takes the slow path: JSON, then `Assembly`. The states of a decoder are those of `StreamReading`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from translate.chat.reply import explode
 from translate.conversation import Event, Usage
 from translate.lenient import NO_JSON, error_event, loads, no_json
 from translate.pieces import all_sound
-from translate.reading import Reading
+from translate.reading import StreamReading
 from translate.target import Policy
 
 _TEXT_FIELD = re.compile(
@@ -28,7 +27,7 @@ _PADDING = re.compile(rb',\s*"(?:obfuscation|p)":\s*"(?=[0-9A-Za-z]*"\}$)')
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class Template:
     """A chunk's bytes around its text. `padding` is where the random bytes begin that OpenAI ("obfuscation")
     and Mistral ("p") end each chunk with, b"" where there are none."""
 
@@ -37,9 +36,9 @@ class Lane:
     padding: bytes
 
     @classmethod
-    def learn(cls, event: bytes, piece: bytes) -> Lane | None:
-        """From a chunk that added just `piece` to the open part. None unless exactly one field holds text,
-        and that text: another place that says the same would go unread in the chunks to come."""
+    def learn(cls, event: bytes, piece: bytes) -> Template | None:
+        """Makes a template from a chunk that added just `piece` to the open part. Returns None unless exactly one field
+        holds text, and that text: another place that says the same would go unread in the chunks to come."""
         padding = _PADDING.search(event)
         body = event[: padding.start()] if padding else event
         found = list(_TEXT_FIELD.finditer(body))
@@ -49,20 +48,20 @@ class Lane:
         return cls(body[:start], body[end:], padding[0] if padding else b"")
 
     def bare(self, event: bytes) -> bytes:
-        """The event without its padding; as it is where that is not plain."""
+        """Returns the event without its padding, or as it is where the padding is not plain."""
         cut = event.rfind(self.padding)
         return event[:cut] if cut > 0 and event[cut + len(self.padding) : -2].isalnum() else event
 
 
-class Decoder(Reading):
-    """See Reading. A stream is complete with [DONE], or when it ends after a finish_reason."""
+class Decoder(StreamReading):
+    """See StreamReading. A stream is complete with [DONE], or when it ends after a finish_reason."""
 
-    __slots__ = ("_lane", "_parts", "_policy")
+    __slots__ = ("_template", "_parts", "_policy")
 
     def __init__(self, policy: Policy = Policy()) -> None:
         self._policy = policy
         self._parts = Assembly(policy)
-        self._lane: Lane | None = None
+        self._template: Template | None = None
         super().__init__(self._parts)
 
     def __repr__(self) -> str:
@@ -75,7 +74,7 @@ class Decoder(Reading):
 
     @property
     def usage(self) -> Usage | None:
-        """What the reply has said so far that it takes."""
+        """Returns what the reply has said so far that it takes."""
         return self._parts.usage
 
     @property
@@ -86,26 +85,26 @@ class Decoder(Reading):
     # ------------------------------------------------------------------------------------------- events
 
     def _read(self, events: list[bytes]) -> None:
-        lane, run = self._lane, []
+        template, run = self._template, []
         for event in events:
-            if lane is not None:
-                bare = lane.bare(event) if lane.padding else event
-                if bare.startswith(lane.before) and bare.endswith(lane.after):
+            if template is not None:
+                bare = template.bare(event) if template.padding else event
+                if bare.startswith(template.before) and bare.endswith(template.after):
                     run.append(bare)
                     continue
                 if run:
-                    self._fast(run, lane)
+                    self._fast(run, template)
                     run = []
             self._slow(event)
             if self._state is Decoder._over:
                 break
-            lane = self._lane
-        if run and lane is not None:
-            self._fast(run, lane)
+            template = self._template
+        if run and template is not None:
+            self._fast(run, template)
 
-    def _fast(self, run: list[bytes], lane: Lane) -> None:
-        """Chunks that differ from the learned one in their text only."""
-        start, stop = len(lane.before), -len(lane.after)
+    def _fast(self, run: list[bytes], template: Template) -> None:
+        """Reads chunks that differ from the learned one in their text only."""
+        start, stop = len(template.before), -len(template.after)
         pieces = [event[start:stop] for event in run]
         if all_sound(pieces):
             if pieces := [piece for piece in pieces if piece]:
@@ -114,7 +113,7 @@ class Decoder(Reading):
         for event, piece in zip(run, pieces, strict=True):
             if self._state is Decoder._over:
                 return
-            if not all_sound([piece]) or self._lane is not lane:
+            if not all_sound([piece]) or self._template is not template:
                 self._slow(event)
             elif piece:
                 self._parts.more([piece])
@@ -143,11 +142,11 @@ class Decoder(Reading):
             return
         trace = self._parts.trace
         learns = len(trace) == 1 and trace[0] and self._parts.steady
-        self._lane = Lane.learn(event, trace[0]) if learns else None
+        self._template = Template.learn(event, trace[0]) if learns else None
 
     def _last_event(self, event: bytes) -> None:
-        """What stands after the last blank line: a whole event, or one that was cut. Cut after the finish,
-        it is no loss."""
+        """Reads what stands after the last blank line: a whole event, or one that was cut. After the finish, a cut one
+        is no loss."""
         data = sse.fields(event.lstrip())[1].strip()
         if data and data != b"[DONE]" and loads(data) is NO_JSON and self._parts.finished:
             return

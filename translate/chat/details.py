@@ -15,7 +15,7 @@ _TEXT_KEY = {"reasoning.text": "text", "reasoning.summary": "summary"}
 
 
 def text_in(detail: dict[str, Any]) -> str:
-    """The readable text of an entry, "" for an encrypted one."""
+    """Returns the readable text of an entry, "" for an encrypted one."""
     text = detail.get(_TEXT_KEY.get(str(detail.get("type")), ""))
     return text if isinstance(text, str) else ""
 
@@ -31,13 +31,13 @@ def signature_in(detail: dict[str, Any]) -> str:
 
 
 def provider_in(detail: dict[str, Any]) -> str:
-    """Whose proof it is, "" where that is not told."""
+    """Returns whose proof it is, "" where that is not told."""
     told = detail.get("format")
     return told if isinstance(told, str) and told != "unknown" else ""
 
 
 def read(details: list[Any]) -> list[Thinking]:
-    """A whole message's entries as parts, one for each; what is no object is left out."""
+    """Returns a whole message's entries as parts, one for each; what is no object is left out."""
     return [
         Thinking(text_in(raw), signature_in(raw), data_in(raw), {"chat": {"detail": raw}}, provider_in(raw))
         for raw in details
@@ -46,7 +46,7 @@ def read(details: list[Any]) -> list[Thinking]:
 
 
 def write(part: Thinking, text: str, signature: str, index: int) -> dict[str, Any] | None:
-    """The entry for a part of a reply, or None where reasoning_content says all there is to say.
+    """Returns the entry for a part of a reply, or None where reasoning_content says all there is to say.
 
     `text` and `signature` are the part's as gathered from its events; index counts the reply's entries.
     """
@@ -60,6 +60,6 @@ def write(part: Thinking, text: str, signature: str, index: int) -> dict[str, An
 
 
 def restore(part: Thinking, index: int) -> dict[str, Any] | None:
-    """The entry for a part of a history: as it came, else built, else None."""
+    """Returns the entry for a part of a history: as it came, else built, else None."""
     raw: dict[str, Any] = part.ext.get("chat", {}).get("detail", {})
     return raw or write(part, part.text, part.signature, index)

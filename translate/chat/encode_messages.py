@@ -33,7 +33,7 @@ from translate.pairing import paired
 
 
 def messages(conversation: Conversation, draft: Draft) -> list[Body]:
-    """The whole list. Raises BadRequest for what cannot cross and must not be lost."""
+    """Returns the whole list. Raises BadRequest for what cannot cross and must not be lost."""
     out = _system(conversation.system, draft)
     if draft.home:
         for turn in conversation.turns:
@@ -84,7 +84,7 @@ def _words(part: Part, draft: Draft) -> str:
 
 
 def _users(turns: list[Turn], draft: Draft) -> list[Body]:
-    """Tool results first, then one user message: what the results carry, instructions, the user's words."""
+    """Returns the tool results first, then one user message: what the results carry, instructions, the user's words."""
     results: list[Body] = []
     carried: list[Body] = []
     said: list[Body] = []
@@ -107,7 +107,7 @@ def _users(turns: list[Turn], draft: Draft) -> list[Body]:
 
 
 def _result(result: ToolResult, draft: Draft) -> tuple[Body, list[Body]]:
-    """The tool message, and what only a user message may hold: its text says that it follows."""
+    """Returns the tool message, and what only a user message may hold: its text says that it follows."""
     draft.leave(result.ext)
     texts: list[str] = []
     media: list[Body] = []
@@ -166,7 +166,7 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
 
 
 def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
-    """Reasoning goes back only where the upstream asks for it: some need it beside calls, some refuse it."""
+    """Adds reasoning to the message where the upstream asks for it: some need it beside calls, some refuse it."""
     policy = draft.policy
     signs = extras.may_go_to(draft.target)  # then those have their own place
     parts = [part for part in turn.parts if isinstance(part, Thinking) and not (signs and extras.opened(part))]
@@ -202,7 +202,7 @@ def _call(call: ToolCall, draft: Draft) -> Body:
 
 
 def _append(out: list[Body], message: Body) -> None:
-    """Two assistant messages in a row become one, but for one that waits for its tool results."""
+    """Adds a message. Two assistant messages in a row become one, unless the first one waits for its tool results."""
     last = out[-1] if out else None
     if last is None or last["role"] != "assistant" or "tool_calls" in last:
         out.append(message)
@@ -215,7 +215,7 @@ def _append(out: list[Body], message: Body) -> None:
 
 
 def _as_it_was(turn: Turn, draft: Draft) -> list[Body]:
-    """A turn that came from Chat: its messages as they were written."""
+    """Returns the messages of a turn that came from Chat, as they were written."""
     extra = turn.ext.get("chat", {})
     if turn.role == "assistant":
         return [_assistant_as_it_was(turn, draft, extra)]

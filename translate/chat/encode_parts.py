@@ -21,7 +21,7 @@ MAX_ID = 40  # OpenAI refuses a longer tool_call_id
 
 
 def content(part: Part, draft: Draft) -> list[Body]:
-    """A part as content parts; none for what is left out. Raises BadRequest."""
+    """Returns a part as content parts, none for what is left out. Raises BadRequest."""
     draft.leave_part(part)
     if raw := part.ext.get("chat.form", {}).get("raw"):
         return [raw]
@@ -47,20 +47,20 @@ def content(part: Part, draft: Draft) -> list[Body]:
 
 
 def marked(pieces: list[Body], part: Part) -> list[Body]:
-    """With OpenAI's mark for the cache, which stands at the end of what the part has become."""
+    """Returns the pieces with OpenAI's mark for the cache, which stands at the end of what the part has become."""
     mark = breakpoint_of(part.ext)
     return [*pieces[:-1], pieces[-1] | mark] if mark and pieces else pieces
 
 
 def is_private(part: Part) -> bool:
-    """Not a part of a Chat message's content but a field beside it."""
+    """Tells whether the part is no content of a Chat message but a field beside it."""
     if isinstance(part, Thinking | Refusal):
         return "raw" not in part.ext.get("chat.form", {})
     return isinstance(part, ToolCall)
 
 
 def flat(pieces: list[Body]) -> str | list[Body]:
-    """A string where all is text, which every server takes; many take nothing else."""
+    """Returns a string where all is text. Every server takes that, and many take nothing else."""
     if all(piece.keys() == {"type", "text"} for piece in pieces):
         return "\n\n".join(piece["text"] for piece in pieces)
     return pieces

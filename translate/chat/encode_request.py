@@ -24,7 +24,8 @@ _CHOICE = {"auto": "auto", "any": "required", "none": "none"}
 
 
 def encode(conversation: Conversation, target: Target) -> Encoded:
-    """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
+    """Writes the request. Raises BadRequest for what cannot cross and must not be lost. The conversation is not
+    changed."""
     bridged = Bridged(conversation) if "chat" not in conversation.ext or target.policy.rebuild else None
     conversation = bridged.conversation if bridged else conversation
     shared = ("openai",) if "chat" in conversation.ext else ()  # servers that are merely compatible refuse those fields
@@ -153,8 +154,8 @@ def _format(output: OutputFormat, draft: Draft) -> Body:
 
 
 def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
-    """reasoning_effort where the client named an effort or a budget. Adaptive or disabled thinking says
-    nothing that Chat could hear."""
+    """Writes reasoning_effort where the client named an effort or a budget. Chat has no word for adaptive or disabled
+    thinking."""
     wanted = conversation.reasoning
     if draft.home and (said := conversation.ext.get("chat.form", {}).get("reasoning")):
         body |= said  # in whichever vendor's words

@@ -1,9 +1,9 @@
-"""Neutral events in, a Chat stream's bytes out: chat.completion.chunk objects, never a named event.
+"""Writes neutral events as a Chat stream: chat.completion.chunk objects, never a named event.
 
-Each chunk is a byte template around its delta, made once per reply; text arrives as the inside of a JSON
-string and is copied into it, all pieces of one event by a single join. Three states: waiting for the first
-event, writing, over. The end is a finish chunk, the usage chunk where it was asked for, and [DONE]; or an
-error object, and then no [DONE], lest a lenient client take the reply for complete.
+Each chunk is a byte template around its delta, which is made once per reply. Text arrives as the inside of a JSON
+string and is copied into it, all pieces of one event by a single join. The states are: waiting for the first event,
+writing, over. The stream ends with a finish chunk, the usage chunk where it was asked for, and [DONE]. An error ends it
+with an error object and no [DONE], because a lenient client would then take the reply for complete.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _PING = b": ping\n\n"
 
 
 class Encoder:
-    """emit(events) gives bytes; nothing after the terminal event."""
+    """Takes events by `emit` and returns bytes; none after the terminal event."""
 
     __slots__ = (
-        "_after", "_asked", "_before", "_beside", "_calls", "_details", "_kept", "_lane", "_notes", "_part", "_refused",
-        "_state", "_texts", "_usage",
+        "_after", "_asked", "_before", "_beside", "_calls", "_details", "_kept", "_notes", "_part", "_refused",
+        "_state", "_template", "_texts", "_usage",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -54,7 +54,7 @@ class Encoder:
         self._after = b',"logprobs":null,"finish_reason":null}]%b}\n\n' % usage
         self._state: Literal["waiting", "writing", "over"] = "waiting"
         self._part: Part | None = None
-        self._lane: tuple[bytes, bytes] | None = None  # around the open part's text; None: it is left out
+        self._template: tuple[bytes, bytes] | None = None  # around the open part's text; None: it is left out
         self._kept: list[bytes] = []  # the open call's or thought's text so far
         self._beside: dict[str, Any] = {}  # what goes with the next call
         self._calls = 0
@@ -76,7 +76,7 @@ class Encoder:
         return self._state == "over"
 
     def ping(self) -> bytes:
-        """A comment: legal anywhere, read by nobody."""
+        """Returns a comment, which is legal anywhere and read by nobody."""
         return b"" if self._state == "over" else _PING
 
     def emit(self, events: list[Event]) -> bytes:
@@ -91,8 +91,8 @@ class Encoder:
         return b"".join(out)
 
     def _delta(self, event: Delta, out: list[bytes]) -> None:
-        if self._lane is not None:
-            before, after = self._lane
+        if self._template is not None:
+            before, after = self._template
             out += (before, (after + before).join(event.pieces), after)
             if type(self._part) is not Text:
                 self._kept += event.pieces
@@ -126,15 +126,15 @@ class Encoder:
             out.append(self._chunk({"role": "assistant", "content": ""}))
 
     def _open(self, part: Part, out: list[bytes]) -> None:
-        self._part, self._kept, self._lane = part, [], None
+        self._part, self._kept, self._template = part, [], None
         if isinstance(part, Text):
             self._texts += 1
-            self._lane = self._around(b'{"content":"', b'"}')
+            self._template = self._around(b'{"content":"', b'"}')
         elif isinstance(part, Thinking):
-            self._lane = self._around(b'{"reasoning_content":"', b'"}')
+            self._template = self._around(b'{"reasoning_content":"', b'"}')
         elif isinstance(part, Refusal):
             self._refused += 1
-            self._lane = self._around(b'{"refusal":"', b'"}')
+            self._template = self._around(b'{"refusal":"', b'"}')
         elif isinstance(part, ToolCall) and self._asked.functions and not part.custom:
             self._function(part, out)
         elif isinstance(part, ToolCall):
@@ -146,16 +146,16 @@ class Encoder:
             self._beside = {}
             out.append(self._chunk({"tool_calls": [call]}))
             head = b'{"tool_calls":[{"index":%d,"%b":{"%b":"' % (index, kind.encode(), text.encode())
-            self._lane = self._around(head, b'"}}]}')
+            self._template = self._around(head, b'"}}]}')
 
     def _function(self, call: ToolCall, out: list[bytes]) -> None:
-        """A call for a client that speaks of functions: it takes one in a message, and no more."""
+        """Writes a call for a client that speaks of functions: it takes one in a message, and no more."""
         self._calls += 1
         self._beside = {}
         if self._calls == 1:
             name = self._asked.tool_names.get(call.name, call.name)
             out.append(self._chunk({"function_call": {"name": name, "arguments": ""}}))
-            self._lane = self._around(b'{"function_call":{"arguments":"', b'"}}')
+            self._template = self._around(b'{"function_call":{"arguments":"', b'"}}')
 
     def _close(self, close: Close, out: list[bytes]) -> None:
         part = self._part
@@ -171,7 +171,7 @@ class Encoder:
         elif isinstance(part, Text):
             if close.citations:
                 self._annotate(citations.write(close.citations, 0 if self._texts == 1 else None, None), out)
-        self._part, self._lane = None, None
+        self._part, self._template = None, None
 
     def _set_beside(self, what: str, extra: dict[str, Any], out: list[bytes]) -> None:
         if what == extras.OF_CALL:
@@ -191,7 +191,7 @@ class Encoder:
         self._state = "over"
 
     def _annotate(self, annotations: list[Any], out: list[bytes]) -> None:
-        """The SDK's stream helper wants an index in whatever stands in a list of a delta."""
+        """Writes annotations. The SDK's stream helper wants an index in whatever stands in a list of a delta."""
         if annotations:
             numbered = [{"index": i} | note for i, note in enumerate(annotations, self._notes)]
             self._notes += len(annotations)

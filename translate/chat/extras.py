@@ -25,7 +25,8 @@ OF_CALL, OF_MESSAGE = "call", "message"
 
 
 def sealed(said: Body, what: str) -> Thinking | None:
-    """said: a call, a message or a delta. what: OF_CALL, OF_MESSAGE. None where nothing is signed."""
+    """Returns the thought that carries the proof, None where nothing is signed. said: a call, a message or a delta.
+    what: OF_CALL, OF_MESSAGE."""
     extra = said.get("extra_content")
     if not isinstance(extra, dict):
         return None
@@ -35,7 +36,7 @@ def sealed(said: Body, what: str) -> Thinking | None:
 
 
 def opened(part: Part | None) -> tuple[str, Body] | None:
-    """(what it is of, extra_content); None for any other part, and for a seal that was damaged."""
+    """Returns (what it is of, extra_content); None for any other part, and for a seal that was damaged."""
     if not isinstance(part, Thinking) or not sealed_reasoning.is_of_extra(part.encrypted):
         return None
     for what, extra in sealed_reasoning.extra_in(part.encrypted).items():
@@ -45,13 +46,14 @@ def opened(part: Part | None) -> tuple[str, Body] | None:
 
 
 def may_go_to(target: Target) -> bool:
-    """Whether the upstream's model is one that signs so; another may refuse a field that it does not know."""
+    """Tells whether the upstream's model is one that signs so. Another may refuse a field that it does not know."""
     return target.policy.tool_schema == "gemini" or "gemini" in target.model.lower()
 
 
 def unsigned(target: Target) -> Body:
-    """What a step's first call says where another model made it, or the client lost the proof: Google's own word for
-    that, without which its third generation answers 400. Only at its own service; gateways have their own ways."""
+    """Returns what a step's first call says where another model made it, or the client lost the proof. It is Google's
+    own word for that, and without it Google's third generation answers 400. It goes to Google's own service only;
+    gateways have their own ways."""
     if target.policy.tool_schema == "gemini" and _DEMANDS.search(target.model.lower()):
         return {"extra_content": {"google": {"thought_signature": UNSIGNED}}}
     return {}

@@ -1,7 +1,7 @@
 """An error in a Chat stream that has begun.
 
-Chat has no error event: by convention a data line that holds an error object, which the SDKs raise. No [DONE] follows
-it, lest a lenient client take the stream for complete.
+Chat has no error event. By convention the error is a data line that holds an error object, which the SDKs raise. No
+[DONE] follows it, because a lenient client would then take the stream for complete.
 """
 
 from __future__ import annotations

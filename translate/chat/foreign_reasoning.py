@@ -11,7 +11,7 @@ Body = dict[str, Any]
 
 
 def without(body: Body) -> list[str]:
-    """The words (reasoning_content) are no proof, and stay."""
+    """Takes out the details that are sealed. The words (reasoning_content) are no proof, and stay."""
     found = False
     for message in objects_of(body, "messages"):
         details = message.get("reasoning_details")

@@ -1,8 +1,8 @@
-"""Whole Chat replies: a chat.completion taken apart into events, and one put together from them.
+"""Whole Chat replies: takes a chat.completion apart into events, and puts one together from events.
 
-`explode` hands the message to the same `Assembly` that puts streams together, `collect` says what the
-stream encoder would have said: the two ways of answering cannot drift apart. Parts that Chat has no word
-for (another provider's server tools) are left out.
+`explode` hands the message to the same `Assembly` that puts streams together, and `collect` writes what the stream
+encoder would have written, so a reply is the same whether it is streamed or not. Parts that Chat has no word for
+(another provider's server tools) are left out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from translate.usage import with_estimate
 
 
 def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:
-    """A chat.completion as events. An error object (some servers send it with status 200) is a Fault.
+    """Returns a chat.completion as events. An error object (some servers send it with status 200) is a Fault.
 
     Raises BadReply for a body without a choice.
     """
@@ -50,7 +50,7 @@ def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:
 
 
 def collect(events: list[Event], asked: Asked) -> dict[str, Any]:
-    """The events as a chat.completion of the OpenAI SDK. The error of a Fault is raised."""
+    """Returns the events as a chat.completion of the OpenAI SDK. The error of a Fault is raised."""
     message = _Message(asked)
     for event in events:
         message.take(event)
@@ -156,5 +156,5 @@ class _Message:
 
 
 def call_id(asked: Asked, n: int) -> str:
-    """An id for a call whose upstream gave none."""
+    """Returns an id for a call whose upstream gave none."""
     return f"call_{asked.key}_{n}"

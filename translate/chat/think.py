@@ -17,16 +17,16 @@ Piece = tuple[bool, str]
 
 
 class ThinkTags:
-    """feed(text) -> pieces; rest() -> what was held back, at the end of the reply."""
+    """Takes text by `feed`, which returns pieces; `rest` returns what was kept back, at the end of the reply."""
 
-    __slots__ = ("_held", "_state")
+    __slots__ = ("_pending", "_state")
 
     def __init__(self) -> None:
-        self._held = ""
+        self._pending = ""
         self._state: Callable[[ThinkTags, str], list[Piece]] = ThinkTags._before
 
     def __repr__(self) -> str:
-        return f"<ThinkTags {self._state.__name__.strip('_')}, {len(self._held)} held>"
+        return f"<ThinkTags {self._state.__name__.strip('_')}, {len(self._pending)} held>"
 
     @property
     def settled(self) -> bool:
@@ -34,12 +34,12 @@ class ThinkTags:
         return self._state is ThinkTags._after
 
     def feed(self, text: str) -> list[Piece]:
-        text, self._held = self._held + text, ""
+        text, self._pending = self._pending + text, ""
         return [piece for piece in self._state(self, text) if piece[1]]
 
     def rest(self) -> list[Piece]:
         inside = self._state is ThinkTags._inside
-        text, self._held, self._state = self._held, "", ThinkTags._after
+        text, self._pending, self._state = self._pending, "", ThinkTags._after
         return [(inside, text)] if text else []
 
     def _before(self, text: str) -> list[Piece]:
@@ -48,7 +48,7 @@ class ThinkTags:
             self._state = ThinkTags._lead
             return self._lead(start[len(OPEN) :])
         if OPEN.startswith(start) and len(text) <= MOST_BEFORE:
-            self._held = text
+            self._pending = text
             return []
         self._state = ThinkTags._after
         return [(False, text)]
@@ -65,7 +65,7 @@ class ThinkTags:
         thought, tag, answer = text.partition(CLOSE)
         if not tag:
             cut = len(text) - _overlap(text)
-            self._held = text[cut:]
+            self._pending = text[cut:]
             return [(True, text[:cut])]
         self._state = ThinkTags._gap
         return [(True, thought), *self._gap(answer)]
@@ -83,7 +83,7 @@ class ThinkTags:
 
 
 def _overlap(text: str) -> int:
-    """How many of the last characters could be the beginning of the closing tag."""
+    """Returns how many of the last characters could be the beginning of the closing tag."""
     for n in range(min(len(text), len(CLOSE) - 1), 0, -1):
         if CLOSE.startswith(text[-n:]):
             return n

@@ -13,7 +13,7 @@ from translate.errors import BadRequest
 
 
 def followed(conversation: Conversation) -> Conversation:
-    """The conversation with words where it points to some. Raises BadRequest where they are not here."""
+    """Returns the conversation with words where it points to some. Raises BadRequest where they are not here."""
     if not any(map(_speech, conversation.turns)):
         return conversation
     return replace(conversation, turns=list(map(_in_words, conversation.turns)))

@@ -1,8 +1,8 @@
-"""Counters and finish reasons: Chat's words for them, there and back.
+"""Counters and finish reasons: reads and writes Chat's words for them.
 
-OpenAI's prompt_tokens includes what was read from and written to a cache, the neutral `input` does not; the
-one conversion each way is here. Compatible servers spell the cache counters in half a dozen ways, send null
-for what they do not know yet, and repeat growing values: the last ones count, nothing is summed.
+OpenAI's prompt_tokens includes what was read from and written to a cache, and the neutral `input` does not; the one
+conversion each way is here. Compatible servers spell the cache counters in half a dozen ways, send null for what they
+do not know yet, and repeat growing values: the last ones count, and nothing is summed.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ def stop_reason(finish: str, has_calls: bool, refused_in_words: bool = False) ->
 
 
 def is_known(word: str) -> bool:
-    """Is it a finish_reason of anybody's?"""
+    """Tells whether the word is anybody's finish_reason."""
     return word.lower() in _END
 
 
 def breakdown(finish: str) -> ApiError | None:
-    """The error that a finish_reason such as "network_error" stands for."""
+    """Returns the error that a finish_reason such as "network_error" stands for."""
     kind = _BROKEN.get(finish.lower())
     if kind is None:
         return None
@@ -75,8 +75,8 @@ def breakdown(finish: str) -> ApiError | None:
 
 
 def finish_reason(reason: StopReason, has_calls: bool, refused_in_words: bool, functions: bool = False) -> str:
-    """Chat's finish_reason. A refusal told in `refusal` ends with "stop", as at OpenAI; a turn that is paused for good
-    is cut off. functions: the client calls tools so."""
+    """Returns Chat's finish_reason. A refusal that was said in `refusal` ends with "stop", as at OpenAI; a turn that is
+    paused for good is cut off. functions: the client calls tools by that name."""
     if has_calls and reason in ("end", "pause", "tool_calls"):
         return "function_call" if functions else "tool_calls"
     if (reason == "tool_calls" and not has_calls) or (reason == "refusal" and refused_in_words):
@@ -85,8 +85,8 @@ def finish_reason(reason: StopReason, has_calls: bool, refused_in_words: bool, f
 
 
 def usage_of(raw: Any) -> Usage | None:
-    """A usage object's counters, None where there is none or it counts nothing. The object itself stays in
-    ext (costs, timings)."""
+    """Returns a usage object's counters, None where there is none or it counts nothing. The object itself stays in ext
+    (costs, timings)."""
     if not isinstance(raw, dict) or not any(name in raw for name in _COUNTS):
         return None
     details = object_of(raw, "prompt_tokens_details")
@@ -115,7 +115,7 @@ def usage_of(raw: Any) -> Usage | None:
 
 
 def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
-    """A usage object over what was known before: the last one counts, but for a prompt that it does not tell."""
+    """Reads a usage object over what was known before. The last one counts, except for a prompt that it leaves out."""
     usage = usage_of(raw)
     if usage is None or before is None:
         return usage or before
@@ -127,7 +127,8 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
 
 
 def of_chunk(chunk: dict[str, Any], before: Usage | None = None) -> Usage | None:
-    """After one chunk of a stream, or a whole completion: its own, else where Groq or Moonshot put it."""
+    """Returns the usage after one chunk of a stream, or a whole completion: its own, else the one where Groq or
+    Moonshot put it."""
     usage = chunk.get("usage")
     if isinstance(usage, dict) and usage:
         return read_usage(usage, before)
@@ -140,7 +141,7 @@ def of_chunk(chunk: dict[str, Any], before: Usage | None = None) -> Usage | None
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
-    """CompletionUsage of the OpenAI SDK."""
+    """Returns a CompletionUsage of the OpenAI SDK."""
     prompt_details = {"cached_tokens": usage.cache_read}
     if usage.cache_write:
         prompt_details["cache_write_tokens"] = usage.cache_write
@@ -154,7 +155,7 @@ def usage_body(usage: Usage) -> dict[str, Any]:
 
 
 def _first(*places: tuple[dict[str, Any], str]) -> int:
-    """The first of the counters that counts something: servers fill the one and leave the other at 0."""
+    """Returns the first of the counters that counts something: servers fill the one and leave the other at 0."""
     for raw, key in places:
         if found := count_of(raw, key):
             return found

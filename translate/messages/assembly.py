@@ -1,10 +1,9 @@
-"""Content blocks of a reply, told as events.
+"""Reads the content blocks of a reply into events.
 
-One small class for each kind of block. Each has the same three moments: begin (what content_block_start
-says), delta, close; a whole reply's block is one that says everything at its beginning. A text block opens
-with its first text, so that an empty one is never seen. A block that the neutral form has no word for (server
-tools and their results, compaction, what comes next year) is gathered and told at its end, complete:
-Open(Unknown), Close.
+There is one small class for each kind of block. Each has the same three methods: begin (for content_block_start),
+delta, close; a whole reply's block says everything at its beginning. A text block opens with its first text, so that an
+empty one is never seen. A block that the neutral form has no word for (server tools and their results, compaction, and
+types that do not exist yet) is gathered and given complete at its end: Open(Unknown), Close.
 """
 
 from __future__ import annotations
@@ -15,21 +14,21 @@ from translate import sealed_reasoning, wire
 from translate.conversation import Close, Delta, Event, Ext, Open, Part, Text, Thinking, ToolCall, Unknown
 from translate.messages import citations
 from translate.messages.decode_messages import input_of, rest
-from translate.repeats import Arguments
+from translate.repeats import ArgumentRepeats
 
 Raw = dict[str, Any]
 
 
 class Block:
-    """An open content block. part: the type of part it becomes. lane: the (delta type, key) whose text may
-    take the fast lane, or None."""
+    """An open content block. part: the type of part it becomes. template: the (delta type, key) whose text may
+    take the fast path, or None."""
 
     __slots__ = ("half", "index", "raw", "opened")
 
     part: type[Part] = Unknown
     cut = False  # a call that was closed before its input was a whole object
     bare = False  # a call without any input
-    lane: tuple[str, str] | None = None
+    template: tuple[str, str] | None = None
 
     def __init__(self, index: Any, raw: Raw) -> None:
         self.index = index
@@ -41,20 +40,20 @@ class Block:
         return f"<{type(self).__name__} {self.index} opened={self.opened}>"
 
     def begin(self, out: list[Event]) -> None:
-        """content_block_start."""
+        """Called with what content_block_start says."""
 
     def delta(self, delta: Raw, out: list[Event]) -> None:
-        """content_block_delta's delta."""
+        """Called with the delta of a content_block_delta."""
 
     def passed(self, pieces: list[bytes]) -> list[bytes]:
-        """Texts of deltas that took the fast lane: what is told of them."""
+        """Returns what counts of texts whose deltas took the fast path."""
         return pieces
 
     def close(self, out: list[Event]) -> None:
-        """content_block_stop."""
+        """Called at content_block_stop."""
 
     def _push(self, text: Any, out: list[Event]) -> None:
-        """More of the block's text."""
+        """Adds text to the block."""
         if not isinstance(text, str) or not text:
             return
         text, self.half = wire.held_back(self.half + text)
@@ -81,7 +80,7 @@ def push(out: list[Event], pieces: list[bytes]) -> None:
 class TextBlock(Block):
     __slots__ = ("_citations",)
     part = Text
-    lane = ("text_delta", "text")
+    template = ("text_delta", "text")
 
     def begin(self, out: list[Event]) -> None:
         given = self.raw.get("citations")
@@ -112,7 +111,7 @@ class ThinkingBlock(Block):
 
     __slots__ = ("_signature",)
     part = Thinking
-    lane = ("thinking_delta", "thinking")
+    template = ("thinking_delta", "thinking")
 
     def begin(self, out: list[Event]) -> None:
         self._signature = _string(self.raw.get("signature"))
@@ -134,14 +133,14 @@ class CallBlock(Block):
     replies); deltas win, since a few servers say both. It opens with its first argument, so that one of which none
     had come when the reply broke off is never seen. bare: it closed without any."""
 
-    __slots__ = ("_call", "_input", "_told", "bare", "cut")
+    __slots__ = ("_call", "_input", "_repeats", "bare", "cut")
     part = ToolCall
-    lane = ("input_json_delta", "partial_json")
+    template = ("input_json_delta", "partial_json")
 
     def begin(self, out: list[Event]) -> None:
         given = self.raw.get("input")
         self._input = given if isinstance(given, str) else wire.dumps_text(given) if given else ""
-        self._told = Arguments()
+        self._repeats = ArgumentRepeats()
         self.bare = self.cut = False
         ext: Ext = rest(self.raw, "type", "id", "name", "input")
         self._call = ToolCall(_string(self.raw.get("id")), _string(self.raw.get("name")), ext=ext)
@@ -150,20 +149,20 @@ class CallBlock(Block):
         self._say(delta.get("partial_json"), out)
 
     def passed(self, pieces: list[bytes]) -> list[bytes]:
-        told = self._told
-        if len(pieces) == 1 and told.floor and told.closes not in pieces[0]:
-            told.said += pieces
+        repeats = self._repeats
+        if len(pieces) == 1 and repeats.floor and repeats.closes not in pieces[0]:
+            repeats.said += pieces
             return pieces
-        return told.fresh(pieces)
+        return repeats.fresh(pieces)
 
     def close(self, out: list[Event]) -> None:
-        if not self._told.said:
+        if not self._repeats.said:
             self._say(self._input, out)
         self._end_text(out)
-        self.bare = not self._told.said
+        self.bare = not self._repeats.said
         if self.bare:
             self._open(self._call, out)
-        self.cut = not self.bare and not self._told.ended
+        self.cut = not self.bare and not self._repeats.ended
         out.append(Close())
 
     def _say(self, text: Any, out: list[Event]) -> None:
@@ -210,7 +209,7 @@ _KINDS: dict[str, type[Block]] = {
 
 
 def block_of(index: Any, raw: Any) -> Block:
-    """The block that a content_block (or an item of a whole reply's content) begins."""
+    """Returns the block that a content_block (or an item of a whole reply's content) begins."""
     if not isinstance(raw, dict):
         raw = {}
     kind = raw.get("type")
@@ -218,12 +217,12 @@ def block_of(index: Any, raw: Any) -> Block:
 
 
 def is_bare_call(raw: Any) -> bool:
-    """Is it a whole reply's call without any input?"""
+    """Tells whether it is a whole reply's call without any input."""
     return isinstance(raw, dict) and raw.get("type") == "tool_use" and not raw.get("input")
 
 
 def tell(raw: Any, out: list[Event]) -> type[Part]:
-    """A whole block's events, added to `out`; gives the type of part that it was."""
+    """Adds a whole block's events to `out`, and returns the type of part that it was."""
     block = block_of(None, raw)
     block.begin(out)
     block.close(out)

@@ -22,7 +22,7 @@ _NAME = "cache_control"
 
 
 def mark(body: Body) -> int:
-    """Marks a body that was made for Messages, and is nobody else's; how many marks that took."""
+    """Marks a body that was made for Messages and belongs to nobody else. Returns how many marks that took."""
     if _is_marked(body) or not _is_long(body):
         return 0
     count = _mark_last(body.get("tools", ()), lambda tool: not tool.get("defer_loading"), body, "tools")
@@ -36,8 +36,8 @@ def mark(body: Body) -> int:
 
 
 def _mark_last(blocks: Any, can: Any, owner: Body, key: str) -> int:
-    """A mark on the last block that can have one. Blocks may be shared with the client's body, so that they are not
-    changed but replaced."""
+    """Marks the last block that can have a mark. Blocks may be shared with the client's body, so they are not changed
+    but replaced."""
     for at in range(len(blocks) - 1, -1, -1):
         if can(blocks[at]):
             owner[key] = [*blocks[:at], blocks[at] | {_NAME: MARK}, *blocks[at + 1 :]]
@@ -67,7 +67,7 @@ def _is_marked_within(block: Body) -> bool:
 
 
 def _is_long(body: Body) -> bool:
-    """Looks no farther than it must."""
+    """Tells whether the prompt is worth a mark. It looks no farther than it must."""
     found = 0
     for size in _sizes([body.get("tools"), body.get("system"), body["messages"]]):
         found += size
@@ -77,7 +77,7 @@ def _is_long(body: Body) -> bool:
 
 
 def _sizes(value: Any) -> Iterator[int]:
-    """Of all strings below."""
+    """Yields the sizes of all strings below."""
     if isinstance(value, str):
         yield len(value)
     elif isinstance(value, dict):

@@ -18,12 +18,13 @@ def read(raw: Any) -> Citation:
 
 
 def write(cited: list[Citation]) -> list[Any]:
-    """Other protocols' pages carry a mark of ours where Anthropic has a cipher, which nobody but Anthropic can make."""
+    """Writes Messages' own citations as they came, and of other protocols' the pages. In these a mark of ours stands
+    where Anthropic has a cipher, which nobody but Anthropic can make."""
     return [each.raw if each.protocol == "messages" else _page(each) for each in cited if _can_be_said(each)]
 
 
 def own(cited: list[Citation]) -> list[Any]:
-    """Those that a Messages upstream has said itself: of others it takes none back."""
+    """Returns those that a Messages upstream has said itself. It takes back no others."""
     return [each.raw for each in cited if each.protocol == "messages"]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from translate import sealed_reasoning
-from translate.compaction import USUAL_TRIGGER, Way, Wish
+from translate.compaction import USUAL_TRIGGER, Compaction, Wish
 from translate.conversation import Conversation, Unknown
 from translate.errors import BadRequest
 from translate.json_fields import is_number, object_of, objects_of, text_of
@@ -24,7 +24,7 @@ def wished(conversation: Conversation) -> tuple[Conversation, Wish | None]:
 
 
 def _of_fields(left: Body) -> tuple[Wish | None, Body]:
-    """Of Messages: a request of its own, or an edit for when the conversation has grown long."""
+    """Reads the fields of Messages: a request of its own, or an edit for when the conversation has grown long."""
     edits = objects_of(object_of(left, "context_management"), "edits")
     compacting = [edit for edit in edits if str(edit.get("type")).startswith("compact_")]
     said = left.get("compaction")
@@ -49,8 +49,8 @@ def _of_fields(left: Body) -> tuple[Wish | None, Body]:
     return Wish(text_of(edit, "instructions"), True, int(at) if is_number(at) else USUAL_TRIGGER, goes_on), rest
 
 
-def told(text: str, asked: Asked) -> Unknown:
-    """A block without content says that the compaction failed."""
+def reply_part(text: str, asked: Asked) -> Unknown:
+    """Returns the block. One without content says that the compaction failed."""
     block: Body = {"type": "compaction", "content": text or None}
     if text:
         block["signature"] = sealed_reasoning.SUMMARY
@@ -59,4 +59,4 @@ def told(text: str, asked: Asked) -> Unknown:
     return Unknown("messages", block)
 
 
-WAY = Way(wished, told, answers_calls=True)
+COMPACTION = Compaction(wished, reply_part, answers_calls=True)

@@ -30,8 +30,8 @@ Block = dict[str, Any]
 
 
 def read_content(content: Any, where: str) -> list[Part]:
-    """A string or a list of blocks -> parts. Empty text is dropped: it says nothing, and some clients save
-    it from a reply and send it for ever, which upstreams refuse.
+    """Reads a string or a list of blocks into parts. Empty text is dropped: it says nothing, and some clients save it
+    from a reply and send it for ever, which upstreams refuse.
 
     Raises BadRequest naming the block (`where` is the path of the content, such as "messages.3.content").
     """
@@ -48,8 +48,8 @@ def read_content(content: Any, where: str) -> list[Part]:
 
 
 def input_of(arguments: str) -> dict[str, Any]:
-    """A tool call's arguments as the object that `input` must be. "" is {}; what is no JSON object (cut off,
-    or free text) is kept under "_raw", never dropped: the model's words reach the tool's error message."""
+    """Returns a tool call's arguments as the object that `input` must be. "" is {}. What is no JSON object (cut off, or
+    free text) is kept under "_raw" and never dropped: the model's words reach the tool's error message."""
     if not arguments.strip():
         return {}
     try:
@@ -60,7 +60,7 @@ def input_of(arguments: str) -> dict[str, Any]:
 
 
 def referenced_tools(blocks: Any) -> Iterator[str]:
-    """Names in the tool_reference blocks at any depth: the deferred tools that the model has been shown."""
+    """Yields the names in tool_reference blocks at any depth: the deferred tools that the model has been shown."""
     if isinstance(blocks, list):
         for block in blocks:
             yield from referenced_tools(block)
@@ -72,7 +72,7 @@ def referenced_tools(blocks: Any) -> Iterator[str]:
 
 
 def rest(raw: Block, *known: str) -> Ext:
-    """The leftovers of a block as ext."""
+    """Returns the leftovers of a block as ext."""
     left = {key: value for key, value in raw.items() if key not in known}
     return {"messages": left} if left else {}
 

@@ -1,4 +1,4 @@
-"""Requests: a client's Messages body -> Conversation (decode); the way back is encode, in encode_request.py.
+"""Requests: a client's Messages body -> Conversation (decode); encode, in encode_request.py, writes them.
 
 decode is called only when the request crosses to another protocol, so it may be thorough: it checks what it
 reads and words a refusal as Anthropic does, naming the field. It is no stricter than Anthropic: what it does
@@ -47,7 +47,7 @@ _CHOICES = ("auto", "any", "none", "tool")
 
 
 def decode(body: dict[str, Any]) -> Conversation:
-    """A Messages request body in the neutral form. Raises BadRequest naming the field."""
+    """Reads a Messages request body into the neutral form. Raises BadRequest naming the field."""
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest("model: Field required")
@@ -84,7 +84,8 @@ def _turns(messages: Any) -> list[Turn]:
 
 
 def _turn(message: Any, where: str) -> Turn:
-    """One message. A system one says so in ext too: it may go back as what it was (see encode_messages.py)."""
+    """Reads one message. ext keeps that it is a system message, which may go back as it was (see
+    encode_messages.py)."""
     if not isinstance(message, dict):
         raise BadRequest(f"{where}: Input does not match the expected shape.")
     role = _ROLES.get(str(message.get("role")))
@@ -107,7 +108,8 @@ def _system(system: Any) -> list[Part]:
 
 
 def _unbilled(part: Part) -> Part | None:
-    """Without the attribution line. It is a block of its own, unless someone made one text of all of them."""
+    """Returns the part without the attribution line. That is a block of its own, unless a client made one text of all
+    blocks."""
     if not isinstance(part, Text) or not part.text.startswith(BILLING):
         return part
     rest = part.text.partition("\n")[2].lstrip("\n")
@@ -131,7 +133,7 @@ def _tools(tools: Any, body: dict[str, Any], turns: list[Turn]) -> list[Tool]:
 
 
 def _shown(messages: list[Any], turns: list[Turn]) -> set[str]:
-    """Deferred tools that the model knows by now: a search found them, or it has called them."""
+    """Returns the deferred tools that the model knows by now: a search found them, or it has called them."""
     names = {name for message in messages for name in decode_messages.referenced_tools(message.get("content"))}
     return names | {part.name for turn in turns for part in turn.parts if isinstance(part, ToolCall)}
 
@@ -174,7 +176,7 @@ def _tool(tool: Any, where: str) -> Tool:
 
 
 def _tool_choice(choice: Any, conversation: Conversation) -> None:
-    """disable_parallel_tool_use lives in here, and is the inverse of everybody else's parallel flag."""
+    """Reads tool_choice. disable_parallel_tool_use is a part of it, and the inverse of the other protocols' flag."""
     if choice is None:
         return
     if not isinstance(choice, dict) or choice.get("type") not in _CHOICES:
@@ -192,7 +194,7 @@ def _tool_choice(choice: Any, conversation: Conversation) -> None:
 
 
 def _max_tokens(value: Any) -> int:
-    """0 asks Anthropic to fill its prompt cache and answer nothing: no other protocol can say that."""
+    """Refuses 0, which asks Anthropic to fill its prompt cache and answer nothing: no other protocol can say that."""
     if value is None:
         raise BadRequest("max_tokens: Field required")
     if not isinstance(value, int) or isinstance(value, bool):
@@ -236,7 +238,7 @@ def _section(body: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _thinking(thinking: Any, reasoning: Reasoning, left: dict[str, Any]) -> None:
-    """A mode that has no word here (between_tools) or a key beside the known ones stays in ext."""
+    """Reads thinking. A mode that has no word here (between_tools) and a key beside the known ones stay in ext."""
     if thinking is None:
         return
     mode = thinking.get("type") if isinstance(thinking, dict) else None
@@ -268,7 +270,7 @@ def _budget(value: Any) -> int:
 
 
 def _output(body: dict[str, Any], conversation: Conversation, left: dict[str, Any]) -> None:
-    """output_config holds effort and format; output_format is where the format was in the first beta."""
+    """Reads the effort and the format of output_config; output_format is where the format was in the first beta."""
     config = _section(body, "output_config")
     conversation.reasoning.effort = _maybe_string(config, "effort", "output_config.")
     if extra := {key: value for key, value in config.items() if key not in ("effort", "format")}:

@@ -1,8 +1,8 @@
-"""Streams: an upstream's Messages events -> neutral events (Decoder); the way back is Encoder, in encode_stream.py.
+"""Streams: an upstream's Messages events -> neutral events (Decoder); Encoder, in encode_stream.py, writes them.
 
 Bytes are cut into events, each event is read by the state that the stream is in (a bound method: _unstarted,
 _running, _finished), and the open block (assembly.py) tells what it holds. Deltas that look like the one before
-take the fast lane (fast_path.py). Start is held back until something is told, so that an error before that can
+take the fast path (fast_path.py). Start is held back until something is told, so that an error before that can
 still become a status. Blocks that a server interleaves are put in sequence: events of another block than the
 open one wait for its end. The stream is complete at message_stop; one that just ends is complete only if it
 has told its stop_reason. Nothing here raises: what cannot be read is a Fault.
@@ -19,7 +19,7 @@ from translate.conversation import Event, Fault, Open, Part, Ping, Start, Stop, 
 from translate.errors import ApiError, BadReply
 from translate.messages.assembly import Block, Raw, block_of, push, tell
 from translate.messages.encode_stream import Encoder
-from translate.messages.fast_path import Lane, learn
+from translate.messages.fast_path import Template, learn
 from translate.messages.reply import explode
 from translate.messages.usage import explanation_in, read_stop, read_usage
 from translate.sequence import CUT
@@ -39,7 +39,7 @@ class Decoder:
 
     __slots__ = (
         "_splitter", "_state", "_start", "usage", "_given", "_sequence", "_ext", "_seen", "_bare", "_block", "_cut",
-        "_later", "_lane",
+        "_later", "_template",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Decoder:
         self._bare: list[Event] = []  # a call that closed without any input: perhaps it was cut
         self._cut = False  # a call's input never became an object
         self._later: list[tuple[str, Raw]] = []
-        self._lane: Lane | None = None
+        self._template: Template | None = None
 
     def __repr__(self) -> str:
         return f"<Decoder {self._state.__name__} block={self._block} waiting={len(self._later)}>"
@@ -85,7 +85,7 @@ class Decoder:
             return out
         at = 0
         while at < len(events):
-            if self._lane is not None and (pieces := self._lane.run(events, at)):
+            if self._template is not None and (pieces := self._template.run(events, at)):
                 at += len(pieces)
                 if b"" in pieces:
                     pieces = [piece for piece in pieces if piece]
@@ -159,7 +159,8 @@ class Decoder:
     # ----------------------------------------------------------------------------------------- message
 
     def _message_start(self, message: Any, out: list[Event]) -> None:
-        """An answer that goes on after programmatic tool calls has content here, and maybe a stop_reason."""
+        """Reads the beginning. An answer that goes on after programmatic tool calls has content here, and maybe a
+        stop_reason."""
         if not isinstance(message, dict):
             return
         self.usage = read_usage(message.get("usage"))
@@ -185,7 +186,7 @@ class Decoder:
             self._sequence = said["stop_sequence"]
 
     def _tell_start(self, out: list[Event]) -> None:
-        """Start goes before the first thing told. Pings do not wait for it."""
+        """Puts Start before the first event that opens something. Pings do not wait for it."""
         if self._start is None:
             return
         at = next((i for i, event in enumerate(out) if isinstance(event, Open | Stop)), None)
@@ -225,15 +226,15 @@ class Decoder:
                 return
             block = self._begin(block_of(index, {"type": _IMPLIED[kind]}), out)
         block.delta(delta, out)
-        if block.lane and block.lane[0] == kind and event and block.opened:
-            text = delta.get(block.lane[1])
+        if block.template and block.template[0] == kind and event and block.opened:
+            text = delta.get(block.template[1])
             if block.half:
-                self._lane = None  # until its other half has come
+                self._template = None  # until its other half has come
             elif isinstance(text, str) and text:
-                self._lane = learn(event, block.lane[1], text) or self._lane
+                self._template = learn(event, block.template[1], text) or self._template
 
     def _close(self, block: Block, out: list[Event]) -> None:
-        self._block = self._lane = None
+        self._block = self._template = None
         self._tell_bare(out)
         told: list[Event] = []
         block.close(told)
@@ -246,14 +247,14 @@ class Decoder:
         self._cut = self._cut or block.cut
 
     def _tell_bare(self, out: list[Event]) -> None:
-        """The call before was whole without any input, since the reply went on, or ended well."""
+        """Gives out the call before: it was whole without any input, since the reply went on, or ended well."""
         if self._bare:
             out += self._bare
             self._bare = []
             self._seen.add(ToolCall)
 
     def _catch_up(self, out: list[Event]) -> None:
-        """No block is open: what came meanwhile for others is read now, in its order."""
+        """Reads what came for other blocks while one was open, in its order."""
         waiting: deque[tuple[str, Raw]] = deque()
         while waiting or (self._block is None and self._later):
             if self._block is None:
@@ -280,7 +281,7 @@ class Decoder:
         self._over()
 
     def _finish(self, out: list[Event], rest: bytes) -> None:
-        """The stream ended by itself: well if it had told why, else not, whatever it looked like."""
+        """Ends a stream that ended by itself: well if it had said its stop_reason, else with a Fault."""
         if self._given:
             self._stop(out)
         elif self._state is Decoder._unstarted:
@@ -290,7 +291,7 @@ class Decoder:
             self._fail(BadReply("the upstream's stream ended before message_stop"), out)
 
     def _whole(self, body: bytes, out: list[Event]) -> None:
-        """A server that does not stream answers with a whole message, or a whole error."""
+        """Reads a whole message, or a whole error: a server that does not stream answers so."""
         try:
             out += explode(wire.loads(body))
         except BadReply as error:
@@ -305,7 +306,7 @@ class Decoder:
 
     def _over(self) -> None:
         self._state = Decoder._finished
-        self._lane = self._block = None
+        self._template = self._block = None
         self._later.clear()
 
 
@@ -315,7 +316,7 @@ _RUNNING = frozenset({
 
 
 def _is_whole(event: bytes) -> bool:
-    """Was the last event complete but for its blank line, or cut?"""
+    """Tells whether the last event is complete but for its blank line, or was cut."""
     name, data = sse.fields(event)
     if name == b"error" or data.strip() == b"[DONE]":
         return True

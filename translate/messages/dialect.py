@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from translate import capability, usage, wire
-from translate.dialect import Body, Counting, Dialect, Endpoint, Errors, Http, Marks, Models
+from translate.dialect import Body, Dialect, Endpoint, Errors, Http, Marks, ModelListing, TokenCounting
 from translate.errors import BadRequest
 from translate.messages import compaction, fault, foreign_reasoning, model_list, search_reply
 from translate.messages.decode_request import decode
@@ -54,15 +54,15 @@ MESSAGES = Dialect(
     encoder=Encoder,
     explode=lambda body, policy: explode(body),
     collect=collect,
-    usage=usage.Reader(of_event, read_usage, in_pieces=False),
+    usage=usage.UsageReader(of_event, read_usage, in_pieces=False),
     words=WORDS,
     schemas=table.Writes(table.ANTHROPIC, table.ANTHROPIC, formats_enforced=True),
     errors=Errors(fault.body, fault.event, fault.status, fault.last, _left_out),
     searchers=SEARCHERS,
-    compaction=compaction.WAY,
-    told_search=search_reply.told,
+    compaction=compaction.COMPACTION,
+    search_reply=search_reply.parts,
     without_foreign=foreign_reasoning.without,
-    tells_summaries=foreign_reasoning.told,
+    summaries_in_words=foreign_reasoning.summaries_in_words,
     pauses=True,
     marks=Marks(
         terminal=re.compile(rb'"type"\s*:\s*"(message_stop|error)"'),
@@ -77,9 +77,9 @@ MESSAGES = Dialect(
         any_header=True,
         asks=_asks,
     ),
-    models=Models(model_list.row, model_list.page, query="?limit=1000"),
+    models=ModelListing(model_list.row, model_list.page, query="?limit=1000"),
     carries=("responses", "chat"),
-    counting=Counting(_check, lambda count: wire.dumps({"input_tokens": count})),
+    counting=TokenCounting(_check, lambda count: wire.dumps({"input_tokens": count})),
     looks_like=_looks_like,
     usual={"metadata": {"user_id": "doctor"}, "top_k": 5},
     thread_mark=b'"thread"',

@@ -43,7 +43,7 @@ _NOT_LAST = ("thinking", "redacted_thinking")
 
 
 def messages(turns: list[Turn], draft: Draft) -> list[Block]:
-    """The turns as `messages`, never empty. Raises BadRequest."""
+    """Writes the turns as `messages`, never empty. Raises BadRequest."""
     out = _as_they_were(turns, draft) if draft.home else _made_acceptable(turns, draft)
     if not out:
         raise BadRequest("messages: at least one message with content is required")
@@ -91,13 +91,13 @@ def _reminder(block: Block) -> Block:
 
 
 def _mark(blocks: list[Block], ext: Ext) -> None:
-    """A cache mark on a whole message, as some dialects have it, belongs on its last block here."""
-    if (mark := ext.get("cache", {}).get(CACHE_CONTROL)) is not None:
+    """Puts a cache mark of a whole message, as some Chat clients have it, on its last block."""
+    if mark := ext.get("cache", {}).get(CACHE_CONTROL):
         blocks[-1].setdefault(CACHE_CONTROL, mark)
 
 
 def _strip_prefill(out: list[Block]) -> None:
-    """Anthropic refuses a final assistant text that ends in white space."""
+    """Strips the end of a final assistant text: Anthropic refuses one that ends in white space."""
     if not out or out[-1]["role"] != "assistant" or out[-1]["content"][-1]["type"] != "text":
         return
     last = out[-1]["content"][-1]
@@ -108,7 +108,7 @@ def _strip_prefill(out: list[Block]) -> None:
 
 
 def blocks(parts: list[Part], draft: Draft) -> list[Block]:
-    """The parts as content blocks, without those of which nothing may cross. Raises BadRequest."""
+    """Returns the parts as content blocks, without those of which nothing may cross. Raises BadRequest."""
     written = (_block(part, draft) for part in parts)
     return [block for block in written if block is not None]
 
@@ -119,12 +119,13 @@ def _block(part: Part, draft: Draft) -> Block | None:
 
 
 def _leftovers(part: Part) -> Block:
-    """What Messages itself said of a part; a mark for the cache of whichever client."""
-    left, marks = part.ext.get("messages", {}), part.ext.get("cache")
-    if not marks:
-        return left
-    mark = marks.get(CACHE_CONTROL) or {"type": "ephemeral"} | ({"ttl": "1h"} if "ttl" in marks[BREAKPOINT] else {})
-    return left | {CACHE_CONTROL: mark}
+    """Returns what Messages itself said of a part, and the mark for the cache of any client."""
+    left, marks = part.ext.get("messages", {}), part.ext.get("cache", {})
+    if mark := marks.get(CACHE_CONTROL):
+        return left | {CACHE_CONTROL: mark}
+    if BREAKPOINT in marks:
+        return left | {CACHE_CONTROL: {"type": "ephemeral"} | ({"ttl": "1h"} if "ttl" in marks[BREAKPOINT] else {})}
+    return left
 
 
 def _text(part: Text, draft: Draft) -> Block | None:
@@ -181,7 +182,7 @@ def _document_source(part: Document, draft: Draft) -> Block:
 
 
 def _plain(part: Document) -> str:
-    """Text that came in base64: Anthropic takes PDF in base64 and plain text as text, nothing else."""
+    """Returns text that came in base64: Anthropic takes PDF in base64 and plain text as text, nothing else."""
     if not part.media_type.startswith("text/") and part.media_type not in _TEXTUAL:
         raise BadRequest(f"file: media type {part.media_type or 'unknown'!r} cannot be sent to this upstream")
     try:
@@ -195,7 +196,8 @@ def _audio(part: Audio, draft: Draft) -> Block | None:
 
 
 def _thinking(part: Thinking, draft: Draft) -> Block | None:
-    """Only with its provider's proof, and never another provider's proof: both are a 400 at Anthropic."""
+    """Writes thinking with its provider's proof only: without one, or with another provider's, Anthropic answers
+    400."""
     is_foreign = part.provider != "" and "anthropic" not in part.provider and not draft.home
     if is_foreign or sealed_reasoning.is_for_others(part):
         draft.drop(draft.words.thoughts)
@@ -231,7 +233,7 @@ def _tool_result(part: ToolResult, draft: Draft) -> Block | None:
 
 
 def _unknown(part: Unknown, draft: Draft) -> Block | None:
-    """A block of Messages' own goes as it stands, one of another protocol in words, where there are any."""
+    """Writes a block of Messages' own as it stands, and one of another protocol in words, where there are any."""
     if part.protocol == "messages":
         return dict(part.raw)
     text = draft.in_words(part)

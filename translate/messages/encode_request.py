@@ -28,7 +28,7 @@ ONE_OBJECT = "Answer with exactly one JSON object and nothing else: no prose, no
 
 
 def encode(conversation: Conversation, target: Target) -> Encoded:
-    """The body for `target`. Raises BadRequest for what cannot cross and must not be lost."""
+    """Returns the body for `target`. Raises BadRequest for what cannot cross and must not be lost."""
     bridged = Bridged(conversation)
     conversation = bridged.conversation
     draft = Draft(conversation, target, "messages", "cache")
@@ -95,7 +95,7 @@ def _tools(body: Body, conversation: Conversation, target: Target, draft: Draft)
 
 
 def _is_named(conversation: Conversation, name: str) -> bool:
-    """Is there a tool of the client's own of this name? Anthropic takes each name once."""
+    """Tells whether a tool of the client's own has this name. Anthropic takes each name once."""
     return any(tool.kind == "function" and tool.name == name for tool in conversation.tools)
 
 
@@ -118,7 +118,8 @@ def _called(turns: list[Body]) -> dict[str, None]:
 
 
 def _tool_choice(body: Body, conversation: Conversation, draft: Draft) -> None:
-    """Anthropic's disable_parallel_tool_use lives in here and is the inverse of the others' flag."""
+    """Writes tool_choice. Anthropic's disable_parallel_tool_use is a part of it, and the inverse of the others'
+    flag."""
     choice, parallel = conversation.tool_choice, conversation.parallel_tools
     out: Body = {}
     if choice is not None:
@@ -137,7 +138,7 @@ def _tool_choice(body: Body, conversation: Conversation, draft: Draft) -> None:
 
 
 def _chosen(given: str, conversation: Conversation, draft: Draft) -> str:
-    """The name of the tool that was chosen, as it is sent."""
+    """Returns the name of the tool that was chosen, as it is sent."""
     chosen = next((tool for tool in conversation.tools if tool.name == given and not draft.home), None)
     return websearch.NAME if chosen is not None and websearch.is_search(chosen) else draft.name(given)
 
@@ -221,7 +222,8 @@ def _stops(body: Body, conversation: Conversation, draft: Draft) -> None:
 
 
 def _user_id(user: str) -> str:
-    """Anthropic refuses e-mail addresses and long values here; the same user stays the same."""
+    """Returns the user's id. Anthropic refuses e-mail addresses and long values, so these are hashed: the same user
+    stays the same."""
     if "@" in user or len(user) > MAX_USER_ID:
         return hashlib.sha256(wire.dumps(user)).hexdigest()
     return user

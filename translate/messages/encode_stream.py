@@ -73,7 +73,7 @@ class Encoder:
 
     @property
     def started(self) -> bool:
-        """Has message_start (or an error in its place) been written?"""
+        """message_start, or an error in its place, has been written."""
         return self._state is not BEFORE
 
     @property
@@ -87,7 +87,7 @@ class Encoder:
         return b"".join(out)
 
     def ping(self) -> bytes:
-        """A sign of life that is legal now: a comment before the start, nothing after the end."""
+        """Returns a sign of life that is legal now: a comment before the start, nothing after the end."""
         if self._state is OVER:
             return b""
         return _COMMENT if self._state is BEFORE else PING
@@ -132,7 +132,7 @@ class Encoder:
             out.append(self._one_delta(later))
 
     def _whole(self, block: dict[str, Any], out: list[bytes]) -> None:
-        """A block that is complete."""
+        """Writes a block that is complete."""
         given = block.pop("input", None)
         begun = block if given is None else block | {"input": {}}
         out.append(_event("content_block_start", {"index": self._index, "content_block": begun}))

@@ -1,7 +1,7 @@
-"""The fast lane for deltas: text that needs no change is copied between two JSON strings, never decoded.
+"""The fast path for deltas: text that needs no change is copied between two JSON strings, never decoded.
 
 Nearly all events of a stream are one delta after another, equal to the letter but for the text. From the
-first one, decoded in full, a `Lane` keeps the bytes before the text and after it; an event that begins and
+first one, decoded in full, a `Template` keeps the bytes before the text and after it; an event that begins and
 ends with them holds nothing else, so that its middle is the next text, still escaped. Anthropic pads events
 with spaces before the last brace, hence `_bare`. Whatever is not certain takes the slow path.
 """
@@ -14,7 +14,7 @@ from translate import wire
 from translate.pieces import all_sound
 
 
-class Lane:
+class Template:
     """What the deltas of one open block look like. Made by `learn`."""
 
     __slots__ = ("_before", "_after", "_bare")
@@ -26,10 +26,10 @@ class Lane:
         self._bare = bare if bare == b'"}}' else b""  # the padding varies: compare without it
 
     def __repr__(self) -> str:
-        return f"<Lane {self._before!r}...{self._after!r}>"
+        return f"<Template {self._before!r}...{self._after!r}>"
 
     def run(self, events: list[bytes], at: int) -> list[bytes]:
-        """The texts of the events from `at` on, as far as they keep to the lane: so many events are done."""
+        """Returns the texts of the events from `at` on, as far as they fit the template: so many events are done."""
         before, after, bare = self._before, self._after, self._bare
         start, end = len(before), -len(after)
         pieces: list[bytes] = []
@@ -47,8 +47,8 @@ class Lane:
         return pieces[: _sound(pieces)] if pieces else pieces
 
 
-def learn(event: bytes, key: str, text: str) -> Lane | None:
-    """The lane of events like this one, whose `key` holds `text`. None where the bytes of the text are not
+def learn(event: bytes, key: str, text: str) -> Template | None:
+    """Returns the template of events like this one, whose `key` holds `text`. None where the bytes of the text are not
     certain to be found: it occurs twice, or the upstream escapes it in its own way; another one will do."""
     inside = wire.inside(text)
     quoted = b'"' + inside + b'"'
@@ -58,11 +58,11 @@ def learn(event: bytes, key: str, text: str) -> Lane | None:
     before, after = event[:at], event[at + len(inside) :]
     if not re.search(rb'"%b"\s*:\s*"$' % key.encode(), before):
         return None
-    return Lane(before, after)
+    return Template(before, after)
 
 
 def _sound(pieces: list[bytes]) -> int:
-    """How many of the pieces, from the first, are insides of JSON strings in UTF-8."""
+    """Returns how many of the pieces, from the first, are insides of JSON strings in UTF-8."""
     if all_sound(pieces):
         return len(pieces)
     return next(i for i, piece in enumerate(pieces) if not all_sound([piece]))

@@ -14,7 +14,7 @@ def body(error: ApiError, request_id: str = "") -> bytes:
     if error.kind == "context_overflow" and not message.startswith("prompt is too long"):
         message = _prompt_too_long(message)
     elif error.kind == "invalid_request":
-        message = capability.told(message, error.param or "")
+        message = capability.with_token(message, error.param or "")
     out: dict[str, Any] = {"type": "error", "error": {"type": KINDS[error.kind][1], "message": message}}
     if error.details:
         out["error"]["details"] = error.details
@@ -36,7 +36,7 @@ def last(error: ApiError, head: bytes, sent: bytes, model: str) -> bytes:
 
 
 def _prompt_too_long(message: str) -> str:
-    """Clients match on this wording to compact and go on; the upstream's follows it."""
+    """Returns the words that clients match on to compact and go on; the upstream's own words follow."""
     numbers = sorted({int(n) for n in re.findall(r"\d{3,12}", message.replace(",", ""))}, reverse=True)
     if len(numbers) >= 2:
         return f"prompt is too long: {numbers[0]} tokens > {numbers[1]} maximum ({message})"

@@ -12,7 +12,8 @@ Body = dict[str, Any]
 
 
 def without(body: Body) -> list[str]:
-    """A turn of nothing else goes as a whole: Anthropic refuses empty ones, and takes two of one role in a row."""
+    """Takes out what is sealed, and names it. A turn of nothing else goes as a whole: Anthropic refuses empty ones, and
+    takes two of one role in a row."""
     messages = objects_of(body, "messages")
     found = searched = False
     for message in messages:
@@ -44,7 +45,8 @@ def _is_sealed_block(block: Any) -> bool:
 
 
 def _must_have_begun_thinking(body: Body) -> bool:
-    """With a budget for thinking, the turn whose tool results are due must begin with some."""
+    """Tells whether Anthropic would miss the thinking: with a budget for it, the turn whose tool results are due must
+    begin with some."""
     thinking = body.get("thinking")
     if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
         return False
@@ -54,7 +56,8 @@ def _must_have_begun_thinking(body: Body) -> bool:
 
 
 def _without_thinking(body: Body) -> list[str]:
-    """Its edits of the context go along: Anthropic refuses those about thinking where there is none."""
+    """Takes thinking out of the request, and its edits of the context: Anthropic refuses those about thinking where
+    there is none."""
     del body["thinking"]
     dropped = ["thinking"]
     management = body.get("context_management")
@@ -68,8 +71,8 @@ def _without_thinking(body: Body) -> list[str]:
     return dropped
 
 
-def told(body: Body) -> bool:
-    """What stands before the last summary is in it."""
+def summaries_in_words(body: Body) -> bool:
+    """Puts the last summary of ours into words. What stands before it goes, since the summary holds it."""
     messages = body.get("messages")
     given = messages if isinstance(messages, list) else []
     for at in reversed(range(len(given))):

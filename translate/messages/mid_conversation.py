@@ -1,8 +1,8 @@
 """What messages change in mid-conversation, for upstreams that know nothing of it: the tools, and the effort.
 
-Blocks of system messages add tools (with their definitions, or by name) and take them away; what holds for the reply
-is what is left at the end. An output_config of a system message says how hard to think from there on: the last one
-counts. What a request said at first is kept in ext["messages.form"], for the way home.
+Blocks of system messages add tools (with their definitions, or by name) and take them away; the reply may use the tools
+that are left at the end. An output_config of a system message says how hard to think from there on, and the last one
+counts. What a request said at first is kept in ext["messages.form"], for an upstream that speaks Messages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ReadTool = Callable[[Any, str], Tool]
 
 
 def apply(conversation: Conversation, messages: list[Any], read_tool: ReadTool) -> None:
-    """Raises BadRequest naming the block."""
+    """Applies the changes to the conversation. Raises BadRequest naming the block."""
     form: dict[str, Any] = {}
     if changes := list(_changes(messages)):
         form["tools"] = conversation.tools
@@ -32,7 +32,7 @@ def apply(conversation: Conversation, messages: list[Any], read_tool: ReadTool) 
 
 
 def _changes(messages: list[Any]) -> Iterator[tuple[bool, Any, str]]:
-    """(added?, which tool, where) in their order."""
+    """Returns (added?, which tool, where) in their order."""
     for i, message in enumerate(messages):
         content = message.get("content")
         for k, block in enumerate(content if isinstance(content, list) else ()):
@@ -46,7 +46,8 @@ def _changes(messages: list[Any]) -> Iterator[tuple[bool, Any, str]]:
 
 
 def _changed(tools: list[Tool], changes: list[tuple[bool, Any, str]], read_tool: ReadTool) -> list[Tool]:
-    """By name; a tool that was taken away may come back by its name alone."""
+    """Returns the tools after the changes, which go by name. A tool that was taken away may come back by its name
+    alone."""
     known = {tool.name: tool for tool in tools}
     offered = dict(known)
     for added, tool, where in changes:

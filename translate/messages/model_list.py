@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from translate.model_list import Model
+from translate.model_list import ListedModel
 
 USUAL = 20  # models on a page
 _LIMIT = re.compile(r"[1-9][0-9]{0,8}")
 
 
-def row(model: Model) -> dict[str, Any]:
+def row(model: ListedModel) -> dict[str, Any]:
     return {
         "type": "model",
         "id": model.id,
@@ -22,8 +22,8 @@ def row(model: Model) -> dict[str, Any]:
     }
 
 
-def page(models: Sequence[Model], asked: Mapping[str, str]) -> dict[str, Any]:
-    """asked: the request's query, of which limit, after_id and before_id count."""
+def page(models: Sequence[ListedModel], asked: Mapping[str, str]) -> dict[str, Any]:
+    """Returns one page of the list. asked: the request's query, of which limit, after_id and before_id count."""
     ids = [model.id for model in models]
     if (after := asked.get("after_id")) in ids:
         models = models[ids.index(after) + 1 :]

@@ -39,8 +39,8 @@ _MESSAGE = frozenset({"id", "type", "role", "model", "content", "stop_reason", "
 
 
 def explode(body: Any) -> list[Event]:
-    """The events of a whole reply: Start, (Open, Delta*, Close)*, Stop; or one Fault where the body is an
-    error under a good status. Raises BadReply for what is no message."""
+    """Returns the events of a whole reply: Start, (Open, Delta*, Close)*, Stop; or one Fault where the body is an error
+    under a good status. Raises BadReply for what is no message."""
     if not isinstance(body, dict):
         raise BadReply("the upstream's reply is not a JSON object")
     if body.get("type") == "error" or body.get("error"):
@@ -62,7 +62,7 @@ def explode(body: Any) -> list[Event]:
 
 
 def collect(events: list[Event], asked: Asked) -> dict[str, Any]:
-    """The client's message. Raises the error of a Fault, and BadReply where there is no Stop."""
+    """Returns the client's message. Raises the error of a Fault, and BadReply where there is no Stop."""
     content: list[dict[str, Any]] = []
     seen: set[type[Part]] = set()
     known: Usage | None = None
@@ -112,12 +112,12 @@ def _block(part: Part, text: str, close: Close, asked: Asked, n: int) -> dict[st
 
 
 def head(asked: Asked) -> dict[str, Any]:
-    """A message's fields that are known before its first word. The client hears the model it asked for."""
+    """Returns a message's fields that are known before its first word. The client hears the model it asked for."""
     return {"id": f"msg_{asked.key}", "type": "message", "role": "assistant", "model": asked.model}
 
 
 def opening(part: Part, asked: Asked, n: int) -> dict[str, Any] | None:
-    """The content block that a part begins as, its text still empty; `n` is its index. None for a part that
+    """Returns the content block that a part begins as, its text still empty; `n` is its index. None for a part that
     Messages has no block for."""
     if isinstance(part, Text | Refusal):
         return {"type": "text", "text": ""} | part.ext.get("messages", {})
@@ -137,20 +137,21 @@ def opening(part: Part, asked: Asked, n: int) -> dict[str, Any] | None:
 
 
 def several(part: Part, asked: Asked, n: int) -> list[dict[str, Any]]:
-    """The blocks of a part that takes more than one here, whole: a provider's own search. The first one's index is
-    `n`."""
+    """Returns the blocks of a part that takes more than one here, whole: a provider's own search. The first one's index
+    is `n`."""
     if isinstance(part, Unknown) and part.protocol == "responses":
         return websearch.blocks(part.raw, f"srvtoolu_{asked.key}_{n}")
     return []
 
 
 def input_of_custom(text: str) -> dict[str, Any]:
-    """The input of a custom tool's call, should an upstream make one: no client of Messages declares such a tool."""
+    """Returns the input of a custom tool's call, should an upstream make one: no client of Messages declares such a
+    tool."""
     return {"input": text}
 
 
 def last_words(stop: Stop, seen: set[type[Part]], usage: Usage | None, asked: Asked) -> dict[str, Any]:
-    """stop_reason, stop_sequence, usage and what else the upstream said at the end."""
+    """Returns stop_reason, stop_sequence, usage and what else the upstream said at the end."""
     usage = with_estimate(usage, asked.input_tokens)
     left = {key: value for key, value in stop.ext.get("messages", {}).items() if key != "stop_reason"}
     return write_stop(stop, seen) | {"usage": write_usage(usage)} | left

@@ -24,7 +24,7 @@ _FIXED = re.compile(
 
 
 def is_fixed(model: str) -> bool:
-    """Does the model refuse to be told? Vendor prefixes and dates in the name do not matter."""
+    """Tells whether the model takes no sampling parameters. Vendor prefixes and dates in the name do not matter."""
     return _FIXED.search(model) is not None
 
 

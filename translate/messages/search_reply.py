@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Part, Unknown
-from translate.target import Search
+from translate.target import ToolSearch
 from translate.tool_search import Found
 
 Raw = dict[str, Any]
 
 
-def told(search: Search, found: Found, name: str, key: str, n: int) -> list[Part]:
+def parts(search: ToolSearch, found: Found, name: str, key: str, n: int) -> list[Part]:
     return [Unknown("messages", raw) for raw in _blocks(found, name, f"srvtoolu_{key}_{n}")]
 
 

@@ -29,22 +29,22 @@ _WORDS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "x
 
 
 def mode_of(model: str) -> Literal["budget", "effort", "never"]:
-    """How `model` is told to think. Vendor prefixes and dates in the name do not matter."""
+    """Returns how `model` is told to think. Vendor prefixes and dates in the name do not matter."""
     if _NEVER.search(model):
         return "never"
     return "budget" if _MANUAL.search(model) else "effort"
 
 
 def default_max_tokens(model: str) -> int:
-    """max_tokens for a client that gave none (Messages demands one): what each family can write at most, but
-    no more than is sensible without being asked."""
+    """Returns max_tokens for a client that gave none (Messages demands one): what each family can write at most, but no
+    more than is sensible without being asked."""
     if _SMALL.search(model):
         return 4_096
     return 8_192 if _MIDDLE.search(model) else DEFAULT_MAX_TOKENS
 
 
 def asked_for(reasoning: Reasoning) -> bool | None:
-    """Did the client ask for thinking: yes, no, or nothing said."""
+    """Tells whether the client asked for thinking. None = it said nothing."""
     if reasoning.enabled is False or reasoning.effort == "none":
         return False
     return True if reasoning.enabled or reasoning.effort or reasoning.budget or reasoning.adaptive else None
@@ -100,7 +100,7 @@ def _display(reasoning: Reasoning) -> Body:
 
 
 def _began_without(messages: list[Body]) -> bool:
-    """Is this the middle of a tool loop whose last assistant turn did not begin with thinking?"""
+    """Tells whether this is the middle of a tool loop whose last assistant turn did not begin with thinking."""
     turn: list[Body] = next((m["content"] for m in reversed(messages) if m["role"] == "assistant"), [])
     if not any(block["type"] == "tool_use" for block in turn):
         return False

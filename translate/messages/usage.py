@@ -1,8 +1,8 @@
 """What a reply says about itself: the tokens it took, and why it stopped.
 
-Anthropic's usage is cumulative where it comes twice (message_start, then message_delta): later values stand
-in for earlier ones and are never added. input_tokens leaves out what came from or went to the cache, as the
-neutral form does. Everything else in it (service_tier, iterations, ...) rides in Usage.ext.
+Anthropic's usage is cumulative where it comes twice (message_start, then message_delta): later values replace earlier
+ones and are never added. input_tokens leaves out what came from or went to the cache, as the neutral form does.
+Everything else in it (service_tier, iterations, ...) is kept in Usage.ext.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _WRITTEN: dict[StopReason, str] = {neutral: own for own, neutral in _READ.items(
 
 
 def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
-    """A `usage` object over what was known before; `before` is left as it was. A count of 0 does not replace
-    a real one: some servers fill fields they do not know with it. Only the output's is always the last word."""
+    """Returns a `usage` object over what was known before; `before` is left as it was. A count of 0 does not replace a
+    real one: some servers fill fields they do not know with it. Only the output's is always the last word."""
     if not isinstance(raw, dict):
         return before
     known = before or Usage()
@@ -50,7 +50,7 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
 
 
 def of_event(event: dict[str, Any], before: Usage | None = None) -> Usage | None:
-    """After one event of a stream, or a whole message. message_start has it within its message."""
+    """Returns the usage after one event of a stream, or a whole message. message_start has it within its message."""
     message = event.get("message")
     if isinstance(message, dict):
         before = read_usage(message.get("usage"), before)
@@ -58,7 +58,7 @@ def of_event(event: dict[str, Any], before: Usage | None = None) -> Usage | None
 
 
 def write_usage(usage: Usage) -> dict[str, Any]:
-    """A `usage` object, its counts first."""
+    """Returns a `usage` object, its counts first."""
     out: dict[str, Any] = {
         "input_tokens": usage.input,
         "cache_creation_input_tokens": usage.cache_write,
@@ -77,8 +77,8 @@ def write_usage(usage: Usage) -> dict[str, Any]:
 
 
 def read_stop(given: Any, seen: set[type[Part]]) -> tuple[StopReason, dict[str, Any]]:
-    """stop_reason -> the neutral reason, and what ext must keep of it. null where the reply ended all the
-    same, and reasons of tomorrow, count as a plain end; the word itself is kept."""
+    """Returns the neutral reason of a stop_reason, and what ext must keep of it. null where the reply ended all the
+    same, and words that are not known yet, count as a plain end; the word itself is kept."""
     if isinstance(given, str) and given in _READ:
         return _READ[given], {}
     reason: StopReason = "tool_calls" if ToolCall in seen else "end"
@@ -86,13 +86,13 @@ def read_stop(given: Any, seen: set[type[Part]]) -> tuple[StopReason, dict[str, 
 
 
 def explanation_in(said: dict[str, Any]) -> str:
-    """Why the model declines, in words, of what a message or its end says; "" where it does not say so."""
+    """Returns why the model declines, in words, of what a message or its end says; "" where it does not say so."""
     return text_of(object_of(said, "stop_details"), "explanation")
 
 
 def write_stop(stop: Stop, seen: set[type[Part]]) -> dict[str, Any]:
-    """stop_reason and stop_sequence, true to what the reply held (`seen`: the types of its parts): tool calls
-    with a plain end are tool_use, tool_use without a tool is end_turn; a cut-off reply stays cut off."""
+    """Returns stop_reason and stop_sequence, true to what the reply held (`seen`: the types of its parts). Tool calls
+    with a plain end are tool_use, tool_use without a tool is end_turn; a reply that was cut off stays so."""
     own = stop.ext.get("messages", {})
     reason = own.get("stop_reason") or _WRITTEN[stop.reason]
     if stop.reason == "end" and "stop_reason" not in own:

@@ -14,7 +14,7 @@ from typing import Any
 from translate import errors
 from translate.conversation import Event, Fault, Stop, Usage
 from translate.json_fields import list_of, text_of
-from translate.responses.readers import CallReader, Raw, Reader, reader_of
+from translate.responses.readers import CallReader, ItemReader, Raw, reader_of
 from translate.responses.usage import stop_reason, usage_of
 from translate.sequence import Sequence
 
@@ -40,13 +40,13 @@ class Assembly:
 
     def __init__(self) -> None:
         self._sequence = Sequence()
-        self._order: list[Reader] = []
-        self._by_index: dict[int, Reader] = {}
-        self._by_id: dict[str, Reader] = {}
+        self._order: list[ItemReader] = []
+        self._by_index: dict[int, ItemReader] = {}
+        self._by_id: dict[str, ItemReader] = {}
         self.usage: Usage | None = None
         self.begun = False
         self.ended = False
-        self.trace = b""  # what the last event added to the open part, where it did nothing else (see Lane)
+        self.trace = b""  # what the last event added to the open part, where it did nothing else (see Template)
 
     def __repr__(self) -> str:
         return f"<Assembly {self._sequence!r} {len(self._order)} items>"
@@ -60,13 +60,13 @@ class Assembly:
         return self._sequence.take()
 
     def more(self, pieces: list[bytes]) -> None:
-        """Pieces for the open part; only while `steady`."""
+        """Adds pieces to the open part. It may be called only while `steady`."""
         item = self._sequence.alone
         assert item is not None
         self._sequence.grow(item, pieces)
 
     def fail(self, error: Exception) -> None:
-        """The reply broke off."""
+        """Ends the reply with a Fault: it broke off."""
         self.ended = True
         self._sequence.abandon(Fault(error))
 
@@ -125,10 +125,10 @@ class Assembly:
 
     # ------------------------------------------------------------------------------------------- items
 
-    def _reader(self, data: Raw, item: Raw, is_whole: bool = False) -> Reader:
-        """The reader of the item that an event is about; a new one, which begins as `item`, where it is not known.
-        The index counts where it was seen before; else the id, as long as that item goes on (xAI has several items
-        under one id); else the last item, where the event does not say which. is_whole: `item` is an item's last
+    def _reader(self, data: Raw, item: Raw, is_whole: bool = False) -> ItemReader:
+        """Returns the reader of the item that an event is about; a new one, which begins as `item`, where it is not
+        known. The index counts where it was seen before; else the id, as long as that item goes on (xAI has several
+        items under one id); else the last item, where the event does not say which. is_whole: `item` is an item's last
         word, which may come under another index and id."""
         index, id = data.get("output_index"), text_of(data, "item_id") or text_of(item, "id")
         reader = self._by_index.get(index) if isinstance(index, int) else None
@@ -151,8 +151,8 @@ class Assembly:
         return reader
 
     def _rest(self, output: list[Any]) -> None:
-        """The terminal response's output: items that no event told, or not to their end. They may be numbered and named
-        in another way than in the events, and some may be left out."""
+        """Reads the terminal response's output: items that no event told, or not to their end. They may be numbered and
+        named in another way than in the events, and some may be left out."""
         free = dict.fromkeys(self._order)  # not met yet
         for i, item in enumerate(output):
             if not isinstance(item, dict) or not isinstance(item.get("type"), str):
@@ -170,7 +170,7 @@ class Assembly:
     # --------------------------------------------------------------------------------------------- end
 
     def end(self, response: Raw) -> None:
-        """The terminal response, or a whole reply."""
+        """Reads the terminal response, or a whole reply."""
         self._about(response)
         status = response.get("status")
         self.usage = usage_of(response.get("usage"))
@@ -189,18 +189,18 @@ class Assembly:
         self._sequence.finish(Stop(reason, self.usage, ext=ext))
 
 
-def _telling(item: Raw, readers: Iterable[Reader]) -> Reader | None:
-    """One that has begun to say, or has said, what the whole item says."""
-    return next((each for each in readers if each.is_told_by(item)), None)
+def _telling(item: Raw, readers: Iterable[ItemReader]) -> ItemReader | None:
+    """Returns a reader that has begun to say, or has said, what the whole item says."""
+    return next((each for each in readers if each.is_said_by(item)), None)
 
 
 def is_unfinished(response: Raw) -> bool:
-    """A whole reply of a response that goes on in the background."""
+    """Tells whether a whole reply is of a response that goes on in the background."""
     return response.get("status") in _UNFINISHED
 
 
 def _error_of(data: Raw) -> errors.ApiError:
-    """An error event: an error object, or its fields beside the type."""
+    """Reads an error event: an error object, or its fields beside the type."""
     inner = data.get("error")
     if not inner:
         inner = {key: value for key, value in data.items() if key not in ("type", "sequence_number")}

@@ -19,8 +19,8 @@ def read(raw: Any) -> Citation:
 
 
 def write(cited: list[Citation], length: int) -> list[Any]:
-    """Pages with all that the type wants; Responses' own other notes as they came. length: of the text, in characters:
-    a citation without a place stands for all of it."""
+    """Writes pages with all that their type wants, and Responses' own other notes as they came. length: of the text, in
+    characters; a citation without a place stands for all of it."""
     found: list[Any] = []
     for each in cited:
         is_own = each.protocol == "responses"
@@ -32,7 +32,7 @@ def write(cited: list[Citation], length: int) -> list[Any]:
 
 
 def own(cited: list[Citation]) -> list[Any]:
-    """Those that a Responses upstream has said itself: of others it takes none back."""
+    """Returns those that a Responses upstream has said itself. It takes back no others."""
     return [each.raw for each in cited if each.protocol == "responses"]
 
 

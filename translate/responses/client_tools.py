@@ -113,7 +113,7 @@ RESULTS = frozenset({
 
 
 def function(tool: Tool) -> Tool | None:
-    """The function that stands for a declaration; None for what is no such tool."""
+    """Returns the function that stands for a declaration; None for what is no such tool."""
     raw = tool.raw
     kind = str(raw.get("type"))
     if tool.kind != "server" or tool.protocol != "responses" or kind not in _TOOLS:
@@ -136,7 +136,7 @@ def function(tool: Tool) -> Tool | None:
 
 
 def _skills(place: Item) -> str:
-    """What the client's machine has ready."""
+    """Returns what the client's machine has ready."""
     lines = [
         f"\n{text_of(skill, 'name')} ({text_of(skill, 'path')}): {text_of(skill, 'description')}"
         for skill in list_of(place, "skills")
@@ -149,7 +149,7 @@ def _skills(place: Item) -> str:
 
 
 def call(raw: Item, id: str, name: str) -> ToolCall:
-    """The item of a call as one of a function."""
+    """Returns the item of a call as one of a function."""
     given: Any = {}
     match raw.get("type"):
         case "apply_patch_call":
@@ -166,7 +166,7 @@ def call(raw: Item, id: str, name: str) -> ToolCall:
 
 
 def result(raw: Item, id: str, path: str) -> ToolResult:
-    """The item that answers a call. Raises BadRequest."""
+    """Returns the item that answers a call. Raises BadRequest."""
     output = raw.get("output")
     failed = raw.get("type") == "apply_patch_call_output" and raw.get("status") == "failed"
     parts: list[Part]
@@ -182,7 +182,7 @@ def result(raw: Item, id: str, path: str) -> ToolResult:
 
 
 def _printed(chunk: Item) -> str:
-    """What a shell's commands wrote, and how they ended."""
+    """Returns what a shell's commands wrote, and how they ended."""
     outcome = chunk.get("outcome")
     outcome = outcome if isinstance(outcome, dict) else {}
     end = "[timed out]" if outcome.get("type") == "timeout" else f"[exit code {outcome.get('exit_code', 'unknown')}]"
@@ -199,8 +199,8 @@ _PREFIXES = {
 
 
 def item(kind: str, call_id: str, text: str, key: str, n: int) -> Unknown | None:
-    """The item of a model's call of the function that stands for `kind`; None where its arguments make none. key, n:
-    what its id is made of."""
+    """Returns the item of a model's call of the function that stands for `kind`; None where its arguments make none.
+    key, n: what its id is made of."""
     try:
         given = wire.loads(text or "{}")
     except ValueError:
@@ -265,7 +265,7 @@ def _preview_call(given: Item) -> Item | None:
 
 
 def _is_action(given: Any) -> bool:
-    """Has it what clients read unasked?"""
+    """Tells whether the action has what clients read without a check."""
     if not isinstance(given, dict) or given.get("type") not in _NEEDS:
         return False
     return all(key in given for key in _NEEDS[given["type"]])
@@ -286,7 +286,7 @@ _SAID = {
 
 
 def _list_of_texts(value: Any) -> list[str] | None:
-    """None for what is no command."""
+    """Returns None for what is no command."""
     if isinstance(value, str) and value:
         return [value]
     is_list = isinstance(value, list) and value and all(isinstance(each, str) for each in value)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from translate import sealed_reasoning
-from translate.compaction import KINDS, Way, Wish
+from translate.compaction import KINDS, Compaction, Wish
 from translate.conversation import Conversation, Part, Turn, Unknown
 from translate.json_fields import is_number
 from translate.target import Asked
@@ -25,7 +25,7 @@ def wished(conversation: Conversation) -> tuple[Conversation, Wish | None]:
 
 
 def _of_thresholds(left: Body) -> tuple[Wish | None, Body]:
-    """Of Responses: when the conversation has grown long."""
+    """Reads the thresholds of Responses: when the conversation has grown long."""
     given = left["context_management"]
     entries = [entry for entry in given if isinstance(entry, dict)] if isinstance(given, list) else []
     bounds = [entry.get("compact_threshold") for entry in entries if entry.get("type") == "compaction"]
@@ -45,7 +45,8 @@ def _is_trigger(part: Part) -> bool:
 
 
 def _triggered(conversation: Conversation) -> tuple[Conversation, Wish | None]:
-    """One that an earlier request was for has its compaction after it."""
+    """Returns the conversation without its triggers, and the wish. A trigger of an earlier request has its compaction
+    after it."""
     open_ = False
     turns: list[Turn] = []
     for turn in conversation.turns:
@@ -56,11 +57,11 @@ def _triggered(conversation: Conversation) -> tuple[Conversation, Wish | None]:
     return replace(conversation, turns=turns), Wish() if open_ else None
 
 
-def told(text: str, asked: Asked) -> Unknown | None:
+def reply_part(text: str, asked: Asked) -> Unknown | None:
     if not text:
         return None
     sealed = sealed_reasoning.of_summary(text)
     return Unknown("responses", {"id": f"cmp_{asked.key}_0", "type": "compaction", "encrypted_content": sealed})
 
 
-WAY = Way(wished, told, keeps_users=True)
+COMPACTION = Compaction(wished, reply_part, keeps_users=True)

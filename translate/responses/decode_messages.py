@@ -32,7 +32,7 @@ from translate.conversation import (
 from translate.errors import BadRequest
 from translate.json_fields import list_of, text_of
 from translate.leftovers import BREAKPOINT, note_mark
-from translate.pairing import Waiting
+from translate.pairing import OpenCalls
 from translate.responses import citations
 from translate.responses.decode_tools import read_tools
 
@@ -55,14 +55,14 @@ class History:
         self.turns: list[Turn] = []
         self.shown: list[Tool] = []
         self._messages = 0
-        self._waiting: Waiting[str] = Waiting()  # calls by their tools
+        self._waiting: OpenCalls[str] = OpenCalls()  # calls by their tools
         self._answered: set[str] = set()  # call_ids that some output names
 
     def __repr__(self) -> str:
         return f"<History {len(self.system)} system parts, {len(self.turns)} turns>"
 
     def read(self, items: Any) -> None:
-        """The whole input. Raises BadRequest naming the item."""
+        """Reads the whole input. Raises BadRequest naming the item."""
         if isinstance(items, str):
             self.turns.append(Turn("user", [Text(items)] if items else []))
             return
@@ -104,7 +104,7 @@ class History:
                 raise problems.missing(f"{path}.type")
 
     def _add(self, role: Role, part: Part) -> None:
-        """To the turn that is going on: what the model wrote in one go; outputs that came together."""
+        """Adds a part to the turn that goes on: what the model wrote in one go, or outputs that came together."""
         if role == "user":
             self._waiting.step()
         last = self.turns[-1] if self.turns else None
@@ -141,8 +141,8 @@ class History:
             self.turns.append(Turn(role, parts, {"responses": left} if left else {}))
 
     def _output(self, raw: Item, path: str) -> None:
-        """An output without a call_id is that of the call of its tool that has no other; where there is none, nobody
-        asked for it (a woken automation, a goal that was set): it is the user's word."""
+        """Reads an output. One without a call_id belongs to the call of its tool that has no other; where there is
+        none, nobody asked for it (a woken automation, a goal that was set), and it is the user's word."""
         id, name, namespace = (text_of(raw, key) for key in ("call_id", "name", "namespace"))
         if not id and not name:
             raise problems.missing(f"{path}.call_id")
@@ -172,8 +172,8 @@ class History:
         return ToolResult(id, parts, ext=ext)
 
     def _shown(self, raw: Item, path: str) -> None:
-        """Tools that the model has been shown in mid-conversation: offered like the others from now on; others than a
-        Responses model are told so where it happened."""
+        """Reads tools that the model is shown in mid-conversation. They are offered like the others from now on; models
+        other than those of Responses read so where it happened."""
         tools = read_tools(raw.get("tools"), f"{path}.tools")
         for tool in tools:
             tool.deferred = False
@@ -185,15 +185,15 @@ class History:
 
 
 def _role(raw: Item, kind: str) -> Role:
-    """Whose an item is that is not known: what the model is given, or what it has said and done."""
+    """Returns whose an unknown item is: what the model is given, or what it has said and done."""
     content = list_of(raw, "content")
     given = any(isinstance(part, dict) and str(part.get("type")).startswith("input_") for part in content)
     return "user" if given or kind.endswith(("_output", "_response")) else "assistant"
 
 
 def _told(raw: Item, kind: str, path: str) -> list[Part]:
-    """What others can be told of an item that is not known: the content that it holds as a message does, under a head
-    that says what it is ("[agent_message: author a, recipient b]")."""
+    """Returns what others can be told of an item that is not known: the content that it holds as a message does, under
+    a head that says what it is ("[agent_message: author a, recipient b]")."""
     content = raw.get("content")
     if not content or not isinstance(content, str | list):
         return []
@@ -203,7 +203,7 @@ def _told(raw: Item, kind: str, path: str) -> list[Part]:
 
 
 def _is_output(part: Part) -> bool:
-    """An item of its own, not content of a message."""
+    """Tells whether the part is an item of its own, not content of a message."""
     return isinstance(part, ToolResult) or (isinstance(part, Unknown) and "responses.form" not in part.ext)
 
 
@@ -211,7 +211,7 @@ def _is_output(part: Part) -> bool:
 
 
 def read_content(content: Any, path: str) -> list[Part]:
-    """A string or a list of content parts. Empty text is left out: other providers refuse it."""
+    """Reads a string or a list of content parts. Empty text is left out: other providers refuse it."""
     if isinstance(content, str):
         return [Text(content)] if content else []
     if not isinstance(content, list):
@@ -286,7 +286,7 @@ def _file(raw: Item, path: str) -> Part:
 
 
 def _split_data_url(url: str) -> tuple[str, str] | None:
-    """(media type, base64), None where it is no data URL in base64."""
+    """Returns (media type, base64), None where it is no data URL in base64."""
     found = _DATA_URL.match(url)
     if found is None or ";base64" not in found[2].lower():
         return None
@@ -297,7 +297,7 @@ def _split_data_url(url: str) -> tuple[str, str] | None:
 
 
 def said_in(item: Item) -> str:
-    """A reasoning item's readable text: the model's own words where it gives them, else their summary."""
+    """Returns a reasoning item's readable text: the model's own words where it gives them, else their summary."""
     for key, between in (("content", ""), ("summary", "\n\n")):
         texts = [text_of(raw, "text") for raw in list_of(item, key) if isinstance(raw, dict)]
         if any(texts):

@@ -34,7 +34,7 @@ _SUMMARIES = ("auto", "concise", "detailed")
 
 
 def decode(body: dict[str, Any]) -> Conversation:
-    """Raises BadRequest; its param is in OpenAI's form, `input[1].call_id`."""
+    """Reads a Responses request. Raises BadRequest; its param is in OpenAI's form, `input[1].call_id`."""
     given = {key: value for key, value in body.items() if value is not None}
     model = given.get("model", "")
     if not isinstance(model, str):
@@ -77,7 +77,8 @@ def _instructions(given: dict[str, Any]) -> list[Part]:
 
 
 def _offered(tools: list[Tool], history: History) -> list[Tool]:
-    """A deferred tool is shown once a search has found it, or the model has called it."""
+    """Returns the tools that are offered. A deferred tool is shown once a search has found it, or the model has called
+    it."""
     if any(tool.deferred for tool in tools):
         calls = [part for turn in history.turns for part in turn.parts if isinstance(part, ToolCall)]
         called = {(call.namespace, call.name) for call in calls}

@@ -1,8 +1,8 @@
-"""A Responses stream's bytes in, neutral events out.
+"""Reads a Responses stream's bytes into neutral events.
 
-Text deltas dominate a stream and take the fast lane (fast_path.py): their text is copied as the escaped bytes it is.
-Everything else is parsed and read by `Assembly`. The stream is complete with its terminal event and with nothing
-else: [DONE] or an end without one is an error. The states that a decoder goes through are those of `Reading`.
+Most of a stream is text deltas, which take the fast path (fast_path.py): their text is copied as the escaped bytes that
+it is. Everything else is parsed and read by `Assembly`. The stream is complete with its terminal event and with nothing
+else: [DONE], or an end without a terminal event, is an error. The states of a decoder are those of `StreamReading`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from translate import sse
 from translate.conversation import Event, Usage
 from translate.lenient import NO_JSON, error_event, loads, no_json
 from translate.pieces import all_sound
-from translate.reading import Reading
+from translate.reading import StreamReading
 from translate.responses.assembly import Assembly
-from translate.responses.fast_path import Lane, learn
+from translate.responses.fast_path import Template, learn
 from translate.responses.reply import explode
 from translate.target import Policy
 
 
-class Decoder(Reading):
-    """See Reading."""
+class Decoder(StreamReading):
+    """See StreamReading."""
 
-    __slots__ = ("_lane", "_parts")
+    __slots__ = ("_template", "_parts")
 
     def __init__(self, policy: Policy = Policy()) -> None:
         self._parts = Assembly()
-        self._lane: Lane | None = None
+        self._template: Template | None = None
         super().__init__(self._parts)
 
     def __repr__(self) -> str:
@@ -40,7 +40,7 @@ class Decoder(Reading):
 
     @property
     def usage(self) -> Usage | None:
-        """What the reply has said so far that it takes."""
+        """Returns what the reply has said so far that it takes."""
         return self._parts.usage
 
     @property
@@ -53,7 +53,7 @@ class Decoder(Reading):
     def _read(self, events: list[bytes]) -> None:
         at = 0
         while at < len(events) and self._state is not Decoder._over:
-            run = self._lane.run(events, at) if self._lane is not None else []
+            run = self._template.run(events, at) if self._template is not None else []
             if run and all_sound(run):
                 if pieces := [piece for piece in run if piece] if b"" in run else run:
                     self._parts.more(pieces)
@@ -80,7 +80,7 @@ class Decoder(Reading):
             if self._parts.ended:
                 self._state = Decoder._over
             piece = self._parts.trace
-            self._lane = learn(event, piece) if piece and self._parts.steady else None
+            self._template = learn(event, piece) if piece and self._parts.steady else None
 
     # --------------------------------------------------------------------------------------------- ends
 

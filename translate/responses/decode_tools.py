@@ -21,7 +21,7 @@ _CUSTOM = ("type", "name", "description", "format", "defer_loading")
 
 
 def read_tools(tools: Any, path: str = "tools") -> list[Tool]:
-    """Raises BadRequest naming the tool."""
+    """Reads a list of tools. Raises BadRequest naming the tool."""
     if tools is None:
         return []
     if not isinstance(tools, list):
@@ -99,7 +99,7 @@ def _name(raw: dict[str, Any], path: str) -> str:
 
 
 def read_choice(choice: Any) -> ToolChoice | None:
-    """Raises BadRequest for what is none."""
+    """Reads tool_choice. Raises BadRequest for what is none."""
     if choice is None:
         return None
     if isinstance(choice, str):
@@ -117,7 +117,7 @@ def read_choice(choice: Any) -> ToolChoice | None:
 
 
 def allowed(tools: list[Tool], choice: Any) -> list[Tool]:
-    """The tools that tool_choice leaves."""
+    """Returns the tools that tool_choice leaves."""
     if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
         return tools
     given = choice.get("tools")

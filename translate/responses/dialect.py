@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from translate import openai_errors, usage, wire
-from translate.dialect import Body, Counting, Dialect, Endpoint, Errors, Marks
+from translate.dialect import Body, Dialect, Endpoint, Errors, Marks, TokenCounting
 from translate.errors import BadRequest
 from translate.responses import compaction, fault, foreign_reasoning, search_reply
 from translate.responses.decode_request import decode
@@ -31,6 +31,10 @@ def _check(body: Body) -> None:
         raise BadRequest("input: a text, or a list of items", "input")
 
 
+def _counted(count: int) -> bytes:
+    return wire.dumps({"object": "response.input_tokens", "input_tokens": count})
+
+
 RESPONSES = Dialect(
     name="responses",
     endpoints=(
@@ -44,15 +48,15 @@ RESPONSES = Dialect(
     encoder=Encoder,
     explode=explode,
     collect=collect,
-    usage=usage.Reader(of_event, read_usage),
+    usage=usage.UsageReader(of_event, read_usage),
     words=WORDS,
     errors=Errors(openai_errors.body, fault.event, openai_errors.status, fault.last),
     searchers=SEARCHERS,
-    compaction=compaction.WAY,
-    told_search=search_reply.told,
+    compaction=compaction.COMPACTION,
+    search_reply=search_reply.parts,
     says_client_search=True,
     without_foreign=foreign_reasoning.without,
-    tells_summaries=foreign_reasoning.told,
+    summaries_in_words=foreign_reasoning.summaries_in_words,
     marks=Marks(
         terminal=re.compile(rb'"type"\s*:\s*"(?:%b|error)"' % _ENDED),
         refusal=re.compile(rb'"type"\s*:\s*"(response\.refusal\.\w+|refusal)"|"reason"\s*:\s*"content_filter"'),
@@ -62,7 +66,7 @@ RESPONSES = Dialect(
         head_bytes=fault.HEAD_BYTES,
     ),
     carries=("messages", "chat"),
-    counting=Counting(_check, lambda count: wire.dumps({"object": "response.input_tokens", "input_tokens": count})),
+    counting=TokenCounting(_check, _counted),
     echo=echo,
     looks_like=_looks_like,
     usual={

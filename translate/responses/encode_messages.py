@@ -24,7 +24,7 @@ _OF_MESSAGE = ("id", "status", "phase")
 
 
 def items(conversation: Conversation, draft: Draft) -> list[Body]:
-    """The input, never empty but for an empty conversation. Raises BadRequest for what must not be lost."""
+    """Returns the input, never empty but for an empty conversation. Raises BadRequest for what must not be lost."""
     turns = conversation.turns if draft.home else paired(readable_parts.turns(conversation.turns, draft.drop))
     customs = {
         part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall) and part.custom
@@ -40,7 +40,7 @@ def items(conversation: Conversation, draft: Draft) -> list[Body]:
 
 
 def instructions(system: list[Part], draft: Draft) -> str:
-    """The system's text as `instructions`; of a Responses client what stood there."""
+    """Returns the system's text as `instructions`; of a Responses client what stood there."""
     if draft.home:
         system = [part for part in system if part.ext.get("responses.form", {}).get("instructions")]
     else:
@@ -55,7 +55,7 @@ def instructions(system: list[Part], draft: Draft) -> str:
 
 
 def _leading(system: list[Part], draft: Draft) -> list[Body]:
-    """The messages at the head that a Responses client gave its instructions in."""
+    """Returns the messages at the head that a Responses client gave its instructions in."""
     if not draft.home:
         return []
     parts = [part for part in system if not part.ext.get("responses.form", {}).get("instructions")]
@@ -63,13 +63,13 @@ def _leading(system: list[Part], draft: Draft) -> list[Body]:
 
 
 def _messages(parts: list[Part]) -> Iterable[Iterable[Part]]:
-    """Runs of parts that were one message."""
+    """Yields runs of parts that were one message."""
     for _, run in itertools.groupby(parts, lambda part: part.ext.get("responses.form", {}).get("message")):
         yield run
 
 
 def _message(parts: list[Part], draft: Draft, role: str = "user", left: Body | None = None) -> Body:
-    """A message that is not the model's."""
+    """Returns a message that is not the model's."""
     if draft.home:
         role = parts[0].ext.get("responses.form", {}).get("role", role)
         left = left or {key: value for part in parts for key, value in part.ext.get("responses", {}).items()
@@ -82,7 +82,7 @@ def _message(parts: list[Part], draft: Draft, role: str = "user", left: Body | N
 
 
 def _others(turn: Turn, customs: set[str], draft: Draft) -> list[Body]:
-    """Outputs first, then what was said beside them."""
+    """Returns the outputs first, then what was said beside them."""
     out: list[Body] = []
     said: list[Part] = []
     for part in turn.parts:
@@ -143,7 +143,8 @@ def _assistant(turn: Turn, draft: Draft) -> list[Body]:
 
 
 def _said(pieces: list[Body], parts: list[Part], of_message: Body) -> Body:
-    """A message of the model's as one string: without an id, the protocol has no list of what the model said."""
+    """Returns a message of the model's as one string: without an id, the protocol has no list of what the model
+    said."""
     between = "" if citations.are_pieces(parts) else "\n\n"
     text = between.join(piece.get("text") or piece.get("refusal") or "" for piece in pieces)
     phase = {"phase": of_message["phase"]} if "phase" in of_message else {}
@@ -151,14 +152,14 @@ def _said(pieces: list[Body], parts: list[Part], of_message: Body) -> Body:
 
 
 def _run(part: Part) -> tuple[str, Any]:
-    """Which item a part belongs to: parts of one message share one."""
+    """Returns which item a part belongs to: parts of one message share one."""
     if isinstance(part, ToolCall | Thinking) or (isinstance(part, Unknown) and "responses.form" not in part.ext):
         return "item", None
     return "message", part.ext.get("responses.form", {}).get("message")
 
 
 def _spoken(part: Part, draft: Draft) -> list[Body]:
-    """What the model said, as content of its message."""
+    """Returns what the model said, as content of its message."""
     draft.leave_part(part)
     if isinstance(part, Text):
         return [{"type": "output_text", "text": part.text} | own(part)]
@@ -212,5 +213,5 @@ def _reasoning(part: Thinking, draft: Draft) -> Body | None:
 
 
 def _made_id(prefix: str, said: str) -> str:
-    """The protocol wants these items to have an id: the same thing has the same in every turn."""
+    """Makes an id, which the protocol wants these items to have. The same thing has the same id in every turn."""
     return f"{prefix}_" + hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()[:32]

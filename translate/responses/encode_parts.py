@@ -27,7 +27,8 @@ Body = dict[str, Any]
 
 
 def content(part: Part, draft: Draft) -> list[Body]:
-    """A part as content parts of a message that is not the model's; none for what is left out. Raises BadRequest."""
+    """Returns a part as content parts of a message that is not the model's; none for what is left out. Raises
+    BadRequest."""
     draft.leave_part(part)
     if draft.home and (raw := part.ext.get("responses.form", {}).get("raw")):
         return [raw]
@@ -49,7 +50,7 @@ def content(part: Part, draft: Draft) -> list[Body]:
 
 
 def own(part: Part) -> Body:
-    """What Responses itself said of a part, but for what belongs to the whole message."""
+    """Returns what Responses itself said of a part, but for what belongs to the whole message."""
     left = part.ext.get("responses", {})
     kept = {key: value for key, value in left.items() if key not in ("id", "status", "phase")}
     if isinstance(part, Text) and (noted := citations.own(part.citations)):

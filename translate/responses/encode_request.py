@@ -30,7 +30,8 @@ _CHOICE = {"auto": "auto", "any": "required", "none": "none"}
 
 
 def encode(conversation: Conversation, target: Target) -> Encoded:
-    """Raises BadRequest for what cannot cross and must not be lost. The conversation is not changed."""
+    """Writes the request. Raises BadRequest for what cannot cross and must not be lost. The conversation is not
+    changed."""
     bridged = Bridged(conversation) if target.policy.rebuild else None
     conversation = bridged.conversation if bridged else conversation
     draft = Draft(conversation, target, "responses", "openai")
@@ -172,7 +173,8 @@ def _format(output: OutputFormat, draft: Draft) -> Body:
 
 
 def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
-    """An effort where the client named one or a budget; a summary where it wants to see the thinking."""
+    """Writes an effort where the client named one or a budget, and asks for a summary where it wants to see the
+    thinking."""
     wanted = conversation.reasoning
     if draft.home:
         known = ("effort", "summary", "generate_summary")
@@ -225,7 +227,7 @@ def _leftovers(body: Body, conversation: Conversation, draft: Draft) -> None:
 
 
 def _put(body: Body, field: str, value: Any) -> None:
-    """`field` may lie within another: "text.verbosity"."""
+    """Puts a field into the body. It may lie within another: "text.verbosity"."""
     section, dot, key = field.partition(".")
     if dot:
         body[section] = body.get(section, {}) | {key: value}

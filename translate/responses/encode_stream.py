@@ -43,7 +43,7 @@ class Encoder:
     """emit(events) gives bytes; nothing after the terminal event. `response`: the final object, once there is one."""
 
     __slots__ = (
-        "_asked", "_held", "_item", "_lane", "_message", "_output", "_part", "_pieces", "_place", "_refused",
+        "_asked", "_pending", "_item", "_template", "_message", "_output", "_part", "_pieces", "_place", "_refused",
         "_searches", "_seq", "_state", "_usage", "response",
     )  # fmt: skip
 
@@ -55,10 +55,10 @@ class Encoder:
         self._place = 0  # of the item that is open, or comes next
         self._part: Part | None = None
         self._item = ""  # the open item's id, "" before it was announced
-        self._lane: tuple[bytes, bytes, bytes] | None = None  # around the number and the text; None: left out
+        self._template: tuple[bytes, bytes, bytes] | None = None  # around the number and the text; None: left out
         self._pieces: list[bytes] = []  # the open part's text
         self._message: tuple[Text | Refusal, list[bytes]] | None = None  # the open message: its first part, done parts
-        self._held: tuple[ToolCall, bytes] | None = None  # a call that is not known to be whole
+        self._pending: tuple[ToolCall, bytes] | None = None  # a call that is not known to be whole
         self._searches: dict[Any, dict[str, Any]] = {}  # calls of Anthropic's whose results are still to come
         self._refused = False
         self._usage: Usage | None = None
@@ -76,7 +76,7 @@ class Encoder:
         return self._state == "over"
 
     def ping(self) -> bytes:
-        """A sign of life that is legal now."""
+        """Returns a sign of life that is legal now."""
         if self._state == "over":
             return b""
         return _COMMENT if self._state == "waiting" else KEEPALIVE
@@ -114,7 +114,7 @@ class Encoder:
     # ------------------------------------------------------------------------------------------- writing
 
     def _event(self, kind: bytes, inside: bytes, out: list[bytes]) -> None:
-        """`inside`: the event's fields but for its type and number, as JSON without the braces."""
+        """Writes an event. inside: its fields but for its type and number, as JSON without the braces."""
         out.append(b'event: %b\ndata: {"type":"%b","sequence_number":%d,%b}\n\n' % (kind, kind, self._seq, inside))
         self._seq += 1
 
@@ -122,18 +122,19 @@ class Encoder:
         where = b'"item_id":%b,"output_index":%d,%b' % (wire.dumps(self._item), self._place, inside)
         self._event(kind, where, out)
 
-    def _lane_of(self, kind: bytes, where: bytes, after: bytes = b"") -> None:
-        """Deltas of the open part: `where` is its place within the item, `after` what follows the text."""
+    def _set_template(self, kind: bytes, where: bytes, after: bytes = b"") -> None:
+        """Sets what stands around deltas of the open part. where: its place within the item. after: what follows the
+        text."""
         before = b'event: %b\ndata: {"type":"%b","sequence_number":' % (kind, kind)
         about = b',"item_id":%b,"output_index":%d,%b"delta":"' % (wire.dumps(self._item), self._place, where)
-        self._lane = before, about, b'"%b}\n\n' % after
+        self._template = before, about, b'"%b}\n\n' % after
 
     def _delta(self, pieces: list[bytes], out: list[bytes]) -> None:
         if isinstance(self._part, Thinking) and not self._item and pieces:
             self._begin_reasoning(out)
-        if self._lane is None:
+        if self._template is None:
             return
-        before, about, after = self._lane
+        before, about, after = self._template
         number = self._seq
         for piece in pieces:
             out += (before, b"%d" % number, about, piece, after)
@@ -163,14 +164,14 @@ class Encoder:
         self._settle(b"completed", out)
         if self._message is not None and not self._goes_on(part):
             self._end_message(out)
-        self._part, self._pieces, self._lane = part, [], None
+        self._part, self._pieces, self._template = part, [], None
         if isinstance(part, Text | Refusal):
             self._open_text(part, out)
         elif isinstance(part, ToolCall):
             self._open_call(part, out)
 
     def _goes_on(self, part: Part) -> bool:
-        """Is it one more part of the open message?"""
+        """Tells whether it is one more part of the open message."""
         if self._message is None or not isinstance(part, Text | Refusal):
             return False
         return part.ext.get("responses") == self._message[0].ext.get("responses")
@@ -186,15 +187,15 @@ class Encoder:
         where = b'"content_index":%d,' % len(self._message[1])
         self._of_item(b"response.content_part.added", where + b'"part":' + empty, out)
         if is_refusal:
-            self._lane_of(b"response.refusal.delta", where)
+            self._set_template(b"response.refusal.delta", where)
         else:
-            self._lane_of(b"response.output_text.delta", where, b',"logprobs":[]')
+            self._set_template(b"response.output_text.delta", where, b',"logprobs":[]')
 
     def _open_call(self, part: ToolCall, out: list[bytes]) -> None:
         self._item = items.item_id("ctc" if part.custom else "fc", self._asked, self._place)
         self._added(self._call_item(part, b"", b"in_progress"), out)
         kind = b"response.custom_tool_call_input.delta" if part.custom else b"response.function_call_arguments.delta"
-        self._lane_of(kind, b"")
+        self._set_template(kind, b"")
 
     def _call_item(self, part: ToolCall, text: bytes, status: bytes) -> bytes:
         name = self._asked.tool_names.get(part.name, part.name)
@@ -205,7 +206,7 @@ class Encoder:
         self._announce_reasoning(out)
         part = b'"summary_index":0,"part":' + items.summary_part(b"")
         self._of_item(b"response.reasoning_summary_part.added", part, out)
-        self._lane_of(b"response.reasoning_summary_text.delta", b'"summary_index":0,')
+        self._set_template(b"response.reasoning_summary_text.delta", b'"summary_index":0,')
 
     def _announce_reasoning(self, out: list[bytes]) -> None:
         self._item = items.item_id("rs", self._asked, self._place)
@@ -230,10 +231,10 @@ class Encoder:
                 self._searches[str(part.raw.get("id"))] = part.raw
             elif (call := self._searches.pop(str(part.raw.get("tool_use_id")), None)) is not None:
                 self._search(call, part.raw, out)
-        self._part, self._lane = None, None
+        self._part, self._template = None, None
 
     def _search(self, call: dict[str, Any], result: dict[str, Any] | None, out: list[bytes]) -> None:
-        """One item for the call and its result: it is announced when it is over."""
+        """Writes one item for the call and its result: it is announced when it is over."""
         item = websearch.item(call, result, items.item_id("ws", self._asked, self._place))
         self._item = item["id"]
         self._added(wire.dumps(item | {"status": "in_progress"}), out)
@@ -265,7 +266,7 @@ class Encoder:
             self._message = None
 
     def _close_reasoning(self, part: Thinking, text: bytes, close: Close, out: list[bytes]) -> None:
-        """A thought of which neither a word nor a proof came is nothing."""
+        """Ends a thought. One without a word and without a proof is nothing, and is not written."""
         encrypted = sealed_reasoning.of_thinking(part, close.signature)
         if not self._item:
             if not encrypted:
@@ -282,17 +283,17 @@ class Encoder:
         if not part.custom and not text:
             self._delta([b"{}"], out)  # clients parse the arguments, and "" is no JSON
             text = b"{}"
-        self._held = part, text
+        self._pending = part, text
         if not part.custom and wire.is_object([text]):
             self._settle(b"completed", out)
 
     def _settle(self, status: bytes, out: list[bytes]) -> None:
-        """The held call gets its last word. A free-form one shows by nothing that half of it is missing, so that
-        clients, which run what is done, are not told that it is: it stands in the incomplete response alone."""
-        if self._held is None:
+        """Writes the end of the call that was kept back. A free-form one does not show that half of it is missing, so
+        clients, which run what is done, do not get its end: it stands in the incomplete response alone."""
+        if self._pending is None:
             return
-        part, text = self._held
-        self._held = None
+        part, text = self._pending
+        self._pending = None
         if part.custom and status == items.INCOMPLETE:
             self._output.append(self._call_item(part, text, status))
             return
@@ -320,7 +321,7 @@ class Encoder:
         self._state = "over"
 
     def _refuse(self, stop: Stop, out: list[bytes]) -> None:
-        """A refusal that was told by the stop reason alone. Here it is an answer in words: clients take an incomplete
+        """Writes a refusal that only the stop reason told. Here it is an answer in words: clients take an incomplete
         response for a broken one, and ask for it again and again."""
         self._open(Refusal(), out)
         self._delta([wire.inside(words_of_refusal(stop))], out)

@@ -1,4 +1,4 @@
-"""The fast lane for deltas of a Responses stream: the text is copied, the event around it never parsed.
+"""The fast path for deltas of a Responses stream: the text is copied, the event around it never parsed.
 
 One delta event differs from the next in its text, in its sequence_number and in the random `obfuscation` that OpenAI
 pads it with; the rest is the same to the letter. From one that was parsed, `learn` keeps the bytes between these
@@ -20,7 +20,7 @@ TEXT, NUMBER, PADDING = range(3)  # what a place that varies holds
 _PATTERNS = ((TEXT, _TEXT), (NUMBER, _NUMBER), (PADDING, _PADDING))
 
 
-class Lane:
+class Template:
     """What the events look like: `first`; the number, if it comes before the text, and the bytes up to the text; the
     text and the bytes after it; then the other places that vary, each with the bytes after it."""
 
@@ -33,10 +33,11 @@ class Lane:
         self._others = others
 
     def __repr__(self) -> str:
-        return f"<Lane {self._first!r} {self._to_text!r} {self._after_text!r}>"
+        return f"<Template {self._first!r} {self._to_text!r} {self._after_text!r}>"
 
     def run(self, events: list[bytes], at: int) -> list[bytes]:
-        """The insides of the texts of the events from `at` on, as far as they keep to the lane, not yet judged."""
+        """Returns the insides of the texts of the events from `at` on, as far as they fit the template, not yet
+        judged."""
         first, to_text, after_text, others = self._first, self._to_text, self._after_text, self._others
         begin, skip, width, mark = len(first), len(to_text), len(after_text), to_text[:1]
         pieces: list[bytes] = []
@@ -68,9 +69,9 @@ class Lane:
         return pieces
 
 
-def learn(event: bytes, piece: bytes) -> Lane | None:
-    """The lane of events like this one, which added just `piece` to the open part. None where the places that vary
-    are not certain to be found."""
+def learn(event: bytes, piece: bytes) -> Template | None:
+    """Returns the template of events like this one, which added just `piece` to the open part. None where the places
+    that vary are not certain to be found."""
     places: list[tuple[int, int, int]] = []
     for kind, pattern in _PATTERNS:
         found = list(pattern.finditer(event))
@@ -87,7 +88,7 @@ def learn(event: bytes, piece: bytes) -> Lane | None:
     if after[0][0] == NUMBER:
         to_text = after.pop(0)[1]
     kind, after_text = after[0]
-    return Lane(first, to_text, after_text, after[1:]) if kind == TEXT else None
+    return Template(first, to_text, after_text, after[1:]) if kind == TEXT else None
 
 
 def _same(raw: bytes, piece: bytes) -> bool:

@@ -42,7 +42,7 @@ def last(error: ApiError, head: bytes, sent: bytes, model: str) -> bytes:
 
 
 def failed(error: ApiError, response: dict[str, Any], number: int) -> bytes:
-    """response: what is known of the one that has begun. number: the event's in its stream."""
+    """Returns the event. response: what is known of the one that has begun. number: the event's in its stream."""
     known = items.REST | {"id": "resp_failed", "object": "response", "created_at": 0, "completed_at": None,
                           "incomplete_details": None, "model": "", "output": [], "usage": None}  # fmt: skip
     known |= response | {"status": "failed", "error": response_error(error)}
@@ -51,14 +51,15 @@ def failed(error: ApiError, response: dict[str, Any], number: int) -> bytes:
 
 
 def response_error(error: ApiError) -> dict[str, Any]:
-    """The `error` of a failed response. Its codes are a closed list, to which the two are added that Codex acts on."""
+    """Returns the `error` of a failed response. Its codes are a closed list, to which the two are added that Codex acts
+    on."""
     usual = KINDS[error.kind][3] or ("invalid_prompt" if error.kind in ("invalid_request", "too_large") else "")
     code = next((code for code in (error.code, usual) if code in _CODES), "server_error")
     return {"code": code, "message": error.message}
 
 
 def _begun(head: bytes) -> dict[str, Any]:
-    """What a stream's beginning says of its response: the whole of it, or as much as is there."""
+    """Returns what a stream's beginning says of its response: the whole of it, or as much as is there."""
     for event in head.replace(b"\r\n", b"\n").split(b"\n\n"):
         try:
             response = wire.loads(sse.fields(event)[1])["response"]

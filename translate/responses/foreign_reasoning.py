@@ -11,7 +11,7 @@ Body = dict[str, Any]
 
 
 def without(body: Body) -> list[str]:
-    """The whole item: its id is one that the upstream would look for in vain."""
+    """Takes out whole items: the upstream would look for their ids in vain."""
     items = body.get("input")
     if not isinstance(items, list):
         return []
@@ -26,7 +26,7 @@ def without(body: Body) -> list[str]:
     return [WORDS.thoughts]
 
 
-def told(body: Body) -> bool:
+def summaries_in_words(body: Body) -> bool:
     items = body.get("input")
     if not isinstance(items, list):
         return False

@@ -35,7 +35,7 @@ _ECHOED: dict[str, tuple[type, ...]] = {
 
 
 def echo(said: dict[str, Any]) -> dict[str, Any]:
-    """What a request says that its response says again: what is short."""
+    """Returns what a request says that its response says again: what is short."""
     return {key: said[key] for key, kinds in _ECHOED.items() if isinstance(said.get(key), kinds)}
 
 
@@ -47,7 +47,7 @@ def response(
     incomplete: str = "",
     usage: dict[str, Any] | None = None,
 ) -> bytes:
-    """The response object. output: items as JSON. incomplete: the reason, with the status of that name."""
+    """Returns the response object. output: items as JSON. incomplete: the reason, with the status of that name."""
     now = asked.clock() if asked.clock is not None else asked.created
     head = wire.dumps({
         "id": f"resp_{asked.key}",
@@ -80,7 +80,7 @@ def summary_part(text: bytes) -> bytes:
 
 
 def message(id: str, parts: list[bytes], part: Text | Refusal, status: bytes) -> bytes:
-    """phase goes with it where a Responses upstream named one."""
+    """Returns a message. phase goes with it where a Responses upstream named one."""
     phase = part.ext.get("responses", {}).get("phase")
     more = b',"phase":' + wire.dumps(phase) if phase else b""
     head = b'{"id":%b,"type":"message","status":"%b","role":"assistant"%b,"content":[%b]}'
@@ -94,7 +94,7 @@ def reasoning(id: str, parts: list[bytes], encrypted: str, done: bool) -> bytes:
 
 
 def call(id: str, call_id: str, name: str, part: ToolCall, text: bytes, status: bytes) -> bytes:
-    """function_call or custom_tool_call."""
+    """Returns a function_call or a custom_tool_call."""
     kind, key = (b"custom_tool_call", b"input") if part.custom else (b"function_call", b"arguments")
     space = b',"namespace":' + wire.dumps(part.namespace) if part.namespace else b""
     head = b'{"id":%b,"type":"%b","status":"%b","call_id":%b,"name":%b%b,"%b":"%b"}'

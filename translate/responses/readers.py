@@ -24,7 +24,7 @@ BETWEEN = "\n\n"  # two parts of a summary
 _OWN_SEARCH = "xs_call_"  # xAI runs these itself, though they look like the client's custom tools
 
 
-class Reader:
+class ItemReader:
     """An item of a kind that has no word here: it is told when it is whole."""
 
     __slots__ = ("_sequence", "is_over", "raw")
@@ -39,38 +39,39 @@ class Reader:
 
     @property
     def refused(self) -> bool:
-        """Does it hold a refusal in words?"""
+        """Tells whether the item holds a refusal in words."""
         return False
 
     def said(self) -> str:
-        """All of its words so far."""
+        """Returns all of its words so far."""
         return ""
 
     def may_be(self, raw: Raw) -> bool:
-        """Is it perhaps the item that ends as `raw`? Servers number and name one item in several ways."""
+        """Tells whether it is perhaps the item that ends as `raw`. Servers number and name one item in several ways."""
         return raw.get("type") == self.raw.get("type")
 
-    def is_told_by(self, raw: Raw) -> bool:
-        """Does `raw` say what this one has said, and maybe go on?"""
+    def is_said_by(self, raw: Raw) -> bool:
+        """Tells whether `raw` says what this one has said, and maybe goes on."""
         own = {key: value for key, value in self.raw.items() if key not in _NOT_SAID}
         return self.may_be(raw) and self.is_over and own == {k: v for k, v in raw.items() if k not in _NOT_SAID}
 
     def say(self, kind: str, index: Any, text: str) -> bytes:
-        """More of the text that `kind` names ("text", "refusal", "summary", "content", "arguments"). The inside that
-        was added, b"" for none."""
+        """Adds to the text that `kind` names ("text", "refusal", "summary", "content", "arguments"). Returns the inside
+        that was added, b"" for none."""
         return b""
 
     def whole(self, kind: str, index: Any, text: str) -> None:
-        """All of that text, once more: what of it has not come yet counts."""
+        """Reads all of that text once more: what of it has not come yet is added."""
 
     def noted(self, index: Any, notes: list[Any]) -> None:
-        """What the part at `index` cites: told before the next part begins, and the item's last word after it."""
+        """Reads what the part at `index` cites. It comes before the next part begins, and the item's last word after
+        that."""
 
     def note(self, index: Any, annotation: Any) -> None:
-        """One more thing that the part at `index` cites."""
+        """Reads one more thing that the part at `index` cites."""
 
     def over(self, raw: Raw) -> None:
-        """The item is complete, as `raw`."""
+        """Ends the item: it is complete, as `raw`."""
         if not self.is_over:
             self.is_over = True
             self._end(raw)
@@ -84,14 +85,14 @@ class Reader:
         return self._sequence.say(item, text) if text and not self.is_over else b""
 
     def _fill(self, item: Item, text: str) -> None:
-        """`text` is all that the item says: adds what is missing."""
+        """Adds what is missing. text: all that the item says."""
         before = item.text()
         if len(text) > len(before) and text.startswith(before):
             item.half = ""  # it is among what is missing
             self._sequence.say(item, text[len(before) :])
 
 
-class MessageReader(Reader):
+class MessageReader(ItemReader):
     """Its parts are told apart by what they are and by their index, as the deltas have it. An item's last word may
     count them in another way: what it says is held against all that was said."""
 
@@ -108,7 +109,7 @@ class MessageReader(Reader):
     def said(self) -> str:
         return "".join(item.text() for item in self._parts.values())
 
-    def is_told_by(self, raw: Raw) -> bool:
+    def is_said_by(self, raw: Raw) -> bool:
         said = self.said()
         return self.may_be(raw) and bool(said) and "".join(text for _, text, _ in _parts_of(raw)).startswith(said)
 
@@ -180,7 +181,7 @@ class MessageReader(Reader):
 
 
 def _parts_of(raw: Raw) -> list[tuple[str, str, list[Any]]]:
-    """(kind, text, annotations) of a message's parts."""
+    """Returns (kind, text, annotations) of a message's parts."""
     found = []
     for part in list_of(raw, "content"):
         if isinstance(part, dict):
@@ -189,7 +190,7 @@ def _parts_of(raw: Raw) -> list[tuple[str, str, list[Any]]]:
     return found
 
 
-class ReasoningReader(Reader):
+class ReasoningReader(ItemReader):
     """Text comes as the model's own words ("content") or as their summary; where both come, the first counts."""
 
     __slots__ = ("_index", "_item", "_kind")
@@ -203,7 +204,7 @@ class ReasoningReader(Reader):
     def said(self) -> str:
         return self._item.text() if self._item is not None else ""
 
-    def is_told_by(self, raw: Raw) -> bool:
+    def is_said_by(self, raw: Raw) -> bool:
         said = self.said()
         return self.may_be(raw) and bool(said) and said_in(raw).startswith(said)
 
@@ -239,7 +240,7 @@ class ReasoningReader(Reader):
             self._item = self._sequence.push(part, done=True)
 
 
-class CallReader(Reader):
+class CallReader(ItemReader):
     __slots__ = ("_item", "_key")
 
     def __init__(self, raw: Raw, sequence: Sequence) -> None:
@@ -270,7 +271,7 @@ class CallReader(Reader):
         known = text_of(self.raw, "call_id")
         return super().may_be(raw) and (not id or not known or id == known) and (not call.name or call.name == name)
 
-    def is_told_by(self, raw: Raw) -> bool:
+    def is_said_by(self, raw: Raw) -> bool:
         return self.may_be(raw) and _given(raw, self._key).startswith(self._item.text())
 
     def say(self, kind: str, index: Any, text: str) -> bytes:
@@ -296,15 +297,15 @@ def _given(raw: Raw, key: str) -> str:
     return wire.dumps_text(given) if isinstance(given, dict) else text_of(raw, key)
 
 
-def reader_of(raw: Raw, sequence: Sequence) -> Reader:
-    """The reader of the item that begins as `raw`."""
+def reader_of(raw: Raw, sequence: Sequence) -> ItemReader:
+    """Returns the reader of the item that begins as `raw`."""
     match raw.get("type"):
         case "message":
             return MessageReader(raw, sequence)
         case "reasoning":
             return ReasoningReader(raw, sequence)
         case "custom_tool_call" if text_of(raw, "call_id").startswith(_OWN_SEARCH):
-            return Reader(raw, sequence)
+            return ItemReader(raw, sequence)
         case "function_call" | "custom_tool_call":
             return CallReader(raw, sequence)
-    return Reader(raw, sequence)
+    return ItemReader(raw, sequence)

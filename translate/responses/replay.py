@@ -36,7 +36,7 @@ _TEXTS: dict[str, tuple[str, str, Body]] = {
 
 
 def events(response: Body) -> list[bytes]:
-    """Each event's data, numbered from 0."""
+    """Returns each event's data, numbered from 0."""
     return [wire.dumps({"type": event["type"], "sequence_number": i} | event) for i, event in enumerate(_all(response))]
 
 

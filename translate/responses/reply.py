@@ -1,7 +1,7 @@
-"""Whole Responses replies: a response taken apart into events, and one put together from them.
+"""Whole Responses replies: takes a response apart into events, and puts one together from events.
 
-`explode` hands the response to the same `Assembly` that reads streams, and `collect` gives the object that the
-stream's terminal event carries: the two ways of answering cannot drift apart.
+`explode` hands the response to the same `Assembly` that reads streams, and `collect` gives the object that the stream's
+terminal event carries, so a reply is the same whether it is streamed or not.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from translate.target import Asked, Policy
 
 
 def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:
-    """A response as events. One that failed is a Fault. Raises BadReply for what is no response, or goes on in the
-    background."""
+    """Returns a response as events. One that failed is a Fault. Raises BadReply for what is no response, or goes on in
+    the background."""
     if not isinstance(body, dict):
         raise BadReply("the upstream's reply is not a JSON object")
     if not isinstance(body.get("output"), list) and body.get("object") != "response":
@@ -34,7 +34,8 @@ def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:
 
 
 def collect(events: list[Event], asked: Asked) -> dict[str, Any]:
-    """The events as a Response of the OpenAI SDK. Raises the error of a Fault, and BadReply where there is no end."""
+    """Returns the events as a Response of the OpenAI SDK. Raises the error of a Fault, and BadReply where there is no
+    end."""
     for event in events:
         if isinstance(event, Fault):
             raise event.error

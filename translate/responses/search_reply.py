@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Part, Tool, Unknown
-from translate.target import Search
+from translate.target import ToolSearch
 from translate.tool_search import Found
 
 Raw = dict[str, Any]
 
 
-def told(search: Search, found: Found, name: str, key: str, n: int) -> list[Part]:
+def parts(search: ToolSearch, found: Found, name: str, key: str, n: int) -> list[Part]:
     return [Unknown("responses", raw) for raw in _items(search, found, key, n)]
 
 
-def _items(search: Search, found: Found, key: str, n: int) -> list[Raw]:
+def _items(search: ToolSearch, found: Found, key: str, n: int) -> list[Raw]:
     about: Raw = {"execution": "server", "call_id": None, "status": "completed"}
     return [
         {"id": f"tsc_{key}_{n}", "type": "tool_search_call", "arguments": found.given} | about,
@@ -23,7 +23,7 @@ def _items(search: Search, found: Found, key: str, n: int) -> list[Raw]:
     ]
 
 
-def _definitions(search: Search, tools: list[Tool]) -> list[Raw]:
+def _definitions(search: ToolSearch, tools: list[Tool]) -> list[Raw]:
     """As the client declared them: those of one namespace stand in it together."""
     out: list[Raw] = []
     spaces: dict[str, Raw] = {}

@@ -1,6 +1,6 @@
-"""Counters and endings: Responses' words for them, there and back.
+"""Counters and endings: reads and writes Responses' words for them.
 
-input_tokens includes what was read from and written to a cache, the neutral `input` does not; the one conversion
+input_tokens includes what was read from and written to a cache, and the neutral `input` does not; the one conversion
 each way is here. A response ends by its status, and an incomplete one says why.
 """
 
@@ -26,7 +26,7 @@ _INCOMPLETE: dict[str, StopReason] = {
 
 
 def usage_of(raw: Any) -> Usage | None:
-    """A usage object's counters, None where there is none. The object itself stays in ext (costs)."""
+    """Returns a usage object's counters, None where there is none. The object itself stays in ext (costs)."""
     if not isinstance(raw, dict) or not any(name in raw for name in _COUNTS):
         return None
     details = object_of(raw, "input_tokens_details") or object_of(raw, "prompt_tokens_details")
@@ -45,7 +45,7 @@ def usage_of(raw: Any) -> Usage | None:
 
 
 def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
-    """A usage object over what was known before: only the terminal response has one that counts."""
+    """Returns a usage object over what was known before: only the terminal response has one that counts."""
     return usage_of(raw) or before
 
 
@@ -67,7 +67,7 @@ def usage_body(usage: Usage) -> dict[str, Any]:
 
 
 def stop_reason(response: dict[str, Any], has_calls: bool, refused: bool) -> StopReason:
-    """The neutral reason of a response that ended without an error; an unknown word counts as an end."""
+    """Returns the neutral reason of a response that ended without an error; an unknown word counts as an end."""
     if response.get("status") == "incomplete":
         reason = object_of(response, "incomplete_details").get("reason")
         return _INCOMPLETE.get(str(reason), "length")
@@ -77,13 +77,13 @@ def stop_reason(response: dict[str, Any], has_calls: bool, refused: bool) -> Sto
 
 
 def incomplete_reason(stop: Stop) -> str:
-    """Why a response is incomplete, "" where it is completed. A refusal is a complete answer, as at OpenAI; what a
-    Responses upstream calls a filter's doing stays that."""
+    """Returns why a response is incomplete, "" where it is completed. A refusal is a complete answer, as at OpenAI;
+    what a Responses upstream calls a filter's doing stays that."""
     if stop.reason in ("length", "context_overflow", "pause"):
         return "max_output_tokens"
     return str(stop.ext.get("responses", {}).get("incomplete", "")) if stop.reason == "refusal" else ""
 
 
 def words_of_refusal(stop: Stop) -> str:
-    """What a model that declined has to say: Anthropic's explanation, where it gives one."""
+    """Returns what a model that declined has to say: Anthropic's explanation, where it gives one."""
     return stop.explanation or REFUSED

@@ -56,7 +56,8 @@ class Fitted:
 
 
 def fitted(schema: Schema, dialect: SchemaDialect, of_tool: bool = True) -> Fitted:
-    """The given schema is not changed. of_tool: it is arguments, else a reply."""
+    """Returns the schema as the dialect takes it. The given schema is not changed. of_tool: it is arguments, else a
+    reply."""
     out = Fitted(schema)
     out.schema = _fitted(schema, dialect, of_tool, out)
     out.same = out.schema is schema and not out.about
@@ -132,7 +133,7 @@ class _Piece:
     # -------------------------------------------------------------------------------------------- keywords
 
     def _notes(self, schema: Schema) -> Schema:
-        """The keywords that must go, with what they said."""
+        """Returns the keywords that must go, with what they said."""
         dialect = self._dialect
         notes: Schema = {}
         for key, value in schema.items():
@@ -177,7 +178,7 @@ class _Piece:
         return schema
 
     def _untupled(self, schema: Schema, notes: Schema) -> Schema:
-        """A list whose members differ is one of anything that they are."""
+        """Returns a list whose members differ as one of anything that they are."""
         pieces = notes["prefixItems"]
         rest = schema.get("items")
         pieces = [*pieces, rest] if isinstance(rest, dict) and rest not in ({}, {"not": {}}) else list(pieces)
@@ -194,7 +195,7 @@ class _Piece:
         return {"type": list(TYPES)} | schema if schema or notes else schema
 
     def _typed(self, schema: Schema) -> Schema:
-        """oneOf as the choice that it is; the type in words, where other keywords show it."""
+        """Returns oneOf as the choice that it is, and the type in words where other keywords show it."""
         if "oneOf" in schema and "anyOf" not in schema:
             schema = {("anyOf" if key == "oneOf" else key): value for key, value in schema.items()}
         if schema.keys() & {"type", "$ref", "anyOf", "enum", "const"}:
@@ -241,7 +242,7 @@ class _Piece:
         return schema
 
     def _split(self, schema: Schema, kinds: list[str]) -> Schema:
-        """A choice of types, each with its own keywords."""
+        """Returns a choice of types, each with its own keywords."""
         beside = {key: value for key, value in schema.items() if key != "type" and key not in _ALL_OF_TYPES}
         options = []
         for kind in kinds:

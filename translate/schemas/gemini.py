@@ -31,8 +31,8 @@ _UNTOLD = frozenset({
 
 
 def for_gemini(schema: Schema, cut: set[str] | None = None) -> Schema:
-    """A new schema of what Gemini reads; the given one is not changed. cut: takes the keywords whose constraints are
-    left out."""
+    """Returns a new schema of what Gemini reads; the given one is not changed. cut: takes the keywords whose
+    constraints are left out."""
     cleaner = _Cleaner(schema)
     out = cleaner.cleaned(schema, ())
     if cut is not None:

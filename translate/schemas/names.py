@@ -85,7 +85,7 @@ def _listed(value: Any, sent: dict[str, str]) -> Any:
 
 
 def in_value(value: Any, table: dict[str, str]) -> Any:
-    """A JSON value with the keys of its objects as `table` has them; the same object where none is in it."""
+    """Returns a JSON value with the keys of its objects as `table` has them; the same object where none is in it."""
     if isinstance(value, list):
         inner = [in_value(each, table) for each in value]
         return inner if any(a is not b for a, b in zip(inner, value, strict=True)) else value

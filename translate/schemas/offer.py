@@ -1,8 +1,9 @@
-"""A conversation's tools and reply format, in the dialect of JSON Schema that its upstream takes.
+"""Writes a conversation's tools and reply format in the dialect of JSON Schema that its upstream takes.
 
-Everything that crosses comes through here once. What must change of a schema so that the model's arguments change, too,
-is done to the calls in the history as well, and told for the way back. Coding agents send the same hundred kilobytes of
-schemas with each request: what became of a schema is remembered for as long as others do not need the place.
+Every crossing comes through here once. Where a change of a schema changes the model's arguments, the calls in the
+history are changed in the same way, and the change is noted for the reply. Coding agents send the same hundred
+kilobytes of schemas with each request, so what became of a schema is remembered for as long as others do not need the
+room.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from translate.conversation import Conversation, OutputFormat, Part, Tool, ToolC
 from translate.schemas import names, table
 from translate.schemas.fitting import Fitted, fitted
 from translate.schemas.places import Schema, noted
+from translate.schemas.restored import ANSWER
 from translate.schemas.root import WRAPPED
-from translate.schemas.spoken import ANSWER
 from translate.schemas.table import SchemaDialect, Writes
 from translate.target import Reshaped, Target
 
@@ -39,15 +40,16 @@ class Offer:
 
 
 def offer(given: Conversation, home: bool, usual: Writes, target: Target) -> Offer:
-    """`given` is not changed. home: between two of one protocol schemas stay, unless the upstream's settings name what
-    it takes. usual: what upstreams of the protocol are told schemas in."""
+    """Returns the conversation with schemas that its upstream takes. `given` is not changed. home: between two of one
+    protocol schemas stay, unless the upstream's settings name what it takes. usual: what upstreams of the protocol are
+    given schemas in."""
     if home and target.policy.tool_schema not in ("gemini", "grammar"):
         return Offer(given)
     return _Offering(given, home, table.plain(usual, target)).offer
 
 
 def cannot_say(output: OutputFormat | None, usual: Writes) -> bool:
-    """Is it a schema that the upstream's reply formats, which are always enforced, have no words for?"""
+    """Tells whether the upstream's reply formats, which are always enforced, have no words for the schema."""
     if not usual.formats_enforced or output is None or output.kind != "json_schema":
         return False
     return bool(_known(output.schema or ANY_OBJECT, table.enforced(usual.plain), False).obstacle)
@@ -102,7 +104,8 @@ class _Offering:
         return replace(tool, schema=schema if found.same else found.schema, strict=strict, description=about)
 
     def _have_room(self, found: Fitted) -> bool:
-        """Anthropic compiles a request's strict schemas together, and counts."""
+        """Tells whether one more strict schema has room. Anthropic compiles a request's strict schemas together, and
+        counts them."""
         if self._plain is not table.ANTHROPIC:
             return True
         total = self._strict_tools + 1, self._optional + found.optional, self._unions + found.unions
@@ -132,8 +135,8 @@ class _Offering:
         return output if fit is schema and strict is output.strict else replace(output, schema=fit, strict=strict)
 
     def _loosely(self, schema: Schema, strict: bool | None) -> tuple[Fitted, bool | None]:
-        """Where a format may be enforced or not. One whose author says nothing of it is, if nothing of it is lost:
-        Anthropic's always are."""
+        """Returns the schema of a format that may be enforced or not. One whose author says nothing of it is enforced
+        if it loses nothing, as Anthropic's always are."""
         found = _known(schema, self._plain, False)
         if self._home or strict is False:
             return found, strict

@@ -41,7 +41,7 @@ def is_taken(pattern: str, dialect: frozenset[str]) -> bool:
 
 
 def features(pattern: str) -> frozenset[str] | None:
-    """What the pattern makes use of; None where it is not certain to be one."""
+    """Returns what the pattern makes use of; None where it is not certain to be one."""
     if len(pattern) > MAX_PATTERN:
         return None
     try:
@@ -129,7 +129,7 @@ class _Reading:
         return at + 1
 
     def _class(self, at: int) -> int:
-        """A set of characters, to its closing bracket."""
+        """Returns a set of characters, to its closing bracket."""
         pattern = self.pattern
         at += pattern.startswith("^", at)
         first, low = at, ""  # low: what a range may begin with

@@ -25,8 +25,8 @@ MAX_NOTE = 500  # characters about one keyword
 
 
 def changed(schema: Schema, each: Callable[[Any], Any]) -> Schema:
-    """The schema with `each` made of the schemas right within it; the same object where that changes none of them.
-    true and false stay where they may stand."""
+    """Returns the schema with `each` made of the schemas right within it; the same object where that changes none of
+    them. true and false stay where they may stand."""
     out = schema
     for key, value in schema.items():
         if key not in NESTED:
@@ -47,7 +47,7 @@ def changed(schema: Schema, each: Callable[[Any], Any]) -> Schema:
 
 
 def pieces(schema: Schema, definitions: bool = True) -> Iterator[Schema]:
-    """The schema and all those within it, in no order; without its definitions, if so wanted."""
+    """Yields the schema and all those within it, in no order; without its definitions, if so wanted."""
     waiting: list[Any] = [schema]
     while waiting:
         piece = waiting.pop()
@@ -64,7 +64,8 @@ def pieces(schema: Schema, definitions: bool = True) -> Iterator[Schema]:
 
 
 def noted(schema: Schema, notes: Schema) -> Schema:
-    """The schema with `notes` in its description, as Anthropic's own SDK puts them there: {minimum: 0, maximum: 9}."""
+    """Returns the schema with `notes` in its description, as Anthropic's own SDK puts them there: {minimum: 0, maximum:
+    9}."""
     if not notes:
         return schema
     said = "{" + ", ".join(f"{key}: {_short(value)}" for key, value in notes.items()) + "}"
@@ -91,7 +92,7 @@ def dict_in(schema: Schema, key: str) -> Schema:
 
 
 def found_at(root: Schema, ref: Any) -> Schema | None:
-    """What a reference into the same schema stands for; None where there is nothing."""
+    """Returns what a reference into the same schema stands for; None where there is nothing."""
     if not isinstance(ref, str) or not (ref == "#" or ref.startswith("#/")):
         return None
     found: Any = root

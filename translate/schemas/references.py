@@ -10,8 +10,8 @@ MAX_PLACED = 2_000  # pieces that are put in a reference's place: they can unfol
 
 
 def closed_over(schema: Schema) -> Schema:
-    """The schema with allOf merged and each reference alone: what stands beside one is put together with what it
-    stands for. Definitions are in $defs."""
+    """Returns the schema with allOf merged and each reference alone: what stands beside one is put together with what
+    it stands for. Definitions are in $defs."""
     return _Placing(_under_defs(schema)).placed()
 
 
@@ -56,7 +56,7 @@ class _Placing:
         return changed(piece, lambda inner: self._each(inner, path))
 
     def _alone(self, piece: Schema, path: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
-        """With parts of allOf merged, and without a reference that has a neighbour."""
+        """Returns the piece with parts of allOf merged, and without a reference that has a neighbour."""
         while "allOf" in piece or (isinstance(piece.get("$ref"), str) and len(piece) > 1 and piece is not self._root):
             self._placed += 1
             if self._placed > MAX_PLACED:
@@ -93,8 +93,8 @@ def _merged(part: Schema, piece: Schema) -> Schema:
 
 
 def is_recursive(root: Schema) -> bool:
-    """Does a reference lead back to where it stands? Each one is looked at once; those that lead nowhere are taken
-    away until none is left, or only circles are."""
+    """Tells whether a reference leads back to where it stands. Each one is looked at once; those that lead nowhere are
+    taken away until none is left, or only circles are."""
     leads: dict[str, list[str]] = {}
     waiting = _refs(root)
     while waiting:

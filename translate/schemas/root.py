@@ -32,7 +32,7 @@ class Rooted(NamedTuple):
 
 
 def rooted(schema: Schema, merges: bool) -> Rooted:
-    """merges: a choice among objects becomes one of them."""
+    """Returns the schema with an object at its root. merges: a choice among objects becomes one of them."""
     if schema.get("type") == "object" and not any(key in schema for key in ("$ref", "allOf", *_CHOICES)):
         return Rooted(schema, {})
     root = _Root(schema)
@@ -87,7 +87,8 @@ class _Root:
         return f"<_Root {self._merged} merged>"
 
     def flat(self, schema: Schema, path: tuple[str, ...]) -> Schema:
-        """The piece with what its $ref and allOf stand for put in place. path: the references that it stands in."""
+        """Returns the piece with what its $ref and allOf stand for put in place. path: the references that it stands
+        in."""
         while isinstance(ref := schema.get("$ref"), str):
             beside = {key: value for key, value in schema.items() if key != "$ref"}
             found = None if ref in path else found_at(self._schema, ref)

@@ -32,7 +32,8 @@ _BOOLS_STAY = frozenset({"additionalProperties", "additionalItems", "unevaluated
 
 
 def sound(schema: Schema, cut: set[str]) -> Schema:
-    """cut: takes the keywords that are left out although they may have said something."""
+    """Returns the schema in the words of the current draft. cut: takes the keywords that are left out although they may
+    have said something."""
 
     def each(piece: Any) -> Schema:
         if not isinstance(piece, dict):

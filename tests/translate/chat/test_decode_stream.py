@@ -12,7 +12,7 @@ from tests.translate.chat.material import DONE, call, chunk, cuts, decode, every
 from translate import errors, reading, wire
 from translate import sse as framing
 from translate.chat import citations, reply
-from translate.chat.decode_stream import Decoder, Lane
+from translate.chat.decode_stream import Decoder, Template
 from translate.conversation import (
     Citation,
     Close,
@@ -523,7 +523,7 @@ def test_think_tags_are_told_apart_only_where_the_policy_says_so() -> None:
     assert every_way(cut, Policy(reasoning="think_tags")) == ["thinking: a</th", "stop end"]
 
 
-# ------------------------------------------------------------------------------------------- the fast lane
+# ------------------------------------------------------------------------------------------- the fast path
 
 
 class Counting(Decoder):
@@ -608,10 +608,10 @@ def test_an_empty_text_in_the_lane_is_nothing() -> None:
 
 def test_the_lane_learns_only_from_the_one_field_that_says_it() -> None:
     twice = b'{"choices":[{"delta":{"content":"ab"},"message":{"content":"ab"}}]}'
-    assert Lane.learn(twice, b"ab") is None
-    assert Lane.learn(b'{"delta":{"content":"xy"}}', b"ab") is None
-    assert Lane.learn(b'{"delta":{"content":"\\u00e9"}}', "é".encode()) is not None
-    assert Lane.learn(b'{"delta":{"content":"\\q"}}', b"ab") is None
+    assert Template.learn(twice, b"ab") is None
+    assert Template.learn(b'{"delta":{"content":"xy"}}', b"ab") is None
+    assert Template.learn(b'{"delta":{"content":"\\u00e9"}}', "é".encode()) is not None
+    assert Template.learn(b'{"delta":{"content":"\\q"}}', b"ab") is None
 
 
 def test_a_call_that_is_named_again_is_never_taken_for_more_arguments() -> None:

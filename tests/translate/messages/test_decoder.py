@@ -330,7 +330,7 @@ def test_odd_shapes_do_not_raise(odd: list[tuple[str, dict[str, Any]]]) -> None:
     check_order(decode([sse(*({"type": kind} | body for kind, body in odd), *ended())]))
 
 
-# ----------------------------------------------------------------------------------- the fast lane
+# ----------------------------------------------------------------------------------- the fast path
 
 
 def test_what_arrives_together_leaves_together() -> None:
@@ -521,4 +521,4 @@ def test_things_show_their_state() -> None:
     decoder = Decoder()
     decoder.feed(sse(start(), *HI[:3]))
     assert "_running" in repr(decoder) and "TextBlock 0 opened=True" in repr(decoder)
-    assert "content_block_delta" in repr(decoder._lane)
+    assert "content_block_delta" in repr(decoder._template)

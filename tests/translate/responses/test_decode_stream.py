@@ -327,7 +327,7 @@ def test_a_body_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "larger than" in short(read(b"{" + b"x" * 101))[0]
 
 
-# -------------------------------------------------------------------------------------------------- fast lane
+# -------------------------------------------------------------------------------------------------- fast path
 
 
 def parsed(raw: bytes) -> list[int]:

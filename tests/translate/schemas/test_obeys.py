@@ -17,7 +17,7 @@ from translate import wire
 from translate.conversation import Close, Delta, Open, ToolCall
 from translate.schemas import names, table
 from translate.schemas.fitting import Fitted, fitted
-from translate.schemas.spoken import Spoken
+from translate.schemas.restored import RestoredSchemas
 from translate.schemas.table import SchemaDialect
 from translate.target import Asked, Reshaped
 
@@ -121,7 +121,7 @@ def test_arguments_there_and_back_are_the_same(schema: dict[str, Any], arguments
     shape = Reshaped(out.renamed, out.wrapped)
     sent = names.in_value(arguments, {given: new for new, given in out.renamed.items()})
     text = json.dumps({"value": sent} if out.wrapped else sent)
-    passing = Spoken(Asked("m", reshaped={("", "f"): shape}))
+    passing = RestoredSchemas(Asked("m", reshaped={("", "f"): shape}))
     events = passing.passed([Open(ToolCall("1", "f")), Delta([wire.inside(text)]), Close()])
     said = wire.text_of([piece for event in events if isinstance(event, Delta) for piece in event.pieces])
     assert json.loads(said) == json.loads(json.dumps(arguments))

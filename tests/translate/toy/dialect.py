@@ -214,7 +214,7 @@ TOY = Dialect(
     encoder=Encoder,
     explode=explode,
     collect=collect,
-    usage=usage.Reader(of_event, of_object),
+    usage=usage.UsageReader(of_event, of_object),
     words=WORDS,
     errors=Errors(
         error_body, error_event, lambda error: error.status, lambda error, head, sent, model: error_event(error)

@@ -13,7 +13,7 @@ from tests.support.strategies import VALUES
 from translate import wire
 from translate.conversation import Close, Delta, Event, Open, Stop, Text, Thinking, ToolCall
 from translate.schemas import names
-from translate.schemas.spoken import ANSWER, Spoken
+from translate.schemas.restored import ANSWER, RestoredSchemas
 from translate.target import Asked, Reshaped
 
 NAMES = {"filter_1": "$filter", "id_2": 'an "id"\\\n', "e_3": "é \ud83d\ude00"}
@@ -22,7 +22,7 @@ NAMES = {"filter_1": "$filter", "id_2": 'an "id"\\\n', "e_3": "é \ud83d\ude00"}
 def said(text: str, shape: Reshaped, pieces: list[bytes] | None = None, part: Any = None) -> str:
     """The arguments that a client gets; pieces: how they come."""
     asked = Asked("m", tool_names={"sent": "f"}, reshaped={("", "f"): shape, ANSWER: shape})
-    passing = Spoken(asked)
+    passing = RestoredSchemas(asked)
     events: list[Event] = [Open(part or ToolCall("1", "sent"))]
     events += [Delta([piece]) for piece in pieces or [wire.inside(text)]]
     events += [Close(), Stop("end")]
@@ -104,7 +104,7 @@ def test_the_reply_itself_and_nothing_else() -> None:
 
 def test_a_tool_in_a_namespace() -> None:
     asked = Asked("m", namespaces={"n__f": ("n", "f")}, reshaped={("n", "f"): Reshaped(NAMES)})
-    out = Spoken(asked).passed([Open(ToolCall("1", "n__f")), Delta([b'{\\"id_2\\":1}']), Close()])
+    out = RestoredSchemas(asked).passed([Open(ToolCall("1", "n__f")), Delta([b'{\\"id_2\\":1}']), Close()])
     assert wire.text_of(out[1].pieces) == '{"an \\"id\\"\\\\\\n":1}'  # type: ignore[union-attr]
 
 

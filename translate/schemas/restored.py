@@ -1,7 +1,8 @@
 """What the model writes by a schema that was made to fit, as the client's own schema has it, while it comes.
 
-Names of properties are mapped back, and what was wrapped into an object of one property comes out of it. `Spoken` reads
-the JSON text once, holds back no more than a name that is being written, and lets through what is no JSON as it is.
+Names of properties are mapped back, and what was wrapped into an object of one property comes out of it.
+`RestoredSchemas` reads the JSON text once, keeps back no more than a name that is being written, and lets through what
+is no JSON as it is.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _PLAIN = re.compile(r'[^"{}\[\],:]+')
 _IN_STRING = re.compile(r'[^"\\]+')
 
 
-class Spoken:
-    """passed(events) gives the events with what the client's own schemas ask for."""
+class RestoredSchemas:
+    """Takes the events of a reply and gives them as the client's own schemas ask for them."""
 
     __slots__ = ("_asked", "_now", "_rest")
 
@@ -32,7 +33,7 @@ class Spoken:
         self._rest = b""
 
     def __repr__(self) -> str:
-        return f"<Spoken {'rewriting' if self._now else 'passing'}>"
+        return f"<RestoredSchemas {'rewriting' if self._now else 'passing'}>"
 
     def passed(self, events: list[Event]) -> list[Event]:
         out: list[Event] = []
@@ -98,7 +99,7 @@ class _Rewriting:
         return "".join(out)
 
     def ended(self) -> str:
-        """What was held back of a text that breaks off."""
+        """Returns what was kept back of a text that breaks off."""
         said = "" if self._phase in ("colon", "after") else "".join(self._held + self._key)
         self._held, self._key = [], []
         return said

@@ -1,4 +1,4 @@
-"""The fast lane: it may refuse whatever it likes, but what it takes is exactly what a JSON parser would give."""
+"""The fast path: it may refuse whatever it likes, but what it takes is exactly what a JSON parser would give."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from translate import wire
-from translate.messages.fast_path import Lane, learn
+from translate.messages.fast_path import Template, learn
 
 
 def event(text: str, pad: int = 0, index: int = 0) -> bytes:
@@ -17,7 +17,7 @@ def event(text: str, pad: int = 0, index: int = 0) -> bytes:
     return b"event: content_block_delta\ndata: " + body[:-1] + b" " * pad + b"}"
 
 
-def lane() -> Lane:
+def lane() -> Template:
     found = learn(event("Hello", pad=3), "text", "Hello")
     assert found is not None
     return found
