@@ -63,6 +63,6 @@ def test_the_changes_tell_each_version_and_what_to_do_at_an_upgrade() -> None:
 
 
 def test_the_version_is_said_in_one_place() -> None:
-    said = [path for name in PROGRAM for path in [ROOT / name, *(ROOT / name).rglob("*.py")] if path.is_file()]
-    assert [str(path.relative_to(ROOT)) for path in said if f'"{VERSION}"' in path.read_text()] == ["operate/version.py"]
+    files = [path for name in PROGRAM for path in [ROOT / name, *(ROOT / name).rglob("*.py")] if path.is_file()]
+    assert [path for path in files if f'"{VERSION}"' in path.read_text()] == [ROOT / "operate/version.py"]
     assert VERSION not in (ROOT / "pyproject.toml").read_text()
