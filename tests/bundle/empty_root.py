@@ -45,9 +45,11 @@ def main() -> int:
         return 69
     out = Path(tempfile.mkdtemp(prefix="bundle-"))
     here = contents.stem(build.PYTHONS[0], "linux-x86_64")
+    built = []
     for _ in range(2):
         if build.main(["--python", "3.11", "--platform", "linux-x86_64", "--out", str(out)]):
             return 1
+        built.append({path.name: path.read_bytes() for path in out.iterdir() if path.is_file()})
     if not (ROOT / "usr/bin/python3").exists():
         print("making an empty Debian in", ROOT)
         command = ["debootstrap", "--variant=minbase", "--include=python3,python3-venv", "bookworm", str(ROOT)]
@@ -60,6 +62,7 @@ def main() -> int:
     folder = next(each for each in place.iterdir() if each.is_dir())
     (folder / "run.sh").chmod(0o755)  # Python's unzip forgets it
     cases: dict[str, Callable[[], bool]] = {
+        "the same bytes, built twice": lambda: built[0] == built[1] and len(built[0]) == 5,
         "as root": lambda: started("python3 /opt/proxy/proxy.pyz"),
         "as nobody, with a cache of its own": lambda: started(as_nobody("--cache /tmp/c")),
         "as nobody without a home": lambda: refused(as_nobody(""), "--cache FOLDER"),
