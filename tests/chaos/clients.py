@@ -14,8 +14,8 @@ import random
 from collections import Counter
 from typing import Any
 
+from conformance import grammar
 from tests.chaos.upstream import MARK, PIECES
-from tests.support import grammar
 
 PATHS = {"messages": "/v1/messages", "chat": "/v1/chat/completions", "responses": "/v1/responses"}
 CHECK = {"messages": grammar.check_messages, "chat": grammar.check_chat}

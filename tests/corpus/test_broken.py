@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conformance import grammar
 from tests.corpus.test_variants import CHAT_ALL, CHAT_BASES, COUNTED, MESSAGES_ALL, MESSAGES_BASES
-from tests.support import corpus, crossing, grammar, meaning
+from tests.support import corpus, crossing, meaning
 from translate.target import Protocol
 
 

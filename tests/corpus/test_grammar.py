@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from conformance.grammar import check_chat, check_messages
 from tests.support import corpus
-from tests.support.grammar import check_chat, check_messages
 from tests.support.streams import (
     DONE,
     END,

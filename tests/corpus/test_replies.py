@@ -15,7 +15,8 @@ import anthropic
 import openai
 import pytest
 
-from tests.support import corpus, crossing, grammar, sdk
+from conformance import grammar
+from tests.support import corpus, crossing, sdk
 from tests.support.corpus import Exchange
 from tests.support.meaning import Meaning
 from translate import dialects, errors

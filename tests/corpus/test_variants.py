@@ -16,7 +16,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.support import corpus, crossing, grammar, meaning, mutate
+from conformance import grammar
+from tests.support import corpus, crossing, meaning, mutate
 from tests.support.streams import (
     END,
     HI,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 
-from tests.support import grammar
+from conformance import grammar
 from tests.support.faulty import Good, Protocol, error_of, events_of, text_of
 
 _DOUBT = re.compile("\N{REPLACEMENT CHARACTER}+")  # stands for what was no UTF-8

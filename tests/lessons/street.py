@@ -16,7 +16,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support import grammar, params, sdk, sdk_responses, streams
+from conformance import grammar
+from tests.support import params, sdk, sdk_responses, streams
 from tests.support.house import ONCE, House, one_upstream
 from tests.support.script import Answer, Request, Upstream
 from translate.target import Protocol

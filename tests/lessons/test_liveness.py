@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from conformance.grammar import check_messages
 from tests.lessons.street import ASK, ASKS, CHECK, CROSSINGS, LANES, PATHS, Street, responses, said
-from tests.support.grammar import check_messages
 from tests.support.house import Client, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.streams import (

@@ -1,1 +1,1 @@
-"""What several test directories share: recorded traffic, grammar checkers, SDKs, scripted servers."""
+"""What several test directories share: recorded traffic, SDKs, scripted servers."""

@@ -13,7 +13,8 @@ from collections.abc import Iterable
 import anthropic
 import openai
 
-from tests.support import grammar, meaning, sdk
+from conformance import grammar
+from tests.support import meaning, sdk
 from tests.support.meaning import Meaning
 from translate import dialects, errors, pair
 from translate.target import Asked, Policy, Protocol

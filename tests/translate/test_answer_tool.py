@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.support import corpus, grammar, meaning, meaning_responses
+from conformance import grammar
+from tests.support import corpus, meaning, meaning_responses
 from tests.support.meaning import Meaning
 from translate import dialects, pair, wire
 from translate.answer_tool import NAME, AnswerAsText, offered

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import corpus, grammar, meaning, sdk, sdk_responses, streams
+from conformance import grammar
+from tests.support import corpus, meaning, sdk, sdk_responses, streams
 from tests.support.meaning_responses import of_responses
 from translate import dialects, foreign_reasoning, pair, sealed_reasoning, websearch, wire
 from translate.target import Asked, Encoded, Policy, Protocol, Target

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.grammar import check_chat, check_messages, check_responses
+from conformance.grammar import check_chat, check_messages, check_responses
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 

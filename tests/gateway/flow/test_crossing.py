@@ -10,7 +10,7 @@ import anthropic
 import openai
 import pytest
 
-from tests.support.grammar import check_chat, check_messages
+from conformance.grammar import check_chat, check_messages
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import grammar, sdk_responses
+from conformance import grammar
+from tests.support import sdk_responses
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
 from translate.answer_tool import NAME

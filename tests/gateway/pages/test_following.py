@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from conformance import grammar
 from tests.gateway.flow.test_broken_streams import BEGUN, RESPONSE, events, stream
 from tests.gateway.stored.test_responses_state import ALICE, BOB, CLIENTS, ask, chat_text
-from tests.support import grammar, sdk
+from tests.support import sdk
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from conformance.grammar import check_chat, check_messages, check_responses
 from tests.conftest import exchange_files, read_exchange
-from tests.support.grammar import check_chat, check_messages, check_responses
 from translate import dialects, foreign_reasoning, pair, sealed_reasoning, wire
 from translate.chat import extras
 from translate.conversation import Text, Thinking

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import grammar
+from conformance import grammar
 from translate import sealed_reasoning, wire
 from translate.conversation import (
     Citation,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import grammar, params
+from conformance import grammar
+from tests.support import params
 from tests.translate.messages import material
 from translate.conversation import Fault
 from translate.messages.decode_request import decode, encode

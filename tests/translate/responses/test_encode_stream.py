@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import grammar, sdk_responses
+from conformance import grammar
+from tests.support import sdk_responses
 from tests.support.meaning_responses import of_responses
 from translate import dialects, sealed_reasoning, wire
 from translate.conversation import (

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from conformance import grammar
 from tests.conftest import traffic_dir
-from tests.support import corpus, grammar, meaning, sdk, sdk_responses, sdk_types
+from tests.support import corpus, meaning, sdk, sdk_responses, sdk_types
 from tests.support.corpus import Exchange
 from tests.support.meaning import Meaning
 from tests.support.meaning_responses import of_responses

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import grammar, sdk_responses
+from conformance import grammar
+from tests.support import sdk_responses
 from translate.responses import replay
 
 USAGE = {
