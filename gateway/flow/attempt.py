@@ -8,6 +8,7 @@ its lease back, once.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -29,6 +30,8 @@ from translate.dialect import Reply
 from translate.errors import ApiError, BadRequest
 from upstream.failure import UNSENT, Failure
 from upstream.request import Request
+
+log = logging.getLogger("gateway")
 
 # An error in the middle of a stream has one of these words, where its bytes are passed on and not read.
 _ERROR, _FAILED = b"error", b"response.failed"
@@ -127,6 +130,9 @@ class Attempt:
             self.incoming.exchange = ports.send(request, self.incoming)
         except ValueError as why:  # the settings were checked: it is something of the client's
             raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("request %s: try %d of '%s' goes to %s (%d bytes)", self.request.key, number,
+                      self.request.asked_model, outgoing.url.partition("?")[0], len(outgoing.body))  # fmt: skip
         ports.observer.sent(self.request.info(number), outgoing.body)
         self.request.data = None  # a retry parses again
 
