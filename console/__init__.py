@@ -1,4 +1,4 @@
-"""What people look at: the dashboard, the doctor, the live numbers in a terminal.
+"""The console: what people look at and work with, such as the dashboard, the doctor and the commands.
 
-`mount.py` puts the dashboard, the metrics and the logs into a process. Nothing below imports this package.
+`mount.py` adds the dashboard, the metrics and the logs to a process. No other package imports this one.
 """

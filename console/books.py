@@ -1,8 +1,8 @@
-"""Books on what is spent: an observer that sums up finished requests and hands the sums to the store once a second.
+"""The observer that sums up finished requests for the usage store, and writes the sums once a second.
 
-A request costs a dictionary's lookup and an addition here. The store's file is written in a thread, so that a slow disk
-holds nobody up. Where it cannot be written (a full disk, a lock that somebody keeps), the sums stay in memory until it
-can; the operator is told once, and again when it works.
+A request costs one look-up in a dict and one addition. A thread writes the file of the store, so that no request waits
+for a slow disk. If the file cannot be written (the disk is full, or another process keeps it locked), the sums stay in
+memory until it can; this is logged once, and again when it works.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from operate.usage_store import Key, Sum, UsageStore
 log = logging.getLogger("proxy")
 
 EVERY_S = 1.0
-MOST_KEYS = 20_000  # that wait for a disk; beyond it sessions and agents are no longer told apart
+MOST_KEYS = 20_000  # how many sums may wait; beyond it, sessions and agents are added together
 DAY_S = 86_400
 
 
 class Books:
-    """finished() observes; start() on a running loop, stop() writes what is left."""
+    """Sums up requests. finished() is the observer. start() needs a running loop; stop() writes the sums that wait."""
 
     def __init__(self, store: UsageStore | None, keep_days: int, clock: Callable[[], float] = time.time) -> None:
-        """store: None keeps no books."""
+        """store: None = no sums are kept."""
         self._store, self._keep_days, self._clock = store, keep_days, clock
         self._waiting: dict[Key, Sum] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -41,7 +41,7 @@ class Books:
         return f"<Books in {self._store!r}: {len(self._waiting)} sums wait>"
 
     def adopt(self, store: UsageStore | None, keep_days: int) -> None:
-        """Others are in force: what waits goes to the new store."""
+        """Takes over changed settings. The sums that wait go to the new store."""
         if (store and store.file) != (self._store and self._store.file):
             self._store = store
         self._keep_days = keep_days
@@ -63,7 +63,7 @@ class Books:
         self._timer = asyncio.get_running_loop().call_later(EVERY_S, self._tick)
 
     def stop(self) -> None:
-        """Writes what waits, at once."""
+        """Writes the sums that wait, at once."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -74,7 +74,7 @@ class Books:
             try:
                 self._write(self._store, self._waiting)
             except (sqlite3.Error, OSError) as error:
-                log.error("the last %d sums of what is spent could not be written: %s", len(self._waiting), error)
+                log.error("the last %d sums of usage could not be written and are lost: %s", len(self._waiting), error)
             self._waiting = {}
 
     # ------------------------------------------------------------------------------------------------- inside
@@ -111,17 +111,17 @@ class Books:
                 self._forgotten_on = today
         except (sqlite3.Error, OSError) as error:
             if not self._fails:
-                log.error("what is spent cannot be written to %s: %s; it waits in memory", store.file, error)
+                log.error("the sums of usage cannot be written to %s (%s) and wait in memory", store.file, error)
             self._fails = True
             raise
         if self._fails:
-            log.warning("what is spent is written to %s again", store.file)
+            log.warning("the sums of usage are written to %s again", store.file)
         self._fails = False
 
     def _written(self, done: asyncio.Future[None], sums: dict[Key, Sum]) -> None:
         if done.cancelled() or done.exception() is None:
             return
-        for key, value in sums.items():  # it waits for the next time
+        for key, value in sums.items():  # they wait for the next attempt
             self._waiting[key] = self._waiting.get(key, Sum()).plus(value)
 
     @staticmethod

@@ -1,8 +1,7 @@
-"""The commands: what may stand first on the command line, whatever the program was started as.
+"""The table of commands: the words that may come first on the command line, in each form of the program.
 
-./run.sh, the one file and the installed `anthropic-proxy` hand their words to proxy.py, which looks here. A row is all
-that a further command needs. Those below DEVELOPERS work on a checkout, with the tools that it installs, and are
-run.sh's own.
+./run.sh, the one file and the installed `anthropic-proxy` pass their words to proxy.py, which looks them up here. A new
+command needs only a row. The commands in DEVELOPERS need a checkout and its tools; run.sh runs them itself.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from operate import place
 
 
 class Command(NamedTuple):
-    """module: has the function `entry`, which takes the words that follow and gives the exit code; "" for what this
-    file does itself."""
+    """A row. arguments, line: for the list of commands. module: has the function `entry`, which takes the words that
+    follow and returns the exit code; "" = proxy.py or this file does it."""
 
     arguments: str
     line: str
@@ -50,12 +49,12 @@ DEVELOPERS = {
 
 
 def asked(argv: Sequence[str]) -> str:
-    """The command that the words begin with; "start" where they begin with an option, or there are none."""
+    """The command that the words begin with; "start" if they begin with an option, or there are none."""
     return "start" if not argv or argv[0].startswith("-") else argv[0]
 
 
 def run(name: str, argv: Sequence[str]) -> int:
-    """A command other than start. The exit code."""
+    """Runs a command other than start, and returns its exit code."""
     if name == "help":
         _say(listing())
         return 0
@@ -64,14 +63,14 @@ def run(name: str, argv: Sequence[str]) -> int:
         code: int = getattr(importlib.import_module(row.module), row.entry)(list(argv))
         return code
     if name in DEVELOPERS:
-        _say(f"'{name}' works on a checkout of the source: ./run.sh {name}", sys.stderr)
+        _say(f"'{name}' needs a checkout of the source; run ./run.sh {name} there", sys.stderr)
         return 2
-    _say(f"there is no command '{name}'\n{listing()}", sys.stderr)
+    _say(f"there is no command '{name}'; the commands are:\n{listing()}", sys.stderr)
     return 2
 
 
 def listing() -> str:
-    """A line for each command."""
+    """The list of commands, a line for each."""
     rows = {**COMMANDS, **(DEVELOPERS if place.command() == "./run.sh" else {})}
     lines = [(f"{place.command()} {name} {row.arguments}".rstrip(), row.line) for name, row in rows.items()]
     width = max(len(left) for left, _ in lines)

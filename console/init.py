@@ -1,4 +1,4 @@
-"""init: writes a settings.ini of one's own, which is the shipped one to begin with."""
+"""init: writes a settings.ini of your own, as a copy of the shipped one."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from operate import place
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"{place.command()} init", description=__doc__)
     default = place.home() / "settings.ini"
-    parser.add_argument("file", nargs="?", metavar="FILE", help=f"where to (default: {default})")
+    parser.add_argument("file", nargs="?", metavar="FILE", help=f"where to write it (default: {default})")
     file = Path(parser.parse_args(argv).file or default)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Keys will be written into it; nobody else need read it, and what is there is never written over.
+        # Only its owner may read it, since it will hold keys. An existing file is never overwritten.
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as made:
             made.write(place.SHIPPED.read_bytes())
     except FileExistsError:
-        print(f"{file} is there already, and stays as it is", file=sys.stderr)
+        print(f"{file} exists already and was not changed", file=sys.stderr)
         return 1
     except OSError as why:
-        print(f"{file} cannot be written: {why.strerror}. Another place: {place.command()} init FILE", file=sys.stderr)
+        print(
+            f"{file} cannot be written: {why.strerror}. Choose another place: {place.command()} init FILE",
+            file=sys.stderr,
+        )
         return 1
     found = file.resolve() in (default.resolve(), place.SYSTEM)
     print(f"wrote {file}" + ("" if found else f"; start with --config {file}"))

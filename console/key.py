@@ -1,6 +1,6 @@
-"""key NAME: makes a key for a client, and prints it together with the lines of settings.ini that let the client in.
+"""key NAME: makes a key for a client, and prints it with the lines of settings.ini that the client needs.
 
-Nothing is written anywhere. The proxy needs the hash alone, so that whoever reads its settings has no key.
+It writes no file. The proxy needs only the hash, so that whoever can read its settings does not have the key.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"{place.command()} key", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("name", metavar="NAME", help="of the client: letters, digits, '-', '_' and '.'")
+    parser.add_argument("name", metavar="NAME", help="name of the client: letters, digits, '-', '_' and '.'")
     parser.add_argument("--admin", action="store_true", help="the client may read the dashboard and the /debug pages")
     options = parser.parse_args(argv)
     if not _NAME.fullmatch(options.name):
-        parser.error(f"a name may hold letters, digits, '-', '_' and '.' only: {options.name}")
+        parser.error(f"a name may have only letters, digits, '-', '_' and '.': {options.name}")
     key = client_keys.made()
     print(f"The key of client '{options.name}', which is shown only this once:\n\n  {key}\n")
-    print("The lines of settings.ini that let it in; the proxy knows only the hash of the key:\n")
+    print("Add these lines to settings.ini; they have only the hash of the key:\n")
     print(f"  [client {options.name}]\n  key = {client_keys.hashed(key)}" + "\n  admin = true" * options.admin + "\n")
-    print("If there is such a section, write the new hash beside the old one, with a comma between, until the client")
-    print("sends the new key; then take the old one away.")
+    print("If there is such a section, add the new hash to the old one, with a comma between them, until the client")
+    print("sends the new key. Then remove the old one.")
     return 0

@@ -1,9 +1,9 @@
-"""./run.sh claude [...] and ./run.sh codex [...]: a client that talks to this proxy, for this run alone.
+"""./run.sh claude [...] and ./run.sh codex [...]: start a client that uses this proxy, for this run only.
 
-The client gets its base URL, key and models by environment and options, so that nothing of the user's configuration is
-changed. Where no proxy runs, one is started first and ended with the client. All that follows the command's name goes
-to the client as it is. $PROXY_CONFIG names another settings file; $PROXY_KEY says which key to use where the settings
-hold only hashes.
+The client gets its base URL, key and models by environment and options, so that the user's configuration does not
+change. If no proxy runs, one is started first, and ended with the client. All words after the command's name are passed
+to the client. $PROXY_CONFIG names another settings file. $PROXY_KEY is the key to use, if the settings have only hashes
+of keys.
 """
 
 from __future__ import annotations
@@ -28,40 +28,41 @@ from operate.settings import load
 from operate.settings.load import Server, Settings, SettingsError
 
 EX_UNAVAILABLE, EX_CONFIG, NOT_FOUND = 69, 78, 127
-PATIENCE_S = 5.0  # one question to the proxy; its list of models may wait for upstreams
+PATIENCE_S = 5.0  # for one request to the proxy; its list of models may wait for upstreams
 STARTED_WITHIN_S = 20.0
 ENDED_WITHIN_S = 10.0
-# What would lead Claude Code past the proxy.
+# Variables with which Claude Code would not use the proxy.
 OTHER_WAYS = (
     "ANTHROPIC_API_KEY", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "CLAUDE_CODE_USE_FOUNDRY",
 )  # fmt: skip
 MODELS = ("ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_OPUS_MODEL", "ANTHROPIC_DEFAULT_SONNET_MODEL")
 SMALL_MODEL = "ANTHROPIC_DEFAULT_HAIKU_MODEL"
-TRUSTED = ("NODE_EXTRA_CA_CERTS", "CODEX_CA_CERTIFICATE")  # files of certificates that the clients trust besides
+# Variables of the clients: files of further certificates to trust.
+TRUSTED = ("NODE_EXTRA_CA_CERTS", "CODEX_CA_CERTIFICATE")
 
 Started = tuple[list[str], dict[str, str]]
-"""Words and environment."""
+"""The words of a command line, and its environment."""
 CommandFor = Callable[["Proxy", list[str], Mapping[str, str]], Started]
 
 
 class Unreachable(Exception):
-    """No proxy answers; args: why, in words."""
+    """Says that no proxy answers; args: a message why."""
 
 
 def claude(argv: Sequence[str]) -> int:
-    """argv: what Claude Code is given. Its own exit code."""
+    """Runs Claude Code with these words, and returns its exit code."""
     return _launch("claude", list(argv), for_claude)
 
 
 def codex(argv: Sequence[str]) -> int:
-    """argv: what Codex is given. Its own exit code."""
+    """Runs Codex with these words, and returns its exit code."""
     return _launch("codex", list(argv), for_codex)
 
 
 def _launch(client: str, rest: list[str], command: CommandFor) -> int:
     binary = shutil.which(client)
     if binary is None:
-        _say(f"There is no '{client}' on the PATH. Install it: {INSTALL[client]}")
+        _say(f"'{client}' is not on the PATH. To install it: {INSTALL[client]}")
         return NOT_FOUND
     try:
         file = os.environ.get("PROXY_CONFIG")
@@ -80,11 +81,11 @@ def _launch(client: str, rest: list[str], command: CommandFor) -> int:
 
 
 class Proxy:
-    """The proxy that runs. url: without a final slash. own_key: clients bring a key of their own, which goes on to the
-    upstream."""
+    """A proxy that may be running. url: without a final slash. own_key: clients have a key of their own, which is
+    forwarded to the upstream."""
 
     def __init__(self, url: str, key: str, *, own_key: bool = False, server: Server | None = None) -> None:
-        """server: its settings, where it is this machine's own."""
+        """server: its settings, if it runs on this machine."""
         self.url, self.key, self.own_key = url, key, own_key
         self.certificate = server.tls_cert if server else ""
         self._trusted = tls.trusting(server) if server else None
@@ -97,7 +98,7 @@ class Proxy:
             return False
 
     def names(self) -> list[str]:
-        """The models that it lists. Raises Unreachable."""
+        """The names of the models that it lists. Raises Unreachable."""
         if self._names is None:
             try:
                 status, body = self._ask("/v1/models")
@@ -109,19 +110,19 @@ class Proxy:
         return self._names
 
     def serves(self, model: str) -> bool:
-        """Does a request for this model go anywhere? Raises Unreachable."""
+        """Whether it has an upstream for this model. Raises Unreachable."""
         try:
             return self._ask(f"/v1/models/{model}")[0] == 200
         except (OSError, HTTPException) as why:
             raise Unreachable(f"{self.url}: {why}") from None
 
     def instead_of(self, model: str) -> str:
-        """"" where the proxy serves the model, else one that it serves: the first that it lists, the demo's last."""
+        """Another model to use, the first that the proxy lists and the demo's last; "" if it serves this one."""
         if self.serves(model):
             return ""
         names = sorted(self.names(), key=lambda name: name.startswith("demo"))
         if not names:
-            raise Unreachable(f"{self.url} serves no model: see [models] in settings.ini")
+            raise Unreachable(f"{self.url} serves no model; see [models] in settings.ini")
         return names[0]
 
     def _ask(self, path: str) -> tuple[int, bytes]:
@@ -139,26 +140,28 @@ class Proxy:
 
 
 def described(settings: Settings, environment: Mapping[str, str] = os.environ) -> Proxy:
-    """The proxy that the settings describe, whether it runs or not. Raises Unreachable where no key is known for it."""
+    """The proxy of the settings, whether it runs or not. Raises Unreachable if no key for it is known."""
     server = settings.server
     url = tls.own_url(server)
     if server.tls_client_ca:
-        raise Unreachable("[server] tls_client_ca asks for a certificate of each client: start the client by hand")
+        raise Unreachable(
+            "[server] tls_client_ca asks each client for a certificate; start the client by hand, with one"
+        )
     forwards = any(up.enabled and up.forward_client_key for up in settings.upstreams.values())
     own_key = forwards and not settings.clients
-    if told := environment.get("PROXY_KEY"):
-        return Proxy(url, told, own_key=own_key, server=server)
+    if given := environment.get("PROXY_KEY"):
+        return Proxy(url, given, own_key=own_key, server=server)
     clients = sorted(settings.clients, key=lambda client: client.admin)
     plain = [key for client in clients for key in client.plain_keys]
     if settings.clients and not plain:
-        raise Unreachable("the settings hold only hashes of keys: say one of the keys in $PROXY_KEY")
+        raise Unreachable("the settings have only hashes of keys; set $PROXY_KEY to the key of a client")
     return Proxy(url, plain[0] if plain else "any-key", own_key=own_key, server=server)
 
 
 @contextlib.contextmanager
 def running(settings: Settings, options: list[str]) -> Iterator[Proxy]:
-    """The proxy of the settings; started with these options, for as long as this lasts, where none answers. Raises
-    Unreachable."""
+    """The proxy of the settings. If it does not answer, it is started with these options, and ended after the block.
+    Raises Unreachable."""
     proxy = described(settings)
     if proxy.answers():
         yield proxy
@@ -166,14 +169,14 @@ def running(settings: Settings, options: list[str]) -> Iterator[Proxy]:
     out = folder_of(settings.logging) / "launch.log"
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("w") as file:
-        # A session of its own: Ctrl-C is for the client.
+        # It has a session of its own, so that Ctrl-C reaches only the client.
         process = subprocess.Popen(
             [sys.executable, sys.argv[0], *options], stdin=subprocess.DEVNULL, stdout=file, stderr=file,
             start_new_session=True,
         )  # fmt: skip
     try:
         _await(proxy, process, out)
-        _say(f"Started the proxy at {proxy.url} for this run; what it says is in {out}.")
+        _say(f"The proxy was started at {proxy.url} for this run; its output is in {out}.")
         yield proxy
     finally:
         _end(process)
@@ -184,7 +187,7 @@ def _await(proxy: Proxy, process: subprocess.Popen[bytes], out: Path) -> None:
     while not proxy.answers():
         if process.poll() is not None or time.monotonic() > until:
             said = "\n  ".join(out.read_text(errors="replace").strip().splitlines()[-8:])
-            raise Unreachable(f"the proxy does not start at {proxy.url}:\n  {said}")
+            raise Unreachable(f"the proxy could not be started at {proxy.url}; its output:\n  {said}")
         time.sleep(0.05)  # noqa: TID251 - there is no loop to block
 
 
@@ -203,7 +206,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def for_claude(proxy: Proxy, rest: list[str], environment: Mapping[str, str]) -> Started:
-    """Claude Code. Its own models where the proxy serves them, else another that it lists."""
+    """The command line for Claude Code: with its own models if the proxy serves them, else with another one."""
     env = _direct(proxy, environment)
     if not proxy.own_key:
         for name in OTHER_WAYS:
@@ -221,8 +224,8 @@ def for_claude(proxy: Proxy, rest: list[str], environment: Mapping[str, str]) ->
 
 
 def for_codex(proxy: Proxy, rest: list[str], environment: Mapping[str, str]) -> Started:
-    """Codex, told of the proxy by options, which go before those of its file."""
-    told = {
+    """The command line for Codex: options name the proxy, and take precedence over its configuration file."""
+    chosen = {
         "model_provider": "proxy",
         "model_providers.proxy.name": "proxy",
         "model_providers.proxy.base_url": f"{proxy.url}/v1",
@@ -231,13 +234,13 @@ def for_codex(proxy: Proxy, rest: list[str], environment: Mapping[str, str]) -> 
     }
     asks_for_one = any(word in ("-m", "--model") or word.startswith("--model=") for word in rest)
     if not asks_for_one and (other := proxy.instead_of(CODEX_ASKS)):
-        told["model"] = other
-    options = [word for name, value in told.items() for word in ("-c", f"{name}={json.dumps(value)}")]
+        chosen["model"] = other
+    options = [word for name, value in chosen.items() for word in ("-c", f"{name}={json.dumps(value)}")]
     return [*options, *rest], _direct(proxy, environment) | {"PROXY_KEY": proxy.key}
 
 
 def _direct(proxy: Proxy, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment, in which no HTTP proxy stands between the client and this one, and our certificate is known."""
+    """The environment, changed so that the client uses no HTTP proxy on the way, and trusts the proxy's certificate."""
     host = urlsplit(proxy.url).hostname or ""
     env = dict(environment)
     if proxy.certificate:

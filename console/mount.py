@@ -1,8 +1,7 @@
-"""Puts everything that looks on into a process: who observes its requests, and the pages that show what they saw.
+"""Adds the observers to a process: the log, the metrics, the dashboard and the usage store, and their pages.
 
-The core (gateway/) knows none of this. It tells two events (gateway/observe/dispatcher.py) to whoever subscribes, takes
-further rows for its table of paths, and copies replies for whoever asks. The log, the metrics and the dashboard do so
-here.
+The core (gateway/) does not know them. It calls its subscribers with two events (gateway/observe/dispatcher.py), takes
+further rows for its table of paths, and copies replies if that is wanted. All of this is connected here.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ TICK_S = 1.0
 
 
 class Console:
-    """rows: for the table of paths. start() on a running loop, stop() at its end; adopt() after the service's own."""
+    """The observers of one process. rows: for the table of paths. start() needs a running loop. adopt() is called after
+    that of the service."""
 
     def __init__(self, service: Service) -> None:
         self.bodies = BodyLog(service.journal)
@@ -49,7 +49,7 @@ class Console:
         return f"<Console {self.watch!r} {self.metrics!r} {self.bodies!r}>"
 
     def adopt(self, settings: Settings) -> None:
-        """Other settings are in force."""
+        """Takes over changed settings."""
         self.watch.adopt(settings)
         self.metrics.adopt(settings)
         self.bodies.adopt(self._service.observers)

@@ -1,8 +1,8 @@
-"""./run.sh stats: what the dashboard shows, in a terminal, live.
+"""./run.sh stats: shows the numbers of the dashboard in a terminal, live.
 
-It reads the same JSON as the page, of the proxy that the settings describe (or --url), with the key of the first
-[client] that is an admin. Plain lines and a few ANSI codes, so that it works in any terminal and in a pipe, where it
-prints once. Ctrl-C ends it.
+It reads the same JSON as the page, from the proxy of the settings (or --url), with the key of the first [client] that
+is an admin. It prints plain lines and a few ANSI codes, so that it works in any terminal; in a pipe it prints once.
+Ctrl-C ends it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from operate.settings.load import Settings, SettingsError
 
 EX_CONFIG, EX_UNAVAILABLE = 78, 69
 PATIENCE_S = 5.0
-REQUESTS, MODELS = 8, 6  # lines of each
+REQUESTS, MODELS = 8, 6  # how many lines each has
 
 HOME, CLEAR_LINE, CLEAR_REST = "\x1b[H", "\x1b[K", "\x1b[J"
 CLEAR, HIDE, SHOW = "\x1b[2J", "\x1b[?25l", "\x1b[?25h"
@@ -36,7 +36,7 @@ Said = dict[str, Any]
 
 
 class Unreachable(Exception):
-    """The proxy does not answer, or not with what was asked; args: why, in words."""
+    """Says that the proxy does not answer, or answers something else; args: a message why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,13 +61,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./run.sh stats", description="What the proxy does, live. Ctrl-C ends it.")
-    parser.add_argument("--once", action="store_true", help="print once and end, as in a pipe")
-    parser.add_argument("--every", type=_seconds, default=2.0, metavar="S", help="seconds between looks (default 2)")
+    parser = argparse.ArgumentParser(
+        prog="./run.sh stats", description="Shows what the proxy does, live. Ctrl-C ends it."
+    )
+    parser.add_argument("--once", action="store_true", help="print once and end, as it does in a pipe")
+    parser.add_argument(
+        "--every", type=_seconds, default=2.0, metavar="S", help="seconds between two updates (default 2)"
+    )
     parser.add_argument("--config", metavar="FILE", help="settings file of the proxy (default: settings.ini)")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as for the proxy")
-    parser.add_argument("--url", help="where the proxy listens, over the settings")
-    parser.add_argument("--key", default=os.environ.get("PROXY_KEY", ""), help="an admin's key, or PROXY_KEY")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as when the proxy is started"
+    )
+    parser.add_argument("--url", help="address of the proxy, instead of the settings'")
+    parser.add_argument(
+        "--key", default=os.environ.get("PROXY_KEY", ""), help="the key of an admin (default: $PROXY_KEY)"
+    )
     return parser.parse_args(argv)
 
 
@@ -84,24 +92,24 @@ def _key_of(chosen: Settings | None) -> str:
 
 
 class Asked(NamedTuple):
-    """The proxy, and how it is asked. trusted: None = as the system has it."""
+    """A proxy, with the key and the trusted certificates to use. trusted: None = those of the system."""
 
     url: str
     key: str
     trusted: ssl.SSLContext | None
 
     def connection(self) -> HTTPConnection:
-        """Raises Unreachable."""
+        """A connection to it. Raises Unreachable if the URL is not valid."""
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Unreachable("that is no http:// or https:// address")
+            raise Unreachable("this is not an http:// or https:// address")
         if parts.scheme == "https":
             return HTTPSConnection(parts.hostname, parts.port, timeout=PATIENCE_S, context=self.trusted)
         return HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE_S)
 
 
 def _run(asked: Asked, every: float) -> None:
-    """every: 0 = once. Raises Unreachable where the proxy does not answer at first."""
+    """Prints the screen, every so many seconds; 0 = once. Raises Unreachable if the proxy does not answer at first."""
     if not every:
         _print("\n".join(screen(asked.url, _look(asked), 120)))
         return
@@ -128,9 +136,9 @@ def _look(asked: Asked) -> Said:
         try:
             said = {name: _get(connection, path, asked.key) for name, path in paths.items()}
         except (OSError, HTTPException) as why:
-            raise Unreachable(f"the proxy does not answer ({why}); is it running there?") from None
+            raise Unreachable(f"the proxy does not answer ({why}); check that it runs there") from None
     if any(name not in said[name] for name in ("upstreams", "requests")):
-        raise Unreachable("what it answers is no proxy's dashboard: that is another server")
+        raise Unreachable("its answer is not that of a proxy's dashboard; this is another server")
     return said
 
 
@@ -141,25 +149,25 @@ def _get(connection: HTTPConnection, path: str, key: str) -> Said:
     try:
         said: Said = json.loads(body)
     except ValueError:
-        raise Unreachable(f"it answered {reply.status}, and no JSON: that is another server") from None
+        raise Unreachable(f"it answered {reply.status} and not JSON; this is another server") from None
     if reply.status in (401, 403):
-        hint = "; with --key KEY, or PROXY_KEY" if not key else ""
-        raise Unreachable(f"it wants an admin's key ({said['error']['message']}){hint}")
+        hint = "; give it with --key KEY or $PROXY_KEY" if not key else ""
+        raise Unreachable(f"it needs an admin's key ({said['error']['message']}){hint}")
     if reply.status != 200:
-        raise Unreachable(f"it answered {reply.status}: that is another server, or an older proxy")
+        raise Unreachable(f"it answered {reply.status}; this is another server, or an older proxy")
     return said
 
 
-# -------------------------------------------------------------------------------------------- what is shown
+# -------------------------------------------------------------------------------------------- the screen
 
 
 def screen(url: str, said: Said, width: int, bold: str = "", dim: str = "", red: str = "", off: str = "") -> list[str]:
-    """The lines, cut to the width. The last four: codes of the terminal."""
+    """The lines of the screen, cut to the width. bold, dim, red, off: codes of the terminal."""
     now = said["now"]
     workers = f"{dim}  {now['workers']} of {now['workers_meant']} workers{off}" if now["workers_meant"] > 1 else ""
     lines = [f"{bold}anthropic-proxy{off} {url}  {now['stage']}  {_clock(now['time'])}{workers}"]
     if "trouble" in said:
-        lines.append(f"{red}{said['trouble']}; what is shown is from before{off}")
+        lines.append(f"{red}{said['trouble']}; the numbers below are old{off}")
     lines += ["", *_now(now, red, off)]
     for names, table, words in (_upstreams(said), _models(said), _requests(said)):
         lines += ["", *_table(names, table, words, bold, off)]
@@ -167,7 +175,7 @@ def screen(url: str, said: Said, width: int, bold: str = "", dim: str = "", red:
 
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]], int]
-"""Names of columns, rows, and how many columns from the left hold words; the others hold numbers."""
+"""Names of columns, rows, and how many columns from the left have words; the others have numbers."""
 
 
 def _upstreams(said: Said) -> Table:
@@ -245,12 +253,12 @@ def _table(names: Sequence[str], rows: Iterable[Sequence[str]], words: int, bold
 
 
 def _plain(text: str) -> str:
-    """Clients choose names: none of them may be a code of the terminal."""
+    """A name without characters that a terminal would obey, since clients choose names."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _cut(line: str, width: int) -> str:
-    """To the terminal's width, codes not counted."""
+    """A line cut to the width of the terminal, without its codes."""
     out, seen, at = [], 0, 0
     while at < len(line) and seen < width:
         if line[at] == "\x1b":

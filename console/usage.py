@@ -1,6 +1,6 @@
-"""./run.sh usage: who spent what, by day, client, model, upstream, session or agent; from the books on disk.
+"""./run.sh usage: who spent what, by day, client, model, upstream, session or agent; it reads the usage store.
 
-It needs no running proxy. A request of which nobody knows the price counts as such, never as 0 USD.
+It needs no running proxy. Requests with an unknown price are counted as such, never as 0 USD.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{problems}\n")
         return EX_CONFIG
     if not chosen.usage.file:
-        sys.stderr.write("no books are kept: [usage] file is empty\n")
+        sys.stderr.write("there are no sums of usage: [usage] file is empty in the settings\n")
         return EX_UNAVAILABLE
     store = UsageStore(folder_of(chosen.logging) / chosen.usage.file)
     by = [name.strip() for name in options.by.split(",") if name.strip()]
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def day(said: str, now: float | None = None) -> str:
-    """ "2026-11-27", "today", "7d" (that many days ago) as YYYY-MM-DD, UTC. Raises ValueError."""
+    """The day that "2026-11-27", "today" or "7d" (seven days ago) means, as YYYY-MM-DD in UTC. Raises ValueError."""
     now = time.time() if now is None else now
     if said == "today":
         return time.strftime("%Y-%m-%d", time.gmtime(now))
@@ -68,13 +68,13 @@ def day(said: str, now: float | None = None) -> str:
     if _DAY.fullmatch(said):
         time.strptime(said, "%Y-%m-%d")
         return said
-    raise ValueError(f"{said!r} is no day: 2026-11-27, today, or 7d for seven days ago")
+    raise ValueError(f"{said!r} is not a day; write 2026-11-27, today, or 7d for seven days ago")
 
 
 def table(by: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
-    """Columns for people: the groups, then the sums."""
+    """The table as text: columns for the groups, then for the sums."""
     if not rows:
-        return "Nothing was spent in that time."
+        return "There was no usage in that time."
     heads = [*by, "requests", "failed", "input", "cached", "written", "output", "USD"]
     lines = [[*(str(row[name]) or "-" for name in by), *_cells(row)] for row in rows]
     widths = [max(len(line[i]) for line in [heads, *lines]) for i in range(len(heads))]
@@ -83,7 +83,11 @@ def table(by: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
         cells = zip(line, widths, range(len(heads)), strict=True)
         laid.append("  ".join(cell.ljust(width) if i < len(by) else cell.rjust(width) for cell, width, i in cells))
     unpriced = sum(row["unpriced"] for row in rows)
-    note = [f"* {unpriced} requests have no known price and are not in the USD: see [prices]."] if unpriced else []
+    note = (
+        [f"* The price of {unpriced} requests is unknown, and the USD do not include them; see [prices]."]
+        if unpriced
+        else []
+    )
     return "\n".join([line.rstrip() for line in laid] + note)
 
 
@@ -97,15 +101,22 @@ def _numbers(value: Sum) -> dict[str, Any]:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./run.sh usage", description="Who spent what; days are UTC's.")
+    parser = argparse.ArgumentParser(prog="./run.sh usage", description="Who spent what. Days are those of UTC.")
     parser.add_argument("--since", default="30d", metavar="DAY", help="2026-11-27, today, or 7d (default 30d)")
     parser.add_argument("--until", default="today", metavar="DAY", help="the last day (default today)")
-    parser.add_argument("--by", default="client,model", metavar="COLUMNS", help=f"of {', '.join(COLUMNS)}")
+    parser.add_argument(
+        "--by",
+        default="client,model",
+        metavar="COLUMNS",
+        help=f"group by these (default client,model); columns: {', '.join(COLUMNS)}",
+    )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="a list of objects")
-    form.add_argument("--csv", action="store_true", help="with a line of heads")
+    form.add_argument("--json", action="store_true", help="print a JSON list of objects")
+    form.add_argument("--csv", action="store_true", help="print CSV with a header line")
     parser.add_argument("--config", metavar="FILE", help="the settings of the proxy")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="over the file's value")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="use this value instead of the file's"
+    )
     return parser.parse_args(argv)
 
 

@@ -1,7 +1,7 @@
-"""From findings to the [upstream] section that fits, written as settings.ini has it.
+"""Makes the [upstream] section that fits the findings, as lines of settings.ini.
 
-Only keys that say something: what a preset or the default says already is left out. A line that differs from what is in
-force has a remark above it (the file knows none beside a value). Of secrets nothing is written: they stay in the file.
+Keys whose value is the default, or that of the preset, are left out. A line that differs from the settings in force has
+a comment above it. Secrets are not written.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from translate.chat.dialect import CHAT
 
 _WHERE = ("protocol", "base_url", "add_v1", "key_header", "api_version", "count_tokens", "prompt_cache_key")
 KEYS = tuple(key for key in UPSTREAM if key in _WHERE or key in HABITS)
-"""What it writes, in the order of the file; how a section says a key is how the settings' dataclass names it."""
+"""The keys that it may write, in the order of the file; they are also the names of the fields of Upstream."""
 
 DEFAULTS = {key: default for key in KEYS if (default := UPSTREAM[key].default) is not None}
-DEFAULTS |= {"count_tokens": "true"}  # what "auto" comes to where it matters
+DEFAULTS |= {"count_tokens": "true"}  # what "auto" means if the upstream can count
 LISTS = ("drop", "rename")
 _HEEDING = (CHAT.name,)  # protocols that output_schema may name
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def of_lessons(learned: Iterable[Lesson]) -> dict[str, str]:
-    """Writes as settings what the refusals of the upstream taught."""
+    """The learned quirks as settings."""
     drop, rename = [], []
     found: dict[str, str] = {}
     for lesson in learned:
@@ -42,14 +42,14 @@ def of_lessons(learned: Iterable[Lesson]) -> dict[str, str]:
             found["max_tokens_field"] = lesson.instead
         elif lesson.instead:
             rename.append(f"{lesson.field}={lesson.instead}")
-        elif not lesson.beside and not lesson.field.startswith("x_"):  # ours, which nobody sends
+        elif not lesson.beside and not lesson.field.startswith("x_"):  # the doctor's own, which no client sends
             drop.append(lesson.field)
     found |= {"drop": ", ".join(drop)} if drop else {}
     return found | ({"rename": ", ".join(rename)} if rename else {})
 
 
 def merged(by_protocol: Mapping[str, list[Finding]], learned: Mapping[str, list[Lesson]]) -> dict[str, str]:
-    """Makes one answer for a section, because its keys hold for all of its protocols."""
+    """Joins the settings of all protocols, because the keys of a section hold for all of them."""
     found: dict[str, str] = {}
     for protocol, findings in by_protocol.items():
         for settings in [of_lessons(learned.get(protocol, [])), *(finding.settings for finding in findings)]:
@@ -66,8 +66,8 @@ def merged(by_protocol: Mapping[str, list[Finding]], learned: Mapping[str, list[
 def lines(
     upstream: Upstream, written: Collection[str], usable: list[str], advised: Mapping[str, str], server: str = ""
 ) -> list[str]:
-    """The section. upstream: as the settings have it. written: the keys that its section has itself. usable: protocols
-    that work. server: its Server header."""
+    """The lines of the section. upstream: that of the settings. written: the keys that its section has. usable: the
+    protocols that work. advised: the settings that follow from findings. server: its Server header."""
     now = {key: _written(upstream, key) for key in KEYS}
     preset = upstream.preset or guessed(upstream, server)
     brought = {key: value for key, value in PRESETS.get(preset, {}).items() if key in KEYS and key not in written}
@@ -75,23 +75,23 @@ def lines(
     implied = DEFAULTS | PRESETS.get(preset, {})
     out = [f"[upstream {upstream.name}]"]
     if preset:
-        out += ([] if upstream.preset == preset else ["# new"]) + [f"preset = {preset}"]
+        out += ([] if upstream.preset == preset else ["# new:"]) + [f"preset = {preset}"]
     for key in KEYS:
         changed = fits[key] != now[key]
         if fits[key] != implied.get(key) and (key != "count_tokens" or _may_count(fits["protocol"])):
-            out += [f"# was {now[key] or 'empty'}"] * changed + [f"{key} = {fits[key]}".rstrip()]
+            out += [f"# it was {now[key] or 'empty'}:"] * changed + [f"{key} = {fits[key]}".rstrip()]
         elif changed and key in written:
-            out.append(f"# {key}: was {now[key]}; without that line it fits")
+            out.append(f"# {key} was {now[key]}; remove that line, as the default fits")
     return out
 
 
 def _may_count(protocols: str) -> bool:
-    """Whether the settings decide if it counts tokens."""
+    """Whether a setting decides if the upstream counts tokens in one of these protocols."""
     return any(dialects.of(name.strip()).counts_by_choice for name in protocols.split(","))
 
 
 def guessed(upstream: Upstream, server: str) -> str:
-    """The preset of a server that can be told by its address, or by what it calls itself; "" for none."""
+    """The preset of a server, by its address or its Server header; "" if none fits."""
     if "llama.cpp" in server.lower():
         return "llamacpp"
     host = urlsplit(upstream.base_url).hostname or ""
@@ -103,7 +103,7 @@ def guessed(upstream: Upstream, server: str) -> str:
 
 
 def _joined(now: Mapping[str, str], advised: Mapping[str, str]) -> dict[str, str]:
-    """drop and rename come on top of those in force."""
+    """The advised settings; those of drop and rename are added to the ones in force."""
     return {key: _together(now[key], value) if key in LISTS else value for key, value in advised.items()}
 
 

@@ -1,9 +1,7 @@
-"""./run.sh doctor [UPSTREAM]: is it there, what does it do, and which settings fit it?
+"""./run.sh doctor [UPSTREAM]: tries what an upstream can do, and prints the settings that fit it.
 
-First what costs nothing: the way to it, TLS, its list of models. Then, once it has been said how many requests and
-about how many tokens that takes, and somebody has agreed, the probes (probes.py) in each protocol of its section.
-It is at home in the gateway because it needs all three houses below: it asks by upstream/, translates by translate/,
-and knows the settings by operate/; these three may not know each other.
+First it tries what costs nothing: the connection, TLS, the list of models. Then it says how many requests and tokens
+the probes (probes.py) take, and after its user has agreed, it runs them in each protocol of the upstream's section.
 """
 
 from __future__ import annotations
@@ -43,18 +41,22 @@ Agree = Callable[[str], bool]
 
 
 def main(argv: list[str]) -> int:
-    """0: all that were asked for are usable. 1: one is not. 2: there was nobody to agree to the costs. 64, 78: the
-    command line, the settings."""
+    """Runs the command. The exit code is 0 if all upstreams are usable, 1 if one is not, 2 if nobody agreed to the
+    cost, 64 for an error in the command line, and 78 for an error in the settings."""
     parser = argparse.ArgumentParser(
         prog="./run.sh doctor",
-        description="Tries what an upstream can do, says it in words, and prints the settings.ini lines that fit.",
+        description="Tries what an upstream can do, and prints the lines of settings.ini that fit it.",
     )
-    parser.add_argument("upstream", nargs="?", metavar="UPSTREAM", help="its name (default: each that is on)")
-    parser.add_argument("--model", default="", help="the model to ask (default: one of the settings', or a small one)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object, and ask nobody")
-    parser.add_argument("--yes", action="store_true", help="do not ask before requests that may cost")
+    parser.add_argument("upstream", nargs="?", metavar="UPSTREAM", help="its name (default: all that are on)")
+    parser.add_argument("--model", default="", help="the model to ask (default: one of the settings, or a small one)")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object, and do not ask (without --yes, no model is asked)"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask before requests that may cost money")
     parser.add_argument("--config", metavar="FILE", help="settings file (default: settings.ini beside proxy.py)")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="over the file's value")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="use this value instead of the file's"
+    )
     options = parser.parse_args(argv)
     try:
         chosen = load.load(options.config, options.set)
@@ -73,10 +75,10 @@ def main(argv: list[str]) -> int:
 
 def _trouble(chosen: Settings, names: list[str]) -> str:
     if not names:
-        return "no upstream is on; name one of: " + ", ".join(chosen.upstreams)
+        return "no upstream is on; switch one of these on: " + ", ".join(chosen.upstreams)
     unknown = [name for name in names if name not in chosen.upstreams]
     if unknown:
-        return f"there is no upstream '{unknown[0]}'; there are {', '.join(chosen.upstreams)}"
+        return f"there is no upstream '{unknown[0]}'; the upstreams are {', '.join(chosen.upstreams)}"
     off = [name for name in names if not chosen.upstreams[name].enabled]
     return f"upstream '{off[0]}' is off: {chosen.upstreams[off[0]].off_because}" if off else ""
 
@@ -90,9 +92,9 @@ def _nobody(question: str) -> bool:
 
 
 def _asked(question: str) -> bool:
-    """Nothing else runs meanwhile, so that the loop may wait."""
+    """Asks the user. Nothing else runs meanwhile, so the loop may wait."""
     if not sys.stdin.isatty():
-        print("Nobody is there to agree: --yes does.")
+        print("There is no terminal to ask for your agreement; use --yes.")
         return False
     try:
         return input(f"{question} [y/n] ").strip().lower() in ("y", "yes")
@@ -122,7 +124,7 @@ async def _examine_all(chosen: Settings, names: list[str], model: str, agree: Ag
 
 
 def _with_demo(chosen: Settings, names: list[str]) -> tuple[Demo | None, dict[str, Upstream]]:
-    """The built-in upstream runs where one of them is it."""
+    """Starts the built-in upstream if one of the upstreams is it."""
     demos = [chosen.upstreams[name] for name in names if chosen.upstreams[name].is_demo]
     if not demos:
         return None, {}
@@ -133,7 +135,7 @@ def _with_demo(chosen: Settings, names: list[str]) -> tuple[Demo | None, dict[st
 
 
 class Visit:
-    """One upstream, examined and told."""
+    """The examination of one upstream."""
 
     def __init__(self, chosen: Settings, peer: Peer, client: UpstreamClient, report: Report) -> None:
         self._settings = chosen
@@ -141,7 +143,7 @@ class Visit:
         self._peer = peer
         self._line = Line(client, peer)
         self._report = report
-        self._key = 0  # the number of the first that is taken
+        self._key = 0  # the number of the first key that works
         self._found: dict[str, list[Finding]] = {}
         self._patients: dict[str, Patient] = {}
 
@@ -154,7 +156,7 @@ class Visit:
         self.say(f"Upstream '{given.name}': {given.base_url} ({', '.join(given.protocol)})\n")
         server = self._settings.server
         if Hops("", [(ip, server.port) for ip in ips(server.host)]).lead_here(self._peer.base_url):
-            self.say("Not usable: that is where this proxy itself listens; its base_url must be another server's.\n")
+            self.say("Not usable: this proxy itself listens at that address; correct its base_url.\n")
             return UNUSABLE
         findings, names, kind = await self._approach()
         if any(finding.blocks for finding in findings):
@@ -162,11 +164,11 @@ class Visit:
             return UNUSABLE
         model = model or ("demo" if given.is_demo else models.chosen(self._settings, given.name, names))
         if not model:
-            self.say("\nWhich model is to be asked? --model NAME tells.\n")
+            self.say("\nIt is not known which model to ask; name one with --model NAME.\n")
             return UNTRIED
         self.say("\n" + self._cost(model))
         if not given.is_demo and not agree("Go on?"):
-            self.say("Nothing was asked of it.\n")
+            self.say("No model was asked.\n")
             return UNTRIED
         keys = await self._try_keys(model)
         for protocol in given.protocol:
@@ -174,10 +176,10 @@ class Visit:
         return self._conclude(kind, keys)
 
     async def _approach(self) -> tuple[list[Finding], list[str], str]:
-        """Tries what costs nothing."""
+        """Tries everything that costs nothing."""
         pool, way = self._settings.pool, self._peer.way
         if pool.proxy if way.proxy is None else way.proxy:
-            words = "by way of a proxy: name, connection and TLS are its matter"
+            words = "it is reached through a proxy, which does name look-up, connection and TLS"
             findings = [Finding("connection", "so-so", words)]
         else:
             up = self._peer.settings
@@ -196,13 +198,15 @@ class Visit:
         requests = len(probes.PROBES) * len(self._given.protocol) + self._keys_to_try
         tokens_in, tokens_out = requests * probes.TOKENS_IN, requests * probes.MAX_TOKENS
         words = (
-            f"Model '{model}' gets {requests} small requests ({len(probes.PROBES)} a protocol, a few more where it "
-            f"refuses some): about {tokens_in:,} tokens in, at most {tokens_out:,} out, and far fewer unless it thinks"
+            f"Model '{model}' will get {requests} small requests ({len(probes.PROBES)} for each protocol, and a few "
+            "more "
+            f"if it refuses some): about {tokens_in:,} tokens in, at most {tokens_out:,} out, and far fewer if it "
+            "does not think"
         )
         price = next((p for pattern, p in self._settings.prices.items() if fnmatchcase(model, pattern)), None)
         if price is None:
             return words + "."
-        return f"{words}. By [prices] that is at most ${(tokens_in * price[0] + tokens_out * price[1]) / 1e6:.3f}."
+        return f"{words}. By [prices], this costs at most ${(tokens_in * price[0] + tokens_out * price[1]) / 1e6:.3f}."
 
     async def _probe(self, protocol: Any, model: str) -> None:
         self.say(f"\nIn {protocol}:")
@@ -213,7 +217,7 @@ class Visit:
             found.append(finding)
             self._tell(finding, protocol)
             if finding.blocks:
-                self.say(f"  {'':<6}{'':<{WIDTH}}the rest was not tried")
+                self.say(f"  {'':<6}{'':<{WIDTH}}the other probes were not tried")
                 return
         if dialects.of(protocol).counting is not None:
             found.append(await probes.count_tokens(patient))
@@ -221,12 +225,12 @@ class Visit:
 
     @property
     def _keys_to_try(self) -> int:
-        """A single key is tried by every probe."""
+        """How many keys are tried one by one; 0 if there is one key, as every probe tries it."""
         keys = len(self._peer.headers)
         return keys if keys > 1 else 0
 
     async def _try_keys(self, model: str) -> list[Finding]:
-        """Each of several keys gets a request. The first that is taken is used for all others."""
+        """Tries each of several keys with a request. The first one that works is used for all probes."""
         protocol = self._given.protocol[0]
         found = [await probes.key(Patient(self._line, protocol, model, key)) for key in range(self._keys_to_try)]
         if found:
@@ -243,7 +247,7 @@ class Visit:
             return UNUSABLE
         learned = {protocol: self._patients[protocol].learned for protocol in usable}
         advised = advice.merged({protocol: self._found[protocol] for protocol in usable}, learned)
-        self.say("\nThe lines of settings.ini that fit (what they do not name stays as it is):\n")
+        self.say("\nThe lines of settings.ini that fit (keys that they do not have stay as they are):\n")
         section = f"upstream {self._given.name}"
         written = {v.key for v in self._settings.values if v.section == section and v.origin != "default"}
         for line in advice.lines(self._given, written, usable, advised, server):
@@ -259,11 +263,12 @@ class Visit:
         if answers:
             return (
                 f"it answers ({', '.join(answers)}), but its streams do not work, and Claude Code, Codex and most "
-                "others only stream"
+                "other "
+                "clients only stream"
             )
-        return "no protocol that the settings claim has answered"
+        return "it answered in none of the protocols of its section"
 
-    # ------------------------------------------------------------------------------------- what is said
+    # ------------------------------------------------------------------------------------- output
 
     def say(self, line: str = "") -> None:
         self._report.say(line)
@@ -274,7 +279,7 @@ class Visit:
 
 
 def _streams(found: list[Finding]) -> bool:
-    """What the usual clients do is stream: without that, the rest is of no use."""
+    """Whether its streams work. Without them it is of no use, as the usual clients only stream."""
     return any(_is_good(finding, "stream") for finding in found)
 
 

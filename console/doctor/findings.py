@@ -1,17 +1,18 @@
-"""What the doctor found: one line each for a person, and the settings that follow from it."""
+"""A finding of the doctor: a line for a person, and the settings that follow from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-WIDTH = 18  # of the column that says what was looked at
+WIDTH = 18  # the width of the column with the name of the probe
 
 
 @dataclass(slots=True)
 class Finding:
-    """mark: ok, no (it does not work), so-so (it works otherwise than one may think). settings: key of an [upstream]
-    section -> what fits; of drop and rename it is what comes on top. blocks: nothing further need be tried."""
+    """One finding. mark: ok, no (it does not work) or so-so (it works, but not as one may expect). settings: values
+    that fit, by key of [upstream]; those of drop and rename are added to the present ones. blocks: no further probe is
+    of use."""
 
     what: str
     mark: Literal["ok", "no", "so-so"]
@@ -24,6 +25,6 @@ class Finding:
 
 
 def shortened(text: str, most: int = 160) -> str:
-    """Makes one line of an upstream's words, without anything that a terminal might obey."""
+    """The words of an upstream as one line, without characters that a terminal would obey."""
     text = " ".join("".join(c if c.isprintable() or c.isspace() else "?" for c in text).split())
     return text if len(text) <= most else text[: most - 3] + "..."

@@ -1,4 +1,4 @@
-"""Bytes to one upstream and back, whole: no retry policy, no translation, no judgement."""
+"""Exchanges whole bodies with one upstream, without retry policy, translation or judgement."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MAX_REPLY = 8 << 20
 
 @dataclass(slots=True)
 class Heard(SmallReply):
-    """A whole exchange: bytes, whatever they say. seconds: from the send to the end."""
+    """A whole reply as bytes. seconds: from the send to the end."""
 
     seconds: float = 0.0
 
 
 class Line:
-    """exchange() never raises: what cannot be sent is a failure too. sent: how many requests."""
+    """The requests to one upstream. sent: how many there were."""
 
     def __init__(self, client: UpstreamClient, peer: Peer) -> None:
         self.peer = peer
@@ -36,8 +36,9 @@ class Line:
     async def exchange(
         self, protocol: Protocol, url: str, body: bytes | None, timeouts: Timeouts, key: int = 0
     ) -> Heard:
-        """POST, or GET without a body. A kept-alive connection that had died is no finding: it is sent again. key: the
-        number of the upstream's key, from 0 on."""
+        """Sends a POST, or a GET if body is None, and returns the reply. It never raises: a request that cannot be sent
+        is a failure of the reply. If an idle connection was lost, the request is sent again. key: the number of the
+        upstream's key, from 0 on."""
         heard = await self._once(protocol, url, body, timeouts, key, fresh=False)
         if heard.failure is not None and heard.failure.replayable and heard.failure.kind == "closed":
             heard = await self._once(protocol, url, body, timeouts, key, fresh=True)

@@ -1,4 +1,4 @@
-"""What an upstream tells for nothing: its models, of which one is chosen to be asked, and what else it speaks."""
+"""Asks an upstream what costs nothing: its models, of which one is chosen, and further protocols."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SMALL = re.compile(r"nano|mini|haiku|flash|lite|small|tiny|\b[1-9]b\b", re.I)
 
 
 async def listed(line: Line) -> tuple[Finding, list[str], str]:
-    """Returns a finding, the names, and what the server calls itself."""
+    """Asks for the list of models -> (finding, names, Server header)."""
     peer = line.peer
     heard = await line.exchange(peer.lists_in.name, peer.models_url, None, PATIENCE)
     server = next((value for name, value in heard.headers if name == "server"), "")
@@ -33,35 +33,38 @@ def _judged(heard: Heard, peer: Peer) -> tuple[Finding, list[str]]:
     if heard.failure is not None:
         return Finding("models", "no", shortened(heard.failure.message)), []
     if heard.status in (401, 403):
-        return Finding("models", "no", f"it answered {heard.status}: is its api_key right?"), []
+        return Finding("models", "no", f"it answered {heard.status}; check its api_key"), []
     try:
         names = [model.id for model in read_list(wire.loads(heard.body), peer.name)] if heard.status == 200 else []
     except ValueError:
         names = []
     if not names:
-        return Finding("models", "so-so", f"it lists none (answered {heard.status}): /v1/models cannot show them"), []
+        return Finding(
+            "models", "so-so", f"it has no list (it answered {heard.status}), so /v1/models cannot show its models"
+        ), []
     shown = ", ".join(shortened(name, 60) for name in names[:MAX_SHOWN])
     return Finding("models", "ok", f"{len(names)}: {shown}{', ...' if len(names) > MAX_SHOWN else ''}"), names
 
 
 async def unclaimed(line: Line) -> list[Finding]:
-    """Protocols that it seems to speak beyond those of its section: an empty request is refused there, but not as if
-    there were nothing. It is no model's work."""
+    """Finds further protocols that it seems to speak: it refuses an empty request, but not with a 404. No model works
+    on such a request."""
     peer = line.peer
     others = [dialect for dialect in dialects.every() if dialect.name not in peer.settings.protocol]
     if peer.settings.api_version:
-        return []  # Azure's older addresses name a deployment
+        return []  # Azure's older addresses need a deployment
     found = []
     for other in others:
         heard = await line.exchange(other.name, peer.urls[other.path], b"{}", PATIENCE)
         if heard.status in (400, 422, 500) and heard.body.lstrip()[:1] in (b"{", b"["):
             found.append(other.name)
-    words = f"it seems to speak {' and '.join(found)} too: add that to protocol, and ask the doctor again"
+    words = f"it seems to speak {' and '.join(found)} too; add this to protocol, and run the doctor again"
     return [Finding("more protocols", "so-so", words)] if found else []
 
 
 def chosen(settings: Settings, upstream: str, names: list[str]) -> str:
-    """The model to ask: the settings' own, if the upstream has it or lists none; "" where there is no telling."""
+    """The model to ask: one of the settings, if the upstream has it or has no list; else a small one of its list. "" if
+    none is known."""
     targets = [(rule, target) for rule in settings.models for target in rule.targets if target.upstream == upstream]
     own = [target.model or ("" if rule.glob else rule.pattern) for rule, target in targets]
     aliases = [*settings.aliases.map_json.values(), settings.aliases.small_model, settings.aliases.big_model]

@@ -1,9 +1,8 @@
-"""One upstream in one protocol, as it is asked: by the very code that translates clients' requests.
+"""Asks one upstream in one protocol, with the code that translates clients' requests.
 
-Probes are written in Messages, for every upstream; what the proxy would make of them for this one goes out, and what it
-would make of the reply comes back. So what is found holds for what clients will see. A refusal that names a field is
-learned from as in the proxy (learned_quirks.py), and the probe sent again; what was learned is kept, to be written
-down.
+Probes are written in Messages for every upstream. They are translated as the proxy would translate them, and so is the
+reply, so that the findings hold for real clients. If a refusal names a field, the quirk is learned as in the proxy
+(learned_quirks.py), and the probe is sent again. The learned quirks are kept for the advice.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from translate.messages.dialect import MESSAGES
 from translate.pair import Crossing
 from translate.target import Asked, Protocol
 
-MAX_REPEATS = 3  # of one probe, after refusals that say what to leave out
+MAX_REPEATS = 3  # how often a probe is sent, after refusals that name a field
 CLIENT = MESSAGES.name
 
 Body = dict[str, Any]
@@ -31,7 +30,8 @@ Body = dict[str, Any]
 
 @dataclass(slots=True)
 class Said:
-    """What became of a probe. reply: a Messages body, {} with an error. usage: as the upstream told it, if it did."""
+    """The result of a probe. reply: a Messages body, {} if there is an error. usage: that of the upstream, if it sent
+    it."""
 
     heard: Heard
     error: ApiError | None = None
@@ -52,7 +52,7 @@ class Said:
 
     @property
     def was_cut(self) -> bool:
-        """Our own small max_tokens cut the answer; that is no fault of the upstream."""
+        """Whether the probe's own small max_tokens has cut the answer, which is no fault of the upstream."""
         return self.reply.get("stop_reason") == "max_tokens"
 
     def _blocks(self, kind: str) -> list[Body]:
@@ -60,7 +60,7 @@ class Said:
 
 
 class Patient:
-    """ask() a probe. key: the number of the upstream's key, from 0 on. learned: the lessons, in order."""
+    """An upstream in one protocol. key: the number of its key, from 0 on. learned: the learned quirks, in order."""
 
     def __init__(self, line: Line, protocol: Protocol, model: str, key: int = 0) -> None:
         self.key = key
@@ -75,7 +75,7 @@ class Patient:
         return f"<Patient {self.peer.name} {self.protocol} {self.model}>"
 
     async def ask(self, probe: Body, beside: Body | None = None) -> Said:
-        """beside: fields of the upstream's own body, as it stands there."""
+        """Sends a probe. beside: fields that are added to the translated body."""
         for _ in range(MAX_REPEATS):
             said, taught = await self._ask(probe, beside or {})
             if not taught:
@@ -118,7 +118,7 @@ class Patient:
         return Said(heard, None, reply, crossing.usage)
 
     async def count(self, probe: Body) -> Heard:
-        """Asks the upstream how many tokens a probe has, where its protocol has such a question."""
+        """Asks the upstream how many tokens a probe has. Its protocol must have such a request."""
         route, data = Route(self.peer, self.protocol, self.model), {"model": self.model} | probe
         body = learned_quirks.crossed(CLIENT, route, data, self._lessons).body
         known = ("model", "messages", "system", "tools", "input", "instructions")

@@ -1,8 +1,8 @@
-"""What is asked of an upstream, and what its answers say: a table of probes, each with its own judgement.
+"""The probes of the doctor: what an upstream is asked, and what its answers mean.
 
-A probe is one small request in Messages (see patient.py). Each tries one thing that clients rely on and that servers
-which call themselves compatible do differently; what follows for settings.ini stands in the finding. A model that does
-not feel like it (no call where it might have made one) is no fault of the server's, and is not called one.
+A probe is one small request in Messages (see patient.py). Each one tries a feature that clients rely on, and in which
+compatible servers differ; the finding has the settings that follow. If a model just does not do something (such as make
+a call that it might have made), this is not reported as a fault of the server.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from console.doctor.findings import Finding, shortened
 from console.doctor.patient import Body, Patient, Said
 from translate import dialects, wire
 
-MAX_TOKENS = 512  # of one answer: a model that thinks spends most of it before its first word
-MAX_TOKENS_OF_A_KEY = 16  # no more is needed to see that it is taken
-TOKENS_IN = 150  # of one probe, about
+MAX_TOKENS = 512  # of one answer; a model that thinks uses most of it before its first word
+MAX_TOKENS_OF_A_KEY = 16  # this is enough to see that a key works
+TOKENS_IN = 150  # the estimated input tokens of one probe
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOL = {"name": "get_weather", "description": "The weather in a city.", "input_schema": CITY}
@@ -43,7 +43,8 @@ def asking(text: str, **more: Any) -> Body:
 
 
 def refused(what: str, said: Said, about: tuple[str, ...] = (), **settings: str) -> Finding:
-    """settings hold where the refusal is one of the thing itself: by its status, or by words of `about`."""
+    """The finding for a refusal. settings: are advised if the refusal is about the feature itself, by its status or by
+    the words in `about`."""
     error = said.error
     assert error is not None
     if said.heard.status not in (400, 415, 422, 501) and not any(word in error.message.lower() for word in about):
@@ -61,19 +62,19 @@ async def answer(patient: Patient) -> Finding:
         return found
     words = f"in {said.heard.seconds:.1f} s"
     if not said.text.strip():
-        why = "its whole budget went into thinking" if said.was_cut else "the reply holds no text"
+        why = "it used all its tokens for thinking" if said.was_cut else "the reply has no text"
         return Finding("answer", "so-so", f"{words}, but {why}")
     settings = _reasoning(patient, said)
-    thinks = ", and thinks before" if said.thinks or settings else ""
+    thinks = ", and it thinks first" if said.thinks or settings else ""
     return Finding("answer", "ok", words + thinks, settings)
 
 
 async def key(patient: Patient) -> Finding:
-    """Whether one of several keys is answered; nothing else is looked at."""
+    """Tries whether one of several keys works."""
     what = f"key {patient.key + 1}"
     said = await patient.ask(asking("Answer with the one word OK.", max_tokens=MAX_TOKENS_OF_A_KEY))
     if said.error is None or said.heard.status not in (401, 402, 403, 429):
-        return Finding(what, "ok", "it is taken")
+        return Finding(what, "ok", "it works")
     found = refused(what, said)
     found.words += _advice(said)
     return found
@@ -82,16 +83,16 @@ async def key(patient: Patient) -> Finding:
 def _advice(said: Said) -> str:
     match said.heard.status:
         case 401 | 403:
-            return " -- is its api_key right?"
+            return "; check its api_key"
         case 402 | 429:
-            return " -- its account or its limits, not its settings"
+            return "; this is about its account or limits, not about settings"
         case 404 | 405:
-            return " -- is there such a model, and are base_url and protocol right?"
+            return "; check the model's name, base_url and protocol"
     return ""
 
 
 def _reasoning(patient: Patient, said: Said) -> dict[str, str]:
-    """Where its thinking stands. Only Chat leaves that open."""
+    """The setting for where its replies hold thinking; only Chat leaves this open."""
     if not dialects.of(patient.protocol).open_reasoning:
         return {}
     if said.text.lstrip().startswith("<think>"):
@@ -110,11 +111,11 @@ async def stream(patient: Patient) -> Finding:
         return refused("stream", said)
     kind = next((value for name, value in said.heard.headers if name == "content-type"), "")
     if "event-stream" not in kind and said.heard.body.lstrip()[:1] == b"{":
-        return Finding("stream", "so-so", "it answers whole where a stream was asked for; clients get one all the same")
+        return Finding("stream", "so-so", "it sends a whole reply instead of a stream; the proxy makes a stream of it")
     if said.usage is None or not said.usage.prompt:
-        return Finding("stream", "so-so", "works, but it does not say its usage: estimates stand in")
+        return Finding("stream", "so-so", "works, but without usage; the proxy estimates it")
     usage = f"{said.usage.prompt} tokens in, {said.usage.output} out"
-    return Finding("stream", "ok", f"works, and says its usage ({usage})")
+    return Finding("stream", "ok", f"works, with usage ({usage})")
 
 
 async def one_call(patient: Patient) -> Finding:
@@ -123,10 +124,10 @@ async def one_call(patient: Patient) -> Finding:
     if said.error is not None:
         return refused("tool call", said)
     if not said.calls:
-        why = "the answer was cut" if said.was_cut else "it answered in text although a call was demanded"
-        return Finding("tool call", "so-so", f"none came: {why}")
+        why = "the answer was cut" if said.was_cut else "it answered with text although a call was required"
+        return Finding("tool call", "so-so", f"it made no call: {why}")
     if "city" not in said.calls[0]["input"]:
-        return Finding("tool call", "so-so", "it calls, but its arguments do not fit the tool's schema")
+        return Finding("tool call", "so-so", "it calls the tool, but its arguments do not fit the schema")
     return Finding("tool call", "ok", "works")
 
 
@@ -136,8 +137,10 @@ async def parallel_calls(patient: Patient) -> Finding:
     if said.error is not None:
         return refused("parallel calls", said)
     if len(said.calls) > 1:
-        return Finding("parallel calls", "ok", f"works: {len(said.calls)} in one answer")
-    return Finding("parallel calls", "so-so", "one at a time" if said.calls else "no call came this time")
+        return Finding("parallel calls", "ok", f"works: {len(said.calls)} calls in one answer")
+    return Finding(
+        "parallel calls", "so-so", "it makes one call at a time" if said.calls else "it made no call this time"
+    )
 
 
 async def image(patient: Patient) -> Finding:
@@ -150,11 +153,13 @@ async def image(patient: Patient) -> Finding:
         return refused("image", said, ("image", "vision", "multimodal"), images="false")
     if "red" in said.text.lower():
         return Finding("image", "ok", "works: it named the colour")
-    return Finding("image", "so-so", f"taken, but whether it sees is doubtful: {shortened(said.text, 40) or 'no text'}")
+    return Finding(
+        "image", "so-so", f"it takes images, but may not see them; it said: {shortened(said.text, 40) or 'nothing'}"
+    )
 
 
 async def structured(patient: Patient) -> Finding:
-    """Told to say something else, so that only a server that heeds the schema answers by it."""
+    """Asks for something else than the schema, so that only a server that follows the schema answers by it."""
     form = {"format": {"type": "json_schema", "schema": SIDE_SCHEMA}}
     said = await patient.ask(asking("Tell me in one sentence what a tree is.", output_config=form))
     if said.error is not None:
@@ -167,8 +172,8 @@ async def structured(patient: Patient) -> Finding:
     if fits:
         return Finding("structured output", "ok", "works: the reply fits its JSON schema")
     if said.was_cut:
-        return Finding("structured output", "so-so", "the answer was cut before it could be told")
-    words = f"the JSON schema is ignored: {shortened(said.text, 40) or 'no text'}"
+        return Finding("structured output", "so-so", "the answer was cut, so it is not known")
+    words = f"it ignores the JSON schema; it said: {shortened(said.text, 40) or 'nothing'}"
     return Finding("structured output", "no", words, {"output_schema": "tool"})
 
 
@@ -181,20 +186,22 @@ async def usual_fields(patient: Patient) -> Finding:
         return refused("usual fields", said)
     if left:
         return Finding("usual fields", "so-so", f"it refuses {', '.join(left)}")
-    return Finding("usual fields", "ok", f"takes {', '.join(fields)}")
+    return Finding("usual fields", "ok", f"it takes {', '.join(fields)}")
 
 
 async def unknown_fields(patient: Patient) -> Finding:
     said = await patient.ask(asking("Answer with the one word OK."), {UNKNOWN: True})
     if any(lesson.field == UNKNOWN for lesson in patient.learned) or (said.error and said.heard.status in (400, 422)):
-        return Finding("unknown fields", "so-so", "refused with a 400: new fields of clients may need a line in drop")
+        return Finding(
+            "unknown fields", "so-so", "it refuses them with a 400, so new fields of clients may need a line in drop"
+        )
     if said.error is not None:
         return refused("unknown fields", said)
-    return Finding("unknown fields", "ok", "ignored")
+    return Finding("unknown fields", "ok", "it ignores them")
 
 
 async def count_tokens(patient: Patient) -> Finding:
-    """Asks for a count, which costs nothing. Chat has no such question."""
+    """Asks for a count of tokens, which costs nothing. Chat has no such request."""
     heard = await patient.count(asking("How many tokens is this?"))
     try:
         count = wire.loads(heard.body).get("input_tokens") if heard.status == 200 else None
@@ -204,11 +211,13 @@ async def count_tokens(patient: Patient) -> Finding:
         return Finding("count_tokens", "ok", f"works ({count} tokens)")
     by_choice = dialects.of(patient.protocol).counts_by_choice
     settings = {"count_tokens": "false"} if by_choice else {}
-    return Finding("count_tokens", "so-so", f"it has none (answered {heard.status}): counts are estimates", settings)
+    return Finding(
+        "count_tokens", "so-so", f"it cannot count (it answered {heard.status}), so counts are estimates", settings
+    )
 
 
 def red_square(side: int = 64) -> str:
-    """Returns a PNG in base64."""
+    """A red PNG in base64."""
     rows = (b"\0" + b"\xff\0\0" * side) * side
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""),
@@ -227,4 +236,4 @@ PROBES = (
     Probe("usual fields", usual_fields),
     Probe("unknown fields", unknown_fields),
 )
-"""Those that cost; the first says whether there is any use in the others."""
+"""The probes that cost money. If the first one fails, the others are of no use."""

@@ -1,4 +1,4 @@
-"""What the doctor says: lines for a person as they come, or one JSON object at the end."""
+"""The output of the doctor: lines for a person as they come, or one JSON object at the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from operate.logs.redaction import Redaction
 
 
 class Report:
-    """All that is printed goes through here, since an upstream may repeat a key. `known` masks it."""
+    """Prints everything, with secrets masked by `known`, because an upstream may repeat a key."""
 
     def __init__(self, known: Redaction, remarks: Iterable[str], *, as_json: bool) -> None:
         self._known = known
@@ -32,24 +32,24 @@ class Report:
         if self._as_json:
             print(self._known.text(json.dumps(self._whole, indent=2)), flush=True)
 
-    # ------------------------------------------------------------------------------------ of one upstream
+    # ------------------------------------------------------------------------------------ one upstream
 
     def begins(self, name: str, base_url: str, protocols: Sequence[str]) -> None:
-        """What follows is about this upstream."""
+        """Begins the part about an upstream."""
         named = {"name": name, "base_url": base_url, "protocols": list(protocols)}
         self._whole["upstreams"].append(named | {"verdict": "", "findings": [], "settings": []})
 
     def found(self, finding: Finding, protocol: str) -> None:
-        """protocol: the one in which it was asked, "" where that makes no difference."""
+        """Adds a finding. protocol: in which the upstream was asked, "" = it does not matter."""
         said = {"protocol": protocol, "what": finding.what, "mark": finding.mark, "words": finding.words}
         self._now["findings"].append(said)
 
     def advises(self, line: str) -> None:
-        """line: of settings.ini."""
+        """Adds a line of settings.ini."""
         self._now["settings"].append(line)
 
     def concludes(self, verdict: str) -> None:
-        """verdict: usable, unusable or untried."""
+        """Ends the part about an upstream. verdict: usable, unusable or untried."""
         self._now["verdict"] = verdict
 
     @property

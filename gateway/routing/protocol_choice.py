@@ -35,7 +35,8 @@ def carrying(client: Protocol) -> list[Protocol]:
 
 
 def choose(client: Protocol, spoken: Sequence[str], more: bool) -> Protocol | None:
-    """None where nothing is spoken. more: the request has tools, or the model reasons."""
+    """The protocol for a request; None if the upstream speaks none. more: the request has tools, or the model
+    reasons."""
     can = [each for each in carrying(client) if each in spoken]
     if not can or client in can or more:
         return client if client in can else can[0] if can else None

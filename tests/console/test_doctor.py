@@ -110,7 +110,7 @@ def test_a_server_that_has_it_all(examine: Examine) -> None:
         code, said = examine(up.url, "--yes")
     assert code == command.USABLE
     assert section_of(said) == ["[upstream up]", "protocol = chat", f"base_url = {up.url}"]
-    assert "Usable, by chat" in said and f"Model '{MODEL}' gets {len(probes.PROBES)} small requests" in said
+    assert "Usable, by chat" in said and f"Model '{MODEL}' will get {len(probes.PROBES)} small requests" in said
     marks = {line[:8].strip() for line in said.split("In chat:")[1].splitlines() if line.startswith("  ") and line[8:]}
     assert {"no", "so-so"}.isdisjoint(marks)
     assert len(server.seen) == len(probes.PROBES)
@@ -145,7 +145,7 @@ def test_what_a_server_lacks(examine: Examine, lack: str, what: str, mark: str, 
 def test_what_is_dropped_already_stays_so(examine: Examine) -> None:
     with Upstream(Server("prompt_cache_key")) as up:
         _, said = examine(up.url, "--yes", section="protocol = chat\ndrop = user")
-    assert "drop = user, prompt_cache_key" in section_of(said) and "# was user" in said
+    assert "drop = user, prompt_cache_key" in section_of(said) and "# it was user" in said
 
 
 def test_a_setting_that_does_not_fit_any_more_is_told(examine: Examine) -> None:
@@ -192,9 +192,9 @@ def test_the_price_is_told_where_it_is_known(examine: Examine) -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (Answer.json({"error": {"message": f"bad key {KEY}"}}, 401), "is its api_key right?"),
-        (Answer.json({"error": {"message": "no model"}}, 404), "is there such a model"),
-        (Answer.json({"error": {"message": "slow down"}}, 429), "its limits"),
+        (Answer.json({"error": {"message": f"bad key {KEY}"}}, 401), "check its api_key"),
+        (Answer.json({"error": {"message": "no model"}}, 404), "check the model"),
+        (Answer.json({"error": {"message": "slow down"}}, 429), "or limits"),
         (Answer(200, {"Content-Type": "text/html"}, b"<html>hi</html>"), "base_url"),
         (Answer.drop(), "connection was lost"),
     ],
@@ -203,7 +203,7 @@ def test_one_that_answers_nothing_is_not_asked_on(examine: Examine, answer: Answ
     with Upstream([answer]) as up:
         code, said = examine(up.url, "--yes", "--model", "m")
         asked = [request for request in up.requests if request.path == "/v1/chat/completions"]
-    assert code == command.UNUSABLE and words in said and "the rest was not tried" in said
+    assert code == command.UNUSABLE and words in said and "the other probes were not tried" in said
     assert len(asked) == 1
 
 
@@ -238,7 +238,7 @@ def test_each_of_several_keys_is_tried(examine: Examine) -> None:
         code, said = examine(up.url, "--yes", keys=f"keys = {KEY}, sk-second-0000000002, sk-third-00000000003")
     assert code == command.USABLE and [mark_of(said, f"key {n}") for n in (1, 2, 3)] == ["no", "ok", "ok"]
     assert "Usable, by chat, but key 1 of 3 is refused." in said and len(used) == 3
-    assert f"gets {len(probes.PROBES) + 3} small requests" in said
+    assert f"will get {len(probes.PROBES) + 3} small requests" in said
 
 
 def test_it_says_the_same_as_json(examine: Examine) -> None:
@@ -258,7 +258,7 @@ def test_one_protocol_of_several_that_works_is_enough(examine: Examine) -> None:
     with Upstream(Server()) as up:
         code, said = examine(up.url, "--yes", section="protocol = responses, messages, chat")
     assert code == command.USABLE and "Usable, by chat." in said
-    assert "protocol = chat" in section_of(said) and "# was responses, messages, chat" in said
+    assert "protocol = chat" in section_of(said) and "# it was responses, messages, chat" in said
 
 
 def test_a_protocol_that_is_not_claimed_is_found(examine: Examine) -> None:
@@ -292,7 +292,7 @@ def test_one_that_is_not_there(examine: Examine) -> None:
     with socket.socket() as taken:  # bound, and not listening
         taken.bind(("127.0.0.1", 0))
         code, said = examine(f"http://127.0.0.1:{taken.getsockname()[1]}", "--yes")
-    assert code == command.UNUSABLE and "Does it run" in said
+    assert code == command.UNUSABLE and "check that it runs" in said
     code, said = examine("http://no-such-host.invalid", "--yes")
     assert code == command.UNUSABLE and "is not found" in said
 
@@ -316,7 +316,7 @@ def test_the_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "argv", "code", "words"),
     [
-        ("[upstream a]\nprotocol = chat\nbase_url = http://a\n", ["b"], 64, "no upstream 'b'; there are a"),
+        ("[upstream a]\nprotocol = chat\nbase_url = http://a\n", ["b"], 64, "no upstream 'b'; the upstreams are a"),
         ("[upstream a]\nprotocol = chat\nbase_url = http://a\nenabled = false\n", ["a"], 64, "is off"),
         ("[upstream a]\nprotocol = chat\nbase_url = http://a\nenabled = false\n", [], 64, "no upstream is on"),
         ("[upstream a]\nprotocol = chatt\n", ["a"], 78, "chatt"),

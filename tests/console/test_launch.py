@@ -145,7 +145,7 @@ def test_a_proxy_is_started_and_ended_with_the_client(tmp_path: Path) -> None:
     assert seen["words"] == ["-p", "hi"]
     assert seen["environment"]["alive"] == "200"
     assert seen["environment"]["ANTHROPIC_BASE_URL"].endswith(f":{port}")
-    assert "Started the proxy" in found.stderr
+    assert "proxy was started" in found.stderr
     assert not Proxy(f"http://127.0.0.1:{port}", "").answers()
 
 

@@ -90,11 +90,11 @@ def test_a_disk_that_does_not_take_it_loses_nothing(tmp_path: Path, caplog: pyte
     for _ in range(2):
         with pytest.raises(OSError):
             books._write(books._store, books._waiting)  # type: ignore[arg-type]  # it is there
-    assert len(caplog.records) == 1 and "waits in memory" in caplog.text
+    assert len(caplog.records) == 1 and "wait in memory" in caplog.text
     books.adopt(UsageStore(tmp_path / "usage.sqlite3"), 9)
     books.stop()
     assert all_of(UsageStore(tmp_path / "usage.sqlite3"), "client")[0][1].requests == 1
-    assert "is written to" in caplog.text
+    assert "are written to" in caplog.text
 
 
 def test_what_waits_is_bounded() -> None:
@@ -167,7 +167,7 @@ def test_the_table(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "client  model   requests  failed  input  cached  written  output       USD",
         "ann     priced         2       1  1,500       4        0       2  14.0000",
         "bob     free           1       0      6       0        0       2   0.0000*",
-        "* 1 requests have no known price and are not in the USD: see [prices].",
+        "* The price of 1 requests is unknown, and the USD do not include them; see [prices].",
     ]
 
 
@@ -180,16 +180,16 @@ def test_other_forms(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert usage.main(["--config", str(shop), *SINCE, "--by", ""]) == 0
     assert "3" in capsys.readouterr().out
     assert usage.main(["--config", str(shop), "--since", "2020-01-01", "--until", "2020-01-02"]) == 0
-    assert "Nothing was spent" in capsys.readouterr().out
+    assert "There was no usage" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
         (["--by", "colour"], usage.EX_USAGE, "there is no column 'colour'"),
-        (["--since", "yesterday"], usage.EX_USAGE, "is no day"),
+        (["--since", "yesterday"], usage.EX_USAGE, "is not a day"),
         (["--since", "2026-13-01"], usage.EX_USAGE, "2026-13-01"),
-        (["--set", "usage.file="], usage.EX_UNAVAILABLE, "no books are kept"),
+        (["--set", "usage.file="], usage.EX_UNAVAILABLE, "no sums of usage"),
         (["--set", "usage.keep_days=0"], usage.EX_CONFIG, "keep_days"),
     ],
 )

@@ -55,7 +55,7 @@ def test_it_finds_the_proxy_and_the_key_in_the_settings(
         assert f"127.0.0.1:{house.port}" in capsys.readouterr().out
         file.write_text(file.read_text().replace("admin = true", "admin = false"))
         assert stats.main(["--config", str(file)]) == stats.EX_UNAVAILABLE
-        assert "wants an admin's key" in capsys.readouterr().err
+        assert "needs an admin's key" in capsys.readouterr().err
         assert stats.main(["--config", str(file), "--key", OTHER["x-api-key"]]) == stats.EX_UNAVAILABLE
         assert "is no admin" in capsys.readouterr().err
 
