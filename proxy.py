@@ -33,11 +33,11 @@ from console.mount import Console
 from demo.server import Demo
 from gateway.endpoints import Door
 from gateway.http.listener import make_server
-from gateway.process.banner import greeting
+from gateway.process.banner import banner
 from gateway.process.reload import Reload
 from gateway.process.upgrade import Upgrade
 from gateway.process.watch import Watch
-from gateway.process.worker_rpc import Siblings
+from gateway.process.worker_rpc import WorkerRpc
 from gateway.runtime import Service
 from operate import handover, place, privileges, systemd
 from operate.logs.fields import SHOWN, fields
@@ -185,13 +185,13 @@ class Proxy:
         sockets: list[socket.socket],
         journal: Journal,
         source: Source | None = None,
-        siblings: Siblings | None = None,
+        worker_rpc: WorkerRpc | None = None,
     ) -> None:
-        """sockets: bound ones. source: the settings file that is watched for changes, if any. siblings: the other
+        """sockets: bound ones. source: the settings file that is watched for changes, if any. worker_rpc: the other
         workers, if any."""
         self._demo: Demo | None = None
         addresses = [each.getsockname()[:2] for each in sockets]
-        self.service = Service(chosen, journal, self._demos(chosen), siblings, addresses)
+        self.service = Service(chosen, journal, self._demos(chosen), worker_rpc, addresses)
         self.console = Console(self.service)
         self._door = Door(self.service, self.console.rows)
         self._server = make_server(self._door, self._door.idle, self.service.sessions)
@@ -256,8 +256,8 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT comes, then drains; a second signal ends the process at once. SIGHUP reads the
     settings again, and SIGUSR2 starts another process that takes over."""
-    siblings = Siblings(worker.number, worker.of, worker.secret) if worker else None
-    proxy = Proxy(chosen, sockets, journal, source, siblings)
+    worker_rpc = WorkerRpc(worker.number, worker.of, worker.secret) if worker else None
+    proxy = Proxy(chosen, sockets, journal, source, worker_rpc)
     watch = Watch(worker)
     upgrade = Upgrade(sockets, _address(chosen)) if worker is None else None
     stopping = _signals(proxy, worker, upgrade)
@@ -267,7 +267,7 @@ async def serve(
         log.error("%s", worker.why, extra=SHOWN | fields(event="worker ended", worker=worker.number))
     elif worker is None or worker.number == 0:
         with contextlib.suppress(OSError):  # it must serve even if nobody reads this, as with `proxy.py | head -1`
-            print(greeting(chosen, proxy.service.router, sockets[0].getsockname()[1], VERSION), flush=True)
+            print(banner(chosen, proxy.service.router, sockets[0].getsockname()[1], VERSION), flush=True)
     watch.start()
     gc.collect()
     gc.freeze()  # the objects that exist now stay, so the collector need not look at them

@@ -36,7 +36,7 @@ from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import Answer
 from gateway.pages import dry_run, model_list, picker, status, stored_responses
-from gateway.pages.dry_run import Rehearsal
+from gateway.pages.dry_run import DryRun
 from gateway.pages.handlers import Handler, Shown
 from gateway.pages.health import Alive, Ready
 from gateway.pages.upstream_query import Reply, Sink
@@ -126,7 +126,7 @@ class Entrance(HTTPMessageDelegate):
                 patience, self._too_slow, patience, start_line[1], headers
             )
         if path == dry_run.PATH:
-            self._to = self._hot = Rehearsal(self._door.service, self._conn)
+            self._to = self._hot = DryRun(self._door.service, self._conn)
         elif hot is not None:
             dialect, endpoint = hot
             self._to = self._hot = Flow(self._door.service.ports, self._conn, dialect, endpoint.task)

@@ -44,7 +44,7 @@ from gateway.observe import record
 from gateway.observe.dispatcher import Observers
 from gateway.observe.prices import Prices
 from gateway.pages.model_list import Listing
-from gateway.process.worker_rpc import Siblings
+from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
 from gateway.routing.upstreams import Peer
@@ -78,14 +78,14 @@ class Service:
         settings: Settings,
         journal: Journal,
         ready: dict[str, Upstream] | None = None,
-        siblings: Siblings | None = None,
+        worker_rpc: WorkerRpc | None = None,
         addresses: Iterable[Address] = (),
     ) -> None:
-        """ready: upstreams whose address is known only at the start (the demo), by name. siblings: None = there are no
-        other workers. addresses: where the proxy listens."""
+        """ready: upstreams whose address is known only at the start (the demo), by name. worker_rpc: None = there
+        are no other workers. addresses: where the proxy listens."""
         self.journal = journal
-        self.siblings = siblings or Siblings()
-        self.hops = Hops(self.siblings.group, addresses)
+        self.worker_rpc = worker_rpc or WorkerRpc()
+        self.hops = Hops(self.worker_rpc.group, addresses)
         self.reloaded: dict[str, Any] = {}  # the result of the last change of the settings, see reload.py
         self.reloads = {"taken": 0, "refused": 0}
         self.loaded_at = time.time()  # the settings in force
@@ -109,8 +109,8 @@ class Service:
         self.observers = Observers()
         self.copier: Copier | None = None  # gets copies of replies, for the body log
         self.prices = Prices(settings)
-        self.siblings.first = self.observers.flush
-        store_sync.register(self.siblings, self.memory)
+        self.worker_rpc.first = self.observers.flush
+        store_sync.register(self.worker_rpc, self.memory)
         self.stage = "serving"
         self.bodies = BodyMemory(settings.server.max_body_bytes)
         # A new id for a request: "req_" with letters and digits, unique over processes and restarts. The reply, the
@@ -169,7 +169,7 @@ class Service:
             lessons=self.lessons,
             counting=self.counting,
             memory=self.memory,
-            siblings=self.siblings,
+            siblings=self.worker_rpc,
             retry=self.retry,
             deadline_s=settings.retry.deadline,
             max_body_bytes=self.max_body_bytes,
@@ -214,7 +214,7 @@ class Service:
 
     async def start(self) -> None:
         self._tick()
-        await self.siblings.start()
+        await self.worker_rpc.start()
         if self.settings.pool.prewarm:
             await asyncio.gather(*map(self._prewarm, self.router.peers.values()))
 
@@ -251,7 +251,7 @@ class Service:
         self.client.close()
         if self.askings:  # they still answer their clients
             await asyncio.wait(self.askings, timeout=FLUSH_S)
-        await self.siblings.stop()
+        await self.worker_rpc.stop()
         self.observers.flush()
 
     async def _quiet(self, within_s: float) -> None:

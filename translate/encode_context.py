@@ -40,13 +40,14 @@ class Draft:
 
     def leave(self, ext: Ext) -> None:
         """Reports what stays behind of another protocol's leftovers."""
-        if not self.home:
+        if ext and not self.home:
             for field in leftovers.of_part(ext, self.takes):
                 self.drop(field)
 
     def leave_part(self, part: Part) -> None:
         """Reports the same of a part, with what it cites: no protocol takes another one's sources in a history."""
-        self.leave(part.ext)
+        if part.ext:  # most parts have nothing else to say
+            self.leave(part.ext)
         if isinstance(part, Text) and part.citations and self.words.citations:
             if any(cited.protocol != self._protocol for cited in part.citations):
                 self.drop(self.words.citations)

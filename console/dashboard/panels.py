@@ -1,6 +1,6 @@
 """What each panel of the dashboard shows, as JSON.
 
-`raw` is what one process knows, in a shape that adds up; every worker answers it to its siblings. A panel asks all
+`raw` is what one process knows, in a shape that adds up; every worker answers it to the others. A panel asks all
 of them and makes of their answers what is shown (merging.py), so that one page tells of the whole proxy whichever
 worker serves it. Nothing is computed that nobody looks at.
 """
@@ -40,7 +40,7 @@ _PATH = "/dashboard/raw/"
 def register(board: Board) -> None:
     """Lets this process answer what the other workers ask."""
     for name, raw in _RAW.items():
-        board.service.siblings.answers[_PATH + name] = _bound(raw, board)
+        board.service.worker_rpc.answers[_PATH + name] = _bound(raw, board)
 
 
 def _bound(raw: Callable[[Board, Query], Said], board: Board) -> Callable[[Query], Said]:
@@ -173,10 +173,10 @@ def phases(record: Said) -> list[Said]:
 
 async def now(board: Board, query: Query) -> Said:
     at = board.watch.clock()
-    buckets = await board.service.siblings.ask(f"{_PATH}buckets?start={at - merging.NOW_S:.3f}")
-    standing = await board.service.siblings.ask(f"{_PATH}standing")
+    buckets = await board.service.worker_rpc.ask(f"{_PATH}buckets?start={at - merging.NOW_S:.3f}")
+    standing = await board.service.worker_rpc.ask(f"{_PATH}standing")
     said = merging.now(at, buckets, standing)
-    meant = board.service.siblings.count
+    meant = board.service.worker_rpc.count
     return said | {"stage": board.service.stage, "workers": len(standing), "workers_meant": meant}
 
 
@@ -187,7 +187,7 @@ async def series(board: Board, query: Query) -> Said:
     points: list[Said] = []
     while start <= at:
         end = start + PIECE_S
-        said = await board.service.siblings.ask(f"{_PATH}buckets?start={start:.3f}&end={end:.3f}")
+        said = await board.service.worker_rpc.ask(f"{_PATH}buckets?start={start:.3f}&end={end:.3f}")
         points += merging.series(BUCKET_S, said)
         start = end
         await asyncio.sleep(0)
@@ -195,7 +195,7 @@ async def series(board: Board, query: Query) -> Said:
 
 
 async def upstreams(board: Board, query: Query) -> Said:
-    said = merging.upstreams(await board.service.siblings.ask(f"{_PATH}standing"))
+    said = merging.upstreams(await board.service.worker_rpc.ask(f"{_PATH}standing"))
     for upstream in said:
         peer = board.service.router.peers.get(upstream["name"])
         upstream["base_url"] = peer.base_url if peer is not None else None
@@ -204,14 +204,14 @@ async def upstreams(board: Board, query: Query) -> Said:
 
 async def requests(board: Board, query: Query) -> Said:
     since, limit = _number(query, "since", 0.0), _number(query, "limit", LIST)
-    said = await board.service.siblings.ask(f"{_PATH}requests?since={since:.6f}&limit={limit:g}")
+    said = await board.service.worker_rpc.ask(f"{_PATH}requests?since={since:.6f}&limit={limit:g}")
     rows = sorted((row for each in said for row in each["requests"]), key=lambda row: -row["time"])
     return {"time": board.watch.clock(), "requests": rows[: int(min(MAX_LIST, limit))]}
 
 
 async def request(board: Board, query: Query) -> Said:
     key = "".join(c for c in query.get("id", "")[:100] if c.isalnum() or c == "_")
-    for said in await board.service.siblings.ask(f"{_PATH}request?id={key}"):
+    for said in await board.service.worker_rpc.ask(f"{_PATH}request?id={key}"):
         if said:
             return said
     raise ApiError("not_found", f"request {key} is not among the latest {MAX_LIST}")
@@ -219,13 +219,13 @@ async def request(board: Board, query: Query) -> Said:
 
 async def usage(board: Board, query: Query) -> Said:
     prices = board.service.prices
-    return merging.usage(await board.service.siblings.ask(f"{_PATH}usage")) | {
+    return merging.usage(await board.service.worker_rpc.ask(f"{_PATH}usage")) | {
         "prices": {"source": prices.source, "date": prices.date}
     }
 
 
 async def cache(board: Board, query: Query) -> Said:
-    return merging.cache(await board.service.siblings.ask(f"{_PATH}cache"))
+    return merging.cache(await board.service.worker_rpc.ask(f"{_PATH}cache"))
 
 
 async def settings(board: Board, query: Query) -> Said:

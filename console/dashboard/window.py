@@ -1,6 +1,6 @@
 """Counts of the last hour, in buckets of a few seconds.
 
-A bucket is a plain dict, so that it can be told to a sibling process as it is; buckets of several processes add up,
+A bucket is a plain dict, so that it can be told to another worker as it is; buckets of several processes add up,
 since all of them begin at whole multiples of their width. Times are kept as a histogram whose slots are nine
 percent wide, which is as near to a percentile as anyone reads one. The memory is bounded by the number of buckets.
 """

@@ -28,7 +28,7 @@ from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
-from gateway.process.worker_rpc import Siblings
+from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing.router import Router
 from gateway.stored.store import Memory
 from translate.target import Protocol
@@ -126,7 +126,7 @@ class Ports:
     lessons: Lessons
     counting: Counting
     memory: Memory
-    siblings: Siblings
+    siblings: WorkerRpc
     # what the settings say
     retry: Policy
     deadline_s: float

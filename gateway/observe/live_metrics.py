@@ -38,7 +38,7 @@ class LiveMetrics:
         self.counted = Metrics()
         self.lag = Lag()
         self._service = service
-        service.siblings.answers[PATH] = lambda query: self._told()
+        service.worker_rpc.answers[PATH] = lambda query: self._told()
 
     def __repr__(self) -> str:
         return f"<LiveMetrics {self.counted!r} {self.lag!r}>"
@@ -64,14 +64,14 @@ class LiveMetrics:
 
     async def states(self) -> list[tuple[str, list[Sample]]]:
         """The samples of each worker with its number; the number is "" if there is only one worker."""
-        siblings = self._service.siblings
-        told = await siblings.ask(PATH)
-        return [("" if siblings.alone else str(one["worker"]), one["samples"]) for one in told]
+        worker_rpc = self._service.worker_rpc
+        told = await worker_rpc.ask(PATH)
+        return [("" if worker_rpc.alone else str(one["worker"]), one["samples"]) for one in told]
 
     def _told(self) -> dict[str, Any]:
         """The answer of this worker to the others."""
         samples = [*self.counted.samples(), *_live(self._service, self.counted, self.lag)]
-        return {"worker": self._service.siblings.number, "samples": samples}
+        return {"worker": self._service.worker_rpc.number, "samples": samples}
 
 
 def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:

@@ -34,7 +34,7 @@ PATH = "/debug/translate"
 _JSON_HEAD = header_rules.JSON_HEAD + b"Cache-Control: no-store\r\n"
 
 
-class Rehearsal(HTTPMessageDelegate):
+class DryRun(HTTPMessageDelegate):
     """One dry run: it is refused at the head of its request, or answered at the end."""
 
     __slots__ = ("_answer", "_conn", "_headers", "_parts", "_query", "_refusal", "_service", "_size",
@@ -50,7 +50,7 @@ class Rehearsal(HTTPMessageDelegate):
         self._unpacker: body_decoding.Unpacker | None = None
 
     def __repr__(self) -> str:
-        return f"<Rehearsal {self._size} bytes, {self._refusal!r}>"
+        return f"<DryRun {self._size} bytes, {self._refusal!r}>"
 
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
         self._query = str(start_line[1]).partition("?")[2]
@@ -86,7 +86,7 @@ class Rehearsal(HTTPMessageDelegate):
             data = envelope.parse(body)
             asked = {key: values[-1] for key, values in parse_qs(self._query).items()}
             client = _protocol(asked, "from") or guess(data, self._headers)
-            shown = rehearse(self._service, client, data, _protocol(asked, "to"))
+            shown = dry_run(self._service, client, data, _protocol(asked, "to"))
             self._answer.whole(200, _JSON_HEAD, self._service.masked(wire.dumps(shown)))
         except ApiError as error:
             says = dialects.of(client).errors
@@ -101,7 +101,7 @@ class Rehearsal(HTTPMessageDelegate):
         self._parts = []
 
 
-def rehearse(service: Service, client: Protocol, data: dict[str, Any], to: Protocol | None) -> dict[str, Any]:
+def dry_run(service: Service, client: Protocol, data: dict[str, Any], to: Protocol | None) -> dict[str, Any]:
     """The body of the answer. Raises ApiError if the request itself would be refused."""
     model = data.get("model")
     if not isinstance(model, str) or not model:

@@ -21,12 +21,12 @@ MAX_SHOWN = 200  # how many endpoints of an upstream are shown, since clients ma
 
 def serve(service: Service) -> None:
     """Registers the answer to other workers' questions."""
-    service.siblings.answers[PATH] = lambda query: upstreams(service)
+    service.worker_rpc.answers[PATH] = lambda query: upstreams(service)
 
 
 async def of_all(service: Service) -> dict[str, Any]:
     """The page, about all workers."""
-    return merged(await service.siblings.ask(PATH))
+    return merged(await service.worker_rpc.ask(PATH))
 
 
 def merged(said: list[dict[str, Any]]) -> dict[str, Any]:

@@ -46,14 +46,14 @@ async def ask(
     if not ID.fullmatch(id):
         raise ApiError("not_found", "this is not a valid id of a response")
     owner = owner_of(client, client_headers)
-    if lacking := store_sync.unknown(service.siblings, service.memory, [owner], [id]):
-        await store_sync.fetch(service.siblings, service.memory, owner, lacking)
+    if lacking := store_sync.unknown(service.worker_rpc, service.memory, [owner], [id]):
+        await store_sync.fetch(service.worker_rpc, service.memory, owner, lacking)
     entry = service.memory.find(owner, id)
     if entry is not None and entry.body:
         if method != "DELETE":
             return _from_memory(entry, part, _asked(query))
         service.memory.delete(owner, id)
-        await store_sync.forget(service.siblings, owner, id)
+        await store_sync.forget(service.worker_rpc, owner, id)
         if service.memory.place(id) is None:  # otherwise an upstream keeps it too, as with a websocket's turn
             return _json({"id": id, "object": "response", "deleted": True})
     service.charge_question(client)

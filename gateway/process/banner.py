@@ -22,7 +22,7 @@ HINTS = "CLAUDE_CODE_GATEWAY_HINT_HEADERS=1"
 _INDENT = " " * 17  # as wide as the column of clients' names
 
 
-def greeting(settings: Settings, router: Router, port: int, version: str) -> str:
+def banner(settings: Settings, router: Router, port: int, version: str) -> str:
     """The whole banner, without a final newline. port: the bound one."""
     hosts = settings.server.hosts
     host = hosts[0]

@@ -98,7 +98,7 @@ class Reload:
 
     def _say(self, level: int, message: str, *args: object, **facts: object) -> None:
         """Logs in the first worker only, as all workers do the same. facts: further fields of the line."""
-        level = level if self._service.siblings.number == 0 else logging.DEBUG
+        level = level if self._service.worker_rpc.number == 0 else logging.DEBUG
         log.log(level, message, *args, extra=fields(**facts))
 
     def _tell(self, taken: bool, **more: Any) -> None:

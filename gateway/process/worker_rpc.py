@@ -31,7 +31,7 @@ NONCE = 16  # bytes
 Answers = dict[str, Callable[[dict[str, str]], dict[str, Any]]]
 
 
-class Siblings:
+class WorkerRpc:
     """The workers of this proxy. number: that of this worker, from 0 on. count: how many there are. answers: the
     function for each path, which gets the query (one value for each name) and returns the object. group: a name for all
     of them together, which is not secret."""
@@ -47,7 +47,7 @@ class Siblings:
         self._server: asyncio.Server | None = None
 
     def __repr__(self) -> str:
-        return f"<Siblings: worker {self.number} of {self.count}>"
+        return f"<WorkerRpc: worker {self.number} of {self.count}>"
 
     @property
     def alone(self) -> bool:

@@ -12,22 +12,22 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
-from gateway.process.worker_rpc import Siblings
+from gateway.process.worker_rpc import WorkerRpc
 from gateway.stored.store import Memory
 
 FIND, FORGET = "/responses/find", "/responses/forget"
 MAX_IDS = 200  # how many responses are asked for at once; further ones are not found
 
 
-def register(siblings: Siblings, memory: Memory) -> None:
+def register(worker_rpc: WorkerRpc, memory: Memory) -> None:
     """Registers the answers to other workers' questions."""
-    siblings.answers[FIND] = lambda query: _found(memory, query["owner"], query["ids"].split(","))
-    siblings.answers[FORGET] = lambda query: {"deleted": memory.delete(query["owner"], query["id"])}
+    worker_rpc.answers[FIND] = lambda query: _found(memory, query["owner"], query["ids"].split(","))
+    worker_rpc.answers[FORGET] = lambda query: {"deleted": memory.delete(query["owner"], query["id"])}
 
 
-def unknown(siblings: Siblings, memory: Memory, owners: Iterable[str], ids: Iterable[str]) -> list[str]:
+def unknown(worker_rpc: WorkerRpc, memory: Memory, owners: Iterable[str], ids: Iterable[str]) -> list[str]:
     """The ids that this worker does not know, and another one may know."""
-    if siblings.alone:
+    if worker_rpc.alone:
         return []
     owners = list(owners)
     lacking = [
@@ -37,18 +37,18 @@ def unknown(siblings: Siblings, memory: Memory, owners: Iterable[str], ids: Iter
     return lacking[:MAX_IDS]
 
 
-async def fetch(siblings: Siblings, memory: Memory, owner: str, ids: list[str]) -> None:
+async def fetch(worker_rpc: WorkerRpc, memory: Memory, owner: str, ids: list[str]) -> None:
     """Asks the other workers for some responses, and keeps what they know."""
-    for said in await siblings.ask_others(_path(FIND, owner=owner, ids=",".join(ids))):
+    for said in await worker_rpc.ask_others(_path(FIND, owner=owner, ids=",".join(ids))):
         for id, place in said["places"].items():
             memory.went(id, *place)
         for entry in said["entries"]:
             memory.take(owner, entry)
 
 
-async def forget(siblings: Siblings, owner: str, id: str) -> None:
+async def forget(worker_rpc: WorkerRpc, owner: str, id: str) -> None:
     """Deletes a response in the other workers."""
-    await siblings.ask_others(_path(FORGET, owner=owner, id=id))
+    await worker_rpc.ask_others(_path(FORGET, owner=owner, id=id))
 
 
 def _found(memory: Memory, owner: str, ids: list[str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.flow.learned_quirks import Lesson
 from gateway.process import reload
-from gateway.process.worker_rpc import Siblings
+from gateway.process.worker_rpc import WorkerRpc
 from operate.settings.file_watch import Source
 from operate.settings.load import read
 from tests.support.house import House, one_upstream
@@ -365,7 +365,7 @@ def test_the_end_comes_even_at_the_moment_of_a_signal(file: Path, turns: int) ->
 
     class Nobody:
         settings = read(file.read_text())
-        siblings = Siblings()
+        worker_rpc = WorkerRpc()
         reloaded: dict[str, Any]
 
     async def run() -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.process.worker_rpc import Siblings
+from gateway.process.worker_rpc import WorkerRpc
 from tests.support.house import Client, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
 from tests.test_proxy import ROOT, started
@@ -313,7 +313,7 @@ def test_no_worker_stays_up(tmp_path: Path) -> None:
     assert done.returncode == 1 and "every worker fails soon after its start" in done.stderr and "code 7" in done.stderr
 
 
-# ------------------------------------------------------------------------------------- siblings, without processes
+# ------------------------------------------------------------------------------------- workers, without processes
 
 
 def _names(group: str) -> list[str]:
@@ -324,7 +324,7 @@ def _names(group: str) -> list[str]:
 
 def test_what_all_are_asked() -> None:
     async def run() -> None:
-        all = [Siblings(number, 3, b"secret") for number in range(3)]
+        all = [WorkerRpc(number, 3, b"secret") for number in range(3)]
         for one in all:
             one.answers["/x"] = lambda query, one=one: {"worker": one.number} | query
             if one.number < 2:
@@ -357,7 +357,7 @@ def test_nobody_else_is_told_or_believed(caplog: pytest.LogCaptureFixture) -> No
         return got
 
     async def run() -> None:
-        one, two, stranger = Siblings(0, 2, b"secret"), Siblings(1, 2, b"secret"), Siblings(1, 2, b"another")
+        one, two, stranger = WorkerRpc(0, 2, b"secret"), WorkerRpc(1, 2, b"secret"), WorkerRpc(1, 2, b"another")
         for each in (one, two, stranger):
             each.answers["/x"] = lambda query: {"told": True}
         await one.start()
@@ -370,7 +370,7 @@ def test_nobody_else_is_told_or_believed(caplog: pytest.LogCaptureFixture) -> No
         await one.stop()
         await stranger.start()
         assert await two.ask("/x") == [{"told": True}]
-        assert await Siblings(0, 2, b"secret").ask_others("/x") == []
+        assert await WorkerRpc(0, 2, b"secret").ask_others("/x") == []
         await stranger.stop()
 
         async def liar(reading: asyncio.StreamReader, writing: asyncio.StreamWriter) -> None:
@@ -421,7 +421,7 @@ def test_workers_need_no_folder_to_write_in(tmp_path: Path) -> None:
 
 
 def test_one_alone_asks_itself() -> None:
-    one = Siblings()
+    one = WorkerRpc()
     one.answers["/x"] = lambda query: {"n": 1}
     assert one.alone and asyncio.run(one.ask("/x")) == [{"n": 1}]
 

@@ -127,7 +127,8 @@ class _History:
         result = ToolResult(id, parts, ext=_ext(raw, [], "role", "content", "tool_call_id"))
         if raw["role"] == "function":
             result.ext.setdefault("chat.form", {})["legacy"] = True
-        note_mark(raw, CACHE_CONTROL, result.ext)
+        if CACHE_CONTROL in raw:
+            note_mark(raw, CACHE_CONTROL, result.ext)
         last = self.turns[-1] if self.turns else None
         # A turn that begins with a result holds nothing else: its first part tells of them all.
         if last is not None and last.role == "user" and all(isinstance(p, ToolResult) for p in last.parts[:1]):
@@ -172,8 +173,10 @@ def _part(raw: Any, path: str) -> Part:
     if reader:
         if rest := {key: value for key, value in raw.items() if key not in ("type", kind, "signature", BREAKPOINT)}:
             part.ext.setdefault("chat", {}).update(rest)
-    note_mark(raw, BREAKPOINT, part.ext)
-    note_mark(raw, CACHE_CONTROL, part.ext)
+    if BREAKPOINT in raw:
+        note_mark(raw, BREAKPOINT, part.ext)
+    if CACHE_CONTROL in raw:
+        note_mark(raw, CACHE_CONTROL, part.ext)
     return part
 
 
@@ -281,7 +284,8 @@ def _call(raw: Any, path: str) -> ToolCall:
     call = ToolCall(id, name, text_of(function, "input") if is_custom else arguments_in(function), custom=is_custom)
     if rest := {key: value for key, value in raw.items() if key not in ("id", "type", kind)}:
         call.ext["chat"] = rest
-    note_mark(raw, CACHE_CONTROL, call.ext)
+    if CACHE_CONTROL in raw:
+        note_mark(raw, CACHE_CONTROL, call.ext)
     return call
 
 
@@ -295,7 +299,7 @@ def _ext(raw: dict[str, Any], parts: list[Part], *known: str) -> Ext:
         ext["chat"] = rest
     if isinstance(raw.get("content"), list):
         ext["chat.form"] = {"parts": True}
-    if parts:
+    if parts and CACHE_CONTROL in raw:
         note_mark(raw, CACHE_CONTROL, ext)
         note_mark(raw, CACHE_CONTROL, parts[-1].ext)
     return ext

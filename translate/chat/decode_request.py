@@ -142,8 +142,9 @@ def _tool(raw: Any, path: str) -> Tool:
         tool.kind, tool.raw = "custom", _format(function)
     if rest := {key: value for key, value in raw.items() if key not in ("type", kind)}:
         tool.ext["chat"] = rest
-    note_mark(function, CACHE_CONTROL, tool.ext)
-    note_mark(raw, CACHE_CONTROL, tool.ext)
+    for marked in (function, raw):  # the latter's counts
+        if CACHE_CONTROL in marked:
+            note_mark(marked, CACHE_CONTROL, tool.ext)
     return tool
 
 

@@ -218,8 +218,9 @@ def read_content(content: Any, path: str) -> list[Part]:
         raise problems.wrong_type(path, "a string or an array of objects", content)
     parts = [_part(raw, f"{path}[{i}]") for i, raw in enumerate(content)]
     for raw, part in zip(content, parts, strict=True):
-        note_mark(raw, BREAKPOINT, part.ext)
-        part.ext.get("responses", {}).pop(BREAKPOINT, None)
+        if BREAKPOINT in raw:
+            note_mark(raw, BREAKPOINT, part.ext)
+            part.ext.get("responses", {}).pop(BREAKPOINT, None)
     return [part for part in parts if not (isinstance(part, Text) and not part.text)]
 
 

@@ -270,17 +270,17 @@ def test_a_probe_is_for_admins_and_from_our_own_page(up: Upstream, headers: dict
 # --------------------------------------------------------------------------------------- several workers
 
 
-def test_what_siblings_know_is_added(up: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_other_workers_know_is_added(up: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
     with House(ini(up.url)) as house:
         told(house, message(metadata={"user_id": "u"}))
-        siblings = house.proxy.service.siblings
+        worker_rpc = house.proxy.service.worker_rpc
 
         async def twice(path: str) -> list[dict[str, Any]]:
-            own = siblings._own(path)
+            own = worker_rpc._own(path)
             other = json.loads(json.dumps(own).replace(house.proxy.service._key_start, "other"))
             return [own, other]
 
-        monkeypatch.setattr(siblings, "ask", twice)
+        monkeypatch.setattr(worker_rpc, "ask", twice)
         now = data(house, "now")
         assert now["requests"] == 2 and now["workers"] == 2 and now["pool"]["limit"] == 200
         assert sum(point["requests_per_s"] for point in data(house, "series")["points"]) == pytest.approx(0.4)

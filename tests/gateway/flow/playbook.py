@@ -27,7 +27,7 @@ from gateway.http.loop_guard import Hops
 from gateway.limits.admission import Admission
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.rate_limit import Quota
-from gateway.process.worker_rpc import Siblings
+from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
 from gateway.stored.store import Memory
@@ -189,7 +189,7 @@ class Book:
             router=self.router, admission=self.admission, body_memory=self.memory,
             quota_of=lambda client: self.quotas.get(client), priced=lambda *names: False, masked=lambda body: body,
             lessons=self.lessons, counting=Counting(self.loop.time), memory=Memory(10, 1 << 20, 3600.0),
-            siblings=Siblings(), retry=retry, deadline_s=chosen.retry.deadline,
+            siblings=WorkerRpc(), retry=retry, deadline_s=chosen.retry.deadline,
             max_body_bytes=chosen.server.max_body_bytes, body_timeout_s=chosen.server.body_timeout,
             learns=True, strict=False, hedges=(lambda model: True) if chosen.retry.hedge else None,
             hold=Refusing if retry.on_refusal else None,

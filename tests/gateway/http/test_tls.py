@@ -16,7 +16,7 @@ import pytest
 
 from console import launch, stats
 from gateway.process import reload
-from gateway.process.banner import greeting
+from gateway.process.banner import banner
 from gateway.routing.router import Router
 from operate import tls
 from operate.settings import load
@@ -308,7 +308,7 @@ def test_by_which_name_it_is_found(tmp_path: Path, host: str, names: str, expect
     text = settings_of(cert, f"host = {host}") + "[client me]\nkey = client-key-0123456789\n"
     chosen = load.read(text, "s.ini", ["server.port=8082"], {})
     assert tls.own_url(chosen.server) == expected
-    assert f"listens on {expected}" in greeting(chosen, Router(chosen), 8082, "1")
+    assert f"listens on {expected}" in banner(chosen, Router(chosen), 8082, "1")
 
 
 def test_launched_clients_trust_it(pem: Path) -> None:

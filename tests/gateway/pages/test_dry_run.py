@@ -19,7 +19,7 @@ NOWHERE = "http://127.0.0.1:9"
 KEYS = "[client boss]\nkey = boss-boss-boss-boss\nadmin = true\n[client other]\nkey = other-other-other\n"
 
 
-def rehearse(house: House, ask: Any, query: str = "", key: str = "") -> tuple[int, Any]:
+def dry_run(house: House, ask: Any, query: str = "", key: str = "") -> tuple[int, Any]:
     headers = {"x-api-key": key} if key else {}
     status, _, body = house.post("/debug/translate" + query, ask, headers)
     return status, json.loads(body)
@@ -28,7 +28,7 @@ def rehearse(house: House, ask: Any, query: str = "", key: str = "") -> tuple[in
 def test_original_and_translated_side_by_side() -> None:
     ask = ASK | {"system": "be brief", "top_k": 5, "strange": 1}
     with House(one_upstream(NOWHERE, "chat", "api_key = sk-very-secret-key\n")) as house:
-        status, shown = rehearse(house, ask)
+        status, shown = dry_run(house, ask)
         assert status == 200 and shown["original"] == ask
         assert (shown["from"], shown["to"], shown["upstream"]) == ("messages", "chat", "up")
         assert shown["translated"]["messages"][0] == {"role": "system", "content": "be brief"}
@@ -40,7 +40,7 @@ def test_original_and_translated_side_by_side() -> None:
 
 def test_the_curl_line_sends_what_is_shown() -> None:
     with Upstream([Answer.json({})]) as up, House(one_upstream(up.url, "messages", "api_key = sk-01234567\n")) as house:
-        _, shown = rehearse(house, {"model": "m", "messages": ASK["messages"]}, "?from=chat&to=messages")
+        _, shown = dry_run(house, {"model": "m", "messages": ASK["messages"]}, "?from=chat&to=messages")
         words = shlex.split(shown["curl"])
         assert words[0] == "curl" and up.url + "/v1/messages" in words
         assert json.loads(words[words.index("--data-binary") + 1]) == shown["translated"]
@@ -69,7 +69,7 @@ def test_the_protocol_is_guessed(ask: Any, headers: dict[str, str], wanted: str)
 @pytest.mark.parametrize("to", ["chat", "messages", "responses"])
 def test_any_protocol_may_be_tried(to: str) -> None:
     with House(one_upstream(NOWHERE, "chat")) as house:
-        status, shown = rehearse(house, ASK | {"system": "x"}, f"?to={to}")
+        status, shown = dry_run(house, ASK | {"system": "x"}, f"?to={to}")
         field = {"responses": "input"}.get(to, "messages")
         assert status == 200 and shown["to"] == to and field in shown["translated"]
         endpoint = {"chat": "/chat/completions", "messages": "/messages", "responses": "/responses"}[to]
@@ -88,16 +88,16 @@ def test_any_protocol_may_be_tried(to: str) -> None:
 )
 def test_what_would_be_refused_is_refused(ask: Any, query: str, status: int, word: str) -> None:
     with House(one_upstream(NOWHERE, "chat")) as house:
-        got, shown = rehearse(house, ask, query)
+        got, shown = dry_run(house, ask, query)
         assert got == status and word in json.dumps(shown["error"])
 
 
 def test_only_an_admin_may_ask() -> None:
     with House(one_upstream(NOWHERE, "chat") + KEYS) as house:
-        assert rehearse(house, ASK)[0] == 401
-        status, shown = rehearse(house, ASK, key="other-other-other")
+        assert dry_run(house, ASK)[0] == 401
+        status, shown = dry_run(house, ASK, key="other-other-other")
         assert status == 403 and "admin = true" in shown["error"]["message"]
-        assert rehearse(house, ASK, key="boss-boss-boss-boss")[0] == 200
+        assert dry_run(house, ASK, key="boss-boss-boss-boss")[0] == 200
         assert house.get("/debug/translate")[0] in (401, 404, 405)
 
 
@@ -106,13 +106,13 @@ def test_a_page_in_a_browser_may_not_ask_and_a_body_is_bounded() -> None:
         assert house.post("/debug/translate", ASK, {"Origin": "https://evil.example"})[0] == 403
         assert house.post("/debug/translate", ASK, {"Host": "evil.example"})[0] == 403
         assert house.post("/debug/translate", b" " * (1 << 20) + b"{}")[0] == 413
-        assert rehearse(house, ASK)[0] == 200
+        assert dry_run(house, ASK)[0] == 200
 
 
 def test_what_passes_untouched_is_shown_as_it_is_sent() -> None:
     thought = {"type": "thinking", "thinking": "hm", "signature": sealed_reasoning.EMPTY}
     history = [*ASK["messages"], {"role": "assistant", "content": [thought, {"type": "text", "text": "yes"}]}]
     with House(one_upstream(NOWHERE, "messages")) as house:
-        _, shown = rehearse(house, ASK | {"messages": [*history, *ASK["messages"]]}, "?from=messages")
+        _, shown = dry_run(house, ASK | {"messages": [*history, *ASK["messages"]]}, "?from=messages")
     assert shown["translated"]["messages"][1]["content"] == [{"type": "text", "text": "yes"}]
     assert "signed" in shown["dropped"]["messages.thinking"]

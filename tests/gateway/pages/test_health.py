@@ -271,7 +271,7 @@ def test_each_sample_is_of_a_known_family_and_has_its_labels() -> None:
         house.post(MESSAGES, ASKED | {"top_k": 4})
         house.post(CHAT, ASKED)
         house.wait(lambda p: not p.service.flows)
-        samples = house.on_loop(lambda: house.proxy.service.siblings._own(live_metrics.PATH)["samples"])
+        samples = house.on_loop(lambda: house.proxy.service.worker_rpc._own(live_metrics.PATH)["samples"])
     for name, labels, *_ in samples:
         assert len(labels) == len(FAMILIES[name].labels), name
     said = {name for name, *_ in samples}

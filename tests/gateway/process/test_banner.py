@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.process.banner import greeting
+from gateway.process.banner import banner
 from gateway.routing.router import Router
 from operate.settings import load
 from tests.upstream.scripted import CERTIFICATE
@@ -19,7 +19,7 @@ KEY = "client-key-0123456789"
 
 def said(text: str = SHIPPED, *options: str, **environ: str) -> str:
     chosen = load.read(text, "settings.ini", options, environ)
-    return greeting(chosen, Router(chosen), 8082, "1.2.3")
+    return banner(chosen, Router(chosen), 8082, "1.2.3")
 
 
 def test_only_the_demo() -> None:

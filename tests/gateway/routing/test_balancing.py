@@ -309,4 +309,4 @@ def test_a_breaker_lives_as_long_as_a_place_of_its_own(monkeypatch: pytest.Monke
     first, second = places.of("up", "m", 0), places.of("up", "m", 1)
     second.breaker.faulted(NOW)
     places.of("up", "m", 2)
-    assert places.of("up", "m", 0).breaker is first.breaker, "pushed out, while its siblings stay"
+    assert places.of("up", "m", 0).breaker is first.breaker, "pushed out, while the others stay"
