@@ -15,9 +15,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from gateway.limits.budget import Budgets, Spent
 from operate.usage_store import Key, Sum, UsageStore
 
 log = logging.getLogger("proxy")
+
+Rows = list[tuple[str, str, Spent]]
+"""(day, client, what it spent)"""
 
 EVERY_S = 1.0
 MOST_KEYS = 20_000  # how many sums may wait; beyond it, sessions and agents are added together
@@ -27,12 +31,16 @@ DAY_S = 86_400
 class Books:
     """Sums up requests. finished() is the observer. start() needs a running loop; stop() writes the sums that wait."""
 
-    def __init__(self, store: UsageStore | None, keep_days: int, clock: Callable[[], float] = time.time) -> None:
-        """store: None = no sums are kept."""
+    def __init__(
+        self, store: UsageStore | None, keep_days: int, clock: Callable[[], float] = time.time,
+        budgets: Budgets | None = None,
+    ) -> None:  # fmt: skip
+        """store: None = no sums are kept. budgets: is told of the sums, if any client has a budget."""
+        self._budgets = budgets or Budgets()
         self._store, self._keep_days, self._clock = store, keep_days, clock
         self._waiting: dict[Key, Sum] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._writing: asyncio.Future[None] | None = None
+        self._writing: asyncio.Future[Rows | None] | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._fails = False
         self._forgotten_on = ""
@@ -47,7 +55,12 @@ class Books:
         self._keep_days = keep_days
 
     def finished(self, record: dict[str, Any]) -> None:
-        if self._store is None or record["gen_ai.operation.name"] == "count_tokens":
+        if record["gen_ai.operation.name"] == "count_tokens":
+            return
+        if self._budgets.any:
+            spent = _spent(self._sum(record))
+            self._budgets.spends(record["client"], spent.usd, spent.tokens, self._clock())
+        if self._store is None:
             return
         key = Key(
             self._day(record["time"]), record["client"], record["upstream_model"], record["upstream"],
@@ -60,6 +73,7 @@ class Books:
     def start(self) -> None:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "books")
+        self._tell_budgets()
         self._timer = asyncio.get_running_loop().call_later(EVERY_S, self._tick)
 
     def stop(self) -> None:
@@ -97,14 +111,31 @@ class Books:
         self._timer = loop.call_later(EVERY_S, self._tick)
         if self._store is None or self._thread is None or (self._writing is not None and not self._writing.done()):
             return
-        if self._waiting:
+        if self._waiting or self._budgets.any:
             sums, self._waiting = self._waiting, {}
             self._writing = loop.run_in_executor(self._thread, self._write, self._store, sums)
             self._writing.add_done_callback(lambda done: self._written(done, sums))
 
-    def _write(self, store: UsageStore, sums: dict[Key, Sum]) -> None:
+    def _tell_budgets(self) -> None:
+        """What was spent before this start. It is read at once, since the first request may be one too many."""
+        if self._store is None or not self._budgets.any:
+            return
         try:
-            store.add(sums)
+            self._budgets.told(self._clock(), self._read(self._store))
+        except (sqlite3.Error, OSError) as error:
+            log.error("what was spent cannot be read from %s: %s; budgets begin with nothing", self._store.file, error)
+
+    def _read(self, store: UsageStore) -> Rows:
+        """The sums of this month, of all workers."""
+        today = self._day(self._clock())
+        found = store.read(f"{today[:7]}-01", today, ("day", "client"))
+        return [(day, client, _spent(sum)) for (day, client), sum in found]
+
+    def _write(self, store: UsageStore, sums: dict[Key, Sum]) -> Rows | None:
+        """Returns the sums that the budgets ask for, if any."""
+        try:
+            if sums:
+                store.add(sums)
             today = self._day(self._clock())
             if today != self._forgotten_on:
                 store.forget(self._day(self._clock() - self._keep_days * DAY_S))
@@ -117,9 +148,14 @@ class Books:
         if self._fails:
             log.warning("the sums of usage are written to %s again", store.file)
         self._fails = False
+        return self._read(store) if self._budgets.any else None
 
-    def _written(self, done: asyncio.Future[None], sums: dict[Key, Sum]) -> None:
-        if done.cancelled() or done.exception() is None:
+    def _written(self, done: asyncio.Future[Rows | None], sums: dict[Key, Sum]) -> None:
+        if done.cancelled():
+            return
+        if done.exception() is None:
+            if self._budgets.any and (rows := done.result()) is not None:
+                self._budgets.told(self._clock(), rows, [(key.client, _spent(s)) for key, s in self._waiting.items()])
             return
         for key, value in sums.items():  # they wait for the next attempt
             self._waiting[key] = self._waiting.get(key, Sum()).plus(value)
@@ -127,3 +163,7 @@ class Books:
     @staticmethod
     def _day(at: float) -> str:
         return time.strftime("%Y-%m-%d", time.gmtime(at))
+
+
+def _spent(sum: Sum) -> Spent:
+    return Spent(sum.usd, sum.input + sum.cache_read + sum.cache_write + sum.output)

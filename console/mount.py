@@ -33,7 +33,7 @@ class Console:
         self.bodies = BodyLog(service.journal)
         self.metrics = LiveMetrics(service)
         self.watch = Watch(service.settings, lambda: service.journal.request_bodies)
-        self.books = Books(None, service.settings.usage.keep_days)
+        self.books = Books(None, service.settings.usage.keep_days, budgets=service.budgets)
         self._service = service
         self._ticker: asyncio.TimerHandle | None = None
         board = Board(service, self.watch)

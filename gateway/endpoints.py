@@ -205,6 +205,8 @@ class Models(Handler):
 
     async def get(self) -> None:
         models = await self.service.listing.models(self.request.headers)
+        if (rules := self.service.rules.get(self.client)) is not None:
+            models = [model for model in models if rules.allow(model.upstream, model.id)]
         if picker.is_for(self.request.headers):
             models = [picker.listed(model) for model in models]
         self.finish(model_list.page(models, self.request.query, self.dialect))
@@ -216,6 +218,8 @@ class OneModel(Handler):
     async def get(self, id: str) -> None:
         models = await self.service.listing.models(self.request.headers)
         try:
+            if (rules := self.service.rules.get(self.client)) is not None:
+                rules.permitted(self.service.router.routes(unquote(id), self.dialect.name), unquote(id))
             self.finish(self.service.masked(model_list.one(models, unquote(id), self.service.router, self.dialect)))
         except ApiError as error:
             self.refuse(error)

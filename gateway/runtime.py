@@ -39,13 +39,16 @@ from gateway.http.response_writer import Answer
 from gateway.limits.admission import Admission
 from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
+from gateway.limits.budget import Budgets
 from gateway.limits.rate_limit import Quota
 from gateway.observe import record
 from gateway.observe.dispatcher import Observers
 from gateway.observe.prices import Prices
 from gateway.pages.model_list import Listing
 from gateway.process.worker_rpc import WorkerRpc
+from gateway.routing import client_rules
 from gateway.routing.balancing import Places
+from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Router
 from gateway.routing.upstreams import Peer
 from gateway.stored import store_sync
@@ -97,6 +100,8 @@ class Service:
         self.admission = Admission(wiring.admission_limits(settings), time.monotonic)
         self.blame = Blame()
         self.quotas: dict[str, Quota] = {}
+        self.budgets = Budgets()
+        self.rules: dict[str, ClientRules] = {}
         self.random = random.Random()
         self.reattach: Reattach | None = None
         self.flows: set[Running] = set()
@@ -137,6 +142,9 @@ class Service:
         quotas = wiring.client_quotas(settings, self.quotas)
         self.quotas.clear()  # the same for all Ports: a request that began before is settled with what holds now
         self.quotas.update(quotas)
+        self.budgets.adopt(wiring.client_budgets(settings))
+        self.rules.clear()
+        self.rules.update(client_rules.by_client(settings))
         self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
         self.reattach = wiring.reattach(settings, self.reattach)
         self.max_body_bytes = settings.server.max_body_bytes
@@ -180,6 +188,8 @@ class Service:
             joins=self.reattach.joins if self.reattach is not None else None,
             blame=self.blame,
             hold=Refusing if self.retry.on_refusal else None,
+            budgets=self.budgets,
+            rules_of=self.rules.get,
         )
 
     def charge_question(self, client: str) -> None:

@@ -11,6 +11,7 @@ import time
 from gateway.flow.reattach import Reattach
 from gateway.limits import breaker
 from gateway.limits.admission import CHEAP_PLACES, Limits
+from gateway.limits.budget import Bounds
 from gateway.limits.rate_limit import Quota
 from gateway.limits.retry_policy import Policy
 from gateway.routing.router import Router
@@ -41,6 +42,13 @@ def client_quotas(settings: Settings, before: dict[str, Quota]) -> dict[str, Quo
             old = before.get(client.name)
             quotas[client.name] = old.resized(*bounds, now) if old else Quota(*bounds, now)
     return quotas
+
+
+def client_budgets(settings: Settings) -> dict[str, Bounds]:
+    """By the client's name."""
+    return {
+        client.name: Bounds(*(getattr(client, name) for name in Bounds._fields)) for client in settings.clients
+    }
 
 
 def admission_limits(settings: Settings) -> Limits:

@@ -26,9 +26,11 @@ from gateway.http.response_writer import Answer
 from gateway.limits.admission import Admission
 from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
+from gateway.limits.budget import Budgets
 from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
 from gateway.process.worker_rpc import WorkerRpc
+from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Router
 from gateway.stored.store import Memory
 from translate.target import Protocol
@@ -99,10 +101,10 @@ class Observer(Interface):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """quota_of: of a client. priced: whether the tokens of an upstream's model cost money that is counted. masked: what
-    goes to a client, less secrets. deadline_s: how long attempts may begin. hedges: whether a second attempt is made
-    for a model when the first is late. joins: what gives a new request's connection to an earlier one, where that one
-    asks the same and has lost its own."""
+    """quota_of: of a client. priced: whether the tokens of an upstream's model cost money that is counted. masked:
+    what goes to a client, less secrets. deadline_s: how long attempts may begin. hedges: whether a second attempt is
+    made for a model when the first is late. rules_of: what a client may use. joins: what gives a new request's
+    connection to an earlier one, where that one asks the same and has lost its own."""
 
     # time and the outside
     now: Callable[[], float]
@@ -139,3 +141,5 @@ class Ports:
     joins: Callable[[Answer, ClientRequest], Callable[[], None] | None] | None = None
     blame: Blame | None = None
     hold: Callable[[Protocol], Hold] | None = None
+    budgets: Budgets | None = None
+    rules_of: Callable[[str], ClientRules | None] | None = None

@@ -36,6 +36,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Answer) -> Steps:
                 yield store_sync.fetch(ports.siblings, ports.memory, known[0], ids)
         request.extend()
     request.read_envelope()
+    if ports.budgets is not None and request.task != "count":
+        ports.budgets.check(request.client, ports.unix())
     quota = ports.quota_of(request.client)
     if quota is not None and request.task != "count":
         wait = charges.charge(quota, request, ports.now())
@@ -45,6 +47,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Answer) -> Steps:
             writer.last()  # who is over its bounds need not hold a connection, too
             raise charges.used_up(request.client, wait)
     found = ports.router.routes(request.asked_model, request.protocol, request.facts)
+    if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
+        found = rules.permitted(found, request.asked_model)
     if len(found) > 1:
         found = client_keys.of_one_provider(found, request.headers, ports.access.open)
     if len(request.body) >= LARGE and not found[0].verbatim:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
+from datetime import UTC, datetime
 
 from tornado.httputil import HTTPHeaders
 
@@ -33,6 +34,7 @@ class Access:
         self._redaction = redaction
         self._clients = {digest_in_settings(key): client.name for client in settings.clients for key in client.key}
         self._unknown = {client.name for client in settings.clients if len(client.plain_keys) < len(client.key)}
+        self._last_days = {client.name: client.expires for client in settings.clients if client.expires is not None}
         self._admins = {client.name for client in settings.clients if client.admin}
         self._hosts = settings.server.hosts
         self.open = not self._clients  # whoever reaches the port may come in, and brings keys of its own if any
@@ -73,6 +75,10 @@ class Access:
                 # The settings may hold only the hash of its own, and the other ones may be good elsewhere.
                 if len(brought) > 1 or name in self._unknown or not _FURTHER.isdisjoint(headers):
                     self._redaction.saw(_secrets_of(headers))
+                last = self._last_days.get(name)
+                if last is not None and datetime.now(UTC).date() > last:
+                    message = f"the keys of client '{name}' were valid until {last} ([client {name}] expires)"
+                    raise ApiError("authentication", message)
                 return name
         if not brought:
             raise ApiError("authentication", "no key: send one as x-api-key or as Authorization: Bearer")

@@ -254,5 +254,24 @@ CLIENT = {
         "them, so that it can change from one to the next.",
     ),
     "admin": Key(value_types.switch(), "false", "Whether this client may read the dashboard and the /debug pages."),
+    "models": Key(
+        list_types.names(what="patterns of model names"),
+        "",
+        "The models that it may use: names, or patterns such as claude-haiku-* or UPSTREAM/*; empty = all.",
+    ),
+    "upstreams": Key(list_types.names(what="names of upstreams"), "", "The upstreams that it may use; empty = all."),
+    "expires": Key(value_types.day(), "", "The last day (UTC) on which its keys are valid; empty = always."),
     **RATES,
+    "usd_per_day": Key(
+        value_types.number(0, 1_000_000),
+        "0",
+        "The most that its requests may cost in a day (UTC), in USD; 0 = no limit. Further requests are refused with "
+        "429 until the next day. A request whose price is unknown costs nothing: see [prices]. The sums are kept in "
+        "the file of [usage], so that they survive restarts and all workers share them.",
+    ),
+    "usd_per_month": Key(value_types.number(0, 1_000_000), "0", "The same in a calendar month; 0 = no limit."),
+    "tokens_per_day": Key(
+        value_types.whole(0, 10**12), "0", "The most tokens in a day, input and output together; 0 = no limit."
+    ),
+    "tokens_per_month": Key(value_types.whole(0, 10**12), "0", "The same in a calendar month; 0 = no limit."),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from operate import client_keys
 from operate.settings.conditions import Condition
@@ -240,13 +241,21 @@ class ModelRule:
 @dataclass(frozen=True, slots=True)
 class Client:
     """A section [client NAME]: the keys of a client, or their hashes, and what it may do. admin: it may read the
-    dashboard and the /debug pages. requests_per_minute, tokens_per_minute: 0 = no limit."""
+    dashboard and the /debug pages. models, upstreams: what it may use, empty = all. expires: the last day on which its
+    keys are valid. The bounds by minute, day and month: 0 = no limit."""
 
     name: str
     key: tuple[str, ...] = field(repr=False)
     admin: bool
+    models: tuple[str, ...] = ()
+    upstreams: tuple[str, ...] = ()
+    expires: date | None = None
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
+    usd_per_day: float = 0.0
+    usd_per_month: float = 0.0
+    tokens_per_day: int = 0
+    tokens_per_month: int = 0
 
     @property
     def plain_keys(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import pwd
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 from operate.logs.capture import spelled
@@ -109,6 +110,15 @@ def switch() -> Kind:
 def bodies() -> Kind:
     """Which bodies are logged, as a str that operate/logs/capture.py understands."""
     return Kind("none, errors, 'sampled N%', or all (or true/false)", spelled, brief="none, errors, sampled 1%, all")
+
+
+def day() -> Kind:
+    """A datetime.date, or None for an empty text."""
+
+    def parse(text: str) -> date | None:
+        return date.fromisoformat(text) if text else None
+
+    return Kind("a day as YYYY-MM-DD, or empty", parse)
 
 
 def choice(*words: str, empty: bool = False) -> Kind:

@@ -1,0 +1,154 @@
+"""Budgets: what a client may spend in a day and in a month, in USD and in tokens. Days and months are those of UTC.
+
+`Budgets` holds the sums of now. It is told what the usage store has (of all workers, and of before the last start), and
+counts what this worker has seen since. So a budget outlives restarts, and holds among workers to within a second or two
+of spending. A request is refused once its client has spent the budget: what is on its way then is still finished, since
+nobody knows before the end what a reply costs.
+"""
+
+from __future__ import annotations
+
+import calendar
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from operate.logs.fields import fields
+from translate.errors import ApiError
+
+log = logging.getLogger("gateway")
+
+WARN_AT = 0.8  # of a budget; the operator hears of it once
+DAY_S = 86_400
+
+
+class Bounds(NamedTuple):
+    """Of one client, as the settings name them; 0 = no bound."""
+
+    usd_per_day: float = 0.0
+    usd_per_month: float = 0.0
+    tokens_per_day: int = 0
+    tokens_per_month: int = 0
+
+
+class Spent(NamedTuple):
+    """tokens: input and output together."""
+
+    usd: float = 0.0
+    tokens: int = 0
+
+    def plus(self, other: Spent) -> Spent:
+        return Spent(self.usd + other.usd, self.tokens + other.tokens)
+
+
+class Budgets:
+    """check() before a request, spends() after it."""
+
+    def __init__(self) -> None:
+        self._bounds: dict[str, Bounds] = {}
+        self._day = ""  # YYYY-MM-DD, of the sums
+        self._today: dict[str, Spent] = {}
+        self._month: dict[str, Spent] = {}
+        self._warned: set[tuple[str, str]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Budgets of {len(self._bounds)} clients on {self._day}>"
+
+    @property
+    def any(self) -> bool:
+        return bool(self._bounds)
+
+    def adopt(self, bounds: Mapping[str, Bounds]) -> None:
+        """bounds: by client; those without any are left out."""
+        self._bounds = {client: each for client, each in bounds.items() if any(each)}
+        self._warned.clear()
+
+    def check(self, client: str, unix: float) -> None:
+        """Raises ApiError (429) with the time when the client may spend again."""
+        bounds = self._bounds.get(client)
+        if bounds is None:
+            return
+        self._turn(unix)
+        for name, bound, spent in self._sums(client, bounds):
+            if spent >= bound:
+                raise _used_up(client, name, bound, spent, unix)
+
+    def spends(self, client: str, usd: float, tokens: int, unix: float) -> None:
+        """A request of the client is over."""
+        if client not in self._bounds:
+            return
+        self._turn(unix)
+        self._add(client, Spent(usd, tokens))
+
+    def told(
+        self, unix: float, rows: Iterable[tuple[str, str, Spent]], since: Iterable[tuple[str, Spent]] = ()
+    ) -> None:
+        """The store's sums replace what was counted here. rows: (day, client, its sum), of this month. since: what has
+        been spent here and is not in the store yet."""
+        self._turn(unix)
+        self._today, self._month = {}, {}
+        for day, client, spent in rows:
+            if client in self._bounds and day[:7] == self._day[:7]:
+                self._month[client] = self._month.get(client, Spent()).plus(spent)
+                if day == self._day:
+                    self._today[client] = self._today.get(client, Spent()).plus(spent)
+        for client, spent in since:
+            if client in self._bounds:
+                self._add(client, spent)
+        for client in self._bounds:
+            self._warn(client)
+
+    # ------------------------------------------------------------------------------------------------ inside
+
+    def _add(self, client: str, spent: Spent) -> None:
+        self._today[client] = self._today.get(client, Spent()).plus(spent)
+        self._month[client] = self._month.get(client, Spent()).plus(spent)
+        self._warn(client)
+
+    def _turn(self, unix: float) -> None:
+        """A new day, or a new month, begins with nothing spent."""
+        day = day_of(unix)
+        if day == self._day:
+            return
+        if day[:7] != self._day[:7]:
+            self._month.clear()
+        self._today.clear()
+        self._warned.clear()
+        self._day = day
+
+    def _sums(self, client: str, bounds: Bounds) -> Iterable[tuple[str, float, float]]:
+        """(name of the setting, bound, spent) of each bound that is set."""
+        today, month = self._today.get(client, Spent()), self._month.get(client, Spent())
+        spent = (today.usd, month.usd, today.tokens, month.tokens)
+        return [row for row in zip(Bounds._fields, bounds, spent, strict=True) if row[1]]
+
+    def _warn(self, client: str) -> None:
+        for name, bound, spent in self._sums(client, self._bounds[client]):
+            if spent >= WARN_AT * bound and (client, name) not in self._warned:
+                self._warned.add((client, name))
+                log.warning("client '%s' has spent %.0f %% of its %s ([client %s])", client, 100 * spent / bound, name,
+                            client, extra=fields(event="budget", client=client, budget=name, spent=spent,
+                                                 bound=bound))  # fmt: skip
+
+
+def day_of(unix: float) -> str:
+    """YYYY-MM-DD"""
+    return time.strftime("%Y-%m-%d", time.gmtime(unix))
+
+
+def _used_up(client: str, name: str, bound: float, spent: float, unix: float) -> ApiError:
+    begins = _next_month(unix) if name.endswith("month") else (int(unix) // DAY_S + 1) * DAY_S
+    money = name.startswith("usd")
+    most, now = (f"${n:,.2f}" if money else f"{n:,.0f} tokens" for n in (bound, spent))
+    message = (
+        f"client '{client}' has spent its {name} of {most} ([client {client}] in settings.ini): {now} so far; it may "
+        f"spend again from {time.strftime('%Y-%m-%d %H:%M', time.gmtime(begins))} UTC"
+    )
+    return ApiError("rate_limit", message, 429, code="insufficient_quota", retry_after=begins - unix)
+
+
+def _next_month(unix: float) -> int:
+    now = time.gmtime(unix)
+    year, month = (now.tm_year + 1, 1) if now.tm_mon == 12 else (now.tm_year, now.tm_mon + 1)
+    return calendar.timegm((year, month, 1, 0, 0, 0))

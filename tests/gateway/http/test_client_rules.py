@@ -1,0 +1,88 @@
+"""What a client may use, until when, and what it may spend: over the wire, in each dialect."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.house import House
+from tests.support.script import Answer, Request, Upstream
+
+CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
+KEY = {"x-api-key": "key-of-ann-0123456789"}
+BOB = {"x-api-key": "key-of-bob-0123456789"}
+USED = {"prompt_tokens": 600, "completion_tokens": 400, "total_tokens": 1000}
+CHOICE = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+
+
+def reply(request: Request) -> Answer:
+    if request.path.endswith("/models"):
+        return Answer.json({"data": [{"id": "small"}, {"id": "large"}]})
+    return Answer.json({"id": "x", "choices": [CHOICE], "usage": USED})
+
+
+def settings(up: Upstream, ann: str, more: str = "") -> str:
+    clients = f"[client ann]\nkey = {KEY['x-api-key']}\n{ann}\n[client bob]\nkey = {BOB['x-api-key']}\n"
+    ups = "".join(f"[upstream {name}]\nprotocol = chat\nbase_url = {up.url}\n" for name in ("one", "two"))
+    return f"{ups}{clients}[models]\nsmall = one, two\nlarge = one\n{more}"
+
+
+def ask(house: House, path: str, model: str, headers: dict[str, str]) -> tuple[int, dict[str, str], Any]:
+    body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "x"}], "input": "x"}
+    body.pop("input" if path != RESPONSES else "messages")
+    status, told, raw = house.post(path, body, headers)
+    return status, told, json.loads(raw)
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES, RESPONSES])
+def test_models(path: str) -> None:
+    with Upstream(reply) as up, House(settings(up, "models = small, two/large")) as house:
+        assert ask(house, path, "small", KEY)[0] == 200
+        status, _, said = ask(house, path, "large", KEY)
+        assert status == 403 and "client 'ann' may not use model 'large'" in said["error"]["message"]
+        assert ask(house, path, "two/large", KEY)[0] == 200
+        assert ask(house, path, "large", BOB)[0] == 200
+        for headers, names in ((KEY, {"small", "two/large"}), (BOB, {"small", "large", "two/large"})):
+            listed = {model["id"] for model in json.loads(house.get("/v1/models", headers)[2])["data"]}
+            assert names <= listed and (headers is BOB or "large" not in listed)
+        assert house.get("/v1/models/large", KEY)[0] == 403 and house.get("/v1/models/large", BOB)[0] == 200
+
+
+def test_upstreams() -> None:
+    with Upstream(reply) as up, House(settings(up, "upstreams = two")) as house:
+        status, headers, _ = ask(house, CHAT, "small", KEY)
+        assert (status, headers["x-proxy-upstream"]) == (200, "two")
+        assert ask(house, CHAT, "large", KEY)[0] == 403
+        assert ask(house, CHAT, "small", BOB)[1]["x-proxy-upstream"] == "one"
+
+
+@pytest.mark.parametrize(("days", "status"), [(0, 200), (-1, 401)])
+def test_keys_expire(days: int, status: int) -> None:
+    last = (datetime.now(UTC) + timedelta(days=days, seconds=1)).date()
+    with Upstream(reply) as up, House(settings(up, f"expires = {last}")) as house:
+        got, _, said = ask(house, CHAT, "small", KEY)
+    assert got == status
+    if status == 401:
+        assert f"valid until {last}" in said["error"]["message"] and "[client ann] expires" in said["error"]["message"]
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES, RESPONSES])
+def test_a_budget_outlives_the_process(path: str, tmp_path: Path) -> None:
+    more = "[prices]\none/* = 500, 500\n"  # USD for a million tokens: half a dollar for each reply
+    with Upstream(reply) as up:
+        text = settings(up, "usd_per_day = 0.8\ntokens_per_month = 90000", more)
+        with House(text, folder=tmp_path) as house:
+            assert [ask(house, path, "small", KEY)[0] for _ in range(2)] == [200, 200]
+            house.on_loop(house.proxy.service.observers.flush)
+            status, headers, said = ask(house, path, "small", KEY)
+            assert status == 429 and "usd_per_day of $0.80" in said["error"]["message"]
+            assert 0 < int(headers["retry-after"]) <= 86_400
+            assert ask(house, path, "small", BOB)[0] == 200
+            assert house.post("/v1/messages/count_tokens", {"model": "small", "messages": []}, KEY)[0] == 200
+        with House(text, folder=tmp_path) as house:
+            assert ask(house, path, "small", KEY)[0] == 429
+            assert ask(house, path, "small", BOB)[0] == 200
