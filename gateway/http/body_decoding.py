@@ -1,8 +1,8 @@
-"""A request body without its Content-Encoding, unpacked piece by piece as it comes in.
+"""Decompresses a request body with a Content-Encoding, piece by piece as it comes in.
 
-A few bytes may expand to gigabytes: what every coding makes of them is bounded like a body that comes plain, and no
-more than a piece beyond that bound is ever made. A body may be packed in several codings, one over the other, and each
-may be a series of members or frames (RFC 1952, section 2.2; RFC 8878, section 3.1).
+A few bytes may expand to gigabytes. So the output of every coding is limited like a plain body, and never more than one
+piece beyond the limit is made. A body may have several codings, one over the other, and each may be a series of members
+or frames (RFC 1952, section 2.2; RFC 8878, section 3.1).
 """
 
 from __future__ import annotations
@@ -20,23 +20,26 @@ else:
     from backports import zstd
 
 ACCEPTED = "gzip, deflate, zstd"
-MAX_CODINGS = 3  # one over the other
-MAX_MEMBERS = 10_000  # of a body; each costs as much as some kilobytes of data, and may hold none
+MAX_CODINGS = 3  # how many codings a body may have, one over the other
+MAX_MEMBERS = 10_000  # of a body; an empty member costs as much as some kilobytes of data
 PIECE = 256 * 1024
-SMALLEST_WINDOW, LARGEST_WINDOW = 23, 27  # as powers of 2: what every reader of zstd must take; what zstd itself does
+# Powers of 2: what every decoder of zstd must accept, and what zstd accepts by default.
+SMALLEST_WINDOW, LARGEST_WINDOW = 23, 27
 
 
 class UnknownCoding(ApiError):
-    """The answer says by its Accept-Encoding what would be read (RFC 9110, section 12.5.3)."""
+    """A coding that the proxy cannot read. The answer names the others in Accept-Encoding (RFC 9110, section
+    12.5.3)."""
 
     def __init__(self, coding: str) -> None:
         shown = "".join(c if c.isprintable() else "?" for c in coding[:50])
-        message = f"Content-Encoding '{shown}' is not understood here: send {ACCEPTED.replace(', ', ' or ')}, or none"
+        message = f"Content-Encoding '{shown}' is not supported: send {ACCEPTED.replace(', ', ' or ')}, or none"
         super().__init__("invalid_request", message, 415)
 
 
 def unpacker(encoding: str | None, limit: int) -> Unpacker | None:
-    """None where there is nothing to unpack. encoding: the header's value. limit: bytes. Raises ApiError (400, 415)."""
+    """The Unpacker of a body; None if it is not compressed. encoding: the value of the header. limit: the most bytes of
+    the body. Raises ApiError (400, 415)."""
     if not encoding:
         return None
     codings = [coding for part in encoding.split(",") if (coding := part.strip().lower()) not in ("", "identity")]
@@ -44,26 +47,26 @@ def unpacker(encoding: str | None, limit: int) -> Unpacker | None:
         if coding not in _BEGIN:
             raise UnknownCoding(coding)
     if len(codings) > MAX_CODINGS:
-        raise BadRequest(f"Content-Encoding: at most {MAX_CODINGS} codings, one over the other")
+        raise BadRequest(f"Content-Encoding: a body may have at most {MAX_CODINGS} codings")
     return Unpacker([_Stage(coding, limit) for coding in reversed(codings)]) if codings else None
 
 
 class Unpacker:
-    """feed() what comes in, then end()."""
+    """Decompresses one body: feed() gets its pieces, then end() is called."""
 
     def __init__(self, stages: Sequence[_Stage]) -> None:
-        """stages: the coding that was put on last comes first."""
+        """stages: one for each coding; the one that was applied last comes first."""
         self._stages = stages
 
     def __repr__(self) -> str:
         return f"<Unpacker {self._stages}>"
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Returns what these bytes become. Raises ApiError (400, 413)."""
+        """The plain bytes of a piece. Raises ApiError (400, 413)."""
         return list(_through(self._stages, data))
 
     def end(self) -> None:
-        """Raises BadRequest if the data should have gone on."""
+        """Raises BadRequest if the data is not complete."""
         for stage in self._stages:
             stage.end()
 
@@ -85,7 +88,7 @@ class _Stage:
         self._made = 0  # bytes
         self._members = 0
         self._member: _Zlib | _Zstd | None = None
-        self._kept = b""  # too little yet to begin a member with
+        self._kept = b""  # bytes that are too few to begin a member
 
     def __repr__(self) -> str:
         return f"<{self._coding}: {self._made} bytes of {self._members} members>"
@@ -109,9 +112,9 @@ class _Stage:
                 self._member = None
 
     def _begun(self, data: bytes) -> bytes:
-        """The data that the next member begins with; nothing where there is none, or too little to tell."""
+        """Begins the next member, and returns its data; b"" if there is none, or too little to begin."""
         if self._members and self._coding in _GZIP:
-            data = data.lstrip(b"\0")  # padding, as tapes have it
+            data = data.lstrip(b"\0")  # gzip files may have padding between members
         if len(data) < 2:
             self._kept = data
             return b""
@@ -124,7 +127,7 @@ class _Stage:
         return data
 
     def _wrong(self, why: str) -> ApiError:
-        if "too much memory" in why:  # of a frame that wants a window larger than the largest body
+        if "too much memory" in why:  # the frame needs a window that is larger than the largest body
             largest = f"{self._limit >> 20} MB ([server] max_body_mb)"
             return ApiError("too_large", f"the request body's zstd data needs a window larger than {largest}")
         return BadRequest(f"the request body is not valid {self._coding}: {why}")
@@ -135,7 +138,7 @@ class _Stage:
 
 
 class _Zlib:
-    """One member of gzip, or all of deflate."""
+    """One member of gzip, or a whole deflate body."""
 
     def __init__(self, wbits: int) -> None:
         self._inflate = zlib.decompressobj(wbits)
@@ -145,7 +148,8 @@ class _Zlib:
         return self._inflate.eof
 
     def step(self, data: bytes) -> tuple[bytes, bytes, bool]:
-        """(what it becomes, at most a piece; what is left of it; whether more comes without more data)."""
+        """Decompresses data -> (output, at most PIECE; rest of the data; whether more output comes without more
+        data)."""
         out = self._inflate.decompress(data, PIECE)
         if self._inflate.eof:
             return out, self._inflate.unused_data, False
@@ -153,7 +157,7 @@ class _Zlib:
 
 
 class _Zstd:
-    """One frame."""
+    """One frame of zstd."""
 
     def __init__(self, limit: int) -> None:
         window = min(LARGEST_WINDOW, max(SMALLEST_WINDOW, (limit - 1).bit_length()))
@@ -171,14 +175,15 @@ class _Zstd:
 
 
 def _inflate(data: bytes, limit: int) -> _Zlib:
-    """deflate is zlib's format by the standard, and bare deflate by many clients; some say one and mean gzip."""
+    """The decoder for "deflate". By the standard it is zlib's format, but many clients send raw deflate, and some
+    gzip."""
     is_zlib = data[0] & 15 == 8 and (data[0] << 8 | data[1]) % 31 == 0
     return _Zlib(zlib.MAX_WBITS | 32 if is_zlib or data.startswith(_MAGIC) else -zlib.MAX_WBITS)
 
 
 _MAGIC = b"\x1f\x8b"
 _GZIP = ("gzip", "x-gzip")
-_GOES_ON = dict.fromkeys(_GZIP, _MAGIC)  # how a further member must begin; zstd says so itself
+_GOES_ON = dict.fromkeys(_GZIP, _MAGIC)  # how a further member must begin; zstd checks this itself
 _BEGIN: dict[str, Callable[[bytes, int], _Zlib | _Zstd]] = {
     "gzip": lambda data, limit: _Zlib(zlib.MAX_WBITS | 32),
     "x-gzip": lambda data, limit: _Zlib(zlib.MAX_WBITS | 32),
@@ -188,5 +193,5 @@ _BEGIN: dict[str, Callable[[bytes, int], _Zlib | _Zstd]] = {
 
 
 def told(error: ApiError) -> bytes:
-    """Returns the header line that belongs to such a refusal, and nothing for others."""
+    """The further header line of a refusal; b"" for most errors."""
     return f"Accept-Encoding: {ACCEPTED}\r\n".encode() if isinstance(error, UnknownCoding) else b""

@@ -1,9 +1,10 @@
-"""A client's connection: Tornado's reader of HTTP/1.1, held to framing.py, and never closed without a word.
+"""A client's connection: Tornado's reader of HTTP/1.1, with the rules of framing.py, and with an error for every
+refusal.
 
-Tornado answers a head that it cannot read by an empty 400, as it does a chunk that is none, and closes without a word
-where a line has no end (client_stream.py). Here whoever takes the requests is told (Told.malformed), so that the client
-gets an error that it can read. What it still sends is then read and dropped for a while: a close on unread bytes takes
-the answer back (RFC 9112, section 9.6).
+Tornado answers a bad head or chunk with an empty 400, and closes without an answer if a line has no end
+(client_stream.py). Here the handler of requests is called (Told.malformed), so that the client gets an error that it
+can read. What the client still sends is then read and dropped for a while, because a close with unread bytes would
+discard the error on its way (RFC 9112, section 9.6).
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ class Told(Protocol):
     """What Door.start_request returns (gateway/endpoints.py), besides being Tornado's HTTPMessageDelegate."""
 
     def malformed(self, error: ApiError, target: str, headers: HTTPHeaders) -> None:
-        """Nothing more can be read of this connection. target, headers: as far as they can be told."""
+        """Called when nothing more can be read from a connection. target, headers: as far as they are known."""
 
 
 class _Malformed(Exception):
-    """error: what the client is told."""
+    """A request that is not valid HTTP. error: for the client."""
 
     def __init__(self, error: ApiError) -> None:
         super().__init__(error.message)
@@ -49,9 +50,9 @@ class _Malformed(Exception):
 
 
 class ClientConnection(HTTP1Connection):
-    """One request of it, and its answer."""
+    """One request of a connection, and its reply."""
 
-    _head = b""  # that was refused
+    _head = b""  # the head that was refused
 
     async def _read_message(self, delegate: HTTPMessageDelegate) -> bool:
         try:
@@ -60,8 +61,8 @@ class ClientConnection(HTTP1Connection):
             error = why.error
         except UnsatisfiableReadError:
             error = self._too_long()
-        if not self._write_finished:  # else it has an answer already, the last one
-            told: Told = delegate  # type: ignore[assignment]  # Server and Door hand on what Door makes
+        if not self._write_finished:  # otherwise it has its last reply already
+            told: Told = delegate  # type: ignore[assignment]  # the delegate is an Entrance
             told.malformed(error, *self._asked())
         await drop(self.stream, DROPPING_S)
         return False
@@ -98,7 +99,7 @@ class ClientConnection(HTTP1Connection):
 
 
 class Connection(HTTP1ServerConnection):
-    """Its requests, one after the other."""
+    """A connection, with its requests one after the other."""
 
     async def _server_request_loop(self, delegate: HTTPServerConnectionDelegate) -> None:
         try:
@@ -110,14 +111,14 @@ class Connection(HTTP1ServerConnection):
         except (StreamClosedError, asyncio.CancelledError):
             pass
         except Exception:
-            log.exception("a client's connection failed inside the proxy")
+            log.exception("an error in the proxy: a client's connection failed")
             self.stream.close()
         finally:
             delegate.on_close(self)
 
 
 async def drop(stream: IOStream, within_s: float) -> None:
-    """Reads what still comes, until the other side closes or the time is over, and closes."""
+    """Reads and drops data until the other side closes, for `within_s` seconds at most, then closes."""
     with contextlib.suppress(StreamClosedError, TimeoutError):
         async with asyncio.timeout(within_s):
             while True:
@@ -126,5 +127,5 @@ async def drop(stream: IOStream, within_s: float) -> None:
 
 
 def _no_chunk() -> ApiError:
-    return ApiError("invalid_request", "the request's body is not as Transfer-Encoding: chunked says: a size in hex "
-                    "digits alone, CRLF, as many bytes and CRLF are due, and no trailers", 400)  # fmt: skip
+    return ApiError("invalid_request", "the request's body is not valid for Transfer-Encoding: chunked: a chunk is its "
+                    "size in hex digits, CRLF, so many bytes and CRLF, and trailers are not allowed", 400)  # fmt: skip

@@ -1,4 +1,4 @@
-"""A writer of replies that copies the beginning of what it writes, for whoever logs bodies."""
+"""A response writer that also copies the beginning of the reply, for the body log."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from gateway.http.response_writer import Answer
 
 
 class Copier(Protocol):
-    """Who wants copies of replies."""
+    """Receives copies of replies."""
 
     def to_copy(self, key: str) -> int:
-        """Returns how many bytes of the reply to this request are wanted; 0 means none."""
+        """Returns how many bytes of the reply to this request are wanted; 0 = none."""
 
     def copied(self, key: str, reply: bytearray, size: int, failed: bool) -> None:
-        """The request is over, and this is the beginning of its reply; all of it has `size` bytes."""
+        """Called when a request is over. reply: the beginning of its reply. size: the bytes of the whole reply."""
 
 
 class CopiedAnswer(Answer):
-    """kept: the first `most` bytes or so of the body, as the client got it."""
+    """kept: about the first `most` bytes of the body that the client got."""
 
     __slots__ = ("_most", "kept")
 

@@ -1,9 +1,9 @@
-"""Names of headers: which of a client's go on to an upstream, and which of an upstream's come back.
+"""Decides by name which headers of a client are sent to an upstream, and which of an upstream are sent back.
 
-Two providers' keys, cookies and addresses of clients are nobody else's business, and a browser acts upon headers that
-an upstream might send. Anthropic's protocol asks gateways to pass on what they do not know, so that its lane has a list
-of what stays behind; every other lane has one of what goes along. An upstream's section may let through more
-(request_headers, reply_headers), but never what belongs to one connection.
+Keys, cookies and addresses of clients must not reach another provider, and a browser acts on some headers that an
+upstream may send. Anthropic's protocol asks gateways to pass on headers that they do not know, so for it there is a
+list of headers that are held back; for the other protocols there is a list of headers that are passed on. An upstream's
+section may allow more (request_headers, reply_headers), but never headers that belong to one connection.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from gateway.http import forwarded
 from translate import dialects
 
-# RFC 9110 section 7.6.1, and what HTTP/1.1 software treats alike.
+# RFC 9110, section 7.6.1, and others that HTTP/1.1 software treats in the same way.
 HOP_BY_HOP = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
      "transfer-encoding", "upgrade", "http2-settings")
@@ -24,9 +24,11 @@ _NEVER = HOP_BY_HOP | frozenset(
     ("host", "content-length", "content-encoding", "accept-encoding", "expect", "authorization", "x-api-key",
      "x-proxy-hops")
 )  # fmt: skip
-"""Whatever the settings say: a body's frame, and the client's key, which has its own setting."""
+"""Headers that are never passed on, whatever the settings say: those of the body's framing, and the client's key,
+which has its own setting."""
 
-# Words by which headers carry a key, in any provider's spelling: api-key, x-goog-api-key, ocp-apim-subscription-key,
+# Words in the names of headers with a key, in the spelling of any provider: api-key, x-goog-api-key,
+# ocp-apim-subscription-key,
 # x-amz-security-token, x-auth-token, private-token, x-functions-key, cookie, x-csrf-token ...
 _KEY = re.compile(
     r"(?:^|[-_])(?:\w*auth\w*|\w*token|\w*secret\w*|\w*passw\w*|pwd|\w*credential\w*|cookie2?|\w*api-?key|\w*apikey"
@@ -34,12 +36,12 @@ _KEY = re.compile(
 )
 _NO_KEYS = frozenset(("idempotency-key", "x-idempotency-key", "prompt-cache-key", "x-prompt-cache-key"))
 
-# Where the client is, in names besides forwarded.NAMES.
+# Names of headers with the address of the client, besides forwarded.NAMES.
 _ADDRESS = re.compile(
     r"(?:^|[-_])(?:ip|ipv4|ipv6|ip-?addr(?:ess)?|clientip|realip|remote-?addr|ipcountry|geo\w*)(?:$|[-_])"
 )
 
-# What a browser says, what asks for a part or another method of what is there, and what CDNs and servers act upon.
+# Headers of browsers, headers that ask for a part or another method, and headers that CDNs and servers act on.
 _FOREIGN = re.compile(
     r"sec-|if-|range$|origin$|referer$|priority$|dnt$|upgrade-insecure-requests$|access-control-|early-data$|max-forwards$"
     r"|save-data$|cache-control$|pragma$|x-(?:http-)?method(?:-override)?$|x-(?:rewrite|override|original|envoy|nginx)-"
@@ -49,11 +51,11 @@ _FOREIGN = re.compile(
     r"|client-cert|x-remote-|remote-|x-webauth-|x-user(?:$|-)|x-authenticated-"
 )  # fmt: skip
 
-# Whose account is billed at OpenAI: goes with a key of the client's own, and with no other.
+# The account that OpenAI bills: it is sent with the client's own key only.
 ACCOUNT = frozenset(("openai-organization", "openai-project", "chatgpt-account-id"))
 
 _TO_ANY = re.compile(r"user-agent$|traceparent$|tracestate$|x-client-request-id$")
-"""Of a translated request: what is about the caller or the trace, not about the body's protocol."""
+"""The headers of a translated request that are passed on: those about the caller or the trace."""
 
 _TO_OPENAI = re.compile(
     rf"{_TO_ANY.pattern}|accept$|accept-language$|content-type$|openai-|x-stainless-|x-openai-|x-codex-|codex-"
@@ -76,9 +78,9 @@ _BACK = re.compile(
 
 @functools.lru_cache(maxsize=2048)
 def goes(name: str, lane: str, own_key: bool, let_through: tuple[str, ...] = ()) -> bool:
-    """Whether a client's header goes along. name: in lower case. lane: the protocol of an upstream that speaks
-    the client's, "" for one that does not. own_key: the request goes with the client's
-    key. let_through: the settings' names."""
+    """Whether a client's header is sent to the upstream. name: in lower case. lane: the protocol, if the upstream
+    speaks that of the client, else "". own_key: the request has the client's own key. let_through: the names that the
+    settings allow."""
     if name in _NEVER:
         return False
     if name in let_through:
@@ -98,13 +100,13 @@ def goes(name: str, lane: str, own_key: bool, let_through: tuple[str, ...] = ())
 
 @functools.lru_cache(maxsize=2048)
 def comes_back(name: str, same: bool, let_through: tuple[str, ...] = ()) -> bool:
-    """Whether an upstream's header reaches the client. same: nothing of the reply is translated."""
+    """Whether an upstream's header is sent to the client. same: the reply is not translated."""
     if name in HOP_BY_HOP or name in _OURS:
         return False
     return name in let_through or (_BACK if same else _BACK_TO_ANY).match(name) is not None
 
 
-# These lines of a reply are the proxy's own.
+# The proxy sets these headers of a reply itself.
 _OURS = frozenset(
     ("content-length", "content-type", "content-encoding", "content-security-policy", "x-content-type-options",
      "cache-control", "vary", "set-cookie", "request-id", "x-request-id", "server-timing",

@@ -1,8 +1,8 @@
-"""Header lines, each way: the client's for an upstream, an upstream's and our own for the client.
+"""Makes header lines: of a client's request for an upstream, and of a reply for the client.
 
-Which names cross stands in header_names.py. Values are made fit for a header, since they come from upstreams and even
-from clients. Whatever an upstream says reaches the client as JSON or as a stream of events, and as a document that may
-do nothing, should a browser show it: an upstream's page must not run where this proxy's own pages are.
+header_names.py decides which names are passed on. Values are cleaned, since they come from upstreams and clients. A
+reply of an upstream reaches the client as JSON or as an event stream and, if a browser shows it, as a document without
+any rights: the page of an upstream must not run at the address of the proxy's own pages.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ EVENT_STREAM = (
     b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache, no-transform\r\n"
     b"X-Accel-Buffering: no\r\n"
 ) + SHIELD
-"""Of every stream: reverse proxies must neither keep it, nor compress it (and so gather it), nor wait for its end."""
+"""The headers of every stream: reverse proxies must not cache it, compress it (and so delay it), or wait for its
+end."""
 
-# Some clients retry a 401 for minutes; a line that was too slow will be so again, and a loop is there to stay.
+# Statuses after which a retry is of no use. Some clients retry a 401 for minutes.
 _FOR_GOOD = frozenset((401, 403, 408, 508))
 
 _NOT_IN_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
@@ -39,8 +40,9 @@ def upstream(
     own_key: bool = False,
     let_through: tuple[str, ...] = (),
 ) -> list[str]:
-    """Header lines for the upstream. headers: the client's. connection: its Connection header, whose words name
-    further hop-by-hop ones. own: the upstream's (lower-case names), which win. The others: see header_names.goes."""
+    """The header lines for an upstream. headers: the client's. connection: its Connection header, which names further
+    hop-by-hop headers. own: the upstream's own headers (names in lower case), which take precedence. The other
+    arguments are those of header_names.goes."""
     named = {word.strip().lower() for word in connection.split(",")} if connection else ()
     lines = []
     for name, value in headers:
@@ -52,8 +54,8 @@ def upstream(
 
 
 def back(headers: Sequence[tuple[str, str]], same: bool, let_through: tuple[str, ...] = ()) -> bytes:
-    """Header lines for the client, of the upstream's (lower-case names); Content-Type and
-    Cache-Control are the relay's. The upstream's id of the request comes as request-id, whatever it called it."""
+    """The header lines for a client from those of an upstream (names in lower case), without Content-Type and
+    Cache-Control. The upstream's id of the request is sent as request-id, whatever its name was."""
     out = b""
     named = None
     for name, value in headers:
@@ -68,19 +70,17 @@ def back(headers: Sequence[tuple[str, str]], same: bool, let_through: tuple[str,
 
 
 def _whole_seconds(value: str) -> str:
-    """A retry-after in seconds, rounded up, as clients read it: they know neither fractions nor, all of them, dates.
-    "" for what is neither a time nor a date."""
+    """A Retry-After in whole seconds, rounded up, because clients do not read fractions, and not all read dates. "" if
+    it is not valid."""
     if value.isdecimal() and value.isascii():
         return value
     seconds = rate_limit.asked_wait((("retry-after", value),), time.time())
     return str(math.ceil(seconds)) if seconds is not None else ""
 
 
-def of_reply(
-    upstreams: Iterable[tuple[str, str]], key: str, upstream_name: str, dropped: list[str]
-) -> bytes:
-    """Our own lines of a reply: who gave it, which fields did not cross, and the request's ids. x-request-id is always
-    the proxy's own; request-id is the upstream's, or the proxy's where the upstream tells none."""
+def of_reply(upstreams: Iterable[tuple[str, str]], key: str, upstream_name: str, dropped: list[str]) -> bytes:
+    """The proxy's own lines of a reply: the upstream, the dropped fields, and the ids of the request. x-request-id is
+    always the proxy's id; request-id is the upstream's, or the proxy's if the upstream has sent none."""
     own = line("X-Proxy-Upstream", upstream_name)
     if dropped:
         own += line("X-Proxy-Dropped", ", ".join(dropped)[:2000])
@@ -90,7 +90,7 @@ def of_reply(
 
 
 def their_id(of_reply: Iterable[tuple[str, str]]) -> str:
-    """Returns the upstream's own id of a request, by which its makers can be asked about it, or ""."""
+    """The upstream's own id of a request, for questions to its operator; "" if there is none."""
     found = ""
     for name, value in of_reply:
         if name == "request-id":
@@ -101,7 +101,7 @@ def their_id(of_reply: Iterable[tuple[str, str]]) -> str:
 
 
 def of_timing(tries: int, queue_s: float, upstream_s: float, overhead_s: float) -> bytes:
-    """What the reply took, up to its first byte: in milliseconds, as Server-Timing has them."""
+    """The lines with the times up to the first byte of a reply, in milliseconds, as in Server-Timing."""
     queue, upstream, own = queue_s * 1e3, upstream_s * 1e3, overhead_s * 1e3
     return (
         b"X-Proxy-Attempts: %d\r\nX-Proxy-Overhead-Ms: %.2f\r\n"
@@ -110,7 +110,7 @@ def of_timing(tries: int, queue_s: float, upstream_s: float, overhead_s: float) 
 
 
 def of_refusal(status: int, key: str, upstream_name: str, retry_after_s: float | None) -> bytes:
-    """The lines of an error of the proxy's own. upstream_name: the one asked last, or ""."""
+    """The lines of an error of the proxy itself. upstream_name: the upstream that was asked last, or ""."""
     own = b"request-id: %b\r\nx-request-id: %b\r\n" % (key.encode(), key.encode())
     own += line("X-Proxy-Upstream", upstream_name)
     if retry_after_s is not None:
@@ -121,20 +121,20 @@ def of_refusal(status: int, key: str, upstream_name: str, retry_after_s: float |
 
 
 def content_type(kind: str) -> bytes:
-    """The lines of a reply's kind, for a Content-Type of an upstream's: a stream of events, or JSON."""
+    """The lines for the type of a reply (event stream or JSON) by the upstream's Content-Type."""
     return EVENT_STREAM if "event-stream" in kind.lower() else JSON_HEAD
 
 
 def line(name: str, value: str) -> bytes:
-    """A header line with its CRLF; nothing for an empty value. What no header may hold becomes "?": values come from
-    upstreams and even from clients (the names of their fields), and a line break in one would begin another header."""
+    """A header line with CRLF; b"" for an empty value. Characters that no header may have become "?", because values
+    come from upstreams and clients (as names of fields), and a line break would begin another header."""
     if not value:
         return b""
     return f"{name}: {_NOT_IN_A_VALUE.sub('?', value)}\r\n".encode("latin-1", "replace")
 
 
 def find(headers: Iterable[tuple[str, str]], wanted: str) -> str:
-    """Returns the first value of a header (a lower-case name), or ""."""
+    """The first value of a header (name in lower case); "" if there is none."""
     for name, value in headers:
         if name == wanted:
             return value

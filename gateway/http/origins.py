@@ -1,8 +1,8 @@
-"""Web pages that may come in with a client's key: [server] origins, and what browsers want to be told of it (CORS).
+"""Web pages that may use the proxy with a client's key: [server] origins, and the headers for browsers (CORS).
 
-A page that brings a key is none that merely happens to be open in somebody's browser. Nothing here stands for the key:
-it only lets a browser ask, and the page read the answer. Cookies are never spoken of, since none are served.
-https://fetch.spec.whatwg.org/#http-cors-protocol
+A page with a key was not opened by chance. These rules do not replace the key: they only let a browser send a request,
+and the page read the reply. Cookies are not allowed, since the proxy uses none.
+Source: https://fetch.spec.whatwg.org/#http-cors-protocol
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from operate.settings.load import Settings
 from translate.errors import ApiError
 
 METHODS = "GET, HEAD, POST, DELETE"
-# "*" stands for all of them where no cookies are sent, in browsers that know it.
+# "*" means all headers, in browsers that know it, for requests without cookies.
 EXPOSED = "request-id, x-request-id, retry-after, retry-after-ms, x-should-retry, x-proxy-upstream, x-proxy-dropped, *"
 MAX_AGE_S = 600
 _TOKENS = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+(?:\s*,\s*[A-Za-z0-9!#$%&'*+.^_`|~-]+)*")
@@ -24,7 +24,7 @@ _SENDABLE = re.compile(r"[\x21-\x7e]{1,500}")
 
 
 class Origins:
-    """Without a [client] there is none: then everybody who can ask would be let in."""
+    """The origins of the settings. Without a [client] no page is allowed, since then no key is needed."""
 
     def __init__(self, settings: Settings) -> None:
         self._allowed = frozenset(settings.server.origins if settings.clients else ())
@@ -34,7 +34,7 @@ class Origins:
         return f"<Origins {', '.join(sorted(self._allowed)) or 'none'}>"
 
     def allow(self, origin: str, by_name: bool = False) -> bool:
-        """by_name: what admins see is not for any page, but for those that the settings name."""
+        """Whether pages of this origin are allowed. by_name: "*" does not count, as for what only admins may see."""
         if not self._allowed or not _SENDABLE.fullmatch(origin):
             return False
         low = origin.lower()
@@ -42,7 +42,7 @@ class Origins:
         return (self._any and not by_name) or low in self._allowed or f"{scheme}{marks}*" in self._allowed
 
     def told(self, headers: HTTPHeaders) -> Iterator[tuple[str, str]]:
-        """Returns the headers of every reply to this request. `headers` are the request's."""
+        """The further headers of every reply to a request. headers: those of the request."""
         if not self._allowed:
             return
         yield "Vary", "Origin"
@@ -55,7 +55,7 @@ class Origins:
         return "".join(f"{name}: {value}\r\n" for name, value in self.told(headers)).encode("latin-1")
 
     def preflight(self, headers: HTTPHeaders) -> Iterator[tuple[str, str]]:
-        """The answer to a browser that asks before it sends. Raises ApiError (403)."""
+        """The headers of the reply to a preflight request. Raises ApiError (403)."""
         if not self.allow(headers.get("Origin", "")):
             raise refusal(headers.get("Origin", ""))
         yield "Access-Control-Allow-Methods", METHODS
@@ -68,14 +68,15 @@ class Origins:
 
 
 def asks_before(method: str | None, headers: HTTPHeaders) -> bool:
-    """Tells whether a request is such a question."""
+    """Whether a request is a preflight request."""
     return method == "OPTIONS" and "Origin" in headers and "Access-Control-Request-Method" in headers
 
 
 def refusal(origin: str) -> ApiError:
     shown = "".join(c if c.isprintable() else "?" for c in origin[:100])
     message = (
-        f"requests from web pages are refused (Origin: {shown}); [server] origins in settings.ini names those that may "
-        "come in with the key of a [client]"
+        f"requests from this web page are refused (Origin: {shown}); [server] origins in settings.ini names the "
+        "pages that "
+        "may use the key of a [client]"
     )
     return ApiError("permission", message)

@@ -1,7 +1,7 @@
-"""The query string of a client's request, as it goes on to an upstream: the API's own parameters, and no others.
+"""The query string of a request to an upstream: it has the API's own parameters of the client's query, and no others.
 
-Upstreams act upon parameters that nobody here knows, log them, and repeat them in their error pages; whoever can have a
-browser ask us would choose them. One that is not known is refused by its name, so that nothing is lost in silence.
+Upstreams act on parameters that the proxy does not know, log them, and repeat them in error pages. An unknown parameter
+is refused with its name, so that nothing is dropped silently.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ KNOWN = frozenset(
 
 
 def onward(url: str, query: str, let_through: tuple[str, ...] = ()) -> str:
-    """The upstream's URL with the client's query. What the URL says itself stays as it is. let_through: the settings'
-    further names. Raises BadRequest."""
+    """The upstream's URL with the client's query; parameters that the URL has itself stay as they are. let_through: the
+    further names that the settings allow. Raises BadRequest."""
     if not query:
         return url
     own = {name for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
@@ -41,10 +41,11 @@ def _parameters(query: str, let_through: tuple[str, ...]) -> list[tuple[str, str
         if name not in KNOWN and name not in let_through:
             shown = "".join(c if c.isprintable() else "?" for c in name[:50])
             raise BadRequest(
-                f"query parameter '{shown}' is not one of the API's, and is not sent on; keys belong in headers, and "
-                "[upstream NAME] query in settings.ini lets further names through",
+                f"query parameter '{shown}' is not one of the API's; keys belong in headers, and [upstream NAME] "
+                "query in "
+                "settings.ini allows further parameters",
                 shown,
             )
         if not value.isprintable():
-            raise BadRequest(f"query parameter '{name}' holds a control character", name)
+            raise BadRequest(f"query parameter '{name}' has a control character", name)
     return found

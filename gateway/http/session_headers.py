@@ -1,11 +1,11 @@
-"""The headers by which clients name their session: read here alone."""
+"""Reads the headers with which clients name their session; no other file does."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-MAX_NAME = 200  # characters
+MAX_NAME = 200  # the most characters of a name
 
 CLAUDE_CODE = "X-Claude-Code-Session-Id"
 _NAMES = (CLAUDE_CODE, "X-Session-Id", "X-Session-Affinity", "Session-Id")

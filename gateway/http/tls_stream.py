@@ -1,6 +1,7 @@
-"""A client's connection under TLS: Tornado's, but for how a handshake may fail and how one side is closed.
+"""The byte stream of a client's connection with TLS: Tornado's, with other handling of failed handshakes and of
+closing.
 
-Strangers' failures are a warning now and then instead of a line each, and who speaks plain HTTP is told so in words.
+Failed handshakes are logged rarely instead of once each, and a client that speaks plain HTTP gets an error.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from gateway.observe.rate_limited_warning import Seldom
 
 log = logging.getLogger("proxy")
 
-DRAINED = 65536  # bytes of a plain request that are read, so that closing does not take the answer back
+DRAINED = 65536  # how many bytes of a plain request are read, so that closing does not discard the answer
 _BODY = (
     b'{"type":"error","error":{"type":"invalid_request_error","code":null,"param":null,'
-    b'"message":"this port speaks TLS: the address begins with https:// ([server] tls_cert)"}}'
+    b'"message":"this port speaks TLS: use an address that begins with https:// ([server] tls_cert)"}}'
 )
 _PLAIN = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b"
 ) % (len(_BODY), _BODY)
-_failed = Seldom(log, "TLS with %s came to nothing: %s")
+_failed = Seldom(log, "the TLS handshake with %s failed: %s")
 
 
 class TlsStream(ClientStream, SSLIOStream):
-    """Given a socket that is wrapped already, whose handshake is still to come."""
+    """A stream whose socket is wrapped in TLS already, before its handshake."""
 
     def _do_ssl_handshake(self) -> None:
         self._handshake_reading = self._handshake_writing = False
@@ -39,7 +40,8 @@ class TlsStream(ClientStream, SSLIOStream):
             self._handshake_reading = True
         except ssl.SSLWantWriteError:
             self._handshake_writing = True
-        except (OSError, ValueError, AttributeError) as why:  # the last: reset before it was wrapped
+        # AttributeError: the connection was reset before it was wrapped.
+        except (OSError, ValueError, AttributeError) as why:
             self._fails(why)
         else:
             self._ssl_accepting = False
@@ -48,16 +50,16 @@ class TlsStream(ClientStream, SSLIOStream):
     def _fails(self, why: Exception) -> None:
         reason = getattr(why, "reason", None)
         if reason == "HTTP_REQUEST":
-            with contextlib.suppress(OSError):  # past TLS, which has given up
+            with contextlib.suppress(OSError):  # directly on the socket, as TLS has failed
                 socket.socket.send(self.socket, _PLAIN)
                 socket.socket.recv(self.socket, DRAINED)
-        if reason:  # else it has just left, as port scans and probes of TCP do
+        if reason:  # otherwise it has only left, as port scans do
             with contextlib.suppress(OSError):
                 _failed.tell(self.socket.getpeername()[0], str(reason).lower().replace("_", " "))
         self.close(exc_info=(type(why), why, why.__traceback__))
 
 
 def write_no_more(stream: IOStream) -> None:
-    """Says to the other side that nothing follows. What it sends meanwhile can still be read: under TLS too, where
-    Python's own method would end the decryption with it. Raises OSError."""
+    """Closes the sending side of a connection. What the other side sends can still be read, also with TLS, where
+    Python's own method would end decryption. Raises OSError."""
     socket.socket.shutdown(stream.socket, socket.SHUT_WR)

@@ -116,7 +116,7 @@ def test_a_page_of_another_site_has_no_get_sent(path: str) -> None:
     with Upstream([OK]) as up, House(one_upstream(up.url, "responses")) as house:
         for mode in ("navigate", "no-cors"):
             status, _, body = house.get(path, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": mode})
-            assert status == 403 and b"web pages" in body
+            assert status == 403 and b"web page" in body
         assert up.requests == []
         assert house.get(path, {"Sec-Fetch-Site": "same-origin"})[0] != 403
 
