@@ -19,7 +19,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any
 from typing import Protocol as Interface
 
 from tornado.http1connection import HTTP1Connection
@@ -173,7 +173,7 @@ class Service:
             body_memory=self.bodies,
             quota_of=self.quotas.get,
             priced=self._is_priced,
-            masked=self.masked,
+            masked=self.journal.redaction.data,
             lessons=self.lessons,
             counting=self.counting,
             memory=self.memory,
@@ -286,10 +286,10 @@ class Service:
 
     def answer(self, conn: Connection, key: str = "") -> Answer:
         """The response writer for a connection. key: the id of the request, "" = its reply is never logged."""
-        http = cast(HTTP1Connection, conn)  # a websocket's turn has a writer of its own
+        http: HTTP1Connection = conn  # type: ignore[assignment]  # a websocket's turn has a writer of its own
         if self.reattach is not None:
             return self.reattach.answer(http, key)
-        most = self.to_copy(key)
+        most = self.to_copy(key) if self.copier is not None else 0
         return CopiedAnswer(http, most) if most else Answer(http)
 
     def to_copy(self, key: str) -> int:

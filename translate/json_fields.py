@@ -58,4 +58,5 @@ def count_of(raw: Any, key: str) -> int:
 
 def objects_of(raw: dict[str, Any], key: str) -> list[dict[str, Any]]:
     """Returns the objects in a list; what else is in it is left out."""
-    return [each for each in list_of(raw, key) if isinstance(each, dict)]
+    value = raw.get(key)
+    return [each for each in value if isinstance(each, dict)] if value and isinstance(value, list) else []

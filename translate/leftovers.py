@@ -46,10 +46,10 @@ def dropped(conversation: Conversation, taken: Collection[str]) -> list[str]:
 
 
 # What a protocol may say about a part, a turn or a tool that has no place in another one.
-_REPORTED = (
+_REPORTED = frozenset((
     "cache_control", "citations", "input_examples", "allowed_callers", "eager_input_streaming", "transformations",
     "async", "output_schema", "audio", "input_file.detail",
-)  # fmt: skip
+))  # fmt: skip
 _UNSAID = (None, False, "auto", ["direct"])  # what is so anyway
 
 
@@ -58,9 +58,9 @@ def of_part(ext: Ext, taken: Collection[str]) -> list[str]:
     return [
         field
         for group, left in ext.items()
-        if group not in taken and "." not in group
-        for field in _REPORTED
-        if field in left and left[field] not in _UNSAID and not any(field in ext.get(each, {}) for each in taken)
+        if group not in taken and "." not in group and not _REPORTED.isdisjoint(left)
+        for field in left
+        if field in _REPORTED and left[field] not in _UNSAID and not any(field in ext.get(each, {}) for each in taken)
     ]
 
 

@@ -23,7 +23,7 @@ from translate import (
 )
 from translate.bridge import BridgedReply
 from translate.continued_turn import Rounds
-from translate.conversation import Conversation, Event, Fault, Start, Stop, Turn, Usage
+from translate.conversation import Conversation, Delta, Event, Fault, Start, Stop, Turn, Usage
 from translate.dialect import Body, Decoder, Dialect, Encoder
 from translate.lenient import body_of
 from translate.schemas import offer, restored
@@ -110,8 +110,8 @@ class Crossing:
     """
 
     __slots__ = (
-        "_answer", "_bridge", "_client", "_decoder", "_earlier", "_encoder", "_forms", "_latest", "_recorded",
-        "_rounds", "_schemas", "_summary", "_upstream", "_usage", "asked", "fault",
+        "_answer", "_as_said", "_bridge", "_client", "_decoder", "_earlier", "_encoder", "_forms", "_latest",
+        "_recorded", "_rounds", "_schemas", "_summary", "_upstream", "_usage", "asked", "ended", "fault",
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
@@ -132,9 +132,11 @@ class Crossing:
         self._earlier: list[Event] = []  # of a whole reply: what the rounds before have brought
         self._recorded: list[Event] | None = None  # all events of a stream, see record()
         self.asked = asked
+        self.ended = False  # the client has its terminal event
         self.fault: errors.ApiError | None = None
         self._usage: Usage | None = None
         self._latest = b""
+        self._as_said = self._changes_nothing()
 
     def __repr__(self) -> str:
         return f"<Crossing {self._upstream.name} -> {self._client.name} {self._decoder!r} {self._encoder!r}>"
@@ -165,6 +167,11 @@ class Crossing:
         """Some of the stream as it was written, the latest: of what a reply says that has not told its usage."""
         return self._latest
 
+    def _changes_nothing(self) -> bool:
+        """Tells whether the upstream's events are the client's, as nearly always: a delta asks for nothing else then."""
+        changed = self._summary or self._schemas or self._answer or self._bridge or self._forms or self._rounds
+        return changed is None
+
     # ----------------------------------------------------------------------------------------- its rounds
 
     @property
@@ -183,6 +190,7 @@ class Crossing:
         self._summary = None
         self._bridge = BridgedReply(asked) if asked.custom or asked.namespaces else None
         self._answer = answer_tool.AnswerAsText(asked.answer_tool) if asked.answer_tool else None
+        self._as_said = self._changes_nothing()
         self.asked.tool_names.update(asked.tool_names)
 
     # ------------------------------------------------------------------------------------ whole replies
@@ -235,11 +243,6 @@ class Crossing:
     def started(self) -> bool:
         return self._encoder is not None and self._encoder.started
 
-    @property
-    def ended(self) -> bool:
-        """The client has its terminal event."""
-        return self._encoder is not None and self._encoder.ended
-
     def begin(self) -> bytes:
         """Returns the client's stream up to the first part, once the upstream has begun its own; b"" before that, and
         the second time."""
@@ -273,6 +276,8 @@ class Crossing:
         return self._encoder.ping()
 
     def _pass(self, events: list[Event]) -> bytes:
+        if self._as_said and self._encoder is not None and len(events) == 1 and type(events[0]) is Delta:
+            return self._encode(events)  # nearly all of a stream
         events = self._unbridged(events)
         if not events and not self.goes_on:
             return b""
@@ -287,6 +292,8 @@ class Crossing:
         if self._recorded is not None:
             self._recorded += events
         out = self._encoder.emit(events)
+        if not events or type(events[-1]) is not Delta:
+            self.ended = self._encoder.ended
         if out:
             self._latest = out
         return out

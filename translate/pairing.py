@@ -19,6 +19,8 @@ from typing import Generic, TypeVar
 
 from translate.conversation import Part, Text, ToolCall, ToolResult, Turn
 
+_OF_TOOLS = (ToolCall, ToolResult)
+
 LOST_RESULT = "[no result: the tool call was interrupted]"
 NO_RESULT_YET = "[no result yet: the tool is still running]"
 
@@ -77,6 +79,8 @@ class _Step:
 def paired(turns: list[Turn]) -> list[Turn]:
     """Returns the same turns with each call answered in the user turn right after it, each result asked for right
     before it, and no id twice. Turns that need no change are the same objects."""
+    if not _has_tools(turns):
+        return [turn for turn in turns if turn.parts]
     steps = _steps(turns)
     labels = _matched(steps)
     out: list[Turn] = []
@@ -85,6 +89,14 @@ def paired(turns: list[Turn]) -> list[Turn]:
             out.append(step.turn)
         out += _others(step, labels)
     return out
+
+
+def _has_tools(turns: list[Turn]) -> bool:
+    for turn in turns:
+        for part in turn.parts:
+            if isinstance(part, _OF_TOOLS):
+                return True
+    return False
 
 
 def _steps(turns: list[Turn]) -> list[_Step]:

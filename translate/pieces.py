@@ -17,7 +17,7 @@ _BETWEEN = b"\x7f"
 
 def all_sound(pieces: list[bytes]) -> bool:
     joined = _BETWEEN.join(pieces)
-    return bool(_LEGAL.fullmatch(joined)) and is_utf8(joined)
+    return bool(_LEGAL.fullmatch(joined)) and (joined.isascii() or is_utf8(joined))
 
 
 def is_utf8(data: bytes) -> bool:

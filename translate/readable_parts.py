@@ -20,13 +20,12 @@ Drop = Callable[[str], None]
 
 def turns(given: list[Turn], drop: Drop) -> list[Turn]:
     """Returns the turns as every protocol can say them. Turns that need no change are the same objects."""
-    last = max((i for i, turn in enumerate(given) if turn.role == "user"), default=-1)
-    return [_turn(turn, drop) for i, turn in enumerate(given) if i > last or not _is_cleared(turn)]
-
-
-def _is_cleared(turn: Turn) -> bool:
-    """Tells whether it is an instruction for the user's turn before it alone, which the model has not seen since."""
-    return turn.for_one_turn
+    last = next((i for i in range(len(given) - 1, -1, -1) if given[i].role == "user"), -1)
+    return [
+        _turn(turn, drop)
+        for i, turn in enumerate(given)
+        if i > last or not turn.for_one_turn  # the model has not seen such an instruction since
+    ]
 
 
 def system(parts: list[Part]) -> list[Part]:
@@ -44,8 +43,10 @@ def _authored(parts: list[Part]) -> list[Part]:
 
 def _turn(turn: Turn, drop: Drop) -> Turn:
     parts = turn.parts
-    if any(isinstance(part, Unknown) and part.parts for part in parts):
-        parts = [told for part in parts for told in (isinstance(part, Unknown) and part.parts) or [part]]
+    for part in parts:
+        if isinstance(part, Unknown) and part.parts:
+            parts = [told for part in parts for told in (isinstance(part, Unknown) and part.parts) or [part]]
+            break
     if turn.author and parts:
         if turn.role == "assistant":
             drop(AUTHOR)  # before the model's own words, it would be taken for a way to begin an answer

@@ -108,9 +108,10 @@ def _media(content: Any, depth: int) -> tuple[int, int]:
         elif depth < MAX_DEPTH:
             for key in ("content", "output"):
                 inner = part.get(key)
-                d, t = _media([inner] if isinstance(inner, dict) else inner, depth + 1)
-                data += d
-                tokens += t
+                if isinstance(inner, list | dict):
+                    d, t = _media([inner] if isinstance(inner, dict) else inner, depth + 1)
+                    data += d
+                    tokens += t
     return data, tokens
 
 

@@ -103,6 +103,8 @@ class Watch:
             self._asked(info)
 
     def _asked(self, info: Info) -> None:
+        if not info.session and not _session_in(info.data) and (info.data is not None or not self._parses):
+            return  # whose conversation it is shows nowhere
         if info.data is None and not self._parses:
             self._note(info, None)
             return

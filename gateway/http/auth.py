@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from tornado.httputil import HTTPHeaders
 
-from gateway.http import forwarded
+from gateway.http import forwarded, loop_guard
 from gateway.http.loop_guard import Hops
 from gateway.http.origins import Origins, refusal
 from operate.client_keys import digest, digest_in_settings
@@ -25,7 +25,8 @@ from translate.errors import ApiError
 
 
 class Access:
-    """check(headers) -> the client's name. Holds digests of the keys, never the keys. redaction: is told the keys of
+    """check(headers) -> the client's name. open: there is no [client], so that whoever reaches the port may come in,
+    and brings keys of its own if any. Holds digests of the keys, never the keys. redaction: is told the keys of
     those who may come in. Those of others are used for nothing, and a stranger must not say what logs may hold."""
 
     def __init__(self, settings: Settings, redaction: Redaction, hops: Hops) -> None:
@@ -33,6 +34,7 @@ class Access:
         self.origins = Origins(settings)
         self._redaction = redaction
         self._clients = {digest_in_settings(key): client.name for client in settings.clients for key in client.key}
+        self.open = not self._clients
         self._unknown = {client.name for client in settings.clients if len(client.plain_keys) < len(client.key)}
         self._last_days = {client.name: client.expires for client in settings.clients if client.expires is not None}
         self._admins = {client.name for client in settings.clients if client.admin}
@@ -44,7 +46,8 @@ class Access:
 
     def check(self, headers: HTTPHeaders, for_admin: bool = False) -> str:
         """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves)."""
-        self._hops.check(headers)
+        if loop_guard.HEADER in headers:
+            self._hops.check(headers)
         if headers.get("Sec-Fetch-Site") == "cross-site" and not self._may_ask(headers, by_name=for_admin):
             raise refusal(headers.get("Origin", "a link or a picture, without one"))
         origin = headers.get("Origin")
@@ -114,7 +117,8 @@ def keys_of(headers: HTTPHeaders) -> list[str]:
 
 def _secrets_of(headers: HTTPHeaders) -> list[str]:
     """The last words of all headers that clients put keys into, good here or not."""
-    return [words[-1] for name in _KEY_HEADERS for line in headers.get_list(name) if (words := line.split())]
+    names = _KEY_HEADERS.intersection(headers)
+    return [words[-1] for name in names for line in headers.get_list(name) if (words := line.split())]
 
 
 _FURTHER = frozenset(("Api-Key", "X-Goog-Api-Key", "Proxy-Authorization"))

@@ -14,6 +14,7 @@ import re
 
 from tornado.httputil import HTTPHeaders, HTTPInputError
 
+from gateway.http import header_lines
 from translate.errors import ApiError
 
 MAX_FIELDS = 200  # header lines of a request
@@ -44,7 +45,7 @@ def read(head: bytes) -> tuple[str, HTTPHeaders]:
     if len(line[2]) > MAX_TARGET:
         raise ApiError("invalid_request", f"the request's target is longer than {MAX_TARGET} characters", 414)
     try:
-        headers = HTTPHeaders.parse(rest)
+        headers = header_lines.read(rest.split("\r\n"))
     except HTTPInputError:  # its words quote the value, which may be a key
         raise _refusal("a line of the request's head is no header: a name, a colon, and a value in one line, without "
                        "control characters") from None  # fmt: skip

@@ -76,6 +76,11 @@ _BACK = re.compile(
 )
 
 
+def may_hold_a_key(name: str) -> bool:
+    """Whether a header's value may be a secret, by its name in lower case."""
+    return name not in _NO_KEYS and _KEY.search(name) is not None
+
+
 @functools.lru_cache(maxsize=2048)
 def goes(name: str, lane: str, own_key: bool, let_through: tuple[str, ...] = ()) -> bool:
     """Whether a client's header is sent to the upstream. name: in lower case. lane: the protocol, if the upstream
@@ -91,7 +96,7 @@ def goes(name: str, lane: str, own_key: bool, let_through: tuple[str, ...] = ())
         return own_key
     if name in forwarded.NAMES or name.startswith(forwarded.PREFIX) or _ADDRESS.search(name):
         return False
-    if name not in _NO_KEYS and not name.startswith("anthropic-") and _KEY.search(name):
+    if not name.startswith("anthropic-") and may_hold_a_key(name):
         return False
     if not dialects.of(lane).http.any_header:
         return _TO_OPENAI.match(name) is not None

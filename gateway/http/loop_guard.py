@@ -57,7 +57,7 @@ class Hops:
 
     def check_upstream(self, name: str, base_url: str) -> None:
         """Raises ApiError (508) for one that is this proxy itself."""
-        if self.lead_here(base_url):
+        if self._known.get(base_url) or (base_url not in self._known and self.lead_here(base_url)):
             message = f"upstream '{name}' is this proxy itself ({base_url}): its base_url must be another server's"
             raise ApiError("api", message, 508, code="loop_detected")
 

@@ -1,8 +1,9 @@
 """Writing to one client: the only place that touches its connection.
 
-Heads and chunks are written as bytes to the stream below Tornado's HTTP1Connection, since building header
-objects per reply and two futures per write is what a proxy's CPU would otherwise go to; the connection's own
-`write` and `finish` still end every reply, so that keep-alive, closing and HTTP/1.0 stay Tornado's business.
+Heads and chunks are written as bytes below Tornado's HTTP1Connection. Where nothing waits for the client they go to the
+kernel at once: a future for each write, and the turn of the loop in which Tornado looks at it, cost a delta twice as
+much as all that the gateway does for it. What the kernel does not take goes to the stream. The connection's own
+`finish` ends every reply, so that keep-alive, closing and HTTP/1.0 stay Tornado's business.
 Backpressure: when more than HIGH_WATER bytes wait for a client that reads slowly, `on_full` is called, and
 `on_drained` once they are gone.
 """
@@ -28,7 +29,7 @@ class Answer:
     """state: "open" (nothing sent) -> "streaming" -> "done". A closed client turns every write into nothing."""
 
     __slots__ = (
-        "_chunked", "_conn", "_full", "_stream", "_waiting", "more", "on_drained", "on_full", "on_left", "state",
+        "_chunked", "_conn", "_full", "_head", "_stream", "_waiting", "more", "on_drained", "on_full", "on_left", "state",
         "written",
     )  # fmt: skip
 
@@ -38,6 +39,7 @@ class Answer:
         self._conn = conn
         self._stream: IOStream = conn.stream
         self._chunked = True
+        self._head = b""  # of a stream, until there is something to write after it
         self._waiting = 0
         self._full = False
         self.state = "open"
@@ -52,7 +54,7 @@ class Answer:
 
     @property
     def closed(self) -> bool:
-        return self._stream.closed()
+        return self._stream._closed
 
     @property
     def left(self) -> bool:
@@ -69,7 +71,7 @@ class Answer:
         if self.state != "open":
             return
         self.state = "done"
-        if self.closed:
+        if self._stream._closed:
             return
         length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
         out = _status_line(status) + head + self.more + length + self._connection_line() + b"\r\n"
@@ -78,33 +80,43 @@ class Answer:
 
     def start(self, status: int, head: bytes) -> None:
         """Begins a streamed reply. Its head leaves with the first write."""
-        if self.state != "open" or self.closed:
+        if self.state != "open" or self._stream._closed:
             return
         self.state = "streaming"
-        self._stream.set_nodelay(True)
         request = self._conn._request_start_line
         self._chunked = request is None or request.version != "HTTP/1.0"
         head += self.more
         if self._chunked:
-            out = _status_line(status) + head + b"Transfer-Encoding: chunked\r\n" + self._connection_line() + b"\r\n"
+            kind = b"Transfer-Encoding: chunked\r\n" + self._connection_line()
         else:  # no chunks there: the end of the connection is the end of the body
             self._conn._disconnect_on_finish = True
-            out = _status_line(status) + head + b"Connection: close\r\n\r\n"
-        self._put(out)
+            kind = b"Connection: close\r\n"
+        self._head = _status_line(status) + head + kind + b"\r\n"
 
     def write(self, data: bytes) -> None:
         """Writes more of a streamed reply's body."""
         if self.state != "streaming" or not data:
             return
-        self.written += len(data)
-        self._put(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        size = len(data)
+        self.written += size
+        if self._chunked:
+            data = b"%b%x\r\n%b\r\n" % (self._head, size, data)
+        elif self._head:
+            data = self._head + data
+        self._head = b""
+        if self._stream._closed:
+            return
+        if rest := self._at_once(data):
+            self._queue(rest)
+        else:
+            self._waiting = 0
 
     def end(self) -> None:
         """The body is complete."""
         if self.state == "streaming":
             self.state = "done"
-            if not self.closed:
-                self._finish(b"0\r\n\r\n" if self._chunked else b"")
+            if not self._stream._closed:
+                self._finish(self._head + (b"0\r\n\r\n" if self._chunked else b""))
 
     def watch(self, on_left: Callable[[], None]) -> None:
         """Calls `on_left` when the client leaves, at once if it has."""
@@ -128,7 +140,7 @@ class Answer:
 
     def when_sent(self, then: Callable[[bool], None]) -> None:
         """Calls `then` once nothing waits for the client any more: (True), or (False) if it left before it had all."""
-        if self._stream.closed() or not self._stream.writing():
+        if self._stream._closed or not self._stream._write_futures:
             then(True)
             return
         self._stream.write(b"").add_done_callback(lambda sent: then(sent.exception() is None))
@@ -138,10 +150,9 @@ class Answer:
         self.state = "done"
         self._conn.close()
 
-    def _put(self, data: bytes) -> None:
+    def _queue(self, data: bytes) -> None:
+        """What the kernel does not take now waits in the stream."""
         stream = self._stream
-        if stream.closed():
-            return
         written = stream.write(data)
         if not stream.writing():
             self._waiting = 0
@@ -151,6 +162,17 @@ class Answer:
             self._full = True
             written.add_done_callback(self._drained)
             self.on_full()
+
+    def _at_once(self, data: bytes) -> bytes:
+        """Gives the kernel what it takes just now, and returns the rest: all of it where something waits already."""
+        stream = self._stream
+        if stream._write_futures:
+            return data
+        try:
+            sent = stream.write_to_fd(memoryview(data))
+        except OSError:  # the kernel has no room; or the client has left, which the stream finds out, and closes
+            return data
+        return data[sent:] if sent < len(data) else b""
 
     def _drained(self, written: object) -> None:
         exception = getattr(written, "exception", nothing)()
@@ -164,7 +186,8 @@ class Answer:
     def _finish(self, data: bytes) -> None:
         conn = self._conn
         if conn._read_finished:
-            conn.write(data)
+            if rest := self._at_once(data):
+                conn.write(rest)
             conn.finish()
             return
         # The request still comes in. Whoever closes on unread bytes takes back what was answered (RFC 9112, section

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import socket
 import ssl
+from typing import Any
 
 from tornado.iostream import IOStream, SSLIOStream
 
@@ -31,6 +32,9 @@ _failed = Seldom(log, "the TLS handshake with %s failed: %s")
 
 class TlsStream(ClientStream, SSLIOStream):
     """A stream whose socket is wrapped in TLS already, before its handshake."""
+
+    def _handle_events(self, fd: Any, events: int) -> None:
+        IOStream._handle_events(self, fd, events)  # a handshake changes what is listened for
 
     def _do_ssl_handshake(self) -> None:
         self._handshake_reading = self._handshake_writing = False

@@ -97,8 +97,11 @@ class Frames(Answer):
                 if self._told:
                     data, self._told = _with(data, self._told), b""
                 out.append(self._session.frame(_with(data, self._lane) if self._lane else data))
-        if out:
-            self._put(b"".join(out))
+        if out and not self.closed:
+            if rest := self._at_once(b"".join(out)):
+                self._queue(rest)
+            else:
+                self._waiting = 0
 
 
 def _with(data: bytes, more: bytes) -> bytes:

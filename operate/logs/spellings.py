@@ -26,6 +26,7 @@ _ESCAPE = re.compile(
     rb"\\+u00([0-9A-Fa-f]{2})|\\+x([0-9A-Fa-f]{2})|%(?:25)*([0-9A-Fa-f]{2})|&(?:amp;)*#0*([0-9]{1,3});"
     rb"|&(?:amp;)*#[xX]0*([0-9A-Fa-f]{1,2});|&(?:amp;)*([A-Za-z]{2,9});|\\+([/\"\\+=-])"
 )
+_MAY_HIDE = (b"\\u00", b"%", b"&", b"\\/", b"\\x")  # a secret that is written in escapes
 _NAMED = {
     name.removesuffix(";").encode(): text.encode()
     for name, text in entities.html5.items() if len(text) == 1 and text.isascii()
@@ -69,12 +70,13 @@ class Spellings:
     def clean_reply(self, data: bytes) -> bytes:
         """The same for a good reply, which nearly never has a secret: it looks for the ends of secrets first, to be
         quick."""
-        if not self._grams or (
-            not any(end in data for end in self._ends)
-            and not any(mark in data for mark in (b"\\u00", b"%", b"&", b"\\/", b"\\x"))
-        ):  # fmt: skip
-            return data
-        return self.clean(data)
+        for end in self._ends:  # `any` over both takes twice the time, and each reply pays it
+            if end in data:
+                return self.clean(data)
+        for mark in _MAY_HIDE if self._grams else ():
+            if mark in data:
+                return self.clean(data)
+        return data
 
     def headers(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """The headers of a reply with secrets masked; the same list if there is none."""

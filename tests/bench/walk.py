@@ -153,14 +153,14 @@ class Bench:
             items += [pause, delta]
         return Answer.sse([*items, pause, ends])
 
-    def walks(self, deltas: int) -> Walk:
+    def walks(self, deltas: int, rounds: int = ROUNDS, pause_s: float = PAUSE_S) -> Walk:
         """The cheapest of several requests."""
-        return min(self._walks(deltas), key=lambda walk: len(walk.calls))
+        return min(self.each_walk(deltas, rounds, pause_s), key=lambda walk: len(walk.calls))
 
-    def _walks(self, deltas: int) -> Iterator[Walk]:
-        with Upstream(lambda _: self.reply(deltas)) as up, House(one_upstream(up.url, self._upstream)) as house:
-            with house.connect() as client:
-                for number in range(ROUNDS):
+    def each_walk(self, deltas: int, rounds: int, pause_s: float) -> Iterator[Walk]:
+        with Upstream(lambda _: self.reply(deltas, pause_s)) as up:
+            with House(one_upstream(up.url, self._upstream)) as house, house.connect() as client:
+                for number in range(rounds):
                     walk = Walk()
                     house.on_loop(lambda seen=walk.profile: sys.setprofile(seen))
                     client.send("POST", self._path, self._body)

@@ -26,11 +26,12 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.json_fields import arguments_in, is_index, list_of, text_of, thought
+from translate.json_fields import arguments_in, is_index, list_of, objects_of, text_of, thought
 from translate.repeats import ArgumentRepeats, TextRepeats
 from translate.sequence import Item, Sequence
 from translate.target import Policy
 
+_PLAIN = frozenset(("role", "content"))
 _LEGACY_INDEX = 1 << 20  # function_call has no index; no server counts as far as this
 
 
@@ -151,11 +152,18 @@ class Assembly:
         """Returns the delta, or the whole message where there is no delta. Perplexity sends both: in a stream the
         message is cumulative, in a whole body the delta is empty."""
         delta, message = choice.get("delta"), choice.get("message")
-        if isinstance(delta, dict) and any(value for key, value in delta.items() if key != "role"):
-            return delta
+        if isinstance(delta, dict):
+            for key, value in delta.items():
+                if value and key != "role":
+                    return delta
         return message if isinstance(message, dict) and self._sequence.is_empty else {}
 
     def _delta(self, delta: dict[str, Any]) -> None:
+        if delta.keys() <= _PLAIN:  # of most: nothing else need be looked for
+            if isinstance(content := delta.get("content"), str):
+                self._text(content)
+            if content is None or isinstance(content, str):
+                return
         self._reasoning(delta)
         if "extra_content" in delta and not self._answered:
             self._beside(delta, extras.OF_MESSAGE)
@@ -168,7 +176,7 @@ class Assembly:
         if isinstance(audio := delta.get("audio"), dict):
             self._audio(audio)
         # While the text that they belong to is the last part.
-        if annotations := [note for note in list_of(delta, "annotations") if isinstance(note, dict)]:
+        if annotations := objects_of(delta, "annotations"):
             self._annotate(annotations)
         if refusal := text_of(delta, "refusal"):
             self._add(Refusal, refusal)
@@ -185,8 +193,8 @@ class Assembly:
 
     def _reasoning(self, delta: dict[str, Any]) -> None:
         """Reads reasoning, which comes as a string, in details, or as both (the same text twice)."""
-        entries = [entry for entry in list_of(delta, "reasoning_details") if isinstance(entry, dict)]
-        if not any(details.text_in(entry) for entry in entries):
+        entries = objects_of(delta, "reasoning_details")
+        if not entries or not any(details.text_in(entry) for entry in entries):
             for key in ("reasoning_content", "reasoning"):
                 if isinstance(text := delta.get(key), str) and text:
                     self._add(Thinking, text)

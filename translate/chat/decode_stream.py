@@ -85,29 +85,32 @@ class Decoder(StreamReading):
     # ------------------------------------------------------------------------------------------- events
 
     def _read(self, events: list[bytes]) -> None:
-        template, run = self._template, []
+        template = self._template
+        run: list[bytes] = []
+        pieces: list[bytes] = []  # their texts
         for event in events:
             if template is not None:
                 bare = template.bare(event) if template.padding else event
                 if bare.startswith(template.before) and bare.endswith(template.after):
                     run.append(bare)
+                    pieces.append(bare[len(template.before) : -len(template.after)])
                     continue
                 if run:
-                    self._fast(run, template)
-                    run = []
+                    self._fast(run, pieces, template)
+                    run, pieces = [], []
             self._slow(event)
             if self._state is Decoder._over:
                 break
             template = self._template
         if run and template is not None:
-            self._fast(run, template)
+            self._fast(run, pieces, template)
 
-    def _fast(self, run: list[bytes], template: Template) -> None:
+    def _fast(self, run: list[bytes], pieces: list[bytes], template: Template) -> None:
         """Reads chunks that differ from the learned one in their text only."""
-        start, stop = len(template.before), -len(template.after)
-        pieces = [event[start:stop] for event in run]
         if all_sound(pieces):
-            if pieces := [piece for piece in pieces if piece]:
+            if b"" in pieces:
+                pieces = [piece for piece in pieces if piece]
+            if pieces:
                 self._parts.more(pieces)
             return
         for event, piece in zip(run, pieces, strict=True):

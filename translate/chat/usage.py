@@ -37,7 +37,7 @@ _BROKEN = {
     "insufficient_system_resource": "overloaded",
 }
 
-_COUNTS = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")  # the latter: some gateways
+_COUNTS = frozenset(("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"))  # the last two: gateways
 
 _FINISH: dict[StopReason, str] = {
     "length": "length",
@@ -87,7 +87,7 @@ def finish_reason(reason: StopReason, has_calls: bool, refused_in_words: bool, f
 def usage_of(raw: Any) -> Usage | None:
     """Returns a usage object's counters, None where there is none or it counts nothing. The object itself stays in ext
     (costs, timings)."""
-    if not isinstance(raw, dict) or not any(name in raw for name in _COUNTS):
+    if not isinstance(raw, dict) or _COUNTS.isdisjoint(raw):
         return None
     details = object_of(raw, "prompt_tokens_details")
     read = _first(
@@ -135,8 +135,8 @@ def of_chunk(chunk: dict[str, Any], before: Usage | None = None) -> Usage | None
     groq, choices = chunk.get("x_groq"), chunk.get("choices")
     if isinstance(groq, dict):
         return read_usage(groq.get("usage"), before)
-    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-        return read_usage(choices[0].get("usage"), before)
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict) and "usage" in choices[0]:
+        return read_usage(choices[0]["usage"], before)
     return before
 
 
@@ -157,6 +157,6 @@ def usage_body(usage: Usage) -> dict[str, Any]:
 def _first(*places: tuple[dict[str, Any], str]) -> int:
     """Returns the first of the counters that counts something: servers fill the one and leave the other at 0."""
     for raw, key in places:
-        if found := count_of(raw, key):
+        if raw.get(key) and (found := count_of(raw, key)):
             return found
     return 0

@@ -36,13 +36,13 @@ def _changes(messages: list[Any]) -> Iterator[tuple[bool, Any, str]]:
     for i, message in enumerate(messages):
         content = message.get("content")
         for k, block in enumerate(content if isinstance(content, list) else ()):
-            where = f"messages.{i}.content.{k}"
             if block["type"] in CHANGES:
-                yield block["type"] == "tool_addition", block.get("tool"), f"{where}.tool"
+                yield block["type"] == "tool_addition", block.get("tool"), f"messages.{i}.content.{k}.tool"
             elif block["type"] == "compaction":  # what stood before it has changed them so
                 for change in list_of(block, "tool_changes"):
                     if isinstance(change, dict):
-                        yield change.get("type") == "tool_addition", change.get("tool"), f"{where}.tool_changes"
+                        where = f"messages.{i}.content.{k}.tool_changes"
+                        yield change.get("type") == "tool_addition", change.get("tool"), where
 
 
 def _changed(tools: list[Tool], changes: list[tuple[bool, Any, str]], read_tool: ReadTool) -> list[Tool]:

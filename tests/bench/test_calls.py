@@ -1,0 +1,61 @@
+"""What a request and an event may cost, in calls of the project's own functions: a count, which no other load changes.
+
+A slow machine cannot fail these tests, and a change that adds a helper to each event cannot pass them. The limits stand
+a little above what is reached: lower one where you have made something cheaper; where you need more, say in the commit
+what it buys. `python -m tests.bench.walk CLIENT UPSTREAM` tells where the calls are.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bench.walk import Bench, Walk
+
+ROUNDS = 9  # of which the cheapest counts
+PAUSE_S = 0.003
+DELTAS = 12
+TIMERS = frozenset(("_sweep", "_tick", "_look", "_on_timer", "_expire", "flush"))  # what comes meanwhile, for all
+
+# (client, upstream) -> calls of a whole reply, of a stream of one delta, and of each further delta.
+MOST: dict[tuple[str, str], tuple[int, int, float]] = {
+    ("chat", "chat"): (290, 338, 9.8),
+    ("messages", "messages"): (285, 338, 9.8),
+    ("responses", "responses"): (300, 342, 9.8),
+    ("messages", "chat"): (495, 585, 26.5),
+    ("messages", "responses"): (505, 635, 31.0),
+    ("responses", "chat"): (572, 622, 30.0),
+    ("chat", "messages"): (505, 595, 26.0),
+}
+
+
+def calls(bench: Bench, deltas: int) -> int:
+    """Of the request alone: what a timer calls is left out, with all that comes of it."""
+    return min(_without_timers(walk) for walk in bench.each_walk(deltas, ROUNDS, PAUSE_S))
+
+
+def _without_timers(walk: Walk) -> int:
+    count, counts = 0, True
+    for caller, code in walk.calls:
+        if caller is None:
+            counts = code.co_name not in TIMERS
+        count += counts
+    return count
+
+
+@pytest.mark.parametrize(("client", "upstream"), MOST)
+def test_calls_of_a_whole_reply(client: str, upstream: str) -> None:
+    assert calls(Bench(client, upstream, streams=False), 1) <= MOST[client, upstream][0]
+
+
+@pytest.mark.parametrize(("client", "upstream"), MOST)
+def test_calls_of_a_stream_and_of_each_delta(client: str, upstream: str) -> None:
+    bench = Bench(client, upstream)
+    one, many = calls(bench, 1), calls(bench, 1 + DELTAS)
+    _, most, most_each = MOST[client, upstream]
+    assert one <= most and (many - one) / DELTAS <= most_each
+
+
+def test_the_measure_sees_calls() -> None:
+    bench = Bench("chat", "chat")
+    one, many = calls(bench, 1), calls(bench, 1 + DELTAS)
+    assert one > 100 and many - one > 4 * DELTAS
