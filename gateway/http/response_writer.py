@@ -122,7 +122,7 @@ class Answer:
         """Calls `on_left` when the client leaves, at once if it has."""
         self.on_left = on_left
         self._conn.set_close_callback(self.leaves)
-        if self._stream.closed():  # too early for that callback
+        if self._stream._closed:  # too early for that callback
             self.leaves()
 
     def leaves(self) -> None:
@@ -198,7 +198,7 @@ class Answer:
 
     def _linger(self, written: object) -> None:
         getattr(written, "exception", nothing)()  # the client may have gone
-        if not self._stream.closed():
+        if not self._stream._closed:
             with contextlib.suppress(OSError):
                 write_no_more(self._stream)
             asyncio.get_running_loop().call_later(LINGER_S, self._conn.close)

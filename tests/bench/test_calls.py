@@ -18,13 +18,13 @@ TIMERS = frozenset(("_sweep", "_tick", "_look", "_on_timer", "_expire", "flush")
 
 # (client, upstream) -> calls of a whole reply, of a stream of one delta, and of each further delta.
 MOST: dict[tuple[str, str], tuple[int, int, float]] = {
-    ("chat", "chat"): (290, 338, 9.8),
-    ("messages", "messages"): (285, 338, 9.8),
-    ("responses", "responses"): (300, 342, 9.8),
-    ("messages", "chat"): (495, 585, 26.5),
-    ("messages", "responses"): (505, 635, 31.0),
-    ("responses", "chat"): (572, 622, 30.0),
-    ("chat", "messages"): (505, 595, 26.0),
+    ("chat", "chat"): (260, 304, 10.0),
+    ("messages", "messages"): (256, 308, 10.0),
+    ("responses", "responses"): (272, 312, 10.0),
+    ("messages", "chat"): (468, 554, 27.0),
+    ("messages", "responses"): (478, 608, 32.5),
+    ("responses", "chat"): (553, 600, 31.0),
+    ("chat", "messages"): (490, 574, 27.0),
 }
 
 

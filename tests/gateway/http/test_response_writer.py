@@ -44,14 +44,14 @@ def test_a_slow_reader_gets_all_in_order() -> None:
         pieces = [b"%06d" % number * 500 for number in range(60)]
         for piece in pieces:
             answer.write(piece)
-        assert said == ["full"] and answer.full and answer._waiting > HIGH_WATER
+        assert said == ["full"] and answer._full and answer._waiting > HIGH_WATER
         got, loop = bytearray(), asyncio.get_running_loop()
         wanted = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
         while len(got.partition(b"\r\n\r\n")[2]) < len(wanted):
             got += await asyncio.wait_for(loop.sock_recv(theirs, 4096), 5)
         await asyncio.sleep(0.01)
         head, _, body = bytes(got).partition(b"\r\n\r\n")
-        assert b"X: y" in head and body == wanted and said == ["full", "drained"] and not answer.full
+        assert b"X: y" in head and body == wanted and said == ["full", "drained"] and not answer._full
         assert answer.written == sum(map(len, pieces))
         stream.close()
         theirs.close()
