@@ -168,7 +168,7 @@ class Crossing:
         return self._latest
 
     def _changes_nothing(self) -> bool:
-        """Tells whether the upstream's events are the client's, as nearly always: a delta asks for nothing else then."""
+        """Tells whether the upstream's events are the client's, as nearly always. A delta needs no look then."""
         changed = self._summary or self._schemas or self._answer or self._bridge or self._forms or self._rounds
         return changed is None
 

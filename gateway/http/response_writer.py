@@ -29,8 +29,8 @@ class Answer:
     """state: "open" (nothing sent) -> "streaming" -> "done". A closed client turns every write into nothing."""
 
     __slots__ = (
-        "_chunked", "_conn", "_full", "_head", "_stream", "_waiting", "more", "on_drained", "on_full", "on_left", "state",
-        "written",
+        "_chunked", "_conn", "_full", "_head", "_stream", "_waiting", "more", "on_drained", "on_full", "on_left",
+        "state", "written",
     )  # fmt: skip
 
     kept: bytearray | None = None  # the body, in kinds that remember it for a log
