@@ -143,6 +143,7 @@ class Completion:
         self.status = 200
         self.writer.start(200, b"")
         self.writer.write(said)
+        self.writer.end()
 
     def reply_head(self, of: Attempt) -> bytes:
         """What an upstream's reply tells in its headers."""

@@ -258,8 +258,9 @@ class Failover:
         p95_ms = route.place.p95_ms()
         return None if p95_ms is None else max(SOONEST_HEDGE_S, p95_ms / 1e3)
 
-    def hedge(self, first: Route, on_answer: OnAnswer) -> Lease | None:
-        """For a second attempt, elsewhere if may be. None where there is none to be had."""
+    def hedge(self, first: Route, after: float, on_answer: OnAnswer) -> Lease | None:
+        """For a second attempt, elsewhere if may be. after: seconds that the first one has taken. None where there is
+        none to be had."""
         ports, now, key = self._ports, self._ports.now(), self._request.key
         others = [route for route in self.plan if route is not first and route.place.usable(now)]
         route = others[0] if others else first
@@ -276,5 +277,6 @@ class Failover:
             return None
         if isinstance(got, Wait):
             return None
-        log.info("request %s: no first byte from %s for long: %s is asked too", key, first.place.name, route.place.name)
+        log.info("request %s: no first byte from %s within %.2f s: %s is asked too", key, first.place.name, after,
+                 route.place.name)  # fmt: skip
         return got

@@ -109,7 +109,7 @@ class Flow(HTTPMessageDelegate):
             request.refusal = refusal
             if "Expect" in headers:  # it waits for our word before it sends the body
                 self.writer.last()
-                self._refuse(refusal)
+                self._ends(Event.REFUSED, refusal, self.completion.refuse, refusal, self.lead)
 
     def data_received(self, chunk: bytes) -> None:
         self.request.comes(chunk)
@@ -165,8 +165,7 @@ class Flow(HTTPMessageDelegate):
             self.failover.begin(routes)
             self._next(event)
         else:
-            self.completion.answer(said)
-            self._end(event, None)
+            self._ends(event, None, self.completion.answer, said)
 
     # -------------------------------------------------------------------- QUEUED, BACKING_OFF: an endpoint
 
@@ -261,15 +260,15 @@ class Flow(HTTPMessageDelegate):
         if self.hedge_timer is None and ports.hedges is not None:
             after = failover.hedge_after(new.route, ports.hedges)
             if after is not None:
-                self.hedge_timer = ports.call_later(after, self._on, Event.HEDGE_TIMER, self._hedge)
+                self.hedge_timer = ports.call_later(after, self._on, Event.HEDGE_TIMER, self._hedge, after)
 
-    def _hedge(self) -> None:
+    def _hedge(self, after: float) -> None:
         """A second attempt, since the first is later than nearly all before it."""
         first = self.rivals[0] if len(self.rivals) == 1 else None
         if self.state is not State.ASKING or first is None or first.incoming.ttfb_ms:
             return
         try:
-            if (lease := self.failover.hedge(first.route, self._on_answer)) is not None:
+            if (lease := self.failover.hedge(first.route, after, self._on_answer)) is not None:
                 self._try(Event.HEDGE_TIMER, lease)
         except ApiError as refusal:
             log.info("request %s: no hedge: %s", self.request.key, refusal.message)
@@ -304,7 +303,7 @@ class Flow(HTTPMessageDelegate):
         self.lead = failed
         decision = self.failover.decide(failed.route, outcome, was_fresh=failed.fresh)
         if decision.act == "give up":
-            self._give_up(failed, outcome)
+            self._ends(Event.LOST, None, self.completion.give_up, failed, outcome)
         elif decision.wait:
             self._back_off(Event.LOST, decision.wait)
         else:
@@ -330,14 +329,12 @@ class Flow(HTTPMessageDelegate):
 
     def on_whole_reply(self, attempt: Attempt, head: bytes, out: bytes) -> None:
         self.on_wins(attempt)
-        self._enter(Event.WHOLE_REPLY, State.FLUSHING)
-        self.completion.whole_reply(attempt, head, out)
-        self._say_over(None)
+        self._ends(Event.WHOLE_REPLY, None, self.completion.whole_reply, attempt, head, out)
 
     def on_stream_end(self, attempt: Attempt, out: bytes, error: ApiError | None) -> None:
         if self.request.previous is not None and out:
             self.request.previous.stream_ended(out, attempt.reply)
-        self._end(Event.STREAM_END, error)
+        self._ends(Event.STREAM_END, error, self.writer.end)
 
     @property
     def streaming(self) -> bool:
@@ -351,7 +348,8 @@ class Flow(HTTPMessageDelegate):
             if late and (front is None or not front.is_here):
                 self.clock.read = self._ports.now()
                 self.writer.last()
-                self._refuse(self.request.refusal or self.completion.too_slow())
+                refusal = self.request.refusal or self.completion.too_slow()
+                self._ends(Event.REFUSED, refusal, self.completion.refuse, refusal, None)
             return
         if self.writer.left:
             self.writer.leaves()
@@ -394,17 +392,18 @@ class Flow(HTTPMessageDelegate):
         elif said is Counted.HERE:
             self._tell_count(event, route)
         else:
-            self._tell(event, 200, self.completion.own_head(route.peer.name), said)
+            head = self.completion.own_head(route.peer.name)
+            self._ends(event, None, self.completion.whole, 200, head, said)
         return False
 
     def _tell_count(self, event: Event, route: Route) -> None:
         """Where no upstream counts: an estimate, and marked as one. Raises BadRequest."""
         head, body = self._ports.counting.estimated(self.request, route)
-        self._tell(event, 200, head + self.completion.own_head(), body)
+        self._ends(event, None, self.completion.whole, 200, head + self.completion.own_head(), body)
 
     def shared(self, status: int, head: bytes, body: bytes, error: ApiError | None) -> None:
         """The answer that it waited for."""
-        self._on(Event.ANSWERED, self._tell, Event.ANSWERED, status, head, body, error)
+        self._on(Event.ANSWERED, self._ends, Event.ANSWERED, error, self.completion.whole, status, head, body)
 
     def unshared(self) -> None:
         """It does not come."""
@@ -412,24 +411,17 @@ class Flow(HTTPMessageDelegate):
 
     # ----------------------------------------------------------------------------------- FLUSHING: its end
 
-    def _tell(self, event: Event, status: int, head: bytes, body: bytes, error: ApiError | None = None) -> None:
-        """A whole reply."""
+    def _ends(
+        self, event: Event, error: ApiError | None, write: Callable[..., ApiError | None], *args: Any
+    ) -> None:
+        """What `write` writes is the last that the client gets. It may return the error that this was."""
         self._enter(event, State.FLUSHING)
-        self.completion.whole(status, head, body)
-        self._say_over(error)
-
-    def _refuse(self, error: ApiError) -> None:
-        """An error of the proxy's own, before anything else went to the client."""
-        self._enter(Event.REFUSED, State.FLUSHING)
-        self.completion.refuse(error, self.lead)
-        self._say_over(error)
-
-    def _give_up(self, failed: Attempt, outcome: Outcome) -> None:
-        """The client gets the failed attempt's answer; a refusal is one, too."""
-        self._enter(Event.LOST, State.FLUSHING)
-        error = self.completion.give_up(failed, outcome)
-        self.writer.end()
-        self._say_over(error)
+        error = write(*args) or error
+        self._cancel(self.lead)
+        if self.request.task == "count":
+            self._ports.counting.answered(self, self.completion.reply, error)
+        self.completion.over(error, self.lead)
+        self.writer.when_sent(self._flushed)
 
     def on_broken(self, error: Exception, event: Event = Event.BROKEN) -> None:
         """Whatever went wrong, the request ends here: refused, its stream ended with an error, or broken off."""
@@ -438,9 +430,7 @@ class Flow(HTTPMessageDelegate):
             log.error("request %s failed inside the proxy: %r", self.request.key, self, exc_info=error)
             error = ApiError("api", f"internal error of the proxy, see its log (request {self.request.key})")
         if TABLE[self.state][event]:  # else all is said
-            self._enter(event, State.FLUSHING)
-            self.completion.break_off(error, self.lead)
-            self._say_over(error)
+            self._ends(event, error, self.completion.break_off, error, self.lead)
 
     def _client_left(self) -> None:
         if self.state < State.FLUSHING:  # else the writer tells it
@@ -455,19 +445,6 @@ class Flow(HTTPMessageDelegate):
         if self.state < State.FLUSHING:
             self.completion.aborted = True
             self.on_broken(ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1), Event.SHUTDOWN)
-
-    def _end(self, event: Event, error: ApiError | None) -> None:
-        """The client has the last byte of a stream."""
-        self._enter(event, State.FLUSHING)
-        self.writer.end()
-        self._say_over(error)
-
-    def _say_over(self, error: ApiError | None) -> None:
-        self._cancel(self.lead)
-        if self.request.task == "count":
-            self._ports.counting.answered(self, self.completion.reply, error)
-        self.completion.over(error, self.lead)
-        self.writer.when_sent(self._flushed)
 
     def _flushed(self, all_of_it: bool) -> None:
         self._enter(Event.FLUSHED, State.OVER)
