@@ -73,6 +73,7 @@ class Completion:
     def begin_stream(self, attempt: Attempt, out: bytes) -> None:
         """The headers of a stream; its bytes follow, of which these are the first."""
         self._went(attempt, out)
+        self._request.let_go()  # nothing is sent twice from here on
         self.status = 200
         self.streamed = True
         self._clock.given(False)
@@ -188,7 +189,8 @@ class Completion:
                 if request.body:
                     self._ports.observer.sent(request.info(0), request.body)
             error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames hold all of the request
-        request.let_go()
+        if not self.streamed:
+            request.let_go()
         self._failover.over(error)
         if request.previous is not None:
             request.previous.over()

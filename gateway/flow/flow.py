@@ -323,7 +323,6 @@ class Flow(HTTPMessageDelegate):
         attempt.leads = True
         if attempt.route.place.breaker.state != "closed":
             attempt.lease.probed(self._ports.now())
-        self.request.let_go()  # nothing is sent twice from here on
         self.writer.on_full, self.writer.on_drained = attempt.pause, attempt.resume
         self.completion.begin_stream(attempt, out)
 
