@@ -50,7 +50,7 @@ FAMILIES = {
         "Finished requests. status: 2xx, 4xx, ...; code: 200, 429, ...; none: the client had left.",
         ("protocol", "upstream", "status", "code", "error_type"),
     ),
-    "proxy_upstream_tries_total": Family(
+    "proxy_upstream_attempts_total": Family(
         "counter",
         "Attempts at upstreams, also those that failed before another one succeeded. outcome: answered, or the kind "
         "of error.",

@@ -108,7 +108,7 @@ class Metrics:
         self.began = time.time()  # of this process: workers are forked
         self._met: set[str] = set()
         self._rows: dict[Labels, Row] = {}
-        self._tries: dict[tuple[str, str, str, str], int] = {}  # by proxy_upstream_tries_total's labels
+        self._tries: dict[tuple[str, str, str, str], int] = {}  # by proxy_upstream_attempts_total's labels
         self._failed: dict[str, int] = {}  # tries that were followed by another, by upstream
 
     def __repr__(self) -> str:
@@ -169,7 +169,7 @@ class Metrics:
                 else:
                     sums[key] = sums.get(key, 0) + value
         found = [sample(family, chosen, value) for (family, chosen), value in sums.items()]
-        found += [sample("proxy_upstream_tries_total", labels, times) for labels, times in self._tries.items()]
+        found += [sample("proxy_upstream_attempts_total", labels, times) for labels, times in self._tries.items()]
         found += [sample("proxy_retries_total", (upstream,), times) for upstream, times in self._failed.items()]
         return found
 

@@ -88,7 +88,7 @@ def test_tries_that_a_fallback_hides_are_counted_where_they_failed() -> None:
     odd = failed | {"model": "made-up"}
     records = [{"attempts": 3, "tried": [failed, odd]}, {"attempts": 0}, {"attempts": 2}]  # the last had a hedge
     found = page(("", counted(*records, models=("m", "s"))))
-    tries = "proxy_upstream_tries_total"
+    tries = "proxy_upstream_attempts_total"
     assert total(found, tries, upstream="sick", model="s", outcome="overloaded", status="503") == 1
     assert total(found, tries, upstream="sick", model="other") == 1
     assert total(found, tries, upstream="up", model="m", outcome="answered", status="200") == 2

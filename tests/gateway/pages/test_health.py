@@ -286,7 +286,7 @@ def test_a_key_that_was_refused_is_told_of() -> None:
         got = scraped(house)
     usable = [value(got, "proxy_upstream_key_usable", upstream="up", key=number) for number in ("1", "2")]
     assert sorted(usable) == [0, 1]
-    assert value(got, "proxy_upstream_tries_total", outcome="authentication", status="401") == 1
+    assert value(got, "proxy_upstream_attempts_total", outcome="authentication", status="401") == 1
     assert value(got, "proxy_retries_total", upstream="up") == 1
 
 
