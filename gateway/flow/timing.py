@@ -40,7 +40,8 @@ class Clock:
 
     def asks(self, at: float) -> None:
         """A try is on its way, perhaps beside another."""
-        self._stop_waiting(at)
+        if self._waits:
+            self._stop_waiting(at)
         if not self._asked:
             self._asked = at
 
@@ -54,7 +55,8 @@ class Clock:
         if self.first:
             return
         at = self.first = self._now()
-        self._stop_waiting(at)
+        if self._waits:
+            self._stop_waiting(at)
         self._heard(at)
         if whole:
             self._asked = 0.0
@@ -63,7 +65,8 @@ class Clock:
     def over(self) -> None:
         """All is said, or the client has left."""
         at = self.said = self._now()
-        self._stop_waiting(at)
+        if self._waits:
+            self._stop_waiting(at)
         if self._asked:
             self.upstream += at - self._asked
             self._asked = 0.0
@@ -76,6 +79,5 @@ class Clock:
             self._asked = until
 
     def _stop_waiting(self, at: float) -> None:
-        if self._waits:
-            self.queue += at - self._waits
-            self._waits = 0.0
+        self.queue += at - self._waits
+        self._waits = 0.0

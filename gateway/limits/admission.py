@@ -193,7 +193,8 @@ class Admission:
         gate = ticket.gate
         if ticket.cheap:
             return gate.cheap < CHEAP_PLACES
-        return self.busy < self.limits.places and gate.busy < gate.places and self._is_within_share(ticket)
+        is_free = self.busy < self.limits.places and gate.busy < gate.places
+        return is_free and (not ticket.client or self._is_within_share(ticket))
 
     def _is_within_share(self, ticket: Ticket) -> bool:
         return self.shares.may_take(ticket.client, ticket.gate.name, ticket.gate.places, self.limits.places)
@@ -224,7 +225,8 @@ class Admission:
             ticket.gate.cheap += 1
             return
         ticket.gate.busy += 1
-        self.shares.takes(ticket.client, ticket.gate.name)
+        if ticket.client:  # without clients there is nothing to share
+            self.shares.takes(ticket.client, ticket.gate.name)
         self.busy += 1
         self.entered += 1
 
@@ -237,7 +239,8 @@ class Admission:
                 self._place(gate.cheap_waiting[-1 if behind else 0])
             return
         gate.busy -= 1
-        self.shares.takes(ticket.client, gate.name, -1)
+        if ticket.client:
+            self.shares.takes(ticket.client, gate.name, -1)
         self.busy -= 1
         if self._gates:
             self.serve()
