@@ -1,1 +1,1 @@
-"""How the program is shipped: one file with all inside, a zip that needs no network, a wheel. Build time only."""
+"""Builds the forms in which the program is shipped: one file, a zip that needs no network, and a wheel."""

@@ -1,4 +1,4 @@
-"""Zip files whose bytes depend on nothing but what is put in: no clock, no owner, no order of a directory."""
+"""Makes zip files whose bytes depend only on their contents, not on clock, owner or order of files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-WHEN = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can say
+WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can have
 
 
 def write(path: Path, files: Mapping[str, bytes], executable: frozenset[str] = frozenset(), first: bytes = b"") -> None:
-    """files: name -> bytes. first: what comes before the zip file, as a line for the shell. The file is there whole or
-    not at all."""
+    """Writes a zip file, whole or not at all. files: the bytes of each, by name. first: bytes before the zip, such as a
+    line for the shell."""
     half = path.with_name(f"{path.name}.part")
     with half.open("wb") as out:
         out.write(first)

@@ -1,7 +1,7 @@
 """Builds the wheel that `pip install .`, pipx and uvx ask for (PEP 517), without any build package.
 
-The program lies in one package, anthropic_proxy (see bundle/installed.py). The dependencies are the pins of
-requirements.txt, since that is what the tests run on.
+The program is in one package, anthropic_proxy (see bundle/installed.py). The dependencies are the pinned ones of
+requirements.txt, because the tests run with these.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""./run.sh bundle: makes dist/NAME.pyz, which has all inside, and dist/NAME.zip, whose run.sh needs no network.
+"""./run.sh bundle: makes dist/NAME.pyz, the program as one file, and dist/NAME.zip, whose run.sh needs no network.
 
-Beside each stand its SHA-256 and the list of its parts (SBOM). The same tree gives the same bytes.
+It also writes the SHA-256 of each and the list of its parts (SBOM). The same source tree gives the same bytes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def one_file(
     found: Sequence[wheels.Wheel], python: tuple[int, int], platform: str, commit: str, parts: bytes
 ) -> dict[str, bytes]:
-    """Name -> bytes of the one file."""
+    """The contents of the one file: bytes by name."""
     unpacked = {f"program/{name}": data for name, data in contents.program().items()}
     for wheel in found:
         unpacked |= {f"packages/{name}": data for name, data in wheel.files.items()}
@@ -63,7 +63,7 @@ def one_file(
 
 
 def offline_folder(found: Sequence[wheels.Wheel], commit: str, parts: bytes) -> dict[str, bytes]:
-    """Name -> bytes of the zip: the program as in a checkout, and the wheels that run.sh installs it with."""
+    """The contents of the zip, bytes by name: the program as in a checkout, and the wheels that run.sh installs."""
     files = contents.program() | {name: (ROOT / name).read_bytes() for name in contents.SOURCE_ONLY}
     files |= {f"wheels/{wheel.path.name}": wheel.path.read_bytes() for wheel in found}
     files |= {"build.json": _json({"version": VERSION, "commit": commit}), "sbom.cdx.json": parts} | _licenses(found)

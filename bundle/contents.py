@@ -1,4 +1,4 @@
-"""What belongs to the program: its files, its release, its pins. Each way of shipping it asks here."""
+"""The contents of the program for all forms of shipping: its files, its commit and its pinned requirements."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOURCE_ONLY = (
 
 
 class Pin(NamedTuple):
-    """One requirement. below: it is for Pythons before this (major, minor) alone."""
+    """One requirement. below: it is only for Python versions before this (major, minor)."""
 
     name: str
     version: str
@@ -32,7 +32,7 @@ class Pin(NamedTuple):
 
 
 def program() -> dict[str, bytes]:
-    """Path -> bytes of all that runs, in order."""
+    """All files that run, sorted: bytes by path."""
     names = [*BESIDE]
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*"):
@@ -42,7 +42,7 @@ def program() -> dict[str, bytes]:
 
 
 def pins() -> list[Pin]:
-    """requirements.txt."""
+    """The requirements of requirements.txt."""
     text = (ROOT / "requirements.txt").read_text().replace("\\\n", " ")
     found = []
     for line in text.splitlines():
@@ -57,7 +57,7 @@ def pins() -> list[Pin]:
 
 
 def commit() -> str:
-    """The commit that is built, with a mark if the tree differs from it; "unknown" without git."""
+    """The commit of the source tree, with a mark if files have changed since; "unknown" without git."""
     try:
         asked = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
         return subprocess.run(asked, capture_output=True, check=True, text=True).stdout.strip()

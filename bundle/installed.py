@@ -1,7 +1,7 @@
-"""`anthropic-proxy`, as pip, pipx or uvx install it: becomes anthropic_proxy/__main__.py, beside the program.
+"""The command `anthropic-proxy` of pip, pipx and uvx. It becomes anthropic_proxy/__main__.py.
 
-The program's packages have plain names (gateway, translate, ...). They lie inside of anthropic_proxy, so that nobody
-else's of such a name is hidden, and are found from there alone. Settings and logs are in ~/.anthropic-proxy.
+The program's packages have plain names (gateway, translate, ...). They are inside of anthropic_proxy, so that they do
+not hide other packages of the same name. Settings and logs are in ~/.anthropic-proxy.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The one file starts here: it looks whether this machine fits, unpacks itself once, and starts the program.
+"""The start of the one file: it checks that this machine fits, unpacks the program once, and starts it.
 
-Any Python may be asked to run it, so that the first part has only what Python 2.7 can read, and imports nothing before
-it knows. The parts go to a folder whose name has the hash of what is inside; a new one is filled under another name and
-then renamed, so that two starts at once do not meet. Each start compares what is there with what was built, and unpacks
-anew what differs. After that the file itself is not needed: it may be replaced while the program runs.
+Any Python may run it, so the first part has only syntax that Python 2.7 can read, and imports nothing before the check.
+The parts go to a folder whose name has the hash of the contents. A new folder is filled under another name and then
+renamed, so that two starts at the same time do not disturb each other. Each start compares the folder with the build,
+and unpacks what differs. After that the file is not needed: it may be replaced while the program runs.
 """
 
 import sys
@@ -18,7 +18,7 @@ def stop(words, code=EX_UNAVAILABLE):
 
 
 def why_not_here(facts):
-    """One sentence if this Python, machine or C library is another than the parts are made for, else ""."""
+    """A sentence if this Python, machine or C library does not fit the parts; "" if all fit."""
     import os
 
     wanted = "CPython %d.%d on %s" % (facts["python"][0], facts["python"][1], facts["platform"])
@@ -86,7 +86,7 @@ def main():
 
 
 def asked_cache(arguments):
-    """(--cache, the other words). It may stand anywhere."""
+    """Splits the words -> (value of --cache, the other words). --cache may be anywhere among them."""
     rest, found = [], None
     words = iter(arguments)
     for word in words:
@@ -102,7 +102,7 @@ def asked_cache(arguments):
 
 
 def cache_folder(asked):
-    """Where the parts go: --cache, systemd's CacheDirectory=, or the user's cache."""
+    """The folder for the parts: --cache, systemd's CacheDirectory=, or the user's cache."""
     import os
 
     if asked:
@@ -114,7 +114,7 @@ def cache_folder(asked):
 
 
 def unpacked(archive, stamp, facts, asked):
-    """The folder with the parts, all of them as they were built."""
+    """The folder with the parts, after all of them were checked or unpacked."""
     import hashlib
     import os
     import shutil
@@ -156,7 +156,7 @@ def unpacked(archive, stamp, facts, asked):
 
 
 def is_whole(folder, facts):
-    """Whether each part is there as it was built, what was compiled of it too, and nobody else may write there."""
+    """Whether every part, also the compiled ones, is as it was built, and nobody else may write to the folder."""
     import hashlib
     import json
     import os
@@ -203,7 +203,7 @@ def fill(archive, facts, half):
 
 
 def swap(half, folder, facts):
-    """Puts the new folder in place. Another start may have done so meanwhile, which is as good."""
+    """Renames the new folder to its final name, unless another start has done so meanwhile."""
     import os
     import shutil
 
@@ -218,7 +218,7 @@ def swap(half, folder, facts):
             return
         old = "%s.old-%d" % (folder, os.getpid())
         try:
-            os.rename(folder, old)  # those who run from it have loaded all that they need
+            os.rename(folder, old)  # running programs have loaded all that they need of it
         except OSError:
             continue
         shutil.rmtree(old, ignore_errors=True)

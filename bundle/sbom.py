@@ -1,4 +1,5 @@
-"""What is inside, as CycloneDX 1.6 JSON: the packages, the native libraries that their wheels carry, their licences."""
+"""The list of the parts (SBOM) as CycloneDX 1.6 JSON: the packages, the native libraries in their wheels, the
+licences."""
 
 from __future__ import annotations
 
@@ -61,7 +62,7 @@ def _licenses(wheel: Wheel) -> list[dict[str, Any]]:
 
 
 def _libraries(wheel: Wheel) -> list[dict[str, Any]]:
-    """Shared libraries that the wheel carries beside its own module. Their names tell no more than the soname."""
+    """The shared libraries in a wheel besides its own module. Only their soname is known."""
     found = []
     for path, data in sorted(wheel.files.items()):
         folder, _, file = path.rpartition("/")

@@ -1,7 +1,7 @@
-"""The wheels of what requirements.txt names, for another Python or machine than this one too.
+"""Gets the wheels of requirements.txt, also for another Python or machine than this one.
 
-pip fetches them, by the hashes that are pinned; markers are resolved here, since pip asks them of the Python that it
-runs on. What lands in the bundle is what a wheel installs, less tests and the records of the installer.
+pip downloads them and checks the pinned hashes. Markers are resolved here, because pip would resolve them for the
+Python that runs it. The bundle has the files that a wheel installs, without tests and the records of the installer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import NamedTuple
 from bundle.contents import Pin
 
 PLATFORMS = {"linux-x86_64": "x86_64", "linux-aarch64": "aarch64"}
-GLIBCS = [(2, minor) for minor in range(5, 37)]  # up to Debian 12's, the newest that a bundle may ask for
+GLIBCS = [(2, minor) for minor in range(5, 37)]  # up to that of Debian 12, the newest that a bundle may need
 LEGACY = ("manylinux1", "manylinux2010", "manylinux2014")
 LEFT_OUT = re.compile(
     r"(^tornado/test/|/__pycache__/|\.pyi$|\.c$|\.h$|^[^/]+\.dist-info/(RECORD|INSTALLER|REQUESTED)$)"
@@ -29,11 +29,11 @@ _IS_LICENSE = re.compile(r"\.dist-info/(licenses?/.*|(LICEN[CS]E|COPYING|NOTICE)
 
 
 class Unavailable(Exception):
-    """A wheel cannot be had; args: why, in words."""
+    """Says that a wheel cannot be got; args: a message why."""
 
 
 class Wheel(NamedTuple):
-    """files: what it installs into a folder of packages. licenses: their texts, by name."""
+    """A wheel. files: what it installs, bytes by path. licenses: their texts, by name."""
 
     name: str
     version: str
@@ -45,7 +45,7 @@ class Wheel(NamedTuple):
 
 
 def fetch(pins: Sequence[Pin], python: tuple[int, int], platform: str, folder: Path) -> list[Wheel]:
-    """Raises Unavailable."""
+    """Downloads and reads the wheels. Raises Unavailable."""
     machine = PLATFORMS[platform]
     tags = [f"manylinux_{major}_{minor}_{machine}" for major, minor in reversed(GLIBCS)]
     tags += [f"{old}_{machine}" for old in reversed(LEGACY)]
@@ -93,7 +93,7 @@ def _installed(name: str) -> str:
 
 
 def _glibc(file: str, machine: str) -> tuple[int, int]:
-    """The oldest glibc that one of the wheel's tags promises to do with; (0, 0) if it needs none."""
+    """The oldest glibc that the wheel needs, by its tags; (0, 0) if it needs none."""
     old = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
     found = [(int(a), int(b)) for a, b in re.findall(rf"manylinux_(\d+)_(\d+)_{machine}", file)]
     found += [least for tag, least in old.items() if f"{tag}_{machine}" in file]

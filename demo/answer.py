@@ -1,8 +1,8 @@
-"""What the demo upstream says: one request in neutral words (`Ask`) becomes one `Answer`.
+"""The answers of the demo upstream: a request in neutral form (`Ask`) becomes an `Answer`.
 
-Pure and deterministic: no clock, no randomness, no sockets; ids come from a digest of the request body.
-With tools at hand and none of them answered yet it calls one, with arguments sampled from the tool's own
-JSON schema; after that it answers a short text. A reader per protocol (messages.py, chat.py,
+The functions are pure and deterministic: they use no clock, no randomness and no sockets; ids come from a digest of the
+body. If a request has tools and no result yet, the demo calls one of them, with arguments that fit the tool's JSON
+schema; after that it answers with a short text. A reader per protocol (messages.py, chat.py,
 responses.py) makes the `Ask`, and the writer beside it puts the `Answer` into that protocol's words.
 """
 
@@ -27,14 +27,14 @@ MODELS = (
     "demo-long",
     "demo-think",
 )
-CREATED = 1_767_225_600  # 2026-01-01: a fixed birthday, so that the same request has the same answer
+CREATED = 1_767_225_600  # 2026-01-01; it is fixed, so that the same request has the same answer
 CREATED_ISO = "2026-01-01T00:00:00Z"
 
 CHARS_A_TOKEN = 4
-ATTACHMENT_CHARS = 6_400  # base64 is no text: an image or a file counts 1,600 tokens at most
+ATTACHMENT_CHARS = 6_400  # an image or a file counts as 1,600 tokens at most
 PIECE_CHARS = 12  # text per delta event
 LONG_PIECE_CHARS = 5  # demo-long: "0000 ", "0001 ", ...
-QUOTE_CHARS = 36  # so that the whole text fits in 64 tokens, which first tries like to set as max_tokens
+QUOTE_CHARS = 36  # so that the whole text fits in 64 tokens, a usual max_tokens for a first try
 
 PREFERRED_TOOLS = ("Bash", "bash", "exec_command", "shell_command", "shell", "get_weather")
 PATCH = "*** Begin Patch\n*** Add File: hello-from-tool.txt\n+hello-from-tool\n*** End Patch\n"
@@ -42,7 +42,7 @@ THINKING = (
     "The demo upstream has no thoughts of its own. These words stand where a model would reason "
     "before it answers, so that you can see how your client shows them."
 )
-# Summaries that end a coding agent's context ask for text in so many words; a tool call would be wasted.
+# A request for a summary of a coding agent's context asks for text, so a tool call would be wrong.
 NO_TOOLS = re.compile(r"do not (?:call|use) any tools", re.IGNORECASE)
 
 Stop = Literal["end", "tool", "length", "sequence"]
@@ -50,7 +50,7 @@ Who = Literal["user", "assistant", "result"]
 
 
 class BadRequest(Exception):
-    """The request is refused with a 400: `message` in words, `param` the field at fault or None."""
+    """Says that the request is refused with a 400. param: the field with the error, or None."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -88,7 +88,7 @@ class Ask:
     body: dict[str, Any]
     choice: Literal["auto", "any", "none", "tool"] = "auto"
     choice_name: str | None = None
-    schema: Any = None  # structured output: a JSON schema, or None for prose
+    schema: Any = None  # structured output: a JSON schema, or None for free text
     max_tokens: int | None = None
     stop_sequences: tuple[str, ...] = ()
     compact: bool = False  # Responses only: the client wants a compaction item
@@ -104,7 +104,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The reply: thinking, then text, then a call, each possibly missing. Token counts are > 0 in sum."""
+    """The reply: thinking, then text, then a call; each may be missing. The sum of tokens is above 0."""
 
     thinking: str
     text: str
@@ -118,7 +118,7 @@ class Answer:
 
 def answer(ask: Ask, long_events: int = 5_000) -> Answer:
     """What the demo answers to `ask`. Raises BadRequest when a forced tool is not among the tools."""
-    if ask.compact:  # the compaction item is all there is; its size is that of a short text
+    if ask.compact:  # the answer is only the compaction item; its size is that of a short text
         return Answer("", "", None, "end", None, 0, 8)
     thinking = THINKING if ask.model == "demo-think" else ""
     tool = pick_tool(ask)
@@ -134,7 +134,7 @@ def pick_tool(ask: Ask) -> Tool | None:
         for tool in ask.tools:
             if tool.name == ask.choice_name:
                 return tool
-        # A forced server-side tool is the upstream's to run: the demo answers text in its place.
+        # The upstream runs a server-side tool itself; if one is forced, the demo answers with text instead.
         if any(_declares(entry, ask.choice_name) for entry in ask.body.get("tools") or ()):
             return None
         raise BadRequest(f"Tool '{ask.choice_name}' not found in provided tools", "tool_choice")
@@ -142,12 +142,10 @@ def pick_tool(ask: Ask) -> Tool | None:
         return None
     answered, called = progress(ask.turns)
     if ask.choice == "auto" and (
-        answered
-        or ask.model in ("demo-cut", "demo-error", "demo-long")
-        or NO_TOOLS.search(_last_user_text(ask.turns))
+        answered or ask.model in ("demo-cut", "demo-error", "demo-long") or NO_TOOLS.search(_last_user_text(ask.turns))
     ):
         return None
-    # A client that insists on a call at every step gets another tool each time, and so comes to an end.
+    # A client that requires a call at every step gets another tool each time, so that the turn ends.
     fresh = [tool for tool in ask.tools if tool.name not in called] or list(ask.tools)
     by_name = {tool.name: tool for tool in fresh}
     return next((by_name[name] for name in PREFERRED_TOOLS if name in by_name), fresh[0])
@@ -197,7 +195,7 @@ def _prose(ask: Ask, long_events: int) -> str:
 
 
 def _fit(ask: Ask, thinking: str, text: str, call: Call | None) -> Answer:
-    """Cut the answer at its stop sequence and at max_tokens, in the order in which it is said."""
+    """Cuts the answer at a stop sequence and at max_tokens, in the order of its parts."""
     stop: Stop = "tool" if call else "end"
     hit = min(((at, seq) for seq in ask.stop_sequences if seq and (at := text.find(seq)) >= 0), default=None)
     sequence = None
@@ -208,7 +206,7 @@ def _fit(ask: Ask, thinking: str, text: str, call: Call | None) -> Answer:
     if asked > left:
         stop, sequence = "length", None
         if call and tokens(thinking) + tokens(text) + tokens(call.arguments) + 1 > left:
-            call = None  # half a call is worse than none: clients would run truncated arguments
+            call = None  # a cut call is left out, because clients would run its cut arguments
     thinking = thinking[: left * CHARS_A_TOKEN]
     left -= tokens(thinking)
     text = text[: left * CHARS_A_TOKEN]
@@ -256,7 +254,7 @@ def input_tokens(*roots: Any) -> int:
 
 
 def content_text(content: Any) -> str:
-    """The last text of a message's content that is its author's own: clients add reminders around it."""
+    """The last text of a message that its author wrote; clients add reminders around it."""
     texts = (
         [content]
         if isinstance(content, str)

@@ -43,20 +43,16 @@ FINISH_REASONS = {"end": "stop", "tool": "tool_calls", "length": "length", "sequ
 
 
 def read(body: dict[str, Any], key: str) -> Ask:
-    """The request in neutral words. Raises BadRequest."""
+    """The request in neutral form. Raises BadRequest."""
     messages = body.get("messages")
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise BadRequest("you must provide a model parameter", "model")
     if messages is None:
         raise BadRequest("Missing required parameter: 'messages'.", "messages")
     if not isinstance(messages, list) or not all(isinstance(m, dict) and m.get("role") for m in messages):
-        raise BadRequest(
-            "Invalid type for 'messages': expected an array of objects, each with a role.", "messages"
-        )
+        raise BadRequest("Invalid type for 'messages': expected an array of objects, each with a role.", "messages")
     if not messages:
-        raise BadRequest(
-            "Invalid 'messages': empty array. Expected an array with minimum length 1.", "messages"
-        )
+        raise BadRequest("Invalid 'messages': empty array. Expected an array with minimum length 1.", "messages")
     choice, choice_name = _choice(body.get("tool_choice"))
     stop = body.get("stop")
     return Ask(
@@ -71,9 +67,7 @@ def read(body: dict[str, Any], key: str) -> Ask:
         choice_name=choice_name,
         schema=_schema(as_dict(body.get("response_format"))),
         max_tokens=limit(body, "max_completion_tokens", "max_tokens"),
-        stop_sequences=tuple(
-            s for s in ([stop] if isinstance(stop, str) else as_list(stop)) if isinstance(s, str)
-        ),
+        stop_sequences=tuple(s for s in ([stop] if isinstance(stop, str) else as_list(stop)) if isinstance(s, str)),
     )
 
 
@@ -87,9 +81,7 @@ def _turn(message: dict[str, Any]) -> Turn | None:
         calls = [as_dict(call) for call in as_list(message.get("tool_calls"))]
         return Turn(
             "assistant",
-            calls=tuple(
-                str(as_dict(call.get("function") or call.get("custom")).get("name")) for call in calls
-            ),
+            calls=tuple(str(as_dict(call.get("function") or call.get("custom")).get("name")) for call in calls),
         )
     return None
 
@@ -100,9 +92,7 @@ def _tool(entry: dict[str, Any]) -> Tool | None:
     if not isinstance(inner.get("name"), str):
         return None
     return (
-        Tool(inner["name"], kind="custom")
-        if kind == "custom"
-        else Tool(inner["name"], inner.get("parameters") or {})
+        Tool(inner["name"], kind="custom") if kind == "custom" else Tool(inner["name"], inner.get("parameters") or {})
     )
 
 
@@ -167,7 +157,7 @@ def whole(ask: Ask, answer: Answer) -> dict[str, Any]:
 
 
 class Stream:
-    """One streamed reply."""
+    """A streamed reply."""
 
     def __init__(self, ask: Ask, answer: Answer) -> None:
         self.ask = ask
@@ -201,7 +191,7 @@ class Stream:
         return _data(chunk | {"usage": None} if self.with_usage else chunk)
 
     def failure(self) -> bytes:
-        """The frame that ends the stream when the model broke down in its midst."""
+        """The frame that ends a stream when the model fails in the middle of it."""
         return _data(error(500, "The server had an error while processing your request (demo-error)"))
 
 

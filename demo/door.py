@@ -1,8 +1,8 @@
-"""Who may speak with the demo: the proxy that started it, which knows its token. Of others nothing is kept.
+"""Admits only the proxy that started the demo to the demo, by a token.
 
-The demo listens on a port of the machine, where every process may knock. So the token is looked at before a body is
-kept, whoever lacks it is answered, and what such a one sends on is read and forgotten. Of the connections that have not
-shown it only the latest few stay: they take the places of one another, and none of the proxy's.
+The demo listens on a port that every process of the machine can reach. So the token is checked before a body is kept. A
+request without the token gets an error, and the rest of it is read and dropped. Of the connections that have not sent
+the token, only the latest few stay open, so that they cannot use up the connections of the proxy.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from tornado.httputil import (
 from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream
 
-MAX_STRANGERS = 32  # connections that have shown no token yet
-AT_ONCE = 32  # connections taken in one turn of the loop
+MAX_STRANGERS = 32  # how many connections without a token stay open
+AT_ONCE = 32  # the most connections accepted in one turn of the loop
 STRANGER_S = 10.0  # a connection without the token is closed after this long
-_BODY = (  # in words that clients of all three protocols read
+_BODY = (  # a form that clients of all three protocols read
     b'{"type":"error","error":{"type":"authentication_error","code":"invalid_api_key","param":null,'
     b'"message":"The demo upstream answers its own proxy only: wrong or missing key."}}'
 )
@@ -40,7 +40,7 @@ REFUSAL = (
 
 
 class Server(HTTPServer):
-    """Tornado's, with few places for strangers."""
+    """Tornado's server, with few connections for strangers."""
 
     strangers: OrderedDict[IOStream, None]
 
@@ -66,13 +66,13 @@ class Server(HTTPServer):
         for _ in range(AT_ONCE):
             try:
                 connection, address = listening.accept()
-            except OSError:  # nobody waits, or no file is left: it is tried again when there is a reason to
+            except OSError:  # none waits, or no file is left; the loop calls again
                 return
             self._handle_connection(connection, address)
 
 
 class Door(HTTPServerConnectionDelegate):
-    """inside: where requests with the token go."""
+    """Checks the token of each request. inside: handles the requests that have it."""
 
     def __init__(
         self, inside: HTTPServerConnectionDelegate, token: bytes, strangers: OrderedDict[IOStream, None]

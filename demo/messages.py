@@ -45,7 +45,7 @@ BASH_SCHEMA = {"type": "object", "properties": {"command": {"type": "string"}}, 
 
 
 def read(body: dict[str, Any], key: str, counting: bool = False) -> Ask:
-    """The request in neutral words; `counting` for count_tokens, without max_tokens. Raises BadRequest."""
+    """The request in neutral form. counting: it is for count_tokens, which has no max_tokens. Raises BadRequest."""
     messages = body.get("messages")
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise BadRequest("model: Field required", "model")
@@ -83,9 +83,7 @@ def _turn(at: int, message: Any) -> Turn | None:
     content = message.get("content")
     blocks = [block for block in as_list(content) if isinstance(block, dict)]
     if role == "assistant":
-        return Turn(
-            "assistant", calls=tuple(str(b.get("name")) for b in blocks if b.get("type") == "tool_use")
-        )
+        return Turn("assistant", calls=tuple(str(b.get("name")) for b in blocks if b.get("type") == "tool_use"))
     if role == "system":
         return None
     results = [block for block in blocks if block.get("type") == "tool_result"]
@@ -166,7 +164,7 @@ def _frame(data: dict[str, Any]) -> bytes:
 
 
 class Stream:
-    """One streamed reply."""
+    """A streamed reply."""
 
     def __init__(self, ask: Ask, answer: Answer) -> None:
         self.ask = ask
@@ -180,9 +178,7 @@ class Stream:
         ask, answer = self.ask, self.answer
         yield False, _frame({"type": "message_start", "message": _head(ask)})
         if answer.thinking:
-            deltas = [
-                {"type": "thinking_delta", "thinking": p} for p in pieces(answer.thinking, answer.piece_chars)
-            ]
+            deltas = [{"type": "thinking_delta", "thinking": p} for p in pieces(answer.thinking, answer.piece_chars)]
             deltas.append({"type": "signature_delta", "signature": _signature(ask)})
             yield from self._block({"type": "thinking", "thinking": "", "signature": ""}, deltas)
         if answer.text:
@@ -192,9 +188,7 @@ class Stream:
             )
         if answer.call:
             start = {"type": "tool_use", "id": f"toolu_demo{ask.key}", "name": answer.call.name, "input": {}}
-            json = [""] + (
-                pieces(answer.call.arguments, answer.piece_chars) if answer.call.arguments != "{}" else []
-            )
+            json = [""] + (pieces(answer.call.arguments, answer.piece_chars) if answer.call.arguments != "{}" else [])
             yield from self._block(start, [{"type": "input_json_delta", "partial_json": p} for p in json])
         delta = {"stop_reason": STOP_REASONS[answer.stop], "stop_sequence": answer.stop_sequence}
         yield False, _frame({"type": "message_delta", "delta": delta, "usage": _usage(ask, answer)})
@@ -210,10 +204,8 @@ class Stream:
         self.index += 1
 
     def failure(self) -> bytes:
-        """The frame that ends the stream when the model broke down in its midst."""
-        return _frame(
-            {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded (demo-error)"}}
-        )
+        """The frame that ends a stream when the model fails in the middle of it."""
+        return _frame({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded (demo-error)"}})
 
 
 def error(status: int, message: str, param: str | None = None, key: str = "") -> dict[str, Any]:

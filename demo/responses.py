@@ -32,7 +32,7 @@ Frame = tuple[bool, bytes]
 
 
 def read(body: dict[str, Any], key: str) -> Ask:
-    """The request in neutral words. Raises BadRequest."""
+    """The request in neutral form. Raises BadRequest."""
     items = body.get("input")
     if not isinstance(body.get("model"), str) or not body["model"]:
         raise BadRequest("Missing required parameter: 'model'.", "model")
@@ -153,13 +153,13 @@ def _response(
 
 
 def _format(body: dict[str, Any]) -> dict[str, Any]:
-    """The reply's format as the API repeats it: with what the client has left out."""
+    """The reply's format as the API repeats it, with the defaults that the client has left out."""
     asked = as_dict(as_dict(body.get("text")).get("format")) or {"type": "text"}
     return {"description": None, "strict": False} | asked if asked.get("type") == "json_schema" else asked
 
 
 def _items(ask: Ask, answer: Answer) -> list[dict[str, Any]]:
-    """The output items as they stand when the response is done."""
+    """The output items of the complete response."""
     if ask.compact:
         return [{"type": "compaction", "id": f"cmp_demo{ask.key}", "encrypted_content": _sealed(ask)}]
     items: list[dict[str, Any]] = []
@@ -208,7 +208,7 @@ def whole(ask: Ask, answer: Answer) -> dict[str, Any]:
 
 
 class Stream:
-    """One streamed reply."""
+    """A streamed reply."""
 
     def __init__(self, ask: Ask, answer: Answer) -> None:
         self.ask = ask
@@ -270,13 +270,13 @@ class Stream:
         return f"event: {kind}\ndata: {dumps(data)}\n\n".encode()
 
     def failure(self) -> bytes:
-        """The frame that ends the stream when the model broke down in its midst."""
+        """The frame that ends a stream when the model fails in the middle of it."""
         error = {"code": "server_error", "message": "The server had an error (demo-error)"}
         return self._event("response.failed", response=_response(self.ask, "failed", [], error=error))
 
 
 def _opened(item: dict[str, Any]) -> dict[str, Any]:
-    """An output item as it is announced, before any of its content."""
+    """An output item without its content, as the stream announces it."""
     empty: dict[str, Any] = {
         "summary": [],
         "content": [],

@@ -1,8 +1,8 @@
-"""A JSON schema -> a small value that it accepts: arguments and structured answers of the demo upstream.
+"""Makes a small value that a JSON schema accepts, for arguments and structured answers of the demo upstream.
 
-Required properties only, the first of any choice, and words that mean something to whoever runs the call:
-a command echoes, a city is Paris. Pure and deterministic. Schemas come from clients, so nothing in one is
-trusted to have the right type, and recursive ones come to an end.
+The value has only required properties and the first of any choices. Its words make sense for the one who runs the call:
+a command is an echo, a city is Paris. The functions are pure and deterministic. Schemas come from clients, so nothing
+in one is trusted to have the right type, and recursive ones come to an end.
 """
 
 from __future__ import annotations
@@ -64,9 +64,7 @@ def _scalar(kind: Any, schema: dict[str, Any], name: str) -> Any:
     if kind in ("integer", "number"):
         # 1, unless the bounds say otherwise
         low = max(-(-_whole(schema.get("minimum"), 1) // 1), _whole(schema.get("exclusiveMinimum"), 0) + 1)
-        return min(
-            low, _whole(schema.get("maximum"), low), _whole(schema.get("exclusiveMaximum"), low + 1) - 1
-        )
+        return min(low, _whole(schema.get("maximum"), low), _whole(schema.get("exclusiveMaximum"), low + 1) - 1)
     if kind == "boolean":
         return True
     if kind == "null":

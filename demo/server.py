@@ -1,9 +1,9 @@
 """The built-in upstream: a small HTTP server on a loopback port of its own, which answers offline.
 
-The proxy reaches it as it reaches any upstream, through libcurl, so that a first try of the proxy is a
-try of the whole of it. It speaks Anthropic Messages, OpenAI Chat Completions and OpenAI Responses, and its
-models demo-* rehearse trouble: delay, refusal, a cut or broken stream. What it says is in answer.py,
-how it says it in messages.py, chat.py and responses.py; this file holds sockets and time.
+The proxy reaches it through libcurl like any upstream, so that it can be used to try the whole proxy. It speaks
+Anthropic Messages, OpenAI Chat Completions and OpenAI Responses. Its models demo-* show errors: delays, refusals, cut
+or broken streams. answer.py makes the answers; messages.py, chat.py and responses.py write them in each protocol; this
+file has the sockets and the timing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from demo.answer import MODELS, Answer, Ask, BadRequest, answer, dumps
 from demo.door import Door, Server
 
 FAULT_DELTAS = 3  # demo-cut and demo-error break after this many deltas
-CUT_PAUSE_S = 0.05  # a reset overtakes nothing, but the text before it should be seen first
+CUT_PAUSE_S = 0.05  # the time for the text before a reset to arrive
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends RST instead of FIN
 # model -> (status, message, headers)
 REFUSALS: dict[str, tuple[int, str, dict[str, str]]] = {
@@ -52,22 +52,20 @@ class Demo:
         long_events: int = 5_000,
     ) -> None:
         if not token:
-            raise ValueError(
-                "the demo upstream needs a token: without one, every user of this machine could use it"
-            )
+            raise ValueError("the demo upstream needs a token: without one, every user of this machine could use it")
         self.token = token.encode()
         self.slow_first_byte_s = slow_first_byte_s
         self.slow_event_s = slow_event_s
         self.long_events = long_events
         self.base_url = ""
         self._server: Server | None = None
-        self.running: set[asyncio.Future[None]] = set()  # one for each request in work
+        self.running: set[asyncio.Future[None]] = set()  # one for each request in flight
 
     def __repr__(self) -> str:
         return f"<Demo {self.base_url or 'stopped'} running={len(self.running)}>"
 
     def start(self) -> str:
-        """Listen on a free port of 127.0.0.1; -> "http://127.0.0.1:PORT". Needs the running event loop."""
+        """Listens on a free port of 127.0.0.1 and returns "http://127.0.0.1:PORT". It needs a running event loop."""
         if self._server:
             return self.base_url
         routes: list[Any] = [
@@ -92,7 +90,7 @@ class Demo:
         return self.base_url
 
     async def stop(self) -> None:
-        """Close the port and every connection; returns when no request is in work any more."""
+        """Closes the port and every connection, and waits until no request is in flight."""
         server, self._server, self.base_url = self._server, None, ""
         if server is None:
             return
@@ -103,23 +101,20 @@ class Demo:
 
 
 def _no_access_log(handler: RequestHandler) -> None:
-    """The proxy logs each request once; the demo's own line would be a second one."""
+    """Logs nothing, because the proxy logs each request already."""
 
 
 class _Handler(RequestHandler):
-    """What all endpoints share: the key, the dialect of errors, the end of a request. Alone: a 404."""
+    """The base class of all endpoints: the key, the dialect of errors, the end of a request. By itself it answers
+    404."""
 
     def initialize(self, demo: Demo, wire: ModuleType | None) -> None:
         self.demo = demo
-        anthropic = (
-            self.request.path.startswith("/v1/messages") or "anthropic-version" in self.request.headers
-        )
+        anthropic = self.request.path.startswith("/v1/messages") or "anthropic-version" in self.request.headers
         self.wire: ModuleType = wire or (messages if anthropic else chat)
         self.dialect = messages if self.wire is messages else chat
         self.key = hashlib.sha256(self.request.body).hexdigest()[:20]
-        self.set_header(
-            "request-id" if self.dialect is messages else "x-request-id", f"req_demo{self.key}"
-        )
+        self.set_header("request-id" if self.dialect is messages else "x-request-id", f"req_demo{self.key}")
         self.gone = asyncio.Event()
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         demo.running.add(self.done)
@@ -136,7 +131,7 @@ class _Handler(RequestHandler):
         return self.request.connection.stream
 
     def compute_etag(self) -> str | None:
-        return None  # no model server sends one, and hashing the answer buys nothing
+        return None  # no model server sends one, and a hash of the answer is of no use
 
     def prepare(self) -> None:
         self.io().set_nodelay(True)
@@ -149,7 +144,7 @@ class _Handler(RequestHandler):
     def refuse(
         self, status: int, message: str, param: str | None = None, headers: dict[str, str] | None = None
     ) -> None:
-        """Finish with an error body in the client's dialect."""
+        """Answers with an error in the client's dialect."""
         self.set_status(status)
         for name, value in (headers or {}).items():
             self.set_header(name, value)
@@ -162,7 +157,7 @@ class _Handler(RequestHandler):
     def on_connection_close(self) -> None:
         self.gone.set()
 
-    def on_finish(self) -> None:  # comes for every request, also when the client has left
+    def on_finish(self) -> None:  # called for every request, also when the client has left
         self.demo.running.discard(self.done)
         self.done.set_result(None)
 
@@ -177,7 +172,7 @@ class _Handler(RequestHandler):
         return body
 
     async def pause(self, seconds: float) -> None:
-        """Sleep, but raise StreamClosedError at once when the client leaves."""
+        """Sleeps; raises StreamClosedError at once if the client leaves."""
         try:
             await asyncio.wait_for(self.gone.wait(), seconds)
         except TimeoutError:
@@ -186,7 +181,7 @@ class _Handler(RequestHandler):
 
 
 class _Generate(_Handler):
-    """POST /v1/messages, /v1/chat/completions, /v1/responses."""
+    """POST /v1/messages, /v1/chat/completions and /v1/responses: the demo's answer."""
 
     async def post(self) -> None:
         try:
@@ -201,7 +196,7 @@ class _Generate(_Handler):
                 await self.pause(self.demo.slow_first_byte_s)
             await (self._stream(ask, said) if ask.stream else self._whole(ask, said))
         except StreamClosedError:
-            self.gone.set()  # the client has left, or demo-cut has hung up: there is nobody to tell
+            self.gone.set()  # the client has left, or demo-cut has closed the connection
 
     async def _whole(self, ask: Ask, said: Answer) -> None:
         if ask.model == "demo-error":
@@ -217,7 +212,7 @@ class _Generate(_Handler):
         await self._cut()
 
     async def _stream(self, ask: Ask, said: Answer) -> None:
-        """Send frame by frame, each flushed before the next is made: a slow reader slows the writer."""
+        """Sends frame by frame, each of them flushed before the next, so that a slow reader slows it down."""
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-cache")
         stream = self.wire.Stream(ask, said)
@@ -225,7 +220,7 @@ class _Generate(_Handler):
         faulty = ask.model in ("demo-cut", "demo-error")
         deltas = 0
         for is_delta, frame in stream.frames():
-            # An answer too short for FAULT_DELTAS breaks where its first part would end.
+            # An answer that is too short for FAULT_DELTAS breaks at the end of its first part.
             if faulty and (deltas == FAULT_DELTAS or (deltas and not is_delta)):
                 return await self._fail(ask, stream)
             if gap_s and deltas:
@@ -242,7 +237,7 @@ class _Generate(_Handler):
             await self.flush()
 
     async def _cut(self) -> None:
-        """Hang up with a TCP reset, as a dying server does."""
+        """Closes the connection with a TCP reset, like a server that dies."""
         await self.pause(CUT_PAUSE_S)
         stream = self.io()
         if stream.socket is not None:
@@ -262,7 +257,7 @@ class _CountTokens(_Handler):
 
 
 class _Models(_Handler):
-    """GET /v1/models and /v1/models/{id}: Anthropic's shape for who names an anthropic-version."""
+    """GET /v1/models and /v1/models/{id}: in Anthropic's form if the request has an anthropic-version."""
 
     def get(self, name: str | None) -> None:
         if name is None:

@@ -1,10 +1,10 @@
 """The prompt-cache watchdog: how much of each session's prompts comes from the cache, and what broke it.
 
-A cache hits as far as a prompt begins like an earlier one: tools, system text, messages, in this order. So of each
-request a hash is kept for every such part, and the next request of its session is held against them: the first part
-that differs is where the cache ended. A session may hold several conversations (Claude Code's subagents); a request
-belongs to the one with which it shares most. Everything is bounded, and no text is kept: only hashes and the names of
-parts. What is parsed already costs a hash of it; nothing is parsed for this alone unless the settings say so.
+A cache is used as far as a prompt begins like an earlier one: tools, system text, messages, in this order. So a hash is
+kept of each of these parts, and the next request of the session is compared with them: the first part that differs is
+where the cache ended. A session may have several conversations (Claude Code's subagents); a request belongs to the one
+with which it has most in common. Only hashes and the names of parts are kept, within limits, and no text. A body that
+is parsed anyway is hashed; a body is parsed only for this if the settings say so.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from console.dashboard import prefix
 from console.dashboard.prefix import Prefix
 
 MAX_SESSIONS = 200
-MAX_THREADS = 4  # conversations of one session
-MAX_CHANGES = 10  # of a session, the latest
-MAX_WAITING = 4_000  # requests that are on their way
-KEPT_S = 300.0  # how long providers keep a prompt, unless asked otherwise
+MAX_THREADS = 4  # how many conversations of one session are kept
+MAX_CHANGES = 10  # how many changes of a session are kept
+MAX_WAITING = 4_000  # how many requests in flight are kept
+KEPT_S = 300.0  # how long providers keep a prompt by default
 
 
 class Thread:
-    """One conversation: the hashes of its latest request that was answered, or may yet be."""
+    """One conversation: the hashes of its latest request that was answered or is in flight."""
 
     __slots__ = ("parts", "seen")
 
@@ -35,7 +35,7 @@ class Thread:
 
 
 class Asked(NamedTuple):
-    """A request on its way. before, parts: of its conversation, without it and with it."""
+    """A request in flight. before, parts: the hashes of its conversation without it and with it."""
 
     session: Session
     change: dict[str, Any] | None = None
@@ -45,7 +45,7 @@ class Asked(NamedTuple):
 
 
 class Session:
-    """prompt, cached: tokens since it was first seen. looked: how many of its requests were looked into."""
+    """One session. prompt, cached: tokens since its first request. looked: how many of its requests were compared."""
 
     __slots__ = ("cached", "changes", "client", "hit", "id", "looked", "model", "prompt", "requests", "seen", "threads")
 
@@ -74,7 +74,8 @@ class Session:
 
 
 class CacheWatch:
-    """asked() of each request that is sent, used() of each that is over. clock: seconds since the epoch."""
+    """The watchdog. asked() is called for each request that is sent, used() for each that is over. clock: seconds since
+    1970."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -85,7 +86,7 @@ class CacheWatch:
         return f"<CacheWatch {len(self._sessions)} sessions, {len(self._waiting)} requests waiting>"
 
     def asked(self, request: str, name: str, client: str, model: str, data: Mapping[str, Any] | None) -> None:
-        """name: the session's, as the client gave it. data: the request's body, None where it was not parsed."""
+        """Records a request that is sent. name: that of its session. data: its body; None = it was not parsed."""
         now = self._clock()
         session = self._session(f"{client}\0{name}")
         asked = Asked(session)
@@ -101,8 +102,8 @@ class CacheWatch:
             self._waiting.popitem(last=False)
 
     def used(self, request: str, answered: bool, prompt: int, cached: int) -> tuple[str, dict[str, Any] | None] | None:
-        """What its prompt took -> (session, what had changed); None for one of no session. One that was not answered
-        is in no cache: it is as if it had never been asked."""
+        """Records the usage of a request that is over -> (session, what had changed); None if it has no session. A
+        request that was not answered is in no cache, so it is forgotten."""
         asked = self._waiting.pop(request, None)
         if asked is None:
             return None
@@ -123,7 +124,7 @@ class CacheWatch:
         return session.id, change
 
     def shown(self) -> list[dict[str, Any]]:
-        """Returns the sessions, the latest first."""
+        """The sessions, the latest first."""
         return [session.shown() for session in reversed(self._sessions.values())]
 
     def _session(self, name: str) -> Session:
@@ -137,7 +138,7 @@ class CacheWatch:
         return session
 
     def _compared(self, session: Session, parts: Prefix, data: Mapping[str, Any], now: float) -> Asked:
-        """With what broke the prefix, or may have. From then on the request is its conversation's latest."""
+        """Compares a request with its conversation, whose latest request it then is."""
         thread, alike = None, 0
         for each in session.threads:
             shared = prefix.shared(each.parts, parts) if each.parts is not None else 0

@@ -1,7 +1,7 @@
-"""What several processes know, made into what is shown of the proxy as a whole.
+"""Joins the data of several workers into the panels about the whole proxy.
 
-Counts add up, histograms add up before a percentile is read off them, and of states the worst is told: an upstream
-whose breaker is open in one worker is in trouble.
+Counts are added; histograms are added before percentiles are computed; of states the worst is shown, because an
+upstream whose breaker is open in one worker has a problem.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_SESSIONS = 200
 
 
 def now(at: float, buckets: list[Said], standing: list[Said]) -> Said:
-    """The last minute, and what is on at this moment. at: the present, since the epoch."""
+    """The panel about the last minute and the present. at: the present time, in seconds since 1970."""
     whole = window.added(bucket for said in buckets for bucket in said["buckets"])
     began = min(said["began"] for said in buckets)
     seconds = max(1.0, min(NOW_S, at - began))
@@ -55,7 +55,7 @@ def now(at: float, buckets: list[Said], standing: list[Said]) -> Said:
 
 
 def series(width: float, said: list[Said]) -> list[Said]:
-    """Makes one point of each bucket that holds anything, the eldest first."""
+    """One point for each bucket that is not empty, the oldest first."""
     points = []
     for number, bucket in window.by_number(bucket for each in said for bucket in each["buckets"]).items():
         first, total = _percentiles(bucket["first"]), _percentiles(bucket["total"])
@@ -76,7 +76,7 @@ def series(width: float, said: list[Said]) -> list[Said]:
 
 
 def upstreams(said: list[Said]) -> list[Said]:
-    """Lists the upstreams in the order of the settings."""
+    """The upstreams in the order of the settings."""
     names = dict.fromkeys(name for each in said for name in each["upstreams"])
     return [_upstream(name, [each["upstreams"][name] for each in said if name in each["upstreams"]]) for name in names]
 
@@ -116,7 +116,7 @@ def usage(said: list[Said]) -> Said:
 
 
 def cache(said: list[Said]) -> Said:
-    """Joins the sessions: several workers may have seen the same one."""
+    """The sessions; those that several workers have seen are joined."""
     sessions: dict[str, Said] = {}
     for each in said:
         for session in each["sessions"]:
@@ -150,5 +150,3 @@ def _sums(said: Iterable[dict[str, int]]) -> dict[str, int]:
         for name, count in each.items():
             whole[name] = whole.get(name, 0) + count
     return whole
-
-

@@ -1,8 +1,8 @@
 """GET /dashboard, and what the page asks for under /dashboard/data/; POST /dashboard/probe/UPSTREAM.
 
-The page is made once of three files and holds no data, so that anyone may have it; what it shows is for admins, who
-are asked for their key by the page itself. Its policy lets nothing run, load or be asked but what was in it when the
-proxy started: style and script are named by their hashes, and text reaches the page as text only.
+The page is made once of three files. It has no data, so anybody may load it; the data is for admins, and the page
+itself asks for their key. Its Content-Security-Policy allows only the style and script that were in it when the proxy
+started, by their hashes, and requests to this proxy. Data is put into the page as text only.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _FOLDER = Path(__file__).parent
 
 
 def rows(board: Board) -> list[Row]:
-    """Returns the rows for the table in endpoints.py."""
+    """The rows for the table in gateway/endpoints.py."""
     panels.register(board)
-    page()  # read now: the files may be of another release by the time that somebody looks
+    page()  # read at the start, as the files may be of another release later
     args = {"service": board.service}
     return [
         (r"/dashboard/?", Page, args),
@@ -45,7 +45,7 @@ def rows(board: Board) -> list[Row]:
 
 @functools.cache
 def page() -> tuple[bytes, str]:
-    """Returns the page and its Content-Security-Policy."""
+    """The page and its Content-Security-Policy."""
     html, css, script = (_FOLDER.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
     policy = "; ".join(
         [
@@ -69,7 +69,7 @@ def _digest(text: str) -> str:
 
 
 class Page(Handler):
-    """GET /dashboard"""
+    """GET /dashboard: the page."""
 
     open = True
 
@@ -84,7 +84,7 @@ class Page(Handler):
 
 
 class Data(Shown):
-    """GET /dashboard/data/PANEL"""
+    """GET /dashboard/data/PANEL: the JSON of a panel."""
 
     polled = True
 
@@ -98,7 +98,9 @@ class Data(Shown):
         query = {name: values[-1].decode("utf-8", "replace") for name, values in self.request.arguments.items()}
         try:
             if shown is None:
-                raise ApiError("not_found", f"there is no panel '{panel[:50]}', only {', '.join(panels.SHOWN)}")
+                raise ApiError(
+                    "not_found", f"there is no panel '{panel[:50]}'; the panels are {', '.join(panels.SHOWN)}"
+                )
             url = forwarded.public_url(self.request.headers, query.get("public_url", ""), self.request.protocol)
             said = await shown(self._board, query | {"public_url": url})
         except ApiError as error:
@@ -109,7 +111,8 @@ class Data(Shown):
 
 
 class Probe(Handler):
-    """POST /dashboard/probe/UPSTREAM: does it answer? Asks it for the list of its models, which costs nothing."""
+    """POST /dashboard/probe/UPSTREAM: asks an upstream for its list of models, which costs nothing, to see that it
+    answers."""
 
     def prepare(self) -> None:
         try:
@@ -135,9 +138,8 @@ class Probe(Handler):
 
 
 def _from_own_page(headers: HTTPHeaders) -> HTTPHeaders:
-    """Browsers name the page that a POST comes from: our own is as good as none, any other is refused (see
-    auth.py). A browser's own word, where it gives it, counts for more than the Host, which a reverse proxy may have
-    changed. Raises ApiError (403) where they say that it is another's."""
+    """Refuses a POST from another web page, by the headers of the browser. The browser's Sec-Fetch-Site counts more
+    than Host, which a reverse proxy may have changed. Raises ApiError (403)."""
     origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
     if site not in (None, "same-origin", "none"):
         raise ApiError("permission", "requests from other web pages are refused")

@@ -1,8 +1,8 @@
-"""What each panel of the dashboard shows, as JSON.
+"""The JSON of each panel of the dashboard.
 
-`raw` is what one process knows, in a shape that adds up; every worker answers it to the others. A panel asks all
-of them and makes of their answers what is shown (merging.py), so that one page tells of the whole proxy whichever
-worker serves it. Nothing is computed that nobody looks at.
+`raw` is the data of one process, in a form that can be added; every worker answers it to the others. A panel asks all
+workers and joins their answers (merging.py), so that the page is about the whole proxy, whichever worker serves it.
+Nothing is computed before somebody looks.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Said = dict[str, Any]
 
 
 class Board(NamedTuple):
-    """What the panels read."""
+    """The objects that the panels read."""
 
     service: Service
     watch: Watch
 
 
 LIST, MAX_LIST = 100, 500
-PIECE_S = 300.0  # of the hour, at once
+PIECE_S = 300.0  # how much of the hour is joined in one turn of the loop
 _PATH = "/dashboard/raw/"
 
 
@@ -38,7 +38,7 @@ _PATH = "/dashboard/raw/"
 
 
 def register(board: Board) -> None:
-    """Lets this process answer what the other workers ask."""
+    """Registers the answers to other workers' questions."""
     for name, raw in _RAW.items():
         board.service.worker_rpc.answers[_PATH + name] = _bound(raw, board)
 
@@ -69,7 +69,7 @@ def _raw_standing(board: Board, query: Query) -> Said:
 
 
 def _raw_requests(board: Board, query: Query) -> Said:
-    """Lists requests, the latest first, down to `since`."""
+    """The requests since `since`, the latest first."""
     since, limit = _number(query, "since", 0.0), int(min(MAX_LIST, _number(query, "limit", LIST)))
     rows: list[Said] = []
     for entry in reversed(board.watch.recent):
@@ -80,7 +80,7 @@ def _raw_requests(board: Board, query: Query) -> Said:
 
 
 def _raw_request(board: Board, query: Query) -> Said:
-    """Returns {} where another process had the request, or where it is long ago."""
+    """The details of a request; {} if another process had it, or it is not kept any more."""
     key = "req_" + query.get("id", "").removeprefix("req_")
     entry = next((entry for entry in reversed(board.watch.recent) if entry.record["request_id"] == key), None)
     if entry is None:
@@ -124,7 +124,7 @@ _RAW: dict[str, Callable[[Board, Query], Said]] = {
 
 
 def _row(entry: Entry) -> Said:
-    """Returns what a list shows of a request."""
+    """The row of a request in a list."""
     record = entry.record
     return {
         "time": entry.at,
@@ -151,8 +151,8 @@ def _row(entry: Entry) -> Said:
 
 
 def phases(record: Said) -> list[Said]:
-    """Where the time went, as bars one after the other. In truth some alternate (a wait, a try, a wait): each bar
-    is the sum of its kind."""
+    """The parts of a request's time, as bars one after the other. In fact some parts alternate (a wait, an attempt, a
+    wait); each bar is the sum of its kind."""
     total, first = record["total_ms"], record["first_token_ms"]
     own = [("receive", record["receive_ms"]), ("queue", record["queue_ms"]), ("proxy", record["overhead_ms"])]
     before = sum(ms for _, ms in own)
@@ -181,7 +181,7 @@ async def now(board: Board, query: Query) -> Said:
 
 
 async def series(board: Board, query: Query) -> Said:
-    """Works by pieces, because a whole hour at once would hold up every stream for a moment."""
+    """The points of the last hour. It works in pieces, because a whole hour at once would delay every stream."""
     at = board.watch.clock()
     start = min(at, max(at - HOUR_S, _number(query, "since", 0.0)))
     points: list[Said] = []
@@ -239,7 +239,7 @@ async def settings(board: Board, query: Query) -> Said:
 
 
 async def connect(board: Board, query: Query) -> Said:
-    """query["public_url"] is the address at which the client finds us."""
+    """The lines to paste. query["public_url"]: the address with which clients reach the proxy."""
     url = query["public_url"]
     return {"url": url, "lines": banner.pasted(board.service.settings, board.service.router, url)}
 
@@ -258,7 +258,7 @@ SHOWN: dict[str, Callable[[Board, Query], Awaitable[Said]]] = {
 
 
 def _number(query: Query, name: str, default: float) -> float:
-    """Of what anyone may have typed into an address: what is no number is the default."""
+    """A number of the query; the default if it is not one."""
     try:
         number = float(query.get(name, default))
     except ValueError:

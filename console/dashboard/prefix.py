@@ -1,9 +1,9 @@
-"""What a prompt begins with, as hashes: one for each part that a provider's cache looks at.
+"""The hashes of the parts of a prompt that a provider's cache compares.
 
-Parts are the model, each tool, each piece of system text, the settings that change how a prompt is written, and each
-message, in the order in which a prompt is made of them. Marks that only say where to cache are left out (Claude Code
-moves them with every turn), and so is its billing line, which upstreams leave out as well. A text that stands alone
-is the same as a list with that one text. Hashes are this process's own and never leave it.
+Parts are the model, each tool, each piece of system text, the settings that change the prompt, and each message, in the
+order of the prompt. Cache marks are left out (Claude Code moves them with every turn), and so is Claude Code's billing
+line, which upstreams ignore. A text is the same as a list with that one text. Hashes are different in each process, and
+never leave it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-MAX_PARTS = 1_000  # of a kind: the rest of a very long conversation is not looked at
+MAX_PARTS = 1_000  # the most parts of a kind that are hashed
 
 SYSTEM = ("system", "instructions")
 TURNS = ("messages", "input")
@@ -22,12 +22,12 @@ SETTINGS = ("tool_choice", "thinking", "output_config", "output_format", "respon
 _BILLING = "x-anthropic-billing-header:"
 _MARK = "cache_control"
 
-# marshal is several times as fast as JSON; its second version is the one whose bytes depend on the value alone.
+# marshal is several times as fast as JSON. With version 2, the bytes depend only on the value.
 _BY_VALUE = 2
 
 
 class Prefix(NamedTuple):
-    """Hashes. settings: in the order of SETTINGS."""
+    """The hashes of a prompt. settings: in the order of SETTINGS."""
 
     model: int
     tools: array[int]
@@ -37,7 +37,7 @@ class Prefix(NamedTuple):
 
 
 def of(data: Mapping[str, Any], model: str) -> Prefix:
-    """data: the body of a request of any protocol."""
+    """The hashes of a request. data: its body, in any protocol."""
     return Prefix(
         hash(model),
         _hashes(_listed(data, ("tools",))),
@@ -48,13 +48,13 @@ def of(data: Mapping[str, Any], model: str) -> Prefix:
 
 
 def shared(one: Prefix, other: Prefix) -> int:
-    """How many turns stand at the same place in both."""
+    """How many turns are the same at the same place in both."""
     return sum(a == b for a, b in zip(one.turns, other.turns, strict=False))
 
 
 def difference(before: Prefix, after: Prefix, data: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The first part that is not as before, or is gone: {"where", "what"}; None if the prompt only grew. data: of
-    the request `after` is of."""
+    """The first part that has changed or is gone, as {"where", "what"}; None if the prompt has only become longer.
+    data: the body that belongs to `after`."""
     if before.model != after.model:
         return {"where": "model", "what": "changed"}
     for name, old, new in (("tools", before.tools, after.tools), ("system", before.system, after.system)):
@@ -68,7 +68,7 @@ def difference(before: Prefix, after: Prefix, data: Mapping[str, Any]) -> dict[s
     for at, (a, b) in enumerate(zip(old, new, strict=False)):
         if a != b:
             return _told(data, "turns", at, old, new)
-    return None  # a shorter one is in the cache too
+    return None  # the beginning of a longer prompt is in the cache, too
 
 
 def _differs(old: array[int], new: array[int]) -> int | None:

@@ -1,7 +1,7 @@
-"""How much each model and each client has used since the proxy started: requests, tokens, cost.
+"""The usage of each model and each client since the proxy started: requests, tokens, cost.
 
-Clients choose the names of models, so that only so many are counted apart; whatever comes beyond goes to "other".
-Cost is None while not a single request had a price, and `unpriced` says how many had none.
+Clients may send any name of a model, so that only a limited number is counted; all others are "other". Cost is None if
+no request had a known price; `unpriced` is the number of requests with an unknown price.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def empty(name: str) -> Tally:
 
 
 class Tallies:
-    """Keeps a tally for each name."""
+    """The tallies, one for each name."""
 
     __slots__ = ("_by_name",)
 
@@ -44,7 +44,7 @@ class Tallies:
 
 
 def added(tallies: Iterable[Tally]) -> list[Tally]:
-    """Those of several processes: one for each name, what costs most first, then what was asked most."""
+    """The tallies of several workers, joined by name; the highest cost first, then the most requests."""
     whole: dict[str, Tally] = {}
     for tally in tallies:
         sums = whole.setdefault(tally["name"], empty(tally["name"]))

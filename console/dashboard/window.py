@@ -1,8 +1,8 @@
-"""Counts of the last hour, in buckets of a few seconds.
+"""Counts the last hour, in buckets of a few seconds.
 
-A bucket is a plain dict, so that it can be told to another worker as it is; buckets of several processes add up,
-since all of them begin at whole multiples of their width. Times are kept as a histogram whose slots are nine
-percent wide, which is as near to a percentile as anyone reads one. The memory is bounded by the number of buckets.
+A bucket is a plain dict, which can be sent to another worker as it is. Buckets of several workers can be added, because
+all of them begin at multiples of their width. Times are kept as a histogram whose slots are nine percent wide, which is
+exact enough for percentiles. The number of buckets limits the memory.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-PER_OCTAVE = 8  # slots of a histogram for each doubling
+PER_OCTAVE = 8  # how many slots of a histogram double the time
 SLOTS = PER_OCTAVE * 22  # up to 70 minutes
 COUNTS = ("requests", "errors", "input", "cached", "output", "left", "retries")
 
@@ -21,12 +21,12 @@ Slots = dict[int, int]
 
 
 def slot(ms: float) -> int:
-    """Returns the slot that counts a time. All times below a millisecond share one."""
+    """The slot for a time. All times below a millisecond share one slot."""
     return min(SLOTS, int(math.log2(ms) * PER_OCTAVE)) if ms > 1.0 else 0
 
 
 def quantiles(slots: Mapping[int, int], *shares: float) -> list[float | None]:
-    """The times (ms) below which these shares of all lie; None where there is nothing. shares: ascending."""
+    """The times in ms below which these shares of all times are; None if there are none. shares: ascending."""
     whole = sum(slots.values())
     if not whole:
         return [None] * len(shares)
@@ -46,12 +46,12 @@ def quantiles(slots: Mapping[int, int], *shares: float) -> list[float | None]:
 
 
 def empty(number: int) -> Bucket:
-    """number: of the bucket, counted from the epoch. first, total: histograms. streams: the most at once."""
+    """A new bucket. number: from 1970 on. first, total: histograms. streams: the most at the same time."""
     return {"n": number, "first": {}, "total": {}, "streams": 0} | dict.fromkeys(COUNTS, 0)
 
 
 class Window:
-    """Holds `count` buckets of `width` seconds each. Times are those of time.time()."""
+    """The latest `count` buckets of `width` seconds each. Times are those of time.time()."""
 
     __slots__ = ("_buckets", "_last", "width")
 
@@ -64,7 +64,7 @@ class Window:
         return f"<Window {len(self._buckets)} of {self._buckets.maxlen} buckets of {self.width:g} s>"
 
     def at(self, now: float) -> Bucket:
-        """The bucket of the present. A clock that is put back goes on with the latest one."""
+        """The bucket of the present time. If the clock was put back, it is the latest one."""
         number = int(now / self.width)
         if number > self._last["n"]:
             self._last = empty(number)
@@ -72,17 +72,17 @@ class Window:
         return self._last
 
     def since(self, now: float, seconds: float) -> list[Bucket]:
-        """Returns the buckets that have anything in them, the eldest first."""
+        """The buckets that are not empty, the oldest first."""
         return self.between(now - seconds, now + self.width)
 
     def between(self, start: float, end: float) -> list[Bucket]:
-        """Returns the buckets after the one of `start`, up to the one of `end`."""
+        """The buckets after that of `start`, up to that of `end`."""
         first, last = int(start / self.width), int(end / self.width)
         return [bucket for bucket in self._buckets if first < bucket["n"] <= last]
 
 
 def added(buckets: Iterable[Bucket]) -> Bucket:
-    """One bucket with the counts of all. Their numbers may differ, and slots may be text, as JSON has them."""
+    """The sum of some buckets. Their numbers may differ, and their slots may be strings, as in JSON."""
     whole = empty(-1)
     for bucket in buckets:
         whole["n"] = max(whole["n"], bucket["n"])
@@ -97,7 +97,7 @@ def added(buckets: Iterable[Bucket]) -> Bucket:
 
 
 def by_number(buckets: Iterable[Bucket]) -> dict[int, Bucket]:
-    """Joins buckets of several processes into one for each span of time."""
+    """Adds the buckets of several workers that have the same number."""
     same: dict[int, list[Bucket]] = {}
     for bucket in buckets:
         same.setdefault(bucket["n"], []).append(bucket)
