@@ -131,13 +131,14 @@ class Endpoint:
     summary. path: where clients ask; "{model}" in it stands for the model's name, which is then not in the body.
     upstream: what is appended to an upstream's base URL, with "{model}" likewise. streams: whether the reply is a
     stream, where the address says so; None = the body does, in its field "stream". optional: an upstream has it only
-    if its settings say so."""
+    if its settings say so. relayed: no other protocol has it, so it goes to upstreams of this one, as it is."""
 
     task: str
     path: str
     upstream: str
     streams: bool | None = None
     optional: bool = False
+    relayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +271,10 @@ class Dialect:
     def endpoint(self, task: str = "") -> Endpoint | None:
         """Returns None where the protocol has none for the task."""
         return next((each for each in self.endpoints if each.task == task), None)
+
+    def is_relayed(self, task: str) -> bool:
+        found = self.endpoint(task)
+        return found is not None and found.relayed
 
     @property
     def path(self) -> str:

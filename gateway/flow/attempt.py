@@ -84,7 +84,7 @@ class Attempt:
         self.request = request
         self.lease = lease
         self.route = lease.route
-        self.verbatim = lease.route.verbatim or request.task == "count"  # nothing of request and reply is translated
+        self.verbatim = lease.route.verbatim or request.task == "count" or request.relayed  # nothing is translated
         self.fresh = fresh
         own_key = lease.route.peer.settings.forward_client_key and ports.access.open and bool(keys_of(request.headers))
         self.incoming = Incoming(self, ports, lease, owner.clock, streams=request.streams, own_key=own_key)

@@ -25,15 +25,16 @@ from translate.target import Protocol
 
 
 class ClientRequest:
-    """task: "count" or "compact" where it is no reply of a model that is asked for (see Endpoint). front: of a client
-    that is no HTTP connection. asked_model, streams: as the body says; span: where the model's name stands in it.
-    previous: what it builds on, of a request in Responses or one with a thread. refusal: why it is refused, known
-    before all of it is here. size: bytes that have come. charged: tokens, of its client's quota."""
+    """task: "" where a reply of a model is asked for, else "count", "compact", or the name of an endpoint that is
+    relayed as it is (see Endpoint). front: of a client that is no HTTP connection. asked_model, streams: as the body
+    says; span: where the model's name stands in it. previous: what it builds on, of a request in Responses or one with
+    a thread. refusal: why it is refused, known before all of it is here. size: bytes that have come. charged: tokens,
+    of its client's quota."""
 
     __slots__ = (
         "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "asked_model", "body", "charged", "client",
-        "data", "dialect", "front", "headers", "key", "previous", "protocol", "query", "refusal", "session", "size",
-        "span", "streams", "task",
+        "data", "dialect", "front", "headers", "key", "previous", "protocol", "query", "refusal", "relayed", "session",
+        "size", "span", "streams", "task",
     )  # fmt: skip
 
     def __init__(
@@ -42,6 +43,7 @@ class ClientRequest:
         self.dialect = dialect
         self.protocol: Protocol = dialect.name
         self.task = task
+        self.relayed = bool(task) and dialect.is_relayed(task)
         self.key = key
         self.front = front
         self.query = ""

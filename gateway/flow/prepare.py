@@ -34,7 +34,7 @@ class Outgoing:
 
 def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bool) -> Outgoing:
     """verbatim: neither request nor reply is translated. Raises ApiError."""
-    url = route.peer.side(request.protocol, request.task) if request.task and verbatim else route.url
+    url = route.peer.side(request.protocol, request.task, route.model) if request.task and verbatim else route.url
     if route.home and request.query:
         url = query_string.onward(url, request.query, route.peer.settings.query)
     lines = upstream_request.header_lines(route, request.headers, route.home, ports.access.open, ports.hops)

@@ -19,6 +19,7 @@ from gateway.routing.router import Route
 from gateway.stored import store_sync, threads
 from gateway.stored.previous_response import Recall, owner_of
 from gateway.stored.threads import Thread
+from translate.errors import ApiError
 
 LARGE = 4 << 20  # bytes of a request body: reading one takes as long as a hundred usual requests
 BREATH_S = 0.01
@@ -49,6 +50,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Answer) -> Steps:
     found = ports.router.routes(request.asked_model, request.protocol, request.facts)
     if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
         found = rules.permitted(found, request.asked_model)
+    if request.relayed:
+        found = _that_have_it(found, request)
     if len(found) > 1:
         found = client_keys.of_one_provider(found, request.headers, ports.access.open)
     if len(request.body) >= LARGE and not found[0].verbatim:
@@ -57,6 +60,20 @@ def routes(request: ClientRequest, ports: Ports, writer: Answer) -> Steps:
         request.parsed()
         yield BREATH_S
     return found
+
+
+def _that_have_it(found: list[Route], request: ClientRequest) -> list[Route]:
+    """The routes to upstreams of the client's own protocol. Raises ApiError (404) where there is none."""
+    home = [route for route in found if route.home]
+    if not home:
+        path, names = request.dialect.served(request.task), ", ".join(sorted({route.peer.name for route in found}))
+        raise ApiError(
+            "not_found",
+            f"{path} is passed on only to upstreams with protocol = {request.protocol}, and model "
+            f"'{request.asked_model[:200]}' leads to {names}: ask for UPSTREAM/MODEL, or add a line to [models]",
+            param="model",
+        )
+    return home
 
 
 def _previous(request: ClientRequest, ports: Ports) -> Recall | Thread | None:

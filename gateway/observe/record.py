@@ -20,7 +20,7 @@ from translate import dialects
 
 PriceOf = Callable[[str, str], Price | None]
 
-_OPERATIONS = {"": "chat", "count": "count_tokens", "compact": "compact"}
+_OPERATIONS = {"": "chat", "count": "count_tokens", "completions": "text_completion"}
 _FIELD = re.compile(r"[a-z0-9_.]{1,64}")  # the name of a field; anything else may be a user's text
 SHORTEST_STREAM_S = 0.01  # the tokens of a shorter stream came in one piece, so its speed is not known
 
@@ -43,7 +43,7 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         "client": over.client,
         "url.path": dialects.of(over.protocol).served(over.task),
         "protocol": over.protocol,
-        "gen_ai.operation.name": _OPERATIONS[over.task],
+        "gen_ai.operation.name": _OPERATIONS.get(over.task, over.task),
         "gen_ai.request.model": over.asked_model,
         "upstream": over.upstream,
         "upstream_protocol": over.upstream_protocol,

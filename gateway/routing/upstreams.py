@@ -93,10 +93,15 @@ class Peer:
     def place(self, model: str, key: int) -> Place:
         return self.places.of(self.name, model, key)
 
-    def side(self, protocol: Protocol, task: str) -> str:
-        """The URL for a task such as counting tokens; "" if the protocol has none."""
+    def side(self, protocol: Protocol, task: str, model: str = "") -> str:
+        """The URL of a task that is no reply, or "" if the protocol has none for it. model: Azure's older addresses
+        contain it."""
         endpoint = dialects.of(protocol).endpoint(task)
-        return self.urls[endpoint.upstream] if endpoint is not None else ""
+        if endpoint is None:
+            return ""
+        if self.settings.api_version:
+            return self.settings.url(endpoint.upstream, model)
+        return self.urls[endpoint.upstream]
 
     @property
     def models_url(self) -> str:

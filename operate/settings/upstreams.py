@@ -21,6 +21,8 @@ from operate.settings.url_types import DEMO
 _CACHE_KEYS = ("api.openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 _ANTHROPIC = (".anthropic.com",)
 _CLAUDE = re.compile(r"claude|anthropic", re.I)  # cloud providers write anthropic.claude-... and claude-...@...
+OF_A_DEPLOYMENT = frozenset({"chat/completions", "completions", "embeddings", "images/generations"})
+"""Azure's older addresses name the model of these in the path."""
 _VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]*)?")
 
 
@@ -132,7 +134,7 @@ class Upstream:
         if not self.api_version:
             return f"{self._prefix}/{endpoint}"
         stem = self.base_url if self.base_url.endswith("/openai") else f"{self.base_url}/openai"
-        if endpoint == "chat/completions":
+        if endpoint in OF_A_DEPLOYMENT and model:
             endpoint = f"deployments/{quote(model, safe='')}/{endpoint}"
         return f"{stem}/{endpoint}?api-version={quote(self.api_version, safe='')}"
 

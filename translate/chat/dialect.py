@@ -15,9 +15,15 @@ from translate.chat.usage import of_chunk, read_usage
 from translate.chat.words import WORDS
 from translate.dialect import Dialect, Endpoint, Errors, Marks
 
+RELAYED = ("embeddings", "completions", "moderations", "rerank", "images/generations")
+"""OpenAI's further endpoints that take JSON with a model and answer JSON, and rerank, which many other servers have."""
+
 CHAT = Dialect(
     name="chat",
-    endpoints=(Endpoint("", "/v1/chat/completions", "chat/completions"),),
+    endpoints=(
+        Endpoint("", "/v1/chat/completions", "chat/completions"),
+        *(Endpoint(name, f"/v1/{name}", name, relayed=True) for name in RELAYED),
+    ),
     decode_request=decode,
     encode_request=encode,
     decoder=Decoder,
