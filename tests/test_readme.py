@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from translate import dialects
-from translate.ledger import Row
+from translate.ledger import LedgerRow
 from translate.target import Protocol
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "protocols.md").read_text()
@@ -30,14 +30,14 @@ def names(cell: str) -> set[str]:
     return set(re.findall(r"`([\w.]+)`", cell))
 
 
-def rows(client: Protocol, upstream: Protocol, name: str) -> list[Row]:
+def rows(client: Protocol, upstream: Protocol, name: str) -> list[LedgerRow]:
     """Whatever the ledger knows by that name: a field, a role, a block, a tool."""
     head = name.partition(".")[0]
     known = dialects.of(client).words.ledger.rows(upstream)
     return [row for key, row in known.items() if head in (key, key.partition(":")[2])]
 
 
-def words(found: list[Row]) -> set[str]:
+def words(found: list[LedgerRow]) -> set[str]:
     return {word for row in found for word in re.findall(r"[\w.]+", row.note)}
 
 

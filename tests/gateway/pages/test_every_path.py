@@ -27,7 +27,7 @@ def test_paths_that_are_none_are_told_apart() -> None:
     with House(DEMO) as house:
         status, _, body = house.post("/v1/v1/messages", {}, ANTHROPIC)
         assert status == 404 and b"base URL" in body and json.loads(body)["type"] == "error"
-        status, _, body = house.post("/v1/completions", {})
+        status, _, body = house.post("/v1/audio/speech", {})
         assert status == 404 and b"/v1/chat/completions" in body and "code" in json.loads(body)["error"]
         status, headers, body = house.get("/v1/messages")
         assert status == 405 and headers["allow"] == "POST" and json.loads(body)["type"] == "error"
