@@ -76,7 +76,7 @@ class AnswerAsText:
         self._now = "passing"  # passing | holding | skipping | answering
         self._said = False  # the answer's part has text
         self._answered = False
-        self._called = False  # another tool
+        self._called = False  # the model has called another tool
         self._pending: list[Event] = []
 
     def __repr__(self) -> str:
@@ -103,7 +103,7 @@ class AnswerAsText:
         elif self._now == "holding":
             self._pending.append(event)
         elif self._now == "passing":
-            if isinstance(event.part, ToolCall | Refusal):  # what was said before is the way to this
+            if isinstance(event.part, ToolCall | Refusal):  # what was said before leads to this
                 self._called = self._called or isinstance(event.part, ToolCall)
                 self._release(out)
             out.append(event)

@@ -35,7 +35,7 @@ from translate.responses.client_tools import CALLS
 from translate.target import Asked
 from translate.tool_search import SearchReply
 
-_WHOLE = ("tool_calls", "end", "pause")  # ends of a reply of which nothing is missing
+_WHOLE = ("tool_calls", "end", "pause")  # a reply with such an end is whole
 
 
 class Rounds:
@@ -67,7 +67,7 @@ class Rounds:
 
     def _begin(self) -> None:
         self._parts: list[Part] = []
-        self._calls = self._searched = False  # has the client something to answer; have we
+        self._calls = self._searched = False  # the client has calls to answer; the proxy has searched
 
     def passed(self, events: list[Event]) -> list[Event]:
         out: list[Event] = []
@@ -125,7 +125,7 @@ class Rounds:
             out += [Open(part), Close()]
 
     def _stop(self, stop: Stop, out: list[Event]) -> None:
-        if self._searching is not None:  # cut off before its end
+        if self._searching is not None:  # the call was cut off
             self._searching = None
         total = usage.added(self.usage, stop.usage)
         pauses = stop.reason == "pause" and self._asked.pauses
@@ -141,7 +141,7 @@ class Rounds:
             stop = replace(stop, reason="pause")
         elif stop.reason == "pause" and self._calls:
             stop = replace(stop, reason="tool_calls")
-        self.usage = None  # the end tells all of it
+        self.usage = None  # the end gives the sum
         out.append(replace(stop, usage=total))
 
 

@@ -46,7 +46,7 @@ class Draft:
 
     def leave_part(self, part: Part) -> None:
         """Reports the same of a part, with what it cites: no protocol takes another one's sources in a history."""
-        if part.ext:  # most parts have nothing else to say
+        if part.ext:  # most parts have no leftovers
             self.leave(part.ext)
         if isinstance(part, Text) and part.citations and self.words.citations:
             if any(cited.protocol != self._protocol for cited in part.citations):
@@ -60,7 +60,7 @@ class Draft:
         if not isinstance(part, Unknown):
             self.drop(type(part).__name__.lower())
             return ""
-        self.leave({part.protocol: part.raw | {"citations": None}})  # here they are a wish for some, and cite nothing
+        self.leave({part.protocol: part.raw | {"citations": None}})  # there they ask for citations
         text = readable.unknown(part, self._protocol, self.words.ledger)
         if not text:
             self.drop(part.kind)

@@ -68,7 +68,7 @@ _NO_CREDIT = re.compile(
     r"|in good standing)|exceeded_current_quota|please (?:recharge|top up)|payment required",
     re.I,
 )
-_SOON = re.compile(r"retry in|try again in|per (?:second|minute|day)", re.I)  # a limit that passes, in the same words
+_SOON = re.compile(r"retry in|try again in|per (?:second|minute|day)", re.I)  # a limit that passes has the same words
 
 
 class ApiError(Exception):
@@ -167,7 +167,7 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
     if len(message) > MAX_MESSAGE:
         message = message[:MAX_MESSAGE] + _CUT
     found = _BY_TYPE.get(str(code)) or _BY_TYPE.get(str(kind))
-    if status >= 400 and status not in (400, 500):  # the status is the firmer word, but for the vague ones
+    if status >= 400 and status not in (400, 500):  # a status is more certain than a type, except for these two
         found = kind_of(status)
     found = found or kind_of(status or 500)
     if found in ("invalid_request", "api", "too_large") and _OVERFLOW.search(message):

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 from translate import wire
 
 _INFINITY = float("inf")
-_ABSURD = 1e15  # no counter of tokens comes near
+_ABSURD = 1e15  # no count of tokens comes near it
 
 
 def thought(raw: dict[str, Any]) -> str:
@@ -48,10 +48,15 @@ def object_of(raw: dict[str, Any], key: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def flag_of(raw: dict[str, Any], key: str) -> bool | None:
+    value = raw.get(key)
+    return value if isinstance(value, bool) else None
+
+
 def count_of(raw: Any, key: str) -> int:
     """Returns a counter, 0 where `raw` has none, and for infinity, which some JSON writers write."""
     value = raw.get(key) if isinstance(raw, dict) else None
-    if not value or value is True:  # most are not there
+    if not value or value is True:  # most counters are not there
         return 0
     return max(0, int(value)) if isinstance(value, (int, float)) and -_ABSURD < value < _ABSURD else 0
 

@@ -26,7 +26,7 @@ FATES: dict[str, Fate] = {"=": "mapped", "~": "carried", "-": "dropped", "!": "r
 
 
 
-# Fields within these that cross without a word, and need none: a pattern of names, and why.
+# Fields within these that stay behind without a report: a pattern of names, and why none is needed.
 SILENT = """
 *.id *.status | names the thing in the store of its own provider
 *.caller *.toolset_name *.approval_request_id | who ran it at its own provider; what came of it crosses

@@ -14,13 +14,13 @@ from typing import Any
 from translate import websearch
 from translate.conversation import Conversation, Ext
 
-PLAIN_TIERS = ("auto", "default", "on_demand")  # service_tier: what every provider does anyway
-USUAL_VERBOSITY = "medium"  # how much every model writes unasked
+PLAIN_TIERS = ("auto", "default", "on_demand")  # these tiers ask for what every provider does anyway
+USUAL_VERBOSITY = "medium"  # every model writes so much without being asked
 CACHE_CONTROL, BREAKPOINT = "cache_control", "prompt_cache_breakpoint"
 _OPENAI = (
     "metadata", "store", "safety_identifier", "prompt_cache_retention", "prompt_cache_options", "moderation",
 )  # fmt: skip
-_GIVEN = {"reasoning.encrypted_content", websearch.SOURCES}  # to every client that may use it
+_GIVEN = {"reasoning.encrypted_content", websearch.SOURCES}  # every client that can use it gets it
 _SETTLED: dict[str, Any] = {
     "n": 1,
     "store": False,
@@ -45,12 +45,12 @@ def dropped(conversation: Conversation, taken: Collection[str]) -> list[str]:
     ]
 
 
-# What a protocol may say about a part, a turn or a tool that has no place in another one.
+# Fields of a part, a turn or a tool that have no place in another protocol.
 _REPORTED = frozenset((
     "cache_control", "citations", "input_examples", "allowed_callers", "eager_input_streaming", "transformations",
     "async", "output_schema", "audio", "input_file.detail",
 ))  # fmt: skip
-_UNSAID = (None, False, "auto", ["direct"])  # what is so anyway
+_UNSAID = (None, False, "auto", ["direct"])  # these values say what is so anyway
 
 
 def of_part(ext: Ext, taken: Collection[str]) -> list[str]:

@@ -8,13 +8,14 @@ from translate import errors, wire
 from translate.errors import BadReply
 
 NO_JSON = object()
+EMPTY = "the upstream answered 200 with an empty body"
 
 
 def body_of(raw: bytes) -> dict[str, Any]:
     """Returns a reply's bytes as an object; BadReply says what else they are."""
     text = raw[:200].decode("utf-8", "replace").strip()
     if not text:
-        raise BadReply("the upstream answered 200 with an empty body")
+        raise BadReply(EMPTY)
     if text[:1] == "<":
         raise BadReply("the upstream answered 200 with an HTML page where JSON is due; is base_url right?")
     try:

@@ -25,7 +25,7 @@ from translate.bridge import BridgedReply
 from translate.continued_turn import Rounds
 from translate.conversation import Conversation, Delta, Event, Fault, Start, Stop, Turn, Usage
 from translate.dialect import Body, Decoder, Dialect, Encoder
-from translate.lenient import body_of
+from translate.lenient import EMPTY, body_of
 from translate.schemas import offer, restored
 from translate.summary_reply import SummaryReply
 from translate.target import Asked, Encoded, Protocol, Target
@@ -36,7 +36,7 @@ def request(client: Protocol, upstream: Protocol, body: Body, target: Target, mo
     again for another target. more: what has come of the turn so far, where it goes on. Raises BadRequest."""
     try:
         return _request(dialects.of(client), dialects.of(upstream), body, target, more)
-    except RecursionError:  # the parser takes JSON of a thousand levels; a walk through it costs more of them
+    except RecursionError:  # the parser takes a thousand levels of JSON; a walk through it needs more frames than that
         raise errors.BadRequest("the request is nested too deeply") from None
 
 
@@ -129,7 +129,7 @@ class Crossing:
             if asked.search is not None or asked.pauses or asked.answers
             else None
         )
-        self._earlier: list[Event] = []  # of a whole reply: what the rounds before have brought
+        self._earlier: list[Event] = []  # what the rounds before have brought of a whole reply
         self._recorded: list[Event] | None = None  # all events of a stream, see record()
         self.asked = asked
         self.ended = False  # the client has its terminal event
@@ -260,7 +260,7 @@ class Crossing:
         """Called when the upstream has closed. Without a terminal event before, this is an error, and the client is
         told so."""
         if self._decoder is None:
-            return self.fail(errors.BadReply("the upstream answered 200 with an empty body"))
+            return self.fail(errors.BadReply(EMPTY))
         return self._pass(self._decoder.end())
 
     def fail(self, error: errors.ApiError) -> bytes:
@@ -283,7 +283,7 @@ class Crossing:
             return b""
         self._look(events)
         if self.fault is not None and not self.started and not any(type(event) is Start for event in events):
-            return b""  # nothing went out yet: the caller answers with a status instead
+            return b""  # nothing went out yet, so the caller answers with a status
         return self._encode(events)
 
     def _encode(self, events: list[Event]) -> bytes:
@@ -301,7 +301,7 @@ class Crossing:
     def _look(self, events: list[Event]) -> None:
         last = events[-1] if events else None
         if self.goes_on:
-            self._decoder = self._usage = None  # the sum has it
+            self._decoder = self._usage = None  # the sum includes it
         elif isinstance(last, Stop):
             self._usage = last.usage
         elif isinstance(last, Fault) and not self.ended:

@@ -142,7 +142,7 @@ def _matched(steps: list[_Step]) -> Labels:
     waiting: OpenCalls[tuple[_Step, ToolCall]] = OpenCalls()
     ids = _Ids()
     labels: Labels = {}
-    early: list[ToolResult] = []  # no call of theirs has come yet
+    early: list[ToolResult] = []  # their calls have not come yet
     for step in steps:
         waiting.step()
         for given, call in _numbered(step, ids):

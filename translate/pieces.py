@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from translate import wire
+
 # Possessive, so that a text which does not match costs one pass. Half a character of two (a lone surrogate) is not
 # sound: its other half may be in the next piece.
 _PAIR = rb"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -28,3 +30,11 @@ def is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def same_text(one: bytes, other: bytes) -> bool:
+    """Tells whether two insides are the same text, which servers may escape in several ways."""
+    try:
+        return one == other or wire.text_of([one]) == wire.text_of([other])
+    except ValueError:
+        return False

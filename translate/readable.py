@@ -28,7 +28,7 @@ def unknown(part: Unknown, upstream: Protocol, known: Table) -> str:
     see."""
     if part.kind in _MEDIA:
         raise BadRequest(f"{part.kind}: content of this type cannot be sent to this upstream")
-    if part.kind == "compaction":  # a summary stands in it for all that went before
+    if part.kind == "compaction":  # its summary stands for all that went before
         return str(part.raw.get("content") or "")
     if part.kind == "tool_reference":
         return f"Tool {part.raw.get('tool_name')} is now available."

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from translate.conversation import Part, Text, Turn, Unknown
 
-AUTHOR = "messages.name"  # as which it is reported where it stays behind
+AUTHOR = "messages.name"  # the name in the report where it does not cross
 
 Drop = Callable[[str], None]
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from translate import errors, sse
 from translate.conversation import Event, Fault
-from translate.lenient import body_of
+from translate.lenient import EMPTY, body_of
 
 MAX_WHOLE_BYTES = sse.MAX_EVENT_BYTES
 
@@ -53,7 +53,7 @@ class StreamReading:
         if state is StreamReading._over:
             return []
         if state is StreamReading._sniff:
-            self._fault("the upstream answered 200 with an empty body")
+            self._fault(EMPTY)
         elif state is StreamReading._json:
             return self._read_whole()
         else:

@@ -43,8 +43,8 @@ def arguments(text: str) -> str:
     if not _SURROGATE.search(text):
         return text
     written = wire.dumps_text(value)
-    mended = wire.mended(written)
-    return text if mended == written else mended
+    whole = wire.whole_characters(written)
+    return text if whole == written else whole
 
 
 def _shortened(given: str, limit: int) -> str:

@@ -17,7 +17,7 @@ from translate import wire
 LEAST = 12  # characters that a repetition has at the least, several of them different: a model may well say a short
 # word twice, or draw a line
 _LEAST_DIFFERENT = 4
-_YOUNG = 3  # pieces after which a text that did not grow by repeating itself will not begin to
+_YOUNG = 3  # a text that has not grown by repeating itself after so many pieces will not begin to
 
 
 class TextRepeats:
@@ -26,13 +26,13 @@ class TextRepeats:
 
     __slots__ = ("_count", "_grows", "_pending", "_size", "floor", "said")
 
-    closes = b""  # what a piece holds that needs a look all the same
+    closes = b""  # a piece with these bytes is looked at, however short it is
 
     def __init__(self) -> None:
         self.floor = 0
         self.said: list[bytes] = []
-        self._size = 0  # of what is in said[0]
-        self._count = 0  # pieces, as long as the text is young
+        self._size = 0  # of said[0]
+        self._count = 0  # pieces so far, while there are few
         self._grows = False  # each piece holds all that came before
         self._pending = b""  # a piece of which only the next one tells what it is
 
@@ -46,7 +46,7 @@ class TextRepeats:
         out: list[bytes] = []
         for at, piece in enumerate(pieces, 1):
             self._take(piece, out)
-            if self._count == _YOUNG and self._is_calm():  # of hundreds that a burst brings the rest needs no look
+            if self._count == _YOUNG and self._is_calm():  # the rest of a burst needs no look
                 rest = pieces[at:]
                 if rest and max(map(len, rest)) < max(LEAST, self._size):
                     self._count += len(rest)
@@ -127,10 +127,10 @@ def _is_telling(piece: bytes) -> bool:
     return len(text) >= LEAST and len(set(text)) >= _LEAST_DIFFERENT
 
 
-# Within a string up to its end; outside of one up to what matters.
+# One skips to the end of a string, the other to the next quote or brace outside of one.
 _STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _OUTSIDE = re.compile(r'[^"{}]*+')
-_ENDS = (b"}", b" ", b"\\n", b"\\r", b"\\t")  # what a piece ends with that may end an object
+_ENDS = (b"}", b" ", b"\\n", b"\\r", b"\\t")  # a piece that ends an object may end with these
 
 
 class ArgumentRepeats:
@@ -149,7 +149,7 @@ class ArgumentRepeats:
         self._read = 0  # pieces
         self._depth = 0
         self._quoted = False  # within a string
-        self._strange = False  # no object, whatever comes
+        self._strange = False  # it is no object, whatever comes
 
     def __repr__(self) -> str:
         return f"<ArgumentRepeats {len(self.said)} pieces{', ended' * self.ended}>"
@@ -213,7 +213,8 @@ class ArgumentRepeats:
     def _end_in(self, text: str) -> int:
         at, end = 0, len(text)
         while at < end:
-            at = (_STRING if self._quoted else _OUTSIDE).match(text, at).end()  # type: ignore[union-attr]  # both match ""
+            if skipped := (_STRING if self._quoted else _OUTSIDE).match(text, at):  # both match "", too
+                at = skipped.end()
             if at >= end:
                 break
             letter = text[at]

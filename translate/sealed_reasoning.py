@@ -16,15 +16,16 @@ from typing import Any
 
 from translate import wire
 from translate.conversation import Thinking
+from translate.json_fields import text_of
 
 _RESPONSES = "~sealed.responses.1."  # in a neutral signature or encrypted: a reasoning item's id and encrypted_content
 _OTHER = "~sealed.other.1."  # in a Responses item's encrypted_content: signature, encrypted, Chat's detail
 _EXTRA = "~sealed.extra.1."  # in a neutral `encrypted`: what Gemini says beside a call or a message (chat/extras.py)
 SUMMARY = "~sealed.summary.1."  # of our own compaction: a block's whole signature, the beginning of an item's cipher
 EMPTY = "~sealed.empty.1."  # in either: nobody has signed this thinking
-MARK = b"~sealed."  # how each of them begins
+MARK = b"~sealed."  # each seal begins so
 _RARE = MARK[:1]
-MAX_HITS = 100  # of what only begins alike
+MAX_HITS = 100  # matches of the first byte that are looked at one by one
 
 
 def of_item(id: str, encrypted_content: str) -> str:
@@ -76,7 +77,7 @@ def is_of_summary(proof: Any) -> bool:
 
 def summary_in(encrypted_content: Any) -> str:
     """Returns the summary, "" where the cipher is not ours, or was damaged."""
-    return _text(_unpack(encrypted_content, SUMMARY), "summary") if is_of_summary(encrypted_content) else ""
+    return text_of(_unpack(encrypted_content, SUMMARY), "summary") if is_of_summary(encrypted_content) else ""
 
 
 def may_be_in(body: bytes) -> bool:
@@ -113,10 +114,10 @@ def thinking_in(encrypted_content: str, id: str, text: str) -> Thinking:
     encrypted_content = less_empty(encrypted_content)
     if encrypted_content.startswith(_OTHER):
         said = _unpack(encrypted_content, _OTHER)
-        part = Thinking(text, _text(said, "signature"), _text(said, "encrypted"))
+        part = Thinking(text, text_of(said, "signature"), text_of(said, "encrypted"))
         if isinstance(detail := said.get("detail"), dict):
             part.ext["chat"] = {"detail": detail | ({"text": text} if text and "signature" in said else {})}
-            part.provider = _text(detail, "format").removeprefix("unknown")
+            part.provider = text_of(detail, "format").removeprefix("unknown")
         return part
     if not encrypted_content:
         return Thinking(text)
@@ -137,8 +138,3 @@ def _unpack(sealed: str, prefix: str) -> dict[str, Any]:
     except (ValueError, binascii.Error):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _text(said: dict[str, Any], key: str) -> str:
-    value = said.get(key)
-    return value if isinstance(value, str) else ""

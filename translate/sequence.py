@@ -37,7 +37,7 @@ class Item:
     done: bool | None = None
     half: str = ""
     _at: int = 0  # where in `repeats` it begins
-    _before: int = 0  # the same in characters, once somebody has asked
+    _before: int = 0  # the same in characters, once it was asked for
 
     def __post_init__(self) -> None:
         self._at = len(self.repeats.whole())
@@ -154,7 +154,7 @@ class Sequence:
             head = self._items[0]
             if head is not self._open:
                 if isinstance(head.part, ToolCall) and not (head.part.name and (head.waiting or head.done)):
-                    return  # its name is still to come, or its first argument
+                    return  # its name, or its first argument, has not come yet
                 self._show(head)
             if not head.is_complete() or (len(self._items) == 1 and head.done is None):
                 return

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-MAX_EVENT_BYTES = 16 * 1024 * 1024  # a whole image in one event is seen; a stream without any blank line is not
+MAX_EVENT_BYTES = 16 * 1024 * 1024  # some servers send a whole image in one event
 
 _BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _MARGIN = 3  # bytes of a blank line ("\r\n\r\n") that may have come before its last one
@@ -29,7 +29,7 @@ class Splitter:
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
-        self._last = b""  # of what is held: bytes that may begin a blank line
+        self._last = b""  # the last bytes of it, which may begin a blank line
         self._size = 0
         self._seen_cr = False
 

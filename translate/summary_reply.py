@@ -49,7 +49,7 @@ class SummaryReply:
         if stop.reason == "refusal" or self._compaction.reply_part(text, self._asked) is None:
             if not self._asked.answers:
                 return [self._failed(stop)]
-            text = ""  # the answer comes from all of the conversation, then
+            text = ""  # the answer then comes from all of the conversation
         if text and stop.reason in ("length", "context_overflow"):
             text += _CUT
         part = self._compaction.reply_part(text, self._asked)

@@ -41,8 +41,8 @@ class Policy:
     web_search: str = "auto"  # auto (by the model's name) | true | false: does it search the web itself
     prompt_cache_key: bool = False  # may one be made where the client brings none (see affinity.py)
     output_schema: str = "native"  # tool: a reply's JSON schema goes as a tool; chat: if there are others
-    rebuild: bool = False  # its own protocol is spoken loosely too: no tools but functions
-    deferred_tools: int = 20  # so many are searched for by the proxy; fewer are all offered (see tool_search.py)
+    rebuild: bool = False  # it speaks its own protocol loosely, too, and knows no tools but functions
+    deferred_tools: int = 20  # from so many on the proxy searches them; fewer are all offered (see tool_search.py)
     max_continuations: int = 8  # further requests of one turn, at most (see continued_turn.py)
     cache_marks: bool = False  # Messages: may the prompt's stable beginning be marked where the client marks nothing
 
@@ -145,4 +145,4 @@ class Encoded:
     functions: bool = False
 
     def json(self) -> bytes:
-        return wire.request(self.body)
+        return wire.dumps(self.body)

@@ -15,17 +15,17 @@ JSON_OVERHEAD = 1.35  # keys, quotes and brackets that estimate() does not count
 IMAGE_TOKENS = 1_500  # Anthropic: width x height / 750, at most about 1,600; others 85 to 1,500
 PAGE_BYTES = 50_000  # a PDF's page, roughly, in base64
 PAGE_TOKENS = 2_000
-AUDIO_BYTES = 2_000  # for a token, in base64: speech takes ten tokens a second or so
+AUDIO_BYTES = 2_000  # of base64 are a token: speech takes about ten tokens a second
 PER_MESSAGE = 4  # role and separators
-EVENT_BYTES = 200  # of a stream, for a token, where its text cannot be told from its frame
-MAX_DEPTH = 6  # of content within content
+EVENT_BYTES = 200  # of a stream are a token, where its text cannot be told from its frame
+MAX_DEPTH = 6  # content within content is followed so far
 
 _KINDS = frozenset({
     "image", "document", "image_url", "file", "input_image", "input_file", "input_audio", "image_generation_call",
     "computer_screenshot",
 })  # fmt: skip
 _MARKS = (b";base64,", b'"base64"', b'"input_audio"', b'"file_data"', b'"image_generation_call"')
-_BARE = ("data", "file_data", "result")  # where base64 stands without a word that says so
+_BARE = ("data", "file_data", "result")  # base64 stands here without a field that says so
 LEAST_BARE = 500
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_-]+")
 _SAID = re.compile(
@@ -48,8 +48,8 @@ def estimate(body: dict[str, Any]) -> int:
 
 
 LEAST_TAUGHT = 200  # tokens: in smaller requests the frame outweighs the words
-LEAST_RATIO, MOST_RATIO = 0.3, 3.5  # what lies beyond is no vocabulary but a server that counts something else
-LEAST_WEIGHT = 0.1  # of a further reply in the moving average: the last ten or so decide
+LEAST_RATIO, MOST_RATIO = 0.3, 3.5  # a ratio beyond them comes from a server that counts something else
+LEAST_WEIGHT = 0.1  # a further reply counts so much in the moving average: about the last ten decide
 
 
 def teaches(estimated: int, real: int) -> bool:

@@ -17,9 +17,9 @@ from typing import Any
 from translate import sse, wire
 from translate.conversation import Usage
 
-MAX_EVENTS = 8  # of the latest that speak of usage, how many are read: servers that repeat it do so in every event
-MAX_OBJECT_BYTES = 4096  # of a usage object that stands in an event whose beginning is lost
-MAX_PARSED_BYTES = 256 * 1024  # of a whole body; a larger one is searched from its end
+MAX_EVENTS = 8  # so many of the latest events with usage are read: servers that repeat it do so in every event
+MAX_OBJECT_BYTES = 4096  # a usage object has no more, where the beginning of its event is lost
+MAX_PARSED_BYTES = 256 * 1024  # a larger body is searched from its end
 
 _NAME = b'"usage"'
 _OBJECT = re.compile(rb"\s*:\s*\{")

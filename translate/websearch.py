@@ -23,7 +23,7 @@ Body = dict[str, Any]
 
 NAME = "web_search"
 SOURCES = "web_search_call.action.sources"  # to be asked for in a Responses request's include
-MARK = "~sealed.search.1."  # stands for a cipher that there is none of
+MARK = "~sealed.search.1."  # stands where Anthropic would have a cipher
 
 _KNOWN = frozenset({
     "type", "name", "allowed_domains", "blocked_domains", "excluded_domains", "max_uses", "user_location", "filters",
@@ -127,7 +127,7 @@ def for_messages(tool: Tool) -> tuple[Body, list[str]]:
     left = list(said.other)
     if said.allowed:
         out["allowed_domains"] = said.allowed
-        left += ["blocked_domains"] if said.blocked else []  # Anthropic takes one of the two
+        left += ["blocked_domains"] if said.blocked else []  # Anthropic takes only one of the two
     elif said.blocked:
         out["blocked_domains"] = said.blocked
     if said.uses:

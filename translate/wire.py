@@ -20,7 +20,8 @@ loads = ujson.loads
 
 
 def dumps(value: Any) -> bytes:
-    """Returns compact UTF-8 JSON. A lone surrogate is written as U+FFFD.
+    """Returns compact UTF-8 JSON. Two halves of a character that met are that character; a lone surrogate is written
+    as U+FFFD, since strict readers (serde, nlohmann) refuse its escape, and all of the text with it.
 
     Raises TypeError or ValueError for what JSON cannot say (bytes, NaN).
     """
@@ -33,20 +34,6 @@ def dumps(value: Any) -> bytes:
 
 def whole_characters(text: str) -> str:
     """Returns the text without lone surrogates: U+FFFD stands for each."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def request(value: Any) -> bytes:
-    """Returns a request's body: as `dumps`, but a lone surrogate becomes U+FFFD. Strict readers (serde, nlohmann)
-    refuse its escape, and the whole request with it; two halves that met are one character."""
-    text = ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False)
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return mended(text).encode()
-
-
-def mended(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

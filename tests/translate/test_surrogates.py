@@ -87,9 +87,9 @@ def strict(value: Any) -> None:
 
 
 def test_a_request_in_bytes() -> None:
-    assert wire.request({"a": "é"}) == '{"a":"é"}'.encode()
-    assert wire.request({"a": HALF + "x"}) == '{"a":"\ufffdx"}'.encode()
-    assert wire.request("\ud83d" + "\ude00") == f'"{PAIR}"'.encode(), "two halves that met"
+    assert wire.dumps({"a": "é"}) == '{"a":"é"}'.encode()
+    assert wire.dumps({"a": HALF + "x"}) == '{"a":"\ufffdx"}'.encode()
+    assert wire.dumps("\ud83d" + "\ude00") == f'"{PAIR}"'.encode(), "two halves that met"
 
 
 def test_arguments_that_can_be_read_stay_as_they_are() -> None:

@@ -46,21 +46,21 @@ class Assembly:
     def __init__(self, policy: Policy) -> None:
         self._sequence = Sequence()
         self._repeats_of: dict[type[Part], TextRepeats] = {}
-        self._calls: dict[Item, int] = {}  # -> the choice that began it
+        self._calls: dict[Item, int] = {}  # call -> the choice that began it
         self._by_id: dict[str, Item] = {}  # the first call of each id
-        self._renamed: set[Item] = set()  # calls whose name comes with each piece
+        self._renamed: set[Item] = set()  # calls whose name the server sends with each piece
         self._indexes: dict[int, Item] = {}
         self._tags = ThinkTags() if policy.reasoning == "think_tags" else None
         self._finish = ""
-        self._since = 0  # additions since the last finish_reason
+        self._since = 0  # additions that came after the last finish_reason
         self._met = ""  # the stop sequence
         self._refused = False
         self._answered = False  # text has begun
         self.usage: Usage | None = None
-        self._annotations: list[Any] = []  # that came after the text they belong to
+        self._annotations: list[Any] = []  # they came after the text that they belong to
         self._noted = False  # a text has annotations
         self._extras: dict[str, Any] = {}
-        self.seen = 0  # choices so far: a stream without any is no reply
+        self.seen = 0  # choices so far; a stream without any choice is no reply
         self.trace: list[bytes] = []  # what the last chunk added to the open part; b"" spoils it (see Template)
 
     def __repr__(self) -> str:
@@ -94,7 +94,7 @@ class Assembly:
         has_calls = any(not call.is_nothing() for call in self._calls)
         reason = stop_reason(self._finish, has_calls, self._refused)
         if reason == "tool_calls" and any(call.is_cut() for call in self._calls):
-            reason = "length"  # whatever the server calls it
+            reason = "length"  # a cut call must not be run, whatever the server says
         if self._met and reason == "end":
             reason = "stop_sequence"
         late, self._annotations = self._annotations, []
@@ -129,7 +129,7 @@ class Assembly:
             start.id = start.id or text_of(data, "id")
             start.model = start.model or text_of(data, "model")
         self.usage = of_chunk(data, self.usage)
-        for key in ("citations", "search_results"):  # Perplexity, on every chunk
+        for key in ("citations", "search_results"):  # Perplexity sends them on every chunk
             if data.get(key):
                 self._extras[key] = data[key]
 
@@ -143,7 +143,7 @@ class Assembly:
             if error := breakdown(finish):
                 return error
             self._finish, self._since = finish, 0
-        met = text_of(choice, "stop_reason")  # vLLM: the stop sequence that was met
+        met = text_of(choice, "stop_reason")  # vLLM gives the stop sequence that was met
         if met and not is_known(met):
             self._met = met
         return None
@@ -214,7 +214,7 @@ class Assembly:
         if signature:
             self.trace.append(b"")
             last = self._sequence.last(Thinking)
-            if last is None:  # it comes after what it signed was closed
+            if last is None:  # the part that it signs was closed before
                 last = self._sequence.push(_thought(entry))
             last.close.signature = signature
 
@@ -300,7 +300,7 @@ class Assembly:
         piece = wire.inside(arguments)
         item = self._find(raw.get("index"), id, name, piece)
         if name:
-            self.trace.append(b"")  # what names a call again may begin another one
+            self.trace.append(b"")  # an entry with a name may begin another call
         if item is None:
             if not (name or id or piece):
                 return
@@ -359,7 +359,7 @@ class Assembly:
 
     def _new_call(self, index: Any, id: str, name: str, custom: bool) -> Item:
         if id and id in self._by_id:
-            id = f"{id}_{len(self._calls)}"  # results are told apart by it
+            id = f"{id}_{len(self._calls)}"  # results name their call by it
         item = self._sequence.push(ToolCall(id, name, custom=custom))
         self._calls[item] = self.seen
         self._by_id.setdefault(id, item)

@@ -8,17 +8,15 @@ reads.
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import Any
 
-from translate import problems
+from translate import openai_media, problems
 from translate.chat import details
 from translate.conversation import (
     Audio,
     Document,
     Ext,
-    Image,
     Part,
     Refusal,
     Text,
@@ -31,9 +29,6 @@ from translate.conversation import (
 from translate.json_fields import arguments_in, text_of, thought
 from translate.leftovers import BREAKPOINT, CACHE_CONTROL, note_mark
 from translate.pairing import OpenCalls
-
-_DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)
-_MEDIA_TYPES = {".txt": "text/plain", ".md": "text/markdown", ".csv": "text/csv", ".html": "text/html"}
 
 
 def decode_messages(messages: Any) -> tuple[list[Part], list[Turn]]:
@@ -130,7 +125,7 @@ class _History:
         if CACHE_CONTROL in raw:
             note_mark(raw, CACHE_CONTROL, result.ext)
         last = self.turns[-1] if self.turns else None
-        # A turn that begins with a result holds nothing else: its first part tells of them all.
+        # A turn that begins with a result holds nothing but results, so that its first part shows what it is.
         if last is not None and last.role == "user" and all(isinstance(p, ToolResult) for p in last.parts[:1]):
             last.parts.append(result)
         else:
@@ -201,10 +196,7 @@ def _image(raw: dict[str, Any], path: str) -> Part:
         url, detail = image.get("url"), text_of(image, "detail")
     if not isinstance(url, str) or not url:
         raise problems.missing(f"{path}.image_url.url")
-    found = _split_data_url(url)
-    if found is None:
-        return Image(url=url, detail=detail)
-    return Image(data=found[1], media_type=found[0], detail=detail)
+    return openai_media.image(url, detail, {})
 
 
 def _file(raw: dict[str, Any], path: str) -> Part:
@@ -219,14 +211,7 @@ def _file(raw: dict[str, Any], path: str) -> Part:
         return Document(file_id=id, title=title, ext=form)
     if re.match(r"https?://", data):
         return Document(url=data, title=title, ext=form)
-    by_name = _MEDIA_TYPES.get(title[title.rfind(".") :].lower(), "application/pdf")
-    media_type, data = _split_data_url(data) or (by_name, data)
-    if media_type.startswith("text/"):
-        try:
-            return Document(text=base64.b64decode(data).decode(), title=title, ext=form)
-        except ValueError:  # no base64, or no UTF-8 within
-            raise problems.invalid(f"{path}.file.file_data", "it is not base64 of UTF-8 text") from None
-    return Document(data=data, media_type=media_type, title=title, ext=form)
+    return openai_media.document(data, title, form, f"{path}.file.file_data")
 
 
 def _audio(raw: dict[str, Any], path: str) -> Part:
@@ -246,14 +231,6 @@ _READERS = {
     "file": _file,
     "input_audio": _audio,
 }
-
-
-def _split_data_url(url: str) -> tuple[str, str] | None:
-    """Returns (media type, base64), None where it is no data URL in base64."""
-    found = _DATA_URL.match(url)
-    if found is None or ";base64" not in found[2].lower():
-        return None
-    return found[1], url[found.end() :]
 
 
 # ------------------------------------------------------------------------------------- thoughts and calls

@@ -22,7 +22,7 @@ from translate.conversation import (
     Tool,
     ToolChoice,
 )
-from translate.json_fields import is_number, list_of, text_of
+from translate.json_fields import flag_of, list_of, object_of, text_of
 from translate.leftovers import CACHE_CONTROL, note_mark, split_openai
 
 _REASONING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget")
@@ -63,7 +63,7 @@ def decode(body: dict[str, Any]) -> Conversation:
         system=system,
         tools=_allowed(tools, given),
         tool_choice=choice,
-        parallel_tools=_flag(given, "parallel_tool_calls"),
+        parallel_tools=flag_of(given, "parallel_tool_calls"),
         sampling=_sampling(given),
         max_tokens=_max_tokens(given),
         output=_output(given),
@@ -87,7 +87,7 @@ def _form(given: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _leftovers(given: dict[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in given.items() if key not in _MAPPED}
-    if _output(given) is not None or _dict(rest, "response_format").get("type") == "text":
+    if _output(given) is not None or object_of(rest, "response_format").get("type") == "text":
         del rest["response_format"]
     if isinstance(rest.get("web_search_options"), dict):  # a tool
         del rest["web_search_options"]
@@ -97,12 +97,12 @@ def _leftovers(given: dict[str, Any]) -> dict[str, Any]:
     if "user" not in given:
         rest.pop("safety_identifier", None)
     if "stream_options" in rest:  # include_usage is the reply encoder's to honour
-        options = {k: v for k, v in _dict(rest, "stream_options").items() if k != "include_usage"}
+        options = {k: v for k, v in object_of(rest, "stream_options").items() if k != "include_usage"}
         rest["stream_options"] = options
         if not options:
             del rest["stream_options"]
     for field, known in _REASONING_KEYS.items():
-        if left := {key: value for key, value in _dict(given, field).items() if key not in known}:
+        if left := {key: value for key, value in object_of(given, field).items() if key not in known}:
             rest[field] = left
     return rest
 
@@ -150,8 +150,8 @@ def _tool(raw: Any, path: str) -> Tool:
 
 def _format(custom: dict[str, Any]) -> dict[str, Any]:
     """Returns a custom tool's format in the neutral shape: a grammar's own fields beside its type."""
-    format = _dict(custom, "format")
-    return {"type": "grammar", **_dict(format, "grammar")} if format.get("type") == "grammar" else format
+    format = object_of(custom, "format")
+    return {"type": "grammar", **object_of(format, "grammar")} if format.get("type") == "grammar" else format
 
 
 def _function(raw: dict[str, Any], path: str) -> Tool:
@@ -160,7 +160,7 @@ def _function(raw: dict[str, Any], path: str) -> Tool:
     schema = raw.get("parameters")
     if schema is not None and not isinstance(schema, dict):
         raise problems.wrong_type(f"{path}.parameters", "an object", schema)
-    return Tool(name, text_of(raw, "description"), schema, _flag(raw, "strict"))
+    return Tool(name, text_of(raw, "description"), schema, flag_of(raw, "strict"))
 
 
 def _tool_choice(given: dict[str, Any]) -> ToolChoice | None:
@@ -169,9 +169,9 @@ def _tool_choice(given: dict[str, Any]) -> ToolChoice | None:
         return None
     if isinstance(choice, dict):
         if choice.get("type") == "allowed_tools":
-            mode = _dict(choice, "allowed_tools").get("mode")
+            mode = object_of(choice, "allowed_tools").get("mode")
             return ToolChoice("any" if mode == "required" else "auto")
-        named = _dict(choice, "function") or _dict(choice, "custom") or choice
+        named = object_of(choice, "function") or object_of(choice, "custom") or choice
         if name := text_of(named, "name"):
             return ToolChoice("tool", name)
         raise problems.missing("tool_choice.function.name")
@@ -188,10 +188,10 @@ def _allowed(tools: list[Tool], given: dict[str, Any]) -> list[Tool]:
     if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
         return tools
     names = set()
-    for raw in list_of(_dict(choice, "allowed_tools"), "tools"):
+    for raw in list_of(object_of(choice, "allowed_tools"), "tools"):
         if isinstance(raw, dict):
             kind = text_of(raw, "type")
-            names.add(text_of(_dict(raw, kind) or raw, "name") or kind)
+            names.add(text_of(object_of(raw, kind) or raw, "name") or kind)
     return [tool for tool in tools if tool.name in names]
 
 
@@ -199,14 +199,8 @@ def _allowed(tools: list[Tool], given: dict[str, Any]) -> list[Tool]:
 
 
 def _max_tokens(given: dict[str, Any]) -> int | None:
-    for key in ("max_completion_tokens", "max_tokens"):
-        if (value := given.get(key)) is not None:
-            if not is_number(value):
-                raise problems.wrong_type(key, "an integer", value)
-            if value < 1:
-                raise problems.invalid(key, f"integer below minimum value. Expected a value >= 1, but got {value}")
-            return int(value)
-    return None
+    newer = problems.limit_of(given, "max_completion_tokens")
+    return problems.limit_of(given, "max_tokens") if newer is None else newer
 
 
 def _sampling(given: dict[str, Any]) -> Sampling:
@@ -215,13 +209,13 @@ def _sampling(given: dict[str, Any]) -> Sampling:
     if not isinstance(stop, list) or not all(isinstance(item, str) for item in stop):
         raise problems.wrong_type("stop", "a string or an array of strings", given["stop"])
     return Sampling(
-        temperature=_number(given, "temperature"),
-        top_p=_number(given, "top_p"),
+        temperature=problems.number_of(given, "temperature"),
+        top_p=problems.number_of(given, "top_p"),
         top_k=_whole(given, "top_k"),
         stop=[item for item in stop if item],
         seed=_whole(given, "seed"),
-        frequency_penalty=_number(given, "frequency_penalty"),
-        presence_penalty=_number(given, "presence_penalty"),
+        frequency_penalty=problems.number_of(given, "frequency_penalty"),
+        presence_penalty=problems.number_of(given, "presence_penalty"),
     )
 
 
@@ -242,7 +236,8 @@ def _output(given: dict[str, Any]) -> OutputFormat | None:
     schema = raw.get("schema")
     if schema is not None and not isinstance(schema, dict):
         raise problems.wrong_type("response_format.json_schema.schema", "an object", schema)
-    return OutputFormat("json_schema", schema, text_of(raw, "name"), text_of(raw, "description"), _flag(raw, "strict"))
+    name, description, strict = text_of(raw, "name"), text_of(raw, "description"), flag_of(raw, "strict")
+    return OutputFormat("json_schema", schema, name, description, strict)
 
 
 # ------------------------------------------------------------------------------------------------ reasoning
@@ -253,7 +248,7 @@ def _reasoning(given: dict[str, Any]) -> Reasoning:
     thinking, Qwen as enable_thinking and thinking_budget. An effort of "none" is a no."""
     wanted = Reasoning(effort=text_of(given, "reasoning_effort"))
     if isinstance(router := given.get("reasoning"), dict):
-        wanted.enabled = _flag(router, "enabled")
+        wanted.enabled = flag_of(router, "enabled")
         wanted.effort = wanted.effort or text_of(router, "effort")
         wanted.budget = _whole(router, "max_tokens") or 0
         if router.get("exclude") is True:
@@ -276,11 +271,6 @@ def _reasoning(given: dict[str, Any]) -> Reasoning:
 # --------------------------------------------------------------------------------------------------- values
 
 
-def _dict(raw: dict[str, Any], key: str) -> dict[str, Any]:
-    value = raw.get(key)
-    return value if isinstance(value, dict) else {}
-
-
 def _list(raw: dict[str, Any], key: str) -> list[Any]:
     value = raw.get(key)
     if value is None:
@@ -290,20 +280,6 @@ def _list(raw: dict[str, Any], key: str) -> list[Any]:
     return value
 
 
-def _flag(raw: dict[str, Any], key: str) -> bool | None:
-    value = raw.get(key)
-    return value if isinstance(value, bool) else None
-
-
-def _number(raw: dict[str, Any], key: str) -> float | None:
-    value = raw.get(key)
-    if value is None:
-        return None
-    if not is_number(value):
-        raise problems.wrong_type(key, "a number", value)
-    return value
-
-
 def _whole(raw: dict[str, Any], key: str) -> int | None:
-    value = _number(raw, key)
+    value = problems.number_of(raw, key)
     return None if value is None else int(value)

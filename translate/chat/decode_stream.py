@@ -11,12 +11,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from translate import errors, sse, wire
+from translate import errors, sse
 from translate.chat.assembly import Assembly
 from translate.chat.reply import explode
 from translate.conversation import Event, Usage
 from translate.lenient import NO_JSON, error_event, loads, no_json
-from translate.pieces import all_sound
+from translate.pieces import all_sound, same_text
 from translate.reading import StreamReading
 from translate.target import Policy
 
@@ -42,7 +42,7 @@ class Template:
         padding = _PADDING.search(event)
         body = event[: padding.start()] if padding else event
         found = list(_TEXT_FIELD.finditer(body))
-        if len(found) != 1 or not _same(found[0][1], piece):
+        if len(found) != 1 or not same_text(found[0][1], piece):
             return None
         start, end = found[0].span(1)
         return cls(body[:start], body[end:], padding[0] if padding else b"")
@@ -141,7 +141,7 @@ class Decoder(StreamReading):
             self._stop_at(error)
             return
         if self._parts.finished and chunk.get("usage") and chunk.get("choices") == []:
-            self._done()  # the last that a server has to say; some leave the stream open after it
+            self._done()  # nothing comes after it, but some servers leave the stream open
             return
         trace = self._parts.trace
         learns = len(trace) == 1 and trace[0] and self._parts.steady
@@ -172,10 +172,3 @@ class Decoder(StreamReading):
 
     def _explode(self, body: dict[str, Any]) -> list[Event]:
         return explode(body, self._policy)
-
-
-def _same(raw: bytes, piece: bytes) -> bool:
-    try:
-        return raw == piece or wire.text_of([raw]) == wire.text_of([piece])
-    except ValueError:
-        return False

@@ -168,15 +168,15 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
 def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
     """Adds reasoning to the message where the upstream asks for it: some need it beside calls, some refuse it."""
     policy = draft.policy
-    signs = extras.may_go_to(draft.target)  # then those have their own place
+    signs = extras.may_go_to(draft.target)  # their proofs then have a place of their own
     parts = [part for part in turn.parts if isinstance(part, Thinking) and not (signs and extras.opened(part))]
     goes_back = policy.reasoning_history == "true" or (policy.reasoning_history == "tool_calls" and has_calls)
-    goes_back = goes_back or (draft.home and policy.reasoning != "think_tags")  # its client put it there
+    goes_back = goes_back or (draft.home and policy.reasoning != "think_tags")  # the client itself sent it
     if not goes_back or policy.reasoning == "none":
         if parts:
             draft.drop(draft.words.thoughts)
         return
-    # What another provider has sealed is for itself alone; its text may be read.
+    # Only the provider that sealed a thought may get its proof back; every provider may read its text.
     thoughts = [replace(part, signature="", encrypted="", ext={}) if _is_sealed(part) else part for part in parts]
     text = ("" if draft.home else "\n\n").join(part.text for part in thoughts if part.text)
     if policy.reasoning == "think_tags":
@@ -244,7 +244,7 @@ def _assistant_as_it_was(turn: Turn, draft: Draft, extra: dict[str, Any]) -> Bod
     message: Body = {"role": "assistant", "content": _body(turn.parts, form, draft) or None}
     calls = [part for part in turn.parts if isinstance(part, ToolCall)]
     _reason(message, turn, bool(calls), draft)
-    if not form.get("reasoning"):  # it stood in reasoning_details alone
+    if not form.get("reasoning"):  # the client had it in reasoning_details alone
         message.pop(draft.policy.reasoning, None)
     if not form.get("parts") and (refusal := "".join(p.text for p in turn.parts if isinstance(p, Refusal))):
         message["refusal"] = refusal

@@ -39,7 +39,7 @@ def content(part: Part, draft: Draft) -> list[Body]:
         case Refusal():
             return [_text(part.text)]
         case Thinking():
-            return []  # beside the content, where it goes back at all
+            return []  # it stands beside the content, if it goes back at all
         case Unknown() if part.protocol == "chat":
             return [part.raw]
     text = draft.in_words(part)
@@ -99,6 +99,6 @@ def _document(document: Document, draft: Draft) -> list[Body]:
         data = f"data:{media_type};base64,{document.data}"
         return [{"type": "file", "file": {"filename": name, "file_data": data}}]
     if not (document.url or document.file_id):
-        return []  # an empty text
+        return []  # the text is empty
     where = f"at {document.url}" if document.url else f"{document.file_id!r}"
     raise BadRequest(f"messages: the document {where} cannot be sent to this model's upstream; send it as base64")

@@ -66,7 +66,7 @@ def _tools(body: Body, conversation: Conversation, draft: Draft) -> None:
         if choice is not None:
             body["tool_choice"] = choice
         elif conversation.tool_choice.mode in ("any", "tool"):
-            draft.drop("tool_choice")  # it forced a tool that did not cross
+            draft.drop("tool_choice")  # the tool that it forced did not cross
 
 
 def _tool(tool: Tool, draft: Draft) -> Body | None:
@@ -76,7 +76,7 @@ def _tool(tool: Tool, draft: Draft) -> Body | None:
         draft.drop(websearch.word(tool))
         return None
     if tool.deferred:
-        return None  # offered once the client has shown it to the model
+        return None  # it is offered once the client has shown it to the model
     draft.leave(tool.ext)
     own = tool.ext.get("chat", {})
     if tool.kind == "custom":
@@ -160,7 +160,7 @@ def _reasoning(body: Body, conversation: Conversation, target: Target, draft: Dr
     if draft.home and (said := conversation.ext.get("chat.form", {}).get("reasoning")):
         body |= said  # in whichever vendor's words
         return
-    if wanted.display not in ("", "summarized") and draft.words.display:  # what is thought is told
+    if wanted.display not in ("", "summarized") and draft.words.display:  # the client gets all of it
         draft.drop(draft.words.display)
     word = wanted.effort or (effort.effort_of(wanted.budget) if wanted.budget else "")
     if not word:
@@ -186,7 +186,7 @@ def _identity(body: Body, conversation: Conversation, target: Target, draft: Dra
         if draft.home:
             body["service_tier"] = conversation.service_tier
         elif conversation.service_tier not in leftovers.PLAIN_TIERS:
-            draft.drop("service_tier")  # tiers of one provider mean nothing, or another price, at the next
+            draft.drop("service_tier")  # a tier of one provider means nothing, or another price, at the next
 
 
 def _leftovers(body: Body, conversation: Conversation, draft: Draft) -> None:
@@ -201,6 +201,6 @@ def _leftovers(body: Body, conversation: Conversation, draft: Draft) -> None:
         return
     for field, value in (conversation.ext["chat"] | conversation.ext.get("openai", {})).items():
         if isinstance(value, dict) and isinstance(body.get(field), dict):
-            body[field] = body[field] | value  # stream_options, of which we know one
+            body[field] = body[field] | value  # stream_options: the proxy knows one field of it
         else:
             body[field] = value

@@ -49,7 +49,7 @@ class Encoder:
         about = (wire.dumps(f"chatcmpl-{asked.key}"), asked.created, wire.dumps(asked.model))
         head = b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":'
         self._before = head % about
-        # As at OpenAI: who asked for usage finds it null on every chunk but the last.
+        # As at OpenAI, a client that asked for usage gets null on every chunk but the last.
         usage = b',"usage":null' if asked.include_usage else b""
         self._after = b',"logprobs":null,"finish_reason":null}]%b}\n\n' % usage
         self._state: Literal["waiting", "writing", "over"] = "waiting"
@@ -115,7 +115,7 @@ class Encoder:
                 known = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))
                 out.append(fault.event(known))
                 self._state = "over"
-            case Ping() if self._state == "writing":  # before, it would fix the status at 200
+            case Ping() if self._state == "writing":  # earlier it would fix the status at 200
                 out.append(_PING)
 
     # -------------------------------------------------------------------------------------------- parts

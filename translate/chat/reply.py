@@ -63,7 +63,7 @@ class _Message:
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.texts: list[str] = []
-        self.length = 0  # of them together
+        self.length = 0  # characters in all texts
         self.thoughts: list[str] = []
         self.refusals: list[str] = []
         self.details: list[dict[str, Any]] = []
@@ -137,7 +137,7 @@ class _Message:
         if self.details:
             message["reasoning_details"] = self.details
         if self.calls and self.asked.functions and "function" in self.calls[0]:
-            message["function_call"] = self.calls[0]["function"]  # such a client takes one in a message
+            message["function_call"] = self.calls[0]["function"]  # such a client takes one call in a message
         elif self.calls:
             message["tool_calls"] = self.calls
         if annotations := self.annotations + self.stop.ext.get("chat", {}).get("annotations", []):

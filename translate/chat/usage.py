@@ -27,11 +27,11 @@ _END: dict[str, StopReason] = {
     "image_prohibited_content": "refusal", "blocked": "refusal", "content_filtered": "refusal",
 }  # fmt: skip
 
-# Finish reasons that mean: the server broke down, this is no answer (z.ai, DeepSeek, OpenRouter, SGLang).
+# Finish reasons which mean that the server broke down and gave no answer (z.ai, DeepSeek, OpenRouter, SGLang).
 _BROKEN = {
     "error": "upstream",
     "network_error": "upstream",
-    "malformed_function_call": "upstream",  # Gemini: there is a call, and nobody can read it
+    "malformed_function_call": "upstream",  # Gemini: the model made a call that cannot be read
     "unexpected_tool_call": "upstream",
     "abort": "upstream",
     "insufficient_system_resource": "overloaded",

@@ -12,6 +12,7 @@ from typing import Any
 
 from translate import sealed_reasoning, wire
 from translate.conversation import Close, Delta, Event, Ext, Open, Part, Text, Thinking, ToolCall, Unknown
+from translate.json_fields import text_of
 from translate.messages import citations
 from translate.messages.decode_messages import input_of, rest
 from translate.repeats import ArgumentRepeats
@@ -34,7 +35,7 @@ class Block:
         self.index = index
         self.raw = raw
         self.opened = False
-        self.half = ""  # of a character of two, until the other comes
+        self.half = ""  # the first half of a character, until the other half comes
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.index} opened={self.opened}>"
@@ -114,13 +115,13 @@ class ThinkingBlock(Block):
     template = ("thinking_delta", "thinking")
 
     def begin(self, out: list[Event]) -> None:
-        self._signature = _string(self.raw.get("signature"))
+        self._signature = text_of(self.raw, "signature")
         ext = rest(self.raw, "type", "thinking", "signature", "data")
-        self._open(Thinking(encrypted=_string(self.raw.get("data")), ext=ext), out)
+        self._open(Thinking(encrypted=text_of(self.raw, "data"), ext=ext), out)
         self._push(self.raw.get("thinking"), out)
 
     def delta(self, delta: Raw, out: list[Event]) -> None:
-        self._signature = _string(delta.get("signature")) or self._signature
+        self._signature = text_of(delta, "signature") or self._signature
         self._push(delta.get("thinking"), out)
 
     def close(self, out: list[Event]) -> None:
@@ -143,7 +144,7 @@ class CallBlock(Block):
         self._repeats = ArgumentRepeats()
         self.bare = self.cut = False
         ext: Ext = rest(self.raw, "type", "id", "name", "input")
-        self._call = ToolCall(_string(self.raw.get("id")), _string(self.raw.get("name")), ext=ext)
+        self._call = ToolCall(text_of(self.raw, "id"), text_of(self.raw, "name"), ext=ext)
 
     def delta(self, delta: Raw, out: list[Event]) -> None:
         self._say(delta.get("partial_json"), out)
@@ -183,7 +184,7 @@ class WholeBlock(Block):
 
     def delta(self, delta: Raw, out: list[Event]) -> None:
         if delta.get("type") == "input_json_delta":
-            self._json.append(_string(delta.get("partial_json")))
+            self._json.append(text_of(delta, "partial_json"))
             return
         for key, value in delta.items():
             before = self.raw.get(key)
@@ -193,7 +194,7 @@ class WholeBlock(Block):
 
     def close(self, out: list[Event]) -> None:
         if not isinstance(self.raw.get("type"), str):
-            return  # nobody could tell what it is
+            return  # a block without a type means nothing
         if arguments := "".join(self._json):
             self.raw["input"] = input_of(arguments)
         self._open(Unknown("messages", self.raw), out)
@@ -227,7 +228,3 @@ def tell(raw: Any, out: list[Event]) -> type[Part]:
     block.begin(out)
     block.close(out)
     return block.part
-
-
-def _string(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -13,11 +13,11 @@ from typing import Any
 
 Body = dict[str, Any]
 
-LEAST_CHARACTERS = 3_600  # of a prompt that is worth it: Anthropic keeps none below 1,024 tokens
+LEAST_CHARACTERS = 3_600  # a shorter prompt is not worth it: Anthropic caches none below 1,024 tokens
 MOST_TURNS = 2
 MARK = {"type": "ephemeral"}
 
-_MARKED = ("text", "image", "document", "tool_use", "tool_result")  # never thinking
+_MARKED = ("text", "image", "document", "tool_use", "tool_result")  # thinking is never marked
 _NAME = "cache_control"
 
 

@@ -51,7 +51,7 @@ def decode(body: dict[str, Any]) -> Conversation:
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise BadRequest("model: Field required")
-    if body.get("thread") is not None:  # the gateway takes it out where it holds the thread itself
+    if body.get("thread") is not None:  # the gateway takes it out where it keeps the thread itself
         details = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
         raise BadRequest("thread: this upstream holds no conversations; send all of it instead", details=details)
     left = {key: value for key, value in body.items() if key not in _KNOWN}

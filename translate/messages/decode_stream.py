@@ -45,7 +45,7 @@ class Decoder:
     def __init__(self) -> None:
         self._splitter = sse.Splitter()
         self._state: Callable[[Decoder, str, Raw, bytes, list[Event]], None] = Decoder._unstarted
-        self._start: Start | None = Start()  # until it is told
+        self._start: Start | None = Start()  # until it was given out
         self.usage: Usage | None = None
         self._given: Any = None  # the stop_reason
         self._sequence = ""
@@ -229,7 +229,7 @@ class Decoder:
         if block.template and block.template[0] == kind and event and block.opened:
             text = delta.get(block.template[1])
             if block.half:
-                self._template = None  # until its other half has come
+                self._template = None  # the other half of a character must come first
             elif isinstance(text, str) and text:
                 self._template = learn(event, block.template[1], text) or self._template
 
@@ -273,7 +273,7 @@ class Decoder:
             self._tell_bare(out)
         reason, word = read_stop(self._given, self._seen)
         if self._cut and reason in ("tool_calls", "end"):
-            reason = "length"  # whatever the server calls it: nobody may run half a call
+            reason = "length"  # nobody may run half a call, whatever the server says
         ext = self._ext | word
         left = {"messages": ext} if ext else {}
         out.append(Stop(reason, self.usage, self._sequence, left, explanation_in(ext)))

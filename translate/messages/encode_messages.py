@@ -35,7 +35,7 @@ from translate.messages import citations
 from translate.messages.decode_messages import Block, input_of
 from translate.pairing import paired
 
-OPENING = "(conversation continues)"  # stands in for the user turn that a cut history has lost
+OPENING = "(conversation continues)"  # stands for the user turn that a cut history has lost
 
 _MEDIA_TYPES = {"image/jpg": "image/jpeg", "": "image/png"}
 _TEXTUAL = ("application/json", "application/xml", "application/x-yaml")
@@ -54,7 +54,7 @@ def _as_they_were(turns: list[Turn], draft: Draft) -> list[Block]:
     out = []
     for turn in turns:
         written, left = blocks(turn.parts, draft), turn.ext.get("messages", {})
-        if written or "output_config" in left:  # which may stand alone
+        if written or "output_config" in left:  # output_config may stand alone
             out.append({"role": turn.role} | ({"content": written} if written else {}) | left)
     return out
 
@@ -67,7 +67,7 @@ def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Block]:
         if turn.role == "system":
             said = [_reminder(block) for block in said]
         if turn.role == "assistant":
-            while said and said[-1]["type"] in _NOT_LAST:  # Anthropic: the final block cannot be thinking
+            while said and said[-1]["type"] in _NOT_LAST:  # Anthropic refuses thinking as the final block
                 said.pop()
         if not said:
             continue

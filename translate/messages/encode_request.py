@@ -72,7 +72,7 @@ def _tools(body: Body, conversation: Conversation, target: Target, draft: Draft)
     given = conversation.ext.get("messages.form", {}).get("tools", conversation.tools)
     for tool in given:
         if tool.kind == "function":
-            if draft.home or not tool.deferred:  # else offered once the client has shown it to the model
+            if draft.home or not tool.deferred:  # elsewhere it is offered once the client has shown it to the model
                 tools.append(_function(tool, draft))
         elif tool.protocol == "messages":
             tools.append(tool.raw)
@@ -91,7 +91,7 @@ def _tools(body: Body, conversation: Conversation, target: Target, draft: Draft)
         body["tools"] = [{"name": name, "input_schema": {"type": "object"}} for name in called]
         body["tool_choice"] = {"type": "none"}
     if not tools and conversation.tool_choice is not None and conversation.tool_choice.mode in ("any", "tool"):
-        draft.drop("tool_choice")  # it forced a tool that did not cross
+        draft.drop("tool_choice")  # the tool that it forced did not cross
 
 
 def _is_named(conversation: Conversation, name: str) -> bool:
@@ -127,7 +127,7 @@ def _tool_choice(body: Body, conversation: Conversation, draft: Draft) -> None:
         if choice.mode == "tool":
             out["name"] = _chosen(choice.name, conversation, draft)
             if not any(tool.get("name") == out["name"] for tool in body["tools"]):
-                draft.drop("tool_choice")  # it named a tool that could not cross
+                draft.drop("tool_choice")  # the tool that it named did not cross
                 out = {}
     if parallel is False and not out:
         out["type"] = "auto"
@@ -202,7 +202,7 @@ def _output(body: Body, conversation: Conversation, draft: Draft) -> None:
     output = conversation.output
     if output is None:
         return
-    if output.kind == "json_object":  # asked for in words (see _system): likely, not certain
+    if output.kind == "json_object":  # it is asked for in words (see _system), which is not certain to work
         draft.drop(conversation.words.output)
         return
     schema = {"type": "object"} if output.schema is None else output.schema
@@ -215,7 +215,7 @@ def _output(body: Body, conversation: Conversation, draft: Draft) -> None:
 def _stops(body: Body, conversation: Conversation, draft: Draft) -> None:
     given = conversation.sampling.stop
     stop = [sequence for sequence in given if sequence.strip()]
-    if len(stop) < len(given):  # Anthropic refuses sequences of white space
+    if len(stop) < len(given):  # Anthropic refuses stop sequences of white space
         draft.drop(conversation.words.stop)
     if stop:
         body["stop_sequences"] = stop

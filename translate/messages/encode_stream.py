@@ -206,7 +206,7 @@ class Encoder:
         self._state = OVER
 
     def _ping(self, event: Ping, out: list[bytes]) -> None:
-        if self._state is not BEFORE:  # it would fix the status at 200
+        if self._state is not BEFORE:  # earlier it would fix the status at 200
             out.append(self.ping())
 
 

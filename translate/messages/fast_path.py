@@ -23,7 +23,7 @@ class Template:
         self._before = before
         self._after = after
         bare = after.replace(b" ", b"")
-        self._bare = bare if bare == b'"}}' else b""  # the padding varies: compare without it
+        self._bare = bare if bare == b'"}}' else b""  # the padding varies, so the end is compared without it
 
     def __repr__(self) -> str:
         return f"<Template {self._before!r}...{self._after!r}>"

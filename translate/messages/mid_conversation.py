@@ -38,7 +38,7 @@ def _changes(messages: list[Any]) -> Iterator[tuple[bool, Any, str]]:
         for k, block in enumerate(content if isinstance(content, list) else ()):
             if block["type"] in CHANGES:
                 yield block["type"] == "tool_addition", block.get("tool"), f"messages.{i}.content.{k}.tool"
-            elif block["type"] == "compaction":  # what stood before it has changed them so
+            elif block["type"] == "compaction":  # the turns that it stands for changed the tools so
                 for change in list_of(block, "tool_changes"):
                     if isinstance(change, dict):
                         where = f"messages.{i}.content.{k}.tool_changes"

@@ -28,6 +28,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import BadReply
+from translate.json_fields import text_of
 from translate.messages import assembly, citations
 from translate.messages.decode_messages import input_of
 from translate.messages.usage import explanation_in, read_stop, read_usage, write_stop, write_usage
@@ -50,14 +51,14 @@ def explode(body: Any) -> list[Event]:
     if not isinstance(content, list):
         raise BadReply("the upstream's reply is not a message: it has no list of content blocks")
     usage = read_usage(body.get("usage"))
-    out: list[Event] = [Start(_string(body, "id"), _string(body, "model"), usage)]
+    out: list[Event] = [Start(text_of(body, "id"), text_of(body, "model"), usage)]
     if content and assembly.is_bare_call(content[-1]) and read_stop(body.get("stop_reason"), {ToolCall})[0] in CUT:
-        content = content[:-1]  # nothing but its name had come
+        content = content[:-1]  # only its name had come
     seen = {assembly.tell(raw, out) for raw in content}
     reason, ext = read_stop(body.get("stop_reason"), seen)
     ext |= {key: value for key, value in body.items() if key not in _MESSAGE}
     left = {"messages": ext} if ext else {}
-    out.append(Stop(reason, usage, _string(body, "stop_sequence"), left, explanation_in(body)))
+    out.append(Stop(reason, usage, text_of(body, "stop_sequence"), left, explanation_in(body)))
     return out
 
 
@@ -155,8 +156,3 @@ def last_words(stop: Stop, seen: set[type[Part]], usage: Usage | None, asked: As
     usage = with_estimate(usage, asked.input_tokens)
     left = {key: value for key, value in stop.ext.get("messages", {}).items() if key != "stop_reason"}
     return write_stop(stop, seen) | {"usage": write_usage(usage)} | left
-
-
-def _string(body: dict[str, Any], key: str) -> str:
-    value = body.get(key)
-    return value if isinstance(value, str) else ""

@@ -63,7 +63,7 @@ def write(body: Body, conversation: Conversation, limit: int) -> bool:
         if _ALWAYS.search(body["model"]):
             body["output_config"] = {"effort": "low"}
             return False
-        if mode == "effort":  # the others do not think unless told to
+        if mode == "effort":  # the other models do not think unless they are told to
             body["thinking"] = {"type": "disabled"}
         return True
     forced = body.get("tool_choice", {}).get("type") in ("any", "tool")

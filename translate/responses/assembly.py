@@ -13,7 +13,7 @@ from typing import Any
 
 from translate import errors
 from translate.conversation import Event, Fault, Stop, Usage
-from translate.json_fields import list_of, text_of
+from translate.json_fields import list_of, object_of, text_of
 from translate.responses.readers import CallReader, ItemReader, Raw, reader_of
 from translate.responses.usage import stop_reason, usage_of
 from translate.sequence import Sequence
@@ -29,7 +29,7 @@ _TEXTS = {
 }
 _DONE_KEYS = ("text", "refusal", "arguments", "input")
 _TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
-MOST_COMPARED = 64  # items with which one is compared that comes under another index and id: these are near
+MOST_COMPARED = 64  # an item under another index and id is compared with so many: the same one is near
 _UNFINISHED = ("queued", "in_progress")
 
 
@@ -77,7 +77,7 @@ class Assembly:
         if kind == "error" or (data.get("error") and not kind.startswith("response.")):
             self.fail(_error_of(data))
         elif kind in _TERMINAL:
-            self.end(_dict(data, "response"))
+            self.end(object_of(data, "response"))
         elif kind.startswith("response."):
             self._going(kind, data)
 
@@ -87,16 +87,16 @@ class Assembly:
         if stem in _TEXTS:
             self._text(stem, last, data)
         elif kind == "response.output_item.added":
-            self._reader(data, _dict(data, "item"))
+            self._reader(data, object_of(data, "item"))
         elif kind == "response.output_item.done":
-            item = _dict(data, "item")
+            item = object_of(data, "item")
             self._reader(data, item, is_whole=True).over(item)
         elif kind == "response.content_part.done":
-            self._part_done(_dict(data, "part"), data)
+            self._part_done(object_of(data, "part"), data)
         elif kind == "response.output_text.annotation.added":
             self._reader(data, {"type": "message"}).note(data.get("content_index"), data.get("annotation"))
         elif kind in ("response.created", "response.queued", "response.in_progress"):
-            self._about(_dict(data, "response"))
+            self._about(object_of(data, "response"))
 
     def _text(self, stem: str, last: str, data: Raw) -> None:
         what, index_key, implied = _TEXTS[stem]
@@ -182,7 +182,7 @@ class Assembly:
         refused = any(reader.refused for reader in self._order)
         reason = stop_reason(response, bool(calls), refused)
         if reason == "tool_calls" and any(call.is_cut() for call in calls):
-            reason = "length"  # whatever the server calls it: nobody may run half a call
+            reason = "length"  # nobody may run half a call, whatever the server says
         self.ended = True
         by_filter = reason == "refusal" and response.get("status") == "incomplete"
         ext = {"responses": {"incomplete": "content_filter"}} if by_filter else {}
@@ -212,8 +212,3 @@ def _failure(response: Raw) -> errors.ApiError:
     if error := errors.of_object({"error": response.get("error")}):
         return error
     return errors.ApiError("api", f"the upstream's response has the status '{response.get('status')}'")
-
-
-def _dict(raw: Raw, key: str) -> Raw:
-    value = raw.get(key)
-    return value if isinstance(value, dict) else {}

@@ -9,11 +9,10 @@ refused: the words they stand for are not here.
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import Any
 
-from translate import problems, sealed_reasoning
+from translate import openai_media, problems, sealed_reasoning
 from translate.conversation import (
     Document,
     Ext,
@@ -42,9 +41,7 @@ _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "
 _STORED = {
     "item_reference": "refers to an item that another upstream stored; send the item itself",
 }
-_CIPHER = re.compile(r"~sealed\..*|[A-Za-z0-9+/_=-]{64,}", re.S)  # and no words
-_DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)
-_BY_NAME = {".txt": "text/plain", ".md": "text/markdown", ".csv": "text/csv", ".html": "text/html"}
+_CIPHER = re.compile(r"~sealed\..*|[A-Za-z0-9+/_=-]{64,}", re.S)  # a cipher, not words
 
 
 class History:
@@ -110,7 +107,7 @@ class History:
         last = self.turns[-1] if self.turns else None
         goes_on = last is not None and last.role == role
         if goes_on and last is not None and role == "user":
-            goes_on = all(map(_is_output, last.parts[:1]))  # one that begins with an output holds nothing else
+            goes_on = all(map(_is_output, last.parts[:1]))  # a turn that begins with an output holds nothing else
         if goes_on and last is not None:
             last.parts.append(part)
         else:
@@ -237,7 +234,7 @@ def _part(raw: Any, path: str) -> Part:
         case "refusal":
             return Refusal(text_of(raw, "refusal"), _left(raw, "refusal"))
         case "encrypted_content" if not _CIPHER.fullmatch(said := text_of(raw, "encrypted_content")):
-            # Codex takes what its model writes to another agent for a cipher: of other models it is plain text.
+            # Codex takes what its model writes to another agent for a cipher; from other models it is plain text.
             return Text(said, {"responses.form": {"raw": raw}})
         case "input_image":
             return _image(raw, path)
@@ -260,9 +257,7 @@ def _image(raw: Item, path: str) -> Part:
         return Image(file_id=id, detail=detail, ext=ext)
     if not url:
         raise problems.missing(f"{path}.image_url")
-    if found := _split_data_url(url):
-        return Image(data=found[1], media_type=found[0], detail=detail, ext=ext)
-    return Image(url=url, detail=detail, ext=ext)
+    return openai_media.image(url, detail, ext)
 
 
 def _file(raw: Item, path: str) -> Part:
@@ -276,22 +271,7 @@ def _file(raw: Item, path: str) -> Part:
         if not (id := text_of(raw, "file_id")):
             raise problems.missing(f"{path}.file_data")
         return Document(file_id=id, title=title, ext=form)
-    by_name = _BY_NAME.get(title[title.rfind(".") :].lower(), "application/pdf")
-    media_type, data = _split_data_url(data) or (by_name, data)
-    if media_type.startswith("text/"):
-        try:
-            return Document(text=base64.b64decode(data).decode(), title=title, ext=form)
-        except ValueError:  # no base64, or no UTF-8 within
-            raise problems.invalid(f"{path}.file_data", "it is not base64 of UTF-8 text") from None
-    return Document(data=data, media_type=media_type, title=title, ext=form)
-
-
-def _split_data_url(url: str) -> tuple[str, str] | None:
-    """Returns (media type, base64), None where it is no data URL in base64."""
-    found = _DATA_URL.match(url)
-    if found is None or ";base64" not in found[2].lower():
-        return None
-    return found[1], url[found.end() :]
+    return openai_media.document(data, title, form, f"{path}.file_data")
 
 
 # ------------------------------------------------------------------------------------------- thoughts and calls

@@ -14,7 +14,7 @@ from typing import Any
 from translate import problems
 from translate.conversation import Conversation, OutputFormat, Part, Reasoning, Sampling, Text, Tool, ToolCall
 from translate.errors import BadRequest
-from translate.json_fields import is_number, text_of
+from translate.json_fields import flag_of, text_of
 from translate.leftovers import split_openai
 from translate.responses.decode_messages import History
 from translate.responses.decode_tools import allowed, read_choice, read_tools
@@ -50,9 +50,9 @@ def decode(body: dict[str, Any]) -> Conversation:
     tools = read_tools(given.get("tools"))
     conversation.tools = allowed(_offered(tools, history), given.get("tool_choice"))
     conversation.tool_choice = read_choice(given.get("tool_choice"))
-    conversation.parallel_tools = _flag(given, "parallel_tool_calls")
-    conversation.sampling = Sampling(_number(given, "temperature"), _number(given, "top_p"))
-    conversation.max_tokens = _max_tokens(given)
+    conversation.parallel_tools = flag_of(given, "parallel_tool_calls")
+    conversation.sampling = Sampling(problems.number_of(given, "temperature"), problems.number_of(given, "top_p"))
+    conversation.max_tokens = problems.limit_of(given, "max_output_tokens")
     conversation.reasoning = _reasoning(given, left)
     conversation.output = _output(given, left)
     conversation.verbosity = text_of(_section(given, "text"), "verbosity")
@@ -94,18 +94,6 @@ def _offered(tools: list[Tool], history: History) -> list[Tool]:
 # ------------------------------------------------------------------------------------------------------ values
 
 
-def _max_tokens(given: dict[str, Any]) -> int | None:
-    value = given.get("max_output_tokens")
-    if value is None:
-        return None
-    if not is_number(value):
-        raise problems.wrong_type("max_output_tokens", "an integer", value)
-    if value < 1:
-        why = f"integer below minimum value. Expected a value >= 1, but got {value}"
-        raise problems.invalid("max_output_tokens", why)
-    return int(value)
-
-
 def _reasoning(given: dict[str, Any], left: dict[str, Any]) -> Reasoning:
     said = _section(given, "reasoning")
     effort = text_of(said, "effort")
@@ -135,7 +123,7 @@ def _output(given: dict[str, Any], left: dict[str, Any]) -> OutputFormat | None:
     schema = wanted.get("schema")
     if not isinstance(schema, dict):
         raise problems.missing("text.format.schema")
-    strict = _flag(wanted, "strict")
+    strict = flag_of(wanted, "strict")
     return OutputFormat("json_schema", schema, text_of(wanted, "name"), text_of(wanted, "description"), strict)
 
 
@@ -144,17 +132,3 @@ def _section(given: dict[str, Any], key: str, path: str = "") -> dict[str, Any]:
     if value is not None and not isinstance(value, dict):
         raise problems.wrong_type(path or key, "an object", value)
     return value or {}
-
-
-def _flag(raw: dict[str, Any], key: str) -> bool | None:
-    value = raw.get(key)
-    return value if isinstance(value, bool) else None
-
-
-def _number(raw: dict[str, Any], key: str) -> float | None:
-    value = raw.get(key)
-    if value is None:
-        return None
-    if not is_number(value):
-        raise problems.wrong_type(key, "a number", value)
-    return value

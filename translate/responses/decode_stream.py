@@ -57,7 +57,7 @@ class Decoder(StreamReading):
             if run and all_sound(run):
                 if pieces := [piece for piece in run if piece] if b"" in run else run:
                     self._parts.more(pieces)
-            else:  # one that is not sound sends them all the slow way
+            else:  # one that is not sound sends all of them the slow way
                 for event in events[at : at + (len(run) or 1)]:
                     self._slow(event)
             at += len(run) or 1
@@ -68,7 +68,7 @@ class Decoder(StreamReading):
         name, data = sse.fields(event.lstrip())
         data = data.strip()
         if not data or data == b"[DONE]":
-            return  # a comment, an event without data; [DONE] ends nothing that has not ended
+            return  # a comment, or an event without data; [DONE] does not end the stream
         value = loads(data)
         if name == b"error" and not isinstance(value, dict):
             self._stop_at(error_event(data, value))

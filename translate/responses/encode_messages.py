@@ -28,7 +28,7 @@ def items(conversation: Conversation, draft: Draft) -> list[Body]:
     turns = conversation.turns if draft.home else paired(readable_parts.turns(conversation.turns, draft.drop))
     customs = {
         part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall) and part.custom
-    }  # their results have a type of their own
+    }  # results of custom calls have a type of their own
     out = _leading(conversation.system, draft)
     for turn in turns:
         draft.leave(turn.ext)
@@ -104,7 +104,7 @@ def _result(result: ToolResult, custom: bool, draft: Draft) -> Body:
     draft.leave(result.ext)
     pieces = [piece for part in result.parts for piece in content(part, draft)]
     output: str | list[Body] = pieces
-    if all(piece["type"] == "input_text" and len(piece) == 2 for piece in pieces):  # some servers take nothing else
+    if all(piece["type"] == "input_text" and len(piece) == 2 for piece in pieces):  # some servers take only a string
         output = "\n".join(piece["text"] for piece in pieces)
         if result.is_error:
             output = readable.failed(output)
@@ -132,13 +132,13 @@ def _assistant(turn: Turn, draft: Draft) -> list[Body]:
                 if "id" not in of_message and (not draft.home or draft.policy.rebuild):
                     out.append(_said(pieces, parts, of_message))
                 else:
-                    whole: Body = {"annotations": []} if draft.policy.rebuild else {}  # the type wants them to be there
+                    whole: Body = {"annotations": []} if draft.policy.rebuild else {}  # the type has it as required
                     pieces = [whole | piece if piece["type"] == "output_text" else piece for piece in pieces]
                     out.append({"type": "message", "role": "assistant", "content": pieces} | of_message)
         else:
             out += [item for part in parts if (item := _item(part, draft))]
     while not draft.home and out and out[-1]["type"] == "reasoning":
-        out.pop()  # OpenAI: reasoning without the item that it led to is an error
+        out.pop()  # OpenAI refuses reasoning without the item that it led to
     return out
 
 

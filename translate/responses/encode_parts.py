@@ -84,4 +84,4 @@ def _document(document: Document, draft: Draft) -> list[Body]:
         return [{"type": "input_file", "file_url": document.url}]
     if document.file_id:
         raise BadRequest(f"document {document.file_id!r} is a file of another provider; send it as base64 or by URL")
-    return []  # an empty text
+    return []  # the text is empty

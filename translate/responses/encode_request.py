@@ -88,14 +88,14 @@ def _tools(body: Body, conversation: Conversation, target: Target, draft: Draft)
         if sent is not None:
             body["tool_choice"] = sent
         elif choice.mode in ("any", "tool"):
-            draft.drop("tool_choice")  # it forced a tool that did not cross
+            draft.drop("tool_choice")  # the tool that it forced did not cross
 
 
 def _tool(tool: Tool, target: Target, draft: Draft) -> Body | None:
     if tool.kind == "server":
         return _server_tool(tool, target, draft)
     if tool.deferred and not draft.home:
-        return None  # offered once the client has shown it to the model
+        return None  # it is offered once the client has shown it to the model
     draft.leave(tool.ext)
     out: Body = {"type": tool.kind, "name": draft.name(tool.name)}
     if tool.description:
@@ -106,9 +106,9 @@ def _tool(tool: Tool, target: Target, draft: Draft) -> Body | None:
         if tool.schema is not None or not draft.home:
             out["parameters"] = tool.schema or {"type": "object", "properties": {}}
         if tool.strict is not None or not draft.home:
-            out["strict"] = bool(tool.strict)  # unsaid, Responses tries strict; the other protocols do not
+            out["strict"] = bool(tool.strict)  # Responses tries strict unless it is told not to
         elif draft.policy.rebuild:
-            out["strict"] = None  # the type wants it to be there
+            out["strict"] = None  # the type has it as required
     if tool.ext.get("responses.form", {}).get("deferred"):
         out["defer_loading"] = True
     return out | tool.ext.get("responses", {})

@@ -52,13 +52,13 @@ class Encoder:
         self._state: Literal["waiting", "writing", "over"] = "waiting"
         self._seq = 0
         self._output: list[bytes] = []  # items that are complete
-        self._place = 0  # of the item that is open, or comes next
+        self._place = 0  # index of the item that is open, or comes next
         self._part: Part | None = None
         self._item = ""  # the open item's id, "" before it was announced
-        self._template: tuple[bytes, bytes, bytes] | None = None  # around the number and the text; None: left out
+        self._template: tuple[bytes, bytes, bytes] | None = None  # around the number and the text; None = left out
         self._pieces: list[bytes] = []  # the open part's text
         self._message: tuple[Text | Refusal, list[bytes]] | None = None  # the open message: its first part, done parts
-        self._pending: tuple[ToolCall, bytes] | None = None  # a call that is not known to be whole
+        self._pending: tuple[ToolCall, bytes] | None = None  # a call that may not be whole
         self._searches: dict[Any, dict[str, Any]] = {}  # calls of Anthropic's whose results are still to come
         self._refused = False
         self._usage: Usage | None = None
@@ -108,7 +108,7 @@ class Encoder:
             case Fault():
                 self._begin(out)
                 self._fail(event.error, out)
-            case Ping() if self._state == "writing":  # before, it would fix the status at 200
+            case Ping() if self._state == "writing":  # earlier it would fix the status at 200
                 out.append(KEEPALIVE)
 
     # ------------------------------------------------------------------------------------------- writing

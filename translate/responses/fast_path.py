@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 
-from translate import wire
+from translate.pieces import same_text
 
 _TEXT = re.compile(rb'"delta"\s*:\s*"((?:[^"\\]|\\.)+)"')
 _NUMBER = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
 _PADDING = re.compile(rb'"obfuscation"\s*:\s*"([^"\\]*)"')
 
-TEXT, NUMBER, PADDING = range(3)  # what a place that varies holds
+TEXT, NUMBER, PADDING = range(3)  # kinds of places that vary
 _PATTERNS = ((TEXT, _TEXT), (NUMBER, _NUMBER), (PADDING, _PADDING))
 
 
@@ -52,7 +52,7 @@ class Template:
                     break
                 start += skip
             end = event.find(b'"', start)
-            if not event.startswith(after_text, end):  # an escaped quote?
+            if not event.startswith(after_text, end):  # the quote may be escaped
                 end = event.find(after_text, start)
                 if end < 0:
                     break
@@ -75,7 +75,7 @@ def learn(event: bytes, piece: bytes) -> Template | None:
     places: list[tuple[int, int, int]] = []
     for kind, pattern in _PATTERNS:
         found = list(pattern.finditer(event))
-        if len(found) > 1 or (kind == TEXT and not (found and _same(found[0][1], piece))):
+        if len(found) > 1 or (kind == TEXT and not (found and same_text(found[0][1], piece))):
             return None
         places += [(*match.span(1), kind) for match in found]
     places.sort()
@@ -89,10 +89,3 @@ def learn(event: bytes, piece: bytes) -> Template | None:
         to_text = after.pop(0)[1]
     kind, after_text = after[0]
     return Template(first, to_text, after_text, after[1:]) if kind == TEXT else None
-
-
-def _same(raw: bytes, piece: bytes) -> bool:
-    try:
-        return raw == piece or wire.text_of([raw]) == wire.text_of([piece])
-    except ValueError:
-        return False

@@ -88,7 +88,7 @@ class ItemReader:
         """Adds what is missing. text: all that the item says."""
         before = item.text()
         if len(text) > len(before) and text.startswith(before):
-            item.half = ""  # it is among what is missing
+            item.half = ""  # the half is among what is missing
             self._sequence.say(item, text[len(before) :])
 
 
@@ -120,7 +120,7 @@ class MessageReader(ItemReader):
         if text and not self.is_over:
             is_known = isinstance(index, int) and (kind, index) in self._parts
             if not is_known and self._said_of(kind).endswith(text):
-                return  # under another index
+                return  # it was said under another index
             self._fill(self._part(kind, index), text)
 
     def noted(self, index: Any, notes: list[Any]) -> None:
@@ -145,7 +145,7 @@ class MessageReader(ItemReader):
         item = self._parts.get(at)
         if item is None:
             if latest is not None:
-                self._parts[latest].done = True  # parts come one after the other
+                self._parts[latest].done = True  # parts come one after another
             left = {key: self.raw[key] for key in ("id", "phase") if self.raw.get(key)}
             ext: Ext = {"responses": left} if left else {}
             part: Part = Refusal(ext=ext) if kind == "refusal" else Text("", ext)
@@ -161,10 +161,10 @@ class MessageReader(ItemReader):
         for i, (kind, text, notes) in enumerate(_parts_of(raw)):
             before = told[kind][at[kind] : at[kind] + len(text) + 1]  # of what is said beyond this part, one character
             at[kind] += len(text)
-            if not before.startswith(text) and text.startswith(before):  # else all of it was told, or something else
+            if not before.startswith(text) and text.startswith(before):  # else all of it was said, or something else
                 latest = self._latest(kind) if before else None
                 item = latest or self._part(kind, self._free_index(kind, i))
-                item.half = ""  # it is among what is missing
+                item.half = ""  # the half is among what is missing
                 self._sequence.say(item, text[len(before) :])
             if notes:
                 self.noted(i, notes)

@@ -11,7 +11,7 @@ from typing import Any
 from translate.conversation import Stop, StopReason, Usage
 from translate.json_fields import count_of, object_of
 
-_COUNTS = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")  # the latter: some gateways
+_COUNTS = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens")  # the latter two: gateways
 
 REFUSED = "The model declined to answer this request."
 

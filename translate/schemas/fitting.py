@@ -158,7 +158,7 @@ class _Piece:
                 return found_at(self._root, value) is not None and (dialect.most_repeats == 0 or value != "#")
             return not value.startswith("#") and "$id" in self._root and not dialect.strict
         if key in _BOUNDS:
-            if dialect.name == "anthropic strict":  # SDK: 0 and 1 alone
+            if dialect.name == "anthropic strict":  # the SDK keeps only 0 and 1
                 return value in (0, 1)
             return not dialect.most_repeats or value <= dialect.most_repeats
         return True

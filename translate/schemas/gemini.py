@@ -23,7 +23,7 @@ _KEPT = frozenset({
 _FORMATS = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
 
 
-# What says nothing about a value, or is said in another way.
+# These say nothing about a value, or are said in another way.
 _UNTOLD = frozenset({
     "$schema", "$id", "$anchor", "$comment", "$defs", "definitions", "$ref", "allOf", "oneOf", "const", "default",
     "examples", "example", "deprecated", "readOnly", "writeOnly",
@@ -83,7 +83,7 @@ class _Cleaner:
         elif items is not None:
             out["items"] = self.cleaned(items[0] if isinstance(items, list) and items else items, path)
         elif out.get("type") == "array":
-            out["items"] = {"type": "string"}  # Gemini wants to be told
+            out["items"] = {"type": "string"}  # Gemini wants it to be there
         told = {key: value for key, value in schema.items() if key in gone or key in HINTS}
         return noted(out, {key: value for key, value in told.items() if value not in (None, "", [], {}, True, False)})
 

@@ -24,7 +24,7 @@ from translate.target import Reshaped, Target
 Key = tuple[str, str]
 """(namespace, name) of a tool, as the client has them."""
 
-ANY_OBJECT: Schema = {"type": "object"}  # what a format without a schema asks for
+ANY_OBJECT: Schema = {"type": "object"}  # a format without a schema asks for this
 
 MAX_REMEMBERED = 2 << 20  # bytes of schemas, in all
 MAX_EACH = MAX_REMEMBERED // 8

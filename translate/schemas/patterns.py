@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-MAX_PATTERN = 2_000  # characters; none that a person wrote is as long
+MAX_PATTERN = 2_000  # characters; nobody writes a longer one
 MAX_REPEATS = 1_000  # in one quantifier, where a server unfolds it
 
-_FLAGS = re.compile(r"\(\?[aimsux]+\)")  # Python takes them at the very start alone
+_FLAGS = re.compile(r"\(\?[aimsux]+\)")  # Python takes them only at the very start
 _GROUP = re.compile(r"\(\?(?:P<(?P<name>[A-Za-z_][A-Za-z0-9_]*)>|(?P<ahead>[=!])|(?P<behind><[=!])|:)")
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{(?P<least>\d{1,9})?(?P<comma>,)?(?P<most>\d{1,9})?\})(?P<mode>[?+])?")
 _CODE = re.compile(r"x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}")
@@ -96,12 +96,12 @@ class _Reading:
             return self._close(at)
         if char in "*+?" or (char == "{" and _QUANTIFIER.match(self.pattern, at)):
             return self._repeat(at)
-        if char == "{":  # taken for itself, but not by every engine
+        if char == "{":  # some engines refuse it
             self.used.add("odd escape")
         if char in "^$" and at not in (0, len(self.pattern) - 1):
             self.used.add("anchor")
         if char == "|" and any(self.groups):
-            raise _No  # one of another length may follow
+            raise _No  # another length may follow
         self.may_repeat = char not in "^$|"
         return at + 1
 

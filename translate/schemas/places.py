@@ -15,10 +15,10 @@ ONES = frozenset({"items", "additionalItems", "additionalProperties", "not", "if
                   "propertyNames", "unevaluatedItems", "unevaluatedProperties", "contentSchema"})  # fmt: skip
 NESTED = MAPS | LISTS | ONES
 
-# What says nothing about a value that a model could go by: left out without a word.
+# These say nothing about a value that helps a model, and are left out without a report.
 SILENT = frozenset({"$schema", "$id", "$anchor", "$comment", "$defs", "definitions", "deprecated", "readOnly",
                     "writeOnly", "nullable", "propertyOrdering", "title"})  # fmt: skip
-# What helps a model but constrains nothing: kept in the description, and no loss to be reported.
+# These help a model but constrain nothing: the description keeps them, and nothing is reported.
 HINTS = frozenset({"default", "examples", "example"})
 
 MAX_NOTE = 500  # characters about one keyword

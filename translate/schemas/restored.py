@@ -86,7 +86,7 @@ class _Rewriting:
         self._key: list[str] = []  # the name that is being written
         self._size = 0
         self._phase: Literal["plain", "before", "colon", "within", "after"] = "before" if shape.wrapped else "plain"
-        self._held: list[str] = []  # what came before it is certain that the text is wrapped
+        self._held: list[str] = []  # what came before it was clear that the text is wrapped
 
     def __repr__(self) -> str:
         return f"<_Rewriting {self._phase}, within {self._open}>"
@@ -154,7 +154,7 @@ class _Rewriting:
             return
         self._key.append(text)
         self._size += len(text)
-        if self._size > self._longest:  # no name of ours is as long
+        if self._size > self._longest:  # our names are shorter
             self._string = "value"
             self._say("".join(self._key), out)
             self._key = []
