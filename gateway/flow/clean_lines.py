@@ -9,7 +9,7 @@ from __future__ import annotations
 from operate.logs.spellings import Spellings
 
 MOST_HELD = 256 * 1024  # bytes of a line that has not ended
-WORDS = (b"error", b"failed", b"Error", b"debug")
+WORDS = (b"rror", b"failed", b"debug")  # error and Error; each word is a pass over all that comes
 
 
 class CleanLines:
