@@ -81,7 +81,7 @@ class Door(HTTPServerConnectionDelegate):
                 Rule(Upgrading(service), Socket, args),
                 (r".*", Elsewhere, args),
             ],
-            log_function=functools.partial(told, service.journal),
+            log_function=functools.partial(log_request, service.journal),
         )
         self.adopt(service.settings)
 
@@ -188,7 +188,7 @@ class Entrance(HTTPMessageDelegate):
 # ------------------------------------------------------------------------------------ paths without a Flow
 
 
-def told(journal: Journal, handler: RequestHandler) -> None:
+def log_request(journal: Journal, handler: RequestHandler) -> None:
     """Writes a line to api_requests.json, except for probes and polls of the dashboard that succeed: they come every
     few seconds and are of no interest."""
     silent = getattr(handler, "open", False) or getattr(handler, "polled", False)

@@ -100,8 +100,8 @@ def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool,
         own = _with_betas(own, client.get("Anthropic-Beta", ""), route.target.policy.drop)
     if loop_guard.is_told(route.peer.base_url):
         own = own | {loop_guard.HEADER.lower(): own_hops.onward(client)}
-    named, lane = client.get("Connection", ""), route.protocol if same else ""
-    return header_rules.upstream(client.get_all(), named, own, lane, bool(brought), settings.request_headers)
+    named, passthrough = client.get("Connection", ""), route.protocol if same else ""
+    return header_rules.upstream(client.get_all(), named, own, passthrough, bool(brought), settings.request_headers)
 
 
 def _with_betas(own: dict[str, str], asked: str, drop: Iterable[str]) -> dict[str, str]:

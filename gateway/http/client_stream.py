@@ -1,4 +1,4 @@
-"""The stream of bytes of a client's connection, plain or (tls_stream.py) under TLS."""
+"""The byte stream of a client's connection; tls_stream.py has the one with TLS."""
 
 from __future__ import annotations
 

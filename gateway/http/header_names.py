@@ -82,15 +82,15 @@ def may_hold_a_key(name: str) -> bool:
 
 
 @functools.lru_cache(maxsize=2048)
-def goes(name: str, lane: str, own_key: bool, let_through: tuple[str, ...] = ()) -> bool:
-    """Whether a client's header is sent to the upstream. name: in lower case. lane: the protocol, if the upstream
-    speaks that of the client, else "". own_key: the request has the client's own key. let_through: the names that the
-    settings allow."""
+def goes(name: str, passthrough: str, own_key: bool, let_through: tuple[str, ...] = ()) -> bool:
+    """Whether a client's header is sent to the upstream. name: in lower case. passthrough: the protocol, if the
+    upstream speaks that of the client, else "". own_key: the request has the client's own key. let_through: the names
+    that the settings allow."""
     if name in _NEVER:
         return False
     if name in let_through:
         return True
-    if not lane:
+    if not passthrough:
         return _TO_ANY.match(name) is not None
     if name in ACCOUNT:
         return own_key
@@ -98,7 +98,7 @@ def goes(name: str, lane: str, own_key: bool, let_through: tuple[str, ...] = ())
         return False
     if not name.startswith("anthropic-") and may_hold_a_key(name):
         return False
-    if not dialects.of(lane).http.any_header:
+    if not dialects.of(passthrough).http.any_header:
         return _TO_OPENAI.match(name) is not None
     return _FOREIGN.match(name) is None
 

@@ -36,7 +36,7 @@ def upstream(
     headers: Iterable[tuple[str, str]],
     connection: str,
     own: dict[str, str],
-    lane: str,
+    passthrough: str,
     own_key: bool = False,
     let_through: tuple[str, ...] = (),
 ) -> list[str]:
@@ -47,7 +47,7 @@ def upstream(
     lines = []
     for name, value in headers:
         low = name.lower()
-        if low not in own and low not in named and header_names.goes(low, lane, own_key, let_through):
+        if low not in own and low not in named and header_names.goes(low, passthrough, own_key, let_through):
             lines.append(f"{name}: {value}")
     lines += [f"{name}: {value}" for name, value in own.items() if value]
     return lines

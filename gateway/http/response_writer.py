@@ -21,19 +21,20 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from gateway.http.tls_stream import write_no_more
 
-LINGER_S = 30.0  # for a client that has its answer, and still sends
-HIGH_WATER = 64 * 1024  # bytes: a page of text ahead of a slow reader is enough
+LINGER_S = 30.0  # how long a client may go on sending after its reply
+HIGH_WATER = 64 * 1024  # bytes
 
 
 class Answer:
-    """state: "open" (nothing sent) -> "streaming" -> "done". A closed client turns every write into nothing."""
+    """The reply to one request. state: "open" (nothing is sent) -> "streaming" -> "done". If the client has left,
+    writes do nothing."""
 
     __slots__ = (
         "_chunked", "_conn", "_full", "_head", "_stream", "_waiting", "more", "on_drained", "on_full", "on_left",
         "state", "written",
     )  # fmt: skip
 
-    kept: bytearray | None = None  # the body, in kinds that remember it for a log
+    kept: bytearray | None = None  # the beginning of the body, in subclasses that copy it
 
     def __init__(self, conn: HTTP1Connection) -> None:
         self._conn = conn
@@ -58,8 +59,8 @@ class Answer:
 
     @property
     def left(self) -> bool:
-        """The client has closed its side. Tornado tells that at once, but not of a client that had already sent
-        more than its request (the next one, or a stray line): then it does not read on."""
+        """Whether the client has closed its side. Tornado notices this itself, unless the client has sent more than its
+        request (the next one, or a stray line), because then it does not read on."""
         if self.closed:
             return True
         asked = select.poll()
@@ -112,7 +113,7 @@ class Answer:
             self._waiting = 0
 
     def end(self) -> None:
-        """The body is complete."""
+        """Ends a streamed reply whose body is complete."""
         if self.state == "streaming":
             self.state = "done"
             if not self._stream._closed:
@@ -135,11 +136,11 @@ class Answer:
         self.on_full = self.on_drained = self.on_left = nothing
 
     def last(self) -> None:
-        """The connection ends with this reply, and the client is told if it is not too late for that."""
+        """Ends the connection after this reply, and says so to the client if its head is not sent yet."""
         self._conn._disconnect_on_finish = True
 
     def when_sent(self, then: Callable[[bool], None]) -> None:
-        """Calls `then` once nothing waits for the client any more: (True), or (False) if it left before it had all."""
+        """Calls `then` when no bytes wait any more: with True, or with False if the client left before it had all."""
         if self._stream._closed or not self._stream._write_futures:
             then(True)
             return
@@ -190,9 +191,9 @@ class Answer:
                 conn.write(rest)
             conn.finish()
             return
-        # The request still comes in. Whoever closes on unread bytes takes back what was answered (RFC 9112, section
-        # 9.6): so we only say that nothing follows, and let the client send what it has, for a while. Tornado reads
-        # on, and drops it.
+        # The request still comes in. A close with unread bytes would discard the reply on its way (RFC 9112, section
+        # 9.6). So only the sending side is closed, and the client may go on sending for a while; Tornado reads that
+        # and drops it.
         conn._disconnect_on_finish = conn._write_finished = True
         self._stream.write(data).add_done_callback(self._linger)
 
@@ -204,7 +205,7 @@ class Answer:
             asyncio.get_running_loop().call_later(LINGER_S, self._conn.close)
 
     def _connection_line(self) -> bytes:
-        """Tornado decides on keep-alive when it has read the request; the client has to be told."""
+        """The Connection header, which tells the client what Tornado has decided about keep-alive."""
         if self._conn._disconnect_on_finish:
             return b"Connection: close\r\n"
         request = self._conn._request_start_line

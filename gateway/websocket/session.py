@@ -147,14 +147,14 @@ class Turn:
 
     is_here = True  # before its head comes; it may only have to wait for the turn before it
 
-    __slots__ = ("_generate", "_lane", "_session", "_writer", "data", "flow", "service")
+    __slots__ = ("_generate", "_stream_id", "_session", "_writer", "data", "flow", "service")
 
     def __init__(self, service: Service, session: Session, data: dict[str, Any]) -> None:
         self.service = service
         self._session = session
         self._generate = data.get("generate") is not False
-        lane = data.get("stream_id")
-        self._lane = lane if isinstance(lane, str) else ""
+        stream_id = data.get("stream_id")
+        self._stream_id = stream_id if isinstance(stream_id, str) else ""
         own = ("type", "generate", "stream_id", "background")
         self.data = {key: value for key, value in data.items() if key not in own} | {"stream": True}
         self._writer: Frames | None = None
@@ -164,7 +164,7 @@ class Turn:
         return f"<Turn {self.flow!r}>"
 
     def writer(self, key: str) -> Frames:
-        self._writer = Frames(self._session, self._lane, self.service.to_copy(key))
+        self._writer = Frames(self._session, self._stream_id, self.service.to_copy(key))
         return self._writer
 
     def previous(self, request: ClientRequest) -> Recall:

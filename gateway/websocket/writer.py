@@ -36,18 +36,18 @@ class Socket(Protocol):
 
 
 class Frames(Answer):
-    """The writer of one turn. previous: reads every event. lane: the stream_id that the client gave, "" = none; each
-    event repeats it. kept: the beginning of the reply for the body log, one event on each line, up to `keep` bytes;
-    None if keep is 0."""
+    """The writer of one turn. previous: reads every event. stream_id: the stream_id that the client gave, "" = none;
+    each event repeats it. kept: the beginning of the reply for the body log, one event on each line, up to `keep`
+    bytes; None if keep is 0."""
 
-    __slots__ = ("_events", "_keep", "_lane", "_session", "_told", "kept", "previous")
+    __slots__ = ("_events", "_keep", "_stream_id", "_session", "_told", "kept", "previous")
 
-    def __init__(self, session: Socket, lane: str, keep: int) -> None:
+    def __init__(self, session: Socket, stream_id: str, keep: int) -> None:
         super().__init__(session)  # type: ignore[arg-type]  # of a connection, it needs the stream
         self._session = session
         self.previous: Recall | None = None
         self._events = sse.Splitter()
-        self._lane = b',"stream_id":"%b"}' % wire.inside(lane) if lane else b""
+        self._stream_id = b',"stream_id":"%b"}' % wire.inside(stream_id) if stream_id else b""
         self._told = b""  # for the next event
         self._keep = keep
         self.kept = bytearray() if keep else None
@@ -96,7 +96,7 @@ class Frames(Answer):
                     self.kept += data + b"\n"
                 if self._told:
                     data, self._told = _with(data, self._told), b""
-                out.append(self._session.frame(_with(data, self._lane) if self._lane else data))
+                out.append(self._session.frame(_with(data, self._stream_id) if self._stream_id else data))
         if out and not self.closed:
             if rest := self._at_once(b"".join(out)):
                 self._queue(rest)

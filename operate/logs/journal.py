@@ -22,7 +22,7 @@ from operate.logs.capture import capture
 from operate.logs.redaction import Redaction
 from operate.logs.rotation import Rotation
 from operate.logs.stream import STREAMS
-from operate.logs.writer import LINE_BYTES, Place, ToWriter, Writer
+from operate.logs.writer import LINE_BYTES, Destination, ToWriter, Writer
 from operate.settings.schema import LOGGERS
 from operate.settings.sections import Logging
 
@@ -52,7 +52,7 @@ class Journal:
         self._dir, self._folder = settings.dir, folder
         self._unwritable: tuple[Path, str] = (folder, "")
         self._adopt(settings)
-        self._writer = Writer(self._place(settings), self.redaction, clock)
+        self._writer = Writer(self._destination(settings), self.redaction, clock)
         self._writer.start()
 
     def __repr__(self) -> str:
@@ -79,7 +79,7 @@ class Journal:
         if settings.dir != self._dir:
             self._dir, self._folder = settings.dir, folder_of(settings)
         self._adopt(settings)
-        self._writer.place = self._place(settings)
+        self._writer.place = self._destination(settings)
         set_levels(settings)
 
     def _adopt(self, settings: Logging) -> None:
@@ -91,11 +91,11 @@ class Journal:
         self.logs_bodies = self.request_bodies is not None or self.response_bodies is not None
         self.body_bytes = settings.body_kb << 10
 
-    def _place(self, settings: Logging) -> Place:
+    def _destination(self, settings: Logging) -> Destination:
         rotation = Rotation(settings.rotate_mb << 20, settings.rotate_hours * 3600, settings.keep_files)
         screen = logging.DEBUG if settings.debug else logging.WARNING
         stream = STREAMS.get(settings.dir, 0) or self._stream_instead()
-        return Place(self._folder, rotation, screen, stream)
+        return Destination(self._folder, rotation, screen, stream)
 
     def _stream_instead(self) -> int:
         """The descriptor of standard error if nothing can be written in the folder, else 0. It reports this once."""

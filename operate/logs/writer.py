@@ -38,7 +38,7 @@ LINE_BYTES = 2048  # the estimated size of a record in memory
 Item = tuple[str | frozenset[str], float, dict[str, Any], int]
 
 
-class Place(NamedTuple):
+class Destination(NamedTuple):
     """Where lines are written. screen: the level from which on messages go to the terminal, too. stream: if not 0, the
     file descriptor that gets all lines instead of the folder."""
 
@@ -84,7 +84,7 @@ class Waiting:
 class Writer(QueueListener):
     """The thread. lost: how many lines could not be written. clock: a function like time.time."""
 
-    def __init__(self, place: Place, redaction: Redaction, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, place: Destination, redaction: Redaction, clock: Callable[[], float] = time.time) -> None:
         self.waiting = Waiting()
         super().__init__(self.waiting)
         self.place = place
@@ -145,7 +145,7 @@ class Writer(QueueListener):
         if items:
             self._tell(trouble)
 
-    def _append(self, place: Place, items: list[Item]) -> str:
+    def _append(self, place: Destination, items: list[Item]) -> str:
         """Appends the lines of some items. Returns an error message, or ""."""
         by_file: dict[str, list[str]] = {}
         for file, at, line, level in items:
@@ -170,7 +170,7 @@ class Writer(QueueListener):
                 trouble = f"{log.path}: {why.strerror or why}"
         return trouble
 
-    def _file(self, place: Place, name: str) -> LogFile | StreamFile:
+    def _file(self, place: Destination, name: str) -> LogFile | StreamFile:
         if place.stream:
             return StreamFile(name, place.stream)
         return LogFile(place.folder / f"{name}.json", place.rotation, self._clock)
