@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.crossed import TOOLS, base, crossed
-from translate import pair
+from translate import dialects, pair
 from translate.target import Encoded, Protocol, Target
 
 Json = dict[str, Any]
@@ -161,3 +163,22 @@ def test_an_empty_mark_for_the_cache_is_none() -> None:
     out = pair.request("chat", "messages", {"model": "m", "messages": [said]}, Target("claude-opus-5-5"))
     messages: Any = out.body["messages"]
     assert messages[0]["content"] == [{"type": "text", "text": "x"}]
+
+
+ROOT = Path(pair.__file__).parent
+_READS = re.compile(r'ext(?:\.get\(|\.setdefault\(|\[)"(\w+)')
+
+
+def test_no_file_reads_the_leftovers_of_another_protocol() -> None:
+    """What two protocols share has a word in the neutral form, or a group of its own."""
+    names = set(dialects.names())
+    read = [
+        (str(path.relative_to(ROOT)), group)
+        for path in sorted(ROOT.rglob("*.py"))
+        for group in _READS.findall(path.read_text())
+        if group in names
+    ]
+    assert len(read) > 20
+    foreign = {(path, group) for path, group in read if path.partition("/")[0] != group}
+    # A seal of ours carries what OpenRouter says beside a proof through a client of Responses.
+    assert foreign == {("sealed_reasoning.py", "chat")}
