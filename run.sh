@@ -14,6 +14,7 @@
 #   ./run.sh help                              this list
 #   ./run.sh test [options of pytest]          the whole test suite
 #   ./run.sh chaos [--minutes N]               ten minutes of random faults: three upstreams, fifty clients
+#   ./run.sh fuzz [--runs N] [--target NAME]   bytes that nobody would send, for every reader there is
 #   ./run.sh check                             ruff, mypy --strict, the import borders
 #   ./run.sh bundle [--python --platform]      make dist/: one file that has all inside, and a zip
 #   ./run.sh install [FILE.pyz]                make it a systemd service on this machine, saying each step
@@ -260,6 +261,7 @@ check() {
 developer_module() { # the module that is a developer's command, which needs the checkout and its tools
     case $1 in
         chaos) echo tests.chaos ;;
+        fuzz) echo tests.fuzz ;;
         bundle) echo bundle.build ;;
         test-bundle) echo tests.bundle.empty_root ;;
         *) return 1 ;;

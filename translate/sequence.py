@@ -49,15 +49,16 @@ class Item:
 
     def is_cut(self) -> bool:
         """Tells whether it is a tool call whose arguments have begun and are no JSON object: nobody may run it."""
-        return isinstance(self.repeats, ArgumentRepeats) and bool(self.repeats.said) and not self.repeats.ended
+        begun = self.repeats.said or self.half
+        return isinstance(self.repeats, ArgumentRepeats) and bool(begun) and not self.repeats.ended
 
     def is_bare(self) -> bool:
         """Tells whether it is a tool call of which no argument came."""
-        return isinstance(self.part, ToolCall) and not self.repeats.said
+        return isinstance(self.part, ToolCall) and not self.repeats.said and not self.half
 
     def is_nothing(self) -> bool:
         """Tells whether it is a tool call of which neither a name nor an argument ever came."""
-        return isinstance(self.part, ToolCall) and not self.part.name and not self.repeats.said
+        return self.is_bare() and isinstance(self.part, ToolCall) and not self.part.name
 
     def before(self) -> int:
         """Returns how many characters earlier parts of its kind have."""

@@ -211,7 +211,7 @@ class Messages:
         self.state = self._ending
         delta = as_object(body.get("delta"))
         reason = delta.get("stop_reason")
-        if reason not in STOP:
+        if not isinstance(reason, str) or reason not in STOP:
             self.say(f"message_delta: stop_reason is {reason!r}")
         if "stop_sequence" not in delta:
             self.say("message_delta: no stop_sequence")

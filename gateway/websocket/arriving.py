@@ -20,6 +20,8 @@ from translate.errors import ApiError
 PIECE = 64 * 1024
 DATA = (1, 2)  # opcodes of a message
 MOST_OF_CONTROL = 125  # the most bytes of a control frame (RFC 6455, section 5.5)
+CLOSE = 8  # opcode
+INVALID_PAYLOAD = 1007  # RFC 6455, section 7.4.1
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 
 
@@ -105,6 +107,9 @@ class Counted(WebSocketProtocol13):
             self._fragmented_message_buffer.clear()
 
     def _handle_message(self, opcode: int, data: bytes) -> Any:
+        if opcode == CLOSE and not _is_text(data[2:]):
+            self.hang_up(INVALID_PAYLOAD, "the reason of a close is not UTF-8")
+            return None
         if self._refused is None or opcode not in DATA:
             return super()._handle_message(opcode, data)
         refused, self._refused = self._refused, None
@@ -113,3 +118,11 @@ class Counted(WebSocketProtocol13):
     def hang_up(self, code: int, why: str) -> None:
         self.close(code, why[:100])
         self._abort()
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -153,6 +153,13 @@ def test_an_answer_to_a_body_that_still_comes_is_read(pem: Path) -> None:
         assert client.reply()[0] == 413
 
 
+@pytest.mark.parametrize(("head", "status"), [(b"X-A: " + b"a" * 300_000, 431), (b"X-A: 1\n\r\n", 400)])
+def test_a_head_that_is_refused_is_answered(pem: Path, head: bytes, status: int) -> None:
+    with House(settings_of(pem)) as house, house.connect(trusting(pem)) as client:
+        client.socket.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n" + head)
+        assert client.reply()[0] == status
+
+
 def test_websockets(pem: Path) -> None:
     with House(settings_of(pem)) as house, house.connect(trusting(pem)) as client:
         client.socket.sendall(UPGRADE)

@@ -669,3 +669,9 @@ def test_garbage_never_raises(garbage: bytes, seed: int) -> None:
     raw = sse(chunk({"content": "a"})) + garbage + sse(chunk({"content": "b"}), STOP, DONE)
     assert isinstance(decode(cuts(raw, seed))[-1], Stop | Fault)
     assert isinstance(decode(cuts(garbage, seed))[-1], Stop | Fault)
+
+
+def test_arguments_that_are_half_a_character_are_cut_off() -> None:
+    """Nobody may run that call, so that the reply must not end as one that wants it to be run."""
+    raw = sse(chunk(call("\ud800", 0, "a", "f")), chunk({}, "tool_calls"), DONE)
+    assert stop_of(raw).reason == "length"

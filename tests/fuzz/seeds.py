@@ -1,0 +1,99 @@
+"""What the inputs begin as: the samples, the hostile inputs, and a few of what neither has."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+from tests.hostile import recipe
+
+TESTS = Path(__file__).resolve().parents[1]
+LARGEST = 8_000  # bytes of a seed: a short one is mutated more often in the time
+APIS = {"anthropic.messages": "messages", "openai.chat": "chat", "openai.responses": "responses"}
+
+
+@functools.cache
+def _samples() -> list[tuple[str, dict[str, Any]]]:
+    found = [json.loads(path.read_text()) for path in sorted((TESTS / "samples").glob("*.json"))]
+    return [(APIS[each["api"]], each) for each in found]
+
+
+def _short(seeds: list[bytes]) -> tuple[bytes, ...]:
+    return tuple(dict.fromkeys(seed for seed in seeds if len(seed) <= LARGEST))
+
+
+def _hostile(folder: str) -> list[bytes]:
+    return [recipe.request(path.read_bytes()) for path in sorted((TESTS / "hostile" / folder).glob("*.http"))]
+
+
+@functools.cache
+def requests(protocol: str) -> tuple[bytes, ...]:
+    """Bodies of requests."""
+    path = {"messages": b" /v1/messages ", "chat": b" /v1/chat/completions ", "responses": b" /v1/responses "}[protocol]
+    hostile = [each.partition(b"\r\n\r\n")[2] for each in _hostile("json") if path in each.partition(b"\r\n")[0] + b" "]
+    return _short([*(_json(each["request"]["body"]) for api, each in _samples() if api == protocol), *hostile])
+
+
+@functools.cache
+def replies(protocol: str) -> tuple[bytes, ...]:
+    """Bodies of whole replies, errors among them."""
+    said = [each["response"] for api, each in _samples() if api == protocol]
+    own = [_json(each["body"]) for each in said if "body" in each]
+    hostile = [body for each in _hostile("upstream") if (body := each.partition(b"\r\n\r\n")[2]).startswith(b"{")]
+    return _short(own + hostile)
+
+
+@functools.cache
+def streams(protocol: str) -> tuple[bytes, ...]:
+    own = [b"\n".join(line.encode() for line in each["response"]["sse"])
+           for api, each in _samples() if api == protocol and "sse" in each["response"]]  # fmt: skip
+    hostile = [body for each in _hostile("upstream") if b"data:" in (body := each.partition(b"\r\n\r\n")[2])]
+    return _short(own + hostile)
+
+
+@functools.cache
+def heads() -> tuple[bytes, ...]:
+    return _short([each.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" for each in _hostile("http")])
+
+
+@functools.cache
+def packed() -> tuple[bytes, ...]:
+    body = requests("chat")[0]
+    return (gzip.compress(body, mtime=0), zlib.compress(body), gzip.compress(gzip.compress(body, mtime=0), mtime=0),
+            gzip.compress(b"a" * 100_000, mtime=0), gzip.compress(b"", mtime=0) * 3)  # fmt: skip
+
+
+@functools.cache
+def settings() -> tuple[bytes, ...]:
+    shipped = (TESTS.parent / "settings.ini").read_bytes()
+    sections = [b"[" + each for each in shipped.split(b"\n[")[1:]]
+    upstream = b"[upstream a]\nprotocol = chat\nbase_url = http://127.0.0.1:1\napi_key = k\n"
+    own = b"[server]\nport = 1\n" + upstream + b"[models]\n* = a\n"
+    more = (b"[client c]\nkey = 0123456789abcdef\n", b"[models]\na = b, c | d\n@x = tokens > 5 ? a : b\n",
+            b"[upstream %(x)s]\nheaders = a: b\n c: ${HOME}\n", b"[prices]\nm = 1, 2\n", b"[server\n",
+            b"key = value\n")  # fmt: skip
+    return _short([own, *(own + each for each in more), *sections, *(own + each for each in sections)])
+
+
+@functools.cache
+def frames() -> tuple[bytes, ...]:
+    """Of a websocket: as a client masks them."""
+    text = b'{"type":"response.create","model":"m","input":"x"}'
+    return (frame(1, text), frame(1, text[:9], fin=False) + frame(0, text[9:]), frame(9, b"x") + frame(1, text),
+            frame(8, b"\x03\xe8"), frame(2, b"\x00" * 200), frame(1, b"a" * 70_000)[:5_000],
+            b"\xc1\x85" + b"abcd" + b"x" * 5)  # fmt: skip
+
+
+def frame(opcode: int, data: bytes, fin: bool = True) -> bytes:
+    size = len(data)
+    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big") if size < 65536 else (
+        b"\xff" + size.to_bytes(8, "big"))  # fmt: skip
+    return bytes((opcode | 0x80 * fin,)) + length + b"\0\0\0\0" + data
+
+
+def _json(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else json.dumps(value, ensure_ascii=False).encode()

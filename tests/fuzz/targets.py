@@ -1,0 +1,241 @@
+"""The readers, and what each of them promises of any bytes. Whatever else one raises is a finding.
+
+A target takes the bytes and raises nothing but the exceptions that are ours. Some check more: that a stream reads alike
+however it is cut, that what is written is legal, that two readers see the same model.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from conformance import grammar
+from gateway.flow import envelope, scrub, strip_fields
+from gateway.flow.passthrough import Verbatim
+from gateway.flow.usage_chunk import UsageChunk
+from gateway.http import body_decoding, framing, header_rules, json_bounds, query_string
+from operate.logs.redaction import Redaction
+from operate.settings import load
+from operate.settings.errors import SettingsError
+from tests.fuzz import mutate, seeds, sockets
+from translate import dialects, errors, pair, sse, wire
+from translate.conversation import Event, Fault, Stop
+from translate.errors import ApiError
+from translate.target import Asked, Policy, Protocol, Target
+
+PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
+POLICIES = (
+    Policy(), Policy(tool_schema="gemini", images=False, reasoning_history="true"), Policy(reasoning="think_tags")
+)  # fmt: skip
+SECRET = "sk-a-planted-secret-0123456789"
+NAMELESS = ("name is '' on its first chunk", "without a name")  # what nobody has named, no encoder can
+CHECKS: dict[Protocol, Callable[[bytes], list[str]]] = {
+    "messages": grammar.check_messages, "chat": grammar.check_chat, "responses": grammar.check_responses,
+}  # fmt: skip
+
+
+class Reader(NamedTuple):
+    """run: the reader. ours: what it may raise. mutate: how inputs are made from seeds."""
+
+    run: Callable[[bytes], object]
+    seeds: Callable[[], Sequence[bytes]]
+    mutate: mutate.Bytes = mutate.raw
+    ours: tuple[type[Exception], ...] = (ApiError,)
+
+
+def cuts(data: bytes) -> Iterator[bytes]:
+    """The bytes in pieces, which depend on nothing but them."""
+    rng = random.Random(zlib.crc32(data))
+    at = 0
+    while at < len(data):
+        size = rng.choice((1, 2, 5, 30, 400, 5000))
+        yield data[at : at + size]
+        at += size
+
+
+def events(data: bytes) -> None:
+    whole, pieces = sse.Splitter(), sse.Splitter()
+    one = [*whole.feed(data), whole.rest()]
+    many = [*(event for piece in cuts(data) for event in pieces.feed(piece)), pieces.rest()]
+    said = [[sse.fields(event) for event in each if event.strip(b"\r\n")] for each in (one, many)]
+    assert said[0] == said[1], f"cut otherwise, it reads otherwise: {said}"
+
+
+def model(data: bytes) -> None:
+    found = envelope.read(data)
+    again = envelope.with_model(data, found, "another")
+    try:
+        body = wire.loads(data)
+    except ValueError:
+        return
+    if isinstance(body, dict) and "model" in body:
+        assert body["model"] == found.model, f"{found.model!r} is read, and {body['model']!r} is sent on"
+        assert wire.loads(again)["model"] == "another"
+        if isinstance(body.get("stream"), bool):
+            assert body["stream"] is found.stream
+
+
+def members(data: bytes) -> None:
+    json_bounds.check(data, 50)
+
+
+def stripped(data: bytes) -> None:
+    body = envelope.parse(data)
+    left, gone = strip_fields.without(data, ("temperature", "tools", "metadata"))
+    assert wire.loads(left) == {key: value for key, value in body.items() if key not in gone}
+
+
+def request(client: Protocol) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        body = envelope.parse(data)
+        before = wire.dumps(body)
+        refused = 0
+        for upstream in PROTOCOLS:
+            target = Target("m", POLICIES[zlib.crc32(data) % len(POLICIES)])
+            try:
+                wire.loads(pair.request(client, upstream, body, target).json())
+            except ApiError:
+                refused += 1
+        assert wire.dumps(body) == before, "the request was changed"
+
+    return run
+
+
+def count(client: Protocol) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        body = envelope.parse(data)
+        counting = dialects.of(client).counting
+        if counting is not None:
+            counting.check(body)
+
+    return run
+
+
+def reply(upstream: Protocol) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        for client in PROTOCOLS:
+            for whole in ("whole", "whole_as_stream"):
+                try:
+                    getattr(pair.Crossing(client, upstream, _asked(data)), whole)(data)
+                except ApiError:
+                    continue
+
+    return run
+
+
+def decoder(upstream: Protocol) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        for policy in POLICIES[::2]:
+            reader = dialects.of(upstream).decoder(policy)
+            got: list[Event] = []
+            for piece in cuts(data):
+                got += reader.feed(piece)
+            got += reader.end()
+            ends = [isinstance(event, Stop | Fault) for event in got]
+            assert ends.count(True) == 1 and ends[-1], f"no end, or more than one: {got[-3:]}"
+
+    return run
+
+
+def stream(upstream: Protocol) -> Callable[[bytes], None]:
+    """From one protocol's bytes to another's: a legal stream that ends, or a fault before it has begun."""
+
+    def run(data: bytes) -> None:
+        for client in PROTOCOLS:
+            crossing = pair.Crossing(client, upstream, _asked(data))
+            out = b"".join([*map(crossing.feed, cuts(data)), crossing.end()])
+            assert crossing.ended or crossing.fault is not None, "neither an end nor a fault"
+            if out and client != upstream:
+                problems = [each for each in CHECKS[client](out) if not each.endswith(NAMELESS)]
+                assert not problems, f"to {client}: {problems[:3]}"
+
+    return run
+
+
+def passed(protocol: Protocol) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        for unasked in (None, UsageChunk()):
+            through = Verbatim(protocol, "another" if unasked else "", unasked)
+            out = b"".join([*map(through.feed, cuts(data)), through.end()])
+            if unasked is None and through.started and through.fault is None:  # else half a line stays behind
+                whole_lines = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1]
+                assert out.startswith(whole_lines), "bytes are lost"
+
+    return run
+
+
+def error(data: bytes) -> None:
+    for status in (200, 400, 429, 529):
+        found = errors.parse(status, data)
+        for dialect in dialects.every():
+            wire.loads(dialect.errors.body(found, "k"))
+            dialect.errors.event(found, "k")
+        scrub.logged(found, b'{"messages":[{"content":"a prompt"}]}')
+
+
+def head(data: bytes) -> None:
+    target, headers = framing.roughly(data)
+    line, headers = framing.read(data)
+    assert not any(mark in text for text in (line, *headers.values()) for mark in "\r\n\0"), "a line's end in a value"
+    lines = header_rules.upstream(headers.get_all(), headers.get("Connection", ""), {}, "messages")
+    assert not any(mark in text for text in lines for mark in "\r\n\0")
+    url = query_string.onward("http://a.example/v1/messages", line.split(" ")[1].partition("?")[2])
+    assert url.startswith("http://a.example/v1/messages") and url.isascii() and " " not in url
+    dialects.asking(headers).errors.body(ApiError("invalid_request", target), "k")
+
+
+def unpacked(data: bytes) -> None:
+    for coding in ("gzip", "deflate", "zstd", "gzip, gzip"):
+        unpacker = body_decoding.unpacker(coding, 50_000)
+        assert unpacker is not None
+        try:
+            size = sum(len(made) for piece in cuts(data) for made in unpacker.feed(piece))
+            unpacker.end()
+        except ApiError:
+            continue
+        assert size <= 50_000
+
+
+def settings(data: bytes) -> None:
+    chosen = load.read(data.decode("utf-8", "replace"), "fuzz.ini", (), {})
+    shown = "\n".join(chosen.describe())
+    for secret in chosen.secrets():
+        assert len(secret) < 12 or secret not in shown, "a secret is shown"
+
+
+def masked(data: bytes) -> None:
+    mask = Redaction([SECRET])
+    for said in (mask.text(data.decode("utf-8", "replace")), mask.data(data).decode("utf-8", "replace")):
+        assert SECRET not in said
+
+
+READERS: dict[str, Reader] = {
+    "sse": Reader(
+        events, lambda: [s for p in PROTOCOLS for s in seeds.streams(p)], mutate.streamed, (sse.EventTooLarge,)
+    ),
+    "envelope": Reader(model, lambda: [s for p in PROTOCOLS for s in seeds.requests(p)], mutate.structured),
+    "envelope-bytes": Reader(model, lambda: [s for p in PROTOCOLS for s in seeds.requests(p)]),
+    "json-bounds": Reader(members, lambda: seeds.requests("chat")),
+    "strip-fields": Reader(stripped, lambda: seeds.requests("messages"), mutate.structured),
+    "error": Reader(error, lambda: [s for p in PROTOCOLS for s in seeds.replies(p)], mutate.structured),
+    "head": Reader(head, seeds.heads),
+    "unpack": Reader(unpacked, seeds.packed),
+    "settings": Reader(settings, seeds.settings, ours=(SettingsError,)),
+    "redaction": Reader(masked, lambda: [SECRET.encode(), *seeds.replies("chat")]),
+    "websocket-frames": Reader(sockets.frames, seeds.frames),
+    "websocket-session": Reader(sockets.messages, lambda: seeds.requests("responses"), mutate.structured),
+    **{f"request-{p}": Reader(request(p), lambda p=p: seeds.requests(p), mutate.structured) for p in PROTOCOLS},  # type: ignore[misc]
+    **{f"count-{p}": Reader(count(p), lambda p=p: seeds.requests(p), mutate.structured) for p in PROTOCOLS},  # type: ignore[misc]
+    **{f"reply-{p}": Reader(reply(p), lambda p=p: seeds.replies(p), mutate.structured) for p in PROTOCOLS},  # type: ignore[misc]
+    **{f"decoder-{p}": Reader(decoder(p), lambda p=p: seeds.streams(p), mutate.streamed) for p in PROTOCOLS},  # type: ignore[misc]
+    **{f"stream-{p}": Reader(stream(p), lambda p=p: seeds.streams(p), mutate.streamed) for p in PROTOCOLS},  # type: ignore[misc]
+    **{f"passed-{p}": Reader(passed(p), lambda p=p: seeds.streams(p), mutate.streamed) for p in PROTOCOLS},  # type: ignore[misc]
+}
+
+
+def _asked(data: bytes) -> Asked:
+    policy = POLICIES[zlib.crc32(data) % len(POLICIES)]
+    return Asked("m", "k", include_usage=True, policy=policy)
+
