@@ -1,7 +1,7 @@
-"""The keys of clients: how one is made, and how settings.ini may hold its hash instead of the key itself.
+"""The keys of clients: how a key is made, and the hash that settings.ini may have instead of the key.
 
-Keys are compared by their SHA-256, so that a comparison takes the same time whatever is wrong. A key has 256 random
-bits: nobody finds it from its hash by trying, and no slow hash is needed.
+Keys are compared by their SHA-256, so that a comparison takes the same time for every wrong key. A key has 256 random
+bits, so that nobody can find it from its hash by trying, and no slow hash is needed.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import secrets
 
 HASHED = "sha256:"
 SHORTEST = 16
-"""Characters of a key. It may face the network, where a short one can be guessed."""
+"""The fewest characters of a key. Clients may come over the network, where a short key can be guessed."""
 
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 
 
 def digest(key: str) -> bytes:
-    """Of a key that a client has sent."""
+    """The digest of a key that a client has sent."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def digest_in_settings(text: str) -> bytes:
-    """The same of what the settings say, be it the key or its hash."""
+    """The digest of a key in the settings, which may be the key or its hash."""
     return bytes.fromhex(text.removeprefix(HASHED)) if is_hash(text) else digest(text)
 
 
@@ -32,7 +32,7 @@ def is_hash(text: str) -> bool:
 
 
 def is_sound(text: str) -> bool:
-    """Whether the text after `sha256:` is such a hash."""
+    """Whether the text after `sha256:` is a SHA-256 in hex."""
     return _HEX.fullmatch(text.removeprefix(HASHED)) is not None
 
 
@@ -42,5 +42,5 @@ def made() -> str:
 
 
 def hashed(key: str) -> str:
-    """What settings.ini may have in the key's place."""
+    """The hash that settings.ini may have instead of the key."""
     return HASHED + digest(key).hex()

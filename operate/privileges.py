@@ -1,8 +1,8 @@
-"""What this process may do, and what it leaves behind: it becomes another user, its files are its own, and no dump of
-its memory is written.
+"""Limits the rights of the process: it becomes another user, only its user can read its files, and it writes no core
+dumps.
 
-The keys of upstreams are in its memory. So nobody but root may read that memory, be it with a debugger, by /proc or in
-a core file. This is done before the first thread and the first worker are made, which then have all of it too.
+The keys of upstreams are in its memory. So only root may read that memory, with a debugger, through /proc or in a core
+file. This is done before the first thread and the first worker are made, so that it holds for them too.
 """
 
 from __future__ import annotations
@@ -22,21 +22,22 @@ _WITHOUT = 0
 
 
 class Refused(Exception):
-    """The process cannot become that user; args: why, in words."""
+    """Says that the process cannot become that user; args: a message why."""
 
 
 def harden() -> None:
-    """New files are for their owner alone, and there are no core dumps."""
+    """Makes new files readable for their owner only, and forbids core dumps."""
     os.umask(0o077)
-    with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it; the next line does more
+    with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it; the next lines do more
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux":  # a core that is piped to a program knows no limit; this is also against debuggers
+    # The limit does not hold for cores that are piped to a program; this also keeps debuggers out.
+    if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, _WITHOUT, 0, 0, 0)
 
 
 def become(name: str, folder: Path) -> None:
-    """The user `name`, with its groups, for good. folder: where it will write; it is made for it if it is not there.
-    Raises Refused."""
+    """Makes the process run as the user `name`, with its groups, for its whole life. folder: where it will write; it is
+    made if it does not exist. Raises Refused."""
     try:
         account = pwd.getpwnam(name)
         if os.geteuid() == account.pw_uid:
@@ -54,7 +55,7 @@ def become(name: str, folder: Path) -> None:
     except OSError as why:
         raise Refused(f"cannot become '{name}': {why.strerror}") from None
     os.environ |= {"HOME": account.pw_dir, "USER": name, "LOGNAME": name}
-    harden()  # another user's process may be dumped again
+    harden()  # the change of the user has allowed dumps again
     for file in (place.SHIPPED, Path(os.__file__)):
         if not os.access(file, os.R_OK):
             raise Refused(f"'{name}' cannot read {file}, which the program needs")

@@ -1,7 +1,7 @@
-"""TLS on the side of clients: [server] tls_cert and its companions, and how programs of ours find a proxy that has it.
+"""TLS for clients: the context of [server] tls_cert and its companions, and how the commands reach a proxy with TLS.
 
-A context is made of the files each time that settings are read, so that --check-config names what is wrong with them;
-one that is in force serves the connections that it began, whatever the files become.
+A context is made from the files whenever the settings are read, so that --check-config names their errors. Connections
+keep the context with which they began, also when the files change.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Fault(Exception):
-    """key: of [server]. words: what is wrong with its file."""
+    """Says that a file cannot be used. key: the key of [server]. words: what is wrong."""
 
     def __init__(self, key: str, words: str) -> None:
         super().__init__(f"[server] {key}: {words}")
@@ -25,8 +25,8 @@ class Fault(Exception):
 
 
 def server_context(cert: str, key: str = "", password: str = "", client_ca: str = "") -> ssl.SSLContext:
-    """TLS 1.2 and above. cert, key, client_ca: paths; without client_ca nobody is asked for a certificate. Raises
-    Fault."""
+    """The context for TLS 1.2 and above. cert, key, client_ca: paths; without client_ca, clients need no certificate.
+    Raises Fault."""
     _certificates(cert, "tls_cert")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -43,16 +43,16 @@ def server_context(cert: str, key: str = "", password: str = "", client_ca: str 
 
 
 def _no_password() -> str:
-    """Without it OpenSSL would ask at the terminal."""
+    """An empty password, since OpenSSL would ask for one at the terminal otherwise."""
     return ""
 
 
 def _certificates(file: str, key: str) -> None:
     try:
         if not ssl.create_default_context(cafile=file).cert_store_stats()["x509"]:
-            raise Fault(key, f"{file} holds no certificate")
+            raise Fault(key, f"{file} has no certificate")
     except OSError as why:
-        said = why.strerror if why.strerror and not isinstance(why, ssl.SSLError) else "it holds no sound certificate"
+        said = why.strerror if why.strerror and not isinstance(why, ssl.SSLError) else "it has no valid certificate"
         raise Fault(key, f"{file} cannot be used: {said}") from None
 
 
@@ -61,18 +61,18 @@ def _key_fault(why: Exception, file: str, cert: str, has_password: bool) -> str:
     if reason == "KEY_VALUES_MISMATCH":
         return f"{file} is not the key of the certificate in {cert}"
     if b"ENCRYPTED" in Path(file).read_bytes():
-        wanted = "tls_key_password is not what it is encrypted with" if has_password else "tls_key_password is needed"
+        wanted = "tls_key_password is wrong" if has_password else "tls_key_password is needed"
         return f"the key in {file} is encrypted, and {wanted}"
     if reason in ("EE_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"):
         return f"the certificate in {cert} is too weak to be used: {reason.lower().replace('_', ' ')}"
-    return f"{file} holds no key that can be read" + (f" ({reason.lower().replace('_', ' ')})" if reason else "")
+    return f"{file} has no valid key" + (f" ({reason.lower().replace('_', ' ')})" if reason else "")
 
 
-# ---------------------------------------------------------------------------- programs that look for the proxy
+# ---------------------------------------------------------------------------- for commands that use the proxy
 
 
 def own_url(server: Server, port: int = 0) -> str:
-    """Where this machine finds the proxy, without a final slash. port: the one that is bound, where it was 0."""
+    """The address of the proxy for this machine, without a final slash. port: the bound one, if the settings say 0."""
     host = _EVERYWHERE.get(server.hosts[0], server.hosts[0])
     if server.tls_cert:
         host = _certified(host, names(server.tls_cert))
@@ -80,7 +80,7 @@ def own_url(server: Server, port: int = 0) -> str:
 
 
 def _certified(host: str, known: list[str]) -> str:
-    """Another name for the host where the certificate is not for this one: clients check that."""
+    """The host, or another name for it that the certificate has, since clients check the name."""
     same = [host, "localhost"] if _is_loopback(host) else [host]
     usable = [name for name in known if "*" not in name]
     return next((name for name in same if name in usable), usable[0] if usable else host)
@@ -94,8 +94,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def names(cert: str) -> list[str]:
-    """Whom the first certificate of a file is for."""
-    decode = getattr(ssl, "_ssl")._test_decode_cert  # noqa: B009 - the library's only reader of certificates
+    """The names and addresses in the first certificate of a file."""
+    decode = getattr(ssl, "_ssl")._test_decode_cert  # noqa: B009 - the only function of the library that reads a certificate
     try:
         found: dict[str, Any] = decode(cert)
     except OSError:
@@ -104,7 +104,7 @@ def names(cert: str) -> list[str]:
 
 
 def trusting(server: Server) -> ssl.SSLContext | None:
-    """For a connection to this proxy: its certificate is known, from the same file that it shows. None: no TLS."""
+    """The context for a connection to this proxy, which trusts the proxy's own certificate; None if it has no TLS."""
     if not server.tls_cert:
         return None
     context = ssl.create_default_context(cafile=server.tls_cert)

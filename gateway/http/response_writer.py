@@ -1,11 +1,10 @@
-"""Writing to one client: the only place that touches its connection.
+"""The response writer: the only part that writes to a client's connection.
 
-Heads and chunks are written as bytes below Tornado's HTTP1Connection. Where nothing waits for the client they go to the
-kernel at once: a future for each write, and the turn of the loop in which Tornado looks at it, cost a delta twice as
-much as all that the gateway does for it. What the kernel does not take goes to the stream. The connection's own
-`finish` ends every reply, so that keep-alive, closing and HTTP/1.0 stay Tornado's business.
-Backpressure: when more than HIGH_WATER bytes wait for a client that reads slowly, `on_full` is called, and
-`on_drained` once they are gone.
+It writes heads and chunks as bytes below Tornado's HTTP1Connection. If nothing waits for the client, they go to the
+kernel at once, because a future for each write, and the turn of the loop in which Tornado handles it, cost twice as
+much as everything else that the gateway does for a delta. Bytes that the kernel does not take go to the stream. The
+connection's own `finish` ends every reply, so that Tornado handles keep-alive, closing and HTTP/1.0. Backpressure: when
+more than HIGH_WATER bytes wait for a slow client, `on_full` is called, and `on_drained` when they are gone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Facts of a log line as fields of their own, so that a reader need not take them out of its message.
+"""Adds the facts of a log line as fields, so that a program need not read them from its message.
 
 `log.warning("...", extra=fields(request_id=key, upstream=name))` adds them to the line in proxy.json, after its
 message.
@@ -11,12 +11,13 @@ from typing import Any
 
 _NAME = "fields"
 SHOWN = {"shown": True}
-"""For `extra`, too: the terminal has the message already."""
+"""For `extra`: says that the message is on the terminal already."""
 _OWN = frozenset({"time", "level", "logger", "message"})
 
 
 def fields(**facts: object) -> dict[str, Any]:
-    """For `extra` of a logger's method. Values are JSON's: text, numbers, lists of them; None is left out."""
+    """The fields, for `extra` of a logger's method. Values are those of JSON (text, numbers, lists); None is left
+    out."""
     assert not facts.keys() & _OWN, facts
     return {_NAME: {name: value for name, value in facts.items() if value is not None}}
 
@@ -26,6 +27,6 @@ def is_shown(record: logging.LogRecord) -> bool:
 
 
 def of(record: logging.LogRecord) -> dict[str, Any]:
-    """Returns the fields that a record was given."""
+    """The fields of a record."""
     found: dict[str, Any] = record.__dict__.get(_NAME, {})
     return found

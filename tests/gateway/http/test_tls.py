@@ -276,8 +276,8 @@ def test_what_is_wrong_with_files_is_named_with_its_key(pem: Path, tmp_path: Pat
     cert = tmp_path / "cert.pem"
     assert faults(tls_cert=cert, tls_key=tmp_path / "key.pem") == "" == faults(tls_cert=pem)
     assert "tls_cert: cannot read" in faults(tls_cert=tmp_path / "none.pem")
-    assert "tls_cert: " in (said := faults(tls_cert=empty)) and "no sound certificate" in said
-    assert "tls_cert: " in (said := faults(tls_cert=cert)) and "holds no key" in said
+    assert "tls_cert: " in (said := faults(tls_cert=empty)) and "no valid certificate" in said
+    assert "tls_cert: " in (said := faults(tls_cert=cert)) and "has no valid key" in said
     assert "tls_key: " in (said := faults(tls_cert=cert, tls_key=other)) and "is not the key of" in said
     assert "tls_key: " in (said := faults(tls_cert=cert, tls_key=locked)) and "tls_key_password is needed" in said
     said = faults(tls_cert=cert, tls_key=locked, tls_key_password="closesesame")
