@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 LARGEST = 20_000  # bytes of an input: what grows worse than linear shows long before
+LONGEST_COPY = 1_000
 ODD_BYTES = (b"\x00", b"\r", b"\n", b"\r\n", b"\r\r\n", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b'"', b"\\",
              b"\\u00", b"\\ud800", b"{", b"}", b"[", b"]", b":", b",", b"data:", b"event:", b"\n\n", b";", b"=", b"%",
              b"$", b"#", b"\t", b" ", b"-1", b"1e999", b"NaN", b"9" * 40, b"chunked")  # fmt: skip
@@ -100,13 +101,13 @@ def _changed(rng: random.Random, value: Any, other: Any) -> Any:
     """The value with something else in one place."""
     places = list(_places(value))
     if not places:
-        return rng.choice(ODD_VALUES)
+        return _copy(rng.choice(ODD_VALUES))  # a copy: it is changed in its turn
     holder, key = rng.choice(places)
     way = rng.randrange(8)
     if way == 0:
         del holder[key]
     elif way == 1 and isinstance(holder, list):
-        holder[key:key] = [holder[key]] * rng.choice((1, 2, 30))
+        holder[key:key] = [_copy(holder[key]) for _ in range(rng.choice((1, 2, 30)))]
     elif way == 1:
         holder[rng.choice(("", "type", "x", "content", "model", "\x00", "id", "$ref"))] = holder.pop(key)
     elif way == 2:
@@ -140,11 +141,12 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _copy(value: Any) -> Any:
-    """None for what is deeper than JSON writers go."""
+    """None for what is long, or deeper than JSON writers go: what is copied again and again would fill the memory."""
     try:
-        return json.loads(json.dumps(value))
+        text = json.dumps(value)
     except RecursionError:
         return None
+    return json.loads(text) if len(text) < LONGEST_COPY else None
 
 
 def _parsed(data: bytes) -> Any:
