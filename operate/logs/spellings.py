@@ -47,7 +47,7 @@ class Spellings:
             for text, public in self._texts for at in _starts(len(text), public, _gram(text))
         ]  # fmt: skip
         self._ends = list(dict.fromkeys(
-            text[at : at + _gram(text)] for text, public in self._texts
+            text[at : at + _gram(text)].lower() for text, public in self._texts
             for at in (min(public, len(text) - _gram(text)), len(text) - _gram(text))
         ))  # fmt: skip
 
@@ -70,8 +70,9 @@ class Spellings:
     def clean_reply(self, data: bytes) -> bytes:
         """The same for a good reply, which nearly never has a secret: it looks for the ends of secrets first, to be
         quick."""
+        low = data.lower()  # so that the spellings in either case are one search
         for end in self._ends:  # `any` over both takes twice the time, and each reply pays it
-            if end in data:
+            if end in low:
                 return self.clean(data)
         for mark in _MAY_HIDE if self._grams else ():
             if mark in data:
