@@ -36,13 +36,13 @@ def missing() -> str:
 
 
 class Browser:
-    """dark: which of the two the page is told that its user likes."""
+    """dark: which of the two the page is told that its user likes. foreign: a name that leads to this machine."""
 
-    def __init__(self, width: int = 1360, height: int = 900, dark: bool = False) -> None:
+    def __init__(self, width: int = 1360, height: int = 900, dark: bool = False, foreign: str = "") -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
         self._driver: subprocess.Popen[bytes] | None = None
         self._session = ""
-        self._size, self._dark = (width, height), dark
+        self._size, self._dark, self._foreign = (width, height), dark, foreign
 
     def __enter__(self) -> Browser:
         try:
@@ -91,6 +91,7 @@ class Browser:
             f"--window-size={self._size[0]},{self._size[1]}",
             f"--user-data-dir={self._folder.name}",
             *(["--force-dark-mode"] if self._dark else []),
+            *([f"--host-resolver-rules=MAP {self._foreign} 127.0.0.1"] if self._foreign else []),
         ]
         wanted = {"browserName": "chrome", "goog:chromeOptions": {"args": arguments},
                   "goog:loggingPrefs": {"browser": "ALL"}}  # fmt: skip
