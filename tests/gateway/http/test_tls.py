@@ -281,7 +281,7 @@ def test_what_is_wrong_with_files_is_named_with_its_key(pem: Path, tmp_path: Pat
     assert "tls_key: " in (said := faults(tls_cert=cert, tls_key=other)) and "is not the key of" in said
     assert "tls_key: " in (said := faults(tls_cert=cert, tls_key=locked)) and "tls_key_password is needed" in said
     said = faults(tls_cert=cert, tls_key=locked, tls_key_password="closesesame")
-    assert "tls_key_password is not what" in said and "closesesame" not in said
+    assert "tls_key_password is wrong" in said and "closesesame" not in said
     assert faults(tls_cert=cert, tls_key=locked, tls_key_password="opensesame") == ""
     assert "tls_key: has no effect without tls_cert" in faults(tls_key=other)
     assert "tls_client_ca: " in faults(tls_cert=pem, tls_client_ca=empty)
