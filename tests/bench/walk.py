@@ -16,7 +16,7 @@ import argparse
 import gc
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -157,7 +157,7 @@ class Bench:
         """The cheapest of several requests."""
         return min(self.each_walk(deltas, rounds, pause_s), key=lambda walk: len(walk.calls))
 
-    def each_walk(self, deltas: int, rounds: int, pause_s: float) -> Iterator[Walk]:
+    def each_walk(self, deltas: int, rounds: int, pause_s: float) -> Generator[Walk, None, None]:
         with Upstream(lambda _: self.reply(deltas, pause_s)) as up:
             with House(one_upstream(up.url, self._upstream)) as house, house.connect() as client:
                 for number in range(rounds):
