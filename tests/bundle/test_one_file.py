@@ -82,7 +82,7 @@ def test_once_it_runs_it_needs_neither_its_file_nor_its_cache(file: Path, tmp_pa
     with started(file, home=tmp_path) as (process, url, said):
         file.write_bytes(b"another release")
         shutil.rmtree(tmp_path / ".cache")
-        assert "the shipped settings hold" in said and f"{file} init" in said
+        assert "the shipped settings are used" in said and f"{file} init" in said
         for path in PAGES:
             assert asked(url, path) in (200, 404), path
         for path, body in BODIES.items():
