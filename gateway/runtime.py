@@ -34,13 +34,16 @@ from gateway.flow.refusal_hold import Refusing
 from gateway.flow.token_counting import Counting
 from gateway.http.auth import Access
 from gateway.http.copied_answer import CopiedAnswer, Copier
+from gateway.http.forwarded import Clients
 from gateway.http.loop_guard import Address, Hops
 from gateway.http.response_writer import Answer
 from gateway.limits.admission import Admission
 from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.budget import Budgets
+from gateway.limits.per_address import PerAddress
 from gateway.limits.rate_limit import Quota
+from gateway.limits.shape import Shape
 from gateway.observe import record
 from gateway.observe.dispatcher import Observers
 from gateway.observe.prices import Prices
@@ -54,6 +57,7 @@ from gateway.routing.upstreams import Peer
 from gateway.stored import store_sync
 from gateway.stored.store import Memory
 from operate.logs.journal import Journal
+from operate.owner_store import OwnerStore
 from operate.settings.load import Settings, Upstream
 from translate.errors import ApiError
 from upstream.client import UpstreamClient
@@ -66,6 +70,9 @@ FLUSH_S = 1.0  # at shutdown, the time for last bytes to reach slow clients
 
 class Session(Interface):
     """What a Service needs of an open websocket."""
+
+    @property
+    def context(self) -> object: ...
 
     def drain(self) -> None: ...
 
@@ -99,12 +106,14 @@ class Service:
         self.counting = Counting()
         self.admission = Admission(wiring.admission_limits(settings), time.monotonic)
         self.blame = Blame()
+        self.requests = PerAddress("requests in flight", "requests_per_address")
         self.quotas: dict[str, Quota] = {}
         self.budgets = Budgets()
         self.rules: dict[str, ClientRules] = {}
         self.random = random.Random()
         self.reattach: Reattach | None = None
         self.flows: set[Running] = set()
+        self._addresses: dict[Running, str] = {}  # those that are bounded, see forwarded.py
         self.sessions: set[Session] = set()  # websockets
         self.askings: set[asyncio.Future[Any]] = set()  # requests about responses that upstreams keep
         kept = settings.responses
@@ -138,7 +147,10 @@ class Service:
         self.access = Access(settings, self.journal.redaction, self.hops)
         self.retry = wiring.retry_policy(settings)
         several = len(settings.clients) > 1
-        self.memory.shared = self.blame.several = self.admission.shares.several = several
+        kept = settings.responses
+        owners = OwnerStore(self.journal.folder / kept.owners) if kept.owners else None
+        self.memory.owners.adopt(owners, kept.owners_days)
+        self.memory.shared = self.blame.several = self.admission.shares.several = self.lessons.several = several
         quotas = wiring.client_quotas(settings, self.quotas)
         self.quotas.clear()  # the same for all Ports: a request that began before is settled with what holds now
         self.quotas.update(quotas)
@@ -148,6 +160,10 @@ class Service:
         self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
         self.reattach = wiring.reattach(settings, self.reattach)
         self.max_body_bytes = settings.server.max_body_bytes
+        limits = settings.limits
+        self.shape = Shape(limits.values, limits.messages, limits.parts, limits.tools)
+        self.clients = Clients(settings.server.trusted_proxies)
+        self.requests.adopt(limits.requests_per_address)
         self.bodies.resize(self.max_body_bytes)
         self.learns, self.strict = settings.translate.learn, settings.translate.strict
         # A websocket's session needs the response store.
@@ -181,6 +197,7 @@ class Service:
             retry=self.retry,
             deadline_s=settings.retry.deadline,
             max_body_bytes=self.max_body_bytes,
+            shape=self.shape,
             body_timeout_s=settings.server.body_timeout,
             learns=self.learns,
             strict=self.strict,
@@ -262,6 +279,7 @@ class Service:
         if self.askings:  # they still answer their clients
             await asyncio.wait(self.askings, timeout=FLUSH_S)
         await self.worker_rpc.stop()
+        self.memory.owners.stop()
         self.observers.flush()
 
     async def _quiet(self, within_s: float) -> None:
@@ -308,8 +326,13 @@ class Service:
     # --------------------------------------------------------------------------------- called by flows
 
     def begins(self, flow: Running) -> None:
-        """Adds a new request. Raises ApiError (503) when the process is ending."""
+        """Adds a new request. Raises ApiError: 429 when its address has too many, 503 when the process is ending."""
         self.flows.add(flow)
+        if address := self.clients.bounded(flow.request.address, flow.request.headers):
+            if self.requests.is_full(address):
+                raise self.requests.refusal(address)
+            self.requests.take(address)
+            self._addresses[flow] = address
         if self.stage != "serving":
             flow.writer.last()
             if self.stage == "over":
@@ -322,6 +345,8 @@ class Service:
     def ends(self, flow: Running) -> None:
         """Removes a request that is over."""
         self.flows.discard(flow)
+        if self._addresses and (address := self._addresses.pop(flow, None)):
+            self.requests.give_back(address)
         if self._idle is not None and not self.flows:
             self._idle.set()
 

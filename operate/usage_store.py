@@ -1,20 +1,17 @@
 """The usage store: a SQLite file with the sums of tokens and cost by day, which all workers of a host share.
 
 One row is the sum of a day for one client, model, upstream, session and agent. Each worker adds its sums about once a
-second (`add` is one transaction), so that a process that is killed loses one second at most. Write-ahead logging lets
-others read at the same time. Days are those of UTC.
+second (`add` is one transaction), so that a process that is killed loses one second at most. Days are those of UTC.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-BUSY_S = 2.0  # how long one process waits for another that writes
+from operate.sqlite_file import opened
+
 COLUMNS = ("day", "client", "model", "upstream", "session", "agent")
 """The columns that sums are for; `read` can group by each of them."""
 
@@ -74,13 +71,13 @@ class UsageStore:
 
     def add(self, sums: Mapping[Key, Sum]) -> None:
         """Adds sums to those of the file: all of them, or none if it raises."""
-        with self._open(create=True) as db, db:
+        with opened(self.file, create=True) as db, db:
             db.execute(_CREATE)
             db.executemany(_ADD, [(*key, *value) for key, value in sums.items()])
 
     def forget(self, before: str) -> int:
         """Deletes the rows of all days before this one, and returns their number."""
-        with self._open(create=True) as db, db:
+        with opened(self.file, create=True) as db, db:
             db.execute(_CREATE)
             return db.execute("DELETE FROM spent WHERE day < ?", (before,)).rowcount
 
@@ -94,23 +91,8 @@ class UsageStore:
         groups = ", ".join(by) or "''"
         sums = ", ".join(f"SUM({name})" for name in Sum._fields)
         query = f"SELECT {groups}, {sums} FROM spent WHERE day BETWEEN ? AND ? GROUP BY {groups}"
-        with self._open(create=False) as db:
+        with opened(self.file, create=False) as db:
             rows = db.execute(query, (since, until)).fetchall()
         width = max(1, len(by))
         found = [(tuple(row[:width]) if by else (), Sum(*row[width:])) for row in rows if row[width] is not None]
         return sorted(found, key=lambda each: (-each[1].usd, -each[1].output, each[0]))
-
-    @contextlib.contextmanager
-    def _open(self, *, create: bool) -> Iterator[sqlite3.Connection]:
-        if create and not self.file.exists():
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.file, os.O_CREAT | os.O_RDWR, 0o600))  # clients' names and their costs are private
-        mode = "rw" if create else "ro"
-        db = sqlite3.connect(f"{self.file.resolve().as_uri()}?mode={mode}", timeout=BUSY_S, uri=True)
-        try:
-            if create:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = NORMAL")
-            yield db
-        finally:
-            db.close()

@@ -15,6 +15,7 @@ from gateway.http import body_decoding, session_headers
 from gateway.http.auth import Access
 from gateway.http.response_writer import Answer
 from gateway.limits.body_memory import BodyMemory
+from gateway.limits.shape import SHAPE, Shape
 from gateway.routing import request_facts
 from gateway.stored.previous_response import Recall
 from gateway.stored.threads import Thread
@@ -29,17 +30,18 @@ class ClientRequest:
     relayed as it is (see Endpoint). front: of a client that is no HTTP connection. asked_model, streams: as the body
     says; span: where the model's name stands in it. previous: what it builds on, of a request in Responses or one with
     a thread. refusal: why it is refused, known before all of it is here. size: bytes that have come. charged: tokens,
-    of its client's quota."""
+    of its client's quota. address: of the other side of its connection."""
 
     __slots__ = (
-        "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "asked_model", "body", "charged", "client",
-        "data", "dialect", "front", "headers", "key", "previous", "protocol", "query", "refusal", "relayed", "session",
-        "size", "span", "streams", "task",
+        "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "asked_model", "body", "charged",
+        "client", "data", "dialect", "front", "headers", "key", "previous", "protocol", "query", "refusal", "relayed",
+        "session", "shape", "size", "span", "streams", "task",
     )  # fmt: skip
 
     def __init__(
-        self, dialect: Dialect, task: str, key: str, memory: BodyMemory, limit: int, front: Front | None = None
-    ) -> None:
+        self, dialect: Dialect, task: str, key: str, memory: BodyMemory, limit: int, front: Front | None = None,
+        shape: Shape = SHAPE,
+    ) -> None:  # fmt: skip
         self.dialect = dialect
         self.protocol: Protocol = dialect.name
         self.task = task
@@ -49,6 +51,7 @@ class ClientRequest:
         self.query = ""
         self.headers = _NONE
         self.session = session_headers.NONE
+        self.address = ""
         self.client = ""
         self.asked_model = ""
         self.streams = False
@@ -60,6 +63,7 @@ class ClientRequest:
         self.size = 0
         self.charged = 0
         self._limit = limit
+        self.shape = shape
         self._memory = memory
         self._held = 0  # bytes that count against the memory of all
         self._parts: list[bytes] | None = []  # None = what comes is not kept
@@ -79,6 +83,8 @@ class ClientRequest:
         self.session = session_headers.read(headers)
         self.client = access.check(headers)
         names = set(headers)  # each look-up in Tornado's own mapping costs as much as this
+        if access.open and self.front is None:
+            upstream_request.check_asked(headers)
         if "Content-Encoding" in names:
             self._unpacker = body_decoding.unpacker(headers["Content-Encoding"], self._limit)
         if "Expect" in names:
@@ -139,7 +145,8 @@ class ClientRequest:
         """The body. It takes many times its bytes, which are all that is counted: so `data` goes as soon as the request
         is sent, or waits, and a retry parses again. Raises BadRequest."""
         if self.data is None:
-            self.data = envelope.parse(self.body)
+            self.data = envelope.parse(self.body, self.shape.values)
+            self.shape.check(self.data)
         return self.data
 
     def extend(self) -> None:

@@ -93,9 +93,9 @@ class Continuing:
 
     def _encoded(self, reply: Crossing) -> Encoded:
         ports, client = self._ports, self._client
-        session = client.session.claude_code
+        session, lessons = client.session.claude_code, ports.lessons.of_client(client.client)
         return learned_quirks.crossed(
-            client.protocol, self._attempt.route, self._data, ports.lessons, ports.strict, session, more=reply.turns
+            client.protocol, self._attempt.route, self._data, lessons, ports.strict, session, more=reply.turns
         )
 
     def _ask(self) -> None:

@@ -81,11 +81,12 @@ def _name(raw: bytes) -> str:
     raise BadRequest(f"model: not the name of a model (UTF-8, printable, at most {MAX_NAME} bytes)", "model")
 
 
-def parse(body: bytes) -> dict[str, object]:
-    """The body as a JSON object. Raises BadRequest that says what it is instead, ApiError (413) for too many values."""
+def parse(body: bytes, values: int = json_bounds.MAX_VALUES) -> dict[str, object]:
+    """The body as a JSON object. values: how many of them it may hold. Raises BadRequest that says what it is instead,
+    ApiError (413)."""
     if not body.strip():
         raise BadRequest("the request has no body; a JSON object is expected")
-    json_bounds.check(body)
+    json_bounds.check(body, values)
     try:
         data = wire.loads(body)
     except ValueError as why:

@@ -242,7 +242,8 @@ class Failover:
         """The request is over. error: what it ends with; where that is what had taught, the lesson was of no help."""
         taught = self._taught
         if error is not None and taught is not None and error.message == taught.words:
-            self._ports.lessons.unlearn(taught.route.peer.name, taught.route.model, taught.lessons)
+            lessons = self._ports.lessons.of_client(self._request.client)
+            lessons.unlearn(taught.route.peer.name, taught.route.model, taught.lessons)
         if self._paid is not None:
             route, paid_at = self._paid
             route.peer.budget.give_back(paid_at)

@@ -59,7 +59,8 @@ class Flow(HTTPMessageDelegate):
         self.clock = Clock(ports.now)
         self.writer = ports.writer(conn, key) if front is None else front.writer(key)
         self.write = self.writer.write
-        self.request = ClientRequest(dialect, task, key, ports.body_memory, ports.max_body_bytes, front)
+        self.request = ClientRequest(dialect, task, key, ports.body_memory, ports.max_body_bytes, front, ports.shape)
+        self.request.address = str(getattr(conn.context, "remote_ip", ""))
         self.failover = Failover(ports, self.request)
         self.completion = Completion(ports, self.request, self.writer, self.clock, self.failover)
         self.lead: Attempt | None = None
@@ -103,6 +104,7 @@ class Flow(HTTPMessageDelegate):
         if "Origin" in headers:
             self.writer.more = ports.access.origins.lines(headers)
         try:
+            request.headers = headers
             ports.in_flight.begins(self)
             request.begins(str(start_line[1]).partition("?")[2], headers, ports.access)
         except ApiError as refusal:

@@ -2,10 +2,10 @@
 
 `read` finds in an error's words which field of the sent body they are about, and the name that they want instead, if
 any. Words that the request holds itself are not believed: upstreams quote what they refuse, and a client would teach
-for all the others. Only what is in the body counts, and nothing that a request would mean something else without:
-tools and formats are never left out because a server has no use for them. `Lessons` keeps what was learned for each
-upstream and model, bounded and with expiry, and gives it to the translation of later requests. Bytes that pass
-through are never touched.
+for all the others. Of several clients, one alone teaches for itself. Only what is in the body counts, and nothing that
+a request would mean something else without: tools and formats are never left out because a server has no use for them.
+`Lessons` keeps what was learned for each upstream and model, bounded and with expiry, and gives it to the translation
+of later requests. Bytes that pass through are never touched.
 """
 
 from __future__ import annotations
@@ -152,15 +152,45 @@ def _is_in(sent: dict[str, Any], path: str) -> bool:
     return isinstance(inner, dict) and key in inner
 
 
+_ANYBODY = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """clients: to whom it has been said."""
+
+    expires: float
+    clients: frozenset[str]
+
+    @property
+    def for_all(self) -> bool:
+        return len(self.clients) > 1 or _ANYBODY in self.clients
+
+    def holds_for(self, client: str) -> bool:
+        return self.for_all or client in self.clients
+
+
 class Lessons:
-    """What was learned. `clock` gives seconds that never go back."""
+    """What was learned, as one client has it. `clock` gives seconds that never go back. several: there are several
+    [client]s. Then one of them may bring about what an upstream says, and what has been said to one client holds for
+    nobody else until it has been said to another one too."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._learned: dict[tuple[str, str], dict[Lesson, float]] = {}  # -> when it expires
+        self._learned: dict[tuple[str, str], dict[Lesson, _Known]] = {}
+        self._client = _ANYBODY
+        self.several = False
 
     def __repr__(self) -> str:
         return f"<Lessons of {len(self._learned)} models>"
+
+    def of_client(self, client: str) -> Lessons:
+        """The same for this client."""
+        if not self.several:
+            return self
+        own = Lessons(self._clock)
+        own._learned, own._client, own.several = self._learned, client, True
+        return own
 
     def learn(self, upstream: str, model: str, lesson: Lesson) -> bool:
         """False where it is known already, so that trying again would end the same."""
@@ -170,9 +200,11 @@ class Lessons:
         known = self._learned.pop(key, {})  # goes to the end: the eldest is forgotten first
         while len(self._learned) >= MAX_LEARNED:
             del self._learned[next(iter(self._learned))]
+        before = known.pop(lesson, None)
         while len(known) >= MAX_EACH:
             del known[next(iter(known))]
-        known[lesson] = self._clock() + EXPIRY_S
+        clients = before.clients if before is not None else frozenset()
+        known[lesson] = _Known(self._clock() + EXPIRY_S, clients | {self._client if self.several else _ANYBODY})
         self._learned[key] = known
         return True
 
@@ -180,7 +212,12 @@ class Lessons:
         """It was of no help: the same request is refused without it too."""
         known = self._learned.get((upstream, model), {})
         for lesson in lessons:
-            known.pop(lesson, None)
+            if (found := known.get(lesson)) is None:
+                continue
+            if clients := found.clients - {self._client if self.several else _ANYBODY}:
+                known[lesson] = replace(found, clients=clients)
+            else:
+                del known[lesson]
 
     def forget(self, upstream: str) -> None:
         for key in [key for key in self._learned if key[0] == upstream]:
@@ -192,18 +229,26 @@ class Lessons:
         if not known:
             return []
         now = self._clock()
-        if any(expires <= now for expires in known.values()):
-            known = {lesson: expires for lesson, expires in known.items() if expires > now}
+        if any(each.expires <= now for each in known.values()):
+            known = {lesson: each for lesson, each in known.items() if each.expires > now}
             self._learned[upstream, model] = known
             if not known:
                 del self._learned[upstream, model]
-        return list(known)
+        return [lesson for lesson, each in known.items() if each.holds_for(self._client)]
 
     def all(self) -> dict[str, list[str]]:
-        """For a person to read: "UPSTREAM/MODEL" -> what is done for it."""
-        keys = list(self._learned)
-        shown = {f"{upstream}/{model}": list(map(str, self.of(upstream, model))) for upstream, model in keys}
-        return {name: said for name, said in shown.items() if said}
+        """For a person to read: "UPSTREAM/MODEL" -> what is done for it, and for whom alone."""
+        shown: dict[str, list[str]] = {}
+        for upstream, model in list(self._learned):
+            self.of(upstream, model)  # what has expired goes
+            said = [_said(lesson, each) for lesson, each in self._learned.get((upstream, model), {}).items()]
+            if said:
+                shown[f"{upstream}/{model}"] = said
+        return shown
+
+
+def _said(lesson: Lesson, known: _Known) -> str:
+    return str(lesson) if known.for_all else f"{lesson}, for client {''.join(known.clients)} alone"
 
 
 # ------------------------------------------------------------------------------------------------ at a request

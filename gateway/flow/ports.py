@@ -29,6 +29,7 @@ from gateway.limits.body_memory import BodyMemory
 from gateway.limits.budget import Budgets
 from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
+from gateway.limits.shape import SHAPE, Shape
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Router
@@ -52,6 +53,10 @@ class Connection(Interface):
     """The client's: of HTTP, or a websocket's session. Only the response writer touches it."""
 
     @property
+    def context(self) -> object:
+        """Has the other side's address, remote_ip, as Tornado's has."""
+
+    @property
     def stream(self) -> IOStream: ...
 
 
@@ -69,6 +74,9 @@ class Hold(Interface):
 
 class Running(Interface):
     """What the process may do with a request in flight."""
+
+    @property
+    def request(self) -> ClientRequest: ...
 
     @property
     def streaming(self) -> bool: ...
@@ -136,6 +144,7 @@ class Ports:
     body_timeout_s: float
     learns: bool
     strict: bool
+    shape: Shape = SHAPE
     # what may be off
     hedges: Callable[[str], bool] | None = None
     joins: Callable[[Answer, ClientRequest], Callable[[], None] | None] | None = None

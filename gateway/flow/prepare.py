@@ -65,7 +65,8 @@ def _asks_usage(request: ClientRequest, route: Route, ports: Ports) -> bool:
     up = route.peer.settings
     if not request.dialect.wishes_usage or request.task or not request.streams or not up.stream_options:
         return False
-    if up.ask_usage == "false" or learned_quirks.NO_USAGE in ports.lessons.of(up.name, route.model):
+    lessons = ports.lessons.of_client(request.client)
+    if up.ask_usage == "false" or learned_quirks.NO_USAGE in lessons.of(up.name, route.model):
         return False
     bounds = ports.quota_of(request.client), route.peer.quota
     return (
@@ -84,8 +85,8 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
         request.streams = False
         data = compaction.asking(data)
     tokens, estimated = ports.counting.seed(route, data, len(request.body))
-    session = request.session.claude_code
-    encoded = learned_quirks.crossed(request.protocol, route, data, ports.lessons, ports.strict, session, tokens)
+    session, lessons = request.session.claude_code, ports.lessons.of_client(request.client)
+    encoded = learned_quirks.crossed(request.protocol, route, data, lessons, ports.strict, session, tokens)
     options = data.get("stream_options")
     asked = Asked(
         model=request.asked_model,

@@ -47,7 +47,7 @@ def refuses_usage(request: ClientRequest, route: Route, ports: Ports, error: Api
     refused = error.status in (400, 422) and any(word in body and word not in request.body for word in words)
     if not refused or not ports.learns:
         return False
-    if not ports.lessons.learn(route.peer.name, route.model, learned_quirks.NO_USAGE):
+    if not ports.lessons.of_client(request.client).learn(route.peer.name, route.model, learned_quirks.NO_USAGE):
         return False
     log.warning("request %s: upstream '%s', model '%s' answered %d to stream_options: for a day, the usage of its "
                 "streams is not asked for", request.key, route.peer.name, route.model, error.status,
@@ -65,7 +65,8 @@ def refused_fields(
     if request.previous is not None:
         data = request.previous.crossing(data, request.body, route.peer.name, route.protocol)
     session = request.session.claude_code
-    new = learned_quirks.learned(request.protocol, route, data, ports.lessons, error, body, session)
+    lessons = ports.lessons.of_client(request.client)
+    new = learned_quirks.learned(request.protocol, route, data, lessons, error, body, session)
     if not new:
         return None
     log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,

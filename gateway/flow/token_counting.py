@@ -113,7 +113,7 @@ class Counting:
     def watched(self, request: ClientRequest, route: Route) -> tuple[int, int]:
         """The estimates of a body that passes through to an upstream that cannot count, now and then."""
         due = self._is_due(route.peer.name, route.model)
-        return 0, tokens.estimate(envelope.parse(request.body)) if due else 0
+        return 0, tokens.estimate(envelope.parse(request.body, request.shape.values)) if due else 0
 
     def _is_due(self, upstream: str, model: str) -> bool:
         met = self._met.pop((upstream, model), 0)
@@ -139,7 +139,7 @@ class Counting:
         count = self._estimates.get(key)
         self.told["estimated" if count is None else "estimate kept"] += 1
         if count is None:
-            count = _counted(request.data or envelope.parse(request.body), counting)
+            count = _counted(request.data or envelope.parse(request.body, request.shape.values), counting)
             _forget(self._estimates)
             self._estimates[key] = count
         count = max(1, round(count * self.ratios.of(route.peer.name, route.model, False)))

@@ -21,6 +21,9 @@ from translate.errors import ApiError, BadRequest
 
 _TEXT = re.compile(rb'\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # a key's value
 _USER = re.compile(rb'\s*:\s*\{[^{}]{0,2000}?"user_id"\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # of an object
+_UNASKED = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")  # by a browser, of the server
+_OF_BROWSERS = frozenset(("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Cookie"))
+_PROOF = frozenset(("Authorization", "X-Api-Key", "Api-Key", "Anthropic-Version"))  # a page cannot add one unasked
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key")
 
 
@@ -52,9 +55,30 @@ def check_type(client: HTTPHeaders, body: bytes) -> None:
     Raises ApiError (415)."""
     kind = client.get("Content-Type", "").partition(";")[0].strip()
     if kind and "json" not in kind.lower() and (begins := body.lstrip()[:1]) and begins not in b"{[":
-        shown = "".join(c if c.isprintable() else "?" for c in kind[:100])
-        message = f"Content-Type '{shown}' is not served here: send JSON (Content-Type: application/json)"
+        message = f"Content-Type '{_shown(kind)}' is not served here: send JSON (Content-Type: application/json)"
         raise ApiError("invalid_request", message, 415)
+
+
+def check_asked(client: HTTPHeaders) -> None:
+    """A page can have a browser send a body of some types, or of none, without a question to the server. So where no
+    key is asked for such a body comes with one all the same, which no page can add unasked, or is refused. Without a
+    type it is served where no browser has sent it. Raises ApiError (415)."""
+    kind = client.get("Content-Type", "")
+    if kind == "application/json":
+        return
+    kind = kind.partition(";")[0].strip()
+    if (kind.lower() in _UNASKED or (not kind and _is_a_browser(client))) and _PROOF.isdisjoint(client):
+        said = f"Content-Type '{_shown(kind)}'" if kind else "no Content-Type"
+        message = f"{said} and no key: send Content-Type: application/json, or any key along with it"
+        raise ApiError("invalid_request", message, 415)
+
+
+def _is_a_browser(client: HTTPHeaders) -> bool:
+    return client.get("User-Agent", "").startswith("Mozilla/") or not _OF_BROWSERS.isdisjoint(client)
+
+
+def _shown(kind: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in kind[:100])
 
 
 def patience(client: HTTPHeaders, most: float) -> float:

@@ -1,21 +1,19 @@
 """Who may come in: client keys, and the Host and Origin rules that keep web pages out.
 
 Without a [client] only this machine can connect, but a page in its browser can too: by a form or fetch to
-localhost (it sends an Origin), or by a DNS name that it points at 127.0.0.1 (it sends that name as Host); and a
-reverse proxy on this machine brings the requests of whoever reaches it. All of them are refused. With clients, a
-key is asked for on every endpoint but the probes, in either header, and compared in constant time.
+localhost (it sends an Origin), or by a DNS name that it points at 127.0.0.1 (it sends that name as Host, see
+hosts.py); and a reverse proxy on this machine brings the requests of whoever reaches it. All of them are refused. With
+clients, a key is asked for on every endpoint but the probes, in either header, and compared in constant time.
 """
 
 from __future__ import annotations
 
-import functools
-import ipaddress
-import re
 from datetime import UTC, datetime
 
 from tornado.httputil import HTTPHeaders
 
 from gateway.http import forwarded, loop_guard
+from gateway.http.hosts import Hosts, names_us
 from gateway.http.loop_guard import Hops
 from gateway.http.origins import Origins, refusal
 from operate.client_keys import digest, digest_in_settings
@@ -38,7 +36,7 @@ class Access:
         self._unknown = {client.name for client in settings.clients if len(client.plain_keys) < len(client.key)}
         self._last_days = {client.name: client.expires for client in settings.clients if client.expires is not None}
         self._admins = {client.name for client in settings.clients if client.admin}
-        self._hosts = settings.server.hosts
+        self.hosts = Hosts(settings)
         self.open = not self._clients  # whoever reaches the port may come in, and brings keys of its own if any
 
     def __repr__(self) -> str:
@@ -51,16 +49,11 @@ class Access:
         if headers.get("Sec-Fetch-Site") == "cross-site" and not self._may_ask(headers, by_name=for_admin):
             raise refusal(headers.get("Origin", "a link or a picture, without one"))
         origin = headers.get("Origin")
-        if origin and not _names_us(origin.partition("://")[2]) and not self.origins.allow(origin, by_name=for_admin):
+        if origin and not names_us(origin.partition("://")[2]) and not self.origins.allow(origin, by_name=for_admin):
             raise refusal(origin)
+        if self.hosts.always:
+            self.hosts.check(headers.get("Host", "localhost"))
         if self.open:
-            host = headers.get("Host", "localhost")
-            if not _names_us(host) and _name_in(host) not in self._hosts:
-                raise ApiError(
-                    "permission",
-                    f"Host '{host[:100]}' is not this machine. Without a [client] section in settings.ini only "
-                    "localhost may be named; add one to serve other machines.",
-                )
             if told_by := forwarded.told_by(headers):
                 raise ApiError(
                     "permission",
@@ -96,6 +89,7 @@ class Access:
         """The same for what only an admin may see; without clients, only those on this machine. address: the other
         side's."""
         name = self.check(headers, for_admin=True)
+        self.hosts.check_admin(headers.get("Host", "localhost"))
         if self.open:
             if not is_loopback(address):
                 raise ApiError("permission", "only this machine may ask for that, or a [client] with admin = true")
@@ -123,27 +117,3 @@ def _secrets_of(headers: HTTPHeaders) -> list[str]:
 
 _FURTHER = frozenset(("Api-Key", "X-Goog-Api-Key", "Proxy-Authorization"))
 _KEY_HEADERS = _FURTHER | {"Authorization", "X-Api-Key"}
-
-
-def _name_in(netloc: str) -> str:
-    """The lower-case name or address in "host" or "host:port"; "" for anything else, such as a user part."""
-    found = _NETLOC.fullmatch(netloc)
-    return (found.group(1) or found.group(2)).lower() if found else ""
-
-
-_NETLOC = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([^\s\[\]:/?#@\\,]{1,253}))(?::[0-9]{0,5})?")
-
-
-def _names_us(netloc: str) -> bool:
-    return _is_local(_name_in(netloc))
-
-
-@functools.lru_cache(maxsize=256)
-def _is_local(host: str) -> bool:
-    """A loopback name or address. Addresses cannot be made to point elsewhere, names can."""
-    if host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return is_loopback(host)

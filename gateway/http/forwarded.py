@@ -1,16 +1,26 @@
-"""What a reverse proxy in front of this one tells of the client by headers: that it was there, and our public address.
+"""What a reverse proxy in front of this one tells of the client by headers: that it was there, the client's address,
+and our public one.
 
-Whoever brings one of these headers need not tell the truth, so that no value of theirs opens anything. Their presence
-closes: a request that was forwarded does not come from this machine, whatever its address and its Host header say. None
-of them goes on to an upstream: they are about our clients, and services behind a CDN refuse those of their own kind.
+Whoever brings one of these headers need not tell the truth, so that no value of theirs opens anything. The client's
+address is believed of those that the settings trust, and is for bounds alone. The presence of these headers closes: a
+request that was forwarded does not come from this machine, whatever its address and its Host header say. None of them
+goes on to an upstream: they are about our clients, and services behind a CDN refuse those of their own kind.
 """
 
 from __future__ import annotations
 
+import functools
+import ipaddress
 import re
+from collections.abc import Sequence
 
 from tornado.httputil import HTTPHeaders
 
+from operate.settings.load import is_loopback
+
+MAX_NAMED = 20  # proxies in a row
+MAX_KNOWN = 4096  # addresses
+_OWN = ("127.0.0.1", "::1")  # most requests of this machine: they need no further look
 PREFIX = "x-forwarded"
 NAMES = frozenset(
     ("forwarded", "via", "x-real-ip", "x-client-ip", "client-ip", "x-cluster-client-ip", "x-remote-ip", "x-remote-addr",
@@ -38,6 +48,84 @@ def told_by(headers: HTTPHeaders) -> str:
         if low in NAMES or low.startswith(PREFIX):
             return str(name)
     return ""
+
+
+class Clients:
+    """of(...) -> the address of who asks. trusted: networks of reverse proxies whose word counts."""
+
+    def __init__(self, trusted: Sequence[str]) -> None:
+        self._networks = tuple(map(ipaddress.ip_network, trusted))
+        self._known: dict[str, bool] = {}
+
+    def __repr__(self) -> str:
+        return f"<Clients behind {self._networks}>"
+
+    def trusts(self, address: str) -> bool:
+        found = self._known.get(address)
+        if found is None:
+            if len(self._known) > MAX_KNOWN:
+                self._known.clear()
+            found = self._known[address] = self._is_in(address)
+        return found
+
+    def _is_in(self, address: str) -> bool:
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self._networks)
+
+    def of(self, address: str, headers: HTTPHeaders) -> str:
+        """address: of the other side. Of a chain of proxies, the first one that is not trusted has the say: what it
+        forwards may be anybody's word."""
+        if not self._networks or not self.trusts(address):
+            return address
+        for named in reversed(_named(headers)):
+            if not _is_address(named):
+                return address
+            address = named
+            if not self.trusts(named):
+                break
+        return address
+
+    def bounded(self, address: str, headers: HTTPHeaders) -> str:
+        """The same, "" for this machine and for a reverse proxy that is trusted, which are not bounded."""
+        found = self.of(address, headers) if self._networks else address
+        return "" if found in _OWN or self.is_unbounded(found) else found
+
+    def is_unbounded(self, address: str) -> bool:
+        return _is_own(address) or (bool(self._networks) and self.trusts(address))
+
+
+@functools.lru_cache(maxsize=MAX_KNOWN)
+def _is_own(address: str) -> bool:
+    """Of this machine; so is the end of a socket that has no address."""
+    return not address or is_loopback(address)
+
+
+def _named(headers: HTTPHeaders) -> list[str]:
+    """The addresses that the proxies on the way have added, the client's first."""
+    if "X-Forwarded-For" in headers:
+        return [_bare(each) for each in headers["X-Forwarded-For"].split(",")[-MAX_NAMED:]]
+    pairs = (part.partition("=") for part in re.split("[,;]", headers.get("Forwarded", "")))
+    named = [value for name, _, value in pairs if name.strip().lower() == "for"]
+    return [_bare(each) for each in named[-MAX_NAMED:]]
+
+
+def _bare(text: str) -> str:
+    """The address of "1.2.3.4:567", "[2001:db8::1]:567" and either without a port."""
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def public_url(headers: HTTPHeaders, asked: str = "", own_scheme: str = "http") -> str:

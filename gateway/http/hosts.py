@@ -15,8 +15,9 @@ import re
 from operate.settings.load import Settings, is_loopback
 from translate.errors import ApiError
 
-# RFC 6761, RFC 6762, RFC 8375 and ICANN's for private use. A name without a dot is no public one either.
-_PRIVATE = (".localhost", ".local", ".internal", ".home.arpa", ".test")
+# RFC 6761, RFC 6762, RFC 8375, ICANN's for private use, and those that are in such use and never delegated. A name
+# without a dot is no public one either.
+_PRIVATE = (".localhost", ".local", ".internal", ".home.arpa", ".test", ".lan", ".home", ".corp", ".localdomain")
 _NETLOC = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([^\s\[\]:/?#@\\,]{1,253}))(?::[0-9]{0,5})?")
 _SHOWN = 100  # characters
 
@@ -52,8 +53,11 @@ class Hosts:
         name = name_in(host)
         if self.always or self._is_ours(name) or (name and is_private(name)):
             return  # always: check() has seen to it
-        raise _refusal(host, "may be any page's name for this proxy: [server] allowed_hosts in settings.ini tells which "
-                             "names are its own, and only these show what admins see")  # fmt: skip
+        raise _refusal(
+            host,
+            "may be any page's name for this proxy. [server] allowed_hosts in settings.ini tells which names are its "
+            "own, and only under these it shows what admins see",
+        )
 
     def _is_ours(self, name: str) -> bool:
         return is_local(name) or name in self._named or (bool(self._within) and name.endswith(self._within))

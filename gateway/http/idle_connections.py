@@ -1,7 +1,8 @@
 """Connections that wait for a request: how long they may, and which of them makes room for a newcomer.
 
 They stand in the order in which they began to wait, so that one timer for all of them does, and a request costs an
-entry and its removal. A connection whose request comes slowly waits still, until its head is there.
+entry and its removal. A connection whose request comes slowly waits still, until its head is there; those that have
+begun one, or a TLS handshake, are looked at once a second, and have less time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tornado.iostream import IOStream
 
 from gateway.observe.rate_limited_warning import Seldom
 
+EVERY_S = 1.0
 LOOKED_AT = 256  # of those that wait the longest; a newcomer must not cost more than its own request
 _TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nx-should-retry: false\r\n"
@@ -25,7 +27,7 @@ _TOO_SLOW = (
 )
 _BODY = (
     b'{"type":"error","error":{"type":"timeout_error",'
-    b'"message":"no whole head of a request came within %g s ([server] idle_timeout)"}}'
+    b'"message":"no whole head of a request came within %g s ([limits] header_seconds)"}}'
 )
 log = logging.getLogger("proxy")
 
@@ -37,8 +39,11 @@ class Context(Protocol):
 class Connection(Protocol):
     """A tornado.http1connection.HTTP1ServerConnection."""
 
-    stream: IOStream
-    context: Context
+    @property
+    def stream(self) -> IOStream: ...
+
+    @property
+    def context(self) -> Context: ...
 
 
 class Idle:
@@ -46,46 +51,54 @@ class Idle:
 
     def __init__(self) -> None:
         self._since: dict[Connection, float] = {}
-        self._patience_s = 0.0
+        self._begun: dict[Connection, float] = {}  # of these, those whose head is coming
+        self._patience_s = self._head_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._slow = Seldom(log, "%s sent no whole head of a request in time ([server] idle_timeout)")
+        self._slow = Seldom(log, "%s sent no whole head of a request in time ([limits] header_seconds)")
 
     def __repr__(self) -> str:
         return f"<Idle {len(self._since)} connections>"
 
-    def adopt(self, patience_s: float) -> None:
-        """The new bounds hold for connections that wait already, too."""
-        self._patience_s = patience_s
+    def adopt(self, patience_s: float, head_s: float) -> None:
+        """patience_s: without a request. head_s: from the first byte of one to the end of its head. The new bounds hold
+        for connections that wait already, too."""
+        self._patience_s, self._head_s = patience_s, min(head_s, patience_s)
         if self._timer is not None:
             self._timer.cancel()
-            self._expire()
+            self._look()
 
     def waits(self, connection: Connection) -> None:
         self._since[connection] = time.monotonic()
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._patience_s, self._expire)
+            self._look()
 
     def ends(self, connection: Connection) -> None:
         """The connection waits no longer: the head of a request is there, or it is closed."""
         self._since.pop(connection, None)
+        if self._begun:
+            self._begun.pop(connection, None)
 
-    def _expire(self) -> None:
+    def _look(self) -> None:
         now = time.monotonic()
         self._timer = None
-        while self._since:
-            connection, since = next(iter(self._since.items()))
-            if (left := since + self._patience_s - now) > 0:
-                self._timer = asyncio.get_running_loop().call_later(left, self._expire)
-                return
-            del self._since[connection]
-            self._close(connection)
+        for connection, since in list(self._since.items()):
+            if _has_begun(connection.stream):
+                if now - self._begun.setdefault(connection, now) >= self._head_s:
+                    self._close(connection, told=True)
+            elif now - since >= self._patience_s:
+                self._close(connection, told=False)
+        if self._since:
+            every = min(EVERY_S, self._head_s / 2)
+            self._timer = asyncio.get_running_loop().call_later(every, self._look)
 
-    def _close(self, connection: Connection) -> None:
-        """One that has begun to send gets to know why. All of that has been read, so that a close does not take the
-        answer back."""
-        if connection.stream._read_buffer_size:
-            body = _BODY % self._patience_s
+    def _close(self, connection: Connection, told: bool) -> None:
+        """told: it has begun to send, and gets to know why. All of that has been read, so that a close does not take
+        the answer back."""
+        self.ends(connection)
+        if told and connection.stream._read_buffer_size:
+            body = _BODY % self._head_s
             connection.stream.write(_TOO_SLOW % (len(body), body))
+        if told:
             self._slow.tell(connection.context.remote_ip)
         connection.stream.close()
 
@@ -96,10 +109,14 @@ class Idle:
         of = collections.Counter(connection.context.remote_ip for connection in longest)
         for connection in sorted(longest, key=lambda connection: -of[connection.context.remote_ip]):
             if not _speaks(connection.stream):
-                del self._since[connection]
+                self.ends(connection)
                 connection.stream.close()
                 return True
         return False
+
+
+def _has_begun(stream: IOStream) -> bool:
+    return bool(stream._read_buffer_size) or getattr(stream, "_ssl_accepting", False)
 
 
 def _speaks(stream: IOStream) -> bool:

@@ -18,7 +18,7 @@ def check(body: bytes, most: int = MAX_VALUES) -> None:
     """Raises ApiError (413)."""
     if len(body) <= most or _marks(body) <= most or _has_at_most(body, most):
         return
-    message = f"the request body holds more than {most} JSON values"
+    message = f"the request body holds more than {most} JSON values ([limits] values)"
     raise ApiError("too_large", message)
 
 

@@ -15,7 +15,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Collection, Iterable
-from typing import cast
+from typing import Protocol, cast
 
 from tornado.httpserver import HTTPServer, _HTTPRequestContext
 from tornado.httputil import HTTPServerConnectionDelegate
@@ -24,39 +24,62 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from gateway.http import connection
 from gateway.http.client_stream import ClientStream
+from gateway.http.forwarded import Clients
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.tls_stream import TlsStream, write_no_more
+from gateway.limits.per_address import PerAddress
 from gateway.observe.rate_limited_warning import Seldom
 from operate import tls
 from operate.settings.load import Settings
 
 log = logging.getLogger("proxy")
 
-MAX_HEADER_BYTES = 128 * 1024
 READ_BUFFER_BYTES = 1 << 20  # of a client's connection, in Tornado; more than a head and what is read at once
 OTHER_FILES = 64  # files besides connections: logs, listening sockets, the loop's own
 MOST_TOLD = 32  # at once, that there is no place
 TELLING_S = 1.0
-_FULL_BODY = (
-    b'{"type":"error","error":{"type":"overloaded_error","code":"overloaded","param":null,'
-    b'"message":"the proxy has no place for a further connection ([server] max_connections)"}}'
-)
-FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\n"
+_BODY = b'{"type":"error","error":{"type":"%b","code":"%b","param":null,"message":"%b"}}'
+_HEAD = (
+    b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nRetry-After: 1\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n%b"
-) % (len(_FULL_BODY), _FULL_BODY)
+)
+
+
+def _refusal(status: bytes, kind: bytes, code: bytes, message: bytes) -> bytes:
+    body = _BODY % (kind, code, message)
+    return _HEAD % (status, len(body), body)
+
+
+_FULL = _refusal(
+    b"503 Service Unavailable", b"overloaded_error", b"overloaded",
+    b"the proxy has no place for a further connection ([server] max_connections)",
+)  # fmt: skip
+_MANY = _refusal(
+    b"429 Too Many Requests", b"rate_limit_error", b"rate_limit_exceeded",
+    b"this address has too many connections here already ([limits] connections_per_address)",
+)  # fmt: skip
 MOST_AT_ONCE = 32  # connections taken in one turn of the loop: a few milliseconds' work
 WAITING_AT = 24  # in Linux' struct tcp_info: tcpi_unacked, of a listening socket those that wait to be accepted
+
+
+class Addressed(Protocol):
+    """A websocket."""
+
+    @property
+    def context(self) -> object: ...
 
 
 class Server(HTTPServer):
     """Tornado's, with a bound on connections, and on how long a client may take nothing of what waits for it."""
 
     max_connections = 2000
-    websockets: Collection[object] = ()  # they have left the connections that Tornado counts
+    websockets: Collection[Addressed] = ()  # they have left the connections that Tornado counts
     write_timeout_ms = 75_000
     workers = 1  # that accept from the same sockets
     idle: Idle
+    clients = Clients(())
+    _of_address: PerAddress
+    _many = Seldom(log, "connection from %s refused: it has too many already ([limits] connections_per_address)")
     _full = Seldom(log, "connection from %s refused: %d are open, and none is idle ([server] max_connections)")
     _told: set[asyncio.Future[None]]  # who hears that there is no place
     _gone: asyncio.Event | None = None  # set when the last connection closes, once we are stopping
@@ -67,7 +90,10 @@ class Server(HTTPServer):
         self.write_timeout_ms = int(settings.server.idle_timeout * 1000)
         self.workers = settings.server.workers
         self.ssl_options = self._context(settings)
-        self.idle.adopt(settings.server.idle_timeout)
+        self.clients = Clients(settings.server.trusted_proxies)
+        self._of_address.adopt(settings.limits.connections_per_address)
+        self.conn_params.max_header_size = settings.limits.header_kb << 10
+        self.idle.adopt(settings.server.idle_timeout, settings.limits.header_seconds)
 
     def _context(self, settings: Settings) -> ssl.SSLContext | None:
         """For connections that begin from now on. Where the files have changed since they were read and are not sound
@@ -96,24 +122,33 @@ class Server(HTTPServer):
         self.handle_stream(stream, address)
 
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        if not self.clients.is_unbounded(address[0]) and self._has_too_many(address[0]):
+            self._many.tell(address[0])
+            self._turn_away(stream, _MANY)
+            return
         open_ones = len(self._connections) + len(self.websockets)
         if open_ones >= self.max_connections and not self.idle.make_room():
-            self._turn_away(stream, address[0])
+            self._full.tell(address[0], self.max_connections)
+            self._turn_away(stream, _FULL)
             return
         # The kernel sees whether the other side takes anything; what Tornado has for writing knows no time.
         stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
         context = _HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
         client = connection.Connection(stream, self.conn_params, context)
         self._connections.add(client)
+        self._of_address.take(address[0])
         client.start_serving(self)
 
-    def _turn_away(self, stream: IOStream, address: str) -> None:
+    def _has_too_many(self, address: str) -> bool:
+        sockets = sum(1 for each in self.websockets if getattr(each.context, "remote_ip", "") == address)
+        return self._of_address.is_full(address, sockets)
+
+    def _turn_away(self, stream: IOStream, why: bytes) -> None:
         """Says so in words, as long as few are being told: each of them takes a file too."""
-        self._full.tell(address, self.max_connections)
         if len(self._told) >= MOST_TOLD:
             stream.close()
             return
-        telling = asyncio.ensure_future(_tell(stream))
+        telling = asyncio.ensure_future(_tell(stream, why))
         self._told.add(telling)
         telling.add_done_callback(self._told.discard)
 
@@ -162,7 +197,9 @@ class Server(HTTPServer):
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
-        self.idle.ends(cast(Connection, server_conn))  # Tornado promises an object; it gives one of its own
+        client = cast(Connection, server_conn)  # Tornado promises an object; it gives one of its own
+        self.idle.ends(client)
+        self._of_address.give_back(client.context.remote_ip)
         if self._gone is not None and not self._connections:
             self._gone.set()
 
@@ -176,27 +213,27 @@ def _waiting(listening: socket.socket) -> int:
     return int.from_bytes(info[WAITING_AT:], sys.byteorder)
 
 
-async def _tell(stream: IOStream) -> None:
-    """That there is no place. What the client sends meanwhile is read: to close on it would take the answer back."""
+async def _tell(stream: IOStream, why: bytes) -> None:
+    """Why it is not served. What the client sends meanwhile is read: to close on it would take the answer back."""
     with contextlib.suppress(OSError, TimeoutError, StreamClosedError):
         async with asyncio.timeout(TELLING_S):
-            await stream.write(FULL)
+            await stream.write(why)
             write_no_more(stream)
         await connection.drop(stream, TELLING_S)
     stream.close()
 
 
-def make_server(door: HTTPServerConnectionDelegate, idle: Idle, websockets: Collection[object]) -> Server:
+def make_server(door: HTTPServerConnectionDelegate, idle: Idle, websockets: Collection[Addressed]) -> Server:
     """Makes the server without its settings; adopt() comes next."""
     server = Server(
         door,
-        max_header_size=MAX_HEADER_BYTES,
         max_body_size=sys.maxsize,  # the gateway says 413, and reads on for body_timeout so that it is read
         max_buffer_size=READ_BUFFER_BYTES,
     )
     server.conn_params.header_timeout = None  # `idle` does it, for all of them at once
     server.idle = idle
     server._told = set()
+    server._of_address = PerAddress("connections", "connections_per_address")
     server.websockets = websockets
     return server
 

@@ -58,6 +58,8 @@ class DryRun(HTTPMessageDelegate):
         self._answer.more = self._service.access.origins.lines(headers)
         try:
             self._service.access.check_admin(headers, str(getattr(self._conn.context, "remote_ip", "")))
+            if self._service.access.open:
+                upstream_request.check_asked(headers)
             if self._service.stage != "serving":
                 raise ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
             self._unpacker = body_decoding.unpacker(headers.get("Content-Encoding"), self._service.max_body_bytes)
@@ -83,7 +85,8 @@ class DryRun(HTTPMessageDelegate):
                 self._unpacker.end()
             body = b"".join(self._parts)
             upstream_request.check_type(self._headers, body)
-            data = envelope.parse(body)
+            data = envelope.parse(body, self._service.shape.values)
+            self._service.shape.check(data)
             asked = {key: values[-1] for key, values in parse_qs(self._query).items()}
             client = _protocol(asked, "from") or guess(data, self._headers)
             shown = dry_run(self._service, client, data, _protocol(asked, "to"))

@@ -13,12 +13,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from gateway.stored.owners import Owners
+from operate.owner_store import Place
 from translate import wire
 
 ENTRY_BYTES = 600  # the estimated memory of an entry without its pieces
 PLACE_BYTES = 8  # the memory of one element of an entry's tuple of pieces
 ANYONE = "*"
-MAX_PLACES = 65_536  # for how many responses it is known which upstream keeps them
+MAX_PLACES = 65_536  # for how many responses it is known here which upstream keeps them; of others the disk may know
 
 
 class Piece:
@@ -80,7 +82,8 @@ class Memory:
         self._seconds = seconds
         self._clock = clock
         self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()  # by age
-        self._places: OrderedDict[str, tuple[str, str, str]] = OrderedDict()  # id -> (owner, upstream, key)
+        self._places: OrderedDict[str, Place] = OrderedDict()
+        self.owners = Owners()  # the same, of longer ago
         self.bytes = 0
         # Whether several clients share the upstreams' keys: a response of unknown owner may then be another client's.
         self.shared = False
@@ -197,25 +200,31 @@ class Memory:
     def went(self, id: str, owner: str, upstream: str, key: str = "") -> None:
         """Records that an upstream keeps a response. owner: ANYONE if the upstream itself tells the owners apart. key:
         the name of the upstream's key that made it; requests with other keys may not see it."""
-        self._places[id] = (owner, upstream, key)
+        place = Place(owner, upstream, key)
+        self.known(id, place)
+        self.owners.note(id, place)
+
+    def known(self, id: str, place: Place) -> None:
+        """Records what another worker or the disk knows."""
+        self._places[id] = place
         if len(self._places) > MAX_PLACES:
             self._places.popitem(last=False)
 
     def place(self, id: str) -> tuple[str, str] | None:
         """The (owner, upstream) of a response that an upstream keeps; None if it is not known any more."""
         place = self._places.get(id)
-        return place[:2] if place is not None else None
+        return (place.owner, place.upstream) if place is not None else None
 
     def key(self, id: str) -> str:
         """The name of the upstream's key that made a response; "" if it is not known."""
         place = self._places.get(id)
-        return place[2] if place is not None else ""
+        return place.key if place is not None else ""
 
     def is_anothers(self, id: str, owner: str) -> bool:
         """Whether a response must be treated as another owner's. An upstream sees one key for all clients; if there are
-        several, a response that is not known any more (it is old, or from before a restart) may be anybody's."""
+        several, a response of which nothing is known may be anybody's."""
         place = self._places.get(id)
-        return self.shared if place is None else place[0] not in (owner, ANYONE)
+        return self.shared if place is None else place.owner not in (owner, ANYONE)
 
     # ------------------------------------------------------------------------------------------ memory
 

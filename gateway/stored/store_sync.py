@@ -1,19 +1,20 @@
-"""Fetches responses from other workers, when a request names one that this worker does not know.
+"""Fetches what other workers and the disk know of responses, when a request names one that this worker does not know.
 
 The next request of a client may come to any worker. This worker asks the others once for the response that it builds
-on, and keeps it for the time that it has left. It also learns from them which client owns a response that an upstream
-keeps, because no other client may build on it. A deleted response is deleted in all workers. With one worker, nothing
-of this runs.
+on, and keeps it for the time that it has left. It also learns from them, and from the disk, which client owns a
+response that an upstream keeps, because no other client may build on it. A deleted response is deleted in all workers.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.stored.store import Memory
+from operate.owner_store import Place
 
 FIND, FORGET = "/responses/find", "/responses/forget"
 MAX_IDS = 200  # how many responses are asked for at once; further ones are not found
@@ -26,8 +27,8 @@ def register(worker_rpc: WorkerRpc, memory: Memory) -> None:
 
 
 def unknown(worker_rpc: WorkerRpc, memory: Memory, owners: Iterable[str], ids: Iterable[str]) -> list[str]:
-    """The ids that this worker does not know, and another one may know."""
-    if worker_rpc.alone:
+    """The ids that this worker does not know, and another one or the disk may know."""
+    if worker_rpc.alone and not memory.owners.remembers:
         return []
     owners = list(owners)
     lacking = [
@@ -38,10 +39,14 @@ def unknown(worker_rpc: WorkerRpc, memory: Memory, owners: Iterable[str], ids: I
 
 
 async def fetch(worker_rpc: WorkerRpc, memory: Memory, owner: str, ids: list[str]) -> None:
-    """Asks the other workers for some responses, and keeps what they know."""
-    for said in await worker_rpc.ask_others(_path(FIND, owner=owner, ids=",".join(ids))):
+    """Asks the other workers and the disk for some responses, and keeps what they know."""
+    asked = worker_rpc.ask_others(_path(FIND, owner=owner, ids=",".join(ids)))
+    on_disk, others = await asyncio.gather(memory.owners.find(ids), asked)
+    for id, place in on_disk.items():
+        memory.known(id, place)
+    for said in others:
         for id, place in said["places"].items():
-            memory.went(id, *place)
+            memory.known(id, Place(*place))
         for entry in said["entries"]:
             memory.take(owner, entry)
 

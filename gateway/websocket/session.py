@@ -23,6 +23,7 @@ from gateway.flow import envelope
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.flow import Flow
 from gateway.flow.states import State
+from gateway.limits.message_rate import MessageRate
 from gateway.runtime import Service
 from gateway.stored.previous_response import Recall, owner_of
 from gateway.websocket.writer import Frames, error_event, frame
@@ -49,12 +50,14 @@ class Session:
         self.key = f"websocket {service.next_key().removeprefix('req_')}"
         self.stream: IOStream = socket.ws_connection.stream
         self.last = service.stage != "serving"
+        self.context = socket.request  # as of any connection: it has the other side's address
         self._socket = socket
         self._compressor = getattr(socket.ws_connection, "_compressor", None)
         self._headers = _for_turns(headers)
         self._waiting: deque[Turn] = deque()
         self._turn: Turn | None = None
         self._on_close: Callable[[], None] | None = None
+        self._rate = MessageRate(service.settings.limits.websocket_messages)
         # Tornado reads a frame as a whole, so its buffer must have room for the largest message and a part of the next.
         self.stream.max_buffer_size = service.max_body_bytes + (1 << 20)
         self.stream.set_nodelay(True)
@@ -71,7 +74,9 @@ class Session:
         try:
             if isinstance(text, bytes):
                 raise BadRequest("this is a binary message; send JSON in a text message")
-            data = envelope.parse(text.encode("utf-8", "surrogatepass"))
+            self._rate.came(time.monotonic())
+            data = envelope.parse(text.encode("utf-8", "surrogatepass"), self.service.shape.values)
+            self.service.shape.check(data)
             kind = data.get("type")
             if kind != "response.create":
                 raise BadRequest(f"type: '{str(kind)[:100]}' is not supported here; send response.create", "type")

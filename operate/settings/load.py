@@ -23,6 +23,7 @@ from operate.settings.sections import (
     Aliases,
     Breaker,
     Client,
+    Limits,
     Logging,
     ModelRule,
     Pool,
@@ -43,6 +44,7 @@ __all__ = [
     "Breaker",
     "Client",
     "Condition",
+    "Limits",
     "Logging",
     "ModelRule",
     "Pool",
@@ -76,6 +78,7 @@ class Settings:
     Two Settings are equal when their values are, wherever these come from."""
 
     server: Server
+    limits: Limits
     timeouts: Timeouts
     pool: Pool
     retry: Retry

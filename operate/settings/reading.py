@@ -31,6 +31,7 @@ from translate import dialects
 
 CLASSES: Mapping[str, Any] = {
     "server": sections.Server,
+    "limits": sections.Limits,
     "timeouts": sections.Timeouts,
     "pool": sections.Pool,
     "retry": sections.Retry,

@@ -109,11 +109,67 @@ SERVER = {
         "https://chat.example.org, app://obsidian.md or chrome-extension://*. `*` = any page, except for what "
         "only admins may see; empty = none. Without any [client], no page may.",
     ),
+    "allowed_hosts": Key(
+        url_types.host_names(),
+        "",
+        "The names by which requests may call the proxy, besides this machine's own and its addresses. Empty: with a "
+        "[client], any name for its requests, but no public name for the pages of admins.",
+    ),
+    "trusted_proxies": Key(
+        url_types.networks(),
+        "",
+        "The reverse proxies in front of this one whose X-Forwarded-For or Forwarded is believed: the address that "
+        "they name is the client's, for [limits]. What others say in these headers counts for nothing.",
+    ),
     "metrics": Key(
         value_types.choice("admin", "open", "off"),
         "admin",
         "Who may read GET /metrics, the page for Prometheus. admin: clients with admin = true, or, without any "
         "[client], this machine; open: everybody; off: nobody.",
+    ),
+}
+
+LIMITS = {
+    "header_seconds": Key(
+        value_types.seconds(1, 3600),
+        "20",
+        "How long the head of a request may take from its first byte, and how long the TLS handshake. What takes "
+        "longer is a 408, and its connection is closed.",
+    ),
+    "header_kb": Key(
+        value_types.whole(8, 512), "128", "The largest head of a request, in KB. A larger one is refused with a 431."
+    ),
+    "values": Key(
+        value_types.whole(1000, 100_000_000),
+        "250000",
+        "The most JSON values of a request that is read here: one that is translated, or that [models] has conditions "
+        "for. In memory they take many times their bytes. More are refused with a 413.",
+    ),
+    "messages": Key(
+        value_types.whole(1, 10_000_000),
+        "20000",
+        "The most messages, or items of input, of a request that is read here. More are refused with a 400.",
+    ),
+    "parts": Key(
+        value_types.whole(1, 10_000_000), "100000", "The same for the parts of the content of all messages together."
+    ),
+    "tools": Key(value_types.whole(1, 1_000_000), "5000", "The same for tools."),
+    "connections_per_address": Key(
+        value_types.whole(0, MANY),
+        "1000",
+        "The most connections at once from one address, but for this machine and [server] trusted_proxies. A further "
+        "one is told 429. 0 = no limit.",
+    ),
+    "requests_per_address": Key(
+        value_types.whole(0, MANY),
+        "1000",
+        "The most requests in flight at once of one address, streams among them, with the same exceptions. Behind "
+        "trusted_proxies the address that they name counts. A further one is refused with a 429. 0 = no limit.",
+    ),
+    "websocket_messages": Key(
+        value_types.whole(1, 1_000_000),
+        "600",
+        "The most messages a minute of one websocket. A further one is answered with an error, and not looked at.",
     ),
 }
 
@@ -129,6 +185,16 @@ RESPONSES = {
         "The memory that all kept responses may use, in MB. A response that alone is larger than this is not kept.",
     ),
     "store_seconds": Key(value_types.seconds(1, 30 * DAY), "3600", "How long a response is kept."),
+    "owners": Key(
+        value_types.word("a file without blanks in its name"),
+        "owners.sqlite3",
+        "The SQLite file that remembers which client got which response of an upstream that keeps its responses. No "
+        "other client can read it, delete it or build on it, also after a restart. All workers share the file; a "
+        "relative one lies in the log folder. Empty: after a restart of the proxy, none of several clients can.",
+    ),
+    "owners_days": Key(
+        value_types.whole(1, 3650), "30", "How many days that is remembered, which is as long as upstreams keep them."
+    ),
 }
 
 TIMEOUTS = {
@@ -332,6 +398,7 @@ PRICES = "prices"
 
 PLAIN = {
     "server": SERVER,
+    "limits": LIMITS,
     "timeouts": TIMEOUTS,
     "pool": POOL,
     "retry": RETRY,

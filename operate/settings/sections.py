@@ -33,6 +33,8 @@ class Server:
     websockets: bool
     metrics: str
     origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
     workers: int = 1
     user: str = ""
     tls_cert: str = ""
@@ -57,6 +59,21 @@ class Server:
     @property
     def max_body_bytes(self) -> int:
         return self.max_body_mb << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The section [limits]: what a client may send, and have at once. 0 of an address = no limit."""
+
+    header_seconds: float = 20
+    header_kb: int = 128
+    values: int = 250_000
+    messages: int = 20_000
+    parts: int = 100_000
+    tools: int = 5_000
+    connections_per_address: int = 1000
+    requests_per_address: int = 1000
+    websocket_messages: int = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +104,8 @@ class Responses:
     store_entries: int
     store_mb: int
     store_seconds: float
+    owners: str = ""
+    owners_days: int = 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,40 @@ def hosts() -> Kind:
     return Kind("an address or host name without a port, such as 127.0.0.1, or several, separated by commas", parse)
 
 
+def host_names() -> Kind:
+    """tuple[str, ...]: names or addresses of hosts in lower case, without ports; "*.NAME" stands for all below NAME."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = tuple(filter(None, map(str.strip, text.lower().split(","))))
+        return tuple(dict.fromkeys(map(one, found)))
+
+    def one(text: str) -> str:
+        try:
+            return str(ipaddress.ip_address(text.strip("[]")))
+        except ValueError:
+            if not _HOST.fullmatch(text.removeprefix("*.")):
+                raise ValueError from None
+            return text
+
+    return Kind("host names without ports, such as llm.example.org or *.example.org, with commas, or empty", parse)
+
+
+def networks() -> Kind:
+    """tuple[str, ...]: addresses, and networks such as 10.0.0.0/8, as ipaddress writes them."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        found = filter(None, map(str.strip, text.split(",")))
+        return tuple(dict.fromkeys(str(ipaddress.ip_network(each)) for each in found))
+
+    def checked(text: str) -> tuple[str, ...]:
+        try:
+            return parse(text)
+        except ValueError as why:
+            raise ValueError(f"is wrong: {why}") from None
+
+    return Kind("addresses and networks such as 10.0.0.0/8, with commas between, or empty", checked)
+
+
 def base_url() -> Kind:
     """The address of an upstream: "https://host[:port][/path]" without a final slash, or "demo:"."""
 

@@ -50,7 +50,7 @@ class House:
         port: int = 0,
     ):
         self._source: Source | None = None
-        overrides = ["server.port=0"] + (["usage.file="] if folder is None else [])
+        overrides = ["server.port=0"] + (["usage.file=", "responses.owners="] if folder is None else [])
         if file is not None:
             file.write_text(settings_text)
             self._source = Source(str(file), overrides, environ or {})

@@ -153,7 +153,7 @@ def _text(data: bytes) -> str:
 
 
 class Connection:
-    stream = None
+    stream = context = None
 
 
 class Book:

@@ -264,7 +264,7 @@ def test_what_was_learned_is_shown_to_an_admin() -> None:
         status, headers, raw = house.get("/debug/lessons", boss)
         shown = json.loads(raw)
         assert status == 200 and headers["cache-control"] == "no-store"
-        assert shown["learned"] == {"up/m": ["'temperature' is left out"]}
+        assert shown["learned"] == {"up/m": ["'temperature' is left out, for client other alone"]}
         assert shown["dropped"]["top_k"] == shown["dropped"]["temperature"] == 1
         assert [house.get("/debug/lessons", key)[0] for key in ({}, other)] == [401, 403]
     with House(one_upstream("http://127.0.0.1:9", "chat")) as house:
@@ -323,3 +323,47 @@ def test_what_was_of_no_help_is_forgotten() -> None:
     with Upstream([always]) as up, House(one_upstream(up.url, "chat")) as house:
         assert house.post("/v1/messages", ASK | {"temperature": 0.5})[0] == 400
         assert house.on_loop(lambda: house.proxy.service.lessons.all()) == {}
+
+
+# ------------------------------------------------------------------------------------------- several clients
+
+CLIENTS = "".join(f"[client {name}]\nkey = {name}-key-0123456789abcdef\n" for name in ("alice", "bob", "carol"))
+
+
+def key_of(name: str) -> dict[str, str]:
+    return {"x-api-key": f"{name}-key-0123456789abcdef"}
+
+
+def test_what_one_client_brings_about_holds_for_nobody_else_until_another_meets_it_too() -> None:
+    def sent(who: str) -> list[bool]:
+        """Whether each request that went to the upstream for this client had the field."""
+        before = len(up.requests)
+        assert house.post("/v1/messages", ASK | {"temperature": 0.5}, key_of(who))[0] == 200
+        return ["temperature" in request.json for request in up.requests[before:]]
+
+    def known() -> Any:
+        return house.on_loop(lambda: house.proxy.service.lessons.all())
+
+    with Upstream(picky("temperature")) as up, House(one_upstream(up.url, "chat") + CLIENTS) as house:
+        assert sent("alice") == [True, False] and sent("alice") == [False]
+        assert known() == {"up/m": ["'temperature' is left out, for client alice alone"]}
+        assert sent("bob") == [True, False] and sent("bob") == [False]
+        assert sent("carol") == [False]
+        assert known() == {"up/m": ["'temperature' is left out"]}
+
+
+def test_who_teaches_what_to_whom() -> None:
+    lessons = Lessons(lambda: 0.0)
+    lessons.learn("up", "m", Lesson("before"))
+    lessons.several = True
+    alice, bob, carol = map(lessons.of_client, ("alice", "bob", "carol"))
+    assert alice.learn("up", "m", Lesson("a")) and not alice.learn("up", "m", Lesson("a"))
+    assert alice.of("up", "m") == [Lesson("before"), Lesson("a")] and bob.of("up", "m") == [Lesson("before")]
+    bob.unlearn("up", "m", [Lesson("a")])  # it is none of bob's
+    assert Lesson("a") in alice.of("up", "m")
+    assert bob.learn("up", "m", Lesson("a")) and Lesson("a") in carol.of("up", "m")
+    bob.unlearn("up", "m", [Lesson("a")])  # it did not help him
+    assert Lesson("a") in alice.of("up", "m") and Lesson("a") not in carol.of("up", "m")
+    alice.unlearn("up", "m", [Lesson("a"), Lesson("before")])
+    assert alice.of("up", "m") == [Lesson("before")]
+    assert lessons.several and Lessons().of_client("alice").learn("up", "m", Lesson("a"))

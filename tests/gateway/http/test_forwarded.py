@@ -15,6 +15,7 @@ from tests.support.script import Answer, Upstream
 
 KEY = "a-client-key-of-some-length"
 CLIENT = f"\n[client a]\nkey = {KEY}\nadmin = true\n"
+NAMED = "allowed_hosts = llm.example.org"
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
 CHOICE = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
 OK = Answer.json({"id": "x", "choices": [CHOICE]})
@@ -87,7 +88,7 @@ def test_the_dashboard_below_a_path_of_its_own_and_behind_tls() -> None:
     script = pages.page()[0].decode()
     assert re.findall(r"fetch\(([^,]+),", script) == ["`${here}/${path}`"]
     nginx = {"Host": "llm.example.org", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/llm", "x-api-key": KEY}
-    with Upstream([]) as up, House(one_upstream(up.url, "chat") + CLIENT) as house:
+    with Upstream([]) as up, House(one_upstream(up.url, "chat", server=NAMED) + CLIENT) as house:
         said = json.loads(house.get("/dashboard/data/connect", nginx)[2])
         assert said["url"] == "https://llm.example.org/llm"
         assert any("https://llm.example.org/llm/v1" in line for line in said["lines"])
@@ -110,7 +111,8 @@ def test_the_dashboards_own_posts_behind_a_reverse_proxy(host: str, site: str | 
     headers = {"Host": host, "Origin": "https://llm.example.org", "x-api-key": KEY, "X-Forwarded-Proto": "https"}
     if site is not None:
         headers["Sec-Fetch-Site"] = site
-    with Upstream([Answer.json({"data": []})]) as up, House(one_upstream(up.url, "chat") + CLIENT) as house:
+    listing = Answer.json({"data": []})
+    with Upstream([listing]) as up, House(one_upstream(up.url, "chat", server=NAMED) + CLIENT) as house:
         assert house.post("/dashboard/probe/up", b"", headers)[0] == status
 
 

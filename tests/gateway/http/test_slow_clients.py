@@ -112,7 +112,7 @@ def test_a_head_that_comes_too_slowly(sent: bytes, status: int) -> None:
         client.socket.sendall(sent)
         if status:
             got, headers, body = client.reply()
-            assert got == status and headers["connection"] == "close" and b"idle_timeout" in body
+            assert got == status and headers["connection"] == "close" and b"header_seconds" in body
         assert client.socket.recv(10) == b""
         house.wait(lambda p: not p._server._connections)
 
@@ -137,7 +137,7 @@ def test_idle_connections_end_in_time_and_changes_of_it_hold_at_once() -> None:
         one.send("GET", "/healthz")
         assert one.reply()[0] == 200
         house.wait(lambda p: len(p._door.idle._since) == 2)
-        house.on_loop(lambda: house.proxy._door.idle.adopt(0.2))
+        house.on_loop(lambda: house.proxy._door.idle.adopt(0.2, 0.2))
         assert one.socket.recv(1) == two.socket.recv(1) == b""
         assert house.get("/healthz")[0] == 200
 

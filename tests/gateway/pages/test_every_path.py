@@ -63,9 +63,11 @@ def test_a_body_that_is_no_json_is_answered_with_the_type_that_is(kind: str, bod
 
 @pytest.mark.parametrize("kind", ["", "application/x-www-form-urlencoded", "text/plain", "application/vnd.x+json"])
 def test_json_may_call_itself_what_it_likes(kind: str) -> None:
+    """With any key, as every client sends one: tests/gateway/http/test_hosts.py has what comes without."""
     asked = {"model": "claude-x", "max_tokens": 20, "messages": [{"role": "user", "content": "x"}]}
     with House(DEMO) as house:
-        status, _, _ = house.post("/v1/messages", json.dumps(asked).encode(), {"Content-Type": kind} if kind else {})
+        headers = {"x-api-key": "any-key"} | ({"Content-Type": kind} if kind else {})
+        status, _, _ = house.post("/v1/messages", json.dumps(asked).encode(), headers)
         assert status == 200
 
 

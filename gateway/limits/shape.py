@@ -1,0 +1,43 @@
+"""How many things one request may hold: JSON values, messages, parts and tools.
+
+They are counted where the body is read anyway. A body that passes through untouched is not read here: its upstream
+refuses what it does not take, and its size is bounded in any case.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from translate.errors import BadRequest
+
+_LISTS = ("messages", "input")
+
+
+class Shape(NamedTuple):
+    """At most so many of each."""
+
+    values: int = 250_000
+    messages: int = 20_000
+    parts: int = 100_000
+    tools: int = 5_000
+
+    def check(self, data: dict[str, Any]) -> None:
+        """Raises BadRequest."""
+        for name in _LISTS:
+            items = data.get(name)
+            if isinstance(items, list):
+                _bound(len(items), self.messages, name, "messages")
+                contents = [item["content"] for item in items if isinstance(item, dict) and "content" in item]
+                parts = sum(len(content) for content in contents if isinstance(content, list))
+                _bound(parts, self.parts, f"{name}: content", "parts")
+        tools = data.get("tools")
+        if isinstance(tools, list):
+            _bound(len(tools), self.tools, "tools", "tools")
+
+
+SHAPE = Shape()
+
+
+def _bound(number: int, most: int, what: str, setting: str) -> None:
+    if number > most:
+        raise BadRequest(f"{what}: {number} are too many; at most {most} ([limits] {setting})", what.partition(":")[0])
