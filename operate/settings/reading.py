@@ -278,7 +278,7 @@ class Reading:
 
     def _tls(self, server: Mapping[str, Any]) -> None:
         """What only the files together tell: the key belongs to the certificate, the password to the key."""
-        written = {name: entry for name, entry in self._entries("server").items() if name.startswith("tls_")}
+        written = {name: entry for name, entry in self._entries("server").items() if name in TLS_KEYS}
         given = {name: server[name] for name in written}
         if None in given.values():
             return

@@ -160,6 +160,11 @@ def test_a_head_that_is_refused_is_answered(pem: Path, head: bytes, status: int)
         assert client.reply()[0] == status
 
 
+def test_a_key_that_is_misspelt_is_named() -> None:
+    with pytest.raises(load.SettingsError, match="tls_password"):
+        load.read("[server]\ntls_password = x\n", "test.ini", [], {})
+
+
 def test_websockets(pem: Path) -> None:
     with House(settings_of(pem)) as house, house.connect(trusting(pem)) as client:
         client.socket.sendall(UPGRADE)
