@@ -30,7 +30,7 @@ POLICIES = (
     Policy(), Policy(tool_schema="gemini", images=False, reasoning_history="true"), Policy(reasoning="think_tags")
 )  # fmt: skip
 SECRET = "sk-a-planted-secret-0123456789"
-NAMELESS = ("name is '' on its first chunk", "without a name")  # what nobody has named, no encoder can
+NAMELESS = ("name is '' on its first chunk", "has name ''", "without a name")  # what nobody has named, no encoder can
 CHECKS: dict[Protocol, Callable[[bytes], list[str]]] = {
     "messages": grammar.check_messages, "chat": grammar.check_chat, "responses": grammar.check_responses,
 }  # fmt: skip
