@@ -126,7 +126,10 @@ def messages(data: bytes) -> None:
 
 async def _messages(data: bytes) -> None:
     stream = Stream()
-    socket: Any = SimpleNamespace(ws_connection=SimpleNamespace(stream=stream), close=lambda code=None: None)
+    asked = SimpleNamespace(remote_ip="127.0.0.1")
+    socket: Any = SimpleNamespace(
+        ws_connection=SimpleNamespace(stream=stream), close=lambda code=None: None, request=asked
+    )
     session = Session(_service(), socket, HTTPHeaders({"Host": "localhost"}))
     try:
         waiting = session.message(data.decode("utf-8", "replace"))
