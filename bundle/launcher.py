@@ -86,7 +86,7 @@ def main():
 
 
 def asked_cache(arguments):
-    """Splits the words -> (value of --cache, the other words). --cache may be anywhere among them."""
+    """Splits the words into (value of --cache, the other words). --cache may be anywhere among them."""
     rest, found = [], None
     words = iter(arguments)
     for word in words:

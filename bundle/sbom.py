@@ -46,16 +46,16 @@ def _package(wheel: Wheel) -> dict[str, Any]:
         "name": wheel.name,
         "version": wheel.version,
         "purl": _ref(wheel),
-        "description": str(wheel.metadata["Summary"] or ""),
+        "description": str(wheel.metadata.get("Summary") or ""),
         "licenses": _licenses(wheel),
         "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(wheel.path.read_bytes()).hexdigest()}],
     }
 
 
 def _licenses(wheel: Wheel) -> list[dict[str, Any]]:
-    if expression := wheel.metadata["License-Expression"]:
+    if expression := wheel.metadata.get("License-Expression"):
         return [{"expression": str(expression)}]
-    if name := wheel.metadata["License"]:
+    if name := wheel.metadata.get("License"):
         return [{"license": {"name": str(name).splitlines()[0]}}]
     classified = [str(one) for one in wheel.metadata.get_all("Classifier", []) if str(one).startswith("License ::")]
     return [{"license": {"name": one.rpartition(":: ")[2]}} for one in classified]
