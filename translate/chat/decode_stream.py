@@ -98,9 +98,10 @@ class Decoder(StreamReading):
                 if run:
                     self._fast(run, pieces, template)
                     run, pieces = [], []
-            self._slow(event)
+            if self._state is not Decoder._over:
+                self._slow(event)
             if self._state is Decoder._over:
-                break
+                return
             template = self._template
         if run and template is not None:
             self._fast(run, pieces, template)

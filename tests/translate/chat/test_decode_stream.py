@@ -600,6 +600,18 @@ def test_what_is_no_legal_text_is_parsed(odd: bytes) -> None:
     assert b"two" in events[0].pieces or isinstance(events[-1], Fault)
 
 
+@pytest.mark.parametrize("after", [chunk({"content": "x"}, id="other"), b"[DONE]", {"broken": 1}])
+def test_nothing_comes_after_a_chunk_that_cannot_be_read(after: object) -> None:
+    """It is found among those that differ in their text only, and another event stands behind them in the same read."""
+    decoder = Decoder()
+    frame = b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n'
+    data = after if isinstance(after, bytes) else json.dumps(after).encode()
+    events = decoder.feed(frame % b"first") + decoder.feed(frame % b'a","b":,"c":"' + b"data: %b\n\n" % data)
+    events += decoder.end()
+    assert [type(event) for event in events if isinstance(event, Stop | Fault)] == [Fault]
+    assert isinstance(events[-1], Fault) and decoder.ended
+
+
 def test_an_empty_text_in_the_lane_is_nothing() -> None:
     assert lane("", "") == ([], 0)
     events, _ = lane("", "a")
