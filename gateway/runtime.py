@@ -207,6 +207,7 @@ class Service:
             hold=Refusing if self.retry.on_refusal else None,
             budgets=self.budgets,
             rules_of=self.rules.get,
+            address_of=self.clients.of,
         )
 
     def charge_question(self, client: str) -> None:

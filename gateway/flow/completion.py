@@ -24,6 +24,8 @@ from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
 
+MAX_USER_AGENT = 200  # characters of it in a record
+
 
 class Completion:
     """status: of the reply, 0 = none yet. streamed: it was a stream. error: what the client was told, or the upstream
@@ -221,6 +223,8 @@ class Completion:
             failover.tried, failover.passed_over, lead.dropped if lead is not None else (),
             lead.cache_marks if lead is not None else 0, request.size, self.writer.written, used, self._clock,
             request.session.name, request.session.agent,
+            ports.address_of(request.address, request.headers) if ports.address_of is not None else request.address,
+            request.headers.get("User-Agent", "")[:MAX_USER_AGENT],
         ), self.writer)  # fmt: skip
 
     def _route(self, lead: Attempt | None) -> Route | None:

@@ -52,7 +52,7 @@ class Finished(NamedTuple):
 
     error: what the client was told, or the upstream said; said: its words, fit for a log. upstream, upstream_protocol
     and upstream_model are "" where none is to be named. clock: its spans, which stand still now. session, agent: as the
-    headers name them."""
+    headers name them. address: of the client, also behind a reverse proxy that is trusted. user_agent: its own word."""
 
     key: str
     client: str
@@ -83,3 +83,5 @@ class Finished(NamedTuple):
     clock: Clock
     session: str
     agent: str
+    address: str
+    user_agent: str

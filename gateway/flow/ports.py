@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Interface
 
+from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream
 
 from gateway.flow.client_request import ClientRequest
@@ -111,8 +112,9 @@ class Observer(Interface):
 class Ports:
     """quota_of: of a client. priced: whether the tokens of an upstream's model cost money that is counted. masked:
     what goes to a client, less secrets. deadline_s: how long attempts may begin. hedges: whether a second attempt is
-    made for a model when the first is late. rules_of: what a client may use. joins: what gives a new request's
-    connection to an earlier one, where that one asks the same and has lost its own."""
+    made for a model when the first is late. rules_of: what a client may use. address_of: the client's, of the other
+    side's and what its headers say. joins: what gives a new request's connection to an earlier one, where that one
+    asks the same and has lost its own."""
 
     # time and the outside
     now: Callable[[], float]
@@ -152,3 +154,4 @@ class Ports:
     hold: Callable[[Protocol], Hold] | None = None
     budgets: Budgets | None = None
     rules_of: Callable[[str], ClientRules | None] | None = None
+    address_of: Callable[[str, HTTPHeaders], str] | None = None

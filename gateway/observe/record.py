@@ -41,6 +41,8 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         "time": time.time() + clock.done - now(),
         "request_id": over.key,
         "client": over.client,
+        "client.address": over.address,
+        "user_agent.original": over.user_agent,
         "url.path": dialects.of(over.protocol).served(over.task),
         "protocol": over.protocol,
         "gen_ai.operation.name": _OPERATIONS.get(over.task, over.task),

@@ -73,6 +73,21 @@ def test_a_whole_reply() -> None:
     assert sum_of_parts == pytest.approx(record["first_token_ms"], abs=0.03)
 
 
+@pytest.mark.parametrize(
+    ("server", "address"), [("", "127.0.0.1"), ("trusted_proxies = 127.0.0.1/32", "203.0.113.7")]
+)
+def test_from_where_it_comes(server: str, address: str) -> None:
+    """Of a refused request too; what a reverse proxy says counts where the settings trust it."""
+    tail = "[client ann]\nkey = key-of-ann-0123456789\n"
+    headers = {"x-forwarded-for": "198.51.100.9, 203.0.113.7", "user-agent": "claude-cli/2.1 (external, cli)"}
+    with seen(OK, server=server, tail=tail) as told:
+        for key, status in (("key-of-ann-0123456789", 200), ("wrong-key-0123456789", 401)):
+            told.house.post(CHAT, ASKED, headers | {"x-api-key": key})
+            record = told.last(1 if status == 200 else 2)
+            assert record["status"] == status and record["client.address"] == address
+            assert record["user_agent.original"] == "claude-cli/2.1 (external, cli)"
+
+
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
 def test_a_stream(path: str) -> None:
     with seen(Answer.sse(STREAM)) as told:
