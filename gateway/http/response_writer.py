@@ -186,7 +186,8 @@ class Answer:
     def _finish(self, data: bytes) -> None:
         conn = self._conn
         if conn._read_finished:
-            if rest := self._at_once(data):
+            rest = self._at_once(data)
+            if rest or self._stream._write_futures:  # Tornado ends it after this; else it may close at once
                 conn.write(rest)
             conn.finish()
             return

@@ -8,6 +8,9 @@ import socket
 from types import SimpleNamespace
 from typing import Any
 
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import RequestStartLine
+
 from gateway.http.client_stream import ClientStream
 from gateway.http.response_writer import HIGH_WATER, Answer
 from tests.support.house import House, one_upstream
@@ -69,6 +72,29 @@ def test_the_head_leaves_with_the_first_piece_and_at_once() -> None:
         answer.write(b"word")
         assert theirs.recv(4096).endswith(b"\r\n\r\n4\r\nword\r\n")  # no turn of the loop lies between
         stream.close()
+        theirs.close()
+
+    asyncio.run(run())
+
+
+def test_a_slow_reader_that_knows_no_chunks_gets_all_before_the_end() -> None:
+    """Nothing is left to write at the end of such a reply, but some of it may wait for the client all the same."""
+
+    async def run() -> None:
+        stream, theirs = pair()
+        conn = HTTP1Connection(stream, is_client=False)
+        conn._request_start_line = RequestStartLine("POST", "/", "HTTP/1.0")
+        conn._read_finished = True
+        answer, sent = Answer(conn), []
+        answer.start(200, b"")
+        answer.write(b"word " * 100_000)
+        answer.end()
+        answer.when_sent(sent.append)
+        assert not sent and not stream.closed()
+        got, loop = bytearray(), asyncio.get_running_loop()
+        while piece := await asyncio.wait_for(loop.sock_recv(theirs, 65536), 5):
+            got += piece
+        assert bytes(got).partition(b"\r\n\r\n")[2] == b"word " * 100_000 and sent == [True]
         theirs.close()
 
     asyncio.run(run())
