@@ -15,7 +15,7 @@
 #   ./run.sh test [options of pytest]          the whole test suite
 #   ./run.sh chaos [--minutes N]               ten minutes of random faults: three upstreams, fifty clients
 #   ./run.sh fuzz [--runs N] [--target NAME]   bytes that nobody would send, for every reader there is
-#   ./run.sh check                             ruff, mypy --strict, the import borders
+#   ./run.sh check                             ruff, mypy --strict, the import borders, the audit of packages
 #   ./run.sh bundle [--python --platform]      make dist/: one file that has all inside, and a zip
 #   ./run.sh install [FILE.pyz]                make it a systemd service on this machine, saying each step
 #   ./run.sh uninstall [--purge]               undo that
@@ -255,6 +255,7 @@ check() {
     say "== ruff" && "$venv/bin/python" -m ruff check . || failed="$failed ruff"
     say "== mypy --strict" && "$venv/bin/python" -m mypy || failed="$failed mypy"
     say "== import borders" && "$venv/bin/python" -m pytest -q tests/test_borders.py || failed="$failed borders"
+    say "== what is known against the packages" && "$venv/bin/python" -m bundle.audit || failed="$failed audit"
     [ -z "$failed" ] || die "check failed:$failed"
 }
 

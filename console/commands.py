@@ -41,7 +41,7 @@ DEVELOPERS = {
     "test": Command("[options of pytest]", "the whole test suite"),
     "chaos": Command("[--minutes N]", "ten minutes of random faults: three upstreams, fifty clients"),
     "fuzz": Command("[--runs N] [--target NAME]", "bytes that nobody would send, for every reader there is"),
-    "check": Command("", "ruff, mypy --strict, the import borders"),
+    "check": Command("", "ruff, mypy --strict, the import borders, the audit of packages"),
     "bundle": Command("[--python --platform]", "make dist/: one file that has all inside, and a zip"),
     "install": Command("[FILE.pyz]", "make it a systemd service on this machine, saying each step"),
     "uninstall": Command("[--purge]", "undo that"),

@@ -419,12 +419,14 @@ def test_test_installs_its_own_needs_and_passes_options_on(made, wheels):
     assert made.run("test").err == ""
 
 
-def test_check_runs_all_three_and_fails_if_one_does(made):
+def test_check_runs_all_and_fails_if_one_does(made):
     for name, code in {"ruff": 0, "mypy": 1, "pytest": 0}.items():
         (made.site_packages / f"{name}.py").write_text(f"print('{name} ran')\nraise SystemExit({code})\n")
+    (made.root / "bundle").mkdir()
+    (made.root / "bundle" / "audit.py").write_text("print('audit ran')")
     result = made.run("check")
     assert result.code == 1
-    assert [line for line in result.out.splitlines() if line] == ["ruff ran", "mypy ran", "pytest ran"]
+    assert [line for line in result.out.splitlines() if line] == ["ruff ran", "mypy ran", "pytest ran", "audit ran"]
     assert "check failed: mypy" in result.err
     (made.site_packages / "mypy.py").write_text("")
     assert made.run("check").code == 0
