@@ -149,8 +149,8 @@ class Watch:
             return  # short questions without end, which would hide what is asked of models
         _count(self.hour.at(now), record, failed)
         upstream = record["upstream"]
-        for failed in record["tried"]:
-            bucket = self._minutes(failed["upstream"]).at(now)
+        for attempt in record["tried"]:
+            bucket = self._minutes(attempt["upstream"]).at(now)
             bucket["requests"] += 1
             bucket["errors"] += 1
         if upstream:

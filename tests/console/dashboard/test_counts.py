@@ -193,6 +193,17 @@ def test_everything_that_is_remembered_is_bounded() -> None:
     assert on._captured_bytes == sum(len(each.original) + len(each.sent) for each in on.captured.values())
 
 
+@pytest.mark.parametrize("more, errors", [({}, 0), ({"error": "api_error"}, 1)])
+def test_what_was_tried_elsewhere_before_is_counted_there(more: dict[str, Any], errors: int) -> None:
+    on = watch()
+    on.finished(record(attempts=2, tried=[{"upstream": "near", "status": 500}], **more))
+    sums = {name: [(each["requests"], each["errors"]) for each in window.since(1e6, 60)]
+            for name, window in on.upstreams.items()}  # fmt: skip
+    assert sums == {"near": [(1, 1)], "far": [(1, errors)]}
+    for tally in (on.models.of("far/gpt-5.1"), on.clients.of("me")):
+        assert (tally["requests"], tally["errors"]) == (1, errors)
+
+
 def test_a_change_of_the_settings_changes_the_prices() -> None:
     on = prices_of()
     assert on.of("far", "mine") is None
