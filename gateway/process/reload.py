@@ -70,12 +70,11 @@ class Reload:
         """asked: files that the settings name may have changed, though the settings have not."""
         try:
             new = await asyncio.get_running_loop().run_in_executor(None, self._source.read)
-            self._judge(new, asked)
+            if asked or self._source.whole():
+                self._judge(new, asked)
         except SettingsError as faults:
-            why = list(map(str, faults.problems))
-            self._tell(False, why=why)
-            self._say(logging.ERROR, "%s has errors, so that the old settings stay in force:\n%s",
-                      self._service.settings.file, "\n".join(why), event="reload refused", why=why)  # fmt: skip
+            if asked or self._source.whole():
+                self._refuse(faults)
         except Exception:
             self._tell(False, why=["internal error of the proxy, see its log"])
             log.exception("an error in the proxy: the settings could not be changed, and the old ones stay in force")
@@ -95,6 +94,12 @@ class Reload:
                   event="reload", changed=names, restart=waits)  # fmt: skip
         if waits:
             self._say(logging.WARNING, "%s: the changes of %s need a restart", new.file, ", ".join(waits))
+
+    def _refuse(self, faults: SettingsError) -> None:
+        why = list(map(str, faults.problems))
+        self._tell(False, why=why)
+        self._say(logging.ERROR, "%s has errors, so that the old settings stay in force:\n%s",
+                  self._service.settings.file, "\n".join(why), event="reload refused", why=why)  # fmt: skip
 
     def _say(self, level: int, message: str, *args: object, **facts: object) -> None:
         """Logs in the first worker only, as all workers do the same. facts: further fields of the line."""

@@ -3,7 +3,8 @@ reads the settings.
 
 The files are looked at once a second with stat(), which needs no thread and no package. Editors write a file in steps,
 or put another file in its place. So a change counts only when the files have looked the same twice, and a settings file
-that is missing for a moment is no change.
+that is missing or empty for a moment is no change: who writes in place empties the file first. What was read while a
+file was written may be half of it, so `whole` is asked after a reading.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from operate.settings.load import Settings, load
 
 Look = tuple[int, int, int, int]
 _GONE: Look = (0, 0, 0, 0)
+_SIZE = 1
 
 
 class Source:
@@ -55,7 +57,7 @@ class Source:
     def saved(self) -> bool:
         """Returns True once for each change of the files."""
         look = self._look()
-        if look[str(self._file)] == _GONE:
+        if not look[str(self._file)][_SIZE]:
             return False
         steady, self._last = look == self._last, look
         if not steady or not self.settling:
@@ -63,6 +65,14 @@ class Source:
         self.named_saved = any(look[file] != self._taken.get(file) for file in self._named)
         self._taken = look
         return True
+
+    def whole(self) -> bool:
+        """Returns whether the files are as the last saved() found them. If they are not, what was read in between may
+        be half of a file, and the next saved() returns True when they are steady."""
+        if all(look == self._taken.get(file) for file, look in self._look().items()):
+            return True
+        self._taken[str(self._file)] = _GONE
+        return False
 
     def _look(self) -> dict[str, Look]:
         return {file: _look_at(file) for file in (str(self._file), *self._named)}

@@ -113,6 +113,40 @@ def test_a_file_that_is_gone_for_a_moment(tmp_path: Path) -> None:
     assert saved(source) == [False] * 3
 
 
+def test_a_file_that_is_empty_for_a_moment(tmp_path: Path) -> None:
+    """Who writes in place empties it first, and may be held up there."""
+    file = tmp_path / "s.ini"
+    file.write_text(TEXT)
+    source = Source(str(file))
+    file.write_text("")
+    assert saved(source) == [False] * 3
+    file.write_text(TEXT + "# a")
+    assert saved(source) == [False, True, False]
+
+
+@pytest.mark.parametrize("meanwhile", ["", "# half"])
+def test_what_is_read_while_the_file_is_written_is_read_again(tmp_path: Path, meanwhile: str) -> None:
+    file = tmp_path / "s.ini"
+    file.write_text(TEXT)
+    source = Source(str(file))
+    file.write_text(TEXT + "# a")
+    assert saved(source) == [False, True, False] and source.whole()
+    file.write_text(meanwhile)
+    assert not source.whole()
+    file.write_text(TEXT + "# b")
+    assert source.settling and saved(source).count(True) == 1 and source.whole()
+
+
+def test_a_file_that_is_gone_while_it_is_read_is_read_when_it_is_back(tmp_path: Path) -> None:
+    file, away = tmp_path / "s.ini", tmp_path / "away"
+    file.write_text(TEXT)
+    source = Source(str(file))
+    file.rename(away)
+    assert not source.whole()
+    away.rename(file)
+    assert saved(source).count(True) == 1
+
+
 def test_what_is_saved_before_the_first_reading_is_no_change(tmp_path: Path) -> None:
     file = tmp_path / "s.ini"
     file.write_text(TEXT)
