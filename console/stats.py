@@ -128,6 +128,7 @@ def _run(asked: Asked, every: float) -> None:
                 said = said | {"trouble": str(why)}
     finally:
         sys.stdout.write(SHOW)
+        sys.stdout.flush()
 
 
 def _look(asked: Asked) -> Said:

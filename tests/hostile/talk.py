@@ -14,11 +14,12 @@ _LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
-def said(port: int, data: bytes, deadline_s: float) -> str:
+def said(port: int, data: bytes, deadline_s: float, answers: int = 1) -> str:
     """A line such as "400 anthropic close": the statuses in their order, the dialect of an error's body ("bare" for
-    none), and whether the proxy closed. "nothing" where it closed without a word."""
+    none), and whether the proxy closed. "nothing" where it closed without a word. answers: how many are waited for;
+    those that come on top of them are heard only for a moment."""
     with socket.create_connection(("127.0.0.1", port), deadline_s) as client:
-        got, closed = _exchanged(client, data, time.monotonic() + deadline_s)
+        got, closed = _exchanged(client, data, time.monotonic() + deadline_s, answers)
     statuses = [status.decode() for status in _STATUS.findall(got)]
     if not statuses:
         return "nothing close" if closed else "nothing"
@@ -28,13 +29,14 @@ def said(port: int, data: bytes, deadline_s: float) -> str:
     return " ".join([*words, *(["close"] if closed else [])])
 
 
-def _exchanged(client: socket.socket, data: bytes, until: float) -> tuple[bytes, bool]:
+def _exchanged(client: socket.socket, data: bytes, until: float, answers: int) -> tuple[bytes, bool]:
     got = b""
     with contextlib.suppress(OSError):  # it was refused before all of it was there: the answer says why
         client.sendall(data)
     try:
         while time.monotonic() < until:
-            client.settimeout(AFTER_S if _is_whole(got) else max(0.01, until - time.monotonic()))
+            over = _is_whole(got) and len(_STATUS.findall(got)) >= answers
+            client.settimeout(AFTER_S if over else max(0.01, until - time.monotonic()))
             piece = client.recv(65536)
             if not piece:
                 return got, True

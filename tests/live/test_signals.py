@@ -29,8 +29,7 @@ def in_terminal(folder: Path, workers: int, *, nohup: bool = False) -> Iterator[
 
     def take() -> None:
         fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-        if nohup:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)  # whatever the tests run under
 
     process = subprocess.Popen(
         [sys.executable, ROOT / "proxy.py", "--config", file, "--set", f"server.workers={workers}"],
