@@ -268,3 +268,14 @@ def test_prices_are_settings_like_others() -> None:
     chosen = load.read(FAR + "[prices]\nm = 1, 2\n", environ={})
     assert dict(chosen.prices) == {"m": (1.0, 2.0)}
     assert any(line.startswith("m = 1, 2") for line in chosen.describe())
+
+
+def test_a_request_that_fell_back_counts_where_it_failed_and_where_it_went() -> None:
+    seen = watch()
+    seen.finished(record(tried=[{"upstream": "near"}], attempts=2))
+    far, near = (seen.upstreams[name].at(1_000_000.0) for name in ("far", "near"))
+    assert (near["requests"], near["errors"]) == (1, 1)
+    assert (far["requests"], far["errors"], far["retries"]) == (1, 0, 1)
+    hour = seen.hour.at(1_000_000.0)
+    assert (hour["requests"], hour["errors"]) == (1, 0)
+    assert [tally["errors"] for tally in (*seen.models.all(), *seen.clients.all())] == [0, 0]
