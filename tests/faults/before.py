@@ -60,9 +60,9 @@ def half_a_head_on_reuse(asked: Asked) -> Answer:
 CONNECTION = [
     Fault(name="refused", place="refused", stream="502", tries=3),
     Fault(name="DNS failure", place="dns", stream="502", tries=3),
-    Fault(name="connect hangs", place="deaf", stream="504", tries=3),
+    Fault(name="connect hangs", place="deaf", stream="504", tries=3, ends_by=("connect",)),
     Fault(name="TLS: certificate not trusted", place="untrusted", stream="502", elsewhere=True),
-    Fault(name="TLS: handshake hangs", place="mute", stream="504", tries=3),
+    Fault(name="TLS: handshake hangs", place="mute", stream="504", tries=3, ends_by=("connect",)),
     Fault(name="TLS: handshake breaks", place="rude", stream="502", tries=3),
     Fault(name="closed before headers", answer=always(Answer(head=False, end="close")), stream="502"),
     Fault(name="reset before headers", answer=always(Answer.drop()), stream="502"),
@@ -73,7 +73,8 @@ CONNECTION = [
     Fault(name="not HTTP at all", answer=raw(b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), stream="502"),
     Fault(name="endless headers", answer=raw(b"HTTP/1.1 200 OK\r\n" + (b"x-a: " + b"y" * 900 + b"\r\n") * 300),
           stream="502"),
-    Fault(name="silence, no headers", answer=always(Answer.silence()), stream="504"),
+    Fault(name="silence, no headers", answer=always(Answer.silence()), stream="504",
+          ends_by=("first_byte", "request")),
     Fault(name="100 and 103 first", answer=interim, stream="ok"),
 ]  # fmt: skip
 

@@ -43,7 +43,9 @@ class Fault:
     elsewhere: whether another target may be asked; None: where it is tried again at all.
     waits: seconds that pass at least, with one target. retry_after: what the client reads there.
     warm: each request is sent on a connection that has already served one, one request after another.
-    heavy: its lanes run two at a time, and once is enough."""
+    heavy: its lanes run two at a time, and once is enough.
+    ends_by: the timeouts, by their names in [timeouts], that end it. They are short; all others are so long that a busy
+    machine does not meet them."""
 
     name: str
     answer: Script | None = None
@@ -59,6 +61,7 @@ class Fault:
     retry_after: str = ""
     warm: bool = False
     heavy: bool = False
+    ends_by: tuple[str, ...] = ()
 
     def right(self, stream: bool, home: bool) -> set[str]:
         """The outcomes that are right in a lane."""

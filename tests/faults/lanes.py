@@ -27,10 +27,10 @@ from tests.support.faulty import PATHS, PROTOCOLS, Protocol, ask
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
 
-SECONDS = {"connect": 1, "first_byte": 1.5, "idle": 1.5, "request": 3, "stream": 5}
-SLACK_S = 10.0  # for a machine that has much else to do; what hangs, hangs longer
+SHORT_S = {"connect": 1, "first_byte": 1.5, "idle": 1.5, "request": 3, "stream": 5}
+LONG_S = 20.0
+SLACK_S = 15.0  # for a machine that has much else to do; what hangs without an end, hangs longer
 
-_TIMEOUTS = "".join(f"{name} = {seconds}\n" for name, seconds in SECONDS.items())
 _RETRY = "backoff = 0.05\nmax_backoff = 0.1\nbudget_per_second = 1000\n"
 
 
@@ -112,7 +112,7 @@ def run(fault: Fault, folder: Path, second: bool = False) -> Run:
         else:
             url = stack.enter_context(place.opened(fault.place, folder))
         other = stack.enter_context(Upstream(well)).url if second else ""
-        house = stack.enter_context(House(_settings(url, other)))
+        house = stack.enter_context(House(_settings(fault, url, other)))
         tasks = house.on_loop(lambda: len(asyncio.all_tasks()))
         if fault.warm:
             results = [_warmed(house, lane, script) for lane in LANES]
@@ -153,8 +153,9 @@ def leftovers(p: proxy.Proxy, tasks: int) -> list[str]:
     return [f"{count} {what}" for what, count in held.items() if count]
 
 
-def _settings(url: str, other: str) -> str:
-    out = f"[timeouts]\n{_TIMEOUTS}[retry]\n{_RETRY}"
+def _settings(fault: Fault, url: str, other: str) -> str:
+    timeouts = "".join(f"{name} = {short if name in fault.ends_by else LONG_S}\n" for name, short in SHORT_S.items())
+    out = f"[timeouts]\n{timeouts}[retry]\n{_RETRY}"
     for protocol in PROTOCOLS:
         out += f"[upstream {protocol}]\nprotocol = {protocol}\nbase_url = {url}\n"
         if other:

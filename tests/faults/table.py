@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.faults.before import CONNECTION, STATUSES
 from tests.faults.fault import Fault
-from tests.faults.lanes import SECONDS, SLACK_S, Result
+from tests.faults.lanes import SHORT_S, SLACK_S, Result
 from tests.faults.within import BROKEN, EMPTY, NONSENSE
 
 FAULTS = [*CONNECTION, *STATUSES, *EMPTY, *BROKEN, *NONSENSE]
@@ -26,7 +26,7 @@ def wrong(fault: Fault, result: Result) -> list[str]:
         out.append(f"Retry-After: {result.headers.get('retry-after')}")
     if result.seconds < fault.waits:
         out.append(f"after only {result.seconds:.2f} s")
-    longest = times * (SECONDS["stream" if lane.stream else "request"] + 1) + SLACK_S
+    longest = times * (sum(SHORT_S[name] for name in fault.ends_by) + 1) + SLACK_S
     if result.seconds > longest:
         out.append(f"after {result.seconds:.1f} s")
     return [f"{lane}: {problem}" for problem in out]

@@ -135,7 +135,8 @@ EMPTY = [
     Fault(name="200, {}", answer=lambda _: Answer.json({}), stream="502", home_stream="raw", home_whole="raw"),
     Fault(name="200, null", answer=lambda _: Answer.json(None), stream="502"),
     Fault(name="truncated JSON", answer=lambda asked: Answer(200, dict(_JSON), half(asked)), stream="502"),
-    Fault(name="head, then silence", answer=either(lambda _: b"", lambda _: b"", "hang", 999), stream="504"),
+    Fault(name="head, then silence", answer=either(lambda _: b"", lambda _: b"", "hang", 999), stream="504",
+          ends_by=("first_byte", "idle", "request")),
     Fault(name="head, then closed", answer=either(lambda _: b"", lambda _: b"", "close", 999), stream="502"),
 ]
 
@@ -148,9 +149,10 @@ BROKEN = [
     Fault(name="closed mid-reply", answer=either(begun, half, "close"), stream="cut", whole="502"),
     Fault(name="closed mid-event", stream="cut", whole="502",
           answer=either(lambda a: [*begun(a), a.good.rest[0][:-9]], half, "close", framing="eof")),
-    Fault(name="stall mid-reply", answer=either(begun, half, "hang"), stream="cut", whole="504"),
-    Fault(name="whole, but never closed", stream="ok", answer=not_closed),
-    Fault(name="slow drip", stream="ok", answer=either(
+    Fault(name="stall mid-reply", answer=either(begun, half, "hang"), stream="cut", whole="504",
+          ends_by=("idle", "request")),
+    Fault(name="whole, but never closed", stream="ok", answer=not_closed, ends_by=("idle",)),
+    Fault(name="slow drip", stream="ok", ends_by=("idle",), answer=either(
         lambda a: drip(b"".join(a.good.events), 12, 0.15), lambda a: drip(a.good.body, 12, 0.15))),
 ]  # fmt: skip
 
