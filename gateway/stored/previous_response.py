@@ -125,13 +125,13 @@ class Recall:
 
     def keeper(self, body: bytes) -> str:
         """The upstream that keeps the previous response; "" if none is known."""
-        found = _BUILDS_ON.search(body)
+        found = _builds_on(body)
         place = self._memory.place(found.group(1).decode("utf-8", "replace")) if found else None
         return place[1] if place is not None else ""
 
     def keepers_key(self, body: bytes) -> str:
         """The name of the upstream's key that made the previous response; "" if it is not known."""
-        found = _BUILDS_ON.search(body)
+        found = _builds_on(body)
         return self._memory.key(found.group(1).decode("utf-8", "replace")) if found else ""
 
     def refuse(self, data: dict[str, Any], upstream: str, speaks: str) -> None:
@@ -230,6 +230,11 @@ class Recall:
         draft, self._draft = self._draft, None
         if draft is not None:
             self._memory.drop(draft)
+
+
+def _builds_on(body: bytes) -> re.Match[bytes] | None:
+    """Bodies are large, and most of them build on nothing, which rfind shows in a quarter of the time of a regex."""
+    return _BUILDS_ON.search(body) if body.rfind(b'"previous_response_id"') >= 0 else None
 
 
 def _unknown(id: Any, why: str) -> ApiError:

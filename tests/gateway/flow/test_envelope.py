@@ -58,6 +58,7 @@ def test_read(body: bytes, model: str, stream: bool) -> None:
         (b'{"x":{"model":"a"},"model":5}', "model: field required"),
         (b'{"model":"a","model":"b"}', "model: it is there twice"),
         (b'{"model":"a","model":5}', "model: it is there twice"),
+        (b'{"x":"model","model":"a","model":"b"}', "model: it is there twice"),
         (b'{"model":"a","model":"b\\/c"}', "model: it is there twice"),
         (b'{"model":"a","mod\\u0065l":"b"}', "model: it is there twice"),
         (b'{"\\u006dodel":"a","x":{"model":"no"},"mod\\u0065l":"b"}', "model: it is there twice"),
