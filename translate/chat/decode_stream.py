@@ -87,27 +87,27 @@ class Decoder(StreamReading):
     def _read(self, events: list[bytes]) -> None:
         template = self._template
         run: list[bytes] = []
-        pieces: list[bytes] = []  # their texts
         for event in events:
             if template is not None:
                 bare = template.bare(event) if template.padding else event
                 if bare.startswith(template.before) and bare.endswith(template.after):
                     run.append(bare)
-                    pieces.append(bare[len(template.before) : -len(template.after)])
                     continue
                 if run:
-                    self._fast(run, pieces, template)
-                    run, pieces = [], []
+                    self._fast(run, template)
+                    run = []
             if self._state is not Decoder._over:
                 self._slow(event)
             if self._state is Decoder._over:
                 return
             template = self._template
         if run and template is not None:
-            self._fast(run, pieces, template)
+            self._fast(run, template)
 
-    def _fast(self, run: list[bytes], pieces: list[bytes], template: Template) -> None:
+    def _fast(self, run: list[bytes], template: Template) -> None:
         """Reads chunks that differ from the learned one in their text only."""
+        start, stop = len(template.before), -len(template.after)
+        pieces = [event[start:stop] for event in run]
         if all_sound(pieces):
             if b"" in pieces:
                 pieces = [piece for piece in pieces if piece]
