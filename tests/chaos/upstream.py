@@ -20,14 +20,18 @@ MARK = re.compile(rb"mark-[0-9a-f]+-\d+")
 PIECES = 8  # of an answer: the mark, so many times
 FAULTS = ("drop", "status", "retry_after", "html", "empty", "cut", "reset", "stall", "error_first", "error_later",
           "garbage", "slow_head", "no_json")  # fmt: skip
+STATUSES = (400, 401, 404, 429, 500, 502, 503, 529)
 
 
 class Chaotic:
-    """share: of requests that meet with a fault. dead: resets every connection while it is set."""
+    """share: of requests that meet with a fault. pace: times its pauses. dead: resets every connection while it is
+    set."""
 
-    def __init__(self, protocol: str, seed: int, share: float = 0.3) -> None:
+    def __init__(self, protocol: str, seed: int, share: float = 0.3, pace: float = 1.0) -> None:
         self.protocol = protocol
         self.share = share
+        self._pace = pace
+        self.statuses = STATUSES
         self.dead = False
         self.requests = 0
         self.left = 0
@@ -55,6 +59,8 @@ class Chaotic:
         self.requests += 1
         if self.dead:
             return reset(writer)
+        if not body:
+            return await self._plain(writer, 404, b'{"error": {"message": "no such page"}}', b"")
         fault = self._lot.choice(FAULTS) if self._lot.random() < self.share else ""
         found = MARK.search(body)
         mark = found.group().decode() if found else "unmarked"
@@ -74,7 +80,7 @@ class Chaotic:
         for number, event in enumerate(events):
             if number == at and fault in ("cut", "reset", "stall", "error_later", "garbage"):
                 if fault == "stall":
-                    await asyncio.sleep(5)
+                    await asyncio.sleep(5 * self._pace)
                 if fault in ("reset", "stall"):
                     return reset(writer)
                 if fault == "cut":
@@ -83,7 +89,7 @@ class Chaotic:
             writer.write(b"%x\r\n%b\r\n" % (len(event), event))
             await writer.drain()
             if self._lot.random() < 0.5:
-                await asyncio.sleep(self._lot.random() * 0.02)
+                await asyncio.sleep(self._lot.random() * 0.02 * self._pace)
             if fault == "error_later" and number == at:
                 break
         writer.write(b"0\r\n\r\n")
@@ -95,14 +101,14 @@ class Chaotic:
         if fault == "drop":
             return reset(writer)
         if fault == "slow_head":
-            await asyncio.sleep(self._lot.random() * 3)
+            await asyncio.sleep(self._lot.random() * 3 * self._pace)
             return None
         plain = {"html": (200, b"<html><title>busy</title></html>"), "empty": (200, b""), "no_json": (200, b'{"a":')}
         if fault in plain:
             status, body = plain[fault]
             return await self._plain(writer, status, body, b"")
         if fault in ("status", "retry_after"):
-            status = self._lot.choice((400, 401, 404, 429, 500, 502, 503, 529)) if fault == "status" else 429
+            status = self._lot.choice(self.statuses) if fault == "status" else 429
             more = b"Retry-After: %d\r\n" % self._lot.choice((0, 1, 99)) if fault == "retry_after" else b""
             return await self._plain(writer, status, b'{"error": {"message": "by lot"}}', more)
         return None

@@ -1,0 +1,1 @@
+"""Very many mixed requests, after which nothing is left."""
