@@ -126,7 +126,7 @@ class JoinableAnswer(Answer):
         """Another client in the place of the one that left: it is told everything again."""
         told = self._calls or []
         self._conn, self._stream, self.more = newcomer._conn, newcomer._stream, newcomer.more
-        self._waiting, self._full, self.state, self.written = 0, False, "open", 0
+        self._waiting, self._full, self._lost, self.state, self.written = 0, False, False, "open", 0
         self.detached = False
         self.watch(self.on_left)
         for call, args in told:

@@ -29,8 +29,8 @@ class Answer:
     writes do nothing."""
 
     __slots__ = (
-        "_chunked", "_conn", "_full", "_head", "_stream", "_waiting", "more", "on_drained", "on_full", "on_left",
-        "state", "written",
+        "_chunked", "_conn", "_full", "_head", "_lost", "_stream", "_waiting", "more", "on_drained", "on_full",
+        "on_left", "state", "written",
     )  # fmt: skip
 
     kept: bytearray | None = None  # the beginning of the body, in subclasses that copy it
@@ -42,6 +42,7 @@ class Answer:
         self._head = b""  # of a stream, until there is something to write after it
         self._waiting = 0
         self._full = False
+        self._lost = False  # the end of the reply met a client that had left
         self.state = "open"
         self.written = 0
         self.more = b""  # header lines of every reply to this client
@@ -71,7 +72,8 @@ class Answer:
         if self.state != "open":
             return
         self.state = "done"
-        if self._stream._closed:
+        self._lost = self._stream._closed
+        if self._lost:
             return
         length = b"" if status == 204 else b"Content-Length: %d\r\n" % len(body)
         out = _status_line(status) + head + self.more + length + self._connection_line() + b"\r\n"
@@ -115,7 +117,8 @@ class Answer:
         """Ends a streamed reply whose body is complete."""
         if self.state == "streaming":
             self.state = "done"
-            if not self._stream._closed:
+            self._lost = self._stream._closed
+            if not self._lost:
                 self._finish(self._head + (b"0\r\n\r\n" if self._chunked else b""))
 
     def watch(self, on_left: Callable[[], None]) -> None:
@@ -141,7 +144,7 @@ class Answer:
     def when_sent(self, then: Callable[[bool], None]) -> None:
         """Calls `then` when no bytes wait any more: with True, or with False if the client left before it had all."""
         if self._stream._closed or not self._stream._write_futures:
-            then(True)
+            then(not self._lost)
             return
         self._stream.write(b"").add_done_callback(lambda sent: then(sent.exception() is None))
 
@@ -189,6 +192,7 @@ class Answer:
             rest = self._at_once(data)
             if rest or self._stream._write_futures:  # Tornado ends it after this; else it may close at once
                 conn.write(rest)
+                self._lost = self._stream._closed
             conn.finish()
             return
         # The request still comes in. A close with unread bytes would discard the reply on its way (RFC 9112, section

@@ -8,6 +8,7 @@ import socket
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import RequestStartLine
 
@@ -109,6 +110,29 @@ def test_a_client_that_has_left_turns_writes_into_nothing() -> None:
         for _ in range(3):
             answer.write(b"word")
         assert answer.closed
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_reply_that_meets_no_client_is_not_said_to_be_sent(noticed: bool, streams: bool) -> None:
+    async def run() -> None:
+        stream, theirs = pair()
+        conn = HTTP1Connection(stream, is_client=False)
+        conn._read_finished = True
+        answer, sent = Answer(conn), []
+        theirs.close()
+        if noticed:
+            stream.close()
+        if streams:
+            answer.state = "streaming"
+            answer.end()
+        else:
+            answer.whole(200, b"", b"word")
+        answer.when_sent(sent.append)
+        await asyncio.sleep(0)
+        assert sent == [False] and answer.closed
 
     asyncio.run(run())
 
