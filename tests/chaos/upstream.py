@@ -43,6 +43,11 @@ class Chaotic:
         self._server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1000)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
+    def stop(self) -> None:
+        """Takes no further connection."""
+        assert self._server is not None
+        self._server.close()
+
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while await self._request(reader, writer):

@@ -86,6 +86,8 @@ class Soak:
             await self._ask(apart, self._numbers(apart, began + self._seconds))
             self.took_s = time.monotonic() - began
             after = await quiet(apart, before)
+        for upstream in upstreams.values():
+            upstream.stop()
         await asyncio.sleep(0.2)  # the upstreams see that their connections are closed
         self.left = {name: after[name] - before[name] for name in after if after[name] > before[name]}
         print(f"held before: {before}\nheld after:  {after}")
