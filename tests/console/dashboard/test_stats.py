@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,10 +94,11 @@ def test_live_in_a_terminal(up: Upstream) -> None:
 
 
 def _own_terminal() -> None:
-    """Ctrl-C goes to whoever the terminal belongs to."""
+    """Ctrl-C goes to whoever the terminal belongs to, and is heard there: a suite in the background ignores it."""
     import fcntl
     import termios
 
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
