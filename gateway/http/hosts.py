@@ -2,8 +2,8 @@
 
 A page can have a name of its own point at this machine (DNS rebinding): then the browser takes the proxy for the page's
 own server, and sends that name as Host. Addresses cannot be made to point elsewhere, names can. So without a [client] a
-request must name this machine; pages for admins may be named by addresses, by names that nobody can register, and by
-[server] allowed_hosts.
+request must name this machine, or be called by a name in [server] allowed_hosts. With clients a request needs a key,
+which such a page does not have; allowed_hosts says then which names hold for every request, where it is set.
 """
 
 from __future__ import annotations
@@ -15,15 +15,12 @@ import re
 from operate.settings.load import Settings, is_loopback
 from translate.errors import ApiError
 
-# RFC 6761, RFC 6762, RFC 8375, ICANN's for private use, and those that are in such use and never delegated. A name
-# without a dot is no public one either.
-_PRIVATE = (".localhost", ".local", ".internal", ".home.arpa", ".test", ".lan", ".home", ".corp", ".localdomain")
 _NETLOC = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([^\s\[\]:/?#@\\,]{1,253}))(?::[0-9]{0,5})?")
 _SHOWN = 100  # characters
 
 
 class Hosts:
-    """check(host) for every request, check_admin(host) for what only admins may see."""
+    """check(host) for every request, where `always` says that there is something to check."""
 
     def __init__(self, settings: Settings) -> None:
         server = settings.server
@@ -47,17 +44,6 @@ class Hosts:
                 "[server] allowed_hosts has; add a [client] to serve other machines",
             )
         raise _refusal(host, "is not one of [server] allowed_hosts in settings.ini")
-
-    def check_admin(self, host: str) -> None:
-        """Raises ApiError (403)."""
-        name = name_in(host)
-        if self.always or self._is_ours(name) or (name and is_private(name)):
-            return  # always: check() has seen to it
-        raise _refusal(
-            host,
-            "may be any page's name for this proxy. [server] allowed_hosts in settings.ini tells which names are its "
-            "own, and only under these it shows what admins see",
-        )
 
     def _is_ours(self, name: str) -> bool:
         return is_local(name) or name in self._named or (bool(self._within) and name.endswith(self._within))
@@ -87,15 +73,3 @@ def is_local(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return is_loopback(host)
-
-
-@functools.lru_cache(maxsize=256)
-def is_private(host: str) -> bool:
-    """An address, or a name that is nobody's in the public DNS."""
-    if "." not in host or host.endswith(_PRIVATE):
-        return True
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

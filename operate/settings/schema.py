@@ -112,8 +112,8 @@ SERVER = {
     "allowed_hosts": Key(
         url_types.host_names(),
         "",
-        "The names by which requests may call the proxy, besides this machine's own and its addresses. Empty: with a "
-        "[client], any name for its requests, but no public name for the pages of admins.",
+        "The names by which requests may call the proxy in their Host header, besides this machine's own. Empty: any "
+        "name with a [client], since its requests bring a key, and no other name without one.",
     ),
     "trusted_proxies": Key(
         url_types.networks(),

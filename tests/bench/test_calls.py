@@ -21,9 +21,9 @@ TIMERS = frozenset(("_sweep", "_tick", "_look", "_on_timer", "_expire", "flush")
 
 # (client, upstream) -> calls of a whole reply, of a stream of one delta, and of each further delta.
 MOST: dict[tuple[str, str], tuple[int, int, float]] = {
-    ("chat", "chat"): (260, 304, 10.0),
-    ("messages", "messages"): (256, 308, 10.0),
-    ("responses", "responses"): (272, 312, 10.0),
+    ("chat", "chat"): (260, 304, 12.0),
+    ("messages", "messages"): (256, 308, 12.0),
+    ("responses", "responses"): (272, 312, 12.0),
     ("messages", "chat"): (468, 554, 27.0),
     ("messages", "responses"): (478, 608, 32.5),
     ("responses", "chat"): (553, 600, 31.0),

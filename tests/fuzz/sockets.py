@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -149,7 +148,6 @@ def _loop() -> asyncio.AbstractEventLoop:
 @functools.cache
 def _service() -> Service:
     """Made on the loop. Its one upstream is never asked."""
-    logging.getLogger("gateway").setLevel(logging.CRITICAL)
     chosen = load.read(SETTINGS, "fuzz.ini", ["usage.file="], {})
 
     async def make() -> Service:

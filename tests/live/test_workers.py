@@ -430,14 +430,17 @@ def test_the_page_of_upstreams_is_about_all_workers(tmp_path: Path) -> None:
     gate = Gate()
     with Upstream(answer(gate)) as up, workers(up, tmp_path) as proxy, contextlib.ExitStack() as opened:
         streams = [opened.enter_context(proxy.stream()) for _ in range(12)]
-        assert len({proxy.owner(client) for client in streams}) > 1  # else the test has shown nothing
+        while len({proxy.owner(client) for client in streams}) < 2:  # an idle worker may take many
+            assert len(streams) < 200
+            streams += [opened.enter_context(proxy.stream()) for _ in range(12)]
+        count = len(streams)
         for _ in range(5):
             with proxy.connect() as client:
                 client.send("GET", "/debug/upstreams")
                 told = json.loads(client.reply()[2])
             upstream = told["upstreams"]["up"]
             places = {place["name"]: place for place in upstream["places"]}
-            assert (told["workers"], told["busy"], upstream["busy"], places["up/m"]["busy"]) == (3, 12, 12, 12)
+            assert (told["workers"], told["busy"], upstream["busy"], places["up/m"]["busy"]) == (3, count, count, count)
             assert len(places) == len(upstream["places"]) and places["up/m"]["breaker"] == "closed"
         gate.open()
         for client in streams:
