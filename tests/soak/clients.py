@@ -76,8 +76,12 @@ class Mixed(Client):
         taker = socket.socket()
         taker.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
         taker.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(taker, ("127.0.0.1", self._port))
-        self._pair = await asyncio.open_connection(sock=taker, limit=2048)
+        try:
+            await asyncio.get_running_loop().sock_connect(taker, ("127.0.0.1", self._port))
+            self._pair = await asyncio.open_connection(sock=taker, limit=2048)
+        except BaseException:  # also when the soak is over just now
+            taker.close()
+            raise
         _, _, reader = await self._ask_mark(mark + "0" * LONG, "close")  # an error, which is short, is at its end then
         for _ in range(10):
             await reader.read(1024)
