@@ -33,6 +33,7 @@ class Mixed(Client):
             if verdict.startswith("wrong"):
                 self._wrong.append(f"{kind} {number}: {verdict}")
         self._close()
+        await asyncio.sleep(0)  # what was closed is let go
 
     async def _request(
         self, method: str, path: str, body: bytes = b"", connection: str = "keep-alive"
@@ -121,6 +122,8 @@ class Mixed(Client):
             return "right"
         finally:
             connection.close()
+            if connection.protocol is not None:  # the soak may be over before the proxy has said goodbye, too
+                connection.protocol._abort()
 
 
 async def _turn(connection: WebSocketClientConnection) -> bool:
