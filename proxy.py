@@ -81,6 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             print("ok")
         return 0
+    place.commit()  # remembered: neither a loop nor each worker waits for git
     try:
         sockets = handover.taken_over(_address(chosen)) or _bound(chosen)
     except (OSError, UnicodeError) as why:  # UnicodeError: a name that is not valid

@@ -7,6 +7,7 @@ in ~/.anthropic-proxy. The launchers of the last two forms call `started_as` bef
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -70,8 +71,10 @@ def facts() -> dict[str, Any]:
     return found
 
 
+@functools.cache
 def commit() -> str:
-    """Of the program: as the build knew it, or by git."""
+    """The program's commit: as the build has recorded it, else as git says, else "unknown". Asking git takes some
+    milliseconds; proxy.py does so before anything is served and before workers are forked."""
     return facts().get("commit") or _git("rev-parse", "--short=12", "HEAD") or "unknown"
 
 

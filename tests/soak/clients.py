@@ -121,9 +121,10 @@ class Mixed(Client):
                     return "garbled"
             return "right"
         finally:
+            protocol = connection.protocol  # close() forgets it
             connection.close()
-            if connection.protocol is not None:  # the soak may be over before the proxy has said goodbye, too
-                connection.protocol._abort()
+            if protocol is not None:
+                protocol._abort()  # the soak may be over before the proxy has said goodbye, too
 
 
 async def _turn(connection: WebSocketClientConnection) -> bool:
