@@ -39,7 +39,7 @@ from gateway.process.upgrade import Upgrade
 from gateway.process.watch import Watch
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.runtime import Service
-from operate import handover, place, privileges, systemd
+from operate import extras, handover, place, privileges, systemd
 from operate.logs.fields import SHOWN, fields
 from operate.logs.journal import Journal, folder_of, install
 from operate.logs.stream import STREAMS
@@ -81,6 +81,11 @@ def main(argv: list[str] | None = None) -> int:
         else:
             print("ok")
         return 0
+    try:
+        extras.ensure(extras.needed(chosen))
+    except extras.Missing as why:
+        print(why, file=sys.stderr)
+        return EX_CONFIG
     place.commit()  # remembered: neither a loop nor each worker waits for git
     try:
         sockets = handover.taken_over(_address(chosen)) or _bound(chosen)

@@ -165,7 +165,7 @@ def test_equals_share_by_weight() -> None:
                 client.send("POST", PATH, ASK)
                 said(client.reply())
         assert len(a.requests) + len(b.requests) == 100
-        assert min(len(a.requests), len(b.requests)) >= 5  # both are asked
+        assert len(a.requests) > len(b.requests) > 0  # nine to one; chance fails this once in 37,000 runs
 
 
 @pytest.mark.parametrize(

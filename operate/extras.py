@@ -1,0 +1,78 @@
+"""Optional requirements: packages that only some settings need.
+
+extras/NAME.txt pins each of them. `ensure` runs once, before anything is served: what the settings need and nobody has
+installed is installed into the virtual environment that run.sh has made. Elsewhere (a bundle, a package of the system)
+the installing is not the proxy's to do, so `ensure` says what to type.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from operate import place
+from operate.settings.load import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """One optional requirement. name: of its file in extras/. module: what is imported of it. package: what pip calls
+    it."""
+
+    name: str
+    module: str
+    package: str
+
+    def is_here(self) -> bool:
+        try:
+            return importlib.util.find_spec(self.module) is not None
+        except ModuleNotFoundError:  # the package that would hold the module is not there
+            return False
+
+
+NEEDS: tuple[tuple[Extra, str, Callable[[Settings], bool]], ...] = ()
+"""Each extra, the setting that needs it, and whether given settings do."""
+
+
+def needed(settings: Settings) -> list[tuple[Extra, str]]:
+    return [(extra, setting) for extra, setting, is_needed in NEEDS if is_needed(settings)]
+
+
+class Missing(Exception):
+    """Says which setting needs which package, and how to install it."""
+
+
+def ensure(needed: Iterable[tuple[Extra, str]]) -> None:
+    """Installs what is missing, or raises Missing. needed: each extra, with the setting that needs it, such as "[shared]
+    url"."""
+    for extra, setting in needed:
+        if extra.is_here():
+            continue
+        file = place.PROGRAM / "extras" / f"{extra.name}.txt"
+        if Path(sys.prefix) != place.PROGRAM / ".venv" or not file.is_file():
+            raise Missing(f"{setting} needs the package {extra.package}, which is not installed: {_advice(extra)}")
+        print(f"Installing {extra.package}, which {setting} needs ...", flush=True)
+        _install(extra, setting, file)
+        importlib.invalidate_caches()
+
+
+def _install(extra: Extra, setting: str, file: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--require-hashes", "-r"]
+    done = subprocess.run([*pip, str(file)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+        raise Missing(
+            f"{setting} needs the package {extra.package}, and installing it failed: {said}\n"
+            f"To try it by hand: {sys.executable} -m pip install -r {file}"
+        )
+
+
+def _advice(extra: Extra) -> str:
+    if place.facts():  # a bundle: it has its own interpreter settings, but reads PYTHONPATH
+        return f"pip install --target DIR {extra.package}, then start with PYTHONPATH=DIR"
+    return f"{sys.executable} -m pip install {extra.package}"
