@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
             print("ok")
         return 0
     try:
-        extras.ensure(extras.needed(chosen))
+        extras.ensure(extras.needed(chosen), functools.partial(print, flush=True))
     except extras.Missing as why:
         print(why, file=sys.stderr)
         return EX_CONFIG

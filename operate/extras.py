@@ -47,16 +47,16 @@ class Missing(Exception):
     """Says which setting needs which package, and how to install it."""
 
 
-def ensure(needed: Iterable[tuple[Extra, str]]) -> None:
-    """Installs what is missing, or raises Missing. needed: each extra, with the setting that needs it, such as "[shared]
-    url"."""
+def ensure(needed: Iterable[tuple[Extra, str]], say: Callable[[str], object]) -> None:
+    """Installs what is missing, or raises Missing. needed: each extra, with the setting that needs it. say: tells the
+    user what is installed."""
     for extra, setting in needed:
         if extra.is_here():
             continue
         file = place.PROGRAM / "extras" / f"{extra.name}.txt"
         if Path(sys.prefix) != place.PROGRAM / ".venv" or not file.is_file():
             raise Missing(f"{setting} needs the package {extra.package}, which is not installed: {_advice(extra)}")
-        print(f"Installing {extra.package}, which {setting} needs ...", flush=True)
+        say(f"Installing {extra.package}, which {setting} needs ...")
         _install(extra, setting, file)
         importlib.invalidate_caches()
 

@@ -41,21 +41,21 @@ def test_what_is_here_is_not_installed(own_venv):
 
 
 def test_what_is_missing_is_installed_with_its_hashes(own_venv, tmp_path, capsys):
-    extras.ensure([(ABSENT, SETTING)])
+    extras.ensure([(ABSENT, SETTING)], print)
     assert own_venv[0][1:3] == ["-m", "pip"]
     assert own_venv[0][-3:] == ["--require-hashes", "-r", str(tmp_path / "extras" / "absent.txt")]
     assert capsys.readouterr().out == "Installing absent-package, which [section] key needs ...\n"
 
 
 def test_a_failed_install_says_what_pip_said(own_venv):
-    extras.ensure([(ABSENT, SETTING)])
+    extras.ensure([(ABSENT, SETTING)], print)
     with pytest.raises(extras.Missing, match=r"\[section\] key needs the package absent-package.*failed: no network"):
-        extras.ensure([(ABSENT, SETTING)])
+        extras.ensure([(ABSENT, SETTING)], print)
 
 
 def test_elsewhere_the_package_is_named():
     with pytest.raises(extras.Missing, match=r"\[section\] key needs the package absent-package.*-m pip install"):
-        extras.ensure([(ABSENT, SETTING)])
+        extras.ensure([(ABSENT, SETTING)], print)
 
 
 def test_every_extra_is_pinned_as_the_tests_use_it():
