@@ -34,9 +34,8 @@ def own_venv(monkeypatch, tmp_path):
 
 
 def test_what_is_here_is_not_installed(own_venv):
-    extras.ensure(
-        [(extras.Extra("absent", "json", "json"), SETTING), (extras.Extra("absent", "os.path", "os"), SETTING)]
-    )
+    here = [extras.Extra("absent", "json", "json"), extras.Extra("absent", "os.path", "os")]
+    extras.ensure([(extra, SETTING) for extra in here], print)
     assert own_venv == []
 
 
