@@ -42,7 +42,6 @@ from gateway.runtime import Service
 from operate import extras, handover, place, privileges, systemd
 from operate.logs.fields import SHOWN, fields
 from operate.logs.journal import Journal, folder_of, install
-from operate.logs.stream import STREAMS
 from operate.settings.file_watch import Source
 from operate.settings.load import Settings, SettingsError, Upstream
 from operate.supervisor import KILLED, Supervisor, Worker
@@ -75,9 +74,9 @@ def main(argv: list[str] | None = None) -> int:
         print("\n".join(chosen.describe()))
         return 0
     if options.check_config:
-        folder = folder_of(chosen.logging)
-        if chosen.logging.dir not in STREAMS and (why := place.why_unwritable(folder)):
-            print(f"ok, but [logging] dir: cannot write in {folder} ({why}): log lines would go to standard error")
+        folder, stream = folder_of(chosen.logging), chosen.logging.stream or "stderr"
+        if chosen.logging.to_files and (why := place.why_unwritable(folder)):
+            print(f"ok, but [logging] dir: cannot write in {folder} ({why}): log lines would go to {stream}")
         else:
             print("ok")
         return 0

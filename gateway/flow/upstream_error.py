@@ -57,7 +57,7 @@ def rest(route: Route, told: Outcome, now: float, asked: bytes) -> None:
     if place.key.bad_until > now and not place.key.told:
         place.key.told = True
         key = peer.settings.credentials[route.key]
-        name = f"...{key[-4:]}" if len(key) >= LEAST_SHOWN else f"number {route.key + 1}"
+        name = f"{route.key + 1}" + f" (...{key[-4:]})" * (len(key) >= LEAST_SHOWN)
         what = "has no credit" if no_credit else "was refused"
         log.error("upstream '%s': its key %s %s, and rests for %.0f s: %d %s", peer.name, name, what,
                   place.key.bad_until - now, error.status, scrub.line(error, asked),

@@ -40,7 +40,7 @@ def banner(settings: Settings, router: Router, port: int, version: str) -> str:
             *(f"  {line}" for line in pasted(settings, router, url)),
             "",
             f"Dashboard: {url}/dashboard",
-            f"Settings: {settings.file}. Logs: {settings.logging.dir}/. Ctrl-C ends it.",
+            f"Settings: {settings.file}. Logs: {_logs(settings, '/')}. Ctrl-C ends it.",
         ]
     )
 
@@ -99,8 +99,14 @@ def remarks(settings: Settings, router: Router) -> list[str]:
     found += _roots(settings)
     bodies = [word for word in ("request", "response") if getattr(settings.logging, f"{word}_bodies") != "none"]
     if bodies:
-        found.append(f"{' and '.join(bodies).capitalize()} bodies are logged, to {settings.logging.dir}/requests.json.")
+        found.append(f"{' and '.join(bodies).capitalize()} bodies are logged, to {_logs(settings, '/requests.json')}.")
     return found
+
+
+def _logs(settings: Settings, file: str) -> str:
+    """Where log lines go. file: what follows the folder."""
+    chosen = settings.logging
+    return " and ".join([f"{chosen.folder}{file}"] * chosen.to_files + [chosen.stream] * bool(chosen.stream))
 
 
 def _roots(settings: Settings) -> Iterator[str]:

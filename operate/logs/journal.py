@@ -26,6 +26,7 @@ from operate.logs.writer import LINE_BYTES, Destination, ToWriter, Writer
 from operate.settings.schema import LOGGERS
 from operate.settings.sections import Logging
 
+_NAMES = {"stdout": "standard output", "stderr": "standard error"}
 MAX_PATH = 200  # the most characters of a path in a log line, since anybody may send any path
 
 
@@ -49,7 +50,7 @@ class Journal:
     ) -> None:
         self.redaction = Redaction(secrets)
         self.clock = clock
-        self._dir, self._folder = settings.dir, folder
+        self._dir, self._folder = settings.folder, folder
         self._unwritable: tuple[Path, str] = (folder, "")
         self._adopt(settings)
         self._writer = Writer(self._destination(settings), self.redaction, clock)
@@ -76,8 +77,8 @@ class Journal:
     def adopt(self, settings: Logging, secrets: Sequence[str]) -> None:
         """Takes over changed settings, also the loggers' levels. They count from the next line on."""
         self.redaction.configure(secrets)
-        if settings.dir != self._dir:
-            self._dir, self._folder = settings.dir, folder_of(settings)
+        if settings.folder != self._dir:
+            self._dir, self._folder = settings.folder, folder_of(settings)
         self._adopt(settings)
         self._writer.place = self._destination(settings)
         set_levels(settings)
@@ -94,19 +95,22 @@ class Journal:
     def _destination(self, settings: Logging) -> Destination:
         rotation = Rotation(settings.rotate_mb << 20, settings.rotate_hours * 3600, settings.keep_files)
         screen = logging.DEBUG if settings.debug else logging.WARNING
-        stream = STREAMS.get(settings.dir, 0) or self._stream_instead()
-        return Destination(self._folder, rotation, screen, stream)
+        stream = settings.stream
+        files = settings.to_files and self._is_writable(stream or "stderr")
+        if not files and not stream:
+            stream = "stderr"
+        return Destination(self._folder, rotation, screen, STREAMS.get(stream, 0), files)
 
-    def _stream_instead(self) -> int:
-        """The descriptor of standard error if nothing can be written in the folder, else 0. It reports this once."""
+    def _is_writable(self, otherwise: str) -> bool:
+        """Whether files can be written in the folder. It reports once that they cannot, and that lines go to this
+        stream."""
         why = place.why_unwritable(self._folder)
         if why and self._unwritable != (self._folder, why):
-            instead = "log lines go to standard error instead, and none is lost; see [logging] dir"
-            say = f"cannot write in {self._folder} ({why}): {instead}\n"
+            instead = f"log lines go to {_NAMES[otherwise]} instead, and none is lost; see [logging] dir and to"
             with contextlib.suppress(OSError):
-                sys.stderr.write(say)
+                sys.stderr.write(f"cannot write in {self._folder} ({why}): {instead}\n")
         self._unwritable = (self._folder, why)
-        return STREAMS["stderr"] if why else 0
+        return not why
 
     # ------------------------------------------------------------------------------------------- lines
 
@@ -143,9 +147,8 @@ class Journal:
 
 
 def folder_of(settings: Logging) -> Path:
-    """The folder of the log files and of the usage store. A relative folder starts at the program's home. If log lines
-    go to a stream, it is the default folder."""
-    return place.home() / ("logs" if settings.dir in STREAMS else settings.dir)
+    """The folder of the log files and of the usage store. A relative folder starts at the program's home."""
+    return place.home() / settings.folder
 
 
 def install(settings: Logging, journal: Journal) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 STREAMS = {"stdout": 1, "stderr": 2}
-"""The file descriptors for the words that [logging] dir may have."""
+"""The file descriptors for the words of [logging] to."""
 
 
 class StreamFile:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import itertools
 import logging
 import queue
 import sys
@@ -39,13 +40,14 @@ Item = tuple[str | frozenset[str], float, dict[str, Any], int]
 
 
 class Destination(NamedTuple):
-    """Where lines are written. screen: the level from which on messages go to the terminal, too. stream: if not 0, the
-    file descriptor that gets all lines instead of the folder."""
+    """Where lines are written. screen: the level from which on messages go to the terminal, too. stream: the file
+    descriptor that gets all lines, 0 = none. files: whether files in the folder get them."""
 
     folder: Path
     rotation: Rotation
     screen: int = logging.CRITICAL + 1
     stream: int = 0
+    files: bool = True
 
 
 class Waiting:
@@ -93,7 +95,7 @@ class Writer(QueueListener):
         self._clock = clock
         self._in_use = place
         self._lock = Lock(place.folder)
-        self._files: dict[str, LogFile | StreamFile] = {}
+        self._files: dict[str, list[LogFile | StreamFile]] = {}
         self._told = 0
         self._trouble = ""  # why lines are lost at the moment
 
@@ -158,22 +160,26 @@ class Writer(QueueListener):
                     by_file.setdefault(name, []).append(text)
         trouble = ""
         for name, texts in by_file.items():
-            log = self._files.get(name)
-            if log is None:
-                log = self._files[name] = self._file(place, name)
+            logs = self._files.get(name)
+            if logs is None:
+                logs = self._files[name] = self._opened(place, name)
             data = self._redaction.data("".join(texts).encode("utf-8", "backslashreplace"))
-            try:
-                with contextlib.nullcontext() if place.stream else self._lock.held():
-                    log.append(data)
-            except OSError as why:
-                self.lost += len(texts)
-                trouble = f"{log.path}: {why.strerror or why}"
+            for log in logs:
+                try:
+                    with self._lock.held() if isinstance(log, LogFile) else contextlib.nullcontext():
+                        log.append(data)
+                except OSError as why:
+                    self.lost += len(texts)
+                    trouble = f"{log.path}: {why.strerror or why}"
         return trouble
 
-    def _file(self, place: Destination, name: str) -> LogFile | StreamFile:
+    def _opened(self, place: Destination, name: str) -> list[LogFile | StreamFile]:
+        logs: list[LogFile | StreamFile] = []
+        if place.files:
+            logs.append(LogFile(place.folder / f"{name}.json", place.rotation, self._clock))
         if place.stream:
-            return StreamFile(name, place.stream)
-        return LogFile(place.folder / f"{name}.json", place.rotation, self._clock)
+            logs.append(StreamFile(name, place.stream))
+        return logs
 
     def _show(self, line: dict[str, Any], level: int) -> None:
         """Writes a message to the terminal. It is no reason to stop if that fails."""
@@ -196,7 +202,7 @@ class Writer(QueueListener):
             self.put(("proxy", self._clock(), line, 0))
 
     def _forget(self) -> None:
-        for file in self._files.values():
+        for file in itertools.chain.from_iterable(self._files.values()):
             file.close()
         self._files.clear()
         self._lock.close()

@@ -331,11 +331,17 @@ LOGGING = {
         "Also parse requests that pass through unchanged, to find what breaks the upstream's prompt cache; the "
         "dashboard shows it. Translated requests are parsed anyway.",
     ),
+    "to": Key(
+        value_types.choice("files", "stdout", "stderr", "both"),
+        "files",
+        "Where log lines go: to files in `dir`, to a stream, or to both, which is files and stdout. In a container and "
+        "under journald, take stdout. On a stream each line says which log it is of (`log`).",
+    ),
     "dir": Key(
         value_types.line("a folder"),
         "logs",
-        "The folder for log files; a relative path starts at the proxy's folder. stdout or stderr: all log lines "
-        "go there instead.",
+        "The folder for log files and the file of [usage]; a relative path starts at the proxy's folder. The words "
+        "stdout and stderr mean the folder logs, and `to` with that word.",
     ),
 }
 

@@ -15,6 +15,8 @@ from operate import client_keys
 from operate.settings.conditions import Condition
 from operate.settings.schema import LOGGERS
 
+STREAMS = ("stdout", "stderr")
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -159,6 +161,22 @@ class Logging:
     keep_files: int
     cache_watch: bool
     dir: str
+    to: str = "files"
+
+    @property
+    def stream(self) -> str:
+        """The stream that gets all lines: stdout, stderr or ""."""
+        if self.to in (*STREAMS, "both"):
+            return "stdout" if self.to == "both" else self.to
+        return self.dir if self.dir in STREAMS else ""
+
+    @property
+    def to_files(self) -> bool:
+        return self.to == "both" or not self.stream
+
+    @property
+    def folder(self) -> str:
+        return "logs" if self.dir in STREAMS else self.dir
 
     def level_of(self, name: str) -> int:
         """The level of a logger as a number of `logging`: its own level, else the general one."""

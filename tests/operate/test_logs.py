@@ -299,11 +299,26 @@ def test_a_traceback_is_one_line(journal: Any, tmp_path: Path, loggers: None) ->
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_all_lines_can_go_to_a_stream(journal: Any, capfd: pytest.CaptureFixture[str], stream: str) -> None:
+@pytest.mark.parametrize("key", ["to", "dir"])
+def test_all_lines_can_go_to_a_stream(
+    journal: Any, capfd: pytest.CaptureFixture[str], tmp_path: Path, stream: str, key: str
+) -> None:
     """Each says which file it would be in, and no folder of that name is made."""
-    log = journal(f"dir={stream}")
+    log = journal(f"{key}={stream}")
     log.request("GET", "/nowhere", 404, 1.0, "")
     log.close()
     said = getattr(capfd.readouterr(), "out" if stream == "stdout" else "err")
     assert json.loads(said)["log"] == "api_requests" and json.loads(said)["path"] == "/nowhere"
-    assert folder_of(chosen(f"dir={stream}")).name == "logs"
+    assert folder_of(chosen(f"{key}={stream}")).name == "logs" and not list(tmp_path.glob("logs/*.json"))
+
+
+def test_lines_can_go_to_files_and_to_a_stream(journal: Any, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A running proxy changes from one to the other without losing a line."""
+    log = journal("to=both")
+    log.request("GET", "/both", 404, 1.0, "")
+    until(lambda: logged(tmp_path / "logs" / "api_requests.json"))
+    log.adopt(chosen("to=files"), ())
+    log.request("GET", "/file", 404, 1.0, "")
+    log.close()
+    assert [line["path"] for line in logged(tmp_path / "logs" / "api_requests.json")] == ["/both", "/file"]
+    assert [json.loads(line)["path"] for line in capfd.readouterr().out.splitlines()] == ["/both"]

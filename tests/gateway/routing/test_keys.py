@@ -44,7 +44,7 @@ def test_a_key_that_is_no_good_rests_and_is_told_once(refusal: Answer, caplog: A
     asked = [request for request in up.requests if "first" in request.headers["authorization"]]
     assert len(asked) == 1
     told = [line for line in caplog.records if line.levelno == logging.ERROR and "rests" in line.getMessage()]
-    assert len(told) == 1 and "...0001" in told[0].getMessage() and "sk-first" not in told[0].getMessage()
+    assert len(told) == 1 and "its key 1 (...0001)" in told[0].getMessage() and "sk-first" not in told[0].getMessage()
 
 
 def test_without_another_key_the_next_target_is_asked_and_the_last_one_still_is() -> None:
