@@ -32,6 +32,7 @@ from gateway.flow.ports import Connection, Ports, Running
 from gateway.flow.reattach import Reattach
 from gateway.flow.refusal_hold import Refusing
 from gateway.flow.token_counting import Counting
+from gateway.http import framing
 from gateway.http.auth import Access
 from gateway.http.copied_answer import CopiedAnswer, Copier
 from gateway.http.forwarded import Clients
@@ -41,6 +42,7 @@ from gateway.limits.admission import Admission
 from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.budget import Budgets
+from gateway.limits.gathered import Gathered
 from gateway.limits.per_address import PerAddress
 from gateway.limits.rate_limit import Quota
 from gateway.limits.shape import Shape
@@ -59,6 +61,7 @@ from gateway.stored.store import Memory
 from operate.logs.journal import Journal
 from operate.owner_store import OwnerStore
 from operate.settings.load import Settings, Upstream
+from translate import sse
 from translate.errors import ApiError
 from upstream.client import UpstreamClient
 
@@ -161,7 +164,11 @@ class Service:
         self.reattach = wiring.reattach(settings, self.reattach)
         self.max_body_bytes = settings.server.max_body_bytes
         limits = settings.limits
-        self.shape = Shape(limits.values, limits.messages, limits.parts, limits.tools)
+        self.shape = Shape(limits.values, limits.messages, limits.parts, limits.tools, limits.depth)
+        self.gathered = Gathered(limits.reply_mb << 20, limits.error_kb << 10)
+        sse.Most.event_bytes = limits.event_mb << 20
+        framing.Most.headers = limits.headers
+        Answer.high_water = limits.write_buffer_kb << 10
         self.clients = Clients(settings.server.trusted_proxies)
         self.requests.adopt(limits.requests_per_address)
         self.bodies.resize(self.max_body_bytes)
@@ -198,6 +205,7 @@ class Service:
             deadline_s=settings.retry.deadline,
             max_body_bytes=self.max_body_bytes,
             shape=self.shape,
+            gathered=self.gathered,
             body_timeout_s=settings.server.body_timeout,
             learns=self.learns,
             strict=self.strict,

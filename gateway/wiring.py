@@ -46,9 +46,7 @@ def client_quotas(settings: Settings, before: dict[str, Quota]) -> dict[str, Quo
 
 def client_budgets(settings: Settings) -> dict[str, Bounds]:
     """By the client's name."""
-    return {
-        client.name: Bounds(*(getattr(client, name) for name in Bounds._fields)) for client in settings.clients
-    }
+    return {client.name: Bounds(*(getattr(client, name) for name in Bounds._fields)) for client in settings.clients}
 
 
 def admission_limits(settings: Settings) -> Limits:
@@ -70,6 +68,7 @@ def pool(settings: Settings, router: Router) -> Pool:
         keepalive_max_age=pool.keepalive_max_age,
         ca_file=pool.ca_file,
         family=pool.family,
+        max_head_bytes=settings.limits.upstream_header_kb << 10,
     )
 
 

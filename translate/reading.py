@@ -14,8 +14,6 @@ from translate import errors, sse
 from translate.conversation import Event, Fault
 from translate.lenient import EMPTY, body_of
 
-MAX_WHOLE_BYTES = sse.MAX_EVENT_BYTES
-
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and what may stand before the first line
 
 
@@ -100,8 +98,8 @@ class StreamReading:
 
     def _json(self, chunk: bytes) -> list[Event]:
         self._whole += chunk
-        if len(self._whole) > MAX_WHOLE_BYTES:
-            self._fault(f"the upstream's reply is larger than {MAX_WHOLE_BYTES} bytes")
+        if len(self._whole) > sse.Most.event_bytes:
+            self._fault(f"the upstream's reply is larger than {sse.Most.event_bytes} bytes ([limits] event_mb)")
         return self._gathered.take()
 
     def _over(self, chunk: bytes) -> list[Event]:

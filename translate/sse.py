@@ -10,7 +10,12 @@ from __future__ import annotations
 
 import re
 
-MAX_EVENT_BYTES = 16 * 1024 * 1024  # some servers send a whole image in one event
+
+class Most:
+    """The bound of all streams of this process. event_bytes: of one event, or of a whole reply in place of a stream."""
+
+    event_bytes = 16 * 1024 * 1024  # some servers send a whole image in one event
+
 
 _BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _MARGIN = 3  # bytes of a blank line ("\r\n\r\n") that may have come before its last one
@@ -18,7 +23,7 @@ _LINE = re.compile(rb"\r\n|\n|\r")
 
 
 class EventTooLarge(ValueError):
-    """One event grew past MAX_EVENT_BYTES."""
+    """One event grew past Most.event_bytes."""
 
 
 class Splitter:
@@ -75,8 +80,10 @@ class Splitter:
     def _keep_back(self, rest: bytes) -> None:
         self._last = rest[-_MARGIN:] if len(rest) >= _MARGIN else (self._last + rest)[-_MARGIN:]
         self._size += len(rest)
-        if self._size > MAX_EVENT_BYTES:
-            raise EventTooLarge(f"an event of the upstream's stream is larger than {MAX_EVENT_BYTES} bytes")
+        if self._size > Most.event_bytes:
+            raise EventTooLarge(
+                f"an event of the upstream's stream is larger than {Most.event_bytes} bytes ([limits] event_mb)"
+            )
         self._pending.append(rest)
 
     def rest(self) -> bytes:

@@ -16,6 +16,7 @@ from typing import Protocol
 import pycurl
 
 from upstream.failure import Failure, host_of
+from upstream.pool import Pool
 from upstream.request import Nobody, Request, Sink, parse_head
 from upstream.way import Way
 
@@ -35,6 +36,8 @@ _NOBODY = Nobody()
 
 class Owner(Protocol):
     """What an exchange needs of its client."""
+
+    pool: Pool
 
     def now(self) -> float:
         """Returns the time of the event loop in seconds."""
@@ -350,11 +353,12 @@ class Handle:
             return ABORT
         request = x.request
         x._head_bytes += len(line)
-        if x._head_bytes > request.max_head_bytes or len(line) > request.max_line_bytes:
+        most = x._client.pool.max_head_bytes
+        if x._head_bytes > most or len(line) > most >> 2:
             x._failure = Failure(
                 "too_large",
-                f"{host_of(request.url)}: the head of the reply has more than {request.max_head_bytes} bytes,"
-                f" or a line of more than {request.max_line_bytes}",
+                f"{host_of(request.url)}: the head of the reply has more than {most} bytes, or a line of more than"
+                f" {most >> 2}",
             )
             return ABORT
         if x.status:

@@ -32,6 +32,7 @@ class Pool:
     keepalive_max_age: the age in seconds after which a connection takes no new request; 0 = no limit.
     proxy: the URL of an HTTP or SOCKS proxy; "" = none, whatever the environment says.
     ca_file: a PEM file; "" = the system's roots. family: one of way.FAMILIES.
+    max_head_bytes: of all heads of a reply together, with interim ones and trailers; one line may have a quarter.
     """
 
     max_connections: int = 100
@@ -43,6 +44,7 @@ class Pool:
     proxy: str = ""
     ca_file: str = ""
     family: str = "any"
+    max_head_bytes: int = 128 * 1024
 
 
 def options(pool: Pool) -> dict[int, int | str]:

@@ -42,8 +42,6 @@ class Request:
     timeouts: Timeouts
     way: Way = DIRECT
     fresh: bool = False  # use a new connection, for another attempt after a replayable "closed"
-    max_head_bytes: int = 128 * 1024  # of all heads of a reply together, with interim ones and trailers
-    max_line_bytes: int = 32 * 1024
 
 
 class Sink(Protocol):

@@ -18,8 +18,6 @@ from translate import errors
 from upstream.exchange import Exchange
 from upstream.failure import Failure
 
-MAX_WHOLE_REPLY = 64 * 1024 * 1024  # bytes of a reply that is not streamed; it is held until it is complete
-MAX_ERROR = 256 * 1024  # bytes of an error: some repeat all of the request, or never end
 ERROR_S = 10.0  # until the body of an error is there
 _ERROR_OBJECT = re.compile(rb'\s*\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')
 
@@ -105,10 +103,12 @@ class Incoming:
         self._clock.came = self._ports.now()
         self._parts.append(chunk)
         self._size += len(chunk)
-        if self._size > MAX_ERROR and (self.status != 200 or _ERROR_OBJECT.match(self._parts[0])):
+        most = self._ports.gathered
+        if self._size > most.error_bytes and (self.status != 200 or _ERROR_OBJECT.match(self._parts[0])):
             self._enough()
-        elif self._size > MAX_WHOLE_REPLY and self.reader is not None:
-            self.reader.on_fault(errors.BadReply(f"the upstream's reply is over {MAX_WHOLE_REPLY >> 20} MB"))
+        elif self._size > most.reply_bytes and self.reader is not None:
+            self.reader.on_fault(errors.BadReply(f"the upstream's reply is over {most.reply_bytes >> 20} MB"
+                                                 " ([limits] reply_mb)"))  # fmt: skip
 
     def _enough(self) -> None:
         """An error that has told all there is to tell, or takes too long over it: what we have of it counts."""

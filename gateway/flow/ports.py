@@ -28,6 +28,7 @@ from gateway.limits.admission import Admission
 from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.budget import Budgets
+from gateway.limits.gathered import GATHERED, Gathered
 from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
 from gateway.limits.shape import SHAPE, Shape
@@ -147,6 +148,7 @@ class Ports:
     learns: bool
     strict: bool
     shape: Shape = SHAPE
+    gathered: Gathered = GATHERED
     # what may be off
     hedges: Callable[[str], bool] | None = None
     joins: Callable[[Answer, ClientRequest], Callable[[], None] | None] | None = None

@@ -15,7 +15,6 @@ from tornado.httputil import HTTPHeaders, HTTPInputError
 from gateway.http import header_lines
 from translate.errors import ApiError
 
-MAX_FIELDS = 200  # the most header lines of a request
 MAX_TARGET = 16_384  # the most characters of a request's target
 MAX_LENGTH_DIGITS = 18
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -24,6 +23,12 @@ _LATER = re.compile(r" HTTP/[2-9](?:\.[0-9])?$")
 _ABSOLUTE = re.compile(r"https?://([^/?#]+)(.*)", re.I | re.S)
 _LENGTH = re.compile(r"[0-9]+")
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
+
+
+class Most:
+    """The bounds of all requests to this process."""
+
+    headers = 200  # lines
 
 
 def read(head: bytes) -> tuple[str, HTTPHeaders]:
@@ -40,8 +45,8 @@ def read(head: bytes) -> tuple[str, HTTPHeaders]:
         raise _refusal(
             "the request line is not valid: it must be a method, a target in visible characters, and HTTP/1.1"
         )
-    if ends > MAX_FIELDS + 2:
-        raise ApiError("invalid_request", f"the request has more than {MAX_FIELDS} headers", 431)
+    if ends > Most.headers + 2:
+        raise ApiError("invalid_request", f"the request has more than {Most.headers} headers ([limits] headers)", 431)
     if len(line[2]) > MAX_TARGET:
         raise ApiError("invalid_request", f"the request's target is longer than {MAX_TARGET} characters", 414)
     try:
@@ -73,7 +78,7 @@ def keeps_alive(connection: str, version: str) -> bool:
 def roughly(head: bytes) -> tuple[str, HTTPHeaders]:
     """The target and the headers of a refused head, as far as they can be read: they choose the dialect of the
     refusal."""
-    first, *lines = head.decode("latin-1").lstrip("\r\n").split("\n", MAX_FIELDS)
+    first, *lines = head.decode("latin-1").lstrip("\r\n").split("\n", Most.headers)
     words = first.split(None, 2)
     headers = HTTPHeaders()
     for line in lines:

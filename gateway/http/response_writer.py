@@ -4,7 +4,7 @@ It writes heads and chunks as bytes below Tornado's HTTP1Connection. If nothing 
 kernel at once, because a future for each write, and the turn of the loop in which Tornado handles it, cost twice as
 much as everything else that the gateway does for a delta. Bytes that the kernel does not take go to the stream. The
 connection's own `finish` ends every reply, so that Tornado handles keep-alive, closing and HTTP/1.0. Backpressure: when
-more than HIGH_WATER bytes wait for a slow client, `on_full` is called, and `on_drained` when they are gone.
+more than `high_water` bytes wait for a slow client, `on_full` is called, and `on_drained` when they are gone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from tornado.iostream import IOStream, StreamClosedError
 from gateway.http.tls_stream import write_no_more
 
 LINGER_S = 30.0  # how long a client may go on sending after its reply
-HIGH_WATER = 64 * 1024  # bytes
 
 
 class Answer:
@@ -33,6 +32,7 @@ class Answer:
         "on_left", "state", "written",
     )  # fmt: skip
 
+    high_water = 64 * 1024  # bytes, for all replies of this process
     kept: bytearray | None = None  # the beginning of the body, in subclasses that copy it
 
     def __init__(self, conn: HTTP1Connection) -> None:
@@ -161,7 +161,7 @@ class Answer:
             self._waiting = 0
             return
         self._waiting += len(data)
-        if self._waiting > HIGH_WATER and not self._full:
+        if self._waiting > self.high_water and not self._full:
             self._full = True
             written.add_done_callback(self._drained)
             self.on_full()

@@ -1,4 +1,4 @@
-"""How many things one request may hold: JSON values, messages, parts and tools.
+"""How many things one request may hold: JSON values, levels of them, messages, parts and tools.
 
 They are counted where the body is read anyway. A body that passes through untouched is not read here: its upstream
 refuses what it does not take, and its size is bounded in any case.
@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from translate.errors import BadRequest
 
 _LISTS = ("messages", "input")
+PARSED = 1000
+"""The levels that the JSON parser reads."""
 
 
 class Shape(NamedTuple):
@@ -20,6 +22,7 @@ class Shape(NamedTuple):
     messages: int = 20_000
     parts: int = 100_000
     tools: int = 5_000
+    depth: int = PARSED
 
     def check(self, data: dict[str, Any]) -> None:
         """Raises BadRequest."""
@@ -33,6 +36,15 @@ class Shape(NamedTuple):
         tools = data.get("tools")
         if isinstance(tools, list):
             _bound(len(tools), self.tools, "tools", "tools")
+        if self.depth < PARSED:
+            self._check_depth(data)
+
+    def _check_depth(self, data: Any) -> None:
+        level, below = 1, [data]
+        while below := [item for each in below for item in _items(each)]:
+            level += 1
+            if level > self.depth:
+                raise BadRequest(f"the request is nested too deeply; at most {self.depth} levels ([limits] depth)")
 
 
 SHAPE = Shape()
@@ -41,3 +53,9 @@ SHAPE = Shape()
 def _bound(number: int, most: int, what: str, setting: str) -> None:
     if number > most:
         raise BadRequest(f"{what}: {number} are too many; at most {most} ([limits] {setting})", what.partition(":")[0])
+
+
+def _items(value: Any) -> list[Any]:
+    """Those of its values that hold others."""
+    inner = value.values() if isinstance(value, dict) else value
+    return [item for item in inner if isinstance(item, dict | list)]

@@ -17,7 +17,7 @@ from gateway.flow import upstream_request
 from gateway.flow.clean_lines import CleanLines
 from gateway.flow.passthrough import Verbatim
 from gateway.http import header_rules, query_string
-from gateway.http.response_writer import HIGH_WATER
+from gateway.http.response_writer import Answer
 from gateway.limits import retry_policy
 from gateway.routing.router import Route
 from gateway.routing.upstreams import Peer
@@ -28,9 +28,6 @@ from translate.responses.dialect import RESPONSES
 from upstream.exchange import Exchange
 from upstream.failure import Failure
 from upstream.request import Request
-
-MAX_REPLY = 64 * 1024 * 1024  # the most bytes of a gathered reply
-MAX_ERROR = 256 * 1024  # the most bytes of a gathered error
 
 
 class Reply(NamedTuple):
@@ -59,6 +56,7 @@ class Asking:
         self._service = service
         self._peer = peer
         self._sink = sink
+        self._most = service.gathered
         self._changed = asyncio.Event()
         self._over = False
         self._failure: Failure | None = None
@@ -97,11 +95,14 @@ class Asking:
             return await self._follow(self._sink)
         if self._failure is not None:
             raise retry_policy.as_error(self._failure, self._peer.name)
-        if self._size > MAX_ERROR and self._status >= 400:
+        if self._size > self._most.error_bytes and self._status >= 400:
             said = self._peer.secrets.clean(b"".join(self._parts))
             raise errors.parse(self._status, self._service.masked(said))
-        if self._size > MAX_REPLY:
-            raise errors.BadReply(f"upstream '{self._peer.name}': its reply has more than {MAX_REPLY >> 20} MB")
+        if self._size > self._most.reply_bytes:
+            raise errors.BadReply(
+                f"upstream '{self._peer.name}': its reply has more than {self._most.reply_bytes >> 20} MB"
+                " ([limits] reply_mb)"
+            )
         if 300 <= self._status < 400:
             raise errors.BadReply(
                 f"upstream '{self._peer.name}' answered {self._status}, a redirect; check its base_url in settings.ini"
@@ -176,9 +177,9 @@ class Asking:
         self._size += len(chunk)
         if self._flows:
             self._parts.append(chunk)
-            if self._size > HIGH_WATER:
+            if self._size > Answer.high_water:
                 self._exchange.pause()
-        elif self._size <= (MAX_REPLY if self._status < 400 else MAX_ERROR):
+        elif self._size <= (self._most.reply_bytes if self._status < 400 else self._most.error_bytes):
             self._parts.append(chunk)
         else:
             self._over = True

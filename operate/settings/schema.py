@@ -154,6 +154,14 @@ LIMITS = {
         value_types.whole(1, 10_000_000), "100000", "The same for the parts of the content of all messages together."
     ),
     "tools": Key(value_types.whole(1, 1_000_000), "5000", "The same for tools."),
+    "depth": Key(
+        value_types.whole(10, 1000),
+        "1000",
+        "The most levels of JSON of a request that is read here, one within the other. More are refused with a 400.",
+    ),
+    "headers": Key(
+        value_types.whole(20, 10_000), "200", "The most header lines of a request. More are refused with a 431."
+    ),
     "connections_per_address": Key(
         value_types.whole(0, MANY),
         "1000",
@@ -170,6 +178,32 @@ LIMITS = {
         value_types.whole(1, 1_000_000),
         "600",
         "The most messages a minute of one websocket. A further one is answered with an error, and not looked at.",
+    ),
+    "write_buffer_kb": Key(
+        value_types.whole(1, 65536),
+        "64",
+        "How many KB of a stream may wait for a client that reads slowly. With more, the upstream is not read until "
+        "they are gone.",
+    ),
+    "upstream_header_kb": Key(
+        value_types.whole(32, 512), "128", "The largest head of an upstream's reply, in KB. A larger one is a failure."
+    ),
+    "reply_mb": Key(
+        value_types.whole(1, 2048),
+        "64",
+        "The largest reply of an upstream that is not streamed, in MB, as it is held until it is complete. Of a larger "
+        "one the client is told so by a 502.",
+    ),
+    "error_kb": Key(
+        value_types.whole(4, 65536),
+        "256",
+        "How many KB of an upstream's error are read. Its beginning is passed on, and the rest is not waited for.",
+    ),
+    "event_mb": Key(
+        value_types.whole(1, 1024),
+        "16",
+        "The largest event of an upstream's stream that is translated, in MB. Some servers send a whole image in one "
+        "event. A larger one ends the stream with an error.",
     ),
 }
 

@@ -65,7 +65,8 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The section [limits]: what a client may send, and have at once. 0 of an address = no limit."""
+    """The section [limits]: what a client may send, and have at once, and what an upstream may. 0 of an address = no
+    limit."""
 
     header_seconds: float = 20
     header_kb: int = 128
@@ -73,9 +74,16 @@ class Limits:
     messages: int = 20_000
     parts: int = 100_000
     tools: int = 5_000
+    depth: int = 1000
+    headers: int = 200
     connections_per_address: int = 1000
     requests_per_address: int = 1000
     websocket_messages: int = 600
+    write_buffer_kb: int = 64
+    upstream_header_kb: int = 128
+    reply_mb: int = 64
+    error_kb: int = 256
+    event_mb: int = 16
 
 
 @dataclass(frozen=True, slots=True)

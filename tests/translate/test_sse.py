@@ -44,7 +44,7 @@ def test_fields(event: bytes, fields: tuple[bytes, bytes]) -> None:
 
 
 def test_an_event_without_an_end_is_not_hoarded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 1000)
+    monkeypatch.setattr(sse.Most, "event_bytes", 1000)
     splitter = sse.Splitter()
     assert repr(splitter) == "<Splitter 0 bytes held>"
     with pytest.raises(sse.EventTooLarge, match="1000 bytes"):

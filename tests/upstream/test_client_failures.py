@@ -279,11 +279,11 @@ def test_heads_are_bounded() -> None:
     @run
     async def test() -> None:
         replies = {
-            "fits": b"HTTP/1.1 200 OK\r\n" + line * 8 + b"\r\n",
-            "block": b"HTTP/1.1 200 OK\r\n" + line * 12 + b"\r\n",
+            "fits": b"HTTP/1.1 200 OK\r\n" + line * 14 + b"\r\n",
+            "block": b"HTTP/1.1 200 OK\r\n" + line * 18 + b"\r\n",
             "line": b"HTTP/1.1 200 OK\r\n" + long + b"\r\n",
-            "interim": interim * 12 + OK,
-            "trailers": STREAM + b"0\r\n" + line * 12 + b"\r\n",
+            "interim": interim * 18 + OK,
+            "trailers": STREAM + b"0\r\n" + line * 18 + b"\r\n",
         }
         for name, reply in replies.items():
 
@@ -291,8 +291,8 @@ def test_heads_are_bounded() -> None:
                 await conn.request()
                 conn.send(reply)
 
-            async with Upstream(script) as up, client() as c:
-                told = await ask(c, up.url, max_head_bytes=10_000, max_line_bytes=4_000)
+            async with Upstream(script) as up, client(Pool(max_head_bytes=16_000)) as c:
+                told = await ask(c, up.url)
                 assert told.kind == ("" if name == "fits" else "too_large"), (name, told.failure)
 
     test()

@@ -13,7 +13,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import RequestStartLine
 
 from gateway.http.client_stream import ClientStream
-from gateway.http.response_writer import HIGH_WATER, Answer
+from gateway.http.response_writer import Answer
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer as Reply
 from tests.support.script import Gate, Upstream
@@ -48,7 +48,7 @@ def test_a_slow_reader_gets_all_in_order() -> None:
         pieces = [b"%06d" % number * 500 for number in range(60)]
         for piece in pieces:
             answer.write(piece)
-        assert said == ["full"] and answer._full and answer._waiting > HIGH_WATER
+        assert said == ["full"] and answer._full and answer._waiting > Answer.high_water
         got, loop = bytearray(), asyncio.get_running_loop()
         wanted = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
         while len(got.partition(b"\r\n\r\n")[2]) < len(wanted):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.translate.chat.material import DONE, call, chunk, cuts, decode, every_way, short, sse
-from translate import errors, reading, wire
+from translate import errors, wire
 from translate import sse as framing
 from translate.chat import citations, reply
 from translate.chat.decode_stream import Decoder, Template
@@ -636,7 +636,7 @@ def test_a_call_that_is_named_again_is_never_taken_for_more_arguments() -> None:
 
 
 def test_an_endless_event_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 100)
+    monkeypatch.setattr(framing.Most, "event_bytes", 100)
     decoder = Decoder()
     assert decoder.feed(b"data: ") == []
     [fault] = decoder.feed(b"x" * 200)
@@ -645,7 +645,7 @@ def test_an_endless_event_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_endless_body_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MAX_WHOLE_BYTES", 100)
+    monkeypatch.setattr("translate.sse.Most.event_bytes", 100)
     decoder = Decoder()
     [fault] = decoder.feed(b"{" + b"x" * 200)
     assert isinstance(fault, Fault)

@@ -513,7 +513,7 @@ def test_after_the_end_all_is_ignored() -> None:
 
 
 def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(framing, "MAX_EVENT_BYTES", 100)
+    monkeypatch.setattr(framing.Most, "event_bytes", 100)
     assert "larger than" in fault_of(Decoder().feed(b"data: " + b"x" * 200)).message
 
 

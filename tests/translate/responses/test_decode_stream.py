@@ -318,12 +318,12 @@ def test_after_the_end_nothing_counts() -> None:
 
 
 def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100)
+    monkeypatch.setattr(sse.Most, "event_bytes", 100)
     assert "larger than" in short(read(b"data: " + b"x" * 101))[0]
 
 
 def test_a_body_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("translate.reading.MAX_WHOLE_BYTES", 100)
+    monkeypatch.setattr("translate.sse.Most.event_bytes", 100)
     assert "larger than" in short(read(b"{" + b"x" * 101))[0]
 
 
