@@ -200,6 +200,7 @@ class Proxy:
         self.console = Console(self.service)
         self._door = Door(self.service, self.console.rows)
         self._server = make_server(self._door, self._door.idle, self.service.sessions)
+        self.service.connections = self._server
         self._sockets = sockets
         self.reload = Reload(self.service, source, self.adopt) if source is not None else None
         self._server.adopt(chosen)

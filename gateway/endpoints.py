@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import re
 from collections.abc import Awaitable, Sequence
 from http.client import responses as REASONS
 from typing import Any, cast
@@ -55,6 +56,9 @@ log = logging.getLogger("proxy")
 Row = tuple[str, type[Handler], dict[str, Any]]
 """One row of the table: (pattern of the path, handler, its arguments)."""
 
+
+OPERATORS = re.compile(r"/(healthz|health/.*|api/hello|readyz|metrics|dashboard.*|debug/(upstreams|lessons))?")
+"""Paths that are served in reserved places too, when there are as many connections as there may be."""
 
 PACKED_PIECE = 512  # how many bytes of a compressed body are decompressed in one turn of the loop
 
@@ -120,6 +124,10 @@ class Entrance(HTTPMessageDelegate):
         hot = SERVED.get(path)
         assert isinstance(self._conn, HTTP1Connection)
         self._door.idle.ends(self._server_conn)
+        if self._server_conn.turned_away is not None and not OPERATORS.fullmatch(start_line[1].partition("?")[0]):
+            self._server_conn.turned_away()
+            self._refuse(_full(), start_line[1], headers)
+            return None
         if hot is None and _has_body(headers):  # a Flow has this timeout from the service's clock, at no cost
             patience = self._door.service.settings.server.body_timeout
             self._timer = asyncio.get_running_loop().call_later(
@@ -170,7 +178,7 @@ class Entrance(HTTPMessageDelegate):
         answer.last()
         answer.more = self._door.service.access.origins.lines(headers)
         key = self._door.service.next_key()
-        head = JSON_HEAD + of_refusal(error.status, key, "", None)
+        head = JSON_HEAD + of_refusal(error.status, key, "", error.retry_after)
         dialect, _ = SERVED.get(target.partition("?")[0]) or (dialects.asking(headers), None)
         answer.whole(error.status, head, dialect.errors.body(error, key))
 
@@ -183,6 +191,11 @@ class Entrance(HTTPMessageDelegate):
         self._stop_timer()
         if self._to is not None:
             self._to.on_connection_close()
+
+
+def _full() -> ApiError:
+    message = "the proxy has no place for a further connection ([server] max_connections)"
+    return ApiError("overloaded", message, 503, retry_after=1)
 
 
 # ------------------------------------------------------------------------------------ paths without a Flow

@@ -18,7 +18,7 @@ import random
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from typing import Protocol as Interface
 
@@ -82,6 +82,19 @@ class Session(Interface):
     def hang_up(self) -> None: ...
 
 
+class Connections(Interface):
+    """What a Service knows of its server. refused: how many were turned away, by why."""
+
+    @property
+    def max_connections(self) -> int: ...
+
+    @property
+    def refused(self) -> Mapping[str, int]: ...
+
+    def states(self) -> Mapping[str, int]:
+        """How many there are in each state."""
+
+
 class Service:
     """The core of a process. start() and stop() need a running event loop. flows: every request whose client has not
     got the whole reply. stage: "serving" -> "draining" (each reply ends its connection) -> "over"."""
@@ -129,6 +142,7 @@ class Service:
         self.worker_rpc.first = self.observers.flush
         store_sync.register(self.worker_rpc, self.memory)
         self.stage = "serving"
+        self.connections: Connections | None = None  # of clients, see proxy.py
         self.bodies = BodyMemory(settings.server.max_body_bytes)
         # A new id for a request: "req_" with letters and digits, unique over processes and restarts. The reply, the
         # logs and the pages have the same id.

@@ -91,6 +91,15 @@ FAMILIES = {
     "proxy_requests_in_flight": Family("gauge", "Requests in flight."),
     "proxy_streams_open": Family("gauge", "Streams that have begun and not ended."),
     "proxy_websockets_open": Family("gauge", "Open websockets."),
+    "proxy_client_connections": Family(
+        "gauge", "Open connections of clients: they wait for a request, have one, or are websockets.", ("state",)
+    ),
+    "proxy_client_connections_max": Family("gauge", "The most connections of clients: [server] max_connections."),
+    "proxy_client_connections_refused_total": Family(
+        "counter",
+        "Connections that were turned away. why: full (max_connections), address (connections_per_address).",
+        ("why",),
+    ),
     "proxy_request_bytes_held": Family("gauge", "Bytes of request bodies in memory."),
     "proxy_admission_busy": Family("gauge", "Slots in use, at all upstreams together."),
     "proxy_admission_waiting": Family("gauge", "Requests that wait for a slot, at all upstreams together."),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
@@ -50,9 +51,10 @@ class _Malformed(Exception):
 
 
 class ClientConnection(HTTP1Connection):
-    """One request of a connection, and its reply."""
+    """One request of a connection, and its reply. only_one: the connection ends with it."""
 
     _head = b""  # the head that was refused
+    only_one = False
 
     async def _read_message(self, delegate: HTTPMessageDelegate) -> bool:
         try:
@@ -82,6 +84,8 @@ class ClientConnection(HTTP1Connection):
 
     def _can_keep_alive(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> bool:
         connection = headers.get("Connection", "")
+        if self.only_one:
+            return False
         if not connection:
             return start_line.version != "HTTP/1.0"
         return framing.keeps_alive(connection, start_line.version)
@@ -99,12 +103,16 @@ class ClientConnection(HTTP1Connection):
 
 
 class Connection(HTTP1ServerConnection):
-    """A connection, with its requests one after the other."""
+    """A connection, with its requests one after the other. turned_away: not None where it has a reserved place, for one
+    request of an operator; it is called when the request is another one, which is refused."""
+
+    turned_away: Callable[[], None] | None = None
 
     async def _server_request_loop(self, delegate: HTTPServerConnectionDelegate) -> None:
         try:
             while True:
                 conn = ClientConnection(self.stream, False, self.params, self.context)
+                conn.only_one = self.turned_away is not None
                 if not await conn.read_response(delegate.start_request(self, conn)):
                     return
                 await asyncio.sleep(0)

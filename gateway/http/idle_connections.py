@@ -13,6 +13,7 @@ import itertools
 import logging
 import select
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from tornado.iostream import IOStream
@@ -44,6 +45,10 @@ class Connection(Protocol):
 
     @property
     def context(self) -> Context: ...
+
+    @property
+    def turned_away(self) -> Callable[[], None] | None:
+        """Not None = it has a reserved place (connection.py)."""
 
 
 class Idle:
@@ -102,10 +107,13 @@ class Idle:
             self._slow.tell(connection.context.remote_ip)
         connection.stream.close()
 
-    def make_room(self) -> bool:
-        """Closes the one that has waited the longest, of the address with the most of them. False: none waits, or all
-        have just begun to send."""
-        longest = list(itertools.islice(self._since, LOOKED_AT))
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def make_room(self, reserved: bool = False) -> bool:
+        """Closes the one that has waited the longest, of the address with the most of them; of reserved places, or of
+        the others. False: none waits, or all have just begun to send."""
+        longest = [each for each in itertools.islice(self._since, LOOKED_AT) if (each.turned_away is not None) is reserved]
         of = collections.Counter(connection.context.remote_ip for connection in longest)
         for connection in sorted(longest, key=lambda connection: -of[connection.context.remote_ip]):
             if not _speaks(connection.stream):

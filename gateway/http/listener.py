@@ -35,7 +35,8 @@ from operate.settings.load import Settings
 log = logging.getLogger("proxy")
 
 READ_BUFFER_BYTES = 1 << 20  # of a client's connection, in Tornado; more than a head and what is read at once
-OTHER_FILES = 64  # files besides connections: logs, listening sockets, the loop's own
+RESERVED = 32  # places beyond max_connections, for one request each: operators get their pages, others hear a 503
+OTHER_FILES = 64 + RESERVED  # files besides connections: logs, listening sockets, the loop's own
 MOST_TOLD = 32  # at once, that there is no place
 TELLING_S = 1.0
 _BODY = b'{"type":"error","error":{"type":"%b","code":"%b","param":null,"message":"%b"}}'
@@ -70,7 +71,8 @@ class Addressed(Protocol):
 
 
 class Server(HTTPServer):
-    """Tornado's, with a bound on connections, and on how long a client may take nothing of what waits for it."""
+    """Tornado's, with a bound on connections, and on how long a client may take nothing of what waits for it. refused:
+    connections that were turned away, by why."""
 
     max_connections = 2000
     websockets: Collection[Addressed] = ()  # they have left the connections that Tornado counts
@@ -81,6 +83,8 @@ class Server(HTTPServer):
     _of_address: PerAddress
     _many = Seldom(log, "connection from %s refused: it has too many already ([limits] connections_per_address)")
     _full = Seldom(log, "connection from %s refused: %d are open, and none is idle ([server] max_connections)")
+    refused: dict[str, int]
+    _reserved: set[Connection]  # those beyond the bound
     _told: set[asyncio.Future[None]]  # who hears that there is no place
     _gone: asyncio.Event | None = None  # set when the last connection closes, once we are stopping
 
@@ -123,21 +127,39 @@ class Server(HTTPServer):
 
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
         if not self.clients.is_unbounded(address[0]) and self._has_too_many(address[0]):
+            self.refused["address"] += 1
             self._many.tell(address[0])
             self._turn_away(stream, _MANY)
             return
-        open_ones = len(self._connections) + len(self.websockets)
-        if open_ones >= self.max_connections and not self.idle.make_room():
-            self._full.tell(address[0], self.max_connections)
+        reserved = self.open_ones >= self.max_connections and not self.idle.make_room()
+        if reserved and len(self._reserved) >= RESERVED and not self.idle.make_room(reserved=True):
+            self._is_full(address[0])
             self._turn_away(stream, _FULL)
             return
         # The kernel sees whether the other side takes anything; what Tornado has for writing knows no time.
         stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
         context = _HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
         client = connection.Connection(stream, self.conn_params, context)
+        if reserved:
+            client.turned_away = functools.partial(self._is_full, address[0])
+            self._reserved.add(client)
         self._connections.add(client)
         self._of_address.take(address[0])
         client.start_serving(self)
+
+    @property
+    def open_ones(self) -> int:
+        """Connections and websockets, without those in reserved places."""
+        return len(self._connections) - len(self._reserved) + len(self.websockets)
+
+    def states(self) -> dict[str, int]:
+        """How many connections wait for a request, have one, and are websockets."""
+        idle = len(self.idle)
+        return {"idle": idle, "busy": max(0, len(self._connections) - idle), "websocket": len(self.websockets)}
+
+    def _is_full(self, address: str) -> None:
+        self.refused["full"] += 1
+        self._full.tell(address, self.max_connections)
 
     def _has_too_many(self, address: str) -> bool:
         sockets = sum(1 for each in self.websockets if getattr(each.context, "remote_ip", "") == address)
@@ -199,6 +221,7 @@ class Server(HTTPServer):
         super().on_close(server_conn)
         client = cast(Connection, server_conn)  # Tornado promises an object; it gives one of its own
         self.idle.ends(client)
+        self._reserved.discard(client)
         self._of_address.give_back(client.context.remote_ip)
         if self._gone is not None and not self._connections:
             self._gone.set()
@@ -233,6 +256,8 @@ def make_server(door: HTTPServerConnectionDelegate, idle: Idle, websockets: Coll
     server.conn_params.header_timeout = None  # `idle` does it, for all of them at once
     server.idle = idle
     server._told = set()
+    server._reserved = set()
+    server.refused = {"full": 0, "address": 0}
     server._of_address = PerAddress("connections", "connections_per_address")
     server.websockets = websockets
     return server

@@ -92,6 +92,12 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
     for family, value in simple.items():
         yield sample(family, (), value)
     yield sample("proxy_build_info", _build(), 1)
+    if (connections := service.connections) is not None:
+        yield sample("proxy_client_connections_max", (), connections.max_connections)
+        for state, count in connections.states().items():
+            yield sample("proxy_client_connections", (state,), count)
+        for why, times in connections.refused.items():
+            yield sample("proxy_client_connections_refused_total", (why,), times)
     for outcome, times in service.reloads.items():
         yield sample("proxy_settings_reloads_total", (outcome,), times)
     yield sample("proxy_loop_lag_seconds", (), lag.late)

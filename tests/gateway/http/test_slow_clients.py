@@ -15,6 +15,7 @@ from gateway.flow import learned_quirks
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.flow import Flow
 from gateway.flow.states import Event
+from gateway.http import listener
 from tests.support.house import Client, House
 from tests.support.script import Answer, Upstream
 
@@ -291,6 +292,66 @@ def test_many_are_refused_with_one_line(caplog: pytest.LogCaptureFixture) -> Non
         house.on_loop(lambda: setattr(house.proxy._server._full, "_silent_until", 0.0))
         for _ in range(100):
             with house.connect() as refused:
+                refused.send("GET", "/v1/models")
                 assert b"503" in refused.socket.recv(100) or refused.socket.recv(1) == b""
         busy.socket.close()
     assert len([r for r in caplog.records if "max_connections" in r.getMessage()]) == 1
+
+
+# ------------------------------------------------------------------------------------------ reserved places
+
+PAGES = ["/", "/healthz", "/readyz", "/metrics", "/dashboard", "/dashboard/data/now", "/debug/upstreams", "/debug/lessons"]
+
+
+def _full(house: House, many: int) -> list[Client]:
+    clients = _at_the_limit(house, many)
+    for client in clients:
+        client.socket.sendall(head("/v1/chat/completions", length=2))
+    house.wait(lambda p: not p._door.idle._since)
+    return clients
+
+
+def test_operators_are_served_when_all_connections_are_taken() -> None:
+    with House(SETTINGS.format("max_connections = 2")) as house:
+        clients = _full(house, 2)
+        for path in PAGES:
+            status, headers, body = house.get(path)
+            assert status == 200 and headers["connection"] == "close", path
+            if path == "/metrics":
+                assert b'proxy_client_connections{state="busy"} 3.0' in body
+                assert b"proxy_client_connections_max 2.0" in body
+        for path in ("/v1/models", "/v1/responses/resp_1", "/nowhere"):
+            status, headers, _ = house.get(path)
+            assert status == 503 and headers["connection"] == "close" and headers["retry-after"] == "1"
+        assert b'proxy_client_connections_refused_total{why="full"} 3.0' in house.get("/metrics")[2]
+        for client in clients:
+            client.socket.sendall(b"{}")
+            assert client.reply()[0] == 400
+            client.socket.close()
+        house.wait(lambda p: not p._server._connections and not p._server._reserved)
+        assert house.get("/v1/models")[0] == 200
+
+
+def test_who_waits_in_a_reserved_place_makes_room_for_the_next() -> None:
+    """Those who connect and say nothing cannot keep operators out."""
+    with House(SETTINGS.format("max_connections = 1")) as house:
+        clients = _full(house, 1)
+        silent = [house.connect() for _ in range(listener.RESERVED)]
+        house.wait(lambda p: len(p._server._reserved) == listener.RESERVED)
+        assert house.get("/healthz")[0] == 200
+        assert silent[0].socket.recv(1) == b""
+        for client in clients + silent:
+            client.socket.close()
+
+
+def test_a_silent_newcomer_does_not_take_the_place_of_a_client() -> None:
+    with House(SETTINGS.format("max_connections = 1")) as house:
+        (client,) = _full(house, 1)
+        silent = house.connect()
+        house.wait(lambda p: len(p._server._reserved) == 1)
+        client.socket.sendall(b"{}")
+        assert client.reply()[0] == 400
+        client.send("GET", "/v1/models")
+        assert client.reply()[0] == 200
+        client.socket.close()
+        silent.socket.close()
