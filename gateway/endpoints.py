@@ -47,7 +47,6 @@ from gateway.websocket.session import Session
 from operate.logs.journal import Journal
 from operate.settings.load import Settings
 from translate import dialects
-from translate.dialects import SERVED
 from translate.errors import ApiError
 from translate.responses.dialect import RESPONSES
 
@@ -121,7 +120,7 @@ class Entrance(HTTPMessageDelegate):
         assert isinstance(start_line, RequestStartLine)
         self._packed = "Content-Encoding" in headers
         path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
-        hot = SERVED.get(path)
+        hot = dialects.at(path) if path else None
         assert isinstance(self._conn, HTTP1Connection)
         self._door.idle.ends(self._server_conn)
         if self._server_conn.turned_away is not None and not OPERATORS.fullmatch(start_line[1].partition("?")[0]):
@@ -136,8 +135,9 @@ class Entrance(HTTPMessageDelegate):
         if path == dry_run.PATH:
             self._to = self._hot = DryRun(self._door.service, self._conn)
         elif hot is not None:
-            dialect, endpoint = hot
-            self._to = self._hot = Flow(self._door.service.ports, self._conn, dialect, endpoint.task)
+            self._to = self._hot = Flow(
+                self._door.service.ports, self._conn, hot.dialect, hot.endpoint, model=hot.model
+            )
         else:
             headers.pop("Content-Type", None)  # otherwise Tornado parses a form in the body that is missing, and fails
             self._to = self._door.application.start_request(self._server_conn, self._conn)
@@ -179,7 +179,8 @@ class Entrance(HTTPMessageDelegate):
         answer.more = self._door.service.access.origins.lines(headers)
         key = self._door.service.next_key()
         head = JSON_HEAD + of_refusal(error.status, key, "", error.retry_after)
-        dialect, _ = SERVED.get(target.partition("?")[0]) or (dialects.asking(headers), None)
+        place = dialects.at(target.partition("?")[0])
+        dialect = place.dialect if place is not None else dialects.asking(headers)
         answer.whole(error.status, head, dialect.errors.body(error, key))
 
     def _stop_timer(self) -> None:
@@ -245,7 +246,7 @@ class Stored(Handler):
 
     async def ask(self, id: str, part: str | None) -> None:
         method = self.request.method or ""
-        if (method, part or "") not in stored_responses.SERVED or self.request.path in SERVED:
+        if (method, part or "") not in stored_responses.SERVED or dialects.at(self.request.path):
             error = ApiError("invalid_request", f"{method} {self.request.path[:200]} is not served here", 405)
             self.refuse(error, RESPONSES)
             return
@@ -401,15 +402,15 @@ class Elsewhere(Handler):
             message = "websockets are off ([server] websockets, [responses] store_entries): use POST /v1/responses"
             error = ApiError("invalid_request", message, 426)
             self.refuse(error, RESPONSES)
-        elif path in SERVED:
+        elif (place := dialects.at(path)) is not None:
             self.set_header("Allow", "POST")
             error = ApiError("invalid_request", f"{method} {path}: only POST is served here", 405)
-            self.refuse(error, SERVED[path][0])
+            self.refuse(error, place.dialect)
         elif path.startswith("/v1/v1/"):
             message = f"{path}: your client adds /v1 to a base URL that ends in /v1; remove it from the base URL"
             self.refuse(ApiError("not_found", message))
         else:
-            served = ", ".join([*SERVED, "/v1/models"])
+            served = ", ".join([*dialects.addresses(), "/v1/models"])
             self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here; what is served: {served}"))
 
 

@@ -125,13 +125,35 @@ class Reply(Protocol):
     def ping(self) -> bytes: ...
 
 
+class Framing(Protocol):
+    """A stream of server-sent events in another form, on its way to the client. Nothing of an event's data changes."""
+
+    def feed(self, events: bytes) -> bytes:
+        """events: whole lines."""
+
+    def end(self) -> bytes:
+        """Called when all events are out."""
+
+    def ping(self) -> bytes:
+        """Returns a sign of life that is legal between two events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """What a client's stream is, where it is not made of server-sent events. content_type: the header's value."""
+
+    content_type: str
+    framing: Callable[[], Framing]
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One address of the protocol. task: "" = a model's reply, "count" = how many tokens a request has, "compact" = a
-    summary. path: where clients ask; "{model}" in it stands for the model's name, which is then not in the body.
-    upstream: what is appended to an upstream's base URL, with "{model}" likewise. streams: whether the reply is a
-    stream, where the address says so; None = the body does, in its field "stream". optional: an upstream has it only
-    if its settings say so. relayed: no other protocol has it, so it goes to upstreams of this one, as it is."""
+    summary. path: where clients ask; "{model}" in it stands for the model's name, which is then not in the body, and
+    "{}" for any one segment. upstream: what is appended to an upstream's base URL, with "{model}" likewise. streams:
+    whether the reply is a stream, where the address says so; None = the body does, in its field "stream". optional: an
+    upstream has it only if its settings say so. relayed: no other protocol has it, so it goes to upstreams of this one,
+    as it is. framed(query): the form of a stream, None for server-sent events."""
 
     task: str
     path: str
@@ -139,6 +161,7 @@ class Endpoint:
     streams: bool | None = None
     optional: bool = False
     relayed: bool = False
+    framed: Callable[[Mapping[str, str]], Framed | None] = lambda query: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,14 +295,15 @@ class Dialect:
         """Returns None where the protocol has none for the task."""
         return next((each for each in self.endpoints if each.task == task), None)
 
-    def is_relayed(self, task: str) -> bool:
-        found = self.endpoint(task)
-        return found is not None and found.relayed
-
     @property
     def path(self) -> str:
         """Where an upstream is asked for replies, below its base URL."""
         return self.endpoints[0].upstream
+
+    @property
+    def stream_path(self) -> str:
+        """Where it is asked for replies that stream."""
+        return next(each.upstream for each in self.endpoints if not each.task and each.streams is not False)
 
     @property
     def counts_by_choice(self) -> bool:

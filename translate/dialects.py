@@ -2,29 +2,72 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+from urllib.parse import unquote
 
 from translate.chat.dialect import CHAT
 from translate.dialect import Body, Dialect, Endpoint
 from translate.messages.dialect import MESSAGES
 from translate.responses.dialect import RESPONSES
 
-SERVED: dict[str, tuple[Dialect, Endpoint]] = {}
+
+class Place(NamedTuple):
+    """Where a client asks. model: its name, where the address holds it, else ""."""
+
+    dialect: Dialect
+    endpoint: Endpoint
+    model: str = ""
+
+
+SERVED: dict[str, Place] = {}
 """The addresses where clients ask, but for those that hold a model's name."""
 
+_PATTERNS: list[tuple[re.Pattern[str], Place]] = []
+"""Those that do."""
+
 _ROWS: dict[str, Dialect] = {}
+
+MAX_PATH = 2048  # characters of an address with a model's name
 
 
 def add(dialect: Dialect) -> None:
     """Adds a protocol, from now on."""
     _ROWS[dialect.name] = dialect
-    SERVED.update({each.path: (dialect, each) for each in dialect.endpoints if "{model}" not in each.path})
+    for endpoint in dialect.endpoints:
+        place = Place(dialect, endpoint)
+        if "{" in endpoint.path:
+            _PATTERNS.append((_pattern(endpoint.path), place))
+        else:
+            SERVED[endpoint.path] = place
 
 
 def remove(name: str) -> None:
     gone = _ROWS.pop(name)
     for endpoint in gone.endpoints:
         SERVED.pop(endpoint.path, None)
+    _PATTERNS[:] = [row for row in _PATTERNS if row[1].dialect is not gone]
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    found = re.escape(path).replace(re.escape("{model}"), "(.+)").replace(re.escape("{}"), "[^/]+")
+    return re.compile(found)
+
+
+def at(path: str) -> Place | None:
+    """Returns what is served at an address (without its query), None for nothing."""
+    if (place := SERVED.get(path)) is not None or len(path) > MAX_PATH:
+        return place
+    for pattern, place in _PATTERNS:
+        if found := pattern.fullmatch(path):
+            return place._replace(model=unquote(found[1])) if pattern.groups else place
+    return None
+
+
+def addresses() -> list[str]:
+    """Returns all addresses where clients ask, as they are written in the table."""
+    return [each.path for dialect in every() for each in dialect.endpoints]
 
 
 of: Callable[[str], Dialect] = _ROWS.__getitem__  # several times a request: without a call of Python's

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 from typing import Protocol as Interface
+from urllib.parse import parse_qsl
 
 from tornado.httputil import HTTPHeaders
 
@@ -20,32 +21,36 @@ from gateway.routing import request_facts
 from gateway.stored.previous_response import Recall
 from gateway.stored.threads import Thread
 from translate import tokens, wire
-from translate.dialect import Dialect
+from translate.dialect import Dialect, Endpoint, Framed
 from translate.errors import ApiError, BadRequest
 from translate.target import Protocol
 
 
 class ClientRequest:
     """task: "" where a reply of a model is asked for, else "count", "compact", or the name of an endpoint that is
-    relayed as it is (see Endpoint). front: of a client that is no HTTP connection. asked_model, streams: as the body
-    says; span: where the model's name stands in it. previous: what it builds on, of a request in Responses or one with
-    a thread. refusal: why it is refused, known before all of it is here. size: bytes that have come. charged: tokens,
-    of its client's quota. address: of the other side of its connection."""
+    relayed as it is (see Endpoint). front: of a client that is no HTTP connection. in_path: the model's name, where the
+    address says it, which then says whether the reply streams, too. asked_model, streams: as address or body say; span:
+    where the model's name stands in the body. framed: the form of the stream, None for server-sent events. previous:
+    what it builds on, of a request in Responses or one with a thread. refusal: why it is refused, known before all of
+    it is here. size: bytes that have come. charged: tokens, of its client's quota. address: of the other side of its
+    connection."""
 
     __slots__ = (
         "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "asked_model", "body", "charged",
-        "client", "data", "dialect", "front", "headers", "key", "previous", "protocol", "query", "refusal", "relayed",
-        "session", "shape", "size", "span", "streams", "task",
+        "client", "data", "dialect", "endpoint", "framed", "front", "headers", "in_path", "key", "previous", "protocol",
+        "query", "refusal", "relayed", "session", "shape", "size", "span", "streams", "task",
     )  # fmt: skip
 
     def __init__(
-        self, dialect: Dialect, task: str, key: str, memory: BodyMemory, limit: int, front: Front | None = None,
-        shape: Shape = SHAPE,
+        self, dialect: Dialect, endpoint: Endpoint, key: str, memory: BodyMemory, limit: int,
+        front: Front | None = None, shape: Shape = SHAPE, model: str = "",
     ) -> None:  # fmt: skip
         self.dialect = dialect
         self.protocol: Protocol = dialect.name
-        self.task = task
-        self.relayed = bool(task) and dialect.is_relayed(task)
+        self.endpoint = endpoint
+        self.task = endpoint.task
+        self.relayed = endpoint.relayed
+        self.in_path = model
         self.key = key
         self.front = front
         self.query = ""
@@ -56,6 +61,7 @@ class ClientRequest:
         self.asked_model = ""
         self.streams = False
         self.span: tuple[int, int] | None = None
+        self.framed: Framed | None = None
         self.body = b""
         self.data: dict[str, Any] | None = None
         self.previous: Recall | Thread | None = None
@@ -147,6 +153,8 @@ class ClientRequest:
         if self.data is None:
             self.data = envelope.parse(self.body, self.shape.values)
             self.shape.check(self.data)
+            if self.in_path:
+                self.data |= {"model": self.in_path, "stream": self.streams}
         return self.data
 
     def extend(self) -> None:
@@ -165,11 +173,17 @@ class ClientRequest:
             self.hold(len(self.body))
 
     def read_envelope(self) -> None:
-        """Raises BadRequest where there is no JSON object with a `model`."""
-        self.asked_model, self.streams, self.span = envelope.read(self.body)
+        """Raises BadRequest where there is no JSON object with a `model`, unless the address names it."""
+        if self.in_path:
+            self.asked_model, self.streams = envelope.name(self.in_path), self.endpoint.streams is True
+            self.framed = self.endpoint.framed(dict(parse_qsl(self.query))) if self.streams else None
+        else:
+            self.asked_model, self.streams, self.span = envelope.read(self.body)
 
     def body_for(self, model: str) -> bytes:
         """The same bytes with only the model's name replaced."""
+        if self.in_path:
+            return self.body
         return envelope.with_model(self.body, Envelope(self.asked_model, self.streams, self.span), model)
 
     def facts(self) -> request_facts.Facts:

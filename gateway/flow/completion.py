@@ -79,7 +79,9 @@ class Completion:
         self.status = 200
         self.streamed = True
         self._clock.given(False)
-        self.writer.start(200, header_rules.EVENT_STREAM + self.reply_head(attempt) + self._timing())
+        framed = self._request.framed
+        kind = header_rules.stream(framed.content_type) if framed is not None else header_rules.EVENT_STREAM
+        self.writer.start(200, kind + self.reply_head(attempt) + self._timing())
 
     def refuse(self, error: ApiError, lead: Attempt | None) -> None:
         """An error of the proxy's own (or of a stream that never began), in the client's protocol."""

@@ -73,11 +73,13 @@ def _parsed(body: bytes) -> Envelope:
 
 
 def _name(raw: bytes) -> str:
-    """A model's name as text that may stand anywhere."""
-    if len(raw) <= MAX_NAME:
-        name = raw.decode("utf-8", "replace")
-        if name.isprintable() and "\ufffd" not in name:
-            return name
+    return name(raw.decode("utf-8", "replace")) if len(raw) <= MAX_NAME else name("")
+
+
+def name(said: str) -> str:
+    """A model's name as text that may stand anywhere. Raises BadRequest."""
+    if said and len(said.encode("utf-8", "surrogatepass")) <= MAX_NAME and said.isprintable() and "\ufffd" not in said:
+        return said
     raise BadRequest(f"model: not the name of a model (UTF-8, printable, at most {MAX_NAME} bytes)", "model")
 
 

@@ -35,7 +35,7 @@ from gateway.flow.token_counting import Counted
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
 from gateway.routing.router import Route
-from translate.dialect import Dialect
+from translate.dialect import Dialect, Endpoint
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
@@ -51,15 +51,19 @@ class Flow(HTTPMessageDelegate):
     )  # fmt: skip
 
     def __init__(
-        self, ports: Ports, conn: Connection, dialect: Dialect, task: str = "", front: Front | None = None
-    ) -> None:
+        self, ports: Ports, conn: Connection, dialect: Dialect, endpoint: Endpoint, front: Front | None = None,
+        model: str = "",
+    ) -> None:  # fmt: skip
+        """model: where the address names it."""
         key = ports.next_key()
         self._ports = ports
         self.state = State.RECEIVING
         self.clock = Clock(ports.now)
         self.writer = ports.writer(conn, key) if front is None else front.writer(key)
         self.write = self.writer.write
-        self.request = ClientRequest(dialect, task, key, ports.body_memory, ports.max_body_bytes, front, ports.shape)
+        self.request = ClientRequest(
+            dialect, endpoint, key, ports.body_memory, ports.max_body_bytes, front, ports.shape, model
+        )
         self.request.address = str(getattr(conn.context, "remote_ip", ""))
         self.failover = Failover(ports, self.request)
         self.completion = Completion(ports, self.request, self.writer, self.clock, self.failover)
@@ -412,9 +416,7 @@ class Flow(HTTPMessageDelegate):
 
     # ----------------------------------------------------------------------------------- FLUSHING: its end
 
-    def _ends(
-        self, event: Event, error: ApiError | None, write: Callable[..., ApiError | None], *args: Any
-    ) -> None:
+    def _ends(self, event: Event, error: ApiError | None, write: Callable[..., ApiError | None], *args: Any) -> None:
         """What `write` writes is the last that the client gets. It may return the error that this was."""
         self._enter(event, State.FLUSHING)
         error = write(*args) or error

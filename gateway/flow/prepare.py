@@ -9,6 +9,7 @@ from gateway.flow import compaction, learned_quirks, upstream_request, usage_chu
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.passthrough import Verbatim
 from gateway.flow.ports import Ports
+from gateway.flow.reframed import Reframed
 from gateway.flow.usage_chunk import UsageChunk
 from gateway.http import query_string
 from gateway.routing.router import Route
@@ -34,15 +35,21 @@ class Outgoing:
 
 def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bool) -> Outgoing:
     """verbatim: neither request nor reply is translated. Raises ApiError."""
-    url = route.peer.side(request.protocol, request.task, route.model) if request.task and verbatim else route.url
+    url = route.stream_url if request.streams else route.url
+    if request.task and verbatim:
+        url = route.peer.side(request.protocol, request.task, route.model)
     if route.home and request.query:
         url = query_string.onward(url, request.query, route.peer.settings.query)
     lines = upstream_request.header_lines(route, request.headers, route.home, ports.access.open, ports.hops)
     if verbatim:
         if request.front is not None:
             request.front.passes(request)
-        return _as_it_is(request, route, ports, url, lines)
-    return _translated(request, route, ports, url, lines)
+        made = _as_it_is(request, route, ports, url, lines)
+    else:
+        made = _translated(request, route, ports, url, lines)
+    if request.framed is not None:
+        made.reply = Reframed(made.reply, request.framed.framing())
+    return made
 
 
 def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, lines: list[str]) -> Outgoing:

@@ -152,7 +152,7 @@ class Counting:
             if isinstance(request.previous, Recall) and not route.home and NAMED in request.body:
                 request.previous.refuse(request.parsed(), route.peer.name, route.protocol)
             return Counted.HERE
-        sidewards = route.peer.side(request.protocol, request.task)
+        sidewards = route.peer.side(request.protocol, request.task, route.model)
         url = query_string.onward(sidewards, request.query, route.peer.settings.query)
         wait = quota.take(0, now) if quota is not None else 0.0
         if not isinstance(wait, int | float):

@@ -19,12 +19,15 @@ SHIELD = b"X-Content-Type-Options: nosniff\r\nContent-Security-Policy: sandbox\r
 
 JSON_HEAD = b"Content-Type: application/json\r\n" + SHIELD
 
-EVENT_STREAM = (
-    b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache, no-transform\r\n"
-    b"X-Accel-Buffering: no\r\n"
-) + SHIELD
-"""The headers of every stream: reverse proxies must not cache it, compress it (and so delay it), or wait for its
-end."""
+
+def stream(content_type: str) -> bytes:
+    """The headers of every stream: reverse proxies must not cache it, compress it (and so delay it), or wait for its
+    end."""
+    kind = b"Content-Type: %b\r\n" % content_type.encode()
+    return kind + b"Cache-Control: no-cache, no-transform\r\nX-Accel-Buffering: no\r\n" + SHIELD
+
+
+EVENT_STREAM = stream("text/event-stream; charset=utf-8")
 
 # Statuses after which a retry is of no use. Some clients retry a 401 for minutes.
 _FOR_GOOD = frozenset((401, 403, 408, 508))

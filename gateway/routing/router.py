@@ -54,6 +54,7 @@ class Route:
     place: Place = field(init=False, repr=False, compare=False)
     target: Target = field(init=False, repr=False, compare=False)
     url: str = field(init=False, repr=False, compare=False)
+    stream_url: str = field(init=False, repr=False, compare=False)
     home: bool = field(init=False, repr=False, compare=False)
     verbatim: bool = field(init=False, repr=False, compare=False)
     _by_schema: Route | None = field(init=False, repr=False, compare=False)
@@ -66,7 +67,9 @@ class Route:
             self.peer.policy, max_tokens=up.most_tokens(self.model), cache_marks=up.marks_cache(self.model)
         )
         object.__setattr__(self, "target", Target(self.model, policy))
-        object.__setattr__(self, "url", up.url(dialects.of(self.protocol).path, self.model))
+        dialect = dialects.of(self.protocol)
+        object.__setattr__(self, "url", up.url(dialect.path, self.model))
+        object.__setattr__(self, "stream_url", up.url(dialect.stream_path, self.model))
         home = self.client == self.protocol
         object.__setattr__(self, "home", home)
         by_tool = self.schema and up.output_schema == "tool"

@@ -94,12 +94,12 @@ class Peer:
         return self.places.of(self.name, model, key)
 
     def side(self, protocol: Protocol, task: str, model: str = "") -> str:
-        """The URL of a task that is no reply, or "" if the protocol has none for it. model: Azure's older addresses
-        contain it."""
+        """The URL of a task that is no reply, or "" if the protocol has none for it. model: some addresses contain
+        it."""
         endpoint = dialects.of(protocol).endpoint(task)
         if endpoint is None:
             return ""
-        if self.settings.api_version:
+        if self.settings.api_version or "{model}" in endpoint.upstream:
             return self.settings.url(endpoint.upstream, model)
         return self.urls[endpoint.upstream]
 

@@ -163,7 +163,7 @@ class Turn:
         own = ("type", "generate", "stream_id", "background")
         self.data = {key: value for key, value in data.items() if key not in own} | {"stream": True}
         self._writer: Frames | None = None
-        self.flow = Flow(service.ports, session, RESPONSES, front=self)
+        self.flow = Flow(service.ports, session, RESPONSES, RESPONSES.endpoints[0], front=self)
 
     def __repr__(self) -> str:
         return f"<Turn {self.flow!r}>"

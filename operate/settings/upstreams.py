@@ -130,7 +130,10 @@ class Upstream:
 
     def url(self, endpoint: str, model: str = "") -> str:
         """The URL of a path of its API. endpoint: "messages", "messages/count_tokens", "chat/completions", "responses",
-        "models" or "models/ID". model: its name at the upstream, which Azure's older addresses contain."""
+        "models" or "models/ID"; "{model}" in it stands for the model's name. model: its name at the upstream, which
+        Azure's older addresses contain, too."""
+        if model and "{model}" in endpoint:
+            endpoint = endpoint.replace("{model}", quote(model, safe=""))
         if not self.api_version:
             return f"{self._prefix}/{endpoint}"
         stem = self.base_url if self.base_url.endswith("/openai") else f"{self.base_url}/openai"

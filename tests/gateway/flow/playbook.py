@@ -285,7 +285,10 @@ def begins(protocol: Any = "chat", task: str = "", **headers: str) -> Event:
     """The head of a request."""
 
     def event(book: Book) -> None:
-        flow = Flow(book.ports, Connection(), dialects.of(protocol), task)  # type: ignore[arg-type]
+        dialect = dialects.of(protocol)
+        endpoint = dialect.endpoint(task)
+        assert endpoint is not None
+        flow = Flow(book.ports, Connection(), dialect, endpoint)  # type: ignore[arg-type]
         book.flows.append(flow)
         named = HTTPHeaders({name.replace("_", "-"): value for name, value in headers.items()})
         flow.headers_received(RequestStartLine("POST", PATHS[protocol], "HTTP/1.1"), named)

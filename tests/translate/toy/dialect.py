@@ -7,6 +7,7 @@ It is what shows that a protocol is a package and a row: nothing outside of this
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from translate import sse, usage, wire
@@ -26,7 +27,7 @@ from translate.conversation import (
     Turn,
     Usage,
 )
-from translate.dialect import Body, Dialect, Endpoint, Errors, Http, Marks
+from translate.dialect import Body, Dialect, Endpoint, Errors, Framed, Http, Marks
 from translate.errors import ApiError, BadReply, BadRequest
 from translate.ledger import Table
 from translate.target import Asked, Encoded, Policy, Target
@@ -205,9 +206,30 @@ def error_event(error: ApiError, request_id: str = "") -> bytes:
     return b"data: " + error_body(error, request_id) + b"\n\n"
 
 
+class Lines:
+    """A stream as lines of JSON."""
+
+    def feed(self, events: bytes) -> bytes:
+        return events.replace(b"data: ", b"").replace(b"\n\n", b"\n")
+
+    def end(self) -> bytes:
+        return b"over\n"
+
+    def ping(self) -> bytes:
+        return b"\n"
+
+
+def framed(query: Mapping[str, str]) -> Framed | None:
+    return Framed("application/x-toys", Lines) if query.get("as") == "lines" else None
+
+
 TOY = Dialect(
     name="toy",
-    endpoints=(Endpoint("", "/toy/ask", "toy"),),
+    endpoints=(
+        Endpoint("", "/toy/ask", "toy"),
+        Endpoint("", "/toy/{}/models/{model}:ask", "toy", streams=False),
+        Endpoint("", "/toy/{}/models/{model}:tell", "toy", streams=True, framed=framed),
+    ),
     decode_request=decode,
     encode_request=encode,
     decoder=Decoder,

@@ -97,3 +97,26 @@ def test_errors_are_in_its_words(streamed: bool) -> None:
             assert status == 400 and json.loads(raw)["wrong"] == "no such thing"
             assert house.post("/toy/ask", {"model": "m"})[0] == 400
             assert house.request("GET", "/toy/ask", None)[0] == 405
+
+
+@pytest.mark.parametrize("upstream", ["toy", "chat"])
+@pytest.mark.parametrize(("verb", "form"), [("ask", ""), ("tell", ""), ("tell", "?as=lines")])
+def test_the_address_may_name_the_model_and_whether_the_reply_streams(upstream: str, verb: str, form: str) -> None:
+    whole, stream = reply(upstream)
+    answer = Answer.sse(stream) if verb == "tell" else Answer.json(json.loads(whole))
+    with Upstream([answer]) as up:
+        with House(one_upstream(up.url, upstream, "query = as")) as house:
+            status, headers, raw = house.post(f"/toy/v7/models/up%2Fan/m%C3%BC:1:{verb}{form}", {"ask": ["Hi"]})
+            assert status == 200, raw
+            assert house.post(f"/toy/v7/models/up%2Fa%00:{verb}", {"ask": ["Hi"]})[0] == 400
+            assert house.request("GET", f"/toy/v7/models/m:{verb}", None)[0] == 405
+    sent = up.requests[0].json
+    assert sent.get("model") == (None if upstream == "toy" else "an/m\u00fc:1")
+    if form:
+        assert headers["content-type"] == "application/x-toys"
+        *lines, last, rest = raw.split(b"\n")
+        assert (last, rest) == (b"over", b"")
+        raw = b"".join(b"data: %b\n\n" % line for line in lines)
+    decoder = TOY.decoder(Policy())
+    events = decoder.feed(raw) + decoder.end() if verb == "tell" else TOY.explode(json.loads(raw), Policy())
+    assert TOY.collect(events, Asked("m"))["answer"] == TOLD

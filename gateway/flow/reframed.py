@@ -1,0 +1,82 @@
+"""A reply whose stream the client gets in another form than server-sent events: the same reply, less its lines.
+
+What reads the upstream writes server-sent events, whatever the client's address asks for; here their data is put into
+the frames of that address (see translate.dialect.Framing). Whole replies have no frames, and pass.
+"""
+
+from __future__ import annotations
+
+from translate.conversation import Usage
+from translate.dialect import Framing, Reply
+from translate.errors import ApiError
+
+
+class Reframed:
+    """See translate.dialect.Reply."""
+
+    __slots__ = ("_closed", "_framing", "_reply")
+
+    def __init__(self, reply: Reply, framing: Framing) -> None:
+        self._reply = reply
+        self._framing = framing
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Reframed {self._reply!r}>"
+
+    @property
+    def started(self) -> bool:
+        return self._reply.started
+
+    @property
+    def ended(self) -> bool:
+        return self._reply.ended
+
+    @property
+    def goes_on(self) -> bool:
+        return self._reply.goes_on
+
+    @property
+    def fault(self) -> ApiError | None:
+        return self._reply.fault
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._reply.usage
+
+    @property
+    def complete(self) -> bool:
+        return self._reply.complete
+
+    @property
+    def sample(self) -> bytes:
+        return self._reply.sample
+
+    def whole(self, raw: bytes, streamed: bool = False) -> bytes:
+        return self._reply.whole(raw, streamed)
+
+    def whole_as_stream(self, raw: bytes) -> bytes:
+        return self._framed(self._reply.whole_as_stream(raw), ends=True)
+
+    def begin(self) -> bytes:
+        return self._framed(self._reply.begin())
+
+    def feed(self, chunk: bytes) -> bytes:
+        return self._framed(self._reply.feed(chunk))
+
+    def end(self) -> bytes:
+        return self._framed(self._reply.end(), ends=True)
+
+    def fail(self, error: ApiError) -> bytes:
+        return self._framed(self._reply.fail(error), ends=True)
+
+    def ping(self) -> bytes:
+        return self._framing.ping() if self._reply.ping() else b""
+
+    def _framed(self, events: bytes, *, ends: bool = False) -> bytes:
+        """ends: nothing comes after it, if anything of the stream has gone out at all."""
+        out = self._framing.feed(events) if events else b""
+        if (self._reply.ended or ends) and self._reply.started and not self._closed and not self._reply.goes_on:
+            self._closed = True
+            out += self._framing.end()
+        return out
