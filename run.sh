@@ -16,7 +16,7 @@
 #   ./run.sh chaos [--minutes N]               ten minutes of random faults: three upstreams, fifty clients
 #   ./run.sh fuzz [--runs N] [--target NAME]   bytes that nobody would send, for every reader there is
 #   ./run.sh check                             ruff, mypy --strict, the import borders, the audit of packages
-#   ./run.sh bundle [--python --platform]      make dist/: one file that has all inside, and a zip
+#   ./run.sh bundle [options]                  make dist/: one file that has all inside, and a zip
 #   ./run.sh install [FILE.pyz]                make it a systemd service on this machine, saying each step
 #   ./run.sh uninstall [--purge]               undo that
 #   ./run.sh test-bundle                       try the one file in an empty root, offline, as another user, read-only

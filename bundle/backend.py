@@ -45,6 +45,7 @@ def build_wheel(wheel_directory: str, config_settings: Any = None, metadata_dire
 
 def build_sdist(sdist_directory: str, config_settings: Any = None) -> str:
     files = contents.program() | {name: (contents.ROOT / name).read_bytes() for name in contents.SOURCE_ONLY}
+    files |= {f"extras/{name}.txt": (contents.ROOT / f"extras/{name}.txt").read_bytes() for name in contents.extras()}
     files |= {f"bundle/{path.name}": path.read_bytes() for path in (contents.ROOT / "bundle").glob("*.py")}
     project = tomllib.loads((contents.ROOT / "pyproject.toml").read_text())["project"]
     files["PKG-INFO"] = _metadata(project).encode()
@@ -64,11 +65,19 @@ def _metadata(project: dict[str, Any]) -> str:
     lines = ["Metadata-Version: 2.4", f"Name: {project['name']}", f"Version: {VERSION}"]
     lines += [f"Summary: {project['description']}", f"License-Expression: {project['license']}"]
     lines += ["License-File: LICENSE", f"Requires-Python: {project['requires-python']}"]
-    for pin in contents.pins():
-        marker = f" ; python_full_version < '{pin.below[0]}.{pin.below[1]}'" if pin.below else ""
-        lines.append(f"Requires-Dist: {pin.name}=={pin.version}{marker}")
+    lines += [_required(pin) for pin in contents.pins()]
+    for extra in contents.extras():
+        lines.append(f"Provides-Extra: {extra}")
+        own = set(contents.pins([extra])) - set(contents.pins())
+        lines += sorted(_required(pin, f"extra == '{extra}'") for pin in own)
     readme = (contents.ROOT / project["readme"]).read_text()
     return "\n".join([*lines, "Description-Content-Type: text/markdown", "", readme])
+
+
+def _required(pin: contents.Pin, condition: str = "") -> str:
+    below = f"python_full_version < '{'.'.join(map(str, pin.below))}'" if pin.below else ""
+    marker = " and ".join(filter(None, (below, condition)))
+    return f"Requires-Dist: {pin.name}=={pin.version}" + (f" ; {marker}" if marker else "")
 
 
 def _digest(data: bytes) -> str:

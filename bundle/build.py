@@ -28,17 +28,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     try:
-        found = wheels.fetch(contents.pins(), python, options.platform, out / ".wheels")
+        found = wheels.fetch(contents.pins(options.extras), python, options.platform, out / ".wheels")
     except wheels.Unavailable as why:
         print(f"bundle: {why.args[0]}", file=sys.stderr)
         return EX_UNAVAILABLE
-    stem = contents.stem(python, options.platform)
+    label = contents.label(options.extras)
+    stem = contents.stem(python, options.platform, label)
     commit = contents.commit()
     parts = sbom.made_of(found, commit, options.platform)
     one, folder = out / f"{stem}.pyz", out / f"{stem}.zip"
-    archive.write(one, one_file(found, python, options.platform, commit, parts), first=SHEBANG.format(*python).encode())
+    archive.write(
+        one, one_file(found, python, options.platform, commit, parts, label), first=SHEBANG.format(*python).encode()
+    )
     scripts = frozenset(f"anthropic-proxy-{VERSION}/{name}" for name in ("run.sh", "deploy/install.sh"))
-    archive.write(folder, offline_folder(found, commit, parts), executable=scripts)
+    archive.write(folder, offline_folder(found, commit, parts, options.extras), executable=scripts)
     (out / f"{stem}.cdx.json").write_bytes(parts)
     for made in (one, folder):
         digest = hashlib.sha256(made.read_bytes()).hexdigest()
@@ -48,13 +51,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def one_file(
-    found: Sequence[wheels.Wheel], python: tuple[int, int], platform: str, commit: str, parts: bytes
+    found: Sequence[wheels.Wheel],
+    python: tuple[int, int],
+    platform: str,
+    commit: str,
+    parts: bytes,
+    label: str = VERSION,
 ) -> dict[str, bytes]:
     """The contents of the one file: bytes by name."""
     unpacked = {f"program/{name}": data for name, data in contents.program().items()}
     for wheel in found:
         unpacked |= {f"packages/{name}": data for name, data in wheel.files.items()}
-    facts = {"version": VERSION, "commit": commit, "python": list(python), "platform": platform}
+    facts = {"version": label, "commit": commit, "python": list(python), "platform": platform}
     unpacked["program/build.json"] = _json(facts)
     facts["glibc"] = list(max((wheel.glibc for wheel in found), default=(0, 0)))
     facts["files"] = {name: [len(data), hashlib.sha256(data).hexdigest()] for name, data in sorted(unpacked.items())}
@@ -62,9 +70,12 @@ def one_file(
     return unpacked | {"__main__.py": launcher, "build.json": _json(facts), "sbom.cdx.json": parts} | _licenses(found)
 
 
-def offline_folder(found: Sequence[wheels.Wheel], commit: str, parts: bytes) -> dict[str, bytes]:
+def offline_folder(
+    found: Sequence[wheels.Wheel], commit: str, parts: bytes, extras: Sequence[str] = ()
+) -> dict[str, bytes]:
     """The contents of the zip, bytes by name: the program as in a checkout, and the wheels that run.sh installs."""
-    files = contents.program() | {name: (ROOT / name).read_bytes() for name in contents.SOURCE_ONLY}
+    names = (*contents.SOURCE_ONLY, *(f"extras/{name}.txt" for name in extras))
+    files = contents.program() | {name: (ROOT / name).read_bytes() for name in names}
     files |= {f"wheels/{wheel.path.name}": wheel.path.read_bytes() for wheel in found}
     files |= {"build.json": _json({"version": VERSION, "commit": commit}), "sbom.cdx.json": parts} | _licenses(found)
     return {f"anthropic-proxy-{VERSION}/{name}": data for name, data in files.items()}
@@ -85,6 +96,10 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     pythons = [".".join(map(str, each)) for each in PYTHONS]
     parser.add_argument("--python", choices=pythons, default=here, help="which it is for (default: %(default)s)")
     parser.add_argument("--platform", choices=list(wheels.PLATFORMS), default=_machine(), help="(default: %(default)s)")
+    parser.add_argument(
+        "--with", dest="extras", action="append", default=[], choices=contents.extras(), metavar="EXTRA",
+        help=f"put optional requirements in, too: {', '.join(contents.extras())} (may be given again)",
+    )  # fmt: skip
     parser.add_argument("--out", default=str(ROOT / "dist"), metavar="FOLDER", help="(default: dist)")
     return parser.parse_args(argv)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,15 +20,19 @@ SOURCE_ONLY = (
 )
 
 
+_ALWAYS = re.compile(r"(platform_python_implementation|implementation_name) != 'PyPy'")
+
+
 class Pin(NamedTuple):
-    """One requirement. below: it is only for Python versions before this (major, minor)."""
+    """One requirement. below: it is only for Python versions before this."""
 
     name: str
     version: str
     hashes: tuple[str, ...]
-    below: tuple[int, int] | None = None
+    below: tuple[int, ...] | None = None
 
     def is_for(self, python: tuple[int, int]) -> bool:
+        """A bundle is for all releases of a minor version, so that what one of them needs is in it."""
         return self.below is None or python < self.below
 
 
@@ -41,18 +46,35 @@ def program() -> dict[str, bytes]:
     return {name: (ROOT / name).read_bytes() for name in sorted(names)}
 
 
-def pins() -> list[Pin]:
-    """The requirements of requirements.txt."""
-    text = (ROOT / "requirements.txt").read_text().replace("\\\n", " ")
-    found = []
-    for line in text.splitlines():
+def pins(extras: Sequence[str] = ()) -> list[Pin]:
+    """The requirements of requirements.txt, and of these files of extras/; one that several name is there once."""
+    files = [ROOT / "requirements.txt", *(ROOT / "extras" / f"{name}.txt" for name in extras)]
+    return list({pin.name: pin for file in files for pin in _pins_of(file)}.values())
+
+
+def extras() -> list[str]:
+    """The names of the optional requirements."""
+    return sorted(path.stem for path in (ROOT / "extras").glob("*.txt"))
+
+
+def _pins_of(file: Path) -> Iterator[Pin]:
+    for line in file.read_text().replace("\\\n", " ").splitlines():
         if match := re.match(r"([\w.-]+)==([\w.]+)\s*(;[^-]*)?", line):
             name, version, marker = match.groups()
-            below = re.fullmatch(r";\s*python_full_version < '(\d+)\.(\d+)'\s*", marker) if marker else None
-            if marker and not below:
-                raise ValueError(f"requirements.txt: a marker that the bundle does not know: {marker.strip()}")
-            limit = (int(below[1]), int(below[2])) if below else None
-            found.append(Pin(name, version, tuple(re.findall(r"--hash=(\S+)", line)), limit))
+            yield Pin(name, version, tuple(re.findall(r"--hash=(\S+)", line)), _below(marker or "", file.name))
+
+
+def _below(marker: str, file: str) -> tuple[int, ...] | None:
+    """The version that Python must be below for the requirement to hold, by its marker. Only CPython counts here."""
+    conditions = [each.strip() for each in marker.strip("; ").split(" and ")]
+    found = None
+    for condition in conditions:
+        if not condition or _ALWAYS.fullmatch(condition):
+            continue
+        limit = re.fullmatch(r"python_full_version < '([\d.]+)'", condition)
+        if not limit:
+            raise ValueError(f"{file}: a marker that the bundle does not know: {condition}")
+        found = tuple(map(int, limit[1].split(".")))
     return found
 
 
@@ -65,5 +87,10 @@ def commit() -> str:
         return "unknown"
 
 
-def stem(python: tuple[int, int], platform: str) -> str:
-    return f"anthropic-proxy-{VERSION}-py{python[0]}{python[1]}-{platform}"
+def label(extras: Sequence[str] = ()) -> str:
+    """The version, with the optional requirements that are inside."""
+    return "+".join([VERSION, *([".".join(sorted(extras))] if extras else [])])
+
+
+def stem(python: tuple[int, int], platform: str, label: str = VERSION) -> str:
+    return f"anthropic-proxy-{label}-py{python[0]}{python[1]}-{platform}"

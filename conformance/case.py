@@ -46,13 +46,14 @@ def judged(problems: list[str], words: str = "") -> Outcome:
 
 
 class Case:
-    """kind: the name of what is tried just now."""
+    """kind: the name of what is tried just now. starts_clients: whether Claude Code and Codex may be started."""
 
-    def __init__(self, line: Line, speech: Speech, model: str, key: str = "") -> None:
+    def __init__(self, line: Line, speech: Speech, model: str, key: str = "", *, starts_clients: bool = False) -> None:
         self.line = line
         self.speech = speech
         self.model = model
         self.key = key
+        self.starts_clients = starts_clients
         self.kind = ""
         self.heard: list[Heard] = []
 

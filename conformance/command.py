@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from conformance import open_responses, report
+from conformance import open_responses, programs, report
 from conformance.case import Case
 from conformance.examine import Result, cost, examine, protocols
 from conformance.speech import ALL, Speech
@@ -55,6 +55,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--key", default=os.environ.get("PROXY_KEY", ""), help="what it wants as a key, or PROXY_KEY")
     parser.add_argument("--model", default="", help="the model to ask (default: the first that it lists)")
     parser.add_argument("--protocol", default="", metavar="NAMES", help=f"of {', '.join(s.name for s in ALL)}")
+    parser.add_argument("--clients", action="store_true", help="start Claude Code and Codex too, where they are there")
     parser.add_argument("--json", metavar="FILE", help="write all that was found")
     parser.add_argument("--badge", metavar="FILE", help="write an SVG badge")
     parser.add_argument("--timeout", type=float, default=120.0, metavar="S", help="silence that ends a reply (120)")
@@ -74,13 +75,18 @@ def _run(line: Line, speeches: tuple[Speech, ...], options: argparse.Namespace, 
     for name in (name for name, version in types.items() if not version):
         say(f"Not judged by {name}, which is not installed: pip install {name}")
     say(f"At most {requests} requests, about {tokens_in:,} tokens in, and {tokens_out:,} out, far fewer as a rule.")
+    for name, is_there in _programs(speeches):
+        if options.clients and is_there:
+            say(f"{name}: at most {programs.REQUESTS} requests more, of about {programs.TOKENS_IN:,} tokens in.")
+        elif is_there:
+            say(f"{name} is not started: --clients does.")
     if not (options.yes or _agreed()):
         say("Nothing was asked of it.")
         return UNTRIED
     results: list[Result] = []
     began = datetime.now(UTC)
     for speech in speeches:
-        for result in examine(Case(line, speech, model, options.key)):
+        for result in examine(Case(line, speech, model, options.key, starts_clients=options.clients)):
             results.append(result)
             if sys.stderr.isatty():
                 sys.stderr.write(f"\r\x1b[K{speech.name}: {result.kind}")
@@ -119,6 +125,12 @@ def _types(speeches: tuple[Speech, ...]) -> dict[str, str]:
         if speech.stored_path:
             found[open_responses.PACKAGE] = open_responses.installed()
     return found
+
+
+def _programs(speeches: tuple[Speech, ...]) -> list[tuple[str, bool]]:
+    """The clients that speak these protocols, and whether each is installed."""
+    found = [programs.speaking(speech.name) for speech in speeches]
+    return [(program.name, program.place() is not None) for program in found if program]
 
 
 def _agreed() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from conformance import clients, errors, kinds, overall
+from conformance import clients, errors, kinds, overall, programs
 from conformance.case import ANSWER, Case, Outcome
 from conformance.speech import Speech
 
@@ -49,6 +49,7 @@ KINDS = (
     Kind("error fields", overall.error_fields, 0, 0),
     Kind("requests of clients", clients.as_clients_ask, 3, 3 * ANSWER),
     Kind("official SDK", clients.official_sdk, clients.SDK_REQUESTS, clients.SDK_REQUESTS * ANSWER),
+    Kind("the client itself", programs.the_client_itself, 0, 0),  # its cost is told apart
     Kind("SSE framing", overall.framing, 0, 0),
     Kind("headers", overall.headers, 0, 0),
     Kind("SDK types", overall.sdk_types, 0, 0),

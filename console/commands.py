@@ -42,7 +42,7 @@ DEVELOPERS = {
     "chaos": Command("[--minutes N]", "ten minutes of random faults: three upstreams, fifty clients"),
     "fuzz": Command("[--runs N] [--target NAME]", "bytes that nobody would send, for every reader there is"),
     "check": Command("", "ruff, mypy --strict, the import borders, the audit of packages"),
-    "bundle": Command("[--python --platform]", "make dist/: one file that has all inside, and a zip"),
+    "bundle": Command("[options]", "make dist/: one file that has all inside, and a zip"),
     "install": Command("[FILE.pyz]", "make it a systemd service on this machine, saying each step"),
     "uninstall": Command("[--purge]", "undo that"),
     "test-bundle": Command("", "try the one file in an empty root, offline, as another user, read-only"),

@@ -63,7 +63,9 @@ def ensure(needed: Iterable[tuple[Extra, str]], say: Callable[[str], object]) ->
 
 def _install(extra: Extra, setting: str, file: Path) -> None:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--require-hashes", "-r"]
-    done = subprocess.run([*pip, str(file)], capture_output=True, text=True, check=False)
+    wheels = place.PROGRAM / "wheels"
+    offline = ["--no-index", "--find-links", str(wheels)] if wheels.is_dir() else []  # an unzipped bundle
+    done = subprocess.run([*pip, str(file), *offline], capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
         raise Missing(
@@ -74,5 +76,8 @@ def _install(extra: Extra, setting: str, file: Path) -> None:
 
 def _advice(extra: Extra) -> str:
     if place.facts():  # a bundle: it has its own interpreter settings, but reads PYTHONPATH
-        return f"pip install --target DIR {extra.package}, then start with PYTHONPATH=DIR"
+        return (
+            f"pip install --target DIR {extra.package}, then start with PYTHONPATH=DIR; or take a bundle that has it "
+            f"inside (in a checkout: ./run.sh bundle --with {extra.name})"
+        )
     return f"{sys.executable} -m pip install {extra.package}"

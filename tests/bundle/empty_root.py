@@ -94,7 +94,7 @@ def inside(script: str) -> subprocess.CompletedProcess[str]:
     """In the root, in namespaces of its own, with an empty environment."""
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c"]
     mounts = f"mount --bind {ROOT} {ROOT}; mount -t proc proc {ROOT}/proc; mount -t tmpfs -o mode=1777 tmpfs {ROOT}/tmp"
-    enter = f"{mounts}; exec chroot {ROOT} env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh -c \"$1\""
+    enter = f'{mounts}; exec chroot {ROOT} env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh -c "$1"'
     return subprocess.run([*command, enter, "sh", script], capture_output=True, text=True, timeout=180)
 
 
