@@ -73,7 +73,8 @@ class Console:
 
     def _tick(self) -> None:
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
-        self.watch.tick(len(self._service.flows))
+        flows = self._service.flows
+        self.watch.tick(len(flows), sum(flow.streaming for flow in flows), self._service.admission.waiting)
 
     def _log(self, record: dict[str, Any]) -> None:
         journal = self._service.journal

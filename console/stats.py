@@ -225,8 +225,12 @@ def _clock(at: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(at))
 
 
+def _percentiles(times: dict[str, float | None]) -> str:
+    return "  ".join(f"{name} {_ms(times[name])}" for name in ("p50", "p95", "p99"))
+
+
 def _now(now: Said, red: str, off: str) -> list[str]:
-    first, total, pool = now["first_ms"], now["total_ms"], now["pool"]
+    pool = now["pool"]
     errors = _share(now["error_share"])
     if (now["error_share"] or 0) > 0.05:
         errors = f"{red}{errors}{off}"
@@ -234,8 +238,8 @@ def _now(now: Said, red: str, off: str) -> list[str]:
     return [
         f"last {now['window_s']} s    requests {now['requests_per_s']:g}/s   streams {_n(now['streams'])}   "
         f"open {_n(now['open'])}   waiting {_n(now['waiting'])}   errors {errors}   retries {_n(now['retries'])}",
-        f"first token  p50 {_ms(first['p50'])}  p95 {_ms(first['p95'])}  p99 {_ms(first['p99'])}     "
-        f"total  p50 {_ms(total['p50'])}  p95 {_ms(total['p95'])}  p99 {_ms(total['p99'])}",
+        f"streams  first token {_percentiles(now['first_ms'])}     all of it {_percentiles(now['stream_ms'])}",
+        f"whole replies  {_percentiles(now['whole_ms'])}",
         f"tokens  {_n(now['output_per_s'])}/s out  {_n(now['input_per_s'])}/s in   "
         f"prompt cache {_share(now['prompt_cache_share'])}   pool {_n(pool['in_flight'])}/{_n(pool['limit'])}, "
         f"{_share(pool['reused_share'])} reused{lost}",

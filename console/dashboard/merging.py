@@ -34,10 +34,10 @@ def now(at: float, buckets: list[Said], standing: list[Said]) -> Said:
         "requests": whole["requests"],
         "requests_per_s": round(whole["requests"] / seconds, 2),
         "error_share": _share(whole["errors"], whole["requests"]),
+        **{name: whole[name] for name in ("client_errors", "server_errors", "refusals")},
         "left": whole["left"],
         "retries": whole["retries"],
-        "first_ms": _percentiles(whole["first"]),
-        "total_ms": _percentiles(whole["total"]),
+        **_times(whole),
         "input_per_s": round(whole["input"] / seconds, 1),
         "output_per_s": round(whole["output"] / seconds, 1),
         "prompt_cache_share": _share(whole["cached"], whole["input"]),
@@ -58,20 +58,19 @@ def series(width: float, said: list[Said]) -> list[Said]:
     """One point for each bucket that is not empty, the oldest first."""
     points = []
     for number, bucket in window.by_number(bucket for each in said for bucket in each["buckets"]).items():
-        first, total = _percentiles(bucket["first"]), _percentiles(bucket["total"])
-        points.append(
-            {
-                "t": number * width,
-                "requests_per_s": round(bucket["requests"] / width, 2),
-                "errors": bucket["errors"],
-                "streams": bucket["streams"],
-                "first_p50": first["p50"],
-                "first_p95": first["p95"],
-                "total_p95": total["p95"],
-                "input_per_s": round(bucket["input"] / width, 1),
-                "output_per_s": round(bucket["output"] / width, 1),
-            }
-        )
+        point = {
+            "t": number * width,
+            "streams_per_s": round(bucket["streamed"] / width, 2),
+            "replies_per_s": round((bucket["requests"] - bucket["streamed"]) / width, 2),
+            "input_per_s": round(bucket["input"] / width, 1),
+            "output_per_s": round(bucket["output"] / width, 1),
+            "usd_per_min": round(bucket["usd"] * 60 / width, 6),
+        }
+        for name in (*window.MOST, "client_errors", "server_errors", "refusals"):
+            point[name] = bucket[name]
+        for name in window.HISTOGRAMS:
+            point[f"{name}_p50"], point[f"{name}_p95"] = quantiles(bucket[name], 0.5, 0.95)
+        points.append(point)
     return points
 
 
@@ -90,8 +89,7 @@ def _upstream(name: str, said: list[Said]) -> Said:
         "tries": whole["requests"],
         "errors": whole["errors"],
         "error_share": _share(whole["errors"], whole["requests"]),
-        "first_ms": _percentiles(whole["first"]),
-        "total_ms": _percentiles(whole["total"]),
+        **_times(whole),
         "output": whole["output"],
     }
     if not on:
@@ -133,6 +131,10 @@ def _both(one: Said, other: Said) -> Said:
     changes = sorted([*one["changes"], *other["changes"]], key=lambda change: change["time"])
     sums = {name: one[name] + other[name] for name in ("requests", "looked", "prompt", "cached")}
     return latest | sums | {"changes": changes[-MAX_CHANGES:]}
+
+
+def _times(whole: Said) -> Said:
+    return {f"{name}_ms": _percentiles(whole[name]) for name in window.HISTOGRAMS}
 
 
 def _percentiles(slots: dict[int, int]) -> Said:

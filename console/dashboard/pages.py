@@ -1,23 +1,17 @@
 """GET /dashboard, and what the page asks for under /dashboard/data/; POST /dashboard/probe/UPSTREAM.
 
-The page is made once of three files. It has no data, so anybody may load it; the data is for admins, and the page
-itself asks for their key. Its Content-Security-Policy allows only the style and script that were in it when the proxy
-started, by their hashes, and requests to this proxy. Data is put into the page as text only.
+The page (page.py) has no data, so anybody may load it; the data is for admins, and the page itself asks for their key.
 """
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 import logging
 import time
-from pathlib import Path
 from typing import Any
 
 from tornado.httputil import HTTPHeaders
 
-from console.dashboard import panels
+from console.dashboard import page, panels
 from console.dashboard.panels import Board
 from gateway.endpoints import Row
 from gateway.http import forwarded
@@ -28,13 +22,11 @@ from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
 
-_FOLDER = Path(__file__).parent
-
 
 def rows(board: Board) -> list[Row]:
     """The rows for the table in gateway/endpoints.py."""
     panels.register(board)
-    page()  # read at the start, as the files may be of another release later
+    page.made()  # at the start, as the files may be of another release later
     args = {"service": board.service}
     return [
         (r"/dashboard/?", Page, args),
@@ -43,44 +35,23 @@ def rows(board: Board) -> list[Row]:
     ]
 
 
-@functools.cache
-def page() -> tuple[bytes, str]:
-    """The page and its Content-Security-Policy."""
-    html, css, script = (_FOLDER.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src '{_digest(script)}'",
-            f"style-src '{_digest(css)}'",
-            "connect-src 'self'",
-            "img-src data:",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-            "require-trusted-types-for 'script'",
-        ]
-    )
-    whole = html.replace("<style></style>", f"<style>{css}</style>")
-    return whole.replace("<script></script>", f"<script>{script}</script>").encode(), policy
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
 class Page(Handler):
     """GET /dashboard: the page."""
 
     open = True
 
     def get(self) -> None:
-        whole, policy = page()
+        made = page.made()
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Content-Security-Policy", policy)
+        self.set_header("Content-Security-Policy", made.policy)
+        self.set_header("Vary", "Accept-Encoding")
         self.set_header("Cache-Control", "no-cache")
         self.set_header("Referrer-Policy", "no-referrer")
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.finish(whole)
+        packed = "gzip" in self.request.headers.get("Accept-Encoding", "")
+        if packed:
+            self.set_header("Content-Encoding", "gzip")
+        self.finish(made.packed if packed else made.whole)
 
 
 class Data(Shown):

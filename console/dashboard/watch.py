@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from console.dashboard.cachewatch import CacheWatch
 from console.dashboard.tallies import Tallies, Tally
-from console.dashboard.window import Bucket, Window, slot
+from console.dashboard.window import Bucket, Slots, Window, slot
 from gateway.flow import envelope
 from gateway.flow.info import Info
 from operate.logs.capture import Capture
@@ -153,16 +153,18 @@ class Watch:
             bucket = self._minutes(attempt["upstream"]).at(now)
             bucket["requests"] += 1
             bucket["errors"] += 1
+            bucket[_class(attempt["status"])] += 1
         if upstream:
             _count(self._minutes(upstream).at(now), record, failed)
             _tally(self.models.of(f"{upstream}/{record['upstream_model']}"), now, record, cost, failed)
         _tally(self.clients.of(record["client"]), now, record, cost, failed)
 
-    def tick(self, streams: int) -> None:
-        """`streams` counts the clients that are being answered just now."""
+    def tick(self, open: int, streams: int, waiting: int) -> None:
+        """What there is just now: requests in flight, streams that have begun, requests that wait for a slot."""
         bucket = self.hour.at(self.clock())
-        if streams > bucket["streams"]:
-            bucket["streams"] = streams
+        for name, number in (("open", open), ("streams", streams), ("waiting", waiting)):
+            if number > bucket[name]:
+                bucket[name] = number
 
     # ----------------------------------------------------------------------------------------- its parts
 
@@ -191,17 +193,33 @@ class Watch:
 
 def _count(bucket: Bucket, record: Record, failed: bool) -> None:
     bucket["requests"] += 1
-    bucket["errors"] += failed
+    bucket["streamed"] += record["stream"]
+    if failed:
+        bucket["errors"] += 1
+        bucket["refusals" if not record["attempts"] else _class(record["status"])] += 1
     bucket["left"] += record["ended"] == "left"
     bucket["retries"] += max(0, record["attempts"] - 1)
     bucket["input"] += record["gen_ai.usage.input_tokens"] or 0
     bucket["cached"] += record["gen_ai.usage.cache_read.input_tokens"] or 0
     bucket["output"] += record["gen_ai.usage.output_tokens"] or 0
-    if record["first_token_ms"] is not None:
-        slots, at = bucket["first"], slot(record["first_token_ms"])
-        slots[at] = slots.get(at, 0) + 1
-        slots, at = bucket["total"], slot(record["total_ms"])
-        slots[at] = slots.get(at, 0) + 1
+    bucket["usd"] += record["proxy.cost_usd"] or 0.0
+    if record["first_token_ms"] is None:
+        return
+    if record["stream"]:
+        _time(bucket["first"], record["first_token_ms"])
+        _time(bucket["stream"], record["total_ms"])
+    else:  # its first token comes with its last
+        _time(bucket["whole"], record["total_ms"])
+
+
+def _time(slots: Slots, ms: float) -> None:
+    at = slot(ms)
+    slots[at] = slots.get(at, 0) + 1
+
+
+def _class(status: int) -> str:
+    """The count for an error. A stream that broke off has a status below 400, and is no client's fault."""
+    return "client_errors" if 400 <= status < 500 else "server_errors"
 
 
 def _tally(tally: Tally, now: float, record: Record, cost: float | None, failed: bool) -> None:

@@ -14,7 +14,12 @@ from typing import Any
 
 PER_OCTAVE = 8  # how many slots of a histogram double the time
 SLOTS = PER_OCTAVE * 22  # up to 70 minutes
-COUNTS = ("requests", "errors", "input", "cached", "output", "left", "retries")
+COUNTS = (
+    *("requests", "streamed", "errors", "client_errors", "server_errors", "refusals"),
+    *("input", "cached", "output", "usd", "left", "retries"),
+)
+MOST = ("open", "streams", "waiting")  # the most at the same time
+HISTOGRAMS = ("first", "stream", "whole")
 
 Bucket = dict[str, Any]
 Slots = dict[int, int]
@@ -46,8 +51,9 @@ def quantiles(slots: Mapping[int, int], *shares: float) -> list[float | None]:
 
 
 def empty(number: int) -> Bucket:
-    """A new bucket. number: from 1970 on. first, total: histograms. streams: the most at the same time."""
-    return {"n": number, "first": {}, "total": {}, "streams": 0} | dict.fromkeys(COUNTS, 0)
+    """A new bucket. number: from 1970 on. The histograms are of times: until the first token of a stream, of a whole
+    stream, and of a reply that came whole."""
+    return {"n": number} | {name: {} for name in HISTOGRAMS} | dict.fromkeys(COUNTS + MOST, 0)
 
 
 class Window:
@@ -86,10 +92,9 @@ def added(buckets: Iterable[Bucket]) -> Bucket:
     whole = empty(-1)
     for bucket in buckets:
         whole["n"] = max(whole["n"], bucket["n"])
-        whole["streams"] += bucket["streams"]
-        for count in COUNTS:
+        for count in COUNTS + MOST:
             whole[count] += bucket[count]
-        for name in ("first", "total"):
+        for name in HISTOGRAMS:
             slots: Slots = whole[name]
             for number, times in bucket[name].items():
                 slots[int(number)] = slots.get(int(number), 0) + times

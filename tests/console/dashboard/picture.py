@@ -6,6 +6,7 @@ through a proxy to scripted upstreams.
 
 from __future__ import annotations
 
+import base64
 import math
 import random
 import sys
@@ -78,7 +79,8 @@ def history(house: House) -> None:
         at = end - second
         watch.clock = lambda at=at: at  # type: ignore[misc]
         wave = 1 + math.sin(second / 70) * 0.6
-        watch.tick(int(3 * wave + random.random() * 3))
+        busy = int(3 * wave + random.random() * 3)
+        watch.tick(busy, int(busy * 0.7), max(0, busy - 6))
         for n in range(int(random.random() * 3.2 * wave + 0.4)):
             model = random.choice([*ASKED, "claude-sonnet-5-5"])
             first = random.lognormvariate(6.2, 0.45) * wave**0.5
@@ -86,8 +88,9 @@ def history(house: House) -> None:
             prompt = random.randrange(5_000, 60_000)
             cached = int(prompt * random.uniform(0.6, 0.97))
             tokens = {"input": prompt, "cached": cached, "output": random.randrange(50, 900)}
-            fault = {"status": 529, "error": "overloaded", "first_token_ms": None, "input": None, "output": None,
-                     "cached": None}  # fmt: skip
+            stream = random.random() < 0.8
+            fault = {"status": random.choice([529, 529, 400, 502]), "error": "overloaded", "first_token_ms": None,
+                     "input": None, "output": None, "cached": None}  # fmt: skip
             watch.finished(
                 record(
                     f"{second}-{n}",
@@ -96,6 +99,9 @@ def history(house: House) -> None:
                     upstream_model=model,
                     client=random.choice(["alice", "alice", "build"]),
                     total_ms=first + random.lognormvariate(8, 0.5),
+                    stream=stream,
+                    cost=random.random() * 0.05,
+                    attempts=int(random.random() > 0.01),
                     **({"first_token_ms": first} | tokens | (fault if failed else {})),
                 )
             )
@@ -115,18 +121,48 @@ def traffic(house: House) -> None:
         house.post("/v1/messages", said | {"metadata": {"user_id": f"session-{n % 2}"}}, who)
 
 
-def main(path: Path) -> None:
+SIZES = ((390, 844), (820, 1180), (1440, 900))
+
+
+def shots(folder: Path) -> None:
+    """The page in three sizes, light and dark, each as long as it is; and its top as it is seen at first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with Upstream(answers) as up, House(SETTINGS.format(up=up.url)) as house, Browser() as page:
+        staged(house)
+        for width, height in SIZES:
+            for scheme in ("light", "dark"):
+                page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+                page.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+                             mobile=False)  # fmt: skip
+                opened(page, house)
+                page.picture(folder / f"{width}-{scheme}-top.png")
+                whole = page.command("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+                (folder / f"{width}-{scheme}.png").write_bytes(base64.b64decode(whole))
+
+
+def staged(house: House) -> None:
     random.seed(7)
-    with Upstream(answers) as up, House(SETTINGS.format(up=up.url)) as house, Browser(1240, 1330) as page:
-        house.on_loop(lambda: history(house))
-        traffic(house)
-        page.open(f"{house.url}/dashboard")
-        page.wait("return document.querySelector('#ask').open")
+    house.on_loop(lambda: history(house))
+    traffic(house)
+
+
+def opened(page: Browser, house: House) -> None:
+    page.open(f"{house.url}/dashboard")
+    page.wait("return document.querySelector('#ask').open || admitted")
+    if page.run("return document.querySelector('#ask').open"):
         page.type("#key", "boss-key-0123456789\ue007")
-        page.wait("return document.querySelectorAll('#request-rows tr').length > 9")
-        page.wait("return document.querySelector('#charts figure') && document.querySelector('#cache-rows tr')")
+    page.wait("return document.querySelectorAll('#request-rows tr').length > 9")
+    page.wait("return document.querySelector('#cache-rows tr') && document.querySelector('#settings-rows tr')")
+    page.run("return new Promise((done) => setTimeout(done, 300))")
+
+
+def main(path: Path) -> None:
+    with Upstream(answers) as up, House(SETTINGS.format(up=up.url)) as house, Browser(1440, 1330) as page:
+        staged(house)
+        opened(page, house)
         page.picture(path)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    target = Path(sys.argv[1])
+    main(target) if target.suffix else shots(target)

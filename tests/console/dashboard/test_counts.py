@@ -272,7 +272,7 @@ def test_prices_are_settings_like_others() -> None:
 
 def test_a_request_that_fell_back_counts_where_it_failed_and_where_it_went() -> None:
     seen = watch()
-    seen.finished(record(tried=[{"upstream": "near"}], attempts=2))
+    seen.finished(record(tried=[{"upstream": "near", "status": 502}], attempts=2))
     far, near = (seen.upstreams[name].at(1_000_000.0) for name in ("far", "near"))
     assert (near["requests"], near["errors"]) == (1, 1)
     assert (far["requests"], far["errors"], far["retries"]) == (1, 0, 1)

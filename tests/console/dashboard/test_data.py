@@ -74,10 +74,11 @@ def test_every_panel_tells_of_a_request(up: Upstream) -> None:
         assert told(house, message("fail")) == 400
         now = data(house, "now")
         assert now["requests"] == 2 and now["error_share"] == 0.5 and now["stage"] == "serving"
-        assert now["prompt_cache_share"] == 0.4 and now["first_ms"]["p50"] > 0 and now["workers"] == 1
+        assert now["prompt_cache_share"] == 0.4 and now["whole_ms"]["p50"] > 0 and now["workers"] == 1
+        assert now["first_ms"]["p50"] is None and (now["client_errors"], now["server_errors"]) == (1, 0)
         assert now["pool"]["limit"] == 100 and now["streams"] == 0 and now["window_s"] <= 60
-        [point] = [p for p in data(house, "series")["points"] if p["requests_per_s"]][:1]
-        assert set(point) >= {"t", "errors", "streams", "first_p50", "first_p95", "total_p95", "output_per_s"}
+        [point] = [p for p in data(house, "series")["points"] if p["replies_per_s"]][:1]
+        assert set(point) >= {"t", "client_errors", "streams", "first_p50", "stream_p95", "whole_p95", "output_per_s"}
         mine, dead = data(house, "upstreams")["upstreams"]
         assert mine["name"] == "up" and mine["tries"] == 2 and mine["breaker"] == "closed"
         assert mine["base_url"] == up.url and mine["places"][0]["name"] == "up/m" and dead["tries"] == 0
@@ -283,7 +284,7 @@ def test_what_other_workers_know_is_added(up: Upstream, monkeypatch: pytest.Monk
         monkeypatch.setattr(worker_rpc, "ask", twice)
         now = data(house, "now")
         assert now["requests"] == 2 and now["workers"] == 2 and now["pool"]["limit"] == 200
-        assert sum(point["requests_per_s"] for point in data(house, "series")["points"]) == pytest.approx(0.4)
+        assert sum(point["replies_per_s"] for point in data(house, "series")["points"]) == pytest.approx(0.4)
         assert data(house, "upstreams")["upstreams"][0]["tries"] == 2
         assert data(house, "usage")["models"][0]["requests"] == 2
         assert data(house, "cache")["sessions"][0]["requests"] == 2
@@ -306,7 +307,7 @@ def test_an_hour_comes_whole_though_in_pieces(up: Upstream) -> None:
         points = data(house, "series")["points"]
         times = [point["t"] for point in points]
         assert times == [times[0] + 5 * n for n in range(len(times))] and 719 <= len(times) <= 721
-        assert times[0] >= now - 3600 and all(point["requests_per_s"] == 5.0 for point in points[1:-2])
+        assert times[0] >= now - 3600 and all(point["replies_per_s"] == 5.0 for point in points[1:-2])
         later = [point["t"] for point in data(house, f"series?since={now - 20}")["points"]]
         expected = [at for at in times if at > now - 20]
         assert later[: len(expected)] == expected and len(later) <= len(expected) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -14,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from console.dashboard.pages import page as built
+from bundle import contents
+from console.dashboard import page as page_file
 from tests.console.dashboard.test_data import ADMIN, CLIENTS, answers, ini, message, told
 from tests.support import browser
 from tests.support.browser import Browser
@@ -26,6 +28,7 @@ in_browser = pytest.mark.skipif(
     reason=f"not installed: {browser.missing()} (Debian: apt install chromium chromium-driver)",
 )
 TAB, ENTER, ESCAPE, SPACE = "\ue004", "\ue007", "\ue00c", " "
+OURS = ("page.html", *(name for name in page_file.SCRIPTS if "/" not in name))
 PROMPT = "<img src=x onerror=alert(1)>"
 
 
@@ -56,17 +59,34 @@ def filled(page: Browser, table: str, text: str) -> None:
 
 
 def test_the_page_is_one_file_that_asks_nobody_else() -> None:
-    whole, policy = built()
-    text = whole.decode()
-    assert "<style></style>" not in text and "<script></script>" not in text
-    assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", text) and "url(" not in text
-    assert not re.search(r"\sstyle=|\son[a-z]+=|innerHTML|eval\(", text)
-    for tag, kind in (("script", "script-src"), ("style", "style-src")):
-        inside = text.split(f"<{tag}>")[1].split(f"</{tag}>")[0]
-        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
-        assert f"{kind} 'sha256-{digest}'" in policy
-    assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
-    assert text.count("</script>") == text.count("</style>") == 1
+    made = page_file.made()
+    text, ours = made.whole.decode(), "".join(page_file.WEB.joinpath(name).read_text() for name in OURS)
+    assert "<!-- " not in text and gzip.decompress(made.packed) == made.whole
+    assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//|url\(|innerHTML|outerHTML|eval\(|new Function", text)
+    assert not re.search(r"\sstyle=[\"']|\son[a-z]+=[\"']", ours)
+    for tag, kind, files in (("script", "script-src", page_file.SCRIPTS), ("style", "style-src", page_file.STYLES)):
+        inside = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digests = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in inside]
+        assert len(digests) == len(files)
+        assert f"{kind} " + " ".join(f"'sha256-{digest}'" for digest in digests) in made.policy
+    assert "default-src 'none'" in made.policy and "unsafe" not in made.policy
+    assert "frame-ancestors 'none'" in made.policy and "trusted-types" in made.policy
+
+
+def test_every_file_of_the_page_is_in_it() -> None:
+    files = {path.relative_to(page_file.WEB).as_posix() for path in page_file.WEB.rglob("*.*")}
+    assert files == {*page_file.SCRIPTS, *page_file.STYLES, "page.html", "uplot/LICENSE.txt", "uplot/SOURCE.txt"}
+
+
+def test_the_library_is_the_one_that_its_source_names() -> None:
+    folder = page_file.WEB / "uplot"
+    said = dict(reversed(line.split()) for line in (folder / "SOURCE.txt").read_text().splitlines() if "  " in line)
+    for path in folder.iterdir():
+        if path.name != "SOURCE.txt":
+            assert said[path.name] == hashlib.sha256(path.read_bytes()).hexdigest()
+    shipped = contents.program()
+    wanted = ("page.html", "uplot/LICENSE.txt", *page_file.SCRIPTS)
+    assert {f"console/dashboard/web/{name}" for name in wanted} <= shipped.keys()
 
 
 def test_the_page_is_for_everyone_and_holds_no_data(up: Upstream) -> None:
@@ -74,14 +94,18 @@ def test_the_page_is_for_everyone_and_holds_no_data(up: Upstream) -> None:
         told(house, message("fail"), ADMIN)
         status, headers, body = house.get("/dashboard")
         assert status == 200 and headers["content-type"].startswith("text/html")
-        assert headers["content-security-policy"] == built()[1] and body == built()[0]
+        made = page_file.made()
+        assert headers["content-security-policy"] == made.policy and body == made.whole
         assert house.get("/dashboard/")[0] == 200
+        status, headers, body = house.get("/dashboard", {"Accept-Encoding": "gzip"})
+        assert headers["content-encoding"] == "gzip" and gzip.decompress(body) == made.whole
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="no node to read the script with")
-def test_the_script_is_javascript() -> None:
-    script = Path(__file__).parents[3] / "console/dashboard/page.js"
-    assert subprocess.run(["node", "--check", str(script)], capture_output=True, check=False).returncode == 0
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node to read the scripts with")
+def test_the_scripts_are_javascript() -> None:
+    for name in page_file.SCRIPTS:
+        said = subprocess.run(["node", "--check", str(page_file.WEB / name)], capture_output=True, check=False)
+        assert said.returncode == 0, said.stderr
 
 
 # ---------------------------------------------------------------------------------------- in the browser
@@ -100,7 +124,7 @@ def test_every_panel_fills(up: Upstream, page: Browser) -> None:
         filled(page, "#client-rows", "(no [client])")
         filled(page, "#cache-rows", "system[0] changed")
         filled(page, "#settings-rows", "base_url")
-        page.wait("return document.querySelectorAll('#charts figure svg path').length >= 12")
+        page.wait("return document.querySelectorAll('#charts figure canvas').length === 8")
         page.wait("return document.querySelector('#lines').innerText.includes('ANTHROPIC_BASE_URL=' + location.origin)")
         assert "33.3 %" in page.text("#tiles") and "serving since" in page.text("#state")
         assert "$" in page.text("#model-rows") and "genai-prices" in page.text("#prices")
@@ -179,10 +203,10 @@ def test_an_upstream_is_probed_by_a_button(up: Upstream, page: Browser) -> None:
     with House(ini(up.url)) as house:
         page.open(f"{house.url}/dashboard")
         filled(page, "#upstream-rows", up.url)
-        page.click("#upstream-rows [data-key=up]")
+        page.click("#upstream-rows [data-probe=up]")
         filled(page, "#upstream-rows", "2 models")
         assert "up: answers" in page.run("return document.querySelector('#said').textContent")
-        page.click("#upstream-rows [data-key=dead]")
+        page.click("#upstream-rows [data-probe=dead]")
         filled(page, "#upstream-rows", "no: 127.0.0.1:9")
 
 
@@ -244,18 +268,19 @@ def test_it_can_be_read_aloud(up: Upstream, page: Browser) -> None:
         told(house, message())
         page.open(f"{house.url}/dashboard")
         filled(page, "#request-rows", "200")
-        page.wait("return document.querySelector('#charts svg')")
+        page.wait("return document.querySelector('#charts canvas') && points.size")
         page.command("Accessibility.enable")
         nodes = page.command("Accessibility.getFullAXTree")["nodes"]
         page.command("Accessibility.disable")
     known: list[tuple[str, str]] = [
         (node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]
     ]
-    nameless = {"button", "searchbox", "combobox", "checkbox", "region", "image", "img", "columnheader", "rowheader"}
-    assert [role for role, name in known if role in nameless and not name.strip()] == []
+    named = {"button", "slider", "searchbox", "combobox", "checkbox", "region", "image", "img"}
+    named |= {"columnheader", "rowheader"}
+    assert [role for role, name in known if role in named and not name.strip()] == []
     roles = [role for role, _ in known]
     assert {"banner", "main", "navigation"} <= set(roles) and roles.count("status") == 1
-    assert any(role in ("image", "img") and "the last 15 minutes" in name for role, name in known)
+    assert len([name for role, name in known if role == "slider" and "Tokens / s" in name]) == 1
     heads: Any = page.run("return [...document.querySelectorAll('th:not([scope])')].length")
     assert heads == 0, json.dumps(heads)
 

@@ -1,0 +1,16 @@
+"use strict";
+
+// Prompt caches: what broke the prefix of a session.
+function change(each) {
+  const who = each.tool ? ` (${each.tool})` : each.role ? ` (${each.role})` : "";
+  if (each.where === "nothing") return `nothing changed, but ${Math.round(each.idle_s / 60)} min had passed`;
+  return `${each.where}${who} ${each.what}${each.of ? `, of ${each.of}` : ""}`;
+}
+
+function showCache(said) {
+  $("cache-note").textContent = "A cache hits as far as a prompt begins like the one before: tools, then system, then messages. " +
+    (said.parses ? "Requests that pass through untouched are looked at too." : "Of requests that pass through untouched only the share is known; [logging] cache_watch = true looks into them as well.");
+  const broke = (each) => (each.changes.length ? each.changes.slice(-3).reverse().map((c) => `${clock(c.time)} ${change(c)}`).join("; ") : each.looked ? "nothing" : "not looked into");
+  fillRows($("cache-rows"), said.sessions.map((each) => line(each.session, el("th", { scope: "row", class: "mono" }, each.session), td(each.client || none), td(each.model, "wide"),
+    right(num(each.requests)), right(brief(each.prompt)), right(share(each.hit)), right(share(each.last_hit)), td(broke(each), "wide"))), "no session yet: clients name theirs by a header or in the request");
+}
