@@ -21,6 +21,8 @@ from tornado.iostream import IOStream
 from gateway.observe.rate_limited_warning import Seldom
 
 EVERY_S = 1.0
+CLOSED_AT_ONCE = 32  # a few milliseconds' work, so that a thousand which came together hold nobody up
+BETWEEN_S = 0.01
 LOOKED_AT = 256  # of those that wait the longest; a newcomer must not cost more than its own request
 _TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nx-should-retry: false\r\n"
@@ -85,15 +87,20 @@ class Idle:
 
     def _look(self) -> None:
         now = time.monotonic()
+        due: list[tuple[Connection, bool]] = []
+        for connection, since in self._since.items():
+            begun = _has_begun(connection.stream)
+            if begun:
+                since = self._begun.setdefault(connection, now)
+            if now - since >= (self._head_s if begun else self._patience_s):
+                due.append((connection, begun))
+                if len(due) == CLOSED_AT_ONCE:
+                    break
+        for connection, begun in due:
+            self._close(connection, told=begun)
         self._timer = None
-        for connection, since in list(self._since.items()):
-            if _has_begun(connection.stream):
-                if now - self._begun.setdefault(connection, now) >= self._head_s:
-                    self._close(connection, told=True)
-            elif now - since >= self._patience_s:
-                self._close(connection, told=False)
         if self._since:
-            every = min(EVERY_S, self._head_s / 2)
+            every = BETWEEN_S if len(due) == CLOSED_AT_ONCE else min(EVERY_S, self._head_s / 2)
             self._timer = asyncio.get_running_loop().call_later(every, self._look)
 
     def _close(self, connection: Connection, told: bool) -> None:
@@ -113,7 +120,8 @@ class Idle:
     def make_room(self, reserved: bool = False) -> bool:
         """Closes the one that has waited the longest, of the address with the most of them; of reserved places, or of
         the others. False: none waits, or all have just begun to send."""
-        longest = [each for each in itertools.islice(self._since, LOOKED_AT) if (each.turned_away is not None) is reserved]
+        waiting = itertools.islice(self._since, LOOKED_AT)
+        longest = [each for each in waiting if (each.turned_away is not None) is reserved]
         of = collections.Counter(connection.context.remote_ip for connection in longest)
         for connection in sorted(longest, key=lambda connection: -of[connection.context.remote_ip]):
             if not _speaks(connection.stream):

@@ -37,6 +37,7 @@ log = logging.getLogger("proxy")
 READ_BUFFER_BYTES = 1 << 20  # of a client's connection, in Tornado; more than a head and what is read at once
 RESERVED = 32  # places beyond max_connections, for one request each: operators get their pages, others hear a 503
 OTHER_FILES = 64 + RESERVED  # files besides connections: logs, listening sockets, the loop's own
+UNSENT_BYTES = 128 * 1024  # that the kernel takes for a client, beyond what is on its way
 MOST_TOLD = 32  # at once, that there is no place
 TELLING_S = 1.0
 _BODY = b'{"type":"error","error":{"type":"%b","code":"%b","param":null,"message":"%b"}}'
@@ -179,6 +180,7 @@ class Server(HTTPServer):
         takes all of them, and with several workers the first to wake would have them."""
         loop = IOLoop.current()
         for each in sockets:
+            _bound_unsent(each)
             self._sockets[each.fileno()] = each
             self._handlers[each.fileno()] = functools.partial(loop.remove_handler, each)
             loop.add_handler(each, self._ready, IOLoop.READ)
@@ -225,6 +227,13 @@ class Server(HTTPServer):
         self._of_address.give_back(client.context.remote_ip)
         if self._gone is not None and not self._connections:
             self._gone.set()
+
+
+def _bound_unsent(listening: socket.socket) -> None:
+    """Connections inherit it. Without it, the kernel takes megabytes for each client that reads nothing: the proxy
+    spends its time on streams that nobody reads, and no limit of its settings counts that memory."""
+    if listening.family != socket.AF_UNIX and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 def _waiting(listening: socket.socket) -> int:

@@ -59,7 +59,10 @@ SERVER = {
         value_types.whole(1, 2048), "64", "The largest request body, in MB. A larger one is refused with a 413."
     ),
     "max_connections": Key(
-        value_types.whole(1, MANY), "2000", "The most client connections at once. This limits memory and open files. Beyond it, the pages of operators are still served."
+        value_types.whole(1, MANY),
+        "2000",
+        "The most client connections at once. This limits memory and open files. Beyond it, the pages of operators are "
+        "still served.",
     ),
     "idle_timeout": Key(
         value_types.seconds(1, DAY),

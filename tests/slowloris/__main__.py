@@ -2,9 +2,9 @@
 
     python -m tests.slowloris [--heads 1000] [--bodies 1000] [--readers 1000] [--seconds 5]
 
-It prints the 99th percentile of honest requests without and with the slow ones, the memory, and how long after the
-bounds of the settings the last slow one is closed. Exit code 0: each honest request is answered, and the slow ones are
-closed in time. How fast it is depends on the machine, and is only told.
+It prints the 99th percentile of honest requests without the slow ones, while they come and while they stay, the memory,
+and how long after the bounds of the settings the last slow one is closed. Exit code 0: each honest request is answered,
+and the slow ones are closed in time. How fast it is depends on the machine, and is only told.
 """
 
 from __future__ import annotations
@@ -17,19 +17,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 from tests.slowloris import slow
 from tests.support.apart import Apart
-from tests.support.script import Answer, Request, Upstream
+from tests.support.script import Answer, Upstream
 
 IN_TIME_S = 30.0  # after the bound
 HONEST = 4  # clients
 ALONE_S = 5.0
-A_SECOND = 500  # slow ones that come
-CHUNK = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % (b"a" * 60_000)
 SAID = {"role": "assistant", "content": "hello"}
 OK = {"id": "x", "object": "chat.completion", "choices": [{"index": 0, "message": SAID, "finish_reason": "stop"}]}
 ASKED = json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode()
@@ -45,74 +41,76 @@ max_connections = {most}
 [upstream up]
 protocol = chat
 base_url = {url}
+[upstream much]
+protocol = chat
+base_url = {much}
 [models]
 * = up
 """
 
 
-def answers(request: Request) -> Answer:
-    return Answer.sse([CHUNK] * 100) if b'"stream": true' in request.body else Answer.json(OK)
-
-
 class Slowloris:
-    """honest, alone: seconds of each honest request, with and without the slow ones. memory: in MB. late_s: how long
+    """Seconds of each honest request: alone; while the slow ones come; while they stay. memory: in MB. late_s: how long
     after its bound the last slow one is closed. told: statuses of the slow heads and bodies."""
 
     def __init__(self, heads: int, bodies: int, readers: int, bound: int, alone_s: float = ALONE_S) -> None:
         self.alone: list[float] = []
-        self.honest: list[float] = []
+        self.coming: list[float] = []
+        self.staying: list[float] = []
         self.wrong = 0
         self.memory: dict[str, float] = {}
         self.most = 0
         self.late_s = 0.0
         self.told: Counter[int] = Counter()
-        self._numbers = {"heads": heads, "bodies": bodies, "readers": readers}
+        self._numbers = heads, bodies, readers
         self._bound, self._alone_s = bound, alone_s
 
     async def run(self, folder: Path) -> None:
-        many = sum(self._numbers.values())
-        with Upstream(answers) as up:
-            text = SETTINGS.format(most=many + 100, bound=self._bound, url=up.url)
+        many = sum(self._numbers)
+        words = [sys.executable, "-m", "tests.slowloris.slow", *map(str, self._numbers)]
+        slow_ones = await asyncio.create_subprocess_exec(
+            *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        assert slow_ones.stdin is not None and slow_ones.stdout is not None
+        much = (await slow_ones.stdout.readline()).decode().strip()
+        with Upstream(lambda _: Answer.json(OK)) as up:
+            text = SETTINGS.format(most=many + 100, bound=self._bound, url=up.url, much=much)
             with Apart(text, folder) as apart:
-                await self._alone(apart, self.alone)
+                await self._for(self._alone_s, apart.port, self.alone)
                 self.memory["before"] = apart.resident_mb()
-                await self._beside(apart, many)
-                await self._alone(apart, [])
+                slow_ones.stdin.write(b"%d\n" % apart.port)
+                await self._beside(apart, slow_ones.stdout, many)
+                slow_ones.stdin.close()
+                statuses = json.loads(await slow_ones.stdout.read())
+                self.told.update({int(status): number for status, number in statuses.items()})
+                await slow_ones.wait()
+                await self._for(self._alone_s, apart.port, [])
                 self.memory["after"] = apart.resident_mb()
 
-    async def _alone(self, apart: Apart, times: list[float]) -> None:
+    async def _for(self, seconds: float, port: int, times: list[float]) -> None:
         over = asyncio.Event()
-        asyncio.get_running_loop().call_later(self._alone_s, over.set)
-        await self._honest(apart.port, times, over)
+        asyncio.get_running_loop().call_later(seconds, over.set)
+        await self._honest(port, times, over)
 
-    async def _beside(self, apart: Apart, many: int) -> None:
+    async def _beside(self, apart: Apart, said: asyncio.StreamReader, many: int) -> None:
         over = asyncio.Event()
-        honest = asyncio.ensure_future(self._honest(apart.port, self.honest, over))
-        slow_ones = await self._slow_ones(apart.port, over)
+        honest = asyncio.ensure_future(self._honest(apart.port, self.coming, over))
+        await said.readline()
+        over.set()
+        await honest
+        over = asyncio.Event()
+        honest = asyncio.ensure_future(self._honest(apart.port, self.staying, over))
         begun = time.monotonic()
         self.memory["during"] = 0.0
         connections = many
         while connections > HONEST and time.monotonic() < begun + self._bound + IN_TIME_S:
-            await asyncio.sleep(0.2)
             connections = (await asyncio.to_thread(apart.held))["connections"]
             self.most = max(self.most, connections)
             self.memory["during"] = max(self.memory["during"], apart.resident_mb())
+            await asyncio.sleep(0.2)
         self.late_s = time.monotonic() - begun - self._bound if connections <= HONEST else float("inf")
         over.set()
         await honest
-        self.told.update(await asyncio.gather(*slow_ones))
-
-    async def _slow_ones(self, port: int, over: asyncio.Event) -> list[asyncio.Task[int]]:
-        tasks = []
-        kinds: list[Coroutine[Any, Any, int]] = [
-            *(slow.head(port) for _ in range(self._numbers["heads"])),
-            *(slow.body(port) for _ in range(self._numbers["bodies"])),
-            *(slow.reader(port, over) for _ in range(self._numbers["readers"])),
-        ]
-        for one in kinds:
-            tasks.append(asyncio.ensure_future(one))
-            await asyncio.sleep(1 / A_SECOND)
-        return tasks
 
     async def _honest(self, port: int, times: list[float], over: asyncio.Event) -> None:
         async def client() -> None:
@@ -136,9 +134,10 @@ def p99(times: list[float]) -> float:
 
 
 def report(run: Slowloris) -> int:
-    alone, beside = p99(run.alone), p99(run.honest)
-    print(f"honest requests: {len(run.alone)} alone, {len(run.honest)} beside the slow ones")
-    print(f"p99: {alone:.1f} ms alone, {beside:.1f} ms beside the slow ones: {beside / alone:.2f} times")
+    alone = p99(run.alone)
+    print(f"honest requests: {len(run.alone)} alone, p99 {alone:.1f} ms")
+    for when, times in (("come", run.coming), ("stay", run.staying)):
+        print(f"while slow ones {when}: {len(times)}, p99 {p99(times):.1f} ms, {p99(times) / alone:.2f} times")
     print(f"connections at once: {run.most}; slow heads and bodies by status (0: closed): {dict(run.told)}")
     print("memory: " + ", ".join(f"{mb:.0f} MB {when}" for when, mb in run.memory.items()))
     print(f"the last slow one is closed {run.late_s:.1f} s after its bound")

@@ -13,5 +13,5 @@ def test_slow_ones_are_let_go_and_honest_ones_are_answered(tmp_path: Path) -> No
     asyncio.run(run.run(tmp_path))
     assert HONEST < run.most <= 90 + HONEST
     assert run.told[408] and run.told[408] + run.told[0] == 90  # a byte may cross with the 408, and reset it
-    assert run.honest and not run.wrong
+    assert run.coming and not run.wrong
     assert run.late_s < IN_TIME_S

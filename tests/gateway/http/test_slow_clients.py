@@ -16,7 +16,7 @@ from gateway.flow.client_request import ClientRequest
 from gateway.flow.flow import Flow
 from gateway.flow.states import Event
 from gateway.http import listener
-from tests.support.house import Client, House
+from tests.support.house import Client, House, one_upstream
 from tests.support.script import Answer, Upstream
 
 SETTINGS = "[server]\n{}\n[upstream up]\nprotocol = chat\nbase_url = http://127.0.0.1:9\n[models]\n* = up\n"
@@ -40,12 +40,13 @@ def told(client: Client) -> tuple[int, dict[str, str], dict[str, Any]]:
 @pytest.mark.parametrize("how", ["stalls", "trickles", "chunked", "expect"])
 def test_a_body_that_comes_too_slowly(path: str, how: str) -> None:
     """Nothing is lost of what it is told, though it sends on."""
-    with House(SETTINGS.format("body_timeout = 1")) as house, house.connect() as client:
+    often = "ping_seconds = 0.2"  # so often does the proxy look
+    with House(SETTINGS.format(f"body_timeout = 1\n{often}")) as house, house.connect() as client:
         lines = {"chunked": (CHUNKED,), "expect": (b"Expect: 100-continue\r\n",)}.get(how, ())
         client.socket.sendall(head(path, *lines))
         if how == "expect":
             client.head()
-        until = time.monotonic() + 2.5
+        until = time.monotonic() + 1.4
         while how != "stalls" and time.monotonic() < until:
             client.socket.sendall(b"1\r\n{\r\n" if how == "chunked" else b"{")
             time.sleep(0.05)
@@ -300,7 +301,8 @@ def test_many_are_refused_with_one_line(caplog: pytest.LogCaptureFixture) -> Non
 
 # ------------------------------------------------------------------------------------------ reserved places
 
-PAGES = ["/", "/healthz", "/readyz", "/metrics", "/dashboard", "/dashboard/data/now", "/debug/upstreams", "/debug/lessons"]
+PAGES = ["/", "/healthz", "/readyz", "/metrics", "/dashboard", "/dashboard/data/now", "/debug/upstreams",
+         "/debug/lessons"]  # fmt: skip
 
 
 def _full(house: House, many: int) -> list[Client]:
@@ -355,3 +357,23 @@ def test_a_silent_newcomer_does_not_take_the_place_of_a_client() -> None:
         assert client.reply()[0] == 200
         client.socket.close()
         silent.socket.close()
+
+
+def test_the_kernel_takes_little_for_a_client_that_reads_nothing() -> None:
+    """It would take megabytes, which no limit counts."""
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % (b"a" * 50_000)
+    with Upstream([Answer.sse([event] * 400)]) as up, House(one_upstream(up.url, "chat")) as house:
+        with socket.socket() as taker:
+            taker.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            taker.connect(("127.0.0.1", house.port))
+            body = json.dumps({"model": "m", "stream": True, "messages": []}).encode()
+            taker.sendall(head("/v1/chat/completions", length=len(body)) + body)
+
+            def written(flow: Any) -> int:
+                return flow.writer.written
+
+            house.wait(lambda p: any(written(flow) for flow in p.service.flows))
+            before = -1
+            while before != (before := house.on_loop(lambda: sum(map(written, house.proxy.service.flows)))):
+                time.sleep(0.2)
+        assert 50_000 <= before < 1_000_000
