@@ -143,7 +143,7 @@ class Server(HTTPServer):
         client = connection.Connection(stream, self.conn_params, context)
         if reserved:
             client.turned_away = functools.partial(self._is_full, address[0])
-            self._reserved.add(client)
+            self._reserved.add(cast(Connection, client))
         self._connections.add(client)
         self._of_address.take(address[0])
         client.start_serving(self)
