@@ -1,0 +1,123 @@
+"""Finds the Redis or Valkey server of [shared] url, and opens a connection that is ready for commands.
+
+redis-py does that: it knows the URL forms, TLS, users and passwords, sentinels and clusters. In a cluster all keys of
+the store share one hash tag, so that one of its servers has them all, and a script may use several at once.
+
+    redis://user:password@host:6379/0    rediss://... (TLS)    unix:///run/redis.sock?db=0
+    redis+sentinel://user:password@a:26379,b:26379/service/0   rediss+sentinel://...
+    redis+cluster://a:6379,b:6379        rediss+cluster://...
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from gateway.shared.redis_wire import Wire
+from gateway.shared.store import Away
+
+CONNECT_S = 2.0
+SENTINEL_PORT, PORT = 26379, 6379
+
+
+class Link:
+    """key: one of the store's keys, by which a cluster tells which server has them."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._parts = urlsplit(url)
+        self._url = url
+        self._key = key
+
+    def __repr__(self) -> str:
+        return f"<Link {self._parts.scheme}>"
+
+    async def connect(self, wire: Wire) -> None:
+        """The wire takes over a new connection. Raises Away."""
+        from redis.exceptions import RedisError
+
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                connection = await self._connection()
+                await connection.connect()
+        except (RedisError, OSError, TimeoutError, ValueError) as error:
+            raise Away(_said(error)) from error
+        writer, connection._writer, connection._reader = connection._writer, None, None  # it is not redis-py's any more
+        wire.takes_over(writer)
+
+    async def _connection(self) -> Any:
+        import redis.asyncio as redis
+
+        kind = self._parts.scheme.partition("+")[2]
+        options: dict[str, Any]
+        if kind == "sentinel":
+            host, port = await self._master()
+        elif kind == "cluster":
+            host, port = await self._node()
+        else:
+            options = dict(redis.connection.parse_url(self._url))
+            connection_class = options.pop("connection_class", redis.Connection)
+            return connection_class(**_OWN | options)
+        connection_class = redis.SSLConnection if self._parts.scheme.startswith("rediss") else redis.Connection
+        return connection_class(**_OWN | self._options() | {"host": host, "port": port})
+
+    async def _master(self) -> tuple[str, int]:
+        """What the first sentinel that answers says."""
+        from redis.asyncio.sentinel import Sentinel
+
+        service, _, _ = self._parts.path.strip("/").partition("/")
+        options = self._options()
+        sentinels = Sentinel(  # type: ignore[no-untyped-call]  # redis-py has no types for it
+            _hosts(self._parts, SENTINEL_PORT),
+            sentinel_kwargs={"socket_timeout": CONNECT_S / 2, "socket_connect_timeout": CONNECT_S / 2, "protocol": 2}
+            | {name: value for name, value in options.items() if name.startswith("ssl")},
+        )
+        try:
+            host, port = await sentinels.discover_master(unquote(service))
+            return str(host), int(port)
+        finally:
+            for each in sentinels.sentinels:
+                await each.aclose()
+
+    async def _node(self) -> tuple[str, int]:
+        """Of the server that has the store's keys."""
+        from redis.asyncio.cluster import ClusterNode, RedisCluster
+
+        options = {name: value for name, value in self._options().items() if name != "db"}
+        nodes = [ClusterNode(host, port) for host, port in _hosts(self._parts, PORT)]
+        if self._parts.scheme.startswith("rediss"):
+            options["ssl"] = True
+        cluster = RedisCluster(startup_nodes=nodes, protocol=2, socket_timeout=CONNECT_S / 2, **options)
+        try:
+            await cluster.initialize()
+            node = cluster.get_node_from_key(self._key)
+            if node is None:
+                raise OSError("no server of the cluster has the keys of the store")
+            return str(node.host), int(node.port)
+        finally:
+            await cluster.aclose()
+
+    def _options(self) -> dict[str, Any]:
+        """What the URL says beside the hosts."""
+        parts = self._parts
+        options: dict[str, Any] = dict(parse_qsl(parts.query))
+        if parts.username:
+            options["username"] = unquote(parts.username)
+        if parts.password:
+            options["password"] = unquote(parts.password)
+        db = parts.path.strip("/").partition("/")[2]
+        if db.isdigit():
+            options["db"] = int(db)
+        return options
+
+
+_OWN: dict[str, Any] = {"protocol": 2, "client_name": "anthropic-proxy", "socket_connect_timeout": CONNECT_S}
+
+
+def _hosts(parts: SplitResult, port: int) -> list[tuple[str, int]]:
+    hosts = [urlsplit(f"//{each}") for each in parts.netloc.rpartition("@")[2].split(",")]
+    return [(each.hostname or "", each.port or port) for each in hosts]
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,136 @@
+"""The Lua scripts of redis_store.py: each method of the store that is more than one command of Redis.
+
+A script runs as one atomic step. Its clock is the server's, so that the clocks of the hosts do not matter. The
+arithmetic of BOUND is that of gcra.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+_NOW = "local t = redis.call('TIME') local now = t[1] + t[2] / 1e6 "
+
+# ARGV[1]: "take" or "charge". Then for each key: "per_minute units pause full opens", the last two from now on.
+BOUND = (
+    _NOW
+    + """
+local stored = redis.call('MGET', unpack(KEYS))
+local cells, wait = {}, 0
+for i, key in ipairs(KEYS) do
+  local n = {}
+  for word in string.gmatch(ARGV[i + 1], '%S+') do n[#n + 1] = tonumber(word) end
+  local limit, units, full, opens = n[1], n[2], now + n[4], now + n[5]
+  if stored[i] then
+    local a, b = string.match(stored[i], '(%S+) (%S+)')
+    a, b = tonumber(a), tonumber(b)
+    if a > full or (a == full and b > opens) then full, opens = a, b end
+  end
+  local rate = limit / 60
+  local used = math.max(0, full - math.max(now, opens)) * rate
+  local lacking = math.min(units, limit) - (limit - used)
+  if lacking > limit * 1e-6 then wait = math.max(wait, math.max(0, opens - now) + lacking / rate) end
+  cells[i] = {full, opens, rate, used, units, n[3], limit}
+end
+local said = {}
+for i, key in ipairs(KEYS) do
+  local full, opens, rate, used, units, pause, limit = unpack(cells[i])
+  if wait == 0 or ARGV[1] == 'charge' then
+    if used <= limit * 1e-6 then opens = now + pause else opens = math.max(opens, now) end
+    full = opens + math.max(0, used + units) / rate
+    local ttl = math.ceil((full - now) * 1000) + 60000
+    redis.call('SET', key, string.format('%.17g %.17g', full, opens), 'PX', string.format('%d', ttl))
+  end
+  said[i] = string.format('%.17g %.17g', full - now, opens - now)
+end
+if ARGV[1] == 'charge' then wait = 0 end
+return string.format('%.9f ', wait) .. table.concat(said, ' ')
+"""
+)
+
+# ARGV: ms, then name and amount by turns.
+ADD = """
+for i = 2, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end
+if #ARGV > 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return redis.call('HGETALL', KEYS[1])
+"""
+
+# ARGV: value, ms.
+EXTEND = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+
+# ARGV: value.
+DELETE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+
+# ARGV: holder, wanted, limit, ms. The hash has holder -> "granted wanted until".
+SLOTS = (
+    _NOW
+    + """
+local held, lacking = 0, 0
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local granted, wanted, til = string.match(all[i + 1], '(%S+) (%S+) (%S+)')
+  if all[i] == ARGV[1] or tonumber(til) <= now then
+    redis.call('HDEL', KEYS[1], all[i])
+  else
+    held = held + granted
+    lacking = lacking + math.max(0, wanted - granted)
+  end
+end
+local wanted = tonumber(ARGV[2])
+local granted = math.max(0, math.min(wanted, ARGV[3] - held))
+if wanted > 0 then
+  redis.call('HSET', KEYS[1], ARGV[1], string.format('%d %d %.3f', granted, wanted, now + ARGV[4] / 1000))
+  if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+end
+return {granted, lacking}
+"""
+)
+
+# KEYS: key -> value; key -> version; key -> when it expires; the version. ARGV: key, value, ms, most entries.
+PUBLISH = (
+    _NOW
+    + """
+local version = redis.call('INCR', KEYS[4])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], version, ARGV[1])
+redis.call('ZADD', KEYS[3], now + ARGV[3] / 1000, ARGV[1])
+local gone = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', now, 'LIMIT', 0, 100)
+local many = redis.call('ZCARD', KEYS[2]) - ARGV[4]
+if many > 0 then for _, key in ipairs(redis.call('ZRANGE', KEYS[2], 0, many - 1)) do gone[#gone + 1] = key end end
+for _, key in ipairs(gone) do
+  redis.call('HDEL', KEYS[1], key) redis.call('ZREM', KEYS[2], key) redis.call('ZREM', KEYS[3], key)
+end
+for _, key in ipairs(KEYS) do
+  if redis.call('PTTL', key) < tonumber(ARGV[3]) then redis.call('PEXPIRE', key, ARGV[3]) end
+end
+return version
+"""
+)
+
+# The same KEYS. ARGV: the version that is known.
+NEWS = (
+    _NOW
+    + """
+local version = tonumber(redis.call('GET', KEYS[4]) or 0)
+local since = tonumber(ARGV[1])
+if since > version then since = 0 end
+local said = {version}
+if since == version then return said end
+for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], string.format('(%d', since), '+inf')) do
+  local til = tonumber(redis.call('ZSCORE', KEYS[3], key) or 0)
+  local value = redis.call('HGET', KEYS[1], key)
+  if til > now and value and (value ~= '' or since > 0) then
+    said[#said + 1] = key said[#said + 1] = value said[#said + 1] = string.format('%.3f', til - now)
+  end
+end
+return said
+"""
+)
+
+ALL = (BOUND, ADD, EXTEND, DELETE, SLOTS, PUBLISH, NEWS)
+SHA = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest().encode() for script in ALL}

@@ -1,0 +1,219 @@
+"""The shared store of a fleet: a Redis or Valkey server.
+
+It is looked for in the background, from the start and after each loss, with pauses that grow up to two seconds; as long
+as it is not there every question fails at once. Values have a connection of their own, so that a large one never stands
+before a request that asks for its quota.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from gateway.shared import redis_scripts as scripts
+from gateway.shared.gcra import Level
+from gateway.shared.redis_link import Link
+from gateway.shared.redis_wire import Wire, fail, packed
+from gateway.shared.store import Away, Cell, Change, News, Slots, Taken
+
+log = logging.getLogger("gateway")
+
+T = TypeVar("T")
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+MAX_CHANGES = 10_000  # of a feed
+
+
+class Line:
+    """One connection, made again whenever it is lost. on_change: is told when it comes ("") and goes (why)."""
+
+    def __init__(self, link: Link, on_change: Callable[[str], None]) -> None:
+        self._link = link
+        self._on_change = on_change
+        self._wire: Wire | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._lost = asyncio.Event()
+        self.ready = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Line {self._wire!r}>"
+
+    def start(self) -> None:
+        self._task = asyncio.ensure_future(self._keep())
+
+    def send(self, command: bytes, read: Callable[[Any], T]) -> asyncio.Future[T]:
+        """What `read` makes of the reply, or Away."""
+        if self._wire is None:
+            answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+            fail(answer, "there is no connection")
+            return answer
+        return self._wire.send(command, read)
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        if self._wire is not None:
+            self._wire.close()
+
+    async def _keep(self) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            wire = Wire(asyncio.get_running_loop(), self._on_lost)
+            try:
+                await self._link.connect(wire)
+                self._lost.clear()
+                await self._prepared(wire)
+            except Away as why:
+                wire.close()
+                self._on_change(str(why) or "away")
+                await asyncio.sleep(pause)
+                pause = min(LONGEST_PAUSE_S, pause * 2)
+                continue
+            pause = FIRST_PAUSE_S
+            self._wire = wire
+            self.ready.set()
+            self._on_change("")
+            await self._lost.wait()
+
+    async def _prepared(self, wire: Wire) -> None:
+        """It has the scripts. Raises Away."""
+        await asyncio.gather(*(wire.send(packed(b"SCRIPT", b"LOAD", each.encode()), _same) for each in scripts.ALL))
+
+    def _on_lost(self, wire: Wire, why: str) -> None:
+        self._lost.set()
+        if wire is self._wire:
+            self._wire = None
+            self.ready.clear()
+            self._on_change(why)
+
+
+class RedisStore:
+    """on_change: is called with "" when the server is there, and with the reason when it is not."""
+
+    kind = "redis"
+
+    def __init__(self, url: str, prefix: str, on_change: Callable[[str], None] = lambda why: None) -> None:
+        """prefix: of all keys. Who shares it shares the state."""
+        self._prefix = f"{{{prefix}}}:".encode()
+        link = Link(url, f"{{{prefix}}}:")
+        self._counts = Line(link, on_change)
+        self._values = Line(link, lambda why: None)
+
+    def __repr__(self) -> str:
+        return f"<RedisStore {self._counts!r}>"
+
+    def start(self) -> None:
+        self._counts.start()
+        self._values.start()
+
+    async def wait(self, seconds: float) -> None:
+        """Until it is there, or so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._counts.ready.wait()
+                await self._values.ready.wait()
+        except TimeoutError:
+            return
+
+    def close(self) -> None:
+        self._counts.close()
+        self._values.close()
+
+    # ------------------------------------------------------------------------------------------- values
+
+    def get(self, key: str) -> asyncio.Future[bytes | None]:
+        return self._values.send(packed(b"GET", self._key(key)), _same)
+
+    def put(self, key: str, value: bytes, ttl_s: float, *, absent: bool = False) -> asyncio.Future[bool]:
+        more = (b"NX",) if absent else ()
+        return self._values.send(packed(b"SET", self._key(key), value, b"PX", _ms(ttl_s), *more), _is_some)
+
+    def extend(self, key: str, value: bytes, ttl_s: float) -> asyncio.Future[bool]:
+        return self._run(self._values, scripts.EXTEND, [key], [value, _ms(ttl_s)], bool)
+
+    def delete(self, key: str, value: bytes | None = None) -> asyncio.Future[bool]:
+        if value is None:
+            return self._values.send(packed(b"DEL", self._key(key)), bool)
+        return self._run(self._values, scripts.DELETE, [key], [value], bool)
+
+    # -------------------------------------------------------------------------------------------- counts
+
+    def take(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
+        return self._bound(b"take", cells)
+
+    def charge(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
+        return self._bound(b"charge", cells)
+
+    def _bound(self, how: bytes, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
+        words = [
+            b"%.9g %.9g %.9g %.6f %.6f" % (cell.per_minute, cell.units, cell.pause_s, *cell.level) for cell in cells
+        ]
+        return self._run(self._counts, scripts.BOUND, [cell.key for cell in cells], [how, *words], _taken)
+
+    def add(self, key: str, amounts: Mapping[str, float], ttl_s: float) -> asyncio.Future[dict[str, float]]:
+        words = [_ms(ttl_s)]
+        for name, amount in amounts.items():
+            words += [name.encode(), b"%.12g" % amount]
+        return self._run(self._counts, scripts.ADD, [key], words, _sums)
+
+    def slots(self, key: str, holder: str, wanted: int, limit: int, ttl_s: float) -> asyncio.Future[Slots]:
+        words = [holder.encode(), b"%d" % wanted, b"%d" % limit, _ms(ttl_s)]
+        return self._run(self._counts, scripts.SLOTS, [key], words, lambda said: Slots(*said))
+
+    # --------------------------------------------------------------------------------------------- feeds
+
+    def publish(self, topic: str, key: str, value: bytes, ttl_s: float) -> asyncio.Future[int]:
+        words = [key.encode("utf-8", "surrogatepass"), value, _ms(ttl_s), b"%d" % MAX_CHANGES]
+        return self._run(self._values, scripts.PUBLISH, _feed(topic), words, int)
+
+    def news(self, topic: str, since: int = 0) -> asyncio.Future[News]:
+        return self._run(self._values, scripts.NEWS, _feed(topic), [b"%d" % since], _news)
+
+    # ------------------------------------------------------------------------------------------- inside
+
+    def _key(self, key: str) -> bytes:
+        return self._prefix + key.encode("utf-8", "surrogatepass")
+
+    def _run(
+        self, line: Line, script: str, keys: Sequence[str], words: Sequence[bytes], read: Callable[[Any], T]
+    ) -> asyncio.Future[T]:
+        count = len(keys) + len(words) + 3
+        head = b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n%d\r\n" % (count, scripts.SHA[script], len(keys))
+        rest = [*map(self._key, keys), *words]
+        command = head + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in rest])
+        return line.send(command, read)
+
+
+def _feed(topic: str) -> list[str]:
+    return [f"feed:{topic}{part}" for part in ("", ":versions", ":expiries", ":version")]
+
+
+def _ms(seconds: float) -> bytes:
+    return b"%d" % max(1, round(seconds * 1000))
+
+
+def _same(said: Any) -> bytes | None:
+    found: bytes | None = said
+    return found
+
+
+def _is_some(said: Any) -> bool:
+    return said is not None
+
+
+def _taken(said: Any) -> Taken:
+    wait_s, *numbers = map(float, said.split())
+    return Taken(wait_s, tuple(map(Level, numbers[::2], numbers[1::2])))
+
+
+def _sums(said: Any) -> dict[str, float]:
+    return {name.decode(): float(amount) for name, amount in zip(said[::2], said[1::2], strict=True)}
+
+
+def _news(said: Any) -> News:
+    rows = zip(said[1::3], said[2::3], said[3::3], strict=True)
+    changes = [Change(key.decode("utf-8", "surrogatepass"), value, float(left)) for key, value, left in rows]
+    return News(said[0], changes)

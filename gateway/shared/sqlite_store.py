@@ -1,0 +1,299 @@
+"""The shared store of the workers of one host: a SQLite file in write-ahead mode.
+
+A thread does the work, so that no stream waits for a disk. What comes in one turn of the loop is one transaction. A
+lock on a file beside it lets the workers in one after the other: SQLite's own way, to sleep and try again, lets one
+wait for longer than a request may. The file survives kill -9 of every worker; it is for its owner alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gateway.shared import gcra
+from gateway.shared.gcra import Level
+from gateway.shared.store import Away, Cell, Change, News, Slots, Taken
+
+log = logging.getLogger("gateway")
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection, float], Any]
+Piece = tuple[Work, "asyncio.Future[Any]"]
+
+BUSY_S = 1.0  # for whoever looks into the file with a tool of his own
+SWEEP_S = 30.0
+MAX_BYTES = 1 << 30  # of all values
+
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS vals (key BLOB PRIMARY KEY, value BLOB NOT NULL, expires REAL NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS levels (key BLOB PRIMARY KEY, level REAL NOT NULL, opens REAL NOT NULL, "
+    "expires REAL NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS sums (key BLOB, name TEXT, amount REAL NOT NULL, expires REAL NOT NULL, "
+    "PRIMARY KEY (key, name)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS slots (key BLOB, holder TEXT, granted INTEGER NOT NULL, wanted INTEGER NOT NULL, "
+    "expires REAL NOT NULL, PRIMARY KEY (key, holder)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS feeds (version INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, "
+    "key BLOB NOT NULL, value BLOB NOT NULL, expires REAL NOT NULL, UNIQUE (topic, key))",
+    "CREATE INDEX IF NOT EXISTS vals_expire ON vals (expires)",
+    "CREATE INDEX IF NOT EXISTS feeds_by_topic ON feeds (topic, version)",
+)
+_KINDS = ("vals", "levels", "sums", "slots", "feeds")
+
+
+class SqliteStore:
+    """close() waits for what is on its way."""
+
+    kind = "sqlite"
+
+    def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
+        """clock: seconds since 1970, the same for all who share the file."""
+        self.file = file
+        self._clock = clock
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked: list[Piece] = []
+        self._work: queue.SimpleQueue[list[Piece] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def __repr__(self) -> str:
+        return f"<SqliteStore {self.file}>"
+
+    # ------------------------------------------------------------------------------------------- values
+
+    def get(self, key: str) -> asyncio.Future[bytes | None]:
+        return self._do(lambda db, now: _value(db, _raw(key), now))
+
+    def put(self, key: str, value: bytes, ttl_s: float, *, absent: bool = False) -> asyncio.Future[bool]:
+        raw = _raw(key)
+
+        def work(db: sqlite3.Connection, now: float) -> bool:
+            if absent and _value(db, raw, now) is not None:
+                return False
+            db.execute("INSERT OR REPLACE INTO vals VALUES (?, ?, ?)", (raw, value, now + ttl_s))
+            return True
+
+        return self._do(work)
+
+    def extend(self, key: str, value: bytes, ttl_s: float) -> asyncio.Future[bool]:
+        update = "UPDATE vals SET expires = ? WHERE key = ? AND value = ? AND expires > ?"
+        return self._do(lambda db, now: db.execute(update, (now + ttl_s, _raw(key), value, now)).rowcount > 0)
+
+    def delete(self, key: str, value: bytes | None = None) -> asyncio.Future[bool]:
+        delete = "DELETE FROM vals WHERE key = ? AND expires > ? AND (? IS NULL OR value = ?)"
+        return self._do(lambda db, now: db.execute(delete, (_raw(key), now, value, value)).rowcount > 0)
+
+    # -------------------------------------------------------------------------------------------- counts
+
+    def take(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
+        def work(db: sqlite3.Connection, now: float) -> Taken:
+            pairs = [(_level(db, cell, now), cell) for cell in cells]
+            wait_s = max((gcra.wait_for(level, cell.per_minute, cell.units, now) for level, cell in pairs), default=0.0)
+            return Taken(wait_s, _from_now([each for each, _ in pairs], now)) if wait_s > 0 else _charge(db, pairs, now)
+
+        return self._do(work)
+
+    def charge(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
+        return self._do(lambda db, now: _charge(db, [(_level(db, cell, now), cell) for cell in cells], now))
+
+    def add(self, key: str, amounts: Mapping[str, float], ttl_s: float) -> asyncio.Future[dict[str, float]]:
+        named, raw = dict(amounts), _raw(key)
+
+        def work(db: sqlite3.Connection, now: float) -> dict[str, float]:
+            db.execute("DELETE FROM sums WHERE key = ? AND expires <= ?", (raw, now))
+            db.executemany(
+                "INSERT INTO sums VALUES (?, ?, ?, ?) ON CONFLICT (key, name) DO UPDATE SET "
+                "amount = amount + excluded.amount",
+                [(raw, name, amount, now + ttl_s) for name, amount in named.items()],
+            )
+            if named:
+                db.execute("UPDATE sums SET expires = ? WHERE key = ?", (now + ttl_s, raw))
+            return dict(db.execute("SELECT name, amount FROM sums WHERE key = ?", (raw,)).fetchall())
+
+        return self._do(work)
+
+    def slots(self, key: str, holder: str, wanted: int, limit: int, ttl_s: float) -> asyncio.Future[Slots]:
+        raw = _raw(key)
+
+        def work(db: sqlite3.Connection, now: float) -> Slots:
+            db.execute("DELETE FROM slots WHERE key = ? AND (expires <= ? OR holder = ?)", (raw, now, holder))
+            sums = "COALESCE(SUM(granted), 0), COALESCE(SUM(MAX(0, wanted - granted)), 0)"
+            held, lacking = db.execute(f"SELECT {sums} FROM slots WHERE key = ?", (raw,)).fetchone()
+            granted = max(0, min(wanted, limit - held))
+            if wanted:
+                db.execute("INSERT INTO slots VALUES (?, ?, ?, ?, ?)", (raw, holder, granted, wanted, now + ttl_s))
+            return Slots(granted, lacking)
+
+        return self._do(work)
+
+    # --------------------------------------------------------------------------------------------- feeds
+
+    def publish(self, topic: str, key: str, value: bytes, ttl_s: float) -> asyncio.Future[int]:
+        insert = "INSERT OR REPLACE INTO feeds (topic, key, value, expires) VALUES (?, ?, ?, ?)"
+        return self._do(lambda db, now: db.execute(insert, (topic, _raw(key), value, now + ttl_s)).lastrowid or 0)
+
+    def news(self, topic: str, since: int = 0) -> asyncio.Future[News]:
+        def work(db: sqlite3.Connection, now: float) -> News:
+            (version,) = db.execute("SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'feeds'").fetchone()
+            after = 0 if since > version else since
+            rows = db.execute(
+                "SELECT key, value, expires FROM feeds WHERE topic = ? AND version > ? AND expires > ? "
+                "ORDER BY version",
+                (topic, after, now),
+            ).fetchall()
+            changes = [
+                Change(key.decode("utf-8", "surrogatepass"), value, expires - now)
+                for key, value, expires in rows
+                if value or after
+            ]
+            return News(version, changes)
+
+        return self._do(work)
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._flush()
+            self._work.put(None)
+            self._thread.join()
+            self._thread = None
+
+    # --------------------------------------------------------------------------------------------- thread
+
+    def _do(self, work: Callable[[sqlite3.Connection, float], T]) -> asyncio.Future[T]:
+        if self._loop is None or self._thread is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread = threading.Thread(target=self._run, name="shared store", daemon=True)
+            self._thread.start()
+        answer: asyncio.Future[T] = self._loop.create_future()
+        if not self._asked:
+            self._loop.call_soon(self._flush)
+        self._asked.append((work, answer))
+        return answer
+
+    def _flush(self) -> None:
+        if self._asked:
+            pieces, self._asked = self._asked, []
+            self._work.put(pieces)
+
+    def _run(self) -> None:
+        db: sqlite3.Connection | None = None
+        lock = -1
+        swept_at = 0.0
+        while (pieces := self._work.get()) is not None:
+            try:
+                if db is None:
+                    lock, db = _opened(self.file, lock)
+                results = self._transaction(db, lock, pieces)
+                if time.monotonic() > swept_at:
+                    swept_at = time.monotonic() + SWEEP_S
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                    try:
+                        _sweep(db, self._clock())
+                    finally:
+                        fcntl.flock(lock, fcntl.LOCK_UN)
+            except Exception as error:
+                if not isinstance(error, sqlite3.Error | OSError):
+                    log.exception("an error in the proxy: the shared store failed")
+                away = Away(f"{self.file}: {error}")
+                results = [away] * len(pieces)
+                if db is not None:
+                    db.close()
+                    db = None
+            self._tell(pieces, results)
+        if db is not None:
+            db.close()
+        if lock >= 0:
+            os.close(lock)
+
+    def _transaction(self, db: sqlite3.Connection, lock: int, pieces: Sequence[Piece]) -> list[Any]:
+        results: list[Any] = []
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                now = self._clock()
+                for work, _ in pieces:
+                    results.append(work(db, now))
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        return results
+
+    def _tell(self, pieces: Sequence[Piece], results: Sequence[Any]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_answer, pieces, results)
+
+
+def _answer(pieces: Sequence[Piece], results: Sequence[Any]) -> None:
+    for (_, answer), result in zip(pieces, results, strict=True):
+        if answer.done():
+            continue
+        if isinstance(result, Away):
+            answer.set_exception(result)
+            answer.exception()  # whoever does not wait for it need not be told of it
+        else:
+            answer.set_result(result)
+
+
+def _opened(file: Path, lock: int) -> tuple[int, sqlite3.Connection]:
+    """The lock's descriptor and the file. Raises sqlite3.Error, OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if lock < 0:
+        lock = os.open(f"{file}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        db = sqlite3.connect(file, timeout=BUSY_S, isolation_level=None)
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        for statement in _TABLES:
+            db.execute(statement)
+        return lock, db
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def _sweep(db: sqlite3.Connection, now: float) -> None:
+    for kind in _KINDS:
+        db.execute(f"DELETE FROM {kind} WHERE expires <= ?", (now,))
+    (held,) = db.execute("SELECT COALESCE(SUM(LENGTH(value)), 0) FROM vals").fetchone()
+    while held > MAX_BYTES:  # those that would go first anyway
+        oldest = "SELECT key FROM vals ORDER BY expires LIMIT 1000"
+        db.execute(f"DELETE FROM vals WHERE key IN ({oldest})")
+        (held,) = db.execute("SELECT COALESCE(SUM(LENGTH(value)), 0) FROM vals").fetchone()
+
+
+def _raw(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")
+
+
+def _value(db: sqlite3.Connection, key: bytes, now: float) -> bytes | None:
+    found = db.execute("SELECT value FROM vals WHERE key = ? AND expires > ?", (key, now)).fetchone()
+    return found[0] if found else None
+
+
+def _level(db: sqlite3.Connection, cell: Cell, now: float) -> Level:
+    known = Level(*(each + now for each in cell.level))
+    found = db.execute("SELECT level, opens FROM levels WHERE key = ?", (_raw(cell.key),)).fetchone()
+    return gcra.later(Level(*found), known) if found else known
+
+
+def _charge(db: sqlite3.Connection, pairs: Sequence[tuple[Level, Cell]], now: float) -> Taken:
+    levels = [gcra.charged(level, cell.per_minute, cell.units, now, cell.pause_s) for level, cell in pairs]
+    rows = [(_raw(cell.key), *level, max(level)) for level, (_, cell) in zip(levels, pairs, strict=True)]
+    db.executemany("INSERT OR REPLACE INTO levels VALUES (?, ?, ?, ?)", rows)
+    return Taken(0.0, _from_now(levels, now))
+
+
+def _from_now(levels: Sequence[Level], now: float) -> tuple[Level, ...]:
+    return tuple(Level(level.full - now, level.opens - now) for level in levels)

@@ -1,0 +1,121 @@
+"""The shared store: what the workers of a host, or of a fleet, know together.
+
+There is one interface and three stores behind it: the memory of a single worker (memory_store.py), a SQLite file for
+the workers of a host (sqlite_store.py), and a Redis or Valkey server for a fleet (redis_store.py). Every method is
+atomic, takes one round trip, and may be called from the loop only. What it gives is to be awaited: it is there at once
+in memory, and what several requests ask in one turn of the loop goes as one message to Redis. Every entry has a time
+to live, so that nothing grows for ever. Any method may raise Away.
+
+Keys are words with colons, such as "cache:3f2a..."; the store puts its prefix before them. Whatever is secret, or names
+a secret, is hashed by its owner before it comes here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from gateway.shared.gcra import Level
+
+
+class Away(ConnectionError):
+    """The store cannot be reached, or did not answer in time."""
+
+
+class Cell(NamedTuple):
+    """What is asked of one bound. per_minute: what it lets through. units: of this request. pause_s: see gcra.py.
+    level: what the asker knows of it; a store that has forgotten, since it began anew, goes on from there."""
+
+    key: str
+    per_minute: float
+    units: float
+    pause_s: float = 0.0
+    level: Level = Level()
+
+
+class Taken(NamedTuple):
+    """wait_s: 0.0 = all cells are charged; else none is. levels: of each cell, in seconds from now."""
+
+    wait_s: float
+    levels: tuple[Level, ...]
+
+
+class Change(NamedTuple):
+    """An entry of a feed. left_s: how long it holds."""
+
+    key: str
+    value: bytes
+    left_s: float
+
+
+class News(NamedTuple):
+    """version: of the feed, for the next question. One that is lower than the asked one tells that the store began
+    anew: then the changes are all that it has."""
+
+    version: int
+    changes: list[Change]
+
+
+class Slots(NamedTuple):
+    """granted: how many the holder has now. lacking: how many the others want and have not got."""
+
+    granted: int
+    lacking: int
+
+
+class Store(Protocol):
+    """kind: "memory", "sqlite" or "redis"."""
+
+    @property
+    def kind(self) -> str: ...
+
+    # ------------------------------------------------------------------------------------------- values
+
+    def get(self, key: str) -> Awaitable[bytes | None]: ...
+
+    def put(self, key: str, value: bytes, ttl_s: float, *, absent: bool = False) -> Awaitable[bool]:
+        """absent: only where there is none; False = there is one. So a lease is taken, its value naming the holder."""
+
+    def extend(self, key: str, value: bytes, ttl_s: float) -> Awaitable[bool]:
+        """The entry lives on for ttl_s, if it still has this value; False = it has not."""
+
+    def delete(self, key: str, value: bytes | None = None) -> Awaitable[bool]:
+        """value: only if it has this one. False = there was none."""
+
+    # -------------------------------------------------------------------------------------------- counts
+
+    def take(self, cells: Sequence[Cell]) -> Awaitable[Taken]:
+        """Charges all cells, or none if one of them has to wait."""
+
+    def charge(self, cells: Sequence[Cell]) -> Awaitable[Taken]:
+        """Charges all cells, whatever they hold. Negative units are given back."""
+
+    def add(self, key: str, amounts: Mapping[str, float], ttl_s: float) -> Awaitable[dict[str, float]]:
+        """Adds to named sums, and gives all sums of the key. With no amounts it only reads them."""
+
+    def slots(self, key: str, holder: str, wanted: int, limit: int, ttl_s: float) -> Awaitable[Slots]:
+        """Of `limit` slots the holder gets as many as it wants, or as the others have left. It has them until ttl_s
+        are over, or until it asks again; 0 gives all back."""
+
+    # --------------------------------------------------------------------------------------------- feeds
+
+    def publish(self, topic: str, key: str, value: bytes, ttl_s: float) -> Awaitable[int]:
+        """Puts an entry into a feed, in place of the one with its key. b"" takes it back: followers see the change, and
+        then it is gone. Gives the feed's version."""
+
+    def news(self, topic: str, since: int = 0) -> Awaitable[News]:
+        """The entries of a feed that have changed since that version, in order; from 0 on, all that hold."""
+
+    # ------------------------------------------------------------------------------------------- its life
+
+    def close(self) -> None: ...
+
+
+def digest(*words: str | bytes) -> str:
+    """A key for what must not be read in the store, such as an id or a client's key."""
+    hashed = hashlib.blake2b(digest_size=16)
+    for word in words:
+        data = word.encode("utf-8", "surrogatepass") if isinstance(word, str) else word
+        hashed.update(len(data).to_bytes(4, "big") + data)
+    return hashed.hexdigest()
