@@ -56,6 +56,7 @@ from gateway.routing.balancing import Places
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Router
 from gateway.routing.upstreams import Peer
+from gateway.shared.shared import Shared
 from gateway.stored import store_sync
 from gateway.stored.store import Memory
 from operate.logs.journal import Journal
@@ -113,6 +114,7 @@ class Service:
         are no other workers. addresses: where the proxy listens."""
         self.journal = journal
         self.worker_rpc = worker_rpc or WorkerRpc()
+        self.shared = wiring.shared(settings, journal.folder, self.worker_rpc.count)
         self.hops = Hops(self.worker_rpc.group, addresses)
         self.reloaded: dict[str, Any] = {}  # the result of the last change of the settings, see reload.py
         self.reloads = {"taken": 0, "refused": 0}
@@ -266,7 +268,7 @@ class Service:
 
     async def start(self) -> None:
         self._tick()
-        await self.worker_rpc.start()
+        await asyncio.gather(self.worker_rpc.start(), self.shared.start())
         if self.settings.pool.prewarm:
             await asyncio.gather(*map(self._prewarm, self.router.peers.values()))
 
@@ -304,6 +306,7 @@ class Service:
         if self.askings:  # they still answer their clients
             await asyncio.wait(self.askings, timeout=FLUSH_S)
         await self.worker_rpc.stop()
+        self.shared.stop()
         self.memory.owners.stop()
         self.observers.flush()
 

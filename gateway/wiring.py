@@ -7,6 +7,7 @@ that wait for their clients) is made from the one before it.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from gateway.flow.reattach import Reattach
 from gateway.limits import breaker
@@ -15,8 +16,16 @@ from gateway.limits.budget import Bounds
 from gateway.limits.rate_limit import Quota
 from gateway.limits.retry_policy import Policy
 from gateway.routing.router import Router
+from gateway.shared.shared import Shared
 from operate.settings.load import Settings
 from upstream.pool import Pool
+
+
+def shared(settings: Settings, folder: Path, workers: int) -> Shared:
+    """folder: where relative files lie. workers: of this host."""
+    chosen = settings.shared
+    file = folder / chosen.file if chosen.file and workers > 1 else None
+    return Shared(chosen.url, chosen.prefix, file)
 
 
 def retry_policy(settings: Settings) -> Policy:

@@ -35,7 +35,9 @@ class Extra:
             return False
 
 
-NEEDS: tuple[tuple[Extra, str, Callable[[Settings], bool]], ...] = ()
+NEEDS: tuple[tuple[Extra, str, Callable[[Settings], bool]], ...] = (
+    (Extra("redis", "redis", "redis"), "[shared] url", lambda settings: bool(settings.shared.url)),
+)
 """Each extra, the setting that needs it, and whether given settings do."""
 
 

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from gateway.shared import redis_scripts as scripts
 from gateway.shared.gcra import Level
 from gateway.shared.redis_link import Link
-from gateway.shared.redis_wire import Wire, fail, packed
+from gateway.shared.patience import fail
+from gateway.shared.redis_wire import Wire, packed
 from gateway.shared.store import Away, Cell, Change, News, Slots, Taken
 
 log = logging.getLogger("gateway")
@@ -97,8 +98,9 @@ class RedisStore:
 
     def __init__(self, url: str, prefix: str, on_change: Callable[[str], None] = lambda why: None) -> None:
         """prefix: of all keys. Who shares it shares the state."""
+        prefix = prefix.replace("{", "").replace("}", "")  # they would make it another hash tag
         self._prefix = f"{{{prefix}}}:".encode()
-        link = Link(url, f"{{{prefix}}}:")
+        link = Link(url, self._prefix.decode())
         self._counts = Line(link, on_change)
         self._values = Line(link, lambda why: None)
 

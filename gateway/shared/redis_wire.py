@@ -3,23 +3,16 @@
 redis-py's own client costs 63 us of CPU a command, and 50 with its bare connection; this costs 18, and 3 where sixteen
 requests ask in one turn of the loop. So redis-py connects and introduces itself (redis_link.py), and this takes over.
 
-A command whose reply is later than `PATIENCE_S` fails with Away; a reply that comes later still is read and dropped.
-While the server owes a reply for longer than that, further commands fail at once. After `LOST_S` without a word the
-connection is given up.
+How long a reply may take, patience.py says; one that comes later is read and dropped.
 """
 
 from __future__ import annotations
 
 import asyncio
-import collections
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from gateway.shared.store import Away
-
-PATIENCE_S = 0.05
-LOST_S = 1.0
-MOST_WAITING = 10_000  # commands without a reply
+from gateway.shared.patience import Patience, fail
 
 T = TypeVar("T")
 
@@ -102,17 +95,10 @@ class Wire(asyncio.Protocol):
         self._writer: asyncio.StreamWriter | None = None  # kept, since it warns of its end where it is not closed
         self._transport: asyncio.WriteTransport | None = None
         self._out: list[bytes] = []
-        self._waiting: collections.deque[_Waiting] = collections.deque()
-        self._heard_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._patience = Patience(loop, lambda: self.close("the server does not answer any more"))
 
     def __repr__(self) -> str:
-        return f"<Wire {len(self._waiting)} wait>"
-
-    @property
-    def is_late(self) -> bool:
-        """It owes a reply for longer than anybody waits."""
-        return bool(self._waiting) and self._loop.time() - self._waiting[0][2] > PATIENCE_S
+        return f"<Wire {self._patience!r}>"
 
     def takes_over(self, writer: asyncio.StreamWriter) -> None:
         """writer: of a connection that is ready for commands, and on which nothing is on its way."""
@@ -122,15 +108,13 @@ class Wire(asyncio.Protocol):
     def send(self, command: bytes, read: Callable[[Any], T]) -> asyncio.Future[T]:
         """What `read` makes of the reply, or Away."""
         answer: asyncio.Future[T] = self._loop.create_future()
-        if self._transport is None or self.is_late or len(self._waiting) >= MOST_WAITING:
+        if self._transport is None or self._patience.is_late:
             fail(answer, "the server does not answer")
             return answer
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(command)
-        self._waiting.append((answer, read, self._loop.time()))
-        if self._timer is None:
-            self._timer = self._loop.call_later(PATIENCE_S, self._look)
+        self._patience.waits(answer, read)
         return answer
 
     def close(self, why: str = "closed") -> None:
@@ -145,33 +129,18 @@ class Wire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))
 
-    def _look(self) -> None:
-        """Whoever has waited long enough hears that nothing has come."""
-        self._timer = None
-        now = self._loop.time()
-        for answer, _, since in self._waiting:
-            if now - since < PATIENCE_S:
-                break
-            fail(answer, "the server did not answer in time")
-        if not self._waiting:
-            return
-        if now - max(self._waiting[0][2], self._heard_at) > LOST_S:
-            self.close("the server does not answer any more")
-            return
-        self._timer = self._loop.call_later(PATIENCE_S / 2, self._look)
-
     def data_received(self, data: bytes) -> None:
-        self._heard_at = self._loop.time()
         try:
             replies = self._reader.feed(data)
         except ValueError as error:
             self.close(str(error))
             return
         for reply in replies:
-            if not self._waiting:
+            asked = self._patience.heard()
+            if asked is None:
                 self.close("the server said more than it was asked")
                 return
-            answer, read, _ = self._waiting.popleft()
+            answer, read = asked
             if isinstance(reply, ServerError):
                 fail(answer, str(reply))
                 if reply.code in NOT_THE_ONE:
@@ -184,27 +153,12 @@ class Wire(asyncio.Protocol):
         self._over(f"the connection is lost: {exc}" if exc else "the server has closed the connection")
 
     def _over(self, why: str) -> None:
-        if self._transport is None:
-            return
-        self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        waiting, self._waiting = self._waiting, collections.deque()
-        for answer, _, _ in waiting:
-            fail(answer, why)
-        self._on_lost(self, why)
+        if self._transport is not None:
+            self._transport = None
+            self._patience.over(why)
+            self._on_lost(self, why)
 
 
 def packed(*words: bytes) -> bytes:
     """A command as the server reads it."""
     return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
-
-
-_Waiting = tuple["asyncio.Future[Any]", Callable[[Any], Any], float]  # and since when
-
-
-def fail(answer: asyncio.Future[Any], why: str) -> None:
-    if not answer.done():
-        answer.set_exception(Away(why))
-        answer.exception()  # whoever does not wait for it need not be told

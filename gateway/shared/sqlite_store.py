@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 
 from gateway.shared import gcra
 from gateway.shared.gcra import Level
+from gateway.shared.patience import Patience, fail
 from gateway.shared.store import Away, Cell, Change, News, Slots, Taken
 
 log = logging.getLogger("gateway")
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection, float], Any]
-Piece = tuple[Work, "asyncio.Future[Any]"]
 
 BUSY_S = 1.0  # for whoever looks into the file with a tool of his own
 SWEEP_S = 30.0
@@ -54,13 +54,18 @@ class SqliteStore:
 
     kind = "sqlite"
 
-    def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
-        """clock: seconds since 1970, the same for all who share the file."""
+    def __init__(
+        self, file: Path, on_change: Callable[[str], None] = lambda why: None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """on_change: is called with "" after work that was done, and with the reason after work that was not. clock:
+        seconds since 1970, the same for all who share the file."""
         self.file = file
         self._clock = clock
+        self._on_change = on_change
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._asked: list[Piece] = []
-        self._work: queue.SimpleQueue[list[Piece] | None] = queue.SimpleQueue()
+        self._patience: Patience | None = None
+        self._asked: list[Work] = []
+        self._work: queue.SimpleQueue[list[Work] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def __repr__(self) -> str:
@@ -163,86 +168,89 @@ class SqliteStore:
             self._work.put(None)
             self._thread.join()
             self._thread = None
+        if self._patience is not None:
+            self._patience.over("closed")
 
     # --------------------------------------------------------------------------------------------- thread
 
     def _do(self, work: Callable[[sqlite3.Connection, float], T]) -> asyncio.Future[T]:
-        if self._loop is None or self._thread is None:
+        if self._loop is None or self._patience is None:
             self._loop = asyncio.get_running_loop()
+            self._patience = Patience(self._loop, lambda: self._on_change("the disk does not answer"))
             self._thread = threading.Thread(target=self._run, name="shared store", daemon=True)
             self._thread.start()
         answer: asyncio.Future[T] = self._loop.create_future()
+        if self._patience.is_late or self._thread is None:
+            fail(answer, "the disk does not answer")
+            return answer
         if not self._asked:
             self._loop.call_soon(self._flush)
-        self._asked.append((work, answer))
+        self._asked.append(work)
+        self._patience.waits(answer, _same)
         return answer
 
     def _flush(self) -> None:
         if self._asked:
-            pieces, self._asked = self._asked, []
-            self._work.put(pieces)
+            asked, self._asked = self._asked, []
+            self._work.put(asked)
 
     def _run(self) -> None:
         db: sqlite3.Connection | None = None
         lock = -1
-        swept_at = 0.0
-        while (pieces := self._work.get()) is not None:
+        sweep_at = time.monotonic() + SWEEP_S
+        while (asked := self._work.get()) is not None:
             try:
                 if db is None:
                     lock, db = _opened(self.file, lock)
-                results = self._transaction(db, lock, pieces)
-                if time.monotonic() > swept_at:
-                    swept_at = time.monotonic() + SWEEP_S
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                    try:
-                        _sweep(db, self._clock())
-                    finally:
-                        fcntl.flock(lock, fcntl.LOCK_UN)
+                results = _transaction(db, lock, asked, self._clock())
+                if time.monotonic() > sweep_at:
+                    sweep_at = time.monotonic() + SWEEP_S
+                    _transaction(db, lock, [_sweep], self._clock())
             except Exception as error:
                 if not isinstance(error, sqlite3.Error | OSError):
                     log.exception("an error in the proxy: the shared store failed")
-                away = Away(f"{self.file}: {error}")
-                results = [away] * len(pieces)
+                results = [Away(f"{self.file}: {error}")] * len(asked)
                 if db is not None:
                     db.close()
                     db = None
-            self._tell(pieces, results)
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._answer, results)
         if db is not None:
             db.close()
         if lock >= 0:
             os.close(lock)
 
-    def _transaction(self, db: sqlite3.Connection, lock: int, pieces: Sequence[Piece]) -> list[Any]:
-        results: list[Any] = []
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    def _answer(self, results: Sequence[Any]) -> None:
+        for result in results:
+            asked = self._patience.heard() if self._patience is not None else None
+            if asked is None:
+                return
+            answer, _ = asked
+            if isinstance(result, Away):
+                fail(answer, str(result))
+            elif not answer.done():
+                answer.set_result(result)
+        self._on_change(str(results[0]) if isinstance(results[0], Away) else "")
+
+
+def _same(said: Any) -> Any:
+    return said
+
+
+def _transaction(db: sqlite3.Connection, lock: int, asked: Sequence[Work], now: float) -> list[Any]:
+    """Raises sqlite3.Error, OSError."""
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        db.execute("BEGIN IMMEDIATE")
         try:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                now = self._clock()
-                for work, _ in pieces:
-                    results.append(work(db, now))
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
-        finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)
-        return results
-
-    def _tell(self, pieces: Sequence[Piece], results: Sequence[Any]) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_answer, pieces, results)
-
-
-def _answer(pieces: Sequence[Piece], results: Sequence[Any]) -> None:
-    for (_, answer), result in zip(pieces, results, strict=True):
-        if answer.done():
-            continue
-        if isinstance(result, Away):
-            answer.set_exception(result)
-            answer.exception()  # whoever does not wait for it need not be told of it
-        else:
-            answer.set_result(result)
+            results = [work(db, now) for work in asked]
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+    return results
 
 
 def _opened(file: Path, lock: int) -> tuple[int, sqlite3.Connection]:

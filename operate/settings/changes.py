@@ -11,13 +11,14 @@ from operate.settings.errors import Problem, SettingsError
 from operate.settings.load import Settings, is_loopback
 
 AT_START = ("host", "port", "user", "workers")
-"""The keys of [server] that change only at a restart."""
+"""The keys of [server] that change only at a restart. So does all of [shared]."""
 
 
 def followed(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
     """`new` with the keys of AT_START as in `old`, and the names of those keys that differ, which wait for a restart.
     Raises SettingsError if everybody on the network could then use the proxy without a key."""
     waits = [f"[server] {key}" for key in AT_START if getattr(old.server, key) != getattr(new.server, key)]
+    waits += _fields("[shared]", old.shared, new.shared)
     kept = {key: getattr(old.server, key) for key in AT_START}
     if not new.clients and not is_loopback(old.server.host):
         message = (
@@ -25,7 +26,7 @@ def followed(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
             "reach: keep a [client], or set [server] host = 127.0.0.1 and restart the proxy"
         )
         raise SettingsError([Problem(new.file, 0, "", "", message)])
-    return dataclasses.replace(new, server=dataclasses.replace(new.server, **kept)), waits
+    return dataclasses.replace(new, server=dataclasses.replace(new.server, **kept), shared=old.shared), waits
 
 
 def changed(old: Settings, new: Settings) -> list[str]:

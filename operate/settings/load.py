@@ -30,6 +30,7 @@ from operate.settings.sections import (
     Responses,
     Retry,
     Server,
+    Shared,
     TargetRef,
     Timeouts,
     Translate,
@@ -54,6 +55,7 @@ __all__ = [
     "Server",
     "Settings",
     "SettingsError",
+    "Shared",
     "TargetRef",
     "Term",
     "Timeouts",
@@ -86,6 +88,7 @@ class Settings:
     admission: Admission
     responses: Responses
     usage: Usage
+    shared: Shared
     translate: Translate
     logging: Logging
     aliases: Aliases
@@ -116,7 +119,7 @@ class Settings:
         found = {key for client in self.clients for key in client.plain_keys}
         for upstream in self.upstreams.values():
             found |= upstream.secrets()
-        found |= {password_of(self.pool.proxy), self.server.tls_key_password}
+        found |= {password_of(self.pool.proxy), password_of(self.shared.url), self.server.tls_key_password}
         return tuple(sorted(filter(None, found), key=lambda secret: (-len(secret), secret)))
 
 

@@ -39,6 +39,7 @@ CLASSES: Mapping[str, Any] = {
     "admission": sections.Admission,
     "responses": sections.Responses,
     "usage": sections.Usage,
+    "shared": sections.Shared,
     "translate": sections.Translate,
     "logging": sections.Logging,
     "aliases": sections.Aliases,

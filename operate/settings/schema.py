@@ -51,9 +51,8 @@ SERVER = {
     "workers": Key(
         value_types.processes(64),
         "1",
-        "The number of processes that serve; auto = one for each CPU. Each worker has its own limits, quotas, "
-        "breakers, queues and learned quirks: with 4 workers, a client may send up to 4 times its "
-        "requests_per_minute.",
+        "The number of processes that serve; auto = one for each CPU. All workers together keep the limits, and what "
+        "one learns the others know ([shared]).",
     ),
     "max_body_mb": Key(
         value_types.whole(1, 2048), "64", "The largest request body, in MB. A larger one is refused with a 413."
@@ -392,6 +391,34 @@ USAGE = {
     "keep_days": Key(value_types.whole(1, 3650), "400", "For how many days sums are kept. Older ones are deleted."),
 }
 
+SHARED = {
+    "url": Key(
+        url_types.shared_url(),
+        "",
+        "The Redis or Valkey server that holds what all proxies of a fleet know together: redis://, rediss:// (TLS), "
+        "unix://, redis+sentinel://HOST,HOST/SERVICE or redis+cluster://HOST,HOST. Empty: the workers of this machine "
+        "share a file, and a single worker needs none.",
+    ),
+    "prefix": Key(
+        value_types.word("a word without braces", empty=False),
+        "anthropic-proxy",
+        "How all keys on that server begin. Proxies with the same prefix share their state.",
+    ),
+    "file": Key(
+        value_types.word("a file without blanks in its name"),
+        "shared.sqlite3",
+        "The SQLite file that several workers share where there is no url. A relative path starts at the log folder. "
+        "Empty = each worker has its own limits, breakers and learned quirks.",
+    ),
+    "budgets": Key(
+        value_types.choice("open", "closed"),
+        "open",
+        "What happens to the requests of a client with a budget while the store cannot be reached. open: they go on, "
+        "by what this worker knows; closed: they are refused with a 503. All other bounds go on with what each worker "
+        "knows.",
+    ),
+}
+
 TRANSLATE = {
     "strict": Key(
         value_types.switch(),
@@ -449,6 +476,7 @@ PLAIN = {
     "admission": ADMISSION,
     "responses": RESPONSES,
     "usage": USAGE,
+    "shared": SHARED,
     "translate": TRANSLATE,
     "logging": LOGGING,
     "aliases": ALIASES,

@@ -127,6 +127,17 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """The section [shared]: where the workers of a host, or of a fleet, keep what they know together. budgets: "open"
+    or "closed" while that is away."""
+
+    url: str = field(default="", repr=False)
+    prefix: str = "anthropic-proxy"
+    file: str = ""
+    budgets: str = "open"
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """The section [pool]. keepalive_connections: for each upstream. pools: for how many upstreams. Times are in
     seconds."""

@@ -112,16 +112,50 @@ def proxy_url(none: bool = False) -> Kind:
             _split(text, ("http", "https", "socks4", "socks4a", "socks5", "socks5h"))
         return text
 
-    def show(url: str) -> str:
-        scheme, _, rest = url.partition("://")
-        return f"{scheme}://{MASK}@{rest.rpartition('@')[2]}" if "@" in rest else url
-
     return Kind(
         "a URL such as http://10.0.0.1:3128 or socks5h://127.0.0.1:1080" + ", none" * none + ", or empty",
         parse,
-        show,
+        _without_password,
         private=True,
     )
+
+
+_STORES = ("redis", "rediss")
+STORE_SCHEMES = (*_STORES, "unix", *(f"{each}+{kind}" for each in _STORES for kind in ("sentinel", "cluster")))
+
+
+def shared_url() -> Kind:
+    """The URL of a Redis or Valkey server, or "". It may hold user:password, which is never shown."""
+
+    def parse(text: str) -> str:
+        if not text:
+            return ""
+        parts = urlsplit(text)
+        if parts.scheme == "unix":
+            if not parts.path.startswith("/"):
+                raise ValueError("has no path after unix://, such as unix:///run/redis/redis.sock")
+            return text
+        hosts = parts.netloc.rpartition("@")[2].split(",")
+        for host in hosts:
+            _split(f"{parts.scheme}://{host}", STORE_SCHEMES)
+        kind = parts.scheme.partition("+")[2]
+        if not kind and len(hosts) > 1:
+            raise ValueError("has several hosts, which only redis+sentinel:// and redis+cluster:// may have")
+        if kind == "sentinel" and not parts.path.strip("/"):
+            raise ValueError("has no name of a service, as in redis+sentinel://HOST:26379/mymaster")
+        return text
+
+    return Kind(
+        "a URL such as redis://10.0.0.5:6379/0, rediss://user:password@HOST or unix:///run/redis.sock, or empty",
+        parse,
+        _without_password,
+        private=True,
+    )
+
+
+def _without_password(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{MASK}@{rest.rpartition('@')[2]}" if "@" in rest else url
 
 
 def pem(what: str) -> Kind:

@@ -1,0 +1,81 @@
+"""Whoever asks a shared store waits for so long, and no longer.
+
+Answers come in the order of the questions. One timer looks after all that wait, since one for each would cost as much
+as the question. While the oldest question is overdue, `is_late` says so, and nobody need ask more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+from collections.abc import Callable
+from typing import Any
+
+from gateway.shared.store import Away
+
+PATIENCE_S = 0.05
+LOST_S = 1.0
+MOST_WAITING = 10_000
+
+Read = Callable[[Any], Any]
+
+
+class Patience:
+    """on_silence: nothing has been answered for LOST_S."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_silence: Callable[[], None]) -> None:
+        self._loop = loop
+        self._on_silence = on_silence
+        self._waiting: collections.deque[tuple[asyncio.Future[Any], Read, float]] = collections.deque()
+        self._heard_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<Patience {len(self._waiting)} wait>"
+
+    @property
+    def is_late(self) -> bool:
+        waiting = self._waiting
+        return bool(waiting) and (len(waiting) >= MOST_WAITING or self._loop.time() - waiting[0][2] > PATIENCE_S)
+
+    def waits(self, answer: asyncio.Future[Any], read: Read) -> None:
+        """read: makes the answer of what comes."""
+        self._waiting.append((answer, read, self._loop.time()))
+        if self._timer is None:
+            self._timer = self._loop.call_later(PATIENCE_S, self._look)
+
+    def heard(self) -> tuple[asyncio.Future[Any], Read] | None:
+        """Whose answer comes next; None = nobody has asked."""
+        if not self._waiting:
+            return None
+        self._heard_at = self._loop.time()
+        answer, read, _ = self._waiting.popleft()
+        return answer, read
+
+    def over(self, why: str) -> None:
+        """Nothing more will come."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiting, self._waiting = self._waiting, collections.deque()
+        for answer, _, _ in waiting:
+            fail(answer, why)
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        for answer, _, since in self._waiting:
+            if now - since < PATIENCE_S:
+                break
+            fail(answer, "the store did not answer in time")
+        if not self._waiting:
+            return
+        self._timer = self._loop.call_later(PATIENCE_S / 2, self._look)
+        if now - max(self._waiting[0][2], self._heard_at) > LOST_S:
+            self._on_silence()
+
+
+def fail(answer: asyncio.Future[Any], why: str) -> None:
+    if not answer.done():
+        answer.set_exception(Away(why))
+        answer.exception()  # whoever does not wait for it need not be told

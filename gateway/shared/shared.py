@@ -1,0 +1,87 @@
+"""The shared store of this process, and how it fares: which of the three it is, whether it is away, and since when.
+
+As long as it is away, requests go on with what their worker knows itself. That is counted, logged once for each outage,
+and shown; the store comes back by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gateway.shared.memory_store import MemoryStore
+from gateway.shared.redis_store import RedisStore
+from gateway.shared.sqlite_store import SqliteStore
+from gateway.shared.store import Store
+from operate.logs.fields import fields
+
+log = logging.getLogger("proxy")
+
+START_S = 1.0  # the start waits so long for a server
+
+
+class Shared:
+    """store: for whoever shares something. several: other processes share it. away: why it cannot be used, "" = it
+    can. fallbacks: decisions that were made without it."""
+
+    def __init__(self, url: str, prefix: str, file: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
+        """url: of a Redis or Valkey server. file: for the workers of a host, None = this is the only worker."""
+        self._clock = clock
+        self._began_at = clock()
+        self._is_out = self._stopped = False
+        self.away = ""
+        self.outages = 0
+        self.fallbacks = 0
+        self.store: Store
+        self._server: RedisStore | None = None
+        if url:
+            self.store = self._server = RedisStore(url, prefix, self._changed)
+            self.away = "it has not answered yet"
+        elif file is not None:
+            self.store = SqliteStore(file, self._changed)
+        else:
+            self.store = MemoryStore()
+
+    def __repr__(self) -> str:
+        return f"<Shared {self.store!r}{f' away: {self.away}' * bool(self.away)}>"
+
+    @property
+    def several(self) -> bool:
+        return self.store.kind != "memory"
+
+    async def start(self) -> None:
+        if self._server is not None:
+            self._server.start()
+            await self._server.wait(START_S)
+
+    def stop(self) -> None:
+        self._stopped = True
+        self.store.close()
+
+    def state(self) -> dict[str, Any]:
+        """For pages."""
+        away_s = round(self._clock() - self._began_at, 1) if self.away else 0.0
+        return {
+            "store": self.store.kind,
+            "away": self.away,
+            "away_s": away_s,
+            "outages": self.outages,
+            "fallbacks": self.fallbacks,
+        }
+
+    def _changed(self, why: str) -> None:
+        if self._stopped:
+            return
+        if why and not self._is_out:
+            self._is_out, self._began_at = True, self._clock()
+            self.outages += 1
+            log.warning("the shared store (%s) is away: %s. Requests go on, with what each worker knows itself",
+                        self.store.kind, why, extra=fields(event="shared store", state="away", why=why))  # fmt: skip
+        elif self._is_out and not why:
+            self._is_out, away_s = False, self._clock() - self._began_at
+            log.warning("the shared store (%s) is back after %.1f s", self.store.kind, away_s,
+                        extra=fields(event="shared store", state="back"))  # fmt: skip
+        self.away = why
