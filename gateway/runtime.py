@@ -56,7 +56,6 @@ from gateway.routing.balancing import Places
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Router
 from gateway.routing.upstreams import Peer
-from gateway.shared.shared import Shared
 from gateway.stored import store_sync
 from gateway.stored.store import Memory
 from operate.logs.journal import Journal

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from gateway.shared import redis_scripts as scripts
 from gateway.shared.gcra import Level
-from gateway.shared.redis_link import Link
 from gateway.shared.patience import fail
+from gateway.shared.redis_link import Link
 from gateway.shared.redis_wire import Wire, packed
 from gateway.shared.store import Away, Cell, Change, News, Slots, Taken
 
