@@ -36,6 +36,10 @@ class TlsStream(ClientStream, SSLIOStream):
     def _handle_events(self, fd: Any, events: int) -> None:
         IOStream._handle_events(self, fd, events)  # a handshake changes what is listened for
 
+    def close(self, exc_info: Any = False) -> None:
+        super().close(exc_info)
+        _forget_errors()
+
     def _do_ssl_handshake(self) -> None:
         self._handshake_reading = self._handshake_writing = False
         try:
@@ -61,6 +65,17 @@ class TlsStream(ClientStream, SSLIOStream):
             with contextlib.suppress(OSError):
                 _failed.tell(self.socket.getpeername()[0], str(reason).lower().replace("_", " "))
         self.close(exc_info=(type(why), why, why.__traceback__))
+
+
+_NO_CIPHER = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _forget_errors() -> None:
+    """OpenSSL keeps errors by thread, and Python 3.14 leaves one there when a client ends its connection without a word,
+    as port scans do: the next operation of another connection would fail with it. This is the only call that clears
+    them."""
+    with contextlib.suppress(ssl.SSLError):
+        _NO_CIPHER.set_ciphers("none")
 
 
 def write_no_more(stream: IOStream) -> None:

@@ -171,6 +171,22 @@ def test_websockets(pem: Path) -> None:
         assert client.head()[0] == 101
 
 
+def test_clients_that_leave_without_a_word_end_no_other_connection(pem: Path) -> None:
+    """OpenSSL's errors are the thread's: what one connection leaves there is not the next one's."""
+    gate = Gate()
+    with Upstream([Answer.sse([BEGUN, gate, DONE])]) as up:
+        settings = one_upstream(up.url, "chat", server=f"tls_cert = {pem}")
+        with House(settings) as house, house.connect(trusting(pem)) as client:
+            client.send("POST", PATH, ASKED | {"stream": True})
+            assert client.head()[0] == 200
+            for _ in range(3):
+                shown(house)
+            gate.open()
+            assert client.body().endswith(DONE)
+            client.send("GET", "/healthz")
+            assert client.reply()[0] == 200
+
+
 # -------------------------------------------------------------------------------------------------- renewals
 
 
