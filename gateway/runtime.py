@@ -25,6 +25,7 @@ from typing import Protocol as Interface
 from tornado.http1connection import HTTP1Connection
 
 from gateway import wiring
+from gateway.cache.cache import Cache
 from gateway.flow import charges
 from gateway.flow.info import Finished, Info
 from gateway.flow.learned_quirks import Lessons
@@ -37,7 +38,7 @@ from gateway.http.auth import Access
 from gateway.http.copied_answer import CopiedAnswer, Copier
 from gateway.http.forwarded import Clients
 from gateway.http.loop_guard import Address, Hops
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import Answer, Writer
 from gateway.limits.admission import Admission
 from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
@@ -142,6 +143,7 @@ class Service:
         self.observers = Observers()
         self.copier: Copier | None = None  # gets copies of replies, for the body log
         self.prices = Prices(settings)
+        self.cache: Cache | None = None
         self.worker_rpc.first = self.observers.flush
         store_sync.register(self.worker_rpc, self.memory)
         self.stage = "serving"
@@ -179,6 +181,7 @@ class Service:
         self.rules.update(client_rules.by_client(settings))
         self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
         self.reattach = wiring.reattach(settings, self.reattach)
+        self.cache = wiring.cache(settings, self.cache, self.prices.of)
         self.max_body_bytes = settings.server.max_body_bytes
         limits = settings.limits
         self.shape = Shape(limits.values, limits.messages, limits.parts, limits.tools, limits.depth)
@@ -233,6 +236,7 @@ class Service:
             budgets=self.budgets,
             rules_of=self.rules.get,
             address_of=self.clients.of,
+            cache=self.cache,
         )
 
     def charge_question(self, client: str) -> None:
@@ -389,7 +393,7 @@ class Service:
         if self.observers.on_sent:
             self.observers.sent(info, body)
 
-    def finished(self, info: Finished, writer: Answer) -> None:
+    def finished(self, info: Finished, writer: Writer) -> None:
         """Tells observers of a request whose client has the last byte, or has left."""
         for field in map(record.field_name, info.dropped):
             self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1

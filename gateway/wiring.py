@@ -7,14 +7,17 @@ that wait for their clients) is made from the one before it.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from gateway.cache.cache import Cache
 from gateway.flow.reattach import Reattach
 from gateway.limits import breaker
 from gateway.limits.admission import CHEAP_PLACES, Limits
 from gateway.limits.budget import Bounds
 from gateway.limits.rate_limit import Quota
 from gateway.limits.retry_policy import Policy
+from gateway.observe.prices import Price
 from gateway.routing.router import Router
 from gateway.shared.shared import Shared
 from operate.settings.load import Settings
@@ -88,4 +91,17 @@ def reattach(settings: Settings, before: Reattach | None) -> Reattach | None:
     if before is None:
         return Reattach(s.rejoin_seconds, s.rejoin_mb << 20)
     before.resize(s.rejoin_seconds, s.rejoin_mb << 20)
+    return before
+
+
+def cache(
+    settings: Settings, before: Cache | None, price_of: Callable[[str, str], Price | None]
+) -> Cache | None:
+    """None where no model has one. before: the present one; what it keeps stays, as far as there is room."""
+    s = settings.cache
+    if not (s.models or s.always or s.coalesce):
+        return None
+    if before is None:
+        return Cache(s, price_of, time.monotonic, time.time)
+    before.adopt(s)
     return before

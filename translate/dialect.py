@@ -31,6 +31,9 @@ from translate.words import Words
 Body = dict[str, Any]
 """A JSON object, decoded."""
 
+EARLY_PING = b": ping\n\n"
+"""A sign of life before a stream has begun."""
+
 
 class Decoder(Protocol):
     """The bytes of one upstream's stream as events. Call `feed` for each chunk, however it was cut, and `end` once when
@@ -153,7 +156,8 @@ class Endpoint:
     "{}" for any one segment. upstream: what is appended to an upstream's base URL, with "{model}" likewise. streams:
     whether the reply is a stream, where the address says so; None = the body does, in its field "stream". optional: an
     upstream has it only if its settings say so. relayed: no other protocol has it, so it goes to upstreams of this one,
-    as it is. framed(query): the form of a stream, None for server-sent events."""
+    as it is. framed(query): the form of a stream, None for server-sent events.
+    deterministic: the same request always has the same answer."""
 
     task: str
     path: str
@@ -161,6 +165,7 @@ class Endpoint:
     streams: bool | None = None
     optional: bool = False
     relayed: bool = False
+    deterministic: bool = False
     framed: Callable[[Mapping[str, str]], Framed | None] = lambda query: None
 
 
@@ -174,7 +179,7 @@ class Marks:
     terminal: re.Pattern[bytes]
     refusal: re.Pattern[bytes]
     content: re.Pattern[bytes]
-    ping: bytes = b": ping\n\n"
+    ping: bytes = EARLY_PING
     long_terminal: re.Pattern[bytes] | None = None
     head_bytes: int = 0
 
@@ -253,6 +258,8 @@ class Dialect:
     What only some protocols have: open_reasoning: where a server puts what was thought is its own choice. wishes_usage:
     a stream tells its usage only where the request asks for it. stores: replies are kept under their ids, and requests
     build on them. thread_mark: what a body holds that builds on a conversation which is kept, b"" where there is none.
+
+    aside: the fields of a request that are not for the model, and that its reply does not repeat.
     """
 
     name: str
@@ -287,6 +294,7 @@ class Dialect:
     wishes_usage: bool = False
     stores: bool = False
     thread_mark: bytes = b""
+    aside: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"<Dialect {self.name}>"
@@ -294,6 +302,11 @@ class Dialect:
     def endpoint(self, task: str = "") -> Endpoint | None:
         """Returns None where the protocol has none for the task."""
         return next((each for each in self.endpoints if each.task == task), None)
+
+    @property
+    def pings(self) -> tuple[bytes, ...]:
+        """All signs of life that its streams may hold of ours."""
+        return self.marks.ping, EARLY_PING
 
     @property
     def path(self) -> str:

@@ -3,7 +3,7 @@
 When it goes, an estimate of its input and of what it asks for; when it is over, what it really took. A reply tells
 that; of one that broke off, or whose client left, the part that was not told is estimated. What failed has taken
 nothing, and is given back: a request that was sent is still one of the requests a minute, since somebody had to
-answer it.
+answer it. So is one that the response cache answers, whose tokens cost nothing.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def settle(quota: Limiter | None, bill: Bill, lead: Attempt | None) -> None:
     which settings have replaced since."""
     taken, charged = spent(bill, lead), bill.request.charged
     if quota is not None and charged:
-        limiter.finish(quota.correct(taken - charged) if bill.attempts else quota.give_back(charged))
+        counts = bill.attempts or (bill.request.cached is not None and bill.request.cached.costs_nothing)
+        limiter.finish(quota.correct(taken - charged) if counts else quota.give_back(charged))
     if lead is not None and lead.lease.charged:
         lead.lease.settle(taken)
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from tornado.httputil import HTTPHeaders
 
+from gateway.cache.question import Question
 from gateway.flow import envelope, upstream_request
 from gateway.flow.envelope import Envelope
 from gateway.flow.info import Info
@@ -32,13 +33,13 @@ class ClientRequest:
     address says it, which then says whether the reply streams, too. asked_model, streams: as address or body say; span:
     where the model's name stands in the body. framed: the form of the stream, None for server-sent events. previous:
     what it builds on, of a request in Responses or one with a thread. refusal: why it is refused, known before all of
-    it is here. size: bytes that have come. charged: tokens, of its client's quota. address: of the other side of its
-    connection."""
+    it is here. size: bytes that have come. charged: tokens, of its client's quota. cached: what it asks of the
+    response cache, None = nothing. address: of the other side of its connection."""
 
     __slots__ = (
-        "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "asked_model", "body", "charged",
-        "client", "data", "dialect", "endpoint", "framed", "front", "headers", "in_path", "key", "previous", "protocol",
-        "query", "refusal", "relayed", "session", "shape", "size", "span", "streams", "task",
+        "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "asked_model", "body", "cached",
+        "charged", "client", "data", "dialect", "endpoint", "framed", "front", "headers", "in_path", "key", "previous",
+        "protocol", "query", "refusal", "relayed", "session", "shape", "size", "span", "streams", "task",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +69,7 @@ class ClientRequest:
         self.refusal: ApiError | None = None
         self.size = 0
         self.charged = 0
+        self.cached: Question | None = None
         self._limit = limit
         self.shape = shape
         self._memory = memory

@@ -7,7 +7,9 @@ last byte (or is gone) `finish` settles what the request took and tells the obse
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
+from gateway.cache.question import Kept, Source
 from gateway.flow import charges, compaction, scrub, upstream_request
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
@@ -16,26 +18,28 @@ from gateway.flow.info import Finished
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.http import body_decoding, header_rules
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import Writer
 from gateway.limits.retry_policy import Full, Outcome
 from gateway.routing.router import Route
 from translate import errors, usage
+from translate.conversation import Usage
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
 
+_NOWHERE = Source("", "", "")
 MAX_USER_AGENT = 200  # characters of it in a record
 
 
 class Completion:
     """status: of the reply, 0 = none yet. streamed: it was a stream. error: what the client was told, or the upstream
-    said; said: its words, for the log. left: by its client; aborted: broken off by us. reply: to a question for a
-    count, which may be others' too: (status, head, body)."""
+    said; said: its words, for the log. left: by its client; aborted: broken off by us. reply: a whole one, which may
+    be others' too: (status, head, body)."""
 
     __slots__ = ("_clock", "_failover", "_ports", "_request", "aborted", "error", "left", "reply", "said", "status",
                  "streamed", "writer")  # fmt: skip
 
-    def __init__(self, ports: Ports, request: ClientRequest, writer: Answer, clock: Clock, failover: Failover) -> None:
+    def __init__(self, ports: Ports, request: ClientRequest, writer: Writer, clock: Clock, failover: Failover) -> None:
         self._ports = ports
         self._request = request
         self._clock = clock
@@ -57,10 +61,9 @@ class Completion:
         """head: header lines, less those of timing."""
         self.status = status
         self._clock.given(True)
-        head += self._timing()
-        if self._request.task == "count":
+        if self._request.task == "count" or self._request.cached is not None:
             self.reply = status, head, body
-        self.writer.whole(status, head, body)
+        self.writer.whole(status, head + self._timing(), body)
 
     def whole_reply(self, attempt: Attempt, head: bytes, out: bytes) -> None:
         """An upstream's. head: its Content-Type."""
@@ -76,12 +79,15 @@ class Completion:
         """The headers of a stream; its bytes follow, of which these are the first."""
         self._went(attempt, out)
         self._request.let_go()  # nothing is sent twice from here on
+        self._start(self.reply_head(attempt))
+
+    def _start(self, head: bytes) -> None:
         self.status = 200
         self.streamed = True
         self._clock.given(False)
         framed = self._request.framed
         kind = header_rules.stream(framed.content_type) if framed is not None else header_rules.EVENT_STREAM
-        self.writer.start(200, kind + self.reply_head(attempt) + self._timing())
+        self.writer.start(200, kind + head + self._timing())
 
     def refuse(self, error: ApiError, lead: Attempt | None) -> None:
         """An error of the proxy's own (or of a stream that never began), in the client's protocol."""
@@ -136,6 +142,9 @@ class Completion:
             if self.streamed and lead is not None and lead.reply is not None:
                 self.writer.write(self._ports.masked(lead.reply.fail(error)))
                 self.writer.end()
+            elif self.streamed and lead is None:  # it had another's
+                self.writer.write(self._ports.masked(self._request.dialect.errors.event(error, self._request.key)))
+                self.writer.end()
             else:
                 self.refuse(error, lead)
         except Exception:
@@ -150,6 +159,21 @@ class Completion:
         self.writer.write(said)
         self.writer.end()
 
+    def kept(self, kept: Kept) -> None:
+        """A reply to the same request, which was given before."""
+        head = self.own_head(kept.source.upstream, kept.source.dropped)
+        if not kept.streamed:
+            self.whole(200, header_rules.JSON_HEAD + head, kept.body)
+            return
+        self._start(head)
+        self.writer.write(kept.body)
+        self.writer.end()
+
+    def begin_shared(self, source: Source) -> None:
+        """The headers of a stream that another request gets, too; its bytes follow."""
+        self._request.let_go()
+        self._start(self.own_head(source.upstream, source.dropped))
+
     def reply_head(self, of: Attempt) -> bytes:
         """What an upstream's reply tells in its headers."""
         if of.route.home and header_rules.find(of.incoming.headers, "x-proxy-upstream"):
@@ -158,9 +182,9 @@ class Completion:
         theirs = header_rules.back(of.incoming.headers, of.verbatim, of.route.peer.settings.reply_headers)
         return self._ports.masked(theirs) + own if theirs else own
 
-    def own_head(self, upstream: str = "") -> bytes:
+    def own_head(self, upstream: str = "", dropped: Sequence[str] = ()) -> bytes:
         """The same of an answer for which none was asked just now."""
-        return header_rules.of_reply((), self._request.key, upstream, [])
+        return header_rules.of_reply((), self._request.key, upstream, list(dropped))
 
     def _timing(self) -> bytes:
         """What the reply has cost so far."""
@@ -179,6 +203,11 @@ class Completion:
         return upstream_request.too_slow(self._ports.body_timeout_s, more)
 
     # ------------------------------------------------------------------------------------------- and after it
+
+    def used(self, lead: Attempt | None) -> Usage | None:
+        """What the upstream says that the reply took."""
+        reply = lead.reply if lead is not None else None
+        return usage.billed(reply.usage) if reply is not None else None
 
     def over(self, error: ApiError | None, lead: Attempt | None) -> None:
         """All is said. What a slow reader has not got yet still counts as in flight."""
@@ -205,28 +234,31 @@ class Completion:
         """The client has its last byte, or has left."""
         request, failover, error, ports = self._request, self._failover, self.error, self._ports
         self._clock.done = ports.now()
-        reply = lead.reply if lead is not None else None
-        used = usage.billed(reply.usage) if reply is not None else None
+        used, question = self.used(lead), request.cached
         if lead is not None and self.status == 200:
             ports.counting.learn(lead.route, lead.estimated, used)
         if request.charged or (lead is not None and lead.lease.charged):
             bill = charges.Bill(request, failover.attempts, self.status, self.streamed, self.writer.written, used)
             charges.settle(ports.quota_of(request.client), bill, lead)
         route = None if isinstance(error, Full) else self._route(lead)  # else the upstream would seem to have failed
+        source = question.source if question is not None else None
+        if source is None:
+            source = Source(route.peer.name, route.protocol, route.model) if route is not None else _NOWHERE
         ports.observer.finished(Finished(
             request.key, request.client, request.protocol, request.task, request.asked_model, self.status,
             self.streamed, self.left, self.aborted, error, self.said,
-            route.peer.name if route is not None else "",
-            route.protocol if route is not None else "",
-            route.model if route is not None else "",
+            source.upstream, source.protocol, source.model,
             lead.incoming.headers if lead is not None else (),
             _connection(lead), lead.incoming.ttfb_ms if lead is not None else 0.0, failover.attempts,
             lead.more.made if lead is not None and lead.more is not None else 0,
-            failover.tried, failover.passed_over, lead.dropped if lead is not None else (),
+            failover.tried, failover.passed_over, lead.dropped if lead is not None else source.dropped,
             lead.cache_marks if lead is not None else 0, request.size, self.writer.written, used, self._clock,
             request.session.name, request.session.agent,
             ports.address_of(request.address, request.headers) if ports.address_of is not None else request.address,
             request.headers.get("User-Agent", "")[:MAX_USER_AGENT],
+            question.said if question is not None else "",
+            question.saved if question is not None else None,
+            question.saved_usd if question is not None else None,
         ), self.writer)  # fmt: skip
 
     def _route(self, lead: Attempt | None) -> Route | None:

@@ -21,6 +21,7 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
+from gateway.cache.question import Kept, Source
 from gateway.flow import resolving
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest, Front
@@ -32,6 +33,7 @@ from gateway.flow.resolving import Steps
 from gateway.flow.states import TABLE, Event, Impossible, State
 from gateway.flow.timing import Clock
 from gateway.flow.token_counting import Counted
+from gateway.http.response_writer import Writer
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
 from gateway.routing.router import Route
@@ -59,7 +61,7 @@ class Flow(HTTPMessageDelegate):
         self._ports = ports
         self.state = State.RECEIVING
         self.clock = Clock(ports.now)
-        self.writer = ports.writer(conn, key) if front is None else front.writer(key)
+        self.writer: Writer = ports.writer(conn, key) if front is None else front.writer(key)
         self.write = self.writer.write
         self.request = ClientRequest(
             dialect, endpoint, key, ports.body_memory, ports.max_body_bytes, front, ports.shape, model
@@ -167,11 +169,29 @@ class Flow(HTTPMessageDelegate):
         """Raises ApiError."""
         front = self.request.front
         said = front.answers(self.request) if front is not None else None
-        if said is None:
+        if said is not None:
+            self._ends(event, None, self.completion.answer, said)
+        elif self.request.cached is None or not self._is_answered(event):
             self.failover.begin(routes)
             self._next(event)
+
+    def _is_answered(self, event: Event) -> bool:
+        """Whether its reply is kept, or on its way to another request that asks the same."""
+        ports, question = self._ports, self.request.cached
+        assert ports.cache is not None and question is not None
+        said = ports.cache.asks(self, question)
+        if isinstance(said, Kept):
+            self._ends(event, None, self.completion.kept, said)
+        elif said is None:
+            self._enter(event, State.SHARING)
+            self.clock.waits()
+            if question.place is not None:
+                question.place.begins()
         else:
-            self._ends(event, None, self.completion.answer, said)
+            self.writer = self.completion.writer = said
+            self.write = said.write
+            return False
+        return True
 
     # -------------------------------------------------------------------- QUEUED, BACKING_OFF: an endpoint
 
@@ -357,8 +377,7 @@ class Flow(HTTPMessageDelegate):
                 self._ends(Event.REFUSED, refusal, self.completion.refuse, refusal, None)
             return
         if self.writer.left:
-            self.writer.leaves()
-            self.writer.abort()
+            self.writer.hang_up()
         lead = self.lead
         begun = lead is not None and (lead.incoming.mode == "streaming" or (lead.continues and self.request.streams))
         if self.state is State.STREAMING or (self.state is State.ASKING and begun):
@@ -383,7 +402,7 @@ class Flow(HTTPMessageDelegate):
         except Exception as error:
             self.on_broken(error)
 
-    # ------------------------------------------------------------------------------ SHARING: counts of tokens
+    # ------------------------------------------------------------------- SHARING: counts of tokens, and replies
 
     def _asks_count(self, event: Event, route: Route) -> bool:
         """Whether the upstream is asked for a count; if not, it is answered here, or will be. Raises ApiError."""
@@ -414,6 +433,28 @@ class Flow(HTTPMessageDelegate):
         """It does not come."""
         self._on(Event.ALONE, self._next, Event.ALONE)
 
+    def shares_stream(self, source: Source) -> None:
+        """The stream that it waited for begins. It is written to its writer as it comes (cache/broadcast.py)."""
+        self._on(Event.FIRST_BYTE, self._shares_stream, source)
+
+    def _shares_stream(self, source: Source) -> None:
+        self._enter(Event.FIRST_BYTE, State.STREAMING)
+        self.completion.begin_shared(source)
+
+    def shared_ends(self, error: ApiError | None, *, aborted: bool) -> None:
+        """That stream is over, or came to nothing."""
+        if aborted:
+            self.on_broken(error or ApiError("api", "the reply that this request shares was broken off"))
+        else:
+            self._on(Event.STREAM_END, self._ends, Event.STREAM_END, error, self.writer.end)
+
+    def source(self) -> Source | None:
+        """Where its reply comes from, once somebody was asked."""
+        lead = self.lead
+        if lead is None:
+            return None
+        return Source(lead.route.peer.name, lead.route.protocol, lead.route.model, tuple(lead.dropped))
+
     # ----------------------------------------------------------------------------------- FLUSHING: its end
 
     def _ends(self, event: Event, error: ApiError | None, write: Callable[..., ApiError | None], *args: Any) -> None:
@@ -423,6 +464,8 @@ class Flow(HTTPMessageDelegate):
         self._cancel(self.lead)
         if self.request.task == "count":
             self._ports.counting.answered(self, self.completion.reply, error)
+        if self.request.cached is not None and self._ports.cache is not None:
+            self._ports.cache.answered(self, self.completion.reply, error, self.completion.used(self.lead))
         self.completion.over(error, self.lead)
         self.writer.when_sent(self._flushed)
 
@@ -460,6 +503,8 @@ class Flow(HTTPMessageDelegate):
         ports.in_flight.ends(self)
         if self.request.task == "count":
             ports.counting.left(self)
+        if self.request.cached is not None and ports.cache is not None:
+            ports.cache.left(self)
         try:
             self.completion.finish(self.lead)
         except Exception:  # odd values in a reply may cost the record of it, never more

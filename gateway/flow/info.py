@@ -52,7 +52,9 @@ class Finished(NamedTuple):
 
     error: what the client was told, or the upstream said; said: its words, fit for a log. upstream, upstream_protocol
     and upstream_model are "" where none is to be named. clock: its spans, which stand still now. session, agent: as the
-    headers name them. address: of the client, also behind a reverse proxy that is trusted. user_agent: its own word."""
+    headers name them. address: of the client, also behind a reverse proxy that is trusted. user_agent: its own word.
+    cache: what the response cache had to do with it (cache/question.py), "" = nothing. saved: what a reply that came
+    from there had taken when it was made."""
 
     key: str
     client: str
@@ -85,3 +87,6 @@ class Finished(NamedTuple):
     agent: str
     address: str
     user_agent: str
+    cache: str = ""
+    saved: Usage | None = None
+    saved_usd: float | None = None

@@ -17,13 +17,14 @@ from typing import Protocol as Interface
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import IOStream
 
+from gateway.cache.cache import Cache
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Finished, Info
 from gateway.flow.learned_quirks import Lessons
 from gateway.flow.token_counting import Counting
 from gateway.http.auth import Access
 from gateway.http.loop_guard import Hops
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import Answer, Writer
 from gateway.limits.admission import Admission
 from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
@@ -83,8 +84,7 @@ class Running(Interface):
     @property
     def streaming(self) -> bool: ...
 
-    @property
-    def writer(self) -> Answer: ...
+    writer: Writer
 
     def tick(self, seconds: float, patience_s: float) -> None: ...
 
@@ -105,7 +105,7 @@ class Observer(Interface):
     def sent(self, info: Info, body: bytes) -> None:
         """body: as it goes upstream."""
 
-    def finished(self, info: Finished, writer: Answer) -> None:
+    def finished(self, info: Finished, writer: Writer) -> None:
         """writer: has the beginning of its reply, where somebody wants it."""
 
 
@@ -151,9 +151,10 @@ class Ports:
     gathered: Gathered = GATHERED
     # what may be off
     hedges: Callable[[str], bool] | None = None
-    joins: Callable[[Answer, ClientRequest], Callable[[], None] | None] | None = None
+    joins: Callable[[Writer, ClientRequest], Callable[[], None] | None] | None = None
     blame: Blame | None = None
     hold: Callable[[Protocol], Hold] | None = None
     budgets: Budgets | None = None
     rules_of: Callable[[str], ClientRules | None] | None = None
     address_of: Callable[[str, HTTPHeaders], str] | None = None
+    cache: Cache | None = None

@@ -17,7 +17,7 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection
 
 from gateway.flow.client_request import ClientRequest
-from gateway.http.response_writer import Answer, nothing
+from gateway.http.response_writer import Answer, Writer, nothing
 from gateway.stored.previous_response import owner_of
 
 log = logging.getLogger("gateway")
@@ -179,7 +179,7 @@ class Reattach:
             timer.cancel()
             self._give_up(asked_as)
 
-    def joins(self, answer: Answer, request: ClientRequest) -> Callable[[], None] | None:
+    def joins(self, answer: Writer, request: ClientRequest) -> Callable[[], None] | None:
         """Where a request on its way, which its client has left, asks the same as a new one: what gives it the new
         one's connection."""
         if not isinstance(answer, JoinableAnswer):

@@ -13,7 +13,7 @@ from typing import Any
 from gateway.flow import charges
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.ports import Ports
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import Writer
 from gateway.routing import client_keys
 from gateway.routing.router import Route
 from gateway.stored import store_sync, threads
@@ -27,7 +27,7 @@ BREATH_S = 0.01
 Steps = Generator[Awaitable[Any] | float, Any, list[Route]]
 
 
-def routes(request: ClientRequest, ports: Ports, writer: Answer) -> Steps:
+def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     """Where the request may go: at least one route. Raises ApiError."""
     previous = request.previous = _previous(request, ports)
     if previous is not None:
@@ -54,6 +54,10 @@ def routes(request: ClientRequest, ports: Ports, writer: Answer) -> Steps:
         found = _that_have_it(found, request)
     if len(found) > 1:
         found = client_keys.of_one_provider(found, request.headers, ports.access.open)
+    if ports.cache is not None:
+        request.cached = yield from ports.cache.looks_up(request, found)
+        if request.cached is not None and request.cached.kept is not None:
+            return found
     if len(request.body) >= LARGE and not found[0].verbatim:
         # To read it and to write it anew are a pause in every other stream each. Between the two the others get some
         # turns of the loop: a new request needs one to be accepted, one to be read and one to be answered.

@@ -8,7 +8,8 @@ What the code has taught about the table of the design:
 - There is no state for refusing. An error that the client gets is a reply like any other: it is written, then flushed.
 - RESOLVING is every pause between the body and the first endpoint: another worker is asked for a response, a limiter
   that counts elsewhere answers later, or the loop takes a turn between the reading and the writing of a huge body.
-- SHARING is a count of tokens that waits for the answer to the same question of another request.
+- SHARING waits for the answer to the same question of another request: a count of tokens, or a whole reply, or the
+  first byte of a stream that both get.
 - A client that leaves in FLUSHING is seen by the writer, which then says FLUSHED.
 - A turn that takes several requests stays in ASKING or in STREAMING; its attempt alone knows of it. A request that goes
   on without its client does not know of that: its writer says CLIENT_LEFT only when nobody comes in the client's place.
@@ -85,6 +86,7 @@ _WAYS: dict[State, Ways] = {
     },
     _S.SHARING: _STOPPED | {
         _E.ANSWERED: _ENDED,
+        _E.FIRST_BYTE: _to(_S.STREAMING),
         _E.ALONE: _WALKED,
         _E.CLIENT_LEFT: _to(_S.OVER),
     },

@@ -14,6 +14,7 @@ import contextlib
 import select
 from collections.abc import Callable
 from http.client import responses as REASONS
+from typing import Protocol
 
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream, StreamClosedError
@@ -21,6 +22,44 @@ from tornado.iostream import IOStream, StreamClosedError
 from gateway.http.tls_stream import write_no_more
 
 LINGER_S = 30.0  # how long a client may go on sending after its reply
+
+
+class Writer(Protocol):
+    """What a request needs of its response writer: an Answer, or what stands between the two."""
+
+    more: bytes
+    written: int
+    on_full: Callable[[], None]
+    on_drained: Callable[[], None]
+    on_left: Callable[[], None]
+
+    @property
+    def kept(self) -> bytearray | None: ...
+
+    @property
+    def left(self) -> bool: ...
+
+    def whole(self, status: int, head: bytes, body: bytes) -> None: ...
+
+    def start(self, status: int, head: bytes) -> None: ...
+
+    def write(self, data: bytes) -> None: ...
+
+    def end(self) -> None: ...
+
+    def watch(self, on_left: Callable[[], None]) -> None: ...
+
+    def leaves(self) -> None: ...
+
+    def hang_up(self) -> None: ...
+
+    def over(self) -> None: ...
+
+    def last(self) -> None: ...
+
+    def when_sent(self, then: Callable[[bool], None]) -> None: ...
+
+    def abort(self) -> None: ...
 
 
 class Answer:
@@ -131,6 +170,11 @@ class Answer:
     def leaves(self) -> None:
         """The client has left."""
         self.on_left()
+
+    def hang_up(self) -> None:
+        """The client has closed its side: so do we."""
+        self.leaves()
+        self.abort()
 
     def over(self) -> None:
         """The request is over: nobody is told any more, and nothing is kept alive by this."""

@@ -82,6 +82,11 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
     }
     if over.cache_marks:
         said |= _saved(over, price_of)
+    if over.cache:
+        said["proxy.cache"] = over.cache
+        if over.saved is not None:
+            said["proxy.cache.saved_tokens"] = over.saved.prompt + over.saved.output
+            said["proxy.cache.saved_usd"] = round(over.saved_usd, 6) if over.saved_usd is not None else None
     if error is not None:
         said["error.type"] = error.kind
         said["error.message"] = over.said
@@ -91,6 +96,8 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
 def _cost(over: Finished, price_of: PriceOf) -> float | None:
     """The cost in USD; None if the price or the number of tokens is unknown."""
     used = over.used
+    if over.cache in ("hit", "coalesced"):
+        return 0.0
     price = price_of(over.upstream, over.upstream_model) if used is not None else None
     if price is None or used is None:
         return None

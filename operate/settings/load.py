@@ -22,6 +22,7 @@ from operate.settings.sections import (
     Admission,
     Aliases,
     Breaker,
+    CacheSettings,
     Client,
     Limits,
     Logging,
@@ -43,6 +44,7 @@ __all__ = [
     "Admission",
     "Aliases",
     "Breaker",
+    "CacheSettings",
     "Client",
     "Condition",
     "Limits",
@@ -87,6 +89,7 @@ class Settings:
     breaker: Breaker
     admission: Admission
     responses: Responses
+    cache: CacheSettings
     usage: Usage
     shared: Shared
     translate: Translate

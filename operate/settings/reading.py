@@ -38,6 +38,7 @@ CLASSES: Mapping[str, Any] = {
     "breaker": sections.Breaker,
     "admission": sections.Admission,
     "responses": sections.Responses,
+    "cache": sections.CacheSettings,
     "usage": sections.Usage,
     "shared": sections.Shared,
     "translate": sections.Translate,

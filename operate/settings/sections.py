@@ -119,6 +119,20 @@ class Responses:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """The section [cache]. models, always, coalesce: globs of the names that clients ask for."""
+
+    models: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
+    coalesce: tuple[str, ...] = ()
+    seconds: float = 3600
+    mb: int = 64
+    entry_kb: int = 1024
+    private: bool = True
+    tool_calls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """The section [usage]: where the sums of tokens and cost are kept."""
 

@@ -18,11 +18,13 @@ from translate.dialect import Dialect, Endpoint, Errors, Marks
 RELAYED = ("embeddings", "completions", "moderations", "rerank", "images/generations")
 """OpenAI's further endpoints that take JSON with a model and answer JSON, and rerank, which many other servers have."""
 
+DETERMINISTIC = ("embeddings", "moderations", "rerank")
+
 CHAT = Dialect(
     name="chat",
     endpoints=(
         Endpoint("", "/v1/chat/completions", "chat/completions"),
-        *(Endpoint(name, f"/v1/{name}", name, relayed=True) for name in RELAYED),
+        *(Endpoint(name, f"/v1/{name}", name, relayed=True, deterministic=name in DETERMINISTIC) for name in RELAYED),
     ),
     decode_request=decode,
     encode_request=encode,
@@ -44,4 +46,5 @@ CHAT = Dialect(
     usual={"user": "doctor", "seed": 1, "prompt_cache_key": "doctor", "reasoning_effort": "low"},
     open_reasoning=True,
     wishes_usage=True,
+    aside=frozenset(("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "metadata")),
 )

@@ -83,4 +83,5 @@ MESSAGES = Dialect(
     looks_like=_looks_like,
     usual={"metadata": {"user_id": "doctor"}, "top_k": 5},
     thread_mark=b'"thread"',
+    aside=frozenset(("metadata",)),
 )

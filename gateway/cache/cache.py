@@ -1,0 +1,245 @@
+"""The response cache, and the sharing of one upstream request by all who ask the same at the same time.
+
+A Flow asks three times. `looks_up`, when its client's limits and rules are known and before anything is taken for it:
+is this request for the cache, and is its answer kept? `asks`, when it would go on to an upstream: it gets the kept
+reply, or waits for that of another request, or goes, and then what it writes goes through a Broadcast. `answered`, when
+all is said. Where the settings name no model there is no Cache, and none of this is called.
+
+An error is every joiner's: the request that was sent has tried all that there is to be tried, and a hundred more
+attempts would not help an upstream that is ill. Their clients retry, and share that one again.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from typing import Any, NamedTuple
+
+from gateway.cache import judgement, keys
+from gateway.cache.broadcast import Broadcast, Reply, Sharer
+from gateway.cache.entries import Entries
+from gateway.cache.keys import Directives
+from gateway.cache.question import Kept, Outcome, Question
+from gateway.flow.client_request import ClientRequest
+from gateway.http.response_writer import Writer
+from gateway.observe.prices import Price
+from gateway.routing.router import Route
+from operate.settings.load import CacheSettings
+from translate.conversation import Usage
+from translate.errors import ApiError
+
+log = logging.getLogger("gateway")
+
+MAX_ALIASES = 10_000  # requests whose key is known by their bytes
+MAX_MODELS = 1_000  # names of models whose rules are known, since clients may ask for any
+_TASKS = ("", "completions")  # the endpoints of which some requests have one answer
+
+Steps = Generator[Awaitable[Any], Any, Question | None]
+
+
+class Rules(NamedTuple):
+    """Of a model: whether replies are kept, at any temperature, and whether they are shared while they come."""
+
+    keeps: bool = False
+    always: bool = False
+    coalesces: bool = False
+
+
+class Saved(NamedTuple):
+    """What was not asked of an upstream."""
+
+    input: int = 0
+    output: int = 0
+    usd: float = 0.0
+
+
+_WHAT: dict[Outcome, bytes] = {
+    outcome: b"X-Proxy-Cache: %b\r\n" % outcome.encode() for outcome in ("hit", "miss", "coalesced", "bypass")
+}
+
+
+class Cache:
+    """told: requests by outcome; saved: by "hit" and "coalesced". asking: replies that may be joined, by what is
+    asked."""
+
+    def __init__(
+        self,
+        settings: CacheSettings,
+        price_of: Callable[[str, str], Price | None],
+        now: Callable[[], float],
+        unix: Callable[[], float],
+    ) -> None:
+        self._price_of = price_of
+        self._unix = unix
+        self._aliases: OrderedDict[bytes, bytes] = OrderedDict()
+        self.entries = Entries(settings.mb << 20, now)
+        self.asking: dict[bytes, Broadcast] = {}
+        self.told: dict[Outcome, int] = {"hit": 0, "miss": 0, "coalesced": 0, "bypass": 0}
+        self.saved = {"hit": Saved(), "coalesced": Saved()}
+        self.adopt(settings)
+
+    def __repr__(self) -> str:
+        return f"<Cache {self.entries!r}, {len(self.asking)} asked>"
+
+    def adopt(self, settings: CacheSettings) -> None:
+        """Takes over changed settings."""
+        self.settings = settings
+        self._rules: dict[str, Rules] = {}
+        self._keeps, self._always, self._coalesces = (
+            [re.compile(fnmatch.translate(glob)) for glob in globs]
+            for globs in (settings.models, settings.always, settings.coalesce)
+        )
+        self._aliases.clear()
+        self.entries.resize(settings.mb << 20)
+
+    # ------------------------------------------------------------------------------------------- before it goes
+
+    def looks_up(self, request: ClientRequest, routes: list[Route]) -> Steps:
+        """None = the cache has nothing to do with it. Raises ApiError."""
+        rules = self._rules.get(request.asked_model) or self._rules_of(request.asked_model)
+        if not (rules.keeps or rules.coalesces) or request.front is not None:
+            return None
+        said = request.headers.get("Cache-Control", "")
+        wants = keys.directives(said) if said else _NO_WORD
+        key = b"" if wants.no_store else self._key(request, rules, routes)
+        question = Question(key, routes, "miss" if key else "bypass", stores=rules.keeps, shares=rules.coalesces)
+        if key and wants.no_cache:
+            question.said = "bypass"
+            question.shares = False
+        elif key and rules.keeps:
+            question.kept = self._good(self.entries.get(key), question, wants)
+        if question.kept is None and wants.only_if_cached:
+            raise keys.not_kept()
+        return question
+        yield  # a store elsewhere answers later
+
+    def _rules_of(self, model: str) -> Rules:
+        while len(self._rules) >= MAX_MODELS:
+            del self._rules[next(iter(self._rules))]
+        keeps, always = _matches(self._keeps, model), _matches(self._always, model)
+        self._rules[model] = rules = Rules(keeps or always, always, _matches(self._coalesces, model))
+        return rules
+
+    def _key(self, request: ClientRequest, rules: Rules, routes: list[Route]) -> bytes:
+        """Raises BadRequest."""
+        if request.task not in _TASKS and not request.endpoint.deterministic:
+            return b""
+        extra = tuple(name for route in routes for name in route.peer.settings.request_headers)
+        private, always = self.settings.private, rules.always
+        if not always and keys.ALLOW in request.headers:
+            always = request.headers[keys.ALLOW].strip().lower() == "allow"
+        told, raw = keys.as_sent(request, extra, private=private)
+        raw += b"*" * always
+        key = self._aliases.get(raw)
+        if key is None:
+            key = keys.canonical(request, told, at_any_temperature=always, private=private)
+            while len(self._aliases) >= MAX_ALIASES:
+                self._aliases.popitem(last=False)
+            self._aliases[raw] = key
+        else:
+            self._aliases.move_to_end(raw)
+        return key
+
+    def _good(self, kept: Kept | None, question: Question, wants: Directives) -> Kept | None:
+        if kept is None or not question.permits(kept.source):
+            return None
+        too_old = wants.max_age_s is not None and self._unix() - kept.at > wants.max_age_s
+        return None if too_old else kept
+
+    # -------------------------------------------------------------------------------------------- when it goes
+
+    def asks(self, flow: Sharer, question: Question) -> Kept | Writer | None:
+        """What is kept; or what the reply goes through, since an upstream is to be asked; or None: another request has
+        been sent for the same, and its reply is coming."""
+        kept, leader = question.kept, None
+        if kept is None and question.key and question.shares:
+            leader = self.asking.get(question.key)
+            if leader is not None and not (leader.joinable and question.permits_all(leader.routes)):
+                leader = None
+        if kept is not None:
+            question.said, question.source = "hit", kept.source
+            question.saved, question.saved_usd = kept.usage, kept.usd
+            self._saves(question)
+            flow.writer.more += b"Age: %d\r\n" % max(0, self._unix() - kept.at)
+        elif leader is not None:
+            question.said = "coalesced"
+        self.told[question.said] += 1
+        flow.writer.more += _WHAT[question.said]
+        if leader is not None:
+            leader.joins(flow, question)
+            return None
+        return kept or self._leads(flow, question)
+
+    def _leads(self, flow: Sharer, question: Question) -> Writer:
+        if not question.key or not (question.stores or question.shares):
+            return flow.writer
+        broadcast = Broadcast(flow, question, self.settings.entry_kb << 10, flow.request.dialect.pings)
+        if question.shares and question.key not in self.asking:
+            self.asking[question.key] = broadcast
+        return broadcast
+
+    # -------------------------------------------------------------------------------------------- when it is over
+
+    def answered(self, flow: Sharer, reply: Reply | None, error: ApiError | None, used: Usage | None) -> None:
+        """All is said. reply: a whole one. used: what the upstream says that it took."""
+        question, broadcast = flow.request.cached, flow.writer
+        if question is None:
+            return
+        if not isinstance(broadcast, Broadcast):
+            if question.place is not None:
+                question.source, question.saved, question.saved_usd = question.place.took()
+                question.place.leaves()
+                self._saves(question)
+            return
+        self._forget(broadcast)
+        source = flow.source()
+        usd = None
+        if source is not None and used is not None and (price := self._price_of(source.upstream, source.model)):
+            usd = price.of(used.input, used.cache_read, used.cache_write, used.output)
+        if error is None and source is not None and question.stores:
+            streamed = reply is None
+            body = broadcast.body() if reply is None else reply[2]
+            whole = broadcast.joinable if reply is None else reply[0] == 200
+            if whole and self._is_worth(flow.request, body, streamed=streamed):
+                kept = Kept(source, streamed, body, self._unix(), used, usd)
+                self.entries.put(question.key, kept, self.settings.seconds)
+        broadcast.settle(source, reply, error, used, usd)
+
+    def left(self, flow: Sharer) -> None:
+        """Its client has left, or has all."""
+        question = flow.request.cached
+        if isinstance(flow.writer, Broadcast):
+            self._forget(flow.writer)
+        elif question is not None and question.place is not None:
+            question.place.leaves()
+
+    def _forget(self, broadcast: Broadcast) -> None:
+        if self.asking.get(broadcast.key) is broadcast:
+            del self.asking[broadcast.key]
+
+    def _is_worth(self, request: ClientRequest, body: bytes, *, streamed: bool) -> bool:
+        if len(body) > self.settings.entry_kb << 10:
+            return False
+        return judgement.is_worth_keeping(
+            request.dialect, request.task, body, streamed=streamed, tool_calls=self.settings.tool_calls
+        )
+
+    def _saves(self, question: Question) -> None:
+        used = question.saved
+        if used is not None:
+            before, said = self.saved[question.said], question.said
+            self.saved[said] = Saved(
+                before.input + used.prompt, before.output + used.output, before.usd + (question.saved_usd or 0.0)
+            )
+
+
+_NO_WORD = Directives()
+
+
+def _matches(globs: Iterable[re.Pattern[str]], model: str) -> bool:
+    return any(glob.match(model) for glob in globs)
+
+

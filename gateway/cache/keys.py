@@ -1,0 +1,135 @@
+"""Which requests may be answered by another's reply, and the key under which that is found.
+
+The key is a digest of all that changes an answer: the request in a canonical form (the order of fields and blanks
+between them change nothing, nor do fields that are not for the model), the protocol, the address, the query and those
+headers that an upstream gets and that are not about the caller; and whose it is, where replies are not shared among
+clients. Only requests with one right answer have a key, or those that the settings or the client count among them:
+what builds on a conversation that is kept elsewhere, or leaves a response behind that can be asked for, has none.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from typing import Any, NamedTuple
+
+import ujson
+
+from gateway.flow.client_request import ClientRequest
+from gateway.http import header_names
+from gateway.stored.previous_response import owner_of
+from translate.dialect import Dialect
+from translate.errors import ApiError
+
+ALLOW = "X-Proxy-Cache"
+"""The header by which a client has its request count as deterministic (`allow`)."""
+
+_ABOUT_THE_CALLER = re.compile(
+    r"user-agent$|x-stainless-|traceparent$|tracestate$|baggage$|(?:x-)?(?:client-)?request-id$|x-correlation-id$"
+    r"|x-client-request-id$|(?:x-)?idempotency-key$|(?:.*[-_])?(?:session|conversation|thread)[-_]id$|x-session-"
+    r"|x-conversation-|x-claude-code-(?!request-class)|accept$|accept-language$|content-type$|x-app$|x-title$"
+    r"|http-referer$|originator$|version$|x-parent-|x-subagent|copilot-|editor-|x-initiator$|x-codex-|codex-"
+    r"|x-ms-client-request-id$|x-goog-api-client$|x-grok-conv-id$|authorization$|x-api-key$|anthropic-dangerous-"
+)
+_TEMPERATURE = b'"temperature"'
+_STATEFUL = ("previous_response_id", "conversation", "container", "thread", "background")
+
+
+class Directives(NamedTuple):
+    """Of the client's Cache-Control. max_age_s: how old a kept reply may be."""
+
+    no_cache: bool = False
+    no_store: bool = False
+    only_if_cached: bool = False
+    max_age_s: float | None = None
+
+
+def directives(said: str) -> Directives:
+    """What is no number, or not known, is left out."""
+    words = {name.strip().lower(): value.strip().strip('"') for name, _, value in
+             (part.partition("=") for part in said.split(","))}  # fmt: skip
+    age = words.get("max-age", "")
+    most = float(age[:15]) if age.isascii() and age.isdigit() else None
+    return Directives("no-cache" in words or most == 0, "no-store" in words, "only-if-cached" in words, most)
+
+
+def as_sent(request: ClientRequest, extra: tuple[str, ...], *, private: bool) -> tuple[bytes, bytes]:
+    """(what is told beside the body, a digest of both as they came): the same bytes are not read twice. extra: names
+    of further headers that upstreams get."""
+    told = [request.protocol, request.endpoint.path, request.query, request.asked_model, str(request.streams)]
+    # A client's own key may be what the upstream is asked with.
+    told.append(owner_of(request.client, request.headers) if private or not request.client else "")
+    for name, value in request.headers.get_all():
+        if _matters(name, request.protocol, extra):
+            told.append(f"{name}: {value}")
+    said = "\n".join(told).encode("utf-8", "surrogatepass") + b"\n\n"
+    return said, hashlib.sha256(said + request.body).digest()
+
+
+@functools.lru_cache(maxsize=2048)
+def _matters(name: str, protocol: str, extra: tuple[str, ...]) -> bool:
+    low = name.lower()
+    if low in extra or low in header_names.ACCOUNT:
+        return True
+    return header_names.goes(low, protocol, True) and _ABOUT_THE_CALLER.match(low) is None
+
+
+def canonical(request: ClientRequest, told: bytes, *, at_any_temperature: bool, private: bool) -> bytes:
+    """The key, or b"" where the request has no one answer. Raises BadRequest."""
+    dialect, data = request.dialect, request.parsed()
+    if _leaves_something(dialect, data) or not (at_any_temperature or _has_one_answer(request, data)):
+        return b""
+    if request.previous is not None and not dialect.stores:
+        return b""
+    if not private and not _is_plain(request.body):
+        return b""
+    left = {name: value for name, value in data.items() if name not in dialect.aside}
+    try:
+        text = ujson.dumps(left, sort_keys=True, ensure_ascii=True)
+    except (ValueError, OverflowError, TypeError):
+        return b""
+    return hashlib.sha256(told + text.encode()).digest()
+
+
+def _leaves_something(dialect: Dialect, data: dict[str, Any]) -> bool:
+    """It builds on what is kept elsewhere, or its reply is kept there, so that two replies must not be one."""
+    store = data.get("store")
+    return bool(dialect.stores if store is None else store) or any(data.get(field) for field in _STATEFUL)
+
+
+def _has_one_answer(request: ClientRequest, data: dict[str, Any]) -> bool:
+    if request.endpoint.deterministic:
+        return True
+    if _TEMPERATURE not in request.body:
+        return False
+    temperature = data.get("temperature")
+    if temperature is None and not request.task:  # its protocol has it elsewhere
+        try:
+            temperature = request.dialect.decode_request(data).sampling.temperature
+        except ApiError:
+            return False
+    return isinstance(temperature, int | float) and not isinstance(temperature, bool) and temperature == 0
+
+
+def _is_plain(body: bytes) -> bool:
+    """No object says a field twice: of two readers one may take the first, and one the last, and an answer to the one
+    reading is none to the other."""
+    try:
+        json.loads(body, object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a field is there twice")
+    return made
+
+
+def not_kept() -> ApiError:
+    """To a client that wants only what is kept."""
+    return ApiError("not_found", "no reply to this request is kept (Cache-Control: only-if-cached)", 504)

@@ -1,0 +1,90 @@
+"""What a request asks, as far as the cache is concerned, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+from typing import Protocol as Interface
+
+from gateway.routing.router import Route
+from translate.conversation import Usage
+
+Outcome = Literal["hit", "miss", "coalesced", "bypass"]
+
+
+class Source(NamedTuple):
+    """Where a reply comes from. dropped: the fields of its request that could not cross."""
+
+    upstream: str
+    protocol: str
+    model: str
+    dropped: tuple[str, ...] = ()
+
+
+class Kept(NamedTuple):
+    """A reply that may be given again, as the client has had it. at: Unix time when it was complete. usage: what it
+    took then; usd: what that cost, None = unknown."""
+
+    source: Source
+    streamed: bool
+    body: bytes
+    at: float
+    usage: Usage | None
+    usd: float | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + OWN_BYTES
+
+
+OWN_BYTES = 1024  # about what an entry takes besides its body
+
+
+class Shared(Interface):
+    """The place of a request among those that have one reply together."""
+
+    def begins(self) -> None:
+        """It is ready for what there is of the reply."""
+
+    def leaves(self) -> None:
+        """It needs no more of the reply."""
+
+    def took(self) -> tuple[Source | None, Usage | None, float | None]:
+        """Of the reply: where it came from, and what it took, in tokens and in USD; None for what is not known."""
+
+
+class Question:
+    """key: of all that changes the answer; b"" where the request is not for the cache. kept: the answer, where it is
+    known. stores: its reply may be kept. shares: others that ask the same at the same time may have its reply.
+    place: of one that has another's reply. said: how it was answered. saved: what the upstream would have taken for
+    it, and in USD. source: where its answer came from, if not from an upstream that was asked for it."""
+
+    __slots__ = ("key", "kept", "place", "routes", "said", "saved", "saved_usd", "shares", "source", "stores")
+
+    def __init__(self, key: bytes, routes: list[Route], said: Outcome, *, stores: bool, shares: bool) -> None:
+        self.key = key
+        self.routes = routes
+        self.said: Outcome = said
+        self.stores = stores
+        self.shares = shares
+        self.kept: Kept | None = None
+        self.place: Shared | None = None
+        self.source: Source | None = None
+        self.saved: Usage | None = None
+        self.saved_usd: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Question {self.key.hex()[:8]} {self.said}>"
+
+    @property
+    def costs_nothing(self) -> bool:
+        """No upstream was asked for it."""
+        return self.said in ("hit", "coalesced")
+
+    def permits(self, source: Source) -> bool:
+        """Whether its client might have been answered from there."""
+        return any(route.peer.name == source.upstream and route.model == source.model for route in self.routes)
+
+    def permits_all(self, routes: list[Route]) -> bool:
+        """The same of each of these."""
+        own = {(route.peer.name, route.model) for route in self.routes}
+        return all((route.peer.name, route.model) in own for route in routes)

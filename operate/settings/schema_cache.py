@@ -1,0 +1,51 @@
+"""The rows of [cache]: replies that are kept, and requests that share one."""
+
+from __future__ import annotations
+
+from operate.settings import list_types, value_types
+from operate.settings.rows import DAY, Key
+
+CACHE = {
+    "models": Key(
+        list_types.names(what="model names or patterns"),
+        "",
+        "The models, as clients name them, of which replies are kept and given again to the same request, such as "
+        "gpt-4o*. Only requests that have one right answer count: those with temperature 0, embeddings, moderations "
+        "and rerank, and those with the header X-Proxy-Cache: allow. Empty = none.",
+    ),
+    "always": Key(
+        list_types.names(what="model names or patterns"),
+        "",
+        "The same for models whose requests all count, at any temperature: the second of two equal requests gets "
+        "the reply to the first, word by word.",
+    ),
+    "coalesce": Key(
+        list_types.names(what="model names or patterns"),
+        "",
+        "The models of which requests that are equal and on their way at the same time become one upstream request. "
+        "A request that comes late gets what the stream has brought, and then the rest. Empty = none.",
+    ),
+    "seconds": Key(value_types.seconds(1, 365 * DAY), "3600", "How long a reply is kept."),
+    "mb": Key(
+        value_types.whole(1, 65536),
+        "64",
+        "The memory for kept replies, in MB. The one that was used longest ago goes first.",
+    ),
+    "entry_kb": Key(
+        value_types.whole(1, 65536),
+        "1024",
+        "The largest reply that is kept, in KB; and how far a slow client may fall behind others that share its "
+        "stream before the upstream has to wait.",
+    ),
+    "private": Key(
+        value_types.switch(),
+        "true",
+        "A client gets only replies to its own requests. false: all clients share what they may use; whoever knows a "
+        "request word by word can then find out that somebody has asked it.",
+    ),
+    "tool_calls": Key(
+        value_types.switch(),
+        "false",
+        "Keep replies in which the model calls tools, too. A tool that has run changes what the next call finds.",
+    ),
+}
