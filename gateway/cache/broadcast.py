@@ -13,9 +13,11 @@ from typing import Protocol as Interface
 
 from gateway.cache.question import Question, Source
 from gateway.flow.client_request import ClientRequest
-from gateway.http.response_writer import HIGH_WATER, Writer, nothing
+from gateway.http.response_writer import Writer, nothing
 from translate.conversation import Usage
 from translate.errors import ApiError
+
+PIECE_BYTES = 64 * 1024  # of what a late reader is written at once
 
 Reply = tuple[int, bytes, bytes]
 """A whole one: (status, header lines less those of timing, body)."""
@@ -160,7 +162,7 @@ class Broadcast:
         """(what comes from that part on, how many parts these are): no more at once than a client may be behind."""
         parts, at = self._parts, nth - self._gone_parts
         size, end = len(parts[at]), at + 1
-        while end < len(parts) and size + len(parts[end]) <= HIGH_WATER:
+        while end < len(parts) and size + len(parts[end]) <= PIECE_BYTES:
             size += len(parts[end])
             end += 1
         return (parts[at] if end == at + 1 else b"".join(parts[at:end])), end - at
