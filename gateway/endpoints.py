@@ -41,6 +41,8 @@ from gateway.pages.dry_run import DryRun
 from gateway.pages.handlers import Handler, Shown
 from gateway.pages.health import Alive, Ready
 from gateway.pages.upstream_query import Reply, Sink
+from gateway.relay import relay
+from gateway.relay.relay import Relay
 from gateway.runtime import Service
 from gateway.websocket.arriving import Arriving, Counted
 from gateway.websocket.session import Session
@@ -121,13 +123,14 @@ class Entrance(HTTPMessageDelegate):
         self._packed = "Content-Encoding" in headers
         path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
         hot = dialects.at(path) if path else None
+        relayed = relay.asked(start_line[0], start_line[1], headers) if hot is None else None
         assert isinstance(self._conn, HTTP1Connection)
         self._door.idle.ends(self._server_conn)
         if self._server_conn.turned_away is not None and not OPERATORS.fullmatch(start_line[1].partition("?")[0]):
             self._server_conn.turned_away()
             self._refuse(_full(), start_line[1], headers)
             return None
-        if hot is None and _has_body(headers):  # a Flow has this timeout from the service's clock, at no cost
+        if hot is None and relayed is None and _has_body(headers):  # those have it from the service's clock, at no cost
             patience = self._door.service.settings.server.body_timeout
             self._timer = asyncio.get_running_loop().call_later(
                 patience, self._too_slow, patience, start_line[1], headers
@@ -138,6 +141,9 @@ class Entrance(HTTPMessageDelegate):
             self._to = self._hot = Flow(
                 self._door.service.ports, self._conn, hot.dialect, hot.endpoint, model=hot.model
             )
+        elif relayed is not None:
+            self._to = self._hot = Relay(self._door.service, self._conn, *relayed)
+            self._packed = self._packed and "form-data" not in headers.get("Content-Type", "")
         else:
             headers.pop("Content-Type", None)  # otherwise Tornado parses a form in the body that is missing, and fails
             self._to = self._door.application.start_request(self._server_conn, self._conn)
@@ -163,17 +169,19 @@ class Entrance(HTTPMessageDelegate):
     def _too_slow(self, within_s: float, target: str, headers: HTTPHeaders) -> None:
         """Refuses a request whose body did not arrive in time, and that has no Flow."""
         self._timer = None
-        self._refuse(upstream_request.too_slow(within_s), target, headers)
+        error = upstream_request.too_slow(within_s)
+        log.info("%s", error.message)
+        self._refuse(error, target, headers)
 
     def malformed(self, error: ApiError, target: str, headers: HTTPHeaders) -> None:
         """It is not HTTP/1.1, or not as strictly as it has to be (gateway/http/connection.py)."""
         self._door.idle.ends(self._server_conn)
+        log.info("%s", error.message)
         self._refuse(error, target, headers)
 
     def _refuse(self, error: ApiError, target: str, headers: HTTPHeaders) -> None:
         """Answers with an error, and ends the connection."""
         assert isinstance(self._conn, HTTP1Connection)
-        log.info("%s", error.message)
         answer = Answer(self._conn)
         answer.last()
         answer.more = self._door.service.access.origins.lines(headers)

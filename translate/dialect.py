@@ -156,8 +156,8 @@ class Endpoint:
     "{}" for any one segment. upstream: what is appended to an upstream's base URL, with "{model}" likewise. streams:
     whether the reply is a stream, where the address says so; None = the body does, in its field "stream". optional: an
     upstream has it only if its settings say so. relayed: no other protocol has it, so it goes to upstreams of this one,
-    as it is. framed(query): the form of a stream, None for server-sent events.
-    deterministic: the same request always has the same answer."""
+    as it is. streamed: its bodies are no JSON, or large, and pass through as they come. framed(query): the form of a
+    stream, None for server-sent events. deterministic: the same request always has the same answer."""
 
     task: str
     path: str
@@ -166,6 +166,7 @@ class Endpoint:
     optional: bool = False
     relayed: bool = False
     deterministic: bool = False
+    streamed: bool = False
     framed: Callable[[Mapping[str, str]], Framed | None] = lambda query: None
 
 

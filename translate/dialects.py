@@ -37,6 +37,8 @@ def add(dialect: Dialect) -> None:
     _ROWS[dialect.name] = dialect
     for endpoint in dialect.endpoints:
         place = Place(dialect, endpoint)
+        if endpoint.streamed:
+            continue  # gateway/relay has them
         if "{" in endpoint.path:
             _PATTERNS.append((_pattern(endpoint.path), place))
         else:

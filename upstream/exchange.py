@@ -17,12 +17,13 @@ import pycurl
 
 from upstream.failure import Failure, host_of
 from upstream.pool import Pool
-from upstream.request import Nobody, Request, Sink, parse_head
+from upstream.request import Body, Nobody, Request, Sink, parse_head
 from upstream.way import Way
 
 log = logging.getLogger("upstream")
 
 WRITEFUNC_PAUSE: int = pycurl.WRITEFUNC_PAUSE
+READFUNC_PAUSE: int = pycurl.READFUNC_PAUSE
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110, 9.2.2: these may be sent twice
 TURN_BYTES = 64 * 1024  # the most bytes of one body in one turn of the loop; a sink that pauses must hold them
 NO_GOAWAY = 1 << 31  # larger than the number of any stream
@@ -78,6 +79,7 @@ class Exchange:
         "_sent_bytes",
         "_sink",
         "_touched",
+        "_waits",
         "connect_ms",
         "first_byte_ms",
         "request",
@@ -110,6 +112,7 @@ class Exchange:
         self._held_back = False  # whether libcurl keeps a piece of the body, and has stopped reading the socket
         self._ended = False  # whether libcurl has finished it; the sink may not have got the end yet
         self._failure: Failure | None = None
+        self._waits = False  # whether libcurl waits for more of the request's body
 
     def __repr__(self) -> str:
         phase = "cancelled or done"
@@ -131,7 +134,16 @@ class Exchange:
     @property
     def is_sent(self) -> bool:
         """Whether libcurl has taken all of the request's body."""
-        return not self.request.body or self._sent_bytes >= len(self.request.body)
+        body = self.request.body
+        if body is None or isinstance(body, bytes):
+            return not body or self._sent_bytes >= len(body)
+        return body.is_read
+
+    def send_on(self) -> None:
+        """There is more of a body that had nothing to read."""
+        if self._waits and self._handle is not None and not self._ended:
+            self._waits = False
+            self._client.unpause(self._handle.curl)
 
     def pause(self) -> None:
         """Stops reading. What this turn has brought, and one more buffer of libcurl, stay in memory."""
@@ -210,7 +222,7 @@ class Exchange:
         if not self._added and limits.connect and age >= limits.connect:
             words = f"{host_of(self.request.url)}: the name was not resolved within {limits.connect:g} s"
             return Failure("connect_timeout", words, True, pycurl.E_OPERATION_TIMEDOUT)
-        if limits.first_byte and age >= limits.first_byte:
+        if limits.first_byte and (age if self._is_whole else now - self.sent_at) >= limits.first_byte:
             if self._waits_for_connection():
                 return self._client.exhausted(self, age)
             return self._late("first_byte_timeout", f"no reply came within {limits.first_byte:g} s")
@@ -218,6 +230,11 @@ class Exchange:
         if limits.connect and age >= limits.connect + 0.5 and self._waits_for_connection():
             return self._client.exhausted(self, age)
         return None
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether the request's body was there when it was sent: else the wait for a reply begins with its end."""
+        return self.request.body is None or isinstance(self.request.body, bytes)
 
     def _late(self, kind: str, words: str) -> Failure:
         return Failure(kind, f"{host_of(self.request.url)}: {words}")
@@ -287,9 +304,9 @@ class Handle:
         if shape != self.shape:
             self._set_method(*shape)
             self.shape = shape
-        if body is not None and len(body) != self.size:
-            self.size = len(body)
-            curl.setopt(pycurl.POSTFIELDSIZE_LARGE, self.size)
+        if body is not None and (size := len(body) if isinstance(body, bytes) else body.size) != self.size:
+            self.size = size
+            curl.setopt(pycurl.POSTFIELDSIZE_LARGE, size)
         if request.timeouts.connect != self.connect:
             self.connect = request.timeouts.connect
             # for libcurl, 0 means its default of 300 s
@@ -397,7 +414,7 @@ class Handle:
             self.ready.append(x)
         return None
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes | int:
         """READFUNCTION: the next piece of the request's body.
 
         With POSTFIELDS instead, libcurl would send a POST again by itself when a reused connection is lost before any
@@ -408,7 +425,18 @@ class Handle:
         body = x.request.body if x is not None else None
         if x is None or body is None:
             return b""
+        if not isinstance(body, bytes):
+            return self._read_on(x, body, size)
         start = x._sent_bytes
         x._sent_bytes = start + size
         x.sent_at = x._client.now()
         return body if not start and size >= len(body) else body[start : start + size]
+
+    def _read_on(self, x: Exchange, body: Body, size: int) -> bytes | int:
+        piece = body.read(size)
+        if piece is None:
+            x._waits = True
+            return READFUNC_PAUSE
+        x._sent_bytes += len(piece)
+        x.sent_at = x._client.now()
+        return piece

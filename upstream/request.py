@@ -27,6 +27,20 @@ class Timeouts:
 DIRECT = Way()
 
 
+class Body(Protocol):
+    """A request's body that is not whole in memory. size: in bytes, -1 = unknown. is_read: all of it was read."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def is_read(self) -> bool: ...
+
+    def read(self, most: int) -> bytes | None:
+        """The next bytes, `most` of them at most; b"" at the end; None = there are none yet: then Exchange.send_on is
+        to be called when there are."""
+
+
 @dataclass(slots=True)
 class Request:
     """A request to an upstream.
@@ -38,7 +52,7 @@ class Request:
     method: str
     url: str
     headers: list[str]
-    body: bytes | None
+    body: bytes | Body | None
     timeouts: Timeouts
     way: Way = DIRECT
     fresh: bool = False  # use a new connection, for another attempt after a replayable "closed"

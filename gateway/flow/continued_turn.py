@@ -131,7 +131,7 @@ class Continuing:
             return
         self._tries += 1
         request = self._request
-        assert request is not None and request.body is not None
+        assert request is not None and isinstance(request.body, bytes)
         self._attempt.asks(request)
         self._ports.observer.sent(self._client.info(self.made + 1), request.body)
         log.debug("request %s: its turn goes on, request %d of it", self._client.key, self.made + 1)

@@ -51,7 +51,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
         found = rules.permitted(found, request.asked_model)
     if request.relayed:
-        found = _that_have_it(found, request)
+        found = that_have_it(found, request, ports)
     if len(found) > 1:
         found = client_keys.of_one_provider(found, request.headers, ports.access.open)
     if ports.cache is not None:
@@ -66,15 +66,18 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     return found
 
 
-def _that_have_it(found: list[Route], request: ClientRequest) -> list[Route]:
-    """The routes to upstreams of the client's own protocol. Raises ApiError (404) where there is none."""
+def that_have_it(found: list[Route], request: ClientRequest, ports: Ports) -> list[Route]:
+    """The routes to upstreams of the client's own protocol. Raises ApiError (404) where there is none; it says which
+    upstreams speak it."""
     home = [route for route in found if route.home]
     if not home:
         path, names = request.dialect.served(request.task), ", ".join(sorted({route.peer.name for route in found}))
+        having = [name for name, peer in ports.router.peers.items() if request.protocol in peer.settings.protocol]
+        hint = f"{', '.join(having)}: ask for UPSTREAM/MODEL, or add a line to [models]" if having else "none is on"
         raise ApiError(
             "not_found",
             f"{path} is passed on only to upstreams with protocol = {request.protocol}, and model "
-            f"'{request.asked_model[:200]}' leads to {names}: ask for UPSTREAM/MODEL, or add a line to [models]",
+            f"'{request.asked_model[:200]}' leads to {names}. Upstreams with it: {hint}",
             param="model",
         )
     return home

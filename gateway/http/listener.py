@@ -85,7 +85,7 @@ class Server(HTTPServer):
     _many = Seldom(log, "connection from %s refused: it has too many already ([limits] connections_per_address)")
     _full = Seldom(log, "connection from %s refused: %d are open, and none is idle ([server] max_connections)")
     refused: dict[str, int]
-    _reserved: set[Connection]  # those beyond the bound
+    _reserved: set[object]  # those beyond the bound
     _told: set[asyncio.Future[None]]  # who hears that there is no place
     _gone: asyncio.Event | None = None  # set when the last connection closes, once we are stopping
 

@@ -153,6 +153,9 @@ class Router:
     def __repr__(self) -> str:
         return f"<Router {list(self.peers)} exact={list(self._exact)} globs={len(self._globs)}>"
 
+    def is_demo(self, upstream: str) -> bool:
+        return upstream in self._demos
+
     def routes(self, model: str, client: Protocol, facts: Callable[[], Facts] | None = None) -> list[Route]:
         """The routes for a model, the best first; at least one. facts: is called only if lines with conditions fit the
         name. Raises ApiError (404) that lists the known models."""

@@ -215,6 +215,9 @@ class Memory:
         place = self._places.get(id)
         return (place.owner, place.upstream) if place is not None else None
 
+    def noted(self, id: str) -> Place | None:
+        return self._places.get(id)
+
     def key(self, id: str) -> str:
         """The name of the upstream's key that made a response; "" if it is not known."""
         place = self._places.get(id)

@@ -165,6 +165,12 @@ LIMITS = {
     "headers": Key(
         value_types.whole(20, 10_000), "200", "The most header lines of a request. More are refused with a 431."
     ),
+    "upload_mb": Key(
+        value_types.whole(1, 1 << 20),
+        "512",
+        "The largest body, in MB, of requests with files, which pass through and are not held: /v1/files, /v1/audio "
+        "and /v1/images. A larger one is refused with a 413.",
+    ),
     "connections_per_address": Key(
         value_types.whole(0, MANY),
         "1000",

@@ -232,6 +232,12 @@ UPSTREAM = {
         "0",
         "The most requests at it at once; 0 = [pool] max_connections_per_upstream, or max_connections.",
     ),
+    "files": Key(
+        value_types.choice("auto", "true", "false"),
+        "auto",
+        "Whether /v1/files is passed on to it. auto: yes, if it is the only upstream that is on and speaks the "
+        "client's API. Where several have files, a request names one in the header X-Proxy-Upstream.",
+    ),
     "adaptive": Key(
         value_types.switch(),
         "false",

@@ -76,6 +76,7 @@ class Limits:
     tools: int = 5_000
     depth: int = 1000
     headers: int = 200
+    upload_mb: int = 512
     connections_per_address: int = 1000
     requests_per_address: int = 1000
     websocket_messages: int = 600

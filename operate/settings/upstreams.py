@@ -21,7 +21,10 @@ from operate.settings.url_types import DEMO
 _CACHE_KEYS = ("api.openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 _ANTHROPIC = (".anthropic.com",)
 _CLAUDE = re.compile(r"claude|anthropic", re.I)  # cloud providers write anthropic.claude-... and claude-...@...
-OF_A_DEPLOYMENT = frozenset({"chat/completions", "completions", "embeddings", "images/generations"})
+OF_A_DEPLOYMENT = frozenset(
+    {"chat/completions", "completions", "embeddings", "images/generations", "images/edits", "audio/speech",
+     "audio/transcriptions", "audio/translations"}
+)  # fmt: skip
 """Azure's older addresses name the model of these in the path."""
 _VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]*)?")
 
@@ -82,6 +85,7 @@ class Upstream:
     rename: tuple[tuple[str, str], ...]
     max_concurrent: int = 0
     adaptive: bool = False
+    files: str = "auto"
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
     timeouts: Timeouts

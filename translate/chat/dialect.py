@@ -19,12 +19,15 @@ RELAYED = ("embeddings", "completions", "moderations", "rerank", "images/generat
 """OpenAI's further endpoints that take JSON with a model and answer JSON, and rerank, which many other servers have."""
 
 DETERMINISTIC = ("embeddings", "moderations", "rerank")
+STREAMED = ("audio/speech", "audio/transcriptions", "audio/translations", "images/edits", "images/variations", "files")
+"""Those whose requests or replies are forms and files."""
 
 CHAT = Dialect(
     name="chat",
     endpoints=(
         Endpoint("", "/v1/chat/completions", "chat/completions"),
         *(Endpoint(name, f"/v1/{name}", name, relayed=True, deterministic=name in DETERMINISTIC) for name in RELAYED),
+        *(Endpoint(name, f"/v1/{name}", name, relayed=True, streamed=True) for name in STREAMED),
     ),
     decode_request=decode,
     encode_request=encode,

@@ -47,6 +47,7 @@ MESSAGES = Dialect(
     endpoints=(
         Endpoint("", "/v1/messages", "messages"),
         Endpoint("count", "/v1/messages/count_tokens", "messages/count_tokens", optional=True),
+        Endpoint("files", "/v1/files", "files", relayed=True, streamed=True),
     ),
     decode_request=decode,
     encode_request=encode,

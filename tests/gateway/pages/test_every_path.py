@@ -27,7 +27,7 @@ def test_paths_that_are_none_are_told_apart() -> None:
     with House(DEMO) as house:
         status, _, body = house.post("/v1/v1/messages", {}, ANTHROPIC)
         assert status == 404 and b"base URL" in body and json.loads(body)["type"] == "error"
-        status, _, body = house.post("/v1/audio/speech", {})
+        status, _, body = house.post("/v1/fine_tuning/jobs", {})
         assert status == 404 and b"/v1/chat/completions" in body and "code" in json.loads(body)["error"]
         status, headers, body = house.get("/v1/messages")
         assert status == 405 and headers["allow"] == "POST" and json.loads(body)["type"] == "error"
@@ -56,7 +56,7 @@ def test_a_body_that_is_no_json_is_answered_with_the_type_that_is(kind: str, bod
             assert status == 415 and "application/json" in said["error"]["message"], path
             assert kind.partition(";")[0] in said["error"]["message"]
             assert (said.get("type") == "error") == path.startswith(("/v1/messages", "/debug"))
-        for path in ("/v1/files", "/v1/audio/transcriptions", "/v1/images/edits"):
+        for path in ("/v1/uploads", "/v1/audio", "/v1/images/nothing"):
             status, _, raw = house.post(path, body, {"Content-Type": kind} | ANTHROPIC)
             assert status == 404 and b"/v1/messages" in raw and json.loads(raw)["type"] == "error", path
 

@@ -1,0 +1,1 @@
+"""Requests whose bodies pass through as they come: files, audio and images."""

@@ -1,0 +1,113 @@
+"""What comes back for a relayed request: libcurl's sink for one attempt.
+
+An error is gathered. So is JSON, since it tells what was used, and may be large only by pictures. Everything else,
+such as speech, events or the contents of a file, goes to the client as it comes, as fast as the client reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.flow.lease import Lease
+from gateway.flow.ports import Ports
+from gateway.http import header_rules
+from gateway.http.response_writer import Answer
+from translate import usage
+from translate.conversation import Usage
+from translate.responses.dialect import RESPONSES
+from upstream.exchange import Exchange
+from upstream.failure import Failure
+
+TAIL_BYTES = 16 * 1024  # of a stream of events: the last one may say what was used
+_READER = usage.UsageReader(
+    lambda event, before: RESPONSES.usage.of_object(event.get("usage"), before) if event.get("usage") else before,
+    RESPONSES.usage.of_object,
+)
+
+
+class Coming:
+    """status, headers: of the reply. streams: its body goes to the client as it comes. failure: why it is not whole.
+    cut: of an error, or of JSON, there is more than is gathered. ttfb_ms: 0.0 = no head has come."""
+
+    def __init__(self, ports: Ports, lease: Lease, began: float, *, raw: bool) -> None:
+        """raw: JSON is not gathered, either."""
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+        self.streams = False
+        self.failure: Failure | None = None
+        self.cut = False
+        self.ttfb_ms = 0.0
+        self.exchange: Exchange | None = None
+        self.head = asyncio.Event()
+        self.over = asyncio.Event()
+        self.writer: Answer | None = None  # once its head has gone to the client
+        self._ports = ports
+        self._lease = lease
+        self._began = began
+        self._raw = raw
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._tail = b""  # of a stream of events
+
+    def __repr__(self) -> str:
+        return f"<Coming {self.status} {self._size} bytes>"
+
+    @property
+    def kind(self) -> str:
+        return header_rules.find(self.headers, "content-type")
+
+    def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
+        ports, place = self._ports, self._lease.route.place
+        self.status, now = status, ports.now()
+        self.headers = headers = self._lease.route.peer.secrets.headers(headers)
+        self.ttfb_ms = (now - self._began) * 1e3
+        place.headroom.learn(headers, now, ports.unix())
+        if status < 300 and place.key.bad_until:
+            place.key.works()
+        self._lease.heard(status, None)
+        self.streams = 200 <= status < 300 and (self._raw or "json" not in self.kind.lower())
+        self.head.set()
+
+    def on_data(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        self._parts.append(chunk)
+        if self.streams:
+            if self.writer is not None:
+                self._pass()
+            return
+        most = self._ports.gathered
+        if self._size > (most.reply_bytes if self.status < 300 else most.error_bytes) and self.exchange is not None:
+            self.cut = True
+            self.exchange.cancel()
+            self.over.set()
+
+    def on_end(self, failure: Failure | None) -> None:
+        self.failure = failure
+        self.head.set()
+        self.over.set()
+
+    def goes_to(self, writer: Answer) -> None:
+        """What has come, and what will come, goes to the client."""
+        self.writer = writer
+        if self.exchange is not None:
+            writer.on_full, writer.on_drained = self.exchange.pause, self.exchange.resume
+        self._pass()
+
+    def _pass(self) -> None:
+        assert self.writer is not None
+        for part in self._parts:
+            self.writer.write(part)
+        last = b"".join(self._parts)[-TAIL_BYTES:] if "event-stream" in self.kind else b""
+        self._tail = (self._tail + last)[-TAIL_BYTES:]
+        self._parts.clear()
+
+    def body(self) -> bytes:
+        """All that was gathered, less the upstream's own secrets."""
+        whole, secrets = b"".join(self._parts), self._lease.route.peer.secrets
+        return secrets.clean_reply(whole) if self.status < 300 else self._ports.masked(secrets.clean(whole))
+
+    def used(self, body: bytes) -> Usage | None:
+        """body: what was gathered."""
+        if self._tail:
+            return usage.in_stream(_READER, self._tail)
+        return usage.in_body(_READER, body)

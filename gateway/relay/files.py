@@ -1,0 +1,127 @@
+"""The paths of files, /v1/files: which upstream has them, and whose a file is.
+
+No model says where such a request goes. It goes to the one upstream that has files, or to the one that the header
+X-Proxy-Upstream names. All clients share an upstream's keys, so that a file is its client's only by what is noted here:
+where there are several clients, none can find, list or delete the files of another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.ports import Ports
+from gateway.routing.router import Route
+from gateway.routing.upstreams import Peer
+from gateway.stored.previous_response import owner_of
+from operate.owner_store import Place
+from translate import dialects, wire
+from translate.dialect import Dialect
+from translate.errors import ApiError, BadRequest
+
+HEADER = "X-Proxy-Upstream"
+_PATH = re.compile(r"/v1/files(?:/([A-Za-z0-9_-][A-Za-z0-9_.-]{0,199})(/content)?)?/?")
+_METHODS = {"": ("POST", "GET"), "id": ("GET", "DELETE"), "content": ("GET",)}
+
+
+class Asked(NamedTuple):
+    """id: of a file, "" = all of them or a new one. part: "/content" or ""."""
+
+    method: str
+    id: str
+    part: str
+
+    @property
+    def endpoint(self) -> str:
+        return f"files/{self.id}{self.part}" if self.id else "files"
+
+
+def asked(method: str, path: str) -> Asked | None:
+    """Returns None for other paths. Raises ApiError (405) for another method."""
+    found = _PATH.fullmatch(path)
+    if found is None:
+        return None
+    id, part = found[1] or "", found[2] or ""
+    allowed = _METHODS["content" if part else "id" if id else ""]
+    if method not in allowed:
+        raise ApiError("invalid_request", f"{method} {path}: only {' and '.join(allowed)} are served here", 405)
+    return Asked(method, id, part)
+
+
+async def route(request: ClientRequest, asked: Asked, ports: Ports) -> Route:
+    """Where it goes. Raises ApiError."""
+    rules = ports.rules_of(request.client) if ports.rules_of is not None else None
+    having = {peer.name: peer for peer in _having(request, ports) if rules is None or rules.allow(peer.name)}
+    named = request.headers.get(HEADER, "")
+    place = await _place(request, asked, ports) if asked.id else None
+    if place is not None and not named:
+        named = place.upstream
+    if named and named not in having:
+        known = ", ".join(having) or "none"
+        raise ApiError("not_found", f"upstream '{named[:100]}' has no files here; upstreams with files: {known}")
+    if not having:
+        raise ApiError("not_found", f"no upstream that is on has files for clients of {request.protocol}: "
+                                    "[upstream NAME] files in settings.ini says which one has")  # fmt: skip
+    if not named and len(having) > 1:
+        raise BadRequest(f"several upstreams have files ({', '.join(having)}): name one in the header {HEADER}, or set "
+                         "[upstream NAME] files = true for one of them")  # fmt: skip
+    peer = having[named or next(iter(having))]
+    key = peer.key_names.index(place.key) if place is not None and place.key in peer.key_names else 0
+    protocol = request.protocol if request.protocol in peer.settings.protocol else peer.settings.protocol[0]
+    return Route(peer, protocol, "", protocol, key=key)
+
+
+def _having(request: ClientRequest, ports: Ports) -> Iterable[Peer]:
+    """The upstreams with files: those that the settings name, else those that speak the client's API."""
+    own = request.dialect.http.auth  # protocols of one provider have the same
+    speak = {each.name for each in dialects.every() if each.endpoint("files") is not None and each.http.auth == own}
+    able = [peer for peer in ports.router.peers.values()
+            if speak.intersection(peer.settings.protocol) and not ports.router.is_demo(peer.name)]  # fmt: skip
+    named = [peer for peer in able if peer.settings.files == "true"]
+    return named or [peer for peer in able if peer.settings.files == "auto"]
+
+
+async def _place(request: ClientRequest, asked: Asked, ports: Ports) -> Place | None:
+    """Where a file is. Raises ApiError (404) for one of another client."""
+    memory, owner = ports.memory, owner_of(request.client, request.headers)
+    place = memory.noted(asked.id) or (await memory.owners.find([asked.id])).get(asked.id)
+    if (place is None and memory.shared) or (place is not None and place.owner != owner):
+        raise ApiError("not_found", f"no file '{asked.id}' of this client is known")
+    return place
+
+
+def note(request: ClientRequest, asked: Asked, ports: Ports, route: Route, body: bytes) -> None:
+    """Notes whose a new file is. body: the upstream's reply."""
+    try:
+        said = wire.loads(body)
+    except ValueError:
+        return
+    if asked.method == "POST" and isinstance(said, dict) and isinstance(id := said.get("id"), str):
+        key = route.peer.key_names[route.key]
+        ports.memory.went(id, owner_of(request.client, request.headers), route.peer.name, key)
+
+
+async def of_owner(request: ClientRequest, ports: Ports, body: bytes) -> bytes:
+    """A list of files less those that are not known to be this client's. Where there is one client, all are."""
+    if not ports.memory.shared:
+        return body
+    try:
+        said: Any = wire.loads(body)
+        rows = [row for row in said["data"] if isinstance(row, dict)]
+    except (ValueError, KeyError, TypeError):
+        raise ApiError("upstream", "the upstream's list of files cannot be read") from None
+    ids = [str(row.get("id")) for row in rows]
+    owner, known = owner_of(request.client, request.headers), await ports.memory.owners.find(ids)
+    for id in ids:
+        if (place := ports.memory.noted(id)) is not None:
+            known[id] = place
+    said["data"] = [row for row in rows if (place := known.get(str(row.get("id")))) and place.owner == owner]
+    return wire.dumps(said)
+
+
+def dialect_of(headers: Mapping[str, str]) -> Dialect:
+    """The protocol of a client that asks for files: there are two of it."""
+    found = dialects.asking(headers)
+    return found if found.endpoint("files") is not None else dialects.of("chat")

@@ -1,0 +1,136 @@
+"""Reads a form (multipart/form-data) as it comes, for the one field that the proxy needs: the model.
+
+The file beside it is never held. All of the form is looked at, since another server might believe a second field of the
+same name, and a client could ask for a model that it may not use. So the form is read strictly: what two readers could
+see differently is refused.
+"""
+
+from __future__ import annotations
+
+import re
+
+from translate.errors import BadRequest
+
+FIELD = b"model"
+MOST_NAME = 512  # bytes of the model's name
+MOST_HEAD = 16 * 1024  # bytes of the headers of a part
+_BOUNDARY = re.compile(r"""[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]""")
+_PARAMETER = re.compile(rb"""\s*;\s*([\w-]+\*?)=(?:"((?:[^"\\\r\n]|\\.)*)"|([^\s;"]+))""")
+
+
+def boundary_of(content_type: str) -> bytes:
+    """The boundary that a Content-Type names. Raises BadRequest."""
+    found = re.findall(r';\s*boundary=(?:"([^"]*)"|([^\s;"]+))', content_type, re.I)
+    names: list[str] = [quoted or plain for quoted, plain in found]
+    if len(names) != 1 or not _BOUNDARY.fullmatch(names[0]):
+        raise BadRequest("the Content-Type multipart/form-data names no valid boundary")
+    return names[0].encode()
+
+
+class Form:
+    """model: its name, None until it is there. span: where the name stands in the body, (begin, end)."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self.model: str | None = None
+        self.span = 0, 0
+        self._delimiter = b"\r\n--" + boundary
+        self._held = bytearray(b"\r\n")  # as if a line ended before the first delimiter
+        self._at = -2  # where the held bytes begin in the body
+        self._step = self._in_part
+        self._searched = 0  # bytes of the held ones
+        self._begins = -1  # where the value of the field begins
+        self.ended = False
+
+    def __repr__(self) -> str:
+        return f"<Form {self.model or 'without a model yet'}>"
+
+    def feed(self, chunk: bytes) -> None:
+        """Raises BadRequest."""
+        if self.ended:
+            return  # what follows the last delimiter means nothing
+        self._held += chunk
+        while self._step():
+            pass
+
+    def _drop(self, size: int) -> None:
+        del self._held[:size]
+        self._at += size
+        self._searched = 0
+
+    def _found(self, what: bytes) -> int:
+        """Where it stands, -1 = not yet. What was searched is not searched again."""
+        at = self._held.find(what, self._searched)
+        if at < 0:
+            self._searched = max(0, len(self._held) - len(what) + 1)
+        return at
+
+    # ------------------------------------------------------ steps: each returns whether there may be another one
+
+    def _in_part(self) -> bool:
+        """The value of a part, up to the delimiter."""
+        at = self._found(self._delimiter)
+        if self._begins >= 0 and (at if at >= 0 else len(self._held) - len(self._delimiter)) > MOST_NAME:
+            raise BadRequest(f"model: its name is longer than {MOST_NAME} bytes", "model")
+        if at < 0:
+            if self._begins < 0:
+                self._drop(self._searched)
+            return False
+        if self._begins >= 0:
+            self._took(bytes(self._held[:at]))
+        self._drop(at + len(self._delimiter))
+        self._step = self._after_delimiter
+        return True
+
+    def _took(self, value: bytes) -> None:
+        if self.model is not None:
+            raise BadRequest("model: the form has two fields of this name", "model")
+        try:
+            self.model = value.decode()
+        except UnicodeDecodeError:
+            raise BadRequest("model: is not UTF-8 text", "model") from None
+        if not self.model or not self.model.isprintable():
+            raise BadRequest("model: must be the name of a model", "model")
+        self.span = self._begins, self._begins + len(value)
+        self._begins = -1
+
+    def _after_delimiter(self) -> bool:
+        if len(self._held) < 2:
+            return False
+        if self._held[:2] == b"--":
+            self.ended = True
+            return False
+        if self._held[:2] != b"\r\n":
+            raise BadRequest("the form is not valid multipart/form-data: a boundary must end its line")
+        self._step = self._in_head
+        return True
+
+    def _in_head(self) -> bool:
+        """The headers of a part; the line end before them is still held."""
+        at = self._found(b"\r\n\r\n")
+        if (at if at >= 0 else len(self._held)) > MOST_HEAD:
+            raise BadRequest(f"the headers of a part of the form are longer than {MOST_HEAD} bytes")
+        if at < 0:
+            return False
+        name = _name(bytes(self._held[:at]))
+        self._drop(at + 4)
+        self._begins = self._at if name == FIELD else -1
+        self._step = self._in_part
+        # A delimiter may follow at once: then the line end that belongs to it is the one before the value.
+        self._held[:0] = b"" if self._begins >= 0 else b"\r\n"
+        self._at -= 0 if self._begins >= 0 else 2
+        return True
+
+
+def _name(head: bytes) -> bytes:
+    """The name of a part's field. Raises BadRequest."""
+    lines = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-disposition")]
+    kind, _, said = lines[0].partition(b":")[2].partition(b";") if len(lines) == 1 else (b"", b"", b"")
+    said = b";" + said
+    names, at = [], 0
+    while (found := _PARAMETER.match(said, at)) is not None:
+        at = found.end()
+        if found[1].lower().startswith(b"name"):
+            names.append((found[1].lower(), found[2] if found[2] is not None else found[3]))
+    if kind.strip().lower() != b"form-data" or said[at:].strip() or len(names) != 1 or names[0][0] != b"name":
+        raise BadRequest("a part of the form needs one line 'Content-Disposition: form-data; name=\"...\"'")
+    return names[0][1]
