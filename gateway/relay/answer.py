@@ -11,7 +11,7 @@ import asyncio
 from gateway.flow.lease import Lease
 from gateway.flow.ports import Ports
 from gateway.http import header_rules
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import Writer
 from translate import usage
 from translate.conversation import Usage
 from translate.responses.dialect import RESPONSES
@@ -40,7 +40,7 @@ class Coming:
         self.exchange: Exchange | None = None
         self.head = asyncio.Event()
         self.over = asyncio.Event()
-        self.writer: Answer | None = None  # once its head has gone to the client
+        self.writer: Writer | None = None  # once its head has gone to the client
         self._ports = ports
         self._lease = lease
         self._began = began
@@ -86,7 +86,7 @@ class Coming:
         self.head.set()
         self.over.set()
 
-    def goes_to(self, writer: Answer) -> None:
+    def goes_to(self, writer: Writer) -> None:
         """What has come, and what will come, goes to the client."""
         self.writer = writer
         if self.exchange is not None:

@@ -24,7 +24,7 @@ from gateway.flow.lease import Lease
 from gateway.flow.timing import Clock
 from gateway.http import header_rules, query_string
 from gateway.http.auth import keys_of
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import Answer, Writer
 from gateway.limits import limiter, retry_policy
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
@@ -69,7 +69,7 @@ class Relay(HTTPMessageDelegate):
         self._service = service
         key = ports.next_key()
         self._clock = Clock(ports.now)
-        self.writer = Answer(conn)
+        self.writer: Writer = Answer(conn)
         limits = service.settings.limits
         self._most = limits.upload_mb << 20
         self.request = ClientRequest(dialect, endpoint, key, ports.body_memory, ports.max_body_bytes, shape=ports.shape)
