@@ -131,6 +131,20 @@ FAMILIES = {
         "way, estimated, or kept from an earlier estimate.",
         ("answer",),
     ),
+    "proxy_cache_requests_total": Family(
+        "counter",
+        "Requests for models with a response cache. outcome: hit, miss, coalesced (had another's reply), bypass (not for "
+        "the cache).",
+        ("outcome",),
+    ),
+    "proxy_cache_saved_tokens_total": Family(
+        "counter", "Tokens that no upstream was asked for. outcome: hit, coalesced.", ("outcome", "type")
+    ),
+    "proxy_cache_saved_usd_total": Family(
+        "counter", "What they would have cost, where the price is known.", ("outcome",)
+    ),
+    "proxy_cache_entries": Family("gauge", "Replies in the response cache."),
+    "proxy_cache_bytes": Family("gauge", "Bytes of the replies in the response cache."),
     "proxy_rejoined_total": Family(
         "counter", "Requests that were attached to one that went on after its client had left."
     ),

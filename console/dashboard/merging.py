@@ -123,7 +123,8 @@ def cache(said: list[Said]) -> Said:
     rows = sorted(sessions.values(), key=lambda session: -session["last"])[:MAX_SESSIONS]
     for row in rows:
         row["hit"] = _share(row["cached"], row["prompt"])
-    return {"parses": any(each["parses"] for each in said), "sessions": rows}
+    replies = _sums(each["replies"] for each in said)
+    return {"parses": any(each["parses"] for each in said), "sessions": rows, "replies": replies or None}
 
 
 def _both(one: Said, other: Said) -> Said:
@@ -146,8 +147,8 @@ def _share(part: float, whole: float) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
-def _sums(said: Iterable[dict[str, int]]) -> dict[str, int]:
-    whole: dict[str, int] = {}
+def _sums(said: Iterable[dict[str, float]]) -> dict[str, float]:
+    whole: dict[str, float] = {}
     for each in said:
         for name, count in each.items():
             whole[name] = whole.get(name, 0) + count

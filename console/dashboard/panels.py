@@ -110,7 +110,12 @@ def _raw_usage(board: Board, query: Query) -> Said:
 
 
 def _raw_cache(board: Board, query: Query) -> Said:
-    return {"sessions": board.watch.cache.shown(), "parses": board.service.settings.logging.cache_watch}
+    cache = board.service.cache
+    return {
+        "sessions": board.watch.cache.shown(),
+        "parses": board.service.settings.logging.cache_watch,
+        "replies": cache.sums() if cache is not None else {},
+    }
 
 
 _RAW: dict[str, Callable[[Board, Query], Said]] = {

@@ -149,6 +149,13 @@ class Cache:
         too_old = wants.max_age_s is not None and self._unix() - kept.at > wants.max_age_s
         return None if too_old else kept
 
+    def sums(self) -> dict[str, float]:
+        """What it has done, in numbers that can be added to those of other workers."""
+        sums: dict[str, float] = dict(self.told)  # type: ignore[arg-type]  # a Literal is a str
+        for outcome, saved in self.saved.items():
+            sums |= {f"{outcome}_tokens": saved.input + saved.output, f"{outcome}_usd": saved.usd}
+        return sums | {"entries": len(self.entries), "bytes": self.entries.bytes}
+
     # -------------------------------------------------------------------------------------------- when it goes
 
     def asks(self, flow: Sharer, question: Question) -> Kept | Writer | None:

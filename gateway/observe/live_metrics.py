@@ -17,6 +17,7 @@ from typing import Any
 
 import pycurl
 
+from gateway.cache.cache import Cache
 from gateway.limits.breaker import Breaker
 from gateway.observe.loop_lag import Lag
 from gateway.runtime import Service
@@ -104,9 +105,22 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
     yield from _dropped(service.dropped)
     for answer, count in counting.told.items():
         yield sample("proxy_token_counts_total", (answer,), count)
+    if service.cache is not None:
+        yield from _cache(service.cache)
     yield from _upstreams(service, counted)
     yield from _pool(service.client)
     yield from _process(counted.began)
+
+
+def _cache(cache: Cache) -> Iterator[Sample]:
+    for outcome, times in cache.told.items():
+        yield sample("proxy_cache_requests_total", (outcome,), times)
+    for outcome, saved in cache.saved.items():
+        yield sample("proxy_cache_saved_tokens_total", (outcome, "input"), saved.input)
+        yield sample("proxy_cache_saved_tokens_total", (outcome, "output"), saved.output)
+        yield sample("proxy_cache_saved_usd_total", (outcome,), round(saved.usd, 6))
+    yield sample("proxy_cache_entries", (), len(cache.entries))
+    yield sample("proxy_cache_bytes", (), cache.entries.bytes)
 
 
 def _dropped(fields: Mapping[str, int]) -> Iterator[Sample]:

@@ -7,7 +7,16 @@ function change(each) {
   return `${each.where}${who} ${each.what}${each.of ? `, of ${each.of}` : ""}`;
 }
 
+// Replies that the proxy itself has given again, or that several requests have shared.
+function replies(said) {
+  if (!said) return "The proxy's own response cache is off ([cache]).";
+  const saved = (name) => `${num(said[name])} (${brief(said[`${name}_tokens`])} tokens, ${usd(said[`${name}_usd`])} saved)`;
+  return `The proxy's own response cache ([cache]) since the start: ${saved("hit")} hits, ${saved("coalesced")} shared, ` +
+    `${num(said.miss)} misses, ${num(said.bypass)} not for it; ${num(said.entries)} replies kept, ${bytes(said.bytes)}.`;
+}
+
 function showCache(said) {
+  $("replies-note").textContent = replies(said.replies);
   $("cache-note").textContent = "A cache hits as far as a prompt begins like the one before: tools, then system, then messages. " +
     (said.parses ? "Requests that pass through untouched are looked at too." : "Of requests that pass through untouched only the share is known; [logging] cache_watch = true looks into them as well.");
   const broke = (each) => (each.changes.length ? each.changes.slice(-3).reverse().map((c) => `${clock(c.time)} ${change(c)}`).join("; ") : each.looked ? "nothing" : "not looked into");

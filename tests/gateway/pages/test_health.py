@@ -268,7 +268,7 @@ def test_the_loops_lag_is_sampled() -> None:
 
 
 def test_each_sample_is_of_a_known_family_and_has_its_labels() -> None:
-    with served(OK, Answer.json({}, 500)) as house:
+    with served(OK, Answer.json({}, 500), tail="[cache]\nmodels = *\n") as house:
         house.post(MESSAGES, ASKED | {"top_k": 4})
         house.post(CHAT, ASKED)
         house.wait(lambda p: not p.service.flows)
