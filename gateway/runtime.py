@@ -50,6 +50,7 @@ from gateway.limits.shape import Shape
 from gateway.observe import record
 from gateway.observe.dispatcher import Observers
 from gateway.observe.prices import Prices
+from gateway.observe.tags import Tags
 from gateway.pages.model_list import Listing
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing import client_rules
@@ -236,6 +237,7 @@ class Service:
             budgets=self.budgets,
             rules_of=self.rules.get,
             address_of=self.clients.of,
+            tags=Tags(settings.logging.tags).of if settings.logging.tags else None,
             cache=self.cache,
         )
 

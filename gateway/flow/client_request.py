@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 from typing import Protocol as Interface
 from urllib.parse import parse_qsl
@@ -33,13 +34,13 @@ class ClientRequest:
     address says it, which then says whether the reply streams, too. asked_model, streams: as address or body say; span:
     where the model's name stands in the body. framed: the form of the stream, None for server-sent events. previous:
     what it builds on, of a request in Responses or one with a thread. refusal: why it is refused, known before all of
-    it is here. size: bytes that have come. charged: tokens, of its client's quota. cached: what it asks of the
-    response cache, None = nothing. address: of the other side of its connection."""
+    it is here. size: bytes that have come. charged: tokens, of its client's quota. tags: for its record. cached: what
+    it asks of the response cache, None = nothing. address: of the other side of its connection."""
 
     __slots__ = (
         "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "asked_model", "body", "cached",
         "charged", "client", "data", "dialect", "endpoint", "framed", "front", "headers", "in_path", "key", "previous",
-        "protocol", "query", "refusal", "relayed", "session", "shape", "size", "span", "streams", "task",
+        "protocol", "query", "refusal", "relayed", "session", "shape", "size", "span", "streams", "tags", "task",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +70,7 @@ class ClientRequest:
         self.refusal: ApiError | None = None
         self.size = 0
         self.charged = 0
+        self.tags: Mapping[str, str] = NO_TAGS
         self.cached: Question | None = None
         self._limit = limit
         self.shape = shape
@@ -231,4 +233,5 @@ class Front(Interface):
         """All is said."""
 
 
+NO_TAGS: Mapping[str, str] = {}
 _NONE = HTTPHeaders()  # of a request whose head has not been read

@@ -90,3 +90,4 @@ class Finished(NamedTuple):
     cache: str = ""
     saved: Usage | None = None
     saved_usd: float | None = None
+    tags: Mapping[str, str] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Interface
@@ -157,4 +157,5 @@ class Ports:
     budgets: Budgets | None = None
     rules_of: Callable[[str], ClientRules | None] | None = None
     address_of: Callable[[str, HTTPHeaders], str] | None = None
+    tags: Callable[[ClientRequest], Mapping[str, str]] | None = None
     cache: Cache | None = None

@@ -37,6 +37,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
                 yield store_sync.fetch(ports.siblings, ports.memory, known[0], ids)
         request.extend()
     request.read_envelope()
+    if ports.tags is not None:
+        request.tags = ports.tags(request)
     if ports.budgets is not None and request.task != "count":
         ports.budgets.check(request.client, ports.unix())
     quota = ports.quota_of(request.client)

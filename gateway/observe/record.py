@@ -80,6 +80,8 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         "agent": over.agent,
         "proxy.cost_usd": _cost(over, price_of),
     }
+    if over.tags:
+        said["tags"] = dict(over.tags)
     if over.cache_marks:
         said |= _saved(over, price_of)
     if over.cache:

@@ -238,6 +238,8 @@ class Relay(HTTPMessageDelegate):
             self._clock.read = ports.now()
             return [await files.route(request, about, ports)]
         await self._until_the_model()
+        if ports.tags is not None:
+            request.tags = ports.tags(request)
         self._clock.read = ports.now()
         found = ports.router.routes(request.asked_model, request.protocol, self._facts)
         if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
@@ -511,7 +513,7 @@ class Relay(HTTPMessageDelegate):
             failover.attempts, 0, failover.tried, failover.passed_over, (), 0, request.size, self.writer.written,
             self._used, clock, request.session.name, request.session.agent,
             ports.address_of(request.address, request.headers) if ports.address_of is not None else request.address,
-            request.headers.get("User-Agent", "")[:MAX_USER_AGENT],
+            request.headers.get("User-Agent", "")[:MAX_USER_AGENT], tags=request.tags,
         ), self.writer)  # fmt: skip
         self.writer.over()
         self._task = self._coming = self._upload = None

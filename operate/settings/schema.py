@@ -374,6 +374,12 @@ LOGGING = {
         "Also parse requests that pass through unchanged, to find what breaks the upstream's prompt cache; the "
         "dashboard shows it. Translated requests are parsed anyway.",
     ),
+    "tags": Key(
+        list_types.names(what="names of tags"),
+        "",
+        "Tags that go into the record of a request: from the header X-Proxy-Tags (team=a, project=b), else from the "
+        "metadata of its body, for which the body is parsed. * = all tags of the header, up to 16; empty = none.",
+    ),
     "to": Key(
         value_types.choice("files", "stdout", "stderr", "both"),
         "files",

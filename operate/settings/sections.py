@@ -196,6 +196,7 @@ class Logging:
     cache_watch: bool
     dir: str
     to: str = "files"
+    tags: tuple[str, ...] = ()
 
     @property
     def stream(self) -> str:

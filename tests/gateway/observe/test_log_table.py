@@ -14,8 +14,8 @@ OPERATIONS = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
 
 def test_the_fields_of_a_record(tmp_path: Path) -> None:
     with Upstream([Answer.json({"error": {"message": "no"}}, 500)]) as up:
-        with House(one_upstream(up.url, "chat") + ONCE, folder=tmp_path) as house:
-            house.post("/v1/chat/completions", {"model": "m", "messages": []})
+        with House(one_upstream(up.url, "chat") + ONCE + "[logging]\ntags = team\n", folder=tmp_path) as house:
+            house.post("/v1/chat/completions", {"model": "m", "messages": []}, {"X-Proxy-Tags": "team=core"})
     (record,) = map(json.loads, (tmp_path / "performance.json").read_text().splitlines())
     table = OPERATIONS.read_text().partition("The fields of a record</summary>")[2].partition("</details>")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
