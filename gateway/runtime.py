@@ -26,6 +26,7 @@ from tornado.http1connection import HTTP1Connection
 
 from gateway import wiring
 from gateway.cache.cache import Cache
+from gateway.credentials import asking
 from gateway.flow import charges
 from gateway.flow.info import Finished, Info
 from gateway.flow.learned_quirks import Lessons
@@ -123,6 +124,7 @@ class Service:
         self.places = Places(wiring.breaker_limits(settings))
         self.router = Router(settings, ready, self.places)
         self.client = UpstreamClient(force_instance=True, pool=wiring.pool(settings, self.router))
+        self._connect()
         self.listing = Listing(self.router, self.client, self.hops)
         self.counting = Counting()
         self.admission = Admission(wiring.admission_limits(settings), time.monotonic)
@@ -260,6 +262,7 @@ class Service:
             if name in before.peers and before.peers[name].base_url != peer.base_url:
                 self.lessons.forget(name)  # it is another server now
         self.client.resize(wiring.pool(settings, self.router))
+        self._connect()
         self.listing = Listing(self.router, self.client, self.hops)
         self.memory.resize(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
         self.journal.adopt(settings.logging, settings.secrets())
@@ -267,6 +270,12 @@ class Service:
         self.loaded_at = time.time()
         self.admission.limits = wiring.admission_limits(settings)
         self.admission.serve()  # a limit may be higher now
+
+    def _connect(self) -> None:
+        """Lets upstreams have their keys made, and nobody see them."""
+        for peer in self.router.peers.values():
+            peer.ask = asking.asker(self.client)
+            peer.on_key = self.journal.redaction.minted
 
     def __repr__(self) -> str:
         return f"<Service {self.stage} {self.router!r} {len(self.flows)} in flight, {self.held_bytes} bytes held>"
@@ -307,6 +316,8 @@ class Service:
             session.hang_up()
         if self._ticker is not None:
             self._ticker.cancel()
+        for peer in self.router.peers.values():
+            peer.stop()
         self.client.close()
         if self.askings:  # they still answer their clients
             await asyncio.wait(self.askings, timeout=FLUSH_S)

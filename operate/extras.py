@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from operate import place
+from operate import key_sources, place
 from operate.settings.load import Settings
 
 
@@ -35,8 +35,17 @@ class Extra:
             return False
 
 
+GOOGLE = Extra("google", "google.oauth2", "google-auth")
+
+
+def _has_google_account(settings: Settings) -> bool:
+    upstreams = (up for up in settings.upstreams.values() if up.enabled)
+    return any(key.startswith(key_sources.GOOGLE) for up in upstreams for key in up.credentials)
+
+
 NEEDS: tuple[tuple[Extra, str, Callable[[Settings], bool]], ...] = (
     (Extra("redis", "redis", "redis"), "[shared] url", lambda settings: bool(settings.shared.url)),
+    (GOOGLE, "[upstream NAME] api_key = google:FILE", _has_google_account),
 )
 """Each extra, the setting that needs it, and whether given settings do."""
 

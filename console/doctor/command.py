@@ -22,6 +22,7 @@ from console.doctor.line import Line
 from console.doctor.patient import Patient
 from console.doctor.report import Report
 from demo.server import Demo
+from gateway.credentials import asking
 from gateway.http.loop_guard import Hops, ips
 from gateway.process.banner import remarks
 from gateway.routing.router import Router
@@ -111,6 +112,8 @@ async def _examine_all(chosen: Settings, names: list[str], model: str, agree: Ag
     report = Report(known, remarks(chosen, router), as_json=as_json)
     try:
         for name in names:
+            router.peers[name].ask = asking.asker(client)
+            router.peers[name].on_key = known.minted
             visit = Visit(chosen, router.peers[name], client, report)
             verdict = await visit.examine(model, agree)
             report.concludes(_VERDICTS[verdict])
@@ -226,7 +229,7 @@ class Visit:
     @property
     def _keys_to_try(self) -> int:
         """How many keys are tried one by one; 0 if there is one key, as every probe tries it."""
-        keys = len(self._peer.headers)
+        keys = len(self._peer.mints)
         return keys if keys > 1 else 0
 
     async def _try_keys(self, model: str) -> list[Finding]:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from gateway.routing.upstreams import Peer
+from translate.errors import ApiError
 from translate.target import Protocol
 from upstream.client import UpstreamClient
 from upstream.failure import Failure
@@ -47,7 +48,11 @@ class Line:
     async def _once(
         self, protocol: Protocol, url: str, body: bytes | None, timeouts: Timeouts, key: int, *, fresh: bool
     ) -> Heard:
-        lines = [f"{name}: {value}" for name, value in self.peer.headers[key][protocol].items()]
+        try:
+            await self.peer.ready(key)
+        except ApiError as why:
+            return Heard(failure=Failure("no_key", why.message))
+        lines = [f"{name}: {value}" for name, value in self.peer.headers_with(key)[protocol].items()]
         method = "GET" if body is None else "POST"
         sink = SmallReplySink(MAX_REPLY)
         began = time.monotonic()

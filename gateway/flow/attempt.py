@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from gateway.credentials.minted import Minted
 from gateway.flow import prepare, upstream_error
 from gateway.flow.clean_lines import CleanLines, about_error
 from gateway.flow.client_request import ClientRequest
@@ -71,11 +72,12 @@ class Attempt:
     that is on. reply: what becomes of that. hold: keeps a refusal back. more: where its turn may take further requests.
     leads: its reply is the client's. fresh: on a new connection, since a kept one has just died. asks_usage: of a
     stream, though its client does not. cache_marks: ours, in the request. estimated: tokens of the request, see
-    token_counting.py. queued_at: since when it waits for a slot. paused: the client is slow."""
+    token_counting.py. minted: the key that it was sent with, where that was had from somewhere. queued_at: since when
+    it waits for a slot. paused: the client is slow."""
 
     __slots__ = (
         "_lines", "_ports", "asks_usage", "cache_marks", "dropped", "estimated", "fresh", "hold", "incoming", "leads",
-        "lease", "more", "outgoing", "owner", "paused", "queued_at", "reply", "request", "route", "verbatim",
+        "lease", "minted", "more", "outgoing", "owner", "paused", "queued_at", "reply", "request", "route", "verbatim",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, ports: Ports, request: ClientRequest, lease: Lease, *, fresh: bool) -> None:
@@ -96,6 +98,7 @@ class Attempt:
         self.asks_usage = False
         self.cache_marks = 0
         self.estimated = 0, 0
+        self.minted: Minted | None = None
         self.queued_at = 0.0
         self.leads = self.paused = False
         self._lines: CleanLines | None = None
@@ -117,8 +120,11 @@ class Attempt:
         """number: of the request's attempts. deadline: no further request of its turn begins later. Raises ApiError."""
         owner, ports, peer, now = self.owner, self._ports, self.route.peer, self._ports.now()
         assert owner is not None
-        outgoing = self.outgoing or self.write()
+        mint = self.route.mint
+        # What was written before it stood in a queue may lack the key, or have the one before.
+        outgoing = self.outgoing if self.outgoing is not None and mint is None else self.write()
         self.outgoing = None
+        self.minted = mint.minted if mint is not None and not self.incoming.own_key else None
         owner.clock.asks(now)
         self.lease.goes()
         self.incoming.streams, self.incoming.sent_at = self.request.streams, now

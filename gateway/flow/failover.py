@@ -11,6 +11,7 @@ import functools
 import logging
 from collections.abc import Callable
 
+from gateway.credentials.minted import Minted
 from gateway.flow import lease as leases
 from gateway.flow import scrub, teaching, upstream_error, upstream_request
 from gateway.flow.client_request import ClientRequest
@@ -39,14 +40,15 @@ class Failover:
     slots. all_rest: none of its endpoints is in good health. tried: what failed, passed_over: what was not asked, and
     why, both for the log."""
 
-    __slots__ = ("_paid", "_ports", "_request", "_taught", "all_rest", "at", "attempts", "deadline", "on_route",
-                 "passed_over", "plan", "queued_s", "tried")  # fmt: skip
+    __slots__ = ("_paid", "_ports", "_renewed", "_request", "_taught", "all_rest", "at", "attempts", "deadline",
+                 "on_route", "passed_over", "plan", "queued_s", "tried")  # fmt: skip
 
     def __init__(self, ports: Ports, request: ClientRequest) -> None:
         self._ports = ports
         self._request = request
         self._paid: tuple[Route, float] | None = None  # the retry budget was asked for what is not sent yet
         self._taught: Taught | None = None  # by a 400 of the upstream, once
+        self._renewed = False  # a key that was refused, once
         self.plan: list[Route] = []
         self.at = 0
         self.attempts = self.on_route = 0
@@ -158,8 +160,11 @@ class Failover:
 
     # ------------------------------------------------------------------------------- after one that failed
 
-    def learns(self, failed: Route, outcome: Outcome, body: bytes, *, asked_usage: bool) -> bool:
-        """Whether the request may go there once more, since its refusal (whose body this is) has taught something."""
+    def learns(
+        self, failed: Route, outcome: Outcome, body: bytes, *, asked_usage: bool, minted: Minted | None = None
+    ) -> bool:
+        """Whether the request may go there once more, since its refusal (whose body this is) has taught something.
+        minted: the key that was refused, where another can be had."""
         request, ports, error = self._request, self._ports, outcome.error
         if outcome.cause != "status":
             return False
@@ -167,6 +172,8 @@ class Failover:
             self.plan = [each.in_another_protocol().of(request.body) for each in self.plan]
         elif asked_usage and teaching.refuses_usage(request, failed, ports, error, body):
             pass  # it is not asked for again
+        elif minted is not None and not self._renewed and teaching.refuses_key(failed, error, minted):
+            self._renewed = True
         elif self._taught is None:
             self._taught = teaching.refused_fields(request, failed, ports, error, body)
             if self._taught is None:

@@ -313,7 +313,9 @@ class Flow(HTTPMessageDelegate):
             failed.route.peer.counts.discard(self.request.protocol)  # remembered: editors ask many times a second
             self._tell_count(Event.LOST, failed.route)
             return
-        taught = self.failover.learns(failed.route, outcome, failed.incoming.refusal, asked_usage=failed.asks_usage)
+        taught = self.failover.learns(
+            failed.route, outcome, failed.incoming.refusal, asked_usage=failed.asks_usage, minted=failed.minted
+        )
         if not taught:
             self.failover.judge(failed.route, outcome, own_key=failed.incoming.own_key)
         if self.rivals:  # no third attempt

@@ -1,8 +1,8 @@
-"""What an attempt takes before it goes: its upstream's quota, the breaker's leave, the retry budget, a slot.
+"""What an attempt takes before it goes: a key, its upstream's quota, the breaker's leave, the retry budget, a slot.
 
-`acquire` takes all of it or says how long to wait. A Lease that is not "granted" yet waits for a slot, or for a limiter
-that answers later; then `on_answer` is called. `release` gives all of it back, once, whatever happened. What an answer
-took of the quota is settled with its request, when its usage is known.
+`acquire` takes all of it or says how long to wait. A Lease that is not "granted" yet waits for a slot, for a key that
+is being made, or for a limiter that answers later; then `on_answer` is called. `release` gives all of it back, once,
+whatever happened. What an answer took of the quota is settled with its request, when its usage is known.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from gateway.credentials.minted import Minted
 from gateway.limits import limiter
 from gateway.limits.admission import Admission, Ticket
 from gateway.limits.blame import Blame
@@ -66,6 +67,30 @@ class Lease:
     # ------------------------------------------------------------------------------------------ taking
 
     def _take(self, tokens: int, now: float, terms: Terms) -> Wait | None:
+        """Raises ApiError."""
+        mint = self.route.mint
+        if mint is not None and not mint.is_ready():
+            limiter.when(mint.have(), lambda answer: self._keyed(answer, tokens, now, terms))
+            return None
+        return self._charge(tokens, now, terms)
+
+    def _keyed(self, answer: asyncio.Future[Minted], tokens: int, now: float, terms: Terms) -> None:
+        """The endpoint's key is here, or there is none to be had."""
+        why: ApiError | Wait | None = None
+        if answer.cancelled() or self.state == "released":
+            return
+        try:
+            answer.result()
+            why = self._charge(tokens, now, terms)
+        except ApiError as error:
+            why = error
+        except Exception as error:
+            why = ApiError("api", "the key of an upstream could not be had")
+            log.error("%r: a key's source failed", self, exc_info=error)
+        if why is not None or self.state == "granted":
+            self._answer(why)
+
+    def _charge(self, tokens: int, now: float, terms: Terms) -> Wait | None:
         """Raises ApiError."""
         quota = self.route.peer.quota
         if quota is not None and not terms.asks_early:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any, NamedTuple
 
+from gateway.credentials.minted import Minted
 from gateway.flow import learned_quirks, scrub, upstream_error
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.learned_quirks import Lesson
@@ -53,6 +54,12 @@ def refuses_usage(request: ClientRequest, route: Route, ports: Ports, error: Api
                 "streams is not asked for", request.key, route.peer.name, route.model, error.status,
                 extra=_facts(request, route, error))  # fmt: skip
     return True
+
+
+def refuses_key(route: Route, error: ApiError, minted: Minted) -> bool:
+    """It does not take a key that was good before, and there may be another one. AWS says so with a 403."""
+    refused = error.status == 401 or (error.status == 403 and minted.aws is not None)
+    return refused and route.mint is not None and route.mint.refused(minted)
 
 
 def refused_fields(

@@ -157,7 +157,7 @@ def curl(route: Route, body: str) -> str:
         header.name.lower() for header in route.peer.settings.headers
         if not header.public and not is_secret_header(header.name)
     }  # fmt: skip
-    for name, value in route.peer.own_headers[route.protocol].items():
+    for name, value in route.peer.headers_with(0)[route.protocol].items():
         if name in hidden:
             words.append(f'-H "{name}: ${name.upper().replace("-", "_")}"')
         elif is_secret_header(name):

@@ -103,9 +103,10 @@ class Listing:
         return list(models.values())
 
     async def _fetch_with(self, peer: Peer, key: int, asked_by: HTTPHeaders) -> list[Model]:
+        await peer.ready(key)
         own = [
             f"{name}: {value}"
-            for name, value in peer.headers[key][peer.lists_in.name].items()
+            for name, value in peer.headers_with(key)[peer.lists_in.name].items()
             if name != "content-type"
         ]
         if loop_guard.is_told(peer.base_url):

@@ -73,6 +73,7 @@ class Asking:
         """Sends the request and returns its reply. Raises ApiError."""
         peer, service = self._peer, self._service
         service.hops.check_upstream(peer.name, peer.base_url)
+        await peer.ready(self._key)
         route = Route(peer, RESPONSES.name, "", key=self._key)
         lines = upstream_request.header_lines(route, client, True, service.access.open, service.hops)
         url = query_string.onward(peer.settings.url(endpoint), query, peer.settings.query)

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from gateway.credentials.minted import Mint
 from gateway.limits.breaker import Limits
 from gateway.routing import protocol_choice
 from gateway.routing.balancing import Place, Places
@@ -79,7 +80,12 @@ class Route:
 
     @property
     def own_headers(self) -> dict[str, str]:
-        return self.peer.headers[self.key][self.protocol]
+        return self.peer.headers_with(self.key)[self.protocol]
+
+    @property
+    def mint(self) -> Mint | None:
+        """Where its key comes from, if that is not written down."""
+        return self.peer.mints[self.key]
 
     def _other(self) -> Route | None:
         """The route of requests with a schema; None if it is this one."""

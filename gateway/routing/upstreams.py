@@ -7,11 +7,17 @@ in balancing.py.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import itertools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
 
+from gateway.credentials import sources
+from gateway.credentials.asking import Ask
+from gateway.credentials.minted import Mint, Minted
 from gateway.limits.admission import Gate
 from gateway.limits.concurrency_limit import Adaptive
 from gateway.limits.limiter import Limiter
@@ -32,8 +38,10 @@ from upstream.way import Way
 class Peer:
     """An upstream that is on. counts: the protocols in which it can count tokens, as far as is known. lacks: protocols
     of its settings that it does not serve, as its replies have shown. is_proxy: it is a proxy like this one, as its
-    replies say. headers: those for each of its keys. key_names: a digest of each key, which stays the same when the
-    settings change, and in other workers."""
+    replies say. mints: for each of its keys, where that is not written down but had from somewhere, None for others.
+    ask: how those are asked for by HTTP, once the process has a client. on_key: is told what such a key's secrets are.
+    key_names: a digest of each key, or of where it comes from, which stays the same when the settings change, and in
+    other workers."""
 
     name: str
     settings: Upstream
@@ -48,7 +56,10 @@ class Peer:
     stream_timeouts: Timeouts = field(init=False)
     whole_timeouts: Timeouts = field(init=False)
     way: Way = field(init=False)
-    headers: list[dict[Protocol, dict[str, str]]] = field(init=False)
+    mints: list[Mint | None] = field(init=False)
+    ask: Ask | None = field(init=False, default=None)
+    on_key: Callable[[str, list[str]], None] = field(init=False, default=lambda source, secrets: None)
+    _headers: list[tuple[Minted | None, dict[Protocol, dict[str, str]]]] = field(init=False)
     counts: set[Protocol] = field(init=False)
     lacks: set[Protocol] = field(init=False, default_factory=set)
     is_proxy: bool = field(init=False, default=False)
@@ -63,9 +74,12 @@ class Peer:
         self.stream_timeouts = _timeouts(s, True)
         self.whole_timeouts = _timeouts(s, False)
         self.way = _way(s)
-        self.headers = [
-            {dialect.name: self._headers(dialect, key) for dialect in dialects.every()} for key in s.credentials
-        ]
+        self.mints = [sources.mint(s, key, self._asked) for key in s.credentials]
+        written = ["" if mint is not None else key for key, mint in zip(s.credentials, self.mints, strict=True)]
+        self._headers = [(None, self._with(key)) for key in written]
+        for number, mint in enumerate(self.mints):
+            if mint is not None:
+                mint.on_new = functools.partial(self._takes, number)
         self.key_names = [hashlib.sha256(key.encode()).hexdigest()[:16] if key else "" for key in s.credentials]
         self.secrets = Spellings(s.secrets())
         counting = ((name, dialects.of(name).endpoint("count")) for name in s.protocol)
@@ -85,10 +99,37 @@ class Peer:
             return self.settings.protocol
         return tuple(protocol for protocol in self.settings.protocol if protocol not in self.lacks)
 
-    @property
-    def own_headers(self) -> dict[Protocol, dict[str, str]]:
-        """The headers with its first key."""
-        return self.headers[0]
+    def headers_with(self, key: int) -> dict[Protocol, dict[str, str]]:
+        """The headers with one of its keys, by protocol. One that is had from somewhere is missing until it is
+        there."""
+        mint = self.mints[key]
+        if mint is not None and mint.minted is not self._headers[key][0]:
+            self._headers[key] = mint.minted, self._with(mint.minted.key if mint.minted is not None else "")
+        return self._headers[key][1]
+
+    async def ready(self, key: int) -> None:
+        """Waits until a key is there. Raises ApiError where there is none to be had."""
+        mint = self.mints[key]
+        if mint is not None:
+            await mint.have()
+
+    def stop(self) -> None:
+        """Ends what runs for its keys."""
+        for mint in self.mints:
+            if mint is not None:
+                mint.stop()
+
+    def _asked(self) -> Ask:
+        assert self.ask is not None
+        return self.ask
+
+    def _takes(self, key: int, minted: Minted) -> None:
+        """A new key: nothing that is written may contain it, nor the one before, which running requests still use."""
+        before = self._headers[key][0]
+        mints = [mint.minted for mint in self.mints if mint is not None]
+        live = [each.secrets for each in (*mints, before, minted) if each is not None]
+        self.secrets = Spellings({*self.settings.secrets(), *itertools.chain.from_iterable(live)})
+        self.on_key(f"{self.name} {key}", minted.secrets)
 
     def place(self, model: str, key: int) -> Place:
         return self.places.of(self.name, model, key)
@@ -114,7 +155,10 @@ class Peer:
         spoken = [dialects.of(name) for name in self.settings.protocol]
         return next((each for each in spoken if not each.models.query), spoken[0])
 
-    def _headers(self, dialect: Dialect, key: str) -> dict[str, str]:
+    def _with(self, key: str) -> dict[Protocol, dict[str, str]]:
+        return {dialect.name: self._headers_of(dialect, key) for dialect in dialects.every()}
+
+    def _headers_of(self, dialect: Dialect, key: str) -> dict[str, str]:
         own = {"content-type": "application/json", "accept-encoding": "identity", **dialect.http.headers}
         if key:
             name = self.settings.key_header

@@ -67,6 +67,7 @@ class Redaction:
         self._texts: list[str] = []
         self._datas: list[bytes] = []
         self._own_forms = _forms(self._own)
+        self._minted: dict[str, list[list[_Form]]] = {}  # by source: the keys that are in use, the latest last
         self._learn()
 
     def __repr__(self) -> str:
@@ -81,6 +82,11 @@ class Redaction:
                 self._sent[gone] = _forms([gone])
         self._own = new
         self._own_forms = _forms(new)
+        self._learn()
+
+    def minted(self, source: str, secrets: Iterable[str]) -> None:
+        """A source has given a new key. The one before is kept, because a running request may still use it."""
+        self._minted[source] = [*self._minted.get(source, []), _forms(secrets)][-2:]
         self._learn()
 
     def saw(self, keys: Iterable[str]) -> None:
@@ -111,6 +117,7 @@ class Redaction:
         """Makes new lists and does not change the old ones, because another thread may be reading them."""
         while len(self._sent) > MAX_SENT:
             self._sent.popitem(last=False)
-        known = sorted({*self._own_forms, *itertools.chain.from_iterable(self._sent.values())})
+        made = itertools.chain.from_iterable(itertools.chain.from_iterable(self._minted.values()))
+        known = sorted({*self._own_forms, *made, *itertools.chain.from_iterable(self._sent.values())})
         self._datas = [data for _, _, data in known]
         self._texts = [text for _, text, _ in known]

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from operate import client_keys, tls
+from operate import client_keys, key_sources, tls
 from operate.settings import schema, schema_upstream, sections
 from operate.settings.conditions import Term
 from operate.settings.environment import Expanded, expand, read_secret
@@ -165,9 +165,10 @@ class Reading:
         if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
             raise ValueError("has quotes around it; write values without quotes")
         if row.kind.many:
-            text = ",".join(read_secret(each, self.folder, self.environ) for each in split(text))
+            found = (read_secret(each, self.folder, self.environ) for each in split(text))
+            text = ",".join(key_sources.located(each, self.folder) for each in found)
         elif row.kind.from_file:
-            text = read_secret(text, self.folder, self.environ)
+            text = key_sources.located(read_secret(text, self.folder, self.environ), self.folder)
         if row.kind.is_path and text:
             text = str(self.folder / text)
         return row.kind.parse(text)
@@ -188,6 +189,7 @@ class Reading:
             self._problem(
                 written["keys"], section.name, "keys", "is given together with api_key; write only one of them"
             )
+        self._signed(section, values)
         off = why_off(
             values["enabled"],
             key=next(iter(written), ""),
@@ -211,6 +213,16 @@ class Reading:
             **{**timeouts, **{each: value for each, value in own.items() if value is not None}}
         )
         return Upstream(name=name, **values)
+
+    def _signed(self, section: Section, values: Mapping[str, Any]) -> None:
+        """Reports what is missing to sign requests for AWS."""
+        for key in ("api_key", "keys"):
+            texts = (values[key] or ()) if key == "keys" else (values[key] or "",)
+            if any(text.startswith(key_sources.AWS) for text in texts):
+                for needed in ("region", "aws_service"):
+                    if values[needed] == "":
+                        message = f"aws: needs {needed}, which the section does not say (nor a preset)"
+                        self._problem(section.entries[key], section.name, key, message)
 
     def _models(self, upstreams: Mapping[str, Upstream | None]) -> Iterator[ModelRule]:
         section = self.sections.get(schema.MODELS)

@@ -42,8 +42,31 @@ UPSTREAM = {
         "on or base_url comes from the environment.",
     ),
     "api_key": Key(
-        secret_types.secret(), "", "The key that is sent to it. For a server that needs none, leave this line out."
+        secret_types.secret(),
+        "",
+        "The key that is sent to it. For a server that needs none, leave this line out. cmd:COMMAND: what the command "
+        "prints, which no shell runs; google:FILE: the access token of a service account; aws: requests are signed "
+        "with AWS keys from the usual places (aws:env, aws:profile=NAME, aws:container or aws:instance: only from "
+        "there).",
     ),
+    "region": Key(
+        value_types.word("the name of a region, such as us-east-1"),
+        "",
+        "The cloud's region. It is part of the address of the presets bedrock, claude-aws and vertex, and of "
+        "signatures for AWS.",
+    ),
+    "aws_service": Key(
+        value_types.word("a name such as bedrock"),
+        "",
+        "The name of AWS's service in signatures. The presets for AWS set it.",
+    ),
+    "key_ttl": Key(
+        value_types.seconds(5, DAY),
+        "300",
+        "How long a key that is had from somewhere (cmd: and the like) is used, if its source does not say when it "
+        "ends. The next one is made before that, and when the upstream refuses this one.",
+    ),
+    "key_timeout": Key(value_types.seconds(1, 600), "30", "How long the source of such a key may take."),
     "keys": Key(
         secret_types.secrets(),
         "",

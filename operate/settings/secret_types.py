@@ -5,26 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 
 from operate import client_keys as keys_of_clients
-from operate import place
+from operate import key_sources, place
 from operate.settings.list_types import split
 from operate.settings.value_types import MASK, PRINTABLE, Kind
 
+SOURCES = "file:/path reads it from a file, cmd:COMMAND, google:FILE and aws: have it made"
+
 
 def secret() -> Kind:
-    """A key that goes into a header, as a str. Where the settings say `file:/path`, its text is what the file holds."""
+    """A key that goes into a header, as a str. Where the settings say `file:/path`, its text is what the file holds. It
+    may say instead where the key comes from (operate/key_sources.py)."""
 
     def parse(text: str) -> str:
+        if key_sources.is_source(text):
+            return key_sources.check(text)
         if not PRINTABLE.fullmatch(text):
             raise ValueError("has a blank, or a character that no key may have")
         return text
 
-    return Kind(
-        "a key, or empty; file:/path reads it from a file",
-        parse,
-        lambda text: text and MASK,
-        private=True,
-        from_file=True,
-    )
+    return Kind(f"a key, or empty; {SOURCES}", parse, _shown, private=True, from_file=True)
+
+
+def _shown(text: str) -> str:
+    return key_sources.shown(text) if key_sources.is_source(text) else text and MASK
 
 
 def client_keys() -> Kind:
@@ -50,12 +53,22 @@ def client_keys() -> Kind:
         return text
 
     expects = f"a key of {keys_of_clients.SHORTEST} or more characters, or several with commas between"
-    return replace(secrets(), expects=f"{expects}; file:/path reads one from a file", parse=parse)
+    return replace(
+        secrets(),
+        expects=f"{expects}; file:/path reads one from a file",
+        parse=parse,
+        show=lambda keys: ", ".join([MASK] * len(keys)),
+    )
 
 
 def password() -> Kind:
     """A password, as a str. It does not go into a header, so that it may hold any character but a line's end."""
-    return replace(secret(), expects="a password, or empty; file:/path reads it from a file", parse=str)
+    return replace(
+        secret(),
+        expects="a password, or empty; file:/path reads it from a file",
+        parse=str,
+        show=lambda text: text and MASK,
+    )
 
 
 def secrets() -> Kind:
@@ -67,9 +80,9 @@ def secrets() -> Kind:
 
     return replace(
         one,
-        expects="keys, separated by commas, or empty; file:/path reads one from a file",
+        expects="keys, separated by commas, or empty; each as in api_key",
         parse=parse,
-        show=lambda keys: ", ".join([MASK] * len(keys)),
+        show=lambda keys: ", ".join(map(_shown, keys)),
         lines=True,
         many=True,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from urllib.parse import quote, urlsplit
 
+from operate import key_sources
 from operate.logs.redaction import looks_like_a_key
 from operate.settings.list_types import Header, is_secret_header
 from operate.settings.sections import Timeouts
@@ -50,6 +51,10 @@ class Upstream:
     off_because: str
     api_key: str = field(repr=False)
     keys: tuple[str, ...] = field(default=(), repr=False)
+    region: str = ""
+    aws_service: str = ""
+    key_ttl: float = 300.0
+    key_timeout: float = 30.0
     key_header: str
     api_version: str
     forward_client_key: bool
@@ -105,7 +110,7 @@ class Upstream:
 
     @property
     def credentials(self) -> tuple[str, ...]:
-        """Its keys, at least one; "" = no key is sent."""
+        """Its keys, or where they come from (operate/key_sources.py), at least one; "" = no key is sent."""
         return self.keys or (self.api_key,)
 
     @property
@@ -125,7 +130,8 @@ class Upstream:
         """What nothing that the proxy writes may contain: keys, passwords, and headers' values that look like a key.
         Other headers' values are not among them, because common words would then be masked everywhere; they are still
         never shown."""
-        found = {*self.credentials, self.client_key_password, password_of(self.proxy)}
+        written = {key for key in self.credentials if not key_sources.is_source(key)}
+        found = {*written, self.client_key_password, password_of(self.proxy)}
         for header in self.headers:
             bare = header.value.removeprefix("Bearer ").removeprefix("Basic ").strip()
             if is_secret_header(header.name) or (not header.public and looks_like_a_key(bare)):

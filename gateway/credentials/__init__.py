@@ -1,0 +1,1 @@
+"""Keys that expire, and are had anew: of commands, of Google's service accounts, of AWS."""

@@ -1,0 +1,49 @@
+"""The small requests of sources of keys: to token endpoints, and to the metadata services of machines at AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from upstream.client import UpstreamClient
+from upstream.request import DIRECT, Request, Timeouts
+from upstream.small_reply import SmallReplySink
+from upstream.way import Way
+
+MAX_REPLY = 256 * 1024
+
+
+class Told(NamedTuple):
+    """status: 0 = there was no answer, and failure says why."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+    failure: str = ""
+
+
+Ask = Callable[[str, str, Sequence[str], bytes | None, float], Awaitable[Told]]
+"""(method, URL, header lines, body, seconds) -> what was answered. It never raises."""
+
+
+_DIRECT = Way(proxy="")
+
+
+def asker(client: UpstreamClient) -> Ask:
+    """A metadata service, which has no TLS, is on this machine or next to it: no proxy is on the way to it."""
+
+    async def ask(method: str, url: str, lines: Sequence[str], body: bytes | None, timeout_s: float) -> Told:
+        sink = SmallReplySink(MAX_REPLY)
+        try:
+            way = DIRECT if url.startswith("https:") else _DIRECT
+            exchange = client.send(Request(method, url, [*lines], body, Timeouts(total=timeout_s), way), sink)
+        except (ValueError, RuntimeError) as why:
+            return Told(0, [], b"", str(why))
+        try:
+            reply = await sink.done
+        finally:
+            exchange.cancel()
+        failure = reply.failure.message if reply.failure is not None else ""
+        return Told(0 if failure else reply.status, reply.headers, reply.body, failure)
+
+    return ask
