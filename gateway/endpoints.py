@@ -32,7 +32,7 @@ from tornado.websocket import WebSocketHandler, WebSocketProtocol, _WebSocketPar
 
 from gateway.flow import upstream_request
 from gateway.flow.flow import Flow
-from gateway.http import origins
+from gateway.http import origins, query_key
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import Answer
@@ -49,6 +49,7 @@ from gateway.websocket.session import Session
 from operate.logs.journal import Journal
 from operate.settings.load import Settings
 from translate import dialects
+from translate.dialect import Dialect
 from translate.errors import ApiError
 from translate.responses.dialect import RESPONSES
 
@@ -77,6 +78,7 @@ class Door(HTTPServerConnectionDelegate):
                 Rule(AskingBefore(), Preflight, args),
                 (r"/v1/models/?", Models, args),
                 (r"/v1/models/(.+)", OneModel, args),
+                *_listings(service),
                 (r"/v1/responses/([^/]+)(/input_items|/cancel)?", Stored, args),
                 (r"/debug/lessons", Learned, args),
                 (status.PATH, Standing, args),
@@ -103,6 +105,16 @@ class Door(HTTPServerConnectionDelegate):
         return Entrance(self, connection, request_conn)
 
 
+def _listings(service: Service) -> list[Row]:
+    """The rows of the lists of models that have addresses of their own."""
+    rows: list[Row] = []
+    for dialect in dialects.every():
+        for path in dialect.models.paths:
+            args = {"service": service, "own": dialect}
+            rows += [(f"{path}/?", Models, args), (f"{path}/(.+)", OneModel, args)]
+    return rows
+
+
 class Entrance(HTTPMessageDelegate):
     """Waits for the head of a request, and passes the rest on to the object that handles it. A body for any other path
     than a model's endpoint is read and dropped, because its sender may not even have a key."""
@@ -121,6 +133,9 @@ class Entrance(HTTPMessageDelegate):
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
         assert isinstance(start_line, RequestStartLine)
         self._packed = "Content-Encoding" in headers
+        if "key=" in start_line[1] and (of := dialects.owner(start_line[1].partition("?")[0])) is not None:
+            target = query_key.moved(start_line[1], headers, of.http.query_key, of.http.auth[0])
+            start_line = start_line._replace(path=target)
         path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
         hot = dialects.at(path) if path else None
         relayed = relay.asked(start_line[0], start_line[1], headers) if hot is None else None
@@ -222,7 +237,21 @@ def log_request(journal: Journal, handler: RequestHandler) -> None:
         )  # fmt: skip
 
 
-class Models(Handler):
+class Listed(Handler):
+    """What is told of models. own: the dialect of the address, None where the client's headers tell it."""
+
+    own: Dialect | None = None
+
+    def initialize(self, service: Service, own: Dialect | None = None) -> None:
+        super().initialize(service)
+        self.own = own
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.own or super().dialect
+
+
+class Models(Listed):
     """GET /v1/models: the list of models."""
 
     async def get(self) -> None:
@@ -234,10 +263,15 @@ class Models(Handler):
         self.finish(model_list.page(models, self.request.query, self.dialect))
 
 
-class OneModel(Handler):
+class OneModel(Listed):
     """GET /v1/models/{id}: one model. An id may have slashes."""
 
     async def get(self, id: str) -> None:
+        if (place := dialects.at(self.request.path)) is not None:
+            self.set_header("Allow", "POST")
+            error = ApiError("invalid_request", f"GET {self.request.path[:200]}: only POST is served here", 405)
+            self.refuse(error, place.dialect)
+            return
         models = await self.service.listing.models(self.request.headers)
         try:
             if (rules := self.service.rules.get(self.client)) is not None:

@@ -22,6 +22,7 @@ from translate.compaction import NO_COMPACTION, Compaction
 from translate.conversation import Conversation, Event, Usage
 from translate.errors import ApiError
 from translate.schemas.table import USUAL, Writes
+from translate.sealed_reasoning import MARK
 from translate.target import Asked, Encoded, Policy, Target
 from translate.tool_search import SearchReply
 from translate.usage import UsageReader
@@ -173,14 +174,17 @@ class Endpoint:
 @dataclass(frozen=True, slots=True)
 class Marks:
     """How a stream of the protocol is read without being parsed. terminal: what only its last event holds. refusal:
-    what says that the model declines. content: what the first useful event holds. ping: a sign of life within a stream
-    that has begun. long_terminal: that the last event has begun, where it may be longer than what is remembered.
-    head_bytes: how much of the beginning an error at the end needs to know of."""
+    what says that the model declines. content: what the first useful event holds. ping: a sign of life within a
+    stream that has begun; comment: the same before. model: where a line tells the model's name. long_terminal:
+    that the last event has begun, where it may be longer than what is remembered. head_bytes: how much of the
+    beginning an error at the end needs to know of."""
 
     terminal: re.Pattern[bytes]
     refusal: re.Pattern[bytes]
     content: re.Pattern[bytes]
     ping: bytes = EARLY_PING
+    comment: bytes = EARLY_PING
+    model: re.Pattern[bytes] = re.compile(rb'("model"\s*:\s*")[^"\\]*(")')
     long_terminal: re.Pattern[bytes] | None = None
     head_bytes: int = 0
 
@@ -216,25 +220,27 @@ class TokenCounting:
 @dataclass(frozen=True, slots=True)
 class ModelListing:
     """How the list of models is told. page(models, query): the list, or the page of it that was asked for. query: what
-    an upstream is asked with, so that its list comes whole."""
+    an upstream is asked with, so that its list comes whole. paths: where clients ask for it, beside /v1/models."""
 
     row: Callable[[model_list.ListedModel], Body] = model_list.row
     page: Callable[[Sequence[model_list.ListedModel], Mapping[str, str]], Body] = model_list.page
     query: str = ""
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Http:
     """How the protocol uses HTTP. auth: the header of the key, and what stands before the key in it. headers: said to
-    every upstream, unless the client said the same header. betas: the header that names what is asked for beyond the
-    protocol, "" for none. any_header: upstreams are sent whatever headers such a client says, but for those of others;
-    else those that are known. asks(headers): whether a request whose path tells nothing comes from a client of this
-    protocol."""
+    every upstream, unless the client said the same header. betas: the header that names what is asked for beyond
+    the protocol, "" for none. any_header: upstreams are sent whatever headers such a client says, but for those of
+    others; else those that are known. query_key: the parameter in which clients may say their key. asks(headers):
+    whether a request whose path tells nothing comes from a client of this protocol."""
 
     auth: tuple[str, str] = ("authorization", "Bearer ")
     headers: Mapping[str, str] = field(default_factory=dict)
     betas: str = ""
     any_header: bool = False
+    query_key: str = ""
     asks: Callable[[Mapping[str, str]], bool] = lambda headers: False
 
 
@@ -259,6 +265,7 @@ class Dialect:
     What only some protocols have: open_reasoning: where a server puts what was thought is its own choice. wishes_usage:
     a stream tells its usage only where the request asks for it. stores: replies are kept under their ids, and requests
     build on them. thread_mark: what a body holds that builds on a conversation which is kept, b"" where there is none.
+    seal_mark: how a seal of ours begins in a body.
 
     aside: the fields of a request that are not for the model, and that its reply does not repeat.
     """
@@ -296,6 +303,7 @@ class Dialect:
     stores: bool = False
     thread_mark: bytes = b""
     aside: frozenset[str] = frozenset()
+    seal_mark: bytes = MARK
 
     def __repr__(self) -> str:
         return f"<Dialect {self.name}>"
@@ -307,7 +315,7 @@ class Dialect:
     @property
     def pings(self) -> tuple[bytes, ...]:
         """All signs of life that its streams may hold of ours."""
-        return self.marks.ping, EARLY_PING
+        return self.marks.ping, self.marks.comment
 
     @property
     def path(self) -> str:

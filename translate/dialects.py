@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from translate.chat.dialect import CHAT
 from translate.dialect import Body, Dialect, Endpoint
+from translate.gemini.dialect import GEMINI
 from translate.messages.dialect import MESSAGES
 from translate.responses.dialect import RESPONSES
 
@@ -67,6 +68,13 @@ def at(path: str) -> Place | None:
     return None
 
 
+def owner(path: str) -> Dialect | None:
+    """Returns the dialect that an address is of, be it that of a list of models."""
+    if (place := at(path)) is not None:
+        return place.dialect
+    return next((each for each in every() for root in each.models.paths if f"{path}/".startswith(f"{root}/")), None)
+
+
 def addresses() -> list[str]:
     """Returns all addresses where clients ask, as they are written in the table."""
     return [each.path for dialect in every() for each in dialect.endpoints]
@@ -99,3 +107,4 @@ def guessed(body: Body, headers: Mapping[str, str]) -> Dialect:
 add(MESSAGES)
 add(CHAT)
 add(RESPONSES)
+add(GEMINI)

@@ -35,8 +35,9 @@ class Draft:
         return list(self._dropped)
 
     def drop(self, field: str) -> None:
-        """Reports a field that does not cross; it is in the client's words."""
-        self._dropped[field] = None
+        """Reports a field that does not cross; it is in the client's words, or in those of most clients."""
+        own = self.words.own
+        self._dropped[own.get(field, field) if own else field] = None
 
     def leave(self, ext: Ext) -> None:
         """Reports what stays behind of another protocol's leftovers."""

@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from translate import wire
+from translate.json_fields import objects_of
 
 # kind -> (usual status, Anthropic's error.type, OpenAI's error.type, OpenAI's error.code)
 KINDS: dict[str, tuple[int, str, str, str | None]] = {
@@ -49,6 +50,7 @@ _BY_TYPE = {row[1]: kind for kind, row in reversed(KINDS.items())} | {
 }
 
 
+_SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 MAX_MESSAGE = 16_000  # characters of an upstream's message: some repeat all of the request
 _CUT = "... [cut]"
 _SAID = re.compile(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
@@ -155,11 +157,22 @@ def _from_inner(status: int, inner: dict[str, Any]) -> ApiError:
     if isinstance(raw, str) and raw and raw not in str(message):  # OpenRouter keeps the real reason here
         message = f"{message}: {raw}"
     code = inner.get("code")
+    details = objects_of(inner, "details")
+    if any(each.get("reason") == "API_KEY_INVALID" for each in details):  # Google says 400
+        status, code = 401, "invalid_api_key"
     given = inner.get("status_code") or inner.get("http_code") or inner.get("status")
     for value in (code, given):
         if not status and isinstance(value, int | str) and str(value).isdigit() and 400 <= int(value) <= 599:
             status = int(value)
-    return _make(status, str(message), inner.get("type"), code, inner.get("param"))
+    error = _make(status, str(message), inner.get("type"), code, inner.get("param"))
+    error.retry_after = next((wait for each in details if (wait := _delay(each)) is not None), None)
+    return error
+
+
+def _delay(detail: dict[str, Any]) -> float | None:
+    """Returns the seconds in Google's RetryInfo."""
+    found = _SECONDS.fullmatch(str(detail.get("retryDelay")))
+    return float(found[1]) if found else None
 
 
 def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiError:

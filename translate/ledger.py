@@ -9,8 +9,9 @@ call:, item: (of Responses' input) and tool: before the others. A cell says one 
     - WHY    dropped, reported in x-proxy-dropped; why the request is still worth sending
     ! WHY    refused with a 400 that names it: without it the request would mean something else
 
-An empty second cell says what the first says. Data only: the code that does it is in the three packages, and a test
-holds each row against it and against the SDKs, so that an SDK's new field shows up as a row that is missing.
+An empty cell, or one that is not there, says what the first says. Data only: the code that does it is in the protocols'
+packages, and a test holds each row against it and against the SDKs, so that an SDK's new field shows up as a row that
+is missing.
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Table:
         found: dict[str, LedgerRow] = {}
         for line in lines:
             cells = _cells(line)
-            cell = cells[column] or cells[1]
+            cell = (cells[column] if column < len(cells) else "") or cells[1]
             for name in cells[0].split():
                 found[name] = LedgerRow(FATES[cell[0]], cell[1:].strip())
         return found

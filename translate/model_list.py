@@ -29,6 +29,9 @@ class ListedModel(Protocol):
     @property
     def described(self) -> str: ...
 
+    @property
+    def context(self) -> int: ...
+
 
 def row(model: ListedModel) -> dict[str, Any]:
     return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.upstream}

@@ -272,7 +272,7 @@ class Crossing:
 
     def ping(self) -> bytes:
         if self._encoder is None:
-            return b": ping\n\n"
+            return self._client.marks.comment
         return self._encoder.ping()
 
     def _pass(self, events: list[Event]) -> bytes:

@@ -16,12 +16,13 @@ from typing import Any
 
 from translate import wire
 from translate.conversation import Thinking
-from translate.json_fields import text_of
+from translate.json_fields import object_of, objects_of, text_of
 
 _RESPONSES = "~sealed.responses.1."  # in a neutral signature or encrypted: a reasoning item's id and encrypted_content
 _OTHER = "~sealed.other.1."  # in a Responses item's encrypted_content: signature, encrypted, Chat's detail
-_EXTRA = "~sealed.extra.1."  # in a neutral `encrypted`: what Gemini says beside a call or a message (chat/extras.py)
+EXTRA = "~sealed.extra.1."  # in a neutral `encrypted`: what Gemini says beside a call or a message (chat/extras.py)
 SUMMARY = "~sealed.summary.1."  # of our own compaction: a block's whole signature, the beginning of an item's cipher
+_THOUGHTS = "~sealed.thoughts.1."  # in a Gemini client's thoughtSignature: all that was thought before a part
 EMPTY = "~sealed.empty.1."  # in either: nobody has signed this thinking
 MARK = b"~sealed."  # each seal begins so
 _RARE = MARK[:1]
@@ -45,25 +46,25 @@ def item_in(proof: str) -> dict[str, str]:
 
 def of_extra(extra: dict[str, Any]) -> str:
     """Returns what a Chat provider needs to get back beside a call or a message, as a neutral `encrypted`."""
-    return _EXTRA + _pack(extra)
+    return EXTRA + _pack(extra)
 
 
 def is_of_extra(proof: str) -> bool:
-    return proof.startswith(_EXTRA)
+    return proof.startswith(EXTRA)
 
 
 def extra_in(proof: str) -> dict[str, Any]:
     """Returns what `of_extra` was given; {} where it is no such seal, or was damaged."""
-    return _unpack(proof, _EXTRA)
+    return _unpack(proof, EXTRA)
 
 
 def is_for_others(part: Thinking) -> bool:
     """Tells whether a part's proof is one that Anthropic never gave."""
-    return (part.signature or part.encrypted).startswith((_RESPONSES, _EXTRA))
+    return (part.signature or part.encrypted).startswith((_RESPONSES, EXTRA))
 
 
 def is_seal(proof: Any) -> bool:
-    return isinstance(proof, str) and proof.startswith((_RESPONSES, _OTHER, _EXTRA, SUMMARY, EMPTY))
+    return isinstance(proof, str) and proof.startswith((_RESPONSES, _OTHER, EXTRA, _THOUGHTS, SUMMARY, EMPTY))
 
 
 def of_summary(text: str) -> str:
@@ -80,9 +81,33 @@ def summary_in(encrypted_content: Any) -> str:
     return text_of(_unpack(encrypted_content, SUMMARY), "summary") if is_of_summary(encrypted_content) else ""
 
 
-def may_be_in(body: bytes) -> bool:
+def of_thoughts(parts: list[Thinking]) -> str:
+    """Returns what stands for several thoughts, their words among it, where a protocol has one place for all."""
+    said = [
+        {"text": part.text, "signature": part.signature, "encrypted": part.encrypted, "provider": part.provider,
+         "detail": part.ext.get("chat", {}).get("detail")}
+        for part in parts
+    ]  # fmt: skip
+    return _THOUGHTS + _pack({"thoughts": [{key: value for key, value in each.items() if value} for each in said]})
+
+
+def thoughts_in(proof: str) -> list[Thinking]:
+    """Returns what `of_thoughts` was given; [] where it is no such seal, or was damaged."""
+    found = []
+    for said in objects_of(_unpack(proof, _THOUGHTS), "thoughts"):
+        part = Thinking(text_of(said, "text"), text_of(said, "signature"), text_of(said, "encrypted"))
+        part.provider = text_of(said, "provider")
+        if detail := object_of(said, "detail"):
+            part.ext["chat"] = {"detail": detail}
+        found.append(part)
+    return found
+
+
+def may_be_in(body: bytes, mark: bytes = MARK) -> bool:
     """Tells whether a body has the mark somewhere. Bodies are large, and almost none has it: a single byte is found
-    many times as fast as several."""
+    many times as fast as several. mark: as the body's protocol has it."""
+    if mark != MARK:
+        return body.rfind(mark) >= 0
     at = body.find(_RARE)
     for _ in range(MAX_HITS):
         if at < 0 or body.startswith(MARK, at):

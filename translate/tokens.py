@@ -24,7 +24,10 @@ _KINDS = frozenset({
     "image", "document", "image_url", "file", "input_image", "input_file", "input_audio", "image_generation_call",
     "computer_screenshot",
 })  # fmt: skip
-_MARKS = (b";base64,", b'"base64"', b'"input_audio"', b'"file_data"', b'"image_generation_call"')
+_MARKS = (
+    b";base64,", b'"base64"', b'"input_audio"', b'"file_data"', b'"image_generation_call"', b'"inlineData"',
+    b'"inline_data"',
+)  # fmt: skip
 _BARE = ("data", "file_data", "result")  # base64 stands here without a field that says so
 LEAST_BARE = 500
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_-]+")
@@ -34,15 +37,26 @@ _SAID = re.compile(
 )
 
 
+_COUNTED = (
+    "system", "instructions", "messages", "input", "tools", "functions", "response_format", "contents",
+    "systemInstruction", "system_instruction", "generateContentRequest", "generate_content_request",
+)  # fmt: skip
+_HISTORIES = ("messages", "input", "contents")
+
+
+def _history(body: dict[str, Any]) -> Any:
+    return next((body[key] for key in _HISTORIES if body.get(key)), None)
+
+
 def estimate(body: dict[str, Any]) -> int:
     """Returns the input tokens of a request body of any protocol, at least 1."""
     size = media = 0
-    for key in ("system", "instructions", "messages", "input", "tools", "functions", "response_format"):
+    for key in _COUNTED:
         if (value := body.get(key)) is not None:
             s, m = _measure(value)
             size += s
             media += m
-    messages = body.get("messages") or body.get("input")
+    messages = _history(body)
     count = len(messages) if isinstance(messages, list) else 1
     return max(1, round(size / BYTES_PER_TOKEN) + media + PER_MESSAGE * count)
 
@@ -75,7 +89,7 @@ def quick(body: dict[str, Any], size: int) -> int:
 
 def measured(body: dict[str, Any], size: int) -> tuple[int, int]:
     """Returns (tokens of the text, tokens of the media) of a body of so many bytes."""
-    data, media = _media(body.get("messages") or body.get("input"), 0)
+    data, media = _media(_history(body), 0)
     return of_size(max(0, size - data)), media
 
 
@@ -101,12 +115,12 @@ def _media(content: Any, depth: int) -> tuple[int, int]:
         if not isinstance(part, dict):
             continue
         kind = part.get("type")
-        if isinstance(kind, str) and kind in _KINDS:
+        if (isinstance(kind, str) and kind in _KINDS) or "inlineData" in part or "inline_data" in part:
             d, t = sum(map(len, _strings(part))), _measure(part)[1]
             data += d
             tokens += t
         elif depth < MAX_DEPTH:
-            for key in ("content", "output"):
+            for key in ("content", "output", "parts"):
                 inner = part.get(key)
                 if isinstance(inner, list | dict):
                     d, t = _media([inner] if isinstance(inner, dict) else inner, depth + 1)
@@ -141,13 +155,18 @@ def _measure(value: Any) -> tuple[int, int]:
             if key in ("type", "role", "cache_control", "signature"):
                 continue
             if key in _BARE and isinstance(item, str) and len(item) > LEAST_BARE and _BASE64.fullmatch(item, 0, 200):
-                media += _media_tokens(f"{value.get('format') or value.get('filename') or value.get('type')},{item}")
+                media += _media_tokens(f"{_kind_of(value)},{item}")
                 continue
             s, m = _measure(item)
             size += s + len(key)
             media += m
         return size, media
     return 4, 0  # a number, a boolean, null
+
+
+def _kind_of(value: dict[str, Any]) -> Any:
+    names = ("format", "filename", "mimeType", "mime_type", "type")
+    return next((value[name] for name in names if value.get(name)), None)
 
 
 def _media_tokens(data: str) -> int:

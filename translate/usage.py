@@ -21,7 +21,6 @@ MAX_EVENTS = 8  # so many of the latest events with usage are read: servers that
 MAX_OBJECT_BYTES = 4096  # a usage object has no more, where the beginning of its event is lost
 MAX_PARSED_BYTES = 256 * 1024  # a larger body is searched from its end
 
-_NAME = b'"usage"'
 _OBJECT = re.compile(rb"\s*:\s*\{")
 # Unlike ujson it can stop at the end of an object. NaN, which some servers say, is no JSON and would spoil the log.
 _DECODER = json.JSONDecoder(parse_constant=lambda _: None)
@@ -31,11 +30,13 @@ _DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 class UsageReader:
     """How a protocol tells its usage. of_event(event, before): after one decoded event of a stream, or a whole body;
     before: what was known until then. of_object: the same of the usage object itself. in_pieces: whether an event that
-    is cut is searched for that object; not where a tool's input is the only one that can be so long."""
+    is cut is searched for that object; not where a tool's input is the only one that can be so long. name: the key of
+    that object."""
 
     of_event: Callable[[dict[str, Any], Usage | None], Usage | None]
     of_object: Callable[[Any, Usage | None], Usage | None]
     in_pieces: bool = True
+    name: bytes = b'"usage"'
 
 
 def of(reader: UsageReader, said: Any, before: Usage | None = None) -> Usage | None:
@@ -45,7 +46,7 @@ def of(reader: UsageReader, said: Any, before: Usage | None = None) -> Usage | N
 
 def in_body(reader: UsageReader, raw: bytes) -> Usage | None:
     """Returns what a whole reply says, None where it says nothing."""
-    if raw.rfind(_NAME) < 0:  # in half the time of `in`
+    if raw.rfind(reader.name) < 0:  # in half the time of `in`
         return None
     if len(raw) > MAX_PARSED_BYTES:
         return _in_pieces(reader, raw, None)
@@ -58,11 +59,11 @@ def in_body(reader: UsageReader, raw: bytes) -> Usage | None:
 def in_stream(reader: UsageReader, raw: bytes, before: Usage | None = None) -> Usage | None:
     """Returns the usage after some of a stream's bytes. The first event of them may lack its beginning, the last one
     its end."""
-    if raw.rfind(_NAME) < 0:
+    if raw.rfind(reader.name) < 0:
         return before
     if b"\r" in raw:
         raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    telling = [event for event in raw.split(b"\n\n") if _NAME in event][-MAX_EVENTS:]
+    telling = [event for event in raw.split(b"\n\n") if reader.name in event][-MAX_EVENTS:]
     for event in telling:
         try:
             before = of(reader, wire.loads(sse.fields(event.lstrip(b"\n"))[1]), before)
@@ -112,11 +113,11 @@ def _in_pieces(reader: UsageReader, raw: bytes, before: Usage | None) -> Usage |
     escaped."""
     end = len(raw)
     for _ in range(MAX_EVENTS):
-        at = raw.rfind(_NAME, 0, end)
+        at = raw.rfind(reader.name, 0, end)
         if at < 0:
             break
         end = at
-        if found := _OBJECT.match(raw, at + len(_NAME)):
+        if found := _OBJECT.match(raw, at + len(reader.name)):
             text = raw[found.end() - 1 : found.end() + MAX_OBJECT_BYTES].decode("utf-8", "replace")
             try:
                 said = _DECODER.raw_decode(text)[0]

@@ -27,7 +27,7 @@ MARK = "~sealed.search.1."  # stands where Anthropic would have a cipher
 
 _KNOWN = frozenset({
     "type", "name", "allowed_domains", "blocked_domains", "excluded_domains", "max_uses", "user_location", "filters",
-    "search_context_size", "external_web_access", "defer_loading", "strict", "parameters",
+    "search_context_size", "external_web_access", "defer_loading", "strict", "parameters", "excludeDomains",
     "web_search_options",
 })  # fmt: skip
 _SETTLED: dict[str, Any] = {
@@ -101,7 +101,7 @@ def _read(tool: Tool) -> WebSearch:
             raw = raw | inner
     filters = given if isinstance(given := raw.get("filters"), dict) else {}
     allowed = raw.get("allowed_domains") or filters.get("allowed_domains")
-    blocked = raw.get("blocked_domains") or raw.get("excluded_domains")
+    blocked = raw.get("blocked_domains") or raw.get("excluded_domains") or raw.get("excludeDomains")
     blocked = blocked or filters.get("blocked_domains") or filters.get("excluded_domains")
     place = raw.get("user_location")
     if isinstance(place, dict) and isinstance(place.get("approximate"), dict):  # Chat's
@@ -157,6 +157,18 @@ def for_responses(tool: Tool) -> tuple[Body, list[str]]:
     return out, [_inside(said, key) for key in left]
 
 
+def left_by_google(tool: Tool) -> list[str]:
+    """Returns what Google's search leaves behind: it has no fields for it."""
+    said = _read(tool)
+    given = {
+        "allowed_domains": said.allowed, "blocked_domains": said.blocked, "user_location": said.place,
+        "max_uses": said.uses,
+    }  # fmt: skip
+    left = [*said.other, *(key for key, value in given.items() if value)]
+    left += ["search_context_size"] if said.size not in ("", _SETTLED["search_context_size"]) else []
+    return [_inside(said, key) for key in left]
+
+
 def _inside(said: WebSearch, key: str) -> str:
     return key if key == "cache_control" else f"{said.word}.{key}"
 
@@ -197,6 +209,15 @@ def blocks(raw: Body, id: str) -> list[Body]:
         {"type": "server_tool_use", "id": id, "name": NAME, "input": {"query": query}},
         {"type": "web_search_tool_result", "tool_use_id": id, "content": content},
     ]
+
+
+def queries(raw: Body) -> list[str]:
+    """Returns what a search that a provider has run was for; [] for anything else."""
+    action = raw.get("action") if raw.get("type") == "web_search_call" else raw.get("input") if is_call(raw) else None
+    if not isinstance(action, dict):
+        return []
+    asked = action.get("queries") if isinstance(action.get("queries"), list) else [action.get("query")]
+    return [query for query in asked or () if isinstance(query, str) and query]
 
 
 def _urls(given: Any) -> Iterator[str]:

@@ -3,7 +3,8 @@ sent. A conversation carries those of the protocol that it came in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from translate.ledger import Table
 
@@ -16,8 +17,9 @@ class Words:
     it is worded; effort: the same where it is a word; display: how much of it is shown, "" where the protocol leaves
     that open. output: the form of the answer; tool_schema: of a tool's arguments. image: a picture. cache_key: the name
     under which a prompt is kept, "" where there is no word for it. citations: what a text of the history cites, "" for
-    a protocol whose servers read none of it. verbosity: how much the model is to write. ledger: what becomes of each
-    field."""
+    a protocol whose servers read none of it. verbosity: how much the model is to write. user: who asks. parallel: may
+    there be several calls at once. ledger: what becomes of each field. own: other fields, by the name that most clients
+    have for them."""
 
     history: str = "messages"
     stop: str = "stop"
@@ -31,7 +33,10 @@ class Words:
     cache_key: str = "prompt_cache_key"
     citations: str = ""
     verbosity: str = "verbosity"
+    user: str = "user"
+    parallel: str = "parallel_tool_calls"
     ledger: Table = EMPTY
+    own: Mapping[str, str] = field(default_factory=dict)
 
 
 NOBODY = Words()

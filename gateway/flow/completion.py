@@ -7,6 +7,7 @@ last byte (or is gone) `finish` settles what the request took and tells the obse
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 
 from gateway.cache.question import Kept, Source
@@ -133,7 +134,10 @@ class Completion:
             return
         words = self._request.dialect.errors
         said = self._ports.masked(words.body(error, self._request.key))
-        self.whole(words.status(error), header_rules.JSON_HEAD + self.reply_head(failed), said)
+        head = header_rules.JSON_HEAD + self.reply_head(failed)
+        if error.retry_after is not None and not header_rules.find(theirs.headers, "retry-after"):
+            head += header_rules.line("Retry-After", str(max(1, math.ceil(error.retry_after))))
+        self.whole(words.status(error), head, said)
 
     def break_off(self, error: ApiError, lead: Attempt | None) -> None:
         """A stream that has begun gets a legal end; all else is refused. What cannot even be ended in words is aborted,

@@ -23,7 +23,6 @@ MAX_LINE_BYTES = 1 << 20  # of one that waits for its end
 TAIL_BYTES = 16 * 1024  # the last events, with the longest lists of search results seen in a final chunk
 
 _LONGEST_TERMINAL = 64  # bytes that it may take
-_MODEL = re.compile(rb'("model"\s*:\s*")[^"\\]*(")')
 
 
 class Verbatim:
@@ -68,7 +67,7 @@ class Verbatim:
             raise self.fault
         self._tail = [raw]
         self._whole = not streamed or text[:1] == b"{"
-        return _MODEL.sub(self._new_name(), raw, count=1) if self._echo and not streamed else raw
+        return self._marks.model.sub(self._new_name(), raw, count=1) if self._echo and not streamed else raw
 
     def whole_as_stream(self, raw: bytes) -> bytes:
         return self.whole(raw)
@@ -206,7 +205,7 @@ class Verbatim:
             sent = b"".join(self._tail)
             if not sent.removesuffix(self._held).endswith(_BLANK):
                 return b""
-        return self._marks.ping if self.started else b": ping\n\n"
+        return self._marks.ping if self.started else self._marks.comment
 
     def _has_ended(self, tail: bytes) -> bool:
         """Whether the terminal event was seen. It nearly always stands in the very last bytes."""
@@ -224,9 +223,8 @@ class Verbatim:
 
     def _renamed(self, data: bytes) -> bytes:
         """With the first "model" of each line put back."""
-        name = self._new_name()
-        lines = data.split(b"\n")
-        return b"\n".join(_MODEL.sub(name, line, count=1) if b'"model"' in line else line for line in lines)
+        name, model = self._new_name(), self._marks.model
+        return b"\n".join(model.sub(name, line, count=1) if b'"model' in line else line for line in data.split(b"\n"))
 
 
 def _is_whole(line: bytes) -> bool:

@@ -24,6 +24,7 @@ def outcome(status: int, body: bytes, headers: list[tuple[str, str]], asked: byt
     """asked: the client's body."""
     error = _honest(errors.parse(status, body, header_rules.find(headers, "content-type")), asked)
     wait = rate_limit.asked_wait(headers, unix)
+    error.retry_after = wait = error.retry_after if wait is None else wait  # Google says it in the body
     stays_out = header_rules.find(headers, "x-should-retry") == "false"
     return Outcome("status", error, retry_after=wait, keep_out=stays_out)
 

@@ -23,8 +23,9 @@ _TEXT = re.compile(rb'\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # a key's value
 _USER = re.compile(rb'\s*:\s*\{[^{}]{0,2000}?"user_id"\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # of an object
 _UNASKED = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")  # by a browser, of the server
 _OF_BROWSERS = frozenset(("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Cookie"))
-_PROOF = frozenset(("Authorization", "X-Api-Key", "Api-Key", "Anthropic-Version"))  # a page cannot add one unasked
-_KEY_HEADERS = ("authorization", "x-api-key", "api-key")
+# A page cannot add one unasked.
+_PROOF = frozenset(("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Anthropic-Version"))
+_KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 
 
 def check_size(size: int, limit: int, what: str = "") -> None:
@@ -112,7 +113,7 @@ def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool,
     if brought:
         own = {name: value for name, value in own.items() if name not in _KEY_HEADERS}
         if same:  # both headers as they came: an OAuth token is only good as a Bearer
-            for name in ("Authorization", "X-Api-Key"):
+            for name in ("Authorization", "X-Api-Key", "X-Goog-Api-Key"):
                 if value := client.get(name):
                     own[name.lower()] = value
         else:
@@ -141,7 +142,7 @@ def verbatim(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]
     dropped: list[str] = []
     if route.target.policy.drop:
         body, dropped = spared(body, route, strict)
-    if sealed_reasoning.may_be_in(body):
+    if sealed_reasoning.may_be_in(body, dialects.of(route.protocol).seal_mark):
         body, sealed = less_sealed(body, route, strict)
         dropped += sealed
     return body, dropped

@@ -77,7 +77,7 @@ class Access:
                     raise ApiError("authentication", message)
                 return name
         if not brought:
-            raise ApiError("authentication", "no key: send one as x-api-key or as Authorization: Bearer")
+            raise ApiError("authentication", "no key: send one as x-api-key, x-goog-api-key or Authorization: Bearer")
         raise ApiError("authentication", "this key is not that of any [client] in settings.ini")
 
     def _may_ask(self, headers: HTTPHeaders, by_name: bool) -> bool:
@@ -98,10 +98,8 @@ class Access:
 
 
 def keys_of(headers: HTTPHeaders) -> list[str]:
-    """Returns the keys that a request brings, as x-api-key or Authorization: Bearer."""
-    keys = []
-    if key := headers.get("X-Api-Key"):
-        keys.append(key.strip())
+    """Returns the keys that a request brings, as x-api-key, x-goog-api-key or Authorization: Bearer."""
+    keys = [key.strip() for name in ("X-Api-Key", "X-Goog-Api-Key") if (key := headers.get(name))]
     scheme, _, token = headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         keys.append(token.strip())

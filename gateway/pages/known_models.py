@@ -1,7 +1,8 @@
 """Reads the list of models of an upstream: names and, if the list has them, context size and price.
 
 OpenRouter has `context_length` and `pricing` (US dollars for one token, as strings), vLLM `max_model_len`, llama.cpp
-`meta.n_ctx_train`, Anthropic `display_name`. The lists of Ollama and llama.cpp also have the form {"models": [...]}.
+`meta.n_ctx_train`, Anthropic `display_name`, Google `inputTokenLimit` and names that begin with `models/`. The lists
+of Ollama and llama.cpp also have the form {"models": [...]}.
 """
 
 from __future__ import annotations
@@ -47,16 +48,30 @@ def read_list(data: Any, upstream: str) -> list[Model]:
         data if isinstance(data, list) else data.get("data") or data.get("models") if isinstance(data, dict) else None
     )
     return [
-        Model(id, upstream, _text(row.get("display_name")), _count(row.get("created")), _context(row), _price(row))
+        Model(
+            id.removeprefix("models/"),
+            upstream,
+            _text(row.get("display_name") or row.get("displayName")),
+            _count(row.get("created")),
+            _context(row),
+            _price(row),
+        )
         for row in (rows if isinstance(rows, list) else [])
-        if isinstance(row, dict) and isinstance(id := row.get("id") or row.get("name"), str)
+        if isinstance(row, dict) and _writes(row) and isinstance(id := row.get("id") or row.get("name"), str)
     ]
+
+
+def _writes(row: dict[str, Any]) -> bool:
+    """Whether the model writes texts. Google lists those for embeddings, pictures and the like, too."""
+    ways = row.get("supportedGenerationMethods")
+    return not isinstance(ways, list) or "generateContent" in ways
 
 
 def _context(row: dict[str, Any]) -> int:
     meta = row.get("meta")
     inner = meta.get("n_ctx_train") if isinstance(meta, dict) else None
-    told = (row.get("context_length"), row.get("max_model_len"), row.get("context_window"), inner)
+    told = (row.get("context_length"), row.get("max_model_len"), row.get("context_window"),
+            row.get("inputTokenLimit"), inner)  # fmt: skip
     return next((count for count in map(_count, told) if count), 0)
 
 

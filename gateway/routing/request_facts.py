@@ -1,7 +1,7 @@
 """The facts about a request that conditions of [models] ask for, such as `claude-* if class auxiliary = ...`.
 
 Facts are gathered only if the model's name has lines with conditions, because the body must be parsed for them. Each
-fact is read from the different fields of the three protocols. Source of the request classes:
+fact is read from the different fields of the protocols. Source of the request classes:
 https://code.claude.com/docs and the requests of Claude Code.
 """
 
@@ -52,7 +52,7 @@ class Facts:
 def facts(headers: HTTPHeaders, body: dict[str, Any], tokens: int, model: str) -> Facts:
     return Facts(
         asked_class=class_of(headers, body),
-        images=_has_image([body.get("messages"), body.get("input")], 0),
+        images=_has_image([body.get("messages"), body.get("input"), body.get("contents")], 0),
         tools=bool(body.get("tools") or body.get("functions")),
         thinking=_thinks(body),
         stream=body.get("stream") is True,
@@ -101,8 +101,11 @@ def _is_conversation(body: dict[str, Any]) -> bool:
 
 
 def _thinks(body: dict[str, Any]) -> bool:
-    """Whether a request asks for thinking: by `thinking` (Messages), `reasoning_effort` (Chat) or `reasoning`
-    (Responses)."""
+    """Whether a request asks for thinking: by `thinking` (Messages), `reasoning_effort` (Chat), `reasoning` (Responses)
+    or `thinkingConfig` (Gemini)."""
+    config = body.get("generationConfig", body.get("generation_config"))
+    if isinstance(config, dict) and isinstance(said := config.get("thinkingConfig", config.get("thinking_config")), dict):
+        return any(value not in (0, False) for value in said.values())
     thinking = body.get("thinking")
     if isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive"):
         return True
@@ -117,9 +120,16 @@ def _has_image(content: Iterable[Any], depth: int) -> bool:
             if depth < _MAX_DEPTH and _has_image(part, depth + 1):
                 return True
         elif isinstance(part, dict):
-            if part.get("type") in _IMAGES:
+            if part.get("type") in _IMAGES or _is_googles_image(part):
                 return True
-            within = [part[key] for key in ("content", "output") if isinstance(part.get(key), list)]
+            within = [part[key] for key in ("content", "output", "parts") if isinstance(part.get(key), list)]
             if within and depth < _MAX_DEPTH and _has_image(within, depth + 1):
                 return True
+    return False
+
+
+def _is_googles_image(part: dict[str, Any]) -> bool:
+    for name in ("inlineData", "inline_data", "fileData", "file_data"):
+        if isinstance(said := part.get(name), dict):
+            return str(said.get("mimeType", said.get("mime_type"))).startswith("image/")
     return False

@@ -47,6 +47,11 @@ PRESETS: dict[str, dict[str, str]] = {
         "max_stops": "5",
         "drop": "user, prompt_cache_key",
     },
+    # The same models by Google's own protocol: thoughts, their signatures and searches cross whole.
+    "gemini-native": {
+        "protocol": "gemini",
+        "base_url": "https://generativelanguage.googleapis.com/v1beta",
+    },
     # Most of its models reason, but answer 400 when a request says how hard.
     "xai": _CHAT | {
         "base_url": "https://api.x.ai/v1",

@@ -20,9 +20,9 @@ UPSTREAM = {
     "protocol": Key(
         value_types.several(dialects.names),
         REQUIRED,
-        "The protocols that it speaks: Anthropic Messages, OpenAI Chat Completions, OpenAI Responses. A request "
-        "goes out in the client's own protocol if that is here; else in Responses rather than Chat if it has "
-        "tools or the model reasons; else in the first.",
+        "The protocols that it speaks: Anthropic Messages, OpenAI Chat Completions, OpenAI Responses, "
+        "Google's Gemini API. A request goes out in the client's own protocol if that is here; else in Responses "
+        "rather than Chat if it has tools or the model reasons; else in the first.",
     ),
     "base_url": Key(
         url_types.base_url(),

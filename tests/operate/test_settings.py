@@ -107,7 +107,7 @@ def test_every_fault_is_told_at_once_in_file_order() -> None:
         "settings.ini:15: [upstream bad] base_url: is missing; it must be a URL such as https://api.example.com "
         "or http://127.0.0.1:11434/v1, or demo:",
         "settings.ini:16: [upstream bad] protocol: 'mesages' is not one or several of messages, chat, "
-        "responses, separated by commas",
+        "responses, gemini, separated by commas",
         "--set: [pool] htp2: unknown key; did you mean 'http2'?",
     ]
 

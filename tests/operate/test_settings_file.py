@@ -80,7 +80,7 @@ def test_the_file_holds_no_fault_and_gives_the_defaults() -> None:
 
 def test_the_file_with_every_example_switched_on_holds_no_fault() -> None:
     settings = read(uncommented(), environ={})
-    names = ["anthropic", "openai", "demo", "openrouter", "ollama", "llamacpp", "vllm", "NAME"]
+    names = ["anthropic", "openai", "demo", "openrouter", "ollama", "gemini", "llamacpp", "vllm", "NAME"]
     assert list(settings.upstreams) == names
     assert settings.upstreams["openrouter"].headers == (("X-Title", "anthropic-proxy", True),)
     assert [client.name for client in settings.clients] == ["me"]

@@ -17,7 +17,7 @@ from translate.target import Encoded, Protocol, Target
 
 Json = dict[str, Any]
 
-MODELS = {"messages": "claude-sonnet-4-5", "chat": "gpt-5.2", "responses": "gpt-5.2"}
+MODELS = {"messages": "claude-sonnet-4-5", "chat": "gpt-5.2", "responses": "gpt-5.2", "gemini": "gemini-3-pro"}
 SCHEMA: Json = {"type": "object", "properties": {"a": {"type": "string"}}}
 FORMAT: Json = {"type": "json_schema", "schema": SCHEMA}
 CITED: Json = {"type": "url_citation", "url": "http://x", "title": "x", "start_index": 0, "end_index": 1}

@@ -20,7 +20,9 @@ from translate.messages.ledger import LEDGER
 from translate.target import Encoded, Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
-CROSSINGS = [(client, upstream) for client in PROTOCOLS for upstream in PROTOCOLS if client != upstream]
+CROSSINGS = [(client, upstream) for client in PROTOCOLS for upstream in (*PROTOCOLS, "gemini") if client != upstream]
+IN_THE_ADDRESS = "the address"  # what is said there is not in the body
+NOISE = {"tools.parameters.additionalProperties"}  # Google's schemas cannot close an object
 KNOWN = {protocol: sample.said(protocol) for protocol in PROTOCOLS}
 LEAST = {
     ("messages", "chat"): 48,
@@ -29,6 +31,9 @@ LEAST = {
     ("chat", "responses"): 39,
     ("responses", "messages"): 51,
     ("responses", "chat"): 48,
+    ("messages", "gemini"): 48,
+    ("chat", "gemini"): 34,
+    ("responses", "gemini"): 48,
 }
 TRIALS = [(*crossing, name) for crossing in CROSSINGS for name in KNOWN[crossing[0]]]
 
@@ -60,14 +65,16 @@ def test_it_comes_as_the_row_says(client: Protocol, upstream: Protocol, name: st
         assert (name.partition(":")[2] or name) in after.message
         return
     assert isinstance(after, Encoded), after
-    told = set(after.dropped) - set(before.dropped)
+    told = set(after.dropped) - set(before.dropped) - (NOISE if upstream == "gemini" else set())
     if row.fate == "dropped":
         assert told == {_reported(client, name)} and row.note
         if name != "block:redacted_thinking":  # reported as thinking
             assert dialects.of(client).words.ledger.why(upstream, _reported(client, name)) == row.note
         return
     assert told == set()
-    if row.fate == "carried":
+    if row.note.startswith(IN_THE_ADDRESS):
+        assert after.body == before.body
+    elif row.fate == "carried":
         assert after.body[name] == said.after[name] and not row.note
     elif name == "model":
         assert after.body["model"] == MODELS[upstream] != said.after["model"]
@@ -90,6 +97,8 @@ def _at(body: Any, path: str) -> Any:
 def _reported(client: Protocol, name: str) -> str:
     """As which a thing stands in x-proxy-dropped."""
     group, _, own = name.partition(":")
+    if name == "safety_identifier":
+        return "user"  # as which it is read
     if own in ("thinking", "redacted_thinking", "reasoning"):
         return {"messages": "messages.thinking", "responses": "input.reasoning"}[client]
     return f"tools.{own}" if group == "tool" else own or name
@@ -109,7 +118,7 @@ def test_reasons_are_fit_to_be_read(client: Protocol) -> None:
     assert len(names) == len(set(names))
     for line in text.splitlines()[1:]:
         cells = [cell.strip() for cell in line.split("|")]
-        assert len(cells) == 3 and cells[0] and cells[1], line
+        assert 2 <= len(cells) <= 4 and cells[0] and cells[1], line
         assert all(cell[0] in ledger.FATES and (cell == "~" or cell[1] == " ") for cell in cells[1:] if cell), line
 
 

@@ -9,7 +9,7 @@ from tests.support import pages
 from translate import dialects
 from translate.ledger import LedgerRow
 
-NAMES = {"messages": "Messages", "chat": "Chat Completions", "responses": "Responses"}
+NAMES = {"messages": "Messages", "chat": "Chat Completions", "responses": "Responses", "gemini": "Gemini"}
 WORDS = {"mapped": "becomes {}", "carried": "as it is", "dropped": "left out: {}", "refused": "**refused**: {}"}
 FATES = ("mapped", "carried", "dropped", "refused")
 
@@ -32,14 +32,14 @@ def fields() -> Iterator[str]:
         yield from _table(client, *(name for name in NAMES if name != client))
 
 
-def _table(client: str, one: str, other: str) -> Iterator[str]:
+def _table(client: str, *upstreams: str) -> Iterator[str]:
     """Neighbours of the same fate share a row."""
-    yield from pages.head("field", f"to {NAMES[one]}", f"to {NAMES[other]}")
-    same: dict[tuple[str, str], list[str]] = {}
-    for name, row in rows(client, one).items():
-        same.setdefault((_said(row), _said(rows(client, other)[name])), []).append(f"`{name}`")
-    for (to_one, to_other), names in same.items():
-        yield pages.row(" ".join(names), to_one, to_other)
+    yield from pages.head("field", *(f"to {NAMES[each]}" for each in upstreams))
+    same: dict[tuple[str, ...], list[str]] = {}
+    for name in rows(client, upstreams[0]):
+        same.setdefault(tuple(_said(rows(client, each)[name]) for each in upstreams), []).append(f"`{name}`")
+    for fates, names in same.items():
+        yield pages.row(" ".join(names), *fates)
 
 
 def _said(row: LedgerRow) -> str:

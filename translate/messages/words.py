@@ -17,5 +17,7 @@ WORDS = Words(
     image="image",
     cache_key="",
     citations="citations",
+    user="metadata",
+    parallel="tool_choice",
     ledger=LEDGER,
 )

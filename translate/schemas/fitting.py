@@ -25,7 +25,7 @@ from translate.schemas.places import (
 from translate.schemas.references import closed_over, is_recursive
 from translate.schemas.root import rooted
 from translate.schemas.sound import TYPES, sound
-from translate.schemas.table import MOST_LEVELS, MOST_PROPERTIES, MOST_WORDS, SchemaDialect
+from translate.schemas.table import GEMINI, MOST_LEVELS, MOST_PROPERTIES, MOST_WORDS, SchemaDialect
 
 _BOUNDS = frozenset({"minLength", "maxLength", "minItems", "maxItems"})
 _OF_TYPE = {
@@ -77,7 +77,7 @@ def _fitted(schema: Schema, dialect: SchemaDialect, of_tool: bool, out: Fitted) 
             schema = schema | {"properties": {}}
     if of_tool and dialect.strict and not schema.get("properties") and "additionalProperties" not in schema:
         schema = schema | {"properties": {}, "additionalProperties": False}  # a tool without arguments takes none
-    if dialect.name == "gemini":
+    if dialect is GEMINI:
         return gemini.for_gemini(schema, out.cut)
     if dialect.names is not None:
         schema, out.renamed = names.renamed(schema, dialect.names)

@@ -43,7 +43,7 @@ def offer(given: Conversation, home: bool, usual: Writes, target: Target) -> Off
     """Returns the conversation with schemas that its upstream takes. `given` is not changed. home: between two of one
     protocol schemas stay, unless the upstream's settings name what it takes. usual: what upstreams of the protocol are
     given schemas in."""
-    if home and target.policy.tool_schema not in ("gemini", "grammar"):
+    if home and target.policy.tool_schema not in (table.GEMINI.name, table.GRAMMAR.name):
         return Offer(given)
     return _Offering(given, home, table.plain(usual, target)).offer
 

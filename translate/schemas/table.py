@@ -117,11 +117,14 @@ class Writes:
 USUAL = Writes()
 
 
+_GOOGLES = re.compile("gemini")
+
+
 def plain(usual: Writes, target: Target) -> SchemaDialect:
     """What the upstream's tools and loose formats are written in."""
     how = target.policy.tool_schema
     model = target.model.lower()
-    if how == "gemini" or (how == "auto" and "gemini" in model):
+    if how == GEMINI.name or (how == "auto" and _GOOGLES.search(model)):
         return GEMINI
     if how == "grammar":
         return GRAMMAR

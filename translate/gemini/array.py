@@ -1,0 +1,45 @@
+"""A stream as one JSON array, whose elements are the data of its events: Google's form without `alt=sse`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from translate import sse
+from translate.dialect import Framed
+
+
+class Elements:
+    """See translate.dialect.Framing."""
+
+    __slots__ = ("_begun", "_splitter")
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._splitter = sse.Splitter()
+
+    def __repr__(self) -> str:
+        return f"<Elements{' begun' * self._begun}>"
+
+    def feed(self, events: bytes) -> bytes:
+        return b"".join(self._element(data) for event in self._splitter.feed(events) if (data := _data(event)))
+
+    def _element(self, data: bytes) -> bytes:
+        before = b",\r\n" if self._begun else b"["
+        self._begun = True
+        return before + data
+
+    def end(self) -> bytes:
+        rest = _data(self._splitter.rest())
+        return (self._element(rest) if rest else b"") + (b"]\n" if self._begun else b"[]\n")
+
+    def ping(self) -> bytes:
+        return b"\n"
+
+
+def _data(event: bytes) -> bytes:
+    return sse.fields(event.lstrip())[1].strip()
+
+
+def framed(query: Mapping[str, str]) -> Framed | None:
+    """query: the client's."""
+    return None if query.get("alt", query.get("$alt")) == "sse" else Framed("application/json", Elements)

@@ -1,0 +1,139 @@
+"""Reads Google's replies into neutral events, streamed or whole: an event of a stream is a small whole reply.
+
+A part says what it is by the field that it has. Calls come whole. Texts that follow one another are one text.
+`Sequence` decides in which order parts leave.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import errors, wire
+from translate.conversation import Event, Fault, Stop, Text, Thinking, ToolCall, Unknown, Usage
+from translate.gemini import grounding, proofs
+from translate.gemini.usage import breakdown, of_event, stop_reason
+from translate.json_fields import object_of, objects_of, text_of
+from translate.sequence import Item, Sequence
+
+Raw = dict[str, Any]
+
+_BESIDE = frozenset(("thoughtSignature", "thought"))
+
+
+class Assembly:
+    """Takes each decoded object by `chunk`, then `stop` or `fail`; `take` gives the events so far."""
+
+    __slots__ = ("_blocked", "_calls", "_finish", "_ground", "_said", "_sequence", "_texts", "_why", "seen", "usage")
+
+    def __init__(self) -> None:
+        self._sequence = Sequence()
+        self._calls: list[Item] = []
+        self._texts: list[Item] = []
+        self._finish = ""
+        self._why = ""
+        self._blocked = ""
+        self._said = False
+        self._ground: Raw = {}
+        self.usage: Usage | None = None
+        self.seen = False  # something of a reply
+
+    def __repr__(self) -> str:
+        return f"<Assembly {self._sequence!r} {len(self._calls)} calls, finish {self._finish!r}>"
+
+    @property
+    def finished(self) -> bool:
+        return bool(self._finish or self._blocked)
+
+    def take(self) -> list[Event]:
+        return self._sequence.take()
+
+    def chunk(self, data: Raw) -> errors.ApiError | None:
+        """Reads one event of a stream, or a whole reply. Returns the error that it holds, if any; then nothing of it
+        was taken."""
+        if data.get("error") and (error := errors.of_object(data)):
+            return error
+        if (start := self._sequence.start) is not None:
+            start.id = start.id or text_of(data, "responseId")
+            start.model = start.model or text_of(data, "modelVersion")
+        self.usage = of_event(data, self.usage)
+        feedback = object_of(data, "promptFeedback")
+        if blocked := text_of(feedback, "blockReason"):
+            self.seen = True
+            self._blocked, self._why = blocked, text_of(feedback, "blockReasonMessage") or blocked
+        for candidate in objects_of(data, "candidates"):
+            if not candidate.get("index"):  # others are further answers
+                if error := self._candidate(candidate):
+                    return error
+        return None
+
+    def _candidate(self, candidate: Raw) -> errors.ApiError | None:
+        self.seen = True
+        for part in objects_of(object_of(candidate, "content"), "parts"):
+            self._part(part)
+        if found := object_of(candidate, "groundingMetadata"):
+            self._ground = self._ground | found
+        finish = text_of(candidate, "finishReason")
+        if finish and finish != "FINISH_REASON_UNSPECIFIED":
+            self._why = text_of(candidate, "finishMessage")
+            if error := breakdown(finish, self._why):
+                return error
+            self._finish = finish
+        return None
+
+    def stop(self) -> None:
+        """Ends the reply: it is complete."""
+        self._cite()
+        reason = stop_reason(self._finish, bool(self._calls), not self._said)
+        if self._blocked:
+            reason = "refusal"
+        why = (self._why or self._finish) if reason == "refusal" else ""
+        self._sequence.finish(Stop(reason, self.usage, explanation=why))
+
+    def fail(self, error: Exception) -> None:
+        """Ends the reply with a Fault: it broke off."""
+        self._sequence.abandon(Fault(error))
+
+    # -------------------------------------------------------------------------------------------- parts
+
+    def _part(self, raw: Raw) -> None:
+        signature = text_of(raw, "thoughtSignature")
+        if isinstance(call := raw.get("functionCall"), dict):
+            self._call(call, signature)
+        elif isinstance(text := raw.get("text"), str):
+            self._text(text, signature, thought=raw.get("thought") is True)
+        elif kinds := [key for key in raw if key not in _BESIDE]:
+            self._said = True
+            self._sequence.push(Unknown("gemini", {"type": kinds[0], **raw}))
+
+    def _call(self, call: Raw, signature: str) -> None:
+        self._said = True
+        if signature:
+            self._sequence.push(proofs.of_google(signature, proofs.OF_CALL))
+        arguments = call.get("args")
+        item = self._sequence.push(ToolCall(text_of(call, "id"), text_of(call, "name")))
+        self._sequence.say(item, wire.dumps_text(arguments if isinstance(arguments, dict) else {}))
+        self._calls.append(item)
+
+    def _text(self, text: str, signature: str, *, thought: bool) -> None:
+        """Adds text to the last part where that is of its kind, else begins one. A text's signature has a place before
+        it alone: other protocols' clients take a reply's last part for the answer."""
+        kind = Thinking if thought else Text
+        if signature and not thought and not self._texts and not self._calls:
+            self._sequence.push(proofs.of_google(signature, proofs.OF_MESSAGE))
+        item = self._sequence.last(kind)
+        if item is None and (text or (thought and signature)):
+            item = self._sequence.push(kind(text=""))
+            if not thought:
+                self._texts.append(item)
+        if item is None:
+            return
+        if text:
+            self._said = self._said or not thought
+            self._sequence.say(item, text)
+        if thought and signature:
+            item.close.signature = proofs.sealed_thought(signature)
+
+    def _cite(self) -> None:
+        """Google tells the pages at the end, for the last text."""
+        if self._ground and self._texts and self._sequence.last(Text) is self._texts[-1]:
+            self._texts[-1].close.citations += grounding.read(self._ground, self._texts[-1].text())

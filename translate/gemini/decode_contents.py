@@ -1,0 +1,268 @@
+"""A Gemini request's contents as neutral turns.
+
+A part says what it is by the field that it has. Calls and responses may come without ids; then a response belongs to
+the first call of its name that waits. Each part keeps how it was written (ext["gemini.form"]), for this protocol's own
+encoder. What a part says beside its content (a video's bounds, a resolution) stays in ext["gemini"].
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from translate import wire
+from translate.conversation import (
+    Audio,
+    Document,
+    Ext,
+    Image,
+    Part,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+    Unknown,
+)
+from translate.gemini import proofs
+from translate.gemini.fields import Raw, camel, items, section, text, wrong
+from translate.pairing import OpenCalls
+
+_ROLES: dict[str, Role] = {"": "user", "user": "user", "model": "assistant", "function": "user"}
+_BESIDE = ("thought", "thoughtSignature")
+_GOOGLES = re.compile(r"gs://|https://generativelanguage\.googleapis\.com/|files/")
+_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}
+
+
+def decode_contents(contents: Any) -> list[Turn]:
+    """Returns the turns. Raises BadRequest naming the field."""
+    given = [contents] if isinstance(contents, dict) else contents
+    if given is None or given == []:
+        raise wrong("contents", "contents is not specified")
+    if not isinstance(given, list):
+        raise wrong("contents", "a list is expected")
+    history = _History(given)
+    for i, raw in enumerate(given):
+        history.add(raw, f"contents[{i}]", i)
+    return history.turns
+
+
+def instructions(given: Any) -> list[Part]:
+    """Returns the parts of systemInstruction, which SDKs let be a text."""
+    if given is None:
+        return []
+    if isinstance(given, str):
+        return [Text(given)] if given else []
+    if not isinstance(given, dict):
+        raise wrong("systemInstruction", "an object is expected")
+    content = camel(given)
+    raw = items(content, "parts", "systemInstruction.") if "parts" in content else [content]
+    where = "systemInstruction.parts"
+    return [part for n, each in enumerate(raw) for part in _content(_object(each, f"{where}[{n}]"), f"{where}[{n}]")]
+
+
+class _History:
+    def __init__(self, contents: list[Any]) -> None:
+        self._waiting: OpenCalls[str] = OpenCalls()
+        self._calls: set[str] = set()
+        self.turns: list[Turn] = []
+        self._answered = {id for each in contents for id in _answered(each)}
+
+    def __repr__(self) -> str:
+        return f"<_History of {len(self._calls)} calls>"
+
+    def add(self, given: Any, where: str, i: int) -> None:
+        """Clients that keep a stream as it came have a content for each of its events: they are one turn of the
+        model's."""
+        raw = _object(given, where)
+        role = _ROLES.get(text(raw, "role", f"{where}."))
+        if role is None:
+            raise wrong(f"{where}.role", f"{raw['role']!r} is none of 'user' and 'model'")
+        goes_on = role == "assistant" and bool(self.turns) and self.turns[-1].role == role
+        if role == "assistant" and not goes_on:
+            self._waiting.step()
+        if not goes_on:
+            left = {key: value for key, value in raw.items() if key not in ("role", "parts")}
+            self.turns.append(Turn(role, [], {"gemini": left} if left else {}))
+        parts = self.turns[-1].parts
+        for n, each in enumerate(items(raw, "parts", f"{where}.")):
+            part = {"text": each} if isinstance(each, str) else each
+            read = self._part(_object(part, f"{where}.parts[{n}]"), f"{where}.parts[{n}]", f"{i}_{n}", role)
+            if role == "assistant":
+                _join(parts, read)
+            else:
+                parts += read
+
+    def _part(self, raw: Raw, where: str, n: str, role: Role) -> list[Part]:
+        if "functionCall" in raw:
+            found = [self._call(raw, where, n)]
+        elif "functionResponse" in raw:
+            found = [self._result(raw, where, n)]
+        else:
+            found = _content(raw, where)
+        if not (signature := text(raw, "thoughtSignature", f"{where}.")) or role != "assistant":
+            return found
+        if (thoughts := proofs.opened(signature)) is not None:
+            return [*thoughts, *found]
+        if raw.get("thought") is True:
+            for part in found:
+                if isinstance(part, Thinking):
+                    part.signature = proofs.sealed_thought(signature)
+            return found
+        return [proofs.of_google(signature, proofs.OF_CALL if "functionCall" in raw else proofs.OF_MESSAGE), *found]
+
+    def _call(self, raw: Raw, where: str, n: str) -> Part:
+        call = section(raw, "functionCall", f"{where}.")
+        name = text(call, "name", f"{where}.functionCall.")
+        if not name:
+            raise wrong(f"{where}.functionCall.name", "a name is expected")
+        arguments = call.get("args")
+        if arguments is not None and not isinstance(arguments, dict):
+            raise wrong(f"{where}.functionCall.args", "an object is expected")
+        id = text(call, "id", f"{where}.functionCall.") or f"call_{n}"
+        self._calls.add(id)
+        self._waiting.add(name, id)
+        return ToolCall(id, name, wire.dumps_text(arguments or {}), _ext(raw, "functionCall"))
+
+    def _result(self, raw: Raw, where: str, n: str) -> Part:
+        given = section(raw, "functionResponse", f"{where}.")
+        name = text(given, "name", f"{where}.functionResponse.")
+        id = text(given, "id", f"{where}.functionResponse.")
+        if id not in self._calls:
+            id = self._open_call(name) or id or f"call_{n}"
+        response = given.get("response")
+        if response is not None and not isinstance(response, dict):
+            raise wrong(f"{where}.functionResponse.response", "an object is expected")
+        parts, is_error = _told(response or {})
+        for at, each in enumerate(items(given, "parts", f"{where}.functionResponse.")):
+            inner = f"{where}.functionResponse.parts[{at}]"
+            parts += _content(_object(each, inner), inner)
+        return ToolResult(id, parts, is_error, _ext(raw, "functionResponse"))
+
+    def _open_call(self, name: str) -> str:
+        while id := self._waiting.take(name):
+            if id not in self._answered:
+                return id
+        return ""
+
+
+def _answered(content: Any) -> list[str]:
+    """Returns the ids that responses name themselves."""
+    parts = content.get("parts") if isinstance(content, dict) else None
+    found = []
+    for part in parts if isinstance(parts, list) else []:
+        said = part.get("functionResponse", part.get("function_response")) if isinstance(part, dict) else None
+        if isinstance(said, dict) and isinstance(id := said.get("id"), str):
+            found.append(id)
+    return found
+
+
+def _join(parts: list[Part], more: list[Part]) -> None:
+    """Adds parts of the model's. Its texts are pieces of one. What a seal of ours holds was thought before the texts
+    that its part follows, and the client may have been shown the words of it."""
+    sealed = [part for part in more if isinstance(part, Thinking) and "gemini.form" not in part.ext]
+    if sealed and not sealed[0].encrypted.startswith(proofs.GOOGLES):
+        at = len(parts)
+        while at and isinstance(parts[at - 1], Text | Thinking):
+            at -= 1
+        parts[at:] = [*sealed, *(part for part in parts[at:] if isinstance(part, Text) or part in sealed)]
+        more = [part for part in more if part not in sealed]
+    for part in more:
+        last = parts[-1] if parts else None
+        if type(last) is type(part) and isinstance(part, Text | Thinking) and _may_grow(last, part):
+            assert isinstance(last, Text | Thinking)
+            parts[-1] = replace(last, text=last.text + part.text, ext=_both(last.ext, part.ext))
+        else:
+            parts.append(part)
+
+
+def _may_grow(last: Part | None, part: Text | Thinking) -> bool:
+    if isinstance(last, Thinking) and isinstance(part, Thinking):
+        return not (last.signature or last.encrypted or part.signature or part.encrypted)
+    return True
+
+
+def _both(one: Ext, other: Ext) -> Ext:
+    raws = [raw for ext in (one, other) for raw in ext.get("gemini.form", {}).get("raws", ())]
+    return one | other | {"gemini.form": {"raws": raws}}
+
+
+def _told(response: dict[str, Any]) -> tuple[list[Part], bool]:
+    """Returns a function's response as a model reads it: a lone text as it is, anything else as JSON. Google's words
+    for what came of it are output and error; its SDK's for the former is result."""
+    is_error = response.keys() == {"error"}
+    if len(response) == 1:
+        key, value = next(iter(response.items()))
+        if key in ("output", "result", "error", "content") and isinstance(value, str):
+            return ([Text(value)] if value else []), is_error
+    return ([Text(wire.dumps_text(response))] if response else []), is_error
+
+
+# ------------------------------------------------------------------------------------------------- content
+
+
+def _content(raw: Raw, where: str) -> list[Part]:
+    if isinstance(said := raw.get("text"), str):
+        if raw.get("thought") is True:
+            return [Thinking(said, ext=_ext(raw, "text"))]
+        return [Text(said, _ext(raw, "text"))] if said else []
+    for kind, read in _READERS.items():
+        if kind in raw:
+            return [read(raw, where)]
+    known = [key for key in raw if key not in _BESIDE]
+    if not known:
+        return []
+    return [Unknown("gemini", {"type": known[0], **raw}, {"gemini.form": {"raws": [raw]}})]
+
+
+def _blob(raw: Raw, where: str) -> Part:
+    blob = section(raw, "inlineData", f"{where}.")
+    data, kind = text(blob, "data", f"{where}.inlineData."), text(blob, "mimeType", f"{where}.inlineData.").lower()
+    if not data:
+        raise wrong(f"{where}.inlineData.data", "base64 is expected")
+    if not kind:
+        raise wrong(f"{where}.inlineData.mimeType", "a media type is expected")
+    data = data.replace("-", "+").replace("_", "/")  # Google takes both alphabets
+    family, _, form = kind.partition(";")[0].partition("/")
+    ext, title = _ext(raw, "inlineData"), text(blob, "displayName")
+    if family == "image":
+        return Image(data=data, media_type=kind, ext=ext)
+    if family == "audio":
+        return Audio(data, _FORMATS.get(form, form), ext)
+    if family == "video":
+        return Unknown("gemini", {"type": "video", **raw}, ext)
+    return Document(data=data, media_type=kind, title=title, ext=ext)
+
+
+def _file(raw: Raw, where: str) -> Part:
+    file = section(raw, "fileData", f"{where}.")
+    uri, kind = text(file, "fileUri", f"{where}.fileData."), text(file, "mimeType", f"{where}.fileData.").lower()
+    if not uri:
+        raise wrong(f"{where}.fileData.fileUri", "an address is expected")
+    ext, title = _ext(raw, "fileData"), text(file, "displayName")
+    if kind.startswith(("video/", "audio/")) or "youtube.com/" in uri or "youtu.be/" in uri:
+        return Unknown("gemini", {"type": "video" if "audio" not in kind else "audio", **raw}, ext)
+    id, url = (uri, "") if _GOOGLES.match(uri) else ("", uri)
+    if kind.startswith("image/"):
+        return Image(url=url, file_id=id, ext=ext)
+    return Document(url=url, file_id=id, title=title, ext=ext)
+
+
+_READERS: dict[str, Callable[[Raw, str], Part]] = {"inlineData": _blob, "fileData": _file}
+
+
+def _ext(raw: Raw, kind: str) -> Ext:
+    """Returns what a part says besides its content, and how it was written."""
+    left = {key: value for key, value in raw.items() if key != kind and key not in _BESIDE}
+    return ({"gemini": left} if left else {}) | {"gemini.form": {"raws": [raw]}}
+
+
+def _object(raw: Any, where: str) -> Raw:
+    if not isinstance(raw, dict):
+        raise wrong(where, "an object is expected")
+    return camel(raw)
+
+

@@ -1,0 +1,79 @@
+"""Reads a Gemini stream's bytes into neutral events. Its states are those of `StreamReading`.
+
+An event is a few dozen tokens long and has counters that differ from those of the event before, so that each is read as
+JSON. There is no last event but the one with a finish reason, and what comes after that (counters, pages) still counts:
+the stream is over when the upstream closes it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from translate import errors, sse
+from translate.conversation import Event, Usage
+from translate.gemini.assembly import Assembly
+from translate.gemini.reply import explode
+from translate.lenient import NO_JSON, error_event, loads, no_json
+from translate.reading import StreamReading
+
+
+class Decoder(StreamReading):
+    """See StreamReading."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self) -> None:
+        self._parts = Assembly()
+        super().__init__(self._parts)
+
+    def __repr__(self) -> str:
+        return f"<gemini.Decoder {self._state.__name__.strip('_')} {self._parts!r}>"
+
+    @property
+    def begun(self) -> bool:
+        return self._parts.seen
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._parts.usage
+
+    @property
+    def complete(self) -> bool:
+        return self._state is Decoder._events and self._parts.finished
+
+    def _read(self, events: list[bytes]) -> None:
+        for event in events:
+            if self._state is Decoder._over:
+                return
+            self._event(event)
+
+    def _event(self, event: bytes) -> None:
+        name, data = sse.fields(event.lstrip())
+        data = data.strip()
+        if not data:
+            return
+        said = loads(data)
+        if said is NO_JSON or name == b"error":
+            self._stop_at(error_event(data, said) if name == b"error" else no_json(data))
+        elif not isinstance(said, dict):
+            if error := errors.of_object(said):
+                self._stop_at(error)
+        elif error := self._parts.chunk(said):
+            self._stop_at(error)
+
+    def _last_event(self, event: bytes) -> None:
+        """Reads what stands after the last blank line. After the finish, a cut event is no loss."""
+        data = sse.fields(event.lstrip())[1].strip()
+        if data and loads(data) is NO_JSON and self._parts.finished:
+            return
+        self._event(event)
+
+    def _close(self) -> None:
+        if self._parts.finished:
+            self._parts.stop()
+            self._state = Decoder._over
+        else:
+            self._fault("the upstream's stream ended before its finishReason")
+
+    def _explode(self, body: dict[str, Any]) -> list[Event]:
+        return explode(body)

@@ -1,0 +1,90 @@
+"""Google's Gemini API, as the rest of the program knows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from translate import usage, wire
+from translate.dialect import Body, Dialect, Endpoint, Errors, Http, Marks, ModelListing, TokenCounting
+from translate.errors import BadRequest
+from translate.gemini import fault, foreign_reasoning, model_list, proofs
+from translate.gemini.array import framed
+from translate.gemini.decode_request import decode
+from translate.gemini.decode_stream import Decoder
+from translate.gemini.encode_request import SEARCHERS, encode
+from translate.gemini.encode_stream import PING, Encoder
+from translate.gemini.fields import camel, flag, section
+from translate.gemini.reply import collect, explode
+from translate.gemini.usage import of_event, read_usage
+from translate.gemini.words import WORDS
+from translate.schemas import table
+
+VERSIONS = ("v1beta", "v1", "v1alpha")
+
+LISTS = ("/v1beta/models", "/v1alpha/models")
+
+_REFUSALS = rb"SAFETY|RECITATION|BLOCKLIST|PROHIBITED_CONTENT|SPII|LANGUAGE|MODEL_ARMOR|IMAGE_\w+"
+
+
+def _endpoints() -> Iterator[Endpoint]:
+    for version in VERSIONS:
+        at = f"/{version}/models/{{model}}"
+        yield Endpoint("", f"{at}:generateContent", "models/{model}:generateContent", streams=False)
+        yield Endpoint(
+            "", f"{at}:streamGenerateContent", "models/{model}:streamGenerateContent?alt=sse", streams=True,
+            framed=framed,
+        )  # fmt: skip
+        yield Endpoint("count", f"{at}:countTokens", "models/{model}:countTokens", streams=False)
+
+
+def _echo(body: Body) -> Body:
+    """A client that has asked to see thoughts is shown them."""
+    config = section(section(camel(body), "generationConfig"), "thinkingConfig")
+    return {"includeThoughts": flag(config, "includeThoughts") is True}
+
+
+def _check(body: Body) -> None:
+    said: Any = camel(body)
+    asked = said.get("generateContentRequest")
+    if not isinstance((camel(asked) if isinstance(asked, dict) else said).get("contents"), list | dict):
+        raise BadRequest("contents: contents is not specified", "contents")
+
+
+def _asks(headers: Mapping[str, str]) -> bool:
+    return "X-Goog-Api-Key" in headers
+
+
+GEMINI = Dialect(
+    name="gemini",
+    endpoints=tuple(_endpoints()),
+    decode_request=decode,
+    encode_request=encode,
+    decoder=lambda policy: Decoder(),
+    encoder=Encoder,
+    explode=lambda body, policy: explode(body),
+    collect=collect,
+    usage=usage.UsageReader(of_event, read_usage, name=b'"usageMetadata"'),
+    words=WORDS,
+    schemas=table.Writes(table.GEMINI, table.GEMINI),
+    errors=Errors(fault.body, fault.event, fault.status, fault.last),
+    searchers=SEARCHERS,
+    without_foreign=foreign_reasoning.without,
+    seal_mark=proofs.MARK,
+    marks=Marks(
+        terminal=re.compile(rb'"(?:finishReason|blockReason)"\s*:\s*"|"error"\s*:\s*\{'),
+        refusal=re.compile(rb'"finishReason"\s*:\s*"(?:%b)"|"blockReason"\s*:\s*"' % _REFUSALS),
+        content=re.compile(rb'"text"\s*:\s*"[^"]|"(?:functionCall|inlineData|executableCode)"\s*:'),
+        ping=PING,
+        comment=PING,
+        model=re.compile(rb'("modelVersion"\s*:\s*")[^"\\]*(")'),
+    ),
+    http=Http(auth=("x-goog-api-key", ""), asks=_asks, query_key="key"),
+    models=ModelListing(model_list.row, model_list.page, query="?pageSize=1000", paths=LISTS),
+    carries=("messages", "responses", "chat"),
+    counting=TokenCounting(_check, lambda count: wire.dumps({"totalTokens": count})),
+    echo=_echo,
+    aside=frozenset(("labels",)),
+    looks_like=lambda body, headers: "contents" in body or "generationConfig" in body,
+)

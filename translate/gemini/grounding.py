@@ -1,0 +1,99 @@
+"""groundingMetadata: the pages that a reply rests on, and which of its words rest on which.
+
+Google counts the places in bytes of a text, everybody else in characters. Source: google-genai's types.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from translate.conversation import Citation
+from translate.json_fields import is_index, list_of, object_of, objects_of, text_of
+
+Raw = dict[str, Any]
+
+
+def read(raw: Raw, text: str) -> list[Citation]:
+    """Returns the pages as citations of `text`, the reply's own. A page that no place names stands for all of it."""
+    chunks = objects_of(raw, "groundingChunks")
+    cited: list[Citation] = []
+    named: set[int] = set()
+    supports = objects_of(raw, "groundingSupports")
+    places = _in_characters(text, _bounds(supports))
+    for support in supports:
+        segment = object_of(support, "segment")
+        start, end = places.get(_index(segment, "startIndex")), places.get(_index(segment, "endIndex"))
+        for index in list_of(support, "groundingChunkIndices"):
+            if is_index(index) and index < len(chunks) and (page := _page(chunks[index])):
+                named.add(index)
+                known = start is not None and end is not None
+                cited.append(Citation("gemini", support, *page, start if known else None, end if known else None))
+    for index, chunk in enumerate(chunks):
+        if index not in named and (page := _page(chunk)):
+            cited.append(Citation("gemini", chunk, *page))
+    return cited
+
+
+def _page(chunk: Raw) -> tuple[str, str] | None:
+    for kind in ("web", "retrievedContext", "maps"):
+        said = object_of(chunk, kind)
+        if uri := text_of(said, "uri"):
+            return uri, text_of(said, "title")
+    return None
+
+
+def _bounds(supports: list[Raw]) -> list[int]:
+    return [_index(object_of(each, "segment"), key) for each in supports for key in ("startIndex", "endIndex")]
+
+
+def _index(segment: Raw, key: str) -> int:
+    value = segment.get(key, 0)  # Google leaves out what is 0
+    return value if is_index(value) else -1
+
+
+def _in_characters(text: str, places: Iterable[int]) -> dict[int, int]:
+    """Returns places in bytes -> in characters, those within the text."""
+    if text.isascii():
+        return {at: at for at in places if 0 <= at <= len(text)}
+    raw = text.encode("utf-8", "surrogatepass")
+    found: dict[int, int] = {}
+    before = characters = 0
+    for at in sorted(set(places)):
+        if 0 <= at <= len(raw):
+            characters += len(raw[before:at].decode("utf-8", "ignore"))
+            before = at
+            found[at] = characters
+    return found
+
+
+def write(cited: list[tuple[int, str, list[Citation]]], queries: list[str]) -> Raw:
+    """Returns groundingMetadata. cited: for each text with citations, which part it is, its words, and what it cites.
+    queries: what was searched for."""
+    chunks: dict[str, int] = {}
+    pages: list[Raw] = []
+    supports: list[Raw] = []
+    for n, text, citations in cited:
+        for each in citations:
+            if not each.url:
+                continue
+            if each.url not in chunks:
+                chunks[each.url] = len(pages)
+                pages.append({"web": {"uri": each.url, "title": each.title or each.url}})
+            supports.append({"segment": _segment(each, n, text), "groundingChunkIndices": [chunks[each.url]]})
+    out: Raw = {}
+    if queries:
+        out["webSearchQueries"] = queries
+    if pages:
+        out |= {"groundingChunks": pages, "groundingSupports": supports}
+    return out
+
+
+def _segment(cited: Citation, part: int, text: str) -> Raw:
+    start, end = (0, len(text)) if cited.start is None or cited.end is None else (cited.start, cited.end)
+    segment: Raw = {"partIndex": part} if part else {}
+    first = len(text[:start].encode("utf-8", "replace"))
+    if first:
+        segment["startIndex"] = first
+    said = text[start:end]
+    return segment | {"endIndex": first + len(said.encode("utf-8", "replace")), "text": said}
