@@ -104,7 +104,8 @@ def _thinks(body: dict[str, Any]) -> bool:
     """Whether a request asks for thinking: by `thinking` (Messages), `reasoning_effort` (Chat), `reasoning` (Responses)
     or `thinkingConfig` (Gemini)."""
     config = body.get("generationConfig", body.get("generation_config"))
-    if isinstance(config, dict) and isinstance(said := config.get("thinkingConfig", config.get("thinking_config")), dict):
+    said = config.get("thinkingConfig", config.get("thinking_config")) if isinstance(config, dict) else None
+    if isinstance(said, dict):
         return any(value not in (0, False) for value in said.values())
     thinking = body.get("thinking")
     if isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive"):

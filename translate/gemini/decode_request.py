@@ -4,7 +4,7 @@ The model's name and whether the reply streams stand in the address; the gateway
 here, as `model` and `stream`. Fields without a neutral word stay in ext["gemini"] under their own names (those of
 generationConfig as "generationConfig.NAME"), for the encoder to report as dropped. Refused is what the request would
 mean something else without: a cached beginning that Google alone has, several answers.
-Source: google-genai's types.py; ai.google.dev, API reference.
+Source: google-genai's types; ai.google.dev, API reference.
 """
 
 from __future__ import annotations

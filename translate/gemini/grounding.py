@@ -1,6 +1,6 @@
 """groundingMetadata: the pages that a reply rests on, and which of its words rest on which.
 
-Google counts the places in bytes of a text, everybody else in characters. Source: google-genai's types.py.
+Google counts the places in bytes of a text, everybody else in characters. Source: google-genai's types.
 """
 
 from __future__ import annotations
