@@ -115,10 +115,10 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
 def _cache(cache: Cache) -> Iterator[Sample]:
     for outcome, times in cache.told.items():
         yield sample("proxy_cache_requests_total", (outcome,), times)
-    for outcome, saved in cache.saved.items():
-        yield sample("proxy_cache_saved_tokens_total", (outcome, "input"), saved.input)
-        yield sample("proxy_cache_saved_tokens_total", (outcome, "output"), saved.output)
-        yield sample("proxy_cache_saved_usd_total", (outcome,), round(saved.usd, 6))
+    for how, saved in cache.saved.items():
+        yield sample("proxy_cache_saved_tokens_total", (how, "input"), saved.input)
+        yield sample("proxy_cache_saved_tokens_total", (how, "output"), saved.output)
+        yield sample("proxy_cache_saved_usd_total", (how,), round(saved.usd, 6))
     yield sample("proxy_cache_entries", (), len(cache.entries))
     yield sample("proxy_cache_bytes", (), cache.entries.bytes)
 

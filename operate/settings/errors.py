@@ -41,10 +41,17 @@ class Problem:
 
 class SettingsError(Exception):
     """Says that the settings cannot be used. problems: every error, in the order of the file; str() has a line for
-    each."""
+    each. files: as of Settings, as far as they are known."""
+
+    files: tuple[str, ...] = ()
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = sorted(problems, key=lambda problem: (problem.line == 0, problem.line))
+        problems = list(problems)
+        files = list(dict.fromkeys(problem.file for problem in problems if problem.line))
+        of_file = {file: number for number, file in enumerate(files)}
+        self.problems = sorted(
+            problems, key=lambda problem: (problem.line == 0, of_file.get(problem.file, 0), problem.line)
+        )
         super().__init__("\n".join(map(str, self.problems)))
 
 

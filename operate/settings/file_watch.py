@@ -1,5 +1,5 @@
-"""Watches the settings file in use and the certificates that it names: `Source` tells whether one has been saved, and
-reads the settings.
+"""Watches the settings file in use, those that it includes, and the certificates that they name: `Source` tells
+whether one has been saved, and reads the settings.
 
 The files are looked at once a second with stat(), which needs no thread and no package. Editors write a file in steps,
 or put another file in its place. So a change counts only when the files have looked the same twice, and a settings file
@@ -10,11 +10,11 @@ file was written may be half of it, so `whole` is asked after a reading.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from operate import place
-from operate.settings.load import Settings, load
+from operate.settings.load import Settings, SettingsError, load
 
 Look = tuple[int, int, int, int]
 _GONE: Look = (0, 0, 0, 0)
@@ -36,6 +36,7 @@ class Source:
         self._environ = environ
         self._file = Path(path) if path is not None else place.settings_file()
         self._named: tuple[str, ...] = ()
+        self._included: tuple[str, ...] = ()  # files, and folders that were searched for some
         self._taken = self._last = self._look()
 
     def __repr__(self) -> str:
@@ -43,11 +44,19 @@ class Source:
 
     def read(self) -> Settings:
         """The settings as the files have them now. Raises SettingsError."""
-        found = load(self._path, self._overrides, self._environ)
-        self._named = found.server.tls_files
-        for file in self._named:
-            self._taken.setdefault(file, _look_at(file))
+        try:
+            found = load(self._path, self._overrides, self._environ)
+        except SettingsError as error:
+            self._included = error.files or self._included
+            self._known(self._included)
+            raise
+        self._named, self._included = found.server.tls_files, found.files
+        self._known((*self._named, *self._included))
         return found
+
+    def _known(self, files: Iterable[str]) -> None:
+        for file in files:
+            self._taken.setdefault(file, _look_at(file))
 
     @property
     def settling(self) -> bool:
@@ -75,7 +84,7 @@ class Source:
         return False
 
     def _look(self) -> dict[str, Look]:
-        return {file: _look_at(file) for file in (str(self._file), *self._named)}
+        return {file: _look_at(file) for file in (str(self._file), *self._named, *self._included)}
 
 
 def _look_at(file: str) -> Look:

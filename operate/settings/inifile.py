@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from configparser import RawConfigParser
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from operate.settings.errors import Problem, shown
 
@@ -17,11 +18,13 @@ from operate.settings.errors import Problem, shown
 @dataclass(slots=True)
 class Entry:
     """One key: its value as written (with newlines between its lines), and where it is written. If the value comes from
-    an option, line is 0 and file names the option."""
+    an option, line is 0 and file names the option. folder: where relative paths in the value start, None = in that of
+    the settings file."""
 
     value: str
     line: int
     file: str
+    folder: Path | None = None
 
 
 @dataclass(slots=True)

@@ -24,6 +24,11 @@ def split(text: str) -> list[str]:
     return list(filter(None, map(str.strip, text.replace("\n", ",").split(","))))
 
 
+def files() -> Kind:
+    """A tuple of names of files, or patterns of such names."""
+    return Kind("names of files, separated by commas, or empty", lambda text: tuple(split(text)))
+
+
 def statuses(low: int, high: int, further: tuple[int, ...]) -> Kind:
     """A tuple of HTTP statuses, each once: from `low` to `high`, or one of `further`."""
     known = {*range(low, high + 1), *further}

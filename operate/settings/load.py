@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from operate import place
-from operate.settings import schema
+from operate.settings import include, schema
 from operate.settings.conditions import Condition, Term
 from operate.settings.errors import Problem, SettingsError
 from operate.settings.inifile import apply_option, read_ini
@@ -24,6 +24,7 @@ from operate.settings.sections import (
     Breaker,
     CacheSettings,
     Client,
+    Include,
     Limits,
     Logging,
     ModelRule,
@@ -71,15 +72,13 @@ __all__ = [
 SHIPPED = place.SHIPPED
 """The settings file that comes with the program."""
 
-LARGEST_FILE = 4 << 20
-"""The most bytes that a settings file may have. A larger file was named by mistake."""
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings. upstreams: in the order of the file, also those that are off. models: in the order of the file, but
     lines of one pattern are together (see model_rules.py). prices: the numbers of each line of [prices], by pattern.
-    Two Settings are equal when their values are, wherever these come from."""
+    files: those that were
+    included, and folders that were searched for some. Two Settings are equal when their values are, wherever these come
+    from."""
 
     server: Server
     limits: Limits
@@ -95,12 +94,14 @@ class Settings:
     translate: Translate
     logging: Logging
     aliases: Aliases
+    include: Include
     upstreams: Mapping[str, Upstream]
     models: tuple[ModelRule, ...]
     clients: tuple[Client, ...]
     prices: Mapping[str, tuple[float, ...]]
     file: str = field(compare=False)
     values: tuple[Value, ...] = field(compare=False, repr=False)
+    files: tuple[str, ...] = field(default=(), compare=False)
 
     def describe(self) -> list[str]:
         """The lines of --print-config: every value in force, with secrets masked, and where each comes from."""
@@ -135,23 +136,12 @@ def load(
     "section.key=value", which replace what the file says. Raises SettingsError with every error, also for a file that
     cannot be read."""
     file = Path(path) if path is not None else place.settings_file()
-    name = place.SHIPPED_NAME if place.is_shipped(file) else _short(file)
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(LARGEST_FILE + 1)
-    except OSError as error:
-        hint = "" if path is not None else "; put it beside proxy.py, or name another file with --config FILE"
-        raise SettingsError([Problem(name, 0, "", "", f"cannot be read: {error.strerror}{hint}")]) from error
-    if len(content) > LARGEST_FILE:
-        raise SettingsError(
-            [Problem(name, 0, "", "", f"has more than {LARGEST_FILE} bytes: it is not a settings file")]
-        )
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise SettingsError([Problem(name, line, "", "", "is not UTF-8 text")]) from None
-    return read(text, name, overrides, environ, file.resolve().parent)
+    name = place.SHIPPED_NAME if place.is_shipped(file) else include.short(file)
+    if path is None and not file.exists():
+        hint = "cannot be read: there is none; put it beside proxy.py, or name another file with --config FILE"
+        raise SettingsError([Problem(name, 0, "", "", hint)])
+    text = include.text_of(file, name)
+    return read(text, name, overrides, environ, file.resolve().parent, file.resolve())
 
 
 def read(
@@ -160,18 +150,22 @@ def read(
     overrides: Sequence[str] = (),
     environ: Mapping[str, str] = os.environ,
     folder: Path = SHIPPED.parent,
+    path: Path | None = None,
 ) -> Settings:
-    """The settings of a text. file: its name in messages. folder: where its relative paths start. Raises
-    SettingsError."""
+    """The settings of a text. file: its name in messages. folder: where its relative paths start. path: of the file,
+    which no other may include. Raises SettingsError."""
     sections, problems = read_ini(text.replace("\r\n", "\n"), file)
-    for option in overrides:
+    first = [option for option in overrides if option.startswith(f"{include.SECTION}.")]
+    for option in first:
         problems += apply_option(option, sections, tuple(schema.NAMED))
-    return Settings(**Reading(file, environ, folder, sections, problems).parts())
-
-
-def _short(file: Path) -> str:
-    """The path for messages: relative if it is below the working folder."""
+    files = include.Files(environ, problems=problems)
+    files.add(sections, folder, (path,) if path is not None else ())
+    for option in overrides:
+        if option not in first:
+            problems += apply_option(option, files.sections, tuple(schema.NAMED))
     try:
-        return str(file.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(file)
+        parts = Reading(file, environ, folder, files.sections, files.problems).parts()
+    except SettingsError as error:
+        error.files = tuple(files.files)
+        raise
+    return Settings(**parts, files=tuple(files.files))

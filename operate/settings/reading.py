@@ -44,6 +44,7 @@ CLASSES: Mapping[str, Any] = {
     "translate": sections.Translate,
     "logging": sections.Logging,
     "aliases": sections.Aliases,
+    "include": sections.Include,
 }
 """The classes of the sections that a file has at most once."""
 
@@ -152,25 +153,25 @@ class Reading:
         if expanded is None:
             return None
         try:
-            value = self._parse(row, expanded.text)
+            value = self._parse(row, expanded.text, entry.folder or self.folder)
         except ValueError as error:
             self._problem(entry, name, key, _fault(row, expanded, str(error)))
             return None
         self._show(name, key, row.kind.show(value), _origin(entry, expanded))
         return value
 
-    def _parse(self, row: Key, text: str) -> Any:
+    def _parse(self, row: Key, text: str, folder: Path) -> Any:
         if "\n" in text and not row.kind.lines:
             raise ValueError("has several lines; an indented line belongs to the key above it")
         if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
             raise ValueError("has quotes around it; write values without quotes")
         if row.kind.many:
-            found = (read_secret(each, self.folder, self.environ) for each in split(text))
-            text = ",".join(key_sources.located(each, self.folder) for each in found)
+            found = (read_secret(each, folder, self.environ) for each in split(text))
+            text = ",".join(key_sources.located(each, folder) for each in found)
         elif row.kind.from_file:
-            text = key_sources.located(read_secret(text, self.folder, self.environ), self.folder)
+            text = key_sources.located(read_secret(text, folder, self.environ), folder)
         if row.kind.is_path and text:
-            text = str(self.folder / text)
+            text = str(folder / text)
         return row.kind.parse(text)
 
     def _expand(self, entry: Entry, name: str, key: str) -> Expanded | None:

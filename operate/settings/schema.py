@@ -473,6 +473,16 @@ ALIASES = {
     "small_model": Key(value_types.word("MODEL or UPSTREAM/MODEL"), "", "What every name that contains haiku means."),
 }
 
+INCLUDE = {
+    "files": Key(
+        list_types.files(),
+        "",
+        "Further settings files, or patterns such as conf.d/*.ini, with commas between. A relative name starts at the "
+        "folder of the file that has it; so do all relative paths. They are read after this file, in the order of "
+        "their names, and watched likewise. Sections may go on in another file; a key stands in one file only.",
+    ),
+}
+
 MODELS = "models"
 """The name of the section whose keys are patterns of model names."""
 
@@ -494,6 +504,7 @@ PLAIN = {
     "translate": TRANSLATE,
     "logging": LOGGING,
     "aliases": ALIASES,
+    "include": INCLUDE,
 }
 """The sections that a file has at most once, by name."""
 

@@ -230,6 +230,13 @@ class Translate:
 
 
 @dataclass(frozen=True, slots=True)
+class Include:
+    """The section [include], whose files are read already."""
+
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Aliases:
     """The section [aliases]. Values are MODEL or UPSTREAM/MODEL, or "" for none."""
 
