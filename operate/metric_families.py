@@ -133,8 +133,8 @@ FAMILIES = {
     ),
     "proxy_cache_requests_total": Family(
         "counter",
-        "Requests for models with a response cache. outcome: hit, miss, coalesced (had another's reply), bypass (not for "
-        "the cache).",
+        "Requests for models with a response cache. outcome: hit, miss, coalesced (had another's reply), bypass (not "
+        "for the cache).",
         ("outcome",),
     ),
     "proxy_cache_saved_tokens_total": Family(

@@ -71,9 +71,9 @@ _NO_CIPHER = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _forget_errors() -> None:
-    """OpenSSL keeps errors by thread, and Python 3.14 leaves one there when a client ends its connection without a word,
-    as port scans do: the next operation of another connection would fail with it. This is the only call that clears
-    them."""
+    """OpenSSL keeps errors by thread, and Python 3.14 leaves one there when a client ends its connection without a
+    word, as port scans do: the next operation of another connection would fail with it. This is the only call that
+    clears them."""
     with contextlib.suppress(ssl.SSLError):
         _NO_CIPHER.set_ciphers("none")
 

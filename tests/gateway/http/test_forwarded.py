@@ -8,7 +8,7 @@ import re
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from console.dashboard import pages
+from console.dashboard import page
 from gateway.http import forwarded
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
@@ -85,7 +85,7 @@ def test_the_public_address(headers: dict[str, str], asked: str, url: str) -> No
 
 def test_the_dashboard_below_a_path_of_its_own_and_behind_tls() -> None:
     """Everything that the page asks for stands beside it; the lines to paste name the address that clients see."""
-    script = pages.page()[0].decode()
+    script = page.made().whole.decode()
     assert re.findall(r"fetch\(([^,]+),", script) == ["`${here}/${path}`"]
     nginx = {"Host": "llm.example.org", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/llm", "x-api-key": KEY}
     with Upstream([]) as up, House(one_upstream(up.url, "chat", server=NAMED) + CLIENT) as house:
