@@ -42,7 +42,7 @@ class Books:
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[Rows | None] | None = None
         self._thread: ThreadPoolExecutor | None = None
-        self._fails = False
+        self.trouble = ""  # why the file cannot be written at the moment
         self._forgotten_on = ""
 
     def __repr__(self) -> str:
@@ -141,13 +141,13 @@ class Books:
                 store.forget(self._day(self._clock() - self._keep_days * DAY_S))
                 self._forgotten_on = today
         except (sqlite3.Error, OSError) as error:
-            if not self._fails:
+            if not self.trouble:
                 log.error("the sums of usage cannot be written to %s (%s) and wait in memory", store.file, error)
-            self._fails = True
+            self.trouble = str(error) or repr(error)
             raise
-        if self._fails:
+        if self.trouble:
             log.warning("the sums of usage are written to %s again", store.file)
-        self._fails = False
+        self.trouble = ""
         return self._read(store) if self._budgets.any else None
 
     def _written(self, done: asyncio.Future[Rows | None], sums: dict[Key, Sum]) -> None:

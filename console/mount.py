@@ -11,7 +11,8 @@ from typing import Any
 
 from console.books import Books
 from console.dashboard import pages
-from console.dashboard.panels import Board
+from console.dashboard.board import Board
+from console.dashboard.trouble import Troubles
 from console.dashboard.watch import Watch
 from gateway.endpoints import Row
 from gateway.observe import live_metrics
@@ -36,7 +37,8 @@ class Console:
         self.books = Books(None, service.settings.usage.keep_days, budgets=service.budgets)
         self._service = service
         self._ticker: asyncio.TimerHandle | None = None
-        board = Board(service, self.watch)
+        self.troubles = Troubles(service, self.watch, self.books)
+        board = Board(service, self.watch, self.books, self.troubles)
         self.rows: list[Row] = [
             (live_metrics.PATH, MetricsPage, {"service": service, "live": self.metrics}),
             *pages.rows(board),
@@ -75,6 +77,7 @@ class Console:
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
         flows = self._service.flows
         self.watch.tick(len(flows), sum(flow.streaming for flow in flows), self._service.admission.waiting)
+        self.troubles.tick()
 
     def _log(self, record: dict[str, Any]) -> None:
         journal = self._service.journal

@@ -53,6 +53,7 @@ from gateway.observe.dispatcher import Observers
 from gateway.observe.prices import Prices
 from gateway.observe.tags import Tags
 from gateway.pages.model_list import Listing
+from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing import client_rules
 from gateway.routing.balancing import Places
@@ -123,6 +124,7 @@ class Service:
         self.loaded_at = time.time()  # the settings in force
         self.places = Places(wiring.breaker_limits(settings))
         self.router = Router(settings, ready, self.places)
+        self.drained = Drains(self.worker_rpc)
         self.client = UpstreamClient(force_instance=True, pool=wiring.pool(settings, self.router))
         self._connect()
         self.listing = Listing(self.router, self.client, self.hops)
@@ -215,6 +217,7 @@ class Service:
             access=self.access,
             hops=self.hops,
             router=self.router,
+            drained=self.drained,
             admission=self.admission,
             body_memory=self.bodies,
             quota_of=self.quotas.get,
@@ -283,6 +286,7 @@ class Service:
     async def start(self) -> None:
         self._tick()
         await asyncio.gather(self.worker_rpc.start(), self.shared.start())
+        await self.drained.learn()
         if self.settings.pool.prewarm:
             await asyncio.gather(*map(self._prewarm, self.router.peers.values()))
 

@@ -67,7 +67,7 @@ FAMILIES = {
     "proxy_client_requests_total": Family("counter", "Finished requests by client.", ("client", "status")),
     "proxy_ended_total": Family(
         "counter",
-        "Requests by how they ended: complete, left by the client, or aborted by the proxy.",
+        "Requests by how they ended: complete, left by the client, aborted by the proxy, or cancelled by an operator.",
         ("protocol", "ended"),
     ),
     "proxy_retries_total": Family("counter", "Attempts that failed and were followed by another.", ("upstream",)),
@@ -108,6 +108,9 @@ FAMILIES = {
     "proxy_upstream_busy": Family("gauge", "Slots in use at an upstream.", ("upstream",)),
     "proxy_upstream_places": Family("gauge", "All slots of an upstream.", ("upstream",)),
     "proxy_upstream_waiting": Family("gauge", "Requests that wait for a slot at an upstream.", ("upstream",)),
+    "proxy_upstream_drained": Family(
+        "gauge", "1 while an operator has drained the upstream, so that it gets no new requests, else 0.", ("upstream",)
+    ),
     "proxy_breaker_state": Family(
         "gauge", "State of a breaker: 0 closed, 1 half-open (one probe), 2 open (no requests).", ("upstream", "model")
     ),

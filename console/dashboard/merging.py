@@ -46,6 +46,7 @@ def now(at: float, buckets: list[Said], standing: list[Said]) -> Said:
         "waiting": sum(said["waiting"] for said in standing),
         "turned_away": sum(said["turned_away"] for said in standing),
         "log_lines_lost": sum(said["log_lines_lost"] for said in standing),
+        "clients": _sums(said["clients"] for said in standing),
         "pool": pool
         | {
             "limit": sum(said["pool_limit"] for said in standing),
@@ -100,6 +101,7 @@ def _upstream(name: str, said: list[Said]) -> Said:
         "busy": sum(each["busy"] for each in on),
         "limit": sum(each["limit"] for each in on),
         "waiting": sum(each["waiting"] for each in on),
+        "drained": next((each["drained"] for each in on if each["drained"]), None),
         "breaker": max((place["breaker"] for place in places), key=status.STATES.index, default="closed"),
         "places": places,
     }

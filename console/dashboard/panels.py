@@ -9,24 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from console.dashboard import merging
-from console.dashboard.watch import BUCKET_S, HOUR_S, UPSTREAM_S, Entry, Watch
+from console.dashboard import merging, running
+from console.dashboard.board import Board
+from console.dashboard.watch import BUCKET_S, HOUR_S, UPSTREAM_S, Entry
 from gateway.pages import status
 from gateway.process import banner
-from gateway.runtime import Service
 from translate.errors import ApiError
 
 Query = dict[str, str]
 Said = dict[str, Any]
-
-
-class Board(NamedTuple):
-    """The objects that the panels read."""
-
-    service: Service
-    watch: Watch
 
 
 LIST, MAX_LIST = 100, 500
@@ -39,6 +32,8 @@ _PATH = "/dashboard/raw/"
 
 def register(board: Board) -> None:
     """Registers the answers to other workers' questions."""
+    service = board.service
+    service.worker_rpc.answers[running.CANCEL] = lambda query: running.cancel_own(service, query["id"], query["by"])
     for name, raw in _RAW.items():
         board.service.worker_rpc.answers[_PATH + name] = _bound(raw, board)
 
@@ -63,9 +58,16 @@ def _raw_standing(board: Board, query: Query) -> Said:
     return standing | {
         "streams": sum(flow.streaming for flow in board.service.flows),
         "open": len(board.service.flows),
+        "clients": _connections(board),
         "pool_limit": board.service.settings.pool.max_connections,
         "log_lines_lost": board.service.journal.lost,
     }
+
+
+def _connections(board: Board) -> dict[str, int]:
+    """Of clients, by state; with the most that there may be."""
+    connections = board.service.connections
+    return {**connections.states(), "most": connections.max_connections} if connections is not None else {}
 
 
 def _raw_requests(board: Board, query: Query) -> Said:
@@ -121,6 +123,8 @@ def _raw_cache(board: Board, query: Query) -> Said:
 _RAW: dict[str, Callable[[Board, Query], Said]] = {
     "buckets": _raw_buckets,
     "standing": _raw_standing,
+    "trouble": lambda board, query: board.troubles.raw(),
+    "running": lambda board, query: running.raw(board),
     "requests": _raw_requests,
     "request": _raw_request,
     "usage": _raw_usage,
@@ -183,6 +187,15 @@ async def now(board: Board, query: Query) -> Said:
     said = merging.now(at, buckets, standing)
     meant = board.service.worker_rpc.count
     return said | {"stage": board.service.stage, "workers": len(standing), "workers_meant": meant}
+
+
+async def trouble(board: Board, query: Query) -> Said:
+    said = await board.service.worker_rpc.ask(f"{_PATH}trouble")
+    return {"time": board.watch.clock(), "troubles": board.troubles.merged(said)}
+
+
+async def running_ones(board: Board, query: Query) -> Said:
+    return running.merged(await board.service.worker_rpc.ask(f"{_PATH}running"))
 
 
 async def series(board: Board, query: Query) -> Said:
@@ -251,6 +264,8 @@ async def connect(board: Board, query: Query) -> Said:
 
 SHOWN: dict[str, Callable[[Board, Query], Awaitable[Said]]] = {
     "now": now,
+    "trouble": trouble,
+    "running": running_ones,
     "series": series,
     "upstreams": upstreams,
     "requests": requests,

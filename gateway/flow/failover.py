@@ -78,11 +78,42 @@ class Failover:
         self.deadline = now + ports.deadline_s
         if "X-Stainless-Timeout" in request.headers:
             self.deadline = now + upstream_request.patience(request.headers, ports.deadline_s)
+        if ports.drained:
+            routes = self._undrained(routes)
         if len(routes) > 1:
             self.all_rest = not any(route.place.usable(now) for route in routes)
             affinity = upstream_request.affinity(request.session.name, request.body)
-            routes = self._keepers_first(routes, balancing.order(routes, affinity, now, ports.random))
+            ordered = balancing.order(routes, affinity, now, ports.random)
+            if len(ordered) < len(routes):
+                self._leave_out(routes, ordered, now)
+            routes = self._keepers_first(routes, ordered)
         self.plan = routes if request.task else [route.of(request.body) for route in routes]
+
+    def _undrained(self, routes: list[Route]) -> list[Route]:
+        """Raises ApiError (503) where an operator has drained all of their upstreams."""
+        left: list[Route] = []
+        for route in routes:
+            try:
+                self._check_drained(route)
+                left.append(route)
+            except Unasked as why:
+                self._note(route, why)
+                refusal = why
+        if not left:
+            raise refusal
+        return left
+
+    def _check_drained(self, route: Route) -> None:
+        """Raises Unasked."""
+        if route.peer.name in self._ports.drained:
+            raise Unasked("overloaded", f"an operator has drained upstream '{route.peer.name}'", 503)
+
+    def _leave_out(self, routes: list[Route], ordered: list[Route], now: float) -> None:
+        """For the record: which endpoints are not even in the plan, since they rest."""
+        planned = {id(route) for route in ordered}
+        for route in routes:
+            if id(route) not in planned:
+                self.passed_over.append(f"{route.place.name}: {route.place.why_not(now)}")
 
     def _keepers_first(self, routes: list[Route], ordered: list[Route]) -> list[Route]:
         """What builds on a response goes to the upstream that keeps it, with the key that made it: even where that one
@@ -121,6 +152,8 @@ class Failover:
         """For the endpoint that is on. A Wait is one that is worth it. Raises ApiError where it takes none."""
         ports, route, now, last = self._ports, self.plan[self.at], self._ports.now(), self.at + 1 == len(self.plan)
         ports.hops.check_upstream(route.peer.name, route.peer.base_url)
+        if ports.drained:  # since it was planned
+            self._check_drained(route)
         early = route.place.headroom.free_at - now
         # Where the wait on its word is too long, its own answer tells the client more than ours would.
         asks_early = last and early > ports.retry.max_retry_after
@@ -224,7 +257,8 @@ class Failover:
 
     def _others(self, failed: Route, outcome: Outcome) -> list[int]:
         """Where in the plan it goes on. A model that is ill is so under every key of its upstream."""
-        later = list(range(self.at + 1, len(self.plan)))
+        drained = self._ports.drained
+        later = [at for at in range(self.at + 1, len(self.plan)) if self.plan[at].peer.name not in drained]
         later = [at for at in later if self.plan[at] is not failed]  # a hedge's
         of_model = outcome.cause == "refusal" or outcome.error.kind == "context_overflow"
         if not (outcome.is_fault or of_model):
@@ -271,8 +305,8 @@ class Failover:
         none to be had."""
         ports, now, key = self._ports, self._ports.now(), self._request.key
         others = [route for route in self.plan if route is not first and route.place.usable(now)]
-        route = others[0] if others else first
-        if not route.peer.budget.take(now):
+        route = next((route for route in others if route.peer.name not in ports.drained), first)
+        if route.peer.name in ports.drained or not route.peer.budget.take(now):
             return None
         terms = Terms(
             ports.admission, self._patience_s(now), on_answer, insists=True, paid_at=now,

@@ -27,6 +27,7 @@ from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest, Front
 from gateway.flow.completion import Completion
 from gateway.flow.failover import Failover
+from gateway.flow.info import Cancelled, Standing
 from gateway.flow.lease import Lease
 from gateway.flow.ports import Connection, Ports, Timer
 from gateway.flow.resolving import Steps
@@ -489,10 +490,29 @@ class Flow(HTTPMessageDelegate):
             self._finish()
 
     def shut_down(self) -> None:
-        """The proxy ends: a stream gets a legal error event."""
+        self.stop(ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1))
+
+    def stop(self, why: ApiError) -> None:
+        """The request ends here, by the proxy's own will: a stream gets a legal error event. A client that is slow to
+        take the end of its reply is cut off, unless the proxy itself ends and gives it a moment more."""
         if self.state < State.FLUSHING:
             self.completion.aborted = True
-            self.on_broken(ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1), Event.SHUTDOWN)
+            self.on_broken(why, Event.STOPPED)
+        elif isinstance(why, Cancelled):
+            self.completion.error, self.completion.said = why, why.message
+            self.writer.abort()
+
+    def standing(self) -> Standing:
+        request, lead = self.request, self.lead
+        route, now = lead.route if lead is not None else None, self._ports.now()
+        asked_at = lead.incoming.sent_at if lead is not None and self.state is State.ASKING else 0.0
+        return Standing(
+            request.key, request.client, request.address, request.protocol, request.task, request.asked_model,
+            request.streams, self.state.name, route.peer.name if route is not None else "",
+            route.model if route is not None else "", now - self.clock.began,
+            now - asked_at if asked_at else 0.0, self.failover.attempts, request.size, self.writer.written,
+            request.session.name, request.session.agent,
+        )  # fmt: skip
 
     def _flushed(self, all_of_it: bool) -> None:
         self._enter(Event.FLUSHED, State.OVER)

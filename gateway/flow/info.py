@@ -47,6 +47,37 @@ class Tried(NamedTuple):
     message: str
 
 
+class Standing(NamedTuple):
+    """A request in flight, as it stands. state: see states.py. upstream, upstream_model: where it is, or waits for a
+    slot; "" before. waits_s: how long it has been asked there without an answer, 0.0 where it is not. bytes_in: of its
+    body, bytes_out: of the reply. model, streams: what it asks for."""
+
+    key: str
+    client: str
+    address: str
+    protocol: Protocol
+    task: str
+    model: str
+    streams: bool
+    state: str
+    upstream: str
+    upstream_model: str
+    age_s: float
+    waits_s: float
+    attempts: int
+    bytes_in: int
+    bytes_out: int
+    session: str
+    agent: str
+
+
+class Cancelled(ApiError):
+    """An operator has cancelled the request; who it was is for the log alone. Clients do not try a 403 again."""
+
+    def __init__(self) -> None:
+        super().__init__("permission", "an operator of the proxy has cancelled this request", code="request_cancelled")
+
+
 class Finished(NamedTuple):
     """A request is over: the client has its last byte, or has left.
 

@@ -19,7 +19,7 @@ from tornado.iostream import IOStream
 
 from gateway.cache.cache import Cache
 from gateway.flow.client_request import ClientRequest
-from gateway.flow.info import Finished, Info
+from gateway.flow.info import Finished, Info, Standing
 from gateway.flow.learned_quirks import Lessons
 from gateway.flow.token_counting import Counting
 from gateway.http.auth import Access
@@ -33,10 +33,12 @@ from gateway.limits.gathered import GATHERED, Gathered
 from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
 from gateway.limits.shape import SHAPE, Shape
+from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Router
 from gateway.stored.store import Memory
+from translate.errors import ApiError
 from translate.target import Protocol
 from upstream.exchange import Exchange
 from upstream.request import Request, Sink
@@ -90,6 +92,10 @@ class Running(Interface):
 
     def shut_down(self) -> None: ...
 
+    def stop(self, why: ApiError) -> None: ...
+
+    def standing(self) -> Standing: ...
+
 
 class InFlight(Interface):
     def begins(self, flow: Running) -> None:
@@ -131,6 +137,7 @@ class Ports:
     access: Access
     hops: Hops
     router: Router
+    drained: Drains
     admission: Admission
     body_memory: BodyMemory
     quota_of: Callable[[str], Limiter | None]

@@ -53,7 +53,7 @@ class Event(IntEnum):
     BROKEN = 13
     CLIENT_LEFT = 14
     JOINED = 15
-    SHUTDOWN = 16
+    STOPPED = 16  # by us: the process ends, or an operator has cancelled the request
     FLUSHED = 17
 
 
@@ -71,7 +71,7 @@ def _to(*states: State) -> frozenset[State]:
 # After a walk through the plan: an endpoint was found, or none is left.
 _WALKED = _to(_S.QUEUED, _S.BACKING_OFF, _S.ASKING, _S.SHARING, _S.FLUSHING, _S.OVER)
 _ENDED = _to(_S.FLUSHING, _S.OVER)  # OVER at once where it cannot even be said
-_STOPPED: Ways = {_E.REFUSED: _ENDED, _E.BROKEN: _ENDED, _E.SHUTDOWN: _ENDED}
+_STOPPED: Ways = {_E.REFUSED: _ENDED, _E.BROKEN: _ENDED, _E.STOPPED: _ENDED}
 _LATE: Ways = dict.fromkeys(_E, IGNORED)  # all is said: whatever was on its way comes too late
 
 _WAYS: dict[State, Ways] = {
@@ -115,7 +115,7 @@ _WAYS: dict[State, Ways] = {
         _E.STREAM_END: _ENDED,
         _E.BROKEN: _ENDED,
         _E.CLIENT_LEFT: _to(_S.OVER),
-        _E.SHUTDOWN: _ENDED,
+        _E.STOPPED: _ENDED,
     },
     _S.FLUSHING: _LATE | {_E.FLUSHED: _to(_S.OVER)},
     _S.OVER: _LATE,

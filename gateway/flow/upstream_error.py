@@ -17,8 +17,6 @@ from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
 
-LEAST_SHOWN = 12  # characters of a key whose last four are told
-
 
 def outcome(status: int, body: bytes, headers: list[tuple[str, str]], asked: bytes, unix: float) -> Outcome:
     """asked: the client's body."""
@@ -57,8 +55,7 @@ def rest(route: Route, told: Outcome, now: float, asked: bytes) -> None:
     place.refused(error.status, told.retry_after, now, no_credit)
     if place.key.bad_until > now and not place.key.told:
         place.key.told = True
-        key = peer.settings.credentials[route.key] if route.mint is None else ""
-        name = f"{route.key + 1}" + f" (...{key[-4:]})" * (len(key) >= LEAST_SHOWN)
+        name = peer.key_told(route.key)
         what = "has no credit" if no_credit else "was refused"
         log.error("upstream '%s': its key %s %s, and rests for %.0f s: %d %s", peer.name, name, what,
                   place.key.bad_until - now, error.status, scrub.line(error, asked),

@@ -147,6 +147,7 @@ def _upstreams(service: Service, counted: Metrics) -> Iterator[Sample]:
         yield sample("proxy_upstream_busy", (name,), peer.gate.busy)
         yield sample("proxy_upstream_places", (name,), peer.gate.places)
         yield sample("proxy_upstream_waiting", (name,), len(peer.gate.waiting))
+        yield sample("proxy_upstream_drained", (name,), int(name in service.drained))
         for number in range(len(peer.settings.credentials)):
             rests = service.places.key(name, number).bad_until > now
             yield sample("proxy_upstream_key_usable", (name, str(number + 1)), 0 if rests else 1)

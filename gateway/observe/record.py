@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from gateway.flow.info import Finished
+from gateway.flow.info import Cancelled, Finished
 from gateway.flow.timing import now
 from gateway.http import header_rules
 from gateway.observe.prices import Price
@@ -57,7 +57,7 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         "continuations": over.continuations,
         "tried": [each._asdict() for each in over.tried],
         "passed_over": list(over.passed_over),
-        "ended": "left" if over.left else "aborted" if over.aborted else "finished",
+        "ended": _ended(over),
         "connection": over.connection,
         "receive_ms": _ms(clock.read - clock.began),
         "queue_ms": _ms(clock.queue),
@@ -93,6 +93,12 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         said["error.type"] = error.kind
         said["error.message"] = over.said
     return said
+
+
+def _ended(over: Finished) -> str:
+    if isinstance(over.error, Cancelled):
+        return "cancelled"
+    return "left" if over.left else "aborted" if over.aborted else "finished"
 
 
 def _cost(over: Finished, price_of: PriceOf) -> float | None:

@@ -1,8 +1,9 @@
 """The pages for machines: /healthz, /readyz and /metrics.
 
 /healthz says that the process answers. /readyz says whether it should get requests: it is 503 while the process drains,
-and while no known endpoint of any upstream can be used (its breaker is open, or its key was refused). An endpoint that
-waits for a rate limit still counts as usable. Both need no key, and say nothing that a stranger should not know.
+and while no known endpoint of any upstream can be used (its breaker is open, its key was refused, or an operator
+has drained it). An endpoint that waits for a rate limit still counts as usable. Both need no key, and say nothing that
+a stranger should not know.
 /metrics is the page for Prometheus, for admins unless [server] metrics says otherwise.
 """
 
@@ -25,7 +26,7 @@ def why_not_ready(service: Service) -> str:
     """Why the proxy is not ready; "" if it is."""
     if service.stage != "serving":
         return service.stage
-    usable = dict.fromkeys(service.router.peers, True)
+    usable = dict.fromkeys((name for name in service.router.peers if name not in service.drained), True)
     now = time.monotonic()
     fine: dict[str, bool] = {}  # by upstream: whether a known endpoint can be used
     for (upstream, _, _), place in service.places.items():

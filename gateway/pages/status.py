@@ -45,8 +45,10 @@ def _upstream(said: list[dict[str, Any]]) -> dict[str, Any]:
     on = [each for each in said if "off" not in each]
     if not on:
         return said[0]
-    counts = {name: _sum(on, name) for name in ("busy", "limit", "waiting")}
-    return {"protocols": on[0]["protocols"], **counts, "places": places(p for each in on for p in each["places"])}
+    counts: dict[str, Any] = {name: _sum(on, name) for name in ("busy", "limit", "waiting")}
+    drained = next((each["drained"] for each in on if each["drained"]), None)
+    counts |= {"drained": drained, "places": places(place for each in on for place in each["places"])}
+    return {"protocols": on[0]["protocols"], **counts}
 
 
 def places(said: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -85,6 +87,7 @@ def upstreams(service: Service) -> dict[str, Any]:
                 "busy": peer.gate.busy,
                 "limit": peer.gate.places,
                 "waiting": len(peer.gate.waiting),
+                "drained": service.drained.shown(name),
                 "places": [_place(place, now) for place in by_upstream.get(name, [])[:MAX_SHOWN]],
             }
             for name, peer in service.router.peers.items()

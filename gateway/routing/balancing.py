@@ -87,6 +87,15 @@ class Place:
             and self.headroom.free_at <= now
         )
 
+    def why_not(self, now: float) -> str:
+        """Why it is not usable, in words."""
+        if not self.breaker.would_allow(now):
+            return f"its breaker is {self.breaker.state}"
+        if self.key.bad_until > now:
+            return f"its key was refused, and rests for {self.key.bad_until - now:.0f} s more"
+        until = max(self.headroom.free_at, self.tired_until)
+        return f"it has asked for a pause of {until - now:.0f} s more"
+
     def usable_at(self) -> float:
         reopens = self.breaker.reopens_at if self.breaker.state != "closed" else 0.0
         return max(reopens, self.tired_until, self.key.bad_until, self.headroom.free_at)

@@ -33,6 +33,8 @@ from translate.target import Policy, Protocol
 from upstream.request import Timeouts
 from upstream.way import Way
 
+LEAST_SHOWN = 12  # characters of a key whose last four are told
+
 
 @dataclass(slots=True)
 class Peer:
@@ -130,6 +132,11 @@ class Peer:
         live = [each.secrets for each in (*mints, before, minted) if each is not None]
         self.secrets = Spellings({*self.settings.secrets(), *itertools.chain.from_iterable(live)})
         self.on_key(f"{self.name} {key}", minted.secrets)
+
+    def key_told(self, number: int) -> str:
+        """How a key is told to operators: by its position and, of a long one, its last four characters."""
+        key = self.settings.credentials[number]
+        return f"{number + 1}" + f" (...{key[-4:]})" * (len(key) >= LEAST_SHOWN)
 
     def place(self, model: str, key: int) -> Place:
         return self.places.of(self.name, model, key)

@@ -65,6 +65,11 @@ class Journal:
         return self._writer.lost
 
     @property
+    def trouble(self) -> str:
+        """Why lines are not written where they should be; "" = they are."""
+        return self._writer.trouble or self._unwritable[1]
+
+    @property
     def folder(self) -> Path:
         """The folder of the log files."""
         return self._folder

@@ -84,7 +84,8 @@ class Waiting:
 
 
 class Writer(QueueListener):
-    """The thread. lost: how many lines could not be written. clock: a function like time.time."""
+    """The thread. lost: how many lines could not be written. trouble: why they are lost at the moment. clock: a
+    function like time.time."""
 
     def __init__(self, place: Destination, redaction: Redaction, clock: Callable[[], float] = time.time) -> None:
         self.waiting = Waiting()
@@ -97,7 +98,7 @@ class Writer(QueueListener):
         self._lock = Lock(place.folder)
         self._files: dict[str, list[LogFile | StreamFile]] = {}
         self._told = 0
-        self._trouble = ""  # why lines are lost at the moment
+        self.trouble = ""
 
     def __repr__(self) -> str:
         return f"<Writer {self.place.folder} {len(self.waiting)} waiting, {self.lost} lost>"
@@ -192,10 +193,10 @@ class Writer(QueueListener):
     def _tell(self, trouble: str) -> None:
         """Reports when lines begin to be lost, and when they are written again; not every line, as it may last all
         night."""
-        if bool(trouble) != bool(self._trouble):
+        if bool(trouble) != bool(self.trouble):
             said = f"log lines are being lost: {trouble}" if trouble else "log lines are written again"
             self._show({"logger": "logs", "message": said}, logging.WARNING)
-        self._trouble = trouble
+        self.trouble = trouble
         if not trouble and self.lost > self._told:
             lost, self._told = self.lost - self._told, self.lost
             line = {"level": "warning", "logger": "logs", "message": f"{lost} log lines were lost"}

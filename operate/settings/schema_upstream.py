@@ -267,6 +267,11 @@ UPSTREAM = {
         "Find out how many requests at once it can take, from how fast it answers and from its 429s. "
         "max_concurrent is the upper limit.",
     ),
+    "slow_after": Key(
+        value_types.seconds(0, 3600),
+        "20",
+        "The dashboard says that it is slow while most of its streams wait longer for their first token; 0 = never.",
+    ),
     **RATES,
     **{
         name: Key(_OWN_TIMEOUT, "", f"[timeouts] {name} for this upstream; empty = the general value.")

@@ -91,6 +91,7 @@ class Upstream:
     max_concurrent: int = 0
     adaptive: bool = False
     files: str = "auto"
+    slow_after: float = 20.0
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
     timeouts: Timeouts

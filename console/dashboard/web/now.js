@@ -15,9 +15,9 @@ function showNow(said) {
     tile("Streams: all of it, p50", ms(said.stream_ms.p50), late(said.stream_ms)),
     tile("Whole replies, p50", ms(said.whole_ms.p50), late(said.whole_ms)),
     tile("Tokens out / s", brief(said.output_per_s), `${brief(said.input_per_s)} in / s`),
-    tile("Errors", share(said.error_share), `4xx ${num(said.client_errors)}, 5xx ${num(said.server_errors)}, refused here ${num(said.refusals)}`, said.error_share > 0.05 ? "bad" : ""),
-    tile("Retries", num(said.retries), `${num(said.left)} clients left`),
+    tile("Errors", share(said.error_share), `4xx ${num(said.client_errors)}, 5xx ${num(said.server_errors)}, here ${num(said.refusals)}; ${num(said.retries)} retries, ${num(said.left)} left`, said.error_share > 0.05 ? "bad" : ""),
     tile("Connections", `${num(pool.in_flight)} / ${num(pool.limit)}`, `to upstreams; ${share(pool.reused_share)} reused`),
+    tile("Clients", unknown(said.clients.most) ? none : num(said.clients.busy + said.clients.idle + said.clients.websocket), unknown(said.clients.most) ? "connections" : `connections of ${num(said.clients.most)}: ${num(said.clients.busy)} busy, ${num(said.clients.websocket)} websockets`),
     tile("Prompt cache", share(said.prompt_cache_share), "of prompt tokens read from it"),
   ]);
   const several = said.workers > 1 ? `, ${said.workers} workers` : "";

@@ -18,7 +18,7 @@ function listRequests() {
   const fits = (row) => {
     if (which === "failed" && !row.error) return false;
     if (which === "retried" && row.attempts < 2) return false;
-    if (which === "left" && row.ended !== "left") return false;
+    if ((which === "left" || which === "cancelled") && row.ended !== which) return false;
     const text = [row.id, row.client, row.protocol, row.model, row.upstream, row.upstream_model, row.status, row.error, row.operation, row.session, row.ended].join(" ").toLowerCase();
     return words.every((word) => text.includes(word));
   };

@@ -3,6 +3,8 @@
 // Which panel is asked for how often.
 const panels = [
   { name: "now", every: 2, show: showNow },
+  { name: "trouble", every: 2, show: showTrouble },
+  { name: "running", every: 1, show: showRunning },
   { name: "series", every: 5, show: showSeries, path: () => (points.size ? `series?since=${seriesEnd - 15}` : "series") },
   { name: "upstreams", every: 5, show: showUpstreams },
   { name: "requests", every: 2, show: showRequests, path: () => `requests?limit=500&since=${Math.max(0, latest - 3)}`, held: () => $("pause").checked },

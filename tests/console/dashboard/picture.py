@@ -7,10 +7,13 @@ through a proxy to scripted upstreams.
 from __future__ import annotations
 
 import base64
+import contextlib
 import math
 import random
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from console.dashboard.window import Window
 from tests.console.dashboard.records import record
 from tests.support.browser import Browser
 from tests.support.house import House
-from tests.support.script import Answer, Request, Upstream
+from tests.support.script import Answer, Gate, Request, Upstream
 
 SETTINGS = """[client boss]
 key = boss-key-0123456789
@@ -53,6 +56,9 @@ SECONDS = 900
 
 
 def answers(request: Request) -> Answer:
+    if b"go on" in request.body:
+        word = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"word "}}]}\n\n'
+        return Answer.sse([word, Gate()])
     pause = random.uniform(0.05, 0.25)
     if b"too long" in request.body:
         return Answer.json({"error": {"message": "prompt is too long", "type": "invalid_request_error"}}, 400)
@@ -122,16 +128,39 @@ def traffic(house: House) -> None:
 
 
 SIZES = ((390, 844), (820, 1180), (1440, 900))
+BOSS = {"x-api-key": "boss-key-0123456789"}
+GOES_ON = {"model": "gpt-5.1", "stream": True, "max_tokens": 99, "messages": [{"role": "user", "content": "go on"}]}
+
+
+@contextlib.contextmanager
+def staged() -> Iterator[House]:
+    """A proxy with a past, four requests on their way, and some trouble."""
+    random.seed(7)
+    with contextlib.ExitStack() as stack:
+        up = stack.enter_context(Upstream(answers))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="picture-")))
+        house = stack.enter_context(House(SETTINGS.format(up=up.url), folder=folder))
+        house.on_loop(lambda: history(house))
+        traffic(house)
+        for n in range(4):
+            client = stack.enter_context(house.connect())
+            headers = {"x-api-key": "alice-key-0123456789", "X-Claude-Code-Session-Id": f"5d1f0c{n}2-77aa"}
+            if n == 2:
+                headers["X-Claude-Code-Agent-Id"] = "a41c9e"
+            client.send("POST", "/v1/messages", GOES_ON, headers)
+        house.post("/dashboard/drain/ollama", b"", BOSS)
+        house.wait(lambda proxy: len(proxy.service.flows) >= 4)
+        yield house
 
 
 def shots(folder: Path) -> None:
     """The page in three sizes, light and dark, each as long as it is; and its top as it is seen at first."""
     folder.mkdir(parents=True, exist_ok=True)
-    with Upstream(answers) as up, House(SETTINGS.format(up=up.url)) as house, Browser() as page:
-        staged(house)
+    with staged() as house, Browser() as page:
         for width, height in SIZES:
             for scheme in ("light", "dark"):
-                page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+                feature = {"name": "prefers-color-scheme", "value": scheme}
+                page.command("Emulation.setEmulatedMedia", features=[feature])
                 page.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
                              mobile=False)  # fmt: skip
                 opened(page, house)
@@ -140,25 +169,18 @@ def shots(folder: Path) -> None:
                 (folder / f"{width}-{scheme}.png").write_bytes(base64.b64decode(whole))
 
 
-def staged(house: House) -> None:
-    random.seed(7)
-    house.on_loop(lambda: history(house))
-    traffic(house)
-
-
 def opened(page: Browser, house: House) -> None:
     page.open(f"{house.url}/dashboard")
     page.wait("return document.querySelector('#ask').open || admitted")
     if page.run("return document.querySelector('#ask').open"):
-        page.type("#key", "boss-key-0123456789\ue007")
+        page.type("#key", f"{BOSS['x-api-key']}\ue007")
     page.wait("return document.querySelectorAll('#request-rows tr').length > 9")
     page.wait("return document.querySelector('#cache-rows tr') && document.querySelector('#settings-rows tr')")
     page.run("return new Promise((done) => setTimeout(done, 300))")
 
 
 def main(path: Path) -> None:
-    with Upstream(answers) as up, House(SETTINGS.format(up=up.url)) as house, Browser(1440, 1330) as page:
-        staged(house)
+    with staged() as house, Browser(1440, 1330) as page:
         opened(page, house)
         page.picture(path)
 

@@ -242,7 +242,7 @@ def test_the_worst_state_of_any_worker_is_told() -> None:
         place = {"name": "far/m", "breaker": breaker, "opened_times": 1, "busy": 2, "first_byte_ms": 5.0,
                  "usable_in_s": 0.0}  # fmt: skip
         return {"upstreams": {"far": {"protocols": ["chat"], "busy": 2, "limit": 10, "waiting": 1, "places": [place],
-                                      "buckets": []}, "idle": {"off": "no key"}}}  # fmt: skip
+                                      "drained": None, "buckets": []}, "idle": {"off": "no key"}}}  # fmt: skip
 
     both = said("closed")
     both["upstreams"]["far"]["places"].append(said("open")["upstreams"]["far"]["places"][0] | {"name": "far/other"})

@@ -27,6 +27,7 @@ from gateway.http.loop_guard import Hops
 from gateway.limits.admission import Admission
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.rate_limit import Quota
+from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
@@ -186,7 +187,7 @@ class Book:
             now=self.loop.time, unix=lambda: 1.7e9, call_later=self.loop.call_later, random=random.Random(1),
             send=self._send, writer=writer or (lambda conn, key: Writer(self)), next_key=self._next_key, joins=joins,
             in_flight=self, observer=self, access=Access(chosen, Redaction(), hops), hops=hops,
-            router=self.router, admission=self.admission, body_memory=self.memory,
+            router=self.router, drained=Drains(WorkerRpc()), admission=self.admission, body_memory=self.memory,
             quota_of=lambda client: self.quotas.get(client), priced=lambda *names: False, masked=lambda body: body,
             lessons=self.lessons, counting=Counting(self.loop.time), memory=Memory(10, 1 << 20, 3600.0),
             siblings=WorkerRpc(), retry=retry, deadline_s=chosen.retry.deadline,

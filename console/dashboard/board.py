@@ -1,0 +1,17 @@
+"""What the panels of the dashboard read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from console.books import Books
+from console.dashboard.trouble import Troubles
+from console.dashboard.watch import Watch
+from gateway.runtime import Service
+
+
+class Board(NamedTuple):
+    service: Service
+    watch: Watch
+    books: Books
+    troubles: Troubles
