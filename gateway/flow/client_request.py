@@ -13,7 +13,8 @@ from tornado.httputil import HTTPHeaders
 from gateway.cache.question import Question
 from gateway.flow import envelope, upstream_request
 from gateway.flow.envelope import Envelope
-from gateway.flow.info import Info
+from gateway.flow.info import Info, Standing
+from gateway.flow.timing import Clock
 from gateway.http import body_decoding, session_headers
 from gateway.http.auth import Access
 from gateway.http.response_writer import Answer
@@ -82,6 +83,14 @@ class ClientRequest:
 
     def __repr__(self) -> str:
         return f"<ClientRequest {self.key} {self.protocol} {self.task} {self.asked_model} {self.size} bytes>"
+
+    def standing(self, state: str, at: tuple[str, str], clock: Clock, attempts: int, written: int) -> Standing:
+        """at: the upstream, and its name of the model."""
+        waits_s = clock.asking_s if state == "ASKING" else 0.0
+        return Standing(
+            self.key, self.client, self.address, self.protocol, self.task, self.asked_model, self.streams, state, *at,
+            clock.age_s, waits_s, attempts, self.size, written, self.session.name, self.session.agent,
+        )  # fmt: skip
 
     # ----------------------------------------------------------------------------------- on its way in
 

@@ -503,16 +503,9 @@ class Flow(HTTPMessageDelegate):
             self.writer.abort()
 
     def standing(self) -> Standing:
-        request, lead = self.request, self.lead
-        route, now = lead.route if lead is not None else None, self._ports.now()
-        asked_at = lead.incoming.sent_at if lead is not None and self.state is State.ASKING else 0.0
-        return Standing(
-            request.key, request.client, request.address, request.protocol, request.task, request.asked_model,
-            request.streams, self.state.name, route.peer.name if route is not None else "",
-            route.model if route is not None else "", now - self.clock.began,
-            now - asked_at if asked_at else 0.0, self.failover.attempts, request.size, self.writer.written,
-            request.session.name, request.session.agent,
-        )  # fmt: skip
+        route = self.lead.route if self.lead is not None else None
+        at = (route.peer.name, route.model) if route is not None else ("", "")
+        return self.request.standing(self.state.name, at, self.clock, self.failover.attempts, self.writer.written)
 
     def _flushed(self, all_of_it: bool) -> None:
         self._enter(Event.FLUSHED, State.OVER)

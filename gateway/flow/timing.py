@@ -33,6 +33,15 @@ class Clock:
     def __repr__(self) -> str:
         return f"<Clock upstream {self.upstream:.3f} s, queue {self.queue:.3f} s, overhead {self.overhead:.3f} s>"
 
+    @property
+    def age_s(self) -> float:
+        return self._now() - self.began
+
+    @property
+    def asking_s(self) -> float:
+        """How long a try has been on its way without an answer, 0.0 = none is."""
+        return self._now() - self._asked if self._asked else 0.0
+
     def waits(self) -> None:
         """No try is on its way, and there will be none at once."""
         if not self._waits and not self._asked:

@@ -19,8 +19,9 @@ from gateway.flow import resolving, upstream_error, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.completion import MAX_USER_AGENT
 from gateway.flow.failover import Failover
-from gateway.flow.info import Finished
+from gateway.flow.info import Cancelled, Finished, Standing
 from gateway.flow.lease import Lease
+from gateway.flow.states import State
 from gateway.flow.timing import Clock
 from gateway.http import header_rules, query_string
 from gateway.http.auth import keys_of
@@ -192,8 +193,28 @@ class Relay(HTTPMessageDelegate):
             self._task.cancel()
 
     def shut_down(self) -> None:
-        self._aborted = True
-        self._end(ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1))
+        self.stop(ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1))
+
+    def stop(self, why: ApiError) -> None:
+        """It ends here, by the proxy's own will. A client that is slow to take the end of its reply is cut off by an
+        operator, and by nobody else."""
+        if self._task is not None and not self._task.done():
+            self._aborted = True
+            self._end(why)
+        elif isinstance(why, Cancelled):
+            self._error = why
+            self.writer.abort()
+
+    def standing(self) -> Standing:
+        route, coming = self._route, self._coming
+        asked = coming is not None and coming.exchange is not None
+        state = State.STREAMING if self.streaming else State.ASKING if asked else State.QUEUED
+        if self._task is None or self._task.done():
+            state = State.FLUSHING
+        elif route is None and not self._read:
+            state = State.RECEIVING
+        at = (route.peer.name, route.model) if route is not None else ("", "")
+        return self.request.standing(state.name, at, self._clock, self._failover.attempts, self.writer.written)
 
     def tick(self, seconds: float, patience_s: float) -> None:
         if self.writer.left:

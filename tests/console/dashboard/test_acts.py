@@ -14,7 +14,7 @@ import pytest
 from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from tests.console.dashboard.test_data import ADMIN, CLIENTS, OTHER, REPLY, data, told
-from tests.support.house import House
+from tests.support.house import Cut, House
 from tests.support.script import Answer, Gate, Request, Upstream
 
 DELTA = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"hi"}}]}\n\n'
@@ -85,6 +85,27 @@ def test_a_cancelled_request_ends_in_its_clients_words(path: str, stream: bool, 
         assert house.post(f"/dashboard/cancel/{row['id']}", b"", ADMIN)[0] == 404
         places = house.on_loop(lambda: [place.breaker.state for place in house.proxy.service.places])
         assert set(places) == {"closed"} and up.requests[0].path == "/v1/chat/completions" and len(up.requests) == 1
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["waits", "streams"])
+def test_what_is_relayed_can_be_cancelled_too(begun: bool, gate: Gate) -> None:
+    sound = Answer(headers={"Content-Type": "audio/mpeg"}, body=[b"sound", gate], framing="chunked")
+    silence = Answer(headers={"Content-Type": "audio/mpeg"}, body=b"sound", delay=gate)
+    with Upstream([sound if begun else silence]) as up, House(TWO.format(up.url) + MODELS) as house:
+        with house.connect() as client:
+            client.send("POST", "/v1/audio/speech", {"model": "m", "input": "hi", "voice": "alloy"})
+            row = running(house, "STREAMING" if begun else "ASKING")
+            assert (row["task"], row["upstream"], row["model"]) == ("audio/speech", "one", "m")
+            assert house.post(f"/dashboard/cancel/{row['id']}", b"")[0] == 200
+            if begun:  # there is no word for an error in the middle of a sound
+                assert client.head()[0] == 200
+                with pytest.raises(Cut):  # the end of the body never comes
+                    client.body()
+            else:
+                status, _, body = client.reply()
+                assert status == 403 and b"an operator of the proxy" in body
+            house.wait(lambda proxy: not proxy.service.flows)
+            assert records(house)[0]["ended"] == "cancelled"
 
 
 def test_a_client_that_takes_nothing_of_its_reply_is_cut_off(gate: Gate) -> None:
