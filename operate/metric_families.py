@@ -109,7 +109,7 @@ FAMILIES = {
     "proxy_upstream_places": Family("gauge", "All slots of an upstream.", ("upstream",)),
     "proxy_upstream_waiting": Family("gauge", "Requests that wait for a slot at an upstream.", ("upstream",)),
     "proxy_upstream_drained": Family(
-        "gauge", "1 while an operator has drained the upstream, so that it gets no new requests, else 0.", ("upstream",)
+        "gauge", "1 while an operator has drained the upstream, so that it gets no new requests.", ("upstream",)
     ),
     "proxy_breaker_state": Family(
         "gauge", "State of a breaker: 0 closed, 1 half-open (one probe), 2 open (no requests).", ("upstream", "model")

@@ -134,8 +134,8 @@ class Peer:
         self.on_key(f"{self.name} {key}", minted.secrets)
 
     def key_told(self, number: int) -> str:
-        """How a key is told to operators: by its position and, of a long one, its last four characters."""
-        key = self.settings.credentials[number]
+        """How a key is told to operators: by its position and, where it is written down, its last four letters."""
+        key = self.settings.credentials[number] if self.mints[number] is None else ""  # else a command
         return f"{number + 1}" + f" (...{key[-4:]})" * (len(key) >= LEAST_SHOWN)
 
     def place(self, model: str, key: int) -> Place:
