@@ -10,6 +10,7 @@
 #   ./run.sh codex [...]                       Codex likewise
 #   ./run.sh key NAME                          make a key for a client, and the line of settings.ini that lets it in
 #   ./run.sh conformance URL [options]         which protocols a server speaks, and how well: a table
+#   ./run.sh bench [URL] [options]             what the proxy costs, beside going direct: tables and a picture
 #   ./run.sh init [FILE]                       write a settings.ini of your own
 #   ./run.sh help                              this list
 #   ./run.sh test [options of pytest]          the whole test suite

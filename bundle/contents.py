@@ -11,7 +11,7 @@ from typing import NamedTuple
 from operate.version import VERSION
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("gateway", "translate", "upstream", "operate", "console", "conformance", "demo")
+PACKAGES = ("gateway", "translate", "upstream", "operate", "console", "conformance", "bench", "demo")
 BESIDE = ("proxy.py", "settings.ini", "LICENSE", "requirements.txt")
 DATA = {".py", ".json", ".html", ".css", ".js", ".txt", ".typed"}
 SOURCE_ONLY = (

@@ -33,6 +33,7 @@ COMMANDS = {
     "codex": Command("[...]", "Codex likewise", "console.launch", "codex"),
     "key": Command("NAME", "make a key for a client, and the line of settings.ini that lets it in", "console.key"),
     "conformance": Command("URL [options]", "which protocols a server speaks, and how well: a table", "conformance.command"),  # noqa: E501
+    "bench": Command("[URL] [options]", "what the proxy costs, beside going direct: tables and a picture", "bench.command"),  # noqa: E501
     "init": Command("[FILE]", "write a settings.ini of your own", "console.init"),
     "help": Command("", "this list"),
 }  # fmt: skip

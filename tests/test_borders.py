@@ -28,6 +28,7 @@ BELOW = {
     "proxy": {"console", "demo", "gateway", "translate", "upstream", "operate"},
     "console": {"demo", "gateway", "translate", "upstream", "operate"},
     "conformance": {"operate.place", "operate.version"},
+    "bench": {"operate"},
     "demo": {"translate", "upstream", "operate"},
     "gateway": {"translate", "upstream", "operate"},
     "translate": set(),
