@@ -42,7 +42,7 @@ def test_every_command_is_one(page: Path) -> None:
 def test_the_readme_has_what_people_look_for_and_stays_short() -> None:
     text = (ROOT / "README.md").read_text()
     assert all(f"\n## {heading}\n" in text for heading in HEADINGS)
-    assert len(text.split()) <= 920
+    assert len(text.split()) <= 940
     assert not re.search(r"\.\./|file://|(?<![\w.:/])/(?:etc|opt|home|root|usr|var|tmp)/", text)
 
 
