@@ -45,8 +45,8 @@ from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.budget import Budgets
 from gateway.limits.gathered import Gathered
+from gateway.limits.limiter import Limiter
 from gateway.limits.per_address import PerAddress
-from gateway.limits.rate_limit import Quota
 from gateway.limits.shape import Shape
 from gateway.observe import record
 from gateway.observe.dispatcher import Observers
@@ -54,12 +54,15 @@ from gateway.observe.prices import Prices
 from gateway.observe.tags import Tags
 from gateway.pages.model_list import Listing
 from gateway.process.drains import Drains
+from gateway.process import topics
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing import client_rules
 from gateway.routing.balancing import Places
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Router
 from gateway.routing.upstreams import Peer
+from gateway.shared.gossip import Gossip, Members
+from gateway.shared.shared_quota import Quotas
 from gateway.stored import store_sync
 from gateway.stored.store import Memory
 from operate.logs.journal import Journal
@@ -123,8 +126,8 @@ class Service:
         self.reloads = {"taken": 0, "refused": 0}
         self.loaded_at = time.time()  # the settings in force
         self.places = Places(wiring.breaker_limits(settings))
-        self.router = Router(settings, ready, self.places)
         self.drained = Drains(self.worker_rpc)
+        self.router = Router(settings, ready, self.places, None, Quotas(self.shared))
         self.client = UpstreamClient(force_instance=True, pool=wiring.pool(settings, self.router))
         self._connect()
         self.listing = Listing(self.router, self.client, self.hops)
@@ -132,7 +135,7 @@ class Service:
         self.admission = Admission(wiring.admission_limits(settings), time.monotonic)
         self.blame = Blame()
         self.requests = PerAddress("requests in flight", "requests_per_address")
-        self.quotas: dict[str, Quota] = {}
+        self.quotas: dict[str, Limiter] = {}
         self.budgets = Budgets()
         self.rules: dict[str, ClientRules] = {}
         self.random = random.Random()
@@ -151,6 +154,7 @@ class Service:
         self.cache: Cache | None = None
         self.worker_rpc.first = self.observers.flush
         store_sync.register(self.worker_rpc, self.memory)
+        self.gossip = self._gossip()
         self.stage = "serving"
         self.connections: Connections | None = None  # of clients, see proxy.py
         self.bodies = BodyMemory(settings.server.max_body_bytes)
@@ -161,6 +165,20 @@ class Service:
         self._idle: asyncio.Event | None = None  # while stopping: set when the last request is answered
         self._ticker: asyncio.TimerHandle | None = None
         self._follow(settings)
+
+    def _gossip(self) -> Gossip:
+        """What the workers that share the state tell each other."""
+
+        def router() -> Router:
+            return self.router
+
+        me = f"{self.worker_rpc.group}-{self.worker_rpc.number}"
+        self._members = Members(self.shared, me)
+        return Gossip(self.shared, [
+            self._members, topics.Rests(router, self.places), topics.Breakers(router, self.places),
+            topics.Faults(self.blame), topics.Quirks(router, self.lessons),
+            topics.TokenRatios(router, self.counting.ratios),
+        ])  # fmt: skip
 
     def _follow(self, settings: Settings) -> None:
         """Sets everything that follows from the settings alone, at the start and after each change."""
@@ -178,7 +196,7 @@ class Service:
         owners = OwnerStore(self.journal.folder / kept.owners) if kept.owners else None
         self.memory.owners.adopt(owners, kept.owners_days)
         self.memory.shared = self.blame.several = self.admission.shares.several = self.lessons.several = several
-        quotas = wiring.client_quotas(settings, self.quotas)
+        quotas = wiring.client_quotas(settings, self.quotas, Quotas(self.shared))
         self.quotas.clear()  # the same for all Ports: a request that began before is settled with what holds now
         self.quotas.update(quotas)
         self.budgets.adopt(wiring.client_budgets(settings))
@@ -246,10 +264,14 @@ class Service:
             cache=self.cache,
         )
 
-    def charge_question(self, client: str) -> None:
+    async def charge_question(self, client: str) -> None:
         """Charges a client for a request to an upstream that is not for a model's reply. Raises ApiError (429)."""
-        quota = self.quotas.get(client)
-        if quota is not None and (wait := quota.take(0, time.monotonic())) > 0:
+        if (quota := self.quotas.get(client)) is None:
+            return
+        wait = quota.take(0, time.monotonic())
+        if not isinstance(wait, int | float):
+            wait = await wait
+        if wait > 0:
             raise charges.used_up(client, wait)
 
     def _is_priced(self, upstream: str, model: str) -> bool:
@@ -260,7 +282,7 @@ class Service:
         unchanged. What was learned, counted and kept stays. ready: as for __init__."""
         kept = settings.responses
         self.places.resize(wiring.breaker_limits(settings))
-        before, self.router = self.router, Router(settings, ready, self.places, self.router)
+        before, self.router = self.router, Router(settings, ready, self.places, self.router, Quotas(self.shared))
         for name, peer in self.router.peers.items():
             if name in before.peers and before.peers[name].base_url != peer.base_url:
                 self.lessons.forget(name)  # it is another server now
@@ -287,6 +309,7 @@ class Service:
         self._tick()
         await asyncio.gather(self.worker_rpc.start(), self.shared.start())
         await self.drained.learn()
+        await self.gossip.start()
         if self.settings.pool.prewarm:
             await asyncio.gather(*map(self._prewarm, self.router.peers.values()))
 
@@ -326,6 +349,8 @@ class Service:
         if self.askings:  # they still answer their clients
             await asyncio.wait(self.askings, timeout=FLUSH_S)
         await self.worker_rpc.stop()
+        self._members.leaves = True
+        await self.gossip.stop()
         self.shared.stop()
         self.memory.owners.stop()
         self.observers.flush()

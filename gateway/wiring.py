@@ -6,8 +6,7 @@ that wait for their clients) is made from the one before it.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway.cache.cache import Cache
@@ -15,11 +14,12 @@ from gateway.flow.reattach import Reattach
 from gateway.limits import breaker
 from gateway.limits.admission import CHEAP_PLACES, Limits
 from gateway.limits.budget import Bounds
-from gateway.limits.rate_limit import Quota
+from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
 from gateway.observe.prices import Price
 from gateway.routing.router import Router
 from gateway.shared.shared import Shared
+from gateway.shared.shared_quota import Quotas
 from operate.settings.load import Settings
 from upstream.pool import Pool
 
@@ -28,7 +28,7 @@ def shared(settings: Settings, folder: Path, workers: int) -> Shared:
     """folder: where relative files lie. workers: of this host."""
     chosen = settings.shared
     file = folder / chosen.file if chosen.file and workers > 1 else None
-    return Shared(chosen.url, chosen.prefix, file)
+    return Shared(chosen.url, chosen.prefix, file, chosen.patience)
 
 
 def retry_policy(settings: Settings) -> Policy:
@@ -45,15 +45,15 @@ def breaker_limits(settings: Settings) -> breaker.Limits:
     )
 
 
-def client_quotas(settings: Settings, before: dict[str, Quota]) -> dict[str, Quota]:
+def client_quotas(settings: Settings, before: Mapping[str, Limiter], quotas: Quotas) -> dict[str, Limiter]:
     """The quotas of the clients that have limits, by name. before: the present ones; what they have used stays used."""
-    now, quotas = time.monotonic(), {}
+    found = {}
     for client in settings.clients:
-        if client.requests_per_minute or client.tokens_per_minute:
-            bounds = client.requests_per_minute, client.tokens_per_minute
-            old = before.get(client.name)
-            quotas[client.name] = old.resized(*bounds, now) if old else Quota(*bounds, now)
-    return quotas
+        bounds = client.requests_per_minute, client.tokens_per_minute
+        quota = quotas.of(f"client:{client.name}", bounds, before.get(client.name), is_promise=True)
+        if quota is not None:
+            found[client.name] = quota
+    return found
 
 
 def client_budgets(settings: Settings) -> dict[str, Bounds]:

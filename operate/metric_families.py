@@ -151,6 +151,13 @@ FAMILIES = {
     "proxy_rejoined_total": Family(
         "counter", "Requests that were attached to one that went on after its client had left."
     ),
+    "proxy_shared_store_up": Family(
+        "gauge", "1, or 0 while what the workers share cannot be reached. store: memory, sqlite or redis.", ("store",)
+    ),
+    "proxy_shared_store_outages_total": Family("counter", "How often the shared store went away."),
+    "proxy_shared_store_fallbacks_total": Family(
+        "counter", "Requests that were decided by what their worker knew, since the shared store was away or late."
+    ),
     "proxy_loop_lag_seconds": Family(
         "histogram", "Seconds by which a timer came late, measured twice a second.", (), LAG
     ),

@@ -197,15 +197,12 @@ class Lessons:
         key = upstream, model
         if lesson in self.of(upstream, model):
             return False
-        known = self._learned.pop(key, {})  # goes to the end: the eldest is forgotten first
-        while len(self._learned) >= MAX_LEARNED:
-            del self._learned[next(iter(self._learned))]
+        known = self._learned.pop(key, {})  # goes to the end
         before = known.pop(lesson, None)
-        while len(known) >= MAX_EACH:
-            del known[next(iter(known))]
         clients = before.clients if before is not None else frozenset()
         known[lesson] = _Known(self._clock() + EXPIRY_S, clients | {self._client if self.several else _ANYBODY})
         self._learned[key] = known
+        self._bound(known)
         return True
 
     def unlearn(self, upstream: str, model: str, lessons: Iterable[Lesson]) -> None:
@@ -235,6 +232,32 @@ class Lessons:
             if not known:
                 del self._learned[upstream, model]
         return [lesson for lesson, each in known.items() if each.holds_for(self._client)]
+
+    def known(self) -> Iterator[tuple[str, str, Lesson, frozenset[str], float]]:
+        """(upstream, model, lesson, to whom it has been said, how many seconds it holds) of all, for other workers."""
+        now = self._clock()
+        for (upstream, model), known in self._learned.items():
+            for lesson, each in known.items():
+                if each.expires > now:
+                    yield upstream, model, lesson, each.clients, each.expires - now
+
+    def hears(self, upstream: str, model: str, lesson: Lesson, clients: frozenset[str], left_s: float) -> None:
+        """Another worker has learned it."""
+        known = self._learned.setdefault((upstream, model), {})
+        before = known.pop(lesson, _Known(0.0, frozenset()))
+        known[lesson] = _Known(max(before.expires, self._clock() + left_s), before.clients | clients)
+        self._bound(known)
+
+    def loses(self, upstream: str, model: str, lesson: Lesson) -> None:
+        """It was of no help to another worker."""
+        self._learned.get((upstream, model), {}).pop(lesson, None)
+
+    def _bound(self, known: dict[Lesson, _Known]) -> None:
+        """Makes place: the eldest is forgotten first."""
+        while len(self._learned) > MAX_LEARNED:
+            del self._learned[next(iter(self._learned))]
+        while len(known) > MAX_EACH:
+            del known[next(iter(known))]
 
     def all(self) -> dict[str, list[str]]:
         """For a person to read: "UPSTREAM/MODEL" -> what is done for it, and for whom alone."""

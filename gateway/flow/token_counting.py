@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, Protocol
 
@@ -81,6 +81,16 @@ class Ratios:
         while len(self._known) >= 2 * MAX_MODELS:
             del self._known[next(iter(self._known))]
         self._known[key] = tokens.moved(ratio, seen, estimated, real), seen + 1
+
+    def known(self) -> Iterator[tuple[tuple[str, str, bool], tuple[float, int]]]:
+        """All, for other workers."""
+        yield from self._known.items()
+
+    def hears(self, key: tuple[str, str, bool], value: tuple[float, int]) -> None:
+        """Another worker's ratio, which counts if it comes of more replies."""
+        ratio, seen = value
+        if seen > self._known.get(key, (1.0, 0))[1] and len(self._known) < 2 * MAX_MODELS:
+            self._known[key] = ratio, seen
 
 
 class Counting:

@@ -35,6 +35,22 @@ class Blame:
             self._met.popitem(last=False)
         return len(met) > 1
 
+    def met(self, now: float) -> dict[tuple[str, str, str], float]:
+        """(place, kind of fault, client) -> how many seconds it counts yet."""
+        return {
+            (*where, client): at + WINDOW_S - now
+            for where, clients in self._met.items()
+            for client, at in clients.items()
+            if now - at < WINDOW_S
+        }
+
+    def hears(self, place: str, kind: str, client: str, at: float) -> None:
+        """A client has met such a fault there, at another worker."""
+        clients = self._met.setdefault((place, kind), {})
+        clients[client] = max(at, clients.get(client, at))
+        while len(self._met) > MAX_KNOWN:
+            self._met.popitem(last=False)
+
     def answered(self, place: str, kind: str) -> None:
         """Somebody has got an answer there."""
         if self._met:

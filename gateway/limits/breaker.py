@@ -100,6 +100,24 @@ class Breaker:
             self._cooldown = min(self.limits.max_cooldown, self._cooldown * 2)
             self._open(now)
 
+    def hears(self, now: float, reopens_at: float) -> None:
+        """Another worker's breaker has opened. What was seen here counts for more: where most of it was answered, it
+        stays closed, since the fault may be that worker's own way to the upstream."""
+        if self.state == "half-open" or not self.limits.enabled:
+            return
+        if self.state == "closed":
+            recent = [b for number, b in self._buckets.items() if number > now * BUCKETS / self.limits.window - BUCKETS]
+            answers, faults = sum(bucket[0] for bucket in recent), sum(bucket[1] for bucket in recent)
+            if answers and faults < answers * self.limits.failure_share:
+                return
+            self._enter("open")
+        self.reopens_at = max(self.reopens_at, reopens_at)
+
+    def hears_all_well(self) -> None:
+        """Another worker got an answer: whoever comes next may try."""
+        if self.state == "open":
+            self.reopens_at = 0.0
+
     def unjudged(self, held: int | None = None) -> None:
         """The request ended without a verdict: its client left, or it was refused for the quota."""
         if not self._outdated(held):

@@ -26,6 +26,15 @@ class Wait(NamedTuple):
     why: str
 
 
+class Left(NamedTuple):
+    """unit: "requests" or "tokens". most: a minute. full_in_s: until all of them are there again."""
+
+    unit: str
+    most: int
+    left: int
+    full_in_s: float
+
+
 class Limiter(Protocol):
     """Requests and tokens a minute, of a client or an upstream."""
 
@@ -47,6 +56,9 @@ class Limiter(Protocol):
 
     def correct(self, tokens: int) -> Awaitable[None] | None:
         """The request took so many tokens more than it was charged (negative: fewer)."""
+
+    def left(self, now: float) -> list[Left]:
+        """What is left of each bound, as far as it is known here."""
 
 
 _RUNNING: set[asyncio.Future[Any]] = set()  # a loop alone does not keep them

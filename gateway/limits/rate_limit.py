@@ -1,6 +1,6 @@
 """Requests and tokens a minute: our own bounds, and what an upstream's rate-limit headers tell of its.
 
-`Quota` is two leaky buckets that hold a minute's worth each: a request is charged its estimated tokens when it goes,
+`Quota` is two buckets that hold a minute's worth each: a request is charged its estimated tokens when it goes,
 and corrected when its real usage is known. `Headroom` is what the last answer of a key said about how much is left, and
 until when: with nothing left, waiting is cheaper than asking. No clock of its own: `now` is given, in seconds.
 """
@@ -13,106 +13,123 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-MINUTE = 60.0
-NEARLY = 1e-9  # of a minute's worth may be lacking: sums of floats never come out even
+from gateway.limits.limiter import Left
+from gateway.shared import gcra
+from gateway.shared.gcra import Level
 
 Headers = Sequence[tuple[str, str]]
 
 
 class Bucket:
-    """`per_minute` units flow in evenly, no more than a minute's worth is kept; it may go into debt by a correction."""
+    """One bound of so many units a minute, as gcra.py has it. It remembers the time of the last question, which holds
+    for what is charged after it."""
 
-    __slots__ = ("_at", "_level", "per_minute")
+    __slots__ = ("_at", "is_promise", "level", "pause_s", "per_minute")
 
-    def __init__(self, per_minute: float, now: float) -> None:
+    def __init__(self, per_minute: float, now: float, is_promise: bool = False) -> None:
         self.per_minute = per_minute
-        self._level = per_minute
+        self.is_promise = is_promise
+        self.pause_s = gcra.MINUTE_S - gcra.MINUTE_S / per_minute if is_promise else 0.0
+        self.level = Level()
         self._at = now
 
     def __repr__(self) -> str:
-        return f"<Bucket {self._level:.0f} of {self.per_minute:g} a minute>"
+        return f"<Bucket {self.left(self._at):.0f} of {self.per_minute:g} a minute>"
+
+    def left(self, now: float) -> float:
+        """Units; negative where it is in debt."""
+        return self.per_minute - gcra.used(self.level, self.per_minute, now)
 
     def wait_for(self, units: float, now: float) -> float:
         """Seconds until `units` are there; what is more than a minute's worth waits for a full bucket."""
-        self._level = min(self.per_minute, self._level + (now - self._at) * self.per_minute / MINUTE)
         self._at = now
-        lacking = min(units, self.per_minute) - self._level
-        return lacking * MINUTE / self.per_minute if lacking > self.per_minute * NEARLY else 0.0
+        return gcra.wait_for(self.level, self.per_minute, units, now)
 
     def charge(self, units: float) -> None:
-        self._level -= units
+        self.level = gcra.charged(self.level, self.per_minute, units, self._at, self.pause_s)
 
     def resized(self, per_minute: float, now: float) -> Bucket:
         """Another bound; what was used of this one is used of that one."""
-        self.wait_for(0, now)
-        new = Bucket(per_minute, now)
-        new.charge(self.per_minute - self._level)
+        new = Bucket(per_minute, now, self.is_promise)
+        opens = max(self.level.opens, now)
+        new.level = Level(opens + gcra.used(self.level, self.per_minute, now) * gcra.MINUTE_S / per_minute, opens)
         return new
 
 
 class Quota:
-    """Of a client or an upstream. 0 = no bound."""
+    """Of a client or an upstream. 0 = no bound. is_promise: a client's bound is one about the minute that begins with
+    its first request; an upstream's is the pace at which it is asked."""
 
-    __slots__ = ("_requests", "_tokens")
+    __slots__ = ("is_promise", "requests", "tokens")
 
-    def __init__(self, requests_per_minute: int, tokens_per_minute: int, now: float) -> None:
-        self._requests = Bucket(requests_per_minute, now) if requests_per_minute else None
-        self._tokens = Bucket(tokens_per_minute, now) if tokens_per_minute else None
+    def __init__(self, requests_per_minute: int, tokens_per_minute: int, now: float, is_promise: bool = False) -> None:
+        self.is_promise = is_promise
+        self.requests = Bucket(requests_per_minute, now, is_promise) if requests_per_minute else None
+        self.tokens = Bucket(tokens_per_minute, now, is_promise) if tokens_per_minute else None
 
     def __repr__(self) -> str:
-        return f"<Quota {self._requests} {self._tokens}>"
+        return f"<Quota {self.requests} {self.tokens}>"
 
     def resized(self, requests_per_minute: int, tokens_per_minute: int, now: float) -> Quota:
         """Other bounds, from now on; what has been used stays so."""
-        new = Quota(requests_per_minute, tokens_per_minute, now)
-        if self._requests and new._requests:
-            new._requests = self._requests.resized(requests_per_minute, now)
-        if self._tokens and new._tokens:
-            new._tokens = self._tokens.resized(tokens_per_minute, now)
+        new = Quota(requests_per_minute, tokens_per_minute, now, self.is_promise)
+        if self.requests and new.requests:
+            new.requests = self.requests.resized(requests_per_minute, now)
+        if self.tokens and new.tokens:
+            new.tokens = self.tokens.resized(tokens_per_minute, now)
         return new
 
     @property
     def bounds(self) -> bool:
-        return self._requests is not None or self._tokens is not None
+        return self.requests is not None or self.tokens is not None
 
     @property
     def counts_tokens(self) -> bool:
-        return self._tokens is not None
+        return self.tokens is not None
 
     @property
     def tokens_per_minute(self) -> int:
         """0 = no bound."""
-        return int(self._tokens.per_minute) if self._tokens is not None else 0
+        return int(self.tokens.per_minute) if self.tokens is not None else 0
 
-    def take(self, tokens: int, now: float) -> float:
-        """0.0: the request may go, and is charged. Else the seconds until it may, and nothing is charged."""
-        wait = self._requests.wait_for(1, now) if self._requests else 0.0
-        if self._tokens:
-            wait = max(wait, self._tokens.wait_for(tokens, now))
+    def take(self, tokens: float, now: float, requests: float = 1) -> float:
+        """0.0: the request may go, and is charged. Else the seconds until it may, and nothing is charged. requests: as
+        how many it counts."""
+        wait = self.requests.wait_for(requests, now) if self.requests else 0.0
+        if self.tokens:
+            wait = max(wait, self.tokens.wait_for(tokens, now))
         if wait > 0:
             return wait
-        if self._requests:
-            self._requests.charge(1)
-        if self._tokens:
-            self._tokens.charge(tokens)
+        self.charge(requests, tokens)
         return 0.0
+
+    def charge(self, requests: float, tokens: float) -> None:
+        """Negative ones are given back."""
+        if self.requests and requests:
+            self.requests.charge(requests)
+        if self.tokens and tokens:
+            self.tokens.charge(tokens)
 
     def owe(self) -> None:
         """One request more, which cannot wait; its tokens are counted when they are known."""
-        if self._requests:
-            self._requests.charge(1)
+        self.charge(1, 0)
 
     def give_back(self, tokens: int) -> None:
         """A request that was charged did not go."""
-        if self._requests:
-            self._requests.charge(-1)
-        if self._tokens:
-            self._tokens.charge(-tokens)
+        self.charge(-1, -tokens)
 
     def correct(self, tokens: int) -> None:
         """The request took so many tokens more than it was charged (negative: fewer)."""
-        if self._tokens:
-            self._tokens.charge(tokens)
+        self.charge(0, tokens)
+
+    def left(self, now: float) -> list[Left]:
+        """What is left of each bound."""
+        rows = (("requests", self.requests), ("tokens", self.tokens))
+        return [
+            Left(unit, int(each.per_minute), max(0, int(each.left(now))), max(0.0, each.level.full - now))
+            for unit, each in rows
+            if each is not None
+        ]
 
 
 # ------------------------------------------------------------------------------- an upstream's own words

@@ -101,6 +101,9 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
             yield sample("proxy_client_connections_refused_total", (why,), times)
     for outcome, times in service.reloads.items():
         yield sample("proxy_settings_reloads_total", (outcome,), times)
+    yield sample("proxy_shared_store_up", (service.shared.store.kind,), int(not service.shared.away))
+    yield sample("proxy_shared_store_outages_total", (), service.shared.outages)
+    yield sample("proxy_shared_store_fallbacks_total", (), service.shared.fallbacks)
     yield sample("proxy_loop_lag_seconds", (), lag.late)
     yield from _dropped(service.dropped)
     for answer, count in counting.told.items():

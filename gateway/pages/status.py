@@ -38,7 +38,9 @@ def merged(said: list[dict[str, Any]]) -> dict[str, Any]:
     whole = {name: _sum(said, name) for name in ("busy", "waiting", "turned_away", "rejoined")}
     pool = {name: sum(each["pool"][name] for each in said) for name in said[0]["pool"]}
     of_each = {name: [each["upstreams"][name] for each in said if name in each["upstreams"]] for name in names}
-    return whole | {"workers": len(said), "pool": pool, "upstreams": {n: _upstream(of) for n, of in of_each.items()}}
+    shared = max((each["shared"] for each in said), key=lambda state: (bool(state["away"]), state["fallbacks"]))
+    shared |= {"fallbacks": sum(each["shared"]["fallbacks"] for each in said)}
+    return whole | {"shared": shared, "workers": len(said), "pool": pool, "upstreams": {n: _upstream(of) for n, of in of_each.items()}}
 
 
 def _upstream(said: list[dict[str, Any]]) -> dict[str, Any]:
@@ -81,6 +83,7 @@ def upstreams(service: Service) -> dict[str, Any]:
         "turned_away": admission.turned_away,
         "rejoined": service.reattach.joined if service.reattach else 0,
         "pool": service.client.stats(),
+        "shared": service.shared.state(),
         "upstreams": {
             name: {
                 "protocols": peer.settings.protocol,

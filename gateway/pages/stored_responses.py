@@ -56,7 +56,7 @@ async def ask(
         await store_sync.forget(service.worker_rpc, owner, id)
         if service.memory.place(id) is None:  # otherwise an upstream keeps it too, as with a websocket's turn
             return _json({"id": id, "object": "response", "deleted": True})
-    service.charge_question(client)
+    await service.charge_question(client)
     streams = method == "GET" and not part and _asked(query).get("stream") == "true"
     peer = _keeper(service, owner, id)
     made_with = service.memory.key(id)

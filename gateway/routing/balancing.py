@@ -173,6 +173,10 @@ class Places:
         """Pairs of (upstream, model, number of the key) and the place."""
         return self._places.items()
 
+    def keys(self) -> ItemsView[tuple[str, int], Key]:
+        """Pairs of (upstream, number of the key) and the state of the key."""
+        return self._keys.items()
+
     def key(self, upstream: str, number: int) -> Key:
         """The state of one of the upstream's keys. number: from 0 on."""
         return self._keys.setdefault((upstream, number), Key())

@@ -20,6 +20,7 @@ from gateway.routing import protocol_choice
 from gateway.routing.balancing import Place, Places
 from gateway.routing.request_facts import LONG_CONTEXT, Facts
 from gateway.routing.upstreams import Peer, ready
+from gateway.shared.shared_quota import Quotas
 from operate.settings.load import ModelRule, Settings, TargetRef, Upstream
 from translate import dialects
 from translate.errors import ApiError
@@ -134,13 +135,17 @@ class Router:
         base_urls: dict[str, Upstream] | None = None,
         places: Places | None = None,
         before: Router | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
-        """places: the state of the endpoints; None = nothing is known yet. before: the router that this one
-        replaces."""
+        """places: the state of the endpoints; None = nothing is known yet. before: the router that this one replaces.
+        quotas: makes those of upstreams; None = each counts for itself."""
         places = places or Places(Limits())
         on = {name: (base_urls or {}).get(name, up) for name, up in settings.upstreams.items() if up.enabled}
         old = before.peers if before else {}
-        self.peers: dict[str, Peer] = {name: ready(settings, up, places, old.get(name)) for name, up in on.items()}
+        quotas = quotas or Quotas()
+        self.peers: dict[str, Peer] = {
+            name: ready(settings, up, places, quotas, old.get(name)) for name, up in on.items()
+        }
         self.off = {name: up.off_because for name, up in settings.upstreams.items() if not up.enabled}
         plain = [rule for rule in settings.models if rule.condition is None]
         self._exact = {rule.pattern: rule.targets for rule in plain if not rule.glob}

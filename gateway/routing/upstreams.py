@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
@@ -21,10 +20,10 @@ from gateway.credentials.minted import Mint, Minted
 from gateway.limits.admission import Gate
 from gateway.limits.concurrency_limit import Adaptive
 from gateway.limits.limiter import Limiter
-from gateway.limits.rate_limit import Quota
 from gateway.limits.retry_budget import Budget
 from gateway.routing import protocol_choice
 from gateway.routing.balancing import Place, Places
+from gateway.shared.shared_quota import Quotas
 from operate.logs.spellings import Spellings
 from operate.settings.load import Settings, Translate, Upstream, is_loopback
 from translate import dialects
@@ -177,7 +176,7 @@ class Peer:
         return own
 
 
-def ready(settings: Settings, upstream: Upstream, places: Places, before: Peer | None = None) -> Peer:
+def ready(settings: Settings, upstream: Upstream, places: Places, quotas: Quotas, before: Peer | None = None) -> Peer:
     """Makes the Peer of an upstream. before: its Peer until now; its requests in flight, its budget and what is known
     of it are kept."""
     most = upstream.max_concurrent or settings.pool.per_upstream
@@ -195,7 +194,8 @@ def ready(settings: Settings, upstream: Upstream, places: Places, before: Peer |
         if _who(before.settings) != _who(upstream):
             places.forget(upstream.name)
     gate.key = _bound(settings, upstream)
-    quota = _quota(upstream, before.quota if before and isinstance(before.quota, Quota) else None)
+    bounds = upstream.requests_per_minute, upstream.tokens_per_minute
+    quota = quotas.of(f"upstream:{upstream.name}", bounds, before.quota if before else None)
     return Peer(upstream.name, upstream, upstream.base_url, places, gate, budget, quota, settings.translate)
 
 
@@ -210,12 +210,6 @@ def _bound(settings: Settings, upstream: Upstream) -> str:
 def _who(upstream: Upstream) -> tuple[object, ...]:
     """What identifies the server: if it is the same, so is what is known about the server."""
     return upstream.base_url, upstream.credentials, upstream.headers
-
-
-def _quota(upstream: Upstream, before: Quota | None) -> Quota | None:
-    now, bounds = time.monotonic(), (upstream.requests_per_minute, upstream.tokens_per_minute)
-    quota = before.resized(*bounds, now) if before else Quota(*bounds, now)
-    return quota if quota.bounds else None
 
 
 def _way(s: Upstream) -> Way:

@@ -2,9 +2,9 @@
 
 A bucket holds a minute's worth, and what is taken flows in again evenly. All that is remembered is `full`, the moment
 when the bucket is full again; and `opens`, until when nothing flows in. A bound that is a promise ("600 a minute")
-opens a minute after the first that was taken from the full bucket: else 600 at once would be followed by 600 more in
-the same minute. One that is a pace opens at once. A correction may leave a debt. Times are in seconds, of any clock.
-redis_scripts.py says the same in Lua.
+opens such that the next unit comes a minute after the first that was taken from the full bucket: else 600 at once
+would be followed by 600 more in the same minute. One that is a pace opens at once. A correction may leave a debt.
+Times are in seconds, of any clock. redis_scripts.py says the same in Lua.
 """
 
 from __future__ import annotations
@@ -42,8 +42,3 @@ def charged(level: Level, per_minute: float, units: float, now: float, pause_s: 
     opens = now + pause_s if taken <= per_minute * NEARLY else max(level.opens, now)
     left = max(0.0, taken + units)
     return Level(opens + left * MINUTE_S / per_minute, opens)
-
-
-def later(one: Level, other: Level) -> Level:
-    """Of two memories of one bucket the one that has seen more taken."""
-    return max(one, other)

@@ -113,8 +113,7 @@ class MemoryStore:
         return Taken(0.0, _from_now(levels, now))
 
     def _level(self, cell: Cell, now: float) -> Level:
-        known = Level(*(each + now for each in cell.level))
-        return gcra.later(self._levels.get(cell.key, Level()), known)
+        return self._levels.get(cell.key) or Level(*(each + now for each in cell.level))
 
     def add(self, key: str, amounts: Mapping[str, float], ttl_s: float) -> asyncio.Future[dict[str, float]]:
         sums, expires = self._sums.pop(key, ({}, 0.0))

@@ -11,7 +11,7 @@ import collections
 from collections.abc import Callable
 from typing import Any
 
-from gateway.shared.store import Away
+from gateway.shared.store import Away, Late
 
 PATIENCE_S = 0.05
 LOST_S = 1.0
@@ -21,10 +21,12 @@ Read = Callable[[Any], Any]
 
 
 class Patience:
-    """on_silence: nothing has been answered for LOST_S."""
+    """seconds: how long each waits. on_silence: nothing has been answered for LOST_S."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_silence: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, on_silence: Callable[[], None]) -> None:
         self._loop = loop
+        self._seconds = seconds
+        self._late = 0  # how many of the first have been told that nothing has come
         self._on_silence = on_silence
         self._waiting: collections.deque[tuple[asyncio.Future[Any], Read, float]] = collections.deque()
         self._heard_at = 0.0
@@ -36,13 +38,13 @@ class Patience:
     @property
     def is_late(self) -> bool:
         waiting = self._waiting
-        return bool(waiting) and (len(waiting) >= MOST_WAITING or self._loop.time() - waiting[0][2] > PATIENCE_S)
+        return bool(waiting) and (len(waiting) >= MOST_WAITING or self._loop.time() - waiting[0][2] > self._seconds)
 
     def waits(self, answer: asyncio.Future[Any], read: Read) -> None:
         """read: makes the answer of what comes."""
         self._waiting.append((answer, read, self._loop.time()))
         if self._timer is None:
-            self._timer = self._loop.call_later(PATIENCE_S, self._look)
+            self._timer = self._loop.call_later(self._seconds, self._look)
 
     def heard(self) -> tuple[asyncio.Future[Any], Read] | None:
         """Whose answer comes next; None = nobody has asked."""
@@ -50,6 +52,7 @@ class Patience:
             return None
         self._heard_at = self._loop.time()
         answer, read, _ = self._waiting.popleft()
+        self._late = max(0, self._late - 1)
         return answer, read
 
     def over(self, why: str) -> None:
@@ -57,21 +60,25 @@ class Patience:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiting, self._waiting = self._waiting, collections.deque()
+        waiting, self._waiting, self._late = self._waiting, collections.deque(), 0
         for answer, _, _ in waiting:
             fail(answer, why)
 
     def _look(self) -> None:
         self._timer = None
         now = self._loop.time()
-        for answer, _, since in self._waiting:
-            if now - since < PATIENCE_S:
-                break
-            fail(answer, "the store did not answer in time")
+        while self._late < len(self._waiting) and now - self._waiting[self._late][2] >= self._seconds:
+            answer, read, since = self._waiting[self._late]
+            if not answer.done():
+                arrives: asyncio.Future[Any] = self._loop.create_future()
+                self._waiting[self._late] = arrives, read, since
+                answer.set_exception(Late(arrives))
+                answer.exception()  # whoever does not wait for it need not be told
+            self._late += 1
         if not self._waiting:
             return
-        self._timer = self._loop.call_later(PATIENCE_S / 2, self._look)
-        if now - max(self._waiting[0][2], self._heard_at) > LOST_S:
+        self._timer = self._loop.call_later(self._seconds / 2, self._look)
+        if now - max(self._waiting[0][2], self._heard_at) > max(LOST_S, self._seconds):
             self._on_silence()
 
 

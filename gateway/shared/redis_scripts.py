@@ -21,9 +21,8 @@ for i, key in ipairs(KEYS) do
   for word in string.gmatch(ARGV[i + 1], '%S+') do n[#n + 1] = tonumber(word) end
   local limit, units, full, opens = n[1], n[2], now + n[4], now + n[5]
   if stored[i] then
-    local a, b = string.match(stored[i], '(%S+) (%S+)')
-    a, b = tonumber(a), tonumber(b)
-    if a > full or (a == full and b > opens) then full, opens = a, b end
+    full, opens = string.match(stored[i], '(%S+) (%S+)')
+    full, opens = tonumber(full), tonumber(opens)
   end
   local rate = limit / 60
   local used = math.max(0, full - math.max(now, opens)) * rate

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from gateway.shared import redis_scripts as scripts
 from gateway.shared.gcra import Level
-from gateway.shared.patience import fail
+from gateway.shared.patience import PATIENCE_S, fail
 from gateway.shared.redis_link import Link
 from gateway.shared.redis_wire import Wire, packed
 from gateway.shared.store import Away, Cell, Change, News, Slots, Taken
@@ -28,10 +28,13 @@ MAX_CHANGES = 10_000  # of a feed
 
 
 class Line:
-    """One connection, made again whenever it is lost. on_change: is told when it comes ("") and goes (why)."""
+    """One connection, made again whenever it is lost. on_change: is told when it comes and goes. away: why it is not
+    there."""
 
-    def __init__(self, link: Link, on_change: Callable[[str], None]) -> None:
+    def __init__(self, link: Link, patience_s: float, on_change: Callable[[], None]) -> None:
         self._link = link
+        self._patience_s = patience_s
+        self.away: str | None = None  # it is tried for the first time
         self._on_change = on_change
         self._wire: Wire | None = None
         self._task: asyncio.Task[None] | None = None
@@ -59,24 +62,28 @@ class Line:
         if self._wire is not None:
             self._wire.close()
 
+    def _changed(self, why: str) -> None:
+        self.away = why
+        self._on_change()
+
     async def _keep(self) -> None:
         pause = FIRST_PAUSE_S
         while True:
-            wire = Wire(asyncio.get_running_loop(), self._on_lost)
+            wire = Wire(asyncio.get_running_loop(), self._patience_s, self._on_lost)
             try:
                 await self._link.connect(wire)
                 self._lost.clear()
                 await self._prepared(wire)
             except Away as why:
                 wire.close()
-                self._on_change(str(why) or "away")
+                self._changed(str(why) or "it does not answer")
                 await asyncio.sleep(pause)
                 pause = min(LONGEST_PAUSE_S, pause * 2)
                 continue
             pause = FIRST_PAUSE_S
             self._wire = wire
             self.ready.set()
-            self._on_change("")
+            self._changed("")
             await self._lost.wait()
 
     async def _prepared(self, wire: Wire) -> None:
@@ -88,7 +95,7 @@ class Line:
         if wire is self._wire:
             self._wire = None
             self.ready.clear()
-            self._on_change(why)
+            self._changed(why)
 
 
 class RedisStore:
@@ -96,16 +103,24 @@ class RedisStore:
 
     kind = "redis"
 
-    def __init__(self, url: str, prefix: str, on_change: Callable[[str], None] = lambda why: None) -> None:
-        """prefix: of all keys. Who shares it shares the state."""
+    def __init__(
+        self, url: str, prefix: str, on_change: Callable[[str], None] = lambda why: None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:  # fmt: skip
+        """prefix: of all keys. Who shares it shares the state. patience_s: how long a question waits for its answer."""
         prefix = prefix.replace("{", "").replace("}", "")  # they would make it another hash tag
         self._prefix = f"{{{prefix}}}:".encode()
         link = Link(url, self._prefix.decode())
-        self._counts = Line(link, on_change)
-        self._values = Line(link, lambda why: None)
+        self._on_change = on_change
+        self._counts = Line(link, patience_s, self._changed)
+        self._values = Line(link, patience_s, self._changed)
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._counts!r}>"
+
+    def _changed(self) -> None:
+        if self._counts.away is not None and self._values.away is not None:
+            self._on_change(self._counts.away or self._values.away)
 
     def start(self) -> None:
         self._counts.start()

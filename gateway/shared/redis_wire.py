@@ -88,14 +88,16 @@ class Reader:
 class Wire(asyncio.Protocol):
     """One connection. on_lost: is called once, with the reason."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_lost: Callable[[Wire, str], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, patience_s: float, on_lost: Callable[[Wire, str], None]
+    ) -> None:
         self._loop = loop
         self._on_lost = on_lost
         self._reader = Reader()
         self._writer: asyncio.StreamWriter | None = None  # kept, since it warns of its end where it is not closed
         self._transport: asyncio.WriteTransport | None = None
         self._out: list[bytes] = []
-        self._patience = Patience(loop, lambda: self.close("the server does not answer any more"))
+        self._patience = Patience(loop, patience_s, lambda: self.close("the server does not answer any more"))
 
     def __repr__(self) -> str:
         return f"<Wire {self._patience!r}>"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.shared.memory_store import MemoryStore
+from gateway.shared.patience import PATIENCE_S
 from gateway.shared.redis_store import RedisStore
 from gateway.shared.sqlite_store import SqliteStore
 from gateway.shared.store import Store
@@ -25,23 +26,28 @@ START_S = 1.0  # the start waits so long for a server
 
 class Shared:
     """store: for whoever shares something. several: other processes share it. away: why it cannot be used, "" = it
-    can. fallbacks: decisions that were made without it."""
+    can. members: how many workers share it, as far as is known. fallbacks: decisions that were made without it."""
 
-    def __init__(self, url: str, prefix: str, file: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
-        """url: of a Redis or Valkey server. file: for the workers of a host, None = this is the only worker."""
+    def __init__(
+        self, url: str, prefix: str, file: Path | None, patience_s: float = PATIENCE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """url: of a Redis or Valkey server. file: for the workers of a host, None = this is the only worker.
+        patience_s: the longest that a request waits for the store."""
         self._clock = clock
         self._began_at = clock()
         self._is_out = self._stopped = False
         self.away = ""
         self.outages = 0
         self.fallbacks = 0
+        self.members = 1
         self.store: Store
         self._server: RedisStore | None = None
         if url:
-            self.store = self._server = RedisStore(url, prefix, self._changed)
+            self.store = self._server = RedisStore(url, prefix, self._changed, patience_s)
             self.away = "it has not answered yet"
         elif file is not None:
-            self.store = SqliteStore(file, self._changed)
+            self.store = SqliteStore(file, self._changed, patience_s)
         else:
             self.store = MemoryStore()
 
@@ -66,6 +72,7 @@ class Shared:
         away_s = round(self._clock() - self._began_at, 1) if self.away else 0.0
         return {
             "store": self.store.kind,
+            "members": self.members,
             "away": self.away,
             "away_s": away_s,
             "outages": self.outages,

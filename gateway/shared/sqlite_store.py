@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from gateway.shared import gcra
 from gateway.shared.gcra import Level
-from gateway.shared.patience import Patience, fail
+from gateway.shared.patience import PATIENCE_S, Patience, fail
 from gateway.shared.store import Away, Cell, Change, News, Slots, Taken
 
 log = logging.getLogger("gateway")
@@ -31,6 +31,7 @@ Work = Callable[[sqlite3.Connection, float], Any]
 
 BUSY_S = 1.0  # for whoever looks into the file with a tool of his own
 SWEEP_S = 30.0
+RETRY_S = 0.5
 MAX_BYTES = 1 << 30  # of all values
 
 _TABLES = (
@@ -55,18 +56,22 @@ class SqliteStore:
     kind = "sqlite"
 
     def __init__(
-        self, file: Path, on_change: Callable[[str], None] = lambda why: None, clock: Callable[[], float] = time.time
-    ) -> None:
-        """on_change: is called with "" after work that was done, and with the reason after work that was not. clock:
-        seconds since 1970, the same for all who share the file."""
+        self, file: Path, on_change: Callable[[str], None] = lambda why: None, patience_s: float = PATIENCE_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        """on_change: is called with "" after work that was done, and with the reason after work that was not.
+        patience_s: how long a question waits for its answer. clock: seconds since 1970, the same for all who share the
+        file."""
         self.file = file
         self._clock = clock
         self._on_change = on_change
+        self._patience_s = patience_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._patience: Patience | None = None
         self._asked: list[Work] = []
         self._work: queue.SimpleQueue[list[Work] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._retry: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self.file}>"
@@ -163,6 +168,8 @@ class SqliteStore:
         return self._do(work)
 
     def close(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
         if self._thread is not None:
             self._flush()
             self._work.put(None)
@@ -176,7 +183,7 @@ class SqliteStore:
     def _do(self, work: Callable[[sqlite3.Connection, float], T]) -> asyncio.Future[T]:
         if self._loop is None or self._patience is None:
             self._loop = asyncio.get_running_loop()
-            self._patience = Patience(self._loop, lambda: self._on_change("the disk does not answer"))
+            self._patience = Patience(self._loop, self._patience_s, lambda: self._on_change("the disk does not answer"))
             self._thread = threading.Thread(target=self._run, name="shared store", daemon=True)
             self._thread.start()
         answer: asyncio.Future[T] = self._loop.create_future()
@@ -230,7 +237,15 @@ class SqliteStore:
                 fail(answer, str(result))
             elif not answer.done():
                 answer.set_result(result)
-        self._on_change(str(results[0]) if isinstance(results[0], Away) else "")
+        why = str(results[0]) if isinstance(results[0], Away) else ""
+        self._on_change(why)
+        if why and self._loop is not None and self._thread is not None and self._retry is None:
+            self._retry = self._loop.call_later(RETRY_S, self._try_again)
+
+    def _try_again(self) -> None:
+        """Others do not ask while the file is away."""
+        self._retry = None
+        self.get("")
 
 
 def _same(said: Any) -> Any:
@@ -291,14 +306,15 @@ def _value(db: sqlite3.Connection, key: bytes, now: float) -> bytes | None:
 
 
 def _level(db: sqlite3.Connection, cell: Cell, now: float) -> Level:
-    known = Level(*(each + now for each in cell.level))
     found = db.execute("SELECT level, opens FROM levels WHERE key = ?", (_raw(cell.key),)).fetchone()
-    return gcra.later(Level(*found), known) if found else known
+    return Level(*(found or (each + now for each in cell.level)))
 
 
 def _charge(db: sqlite3.Connection, pairs: Sequence[tuple[Level, Cell]], now: float) -> Taken:
     levels = [gcra.charged(level, cell.per_minute, cell.units, now, cell.pause_s) for level, cell in pairs]
-    rows = [(_raw(cell.key), *level, max(level)) for level, (_, cell) in zip(levels, pairs, strict=True)]
+    rows = [
+        (_raw(cell.key), *level, max(level) + gcra.MINUTE_S) for level, (_, cell) in zip(levels, pairs, strict=True)
+    ]
     db.executemany("INSERT OR REPLACE INTO levels VALUES (?, ?, ?, ?)", rows)
     return Taken(0.0, _from_now(levels, now))
 

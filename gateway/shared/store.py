@@ -12,9 +12,10 @@ a secret, is hashed by its owner before it comes here.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from gateway.shared.gcra import Level
 
@@ -23,9 +24,18 @@ class Away(ConnectionError):
     """The store cannot be reached, or did not answer in time."""
 
 
+class Late(Away):
+    """It did not answer in time. arrives: what it says later, or Away."""
+
+    def __init__(self, arrives: asyncio.Future[Any]) -> None:
+        super().__init__("the store did not answer in time")
+        self.arrives = arrives
+
+
 class Cell(NamedTuple):
     """What is asked of one bound. per_minute: what it lets through. units: of this request. pause_s: see gcra.py.
-    level: what the asker knows of it; a store that has forgotten, since it began anew, goes on from there."""
+    level: what the asker knows of it, in seconds from now; a store that has no memory of the bound, such as after it
+    began anew, goes on from there."""
 
     key: str
     per_minute: float
@@ -72,39 +82,39 @@ class Store(Protocol):
 
     # ------------------------------------------------------------------------------------------- values
 
-    def get(self, key: str) -> Awaitable[bytes | None]: ...
+    def get(self, key: str) -> asyncio.Future[bytes | None]: ...
 
-    def put(self, key: str, value: bytes, ttl_s: float, *, absent: bool = False) -> Awaitable[bool]:
+    def put(self, key: str, value: bytes, ttl_s: float, *, absent: bool = False) -> asyncio.Future[bool]:
         """absent: only where there is none; False = there is one. So a lease is taken, its value naming the holder."""
 
-    def extend(self, key: str, value: bytes, ttl_s: float) -> Awaitable[bool]:
+    def extend(self, key: str, value: bytes, ttl_s: float) -> asyncio.Future[bool]:
         """The entry lives on for ttl_s, if it still has this value; False = it has not."""
 
-    def delete(self, key: str, value: bytes | None = None) -> Awaitable[bool]:
+    def delete(self, key: str, value: bytes | None = None) -> asyncio.Future[bool]:
         """value: only if it has this one. False = there was none."""
 
     # -------------------------------------------------------------------------------------------- counts
 
-    def take(self, cells: Sequence[Cell]) -> Awaitable[Taken]:
+    def take(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
         """Charges all cells, or none if one of them has to wait."""
 
-    def charge(self, cells: Sequence[Cell]) -> Awaitable[Taken]:
+    def charge(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
         """Charges all cells, whatever they hold. Negative units are given back."""
 
-    def add(self, key: str, amounts: Mapping[str, float], ttl_s: float) -> Awaitable[dict[str, float]]:
+    def add(self, key: str, amounts: Mapping[str, float], ttl_s: float) -> asyncio.Future[dict[str, float]]:
         """Adds to named sums, and gives all sums of the key. With no amounts it only reads them."""
 
-    def slots(self, key: str, holder: str, wanted: int, limit: int, ttl_s: float) -> Awaitable[Slots]:
+    def slots(self, key: str, holder: str, wanted: int, limit: int, ttl_s: float) -> asyncio.Future[Slots]:
         """Of `limit` slots the holder gets as many as it wants, or as the others have left. It has them until ttl_s
         are over, or until it asks again; 0 gives all back."""
 
     # --------------------------------------------------------------------------------------------- feeds
 
-    def publish(self, topic: str, key: str, value: bytes, ttl_s: float) -> Awaitable[int]:
+    def publish(self, topic: str, key: str, value: bytes, ttl_s: float) -> asyncio.Future[int]:
         """Puts an entry into a feed, in place of the one with its key. b"" takes it back: followers see the change, and
         then it is gone. Gives the feed's version."""
 
-    def news(self, topic: str, since: int = 0) -> Awaitable[News]:
+    def news(self, topic: str, since: int = 0) -> asyncio.Future[News]:
         """The entries of a feed that have changed since that version, in order; from 0 on, all that hold."""
 
     # ------------------------------------------------------------------------------------------- its life

@@ -423,6 +423,11 @@ SHARED = {
         "The SQLite file that several workers share where there is no url. A relative path starts at the log folder. "
         "Empty = each worker has its own limits, breakers and learned quirks.",
     ),
+    "patience": Key(
+        value_types.seconds(0.005, 5),
+        "0.05",
+        "The longest that a request waits for the store. After that it goes on with what its worker knows.",
+    ),
     "budgets": Key(
         value_types.choice("open", "closed"),
         "open",

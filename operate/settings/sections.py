@@ -143,12 +143,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The section [shared]: where the workers of a host, or of a fleet, keep what they know together. budgets: "open"
-    or "closed" while that is away."""
+    """The section [shared]: where the workers of a host, or of a fleet, keep what they know together. patience: in
+    seconds. budgets: "open" or "closed" while that is away."""
 
     url: str = field(default="", repr=False)
     prefix: str = "anthropic-proxy"
     file: str = ""
+    patience: float = 0.05
     budgets: str = "open"
 
 

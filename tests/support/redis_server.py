@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -46,8 +47,6 @@ class RedisServer:
 
     def freeze(self, on: bool = True) -> None:
         """It takes connections and says nothing any more, as a server that swaps."""
-        import signal
-
         assert self._running is not None
         self._running.send_signal(signal.SIGSTOP if on else signal.SIGCONT)
 
@@ -61,7 +60,7 @@ class RedisServer:
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError):
-            return self.call("PING") == "+PONG"
+            return self.call("PING").startswith(("+PONG", "-NOAUTH"))
         return False
 
     @contextlib.contextmanager

@@ -31,6 +31,7 @@ from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
+from gateway.shared.shared_quota import Quotas
 from gateway.stored.store import Memory
 from operate.logs.redaction import Redaction
 from operate.settings.load import read
@@ -179,7 +180,7 @@ class Book:
         self.admission = Admission(wiring.admission_limits(chosen), self.loop.time)
         self.memory = BodyMemory(chosen.server.max_body_bytes)
         self.lessons = Lessons()
-        self.quotas = wiring.client_quotas(chosen, {})
+        self.quotas = wiring.client_quotas(chosen, {}, Quotas())
         self._keys = 0
         hops = Hops("book")
         retry = wiring.retry_policy(chosen)

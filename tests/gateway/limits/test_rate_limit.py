@@ -28,6 +28,26 @@ def test_requests_flow_in_evenly() -> None:
     assert quota.take(0, 1.0) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("burst", [1, 30, 600])
+def test_a_promise_holds_in_the_first_minute_of_an_overload_and_in_each_later_one(burst: int) -> None:
+    """However many come at once: no more than 600 in the minute, and about 600 in each minute after it."""
+    quota, went = Quota(600, 0, 0.0, is_promise=True), [0, 0, 0]
+    for tenth in range(1800):
+        asked = burst if tenth == 0 else 3
+        went[tenth // 600] += sum(quota.take(0, tenth / 10) == 0.0 for _ in range(asked))
+    assert went[0] <= 600 and all(590 <= count <= 610 for count in went)
+
+
+def test_a_promise_tells_when_the_minute_is_over() -> None:
+    quota = Quota(2, 0, 0.0, is_promise=True)
+    assert [quota.take(0, 5.0), quota.take(0, 6.0)] == [0.0, 0.0]
+    assert quota.take(0, 10.0) == pytest.approx(55.0)
+    assert quota.take(0, 65.0) == 0.0
+    assert quota.take(0, 65.0) == pytest.approx(30.0), "from then on they flow in evenly"
+    quota.give_back(0)
+    assert quota.take(0, 65.0) == 0.0, "what did not go is not counted"
+
+
 def test_no_more_than_a_minutes_worth_is_kept() -> None:
     quota = Quota(10, 0, 0.0)
     assert sum(quota.take(0, 10_000.0) == 0.0 for _ in range(30)) == 10

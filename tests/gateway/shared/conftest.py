@@ -51,10 +51,10 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path, redis_servers: Any) -
         if kind == "memory":
             made = [MemoryStore()] * count
         elif kind == "sqlite":
-            made = [SqliteStore(tmp_path / "shared.sqlite3") for _ in range(count)]
+            made = [SqliteStore(tmp_path / "shared.sqlite3", patience_s=10) for _ in range(count)]
         else:
             program = next(each for each in redis_server.PROGRAMS if Path(each).name == kind)
-            remote = [RedisStore(redis_servers(program).url, tmp_path.name) for _ in range(count)]
+            remote = [RedisStore(redis_servers(program).url, tmp_path.name, patience_s=10) for _ in range(count)]
             for each in remote:
                 each.start()
             await asyncio.gather(*(each.wait(10) for each in remote))

@@ -1,0 +1,207 @@
+"""What the workers of a fleet tell each other (shared/gossip.py): rests, breakers, faults, learned quirks, ratios.
+
+An upstream is named by its name and a digest of its address, a key by the digest that key_names has, so that the same
+name in the settings of another host is not taken for another server's. Words of clients that may be anything are in
+JSON, inside of keys that are as long as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+
+from gateway.flow.learned_quirks import EXPIRY_S, Lesson, Lessons
+from gateway.flow.token_counting import Ratios
+from gateway.limits.blame import WINDOW_S, Blame
+from gateway.routing.balancing import Places
+from gateway.routing.router import Router
+from gateway.shared.gossip import Entry
+from gateway.shared.store import digest
+
+Clock = Callable[[], float]
+Here = Callable[[], Router]
+"""The router in force, since settings change."""
+
+MAX_ENTRIES = 2_000  # of one topic
+RATIO_S = 7 * 86_400.0
+
+
+def _server(router: Router, upstream: str) -> str:
+    """An upstream as all hosts call it; "" if it is not one of this proxy's."""
+    peer = router.peers.get(upstream)
+    return f"{upstream}@{digest(peer.base_url)[:8]}" if peer is not None else ""
+
+
+def _upstream(router: Router, server: str) -> str:
+    """The same in the other direction."""
+    name = server.rpartition("@")[0]
+    return name if _server(router, name) == server else ""
+
+
+class Rests:
+    """Until when an endpoint had better not be asked: its key was refused, its limit is used up, its model unknown."""
+
+    name = "rest"
+
+    def __init__(self, router: Here, places: Places, clock: Clock = time.monotonic) -> None:
+        self._router, self._places, self._clock = router, places, clock
+
+    def __repr__(self) -> str:
+        return f"<Rests of {self._places!r}>"
+
+    def entries(self) -> Mapping[str, Entry]:
+        now, found = self._clock(), dict[str, Entry]()
+        rests = [("key", upstream, number, "", key.bad_until) for (upstream, number), key in self._places.keys()]  # noqa: SIM118
+        for (upstream, model, number), place in self._places.items():
+            rests.append(("limit", upstream, number, model, place.headroom.free_at))
+            rests.append(("tired", upstream, number, model, place.tired_until))
+        for kind, upstream, number, model, until in rests:
+            peer = self._router().peers.get(upstream) if until > now else None
+            if peer is not None and number < len(peer.key_names) and len(found) < MAX_ENTRIES:
+                server, key_name = _server(self._router(), upstream), peer.key_names[number]
+                found[json.dumps([kind, server, key_name, model])] = Entry(b"rests", until - now)
+        return found
+
+    def hear(self, key: str, entry: Entry) -> None:
+        until = self._clock() + entry.left_s
+        kind, upstream, number, model = self._meant(key)
+        if kind == "key":
+            self._places.key(upstream, number).rests(until)
+        elif kind == "limit":
+            headroom = self._places.of(upstream, model, number).headroom
+            headroom.free_at = max(headroom.free_at, until)
+        elif kind == "tired":
+            place = self._places.of(upstream, model, number)
+            place.tired_until = max(place.tired_until, until)
+
+    def lose(self, key: str) -> None:
+        kind, upstream, number, model = self._meant(key)
+        if kind == "key":
+            self._places.key(upstream, number).works()
+        elif kind == "limit":
+            self._places.of(upstream, model, number).headroom.free_at = 0.0
+        elif kind == "tired":
+            self._places.of(upstream, model, number).tired_until = 0.0
+
+    def _meant(self, key: str) -> tuple[str, str, int, str]:
+        """(kind, upstream, number of its key, model); kind is "" for what is none of this proxy's."""
+        kind, server, key_name, model = json.loads(key)
+        router = self._router()
+        upstream = _upstream(router, server)
+        if not upstream or key_name not in router.peers[upstream].key_names:
+            return "", "", 0, ""
+        return kind, upstream, router.peers[upstream].key_names.index(key_name), model
+
+
+class Breakers:
+    """Which upstreams do not answer, by model."""
+
+    name = "breaker"
+
+    def __init__(self, router: Here, places: Places, clock: Clock = time.monotonic) -> None:
+        self._router, self._places, self._clock = router, places, clock
+
+    def __repr__(self) -> str:
+        return f"<Breakers of {self._places!r}>"
+
+    def entries(self) -> Mapping[str, Entry]:
+        router, now, found = self._router(), self._clock(), dict[str, Entry]()
+        for (upstream, model, _), place in self._places.items():
+            breaker = place.breaker
+            if breaker.state == "open" and breaker.reopens_at > now and (server := _server(router, upstream)):
+                found[json.dumps([server, model])] = Entry(b"open", breaker.reopens_at - now)
+        return found
+
+    def hear(self, key: str, entry: Entry) -> None:
+        now = self._clock()
+        server, model = json.loads(key)
+        if upstream := _upstream(self._router(), server):
+            self._places.of(upstream, model, 0).breaker.hears(now, now + entry.left_s)
+
+    def lose(self, key: str) -> None:
+        server, model = json.loads(key)
+        if upstream := _upstream(self._router(), server):
+            self._places.of(upstream, model, 0).breaker.hears_all_well()
+
+
+class Faults:
+    """Which clients have met faults, see blame.py: two of them at two workers are two."""
+
+    name = "fault"
+
+    def __init__(self, blame: Blame, clock: Clock = time.monotonic) -> None:
+        self._blame, self._clock = blame, clock
+
+    def __repr__(self) -> str:
+        return f"<Faults of {self._blame!r}>"
+
+    def entries(self) -> Mapping[str, Entry]:
+        met = self._blame.met(self._clock()) if self._blame.several else {}
+        return {json.dumps(where): Entry(b"met", left_s) for where, left_s in list(met.items())[:MAX_ENTRIES]}
+
+    def hear(self, key: str, entry: Entry) -> None:
+        place, kind, client = json.loads(key)
+        self._blame.hears(place, kind, client, self._clock() + entry.left_s - WINDOW_S)
+
+    def lose(self, key: str) -> None:
+        place, kind, _ = json.loads(key)
+        self._blame.answered(place, kind)
+
+
+class Quirks:
+    """Which fields an upstream's model does not take, and which clients were told so."""
+
+    name = "quirk"
+
+    def __init__(self, router: Here, lessons: Lessons) -> None:
+        self._router, self._lessons = router, lessons
+
+    def __repr__(self) -> str:
+        return f"<Quirks of {self._lessons!r}>"
+
+    def entries(self) -> Mapping[str, Entry]:
+        router, found = self._router(), dict[str, Entry]()
+        for upstream, model, lesson, clients, left_s in self._lessons.known():
+            if (server := _server(router, upstream)) and len(found) < MAX_ENTRIES:
+                key = json.dumps([server, model, lesson.field, lesson.instead, lesson.beside])
+                found[key] = Entry(json.dumps(sorted(clients)).encode(), left_s)
+        return found
+
+    def hear(self, key: str, entry: Entry) -> None:
+        server, model, *words = json.loads(key)
+        if upstream := _upstream(self._router(), server):
+            clients = frozenset(json.loads(entry.value))
+            self._lessons.hears(upstream, model, Lesson(*words), clients, min(entry.left_s, EXPIRY_S))
+
+    def lose(self, key: str) -> None:
+        server, model, *words = json.loads(key)
+        if upstream := _upstream(self._router(), server):
+            self._lessons.loses(upstream, model, Lesson(*words))
+
+
+class TokenRatios:
+    """How many tokens a model really takes for each that was estimated."""
+
+    name = "ratio"
+
+    def __init__(self, router: Here, ratios: Ratios) -> None:
+        self._router, self._ratios = router, ratios
+
+    def __repr__(self) -> str:
+        return f"<TokenRatios of {self._ratios!r}>"
+
+    def entries(self) -> Mapping[str, Entry]:
+        router, found = self._router(), dict[str, Entry]()
+        for (upstream, model, kind), value in self._ratios.known():
+            if (server := _server(router, upstream)) and len(found) < MAX_ENTRIES:
+                found[json.dumps([server, model, kind])] = Entry(json.dumps(value).encode(), RATIO_S)
+        return found
+
+    def hear(self, key: str, entry: Entry) -> None:
+        server, model, kind = json.loads(key)
+        if upstream := _upstream(self._router(), server):
+            self._ratios.hears((upstream, model, kind), json.loads(entry.value))
+
+    def lose(self, key: str) -> None:
+        """An old ratio is better than none."""

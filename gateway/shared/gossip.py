@@ -1,0 +1,172 @@
+"""Gossip: what one worker has learned, the others know within a second, by a feed of the shared store.
+
+A Topic is a small map that each worker has: keys of upstreams that rest, open breakers, learned quirks. Twice a second
+a worker hears what has changed in the feed, and tells what has changed in its own maps since. No request waits for it,
+and nothing that learns knows of it. What a worker has heard it does not tell again, unless the store has begun anew:
+then everybody tells all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from gateway.shared.shared import Shared
+from gateway.shared.store import Away, Change
+
+log = logging.getLogger("gateway")
+
+EVERY_S = 0.5
+FEED = "gossip"
+MOVED_S, MOVED_SHARE = 3.0, 0.1  # by how much more an entry must hold to be told again
+TAKEN_BACK_S = 60.0  # so long it is told that an entry is gone
+MAX_TOLD = 500  # entries of one round
+
+
+class Entry(NamedTuple):
+    """left_s: how long it holds."""
+
+    value: bytes
+    left_s: float
+
+
+class Topic(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def entries(self) -> Mapping[str, Entry]:
+        """What is known here."""
+
+    def hear(self, key: str, entry: Entry) -> None:
+        """Another worker knows this."""
+
+    def lose(self, key: str) -> None:
+        """It does not hold any more, as another worker knows."""
+
+
+class Members:
+    """The workers that share the store, as a topic."""
+
+    name = "member"
+
+    def __init__(self, shared: Shared, me: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._shared = shared
+        self._me = me
+        self._clock = clock
+        self._others: dict[str, float] = {}  # -> until when
+        self.leaves = False
+
+    def __repr__(self) -> str:
+        return f"<Members {self._shared.members}>"
+
+    def entries(self) -> Mapping[str, Entry]:
+        now = self._clock()
+        self._others = {who: until for who, until in self._others.items() if until > now}
+        self._shared.members = len(self._others) + 1
+        own = {} if self.leaves else {self._me: Entry(b"1", 15.0)}
+        return own | {who: Entry(b"1", until - now) for who, until in self._others.items()}
+
+    def hear(self, key: str, entry: Entry) -> None:
+        if key != self._me:
+            self._others[key] = self._clock() + entry.left_s
+
+    def lose(self, key: str) -> None:
+        self._others.pop(key, None)
+
+
+class Gossip:
+    """start() needs a running loop."""
+
+    def __init__(self, shared: Shared, topics: Sequence[Topic], clock: Callable[[], float] = time.monotonic) -> None:
+        self._shared = shared
+        self._topics = {topic.name: topic for topic in topics}
+        self._clock = clock
+        self._version = 0
+        self._known: dict[tuple[str, str], tuple[bytes, float]] = {}  # told or heard -> (value, until)
+        self._held: set[tuple[str, str]] = set()  # the entries of this worker, in the last round
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Gossip {self._version}: {len(self._known)} entries>"
+
+    async def start(self) -> None:
+        """The first round is over when this returns: a new worker knows what the others know."""
+        if self._shared.several:
+            await self._round()
+            self._task = asyncio.ensure_future(self._run())
+
+    async def stop(self) -> None:
+        """Tells a last time."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+            await self._round()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(EVERY_S)
+            await self._round()
+
+    async def _round(self) -> None:
+        if self._shared.away:
+            for topic in self._topics.values():
+                topic.entries()  # what has expired goes
+            return
+        try:
+            version, changes = await self._shared.store.news(FEED, self._version)
+            if version < self._version:
+                self._known.clear()
+            self._version = version
+            for change in changes:
+                self._hear(change)
+            await self._tell_news()
+        except Away as why:
+            log.debug("no gossip: %s", why)
+        except Exception:
+            log.exception("an error in the proxy: what the other workers know could not be heard")
+
+    def _hear(self, change: Change) -> None:
+        name, _, key = change.key.partition(":")
+        topic = self._topics.get(name)
+        known = self._known.get((name, key))
+        until = self._clock() + change.left_s
+        if topic is None or (known is not None and not _is_news(known, change.value, until, self._clock())):
+            return
+        if change.value:
+            topic.hear(key, Entry(change.value, change.left_s))
+            self._known[name, key] = change.value, until
+        else:
+            topic.lose(key)
+            self._known.pop((name, key), None)
+
+    async def _tell_news(self) -> None:
+        """What is known here and not there."""
+        now = self._clock()
+        news: dict[tuple[str, str], Entry] = {}
+        current = {(name, key): entry for name, topic in self._topics.items() for key, entry in topic.entries().items()}
+        for place, entry in current.items():
+            known = self._known.get(place)
+            if entry.left_s > 0 and (known is None or _is_news(known, entry.value, now + entry.left_s, now)):
+                news[place] = entry
+        for place in self._held - current.keys():  # what this worker has only heard of, and not taken over, is others'
+            _, until = self._known.pop(place, (b"", 0.0))
+            if until > now:
+                news[place] = Entry(b"", TAKEN_BACK_S)
+        self._held = set(current)
+        self._known = {place: known for place, known in self._known.items() if known[1] > now}
+        told = list(news.items())[:MAX_TOLD]
+        store = self._shared.store
+        asked = (store.publish(FEED, ":".join(place), entry.value, entry.left_s) for place, entry in told)
+        arrived = await asyncio.gather(*asked, return_exceptions=True)
+        for (place, entry), version in zip(told, arrived, strict=True):
+            if entry.value and not isinstance(version, BaseException):
+                self._known[place] = entry.value, now + entry.left_s
+
+
+def _is_news(known: tuple[bytes, float], value: bytes, until: float, now: float) -> bool:
+    value_then, until_then = known
+    return value != value_then or until - until_then > max(MOVED_S, MOVED_SHARE * (until - now))

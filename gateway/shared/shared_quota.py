@@ -1,0 +1,210 @@
+"""Requests and tokens a minute that several workers count together: a Limiter whose numbers are in the shared store.
+
+A worker keeps a copy of what the store said last. While the store is away it decides by that copy, and counts each
+request as many times as there are workers: so all of them together let through about what the bound says. When the
+store is back it hears of what has gone through meanwhile; one that has lost its memory hears also what it had said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from gateway.limits.limiter import Left, Limiter
+from gateway.limits.rate_limit import Bucket, Quota
+from gateway.shared.gcra import Level
+from gateway.shared.shared import Shared
+from gateway.shared.store import Cell, Late, Taken
+
+NOTHING = 0.0, 0.0
+SOON_S = 0.05  # corrections wait for the next question, and for so long
+
+
+class SharedQuota:
+    """name: of the client or upstream whose quota it is, such as "client:alice". copy: what is known here."""
+
+    def __init__(self, shared: Shared, name: str, copy: Quota) -> None:
+        self.copy = copy
+        self._shared = shared
+        self._name = name
+        self._said: tuple[Level, ...] = ()  # by the store, on this worker's clock
+        self._owed = 0.0, 0.0  # corrections that the store has not heard of: requests and tokens
+        self._gone = 0.0, 0.0  # what has gone through here while the store was away
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        return f"<SharedQuota {self._name} {self.copy!r}>"
+
+    def resized(self, requests_per_minute: int, tokens_per_minute: int, now: float) -> SharedQuota:
+        self._tell(now)
+        return SharedQuota(self._shared, self._name, self.copy.resized(requests_per_minute, tokens_per_minute, now))
+
+    @property
+    def bounds(self) -> bool:
+        return self.copy.bounds
+
+    @property
+    def counts_tokens(self) -> bool:
+        return self.copy.counts_tokens
+
+    @property
+    def tokens_per_minute(self) -> int:
+        return self.copy.tokens_per_minute
+
+    def left(self, now: float) -> list[Left]:
+        return self.copy.left(now)
+
+    def take(self, tokens: int, now: float) -> float | asyncio.Future[float]:
+        if self._shared.away:
+            return self._alone(tokens, now)
+        if self._timer is not None or self._gone != NOTHING:
+            self._tell(now)
+        loop = asyncio.get_running_loop()
+        asked, begun = self._shared.store.take(self._cells(1, tokens, now)), loop.time()
+        if asked.done():
+            return self._answered(asked, tokens, now)
+        answer: asyncio.Future[float] = loop.create_future()
+
+        def said(asked: asyncio.Future[Taken]) -> None:
+            wait_s = self._answered(asked, tokens, now + loop.time() - begun)
+            if not answer.done():
+                answer.set_result(wait_s)
+            elif wait_s == 0.0:  # nobody waits for it any more
+                self.give_back(tokens)
+
+        asked.add_done_callback(said)
+        return answer
+
+    def owe(self) -> None:
+        self._owes(1, 0)
+
+    def give_back(self, tokens: int) -> None:
+        self._owes(-1, -tokens)
+
+    def correct(self, tokens: int) -> None:
+        self._owes(0, tokens)
+
+    # ------------------------------------------------------------------------------------------- inside
+
+    def _alone(self, tokens: int, now: float) -> float:
+        """The store is away."""
+        shared = self._shared
+        shared.fallbacks += 1
+        wait_s = self.copy.take(tokens * shared.members, now, shared.members)
+        if wait_s == 0.0:
+            self._gone = _plus(self._gone, (1, tokens))
+        return wait_s
+
+    def _answered(self, asked: asyncio.Future[Taken], tokens: int, now: float) -> float:
+        if isinstance(why := asked.exception(), Late):
+            return self._before(why.arrives, tokens, now)
+        if why is not None:
+            return self._alone(tokens, now)
+        wait_s, levels = asked.result()
+        self._learn(levels, now)
+        return wait_s
+
+    def _before(self, arrives: asyncio.Future[Taken], tokens: int, now: float) -> float:
+        """The store is late: its answer is not waited for, and put right when it comes."""
+        shared = self._shared
+        shared.fallbacks += 1
+        wait_s = self.copy.take(tokens * shared.members, now, shared.members)
+
+        def said(arrived: asyncio.Future[Taken]) -> None:
+            if arrived.exception() is not None:
+                self._gone = _plus(self._gone, (1, tokens)) if wait_s == 0.0 else self._gone
+                return
+            its_wait_s, levels = arrived.result()
+            self._learn(levels, asyncio.get_running_loop().time())
+            if wait_s == 0.0 < its_wait_s:
+                self._owes(1, tokens)
+            elif its_wait_s == 0.0 < wait_s:
+                self._owes(-1, -tokens)
+
+        arrives.add_done_callback(said)
+        return wait_s
+
+    def _learn(self, levels: Sequence[Level], now: float) -> None:
+        self._said = tuple(Level(level.full + now, level.opens + now) for level in levels)
+        for (_, bucket, _), level in zip(self._buckets(), self._said, strict=True):
+            bucket.wait_for(0, now)
+            bucket.level = level
+
+    def _owes(self, requests: int, tokens: int) -> None:
+        if not (requests and self.copy.requests is not None) and not (tokens and self.copy.tokens is not None):
+            return
+        self._owed = _plus(self._owed, (requests, tokens))
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(SOON_S, lambda: self._tell(loop.time()))
+
+    def _tell(self, now: float) -> None:
+        """The store hears of what is owed."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        shared, owed = self._shared, self._owed
+        self._owed = NOTHING
+        if shared.away:
+            self.copy.charge(*(each * shared.members for each in owed))
+            self._gone = _plus(self._gone, owed)
+            return
+        if self._gone != NOTHING:
+            owed, self._gone = _plus(owed, self._share_of(self._gone)), NOTHING
+        if owed == NOTHING:
+            return
+
+        def said(asked: asyncio.Future[Taken]) -> None:
+            why = asked.exception()
+            if why is not None and not isinstance(why, Late):
+                self._gone = _plus(self._gone, owed)
+
+        shared.store.charge(self._cells(*owed, now)).add_done_callback(said)
+
+    def _share_of(self, gone: tuple[float, float]) -> tuple[float, float]:
+        """Of what has gone through in an outage, however long, no more than this worker's part of a minute's worth is
+        still missing in the bucket."""
+        most = {at: bucket.per_minute / self._shared.members for _, bucket, at in self._buckets()}
+        requests, tokens = gone
+        return min(requests, most.get(0, 0.0)), min(tokens, most.get(1, 0.0))
+
+    def _cells(self, requests: float, tokens: float, now: float) -> list[Cell]:
+        units = requests, tokens
+        buckets = self._buckets()
+        said = self._said or (Level(now, now),) * len(buckets)
+        return [
+            Cell(
+                f"quota:{self._name}:{unit}", bucket.per_minute, units[at], bucket.pause_s,
+                Level(max(0.0, level.full - now), level.opens - now if level.full > now else 0.0),
+            )
+            for (unit, bucket, at), level in zip(buckets, said, strict=True)
+        ]  # fmt: skip
+
+    def _buckets(self) -> list[tuple[str, Bucket, int]]:
+        rows = (("requests", self.copy.requests, 0), ("tokens", self.copy.tokens, 1))
+        return [(unit, bucket, at) for unit, bucket, at in rows if bucket is not None]
+
+
+class Quotas:
+    """Makes the quotas of clients and upstreams. shared: None = this process counts alone."""
+
+    def __init__(self, shared: Shared | None = None) -> None:
+        self._shared = shared if shared is not None and shared.several else None
+
+    def of(
+        self, name: str, bounds: tuple[int, int], before: Limiter | None, is_promise: bool = False
+    ) -> Limiter | None:
+        """name: as in SharedQuota. bounds: requests and tokens a minute, 0 = none. before: the present one; what it has
+        used stays used. is_promise: see Quota."""
+        now = time.monotonic()
+        if not any(bounds):
+            return None
+        if isinstance(before, Quota | SharedQuota):
+            return before.resized(*bounds, now)
+        quota = Quota(*bounds, now, is_promise)
+        return quota if self._shared is None else SharedQuota(self._shared, name, quota)
+
+
+def _plus(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    return one[0] + other[0], one[1] + other[1]

@@ -1,0 +1,198 @@
+"""The store goes away: requests go on, none of them waits for it, and it comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.limits.rate_limit import Quota
+from gateway.shared import patience
+from gateway.shared.shared import Shared
+from gateway.shared.shared_quota import SharedQuota
+from gateway.shared.store import Away
+from tests.support import redis_server
+from tests.support.redis_server import RedisServer
+
+PATIENT_S = 10.0  # where it is not about patience: the machine may be busy
+needs_redis = pytest.mark.skipif(not redis_server.PROGRAMS, reason=redis_server.NONE)
+
+
+async def until(done: Callable[[], bool], within_s: float = 20.0) -> None:
+    end = time.monotonic() + within_s
+    while not done():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def soon_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "LOST_S", 0.2)
+
+
+def quota(shared: Shared, requests: int = 60, *, promise: bool = False) -> SharedQuota:
+    return SharedQuota(shared, "client:x", Quota(requests, 0, time.monotonic(), promise))
+
+
+async def taken(one: SharedQuota) -> float:
+    wait_s = one.take(0, time.monotonic())
+    return wait_s if isinstance(wait_s, float) else await wait_s
+
+
+@needs_redis
+@pytest.mark.gen_test
+async def test_a_server_that_is_killed_and_started_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """It has lost its memory; what was used stays used, and what went through meanwhile counts."""
+    with redis_server.running(tmp_path) as server:
+        workers = [Shared(server.url, "t", None, PATIENT_S) for _ in range(2)]
+        await asyncio.gather(*(each.start() for each in workers))
+        for each in workers:
+            each.members = 2
+        quotas = [quota(each, 600, promise=True) for each in workers]
+        assert [await taken(quotas[n % 2]) for n in range(580)] == [0.0] * 580
+        server.stop()
+        await until(lambda: all(each.away for each in workers))
+        alone = [await taken(quotas[n % 2]) for n in range(40)]
+        assert alone.count(0.0) == 20, "each has half of what is left"
+        assert all(each.fallbacks == 20 for each in workers)
+        server.start()
+        await until(lambda: not any(each.away for each in workers))
+        assert [await taken(quotas[n % 2]) for n in range(10)].count(0.0) <= 2, "600 have gone through"
+        for each in workers:
+            each.stop()
+    said = [record.getMessage() for record in caplog.records if "shared store" in record.getMessage()]
+    assert sum("is away" in line for line in said) == 2 and sum("is back after" in line for line in said) == 2
+
+
+@needs_redis
+@pytest.mark.gen_test
+async def test_a_server_that_says_nothing_holds_nobody_up(tmp_path: Path, soon_lost: None) -> None:
+    with redis_server.running(tmp_path) as server:
+        shared = Shared(server.url, "t", None)
+        await shared.start()
+        one = quota(shared, 6000)
+        assert await taken(one) == 0.0
+        server.freeze()
+        begun = time.monotonic()
+        assert await asyncio.gather(*(taken(one) for _ in range(20))) == [0.0] * 20, "by what is known here"
+        assert time.monotonic() - begun < 5, "and not by its silence"
+        await until(lambda: shared.fallbacks == 20)
+        begun = time.monotonic()
+        for _ in range(20):
+            await taken(one)
+        assert time.monotonic() - begun < 5, "while it owes replies, it is not asked"
+        await until(lambda: bool(shared.away))
+        server.freeze(False)
+        await until(lambda: not shared.away)
+        before = shared.fallbacks
+        assert await taken(one) == 0.0 and shared.fallbacks == before
+        shared.stop()
+
+
+@needs_redis
+@pytest.mark.gen_test
+async def test_a_server_that_is_there_later_than_the_proxy(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    shared = Shared(server.url, "t", None, PATIENT_S)
+    await shared.start()
+    assert shared.away and await taken(quota(shared)) == 0.0
+    server.start()
+    try:
+        await until(lambda: not shared.away)
+        assert await shared.store.put("a", b"1", 60)
+        assert server.call("SCRIPT", "FLUSH") == "+OK"
+        with pytest.raises(Away):
+            await shared.store.add("sums", {"n": 1}, 60)
+        await until(lambda: not shared.away)
+        assert await shared.store.add("sums", {"n": 1}, 60) == {"n": 1}, "it has its scripts again"
+    finally:
+        shared.stop()
+        server.stop()
+
+
+@needs_redis
+@pytest.mark.gen_test
+async def test_a_password_that_is_wrong_is_said_and_not_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with redis_server.running(tmp_path, "", "--requirepass", "right") as server:
+        shared = Shared(f"unix://:wrong-secret@{server.socket}", "t", None)
+        await shared.start()
+        assert "WRONGPASS" in shared.away or "invalid" in shared.away
+        shared.stop()
+        shared = Shared(f"unix://:right@{server.socket}", "t", None)
+        await shared.start()
+        assert not shared.away
+        shared.stop()
+    assert "wrong-secret" not in caplog.text
+
+
+@needs_redis
+@pytest.mark.gen_test
+async def test_every_key_has_the_prefix_and_expires(tmp_path: Path) -> None:
+    with redis_server.running(tmp_path, port=redis_server.free_port()) as server:
+        shared = Shared(server.url, "fleet{a}", None)
+        await shared.start()
+        store = shared.store
+        await asyncio.gather(
+            taken(quota(shared)), store.put("v", b"1", 60), store.add("s", {"n": 1}, 60),
+            store.slots("c", "me", 1, 1, 60), store.publish("f", "k", b"1", 60),
+        )  # fmt: skip
+        assert server.call("EVAL", "return #redis.call('KEYS', '*')", "0") == ":8"
+        assert server.call("EVAL", "return #redis.call('KEYS', '{fleeta}:*')", "0") == ":8"
+        lasting = "local n = 0 for _, k in ipairs(redis.call('KEYS', '*')) do n = n + redis.call('TTL', k) end return n"
+        assert 8 * 55 < int(server.call("EVAL", lasting, "0")[1:]) <= 8 * 62
+        shared.stop()
+
+
+@pytest.mark.gen_test
+async def test_a_file_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "shared.sqlite3"
+    file.mkdir()
+    shared = Shared("", "t", file)
+    await shared.start()
+    one = quota(shared)
+    assert await taken(one) == 0.0 and shared.fallbacks == 1
+    await until(lambda: bool(shared.away))
+    assert await taken(one) == 0.0 and shared.fallbacks == 2
+    assert sum("is away" in record.getMessage() for record in caplog.records) == 1
+    file.rmdir()
+    await until(lambda: not shared.away)
+    before = shared.fallbacks
+    assert await taken(one) == 0.0 and shared.fallbacks == before
+    shared.stop()
+
+
+@pytest.mark.gen_test
+async def test_a_file_that_somebody_holds_does_not_hold_requests_up(tmp_path: Path, soon_lost: None) -> None:
+    file = tmp_path / "shared.sqlite3"
+    shared = Shared("", "t", file)
+    await shared.start()
+    one = quota(shared)
+    assert await taken(one) == 0.0
+    with sqlite3.connect(file, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert await taken(one) == 0.0 and shared.fallbacks == 1
+        assert await taken(one) == 0.0 and shared.fallbacks == 2
+        other.execute("ROLLBACK")
+    other.close()
+    await until(lambda: not shared.away)
+    await asyncio.sleep(0.1)
+    assert await taken(one) == 0.0
+    assert oct(file.stat().st_mode & 0o777) == "0o600"
+    shared.stop()
+
+
+def test_outages_are_logged_once_each(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "proxy")
+    shared = Shared("redis://127.0.0.1:1", "t", None)
+    for why in ("a", "b", "", "", "c", ""):
+        shared._changed(why)
+    assert [record.getMessage().partition(":")[0][:35] for record in caplog.records] == [
+        "the shared store (redis) is away", "the shared store (redis) is back af",
+        "the shared store (redis) is away", "the shared store (redis) is back af",
+    ]  # fmt: skip
+    assert shared.state()["outages"] == 2 and shared.state()["away"] == ""
