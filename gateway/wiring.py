@@ -6,6 +6,7 @@ that wait for their clients) is made from the one before it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 

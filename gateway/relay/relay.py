@@ -252,7 +252,7 @@ class Relay(HTTPMessageDelegate):
         request, ports = self.request, self._ports
         if ports.budgets is not None:
             ports.budgets.check(request.client, ports.unix())
-        self._service.charge_question(request.client)
+        await self._service.charge_question(request.client)
         if self._is_files:
             about = files.asked(self._method, self._path)
             assert about is not None
