@@ -53,8 +53,8 @@ from gateway.observe.dispatcher import Observers
 from gateway.observe.prices import Prices
 from gateway.observe.tags import Tags
 from gateway.pages.model_list import Listing
-from gateway.process.drains import Drains
 from gateway.process import topics
+from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing import client_rules
 from gateway.routing.balancing import Places

@@ -40,7 +40,8 @@ def merged(said: list[dict[str, Any]]) -> dict[str, Any]:
     of_each = {name: [each["upstreams"][name] for each in said if name in each["upstreams"]] for name in names}
     shared = max((each["shared"] for each in said), key=lambda state: (bool(state["away"]), state["fallbacks"]))
     shared |= {"fallbacks": sum(each["shared"]["fallbacks"] for each in said)}
-    return whole | {"shared": shared, "workers": len(said), "pool": pool, "upstreams": {n: _upstream(of) for n, of in of_each.items()}}
+    upstreams = {name: _upstream(of) for name, of in of_each.items()}
+    return whole | {"shared": shared, "workers": len(said), "pool": pool, "upstreams": upstreams}
 
 
 def _upstream(said: list[dict[str, Any]]) -> dict[str, Any]:
