@@ -24,7 +24,7 @@ import sys
 import time
 
 try:
-    from tornado.netutil import bind_sockets
+    import tornado  # noqa: F401  # the first of what is to be installed
 except ModuleNotFoundError as missing:
     sys.exit(f"proxy.py: {missing.name} is not installed for {sys.executable}: type  ./run.sh  in this folder")
 
@@ -39,7 +39,7 @@ from gateway.process.upgrade import Upgrade
 from gateway.process.watch import Watch
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.runtime import Service
-from operate import extras, handover, place, privileges, systemd
+from operate import extras, handover, listening, place, privileges, systemd
 from operate.logs.fields import SHOWN, fields
 from operate.logs.journal import Journal, folder_of, install
 from operate.settings.file_watch import Source
@@ -87,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         return EX_CONFIG
     place.commit()  # remembered: neither a loop nor each worker waits for git
     try:
-        sockets = handover.taken_over(_address(chosen)) or _bound(chosen)
+        sockets = handover.taken_over(listening.address(chosen.server)) or listening.bound(chosen.server)
     except (OSError, UnicodeError) as why:  # UnicodeError: a name that is not valid
         print(_cannot_listen(chosen, why), file=sys.stderr)
         return EX_UNAVAILABLE
@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     if chosen.server.workers == 1:
         return _work(sockets, source, chosen)
     work = functools.partial(_work, sockets, source)
-    return Supervisor(source, chosen, sockets, work, _address(chosen)).run()
+    return Supervisor(source, chosen, sockets, work, listening.address(chosen.server)).run()
 
 
 def _as_user(chosen: Settings, source: Source) -> Settings:
@@ -112,20 +112,6 @@ def _as_user(chosen: Settings, source: Source) -> Settings:
         return chosen
     privileges.become(chosen.server.user, folder_of(chosen.logging))
     return source.read()
-
-
-def _bound(chosen: Settings) -> list[socket.socket]:
-    """Listening sockets for all hosts, on the same port. Raises OSError or UnicodeError."""
-    sockets: list[socket.socket] = []
-    port = chosen.server.port
-    for host in chosen.server.hosts:
-        sockets += bind_sockets(port, host, backlog=1024)
-        port = sockets[0].getsockname()[1]
-    return sockets
-
-
-def _address(chosen: Settings) -> str:
-    return f"{','.join(chosen.server.hosts)}:{chosen.server.port}"
 
 
 def _work(sockets: list[socket.socket], source: Source, chosen: Settings, worker: Worker | None = None) -> int:
@@ -174,6 +160,8 @@ def _cannot_listen(chosen: Settings, why: OSError | UnicodeError) -> str:
     where = f"{chosen.server.host}:{chosen.server.port}"
     if isinstance(why, UnicodeError):
         return f"cannot listen on {where}: that is not a valid host name; see [server] host"
+    if chosen.server.hosts != chosen.server.tcp_hosts:
+        return f"cannot listen on {where}: {why.strerror or why}"
     if why.errno == errno.EADDRINUSE:
         return f"another program is using {where}: stop it, or choose another port with --port N"
     if why.errno == errno.EACCES:
@@ -195,7 +183,7 @@ class Proxy:
         """sockets: bound ones. source: the settings file that is watched for changes, if any. worker_rpc: the other
         workers, if any."""
         self._demo: Demo | None = None
-        addresses = [each.getsockname()[:2] for each in sockets]
+        addresses = listening.with_ports(sockets)
         self.service = Service(chosen, journal, self._demos(chosen), worker_rpc, addresses)
         self.console = Console(self.service)
         self._door = Door(self.service, self.console.rows)
@@ -265,7 +253,7 @@ async def serve(
     worker_rpc = WorkerRpc(worker.number, worker.of, worker.secret) if worker else None
     proxy = Proxy(chosen, sockets, journal, source, worker_rpc)
     watch = Watch(worker)
-    upgrade = Upgrade(sockets, _address(chosen)) if worker is None else None
+    upgrade = Upgrade(sockets, listening.address(chosen.server)) if worker is None else None
     stopping = _signals(proxy, worker, upgrade)
     await proxy.start()
     _log_start(proxy, worker)
@@ -273,7 +261,7 @@ async def serve(
         log.error("%s", worker.why, extra=SHOWN | fields(event="worker ended", worker=worker.number))
     elif worker is None or worker.number == 0:
         with contextlib.suppress(OSError):  # it must serve even if nobody reads this, as with `proxy.py | head -1`
-            print(banner(chosen, proxy.service.router, sockets[0].getsockname()[1], VERSION), flush=True)
+            print(banner(chosen, proxy.service.router, listening.port_of(sockets), VERSION), flush=True)
     watch.start()
     gc.collect()
     gc.freeze()  # the objects that exist now stay, so the collector need not look at them
@@ -294,7 +282,8 @@ def _log_start(proxy: Proxy, worker: Worker | None) -> None:
     chosen, pid = proxy.service.settings, os.getpid()
     facts = fields(event="start", version=VERSION, commit=place.commit(), pid=pid, settings=str(chosen.file),
                    worker=worker.number if worker else None, workers=chosen.server.workers)  # fmt: skip
-    log.info("anthropic-proxy %s serves as process %d at %s", VERSION, pid, _address(chosen), extra=facts)
+    at = listening.address(chosen.server)
+    log.info("anthropic-proxy %s serves as process %d at %s", VERSION, pid, at, extra=facts)
 
 
 class Stopping(asyncio.Event):

@@ -143,6 +143,8 @@ def described(settings: Settings, environment: Mapping[str, str] = os.environ) -
     """The proxy of the settings, whether it runs or not. Raises Unreachable if no key for it is known."""
     server = settings.server
     url = tls.own_url(server)
+    if not server.tcp_hosts:
+        raise Unreachable("the proxy listens on a Unix socket alone, which this client cannot use: see [server] host")
     if server.tls_client_ca:
         raise Unreachable(
             "[server] tls_client_ca asks each client for a certificate; start the client by hand, with one"

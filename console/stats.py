@@ -47,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print(str(problems), sys.stderr)
         return EX_CONFIG
     url = options.url or (tls.own_url(chosen.server) if chosen else "")
+    if not url.startswith("http"):
+        _print(f"{url}: this is no URL; name one with --url", sys.stderr)
+        return EX_UNAVAILABLE
     key = options.key or _key_of(chosen)
     trusted = tls.trusting(chosen.server) if chosen and not options.url else None
     live = sys.stdout.isatty() and not options.once

@@ -47,7 +47,7 @@ def alive() -> None:
 
 def listening() -> list[socket.socket]:
     """The sockets of a .socket unit. It removes the variables that name them, which are for this process alone. Raises
-    OSError for a socket that is not TCP."""
+    OSError for a socket that is no stream."""
     mine = os.environ.pop("LISTEN_PID", "") == str(os.getpid())
     count = os.environ.pop("LISTEN_FDS", "0")
     os.environ.pop("LISTEN_FDNAMES", None)
@@ -55,10 +55,10 @@ def listening() -> list[socket.socket]:
 
 
 def adopted(fd: int) -> socket.socket:
-    """A listening socket that another process has opened. Raises OSError if it is not a TCP socket."""
+    """A listening socket that another process has opened. Raises OSError if it is no stream socket."""
     taken = socket.socket(fileno=fd)
-    if taken.family not in (socket.AF_INET, socket.AF_INET6) or taken.type != socket.SOCK_STREAM:
-        raise OSError(f"file descriptor {fd}, which was passed to the proxy to listen on, is not a TCP socket")
+    if taken.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX) or taken.type != socket.SOCK_STREAM:
+        raise OSError(f"file descriptor {fd}, which was passed to the proxy to listen on, is no stream socket")
     taken.setblocking(False)
     os.set_inheritable(fd, False)
     return taken

@@ -72,8 +72,11 @@ def _key_fault(why: Exception, file: str, cert: str, has_password: bool) -> str:
 
 
 def own_url(server: Server, port: int = 0) -> str:
-    """The address of the proxy for this machine, without a final slash. port: the bound one, if the settings say 0."""
-    host = _EVERYWHERE.get(server.hosts[0], server.hosts[0])
+    """The address of the proxy for this machine, without a final slash. port: the bound one, if the settings say 0. It
+    is no URL where the proxy listens on Unix sockets alone."""
+    if not server.tcp_hosts:
+        return server.hosts[0]
+    host = _EVERYWHERE.get(server.tcp_hosts[0], server.tcp_hosts[0])
     if server.tls_cert:
         host = _certified(host, names(server.tls_cert))
     return f"{server.scheme}://{f'[{host}]' if ':' in host else host}:{port or server.port}"

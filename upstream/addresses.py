@@ -35,7 +35,9 @@ class Addresses:
             if len(self._places) >= MAX_PLACES:
                 self._places.clear()
             proxy = self._pool.proxy if request.way.proxy is None else request.way.proxy
-            place = self._places[key] = place_of(request.url, proxy, request.way.family or self._pool.family)
+            family = request.way.family or self._pool.family
+            place = None if request.way.socket else place_of(request.url, proxy, family)
+            self._places[key] = place
             return place
 
     def point(self, curl: pycurl.Curl, place: Place, answer: Answer) -> None:

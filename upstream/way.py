@@ -39,7 +39,7 @@ def place_of(url: str, proxy: str, family: str) -> Place | None:
 class Way:
     """How one upstream is reached; handles are kept for each Way. ca_file: a PEM file, "" = that of the Pool.
     client_cert, client_key: PEM files; client_cert may hold the key, too. proxy: a URL, "" = none, None = that of the
-    Pool. family: one of FAMILIES, "" = that of the Pool."""
+    Pool. family: one of FAMILIES, "" = that of the Pool. socket: the path of a Unix socket, "" = it has an address."""
 
     verify: bool = True
     ca_file: str = ""
@@ -48,6 +48,7 @@ class Way:
     client_key_password: str = field(default="", repr=False)
     proxy: str | None = field(default=None, repr=False)
     family: str = ""
+    socket: str = ""
 
     def put(self, curl: pycurl.Curl, ca_file: str, proxy: str, family: str) -> None:
         """Sets the options of a new handle. ca_file, proxy, family: those of the Pool."""
@@ -64,5 +65,7 @@ class Way:
             if value:
                 curl.setopt(option, value)
         curl.setopt(pycurl.PROXY, proxy if self.proxy is None else self.proxy)
+        if self.socket:
+            curl.setopt(pycurl.UNIX_SOCKET_PATH, self.socket)
         curl.setopt(pycurl.NOPROXY, "")  # otherwise libcurl reads exceptions from the environment
         curl.setopt(pycurl.IPRESOLVE, _RESOLVE.get(self.family or family, pycurl.IPRESOLVE_WHATEVER))

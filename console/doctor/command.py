@@ -158,7 +158,8 @@ class Visit:
         self._report.begins(given.name, given.base_url, given.protocol)
         self.say(f"Upstream '{given.name}': {given.base_url} ({', '.join(given.protocol)})\n")
         server = self._settings.server
-        if Hops("", [(ip, server.port) for ip in ips(server.host)]).lead_here(self._peer.base_url):
+        here = [(ip, server.port) for host in server.tcp_hosts for ip in ips(host)]
+        if Hops("", here).lead_here(self._peer.base_url):
             self.say("Not usable: this proxy itself listens at that address; correct its base_url.\n")
             return UNUSABLE
         findings, names, kind = await self._approach()

@@ -25,7 +25,7 @@ class Hosts:
     def __init__(self, settings: Settings) -> None:
         server = settings.server
         self._open = not settings.clients
-        named = (*server.hosts, *server.allowed_hosts)
+        named = (*server.tcp_hosts, *server.allowed_hosts)
         self._named = frozenset(name for name in named if not name.startswith("*"))
         self._within = tuple(name[1:] for name in named if name.startswith("*"))
         self.always = self._open or bool(server.allowed_hosts)

@@ -60,6 +60,9 @@ _MANY = _refusal(
     b"429 Too Many Requests", b"rate_limit_error", b"rate_limit_exceeded",
     b"this address has too many connections here already ([limits] connections_per_address)",
 )  # fmt: skip
+_HERE = "127.0.0.1", 0
+"""The address of who comes by a Unix socket: from this machine, as a reverse proxy in front of us may."""
+
 MOST_AT_ONCE = 32  # connections taken in one turn of the loop: a few milliseconds' work
 WAITING_AT = 24  # in Linux' struct tcp_info: tcpi_unacked, of a listening socket those that wait to be accepted
 
@@ -138,8 +141,10 @@ class Server(HTTPServer):
             self._turn_away(stream, _FULL)
             return
         # The kernel sees whether the other side takes anything; what Tornado has for writing knows no time.
-        stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
+        if stream.socket.family != socket.AF_UNIX:
+            stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self.write_timeout_ms)
         context = _HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
+        context.remote_ip = address[0]  # Tornado has another word for a Unix socket's
         client = connection.Connection(stream, self.conn_params, context)
         if reserved:
             client.turned_away = functools.partial(self._is_full, address[0])
@@ -199,6 +204,8 @@ class Server(HTTPServer):
         """Returns False where nobody waits."""
         try:
             accepted, address = listening.accept()
+            if listening.family == socket.AF_UNIX:
+                address = _HERE
         except (BlockingIOError, ConnectionAbortedError):
             return False
         self._handle_connection(accepted, address)

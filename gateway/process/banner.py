@@ -25,10 +25,10 @@ _INDENT = " " * 17  # as wide as the column of clients' names
 def banner(settings: Settings, router: Router, port: int, version: str) -> str:
     """The whole banner, without a final newline. port: the bound one."""
     hosts = settings.server.hosts
-    host = hosts[0]
+    host = (settings.server.tcp_hosts or hosts)[0]
     url = tls.own_url(settings.server, port)
     everywhere = " and on every other address of this machine" if host in ("0.0.0.0", "::") else ""
-    everywhere = everywhere or "".join(f" and {each}" for each in hosts[1:])
+    everywhere = everywhere or "".join(f" and {each}" for each in hosts if each != host)
     return "\n".join(
         [
             f"anthropic-proxy {version} listens on {url}{everywhere}",
@@ -36,13 +36,15 @@ def banner(settings: Settings, router: Router, port: int, version: str) -> str:
             *_upstreams(settings),
             *(["", *(f"  {remark}" for remark in found)] if (found := remarks(settings, router)) else []),
             "",
-            "Paste one of these:",
-            *(f"  {line}" for line in pasted(settings, router, url)),
-            "",
-            f"Dashboard: {url}/dashboard",
+            *(_to_paste(settings, router, url) if settings.server.tcp_hosts else []),
             f"Settings: {settings.file}. Logs: {_logs(settings, '/')}. Ctrl-C ends it.",
         ]
     )
+
+
+def _to_paste(settings: Settings, router: Router, url: str) -> list[str]:
+    lines = (f"  {line}" for line in pasted(settings, router, url))
+    return ["Paste one of these:", *lines, "", f"Dashboard: {url}/dashboard"]
 
 
 def pasted(settings: Settings, router: Router, url: str) -> list[str]:

@@ -218,7 +218,9 @@ def _way(s: Upstream) -> Way:
     proxy = None if s.proxy == "" else "" if s.proxy == "none" else s.proxy
     if proxy is None and is_loopback(urlsplit(s.base_url).hostname or ""):
         proxy = ""
-    return Way(s.verify_tls, s.ca_file, s.client_cert, s.client_key, s.client_key_password, proxy, s.family)
+    if s.socket:
+        proxy = ""
+    return Way(s.verify_tls, s.ca_file, s.client_cert, s.client_key, s.client_key_password, proxy, s.family, s.socket)
 
 
 _TYPES = {each.name: each.type for each in fields(Upstream)}

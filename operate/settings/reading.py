@@ -378,6 +378,8 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_loopback(host: str) -> bool:
+    if host.startswith(sections.UNIX):
+        return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -24,7 +24,13 @@ SERVER = {
         url_types.hosts(),
         "127.0.0.1",
         "The address to listen on, or several. `::` means all IPv6 and IPv4 addresses. An address that other "
-        "machines can reach needs at least one [client] section.",
+        "machines can reach needs at least one [client] section. unix:/PATH is a Unix socket, whose clients count as "
+        "127.0.0.1.",
+    ),
+    "socket_mode": Key(
+        value_types.mode(),
+        "660",
+        "The rights of a Unix socket: who may connect to it. 660: its owner and its group.",
     ),
     "port": Key(value_types.whole(0, 65535), "8082", "The TCP port to listen on. 0 takes any free port."),
     "tls_cert": Key(

@@ -141,6 +141,12 @@ UPSTREAM = {
         "The proxy that is used to reach it. none: it is reached directly; empty = [pool] proxy, but directly if "
         "it is on this machine.",
     ),
+    "socket": Key(
+        value_types.path(),
+        "",
+        "The path of the Unix socket behind which it listens; base_url still says its scheme, host and path, such as "
+        "http://localhost/v1.",
+    ),
     "family": Key(
         value_types.choice("any", "ipv4", "ipv6", "prefer_ipv4", "prefer_ipv6", empty=True),
         "",

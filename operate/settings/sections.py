@@ -15,6 +15,9 @@ from operate import client_keys
 from operate.settings.conditions import Condition
 from operate.settings.schema import LOGGERS
 
+UNIX = "unix:"
+"""Before the path of a Unix socket, where an address may stand."""
+
 STREAMS = ("stdout", "stderr")
 
 
@@ -43,6 +46,7 @@ class Server:
     tls_key: str = ""
     tls_key_password: str = field(default="", repr=False)
     tls_client_ca: str = ""
+    socket_mode: int = 0o660
 
     @property
     def scheme(self) -> str:
@@ -57,6 +61,11 @@ class Server:
         """The addresses to listen on. `::` means 0.0.0.0 too, as it does for other servers on Linux."""
         named = tuple(self.host.split(", "))
         return (*named, "0.0.0.0") if "::" in named and "0.0.0.0" not in named else named
+
+    @property
+    def tcp_hosts(self) -> tuple[str, ...]:
+        """Those that are no Unix sockets."""
+        return tuple(host for host in self.hosts if not host.startswith(UNIX))
 
     @property
     def max_body_bytes(self) -> int:

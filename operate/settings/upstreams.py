@@ -92,6 +92,7 @@ class Upstream:
     adaptive: bool = False
     files: str = "auto"
     slow_after: float = 20.0
+    socket: str = ""
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
     timeouts: Timeouts

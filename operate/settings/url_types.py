@@ -21,6 +21,9 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:\*|(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?)")
 
 
+MAX_SOCKET = len("unix:") + 107  # the system's bound
+
+
 def hosts() -> Kind:
     """A str of the addresses or names to listen on, joined by ", ", without the brackets of IPv6 addresses."""
 
@@ -28,6 +31,10 @@ def hosts() -> Kind:
         return ", ".join(dict.fromkeys(one(part.strip()) for part in text.split(",")))
 
     def one(text: str) -> str:
+        if text.startswith("unix:"):
+            if not text.startswith("unix:/") or text.endswith("/") or len(text) > MAX_SOCKET:
+                raise ValueError(f"a Unix socket is unix:/PATH, an absolute path of {MAX_SOCKET - 5} characters or less")
+            return text
         bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
         try:
             ipaddress.ip_address(bare)
@@ -41,7 +48,10 @@ def hosts() -> Kind:
             return text
         return bare
 
-    return Kind("an address or host name without a port, such as 127.0.0.1, or several, separated by commas", parse)
+    return Kind(
+        "an address or host name without a port, such as 127.0.0.1, or unix:/PATH, or several, separated by commas",
+        parse,
+    )
 
 
 def host_names() -> Kind:

@@ -170,6 +170,22 @@ def account() -> Kind:
     return Kind("the name of a user, or empty", parse)
 
 
+def path() -> Kind:
+    """A str: the path of a file, which need not be there, or ""."""
+    return Kind("a path, or empty", lambda text: text, is_path=True)
+
+
+def mode() -> Kind:
+    """An int: the rights of a file, written in octal digits."""
+
+    def parse(text: str) -> int:
+        if not (len(text) in (3, 4) and set(text) <= set("01234567")):
+            raise ValueError
+        return int(text, 8)
+
+    return Kind("three octal digits such as 660", parse, lambda value: f"{value:o}")
+
+
 def line(expects: str) -> Kind:
     """A str of one line that is not empty."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import proxy
+from operate import listening
 from operate.settings import load
 from operate.settings.load import SettingsError
 from tests.support.house import Client, House, one_upstream
@@ -165,7 +165,7 @@ LOCAL = [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)]
 )
 def test_both_families(host: str, reached: int) -> None:
     chosen = load.read(one_upstream("http://a", "chat", server=f"host = {host}\nport = 0") + CLIENT)
-    sockets = proxy._bound(chosen)
+    sockets = listening.bound(chosen.server)
     try:
         assert len({each.getsockname()[1] for each in sockets}) == 1
         found = 0
