@@ -33,7 +33,7 @@ def hosts() -> Kind:
     def one(text: str) -> str:
         if text.startswith("unix:"):
             if not text.startswith("unix:/") or text.endswith("/") or len(text) > MAX_SOCKET:
-                raise ValueError(f"a Unix socket is unix:/PATH, an absolute path of {MAX_SOCKET - 5} characters or less")
+                raise ValueError(f"a Unix socket is unix:/PATH, an absolute path of up to {MAX_SOCKET - 5} bytes")
             return text
         bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
         try:
