@@ -17,9 +17,10 @@ from translate.words import NOBODY, Words
 
 Ext = dict[str, dict[str, Any]]
 """What has no word here, in groups, under the names that the client gave: {"chat": {"logit_bias": {...}}}. The group of
-a protocol is read by its own encoder alone, and so is "PROTOCOL.form", which tells how a thing was written. Two groups
-are shared: "cache" has the marks up to which a prompt is to be cached (`cache_control` of Messages and of OpenRouter's
-Chat, `prompt_cache_breakpoint` of OpenAI), and "openai" the fields that OpenAI's two protocols spell alike."""
+a protocol is read by its own encoder alone, and so is "PROTOCOL.form", which tells how a thing was written. Three
+groups are shared: "cache" has the marks up to which a prompt is to be cached (`cache_control` of Messages and of
+OpenRouter's Chat, `prompt_cache_breakpoint` of OpenAI), "openai" the fields that OpenAI's two protocols spell alike,
+and "proof" what Google has signed of a call or a message, as its OpenAI form says it (`extra_content`)."""
 
 Role = Literal["system", "user", "assistant"]
 

@@ -49,6 +49,9 @@ def dropped(conversation: Conversation, taken: Collection[str]) -> list[str]:
 _REPORTED = frozenset((
     "cache_control", "citations", "input_examples", "allowed_callers", "eager_input_streaming", "transformations",
     "async", "output_schema", "audio", "input_file.detail",
+    # of Gemini's parts and functions
+    "videoMetadata", "mediaResolution", "partMetadata", "mediaProcessing", "speechMetadata", "documentMetadata",
+    "spreadsheetMetadata", "audioMetadata", "behavior",
 ))  # fmt: skip
 _UNSAID = (None, False, "auto", ["direct"])  # these values say what is so anyway
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_origin
 
 from google import genai
 from google.genai import types
@@ -59,6 +60,10 @@ def _look(said: Any, model: Any, where: str, found: list[str]) -> None:
         for each in said:
             _look(each, model, where, found)
         return
+    if isinstance(said, dict) and isinstance(model, _Named):
+        for each in said.values():
+            _look(each, model.of, where, found)
+        return
     if not isinstance(said, dict) or not hasattr(model, "model_fields"):
         return
     known = {field.alias or name: field for name, field in model.model_fields.items()}
@@ -69,9 +74,18 @@ def _look(said: Any, model: Any, where: str, found: list[str]) -> None:
             _look(value, _model_in(known[key].annotation), f"{where}{key}.", found)
 
 
+@dataclass
+class _Named:
+    """Objects by names that the client gives."""
+
+    of: Any
+
+
 def _model_in(annotation: Any) -> Any:
     if hasattr(annotation, "model_fields"):
         return annotation
+    if get_origin(annotation) is dict:
+        return _Named(_model_in(annotation.__args__[1]))
     inner = [_model_in(each) for each in getattr(annotation, "__args__", ())]
     return next((each for each in inner if each is not None), None)
 
@@ -84,7 +98,7 @@ def events(raw: bytes) -> list[Any]:
 def request_problems(body: Any) -> list[str]:
     """What in a request body Google's own types do not know."""
     found: list[str] = []
-    known = {
+    known: dict[str, Any] = {
         "contents": types.Content, "systemInstruction": types.Content, "tools": types.Tool,
         "toolConfig": types.ToolConfig, "generationConfig": types.GenerationConfig,
         "safetySettings": types.SafetySetting, "serviceTier": str,

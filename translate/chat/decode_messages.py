@@ -261,6 +261,7 @@ def _call(raw: Any, path: str) -> ToolCall:
     call = ToolCall(id, name, text_of(function, "input") if is_custom else arguments_in(function), custom=is_custom)
     if rest := {key: value for key, value in raw.items() if key not in ("id", "type", kind)}:
         call.ext["chat"] = rest
+        _note_proof(raw, call.ext)
     if CACHE_CONTROL in raw:
         note_mark(raw, CACHE_CONTROL, call.ext)
     return call
@@ -274,9 +275,16 @@ def _ext(raw: dict[str, Any], parts: list[Part], *known: str) -> Ext:
     ext: Ext = {}
     if rest := {key: value for key, value in raw.items() if key not in known and value is not None}:
         ext["chat"] = rest
+        _note_proof(raw, ext)
     if isinstance(raw.get("content"), list):
         ext["chat.form"] = {"parts": True}
     if parts and CACHE_CONTROL in raw:
         note_mark(raw, CACHE_CONTROL, ext)
         note_mark(raw, CACHE_CONTROL, parts[-1].ext)
     return ext
+
+
+def _note_proof(raw: dict[str, Any], ext: Ext) -> None:
+    """Puts what Google has signed of a call or a message where its own protocol looks for it, too."""
+    if isinstance(said := raw.get("extra_content"), dict):
+        ext["proof"] = said

@@ -59,7 +59,7 @@ class Assembly:
         feedback = object_of(data, "promptFeedback")
         if blocked := text_of(feedback, "blockReason"):
             self.seen = True
-            self._blocked, self._why = blocked, text_of(feedback, "blockReasonMessage") or blocked
+            self._blocked, self._why = blocked, text_of(feedback, "blockReasonMessage")
         for candidate in objects_of(data, "candidates"):
             if not candidate.get("index"):  # others are further answers
                 if error := self._candidate(candidate):
@@ -86,7 +86,9 @@ class Assembly:
         reason = stop_reason(self._finish, bool(self._calls), not self._said)
         if self._blocked:
             reason = "refusal"
-        why = (self._why or self._finish) if reason == "refusal" else ""
+        why = self._why if reason == "refusal" else ""
+        if reason == "refusal" and not self._said:  # else the client would hear nothing at all
+            why = why or f"The answer was blocked: {self._blocked or self._finish}"
         self._sequence.finish(Stop(reason, self.usage, explanation=why))
 
     def fail(self, error: Exception) -> None:

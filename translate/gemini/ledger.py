@@ -24,11 +24,12 @@ generationConfig.maxOutputTokens | = max_tokens; Messages demands one, so one is
 max_tokens | = max_output_tokens, at least 16
 generationConfig.temperature generationConfig.topP | = temperature, top_p, as far as the model takes them | = \
 temperature, top_p | = temperature, top_p
-generationConfig.topK | = top_k | - OpenAI's protocols have no such knob; top_p narrows the choice likewise
+generationConfig.topK | = top_k | - OpenAI's protocols have no such knob; top_p narrows the choice likewise | - \
+OpenAI's protocols have no such knob; top_p narrows the choice likewise
 generationConfig.stopSequences | = stop_sequences | = stop, the first four | - the protocol has none
 generationConfig.seed generationConfig.presencePenalty generationConfig.frequencyPenalty | - there is no such knob: \
-the model draws its words without it | = the field of its own name | - there is no such knob: the model draws its \
-words without it
+the model draws its words without it | = seed, presence_penalty, frequency_penalty | - there is no such knob: the \
+model draws its words without it
 generationConfig.responseMimeType | = output_config.format for JSON; an enum as bare text is dropped | = \
 response_format | = text.format
 generationConfig.responseSchema generationConfig.responseJsonSchema | = output_config.format | = response_format | = \
@@ -54,8 +55,9 @@ block:thought | - nobody has signed its words; what its provider has signed goes
 block:thoughtSignature | = messages, the thinking blocks that it seals; Google's own is dropped | = messages, \
 reasoning_details, or extra_content for a model of Google's | = input, the reasoning items that it seals; Google's \
 own is dropped
-block:executableCode block:codeExecutionResult block:toolCall block:toolResponse | = messages, in words
-block:audioTranscription | = messages, in words
+block:executableCode block:codeExecutionResult block:toolCall block:toolResponse | = messages, in words | = messages, \
+in words | = input, in words
+block:audioTranscription | = messages, in words | = messages, in words | = input, in words
 block:videoMetadata block:mediaResolution block:partMetadata block:mediaProcessing block:speechMetadata \
 block:documentMetadata block:spreadsheetMetadata block:audioMetadata | - how Google reads the part; its content \
 crosses

@@ -46,8 +46,7 @@ def _signature(extra: dict[str, object]) -> str:
 
 def beside(ext: Ext) -> str:
     """Returns the signature that a Chat client has beside a call or a message, as Google's OpenAI form says it."""
-    said = ext.get("chat", {}).get("extra_content")
-    return _signature(said) if isinstance(said, dict) else ""
+    return _signature(ext.get("proof", {}))
 
 
 def sealed_thought(signature: str) -> str:
