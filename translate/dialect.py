@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from translate import model_list
+from translate import model_list, rate_headers
 from translate.compaction import NO_COMPACTION, Compaction
 from translate.conversation import Conversation, Event, Usage
 from translate.errors import ApiError
@@ -233,14 +233,16 @@ class Http:
     """How the protocol uses HTTP. auth: the header of the key, and what stands before the key in it. headers: said to
     every upstream, unless the client said the same header. betas: the header that names what is asked for beyond
     the protocol, "" for none. any_header: upstreams are sent whatever headers such a client says, but for those of
-    others; else those that are known. query_key: the parameter in which clients may say their key. asks(headers):
-    whether a request whose path tells nothing comes from a client of this protocol."""
+    others; else those that are known. query_key: the parameter in which clients may say their key. rate_headers: how a
+    client learns what is left of its bounds. asks(headers): whether a request whose path tells nothing comes from a
+    client of this protocol."""
 
     auth: tuple[str, str] = ("authorization", "Bearer ")
     headers: Mapping[str, str] = field(default_factory=dict)
     betas: str = ""
     any_header: bool = False
     query_key: str = ""
+    rate_headers: rate_headers.RateHeaders = rate_headers.openai
     asks: Callable[[Mapping[str, str]], bool] = lambda headers: False
 
 

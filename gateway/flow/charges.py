@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest
+from gateway.flow.ports import Ports
 from gateway.limits import limiter
 from gateway.limits.limiter import Limiter
 from translate import tokens
@@ -70,6 +71,19 @@ def used_up(client: str, wait: float) -> ApiError:
         f"request may come in {wait:.0f} s"
     )
     return ApiError("rate_limit", message, 429, retry_after=wait)
+
+
+def left(request: ClientRequest, ports: Ports) -> dict[str, str]:
+    """Headers that tell the client what is left of its bounds, by name; {} where it has none."""
+    quota = ports.quota_of(request.client)
+    if quota is None:
+        return {}
+    told: dict[str, str] = {}
+    for each in quota.left(ports.now()):
+        told |= request.dialect.http.rate_headers(
+            each.unit, each.most, max(0, each.left), each.full_in_s, ports.unix()
+        )
+    return told
 
 
 def settle(quota: Limiter | None, bill: Bill, lead: Attempt | None) -> None:

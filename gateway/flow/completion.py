@@ -183,7 +183,8 @@ class Completion:
         if of.route.home and header_rules.find(of.incoming.headers, "x-proxy-upstream"):
             of.route.peer.is_proxy = True
         own = header_rules.of_reply(of.incoming.headers, self._request.key, of.route.peer.name, of.dropped)
-        theirs = header_rules.back(of.incoming.headers, of.verbatim, of.route.peer.settings.reply_headers)
+        bounds = charges.left(self._request, self._ports)
+        theirs = header_rules.back(of.incoming.headers, of.verbatim, of.route.peer.settings.reply_headers, bounds)
         return self._ports.masked(theirs) + own if theirs else own
 
     def own_head(self, upstream: str = "", dropped: Sequence[str] = ()) -> bytes:
@@ -191,9 +192,11 @@ class Completion:
         return header_rules.of_reply((), self._request.key, upstream, list(dropped))
 
     def _timing(self) -> bytes:
-        """What the reply has cost so far."""
+        """What the reply has cost so far, and what is left of the client's bounds."""
         clock = self._clock
-        return header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
+        timing = header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
+        bounds = charges.left(self._request, self._ports)
+        return timing + header_rules.lines(bounds) if bounds else timing
 
     def too_slow(self) -> ApiError:
         """The request's body did not come in time. One that would have been too large need not try again."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from gateway.http import header_names
 from gateway.limits import rate_limit
@@ -56,13 +56,16 @@ def upstream(
     return lines
 
 
-def back(headers: Sequence[tuple[str, str]], same: bool, let_through: tuple[str, ...] = ()) -> bytes:
+def back(
+    headers: Sequence[tuple[str, str]], same: bool, let_through: tuple[str, ...] = (), own: Collection[str] = ()
+) -> bytes:
     """The header lines for a client from those of an upstream (names in lower case), without Content-Type and
-    Cache-Control. The upstream's id of the request is sent as request-id, whatever its name was."""
+    Cache-Control. The upstream's id of the request is sent as request-id, whatever its name was. own: names of headers
+    that the proxy says itself."""
     out = b""
     named = None
     for name, value in headers:
-        if not header_names.comes_back(name, same, let_through):
+        if name in own or not header_names.comes_back(name, same, let_through):
             continue
         if named is None:
             named = {word.strip().lower() for key, words in headers if key == "connection" for word in words.split(",")}
@@ -121,6 +124,10 @@ def of_refusal(status: int, key: str, upstream_name: str, retry_after_s: float |
     if status in _FOR_GOOD:
         own += b"x-should-retry: false\r\n"
     return own
+
+
+def lines(headers: Mapping[str, str]) -> bytes:
+    return b"".join(line(name, value) for name, value in headers.items())
 
 
 def content_type(kind: str) -> bytes:

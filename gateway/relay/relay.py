@@ -15,7 +15,7 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import resolving, upstream_error, upstream_request
+from gateway.flow import charges, resolving, upstream_error, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.completion import MAX_USER_AGENT
 from gateway.flow.failover import Failover
@@ -442,11 +442,12 @@ class Relay(HTTPMessageDelegate):
 
     def _head(self, route: Route, coming: Coming) -> bytes:
         """Its header lines, less its type."""
-        theirs = header_rules.back(coming.headers, True, route.peer.settings.reply_headers)
+        bounds = charges.left(self.request, self._ports)
+        theirs = header_rules.back(coming.headers, True, route.peer.settings.reply_headers, bounds)
         own = header_rules.of_reply(coming.headers, self.request.key, route.peer.name, [])
         clock = self._clock
         timing = header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
-        return self._ports.masked(theirs) + own + timing
+        return self._ports.masked(theirs) + own + timing + header_rules.lines(bounds)
 
     def _start(self, route: Route, coming: Coming) -> None:
         """A reply that goes to the client as it comes."""
@@ -503,6 +504,7 @@ class Relay(HTTPMessageDelegate):
         self._error, self._status = error, words.status(error)
         upstream = self._route.peer.name if self._route is not None and self._failover.attempts else ""
         head = header_rules.JSON_HEAD + header_rules.of_refusal(self._status, key, upstream, error.retry_after)
+        head += header_rules.lines(charges.left(self.request, self._ports))
         if not self._read:
             self.writer.last()
         self.writer.whole(self._status, head, self._ports.masked(words.body(error, key)))

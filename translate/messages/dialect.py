@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from translate import capability, usage, wire
+from translate import capability, rate_headers, usage, wire
 from translate.dialect import Body, Dialect, Endpoint, Errors, Http, Marks, ModelListing, TokenCounting
 from translate.errors import BadRequest
 from translate.messages import compaction, fault, foreign_reasoning, model_list, search_reply
@@ -76,6 +76,7 @@ MESSAGES = Dialect(
         headers={"anthropic-version": VERSION},
         betas="anthropic-beta",
         any_header=True,
+        rate_headers=rate_headers.anthropic,
         asks=_asks,
     ),
     models=ModelListing(model_list.row, model_list.page, query="?limit=1000"),
