@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.flow.states import State
+from gateway.limits.limiter import Left
 from tests.gateway.flow.playbook import (
     USUAL,
     Book,
@@ -43,6 +44,9 @@ class Remote:
         answer: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self.asked.append((answer, tokens))
         return answer
+
+    def left(self, now: float) -> list[Left]:
+        return []
 
     async def owe(self) -> None:
         self.requests += 1
