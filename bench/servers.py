@@ -30,12 +30,15 @@ class Child:
     """A process. urls: the addresses that it has printed. began, ready: when it was started and had printed them, by
     time.perf_counter. logs: the folder for its logs, if it is a proxy."""
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], folder: Path, program: Sequence[str] = ()
+    ) -> None:
+        """program: another one than this."""
         self._said, self.logs = folder / "said.txt", folder / "logs"
         self.began = time.perf_counter()
         with self._said.open("w") as said:
             self._process = subprocess.Popen(
-                [*_program(), *words], env=dict(environment), stdin=subprocess.DEVNULL, stdout=said,
+                [*(program or _program()), *words], env=dict(environment), stdin=subprocess.DEVNULL, stdout=said,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         try:
@@ -54,6 +57,10 @@ class Child:
             if self._process.poll() is not None or time.monotonic() > until:
                 raise NotStarted(" ".join(said.split())[-400:] or "it said nothing")
             time.sleep(0.002)  # noqa: TID251 - no loop runs yet
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def cpu(self) -> float | None:
         """Seconds of CPU time that it has used, with all its threads; None where the system does not tell."""

@@ -28,8 +28,8 @@ _LONGEST_TERMINAL = 64  # bytes that it may take
 class Verbatim:
     """See translate.dialect.Reply."""
 
-    __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_tail", "_tail_size", "_told",
-                 "_unasked", "_usage", "_whole", "fault", "started")  # fmt: skip
+    __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_spelling", "_tail",
+                 "_tail_size", "_told", "_unasked", "_usage", "_whole", "fault", "started")  # fmt: skip
 
     goes_on = False
     ended = False  # only the upstream's close ends a stream whose bytes are not ours to judge
@@ -42,6 +42,7 @@ class Verbatim:
         self._echo = echo
         self._unasked = unasked
         self._edits = bool(echo or unasked)
+        self._spelling = (b"", b"")  # of the model's name, by the upstream and for the client
         self._head = b""  # its first bytes, where an error at the end needs to know of them
         self._held = bytearray()  # grows by what comes: a line may come byte by byte
         self._tail: list[bytes] = []
@@ -67,7 +68,7 @@ class Verbatim:
             raise self.fault
         self._tail = [raw]
         self._whole = not streamed or text[:1] == b"{"
-        return self._marks.model.sub(self._new_name(), raw, count=1) if self._echo and not streamed else raw
+        return self._renamed_once(raw) if self._echo and not streamed else raw
 
     def whole_as_stream(self, raw: bytes) -> bytes:
         return self.whole(raw)
@@ -212,19 +213,35 @@ class Verbatim:
         terminal = self._marks.terminal
         return bool(self._told or terminal.search(tail[-200:]) or terminal.search(tail))
 
-    def _new_name(self) -> bytes:
-        inside = wire.inside(self._echo).replace(b"\\", b"\\\\")
-        return b"\\g<1>" + inside + b"\\g<2>"
-
     def _edited(self, data: bytes) -> bytes:
         if self._unasked is not None:
             data = self._unasked.without(data)
         return self._renamed(data) if self._echo else data
 
     def _renamed(self, data: bytes) -> bytes:
-        """With the first "model" of each line put back."""
-        name, model = self._new_name(), self._marks.model
-        return b"\n".join(model.sub(name, line, count=1) if b'"model' in line else line for line in data.split(b"\n"))
+        """With the first "model" of each line put back. Nearly all lines spell it as the one before."""
+        theirs, ours = self._spelling
+        lines = data.split(b"\n")
+        for number, line in enumerate(lines):
+            at = line.find(b'"model')
+            if at < 0:
+                continue
+            if theirs and line.startswith(theirs, at):
+                lines[number] = b"%b%b%b" % (line[:at], ours, line[at + len(theirs) :])
+            else:
+                lines[number] = self._renamed_once(line, at)
+                theirs, ours = self._spelling
+        return b"\n".join(lines)
+
+    def _renamed_once(self, data: bytes, at: int = -1) -> bytes:
+        """at: where the first "model" stands; the spelling is remembered if that is the one."""
+        found = self._marks.model.search(data)
+        if found is None:
+            return data
+        ours = b"%b%b%b" % (found[1], wire.inside(self._echo), found[2])
+        if found.start() == at:
+            self._spelling = found[0], ours
+        return data[: found.start()] + ours + data[found.end() :]
 
 
 def _is_whole(line: bytes) -> bool:

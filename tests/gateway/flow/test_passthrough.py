@@ -6,10 +6,12 @@ That every recorded exchange passes so is tested in tests/corpus/test_verbatim.p
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from gateway.flow.passthrough import Verbatim
 from tests.support.house import ONCE, Cut, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 
@@ -255,3 +257,19 @@ def test_cut_is_what_the_raw_client_says() -> None:
             client.socket.sendall(b"GET / HTTP/1.0\r\n\r\n")
             client.head()
             list(client.pieces())
+
+
+@pytest.mark.parametrize("echo", ["another", 'odd\\1"\\g<1>'])
+def test_the_first_model_of_each_line_is_the_clients_however_it_is_spelt(echo: str) -> None:
+    inside = json.dumps(echo)[1:-1].encode()
+    lines = [
+        b'data: {"model":"m","x":{"model":"m"}}', b'data: {"model":"m"}', b'data: {"model" : "m"}', b"",
+        b'data: {"models":["m"],"model":"m"}', b'data: {"text":"\\"model\\":\\"m\\"","model":"m"}',
+        b'data: {"model":null}', b'data: {"model":"m"}', b'data: {"model":"n"}', b'data: {"model":"m"}',
+    ]  # fmt: skip
+    wanted = [
+        re.sub(rb'("model"\s*:\s*")[mn](")', lambda found: found[1] + inside + found[2], line, count=1)
+        for line in lines
+    ]
+    for end in (b"\n", b"\r\n"):
+        assert Verbatim("chat", echo, None)._renamed(end.join(lines)) == end.join(wanted)
