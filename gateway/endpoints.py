@@ -36,7 +36,7 @@ from gateway.http import origins, query_key
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import Answer
-from gateway.pages import dry_run, model_list, picker, status, stored_responses
+from gateway.pages import dry_run, model_list, ollama, picker, status, stored_responses
 from gateway.pages.dry_run import DryRun
 from gateway.pages.handlers import Handler, Shown
 from gateway.pages.health import Alive, Ready
@@ -79,6 +79,9 @@ class Door(HTTPServerConnectionDelegate):
                 (r"/v1/models/?", Models, args),
                 (r"/v1/models/(.+)", OneModel, args),
                 *_listings(service),
+                (r"/api/tags", ollama.Tags, args),
+                (r"/api/ps", ollama.Running, args),
+                (r"/api/version", ollama.Version, args),
                 (r"/v1/responses/([^/]+)(/input_items|/cancel)?", Stored, args),
                 (r"/debug/lessons", Learned, args),
                 (status.PATH, Standing, args),
@@ -152,6 +155,8 @@ class Entrance(HTTPMessageDelegate):
             )
         if path == dry_run.PATH:
             self._to = self._hot = DryRun(self._door.service, self._conn)
+        elif path == ollama.SHOW:
+            self._to = self._hot = ollama.Show(self._door.service, self._conn)
         elif hot is not None:
             self._to = self._hot = Flow(
                 self._door.service.ports, self._conn, hot.dialect, hot.endpoint, model=hot.model

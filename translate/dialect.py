@@ -129,6 +129,12 @@ class Reply(Protocol):
     def ping(self) -> bytes: ...
 
 
+class ErrorWriter(Protocol):
+    """An error in the words of the protocol."""
+
+    def __call__(self, error: ApiError, request_id: str = "") -> bytes: ...
+
+
 class Framing(Protocol):
     """A stream of server-sent events in another form, on its way to the client. Nothing of an event's data changes."""
 
@@ -144,10 +150,13 @@ class Framing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """What a client's stream is, where it is not made of server-sent events. content_type: the header's value."""
+    """What a client's reply is at an address where it differs from the protocol's own. content_type: of streams, which
+    are not made of server-sent events. whole: of a reply that is no stream. error: None = as the protocol says it."""
 
     content_type: str
     framing: Callable[[], Framing]
+    whole: Callable[[bytes], bytes] = lambda raw: raw
+    error: ErrorWriter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +167,8 @@ class Endpoint:
     whether the reply is a stream, where the address says so; None = the body does, in its field "stream". optional: an
     upstream has it only if its settings say so. relayed: no other protocol has it, so it goes to upstreams of this one,
     as it is. streamed: its bodies are no JSON, or large, and pass through as they come. framed(query): the form of a
-    stream, None for server-sent events. deterministic: the same request always has the same answer."""
+    reply, None for the protocol's own. opened(body): the body as the protocol has it, and the names of what is left
+    out; it raises BadRequest. deterministic: the same request always has the same answer."""
 
     task: str
     path: str
@@ -168,7 +178,8 @@ class Endpoint:
     relayed: bool = False
     deterministic: bool = False
     streamed: bool = False
-    framed: Callable[[Mapping[str, str]], Framed | None] = lambda query: None
+    framed: Callable[[Mapping[str, str]], Framed | None] | None = None
+    opened: Callable[[Body], tuple[Body, list[str]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +198,6 @@ class Marks:
     model: re.Pattern[bytes] = re.compile(rb'("model"\s*:\s*")[^"\\]*(")')
     long_terminal: re.Pattern[bytes] | None = None
     head_bytes: int = 0
-
-
-class ErrorWriter(Protocol):
-    """An error in the words of the protocol."""
-
-    def __call__(self, error: ApiError, request_id: str = "") -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)

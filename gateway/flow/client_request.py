@@ -39,9 +39,10 @@ class ClientRequest:
     it asks of the response cache, None = nothing. address: of the other side of its connection."""
 
     __slots__ = (
-        "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "asked_model", "body", "cached",
-        "charged", "client", "data", "dialect", "endpoint", "framed", "front", "headers", "in_path", "key", "previous",
-        "protocol", "query", "refusal", "relayed", "session", "shape", "size", "span", "streams", "tags", "task",
+        "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "asked_model", "body",
+        "cached", "charged", "client", "data", "dialect", "endpoint", "framed", "front", "headers", "in_path",
+        "key", "left", "previous", "protocol", "query", "refusal", "relayed", "session", "shape", "size",
+        "span", "streams", "tags", "task",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +66,7 @@ class ClientRequest:
         self.streams = False
         self.span: tuple[int, int] | None = None
         self.framed: Framed | None = None
+        self.left: list[str] = []
         self.body = b""
         self.data: dict[str, Any] | None = None
         self.previous: Recall | Thread | None = None
@@ -101,6 +103,8 @@ class ClientRequest:
         self.headers = headers
         self.session = session_headers.read(headers)
         self.client = access.check(headers)
+        if self.endpoint.framed is not None:
+            self.framed = self.endpoint.framed(dict(parse_qsl(query)))
         names = set(headers)  # each look-up in Tornado's own mapping costs as much as this
         if access.open and self.front is None:
             upstream_request.check_asked(headers)
@@ -139,6 +143,16 @@ class ClientRequest:
         self.body = parts[0] if len(parts) == 1 else b"".join(parts)
         if "json" not in self.headers.get("Content-Type", "json"):
             upstream_request.check_type(self.headers, self.body)
+        if self.endpoint.opened is not None:
+            self._open()
+
+    def _open(self) -> None:
+        """Its address has another form of the protocol: from here on the body is the protocol's. Raises ApiError."""
+        assert self.endpoint.opened is not None
+        said, self.left = self.endpoint.opened(self.parsed())
+        self.data, self.body = None, wire.dumps(said)
+        upstream_request.check_size(len(self.body), self._limit)
+        self.hold(len(self.body))
 
     def hold(self, size: int) -> None:
         """So many bytes more of memory. Raises ApiError (503)."""
@@ -189,7 +203,6 @@ class ClientRequest:
         """Raises BadRequest where there is no JSON object with a `model`, unless the address names it."""
         if self.in_path:
             self.asked_model, self.streams = envelope.name(self.in_path), self.endpoint.streams is True
-            self.framed = self.endpoint.framed(dict(parse_qsl(self.query))) if self.streams else None
         else:
             self.asked_model, self.streams, self.span = envelope.read(self.body)
 

@@ -92,12 +92,18 @@ class Completion:
 
     def refuse(self, error: ApiError, lead: Attempt | None) -> None:
         """An error of the proxy's own (or of a stream that never began), in the client's protocol."""
-        words, key = self._request.dialect.errors, self._request.key
-        status = words.status(error)
+        key = self._request.key
+        status = self._request.dialect.errors.status(error)
         asked = lead is not None and self._failover.attempts and not isinstance(error, Full)
         upstream = lead.route.peer.name if lead is not None and asked else ""
         own = header_rules.of_refusal(status, key, upstream, error.retry_after) + body_decoding.told(error)
-        self.whole(status, header_rules.JSON_HEAD + own, self._ports.masked(words.body(error, key)))
+        self.whole(status, header_rules.JSON_HEAD + own, self._ports.masked(self._in_words(error)))
+
+    def _in_words(self, error: ApiError) -> bytes:
+        """The whole body of an error."""
+        framed = self._request.framed
+        says = (framed and framed.error) or self._request.dialect.errors.body
+        return says(error, self._request.key)
 
     def _went(self, attempt: Attempt, out: bytes) -> None:
         """The beginning of a reply, or all of it: an upstream may keep it, and a later request build on it."""
@@ -128,12 +134,13 @@ class Completion:
             self.refuse(error, failed)
             return
         theirs = failed.incoming
-        if failed.verbatim and not theirs.cut:
+        framed = self._request.framed
+        if failed.verbatim and not theirs.cut and (framed is None or framed.error is None):
             kind = header_rules.find(theirs.headers, "content-type")
             self.whole(theirs.status, header_rules.content_type(kind) + self.reply_head(failed), theirs.refusal)
             return
         words = self._request.dialect.errors
-        said = self._ports.masked(words.body(error, self._request.key))
+        said = self._ports.masked(self._in_words(error))
         head = header_rules.JSON_HEAD + self.reply_head(failed)
         if error.retry_after is not None and not header_rules.find(theirs.headers, "retry-after"):
             head += header_rules.line("Retry-After", str(max(1, math.ceil(error.retry_after))))

@@ -48,7 +48,9 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
     else:
         made = _translated(request, route, ports, url, lines)
     if request.framed is not None:
-        made.reply = Reframed(made.reply, request.framed.framing())
+        made.reply = Reframed(made.reply, request.framed)
+    if request.left:
+        made.dropped = [*request.left, *made.dropped]
     return made
 
 

@@ -1,24 +1,25 @@
 """A reply whose stream the client gets in another form than server-sent events: the same reply, less its lines.
 
 What reads the upstream writes server-sent events, whatever the client's address asks for; here their data is put into
-the frames of that address (see translate.dialect.Framing). Whole replies have no frames, and pass.
+the frames of that address (see translate.dialect.Framing), and a whole reply into its form.
 """
 
 from __future__ import annotations
 
 from translate.conversation import Usage
-from translate.dialect import Framing, Reply
+from translate.dialect import Framed, Reply
 from translate.errors import ApiError
 
 
 class Reframed:
     """See translate.dialect.Reply."""
 
-    __slots__ = ("_closed", "_framing", "_reply")
+    __slots__ = ("_closed", "_form", "_framing", "_reply")
 
-    def __init__(self, reply: Reply, framing: Framing) -> None:
+    def __init__(self, reply: Reply, form: Framed) -> None:
         self._reply = reply
-        self._framing = framing
+        self._form = form
+        self._framing = form.framing()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -53,7 +54,8 @@ class Reframed:
         return self._reply.sample
 
     def whole(self, raw: bytes, streamed: bool = False) -> bytes:
-        return self._reply.whole(raw, streamed)
+        out = self._reply.whole(raw, streamed)
+        return self._form.whole(out) if out else out
 
     def whole_as_stream(self, raw: bytes) -> bytes:
         return self._framed(self._reply.whole_as_stream(raw), ends=True)

@@ -14,6 +14,7 @@ from translate.chat.reply import collect, explode
 from translate.chat.usage import of_chunk, read_usage
 from translate.chat.words import WORDS
 from translate.dialect import Dialect, Endpoint, Errors, Marks
+from translate.ollama import endpoints as ollama
 
 RELAYED = ("embeddings", "completions", "moderations", "rerank", "images/generations")
 """OpenAI's further endpoints that take JSON with a model and answer JSON, and rerank, which many other servers have."""
@@ -26,6 +27,7 @@ CHAT = Dialect(
     name="chat",
     endpoints=(
         Endpoint("", "/v1/chat/completions", "chat/completions"),
+        *ollama.ENDPOINTS,
         *(Endpoint(name, f"/v1/{name}", name, relayed=True, deterministic=name in DETERMINISTIC) for name in RELAYED),
         *(Endpoint(name, f"/v1/{name}", name, relayed=True, streamed=True) for name in STREAMED),
     ),

@@ -1,0 +1,130 @@
+"""Clients that speak nothing but Ollama's own form, in front of each upstream protocol."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.gateway.flow.test_gemini import CALLING, PROTOCOLS, SAYING, answer, house, part, scripted, told
+from tests.support.house import House, one_upstream
+from tests.support.script import Answer, Upstream
+from translate.conversation import Text
+
+PNG = "iVBORw0KGgo="
+WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {
+    "type": "object", "properties": {"city": {"type": "string"}}}}}  # fmt: skip
+ASK: dict[str, Any] = {"model": "some/model:latest", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def lines(raw: bytes) -> list[Any]:
+    assert raw.endswith(b"\n")
+    return [json.loads(line) for line in raw.splitlines()]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_chat_streams_unless_it_is_told_not_to(protocol: str) -> None:
+    with scripted(protocol, CALLING) as up, house(up, protocol) as here:
+        status, headers, raw = here.post("/api/chat", ASK | {"tools": [WEATHER], "think": True})
+        assert (status, headers["content-type"]) == (200, "application/x-ndjson")
+        *said, last = lines(raw)
+        one = json.loads(here.post("/api/chat", ASK | {"tools": [WEATHER], "stream": False})[2])
+    assert "".join(each["message"].get("thinking", "") for each in said) == "Hm, the weather."
+    assert "".join(each["message"]["content"] for each in said) == "I look ➜ now."
+    (call,) = [call for each in said for call in each["message"].get("tool_calls", ())]
+    assert call["function"] == {"name": "get_weather", "arguments": {"city": "Köln", "days": 2}}
+    assert all(each["done"] is False and each["message"]["role"] == "assistant" for each in said)
+    assert (last["done"], last["done_reason"]) == (True, "stop")
+    assert (last["prompt_eval_count"], last["eval_count"]) == (25, 9)
+    assert one["message"] == {"role": "assistant", "content": "I look ➜ now.", "thinking": "Hm, the weather.",
+                              "tool_calls": [call]}  # fmt: skip
+    assert one["done"] is True and one["eval_count"] == 9
+    assert last["created_at"] == one["created_at"] or last["created_at"][:2] == "20"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_prompt(protocol: str) -> None:
+    ask = {"model": "m", "prompt": "Why?", "system": "Be brief.", "images": [PNG], "options": {"num_predict": 50}}
+    with scripted(protocol, SAYING) as up, house(up, protocol) as here:
+        *said, last = lines(here.post("/api/generate", ask)[2])
+        one = json.loads(here.post("/api/generate", ask | {"stream": False})[2])
+        sent = json.dumps(up.requests[1].json)
+    assert "".join(each["response"] for each in said) == one["response"] == "It is sunny 😀 there."
+    assert last["done"] is True and last["response"] == "" and "message" not in last
+    assert "Why?" in sent and "Be brief." in sent and PNG in sent and "image/png" in sent
+
+
+def test_what_the_request_says_is_said_in_chats_words() -> None:
+    history = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Weather?", "images": [PNG]},
+        {"role": "assistant", "content": "", "thinking": "Hm.", "tool_calls": [
+            {"function": {"name": "a", "arguments": {"x": 1}}}, {"function": {"name": "b", "arguments": {}}}]},
+        {"role": "tool", "tool_name": "b", "content": "of b"},
+        {"role": "tool", "content": "of a"},
+    ]  # fmt: skip
+    options = {"temperature": 0.5, "top_k": 7, "num_predict": 99, "stop": ["END"], "num_ctx": 4096, "mirostat": 1}
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    ask = {"model": "m:latest", "messages": history, "options": options, "format": schema, "keep_alive": "5m",
+           "think": "low", "stream": False}  # fmt: skip
+    with scripted("chat", SAYING) as up, house(up, "chat") as here:
+        status, headers, _ = here.post("/api/chat", ask)
+        assert here.post("/api/chat", ASK | {"format": "json", "stream": False})[0] == 200
+    assert status == 200
+    assert headers["x-proxy-dropped"] == "options.num_ctx, options.mirostat"
+    sent = up.requests[0].json
+    assert (sent["model"], sent["stream"], sent["max_tokens"], sent["stop"]) == ("m", False, 99, ["END"])
+    assert (sent["temperature"], sent["top_k"], sent["reasoning_effort"]) == (0.5, 7, "low")
+    assert sent["response_format"]["json_schema"]["schema"] == schema
+    system, user, assistant, of_b, of_a = sent["messages"]
+    assert system["content"] == "Be brief."
+    assert user["content"][1]["image_url"]["url"] == f"data:image/png;base64,{PNG}"
+    calls = assistant["tool_calls"]
+    assert [json.loads(call["function"]["arguments"]) for call in calls] == [{"x": 1}, {}]
+    assert (of_b["tool_call_id"], of_a["tool_call_id"]) == (calls[1]["id"], calls[0]["id"])
+    assert up.requests[1].json["response_format"] == {"type": "json_object"}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("protocol", ["chat", "messages"])
+def test_errors_are_ollamas(protocol: str, streamed: bool) -> None:
+    with Upstream([Answer.json({"error": {"message": "No such thing."}}, 400)]) as up, house(up, protocol) as here:
+        status, _, raw = here.post("/api/chat", ASK | {"stream": streamed})
+        assert (status, json.loads(raw)) == (400, {"error": "No such thing."})
+        status, _, raw = here.post("/api/chat", {"model": "m"})
+        assert status == 400 and "messages" in json.loads(raw)["error"]
+        assert here.post("/api/generate", {"model": "m"})[0] == 400
+
+
+def test_a_stream_that_breaks_ends_with_an_error() -> None:
+    def cut(request: Any) -> Answer:
+        whole = answer("chat", told(part(Text(""), "half of it")), request)
+        assert isinstance(whole.body, list)
+        return Answer.sse([b"".join(whole.body).partition(b'"finish_reason":"stop"')[0].rpartition(b"data:")[0]])
+
+    with Upstream(cut) as up, house(up, "chat") as here:
+        *said, last = lines(here.post("/api/chat", ASK)[2])
+    assert "".join(each["message"]["content"] for each in said) == "half of it" and list(last) == ["error"]
+
+
+def test_models_are_listed_and_shown() -> None:
+    listed = {"data": [{"id": "llama3:8b", "context_length": 8192}, {"id": "other"}]}
+    settings = "\n[client me]\nkey = sk-mine-0123456789\n"
+    key = {"authorization": "Bearer sk-mine-0123456789"}
+    with Upstream([Answer.json(listed)]) as up, House(one_upstream(up.url, "chat") + settings) as here:
+        assert here.request("GET", "/api/tags", None)[0] == 401
+        tags = json.loads(here.request("GET", "/api/tags", None, key)[2])["models"]
+        assert [model["name"] for model in tags] == ["llama3:8b", "other"]
+        assert len(tags[0]["digest"]) == 64
+        version = json.loads(here.request("GET", "/api/version", None)[2])["version"]
+        assert tuple(map(int, version.split("."))) >= (0, 6, 4)
+        assert json.loads(here.request("GET", "/api/ps", None, key)[2]) == {"models": []}
+        status, _, raw = here.post("/api/show", {"model": "llama3:8b"}, key)
+        shown = json.loads(raw)
+        assert status == 200 and "tools" in shown["capabilities"]
+        assert shown["model_info"]["up.context_length"] == 8192
+        assert here.post("/api/show", {"model": "other:latest"}, key)[0] == 200
+        assert here.post("/api/show", {}, key)[0] == 400
+        assert here.post("/api/show", {"model": "x"})[0] == 401
+        assert here.post("/api/show", {"model": "x" * 70_000}, key)[0] == 413

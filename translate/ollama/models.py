@@ -1,0 +1,37 @@
+"""What Ollama's clients are told of models."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from translate.model_list import ListedModel
+
+Body = dict[str, Any]
+
+VERSION = "0.12.6"
+"""The version of Ollama whose form this is. Clients ask for it, and some want 0.6.4 at the least."""
+
+CAPABILITIES = ["completion", "tools", "vision"]
+_DETAILS = {"parent_model": "", "format": "", "family": "", "families": [], "parameter_size": "",
+            "quantization_level": ""}  # fmt: skip
+
+
+def row(model: ListedModel) -> Body:
+    digest = hashlib.sha256(model.id.encode("utf-8", "surrogatepass")).hexdigest()
+    return {
+        "name": model.id, "model": model.id, "modified_at": model.made, "size": 0, "digest": digest,
+        "details": _DETAILS | {"family": model.upstream, "families": [model.upstream]},
+    }  # fmt: skip
+
+
+def shown(model: ListedModel) -> Body:
+    family = model.upstream or "model"
+    info: Body = {"general.architecture": family, "general.basename": model.name or model.id}
+    if model.context:
+        info[f"{family}.context_length"] = model.context
+    return {
+        "modelfile": "", "parameters": "", "template": "", "license": "", "modified_at": model.made,
+        "details": _DETAILS | {"family": family, "families": [family]}, "model_info": info,
+        "capabilities": CAPABILITIES,
+    }  # fmt: skip

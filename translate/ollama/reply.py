@@ -1,0 +1,151 @@
+"""Chat's replies in Ollama's own form: a line of JSON for each delta, and a last one with the counts.
+
+What comes is read by Chat's own decoder, whatever server it came from; an empty line would break Ollama's clients, so
+that a sign of life is a delta of nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from translate import repair, wire
+from translate.chat.decode_stream import Decoder
+from translate.conversation import (
+    Close,
+    Delta,
+    Event,
+    Fault,
+    Open,
+    Part,
+    Refusal,
+    Start,
+    Stop,
+    Text,
+    Thinking,
+    ToolCall,
+)
+from translate.errors import ApiError, BadReply
+from translate.ollama.moment import rfc3339
+
+Body = dict[str, Any]
+
+CONTENT_TYPE = "application/x-ndjson"
+_CREATED = re.compile(rb'"created"\s*:\s*(\d{1,11})')
+
+
+def error(error: ApiError, request_id: str = "") -> bytes:
+    return wire.dumps({"error": error.message})
+
+
+class Lines:
+    """See translate.dialect.Framing. generates: of /api/generate, whose text is a field of its own."""
+
+    __slots__ = ("_after", "_before", "_decoder", "_generates", "_head", "_kept", "_over", "_part", "_pieces")
+
+    def __init__(self, generates: bool) -> None:
+        self._generates = generates
+        self._decoder = Decoder()
+        self._head: Body = {"model": "", "created_at": rfc3339(0)}
+        self._part: Part | None = None
+        self._before = self._after = b""
+        self._kept: list[bytes] = []
+        self._pieces = 0
+        self._over = False
+
+    def __repr__(self) -> str:
+        return f"<Lines {self._decoder!r}>"
+
+    def feed(self, events: bytes) -> bytes:
+        if not self._pieces and (found := _CREATED.search(events)):
+            self._head["created_at"] = rfc3339(int(found[1]))
+        self._pieces += 1
+        return self._written(self._decoder.feed(events))
+
+    def end(self) -> bytes:
+        return self._written(self._decoder.end())
+
+    def ping(self) -> bytes:
+        return b"" if self._over else self._line({"content": ""})
+
+    def _written(self, events: list[Event]) -> bytes:
+        out: list[bytes] = []
+        for event in events:
+            if type(event) is Delta:
+                self._delta(event, out)
+            elif not self._over:
+                self._other(event, out)
+        return b"".join(out)
+
+    def _delta(self, event: Delta, out: list[bytes]) -> None:
+        if self._before:
+            out += (self._before, (self._after + self._before).join(event.pieces), self._after)
+        else:
+            self._kept += event.pieces
+
+    def _other(self, event: Event, out: list[bytes]) -> None:
+        match event:
+            case Start():
+                self._head["model"] = event.model
+            case Open():
+                self._open(event.part)
+            case Close():
+                if isinstance(self._part, ToolCall):
+                    out.append(self._line({"content": "", "tool_calls": [call(self._part, wire.text_of(self._kept))]}))
+                self._part, self._before = None, b""
+            case Stop():
+                self._over = True
+                out.append(self._line({"content": ""}, done=True, **counts(event)))
+            case Fault():
+                self._over = True
+                known = event.error if isinstance(event.error, ApiError) else BadReply(str(event.error))
+                out.append(error(known) + b"\n")
+
+    def _open(self, part: Part) -> None:
+        self._part, self._kept, self._before = part, [], b""
+        key = "content" if isinstance(part, Text | Refusal) else "thinking" if isinstance(part, Thinking) else ""
+        if key:
+            mark = "\x00"
+            line = self._line({"content": ""} | {key: mark})
+            self._before, _, self._after = line.partition(wire.inside(mark))
+
+    def _line(self, message: Body, *, done: bool = False, **more: Any) -> bytes:
+        said = as_response(message) if self._generates else {"message": {"role": "assistant", **message}}
+        return wire.dumps(self._head | said | {"done": done} | more) + b"\n"
+
+
+def as_response(message: Body) -> Body:
+    """Returns a message as /api/generate has it."""
+    return {"response" if key == "content" else key: value for key, value in message.items()}
+
+
+def call(part: ToolCall, arguments: str) -> Body:
+    function = {"name": part.name, "arguments": wire.loads(repair.arguments(arguments))}
+    return ({"id": part.id} if part.id else {}) | {"function": function}
+
+
+def counts(stop: Stop) -> Body:
+    reason = {"length": "length", "context_overflow": "length"}.get(stop.reason, "stop")
+    used = stop.usage
+    told = {} if used is None else {"prompt_eval_count": used.prompt, "eval_count": used.output}
+    return {"done_reason": reason} | told
+
+
+def whole(raw: bytes, generates: bool) -> bytes:
+    """Returns a whole reply: all lines of its stream in one."""
+    lines = Lines(generates)
+    written = lines.feed(raw) + lines.end()
+    *deltas, last = (wire.loads(line) for line in written.splitlines())
+    if "error" in last:
+        return wire.dumps(last)
+    said: Body = {}
+    for delta in deltas:
+        message = delta if generates else delta["message"]
+        for key in ("content", "response", "thinking"):
+            if key in message:
+                said[key] = said.get(key, "") + message[key]
+        if "tool_calls" in message:
+            said.setdefault("tool_calls", []).extend(message["tool_calls"])
+    if generates:
+        return wire.dumps(last | said)
+    return wire.dumps(last | {"message": last["message"] | said})
