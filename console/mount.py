@@ -7,7 +7,10 @@ further rows for its table of paths, and copies replies if that is wanted. All o
 from __future__ import annotations
 
 import asyncio
+import importlib
+import logging
 from typing import Any
+from urllib.parse import urlsplit
 
 from console.books import Books
 from console.dashboard import pages
@@ -21,7 +24,10 @@ from gateway.observe.live_metrics import LiveMetrics
 from gateway.pages.health import MetricsPage
 from gateway.runtime import Service
 from operate.settings.load import Settings
+from operate.settings.sections import Telemetry
 from operate.usage_store import UsageStore
+
+log = logging.getLogger("proxy")
 
 TICK_S = 1.0
 
@@ -35,6 +41,8 @@ class Console:
         self.metrics = LiveMetrics(service)
         self.watch = Watch(service.settings, lambda: service.journal.request_bodies)
         self.books = Books(None, service.settings.usage.keep_days, budgets=service.budgets)
+        self._traced: tuple[Telemetry, dict[str, str]] | None = None
+        self._sender: Any = None  # a console.telemetry.Sender, whose module is not imported without need
         self._service = service
         self._ticker: asyncio.TimerHandle | None = None
         self.troubles = Troubles(service, self.watch, self.books)
@@ -58,7 +66,34 @@ class Console:
         file = settings.usage.file
         store = UsageStore(self._service.journal.folder / file) if file else None
         self.books.adopt(store, settings.usage.keep_days)
+        self._trace(settings)
         self._service.copier = self.bodies if self._service.journal.response_bodies is not None else None
+
+    def _trace(self, settings: Settings) -> None:
+        """Sends traces, or does so no more. The SDK is imported only where it is needed."""
+        chosen = settings.telemetry
+        names = _providers(settings)
+        if (chosen, names) == self._traced:
+            return
+        self._stop_tracing()
+        self._traced = chosen, names
+        if not chosen.otlp_endpoint:
+            return
+        try:
+            sender = importlib.import_module("console.telemetry").Sender
+        except ModuleNotFoundError as why:  # the setting came with a reload
+            log.error("[telemetry] needs the package %s: start the proxy again, or install extras/otel.txt", why.name)
+            return
+        self._sender = sender(
+            chosen, self._service.tracing, self._service.worker_rpc.number, names.get, self.metrics.samples
+        )
+        self._service.observers.on_traced = self._sender.traced
+
+    def _stop_tracing(self) -> None:
+        self._service.observers.on_traced = None
+        if self._sender is not None:
+            self._sender.stop()
+            self._sender = None
 
     def start(self) -> None:
         self.metrics.start()
@@ -68,6 +103,7 @@ class Console:
     def stop(self) -> None:
         self.metrics.stop()
         self._service.observers.flush()
+        self._stop_tracing()
         self.books.stop()
         if self._ticker is not None:
             self._ticker.cancel()
@@ -83,3 +119,22 @@ class Console:
         journal = self._service.journal
         if journal.wants("error.type" in record):
             journal.finished(record)
+
+
+_PROVIDERS = {
+    "anthropic.com": "anthropic", "openai.com": "openai", "azure.com": "azure.ai.openai",
+    "amazonaws.com": "aws.bedrock",
+    "aiplatform.googleapis.com": "gcp.vertex_ai", "generativelanguage.googleapis.com": "gcp.gemini",
+    "deepseek.com": "deepseek", "groq.com": "groq", "mistral.ai": "mistral_ai", "x.ai": "x_ai", "cohere.com": "cohere",
+    "perplexity.ai": "perplexity",
+}  # fmt: skip
+"""What OpenTelemetry calls the providers, by the end of their addresses."""
+
+
+def _providers(settings: Settings) -> dict[str, str]:
+    """The names of the upstreams' providers; where none is known, that of the upstream."""
+    found = {}
+    for name, upstream in settings.upstreams.items():
+        host = urlsplit(upstream.base_url).hostname or ""
+        found[name] = next((known for end, known in _PROVIDERS.items() if host.endswith(end)), name)
+    return found

@@ -34,6 +34,7 @@ from gateway.flow.ports import Connection, Ports, Running
 from gateway.flow.reattach import Reattach
 from gateway.flow.refusal_hold import Refusing
 from gateway.flow.token_counting import Counting
+from gateway.flow.trace import Tracing
 from gateway.http import framing
 from gateway.http.auth import Access
 from gateway.http.copied_answer import CopiedAnswer, Copier
@@ -149,6 +150,7 @@ class Service:
         self.lessons = Lessons()
         self.dropped: collections.Counter[str] = collections.Counter()  # dropped fields -> requests
         self.observers = Observers()
+        self.tracing = Tracing(1.0)
         self.copier: Copier | None = None  # gets copies of replies, for the body log
         self.prices = Prices(settings)
         self.cache: Cache | None = None
@@ -202,6 +204,7 @@ class Service:
         self.budgets.adopt(wiring.client_budgets(settings))
         self.rules.clear()
         self.rules.update(client_rules.by_client(settings))
+        self.tracing.share = settings.telemetry.sample_percent / 100
         self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
         self.reattach = wiring.reattach(settings, self.reattach)
         self.cache = wiring.cache(settings, self.cache, self.prices.of)
@@ -260,6 +263,7 @@ class Service:
             budgets=self.budgets,
             rules_of=self.rules.get,
             address_of=self.clients.of,
+            traces=self.tracing.begins if settings.telemetry.otlp_endpoint else None,
             tags=Tags(settings.logging.tags).of if settings.logging.tags else None,
             cache=self.cache,
         )
@@ -442,7 +446,7 @@ class Service:
         if self.copier is not None and self.to_copy(info.key) and (copy := writer.kept) is not None:
             self.copier.copied(info.key, copy, info.bytes_out, info.error is not None)
         if self.observers.on_finished:
-            self.observers.over(info.key, functools.partial(record.record, info, self.prices.of))
+            self.observers.over(info.key, functools.partial(record.record, info, self.prices.of), info.trace)
 
 
 def _call_later(delay: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:

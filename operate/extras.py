@@ -43,8 +43,11 @@ def _has_google_account(settings: Settings) -> bool:
     return any(key.startswith(key_sources.GOOGLE) for up in upstreams for key in up.credentials)
 
 
+OTEL = Extra("otel", "opentelemetry.exporter.otlp.proto.http", "opentelemetry-exporter-otlp-proto-http")
+
 NEEDS: tuple[tuple[Extra, str, Callable[[Settings], bool]], ...] = (
     (Extra("redis", "redis", "redis"), "[shared] url", lambda settings: bool(settings.shared.url)),
+    (OTEL, "[telemetry] otlp_endpoint", lambda settings: bool(settings.telemetry.otlp_endpoint)),
     (GOOGLE, "[upstream NAME] api_key = google:FILE", _has_google_account),
 )
 """Each extra, the setting that needs it, and whether given settings do."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
-RateHeaders = Callable[[str, int, int, float, float], dict[str, str]]
-"""(unit, most, left, reset_s, unix) -> headers by name, in lower case. unit: "requests" or "tokens"; most: in a minute;
-reset_s: seconds until all of them are there again; unix: the time of now."""
+RateHeaders = Callable[[str, int, int, float, str], dict[str, str]]
+"""(unit, most, left, reset_s, reset_at) -> headers by name, in lower case. unit: "requests" or "tokens"; most: in a
+minute; reset_s, reset_at: in how many seconds, and when (RFC 3339), all of them are there again."""
 
 
-def openai(unit: str, most: int, left: int, reset_s: float, unix: float) -> dict[str, str]:
+def openai(unit: str, most: int, left: int, reset_s: float, reset_at: str) -> dict[str, str]:
     return {
         f"x-ratelimit-limit-{unit}": str(most),
         f"x-ratelimit-remaining-{unit}": str(left),
@@ -18,10 +17,9 @@ def openai(unit: str, most: int, left: int, reset_s: float, unix: float) -> dict
     }
 
 
-def anthropic(unit: str, most: int, left: int, reset_s: float, unix: float) -> dict[str, str]:
-    at = datetime.fromtimestamp(unix + reset_s, UTC)
+def anthropic(unit: str, most: int, left: int, reset_s: float, reset_at: str) -> dict[str, str]:
     return {
         f"anthropic-ratelimit-{unit}-limit": str(most),
         f"anthropic-ratelimit-{unit}-remaining": str(left),
-        f"anthropic-ratelimit-{unit}-reset": at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        f"anthropic-ratelimit-{unit}-reset": reset_at,
     }

@@ -22,6 +22,7 @@ from gateway.flow.lease import Lease, Verdict
 from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import Outgoing
 from gateway.flow.timing import Clock
+from gateway.flow.trace import Span
 from gateway.http import header_rules
 from gateway.http.auth import keys_of
 from gateway.limits import retry_policy
@@ -77,7 +78,8 @@ class Attempt:
 
     __slots__ = (
         "_lines", "_ports", "asks_usage", "cache_marks", "dropped", "estimated", "fresh", "hold", "incoming", "leads",
-        "lease", "minted", "more", "outgoing", "owner", "paused", "queued_at", "reply", "request", "route", "verbatim",
+        "lease", "minted", "more", "outgoing", "owner", "paused", "queued_at", "reply", "request", "route", "span",
+        "verbatim",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, ports: Ports, request: ClientRequest, lease: Lease, *, fresh: bool) -> None:
@@ -100,6 +102,7 @@ class Attempt:
         self.estimated = 0, 0
         self.minted: Minted | None = None
         self.queued_at = 0.0
+        self.span: Span | None = None  # of the request's trace
         self.leads = self.paused = False
         self._lines: CleanLines | None = None
 
@@ -130,6 +133,9 @@ class Attempt:
         self.incoming.streams, self.incoming.sent_at = self.request.streams, now
         timeouts = peer.stream_timeouts if self.request.streams else peer.whole_timeouts
         request = Request("POST", outgoing.url, outgoing.lines, outgoing.body, timeouts, peer.way, self.fresh)
+        if (trace := self.request.trace) is not None:
+            self.span = trace.attempt(peer.name, self.route.protocol, self.route.model, outgoing.url)
+            request.headers = trace.told(request.headers, self.span)
         if self.more is not None:
             self.more.sent(request, deadline)
         try:
@@ -409,6 +415,8 @@ class Attempt:
         self._lost(Outcome("first event" if first else "reply", error))
 
     def _lost(self, outcome: Outcome) -> None:
+        if self.span is not None:
+            self.span.ends(self.incoming.status, outcome.error.kind)
         owner, failure = self.owner, outcome.failure
         if not outcome.is_fault:  # a limit says nothing of its health
             self.cancel("answered" if failure is None and self.incoming.status != 429 else "unjudged")
@@ -433,6 +441,8 @@ class Attempt:
     def settle(self, verdict: Verdict) -> None:
         incoming = self.incoming
         self._is_read()
+        if self.span is not None:
+            self.span.ends(incoming.status, "" if verdict == "answered" else verdict)
         self.lease.release(verdict, self._ports.now(), worked=incoming.sent_at > 0 and incoming.status == 200)
 
 

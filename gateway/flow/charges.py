@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from gateway.flow.attempt import Attempt
@@ -80,9 +81,8 @@ def left(request: ClientRequest, ports: Ports) -> dict[str, str]:
         return {}
     told: dict[str, str] = {}
     for each in quota.left(ports.now()):
-        told |= request.dialect.http.rate_headers(
-            each.unit, each.most, max(0, each.left), each.full_in_s, ports.unix()
-        )
+        at = datetime.fromtimestamp(ports.unix() + each.full_in_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        told |= request.dialect.http.rate_headers(each.unit, each.most, max(0, each.left), each.full_in_s, at)
     return told
 
 

@@ -15,6 +15,7 @@ from gateway.flow import envelope, upstream_request
 from gateway.flow.envelope import Envelope
 from gateway.flow.info import Info, Standing
 from gateway.flow.timing import Clock
+from gateway.flow.trace import Trace
 from gateway.http import body_decoding, session_headers
 from gateway.http.auth import Access
 from gateway.http.response_writer import Answer
@@ -31,18 +32,19 @@ from translate.target import Protocol
 
 class ClientRequest:
     """task: "" where a reply of a model is asked for, else "count", "compact", or the name of an endpoint that is
-    relayed as it is (see Endpoint). front: of a client that is no HTTP connection. in_path: the model's name, where the
-    address says it, which then says whether the reply streams, too. asked_model, streams: as address or body say; span:
-    where the model's name stands in the body. framed: the form of the stream, None for server-sent events. previous:
-    what it builds on, of a request in Responses or one with a thread. refusal: why it is refused, known before all of
-    it is here. size: bytes that have come. charged: tokens, of its client's quota. tags: for its record. cached: what
-    it asks of the response cache, None = nothing. address: of the other side of its connection."""
+    relayed as it is (see Endpoint). front: of a client that is no HTTP connection. in_path: the model's name, where
+    the address says it, which then says whether the reply streams, too. asked_model, streams: as address or body
+    say; span: where the model's name stands in the body. framed: the form of the stream, None for server-sent
+    events. previous: what it builds on, of a request in Responses or one with a thread. refusal: why it is refused,
+    known before all of it is here. size: bytes that have come. charged: tokens, of its client's quota. tags, trace:
+    for its record. cached: what it asks of the response cache, None = nothing. address: of the other side of its
+    connection."""
 
     __slots__ = (
         "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "asked_model", "body",
         "cached", "charged", "client", "data", "dialect", "endpoint", "framed", "front", "headers", "in_path",
         "key", "left", "previous", "protocol", "query", "refusal", "relayed", "session", "shape", "size",
-        "span", "streams", "tags", "task",
+        "span", "streams", "tags", "task", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +75,7 @@ class ClientRequest:
         self.refusal: ApiError | None = None
         self.size = 0
         self.charged = 0
+        self.trace: Trace | None = None
         self.tags: Mapping[str, str] = NO_TAGS
         self.cached: Question | None = None
         self._limit = limit

@@ -273,7 +273,7 @@ class Completion:
             question.said if question is not None else "",
             question.saved if question is not None else None,
             question.saved_usd if question is not None else None,
-            request.tags,
+            request.tags, request.trace,
         ), self.writer)  # fmt: skip
 
     def _route(self, lead: Attempt | None) -> Route | None:

@@ -112,6 +112,8 @@ class Flow(HTTPMessageDelegate):
             self.writer.more = ports.access.origins.lines(headers)
         try:
             request.headers = headers
+            if ports.traces is not None:
+                request.trace = ports.traces(headers)
             ports.in_flight.begins(self)
             request.begins(str(start_line[1]).partition("?")[2], headers, ports.access)
         except ApiError as refusal:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.flow.timing import Clock
+from gateway.flow.trace import Trace
 from translate.conversation import Usage
 from translate.errors import ApiError
 from translate.target import Protocol
@@ -122,3 +123,4 @@ class Finished(NamedTuple):
     saved: Usage | None = None
     saved_usd: float | None = None
     tags: Mapping[str, str] = {}
+    trace: Trace | None = None

@@ -22,6 +22,7 @@ from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Finished, Info, Standing
 from gateway.flow.learned_quirks import Lessons
 from gateway.flow.token_counting import Counting
+from gateway.flow.trace import Trace
 from gateway.http.auth import Access
 from gateway.http.loop_guard import Hops
 from gateway.http.response_writer import Answer, Writer
@@ -164,5 +165,6 @@ class Ports:
     budgets: Budgets | None = None
     rules_of: Callable[[str], ClientRules | None] | None = None
     address_of: Callable[[str, HTTPHeaders], str] | None = None
+    traces: Callable[[HTTPHeaders], Trace] | None = None
     tags: Callable[[ClientRequest], Mapping[str, str]] | None = None
     cache: Cache | None = None

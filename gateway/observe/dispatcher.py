@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.flow.info import Info
+from gateway.flow.trace import Trace
 
 log = logging.getLogger("proxy")
 
@@ -26,13 +27,14 @@ OnFinished = Callable[[Record], None]
 
 
 class Observers:
-    """The observers. on_sent, on_finished: the functions that are called, in this order. They must not change their
-    arguments."""
+    """The observers. on_sent, on_finished: the functions that are called, in this order. on_traced: gets the trace of a
+    request with its record. They must not change their arguments."""
 
     def __init__(self) -> None:
         self.on_sent: list[OnSent] = []
         self.on_finished: list[OnFinished] = []
-        self._over: list[tuple[str, Callable[[], Record]]] = []
+        self.on_traced: Callable[[Trace, Record], None] | None = None
+        self._over: list[tuple[str, Callable[[], Record], Trace | None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -46,11 +48,11 @@ class Observers:
             except Exception:  # an error in an observer must not harm a request
                 log.exception("an error in the proxy: an observer failed when request %s was sent", info.key)
 
-    def over(self, key: str, make: Callable[[], Record]) -> None:
+    def over(self, key: str, make: Callable[[], Record], trace: Trace | None = None) -> None:
         """Reports a request that has ended. make: makes its record."""
         if not self.on_finished:
             return
-        self._over.append((key, make))
+        self._over.append((key, make, trace))
         if len(self._over) >= AT_ONCE:
             self.flush()
         elif self._timer is None:
@@ -62,7 +64,12 @@ class Observers:
             self._timer.cancel()
             self._timer = None
         waiting, self._over = self._over, []
-        made = [record for key, make in waiting if (record := _made(key, make)) is not None]
+        made = []
+        for key, make, trace in waiting:
+            if (record := _made(key, make)) is not None:
+                made.append(record)
+                if trace is not None and self.on_traced is not None:
+                    self.on_traced(trace, record)
         for tell in self.on_finished:  # each observer gets all records in a row, see above
             for record in made:
                 try:

@@ -69,10 +69,13 @@ class LiveMetrics:
         told = await worker_rpc.ask(PATH)
         return [("" if worker_rpc.alone else str(one["worker"]), one["samples"]) for one in told]
 
+    def samples(self) -> list[Sample]:
+        """Those of this worker."""
+        return [*self.counted.samples(), *_live(self._service, self.counted, self.lag)]
+
     def _told(self) -> dict[str, Any]:
         """The answer of this worker to the others."""
-        samples = [*self.counted.samples(), *_live(self._service, self.counted, self.lag)]
-        return {"worker": self._service.worker_rpc.number, "samples": samples}
+        return {"worker": self._service.worker_rpc.number, "samples": self.samples()}
 
 
 def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
@@ -88,6 +91,8 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
         "proxy_admission_refused_total": admission.turned_away,
         "proxy_rejoined_total": service.reattach.joined if service.reattach else 0,
         "proxy_log_lines_lost_total": service.journal.lost,
+        "proxy_spans_sent_total": service.tracing.sent,
+        "proxy_spans_dropped_total": service.tracing.dropped,
         "proxy_settings_loaded_time_seconds": round(service.loaded_at, 3),
     }
     for family, value in simple.items():

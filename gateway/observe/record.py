@@ -80,6 +80,8 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         "agent": over.agent,
         "proxy.cost_usd": _cost(over, price_of),
     }
+    if over.trace is not None:
+        said["trace_id"] = f"{over.trace.id:032x}"
     if over.tags:
         said["tags"] = dict(over.tags)
     if over.cache_marks:

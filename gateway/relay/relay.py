@@ -23,6 +23,7 @@ from gateway.flow.info import Cancelled, Finished, Standing
 from gateway.flow.lease import Lease
 from gateway.flow.states import State
 from gateway.flow.timing import Clock
+from gateway.flow.trace import Span
 from gateway.http import header_rules, query_string
 from gateway.http.auth import keys_of
 from gateway.http.response_writer import Answer, Writer
@@ -107,6 +108,8 @@ class Relay(HTTPMessageDelegate):
             self.writer.more = ports.access.origins.lines(headers)
         try:
             request.headers = headers
+            if ports.traces is not None:
+                request.trace = ports.traces(headers)
             ports.in_flight.begins(self)
             request.begins(query, headers, ports.access)
             self._begins(headers)
@@ -354,9 +357,14 @@ class Relay(HTTPMessageDelegate):
         about = files.asked(self._method, self._path) if self._is_files else None
         coming = self._coming = Coming(ports, lease, self._clock.began, raw=about is not None and bool(about.part))
         verdict: Any = "unjudged"
+        span: Span | None = None
         try:
             asking = self._asking(lease.route, about)
             asking.fresh = fresh
+            if request.trace is not None:
+                route = lease.route
+                span = request.trace.attempt(route.peer.name, route.protocol, route.model, asking.url)
+                asking.headers = request.trace.told(asking.headers, span)
             self._failover.sends(lease.route)
             lease.goes()
             self._clock.asks(ports.now())
@@ -382,6 +390,8 @@ class Relay(HTTPMessageDelegate):
         finally:
             if coming.exchange is not None:
                 coming.exchange.cancel()
+            if span is not None:
+                span.ends(coming.status, "" if verdict == "answered" else verdict)
             lease.release(verdict, ports.now(), worked=200 <= coming.status < 300)
 
     def _own_key(self, route: Route) -> bool:
@@ -537,6 +547,7 @@ class Relay(HTTPMessageDelegate):
             self._used, clock, request.session.name, request.session.agent,
             ports.address_of(request.address, request.headers) if ports.address_of is not None else request.address,
             request.headers.get("User-Agent", "")[:MAX_USER_AGENT], tags=request.tags,
+            trace=request.trace,
         ), self.writer)  # fmt: skip
         self.writer.over()
         self._task = self._coming = self._upload = None

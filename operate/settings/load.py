@@ -34,6 +34,7 @@ from operate.settings.sections import (
     Server,
     Shared,
     TargetRef,
+    Telemetry,
     Timeouts,
     Translate,
     Usage,
@@ -94,6 +95,7 @@ class Settings:
     translate: Translate
     logging: Logging
     aliases: Aliases
+    telemetry: Telemetry
     include: Include
     upstreams: Mapping[str, Upstream]
     models: tuple[ModelRule, ...]
@@ -124,6 +126,9 @@ class Settings:
         for upstream in self.upstreams.values():
             found |= upstream.secrets()
         found |= {password_of(self.pool.proxy), password_of(self.shared.url), self.server.tls_key_password}
+        for header in self.telemetry.headers:
+            if not header.public:
+                found |= {header.value, header.value.removeprefix("Bearer ").removeprefix("Basic ").strip()}
         return tuple(sorted(filter(None, found), key=lambda secret: (-len(secret), secret)))
 
 

@@ -44,6 +44,7 @@ CLASSES: Mapping[str, Any] = {
     "translate": sections.Translate,
     "logging": sections.Logging,
     "aliases": sections.Aliases,
+    "telemetry": sections.Telemetry,
     "include": sections.Include,
 }
 """The classes of the sections that a file has at most once."""

@@ -484,6 +484,30 @@ ALIASES = {
     "small_model": Key(value_types.word("MODEL or UPSTREAM/MODEL"), "", "What every name that contains haiku means."),
 }
 
+TELEMETRY = {
+    "otlp_endpoint": Key(
+        url_types.collector(),
+        "",
+        "The address of an OpenTelemetry collector that takes OTLP over HTTP; /v1/traces is added. It gets a span of "
+        "each request, and one of each attempt at an upstream, which is told to the upstream in traceparent. Empty = "
+        "off. It needs the packages of extras/otel.txt, which the start installs.",
+    ),
+    "headers": Key(
+        list_types.headers(),
+        "",
+        "Headers for the collector, such as a key, one on each indented line. They are secret.",
+    ),
+    "sample_percent": Key(
+        value_types.number(0, 100),
+        "100",
+        "Which part of the requests is traced, in percent. Where the client's traceparent says whether its trace is "
+        "recorded, that counts.",
+    ),
+    "metrics": Key(value_types.switch(), "false", "Send also what /metrics has."),
+    "metrics_seconds": Key(value_types.seconds(1, 3600), "60", "How often metrics are sent."),
+    "service_name": Key(value_types.word("a name"), "anthropic-proxy", "The name of this service in the traces."),
+}
+
 INCLUDE = {
     "files": Key(
         list_types.files(),
@@ -515,6 +539,7 @@ PLAIN = {
     "translate": TRANSLATE,
     "logging": LOGGING,
     "aliases": ALIASES,
+    "telemetry": TELEMETRY,
     "include": INCLUDE,
 }
 """The sections that a file has at most once, by name."""

@@ -13,6 +13,7 @@ from datetime import date
 
 from operate import client_keys
 from operate.settings.conditions import Condition
+from operate.settings.list_types import Header
 from operate.settings.schema import LOGGERS
 
 UNIX = "unix:"
@@ -237,6 +238,18 @@ class Translate:
     learn: bool
     deferred_tools: int
     max_continuations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """The section [telemetry]. otlp_endpoint: "" = nothing is sent."""
+
+    otlp_endpoint: str = ""
+    headers: tuple[Header, ...] = field(default=(), repr=False)
+    sample_percent: float = 100.0
+    metrics: bool = False
+    metrics_seconds: float = 60.0
+    service_name: str = "anthropic-proxy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,20 @@ def hosts() -> Kind:
     )
 
 
+def collector() -> Kind:
+    """A str: an http or https URL without a final slash, or ""."""
+
+    def parse(text: str) -> str:
+        if not text:
+            return ""
+        parts = _split(text, ("http", "https"))
+        if parts.username is not None or parts.password is not None or "?" in text or "#" in text:
+            raise ValueError("may have no user name, password, '?' or '#'; write keys in headers")
+        return text.rstrip("/")
+
+    return Kind("a URL such as http://127.0.0.1:4318, or empty", parse)
+
+
 def host_names() -> Kind:
     """tuple[str, ...]: names or addresses of hosts in lower case, without ports; "*.NAME" stands for all below NAME."""
 

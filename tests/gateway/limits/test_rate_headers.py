@@ -52,7 +52,7 @@ def test_each_reply_says_what_is_left(protocol: str) -> None:
         assert (first["x-ratelimit-remaining-requests"], last["x-ratelimit-remaining-requests"]) == ("2", "0")
         assert first["x-ratelimit-reset-requests"].endswith("s")
     assert len(first) == len(last) == 6
-    assert limits(seen[0][1]).keys() >= dialects.of(protocol).http.rate_headers("requests", 1, 1, 1, 1).keys()
+    assert limits(seen[0][1]).keys() >= dialects.of(protocol).http.rate_headers("requests", 1, 1, 1, "").keys()
 
 
 def test_without_bounds_the_upstream_has_the_word() -> None:
@@ -70,6 +70,7 @@ def test_a_stream_says_it_in_its_head() -> None:
 
 
 def test_spans_and_times() -> None:
-    assert rate_headers.openai("tokens", 5, 4, 0.25, 0)["x-ratelimit-reset-tokens"] == "0.250s"
-    assert rate_headers.openai("tokens", 5, 4, 20.4, 0)["x-ratelimit-reset-tokens"] == "20s"
-    assert rate_headers.anthropic("tokens", 5, 4, 60, 0)["anthropic-ratelimit-tokens-reset"] == "1970-01-01T00:01:00Z"
+    assert rate_headers.openai("tokens", 5, 4, 0.25, "")["x-ratelimit-reset-tokens"] == "0.250s"
+    assert rate_headers.openai("tokens", 5, 4, 20.4, "")["x-ratelimit-reset-tokens"] == "20s"
+    at = "1970-01-01T00:01:00Z"
+    assert rate_headers.anthropic("tokens", 5, 4, 60, at)["anthropic-ratelimit-tokens-reset"] == at
