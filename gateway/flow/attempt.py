@@ -361,7 +361,7 @@ class Attempt:
         owner, reply, incoming = self.owner, self.reply, self.incoming
         assert owner is not None and reply is not None
         status, headers, body = incoming.status, incoming.headers, incoming.body()
-        if status >= 400:
+        if 400 <= status < 600:  # HTTP has none above
             outcome = upstream_error.outcome(status, body, headers, self.request.body, self._ports.unix())
             if self.more is None or not self.more.again(outcome):
                 self._lost(outcome)
@@ -369,21 +369,33 @@ class Attempt:
             where = header_rules.find(headers, "location")
             hint = f" to {self.route.peer.secrets.text(where[:200])}; is base_url right?" if where else ""
             raise errors.BadReply(f"upstream '{self.route.peer.name}' answered {status}{hint}")
-        elif self.request.streams and not self.verbatim:
+        else:
+            self._gathered(body, header_rules.find(headers, "content-type"))
+
+    def _gathered(self, body: bytes, content_type: str) -> None:
+        """A reply that is no error, in the form that was asked for."""
+        owner, reply = self.owner, self.reply
+        assert owner is not None and reply is not None
+        wanted = self.request.streams  # then its first byte has shown that it is no stream
+        streamed = not wanted and "event-stream" in content_type and body.lstrip()[:1] != b"{"
+        as_it_is = self.verbatim and (streamed is wanted or self.request.task or self.request.relayed)
+        if self.verbatim and not as_it_is:
+            reply.whole(body, streamed)  # raises ApiError for what is no reply in any form
+            reply = self.reply = prepare.in_the_form_asked(self.request, self._ports, body)
+        if wanted and not as_it_is:
             self._pass(reply.whole_as_stream(body))
             if self.owner is None or (not self._goes_on() and self.lease.state != "released"):
                 self.settle("answered")
-        else:
-            streamed = "event-stream" in header_rules.find(headers, "content-type")
-            out = reply.whole(self._ports.masked(body) if streamed else body, streamed)
-            if self._goes_on():
-                return
-            if self.hold is not None and self.hold.whole(out):
-                self._declined()
-                return
-            self.settle("answered")
-            kind = header_rules.EVENT_STREAM if streamed and self.verbatim else header_rules.JSON_HEAD
-            owner.on_whole_reply(self, kind, out)
+            return
+        out = reply.whole(self._ports.masked(body) if streamed else body, streamed)
+        if self._goes_on():
+            return
+        if self.hold is not None and self.hold.whole(out):
+            self._declined()
+            return
+        self.settle("answered")
+        kind = header_rules.EVENT_STREAM if streamed and as_it_is else header_rules.JSON_HEAD
+        owner.on_whole_reply(self, kind, out)
 
     def _pass_rest(self) -> None:
         """What has no line's end."""

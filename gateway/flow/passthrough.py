@@ -9,6 +9,7 @@ Only where the client asked for another name than the upstream knows is the mode
 
 from __future__ import annotations
 
+import codecs
 import re
 
 from gateway.flow.usage_chunk import UsageChunk
@@ -100,17 +101,15 @@ class Verbatim:
 
     def _first(self) -> bytes:
         """What was held, once it shows a real event that is no error, or is too much to hold."""
-        held = bytes(self._held)
+        held = bytes(self._held).removeprefix(codecs.BOM_UTF8)
         if b"\r" in held:
             held = held.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         start = 0
         while (end := held.find(b"\n\n", start)) >= 0 or len(held) - start > TAIL_BYTES:
             name, data = sse.fields(held[start : end if end >= 0 else len(held)])
             if data and name != b"ping":
-                if name == b"error" or (b'"error"' in data and _is_error(data)):
-                    self.fault = _error_of(data)
-                    return b""
-                return self._begun()
+                self.fault = _no_reply(name, data)
+                return self._begun() if self.fault is None else b""
             if end < 0:
                 break
             start = end + 2
@@ -153,8 +152,8 @@ class Verbatim:
         name, data = sse.fields(held.strip(b"\r\n"))
         if not data:
             return b""
-        if name == b"error" or (b'"error"' in data and _is_error(data)):
-            self.fault = _error_of(data)
+        if (fault := _no_reply(name, data)) is not None:
+            self.fault = fault
             return b""
         if not self._marks.terminal.search(held):
             return b""
@@ -242,6 +241,16 @@ class Verbatim:
         if found.start() == at:
             self._spelling = found[0], ours
         return data[: found.start()] + ours + data[found.end() :]
+
+
+def _no_reply(name: bytes, data: bytes) -> errors.ApiError | None:
+    """Why a stream that begins with this event is no reply, None if it is one."""
+    if name == b"error" or (b'"error"' in data and _is_error(data)):
+        return _error_of(data)
+    if data.lstrip()[:1] == b"{":
+        return None
+    shown = data[:120].decode("utf-8", "replace")
+    return errors.BadReply(f"the upstream's stream begins with an event that is no JSON object: {shown}")
 
 
 def _is_whole(line: bytes) -> bool:

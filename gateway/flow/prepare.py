@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 
-from gateway.flow import compaction, learned_quirks, upstream_request, usage_chunk
+from gateway.flow import compaction, envelope, learned_quirks, upstream_request, usage_chunk
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.passthrough import Verbatim
 from gateway.flow.ports import Ports
@@ -13,9 +14,13 @@ from gateway.flow.reframed import Reframed
 from gateway.flow.usage_chunk import UsageChunk
 from gateway.http import query_string
 from gateway.routing.router import Route
-from translate.dialect import Reply
+from translate.dialect import Body, Reply
+from translate.errors import ApiError
 from translate.pair import Crossing
 from translate.target import Asked
+
+LARGE = 1 << 20  # of a request's body: it is not parsed only to say some of it again
+_ID = re.compile(rb'"id"\s*:\s*"(?:msg_|resp_|chatcmpl-)([A-Za-z0-9_-]{1,200})"')
 
 
 @dataclass(slots=True)
@@ -66,6 +71,33 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
     if request.protocol not in route.peer.counts and not request.task and request.dialect.counting is not None:
         estimated = ports.counting.watched(request, route)
     return Outgoing(url, lines, body, reply, dropped, 0, unasked is not None, estimated)
+
+
+def in_the_form_asked(request: ClientRequest, ports: Ports, raw: bytes) -> Reply:
+    """What reads a reply that was to pass as it is, and has not the form that was asked for: a stream for a client that
+    asked for a whole reply, or the other way round. Clients read neither for the other. raw: the reply, whose id
+    stays."""
+    data = _said(request)
+    options = data.get("stream_options")
+    own = _ID.search(raw[:4096])
+    asked = Asked(
+        model=request.asked_model,
+        key=own[1].decode() if own is not None else request.key.removeprefix("req_"),
+        created=int(ports.unix()),
+        clock=_seconds,
+        echo=request.dialect.echo(data),
+        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+    )
+    reply: Reply = Crossing(request.protocol, request.protocol, asked)
+    return reply if request.framed is None else Reframed(reply, request.framed.framing())
+
+
+def _said(request: ClientRequest) -> Body:
+    """What the request said, for what its reply says again; nothing of it where to read it takes long or fails."""
+    try:
+        return envelope.parse(request.body) if len(request.body) < LARGE else {}
+    except ApiError:
+        return {}
 
 
 def _asks_usage(request: ClientRequest, route: Route, ports: Ports) -> bool:

@@ -12,7 +12,7 @@ from gateway.limits.retry_policy import Outcome
 from gateway.observe.own_words import OwnWords
 from gateway.routing.router import Route
 from operate.logs.fields import fields
-from translate import errors
+from translate import errors, wire
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
@@ -25,6 +25,14 @@ def outcome(status: int, body: bytes, headers: list[tuple[str, str]], asked: byt
     error.retry_after = wait = error.retry_after if wait is None else wait  # Google says it in the body
     stays_out = header_rules.find(headers, "x-should-retry") == "false"
     return Outcome("status", error, retry_after=wait, keep_out=stays_out)
+
+
+def is_readable(body: bytes) -> bool:
+    """Whether a client can read it: its library takes any JSON object, and no page."""
+    try:
+        return isinstance(wire.loads(body), dict)
+    except ValueError:
+        return False
 
 
 def says_no_endpoint(status: int, body: bytes, route: Route) -> bool:

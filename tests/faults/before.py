@@ -90,7 +90,7 @@ STATUSES = [
         ]
     ),
     Fault(name="502, an HTML page", answer=always(Answer(502, {"Content-Type": "text/html"}, _HTML)), stream="502",
-          home_stream="raw", home_whole="raw", tries=3),
+          tries=3),
     Fault(name="400, the prompt is too long", answer=status(400, message="prompt is too long: 300000 tokens > 200000"),
           stream="400", elsewhere=True),
     Fault(name="429, Retry-After: 1", answer=status(429, {"Retry-After": "1"}), stream="429", tries=3, waits=2.0,

@@ -15,7 +15,7 @@ from tests.faults.table import FAULTS, wrong
 def wrong_of_two(fault: Fault, result: Result) -> list[str]:
     """What is not as the row says; with a second target."""
     lane = result.lane
-    if not fault.may_go_elsewhere(lane.home):
+    if not fault.may_go_elsewhere(lane.home, lane.stream):
         return wrong(fault, result) + [f"{lane}: the second was asked {result.second} times"] * bool(result.second)
     out = []
     if result.outcome != "ok":

@@ -132,7 +132,7 @@ def not_utf8(data: bytes) -> bytes:
 EMPTY = [
     Fault(name="200, an HTML page", answer=always(Answer(200, {"Content-Type": "text/html"}, _HTML)), stream="502"),
     Fault(name="200, an empty body", answer=either(lambda _: b"", lambda _: b"", framing="length"), stream="502"),
-    Fault(name="200, {}", answer=lambda _: Answer.json({}), stream="502", home_stream="raw", home_whole="raw"),
+    Fault(name="200, {}", answer=lambda _: Answer.json({}), stream="502", home_whole="raw"),
     Fault(name="200, null", answer=lambda _: Answer.json(None), stream="502"),
     Fault(name="truncated JSON", answer=lambda asked: Answer(200, dict(_JSON), half(asked)), stream="502"),
     Fault(name="head, then silence", answer=either(lambda _: b"", lambda _: b"", "hang", 999), stream="504",
@@ -160,7 +160,7 @@ NONSENSE = [
     Fault(name="overloaded error first", answer=error_first(529), stream="529", tries=3),
     # Nothing that a client could use has come: as good as first, unless it passed through already.
     Fault(name="error after an empty start", answer=lambda a: Answer.sse(empty_start(a)), stream="529",
-          home_stream="raw", home_whole="raw", tries=3, passed_once=True),
+          home_stream="raw", tries=3, passed_once=True),
     Fault(name="invalid request error first", answer=error_first(400), stream="400"),
     Fault(name="error event later", answer=either(error_later, half), stream="cut", home_stream="raw",
           whole="502"),
@@ -177,9 +177,8 @@ NONSENSE = [
     Fault(name="type text/html", answer=wrong_type("text/html; charset=latin-1"), stream="ok"),
     Fault(name="type and body at odds", stream="ok", answer=lambda a: wrong_type(
         "application/json" if a.stream else "text/event-stream")(a), whole="ok"),
-    Fault(name="JSON in place of a stream", answer=lambda a: Answer.json(a.good.whole), stream="ok",
-          home_stream="raw"),
-    Fault(name="a stream in place of JSON", answer=lambda a: Answer.sse(a.good.events), stream="ok", home_whole="raw"),
+    Fault(name="JSON in place of a stream", answer=lambda a: Answer.json(a.good.whole), stream="ok"),
+    Fault(name="a stream in place of JSON", answer=lambda a: Answer.sse(a.good.events), stream="ok"),
     Fault(name="the end said twice", stream="ok", home_stream="raw", whole="502", home_whole="raw",
           answer=either(lambda a: [*a.good.events, *a.good.last], lambda a: a.good.body * 2)),
     Fault(name="more after the end", stream="ok", home_stream="raw", whole="ok", answer=either(

@@ -18,8 +18,17 @@ def said(port: int, data: bytes, deadline_s: float, answers: int = 1) -> str:
     """A line such as "400 anthropic close": the statuses in their order, the dialect of an error's body ("bare" for
     none), and whether the proxy closed. "nothing" where it closed without a word. answers: how many are waited for;
     those that come on top of them are heard only for a moment."""
+    return told(*heard(port, data, deadline_s, answers))
+
+
+def heard(port: int, data: bytes, deadline_s: float, answers: int = 1) -> tuple[bytes, bool]:
+    """All that came, and whether the proxy closed."""
     with socket.create_connection(("127.0.0.1", port), deadline_s) as client:
-        got, closed = _exchanged(client, data, time.monotonic() + deadline_s, answers)
+        return _exchanged(client, data, time.monotonic() + deadline_s, answers)
+
+
+def told(got: bytes, closed: bool) -> str:
+    """The line of what was heard."""
     statuses = [status.decode() for status in _STATUS.findall(got)]
     if not statuses:
         return "nothing close" if closed else "nothing"

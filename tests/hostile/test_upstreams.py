@@ -2,15 +2,20 @@
 
 A reply is NNN-name.http, in the language of recipe.py, after which the upstream closes; NNN-name.expect beside it has a
 line for each way: a whole reply and a stream, to a client of the same protocol (Chat) and to one of another (Messages).
+A line has the status, and what the body is: an error in the client's protocol, "reply" (whole, with a message in it),
+"stream" (to its last event), "error" (a stream that ends with one), or "raw" (the upstream's bytes, which pass within
+one protocol).
 """
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +29,7 @@ SETTINGS = """
 [upstream c]
 protocol = chat
 base_url = {url}
-api_key = k
+api_key = {key}
 [models]
 * = c
 [breaker]
@@ -38,6 +43,10 @@ request = 4
 [translate]
 learn = false
 """
+KEY = "sk-of-the-upstream-0123456789"
+BROWSERS_ACT = re.compile(
+    rb"(?im)^(set-cookie|location|link|refresh|clear-site-data|access-control-[a-z-]*|www-authenticate|x-a|x-b):"
+)
 _MODEL = re.compile(rb'"model":"([^"]+)"')
 _LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 
@@ -93,16 +102,45 @@ def asked(path: str, model: str, stream: bool) -> bytes:
 
 def results(port: int, name: str) -> list[str]:
     return [
-        f"{path} {'stream' if stream else 'whole'}: {talk.said(port, asked(path, name, stream), DEADLINE_S)}"
+        f"{path} {'stream' if stream else 'whole'}: {result(port, path, name, stream)}"
         for path in ("/v1/chat/completions", "/v1/messages")
         for stream in (False, True)
     ]
 
 
+def result(port: int, path: str, name: str, stream: bool) -> str:
+    got, closed = talk.heard(port, asked(path, name, stream), DEADLINE_S)
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert not BROWSERS_ACT.search(head), head
+    assert b"nosniff" in head and b"sandbox" in head and KEY.encode() not in got
+    line = talk.told(got, closed)
+    if line != "200":
+        return line
+    return f"200 {_streamed(body) if b'text/event-stream' in head else _whole(body)}"
+
+
+def _streamed(chunked: bytes) -> str:
+    assert chunked.endswith(b"0\r\n\r\n"), "the proxy broke it off"
+    events = re.sub(rb"(?:^|\r\n)[0-9a-f]+\r\n", b"", chunked)
+    last = events.strip().replace(b"\r", b"\n").rpartition(b"\n\n")[2]
+    if b'"error"' in last:
+        return "error"
+    return "stream" if b"[DONE]" in last or b"message_stop" in last else "raw"
+
+
+def _whole(body: bytes) -> str:
+    try:
+        reply: Any = json.loads(body)
+        parts = reply["content"] if "content" in reply else [reply["choices"][0]["message"]["content"]]
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return "raw"
+    return "reply" if parts and all(isinstance(part, str | dict) for part in parts) else "empty reply"
+
+
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
     up = Replies()
-    with House(SETTINGS.format(url=up.url)) as house:
+    with House(SETTINGS.format(url=up.url, key=KEY)) as house:
         yield house
     up.close()
 
@@ -114,7 +152,7 @@ def test_a_reply(house: House, name: str) -> None:
 
 
 def test_there_are_many_of_them() -> None:
-    assert len(REPLIES) >= 40
+    assert len(REPLIES) >= 100
 
 
 def test_nothing_is_left_of_them(house: House) -> None:

@@ -190,7 +190,7 @@ def test_39_errors_in_the_clients_dialect(
 
 @pytest.mark.parametrize("lane", SAME)
 @pytest.mark.parametrize(
-    "raw", [b'{ "type":"error", "error":{"type":"x","message":"\\u00e9 "}}\n', b"<html>no</html>", b""]
+    "raw", [b'{ "type":"error", "error":{"type":"x","message":"\\u00e9 "}}\n', b'{ "detail":"no" }']
 )
 @pytest.mark.parametrize("stream", [True, False])
 def test_39_the_upstreams_own_error_is_verbatim(street: Street, lane: Any, raw: bytes, stream: bool) -> None:
@@ -198,6 +198,18 @@ def test_39_the_upstreams_own_error_is_verbatim(street: Street, lane: Any, raw: 
     answer = Answer(418, {"Content-Type": "text/odd"}, raw)
     reply = street.ask(*lane, ASKS[lane[0]] | {"stream": stream}, answer)
     assert (reply.status, reply.raw, reply.headers["content-type"]) == (418, raw, "application/json")
+
+
+@pytest.mark.parametrize("lane", SAME)
+@pytest.mark.parametrize(
+    "raw", [b"<html><title>no way</title></html>", b"no way", b"", b'{"error":{"message":"no way', b"[]"]
+)
+def test_39_what_no_client_can_read_is_said_in_its_words(street: Street, lane: Any, raw: bytes) -> None:
+    """A page, or nothing at all, of whatever stands before the upstream."""
+    reply = street.ask(*lane, ASKS[lane[0]], Answer(418, {"Content-Type": "text/odd"}, raw))
+    assert reply.status == 418 and ("no way" if b"no way" in raw else "418") in reply.error["message"]
+    with pytest.raises(SDK_OF[lane[0]].APIStatusError):
+        BODY[lane[0]](reply.raw, reply.status)
 
 
 def test_39_our_own_refusals_are_in_whole_seconds_and_the_clients_words() -> None:

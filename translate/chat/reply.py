@@ -29,6 +29,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.errors import BadReply
+from translate.json_fields import objects_of
 from translate.target import Asked, Policy
 from translate.usage import with_estimate
 
@@ -41,12 +42,23 @@ def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:
     parts = Assembly(policy)
     if error := parts.chunk(body):
         parts.fail(error)
-    elif not parts.seen:
+    elif not parts.seen or not _says_something(body):
         known = ", ".join(sorted(body)[:12]) or "none"
-        raise BadReply(f"the upstream's reply has no choices; its fields are: {known}")
+        raise BadReply(f"the upstream's reply has no choice with a message; its fields are: {known}")
     else:
         parts.stop()
     return parts.take()
+
+
+def _says_something(body: dict[str, Any]) -> bool:
+    """Whether there is a choice with an end or with a message whose content can be read."""
+    for choice in objects_of(body, "choices"):
+        if choice.get("finish_reason"):
+            return True
+        for said in (choice.get("message"), choice.get("delta")):
+            if isinstance(said, dict) and isinstance(said.get("content"), str | list | None):
+                return True
+    return False
 
 
 def collect(events: list[Event], asked: Asked) -> dict[str, Any]:

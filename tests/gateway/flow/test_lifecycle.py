@@ -89,7 +89,7 @@ def test_each_timeout_has_its_own_words(key: str, stream: bool, answer: Answer, 
 
 def test_a_reader_that_stops_holds_little() -> None:
     """The upstream gets stuck in its send, instead of the proxy taking everything in."""
-    piece = b"data: " + b"x" * 65_000 + b"\n\n"
+    piece = b'data: {"x":"' + b"x" * 65_000 + b'"}\n\n'
     with (
         Upstream([Answer.sse([piece] * 2000)]) as up,  # 130 MB
         House(one_upstream(up.url, "chat")) as house,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.flow.passthrough import Verbatim
+from tests.support.faulty import PATHS, Good, Protocol
 from tests.support.house import ONCE, Cut, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 
@@ -216,6 +217,19 @@ def test_what_is_no_reply_is_a_502_in_the_clients_words(answer: Answer, says: st
     error = json.loads(body)
     assert error["type"] == "error" and error["error"]["type"] == "api_error"
     assert says in error["error"]["message"]
+
+
+@pytest.mark.parametrize("protocol", ["messages", "chat", "responses"])
+def test_a_reply_of_the_other_form_is_put_into_the_one_that_was_asked_for(protocol: Protocol) -> None:
+    """Libraries read neither for the other, and what they make of it is an empty reply. Its id stays."""
+    good = Good(protocol, "hello")
+    answers = [Answer.sse(good.events), Answer.json(good.whole)]
+    with Upstream(answers) as up, House(one_upstream(up.url, protocol)) as house:
+        whole = house.post(PATHS[protocol], {"model": "m"})
+        stream = house.post(PATHS[protocol], {"model": "m", "stream": True})
+    assert whole[1]["content-type"] == "application/json" and json.loads(whole[2])["id"] == good.whole["id"]
+    assert stream[1]["content-type"].startswith("text/event-stream") and good.whole["id"].encode() in stream[2]
+    assert b"hello" in whole[2] and b"hello" in stream[2]
 
 
 def test_http10_gets_a_plain_body() -> None:

@@ -98,7 +98,7 @@ def test_explode_knows_think_tags() -> None:
 
 @pytest.mark.parametrize("raw", [{}, {"b64": "x"}, {"choices": []}, {"choices": None}, {"choices": ["x"]}])
 def test_what_has_no_choices_is_no_reply(raw: dict[str, Any]) -> None:
-    with pytest.raises(errors.BadReply, match="has no choices"):
+    with pytest.raises(errors.BadReply, match="has no choice"):
         reply.explode(raw)
 
 
