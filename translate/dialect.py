@@ -272,6 +272,8 @@ class Dialect:
     What only some protocols have: open_reasoning: where a server puts what was thought is its own choice. wishes_usage:
     a stream tells its usage only where the request asks for it. stores: replies are kept under their ids, and requests
     build on them. thread_mark: what a body holds that builds on a conversation which is kept, b"" where there is none.
+    as_stream(body), as_whole(stream): a reply in the other form with nothing read or lost, where the forms tell the
+    same; as_whole gives None for one that has not ended well.
     seal_mark: how a seal of ours begins in a body.
 
     aside: the fields of a request that are not for the model, and that its reply does not repeat.
@@ -309,6 +311,8 @@ class Dialect:
     wishes_usage: bool = False
     stores: bool = False
     thread_mark: bytes = b""
+    as_stream: Callable[[Body], bytes] | None = None
+    as_whole: Callable[[bytes], bytes | None] | None = None
     aside: frozenset[str] = frozenset()
     seal_mark: bytes = MARK
 

@@ -381,7 +381,11 @@ class Attempt:
         as_it_is = self.verbatim and (streamed is wanted or self.request.task or self.request.relayed)
         if self.verbatim and not as_it_is:
             reply.whole(body, streamed)  # raises ApiError for what is no reply in any form
-            reply = self.reply = prepare.in_the_form_asked(self.request, self._ports, body)
+            dialect = self.request.dialect
+            if streamed and dialect.as_whole is not None and (found := dialect.as_whole(body)) is not None:
+                body, streamed = found, False
+            elif streamed or dialect.as_stream is None:
+                reply = self.reply = prepare.in_the_form_asked(self.request, self._ports, body)
         if wanted and not as_it_is:
             self._pass(reply.whole_as_stream(body))
             if self.owner is None or (not self._goes_on() and self.lease.state != "released"):

@@ -15,6 +15,7 @@ import re
 from gateway.flow.usage_chunk import UsageChunk
 from translate import dialects, errors, sse, usage, wire
 from translate.conversation import Usage
+from translate.lenient import body_of
 from translate.target import Protocol
 
 _ERROR = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how a body that is an error begins
@@ -30,10 +31,9 @@ class Verbatim:
     """See translate.dialect.Reply."""
 
     __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_spelling", "_tail",
-                 "_tail_size", "_told", "_unasked", "_usage", "_whole", "fault", "started")  # fmt: skip
+                 "_tail_size", "_told", "_unasked", "_usage", "_whole", "ended", "fault", "started")  # fmt: skip
 
     goes_on = False
-    ended = False  # only the upstream's close ends a stream whose bytes are not ours to judge
 
     def __init__(self, protocol: Protocol, echo: str = "", unasked: UsageChunk | None = None) -> None:
         """echo: the model's name to put back, "" for none. unasked: takes out what only we have asked for. Without
@@ -52,6 +52,7 @@ class Verbatim:
         self._usage: Usage | None = None  # by what is not remembered any more
         self._whole = False  # the reply was no stream
         self.started = False
+        self.ended = False  # only the upstream's close ends a stream whose bytes are not ours to judge
         self.fault: errors.ApiError | None = None
 
     def __repr__(self) -> str:
@@ -72,7 +73,12 @@ class Verbatim:
         return self._renamed_once(raw) if self._echo and not streamed else raw
 
     def whole_as_stream(self, raw: bytes) -> bytes:
-        return self.whole(raw)
+        """Only where the dialect has as_stream."""
+        body = body_of(self.whole(raw))
+        assert self._dialect.as_stream is not None
+        out = self._dialect.as_stream(body)
+        self.started = self.ended = True
+        return out
 
     def begin(self) -> bytes:
         """Nothing: the first real event has gone on already."""

@@ -75,6 +75,9 @@ def judged(exchange: Exchange, protocol: Protocol, status: int, got: bytes) -> b
     if exchange.status == 200 and got == exchange.raw and b'"error"' in got[:20]:
         assert status >= 400, exchange.id  # an error under a 200 gets the status that it means, and keeps its bytes
         return True
+    if exchange.status >= 400 and exchange.raw[:1] != b"{":  # a page: clients are told in their words
+        assert status == exchange.status and json.loads(got)["error"]["message"], exchange.id
+        return True
     assert exchange.sse and exchange.status == 200, exchange.id
     said = losses.READ_REPLY[protocol](exchange.raw)
     assert said.failed, f"{exchange.id}: a complete stream was changed"

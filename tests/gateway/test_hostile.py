@@ -165,7 +165,7 @@ def test_leaving_at_any_moment_leaves_nothing(path: str, stream: bool) -> None:
 
 
 def test_a_client_that_reads_nothing_and_leaves() -> None:
-    piece = b"data: " + b"x" * 65_000 + b"\n\n"
+    piece = b'data: {"x":"' + b"x" * 65_000 + b'"}\n\n'
     with Upstream([Answer.sse([piece] * 1000)]) as up, House(one_upstream(up.url, "chat")) as house:
         with house.connect() as client:
             client.send("POST", PATH, ASKED | {"stream": True})
@@ -177,7 +177,7 @@ def test_a_client_that_reads_nothing_and_leaves() -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_takes_nothing_is_cut_off(stream: bool) -> None:
     """Else each such client would hold a connection and a reply for as long as it likes."""
-    piece = b"data: " + b"x" * 65_000 + b"\n\n"
+    piece = b'data: {"x":"' + b"x" * 65_000 + b'"}\n\n'
     answer = Answer.sse([piece] * 1000) if stream else Answer.json({"id": "x", "choices": ["x" * 30_000_000]})
     settings = one_upstream("{}", "chat", "", "idle_timeout = 1\nping_seconds = 0.5")
     with Upstream([answer]) as up, House(settings.format(up.url)) as house, house.connect() as client:
@@ -286,7 +286,8 @@ def test_after_a_413_of_any_size_the_connection_goes_on(chunked: bool) -> None:
 
 
 def test_keep_alive_after_every_kind_of_error() -> None:
-    answers = [Answer.json({"error": {"message": "no"}}, 429), Answer.drop(), Answer.sse([BEGUN], end="reset"), OK]
+    stream = Answer.sse([BEGUN, DONE])
+    answers = [Answer.json({"error": {"message": "no"}}, 429), Answer.drop(), Answer.drop(), stream, OK]
     with Upstream(answers) as up, House(one_upstream(up.url, "chat") + ONCE) as house, house.connect() as client:
         said = []
         for body in (b"{", b"", {"model": 1}, b"\xff", ASKED, ASKED, ASKED | {"stream": True}, ASKED):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from translate import openai_errors, usage, wire
 from translate.dialect import Body, Dialect, Endpoint, Errors, Marks, TokenCounting
 from translate.errors import BadRequest
-from translate.responses import compaction, fault, foreign_reasoning, search_reply
+from translate.responses import compaction, fault, foreign_reasoning, replay, search_reply
 from translate.responses.decode_request import decode
 from translate.responses.decode_stream import Decoder
 from translate.responses.encode_request import SEARCHERS, encode
@@ -77,4 +77,6 @@ RESPONSES = Dialect(
         "include": ["reasoning.encrypted_content"],
     },
     stores=True,
+    as_stream=replay.stream,
+    as_whole=replay.whole_in,
 )

@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from translate import wire
+from translate import sse, wire
+from translate.errors import BadReply
 
 Body = dict[str, Any]
 
+_ENDED_WELL = ("response.completed", "response.incomplete")
+_WHOLE = [kind.encode() for kind in _ENDED_WELL]
 _TERMINAL = {"failed": "failed", "incomplete": "incomplete", "cancelled": "failed"}
 _CALLS = {
     "function_call": ("arguments", "response.function_call_arguments"),
@@ -38,6 +41,26 @@ _TEXTS: dict[str, tuple[str, str, Body]] = {
 def events(response: Body) -> list[bytes]:
     """Returns each event's data, numbered from 0."""
     return [wire.dumps({"type": event["type"], "sequence_number": i} | event) for i, event in enumerate(_all(response))]
+
+
+def stream(response: Body) -> bytes:
+    """Returns the events as a stream. Raises BadReply for what is no response."""
+    if not isinstance(response.get("output"), list):
+        known = ", ".join(sorted(response)[:12]) or "none"
+        raise BadReply(f"the upstream's reply is not a response: it has no output; its fields are: {known}")
+    return b"".join(b"event: %b\ndata: %b\n\n" % (wire.loads(data)["type"].encode(), data) for data in events(response))
+
+
+def whole_in(stream: bytes) -> bytes | None:
+    """Returns the response that a stream's terminal event holds; None where it has not ended well."""
+    splitter = sse.Splitter()
+    for event in reversed([*splitter.feed(stream), splitter.rest()]):
+        data = sse.fields(event)[1]
+        if any(mark in data for mark in _WHOLE):
+            said = wire.loads(data)
+            response = said.get("response") if isinstance(said, dict) and said.get("type") in _ENDED_WELL else None
+            return wire.dumps(response) if isinstance(response, dict) else None
+    return None
 
 
 def _all(response: Body) -> Iterator[Body]:

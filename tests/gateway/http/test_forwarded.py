@@ -146,12 +146,6 @@ def test_no_stream_is_kept_by_a_reverse_proxy(path: str, answer: Answer) -> None
         assert answer is OK and path == "/v1/chat/completions"  # passed through: it was not streamed
 
 
-def test_a_stream_that_nobody_asked_for_is_one_all_the_same() -> None:
-    with Upstream([Answer.sse(EVENTS)]) as up, House(one_upstream(up.url, "chat")) as house:
-        _, headers, _ = house.post("/v1/chat/completions", ASKED)
-    assert "event-stream" in headers["content-type"] and headers["x-accel-buffering"] == "no"
-
-
 def test_a_kept_response_as_a_stream() -> None:
     with Upstream([OK]) as up, House(one_upstream(up.url, "chat")) as house:
         kept = json.loads(house.post("/v1/responses", {"model": "m", "input": "x"})[2])["id"]
