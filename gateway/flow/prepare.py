@@ -89,7 +89,7 @@ def in_the_form_asked(request: ClientRequest, ports: Ports, raw: bytes) -> Reply
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
     )
     reply: Reply = Crossing(request.protocol, request.protocol, asked)
-    return reply if request.framed is None else Reframed(reply, request.framed.framing())
+    return reply if request.framed is None else Reframed(reply, request.framed)
 
 
 def _said(request: ClientRequest) -> Body:
