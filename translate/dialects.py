@@ -76,8 +76,11 @@ def owner(path: str) -> Dialect | None:
 
 
 def addresses() -> list[str]:
-    """Returns all addresses where clients ask, as they are written in the table."""
-    return [each.path for dialect in every() for each in dialect.endpoints]
+    """Returns the addresses where clients ask, as they are written in the table; of those that hold a model's name and
+    ask for the same, the first."""
+    told = {(each.name, end.task, end.streams, "" if "{" in end.path else end.path): end.path
+            for each in reversed(_ROWS.values()) for end in reversed(each.endpoints)}  # fmt: skip
+    return list(dict.fromkeys(reversed(told.values())))
 
 
 of: Callable[[str], Dialect] = _ROWS.__getitem__  # several times a request: without a call of Python's

@@ -46,7 +46,7 @@ def problems(said: Any) -> list[str]:
     _look(said, types.GenerateContentResponse, "", found)
     try:
         types.GenerateContentResponse.model_validate_json(json.dumps(said))
-    except ValueError as why:
+    except (ValueError, AttributeError) as why:  # the SDK's own enumerations fall over what is no text
         found.append(str(why))
     return found
 

@@ -7,6 +7,7 @@ encoder. What a part says beside its content (a video's bounds, a resolution) st
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,6 +48,7 @@ def decode_contents(contents: Any) -> list[Turn]:
     history = _History(given)
     for i, raw in enumerate(given):
         history.add(raw, f"contents[{i}]", i)
+    history.ends()
     return history.turns
 
 
@@ -70,6 +72,7 @@ class _History:
         self._calls: set[str] = set()
         self.turns: list[Turn] = []
         self._answered = {id for each in contents for id in _answered(each)}
+        self._said: _Said | None = None  # the model's turn that is on
 
     def __repr__(self) -> str:
         return f"<_History of {len(self._calls)} calls>"
@@ -85,16 +88,25 @@ class _History:
         if role == "assistant" and not goes_on:
             self._waiting.step()
         if not goes_on:
+            self.ends()
             left = {key: value for key, value in raw.items() if key not in ("role", "parts")}
             self.turns.append(Turn(role, [], {"gemini": left} if left else {}))
-        parts = self.turns[-1].parts
+            self._said = _Said(self.turns[-1]) if role == "assistant" else None
         for n, each in enumerate(items(raw, "parts", f"{where}.")):
-            part = {"text": each} if isinstance(each, str) else each
-            read = self._part(_object(part, f"{where}.parts[{n}]"), f"{where}.parts[{n}]", f"{i}_{n}", role)
-            if role == "assistant":
-                _join(parts, read)
-            else:
-                parts += read
+            given = {"text": each} if isinstance(each, str) else each
+            read = self._part(_object(given, f"{where}.parts[{n}]"), f"{where}.parts[{n}]", f"{i}_{n}", role)
+            for part in read:
+                self._add(part)
+
+    def ends(self) -> None:
+        if self._said is not None:
+            self._said.ends()
+
+    def _add(self, part: Part) -> None:
+        if self._said is not None:
+            self._said.add(part)
+        else:
+            self.turns[-1].parts.append(part)
 
     def _part(self, raw: Raw, where: str, n: str, role: Role) -> list[Part]:
         if "functionCall" in raw:
@@ -160,34 +172,54 @@ def _answered(content: Any) -> list[str]:
     return found
 
 
-def _join(parts: list[Part], more: list[Part]) -> None:
-    """Adds parts of the model's. Its texts are pieces of one. What a seal of ours holds was thought before the texts
-    that its part follows, and the client may have been shown the words of it."""
-    sealed = [part for part in more if isinstance(part, Thinking) and "gemini.form" not in part.ext]
-    if sealed and not sealed[0].encrypted.startswith(proofs.GOOGLES):
-        at = len(parts)
-        while at and isinstance(parts[at - 1], Text | Thinking):
-            at -= 1
-        parts[at:] = [*sealed, *(part for part in parts[at:] if isinstance(part, Text) or part in sealed)]
-        more = [part for part in more if part not in sealed]
-    for part in more:
-        last = parts[-1] if parts else None
-        if type(last) is type(part) and isinstance(part, Text | Thinking) and _may_grow(last, part):
-            assert isinstance(last, Text | Thinking)
-            parts[-1] = replace(last, text=last.text + part.text, ext=_both(last.ext, part.ext))
+class _Said:
+    """A turn of the model's on its way. What a seal of ours holds was thought before the texts that its part follows,
+    and the client may have been shown the words of it, which count once. Texts in a row are pieces of one."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._parts = turn.parts
+        self._thoughts: list[Part] = []
+        self._texts: list[Text | Thinking] = []
+
+    def __repr__(self) -> str:
+        return f"<_Said {len(self._parts)} parts>"
+
+    def add(self, part: Part) -> None:
+        if isinstance(part, Thinking) and _is_of_a_seal(part):
+            self._thoughts.append(part)
+        elif isinstance(part, Text | Thinking):
+            self._texts.append(part)
         else:
-            parts.append(part)
+            self.ends()
+            self._parts.append(part)
+
+    def ends(self) -> None:
+        texts = self._texts
+        if self._thoughts:
+            texts = [part for part in texts if isinstance(part, Text) or part.signature or part.encrypted]
+        self._parts += self._thoughts
+        for _, pieces in itertools.groupby(texts, _kind):
+            self._parts += _joined(list(pieces))
+        self._thoughts, self._texts = [], []
 
 
-def _may_grow(last: Part | None, part: Text | Thinking) -> bool:
-    if isinstance(last, Thinking) and isinstance(part, Thinking):
-        return not (last.signature or last.encrypted or part.signature or part.encrypted)
-    return True
+def _is_of_a_seal(part: Thinking) -> bool:
+    return "gemini.form" not in part.ext and not part.encrypted.startswith(proofs.GOOGLES)
 
 
-def _both(one: Ext, other: Ext) -> Ext:
-    raws = [raw for ext in (one, other) for raw in ext.get("gemini.form", {}).get("raws", ())]
-    return one | other | {"gemini.form": {"raws": raws}}
+def _kind(part: Text | Thinking) -> tuple[type, bool]:
+    return type(part), isinstance(part, Thinking) and bool(part.signature or part.encrypted)
+
+
+def _joined(pieces: list[Text | Thinking]) -> list[Text | Thinking]:
+    first = pieces[0]
+    if len(pieces) == 1 or _kind(first)[1]:
+        return pieces
+    raws = [raw for part in pieces for raw in part.ext.get("gemini.form", {}).get("raws", ())]
+    ext: Ext = {}
+    for part in pieces:
+        ext |= part.ext
+    return [replace(first, text="".join(part.text for part in pieces), ext=ext | {"gemini.form": {"raws": raws}})]
 
 
 def _told(response: dict[str, Any]) -> tuple[list[Part], bool]:

@@ -29,8 +29,11 @@ _REFUSALS = rb"SAFETY|RECITATION|BLOCKLIST|PROHIBITED_CONTENT|SPII|LANGUAGE|MODE
 
 
 def _endpoints() -> Iterator[Endpoint]:
-    for version in VERSIONS:
-        at = f"/{version}/models/{{model}}"
+    vertex = ("projects/{}/locations/{}/publishers/google/", "publishers/google/")
+    homes = [f"/{version}/" for version in VERSIONS]
+    homes += [f"/{version}/{inner}" for version in ("v1", "v1beta1") for inner in vertex]
+    for home in homes:
+        at = f"{home}models/{{model}}"
         yield Endpoint("", f"{at}:generateContent", "models/{model}:generateContent", streams=False)
         yield Endpoint(
             "", f"{at}:streamGenerateContent", "models/{model}:streamGenerateContent?alt=sse", streams=True,

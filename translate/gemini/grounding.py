@@ -74,26 +74,32 @@ def write(cited: list[tuple[int, str, list[Citation]]], queries: list[str]) -> R
     pages: list[Raw] = []
     supports: list[Raw] = []
     for n, text, citations in cited:
+        places = _in_bytes(text, citations)
         for each in citations:
             if not each.url:
                 continue
             if each.url not in chunks:
                 chunks[each.url] = len(pages)
                 pages.append({"web": {"uri": each.url, "title": each.title or each.url}})
-            supports.append({"segment": _segment(each, n, text), "groundingChunkIndices": [chunks[each.url]]})
+            if each.start is not None and each.end is not None:  # else it stands for all of the text, without a place
+                segment: Raw = {"partIndex": n} if n else {}
+                segment |= {"startIndex": places[each.start]} if each.start else {}
+                segment |= {"endIndex": places[each.end], "text": text[each.start : each.end]}
+                supports.append({"segment": segment, "groundingChunkIndices": [chunks[each.url]]})
     out: Raw = {}
     if queries:
         out["webSearchQueries"] = queries
     if pages:
-        out |= {"groundingChunks": pages, "groundingSupports": supports}
+        out |= {"groundingChunks": pages} | ({"groundingSupports": supports} if supports else {})
     return out
 
 
-def _segment(cited: Citation, part: int, text: str) -> Raw:
-    start, end = (0, len(text)) if cited.start is None or cited.end is None else (cited.start, cited.end)
-    segment: Raw = {"partIndex": part} if part else {}
-    first = len(text[:start].encode("utf-8", "replace"))
-    if first:
-        segment["startIndex"] = first
-    said = text[start:end]
-    return segment | {"endIndex": first + len(said.encode("utf-8", "replace")), "text": said}
+def _in_bytes(text: str, cited: list[Citation]) -> dict[int, int]:
+    """Returns the citations' places in characters -> in bytes."""
+    found: dict[int, int] = {}
+    before = size = 0
+    for at in sorted({at for each in cited for at in (each.start, each.end) if at is not None}):
+        size += len(text[before:at].encode("utf-8", "replace"))
+        before = at
+        found[at] = size
+    return found

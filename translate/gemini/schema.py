@@ -70,7 +70,8 @@ def _count(value: Any) -> int | None:
 def _ordered(raw: Schema, properties: Schema) -> list[str]:
     """Returns the names in the order in which the model is to write them."""
     order = raw.get("propertyOrdering")
-    first = [name for name in order if name in properties] if isinstance(order, list) else []
+    named = [name for name in order if isinstance(name, str)] if isinstance(order, list) else []
+    first = [name for name in named if name in properties]
     return list(dict.fromkeys([*first, *properties]))
 
 

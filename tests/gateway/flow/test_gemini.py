@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from google import genai
 from google.genai import errors as google_errors
 from google.genai import types
 
@@ -362,6 +363,20 @@ def test_pages_that_a_reply_rests_on_cross_both_ways() -> None:
     assert grounds.grounding_chunks[0].web.uri == "https://x.test/"
     segment = grounds.grounding_supports[0].segment
     assert text.encode()[segment.start_index or 0 : segment.end_index].decode() == segment.text == "Größe"
+
+
+def test_the_sdk_in_vertex_mode_is_served_too() -> None:
+    """Its addresses differ; a key stands for a project."""
+    with scripted("chat", SAYING) as up, house(up, "chat") as here:
+        options = types.HttpOptions(base_url=here.url)
+        sdk = genai.Client(vertexai=True, api_key="sk-test", http_options=options)
+        reply = sdk.models.generate_content(model="gpt-x", contents="Hi")
+        assert reply.text == "It is sunny 😀 there."
+        sdk.close()
+        body = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+        path = "/v1/projects/p/locations/global/publishers/google/models/m:streamGenerateContent?alt=sse"
+        assert here.post(path, body)[0] == 200
+    assert up.requests[0].json["model"] == "gpt-x"
 
 
 def test_a_picture_and_a_file_cross() -> None:
