@@ -28,6 +28,7 @@ class CurlMulti:
     def timeout(self) -> int: ...
 
 APPCONNECT_TIME: _Seconds
+AWS_SIGV4: int
 CAINFO: int
 CONNECTTIMEOUT_MS: int
 CONNECT_TIME: _Seconds
@@ -92,6 +93,7 @@ TCP_KEEPALIVE: int
 TCP_NODELAY: int
 URL: int
 USERAGENT: int
+USERPWD: int
 VERBOSE: int
 WRITEFUNCTION: int
 READFUNC_PAUSE: int

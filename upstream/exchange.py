@@ -17,7 +17,7 @@ import pycurl
 
 from upstream.failure import Failure, host_of
 from upstream.pool import Pool
-from upstream.request import Body, Nobody, Request, Sink, parse_head
+from upstream.request import Body, Nobody, Request, Signing, Sink, parse_head
 from upstream.way import Way
 
 log = logging.getLogger("upstream")
@@ -260,6 +260,7 @@ class Handle:
         "refused",
         "room",
         "shape",
+        "signing",
         "size",
         "stream",
         "url",
@@ -277,6 +278,7 @@ class Handle:
         self.url = ""
         self.headers: list[str] | None = None
         self.shape: tuple[str, bool, bool] | None = None
+        self.signing: Signing | None = None
         self.size = -1
         self.connect = -1.0
         # HTTP/2: the number of its stream, whether the stream was refused, and the last stream that a GOAWAY leaves.
@@ -304,6 +306,9 @@ class Handle:
         if shape != self.shape:
             self._set_method(*shape)
             self.shape = shape
+        if request.signing != self.signing:
+            self._set_signing(request.signing)
+            self.signing = request.signing
         if body is not None and (size := len(body) if isinstance(body, bytes) else body.size) != self.size:
             self.size = size
             curl.setopt(pycurl.POSTFIELDSIZE_LARGE, size)
@@ -342,6 +347,17 @@ class Handle:
         else:
             curl.setopt(pycurl.CUSTOMREQUEST, method)
         curl.setopt(pycurl.FRESH_CONNECT, 1 if fresh else 0)
+
+    def _set_signing(self, signing: Signing | None) -> None:
+        """libcurl puts the path into a normal form before it signs it; so it wants to be allowed to."""
+        curl = self.curl
+        curl.setopt(pycurl.PATH_AS_IS, 0 if signing is not None else 1)
+        curl.setopt(pycurl.AWS_SIGV4, signing.provider if signing is not None else "")
+        curl.setopt(pycurl.USERAGENT, signing.user_agent if signing is not None else "")
+        if signing is not None:
+            curl.setopt(pycurl.USERPWD, signing.keys)
+        else:
+            curl.unsetopt(pycurl.USERPWD)
 
     # ---- called by libcurl
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from upstream.failure import Failure
@@ -25,6 +25,16 @@ class Timeouts:
 
 
 DIRECT = Way()
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """How libcurl signs a request for AWS. provider: "aws:amz:REGION:SERVICE". keys: "ACCESS:SECRET". user_agent: a
+    header that is not signed, as proxies on the way change it."""
+
+    provider: str
+    keys: str = field(repr=False)
+    user_agent: str = ""
 
 
 class Body(Protocol):
@@ -56,6 +66,7 @@ class Request:
     timeouts: Timeouts
     way: Way = DIRECT
     fresh: bool = False  # use a new connection, for another attempt after a replayable "closed"
+    signing: Signing | None = None
 
 
 class Sink(Protocol):

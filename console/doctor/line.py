@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from gateway.credentials.signing import signed
 from gateway.routing.upstreams import Peer
 from translate.errors import ApiError
 from translate.target import Protocol
@@ -58,7 +59,8 @@ class Line:
         began = time.monotonic()
         self.sent += 1
         try:
-            request = Request(method, url, lines, body, timeouts, self.peer.way, fresh)
+            lines, signing = signed(self.peer.settings, self.peer.minted(key), lines, body)
+            request = Request(method, url, lines, body, timeouts, self.peer.way, fresh, signing)
             running = self._client.send(request, sink)
         except ValueError as why:
             return Heard(failure=Failure("bad_url", str(why)))

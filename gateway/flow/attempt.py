@@ -8,11 +8,13 @@ its lease back, once.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Protocol
 
 from gateway.credentials.minted import Minted
+from gateway.credentials.signing import signed
 from gateway.flow import prepare, upstream_error
 from gateway.flow.clean_lines import CleanLines, about_error
 from gateway.flow.client_request import ClientRequest
@@ -21,6 +23,7 @@ from gateway.flow.incoming import Incoming, nobody_reads
 from gateway.flow.lease import Lease, Verdict
 from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import Outgoing
+from gateway.flow.sealing import Seal
 from gateway.flow.timing import Clock
 from gateway.flow.trace import Span
 from gateway.http import header_rules
@@ -29,6 +32,7 @@ from gateway.limits import retry_policy
 from gateway.limits.retry_policy import Outcome
 from translate import errors
 from translate.dialect import Reply
+from translate.envelopes.envelope import Unframing
 from translate.errors import ApiError, BadRequest
 from upstream.failure import UNSENT, Failure
 from upstream.request import Request
@@ -77,9 +81,9 @@ class Attempt:
     it waits for a slot. paused: the client is slow."""
 
     __slots__ = (
-        "_lines", "_ports", "asks_usage", "cache_marks", "dropped", "estimated", "fresh", "hold", "incoming", "leads",
-        "lease", "minted", "more", "outgoing", "owner", "paused", "queued_at", "reply", "request", "route", "span",
-        "verbatim",
+        "_lines", "_ports", "_seal", "_unframing", "asks_usage", "cache_marks", "dropped", "estimated", "fresh",
+        "hold", "incoming", "leads", "lease", "minted", "more", "outgoing", "owner", "paused", "queued_at", "reply",
+        "request", "route", "span", "verbatim",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, ports: Ports, request: ClientRequest, lease: Lease, *, fresh: bool) -> None:
@@ -105,6 +109,8 @@ class Attempt:
         self.span: Span | None = None  # of the request's trace
         self.leads = self.paused = False
         self._lines: CleanLines | None = None
+        self._seal: Seal | None = None
+        self._unframing: Unframing | None = None
 
     def __repr__(self) -> str:
         return f"<Attempt at {self.route.place.name} {self.incoming!r}>"
@@ -132,10 +138,14 @@ class Attempt:
         self.lease.goes()
         self.incoming.streams, self.incoming.sent_at = self.request.streams, now
         timeouts = peer.stream_timeouts if self.request.streams else peer.whole_timeouts
-        request = Request("POST", outgoing.url, outgoing.lines, outgoing.body, timeouts, peer.way, self.fresh)
+        lines = outgoing.lines
         if (trace := self.request.trace) is not None:
             self.span = trace.attempt(peer.name, self.route.protocol, self.route.model, outgoing.url)
-            request.headers = trace.told(request.headers, self.span)
+            lines = trace.told(lines, self.span)
+        self._seal = outgoing.seal
+        lines, signing = signed(peer.settings, self.minted, lines, outgoing.body)
+        request = Request("POST", outgoing.url, lines, outgoing.body, timeouts, peer.way, self.fresh, signing)
+        self._reads()
         if self.more is not None:
             self.more.sent(request, deadline)
         try:
@@ -168,8 +178,21 @@ class Attempt:
             self._pass(rest)
         self.estimated = 0, 0  # what the turn takes teaches nothing about its first request
 
+    def anew(self, request: Request, body: bytes) -> Request:
+        """The same request with another body, in the upstream's own protocol."""
+        if self._seal is not None:
+            body, _ = self._seal.body(body)
+        lines, signing = signed(self.route.peer.settings, self.minted, request.headers, body)
+        return dataclasses.replace(request, headers=lines, body=body, fresh=False, signing=signing)
+
+    def _reads(self) -> None:
+        """What comes may be in another frame than the protocol's own."""
+        envelope = self.route.envelope
+        self._unframing = envelope.unframing() if envelope is not None and envelope.unframing is not None else None
+
     def asks(self, request: Request) -> None:
         """The next one, in the same slot."""
+        self._reads()
         owner, before = self.owner, self.incoming
         assert owner is not None
         self.incoming = new = Incoming(
@@ -230,6 +253,8 @@ class Attempt:
     def _cleaned(self, chunk: bytes) -> bytes:
         """Most chunks are whole lines that speak of no error, and pass as they are; what becomes of them need not be
         searched for one again: of a burst that is a third of the cost."""
+        if self._unframing is not None and not (chunk := self._unframing.feed(chunk)):
+            return chunk
         if self._lines is None:
             if chunk[-1:] == b"\n" and not about_error(chunk):
                 return chunk
@@ -376,6 +401,8 @@ class Attempt:
         """A reply that is no error, in the form that was asked for."""
         owner, reply = self.owner, self.reply
         assert owner is not None and reply is not None
+        if self._seal is not None and self._seal.task:
+            body = self._seal.envelope.counted(body)
         wanted = self.request.streams  # then its first byte has shown that it is no stream
         streamed = not wanted and "event-stream" in content_type and body.lstrip()[:1] != b"{"
         as_it_is = self.verbatim and (streamed is wanted or self.request.task or self.request.relayed)

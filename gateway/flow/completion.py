@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Sequence
 
 from gateway.cache.question import Kept, Source
@@ -30,6 +31,8 @@ log = logging.getLogger("gateway")
 
 _NOWHERE = Source("", "", "")
 MAX_USER_AGENT = 200  # characters of it in a record
+
+_OWN_ERROR = re.compile(rb'\s*\{\s*"type"\s*:\s*"error"')
 
 
 class Completion:
@@ -136,7 +139,7 @@ class Completion:
         theirs = failed.incoming
         framed = self._request.framed
         passes = failed.verbatim and not theirs.cut and (framed is None or framed.error is None)
-        if passes and upstream_error.is_readable(theirs.refusal):
+        if passes and upstream_error.is_readable(theirs.refusal) and _is_own(failed.route, theirs.refusal):
             kind = header_rules.find(theirs.headers, "content-type")
             self.whole(theirs.status, header_rules.content_type(kind) + self.reply_head(failed), theirs.refusal)
             return
@@ -281,6 +284,11 @@ class Completion:
         if lead is not None:
             return lead.route
         return self._failover.route if self._failover.plan else None
+
+
+def _is_own(route: Route, refusal: bytes) -> bool:
+    """Whether an error is in the words of the dialect. Those of a cloud around it may be in its own."""
+    return route.envelope is None or _OWN_ERROR.match(refusal) is not None
 
 
 def _connection(lead: Attempt | None) -> str:

@@ -40,6 +40,9 @@ class Continued(Protocol):
     def lets_go(self) -> None:
         """Of the exchange that has said all."""
 
+    def anew(self, request: Request, body: bytes) -> Request:
+        """The same request with another body, in the upstream's own protocol."""
+
     def asks(self, request: Request) -> None:
         """Sends it, in the place of that one."""
 
@@ -86,7 +89,7 @@ class Continuing:
         assert self._request is not None
         encoded = self._encoded(reply)
         reply.next_round(dataclasses.replace(self._asked, **_names_of(encoded)))
-        self._request = dataclasses.replace(self._request, body=encoded.json(), fresh=False)
+        self._request = self._attempt.anew(self._request, encoded.json())
         if (quota := self._ports.quota_of(self._client.client)) is not None:
             limiter.finish(quota.owe())
         self._ask()

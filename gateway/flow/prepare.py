@@ -6,11 +6,12 @@ import re
 import time
 from dataclasses import dataclass, field
 
-from gateway.flow import compaction, envelope, learned_quirks, upstream_request, usage_chunk
+from gateway.flow import compaction, envelope, learned_quirks, sealing, upstream_request, usage_chunk
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.passthrough import Verbatim
 from gateway.flow.ports import Ports
 from gateway.flow.reframed import Reframed
+from gateway.flow.sealing import Seal
 from gateway.flow.usage_chunk import UsageChunk
 from gateway.http import query_string
 from gateway.routing.router import Route
@@ -25,7 +26,8 @@ _ID = re.compile(rb'"id"\s*:\s*"(?:msg_|resp_|chatcmpl-)([A-Za-z0-9_-]{1,200})"'
 
 @dataclass(slots=True)
 class Outgoing:
-    """lines: header lines. asked: of a turn that may take further requests, how its reply is read."""
+    """lines: header lines. asked: of a turn that may take further requests, how its reply is read. seal: how its body
+    was put into the upstream's envelope."""
 
     url: str
     lines: list[str]
@@ -36,6 +38,7 @@ class Outgoing:
     asks_usage: bool = False
     estimated: tuple[int, int] = (0, 0)
     asked: Asked | None = None
+    seal: Seal | None = None
 
 
 def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bool) -> Outgoing:
@@ -43,7 +46,7 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
     url = route.stream_url if request.streams else route.url
     if request.task and verbatim:
         url = route.peer.side(request.protocol, request.task, route.model)
-    if route.home and request.query:
+    if route.home and request.query and route.envelope is None:
         url = query_string.onward(url, request.query, route.peer.settings.query)
     lines = upstream_request.header_lines(route, request.headers, route.home, ports.access.open, ports.hops)
     if verbatim:
@@ -52,11 +55,24 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
         made = _as_it_is(request, route, ports, url, lines)
     else:
         made = _translated(request, route, ports, url, lines)
+    if route.envelope is not None:
+        _wrap(made, request, route, ports, request.task if verbatim else "")
     if request.framed is not None:
         made.reply = Reframed(made.reply, request.framed)
     if request.left:
         made.dropped = [*request.left, *made.dropped]
     return made
+
+
+def _wrap(made: Outgoing, request: ClientRequest, route: Route, ports: Ports, task: str) -> None:
+    """Raises BadRequest where nothing may be left out."""
+    assert route.envelope is not None
+    lessons = ports.lessons.of_client(request.client).of(route.peer.name, route.model)
+    learned = [lesson.field for lesson in lessons if not lesson.instead and not lesson.beside]
+    made.seal = seal = sealing.seal(route.envelope, task, made.lines, learned)
+    made.lines = seal.lines
+    made.body, left = seal.body(made.body)
+    made.dropped += upstream_request.may_be_left_out(seal.left + left, route, ports.strict)
 
 
 def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, lines: list[str]) -> Outgoing:

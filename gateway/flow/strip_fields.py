@@ -8,9 +8,9 @@ beta names leave `anthropic-beta` with it. Names that belong to no such field al
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from json.decoder import JSONDecoder, scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
+
+from translate.top_level import members
 
 # What the names of the betas behind a top-level field begin with. Source: the anthropic SDK's AnthropicBetaParam.
 BETAS = {
@@ -29,8 +29,6 @@ BETAS = {
     "thinking": ("interleaved-thinking-", "thinking-", "dev-full-thinking-"),
 }
 
-_SPACE = re.compile(r"[ \t\n\r]*")
-_VALUE = JSONDecoder()
 
 
 def without(body: bytes, fields: Iterable[str]) -> tuple[bytes, list[str]]:
@@ -41,44 +39,15 @@ def without(body: bytes, fields: Iterable[str]) -> tuple[bytes, list[str]]:
         return body, []
     try:
         text = body.decode("utf-8")
-        members = _members(text)
+        found = members(text)
     except (ValueError, IndexError, RecursionError):
         return body, []
-    gone = [name for name, _, _ in members if name in named]
+    gone = [name for name, _, _ in found if name in named]
     if not gone:
         return body, []
-    kept = [text[start:end] for name, start, end in members if name not in named]
-    head, tail = text[: members[0][1]], text[members[-1][2] :]
+    kept = [text[start:end] for name, start, end in found if name not in named]
+    head, tail = text[: found[0][1]], text[found[-1][2] :]
     return f"{head}{','.join(kept)}{tail}".encode(), list(dict.fromkeys(gone))
-
-
-def _members(text: str) -> list[tuple[str, int, int]]:
-    """(name, start, end) of each member of the object, with the space around it. Raises ValueError, IndexError."""
-    at = _space(text, 0)
-    if text[at] != "{":
-        raise ValueError("no object")
-    found = []
-    while True:
-        start = at + 1
-        at = _space(text, start)
-        if text[at] != '"':
-            raise ValueError("no name")
-        name, at = scanstring(text, at + 1, True)
-        at = _space(text, at)
-        if text[at] != ":":
-            raise ValueError("no value")
-        _, at = _VALUE.raw_decode(text, _space(text, at + 1))
-        at = _space(text, at)
-        found.append((name, start, at))
-        if text[at] == "}":
-            return found
-        if text[at] != ",":
-            raise ValueError("no end")
-
-
-def _space(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
 
 
 def betas_left(value: str, dropped: Iterable[str]) -> str:

@@ -14,8 +14,10 @@ from gateway.flow import learned_quirks, scrub, upstream_error
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.learned_quirks import Lesson
 from gateway.flow.ports import Ports
+from gateway.observe.own_words import OwnWords
 from gateway.routing.router import Route
 from operate.logs.fields import fields
+from translate.envelopes import bridge
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
@@ -66,7 +68,11 @@ def refused_fields(
     request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes
 ) -> Taught | None:
     """Fields that the upstream does not take: it may go there once more, without them."""
-    if not ports.learns or not request.body or route.verbatim:
+    if not ports.learns or not request.body:
+        return None
+    if route.envelope is not None and (taught := _bridged(request, route, ports, error)) is not None:
+        return taught
+    if route.verbatim:
         return None
     data = request.parsed()
     if request.previous is not None:
@@ -74,6 +80,24 @@ def refused_fields(
     session = request.session.claude_code
     lessons = ports.lessons.of_client(request.client)
     new = learned_quirks.learned(request.protocol, route, data, lessons, error, body, session)
+    if not new:
+        return None
+    log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,
+                route.peer.name, route.model, error.status, scrub.line(error, request.body),
+                "; ".join(map(str, new)), extra=_facts(request, route, error))  # fmt: skip
+    return Taught(route, new, error.message)
+
+
+def _bridged(request: ClientRequest, route: Route, ports: Ports, error: ApiError) -> Taught | None:
+    """What a cloud does not take of Messages, besides what its table says. Words of the request are not believed."""
+    said = error.message[: learned_quirks.MAX_READ]
+    if error.status not in (400, 422) or not (names := bridge.refused(said)):
+        return None
+    own = OwnWords(request.body)
+    if any(own.holds(words) for words in (said, "Extra inputs are not permitted", "invalid beta flag")):
+        return None
+    lessons = ports.lessons.of_client(request.client)
+    new = [each for each in map(Lesson, names) if lessons.learn(route.peer.name, route.model, each)]
     if not new:
         return None
     log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,

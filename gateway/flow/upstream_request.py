@@ -152,7 +152,7 @@ def spared(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
     """A body of the upstream's own protocol less the fields that it refuses, and their names. Raises BadRequest where
     nothing may be left out."""
     body, dropped = strip_fields.without(body, route.target.policy.drop)
-    return body, _may_be_left_out(dropped, route, strict)
+    return body, may_be_left_out(dropped, route, strict)
 
 
 def less_sealed(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
@@ -161,10 +161,11 @@ def less_sealed(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[st
     if route.peer.is_proxy:
         return body, []
     body, dropped = foreign_reasoning.request(dialects.of(route.protocol), body)
-    return body, _may_be_left_out(dropped, route, strict)
+    return body, may_be_left_out(dropped, route, strict)
 
 
-def _may_be_left_out(dropped: list[str], route: Route, strict: bool) -> list[str]:
+def may_be_left_out(dropped: list[str], route: Route, strict: bool) -> list[str]:
+    """The names of what is left out. Raises BadRequest where nothing may be."""
     if dropped and strict:
         names = ", ".join(dropped)
         message = f"{names}: upstream '{route.peer.name}' refuses it, and this proxy leaves nothing out"

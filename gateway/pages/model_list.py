@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPHeaders
 
+from gateway.credentials.signing import signed
 from gateway.http import loop_guard
 from gateway.http.loop_guard import Hops
 from gateway.pages.known_models import Model, read_list
@@ -60,6 +61,8 @@ class Listing:
         return list(found.values())
 
     async def _of(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
+        if not peer.models_url:
+            return []
         until, models = self._lists.get(peer.name, (0.0, []))
         if until > time.monotonic():
             return models
@@ -112,7 +115,8 @@ class Listing:
         if loop_guard.is_told(peer.base_url):
             own.append(f"{loop_guard.HEADER}: {self._hops.onward(asked_by)}")
         sink = SmallReplySink(MAX_LIST_BYTES)
-        self._client.send(Request("GET", peer.models_url, own, None, PATIENCE, peer.way), sink)
+        own, signing = signed(peer.settings, peer.minted(key), own, None)
+        self._client.send(Request("GET", peer.models_url, own, None, PATIENCE, peer.way, signing=signing), sink)
         reply = await sink.done
         if reply.failure is not None:
             raise ApiError("upstream", reply.failure.message)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tornado.httputil import HTTPHeaders
 
+from gateway.credentials.signing import signed
 from gateway.flow import upstream_request
 from gateway.flow.clean_lines import CleanLines
 from gateway.flow.passthrough import Verbatim
@@ -76,9 +77,10 @@ class Asking:
         await peer.ready(self._key)
         route = Route(peer, RESPONSES.name, "", key=self._key)
         lines = upstream_request.header_lines(route, client, True, service.access.open, service.hops)
-        url = query_string.onward(peer.settings.url(endpoint), query, peer.settings.query)
+        url = query_string.onward(peer.settings.url(endpoint, protocol=RESPONSES.name), query, peer.settings.query)
         timeouts = peer.whole_timeouts if self._sink is None else peer.stream_timeouts
-        request = Request(method, url, lines, None, timeouts, peer.way)
+        lines, signing = signed(peer.settings, peer.minted(self._key), lines, None)
+        request = Request(method, url, lines, None, timeouts, peer.way, signing=signing)
         try:
             self._exchange = service.client.send(request, self)
         except ValueError as why:

@@ -403,7 +403,8 @@ class Relay(HTTPMessageDelegate):
         """Raises ApiError."""
         ports, request, peer = self._ports, self.request, route.peer
         endpoint = about.endpoint if about is not None else request.task
-        url = query_string.onward(peer.settings.url(endpoint, route.model), request.query, peer.settings.query)
+        url = peer.settings.url(endpoint, route.model, route.protocol)
+        url = query_string.onward(url, request.query, peer.settings.query)
         lines = upstream_request.header_lines(route, request.headers, True, ports.access.open, ports.hops)
         body: bytes | Body | None = None
         if self._upload is not None:

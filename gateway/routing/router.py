@@ -23,6 +23,7 @@ from gateway.routing.upstreams import Peer, ready
 from gateway.shared.shared_quota import Quotas
 from operate.settings.load import ModelRule, Settings, TargetRef, Upstream
 from translate import dialects
+from translate.envelopes.envelope import Envelope
 from translate.errors import ApiError
 from translate.target import Protocol, Target
 
@@ -57,6 +58,7 @@ class Route:
     target: Target = field(init=False, repr=False, compare=False)
     url: str = field(init=False, repr=False, compare=False)
     stream_url: str = field(init=False, repr=False, compare=False)
+    envelope: Envelope | None = field(init=False, repr=False, compare=False)
     home: bool = field(init=False, repr=False, compare=False)
     verbatim: bool = field(init=False, repr=False, compare=False)
     _by_schema: Route | None = field(init=False, repr=False, compare=False)
@@ -70,8 +72,16 @@ class Route:
         )
         object.__setattr__(self, "target", Target(self.model, policy))
         dialect = dialects.of(self.protocol)
-        object.__setattr__(self, "url", up.url(dialect.path, self.model))
-        object.__setattr__(self, "stream_url", up.url(dialect.stream_path, self.model))
+        envelope = self.peer.envelope_of(self.protocol)
+        object.__setattr__(self, "envelope", envelope)
+        if envelope is None:
+            url = up.url(dialect.path, self.model, self.protocol)
+            stream_url = up.url(dialect.stream_path, self.model, self.protocol)
+        else:
+            url = self.peer.wrapped_url(envelope, "", self.model)
+            stream_url = self.peer.wrapped_url(envelope, "", self.model, streams=True)
+        object.__setattr__(self, "url", url)
+        object.__setattr__(self, "stream_url", stream_url)
         home = self.client == self.protocol
         object.__setattr__(self, "home", home)
         by_tool = self.schema and up.output_schema == "tool"

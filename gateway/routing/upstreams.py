@@ -28,6 +28,9 @@ from operate.logs.spellings import Spellings
 from operate.settings.load import Settings, Translate, Upstream, is_loopback
 from translate import dialects
 from translate.dialect import Dialect
+from translate.envelopes import table as envelopes
+from translate.envelopes.envelope import Envelope
+from translate.envelopes.envelope import Place as Address
 from translate.target import Policy, Protocol
 from upstream.request import Timeouts
 from upstream.way import Way
@@ -70,8 +73,9 @@ class Peer:
     def __post_init__(self) -> None:
         s = self.settings
         self.policy = _policy(s, self.translate)
-        paths = {each.upstream for dialect in dialects.every() for each in dialect.endpoints}
-        self.urls = {path: s.url(path) for path in (*paths, "models")}
+        paths = {each.upstream: dialect.name for dialect in dialects.every() for each in dialect.endpoints}
+        paths["models"] = self.lists_in.name
+        self.urls = {path: s.url(path, protocol=name) for path, name in paths.items()}
         self.stream_timeouts = _timeouts(s, True)
         self.whole_timeouts = _timeouts(s, False)
         self.way = _way(s)
@@ -107,6 +111,11 @@ class Peer:
         if mint is not None and mint.minted is not self._headers[key][0]:
             self._headers[key] = mint.minted, self._with(mint.minted.key if mint.minted is not None else "")
         return self._headers[key][1]
+
+    def minted(self, key: int) -> Minted | None:
+        """A key that was had from somewhere; None for one that is written down, or is not there yet."""
+        mint = self.mints[key]
+        return mint.minted if mint is not None else None
 
     async def ready(self, key: int) -> None:
         """Waits until a key is there. Raises ApiError where there is none to be had."""
@@ -146,14 +155,24 @@ class Peer:
         endpoint = dialects.of(protocol).endpoint(task)
         if endpoint is None:
             return ""
+        if (envelope := self.envelope_of(protocol)) is not None:
+            return self.wrapped_url(envelope, task, model)
         if self.settings.api_version or "{model}" in endpoint.upstream:
-            return self.settings.url(endpoint.upstream, model)
+            return self.settings.url(endpoint.upstream, model, protocol)
         return self.urls[endpoint.upstream]
+
+    def envelope_of(self, protocol: Protocol) -> Envelope | None:
+        """How it has requests of a protocol wrapped; None where they go as they are."""
+        return envelopes.of(self.settings.envelope, dialects.of(protocol))
+
+    def wrapped_url(self, envelope: Envelope, task: str, model: str, *, streams: bool = False) -> str:
+        s = self.settings
+        return f"{s.base_url}/{envelope.path(task, model, streams, Address(s.project, s.region))}"
 
     @property
     def models_url(self) -> str:
-        """The URL of its list of models."""
-        return self.urls["models"] + self.lists_in.models.query
+        """The URL of its list of models, "" if it has none."""
+        return self.urls["models"] + self.lists_in.models.query if self.settings.list_models else ""
 
     @property
     def lists_in(self) -> Dialect:
@@ -172,6 +191,8 @@ class Peer:
             if name not in ("auto", usual):
                 usual, scheme = name, "Bearer " if name == "authorization" else ""
             own[usual] = scheme + key
+        if self.settings.workspace:
+            own["anthropic-workspace-id"] = self.settings.workspace
         own |= {header.name.lower(): header.value for header in self.settings.headers}
         return own
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from operate.settings.value_types import MASK, Kind
+from translate import dialects
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SECRET_HEADER = re.compile(r"(?i)auth|key|token|secret|cookie|password|credential")
@@ -71,6 +72,19 @@ def renames() -> Kind:
         return tuple(pairs)
 
     return Kind("FIELD=NEWNAME, or several, separated by commas, or empty", parse, as_pairs)
+
+
+def paths() -> Kind:
+    """A tuple of pairs (protocol, path without slashes around it)."""
+    inner = renames()
+
+    def parse(text: str) -> tuple[tuple[str, str], ...]:
+        pairs = tuple((name, path.strip("/")) for name, path in inner.parse(text))
+        if any(name not in dialects.names() for name, _ in pairs) or len(dict(pairs)) != len(pairs):
+            raise ValueError
+        return pairs
+
+    return Kind("PROTOCOL=PATH, or several, separated by commas, or empty", parse, as_pairs)
 
 
 def limits(high: int) -> Kind:

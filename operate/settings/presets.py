@@ -1,13 +1,25 @@
 """Presets: the settings that `preset = NAME` in an [upstream NAME] stands for, written as in a settings file.
 
-A preset says only what the service's own replies and errors show, and its address if that is public and fixed. A key
-that is written in the section takes precedence. API keys are never part of a preset. If a service refuses a field in
+A preset says only what the service's own replies and errors show, and its address if that is public and fixed; in a
+cloud's is the section's own region, project or resource. A key that is written in the section takes precedence. API keys
+are never part of a preset; those of AWS say where AWS keys are usually found. If a service refuses a field in
 spite of its preset, the proxy learns that from the 400 (see [translate] learn).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
+from operate.settings.environment import expand
+
 _CHAT = {"protocol": "chat"}
+_AWS = {
+    "region": "${AWS_REGION:${AWS_DEFAULT_REGION:}}",
+    "api_key": "aws:",
+    "key_header": "authorization",
+    "list_models": "false",
+}
 _LOCAL = _CHAT | {"first_byte": "300", "request": "600"}  # slow hardware may have to load the model first
 
 PRESETS: dict[str, dict[str, str]] = {
@@ -100,6 +112,50 @@ PRESETS: dict[str, dict[str, str]] = {
         "max_stops": "1",
     },
     "fireworks": _CHAT | {"base_url": "https://api.fireworks.ai/inference/v1"},
+    # Claude by its own endpoint, other models by OpenAI's. Which of them a model has is in AWS's list of models.
+    "bedrock": _AWS | {
+        "protocol": "messages, chat, responses",
+        "base_url": "https://bedrock-runtime.{region}.amazonaws.com",
+        "paths": "messages=anthropic/v1, chat=openai/v1, responses=openai/v1",
+        "aws_service": "bedrock",
+    },
+    # InvokeModel, for models of Anthropic that have only that.
+    "bedrock-invoke": _AWS | {
+        "protocol": "messages",
+        "base_url": "https://bedrock-runtime.{region}.amazonaws.com",
+        "envelope": "bedrock",
+        "aws_service": "bedrock",
+    },
+    "bedrock-mantle": _AWS | {
+        "protocol": "messages, chat, responses",
+        "base_url": "https://bedrock-mantle.{region}.api.aws",
+        "paths": "messages=anthropic/v1",
+        "aws_service": "bedrock-mantle",
+        "list_models": "true",
+    },
+    # Claude Platform on AWS. An api_key of its own goes into x-api-key.
+    "claude-aws": _AWS | {
+        "protocol": "messages",
+        "base_url": "https://aws-external-anthropic.{region}.api.aws",
+        "aws_service": "aws-external-anthropic",
+        "key_header": "auto",
+        "list_models": "true",
+    },
+    # The key is an access token: cmd:gcloud auth print-access-token, or google:FILE.
+    "vertex": {
+        "protocol": "messages",
+        "base_url": "https://{vertex}/v1",
+        "envelope": "vertex",
+        "key_header": "authorization",
+        "list_models": "false",
+    },
+    "foundry": {
+        "protocol": "messages, chat, responses",
+        "base_url": "https://{resource}.services.ai.azure.com",
+        "paths": "messages=anthropic/v1, chat=openai/v1, responses=openai/v1",
+        "max_tokens_field": "max_completion_tokens",
+        "list_models": "false",
+    },
     # Its paths have no /v1. It sends usage in every chunk.
     "perplexity": _CHAT | {
         "base_url": "https://api.perplexity.ai",
@@ -108,3 +164,27 @@ PRESETS: dict[str, dict[str, str]] = {
         "drop": "user, prompt_cache_key",
     },
 }  # fmt: skip
+
+NEEDED = {"vertex": ("project", "region"), "bedrock-invoke": ("region",)}
+"""What a preset cannot do without, wherever base_url leads to."""
+
+_VERTEX = {"global": "aiplatform.googleapis.com", "us": "aiplatform.us.rep.googleapis.com",
+           "eu": "aiplatform.eu.rep.googleapis.com"}  # fmt: skip
+_NAME = re.compile(r"\{(\w+)\}")
+
+
+class Lacking(Exception):
+    """A key that the preset's value is made of is empty; its name is the text."""
+
+
+def filled(text: str, section: Mapping[str, object], environ: Mapping[str, str]) -> str:
+    """A preset's value with the section's own words in it. Raises Lacking."""
+
+    def word(found: re.Match[str]) -> str:
+        name = "region" if found[1] == "vertex" else found[1]
+        said = str(section.get(name) or "")
+        if not said:
+            raise Lacking(name)
+        return _VERTEX.get(said, f"{said}-aiplatform.googleapis.com") if found[1] == "vertex" else said
+
+    return _NAME.sub(word, expand(text, environ).text if "${" in text else text)

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from operate import client_keys, key_sources, tls
-from operate.settings import schema, schema_upstream, sections
+from operate.settings import presets, schema, schema_upstream, sections
 from operate.settings.conditions import Term
 from operate.settings.environment import Expanded, expand, read_secret
 from operate.settings.errors import Problem, SettingsError, did_you_mean, shown
@@ -130,10 +130,15 @@ class Reading:
         for key, entry in entries.items():
             if key not in rows:
                 self._problem(entry, name, key, "unknown key" + _nearest_key(key, name, rows))
-        found = {}
+        found: dict[str, Any] = {}
         for key, row in rows.items():
             if key in given and key not in entries:
-                found[key] = row.kind.parse(given[key])
+                try:
+                    found[key] = row.kind.parse(presets.filled(given[key], found, self.environ))
+                except presets.Lacking as lacking:
+                    self._lacks(section, name, str(lacking), preset)
+                    found[key] = None
+                    continue
                 self._show(name, key, row.kind.show(found[key]), f"preset {preset}")
             else:
                 found[key] = self._value(name, section, key, row, entries.get(key))
@@ -187,6 +192,11 @@ class Reading:
         values = self._values(section.name, section, schema_upstream.UPSTREAM, preset)
         url = section.entries.get("base_url")
         written = {key: section.entries[key] for key in ("api_key", "keys") if key in section.entries}
+        if values["keys"] and "api_key" not in written:
+            values["api_key"] = ""  # the preset's
+        for needed in presets.NEEDED.get(preset, ()):
+            if values[needed] == "" and values["base_url"]:  # else that says so
+                self._lacks(section, section.name, needed, preset)
         if values["api_key"] and values["keys"]:
             self._problem(
                 written["keys"], section.name, "keys", "is given together with api_key; write only one of them"
@@ -220,11 +230,17 @@ class Reading:
         """Reports what is missing to sign requests for AWS."""
         for key in ("api_key", "keys"):
             texts = (values[key] or ()) if key == "keys" else (values[key] or "",)
-            if any(text.startswith(key_sources.AWS) for text in texts):
+            if values["base_url"] and any(text.startswith(key_sources.AWS) for text in texts):
                 for needed in ("region", "aws_service"):
                     if values[needed] == "":
                         message = f"aws: needs {needed}, which the section does not say (nor a preset)"
-                        self._problem(section.entries[key], section.name, key, message)
+                        line = section.entries[key].line if key in section.entries else section.line
+                        self.problems.append(Problem(section.file, line, section.name, key, message))
+
+    def _lacks(self, section: Section | None, name: str, key: str, preset: str) -> None:
+        if section is not None:
+            message = f"is missing; the preset {preset} needs it"
+            self.problems.append(Problem(section.file, section.line, name, key, message))
 
     def _models(self, upstreams: Mapping[str, Upstream | None]) -> Iterator[ModelRule]:
         section = self.sections.get(schema.MODELS)

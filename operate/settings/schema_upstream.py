@@ -17,6 +17,26 @@ UPSTREAM = {
         "The name of a known service. It sets all keys below that the service needs; a key that is written here "
         "takes precedence.",
     ),
+    "region": Key(
+        value_types.word("the name of a region, such as us-east-1"),
+        "",
+        "The cloud's region. It is part of the address of the presets bedrock, claude-aws and vertex, and of "
+        "signatures for AWS.",
+    ),
+    "project": Key(value_types.word("the name of a project"), "", "The project at Google, for the preset vertex."),
+    "resource": Key(
+        value_types.word("the name of a resource"), "", "The resource at Microsoft, for the preset foundry."
+    ),
+    "workspace": Key(
+        value_types.word("an id such as wrkspc_01..."),
+        "",
+        "The workspace of Claude Platform on AWS, sent as anthropic-workspace-id.",
+    ),
+    "aws_service": Key(
+        value_types.word("a name such as bedrock"),
+        "",
+        "The name of AWS's service in signatures. The presets for AWS set it.",
+    ),
     "protocol": Key(
         value_types.several(dialects.names),
         REQUIRED,
@@ -28,6 +48,21 @@ UPSTREAM = {
         url_types.base_url(),
         REQUIRED,
         "The address of its API, with or without /v1 at the end. demo: means the built-in upstream.",
+    ),
+    "paths": Key(
+        list_types.paths(),
+        "",
+        "Where the API of a protocol is below base_url, if it is not /v1, such as messages=anthropic/v1, "
+        "chat=openai/v1.",
+    ),
+    "envelope": Key(
+        value_types.choice("none", "bedrock", "vertex"),
+        "none",
+        "Messages: in which wrapping it takes them. bedrock: InvokeModel, with the model in the path and a binary "
+        "stream; vertex: rawPredict. The presets set it.",
+    ),
+    "list_models": Key(
+        value_types.switch(), "true", "Whether it is asked for its list of models, for /v1/models and the picker."
     ),
     "add_v1": Key(
         value_types.choice("auto", "true", "false"),
@@ -48,17 +83,6 @@ UPSTREAM = {
         "prints, which no shell runs; google:FILE: the access token of a service account; aws: requests are signed "
         "with AWS keys from the usual places (aws:env, aws:profile=NAME, aws:container or aws:instance: only from "
         "there).",
-    ),
-    "region": Key(
-        value_types.word("the name of a region, such as us-east-1"),
-        "",
-        "The cloud's region. It is part of the address of the presets bedrock, claude-aws and vertex, and of "
-        "signatures for AWS.",
-    ),
-    "aws_service": Key(
-        value_types.word("a name such as bedrock"),
-        "",
-        "The name of AWS's service in signatures. The presets for AWS set it.",
     ),
     "key_ttl": Key(
         value_types.seconds(5, DAY),

@@ -47,11 +47,17 @@ class Upstream:
     protocol: tuple[str, ...]
     base_url: str
     add_v1: str
+    paths: tuple[tuple[str, str], ...] = ()
+    envelope: str = "none"
+    list_models: bool = True
     enabled: bool
     off_because: str
     api_key: str = field(repr=False)
     keys: tuple[str, ...] = field(default=(), repr=False)
     region: str = ""
+    project: str = ""
+    resource: str = ""
+    workspace: str = ""
     aws_service: str = ""
     key_ttl: float = 300.0
     key_timeout: float = 30.0
@@ -140,14 +146,15 @@ class Upstream:
                 found |= {header.value, bare}
         return found - {""}
 
-    def url(self, endpoint: str, model: str = "") -> str:
+    def url(self, endpoint: str, model: str = "", protocol: str = "") -> str:
         """The URL of a path of its API. endpoint: "messages", "messages/count_tokens", "chat/completions", "responses",
         "models" or "models/ID"; "{model}" in it stands for the model's name. model: its name at the upstream, which
         Azure's older addresses contain, too."""
         if model and "{model}" in endpoint:
             endpoint = endpoint.replace("{model}", quote(model, safe=""))
         if not self.api_version:
-            return f"{self._prefix}/{endpoint}"
+            own = dict(self.paths).get(protocol) if self.paths else None
+            return f"{self._prefix}/{endpoint}" if own is None else f"{self.base}/{own}/{endpoint}"
         stem = self.base_url if self.base_url.endswith("/openai") else f"{self.base_url}/openai"
         if endpoint in OF_A_DEPLOYMENT and model:
             endpoint = f"deployments/{quote(model, safe='')}/{endpoint}"

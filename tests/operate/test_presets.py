@@ -22,7 +22,62 @@ def upstream(text: str) -> Upstream:
     return take(text).upstreams["x"]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+CLOUDS = [name for name, values in PRESETS.items() if "{" in values.get("base_url", "")]
+PLACE = "region = eu-west-1\nproject = p\nresource = r\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "messages"),
+    [
+        ("bedrock", "https://bedrock-runtime.eu-west-1.amazonaws.com", "/anthropic/v1/messages"),
+        ("bedrock-invoke", "https://bedrock-runtime.eu-west-1.amazonaws.com", ""),
+        ("bedrock-mantle", "https://bedrock-mantle.eu-west-1.api.aws", "/anthropic/v1/messages"),
+        ("claude-aws", "https://aws-external-anthropic.eu-west-1.api.aws", "/v1/messages"),
+        ("vertex", "https://eu-west-1-aiplatform.googleapis.com/v1", ""),
+        ("foundry", "https://r.services.ai.azure.com", "/anthropic/v1/messages"),
+    ],
+)
+def test_a_clouds_address_has_the_sections_own_words(name: str, url: str, messages: str) -> None:
+    up = upstream(WHERE.format(name) + PLACE)
+    assert up.base_url == url and up.enabled
+    if messages:
+        assert up.url("messages", protocol="messages") == url + messages
+    if "chat" in up.protocol:
+        path = "/v1" if name == "bedrock-mantle" else "/openai/v1"
+        assert up.url("chat/completions", protocol="chat") == f"{url}{path}/chat/completions"
+    assert set(CLOUDS) == {"bedrock", "bedrock-invoke", "bedrock-mantle", "claude-aws", "vertex", "foundry"}
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [("global", "aiplatform"), ("us", "aiplatform.us.rep"), ("eu", "aiplatform.eu.rep"), ("asia-1", "asia-1-aiplatform")],
+)
+def test_vertex_has_global_and_multi_region_hosts(region: str, host: str) -> None:
+    up = upstream(WHERE.format("vertex") + f"project = p\nregion = {region}\n")
+    assert up.base_url == f"https://{host}.googleapis.com/v1"
+
+
+def test_every_address_can_be_another_one_and_a_region_come_from_the_environment() -> None:
+    up = upstream(WHERE.format("bedrock") + "base_url = http://127.0.0.1:9\nregion = x\nenvelope = bedrock\napi_key = k\n")
+    assert (up.base_url, up.envelope, up.api_key, up.aws_service) == ("http://127.0.0.1:9", "bedrock", "k", "bedrock")
+    found = read(WHERE.format("bedrock"), environ={"AWS_DEFAULT_REGION": "us-east-2"}).upstreams["x"]
+    assert found.base_url == "https://bedrock-runtime.us-east-2.amazonaws.com" and found.api_key == "aws:"
+    assert upstream(WHERE.format("bedrock") + PLACE + "keys = a, b\n").credentials == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "lacks"),
+    [("bedrock", "", "region"), ("vertex", "project = p", "region"), ("vertex", "region = us", "project"),
+     ("foundry", "", "resource"), ("vertex", "base_url = http://x\nregion = us", "project"),
+     ("bedrock", "base_url = http://x", "aws: needs region")],
+)  # fmt: skip
+def test_what_a_clouds_address_lacks_is_said(name: str, lines: str, lacks: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        take(WHERE.format(name) + lines)
+    assert lacks in str(caught.value) and len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name not in CLOUDS])
 def test_a_preset_and_a_key_are_a_whole_section(name: str) -> None:
     more = "" if "base_url" in PRESETS[name] else "base_url = https://x.openai.azure.com/openai/v1\n"
     up = upstream(WHERE.format(name) + "api_key = k\n" + more)

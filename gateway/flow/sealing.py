@@ -1,0 +1,47 @@
+"""A request of Messages put into its upstream's envelope (translate/envelopes/): the body, and the headers with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from translate.envelopes.bridge import Bridge
+from translate.envelopes.envelope import Envelope
+
+_VERSION, _BETA = "anthropic-version", "anthropic-beta"
+
+
+class Seal(NamedTuple):
+    """What is the same for all requests of a turn. lines: the headers that are left. left: betas that the cloud does
+    not take."""
+
+    envelope: Envelope
+    bridge: Bridge
+    task: str
+    version: str
+    betas: list[str]
+    lines: list[str]
+    left: list[str]
+
+    def body(self, body: bytes) -> tuple[bytes, list[str]]:
+        """A body of Messages as it goes, and what is left out of it."""
+        body, left = self.bridge.crossed(body)
+        return self.envelope.sealed(body, self.task, self.version, self.betas), left
+
+
+def seal(envelope: Envelope, task: str, lines: Sequence[str], learned: Sequence[str] = ()) -> Seal:
+    """lines: the headers of a request of Messages. learned: what the cloud is known not to take, besides its table."""
+    bridge = envelope.bridge.also(learned) if learned else envelope.bridge
+    kept: list[str] = []
+    said: dict[str, list[str]] = {_VERSION: [], _BETA: []}
+    for line in lines:
+        name, _, value = line.partition(":")
+        if (found := said.get(name.lower())) is None:
+            kept.append(line)
+        else:
+            found += filter(None, map(str.strip, value.split(",")))
+    betas, gone = bridge.takes(list(dict.fromkeys(said[_BETA])))
+    if betas and not envelope.betas_inside:
+        kept.append(f"{_BETA}: {','.join(betas)}")
+    version = said[_VERSION][-1] if said[_VERSION] else ""
+    return Seal(envelope, bridge, task, version, betas, kept, [f"{_BETA} {name}" for name in gone])

@@ -1,0 +1,139 @@
+"""Amazon Bedrock's InvokeModel and InvokeModelWithResponseStream, which have Messages inside.
+
+The model stands in the address, and so does whether the reply streams; version and betas are members of the body. A
+stream is a binary event stream (eventstream.py), each of whose chunks holds one event of Messages in base64. Errors in
+it are exceptions, which become the error event of Messages.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from urllib.parse import quote
+
+from translate import top_level, wire
+from translate.envelopes import eventstream
+from translate.envelopes.bridge import FIRST_PARTY, Bridge
+from translate.envelopes.envelope import Envelope, Place
+from translate.errors import KINDS, BadReply
+from translate.messages.dialect import MESSAGES
+
+VERSION = "bedrock-2023-05-31"
+
+# Exceptions of the stream -> kinds of errors. Their names begin in lower case there, and in upper case in a header.
+EXCEPTIONS = {
+    "internalServerException": "api",
+    "modelStreamErrorException": "api",
+    "modelTimeoutException": "timeout",
+    "serviceUnavailableException": "overloaded",
+    "throttlingException": "rate_limit",
+    "validationException": "invalid_request",
+    "accessDeniedException": "permission",
+    "resourceNotFoundException": "not_found",
+    "modelNotReadyException": "overloaded",
+    "serviceQuotaExceededException": "rate_limit",
+}
+
+# What Bedrock takes of Anthropic's betas, and under which name.
+_SAME = (
+    "claude-code-20250219", "computer-use-2024-10-22", "computer-use-2025-01-24", "computer-use-2025-11-24",
+    "token-efficient-tools-2025-02-19", "output-128k-2025-02-19", "dev-full-thinking-2025-05-14",
+    "interleaved-thinking-2025-05-14", "fine-grained-tool-streaming-2025-05-14", "context-1m-2025-08-07",
+    "context-management-2025-06-27", "effort-2025-11-24", "tool-search-tool-2025-10-19", "tool-examples-2025-10-29",
+    "compact-2026-01-12", "mid-conversation-output-config-2026-07-01", "mid-conversation-tool-changes-2026-07-01",
+    "thinking-binding-controls-2026-08-01", "thinking-display-updates-2026-08-18", "dangerous-tool-use-2026-09-03",
+)  # fmt: skip
+BRIDGE = Bridge(
+    betas={name: name for name in _SAME} | {"advanced-tool-use-2025-11-20": "tool-search-tool-2025-10-19"},
+    fields=FIRST_PARTY,
+    tool_fields=("eager_input_streaming",),
+    cache_fields=("scope",),
+)
+
+_TYPE = re.compile(rb'\s*\{\s*"type"\s*:\s*"([a-z_]{1,64})"')
+
+
+class Events:
+    """See envelope.Unframing."""
+
+    __slots__ = ("_decoder",)
+
+    def __init__(self) -> None:
+        self._decoder = eventstream.Decoder()
+
+    def feed(self, data: bytes) -> bytes:
+        return b"".join(map(_event, self._decoder.feed(data)))
+
+
+def _event(message: eventstream.Message) -> bytes:
+    """A message of the stream as an event of Messages, b"" where it has none."""
+    headers, payload = message
+    kind = headers.get(":message-type", "event")
+    if kind == "event":
+        return _chunk(payload) if headers.get(":event-type") == "chunk" else b""
+    name = headers.get(":exception-type") or headers.get(":error-code", "")
+    said = headers.get(":error-message") or _said(payload) or name
+    error = {"type": KINDS[EXCEPTIONS.get(name[:1].lower() + name[1:], "api")][1], "message": said}
+    return b"event: error\ndata: " + wire.dumps({"type": "error", "error": error}) + b"\n\n"
+
+
+def _chunk(payload: bytes) -> bytes:
+    try:
+        body = wire.loads(payload)
+        data = b64decode(body["bytes"], validate=True)
+    except (ValueError, KeyError, TypeError):
+        raise BadReply("the upstream's event stream has a chunk without bytes") from None
+    found = _TYPE.match(data)
+    name = found.group(1) if found is not None else _named(data)
+    if b"\n" in data or b"\r" in data:  # between the values of an event; inside of a string they would be escaped
+        data = data.replace(b"\r", b" ").replace(b"\n", b" ")
+    return b"event: %b\ndata: %b\n\n" % (name, data)
+
+
+def _named(data: bytes) -> bytes:
+    try:
+        return str(wire.loads(data)["type"]).encode()
+    except (ValueError, KeyError, TypeError):
+        raise BadReply("the upstream's event stream has a chunk that is no event of Messages") from None
+
+
+def _said(payload: bytes) -> str:
+    try:
+        said = wire.loads(payload)
+    except ValueError:
+        return payload[:500].decode("utf-8", "replace")
+    message = (said.get("message") or said.get("Message")) if isinstance(said, dict) else ""
+    return message if isinstance(message, str) else ""
+
+
+def _path(task: str, model: str, streams: bool, place: Place) -> str:
+    verb = "count-tokens" if task else "invoke-with-response-stream" if streams else "invoke"
+    return f"model/{quote(model, safe=':;')}/{verb}"
+
+
+def _count(body: bytes) -> bytes:
+    """A count is about a whole request, which has to say max_tokens."""
+    if b'"max_tokens"' not in body:
+        body = top_level.with_members(body, b'"max_tokens":1')
+    return wire.dumps({"input": {"invokeModel": {"body": b64encode(body).decode()}}})
+
+
+def _counted(body: bytes) -> bytes:
+    try:
+        return wire.dumps({"input_tokens": wire.loads(body)["inputTokens"]})
+    except (ValueError, KeyError, TypeError):
+        return body
+
+
+BEDROCK = Envelope(
+    name="bedrock",
+    dialect=MESSAGES,
+    path=_path,
+    version=VERSION,
+    left={"": ("model", "stream"), "count": ("model", "stream")},
+    betas_inside=True,
+    unframing=Events,
+    bridge=BRIDGE,
+    count=_count,
+    counted=_counted,
+)

@@ -1,0 +1,68 @@
+"""What an `Envelope` is: how Messages is wrapped for an upstream that has them under another path, in another frame.
+
+The dialect does not change: its translators, its events and its words are the same. What is outside of them differs,
+and stands in one row for each envelope: the address, which members of the body stand elsewhere, where betas and the
+version go, how the bytes of a stream are framed, and what the cloud does not take (bridge.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from translate import top_level, wire
+from translate.dialect import Dialect
+from translate.envelopes.bridge import Bridge
+
+
+class Place(NamedTuple):
+    """What an address may contain besides the model's name."""
+
+    project: str = ""
+    region: str = ""
+
+
+class Unframing(Protocol):
+    """A stream's bytes, however they were cut, as server-sent events."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Raises BadReply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """name: in settings. path(task, model, streams, place): below the base URL, "" where the cloud has none for the
+    task. version: what the body says where the client says no newer one. left: members of the body that the address
+    says. betas_inside: they are a member of the body, not a header. unframing: of streams, None for server-sent events.
+    count, counted: what is done to the body of a count, and of its answer."""
+
+    name: str
+    dialect: Dialect
+    path: Callable[[str, str, bool, Place], str]
+    version: str
+    left: Mapping[str, tuple[str, ...]]
+    betas_inside: bool = False
+    unframing: Callable[[], Unframing] | None = None
+    bridge: Bridge = field(default_factory=Bridge)
+    count: Callable[[bytes], bytes] = lambda body: body
+    counted: Callable[[bytes], bytes] = lambda body: body
+
+    def __repr__(self) -> str:
+        return f"<Envelope {self.name}>"
+
+    def sealed(self, body: bytes, task: str, version: str, betas: list[str]) -> bytes:
+        """A body of Messages as the cloud takes it. version: the client's, "" = it says none."""
+        rest, _ = top_level.taken(body, (*self.left.get(task, ()), "anthropic_version", "anthropic_beta"))
+        first = b'"anthropic_version":"' + wire.inside(self.said_version(version)) + b'"'
+        if betas and self.betas_inside:
+            first += b',"anthropic_beta":' + wire.dumps(betas)
+        sealed = top_level.with_members(rest, first)
+        return self.count(sealed) if task else sealed
+
+    def said_version(self, version: str) -> str:
+        """Clouds have a word of their own for the version of 2023, which all clients but the newest say."""
+        return version if version > NEWEST_RENAMED else self.version
+
+
+NEWEST_RENAMED = "2023-06-01"

@@ -1,0 +1,125 @@
+"""AWS's binary event stream, application/vnd.amazon.eventstream: messages of headers and a payload, with checksums.
+
+A message is a prelude (its length, that of its headers, a CRC of both), headers, a payload, and a CRC of all that.
+`Decoder` takes bytes however they were cut. Lengths are checked before anything is kept for them, so that a hostile
+stream takes no more memory than one message may have; the work is linear in what comes. `encode` writes a message.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import NamedTuple
+from zlib import crc32
+
+from translate.errors import BadReply
+
+CONTENT_TYPE = "application/vnd.amazon.eventstream"
+MAX_HEADERS = 128 * 1024  # bytes, as AWS's own clients have it
+MAX_PAYLOAD = 24 * 1024 * 1024
+_PRELUDE = struct.Struct(">III")  # length of all, length of the headers, CRC of these two
+_CRC = struct.Struct(">I")
+_LEAST = _PRELUDE.size + _CRC.size
+_STRING = 7
+_SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}  # of values by their type; bytes (6) and strings say theirs
+_LENGTH = struct.Struct(">H")
+
+
+class Message(NamedTuple):
+    """headers: those that are strings; the others are of no use to anybody here."""
+
+    headers: dict[str, str]
+    payload: bytes
+
+
+class Decoder:
+    """feed() gives the messages that are whole. It raises BadReply for what is no such stream, and then no more."""
+
+    __slots__ = ("_buffer", "_needs")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._needs = 0  # bytes of the message that is on, 0 = its prelude is not whole
+
+    def __repr__(self) -> str:
+        return f"<Decoder {len(self._buffer)} of {self._needs} bytes>"
+
+    @property
+    def is_between(self) -> bool:
+        """No message has begun that is not whole."""
+        return not self._buffer
+
+    def feed(self, data: bytes) -> list[Message]:
+        buffer = self._buffer
+        buffer += data
+        found: list[Message] = []
+        at = 0
+        while True:
+            left = len(buffer) - at
+            if not self._needs:
+                if left < _PRELUDE.size:
+                    break
+                self._needs = _length(buffer, at)
+            if left < self._needs:
+                break
+            found.append(_message(buffer, at, self._needs))
+            at += self._needs
+            self._needs = 0
+        del buffer[:at]
+        return found
+
+
+def _length(buffer: bytearray, at: int) -> int:
+    total, headers, crc = _PRELUDE.unpack_from(buffer, at)
+    if crc32(memoryview(buffer)[at : at + 8]) != crc:
+        raise BadReply("the upstream's event stream has a prelude whose checksum is wrong")
+    if headers > MAX_HEADERS or not 0 <= total - headers - _LEAST <= MAX_PAYLOAD:
+        raise BadReply(f"the upstream's event stream has a message of {total} bytes with {headers} of headers")
+    return int(total)
+
+
+def _message(buffer: bytearray, at: int, size: int) -> Message:
+    whole = bytes(memoryview(buffer)[at : at + size])
+    if crc32(memoryview(whole)[:-4]) != _CRC.unpack_from(whole, size - 4)[0]:
+        raise BadReply("the upstream's event stream has a message whose checksum is wrong")
+    start = _PRELUDE.size + int.from_bytes(whole[4:8], "big")
+    try:
+        return Message(_headers(whole[_PRELUDE.size : start]), whole[start:-4])
+    except (KeyError, IndexError, ValueError, struct.error):
+        raise BadReply("the upstream's event stream has headers that cannot be read") from None
+
+
+def _headers(raw: bytes) -> dict[str, str]:
+    """Raises KeyError, IndexError, ValueError, struct.error."""
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(raw):
+        end = at + 1 + raw[at]
+        name, kind = raw[at + 1 : end].decode("utf-8"), raw[end]
+        at = end + 1
+        if kind in (6, _STRING):
+            size = _LENGTH.unpack_from(raw, at)[0]
+            at += 2
+        else:
+            size = _SIZES[kind]
+        if at + size > len(raw) or name in found:
+            raise ValueError(name)
+        if kind == _STRING:
+            found[name] = raw[at : at + size].decode("utf-8")
+        at += size
+    return found
+
+
+def encode_headers(headers: Mapping[str, str]) -> bytes:
+    out = bytearray()
+    for name, value in headers.items():
+        key, text = name.encode(), value.encode()
+        out += bytes((len(key),)) + key + bytes((_STRING,)) + _LENGTH.pack(len(text)) + text
+    return bytes(out)
+
+
+def encode(head: bytes, payload: bytes) -> bytes:
+    """A message. head: what encode_headers() has written; most messages of a stream have the same."""
+    lengths = struct.pack(">II", len(head) + len(payload) + _LEAST, len(head))
+    whole = lengths + _CRC.pack(crc32(lengths)) + head + payload
+    return whole + _CRC.pack(crc32(whole))
