@@ -146,6 +146,8 @@ def of_object(data: Any, status: int = 0) -> ApiError | None:
     if data.get("detail"):
         detail = data["detail"]
         return _make(status, detail if isinstance(detail, str) else wire.dumps_text(detail), None, None, None)
+    if isinstance(data.get("Message"), str):  # AWS, some of its services
+        return _make(status, data["Message"], None, None, None)
     if isinstance(data.get("message"), str) and (status >= 400 or "error" in (data.get("object"), data.get("type"))):
         return _make(status, data["message"], data.get("type"), data.get("code"), data.get("param"))
     return None

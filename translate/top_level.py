@@ -31,7 +31,8 @@ def taken(body: bytes, names: Collection[str]) -> tuple[bytes, dict[str, bytes]]
             continue
         cut = _plain(body, key)
         if cut is None:
-            return _read(body, names)
+            body, others = _read(body, names)
+            return body, values | others
         if cut[1]:
             start, end = cut
             value = _PLAIN.match(body, start + len(key))

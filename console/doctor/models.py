@@ -24,6 +24,8 @@ _SMALL = re.compile(r"nano|mini|haiku|flash|lite|small|tiny|\b[1-9]b\b", re.I)
 async def listed(line: Line) -> tuple[Finding, list[str], str]:
     """Asks for the list of models -> (finding, names, Server header)."""
     peer = line.peer
+    if not peer.models_url:
+        return Finding("models", "so-so", "it is not asked for a list (list_models = false)"), [], ""
     heard = await line.exchange(peer.lists_in.name, peer.models_url, None, PATIENCE)
     server = next((value for name, value in heard.headers if name == "server"), "")
     return *_judged(heard, peer), server
@@ -51,8 +53,8 @@ async def unclaimed(line: Line) -> list[Finding]:
     on such a request."""
     peer = line.peer
     others = [dialect for dialect in dialects.every() if dialect.name not in peer.settings.protocol]
-    if peer.settings.api_version:
-        return []  # Azure's older addresses need a deployment
+    if peer.settings.api_version or not peer.models_url:
+        return []  # Azure's older addresses need a deployment, and so do some clouds' a model
     found = []
     for other in others:
         heard = await line.exchange(other.name, peer.urls[other.path], b"{}", PATIENCE)

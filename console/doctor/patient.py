@@ -7,17 +7,18 @@ reply, so that the findings hold for real clients. If a refusal names a field, t
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
 from console.doctor.line import Heard, Line
-from gateway.flow import learned_quirks
+from gateway.flow import learned_quirks, sealing
 from gateway.flow.learned_quirks import Lesson, Lessons
 from gateway.limits import retry_policy
 from gateway.routing.router import Route
 from translate import errors, wire
 from translate.conversation import Usage
-from translate.errors import ApiError
+from translate.errors import ApiError, BadReply
 from translate.messages.dialect import MESSAGES
 from translate.pair import Crossing
 from translate.target import Asked, Protocol
@@ -89,7 +90,7 @@ class Patient:
         encoded = learned_quirks.crossed(CLIENT, route, data, self._lessons)
         left = {lesson.field for lesson in self.learned}
         body = encoded.body | {key: value for key, value in beside.items() if key not in left}
-        heard = await self.post(route.url, wire.dumps(body), stream)
+        heard = await self.post(route.stream_url if stream else route.url, wire.dumps(body), stream)
         asked = Asked(
             self.model, tool_names=encoded.tool_names, policy=route.target.policy, reshaped=encoded.reshaped,
             answer_tool=encoded.answer_tool,
@@ -123,8 +124,19 @@ class Patient:
         body = learned_quirks.crossed(CLIENT, route, data, self._lessons).body
         known = ("model", "messages", "system", "tools", "input", "instructions")
         counted = {key: value for key, value in body.items() if key in known}
-        return await self.post(self.peer.side(self.protocol, "count"), wire.dumps(counted), False)
+        return await self.post(self.peer.side(self.protocol, "count", self.model), wire.dumps(counted), False, "count")
 
-    async def post(self, url: str, body: bytes, stream: bool) -> Heard:
+    async def post(self, url: str, body: bytes, stream: bool, task: str = "") -> Heard:
         timeouts = self.peer.stream_timeouts if stream else self.peer.whole_timeouts
-        return await self._line.exchange(self.protocol, url, body, timeouts, self.key)
+        envelope = self.peer.envelope_of(self.protocol)
+        if envelope is None:
+            return await self._line.exchange(self.protocol, url, body, timeouts, self.key)
+        body, _ = sealing.seal(envelope, task, []).body(body)
+        heard = await self._line.exchange(self.protocol, url, body, timeouts, self.key)
+        if heard.status == 200 and stream and envelope.unframing is not None:
+            with contextlib.suppress(BadReply):  # what it is stays, and is told as no stream of Messages
+                heard.body = envelope.unframing().feed(heard.body)
+                heard.headers = [("content-type", "text/event-stream")]
+        elif heard.status == 200 and task:
+            heard.body = envelope.counted(heard.body)
+        return heard

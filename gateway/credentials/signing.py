@@ -14,7 +14,6 @@ from gateway.credentials.minted import Minted
 from operate.settings.upstreams import Upstream
 from upstream.request import Signing
 
-
 # Others make their own of them; AWS's clients do not sign them either.
 _UNSIGNED = ("x-amzn-trace-id", "authorization", "x-api-key", "x-amz-date")
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import envelope, learned_quirks, upstream_request
+from gateway.flow import envelope, learned_quirks, sealing, upstream_request
 from gateway.http import body_decoding, header_rules
 from gateway.routing import protocol_choice
 from gateway.routing.router import Route
@@ -120,6 +120,10 @@ def dry_run(service: Service, client: Protocol, data: dict[str, Any], to: Protoc
         asked = threads.without(data) if dialects.of(client).thread_mark and service.memory.holds else data
         encoded = learned_quirks.crossed(client, route, asked, service.lessons, service.strict)
         translated, dropped = encoded.body, encoded.dropped
+    if route.envelope is not None:
+        sealed = sealing.seal(route.envelope, "", [])
+        raw, left = sealed.body(wire.dumps(translated))
+        translated, dropped = wire.loads(raw), [*dropped, *left]
     return {
         "from": client,
         "to": route.protocol,

@@ -1,8 +1,8 @@
 """Presets: the settings that `preset = NAME` in an [upstream NAME] stands for, written as in a settings file.
 
 A preset says only what the service's own replies and errors show, and its address if that is public and fixed; in a
-cloud's is the section's own region, project or resource. A key that is written in the section takes precedence. API keys
-are never part of a preset; those of AWS say where AWS keys are usually found. If a service refuses a field in
+cloud's is the section's own region, project or resource. A key that is written in the section takes precedence. API
+keys are never part of a preset; those of AWS say where AWS keys are usually found. If a service refuses a field in
 spite of its preset, the proxy learns that from the 400 (see [translate] learn).
 """
 

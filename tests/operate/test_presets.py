@@ -50,7 +50,12 @@ def test_a_clouds_address_has_the_sections_own_words(name: str, url: str, messag
 
 @pytest.mark.parametrize(
     ("region", "host"),
-    [("global", "aiplatform"), ("us", "aiplatform.us.rep"), ("eu", "aiplatform.eu.rep"), ("asia-1", "asia-1-aiplatform")],
+    [
+        ("global", "aiplatform"),
+        ("us", "aiplatform.us.rep"),
+        ("eu", "aiplatform.eu.rep"),
+        ("asia-1", "asia-1-aiplatform"),
+    ],
 )
 def test_vertex_has_global_and_multi_region_hosts(region: str, host: str) -> None:
     up = upstream(WHERE.format("vertex") + f"project = p\nregion = {region}\n")
@@ -58,7 +63,8 @@ def test_vertex_has_global_and_multi_region_hosts(region: str, host: str) -> Non
 
 
 def test_every_address_can_be_another_one_and_a_region_come_from_the_environment() -> None:
-    up = upstream(WHERE.format("bedrock") + "base_url = http://127.0.0.1:9\nregion = x\nenvelope = bedrock\napi_key = k\n")
+    own = "base_url = http://127.0.0.1:9\nregion = x\nenvelope = bedrock\napi_key = k\n"
+    up = upstream(WHERE.format("bedrock") + own)
     assert (up.base_url, up.envelope, up.api_key, up.aws_service) == ("http://127.0.0.1:9", "bedrock", "k", "bedrock")
     found = read(WHERE.format("bedrock"), environ={"AWS_DEFAULT_REGION": "us-east-2"}).upstreams["x"]
     assert found.base_url == "https://bedrock-runtime.us-east-2.amazonaws.com" and found.api_key == "aws:"

@@ -54,15 +54,26 @@ _TYPE = re.compile(rb'\s*\{\s*"type"\s*:\s*"([a-z_]{1,64})"')
 
 
 class Events:
-    """See envelope.Unframing."""
+    """See envelope.Unframing. What came before something that cannot be read is given first, as the decoder does."""
 
-    __slots__ = ("_decoder",)
+    __slots__ = ("_broken", "_decoder")
 
     def __init__(self) -> None:
         self._decoder = eventstream.Decoder()
+        self._broken: BadReply | None = None
 
     def feed(self, data: bytes) -> bytes:
-        return b"".join(map(_event, self._decoder.feed(data)))
+        if self._broken is not None:
+            raise self._broken
+        out: list[bytes] = []
+        try:
+            for message in self._decoder.feed(data):
+                out.append(_event(message))
+        except BadReply as why:
+            self._broken = why
+            if not out:
+                raise
+        return b"".join(out)
 
 
 def _event(message: eventstream.Message) -> bytes:

@@ -33,12 +33,14 @@ class Message(NamedTuple):
 
 
 class Decoder:
-    """feed() gives the messages that are whole. It raises BadReply for what is no such stream, and then no more."""
+    """feed() gives the messages that are whole. It raises BadReply for what is no such stream, once all that came
+    before it was given."""
 
-    __slots__ = ("_buffer", "_needs")
+    __slots__ = ("_broken", "_buffer", "_needs")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._broken: BadReply | None = None
         self._needs = 0  # bytes of the message that is on, 0 = its prelude is not whole
 
     def __repr__(self) -> str:
@@ -50,9 +52,20 @@ class Decoder:
         return not self._buffer
 
     def feed(self, data: bytes) -> list[Message]:
+        found: list[Message] = []
+        if self._broken is None:
+            try:
+                self._read(data, found)
+            except BadReply as why:
+                self._broken = why
+                self._buffer.clear()
+        if self._broken is not None and not found:
+            raise self._broken
+        return found
+
+    def _read(self, data: bytes, found: list[Message]) -> None:
         buffer = self._buffer
         buffer += data
-        found: list[Message] = []
         at = 0
         while True:
             left = len(buffer) - at
@@ -66,7 +79,6 @@ class Decoder:
             at += self._needs
             self._needs = 0
         del buffer[:at]
-        return found
 
 
 def _length(buffer: bytearray, at: int) -> int:
@@ -92,6 +104,7 @@ def _message(buffer: bytearray, at: int, size: int) -> Message:
 def _headers(raw: bytes) -> dict[str, str]:
     """Raises KeyError, IndexError, ValueError, struct.error."""
     found: dict[str, str] = {}
+    seen: set[str] = set()
     at = 0
     while at < len(raw):
         end = at + 1 + raw[at]
@@ -102,8 +115,9 @@ def _headers(raw: bytes) -> dict[str, str]:
             at += 2
         else:
             size = _SIZES[kind]
-        if at + size > len(raw) or name in found:
+        if at + size > len(raw) or name in seen:
             raise ValueError(name)
+        seen.add(name)
         if kind == _STRING:
             found[name] = raw[at : at + size].decode("utf-8")
         at += size

@@ -36,6 +36,4 @@ def _path(task: str, model: str, streams: bool, place: Place) -> str:
     return f"projects/{project}/locations/{region}/publishers/anthropic/models/{name}:{verb}"
 
 
-VERTEX = Envelope(
-    name="vertex", dialect=MESSAGES, path=_path, version=VERSION, left={"": ("model",)}, bridge=BRIDGE
-)
+VERTEX = Envelope(name="vertex", dialect=MESSAGES, path=_path, version=VERSION, left={"": ("model",)}, bridge=BRIDGE)

@@ -25,8 +25,9 @@ MODELS = {
     "vertex": ["claude-opus-5-5@20260930", "claude-x"],
     "foundry": ["claude-opus-5-5", "my-deployment"],
 }  # fmt: skip
-HI: list[dict[str, Any]] = [{"role": "user", "content": "Hi \u00fc \\ \" \u2028"}]
-TOOL = {"name": "f", "description": "d", "input_schema": {"type": "object", "properties": {"stream": {"type": "string"}}}}
+HI: list[dict[str, Any]] = [{"role": "user", "content": 'Hi \u00fc \\ " \u2028'}]
+SCHEMA = {"type": "object", "properties": {"stream": {"type": "string"}}}
+TOOL = {"name": "f", "description": "d", "input_schema": SCHEMA}
 BODIES: list[dict[str, Any]] = [
     {"messages": HI},
     {"messages": HI, "system": [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},
@@ -57,10 +58,11 @@ def up() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="module")
 def house(up: Upstream) -> Iterator[House]:
+    at = f"base_url = {up.url}\napi_key = "
     text = (
-        f"[upstream bedrock]\npreset = bedrock-invoke\nregion = us-east-1\nbase_url = {up.url}\napi_key = aws:env\n"
-        f"[upstream vertex]\npreset = vertex\nproject = p-1\nregion = us\nbase_url = {up.url}\napi_key = token-0123456789\n"
-        f"[upstream foundry]\npreset = foundry\nbase_url = {up.url}\napi_key = key-0123456789\n"
+        f"[upstream bedrock]\npreset = bedrock-invoke\nregion = us-east-1\n{at}aws:env\n"
+        f"[upstream vertex]\npreset = vertex\nproject = p-1\nregion = us\n{at}token-0123456789\n"
+        f"[upstream foundry]\npreset = foundry\n{at}key-0123456789\n"
     )
     environ = {"AWS_ACCESS_KEY_ID": signatures.KEYS.access_key, "AWS_SECRET_ACCESS_KEY": signatures.KEYS.secret_key,
                "AWS_SESSION_TOKEN": signatures.KEYS.token}  # fmt: skip
@@ -106,7 +108,13 @@ def asked(client: Any, body: dict[str, Any], up: Upstream) -> Request:
 
 @pytest.mark.parametrize(("cloud", "model", "body", "stream"), CASES)
 def test_the_same_arrives(
-    up: Upstream, house: House, monkeypatch: pytest.MonkeyPatch, cloud: str, model: str, body: dict[str, Any], stream: bool
+    up: Upstream,
+    house: House,
+    monkeypatch: pytest.MonkeyPatch,
+    cloud: str,
+    model: str,
+    body: dict[str, Any],
+    stream: bool,
 ) -> None:
     monkeypatch.setattr(sdk_auth, "_get_session", lambda **_: Session())
     body = body | {"stream": stream}
@@ -128,7 +136,10 @@ def test_the_same_arrives(
 @pytest.mark.parametrize(("cloud", "model"), COUNTS)
 def test_counts_are_asked_for_as_they_ask(up: Upstream, house: House, cloud: str, model: str) -> None:
     found = []
-    with cloud_client(cloud, up) as client, anthropic.Anthropic(base_url=house.url, api_key="k", max_retries=0) as plain:
+    with (
+        cloud_client(cloud, up) as client,
+        anthropic.Anthropic(base_url=house.url, api_key="k", max_retries=0) as plain,
+    ):
         for each, name in ((client, model), (plain, f"{cloud}/{model}")):
             with pytest.raises(anthropic.BadRequestError):
                 each.messages.count_tokens(model=name, messages=HI, tools=[TOOL])

@@ -63,9 +63,7 @@ def test_tokens_of_clouds_are_bearer_tokens(helper: Path) -> None:
     assert up.requests[0].headers["authorization"] == f"Bearer {FIRST}" and "x-api-key" not in up.requests[0].headers
 
 
-def test_at_a_401_the_key_is_had_anew_and_the_request_goes_again(
-    helper: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_at_a_401_the_key_is_had_anew_and_the_request_goes_again(helper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(minted, "RETRY_S", 0.0)
     with Upstream(only_second) as up, House(settings(up, helper, "", "messages") + ONCE) as house:
         status, _, raw = house.post("/v1/messages", ASK)
