@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, get_origin
@@ -45,7 +46,10 @@ def problems(said: Any) -> list[str]:
     found: list[str] = []
     _look(said, types.GenerateContentResponse, "", found)
     try:
-        types.GenerateContentResponse.model_validate_json(json.dumps(said))
+        with warnings.catch_warnings(action="error", category=UserWarning):  # a word that the SDK does not know
+            types.GenerateContentResponse.model_validate_json(json.dumps(said))
+    except UserWarning as word:
+        found.append(str(word))
     except (ValueError, AttributeError) as why:  # the SDK's own enumerations fall over what is no text
         found.append(str(why))
     return found
