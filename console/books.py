@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from gateway.limits.budget import Budgets, Spent
-from operate.usage_store import Key, Sum, UsageStore
+from operate.usage_store import DAYS_BY_HOUR, Agents, Key, Sum, UsageStore
 
 log = logging.getLogger("proxy")
 
@@ -29,7 +29,8 @@ DAY_S = 86_400
 
 
 class Books:
-    """Sums up requests. finished() is the observer. start() needs a running loop; stop() writes the sums that wait."""
+    """Sums up requests. finished() is the observer. start() needs a running loop; stop() writes the sums that wait.
+    trouble: why the file cannot be written at the moment."""
 
     def __init__(
         self, store: UsageStore | None, keep_days: int, clock: Callable[[], float] = time.time,
@@ -37,21 +38,22 @@ class Books:
     ) -> None:  # fmt: skip
         """store: None = no sums are kept. budgets: is told of the sums, if any client has a budget."""
         self._budgets = budgets or Budgets()
-        self._store, self._keep_days, self._clock = store, keep_days, clock
+        self.store, self._keep_days, self._clock = store, keep_days, clock
         self._waiting: dict[Key, Sum] = {}
+        self._agents: dict[tuple[str, str], str] = {}  # who has called whom, not written yet
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[Rows | None] | None = None
         self._thread: ThreadPoolExecutor | None = None
-        self.trouble = ""  # why the file cannot be written at the moment
+        self.trouble = ""
         self._forgotten_on = ""
 
     def __repr__(self) -> str:
-        return f"<Books in {self._store!r}: {len(self._waiting)} sums wait>"
+        return f"<Books in {self.store!r}: {len(self._waiting)} sums wait>"
 
     def adopt(self, store: UsageStore | None, keep_days: int) -> None:
         """Takes over changed settings. The sums that wait go to the new store."""
-        if (store and store.file) != (self._store and self._store.file):
-            self._store = store
+        if (store and store.file) != (self.store and self.store.file):
+            self.store = store
         self._keep_days = keep_days
 
     def finished(self, record: dict[str, Any]) -> None:
@@ -60,12 +62,15 @@ class Books:
         if self._budgets.any:
             spent = _spent(self._sum(record))
             self._budgets.spends(record["client"], spent.usd, spent.tokens, self._clock())
-        if self._store is None:
+        if self.store is None:
             return
+        hour = self._hour(record["time"])
         key = Key(
-            self._day(record["time"]), record["client"], record["upstream_model"], record["upstream"],
-            record["session"], record["agent"],
+            hour[:10], record["client"], record["upstream_model"], record["upstream"], record["session"],
+            record["agent"], hour,
         )  # fmt: skip
+        if record["parent_agent"] and len(self._agents) < MOST_KEYS:
+            self._agents[key.session, key.agent] = record["parent_agent"]
         if len(self._waiting) >= MOST_KEYS and key not in self._waiting:
             key = key._replace(session="", agent="")
         self._waiting[key] = self._waiting.get(key, Sum()).plus(self._sum(record))
@@ -84,9 +89,9 @@ class Books:
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None
-        if self._waiting and self._store is not None:
+        if self._waiting and self.store is not None:
             try:
-                self._write(self._store, self._waiting)
+                self._write(self.store, self._waiting, self._agents)
             except (sqlite3.Error, OSError) as error:
                 log.error("the last %d sums of usage could not be written and are lost: %s", len(self._waiting), error)
             self._waiting = {}
@@ -109,21 +114,21 @@ class Books:
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(EVERY_S, self._tick)
-        if self._store is None or self._thread is None or (self._writing is not None and not self._writing.done()):
+        if self.store is None or self._thread is None or (self._writing is not None and not self._writing.done()):
             return
         if self._waiting or self._budgets.any:
-            sums, self._waiting = self._waiting, {}
-            self._writing = loop.run_in_executor(self._thread, self._write, self._store, sums)
+            sums, self._waiting, agents, self._agents = self._waiting, {}, self._agents, {}
+            self._writing = loop.run_in_executor(self._thread, self._write, self.store, sums, agents)
             self._writing.add_done_callback(lambda done: self._written(done, sums))
 
     def _tell_budgets(self) -> None:
         """What was spent before this start. It is read at once, since the first request may be one too many."""
-        if self._store is None or not self._budgets.any:
+        if self.store is None or not self._budgets.any:
             return
         try:
-            self._budgets.told(self._clock(), self._read(self._store))
+            self._budgets.told(self._clock(), self._read(self.store))
         except (sqlite3.Error, OSError) as error:
-            log.error("what was spent cannot be read from %s: %s; budgets begin with nothing", self._store.file, error)
+            log.error("what was spent cannot be read from %s: %s; budgets begin with nothing", self.store.file, error)
 
     def _read(self, store: UsageStore) -> Rows:
         """The sums of this month, of all workers."""
@@ -131,14 +136,15 @@ class Books:
         found = store.read(f"{today[:7]}-01", today, ("day", "client"))
         return [(day, client, _spent(sum)) for (day, client), sum in found]
 
-    def _write(self, store: UsageStore, sums: dict[Key, Sum]) -> Rows | None:
+    def _write(self, store: UsageStore, sums: dict[Key, Sum], agents: Agents | None = None) -> Rows | None:
         """Returns the sums that the budgets ask for, if any."""
         try:
             if sums:
-                store.add(sums)
+                store.add(sums, agents)
             today = self._day(self._clock())
             if today != self._forgotten_on:
-                store.forget(self._day(self._clock() - self._keep_days * DAY_S))
+                before = [self._day(self._clock() - days * DAY_S) for days in (self._keep_days, DAYS_BY_HOUR)]
+                store.forget(*before)
                 self._forgotten_on = today
         except (sqlite3.Error, OSError) as error:
             if not self.trouble:
@@ -163,6 +169,10 @@ class Books:
     @staticmethod
     def _day(at: float) -> str:
         return time.strftime("%Y-%m-%d", time.gmtime(at))
+
+    @staticmethod
+    def _hour(at: float) -> str:
+        return time.strftime("%Y-%m-%dT%H", time.gmtime(at))
 
 
 def _spent(sum: Sum) -> Spent:

@@ -1,4 +1,4 @@
-"""./run.sh usage: who spent what, by day, client, model, upstream, session or agent; it reads the usage store.
+"""./run.sh usage: who spent what, by day or hour, client, model, upstream, session or agent; it reads the usage store.
 
 It needs no running proxy. Requests with an unknown price are counted as such, never as 0 USD.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from operate.logs.journal import folder_of
 from operate.settings import load
 from operate.settings.load import SettingsError
-from operate.usage_store import COLUMNS, Sum, UsageStore
+from operate.usage_store import COLUMNS, DAYS_BY_HOUR, Sum, UsageStore
 
 EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 64, 69, 78
 DAY_S = 86_400
@@ -108,7 +108,8 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         "--by",
         default="client,model",
         metavar="COLUMNS",
-        help=f"group by these (default client,model); columns: {', '.join(COLUMNS)}",
+        help=f"group by these (default client,model); columns: {', '.join(COLUMNS)}; hours are kept for {DAYS_BY_HOUR} "
+        "days",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print a JSON list of objects")

@@ -1,24 +1,28 @@
 """The usage store: a SQLite file with the sums of tokens and cost by day, which all workers of a host share.
 
-One row is the sum of a day for one client, model, upstream, session and agent. Each worker adds its sums about once a
-second (`add` is one transaction), so that a process that is killed loses one second at most. Days are those of UTC.
+One row is the sum of a day for one client, model, upstream, session and agent. The last days are there by hour, too,
+for the dashboard. Each worker adds its sums about once a second (`add` is one transaction), so that a process that is
+killed loses one second at most. Days and hours are those of UTC.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from sqlite3 import Connection
 from typing import NamedTuple
 
 from operate.sqlite_file import opened
 
-COLUMNS = ("day", "client", "model", "upstream", "session", "agent")
+COLUMNS = ("day", "hour", "client", "model", "upstream", "session", "agent")
 """The columns that sums are for; `read` can group by each of them."""
+DAYS_BY_HOUR = 8
+"""How many days there are by hour."""
 
 
 class Key(NamedTuple):
-    """What a sum is for. day: YYYY-MM-DD. model: its name at the upstream. agent: a sub-agent of the client, "" =
-    none."""
+    """What a sum is for. day: YYYY-MM-DD. hour: YYYY-MM-DDTHH. model: its name at the upstream. agent: a sub-agent of
+    the client, "" = none."""
 
     day: str
     client: str
@@ -26,6 +30,7 @@ class Key(NamedTuple):
     upstream: str
     session: str
     agent: str
+    hour: str = ""
 
 
 class Sum(NamedTuple):
@@ -46,18 +51,38 @@ class Sum(NamedTuple):
         return Sum._make(counts)
 
 
-_KEYS, _SUMS = ", ".join(Key._fields), ", ".join(Sum._fields)
-_CREATE = (
-    "CREATE TABLE IF NOT EXISTS spent ("
-    + ", ".join(f"{name} TEXT NOT NULL" for name in Key._fields)
-    + ", "
-    + ", ".join(f"{name} {'REAL' if name == 'usd' else 'INTEGER'} NOT NULL" for name in Sum._fields)
-    + f", PRIMARY KEY ({_KEYS})) WITHOUT ROWID"
+class _Table(NamedTuple):
+    """by: the columns that its sums are for; they are the first fields of a Key, or all."""
+
+    name: str
+    by: tuple[str, ...]
+
+    @property
+    def create(self) -> str:
+        keys = ", ".join(f"{name} TEXT NOT NULL" for name in self.by)
+        sums = ", ".join(f"{name} {'REAL' if name == 'usd' else 'INTEGER'} NOT NULL" for name in Sum._fields)
+        primary = ", ".join(self.by)
+        return f"CREATE TABLE IF NOT EXISTS {self.name} ({keys}, {sums}, PRIMARY KEY ({primary})) WITHOUT ROWID"
+
+    @property
+    def add(self) -> str:
+        columns = (*self.by, *Sum._fields)
+        sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in Sum._fields)
+        marks = ", ".join("?" * len(columns))
+        return (
+            f"INSERT INTO {self.name} ({', '.join(columns)}) VALUES ({marks}) "
+            f"ON CONFLICT ({', '.join(self.by)}) DO UPDATE SET {sums}"
+        )
+
+
+_BY_DAY, _BY_HOUR = _Table("spent", Key._fields[:-1]), _Table("spent_by_hour", Key._fields)
+_AGENTS = (
+    "CREATE TABLE IF NOT EXISTS agents (session TEXT NOT NULL, agent TEXT NOT NULL, parent TEXT NOT NULL, "
+    "day TEXT NOT NULL, PRIMARY KEY (session, agent)) WITHOUT ROWID"
 )
-_ADD = (
-    f"INSERT INTO spent ({_KEYS}, {_SUMS}) VALUES ({', '.join('?' * (len(Key._fields) + len(Sum._fields)))}) "
-    f"ON CONFLICT ({_KEYS}) DO UPDATE SET " + ", ".join(f"{name} = {name} + excluded.{name}" for name in Sum._fields)
-)
+
+Agents = Mapping[tuple[str, str], str]
+"""The agent that has called an agent, by (session, agent)."""
 
 
 class UsageStore:
@@ -69,30 +94,62 @@ class UsageStore:
     def __repr__(self) -> str:
         return f"<UsageStore {self.file}>"
 
-    def add(self, sums: Mapping[Key, Sum]) -> None:
+    def add(self, sums: Mapping[Key, Sum], agents: Agents | None = None) -> None:
         """Adds sums to those of the file: all of them, or none if it raises."""
         with opened(self.file, create=True) as db, db:
-            db.execute(_CREATE)
-            db.executemany(_ADD, [(*key, *value) for key, value in sums.items()])
+            _create(db)
+            for table in (_BY_DAY, _BY_HOUR):
+                db.executemany(table.add, [(*key[: len(table.by)], *value) for key, value in sums.items()])
+            if agents:
+                day = max(key.day for key in sums)
+                rows = [(session, agent, parent, day) for (session, agent), parent in agents.items()]
+                db.executemany("INSERT OR REPLACE INTO agents VALUES (?, ?, ?, ?)", rows)
 
-    def forget(self, before: str) -> int:
-        """Deletes the rows of all days before this one, and returns their number."""
+    def forget(self, before: str, by_hour_before: str) -> int:
+        """Deletes the rows of all days before these, and returns how many days' rows there were."""
         with opened(self.file, create=True) as db, db:
-            db.execute(_CREATE)
+            _create(db)
+            db.execute("DELETE FROM spent_by_hour WHERE day < ?", (by_hour_before,))
+            db.execute("DELETE FROM agents WHERE day < ?", (by_hour_before,))
             return db.execute("DELETE FROM spent WHERE day < ?", (before,)).rowcount
 
     def read(self, since: str, until: str, by: Sequence[str]) -> list[tuple[tuple[str, ...], Sum]]:
-        """The sums of the days from `since` to `until`, both included, for each group of `by` (names of COLUMNS), the
-        highest cost first. [] if there is no file yet. Raises ValueError for an unknown column."""
+        """The sums from `since` to `until`, both included, for each group of `by` (names of COLUMNS), the highest cost
+        first. They are days, or hours; hours are only there for the last days. [] if there is no file yet. Raises
+        ValueError for an unknown column."""
         if unknown := [name for name in by if name not in COLUMNS]:
             raise ValueError(f"there is no column {unknown[0]!r}; the columns are {', '.join(COLUMNS)}")
         if not self.file.exists():
             return []
         groups = ", ".join(by) or "''"
         sums = ", ".join(f"SUM({name})" for name in Sum._fields)
-        query = f"SELECT {groups}, {sums} FROM spent WHERE day BETWEEN ? AND ? GROUP BY {groups}"
+        by_hour = "hour" in by or "T" in since
+        table, column = (_BY_HOUR.name, "hour") if by_hour else (_BY_DAY.name, "day")
+        query = f"SELECT {groups}, {sums} FROM {table} WHERE {column} BETWEEN ? AND ? GROUP BY {groups}"
         with opened(self.file, create=False) as db:
-            rows = db.execute(query, (since, until)).fetchall()
+            if by_hour and not _has(db, table):
+                return []  # nothing was written since the proxy keeps hours
+            rows = db.execute(query, (since, f"{until}~" if by_hour else until)).fetchall()
         width = max(1, len(by))
         found = [(tuple(row[:width]) if by else (), Sum(*row[width:])) for row in rows if row[width] is not None]
         return sorted(found, key=lambda each: (-each[1].usd, -each[1].output, each[0]))
+
+    def agents(self) -> dict[tuple[str, str], str]:
+        """Who has called whom in the last days."""
+        if not self.file.exists():
+            return {}
+        with opened(self.file, create=False) as db:
+            if not _has(db, "agents"):
+                return {}
+            return {(session, agent): parent for session, agent, parent in
+                    db.execute("SELECT session, agent, parent FROM agents")}  # fmt: skip
+
+
+def _create(db: Connection) -> None:
+    for table in (_BY_DAY, _BY_HOUR):
+        db.execute(table.create)
+    db.execute(_AGENTS)
+
+
+def _has(db: Connection, table: str) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None

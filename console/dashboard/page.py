@@ -20,8 +20,8 @@ STYLES = ("uplot/uPlot.min.css", "page.css", "tables.css", "charts.css")
 SCRIPTS = (
     "uplot/uPlot.iife.min.js",
     *("dom.js", "words.js", "ask.js", "aim.js", "table.js", "chart.js"),
-    *("now.js", "trouble.js", "running.js", "upstreams.js", "series.js", "story.js", "requests.js", "usage.js"),
-    *("caches.js", "settings.js"),
+    *("now.js", "trouble.js", "running.js", "upstreams.js", "series.js", "spent.js", "story.js", "requests.js"),
+    *("usage.js", "caches.js", "settings.js"),
     "rounds.js",
 )
 

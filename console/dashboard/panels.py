@@ -11,8 +11,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from console.dashboard import merging, running
+from console.dashboard import merging, running, spent
 from console.dashboard.board import Board
+from console.dashboard.spent import Asked
 from console.dashboard.watch import BUCKET_S, HOUR_S, UPSTREAM_S, Entry
 from gateway.pages import status
 from gateway.process import banner
@@ -242,6 +243,10 @@ async def usage(board: Board, query: Query) -> Said:
     }
 
 
+async def spending(board: Board, query: Query) -> Said:
+    return await spent.shown(board.books.store, Asked.of(query, board.watch.clock()))
+
+
 async def cache(board: Board, query: Query) -> Said:
     return merging.cache(await board.service.worker_rpc.ask(f"{_PATH}cache"))
 
@@ -271,6 +276,7 @@ SHOWN: dict[str, Callable[[Board, Query], Awaitable[Said]]] = {
     "requests": requests,
     "request": request,
     "usage": usage,
+    "spent": spending,
     "cache": cache,
     "settings": settings,
     "connect": connect,

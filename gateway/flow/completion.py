@@ -271,7 +271,7 @@ class Completion:
             lead.more.made if lead is not None and lead.more is not None else 0,
             failover.tried, failover.passed_over, lead.dropped if lead is not None else source.dropped,
             lead.cache_marks if lead is not None else 0, request.size, self.writer.written, used, self._clock,
-            request.session.name, request.session.agent,
+            request.session.name, request.session.agent, request.session.parent_agent,
             ports.address_of(request.address, request.headers) if ports.address_of is not None else request.address,
             request.headers.get("User-Agent", "")[:MAX_USER_AGENT],
             question.said if question is not None else "",

@@ -117,6 +117,7 @@ class Finished(NamedTuple):
     clock: Clock
     session: str
     agent: str
+    parent_agent: str
     address: str
     user_agent: str
     cache: str = ""

@@ -9,17 +9,19 @@ MAX_NAME = 200  # the most characters of a name
 
 CLAUDE_CODE = "X-Claude-Code-Session-Id"
 _NAMES = (CLAUDE_CODE, "X-Session-Id", "X-Session-Affinity", "Session-Id")
-_AGENT = "X-Claude-Code-Agent-Id"
+_AGENT, _PARENT = "X-Claude-Code-Agent-Id", "X-Claude-Code-Parent-Agent-Id"
 _ANY = frozenset((*_NAMES, _AGENT))
 
 
 class Session(NamedTuple):
     """name: what names the conversation. claude_code: the session of Claude Code, whole, since what is made of it goes
-    upstream. agent: the sub-agent of Claude Code that asks. Each is "" where no header says it."""
+    upstream. agent: the sub-agent of Claude Code that asks; parent_agent: the one that has called it. Each is "" where
+    no header says it."""
 
     name: str = ""
     claude_code: str = ""
     agent: str = ""
+    parent_agent: str = ""
 
 
 NONE = Session()
@@ -29,4 +31,5 @@ def read(headers: Mapping[str, str]) -> Session:
     if _ANY.isdisjoint(headers):  # one pass over the names that there are, instead of five look-ups
         return NONE
     name = next(filter(None, (headers.get(name) for name in _NAMES)), "")
-    return Session(str(name)[:MAX_NAME], str(headers.get(CLAUDE_CODE, "")), str(headers.get(_AGENT, ""))[:MAX_NAME])
+    claude_code, agent, parent = (str(headers.get(name, "")) for name in (CLAUDE_CODE, _AGENT, _PARENT))
+    return Session(str(name)[:MAX_NAME], claude_code, agent[:MAX_NAME], parent[:MAX_NAME])

@@ -78,6 +78,7 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
         "dropped": [field_name(name) for name in over.dropped],
         "session": over.session,
         "agent": over.agent,
+        "parent_agent": over.parent_agent,
         "proxy.cost_usd": _cost(over, price_of),
     }
     if over.trace is not None:

@@ -545,7 +545,7 @@ class Relay(HTTPMessageDelegate):
             route.model if route is not None else "", coming.headers if coming is not None else (),
             exchange.connection if exchange is not None else "", coming.ttfb_ms if coming is not None else 0.0,
             failover.attempts, 0, failover.tried, failover.passed_over, (), 0, request.size, self.writer.written,
-            self._used, clock, request.session.name, request.session.agent,
+            self._used, clock, request.session.name, request.session.agent, request.session.parent_agent,
             ports.address_of(request.address, request.headers) if ports.address_of is not None else request.address,
             request.headers.get("User-Agent", "")[:MAX_USER_AGENT], tags=request.tags,
             trace=request.trace,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -41,7 +42,7 @@ def record(**more: Any) -> dict[str, Any]:
         "time": float(DAY), "gen_ai.operation.name": "chat", "client": "ann", "upstream": "s",
         "upstream_model": "priced", "status": 200, "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 2,
         "gen_ai.usage.cache_read.input_tokens": 4, "gen_ai.usage.cache_creation.input_tokens": None,
-        "session": "", "agent": "", "proxy.cost_usd": 0.14,
+        "session": "", "agent": "", "parent_agent": "", "proxy.cost_usd": 0.14,
     } | more  # fmt: skip
 
 
@@ -75,10 +76,10 @@ def test_a_request_is_one_sum() -> None:
         record(**{"gen_ai.operation.name": "count_tokens"}),
     ):
         books.finished(one)
-    day = "2026-11-27"
+    day, hour = "2026-11-27", "2026-11-27T00"
     assert books._waiting == {
-        Key(day, "ann", "priced", "s", "", ""): Sum(2, 1, 6, 4, 0, 2, 0.14, 0),
-        Key(day, "ann", "free", "s", "", ""): Sum(1, 0, 6, 4, 0, 2, 0.0, 1),
+        Key(day, "ann", "priced", "s", "", "", hour): Sum(2, 1, 6, 4, 0, 2, 0.14, 0),
+        Key(day, "ann", "free", "s", "", "", hour): Sum(1, 0, 6, 4, 0, 2, 0.0, 1),
     }
 
 
@@ -89,7 +90,7 @@ def test_a_disk_that_does_not_take_it_loses_nothing(tmp_path: Path, caplog: pyte
     books.finished(record())
     for _ in range(2):
         with pytest.raises(OSError):
-            books._write(books._store, books._waiting)  # type: ignore[arg-type]  # it is there
+            books._write(books.store, books._waiting)  # type: ignore[arg-type]  # it is there
     assert len(caplog.records) == 1 and "wait in memory" in caplog.text
     books.adopt(UsageStore(tmp_path / "usage.sqlite3"), 9)
     books.stop()
@@ -132,6 +133,34 @@ def test_old_days_are_forgotten(tmp_path: Path) -> None:
     books.finished(record())
     books.stop()
     assert [group for group, _ in all_of(store, "day")] == [("2026-11-27",)]
+
+
+def test_the_last_days_are_there_by_hour(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = UsageStore(tmp_path / "usage.sqlite3")
+    assert store.read("2026-11-27T00", "2026-11-27T23", ["client"]) == [] and store.agents() == {}
+    now = DAY + 10 * 86_400
+    books = Books(store, 400, lambda: now)
+    for at, more in ((DAY, {}), (now - 7200, {"agent": "b", "parent_agent": "a"}), (now, {}), (now, {})):
+        books.finished(record(time=float(at), session="s", **more))
+    books.stop()
+    assert [(hour, sum.requests) for (hour,), sum in sorted(all_of(store, "hour"))] == [
+        ("2026-12-06T22", 1), ("2026-12-07T00", 2)
+    ]  # fmt: skip
+    assert len(all_of(store, "day")) == 3  # days are kept for longer
+    assert store.read("2026-12-07T00", "2026-12-07T00", ["client"])[0][1].requests == 2
+    assert store.agents() == {("s", "b"): "a"}
+
+
+def test_a_file_of_before_has_no_hours_and_gets_them(tmp_path: Path) -> None:
+    store = UsageStore(tmp_path / "usage.sqlite3")
+    store.add({Key("2026-11-27", "old", "m", "s", "", "", "2026-11-27T01"): Sum(1)})
+    with contextlib.closing(sqlite3.connect(store.file)) as db, db:
+        db.execute("DROP TABLE spent_by_hour")
+        db.execute("DROP TABLE agents")
+    assert all_of(store, "hour") == [] and store.agents() == {} and len(all_of(store, "day")) == 1
+    store.add({Key("2026-11-27", "old", "m", "s", "", "", "2026-11-27T02"): Sum(1)})
+    assert [group for group, _ in all_of(store, "hour")] == [("2026-11-27T02",)]
+    assert all_of(store, "day")[0][1].requests == 2
 
 
 def test_a_broken_file_is_said_and_kept(tmp_path: Path) -> None:

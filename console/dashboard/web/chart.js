@@ -26,7 +26,7 @@ function makeChart(home, what, range) {
       ...scales.map((scale, n) => axis({ scale, side: n ? 1 : 3, size: AXIS_PX, space: 28, grid: { show: !n, stroke: () => ink("--line"), width: 1 }, values: (_, ticks) => ticks.map((v) => showOn(scale)(v)) })),
     ],
     series: [{}, ...what.lines.map((each) => ({
-      label: each.name, scale: each.scale || "y", width: 1.6, stroke: () => ink(`--${each.ink}`), fill: each.fill ? () => ink(`--${each.ink}`) + (what.stacked ? "" : "22") : undefined,
+      label: each.name, scale: each.scale || "y", width: 1.6, stroke: () => ink(`--${each.ink}`), fill: what.stacked ? () => ink(`--${each.ink}`) : each.fill ? () => `${ink(`--${each.ink}`)}22` : undefined,
       dash: each.dash, paths: what.stacked ? uPlot.paths.bars({ size: [0.9, 60], align: 1 }) : undefined,
       points: what.stacked ? { show: false } : { show: true, size: 4, width: 1, filter: lonely },
     }))],

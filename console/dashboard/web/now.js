@@ -11,9 +11,9 @@ function showNow(said) {
   morph($("tiles"), [
     tile("Requests / s", num(said.requests_per_s), `${num(said.requests)} in ${said.window_s} s`),
     tile("In flight", num(said.open), `${num(said.streams)} streams, ${num(said.waiting)} waiting`),
-    tile("Streams: first token, p50", ms(said.first_ms.p50), late(said.first_ms)),
-    tile("Streams: all of it, p50", ms(said.stream_ms.p50), late(said.stream_ms)),
-    tile("Whole replies, p50", ms(said.whole_ms.p50), late(said.whole_ms)),
+    tile("First token, p50", ms(said.first_ms.p50), late(said.first_ms)),
+    tile("Whole stream, p50", ms(said.stream_ms.p50), late(said.stream_ms)),
+    tile("Whole reply, p50", ms(said.whole_ms.p50), late(said.whole_ms)),
     tile("Tokens out / s", brief(said.output_per_s), `${brief(said.input_per_s)} in / s`),
     tile("Errors", share(said.error_share), `4xx ${num(said.client_errors)}, 5xx ${num(said.server_errors)}, here ${num(said.refusals)}; ${num(said.retries)} retries, ${num(said.left)} left`, said.error_share > 0.05 ? "bad" : ""),
     tile("Connections", `${num(pool.in_flight)} / ${num(pool.limit)}`, `to upstreams; ${share(pool.reused_share)} reused`),

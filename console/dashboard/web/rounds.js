@@ -8,6 +8,7 @@ const panels = [
   { name: "series", every: 5, show: showSeries, path: () => (points.size ? `series?since=${seriesEnd - 15}` : "series") },
   { name: "upstreams", every: 5, show: showUpstreams },
   { name: "requests", every: 2, show: showRequests, path: () => `requests?limit=500&since=${Math.max(0, latest - 3)}`, held: () => $("pause").checked },
+  { name: "spent", every: 20, show: showSpent, path: spentPath },
   { name: "usage", every: 5, show: showUsage },
   { name: "cache", every: 5, show: showCache },
   { name: "settings", every: 10, show: showSettings },

@@ -19,6 +19,7 @@ from typing import Any
 
 from console.dashboard.watch import BUCKET_S, HOUR_S
 from console.dashboard.window import Window
+from operate.usage_store import Key, Sum, UsageStore
 from tests.console.dashboard.records import record
 from tests.support.browser import Browser
 from tests.support.house import House
@@ -115,6 +116,25 @@ def history(house: House) -> None:
     watch.began = end - SECONDS
 
 
+def spent(store: UsageStore | None) -> None:
+    """A week of the usage store."""
+    assert store is not None
+    end, sums = int(time.time()) // 3600 * 3600, {}
+    for ago in range(168):
+        hour = time.strftime("%Y-%m-%dT%H", time.gmtime(end - ago * 3600))
+        work = max(0.1, 1 + math.sin((ago + 4) / 24 * 2 * math.pi))
+        for model, upstream in ASKED.items():
+            for client, session, agent in (
+                ("alice", f"5d1f{ago // 30:02d}aa-77", ""), ("alice", f"5d1f{ago // 30:02d}aa-77", "a41c9e"),
+                ("alice", f"5d1f{ago // 30:02d}aa-77", "b2207f"), ("build", "", ""),
+            ):  # fmt: skip
+                tokens = int(random.uniform(0.2, 1) * work * 60_000)
+                key = Key(hour[:10], client, model, upstream, session, agent, hour)
+                usd = round(tokens * random.random() / 2e5, 4)
+                sums[key] = Sum(int(work * 9), 0, tokens, tokens * 6, 0, tokens // 8, usd)
+    store.add(sums, {(key.session, "b2207f"): "a41c9e" for key in sums if key.session})
+
+
 def traffic(house: House) -> None:
     for n in range(16):
         steps = [{"role": ("user", "assistant")[step % 2], "content": f"step {step}"} for step in range(n // 2 * 2 + 1)]
@@ -140,6 +160,7 @@ def staged() -> Iterator[House]:
         up = stack.enter_context(Upstream(answers))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="picture-")))
         house = stack.enter_context(House(SETTINGS.format(up=up.url), folder=folder))
+        spent(house.proxy.console.books.store)
         house.on_loop(lambda: history(house))
         traffic(house)
         for n in range(4):

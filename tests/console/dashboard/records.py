@@ -50,6 +50,7 @@ def record(key: str = "k1", **other: Any) -> dict[str, Any]:
         "dropped": [],
         "session": "",
         "agent": "",
+        "parent_agent": "",
         "proxy.cost_usd": None,
     }
     return plain | {names.get(name, name): value for name, value in other.items()}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from operate.usage_store import Key, Sum, UsageStore
 from tests.console.dashboard.test_data import told
 from tests.support import browser
 from tests.support.browser import ELEMENT, Browser
@@ -21,6 +24,7 @@ INI = (
     "[upstream up]\nprotocol = chat\nbase_url = {}\n[upstream other]\nprotocol = chat\n"
     "base_url = http://127.0.0.1:9\n[models]\n* = up\n"
 )
+HOME = "\ue011"
 ASK = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 WHERE = """const box = document.querySelector(arguments[0]).getBoundingClientRect();
 return [box.left + scrollX, box.top + scrollY]"""
@@ -185,3 +189,30 @@ def test_the_page_does_not_move_by_itself(page: Browser, house: House, width: in
     shifts = page.run("return window.shifts")
     page.command("Emulation.clearDeviceMetricsOverride")
     assert shifts == []
+
+
+def test_cost_is_seen_by_hour_by_whom_and_in_what(page: Browser, tmp_path: Path) -> None:
+    hour = time.strftime("%Y-%m-%dT%H", time.gmtime())
+    store = UsageStore(tmp_path / "usage.sqlite3")
+    for agent, usd in (("", 1.0), ("kid", 2.0)):
+        store.add({Key(hour[:10], "ann", "m", "up", "sess", agent, hour): Sum(1, 0, 10, 0, 0, 5, usd)})
+    store.add({Key(hour[:10], "bob", "n", "up", "", "", hour): Sum(3, 1, 10, 0, 0, 5, 0.0, 3)})
+    with House(INI.format("http://127.0.0.1:9"), folder=tmp_path) as house:
+        page.open(f"{house.url}/dashboard")
+        shown(page, "#spent-whole", "$3.00 for 5 requests")
+        assert "up/m" in page.text("#spent-rows tr") and "$3.00" in page.text("#spent-rows tr")
+        assert "price of 3 is unknown" in page.text("#spent-whole") and "unknown" in page.text("#spent-rows tr + tr")
+        assert "up/m $3.00" in page.text("#spent-chart .keys")
+        page.click("#spent-by [data-to=session]")
+        shown(page, "#spent-rows tr", "sess")
+        names = "return [...document.querySelectorAll('#spent-rows th')].map((each) => each.innerText.trim())"
+        assert page.run(names) == ["sess ann", "the session itself", "agent kid", "(no session) bob"]
+        page.click("#spent-measure [data-to=requests]")
+        shown(page, "#spent-chart .keys", "sess 2")
+        page.click("#spent-hours [data-to='168']")
+        page.wait("return spentSaid.hours === 168")
+        pressed = "return [...document.querySelectorAll('#spent [aria-pressed=true]')].map((each) => each.innerText)"
+        assert page.run(pressed) == ["7 days", "by session", "requests"]
+        page.run("document.querySelector('#spent-chart .plot').focus()")
+        page.press(HOME)
+        assert "at " in page.text("#spent-chart .at") and "UTC" in page.text("#spent-chart .at")

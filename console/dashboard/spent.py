@@ -1,0 +1,165 @@
+"""What was spent in the last day or week, from the usage store: over time, and as a table; sessions with their agents.
+
+The store is one for all workers, and outlives them. It is read in a thread, since a disk may be slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import calendar
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from operate.usage_store import Agents, Sum, UsageStore
+
+HOUR_S = 3600
+SPANS = {"24": 24, "168": 168}  # hours
+BY = {"model": ("upstream", "model"), "client": ("client",), "session": ("session",)}
+MOST_LINES = 7  # of the chart; the others are one
+MOST_ROWS, MOST_TREE = 100, 400
+DEEPEST = 8  # levels of agents
+Said = dict[str, Any]
+
+
+class Asked(NamedTuple):
+    """What is asked for. now: seconds since 1970."""
+
+    hours: int
+    by: str
+    now: float
+
+    @classmethod
+    def of(cls, query: Mapping[str, str], now: float) -> Asked:
+        by = query.get("by", "model")
+        return cls(SPANS.get(query.get("hours", ""), 24), by if by in BY else "model", now)
+
+    @property
+    def start(self) -> int:
+        """The beginning of its first hour; the last one is that of the present."""
+        return (int(self.now) // HOUR_S - self.hours + 1) * HOUR_S
+
+
+async def shown(store: UsageStore | None, asked: Asked) -> Said:
+    """off: why there is nothing to be seen."""
+    said: Said = {"hours": asked.hours, "by": asked.by, "start": asked.start, "step_s": HOUR_S, "off": ""}
+    empty = {"lines": [], "rows": [], "whole": _told(Sum())}
+    if store is None:
+        return said | empty | {"off": "[usage] file is empty in the settings, so that nothing is kept"}
+    try:
+        return said | await asyncio.to_thread(_read, store, asked)
+    except (sqlite3.Error, OSError) as error:
+        return said | empty | {"off": f"the sums cannot be read: {error}"}
+
+
+def _read(store: UsageStore, asked: Asked) -> Said:
+    since, until = _hour(asked.start), _hour(asked.now)
+    groups = BY[asked.by]
+    found = store.read(since, until, ("hour", *groups))
+    sums: dict[str, Sum] = {}
+    for (_, *group), sum in found:
+        name = "/".join(group)
+        sums[name] = sums.get(name, Sum()).plus(sum)
+    names = _by_cost(sums)
+    rows = [{"name": name, "level": 0} | _told(sums[name]) for name in names[:MOST_ROWS]]
+    if asked.by == "session":
+        rows = _tree(names[:MOST_ROWS], store.read(since, until, ("session", "client", "agent")), store.agents())
+    whole = Sum()
+    for each in sums.values():
+        whole = whole.plus(each)
+    return {"lines": _lines(found, names, asked), "rows": rows, "groups": len(names), "whole": _told(whole)}
+
+
+def _lines(found: Iterable[tuple[tuple[str, ...], Sum]], names: list[str], asked: Asked) -> list[Said]:
+    """The values of each hour, for the groups with the highest cost; all others are one line."""
+    shown = names[:MOST_LINES]
+    lines = {name: [Sum()] * asked.hours for name in shown}
+    others = [Sum()] * asked.hours
+    for (hour, *group), sum in found:
+        at = (calendar.timegm(time.strptime(hour, "%Y-%m-%dT%H")) - asked.start) // HOUR_S  # from 0 on, by the query
+        line = lines.get("/".join(group), others)
+        line[at] = line[at].plus(sum)
+    named: list[tuple[str | None, list[Sum]]] = [*lines.items()]
+    if len(names) > MOST_LINES:
+        named.append((None, others))
+    return [
+        {
+            "name": name,
+            "usd": [round(sum.usd, 6) for sum in line],
+            "tokens": [_tokens(sum) for sum in line],
+            "requests": [sum.requests for sum in line],
+        }
+        for name, line in named
+    ]
+
+
+def _tree(names: list[str], found: Iterable[tuple[tuple[str, ...], Sum]], parents: Agents) -> list[Said]:
+    """Each session and, below it, its agents, each below the one that has called it. A row has what it has spent with
+    all that is below it."""
+    clients: dict[str, set[str]] = {}
+    sessions: dict[str, dict[str, Sum]] = {}
+    for (session, client, agent), sum in found:
+        clients.setdefault(session, set()).add(client)
+        own = sessions.setdefault(session, {})
+        own[agent] = own.get(agent, Sum()).plus(sum)
+    rows: list[Said] = []
+    for session in names:
+        own = sessions.get(session, {})
+        family = _Family(own, {agent: parent for (of, agent), parent in parents.items() if of == session})
+        who = {"name": session, "level": 0, "client": ", ".join(sorted(clients.get(session, ())))}
+        rows.append(who | _told(family.whole("")))
+        if family.below:
+            rows.append({"name": None, "level": 1} | _told(own.get("", Sum())))
+            rows += family.rows("", 1)
+    return rows[:MOST_TREE]
+
+
+class _Family:
+    """The agents of a session. below: those that each has called; the session itself is the agent ""."""
+
+    def __init__(self, own: Mapping[str, Sum], parents: Mapping[str, str]) -> None:
+        self._own = own
+        self._parents = parents
+        self.below: dict[str, list[str]] = {}
+        for agent in own:
+            if agent:
+                self.below.setdefault(self._parent(agent), []).append(agent)
+
+    def _parent(self, agent: str) -> str:
+        """"" also where clients tell of a circle, or of a chain without end."""
+        parent = above = self._parents.get(agent, "")
+        for _ in range(DEEPEST):
+            if above not in self._own or not above:
+                return parent if parent in self._own else ""
+            above = self._parents.get(above, "")
+        return ""
+
+    def whole(self, agent: str) -> Sum:
+        """What it has spent, with all below it."""
+        sum = self._own.get(agent, Sum())
+        for each in self.below.get(agent, ()):
+            sum = sum.plus(self.whole(each))
+        return sum
+
+    def rows(self, agent: str, level: int) -> Iterator[Said]:
+        sums = {each: self.whole(each) for each in self.below.get(agent, ())}
+        for each in _by_cost(sums):
+            yield {"name": each, "level": level} | _told(sums[each])
+            yield from self.rows(each, level + 1)
+
+
+def _by_cost(sums: Mapping[str, Sum]) -> list[str]:
+    return sorted(sums, key=lambda name: (-sums[name].usd, -_tokens(sums[name]), name))
+
+
+def _tokens(of: Sum) -> int:
+    return of.input + of.cache_read + of.cache_write + of.output
+
+
+def _told(of: Sum) -> Said:
+    return of._asdict() | {"usd": round(of.usd, 6), "tokens": _tokens(of)}
+
+
+def _hour(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H", time.gmtime(at))
