@@ -10,7 +10,8 @@ function fillRows(body, rows, nothing) {
   const names = [...body.closest("table").querySelectorAll("thead th")].map((head) => head.textContent.trim());
   for (const row of rows) [...row.children].forEach((cell, i) => { if (!cell.hasAttribute("colspan")) cell.dataset.label = names[i]; });
   const first = body.childElementCount === 0 || (body.childElementCount === 1 && body.firstElementChild.className === "empty");
-  morph(body, rows.length ? rows : [emptyRow(nothing)], !first && held(body));
+  const meant = rows.length ? rows : [emptyRow(nothing)];
+  morph(body, meant, !first && !whenFree(body, () => morph(body, meant)));
 }
 
 const barOf = (part, whole) => el("span", { class: "meter", "aria-hidden": "true" }, el("span", { style: { width: `${whole ? Math.min(100, (100 * part) / whole) : 0}%` } }));

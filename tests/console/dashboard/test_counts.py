@@ -257,7 +257,7 @@ def test_a_session_of_two_workers_is_one() -> None:
         change = {"time": last, "where": "tools[0]"}
         session = {"session": "s", "client": "me", "model": "m", "requests": 1, "looked": 1, "prompt": prompt,
                    "cached": cached, "last_hit": 0.5, "last": last, "changes": [change]}  # fmt: skip
-        return {"parses": False, "sessions": [session]}
+        return {"parses": False, "sessions": [session], "replies": {}}
 
     [both] = merging.cache([said(2.0, 100, 50), said(1.0, 300, 50)])["sessions"]
     assert both["hit"] == 0.25 and both["requests"] == 2 and both["last"] == 2.0
