@@ -44,7 +44,6 @@ from gateway.http.response_writer import Answer, Writer
 from gateway.limits.admission import Admission
 from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
-from gateway.limits.budget import Budgets
 from gateway.limits.gathered import Gathered
 from gateway.limits.limiter import Limiter
 from gateway.limits.per_address import PerAddress
@@ -137,7 +136,7 @@ class Service:
         self.blame = Blame()
         self.requests = PerAddress("requests in flight", "requests_per_address")
         self.quotas: dict[str, Limiter] = {}
-        self.budgets = Budgets()
+        self.budgets = wiring.budgets(settings, self.shared, journal.folder)
         self.rules: dict[str, ClientRules] = {}
         self.random = random.Random()
         self.reattach: Reattach | None = None

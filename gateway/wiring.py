@@ -6,6 +6,7 @@ that wait for their clients) is made from the one before it.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,13 +15,15 @@ from gateway.cache.cache import Cache
 from gateway.flow.reattach import Reattach
 from gateway.limits import breaker
 from gateway.limits.admission import CHEAP_PLACES, Limits
-from gateway.limits.budget import Bounds
+from gateway.limits.budget import Bounds, Budgets
 from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
 from gateway.observe.prices import Price
 from gateway.routing.router import Router
 from gateway.shared.shared import Shared
+from gateway.shared.shared_budgets import SharedBudgets
 from gateway.shared.shared_quota import Quotas
+from gateway.shared.store import digest
 from operate.settings.load import Settings
 from upstream.pool import Pool
 
@@ -55,6 +58,14 @@ def client_quotas(settings: Settings, before: Mapping[str, Limiter], quotas: Quo
         if quota is not None:
             found[client.name] = quota
     return found
+
+
+def budgets(settings: Settings, shared: Shared, folder: Path) -> Budgets:
+    """folder: of the usage store, whose sums are those of a host."""
+    host = digest(socket.gethostname(), str(folder / settings.usage.file))[:12]
+    if not shared.several:
+        return Budgets()
+    return SharedBudgets(shared, host, closed=settings.shared.budgets == "closed")
 
 
 def client_budgets(settings: Settings) -> dict[str, Bounds]:

@@ -8,6 +8,7 @@ answer it. So is one that the response cache answers, whose tokens cost nothing.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable
 from datetime import UTC, datetime
@@ -48,14 +49,24 @@ def charge(quota: Limiter, request: ClientRequest, now: float) -> float | Awaita
     return wait
 
 
-async def _later(answer: Awaitable[float], tokens: int, quota: Limiter, request: ClientRequest) -> float:
+def _later(
+    answer: Awaitable[float], tokens: int, quota: Limiter, request: ClientRequest
+) -> asyncio.Future[float]:
     """The same by a limiter that counts elsewhere. Whoever has left meanwhile is charged nothing."""
-    wait = await answer
-    if wait <= 0 and request.is_over:
-        limiter.finish(quota.give_back(tokens))
-    elif wait <= 0:
-        request.charged = tokens
-    return wait
+    told: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+    def known(answer: asyncio.Future[float]) -> None:
+        if (why := answer.exception()) is not None:
+            told.set_exception(why)
+            return
+        if answer.result() <= 0 and request.is_over:
+            limiter.finish(quota.give_back(tokens))
+        elif answer.result() <= 0:
+            request.charged = tokens
+        told.set_result(answer.result())
+
+    limiter.when(answer, known)
+    return told
 
 
 def _size(quota: Limiter, request: ClientRequest) -> int:

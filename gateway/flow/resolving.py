@@ -39,16 +39,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     request.read_envelope()
     if ports.tags is not None:
         request.tags = ports.tags(request)
-    if ports.budgets is not None and request.task != "count":
-        ports.budgets.check(request.client, ports.unix())
-    quota = ports.quota_of(request.client)
-    if quota is not None and request.task != "count":
-        wait = charges.charge(quota, request, ports.now())
-        if not isinstance(wait, int | float):
-            wait = yield wait
-        if wait > 0:
-            writer.last()  # who is over its bounds need not hold a connection, too
-            raise charges.used_up(request.client, wait)
+    if request.task != "count":
+        yield from _within_bounds(request, ports, writer)
     found = ports.router.routes(request.asked_model, request.protocol, request.facts)
     if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
         found = rules.permitted(found, request.asked_model)
@@ -66,6 +58,25 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         request.parsed()
         yield BREATH_S
     return found
+
+
+def _within_bounds(request: ClientRequest, ports: Ports, writer: Writer) -> Generator[Awaitable[Any] | float, Any]:
+    """Budget and quota of its client. Where both are kept elsewhere, both are asked in one turn. Raises ApiError; what
+    the quota was charged is given back when the request is over."""
+    budgets, quota = ports.budgets, ports.quota_of(request.client)
+    spent = budgets.ask(request.client, ports.unix()) if budgets is not None else None
+    if budgets is not None and spent is None:
+        budgets.check(request.client, ports.unix())
+    wait = charges.charge(quota, request, ports.now()) if quota is not None else 0.0
+    if budgets is not None and spent is not None:
+        if (why := (yield spent)) is not None:
+            raise why
+        budgets.check(request.client, ports.unix())
+    if not isinstance(wait, int | float):
+        wait = yield wait
+    if wait > 0:
+        writer.last()  # who is over its bounds need not hold a connection, too
+        raise charges.used_up(request.client, wait)
 
 
 def that_have_it(found: list[Route], request: ClientRequest, ports: Ports) -> list[Route]:

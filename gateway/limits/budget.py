@@ -11,7 +11,7 @@ from __future__ import annotations
 import calendar
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import NamedTuple
 
 from operate.logs.fields import fields
@@ -73,6 +73,11 @@ class Budgets:
         for name, bound, spent in self._sums(client, bounds):
             if spent >= bound:
                 raise _used_up(client, name, bound, spent, unix)
+
+    def ask(self, client: str, unix: float) -> Awaitable[ApiError | None] | None:
+        """What has to be awaited before check() knows what other hosts have spent; it may be a refusal. None = nothing
+        has to."""
+        return None
 
     def spends(self, client: str, usd: float, tokens: int, unix: float) -> None:
         """A request of the client is over."""

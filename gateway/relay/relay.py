@@ -254,6 +254,9 @@ class Relay(HTTPMessageDelegate):
         """Where it may go: at least one. Raises ApiError."""
         request, ports = self.request, self._ports
         if ports.budgets is not None:
+            spent = ports.budgets.ask(request.client, ports.unix())
+            if spent is not None and (why := await spent) is not None:
+                raise why
             ports.budgets.check(request.client, ports.unix())
         await self._service.charge_question(request.client)
         if self._is_files:

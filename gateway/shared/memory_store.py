@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from gateway.shared import gcra
 from gateway.shared.gcra import Level
-from gateway.shared.store import Cell, Change, News, Slots, Taken
+from gateway.shared.store import NOTHING, Cell, Change, News, Slots, Taken
 
 T = TypeVar("T")
 
@@ -115,14 +115,18 @@ class MemoryStore:
     def _level(self, cell: Cell, now: float) -> Level:
         return self._levels.get(cell.key) or Level(*(each + now for each in cell.level))
 
-    def add(self, key: str, amounts: Mapping[str, float], ttl_s: float) -> asyncio.Future[dict[str, float]]:
+    def add(
+        self, key: str, amounts: Mapping[str, float], ttl_s: float, *, at_least: Mapping[str, float] = NOTHING
+    ) -> asyncio.Future[dict[str, float]]:
         sums, expires = self._sums.pop(key, ({}, 0.0))
         if expires <= self._clock():
             sums = {}
+        for name, least in at_least.items():
+            sums[name] = max(least, sums.get(name, least))
         for name, amount in amounts.items():
             sums[name] = sums.get(name, 0.0) + amount
         if sums:
-            self._sums[key] = sums, self._clock() + ttl_s if amounts else expires
+            self._sums[key] = sums, self._clock() + ttl_s if amounts or at_least else expires
         while len(self._sums) > MAX_ENTRIES:
             self._sums.popitem(last=False)
         return _done(dict(sums))

@@ -46,10 +46,17 @@ return string.format('%.9f ', wait) .. table.concat(said, ' ')
 """
 )
 
-# ARGV: ms, then name and amount by turns.
+# ARGV: ms, the number of least sums; then name and amount by turns, of the least ones first.
 ADD = """
-for i = 2, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end
-if #ARGV > 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+local least = 2 + 2 * ARGV[2]
+for i = 3, #ARGV, 2 do
+  if i > least then
+    redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1])
+  elseif tonumber(redis.call('HGET', KEYS[1], ARGV[i]) or '-inf') < tonumber(ARGV[i + 1]) then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+  end
+end
+if #ARGV > 2 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return redis.call('HGETALL', KEYS[1])
 """
 

@@ -17,7 +17,7 @@ from gateway.shared.gcra import Level
 from gateway.shared.patience import PATIENCE_S, fail
 from gateway.shared.redis_link import Link
 from gateway.shared.redis_wire import Wire, packed
-from gateway.shared.store import Away, Cell, Change, News, Slots, Taken
+from gateway.shared.store import NOTHING, Away, Cell, Change, News, Slots, Taken
 
 log = logging.getLogger("gateway")
 
@@ -170,9 +170,11 @@ class RedisStore:
         ]
         return self._run(self._counts, scripts.BOUND, [cell.key for cell in cells], [how, *words], _taken)
 
-    def add(self, key: str, amounts: Mapping[str, float], ttl_s: float) -> asyncio.Future[dict[str, float]]:
-        words = [_ms(ttl_s)]
-        for name, amount in amounts.items():
+    def add(
+        self, key: str, amounts: Mapping[str, float], ttl_s: float, *, at_least: Mapping[str, float] = NOTHING
+    ) -> asyncio.Future[dict[str, float]]:
+        words = [_ms(ttl_s), b"%d" % len(at_least)]
+        for name, amount in (*at_least.items(), *amounts.items()):
             words += [name.encode(), b"%.12g" % amount]
         return self._run(self._counts, scripts.ADD, [key], words, _sums)
 

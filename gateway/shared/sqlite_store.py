@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from gateway.shared import gcra
 from gateway.shared.gcra import Level
 from gateway.shared.patience import PATIENCE_S, Patience, fail
-from gateway.shared.store import Away, Cell, Change, News, Slots, Taken
+from gateway.shared.store import NOTHING, Away, Cell, Change, News, Slots, Taken
 
 log = logging.getLogger("gateway")
 
@@ -113,17 +113,18 @@ class SqliteStore:
     def charge(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
         return self._do(lambda db, now: _charge(db, [(_level(db, cell, now), cell) for cell in cells], now))
 
-    def add(self, key: str, amounts: Mapping[str, float], ttl_s: float) -> asyncio.Future[dict[str, float]]:
-        named, raw = dict(amounts), _raw(key)
+    def add(
+        self, key: str, amounts: Mapping[str, float], ttl_s: float, *, at_least: Mapping[str, float] = NOTHING
+    ) -> asyncio.Future[dict[str, float]]:
+        named, least, raw = dict(amounts), dict(at_least), _raw(key)
 
         def work(db: sqlite3.Connection, now: float) -> dict[str, float]:
             db.execute("DELETE FROM sums WHERE key = ? AND expires <= ?", (raw, now))
-            db.executemany(
-                "INSERT INTO sums VALUES (?, ?, ?, ?) ON CONFLICT (key, name) DO UPDATE SET "
-                "amount = amount + excluded.amount",
-                [(raw, name, amount, now + ttl_s) for name, amount in named.items()],
-            )
-            if named:
+            insert = "INSERT INTO sums VALUES (?, ?, ?, ?) ON CONFLICT (key, name) DO UPDATE SET amount = "
+            for amounts, grown in ((least, "MAX(amount, excluded.amount)"), (named, "amount + excluded.amount")):
+                rows = [(raw, name, amount, now + ttl_s) for name, amount in amounts.items()]
+                db.executemany(insert + grown, rows)
+            if named or least:
                 db.execute("UPDATE sums SET expires = ? WHERE key = ?", (now + ttl_s, raw))
             return dict(db.execute("SELECT name, amount FROM sums WHERE key = ?", (raw,)).fetchall())
 

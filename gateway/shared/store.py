@@ -15,9 +15,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from gateway.shared.gcra import Level
+
+NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
 class Away(ConnectionError):
@@ -101,8 +104,11 @@ class Store(Protocol):
     def charge(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
         """Charges all cells, whatever they hold. Negative units are given back."""
 
-    def add(self, key: str, amounts: Mapping[str, float], ttl_s: float) -> asyncio.Future[dict[str, float]]:
-        """Adds to named sums, and gives all sums of the key. With no amounts it only reads them."""
+    def add(
+        self, key: str, amounts: Mapping[str, float], ttl_s: float, *, at_least: Mapping[str, float] = NOTHING
+    ) -> asyncio.Future[dict[str, float]]:
+        """Adds to named sums, and gives all sums of the key. With no amounts it only reads them. at_least: the sums
+        that are less become that first."""
 
     def slots(self, key: str, holder: str, wanted: int, limit: int, ttl_s: float) -> asyncio.Future[Slots]:
         """Of `limit` slots the holder gets as many as it wants, or as the others have left. It has them until ttl_s

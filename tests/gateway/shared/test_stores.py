@@ -103,6 +103,8 @@ async def test_sums(stores: Stores) -> None:
         assert await one.add("sums", {"usd": 0.25, "tokens": 10}, 60) == {"usd": 0.25, "tokens": 10}
         assert await other.add("sums", {"usd": 0.5}, 60) == {"usd": 0.75, "tokens": 10}
         assert await one.add("sums", {}, 60) == {"usd": 0.75, "tokens": 10}
+        least = {"usd": 0.5, "tokens": 40.0, "new": 3.0}
+        assert await one.add("sums", {"usd": 1.0}, 60, at_least=least) == {"usd": 1.75, "tokens": 40, "new": 3.0}
         assert await one.add("brief", {"n": 1}, 0.02) == {"n": 1}
         await asyncio.sleep(0.05)
         assert await one.add("brief", {"n": 1}, 60) == {"n": 1}, "what has expired begins with nothing"
