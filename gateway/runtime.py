@@ -178,7 +178,7 @@ class Service:
         return Gossip(self.shared, [
             self._members, topics.Rests(router, self.places), topics.Breakers(router, self.places),
             topics.Faults(self.blame), topics.Quirks(router, self.lessons),
-            topics.TokenRatios(router, self.counting.ratios),
+            topics.TokenRatios(router, self.counting),
         ])  # fmt: skip
 
     def _follow(self, settings: Settings) -> None:

@@ -131,7 +131,7 @@ FAMILIES = {
     "proxy_token_counts_total": Family(
         "counter",
         "Token counts by where they came from: asked of an upstream, kept from an earlier one, shared with one on its "
-        "way, estimated, or kept from an earlier estimate.",
+        "way, estimated, kept from an earlier estimate, or calibrated by the replies of its model.",
         ("answer",),
     ),
     "proxy_cache_requests_total": Family(

@@ -63,6 +63,23 @@ def test_haproxy_takes_its_file(tmp_path: Path) -> None:
     assert done("haproxy", "-c", "-f", str(tmp_path / "h.cfg")).returncode == 0
 
 
+@pytest.mark.skipif(not shutil.which("haproxy", path="/usr/sbin"), reason="haproxy is not here")
+def test_haproxys_file_takes_the_fleets_hosts(tmp_path: Path) -> None:
+    text = (DEPLOY / "haproxy.cfg").read_text()
+    (tmp_path / "h.cfg").write_text(text.replace(" ssl crt /etc/haproxy/proxy.pem alpn h2,http/1.1", ""))
+    for one, fine in (("127.0.0.1:9", True), ("127.0.0.1:notaport", False)):
+        assert (done("haproxy", "-c", "-f", str(tmp_path / "h.cfg"), PROXY_ONE=one).returncode == 0) is fine
+
+
+def test_the_fleets_compose_file_fits_the_others() -> None:
+    text, haproxy = (DEPLOY / "fleet.compose.yaml").read_text(), (DEPLOY / "haproxy.cfg").read_text()
+    for name in ("PROXY_ONE", "PROXY_TWO"):
+        assert f"{name}:" in text and f"${{{name}-" in haproxy
+    assert re.search(r"^  (one|two|redis|haproxy):", text, re.MULTILINE)
+    assert "EXTRAS" in (DEPLOY / "Dockerfile").read_text()
+    assert 'ports: ["8443:8443"]' in text and "bind :8443 " in haproxy
+
+
 def test_the_property_list_is_one() -> None:
     assert plistlib.loads((DEPLOY / "anthropic-proxy.plist").read_bytes())["Label"] == "anthropic-proxy"
 

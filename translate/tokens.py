@@ -114,8 +114,7 @@ def _media(content: Any, depth: int) -> tuple[int, int]:
     for part in content if isinstance(content, list) else ():
         if not isinstance(part, dict):
             continue
-        kind = part.get("type")
-        if (isinstance(kind, str) and kind in _KINDS) or "inlineData" in part or "inline_data" in part:
+        if is_media(part):
             d, t = sum(map(len, _strings(part))), _measure(part)[1]
             data += d
             tokens += t
@@ -127,6 +126,17 @@ def _media(content: Any, depth: int) -> tuple[int, int]:
                     data += d
                     tokens += t
     return data, tokens
+
+
+def is_media(part: dict[str, Any]) -> bool:
+    """Tells whether a part is an image, a document or the like."""
+    kind = part.get("type")
+    return (isinstance(kind, str) and kind in _KINDS) or "inlineData" in part or "inline_data" in part
+
+
+def of_media(part: dict[str, Any]) -> int:
+    """Returns the usual tokens of such a part."""
+    return _measure(part)[1]
 
 
 def _strings(value: Any) -> list[str]:

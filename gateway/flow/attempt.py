@@ -25,6 +25,7 @@ from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import Outgoing
 from gateway.flow.sealing import Seal
 from gateway.flow.timing import Clock
+from gateway.flow.token_counting import Estimated
 from gateway.flow.trace import Span
 from gateway.http import header_rules
 from gateway.http.auth import keys_of
@@ -103,7 +104,7 @@ class Attempt:
         self.dropped: list[str] = []
         self.asks_usage = False
         self.cache_marks = 0
-        self.estimated = 0, 0
+        self.estimated = Estimated()
         self.minted: Minted | None = None
         self.queued_at = 0.0
         self.span: Span | None = None  # of the request's trace
@@ -176,7 +177,7 @@ class Attempt:
         hold, self.hold = self.hold, None
         if hold is not None and (rest := hold.rest()):
             self._pass(rest)
-        self.estimated = 0, 0  # what the turn takes teaches nothing about its first request
+        self.estimated = Estimated()  # what the turn takes teaches nothing about its first request
 
     def anew(self, request: Request, body: bytes) -> Request:
         """The same request with another body, in the upstream's own protocol."""

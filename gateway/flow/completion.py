@@ -19,6 +19,7 @@ from gateway.flow.failover import Failover
 from gateway.flow.info import Finished
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
+from gateway.flow.token_counting import BY_UPSTREAM
 from gateway.http import body_decoding, header_rules
 from gateway.http.response_writer import Writer
 from gateway.limits.retry_policy import Full, Outcome
@@ -194,6 +195,9 @@ class Completion:
         if of.route.home and header_rules.find(of.incoming.headers, "x-proxy-upstream"):
             of.route.peer.is_proxy = True
         own = header_rules.of_reply(of.incoming.headers, self._request.key, of.route.peer.name, of.dropped)
+        if self._request.task == "count":
+            said = header_rules.find(of.incoming.headers, "x-proxy-token-count")  # of a proxy like this one
+            own += header_rules.line("X-Proxy-Token-Count", said[:40]) if said else BY_UPSTREAM
         bounds = charges.left(self._request, self._ports)
         theirs = header_rules.back(of.incoming.headers, of.verbatim, of.route.peer.settings.reply_headers, bounds)
         return self._ports.masked(theirs) + own if theirs else own

@@ -33,7 +33,7 @@ from gateway.flow.ports import Connection, Ports, Timer
 from gateway.flow.resolving import Steps
 from gateway.flow.states import TABLE, Event, Impossible, State
 from gateway.flow.timing import Clock
-from gateway.flow.token_counting import Counted
+from gateway.flow.token_counting import BY_UPSTREAM, Counted
 from gateway.http.response_writer import Writer
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
@@ -421,7 +421,7 @@ class Flow(HTTPMessageDelegate):
         elif said is Counted.HERE:
             self._tell_count(event, route)
         else:
-            head = self.completion.own_head(route.peer.name)
+            head = self.completion.own_head(route.peer.name) + BY_UPSTREAM
             self._ends(event, None, self.completion.whole, 200, head, said)
         return False
 

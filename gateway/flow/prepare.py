@@ -12,6 +12,7 @@ from gateway.flow.passthrough import Verbatim
 from gateway.flow.ports import Ports
 from gateway.flow.reframed import Reframed
 from gateway.flow.sealing import Seal
+from gateway.flow.token_counting import NOTHING, Estimated
 from gateway.flow.usage_chunk import UsageChunk
 from gateway.http import query_string
 from gateway.routing.router import Route
@@ -36,7 +37,7 @@ class Outgoing:
     dropped: list[str] = field(default_factory=list)
     cache_marks: int = 0
     asks_usage: bool = False
-    estimated: tuple[int, int] = (0, 0)
+    estimated: Estimated = NOTHING
     asked: Asked | None = None
     seal: Seal | None = None
 
@@ -83,7 +84,7 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
         body, unasked = wished, UsageChunk()
     reply = Verbatim(request.protocol, request.asked_model if renamed else "", unasked)
     body, dropped = upstream_request.verbatim(body, route, ports.strict)
-    estimated = 0, 0
+    estimated = NOTHING
     if request.protocol not in route.peer.counts and not request.task and request.dialect.counting is not None:
         estimated = ports.counting.watched(request, route)
     return Outgoing(url, lines, body, reply, dropped, 0, unasked is not None, estimated)

@@ -11,12 +11,15 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gateway.flow import envelope
+from gateway.flow.calibration import Calibration, Measured
 from gateway.flow.client_request import ClientRequest
 from gateway.http import header_rules, query_string
 from gateway.limits import limiter
@@ -26,6 +29,7 @@ from gateway.stored.previous_response import NAMED, Recall, owner_of
 from translate import dialect, tokens
 from translate.conversation import Usage
 from translate.errors import ApiError
+from translate.token_features import Features
 
 log = logging.getLogger("gateway")
 
@@ -37,6 +41,8 @@ FIRST, EVERY = 4, 64  # of a model's requests, which ones are estimated in full:
 
 _JSON = header_rules.JSON_HEAD
 _ESTIMATE = _JSON + b"X-Proxy-Estimate: true\r\n"
+BY_UPSTREAM = b"X-Proxy-Token-Count: upstream\r\n"
+TAUGHT_FIRST, TAUGHT_EVERY = 100, 16  # which of a model's requests calibrate it
 
 
 class Asker(Protocol):
@@ -56,6 +62,18 @@ class Counted(Enum):
     BY_UPSTREAM = "the upstream is to be asked"
     BY_ANOTHER = "another request asks the same: its answer is coming"
     HERE = "an estimate is all that there is"
+
+
+class Estimated(NamedTuple):
+    """What was thought of a request when it went: two estimates, 0 where there is none, and what calibrates by its
+    reply."""
+
+    quick: int = 0
+    full: int = 0
+    features: Features | None = None
+
+
+NOTHING = Estimated()
 
 
 class Ratios:
@@ -100,7 +118,10 @@ class Counting:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.ratios = Ratios()
-        self.told = dict.fromkeys(("asked", "kept", "shared", "estimated", "estimate kept"), 0)  # for the metrics
+        self.calibrations: OrderedDict[tuple[str, str, str], Calibration] = OrderedDict()
+        self._measured = Measured()
+        told = ("asked", "kept", "shared", "estimated", "estimate kept", "calibrated")
+        self.told = dict.fromkeys(told, 0)  # for the metrics
         self._estimates: dict[bytes, int] = {}
         self._counts: dict[bytes, tuple[float, bytes]] = {}  # -> (good until, the upstream's answer)
         self._asking: dict[bytes, list[Asker]] = {}  # who waits for the answer
@@ -112,32 +133,53 @@ class Counting:
 
     # ------------------------------------------------------------------------------------- what was used
 
-    def seed(self, route: Route, data: dict[str, Any], size: int) -> tuple[int, tuple[int, int]]:
-        """Input tokens, as far as can be told before the upstream does, and the estimates of which they were made:
-        (quick, full), 0 where there is none. Its reply teaches by them."""
+    def seed(self, route: Route, data: dict[str, Any], size: int) -> tuple[int, Estimated]:
+        """Input tokens, as far as can be told before the upstream does, and the estimates of which they were made. Its
+        reply teaches by them."""
         name, model = route.peer.name, route.model
         quick = tokens.quick(data, size)
-        estimated = quick, tokens.estimate(data) if self._is_due(name, model) else 0
-        return max(1, round(quick * self.ratios.of(name, model, True))), estimated
+        return max(1, round(quick * self.ratios.of(name, model, True))), self._estimated(route, data, quick)
 
-    def watched(self, request: ClientRequest, route: Route) -> tuple[int, int]:
+    def watched(self, request: ClientRequest, route: Route) -> Estimated:
         """The estimates of a body that passes through to an upstream that cannot count, now and then."""
-        due = self._is_due(route.peer.name, route.model)
-        return 0, tokens.estimate(envelope.parse(request.body, request.shape.values)) if due else 0
+        met = self._met.get((route.peer.name, route.model), 0)
+        if not _is_due(met, TAUGHT_FIRST, TAUGHT_EVERY):
+            self._meets(route)
+            return Estimated()
+        return self._estimated(route, envelope.parse(request.body, request.shape.values), 0)
 
-    def _is_due(self, upstream: str, model: str) -> bool:
-        met = self._met.pop((upstream, model), 0)
+    def _estimated(self, route: Route, data: dict[str, Any], quick: int) -> Estimated:
+        met = self._meets(route)
+        full = tokens.estimate(data) if _is_due(met, FIRST, EVERY) else 0
+        features = self._measured.of(data) if _is_due(met, TAUGHT_FIRST, TAUGHT_EVERY) else None
+        return Estimated(quick, full, features)
+
+    def _meets(self, route: Route) -> int:
+        """How many requests of the model there have been before this one."""
+        key = route.peer.name, route.model
+        met = self._met.pop(key, 0)
         while len(self._met) >= MAX_MODELS:
             del self._met[next(iter(self._met))]
-        self._met[upstream, model] = met + 1
-        return met < FIRST or met % EVERY == 0
+        self._met[key] = met + 1
+        return met
 
-    def learn(self, route: Route, estimated: tuple[int, int], used: Usage | None) -> None:
+    def learn(self, route: Route, estimated: Estimated, used: Usage | None) -> None:
         """A reply is over. estimated: what was thought of its request."""
         real = used.prompt if used is not None else 0
-        for is_quick, tokens_then in zip((True, False), estimated, strict=True):
+        for is_quick, tokens_then in ((True, estimated.quick), (False, estimated.full)):
             if tokens_then:
                 self.ratios.learn(route.peer.name, route.model, is_quick, tokens_then, real)
+        if estimated.features is not None and real:
+            self.calibration((route.peer.name, route.model, route.client or "")).learn(estimated.features, real)
+
+    def calibration(self, key: tuple[str, str, str]) -> Calibration:
+        """Of an upstream's model, for requests in a protocol: each has another frame around the same words."""
+        found = self.calibrations.get(key)
+        if found is None:
+            found = self.calibrations[key] = Calibration()
+            while len(self.calibrations) > MAX_MODELS:
+                self.calibrations.popitem(last=False)
+        return found
 
     # ------------------------------------------------------------------------------------ who asks for one
 
@@ -145,6 +187,9 @@ class Counting:
         """(head, body) of an answer by local estimate. Raises BadRequest."""
         counting = request.dialect.counting
         assert counting is not None  # else there is no address at which it could be asked for
+        if (calibrated := self._calibrated(request, route, counting)) is not None:
+            self.told["calibrated"] += 1
+            return calibrated
         key = hashlib.sha256(request.protocol.encode() + request.body).digest()
         count = self._estimates.get(key)
         self.told["estimated" if count is None else "estimate kept"] += 1
@@ -153,7 +198,22 @@ class Counting:
             _forget(self._estimates)
             self._estimates[key] = count
         count = max(1, round(count * self.ratios.of(route.peer.name, route.model, False)))
-        return _ESTIMATE, counting.body(count)
+        return _ESTIMATE + b"X-Proxy-Token-Count: estimate\r\n", counting.body(count)
+
+    def _calibrated(
+        self, request: ClientRequest, route: Route, counting: dialect.TokenCounting
+    ) -> tuple[bytes, bytes] | None:
+        """The same by what the model's replies have taught, if that is enough. Raises BadRequest."""
+        calibration = self.calibrations.get((route.peer.name, route.model, request.protocol))
+        if calibration is None or not calibration.is_calibrated:
+            return None
+        body = request.data or envelope.parse(request.body, request.shape.values)
+        counting.check(body)
+        features = self._measured.of(body)
+        if features.unseen:
+            return None
+        off = b"X-Proxy-Token-Count: calibrated +-%d %%\r\n" % max(1, math.ceil(calibration.error * 100))
+        return _ESTIMATE + off, counting.body(calibration.count(features))
 
     def asks(self, flow: Asker, route: Route, quota: Limiter | None, now: float) -> Counted | bytes:
         """Who counts for the request, or what the upstream said before. quota: its client's. Raises ApiError."""
@@ -211,6 +271,10 @@ class Counting:
         if (key := self._leads.pop(flow, None)) is not None:
             for other in self._asking.pop(key):
                 other.unshared()
+
+
+def _is_due(met: int, first: int, every: int) -> bool:
+    return met < first or met % every == 0
 
 
 def _nobody_waits(answer: asyncio.Future[float]) -> None:

@@ -7,12 +7,14 @@ JSON, inside of keys that are as long as they are.
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from gateway.flow.learned_quirks import EXPIRY_S, Lesson, Lessons
-from gateway.flow.token_counting import Ratios
+from gateway.flow.token_counting import Counting
 from gateway.limits.blame import WINDOW_S, Blame
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
@@ -181,27 +183,36 @@ class Quirks:
 
 
 class TokenRatios:
-    """How many tokens a model really takes for each that was estimated."""
+    """How many tokens a model really takes for each that was estimated, and what calibrates its counts."""
 
     name = "ratio"
 
-    def __init__(self, router: Here, ratios: Ratios) -> None:
-        self._router, self._ratios = router, ratios
+    def __init__(self, router: Here, counting: Counting) -> None:
+        self._router, self._counting = router, counting
 
     def __repr__(self) -> str:
-        return f"<TokenRatios of {self._ratios!r}>"
+        return f"<TokenRatios of {self._counting!r}>"
 
     def entries(self) -> Mapping[str, Entry]:
         router, found = self._router(), dict[str, Entry]()
-        for (upstream, model, kind), value in self._ratios.known():
+        ratios = ((upstream, [model, kind], value) for (upstream, model, kind), value in self._counting.ratios.known())
+        calibrations = (
+            (upstream, [model, client], calibration.told())
+            for (upstream, model, client), calibration in self._counting.calibrations.items()
+            if calibration.seen
+        )
+        for upstream, which, value in itertools.chain[tuple[str, list[Any], Any]](ratios, calibrations):
             if (server := _server(router, upstream)) and len(found) < MAX_ENTRIES:
-                found[json.dumps([server, model, kind])] = Entry(json.dumps(value).encode(), RATIO_S)
+                found[json.dumps([server, *which])] = Entry(json.dumps(value).encode(), RATIO_S)
         return found
 
     def hear(self, key: str, entry: Entry) -> None:
-        server, model, kind = json.loads(key)
-        if upstream := _upstream(self._router(), server):
-            self._ratios.hears((upstream, model, kind), json.loads(entry.value))
+        server, model, which = json.loads(key)
+        upstream, value = _upstream(self._router(), server), json.loads(entry.value)
+        if upstream and isinstance(which, bool):
+            self._counting.ratios.hears((upstream, model, which), value)
+        elif upstream:
+            self._counting.calibration((upstream, model, which)).hear(value)
 
     def lose(self, key: str) -> None:
         """An old ratio is better than none."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.flow.learned_quirks import Lesson, Lessons
-from gateway.flow.token_counting import Ratios
+from gateway.flow.token_counting import Counting
 from gateway.limits.blame import Blame
 from gateway.limits.breaker import Limits
 from gateway.process import topics
@@ -18,6 +18,7 @@ from gateway.shared.gossip import Gossip, Members
 from gateway.shared.memory_store import MemoryStore
 from gateway.shared.shared import Shared
 from operate.settings.load import read
+from translate.token_features import Features
 
 TWO_KEYS = """
 [upstream a]
@@ -40,7 +41,7 @@ class Worker:
         self.shared.store = store
         self.places = Places(Limits(cooldown=10.0))
         self.router = Router(read(settings, environ={}), None, self.places)
-        self.blame, self.lessons, self.ratios = Blame(), Lessons(clock), Ratios()
+        self.blame, self.lessons, self.counting = Blame(), Lessons(clock), Counting(clock)
         self.members = Members(self.shared, name, clock)
 
         def router() -> Router:
@@ -49,7 +50,7 @@ class Worker:
         self.gossip = Gossip(self.shared, [
             self.members, topics.Rests(router, self.places, clock), topics.Breakers(router, self.places, clock),
             topics.Faults(self.blame, clock), topics.Quirks(router, self.lessons),
-            topics.TokenRatios(router, self.ratios),
+            topics.TokenRatios(router, self.counting),
         ], clock)  # fmt: skip
 
     def place(self, model: str = "m", key: int = 0) -> Any:
@@ -204,10 +205,13 @@ def test_the_ratio_of_more_replies_counts() -> None:
     fleet = Fleet(2)
     one, two = fleet.talk()
     for _ in range(5):
-        one.ratios.learn("a", "m", False, 1000, 2000)
-    two.ratios.learn("a", "m", False, 1000, 500)
+        one.counting.ratios.learn("a", "m", False, 1000, 2000)
+        one.counting.calibration(("a", "m", "messages")).learn(Features(base=1.0, words=1000.0), 2000)
+    two.counting.ratios.learn("a", "m", False, 1000, 500)
     fleet.talk(3)
-    assert two.ratios.of("a", "m", False) == one.ratios.of("a", "m", False) > 1.5
+    assert two.counting.ratios.of("a", "m", False) == one.counting.ratios.of("a", "m", False) > 1.5
+    heard = two.counting.calibration(("a", "m", "messages"))
+    assert heard.seen == 5 and heard.count(Features(base=1.0, words=1000.0)) == pytest.approx(2000, rel=0.02)
 
 
 def test_a_store_that_began_anew_is_told_all() -> None:

@@ -1,0 +1,140 @@
+"""What a model's tokens cost, learned of its replies: a weight for each feature of a request
+(translate/token_features.py).
+
+Each reply tells what its request really took. The weights follow by recursive least squares, relative to the size of
+the request, from a start that fits the usual vocabularies; a reply that says something quite different, as where the
+upstream has added a text of its own, moves them little. The error of each prediction is known before its reply
+teaches: their median is how far a count may be off.
+"""
+
+from __future__ import annotations
+
+import marshal
+import statistics
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from typing import Any
+
+from translate import token_features
+from translate.token_features import NAMES, Features
+
+START = {
+    "base": 3.0, "messages": 4.0, "parts": 1.0, "words": 1.0, "long": 1.0, "digits": 1.0, "signs": 0.8, "space": 0.6,
+    "wide": 0.8, "fields": 1.0, "tools": 8.0, "has_tools": 100.0,
+}  # fmt: skip
+SPREAD = {
+    "base": 5.0, "messages": 3.0, "parts": 1.0, "words": 0.25, "long": 0.5, "digits": 0.5, "signs": 0.4, "space": 0.5,
+    "wide": 0.5, "fields": 0.7, "tools": 8.0, "has_tools": 250.0,
+}  # fmt: skip
+NOISE = 0.01  # of a count: what the features cannot tell
+FORGETS = 0.99  # what one more reply leaves of the weight of those before
+ODD = 0.3  # an error beyond it counts less, once some replies have been seen
+TRUSTS_AFTER = 8
+ERRORS = 50  # the latest, of which the median is taken
+CALIBRATED_AFTER = 20  # replies
+MAX_OFF = 0.25  # with a larger error, nothing is calibrated
+LEAST = 20.0  # tokens: errors of smaller requests are taken as those of one of this size
+HEARD_SPREAD = 0.3  # of SPREAD, for weights that another worker has learned
+MAX_KEPT = 20_000  # features of messages
+LEAST_KEPT = 256  # bytes of a message that is worth it
+
+
+class Calibration:
+    """Of one model at one upstream. seen: how many replies have taught."""
+
+    __slots__ = ("_covariance", "_errors", "seen", "weights")
+
+    def __init__(self) -> None:
+        self.weights = [START[name] for name in NAMES]
+        self.seen = 0
+        self._errors: deque[float] = deque(maxlen=ERRORS)
+        self._covariance = _diagonal(1.0)
+
+    def __repr__(self) -> str:
+        return f"<Calibration of {self.seen} replies, +-{self.error:.0%}>"
+
+    @property
+    def error(self) -> float:
+        """The median, relative; 1.0 = nobody knows."""
+        return statistics.median(self._errors) if self._errors else 1.0
+
+    @property
+    def is_calibrated(self) -> bool:
+        return self.seen >= CALIBRATED_AFTER and self.error <= MAX_OFF
+
+    def count(self, features: Features) -> int:
+        """The tokens of a request; of media, what is usual."""
+        return max(1, round(self._text(features) + features.media))
+
+    def _text(self, features: Features) -> float:
+        return sum(weight * value for weight, value in zip(self.weights, features, strict=False))
+
+    def learn(self, features: Features, real: int) -> None:
+        """A reply has told what its request took."""
+        if features.unseen or real <= 0:
+            return
+        error = abs(self._text(features) - real) / max(real, LEAST)
+        odd = self.seen >= TRUSTS_AFTER and error > ODD
+        self._errors.append(error)
+        self._move(features, real, NOISE * (3 * error / ODD if odd else 1.0))
+        self.seen += 1
+
+    def _move(self, features: Features, real: int, noise: float) -> None:
+        scale = 1 / max(real, LEAST)
+        x = [value * scale for value in features[: len(NAMES)]]
+        spread = [sum(map(float.__mul__, row, x)) for row in self._covariance]
+        total = noise * noise + sum(map(float.__mul__, spread, x))
+        gain = [each / total for each in spread]
+        off = (real - self._text(features)) * scale
+        self.weights = [weight + each * off for weight, each in zip(self.weights, gain, strict=True)]
+        # What no reply is about is as uncertain as at the start, and no more.
+        widest = max(self._covariance[at][at] / SPREAD[name] ** 2 for at, name in enumerate(NAMES))
+        keeps = FORGETS if widest <= 1.0 else 1.0
+        self._covariance = [
+            [(value - one * other) / keeps for value, other in zip(row, spread, strict=True)]
+            for row, one in zip(self._covariance, gain, strict=True)
+        ]
+
+    # --------------------------------------------------------------------------------- for other workers
+
+    def told(self) -> list[Any]:
+        return [self.seen, round(self.error, 4), [round(weight, 4) for weight in self.weights]]
+
+    def hear(self, told: Sequence[Any]) -> None:
+        """Another worker's, which counts if it comes of more replies."""
+        seen, error, weights = told
+        if seen > self.seen and len(weights) == len(NAMES):
+            self.seen, self.weights = int(seen), [float(weight) for weight in weights]
+            self._errors.clear()
+            self._errors.append(float(error))
+            self._covariance = _diagonal(HEARD_SPREAD)
+
+
+def _diagonal(share: float) -> list[list[float]]:
+    return [[(SPREAD[one] * share) ** 2 if one == other else 0.0 for other in NAMES] for one in NAMES]
+
+
+class Measured:
+    """The features of messages that have been seen, by their content: of a long history, only what is new is looked
+    at."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, int], Features] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<Measured {len(self._kept)} messages>"
+
+    def of(self, body: dict[str, Any]) -> Features:
+        return token_features.of_body(body, self._of_one)
+
+    def _of_one(self, message: Any) -> Features:
+        data = marshal.dumps(message, 2)  # version 2 is the same for the same content
+        if len(data) < LEAST_KEPT:
+            return token_features.measured(message)
+        key = hash(data), len(data)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = token_features.measured(message)
+            if len(self._kept) > MAX_KEPT:
+                self._kept.popitem(last=False)
+        return found
