@@ -1,0 +1,203 @@
+"""The requests about batches, and about files where no upstream has any: read whole, answered by the one who has it.
+
+A batch that the proxy runs itself has an id that tells so; every other one is an upstream's (passed.py). A Call is
+Tornado's delegate for such a request: its body may be large, so that it counts against the memory of all bodies, and
+comes only from those who may come in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Any
+
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+
+from gateway.batches import asked as common
+from gateway.batches import messages_batches, openai_batches, passed
+from gateway.batches.asked import Asked, Said
+from gateway.flow import upstream_request
+from gateway.flow.client_request import ClientRequest
+from gateway.http import header_rules
+from gateway.http.response_writer import Answer, Writer
+from gateway.relay import files
+from gateway.runtime import Service
+from gateway.stored.previous_response import owner_of
+from translate import dialects
+from translate.dialect import Dialect, Endpoint
+from translate.errors import ApiError
+from translate.messages.dialect import MESSAGES
+
+log = logging.getLogger("gateway")
+
+_CHAT = dialects.of("chat")
+
+
+def asked(service: Service, method: str, target: str, headers: HTTPHeaders) -> Dialect | None:
+    """The protocol of a request that is for here; None for every other one."""
+    path = target.partition("?")[0]
+    if not path.startswith("/v1/") or method == "OPTIONS":
+        return None
+    if messages_batches.read(path) is not None:
+        return MESSAGES
+    place = openai_batches.read(path)
+    if place is None:
+        return None
+    if path.startswith(openai_batches.PATH) or openai_batches.is_ours(place[0]):
+        return _CHAT
+    # Files are an upstream's, if one has any for such a client (relay/files.py).
+    alone = not place[0] and files.dialect_of(headers) is _CHAT and not files.any_for(_CHAT, service.ports)
+    return _CHAT if alone and service.batches.store is not None else None
+
+
+class Call(HTTPMessageDelegate):
+    """request, writer, streaming: as of every request in flight."""
+
+    def __init__(self, service: Service, conn: HTTP1Connection, dialect: Dialect) -> None:
+        ports = service.ports
+        self._service = service
+        self._began = ports.now()
+        self._key = ports.next_key()
+        self._target = self._method = ""
+        self._read = False
+        self._task: asyncio.Task[None] | None = None
+        self._drained = asyncio.Event()
+        endpoint = Endpoint("batches", "/v1/batches", "batches")
+        most = max(ports.max_body_bytes, service.settings.limits.upload_mb << 20)
+        self.writer: Writer = Answer(conn)
+        self.request = ClientRequest(dialect, endpoint, self._key, ports.body_memory, most, shape=ports.shape)
+        self.request.address = str(getattr(conn.context, "remote_ip", ""))
+        self.streaming = False
+
+    def __repr__(self) -> str:
+        return f"<Call {self._method} {self._target[:200]}>"
+
+    # --------------------------------------------------------------------------------- what the client sends
+
+    def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
+        assert isinstance(start_line, RequestStartLine)
+        self._method, self._target = start_line[0], start_line[1]
+        ports = self._service.ports
+        if "Origin" in headers:
+            self.writer.more = ports.access.origins.lines(headers)
+        try:
+            self.request.headers = headers
+            ports.in_flight.begins(self)
+            self.request.begins(self._target.partition("?")[2], headers, ports.access)
+            self._service.charge_question(self.request.client)
+        except ApiError as error:
+            self.writer.last()
+            self._refuse(error)
+            self._over()
+
+    def data_received(self, chunk: bytes) -> None:
+        self.request.comes(chunk)
+
+    def finish(self) -> None:
+        self._read = True
+        if self.writer.written or self._task is not None or self._is_over:
+            return
+        self.writer.watch(self._client_left)
+        self._task = asyncio.ensure_future(self._answer())
+        self._task.add_done_callback(self._answered)
+
+    def on_connection_close(self) -> None:
+        self._client_left()
+
+    def _client_left(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        else:
+            self._over()
+
+    def shut_down(self) -> None:
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+
+    def tick(self, seconds: float, patience_s: float) -> None:
+        ports = self._service.ports
+        if self.writer.left:
+            self.writer.hang_up()
+        elif not self._read and ports.now() - self._began > ports.body_timeout_s + self.request.size / files.SLOWEST:
+            self.writer.last()
+            self._refuse(upstream_request.too_slow(ports.body_timeout_s))
+            self._over()
+
+    # ------------------------------------------------------------------------------------------- the answer
+
+    async def _answer(self) -> None:
+        try:
+            self.request.ends(form=True)
+            asked = self._asked()
+            said = await self._said(asked)
+            await self._send(said)
+        except ApiError as error:
+            self._refuse(error)
+
+    def _asked(self) -> Asked:
+        request, service = self.request, self._service
+        path, _, query = self._target.partition("?")
+        scheme = request.headers.get("X-Forwarded-Proto", "")
+        scheme = scheme if scheme in ("http", "https") else service.settings.server.scheme
+        return Asked(
+            service.batches, request.client, owner_of(request.client, request.headers), self._method, path, query,
+            request.headers, request.body, f"{scheme}://{request.headers.get('Host', 'localhost')}", time.time(),
+        )  # fmt: skip
+
+    async def _said(self, asked: Asked) -> Said:
+        """Raises ApiError."""
+        api: Any = messages_batches if self.request.dialect is MESSAGES else openai_batches
+        place = api.read(asked.path)
+        assert place is not None
+        if place[0] and not api.is_ours(place[0]):
+            return await passed.about(self._service, self.request, asked, place[0])
+        if not place[0] and asked.method == "POST" and not asked.path.startswith(openai_batches.FILES):
+            if (said := await passed.created(self._service, self.request, asked)) is not None:
+                return said
+        ours: Said = await api.answer(asked)
+        return ours
+
+    async def _send(self, said: Said) -> None:
+        head = header_rules.JSON_HEAD.replace(b"application/json", said.kind.encode(), 1)
+        head += header_rules.of_reply((), self._key, said.upstream, [])
+        if said.pieces is None:
+            self.writer.whole(said.status, head, said.body)
+            return
+        writer, self._drained = self.writer, asyncio.Event()
+        self._drained.set()
+        writer.on_full, writer.on_drained = self._drained.clear, self._drained.set
+        self.streaming = True
+        writer.start(said.status, head)
+        async for piece in said.pieces:
+            writer.write(piece)
+            await self._drained.wait()
+        writer.end()
+
+    def _answered(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            self.writer.abort()
+        elif (error := task.exception()) is not None:
+            log.error("request %s failed inside the proxy: %r", self._key, self, exc_info=error)
+            if self.streaming:
+                self.writer.abort()
+            self._refuse(ApiError("api", f"internal error of the proxy, see its log (request {self._key})"))
+        self._over()
+
+    def _refuse(self, error: ApiError) -> None:
+        words = self.request.dialect.errors
+        status = words.status(error)
+        head = header_rules.JSON_HEAD + header_rules.of_refusal(status, self._key, "", error.retry_after)
+        self.writer.whole(status, head, self._service.masked(words.body(error, self._key)))
+
+    @property
+    def _is_over(self) -> bool:
+        return self not in self._service.flows
+
+    def _over(self) -> None:
+        self.request.let_go()
+        self._service.ports.in_flight.ends(self)
+        with contextlib.suppress(AttributeError):
+            self.writer.over()

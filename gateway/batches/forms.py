@@ -1,0 +1,22 @@
+"""The APIs of batches, by the name that a batch has for its own."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gateway.batches import messages_batches, openai_batches
+from gateway.batches.item import Answered, Call
+from operate.batch_store import Batch, Work
+from translate.messages.dialect import MESSAGES
+
+
+class Form(Protocol):
+    """How its requests are made and their results told."""
+
+    def call(self, batch: Batch, work: Work) -> Call: ...
+
+    def result(self, work: Work, said: Answered) -> tuple[str, bytes]:
+        """(outcome, result)."""
+
+
+FORMS: dict[str, Form] = {MESSAGES.name: messages_batches, openai_batches.FORM: openai_batches}

@@ -1,0 +1,127 @@
+"""Batches that an upstream runs: made there if all of their requests may go there, and asked for there afterwards.
+
+All clients share an upstream's keys, so that a batch is its client's only by what is noted here, as with files and
+responses. Models' names become those of the upstream, and the address of results that of this proxy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.batches import messages_batches, openai_batches
+from gateway.batches.asked import Asked, Said
+from gateway.flow.client_request import ClientRequest
+from gateway.pages.upstream_query import Asking
+from gateway.routing.request_facts import Facts
+from gateway.routing.upstreams import Peer
+from gateway.runtime import Service
+from operate.owner_store import Place
+from translate import wire
+from translate.errors import ApiError
+from translate.messages.dialect import MESSAGES
+
+
+async def created(service: Service, request: ClientRequest, asked: Asked) -> Said | None:
+    """None where the proxy is to run it itself. Raises ApiError."""
+    if request.dialect is MESSAGES:
+        found = _of_messages(service, request, asked)
+        if found is None:
+            return None
+        peer, body, key = found[0], found[1], 0
+    else:
+        place = await _file_place(service, request, asked)
+        if place is None:
+            return None
+        peer, body = service.router.peers[place.upstream], asked.body
+        key = peer.key_names.index(place.key) if place.key in peer.key_names else 0
+    said = await _ask(service, request, asked, peer, key, body)
+    if said.status < 300 and isinstance(id := _object(said.body).get("id"), str):
+        service.memory.went(id, asked.owner, peer.name, peer.key_names[key])
+    return said
+
+
+async def about(service: Service, request: ClientRequest, asked: Asked, id: str) -> Said:
+    """A batch that an upstream has. Raises ApiError (404) for one of another client."""
+    place = await _noted(service, id)
+    if (place is None and service.memory.shared) or (place is not None and place.owner != asked.owner):
+        raise ApiError("not_found", f"no batch '{id}' of this client is known")
+    peers = service.router.peers
+    if place is not None and place.upstream in peers:
+        peer = peers[place.upstream]
+        key = peer.key_names.index(place.key) if place.key in peer.key_names else 0
+    else:
+        having = [peer for peer in peers.values() if has_batches(peer, request.dialect.name)]
+        if len(having) != 1:
+            raise ApiError("not_found", f"no upstream is known to have batch '{id}'")
+        peer, key = having[0], 0
+    return await _ask(service, request, asked, peer, key, None)
+
+
+def has_batches(peer: Peer, protocol: str) -> bool:
+    return peer.settings.batches and protocol in peer.settings.protocol
+
+
+def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tuple[Peer, bytes] | None:
+    """The one upstream to which all requests of the batch may go, and the batch in its words."""
+    if not any(has_batches(peer, MESSAGES.name) for peer in service.router.peers.values()):
+        return None
+    requests = messages_batches.requests_of(asked.body)
+    rules = service.rules.get(request.client)
+    peer: Peer | None = None
+    for _, params in requests:
+        model = params["model"]
+        routes = service.router.routes(model, MESSAGES.name, lambda params=params, model=model: Facts(model=model))
+        if rules is not None:
+            routes = rules.permitted(routes, model)
+        first = routes[0]
+        if not (first.home and has_batches(first.peer, MESSAGES.name)) or peer not in (None, first.peer):
+            return None
+        peer = first.peer
+        params["model"] = first.model
+    assert peer is not None
+    rows = [{"custom_id": name, "params": params} for name, params in requests]
+    return peer, wire.dumps({"requests": rows})
+
+
+async def _file_place(service: Service, request: ClientRequest, asked: Asked) -> Place | None:
+    """Where the file of a batch's requests is, if an upstream has it. Raises ApiError (404)."""
+    file_id = str(_object(asked.body).get("input_file_id"))
+    if openai_batches.is_ours(file_id):
+        return None
+    place = await _noted(service, file_id)
+    if place is not None and place.owner == asked.owner and place.upstream in service.router.peers:
+        return place
+    return None
+
+
+async def _noted(service: Service, id: str) -> Place | None:
+    return service.memory.noted(id) or (await service.memory.owners.find([id])).get(id)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        said = wire.loads(body)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+async def _ask(
+    service: Service, request: ClientRequest, asked: Asked, peer: Peer, key: int, body: bytes | None
+) -> Said:
+    """Raises ApiError."""
+    reply = await Asking(service, peer, None, key, request.dialect, body).ask(
+        asked.method, asked.path.removeprefix("/v1/"), asked.query, asked.headers
+    )
+    out = reply.body
+    if b'"results_url"' in out and reply.status < 300:
+        out = _with_our_address(out, peer, asked)
+    return Said(out, reply.status, upstream=peer.name)
+
+
+def _with_our_address(body: bytes, peer: Peer, asked: Asked) -> bytes:
+    said = _object(body)
+    for row in [said, *(said["data"] if isinstance(said.get("data"), list) else ())]:
+        if isinstance(row, dict) and isinstance(row.get("results_url"), str):
+            row["results_url"] = f"{asked.origin}{messages_batches.PATH}/{row.get('id')}/results"
+    return wire.dumps(said)
