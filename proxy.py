@@ -31,6 +31,7 @@ except ModuleNotFoundError as missing:
 from console import commands
 from console.mount import Console
 from demo.server import Demo
+from gateway.batches.runner import Runner
 from gateway.endpoints import Door
 from gateway.http.listener import make_server
 from gateway.process.banner import banner
@@ -186,6 +187,7 @@ class Proxy:
         addresses = listening.with_ports(sockets)
         self.service = Service(chosen, journal, self._demos(chosen), worker_rpc, addresses)
         self.console = Console(self.service)
+        self._batches = Runner(self.service, self.service.batches)
         self._door = Door(self.service, self.console.rows)
         self._server = make_server(self._door, self._door.idle, self.service.sessions)
         self.service.connections = self._server
@@ -200,6 +202,7 @@ class Proxy:
         self._server.add_sockets(self._sockets)
         self.console.start()
         await self.service.start()
+        self._batches.start()
         if self.reload is not None:
             self.reload.start()
 
@@ -223,11 +226,13 @@ class Proxy:
             await asyncio.sleep(chosen.drain_delay)
         self._server.stop()
         self.service.drain()
+        self._batches.drain()
         # A client that does not know yet may be sending its next request on an open connection.
         begun = time.monotonic()
         await self._server.emptied(within_s if replaced else min(LINGER_S, within_s))
         within_s = max(0.0, within_s - (time.monotonic() - begun)) if replaced else within_s
         await self.service.stop(within_s)
+        await self._batches.stop()
         self.console.stop()
         await self._server.close_all_connections()
         if self._demo is not None:

@@ -30,6 +30,7 @@ from tornado.routing import Matcher, Rule
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler, WebSocketProtocol, _WebSocketParams
 
+from gateway.batches import endpoint as batches
 from gateway.flow import upstream_request
 from gateway.flow.flow import Flow
 from gateway.http import origins, query_key
@@ -141,14 +142,15 @@ class Entrance(HTTPMessageDelegate):
             start_line = start_line._replace(path=target)
         path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""
         hot = dialects.at(path) if path else None
-        relayed = relay.asked(start_line[0], start_line[1], headers) if hot is None else None
+        batch = batches.asked(self._door.service, start_line[0], start_line[1], headers) if hot is None else None
+        relayed = relay.asked(start_line[0], start_line[1], headers) if hot is None and batch is None else None
         assert isinstance(self._conn, HTTP1Connection)
         self._door.idle.ends(self._server_conn)
         if self._server_conn.turned_away is not None and not OPERATORS.fullmatch(start_line[1].partition("?")[0]):
             self._server_conn.turned_away()
             self._refuse(_full(), start_line[1], headers)
             return None
-        if hot is None and relayed is None and _has_body(headers):  # those have it from the service's clock, at no cost
+        if hot is None and relayed is None and batch is None and _has_body(headers):  # those have a clock of their own
             patience = self._door.service.settings.server.body_timeout
             self._timer = asyncio.get_running_loop().call_later(
                 patience, self._too_slow, patience, start_line[1], headers
@@ -161,6 +163,8 @@ class Entrance(HTTPMessageDelegate):
             self._to = self._hot = Flow(
                 self._door.service.ports, self._conn, hot.dialect, hot.endpoint, model=hot.model
             )
+        elif batch is not None:
+            self._to = self._hot = batches.Call(self._door.service, self._conn, batch)
         elif relayed is not None:
             self._to = self._hot = Relay(self._door.service, self._conn, *relayed)
             self._packed = self._packed and "form-data" not in headers.get("Content-Type", "")

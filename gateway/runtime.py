@@ -25,6 +25,7 @@ from typing import Protocol as Interface
 from tornado.http1connection import HTTP1Connection
 
 from gateway import wiring
+from gateway.batches.desk import Desk
 from gateway.cache.cache import Cache
 from gateway.credentials import asking
 from gateway.flow import charges
@@ -65,6 +66,7 @@ from gateway.shared.gossip import Gossip, Members
 from gateway.shared.shared_quota import Quotas
 from gateway.stored import store_sync
 from gateway.stored.store import Memory
+from operate.batch_store import BatchStore
 from operate.logs.journal import Journal
 from operate.owner_store import OwnerStore
 from operate.settings.load import Settings, Upstream
@@ -153,6 +155,7 @@ class Service:
         self.copier: Copier | None = None  # gets copies of replies, for the body log
         self.prices = Prices(settings)
         self.cache: Cache | None = None
+        self.batches = Desk()
         self.worker_rpc.first = self.observers.flush
         store_sync.register(self.worker_rpc, self.memory)
         self.gossip = self._gossip()
@@ -206,6 +209,8 @@ class Service:
         self.tracing.share = settings.telemetry.sample_percent / 100
         self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
         self.reattach = wiring.reattach(settings, self.reattach)
+        file = settings.batches.file
+        self.batches.adopt(settings.batches, BatchStore(self.journal.folder / file) if file else None)
         self.cache = wiring.cache(settings, self.cache, self.prices.of)
         self.max_body_bytes = settings.server.max_body_bytes
         limits = settings.limits

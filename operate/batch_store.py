@@ -119,7 +119,10 @@ class BatchStore:
 
     def listed(self, form: str, owner: str) -> list[Batch]:
         """The latest first."""
-        query = f"SELECT {_BATCH} FROM batches WHERE form = ? AND owner = ? AND total >= 0 ORDER BY created DESC, id DESC"
+        query = (
+            f"SELECT {_BATCH} FROM batches WHERE form = ? AND owner = ? AND total >= 0 "
+            "ORDER BY created DESC, id DESC"
+        )
         return [Batch(*row) for row in self._read(query, (form, owner))]
 
     def counts(self, id: str) -> dict[Outcome, int]:
@@ -161,7 +164,8 @@ class BatchStore:
 
     def cancel(self, id: str, at: float) -> None:
         with self._open() as db, db:
-            db.execute("UPDATE batches SET cancelled = ? WHERE id = ? AND ended IS NULL AND cancelled IS NULL", (at, id))
+            query = "UPDATE batches SET cancelled = ? WHERE id = ? AND ended IS NULL AND cancelled IS NULL"
+            db.execute(query, (at, id))
 
     def end(self, id: str, at: float) -> None:
         with self._open() as db, db:
@@ -192,7 +196,7 @@ class BatchStore:
         query = f"SELECT {_FILE} FROM files WHERE owner = ? ORDER BY created DESC, id DESC"
         return [File(*row) for row in self._read(query, (owner,))]
 
-    def file(self, id: str) -> File | None:
+    def one_file(self, id: str) -> File | None:
         rows = self._read(f"SELECT {_FILE} FROM files WHERE id = ?", (id,))
         return File(*rows[0]) if rows else None
 

@@ -1,1 +1,1 @@
-"""Batches: many requests that may take their time. Upstreams that have them get them; for others the proxy runs them."""
+"""Batches: many requests that may take their time. Upstreams that have them get them; else the proxy runs them."""

@@ -49,12 +49,13 @@ class Asked(NamedTuple):
 
 
 class Said(NamedTuple):
-    """The reply. pieces: of a large one, as they are read, in place of the body."""
+    """The reply. pieces: of a large one, as they are read, in place of the body. upstream: whose answer it is."""
 
     body: bytes = b""
     status: int = 200
     kind: str = "application/json"
     pieces: AsyncIterator[bytes] | None = None
+    upstream: str = ""
 
 
 def json(what: dict[str, Any]) -> Said:

@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 
 class Desk:
-    """store: None = the proxy runs no batches. news: something has changed, for whoever runs them. told: results since the
-    start, by outcome; progress: of each batch that has not ended."""
+    """store: None = the proxy runs no batches. news: something has changed, for whoever runs them. told: results since
+    the start, by outcome; progress: of each batch that has not ended."""
 
     def __init__(self) -> None:
         self.store: BatchStore | None = None

@@ -8,7 +8,6 @@ comes only from those who may come in.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from typing import Any
@@ -16,7 +15,6 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.batches import asked as common
 from gateway.batches import messages_batches, openai_batches, passed
 from gateway.batches.asked import Asked, Said
 from gateway.flow import upstream_request
@@ -34,6 +32,7 @@ from translate.messages.dialect import MESSAGES
 log = logging.getLogger("gateway")
 
 _CHAT = dialects.of("chat")
+SLOWEST = 16 * 1024  # bytes a second, that a body has to have beyond body_timeout
 
 
 def asked(service: Service, method: str, target: str, headers: HTTPHeaders) -> Dialect | None:
@@ -121,7 +120,7 @@ class Call(HTTPMessageDelegate):
         ports = self._service.ports
         if self.writer.left:
             self.writer.hang_up()
-        elif not self._read and ports.now() - self._began > ports.body_timeout_s + self.request.size / files.SLOWEST:
+        elif not self._read and ports.now() - self._began > ports.body_timeout_s + self.request.size / SLOWEST:
             self.writer.last()
             self._refuse(upstream_request.too_slow(ports.body_timeout_s))
             self._over()
@@ -199,5 +198,4 @@ class Call(HTTPMessageDelegate):
     def _over(self) -> None:
         self.request.let_go()
         self._service.ports.in_flight.ends(self)
-        with contextlib.suppress(AttributeError):
-            self.writer.over()
+        self.writer.over()

@@ -7,7 +7,7 @@ it is answered is gathered here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
@@ -115,7 +115,8 @@ class Item:
         return f"<Item {self._key} of {self._client}>"
 
     def run(self, call: Call) -> None:
-        flow = Flow(self._service.ports, Nowhere(), call.dialect, call.endpoint, front=self)  # type: ignore[arg-type]
+        nowhere: Any = Nowhere()
+        flow = Flow(self._service.ports, nowhere, call.dialect, call.endpoint, front=self)
         target = f"{call.endpoint.path}?{call.query}" if call.query else call.endpoint.path
         flow.headers_received(RequestStartLine("POST", target, "HTTP/1.1"), call.headers)
         flow.data_received(call.body)

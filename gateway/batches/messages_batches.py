@@ -32,6 +32,11 @@ def read(path: str) -> tuple[str, str] | None:
     return (found[1] or "", (found[2] or "").removeprefix("/")) if found is not None else None
 
 
+def is_ours(id: str) -> bool:
+    """Whether the proxy has given it."""
+    return common.is_ours(id, ID)
+
+
 async def answer(asked: Asked) -> Said:
     """Raises ApiError."""
     place = read(asked.path)

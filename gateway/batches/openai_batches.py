@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
-from tornado.httputil import HTTPHeaders, HTTPFile, parse_multipart_form_data
+from tornado.httputil import HTTPFile, HTTPHeaders, parse_multipart_form_data
 
 from gateway.batches import asked as common
 from gateway.batches.asked import Asked, Said
@@ -37,6 +37,11 @@ def read(path: str) -> tuple[str, str] | None:
     """(id, part) of a path; None for other paths."""
     found = _PATH.fullmatch(path)
     return (found[1] or "", (found[2] or "").removeprefix("/")) if found is not None else None
+
+
+def is_ours(id: str) -> bool:
+    """Whether the proxy has given it."""
+    return common.is_ours(id, ID) or common.is_ours(id, FILE_ID) or common.is_ours(id, FILE_ID + ID)
 
 
 async def answer(asked: Asked) -> Said:
@@ -197,7 +202,7 @@ async def _upload(asked: Asked, id: str) -> Said:
 
 async def _owned_file(asked: Asked, id: str) -> File:
     """One that was uploaded. Raises ApiError (404)."""
-    file = await asked.desk.do(asked.store.file, id)
+    file = await asked.desk.do(asked.store.one_file, id)
     if file is None or file.owner != asked.owner:
         raise ApiError("not_found", f"there is no file '{id[:200]}'", param="file_id")
     return file
@@ -221,7 +226,7 @@ async def _file_about(asked: Asked, id: str) -> Said:
 
 
 async def _content(asked: Asked, id: str) -> Said:
-    file, batch = await _any_file(asked, id)
+    _, batch = await _any_file(asked, id)
     if batch is None:
         return Said(await asked.desk.do(asked.store.content, id), kind="application/octet-stream")
     part = OUTPUT if id.endswith(OUTPUT) else ERRORS

@@ -6,17 +6,18 @@ responses. Models' names become those of the upstream, and the address of result
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from gateway.batches import messages_batches, openai_batches
 from gateway.batches.asked import Asked, Said
 from gateway.flow.client_request import ClientRequest
 from gateway.pages.upstream_query import Asking
-from gateway.routing.request_facts import Facts
+from gateway.routing import request_facts
 from gateway.routing.upstreams import Peer
 from gateway.runtime import Service
 from operate.owner_store import Place
-from translate import wire
+from translate import tokens, wire
 from translate.errors import ApiError
 from translate.messages.dialect import MESSAGES
 
@@ -54,11 +55,11 @@ async def about(service: Service, request: ClientRequest, asked: Asked, id: str)
         if len(having) != 1:
             raise ApiError("not_found", f"no upstream is known to have batch '{id}'")
         peer, key = having[0], 0
-    return await _ask(service, request, asked, peer, key, None)
+    return await _ask(service, request, asked, peer, key, b"" if asked.method == "POST" else None)
 
 
 def has_batches(peer: Peer, protocol: str) -> bool:
-    return peer.settings.batches and protocol in peer.settings.protocol
+    return peer.settings.has_batches and protocol in peer.settings.protocol
 
 
 def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tuple[Peer, bytes] | None:
@@ -70,7 +71,9 @@ def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tupl
     peer: Peer | None = None
     for _, params in requests:
         model = params["model"]
-        routes = service.router.routes(model, MESSAGES.name, lambda params=params, model=model: Facts(model=model))
+        size = tokens.of_size(len(wire.dumps(params)))
+        facts = functools.partial(request_facts.facts, asked.headers, params, size, model)
+        routes = service.router.routes(model, MESSAGES.name, facts)
         if rules is not None:
             routes = rules.permitted(routes, model)
         first = routes[0]
@@ -110,13 +113,14 @@ async def _ask(
     service: Service, request: ClientRequest, asked: Asked, peer: Peer, key: int, body: bytes | None
 ) -> Said:
     """Raises ApiError."""
-    reply = await Asking(service, peer, None, key, request.dialect, body).ask(
+    reply = await Asking(service, peer, None, key, request.protocol, body).ask(
         asked.method, asked.path.removeprefix("/v1/"), asked.query, asked.headers
     )
     out = reply.body
     if b'"results_url"' in out and reply.status < 300:
         out = _with_our_address(out, peer, asked)
-    return Said(out, reply.status, upstream=peer.name)
+    kind = "application/x-jsonl" if asked.path.endswith("/results") and reply.status < 300 else "application/json"
+    return Said(out, reply.status, kind, upstream=peer.name)
 
 
 def _with_our_address(body: bytes, peer: Peer, asked: Asked) -> bytes:

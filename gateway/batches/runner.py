@@ -1,21 +1,22 @@
 """Runs the requests of batches: a few at a time, none while other requests wait, and each until it has its result.
 
-One process of a host does it. What it holds is only what is on its way: the rest is in the file, from which a process
-that is started again goes on. Refusals that say "not now" (429, 503, 529) are no results; the request is sent again
-later, with an Idempotency-Key that stays the same, as long as its batch has not expired.
+One process of a host does it, the one that has the lock. What it holds is only what is on its way: the rest is in the
+file, from which a process that is started again goes on. Refusals that say "not now" (429, 503, 529) are no results;
+the request is sent again later, with an Idempotency-Key that stays the same, as long as its batch has not expired.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import heapq
 import itertools
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable
-
 
 from gateway.batches.desk import Desk
 from gateway.batches.forms import FORMS
@@ -50,7 +51,9 @@ class Runner:
         self._saving: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._looked = self._cleaned = 0.0
+        self.again_s = AGAIN_S
         self._stopping = False
+        self._lock: int | None = None
 
     def __repr__(self) -> str:
         return f"<Runner {len(self._batches)} batches, {len(self._running)} running>"
@@ -72,6 +75,10 @@ class Runner:
                 await self._task
         if self._saving:
             await asyncio.wait(self._saving)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+        self._desk.stop()
 
     # ------------------------------------------------------------------------------------------ what is next
 
@@ -91,7 +98,7 @@ class Runner:
     async def _turn(self) -> float:
         """Returns the seconds until the next one, where nothing comes before."""
         store, now = self._desk.store, self._unix()
-        if store is None or not store.exists:
+        if store is None or not store.exists or not self._has_lock(store):
             return LOOK_S
         if now - self._looked >= LOOK_S or self._desk.stale or not self._batches:
             self._desk.stale = False
@@ -108,6 +115,19 @@ class Runner:
             self._begin(self._ready.popleft(), 0)
         soonest = self._later[0][0] - now if self._later else LOOK_S
         return max(0.0, min(LOOK_S, soonest))
+
+    def _has_lock(self, store: BatchStore) -> bool:
+        """Of all processes that share the file, the one that has its lock runs the batches. A process that is killed
+        has it no longer."""
+        if self._lock is None:
+            lock = os.open(f"{store.file}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(lock)
+                return False
+            self._lock = lock
+        return True
 
     async def _look(self, store: BatchStore, now: float) -> None:
         """At all batches that have not ended: there may be new ones, and some may be over."""
@@ -174,7 +194,7 @@ class Runner:
             self._running.discard((work.batch, work.nth))
             return  # it is sent again after the next start
         if said.status in NOT_NOW and batch.expires > self._unix() and batch.cancelled is None:
-            first, longest = AGAIN_S
+            first, longest = self.again_s
             wait_s = max(said.retry_after_s, min(longest, first * 2 ** min(tries, 10)))
             self._running.discard((work.batch, work.nth))
             heapq.heappush(self._later, (self._unix() + wait_s, next(self._numbers), work, tries + 1))

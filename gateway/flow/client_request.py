@@ -18,7 +18,7 @@ from gateway.flow.timing import Clock
 from gateway.flow.trace import Trace
 from gateway.http import body_decoding, session_headers
 from gateway.http.auth import Access
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import Writer
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.shape import SHAPE, Shape
 from gateway.routing import request_facts
@@ -105,7 +105,7 @@ class ClientRequest:
         self.query = query
         self.headers = headers
         self.session = session_headers.read(headers)
-        self.client = access.check(headers)
+        self.client = access.check(headers) if self.front is None else self.front.checked(headers, access)
         if self.endpoint.framed is not None:
             self.framed = self.endpoint.framed(dict(parse_qsl(query)))
         names = set(headers)  # each look-up in Tornado's own mapping costs as much as this
@@ -135,8 +135,8 @@ class ClientRequest:
             self.refusal = refusal
             self.let_go()
 
-    def ends(self) -> None:
-        """All of it is here. Raises ApiError."""
+    def ends(self, *, form: bool = False) -> None:
+        """All of it is here. form: it need not be JSON. Raises ApiError."""
         if self.refusal is not None:
             raise self.refusal
         if self._unpacker is not None:
@@ -144,7 +144,7 @@ class ClientRequest:
             self._unpacker = None
         parts, self._parts = self._parts or [], None
         self.body = parts[0] if len(parts) == 1 else b"".join(parts)
-        if "json" not in self.headers.get("Content-Type", "json"):
+        if not form and "json" not in self.headers.get("Content-Type", "json"):
             upstream_request.check_type(self.headers, self.body)
         if self.endpoint.opened is not None:
             self._open()
@@ -244,7 +244,10 @@ class Front(Interface):
     is_here: bool
     """Its body came with its head, so that no clock runs for it."""
 
-    def writer(self, key: str) -> Answer: ...
+    def writer(self, key: str) -> Writer: ...
+
+    def checked(self, headers: HTTPHeaders, access: Access) -> str:
+        """The name of the client, who may come in. Raises ApiError."""
 
     def previous(self, request: ClientRequest) -> Recall: ...
 

@@ -71,14 +71,23 @@ class Access:
                 # The settings may hold only the hash of its own, and the other ones may be good elsewhere.
                 if len(brought) > 1 or name in self._unknown or not _FURTHER.isdisjoint(headers):
                     self._redaction.saw(_secrets_of(headers))
-                last = self._last_days.get(name)
-                if last is not None and datetime.now(UTC).date() > last:
-                    message = f"the keys of client '{name}' were valid until {last} ([client {name}] expires)"
-                    raise ApiError("authentication", message)
+                self._check_last_day(name)
                 return name
         if not brought:
             raise ApiError("authentication", "no key: send one as x-api-key, x-goog-api-key or Authorization: Bearer")
         raise ApiError("authentication", "this key is not that of any [client] in settings.ini")
+
+    def still(self, name: str) -> None:
+        """Whether a client that came in earlier might do so now. name: "" without clients. Raises ApiError."""
+        if self.open != (name == "") or (name and name not in self._clients.values()):
+            raise ApiError("authentication", f"client '{name}' is not in the settings any more")
+        self._check_last_day(name)
+
+    def _check_last_day(self, name: str) -> None:
+        last = self._last_days.get(name)
+        if last is not None and datetime.now(UTC).date() > last:
+            message = f"the keys of client '{name}' were valid until {last} ([client {name}] expires)"
+            raise ApiError("authentication", message)
 
     def _may_ask(self, headers: HTTPHeaders, by_name: bool) -> bool:
         """A browser says that a page of another site has it ask this. A GET that a page only links to, or shows as a

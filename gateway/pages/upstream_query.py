@@ -50,9 +50,14 @@ class Sink(NamedTuple):
 class Asking:
     """One request; ask() is called once."""
 
-    def __init__(self, service: Service, peer: Peer, sink: Sink | None, key: int = 0) -> None:
+    def __init__(
+        self, service: Service, peer: Peer, sink: Sink | None, key: int = 0, protocol: str = RESPONSES.name,
+        body: bytes | None = None,
+    ) -> None:  # fmt: skip
         """sink: None = no stream is expected; if one comes, it is gathered like any reply. key: the number of the
-        upstream's key that is used."""
+        upstream's key that is used. protocol: the client's, which is the upstream's too. body: of the request."""
+        self._protocol = protocol
+        self._body = body
         self._key = key
         self._service = service
         self._peer = peer
@@ -75,12 +80,12 @@ class Asking:
         peer, service = self._peer, self._service
         service.hops.check_upstream(peer.name, peer.base_url)
         await peer.ready(self._key)
-        route = Route(peer, RESPONSES.name, "", key=self._key)
+        route = Route(peer, self._protocol, "", key=self._key)
         lines = upstream_request.header_lines(route, client, True, service.access.open, service.hops)
-        url = query_string.onward(peer.settings.url(endpoint, protocol=RESPONSES.name), query, peer.settings.query)
+        url = query_string.onward(peer.settings.url(endpoint, protocol=self._protocol), query, peer.settings.query)
         timeouts = peer.whole_timeouts if self._sink is None else peer.stream_timeouts
-        lines, signing = signed(peer.settings, peer.minted(self._key), lines, None)
-        request = Request(method, url, lines, None, timeouts, peer.way, signing=signing)
+        lines, signing = signed(peer.settings, peer.minted(self._key), lines, self._body)
+        request = Request(method, url, lines, self._body, timeouts, peer.way, signing=signing)
         try:
             self._exchange = service.client.send(request, self)
         except ValueError as why:

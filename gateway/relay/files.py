@@ -53,7 +53,7 @@ def asked(method: str, path: str) -> Asked | None:
 async def route(request: ClientRequest, asked: Asked, ports: Ports) -> Route:
     """Where it goes. Raises ApiError."""
     rules = ports.rules_of(request.client) if ports.rules_of is not None else None
-    having = {peer.name: peer for peer in _having(request, ports) if rules is None or rules.allow(peer.name)}
+    having = {peer.name: peer for peer in _having(request.dialect, ports) if rules is None or rules.allow(peer.name)}
     named = request.headers.get(HEADER, "")
     place = await _place(request, asked, ports) if asked.id else None
     if place is not None and not named:
@@ -73,9 +73,14 @@ async def route(request: ClientRequest, asked: Asked, ports: Ports) -> Route:
     return Route(peer, protocol, "", protocol, key=key)
 
 
-def _having(request: ClientRequest, ports: Ports) -> Iterable[Peer]:
+def any_for(dialect: Dialect, ports: Ports) -> bool:
+    """Whether an upstream has files for clients of this protocol."""
+    return any(True for _ in _having(dialect, ports))
+
+
+def _having(dialect: Dialect, ports: Ports) -> Iterable[Peer]:
     """The upstreams with files: those that the settings name, else those that speak the client's API."""
-    own = request.dialect.http.auth  # protocols of one provider have the same
+    own = dialect.http.auth  # protocols of one provider have the same
     speak = {each.name for each in dialects.every() if each.endpoint("files") is not None and each.http.auth == own}
     able = [peer for peer in ports.router.peers.values()
             if speak.intersection(peer.settings.protocol) and not ports.router.is_demo(peer.name)]  # fmt: skip

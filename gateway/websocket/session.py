@@ -23,6 +23,7 @@ from gateway.flow import envelope
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.flow import Flow
 from gateway.flow.states import State
+from gateway.http.auth import Access
 from gateway.limits.message_rate import MessageRate
 from gateway.runtime import Service
 from gateway.stored.previous_response import Recall, owner_of
@@ -171,6 +172,9 @@ class Turn:
     def writer(self, key: str) -> Frames:
         self._writer = Frames(self._session, self._stream_id, self.service.to_copy(key))
         return self._writer
+
+    def checked(self, headers: HTTPHeaders, access: Access) -> str:
+        return access.check(headers)
 
     def previous(self, request: ClientRequest) -> Recall:
         request.data = self.data or None

@@ -21,6 +21,7 @@ from operate.settings.reading import Reading, is_loopback
 from operate.settings.sections import (
     Admission,
     Aliases,
+    BatchSettings,
     Breaker,
     CacheSettings,
     Client,
@@ -45,6 +46,7 @@ from operate.settings.upstreams import Upstream, password_of
 __all__ = [
     "Admission",
     "Aliases",
+    "BatchSettings",
     "Breaker",
     "CacheSettings",
     "Client",
@@ -90,6 +92,7 @@ class Settings:
     admission: Admission
     responses: Responses
     cache: CacheSettings
+    batches: BatchSettings
     usage: Usage
     shared: Shared
     translate: Translate

@@ -1,4 +1,4 @@
-"""The rows of [cache]: replies that are kept, and requests that share one."""
+"""The rows of [cache], replies that are kept and requests that share one, and of [batches]."""
 
 from __future__ import annotations
 
@@ -48,4 +48,20 @@ CACHE = {
         "false",
         "Keep replies in which the model calls tools, too. A tool that has run changes what the next call finds.",
     ),
+}
+
+BATCHES = {
+    "file": Key(
+        value_types.word("a file without blanks in its name"),
+        "batches.sqlite3",
+        "The SQLite file with the batches that the proxy runs itself: their requests, results and files. All workers "
+        "share it; a relative one lies in the log folder. It holds what users and models wrote. Empty: the proxy runs "
+        "no batches.",
+    ),
+    "concurrent": Key(
+        value_types.whole(1, 1000),
+        "4",
+        "How many requests of batches are on their way at once. None is begun while other requests wait for a slot.",
+    ),
+    "keep_days": Key(value_types.whole(1, 3650), "29", "How long ended batches and files are kept."),
 }

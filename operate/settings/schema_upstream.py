@@ -291,6 +291,12 @@ UPSTREAM = {
         "Whether /v1/files is passed on to it. auto: yes, if it is the only upstream that is on and speaks the "
         "client's API. Where several have files, a request names one in the header X-Proxy-Upstream.",
     ),
+    "batches": Key(
+        value_types.choice("auto", "true", "false"),
+        "auto",
+        "Whether it runs batches itself (/v1/messages/batches, /v1/batches): then batches for its models alone are "
+        "passed on to it, else the proxy runs them ([batches]). auto: Anthropic's and OpenAI's own servers do.",
+    ),
     "adaptive": Key(
         value_types.switch(),
         "false",

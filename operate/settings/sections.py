@@ -144,6 +144,15 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchSettings:
+    """The section [batches]. file: "" = the proxy runs none."""
+
+    file: str = ""
+    concurrent: int = 4
+    keep_days: int = 29
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """The section [usage]: where the sums of tokens and cost are kept."""
 

@@ -21,6 +21,7 @@ from operate.settings.url_types import DEMO
 # The addresses, or their ends, of services that are known to take prompt_cache_key.
 _CACHE_KEYS = ("api.openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 _ANTHROPIC = (".anthropic.com",)
+HAVE_BATCHES = ("api.anthropic.com", "api.openai.com")
 _CLAUDE = re.compile(r"claude|anthropic", re.I)  # cloud providers write anthropic.claude-... and claude-...@...
 OF_A_DEPLOYMENT = frozenset(
     {"chat/completions", "completions", "embeddings", "images/generations", "images/edits", "audio/speech",
@@ -99,6 +100,7 @@ class Upstream:
     files: str = "auto"
     slow_after: float = 20.0
     socket: str = ""
+    batches: str = "auto"
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
     timeouts: Timeouts
@@ -109,6 +111,11 @@ class Upstream:
         base, prefix = split_version(self.base_url, self.add_v1)
         object.__setattr__(self, "base", base)
         object.__setattr__(self, "_prefix", prefix)
+
+    @property
+    def has_batches(self) -> bool:
+        """Whether it runs batches itself, by what is known of its address or said of it."""
+        return self.batches == "true" or (self.batches == "auto" and urlsplit(self.base_url).hostname in HAVE_BATCHES)
 
     @property
     def is_demo(self) -> bool:

@@ -50,7 +50,8 @@ class House:
         port: int = 0,
     ):
         self._source: Source | None = None
-        overrides = ["server.port=0"] + (["usage.file=", "responses.owners="] if folder is None else [])
+        on_disk = [] if folder is not None else ["usage.file=", "responses.owners=", "batches.file="]
+        overrides = ["server.port=0", *on_disk]
         if file is not None:
             file.write_text(settings_text)
             self._source = Source(str(file), overrides, environ or {})
