@@ -14,9 +14,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from operate.sqlite_file import opened
+from operate.sqlite_file import BUSY_S, opened
 
 PIECE = 500  # rows of one transaction
+QUICK_S = 0.005  # how long a quick store waits for another writer
 HALF = -1  # the total of a batch that is still being written
 HALF_S = 3600.0  # for which no writing takes longer
 
@@ -81,10 +82,15 @@ _BATCH, _FILE = ", ".join(Batch._fields), ", ".join(File._fields)
 
 
 class BatchStore:
-    """Any thread may call its methods. All of them raise sqlite3.Error and OSError."""
+    """For one thread, since it keeps the file open: a result is to be on disk as soon as it is there. All methods raise
+    sqlite3.Error and OSError. quick: it waits for no other writer, and never for the disk; then another one has to call
+    tidy() now and then."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, quick: bool = False) -> None:
         self.file = file
+        self._quick = quick
+        self._opening = contextlib.ExitStack()
+        self._db: sqlite3.Connection | None = None
 
     def __repr__(self) -> str:
         return f"<BatchStore {self.file}>"
@@ -212,10 +218,28 @@ class BatchStore:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with opened(self.file, create=True) as db:
+        if self._db is None:
+            busy_s = QUICK_S if self._quick else BUSY_S
+            db = self._opening.enter_context(opened(self.file, create=True, busy_s=busy_s))
             for statement in _CREATE:
                 db.execute(statement)
-            yield db
+            if self._quick:
+                db.execute("PRAGMA wal_autocheckpoint = 0")
+            self._db = db
+        try:
+            yield self._db
+        except (sqlite3.Error, OSError):
+            self.close()  # the file may be another one next time
+            raise
+
+    def tidy(self) -> None:
+        """What was written quickly is put where it belongs."""
+        with self._open() as db:
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def close(self) -> None:
+        self._db = None
+        self._opening.close()
 
     def _read(self, query: str, values: Sequence[object]) -> list[Any]:
         if not self.file.exists():

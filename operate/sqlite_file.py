@@ -15,13 +15,13 @@ BUSY_S = 2.0  # how long one writer waits for another
 
 
 @contextlib.contextmanager
-def opened(file: Path, *, create: bool) -> Iterator[sqlite3.Connection]:
+def opened(file: Path, *, create: bool, busy_s: float = BUSY_S) -> Iterator[sqlite3.Connection]:
     """create: for writing, and made where it is not there; else for reading. Raises sqlite3.Error, OSError."""
     if create and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
     mode = "rw" if create else "ro"
-    db = sqlite3.connect(f"{file.resolve().as_uri()}?mode={mode}", timeout=BUSY_S, uri=True)
+    db = sqlite3.connect(f"{file.resolve().as_uri()}?mode={mode}", timeout=busy_s, uri=True)
     try:
         if create:
             db.execute("PRAGMA journal_mode = WAL")

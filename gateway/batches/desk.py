@@ -37,6 +37,8 @@ class Desk:
     def adopt(self, settings: BatchSettings, store: BatchStore | None) -> None:
         self.settings = settings
         if (store and store.file) != (self.store and self.store.file):
+            if self.store is not None and self._thread is not None:
+                self._thread.submit(self.store.close)
             self.store = store
 
     def looks_anew(self) -> None:
@@ -56,5 +58,7 @@ class Desk:
 
     def stop(self) -> None:
         if self._thread is not None:
+            if self.store is not None:
+                self._thread.submit(self.store.close)
             self._thread.shutdown(wait=True)
             self._thread = None
