@@ -19,6 +19,9 @@ from gateway.batches import messages_batches, openai_batches, passed
 from gateway.batches.asked import Asked, Said
 from gateway.flow import upstream_request
 from gateway.flow.client_request import ClientRequest
+from gateway.flow.info import Standing
+from gateway.flow.states import State
+from gateway.flow.timing import Clock
 from gateway.http import header_rules
 from gateway.http.response_writer import Answer, Writer
 from gateway.relay import files
@@ -58,7 +61,8 @@ class Call(HTTPMessageDelegate):
     def __init__(self, service: Service, conn: HTTP1Connection, dialect: Dialect) -> None:
         ports = service.ports
         self._service = service
-        self._began = ports.now()
+        self._clock = Clock(ports.now)
+        self._ends: ApiError | None = None
         self._key = ports.next_key()
         self._target = self._method = ""
         self._read = False
@@ -86,7 +90,6 @@ class Call(HTTPMessageDelegate):
             self.request.headers = headers
             ports.in_flight.begins(self)
             self.request.begins(self._target.partition("?")[2], headers, ports.access)
-            self._service.charge_question(self.request.client)
         except ApiError as error:
             self.writer.last()
             self._refuse(error)
@@ -113,14 +116,23 @@ class Call(HTTPMessageDelegate):
             self._over()
 
     def shut_down(self) -> None:
+        self.stop(ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1))
+
+    def stop(self, why: ApiError) -> None:
+        """It ends here, by the proxy's own will."""
         if self._task is not None and not self._task.done():
+            self._ends = why
             self._task.cancel()
+
+    def standing(self) -> Standing:
+        state = State.STREAMING if self.streaming else State.ASKING if self._read else State.RECEIVING
+        return self.request.standing(state.name, ("", ""), self._clock, 0, self.writer.written)
 
     def tick(self, seconds: float, patience_s: float) -> None:
         ports = self._service.ports
         if self.writer.left:
             self.writer.hang_up()
-        elif not self._read and ports.now() - self._began > ports.body_timeout_s + self.request.size / SLOWEST:
+        elif not self._read and ports.now() - self._clock.began > ports.body_timeout_s + self.request.size / SLOWEST:
             self.writer.last()
             self._refuse(upstream_request.too_slow(ports.body_timeout_s))
             self._over()
@@ -130,6 +142,7 @@ class Call(HTTPMessageDelegate):
     async def _answer(self) -> None:
         try:
             self.request.ends(form=True)
+            await self._service.charge_question(self.request.client)
             asked = self._asked()
             said = await self._said(asked)
             await self._send(said)
@@ -177,7 +190,10 @@ class Call(HTTPMessageDelegate):
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
-            self.writer.abort()
+            if self._ends is not None and not self.streaming:
+                self._refuse(self._ends)
+            else:
+                self.writer.abort()
         elif (error := task.exception()) is not None:
             log.error("request %s failed inside the proxy: %r", self._key, self, exc_info=error)
             if self.streaming:

@@ -207,7 +207,8 @@ def test_a_hundred_with_three_slow_readers_and_two_that_leave(entry_kb: int) -> 
     """One upstream request, and each that stays has every byte; where little may wait for the slow ones (64 KB), the
     upstream waits for them, and where much may, nobody does."""
     gate, settings = Gate(), SHARES + f"entry_kb = {entry_kb}\n"
-    with Upstream([slow_stream(gate)]) as up, House(house_text("* = a", settings, a=up.url)) as house:
+    answer = Answer.sse([event({"role": "assistant", "content": ""}), gate, *LONG, *streams("")[2:]])
+    with Upstream([answer]) as up, House(house_text("* = a", settings, a=up.url)) as house:
         with clients(house, 100) as several:
             for client in several:
                 client.send("POST", PATH, STREAM)
