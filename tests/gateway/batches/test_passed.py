@@ -1,0 +1,96 @@
+"""Batches that an upstream runs itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+
+from tests.gateway.batches.test_messages import CLIENTS, requests, sdk
+from tests.gateway.batches.test_openai import sdk as openai_sdk
+from tests.support.house import House
+from tests.support.script import Answer, Upstream
+from tests.support.two_upstreams import house_text
+
+HAS = "protocol = messages\nbase_url = {}\nbatches = true\napi_key = up-key-0123456789\n"
+BATCH: dict[str, Any] = {
+    "id": "msgbatch_their01", "type": "message_batch", "processing_status": "ended", "archived_at": None,
+    "request_counts": {"processing": 0, "succeeded": 1, "errored": 0, "canceled": 0, "expired": 0},
+    "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z", "ended_at": "2026-01-01T01:00:00Z",
+    "cancel_initiated_at": None, "results_url": "https://api.example.com/v1/messages/batches/msgbatch_their01/results",
+}  # fmt: skip
+RESULT = b'{"custom_id":"r0","result":{"type":"canceled"}}\n'
+
+
+def theirs(request: Any) -> Answer:
+    if request.path.endswith("/results"):
+        return Answer(headers={"Content-Type": "application/x-jsonl"}, body=RESULT)
+    if request.method == "DELETE":
+        return Answer.json({"id": BATCH["id"], "type": "message_batch_deleted"})
+    return Answer.json(BATCH)
+
+
+def test_it_is_made_and_asked_for_there(tmp_path: Path) -> None:
+    with Upstream(theirs) as up:
+        text = house_text("m = a/their-model", CLIENTS, a=HAS.format(up.url))
+        with House(text, folder=tmp_path) as house, sdk(house) as client:
+            batch = client.messages.batches.create(requests=requests(2), extra_headers={"anthropic-beta": "b-1"})
+            assert batch.id == BATCH["id"]
+            asked = up.requests[0]
+            assert (asked.method, asked.path) == ("POST", "/v1/messages/batches")
+            assert asked.headers["x-api-key"] == "up-key-0123456789" and asked.headers["anthropic-beta"] == "b-1"
+            assert [row["params"]["model"] for row in asked.json["requests"]] == ["their-model"] * 2
+            found = client.messages.batches.retrieve(batch.id)
+            assert found.results_url == f"{house.url}/v1/messages/batches/{batch.id}/results"
+            rows = list(client.messages.batches.results(batch.id))
+            assert [row.result.type for row in rows] == ["canceled"]
+            assert client.messages.batches.cancel(batch.id).id == batch.id
+            assert up.requests[-1].path == f"/v1/messages/batches/{batch.id}/cancel"
+            assert client.messages.batches.delete(batch.id).id == batch.id
+            with sdk(house, "bobby-key-0123456789") as bobby, pytest.raises(anthropic.NotFoundError):
+                bobby.messages.batches.retrieve(batch.id)
+
+
+def test_a_batch_for_models_of_several_is_run_here(tmp_path: Path) -> None:
+    with Upstream(theirs) as up, Upstream() as other:
+        text = house_text("m = a\nn = b", "", a=HAS.format(up.url), b=other.url)
+        with House(text, folder=tmp_path) as house, sdk(house) as client:
+            mixed = requests(1) + [row | {"custom_id": "other"} for row in requests(1, "n")]
+            assert client.messages.batches.create(requests=mixed).id.startswith("msgbatch_px")
+            assert not [request for request in up.requests if request.path == "/v1/messages/batches"]
+
+
+def test_what_a_client_may_not_use_is_refused_before_it_goes(tmp_path: Path) -> None:
+    clients = CLIENTS.replace("[client bobby]", "models = other\n[client bobby]")
+    with Upstream(theirs) as up:
+        with House(house_text("m = a", clients, a=HAS.format(up.url)), folder=tmp_path) as house, sdk(house) as client:
+            with pytest.raises(anthropic.PermissionDeniedError):
+                client.messages.batches.create(requests=requests(1))
+            assert not up.requests
+
+
+def test_openais_goes_where_its_file_is(tmp_path: Path) -> None:
+    file = {"id": "file-their1", "object": "file", "bytes": 1, "created_at": 1, "filename": "x", "purpose": "batch",
+            "status": "processed"}  # fmt: skip
+    batch = {"id": "batch_their1", "object": "batch", "endpoint": "/v1/chat/completions", "input_file_id": file["id"],
+             "completion_window": "24h", "status": "in_progress", "created_at": 1}  # fmt: skip
+
+    def answer(request: Any) -> Answer:
+        return Answer.json(file if request.path.startswith("/v1/files") else batch)
+
+    section = "protocol = chat\nbase_url = {}\nfiles = true\nbatches = true\n"
+    with Upstream(answer) as up:
+        text = house_text("* = a", CLIENTS, a=section.format(up.url))
+        with House(text, folder=tmp_path) as house, openai_sdk(house) as client:
+            made = client.files.create(file=("x.jsonl", b"{}\n"), purpose="batch")
+            got = client.batches.create(input_file_id=made.id, endpoint="/v1/chat/completions", completion_window="24h")
+            assert got.id == "batch_their1" and up.requests[-1].path == "/v1/batches"
+            assert json.loads(up.requests[-1].body)["input_file_id"] == made.id
+            assert client.batches.retrieve(got.id).status == "in_progress"
+            assert client.batches.cancel(got.id).id == got.id
+            with openai_sdk(house, "bobby-key-0123456789") as bobby, pytest.raises(openai.NotFoundError):
+                bobby.batches.retrieve(got.id)
