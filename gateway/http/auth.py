@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from tornado.httputil import HTTPHeaders
 
 from gateway.http import forwarded, loop_guard
-from gateway.http.hosts import Hosts, names_us
+from gateway.http.hosts import Hosts
 from gateway.http.loop_guard import Hops
-from gateway.http.origins import Origins, refusal
+from gateway.http.origins import Origins, is_of_another_page, refusal
 from operate.client_keys import digest, digest_in_settings
 from operate.logs.redaction import Redaction
 from operate.settings.load import Settings, is_loopback
@@ -46,11 +46,8 @@ class Access:
         """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves)."""
         if loop_guard.HEADER in headers:
             self._hops.check(headers)
-        if headers.get("Sec-Fetch-Site") == "cross-site" and not self._may_ask(headers, by_name=for_admin):
+        if is_of_another_page(headers) and not self.origins.allow(headers.get("Origin", ""), by_name=for_admin):
             raise refusal(headers.get("Origin", "a link or a picture, without one"))
-        origin = headers.get("Origin")
-        if origin and not names_us(origin.partition("://")[2]) and not self.origins.allow(origin, by_name=for_admin):
-            raise refusal(origin)
         if self.hosts.always:
             self.hosts.check(headers.get("Host", "localhost"))
         if self.open:
@@ -88,11 +85,6 @@ class Access:
         if last is not None and datetime.now(UTC).date() > last:
             message = f"the keys of client '{name}' were valid until {last} ([client {name}] expires)"
             raise ApiError("authentication", message)
-
-    def _may_ask(self, headers: HTTPHeaders, by_name: bool) -> bool:
-        """A browser says that a page of another site has it ask this. A GET that a page only links to, or shows as a
-        picture, has no Origin; it wants to be allowed like any other."""
-        return self.origins.allow(headers.get("Origin", ""), by_name=by_name)
 
     def check_admin(self, headers: HTTPHeaders, address: str) -> str:
         """The same for what only an admin may see; without clients, only those on this machine. address: the other

@@ -60,10 +60,6 @@ def name_in(netloc: str) -> str:
     return (found.group(1) or found.group(2)).lower().removesuffix(".") if found else ""
 
 
-def names_us(netloc: str) -> bool:
-    return is_local(name_in(netloc))
-
-
 @functools.lru_cache(maxsize=256)
 def is_local(host: str) -> bool:
     """A loopback name or address."""

@@ -67,6 +67,18 @@ class Origins:
         yield "Access-Control-Max-Age", str(MAX_AGE_S)
 
 
+def is_of_another_page(headers: HTTPHeaders) -> bool:
+    """Whether a page that is not the proxy's own has a browser send this. A page of another server on this machine is
+    not: another port is another origin, and a server for development may run the scripts of strangers. What a page only
+    links to, or shows as a picture, has no Origin. Pages cannot set these headers; the browser's Sec-Fetch-Site counts
+    more than Host, which a reverse proxy may have changed."""
+    site = headers.get("Sec-Fetch-Site")
+    if site not in (None, "none"):
+        return site != "same-origin"
+    origin = headers.get("Origin", "")
+    return bool(origin) and origin.partition("://")[2].lower() != headers.get("Host", "").lower()
+
+
 def asks_before(method: str | None, headers: HTTPHeaders) -> bool:
     """Whether a request is a preflight request."""
     return method == "OPTIONS" and "Origin" in headers and "Access-Control-Request-Method" in headers

@@ -1,4 +1,5 @@
-"""A page of another origin, in a real Chromium on the proxy's own machine: it can neither spend nor read."""
+"""A page of another origin, in a real Chromium on the proxy's own machine: it can neither spend nor read. Nor can one
+of another server on this machine, such as one for development."""
 
 from __future__ import annotations
 
@@ -64,11 +65,11 @@ class Page(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Browser]:
+@pytest.fixture(scope="module", params=[FOREIGN, "localhost"])
+def page(request: pytest.FixtureRequest) -> Iterator[Browser]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server, Browser(foreign=FOREIGN) as page:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        page.open(f"http://{FOREIGN}:{server.server_port}/")
+        page.open(f"http://{request.param}:{server.server_port}/")
         yield page
         server.shutdown()
 

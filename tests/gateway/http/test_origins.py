@@ -133,6 +133,32 @@ def test_what_admins_see_is_not_for_any_page() -> None:
         assert [house.get(path, own)[0] for path in ("/metrics", "/debug/upstreams")] == [200, 200]
 
 
+SAME = {"Host": "localhost:8080"}
+OURS = SAME | {"Origin": "http://localhost:8080"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "ours"),
+    [
+        (SAME, True), (OURS, True), (OURS | {"Sec-Fetch-Site": "same-origin"}, True),
+        (SAME | {"Sec-Fetch-Site": "none"}, True), ({"Host": "127.0.0.1", "Origin": "http://127.0.0.1"}, True),
+        (SAME | {"Origin": "http://localhost:3000"}, False), (SAME | {"Origin": "http://localhost"}, False),
+        (SAME | {"Origin": "http://127.0.0.1:8080"}, False), (SAME | {"Origin": "http://[::1]:8080"}, False),
+        (SAME | {"Origin": "null"}, False), (SAME | {"Origin": "http://x.localhost:8080"}, False),
+        (SAME | {"Origin": "http://a@localhost:8080"}, False), (SAME | {"Sec-Fetch-Site": "same-site"}, False),
+        (SAME | {"Sec-Fetch-Site": "cross-site"}, False), (OURS | {"Sec-Fetch-Site": "same-site"}, False),
+        (SAME | {"Sec-Fetch-Site": "none", "Origin": "http://localhost:3000"}, False),
+    ],
+)  # fmt: skip
+def test_without_clients_only_the_proxys_own_pages_come_in(headers: dict[str, str], ours: bool) -> None:
+    """Another port of this machine is another server, which may run the scripts of strangers."""
+    with Upstream([OK]) as up, House(settings(up.url, "*", "")) as house:
+        for path in ("/v1/models", "/debug/upstreams", "/metrics"):
+            assert house.get(path, headers)[0] == (200 if ours else 403), path
+        assert house.post(PATHS[0], ASKED, headers)[0] == (200 if ours else 403)
+        assert bool(up.requests) == ours
+
+
 @pytest.mark.parametrize("origins", ["*", LISTED])
 def test_without_clients_no_page_comes_in(origins: str) -> None:
     with Upstream([OK]) as up, House(settings(up.url, origins, "")) as house:

@@ -333,7 +333,8 @@ def test_a_whole_response_becomes_events():
         (CLIENTS, {"Origin": "https://evil.example"}, 401),
         ("[server]\nwebsockets = false\n", {}, 426),
         ("[responses]\nstore_entries = 0\n", {}, 426),
-        ("", {"Origin": "http://localhost:3000"}, 101),
+        ("", {"Origin": "http://localhost:3000"}, 403),  # another server on this machine, and its scripts
+        ("", {"Origin": "http://127.0.0.1:8080", "Host": "127.0.0.1:8080"}, 101),  # our own page
         (CLIENTS, ALICE, 101),
         (CLIENTS, {"X-Api-Key": "bob-key-0123456789abc"}, 101),
     ],
