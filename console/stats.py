@@ -135,7 +135,8 @@ def _run(asked: Asked, every: float) -> None:
 
 
 def _look(asked: Asked) -> Said:
-    paths = {"now": "now", "upstreams": "upstreams", "usage": "usage", "requests": f"requests?limit={REQUESTS}"}
+    paths = {"now": "now", "wrong": "trouble", "upstreams": "upstreams", "usage": "usage"}
+    paths["requests"] = f"requests?limit={REQUESTS}"
     with contextlib.closing(asked.connection()) as connection:
         try:
             said = {name: _get(connection, path, asked.key) for name, path in paths.items()}
@@ -172,6 +173,7 @@ def screen(url: str, said: Said, width: int, bold: str = "", dim: str = "", red:
     lines = [f"{bold}anthropic-proxy{off} {url}  {now['stage']}  {_clock(now['time'])}{workers}"]
     if "trouble" in said:
         lines.append(f"{red}{said['trouble']}; the numbers below are old{off}")
+    lines += [f"{red}{_plain(each['text'])}{off}" for each in said["wrong"]["troubles"]]
     lines += ["", *_now(now, red, off)]
     for names, table, words in (_upstreams(said), _models(said), _requests(said)):
         lines += ["", *_table(names, table, words, bold, off)]

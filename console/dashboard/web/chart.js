@@ -17,7 +17,7 @@ function makeChart(home, what, range) {
   const scales = [...new Set(what.lines.map((each) => each.scale || "y"))];
   const showOn = (scale) => what.lines.find((each) => (each.scale || "y") === scale).show;
   const u = new uPlot({
-    width: Math.max(200, plot.clientWidth), height: PLOT_PX, legend: { show: false }, padding: [8, scales.length > 1 ? 0 : 12, 0, 0],
+    width: Math.max(200, plot.clientWidth), height: PLOT_PX, legend: { show: false }, padding: [8, scales.length > 1 ? 0 : 20, 0, 0],
     cursor: { sync: { key: crosshair.key, setSeries: false, scales: ["x", null] }, y: false, drag: { x: false, y: false }, points: { size: 7 } },
     tzDate: (t) => uPlot.tzDate(new Date(t * 1000), utc ? "Etc/UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone),
     scales: Object.fromEntries([["x", { time: true, range }], ...scales.map((scale) => [scale, { range: (_, __, most) => [0, most > 0 ? most * 1.08 : 1] }])]),
@@ -86,7 +86,7 @@ function makeChart(home, what, range) {
 }
 
 const axis = (more) => ({ stroke: () => ink("--muted"), font: '11px system-ui, "DejaVu Sans", sans-serif', grid: { show: false }, ticks: { stroke: () => ink("--line"), width: 1, size: 4 }, ...more });
-const timeMark = (t, step) => (step >= 86400 ? day(t) : step < 60 ? clock(t) : minute(t));
+const timeMark = (t, step) => (step >= 3600 && minute(t) === "00:00" ? day(t) : step < 60 ? clock(t) : minute(t));
 
 // A value between gaps has no line to be seen by: it gets a dot.
 function lonely(u, n) {

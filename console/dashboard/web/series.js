@@ -3,7 +3,7 @@
 // The charts of the last minutes, up to an hour.
 const liveCharts = [
   { name: "Requests / s", lines: [{ name: "streams", field: "streams_per_s", show: num, ink: "one", fill: true }, { name: "whole", field: "replies_per_s", show: num, ink: "two" }] },
-  { name: "Errors in 5 s", lines: [{ name: "4xx", field: "client_errors", show: num, ink: "two" }, { name: "5xx, broken off", field: "server_errors", show: num, ink: "bad", fill: true }, { name: "refused here", field: "refusals", show: num, ink: "one" }] },
+  { name: "Errors in 5 s", lines: [{ name: "4xx", field: "client_errors", show: num, ink: "two" }, { name: "5xx, broken", field: "server_errors", show: num, ink: "bad", fill: true }, { name: "refused here", field: "refusals", show: num, ink: "one" }] },
   { name: "Streams: first token", gaps: true, lines: [{ name: "p50", field: "first_p50", show: ms, ink: "one" }, { name: "p95", field: "first_p95", show: ms, ink: "two" }] },
   { name: "Streams: all of it", gaps: true, lines: [{ name: "p50", field: "stream_p50", show: ms, ink: "one" }, { name: "p95", field: "stream_p95", show: ms, ink: "two" }] },
   { name: "Whole replies: time", gaps: true, lines: [{ name: "p50", field: "whole_p50", show: ms, ink: "one" }, { name: "p95", field: "whole_p95", show: ms, ink: "two" }] },

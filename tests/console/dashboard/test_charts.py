@@ -85,7 +85,7 @@ def test_streams_and_whole_replies_and_kinds_of_tokens_are_apart(page: Browser) 
     assert re.search(r"p50 (8|9)\.\d+ s", said["Whole replies: time"])
     assert "streams 0.2" in said["Requests / s"] and "whole 0.2" in said["Requests / s"]
     assert "out (left) 40" in said["Tokens / s"] and "in (right) 12.2K" in said["Tokens / s"]
-    assert {"4xx 0", "5xx, broken off 0", "refused here 0"} <= set(said["Errors in 5 s"].splitlines())
+    assert {"4xx 0", "5xx, broken 0", "refused here 0"} <= set(said["Errors in 5 s"].splitlines())
     assert "known prices $0.24" in said["Cost / min"]
     scales = page.run("return liveCharts.find((c) => c.name === 'Tokens / s').lines.map((line) => line.scale)")
     assert scales == [None, "in"]

@@ -89,6 +89,20 @@ def test_a_request_is_cancelled_by_two_clicks_in_the_same_place(page: Browser, h
         page.click("#story form button")
 
 
+def test_the_story_tells_who_was_passed_over(page: Browser, gate: Gate) -> None:
+    gate.open()
+    with Upstream([Answer.json({"id": "c", "choices": []})]) as up:
+        with House(INI.format(up.url).replace("* = up", "* = other, up")) as house:
+            house.post("/dashboard/drain/other", b"")
+            told(house, ASK, path="/v1/chat/completions")
+            page.open(f"{house.url}/dashboard")
+            shown(page, "#request-rows", "up")
+            page.click("#request-rows [data-story]")
+            shown(page, "#story", "What was passed over, without being asked")
+            shown(page, "#story ol", "other/m: an operator has drained upstream 'other'")
+            page.click("#story form button")
+
+
 def test_an_upstream_is_drained_and_the_line_above_says_so_while_it_is(page: Browser, house: House) -> None:
     page.open(f"{house.url}/dashboard")
     shown(page, "#upstream-rows", "Drain")

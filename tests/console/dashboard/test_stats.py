@@ -32,8 +32,10 @@ def test_once(up: Upstream, capsys: pytest.CaptureFixture[str]) -> None:
         told(house, message(model="one"))
         told(house, message(model="two"))
         told(house, message("fail", model="three"))
+        house.post("/dashboard/drain/dead", b"")
         assert stats.main(["--url", house.url, "--key", "x", "--once"]) == 0
     said = capsys.readouterr().out
+    assert "upstream 'dead' is drained, and gets no new requests\n" in said
     assert "serving" in said and "errors 33.3 %" in said and "prompt cache 40.0 %" in said
     assert re.search(r"^up +closed +3 +33.3 %", said, re.MULTILINE)
     assert re.search(r"^up/two +1 +0 +1000 +400 +20 +\$0\.01", said, re.MULTILINE)
