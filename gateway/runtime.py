@@ -36,6 +36,7 @@ from gateway.flow.reattach import Reattach
 from gateway.flow.refusal_hold import Refusing
 from gateway.flow.token_counting import Counting
 from gateway.flow.trace import Tracing
+from gateway.hooks import hooks
 from gateway.http import framing
 from gateway.http.auth import Access
 from gateway.http.copied_answer import CopiedAnswer, Copier
@@ -150,6 +151,7 @@ class Service:
         self.memory = Memory(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
         self.lessons = Lessons()
         self.dropped: collections.Counter[str] = collections.Counter()  # dropped fields -> requests
+        self.hooked: collections.Counter[tuple[str, str, str]] = collections.Counter()  # by hook, event and outcome
         self.observers = Observers()
         self.tracing = Tracing(1.0)
         self.copier: Copier | None = None  # gets copies of replies, for the body log
@@ -267,6 +269,7 @@ class Service:
             budgets=self.budgets,
             rules_of=self.rules.get,
             address_of=self.clients.of,
+            hooks=hooks.of_settings(settings, self.client, self.gathered.reply_bytes, self.hooked),
             traces=self.tracing.begins if settings.telemetry.otlp_endpoint else None,
             tags=Tags(settings.logging.tags).of if settings.logging.tags else None,
             cache=self.cache,

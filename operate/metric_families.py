@@ -162,6 +162,11 @@ FAMILIES = {
         "histogram", "Seconds by which a timer came late, measured twice a second.", (), LAG
     ),
     "proxy_log_lines_lost_total": Family("counter", "Log lines that could not be written."),
+    "proxy_hook_answers_total": Family(
+        "counter",
+        "What hooks said of requests and replies. outcome: allowed, changed, refused, failed (no answer).",
+        ("hook", "event", "outcome"),
+    ),
     "proxy_spans_sent_total": Family("counter", "Spans that the collector of [telemetry] has taken."),
     "proxy_spans_dropped_total": Family(
         "counter", "Spans that were not sent, because too many waited or the collector did not take them."

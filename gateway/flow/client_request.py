@@ -202,6 +202,13 @@ class ClientRequest:
             upstream_request.check_size(len(self.body), self._limit, " with what it builds on")
             self.hold(len(self.body))
 
+    def replace(self, body: bytes) -> None:
+        """Another body stands in its place, as if the client had sent it. Raises ApiError."""
+        upstream_request.check_size(len(body), self._limit)
+        self.hold(len(body))
+        self.body, self.data, self._sized = body, None, None
+        self.read_envelope()
+
     def read_envelope(self) -> None:
         """Raises BadRequest where there is no JSON object with a `model`, unless the address names it."""
         if self.in_path:

@@ -109,6 +109,11 @@ class Completion:
         says = (framed and framed.error) or self._request.dialect.errors.body
         return says(error, self._request.key)
 
+    def refused(self, error: ApiError) -> None:
+        """The client gets this instead of the reply that was written."""
+        self.status, self.streamed = self._request.dialect.errors.status(error), False
+        self.error, self.said = error, error.message
+
     def _went(self, attempt: Attempt, out: bytes) -> None:
         """The beginning of a reply, or all of it: an upstream may keep it, and a later request build on it."""
         previous = self._request.previous

@@ -171,6 +171,12 @@ class Flow(HTTPMessageDelegate):
     def _start(self, event: Event, routes: list[Route]) -> None:
         """Raises ApiError."""
         front = self.request.front
+        if self._ports.hooks is not None and self.request.task != "count":
+            held = self._ports.hooks.held(
+                self.writer, self.request, self.completion.refused, self._ports.in_flight.asks
+            )
+            self.writer = self.completion.writer = held
+            self.write = held.write
         said = front.answers(self.request) if front is not None else None
         if said is not None:
             self._ends(event, None, self.completion.answer, said)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from typing import Protocol as Interface
@@ -43,6 +43,19 @@ from translate.errors import ApiError
 from translate.target import Protocol
 from upstream.exchange import Exchange
 from upstream.request import Request, Sink
+
+
+class Hooks(Interface):
+    """What others say of requests and replies (gateway/hooks)."""
+
+    def request(self, request: ClientRequest) -> Generator[Awaitable[Any], Any, None]:
+        """The request may be another one after it. Raises ApiError."""
+
+    def held(
+        self, writer: Writer, request: ClientRequest, refused: Callable[[ApiError], None],
+        keep: Callable[[asyncio.Future[None]], None],
+    ) -> Writer:  # fmt: skip
+        """The writer of a reply that they see before the client does."""
 
 
 class Timer(Interface):
@@ -165,6 +178,7 @@ class Ports:
     budgets: Budgets | None = None
     rules_of: Callable[[str], ClientRules | None] | None = None
     address_of: Callable[[str, HTTPHeaders], str] | None = None
+    hooks: Hooks | None = None
     traces: Callable[[HTTPHeaders], Trace] | None = None
     tags: Callable[[ClientRequest], Mapping[str, str]] | None = None
     cache: Cache | None = None

@@ -41,6 +41,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         request.tags = ports.tags(request)
     if request.task != "count":
         yield from _within_bounds(request, ports, writer)
+        if ports.hooks is not None:
+            yield from ports.hooks.request(request)
     found = ports.router.routes(request.asked_model, request.protocol, request.facts)
     if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
         found = rules.permitted(found, request.asked_model)

@@ -104,6 +104,8 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
             yield sample("proxy_client_connections", (state,), count)
         for why, times in connections.refused.items():
             yield sample("proxy_client_connections_refused_total", (why,), times)
+    for labels, times in service.hooked.items():
+        yield sample("proxy_hook_answers_total", labels, times)
     for outcome, times in service.reloads.items():
         yield sample("proxy_settings_reloads_total", (outcome,), times)
     yield sample("proxy_shared_store_up", (service.shared.store.kind,), int(not service.shared.away))

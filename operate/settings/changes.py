@@ -10,7 +10,7 @@ from operate.settings import schema
 from operate.settings.errors import Problem, SettingsError
 from operate.settings.load import Settings, is_loopback
 
-AT_START = ("host", "port", "user", "workers")
+AT_START = ("host", "port", "socket_mode", "user", "workers")
 """The keys of [server] that change only at a restart. So does all of [shared]."""
 
 

@@ -25,6 +25,7 @@ from operate.settings.sections import (
     Breaker,
     CacheSettings,
     Client,
+    Hook,
     Include,
     Limits,
     Logging,
@@ -103,6 +104,7 @@ class Settings:
     upstreams: Mapping[str, Upstream]
     models: tuple[ModelRule, ...]
     clients: tuple[Client, ...]
+    hooks: tuple[Hook, ...]
     prices: Mapping[str, tuple[float, ...]]
     file: str = field(compare=False)
     values: tuple[Value, ...] = field(compare=False, repr=False)
@@ -129,7 +131,7 @@ class Settings:
         for upstream in self.upstreams.values():
             found |= upstream.secrets()
         found |= {password_of(self.pool.proxy), password_of(self.shared.url), self.server.tls_key_password}
-        for header in self.telemetry.headers:
+        for header in (*self.telemetry.headers, *(header for hook in self.hooks for header in hook.headers)):
             if not header.public:
                 found |= {header.value, header.value.removeprefix("Bearer ").removeprefix("Basic ").strip()}
         return tuple(sorted(filter(None, found), key=lambda secret: (-len(secret), secret)))

@@ -25,7 +25,7 @@ from operate.settings.list_types import split
 from operate.settings.model_rules import arranged, parse_key, parse_prices, parse_targets
 from operate.settings.presets import PRESETS
 from operate.settings.rows import Key
-from operate.settings.sections import Client, ModelRule, Timeouts, Value
+from operate.settings.sections import Client, Hook, ModelRule, Timeouts, Value
 from operate.settings.upstreams import Upstream, why_off
 from translate import dialects
 
@@ -83,6 +83,7 @@ class Reading:
             Client(name, **self._values(section.name, section, schema_upstream.CLIENT))
             for name, section in self._named("client")
         ]
+        hooks = list(self._hooks())
         self._unlike_keys(clients)
         self._below(plain)
         self._let_in(plain["server"]["host"], clients)
@@ -97,6 +98,7 @@ class Reading:
             "models": models,
             "prices": MappingProxyType(prices),
             "clients": tuple(clients),
+            "hooks": tuple(hooks),
             "file": self.file,
             "values": tuple(self.values),
         }
@@ -298,6 +300,15 @@ class Reading:
                 key,
                 f"{first} = {values[first]:g} must not be larger than {most} = {values[most]:g}",
             )
+
+    def _hooks(self) -> Iterator[Hook]:
+        for name, section in self._named("hook"):
+            hook = Hook(name, **self._values(section.name, section, schema_upstream.HOOK))
+            if bool(hook.url) == bool(hook.python):
+                self._section_problem(section, "a hook has either a url or a python file")
+            elif hook.python and not Path(hook.python).is_file():
+                self._problem(section.entries["python"], section.name, "python", f"there is no file {hook.python}")
+            yield hook
 
     def _unlike_keys(self, clients: Sequence[Client]) -> None:
         owner: dict[bytes, str] = {}

@@ -13,7 +13,7 @@ from operate.settings import list_types, secret_types, url_types, value_types
 from operate.settings.resilience import ADMISSION, BREAKER, RETRY
 from operate.settings.rows import DAY, MANY, Key
 from operate.settings.schema_cache import BATCHES, CACHE
-from operate.settings.schema_upstream import CLIENT, UPSTREAM
+from operate.settings.schema_upstream import CLIENT, HOOK, UPSTREAM
 
 LOGGERS = ("proxy", "access", "gateway", "translate", "upstream")
 
@@ -545,5 +545,5 @@ PLAIN = {
 }
 """The sections that a file has at most once, by name."""
 
-NAMED = {"upstream": UPSTREAM, "client": CLIENT}
+NAMED = {"upstream": UPSTREAM, "client": CLIENT, "hook": HOOK}
 """The kinds of sections of which a file may have many, such as [upstream NAME]."""

@@ -315,6 +315,44 @@ UPSTREAM = {
     },
 }
 
+HOOK = {
+    "url": Key(
+        url_types.service(),
+        "",
+        "The service that is asked, by POST with JSON: event (request or reply), body, model, client and more. It "
+        'answers {"action": "allow"}, {"action": "refuse", "message": "...", "status": 400} or '
+        '{"action": "change", "body": {...}}.',
+    ),
+    "python": Key(
+        value_types.path(),
+        "",
+        "Instead of url, a Python file with functions request(event) and reply(event), which return such an answer, or "
+        "None. It runs in the proxy's process, with all its rights.",
+    ),
+    "on": Key(value_types.several(lambda: ("request", "reply")), "request, reply", "What it is asked about."),
+    "models": Key(
+        list_types.names(what="patterns of model names"),
+        "",
+        "The models that it is asked about, by the name that clients say; empty = all.",
+    ),
+    "timeout": Key(value_types.seconds(0.05, 600), "5", "How long it may take."),
+    "fail": Key(
+        value_types.choice("closed", "open"),
+        "closed",
+        "What happens when it gives no answer. closed: the client gets a 503; open: all goes on, as if it had allowed "
+        "it.",
+    ),
+    "streams": Key(
+        value_types.choice("hold", "after"),
+        "hold",
+        "Replies that are streams. hold: the client gets nothing before the hook has seen the whole reply; after: the "
+        "hook sees it when the client has it, and can only log what it thinks of it.",
+    ),
+    "headers": Key(
+        list_types.headers(), "", "Headers for url, such as a key, one on each indented line. They are secret."
+    ),
+}
+
 CLIENT = {
     "key": Key(
         secret_types.client_keys(),

@@ -375,6 +375,22 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """A section [hook NAME]: who has a word on requests and replies. url or python: where it is. on: request, reply.
+    streams: hold or after. fail: closed or open."""
+
+    name: str
+    url: str = ""
+    python: str = ""
+    on: tuple[str, ...] = ("request", "reply")
+    timeout: float = 5.0
+    fail: str = "closed"
+    streams: str = "hold"
+    models: tuple[str, ...] = ()
+    headers: tuple[Header, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Value:
     """A value for --print-config. text: the value, with secrets masked. origin: "settings.ini:12", "--set", "preset
     NAME" or "default", and the environment variables that are in the value."""

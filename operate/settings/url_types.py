@@ -54,6 +54,20 @@ def hosts() -> Kind:
     )
 
 
+def service() -> Kind:
+    """A str: an http or https URL, or ""."""
+
+    def parse(text: str) -> str:
+        if not text:
+            return ""
+        parts = _split(text, ("http", "https"))
+        if parts.username is not None or parts.password is not None or "#" in text:
+            raise ValueError("may have no user name, password or '#'; write keys in headers")
+        return text
+
+    return Kind("a URL such as http://127.0.0.1:9000/check, or empty", parse)
+
+
 def collector() -> Kind:
     """A str: an http or https URL without a final slash, or ""."""
 

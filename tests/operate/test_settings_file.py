@@ -23,6 +23,7 @@ TABLES: dict[str, dict[str, Key]] = {
     **schema.PLAIN,
     "upstream NAME": schema_upstream.UPSTREAM,
     "client me": schema_upstream.CLIENT,
+    "hook NAME": schema_upstream.HOOK,
 }
 ROWS = [(section, key) for section, rows in TABLES.items() for key in rows]
 
@@ -79,7 +80,7 @@ def test_the_file_holds_no_fault_and_gives_the_defaults() -> None:
 
 
 def test_the_file_with_every_example_switched_on_holds_no_fault() -> None:
-    settings = read(uncommented(), environ={})
+    settings = read(uncommented(), overrides=["hook.NAME.url=http://127.0.0.1:9000/check"], environ={})
     names = ["anthropic", "openai", "demo", "openrouter", "ollama", "gemini", "llamacpp", "vllm", "NAME"]
     assert list(settings.upstreams) == names
     assert settings.upstreams["openrouter"].headers == (("X-Title", "anthropic-proxy", True),)

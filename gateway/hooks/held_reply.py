@@ -1,0 +1,219 @@
+"""A response writer that holds a reply until the hooks have seen the whole of it.
+
+It stands between a Flow and the client's writer. What was written is read as one reply, also where it is a stream, and
+goes on as the hooks leave it: the same bytes, other ones, or an error. A hook whose section says `streams = after` does
+not hold a stream: it sees it when the client has it, and cannot change it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+from gateway.flow.client_request import ClientRequest
+from gateway.hooks.asking import Asking, about
+from gateway.hooks.callers import Caller, Said
+from gateway.http import header_rules
+from gateway.http.response_writer import Writer, nothing
+from operate.settings.sections import Hook
+from translate import wire
+from translate.errors import ApiError
+from translate.pair import Crossing
+from translate.target import Asked
+
+log = logging.getLogger("gateway")
+
+
+class HeldReply:
+    """refused: is told the error that the client gets instead of the reply. keep: keeps a task until it is done."""
+
+    kept: bytearray | None = None
+
+    def __init__(
+        self, writer: Writer, hooks: Asking, request: ClientRequest, most_bytes: int,
+        refused: Callable[[ApiError], None], keep: Callable[[asyncio.Future[None]], None],
+    ) -> None:  # fmt: skip
+        self._writer = writer
+        self._hooks = hooks
+        self._request = request
+        self._asked = request.body
+        self._most = most_bytes
+        self._refused = refused
+        self._keep = keep
+        found = hooks.of("reply", request.asked_model)
+        self._holding = [each for each in found if not request.streams or each[0].streams == "hold"]
+        self._after = [each for each in found if each not in self._holding]
+        self._head: tuple[int, bytes] = 0, b""
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._streams = False
+        self._judging: asyncio.Future[None] | None = None
+        self.more, self.written = writer.more, writer.written
+        self.on_full, self.on_drained, self.on_left = writer.on_full, writer.on_drained, writer.on_left
+
+    def __repr__(self) -> str:
+        return f"<HeldReply of {self._size} bytes before {self._writer!r}>"
+
+    # ------------------------------------------------------------------ what the flow asks of its writer
+
+    @property
+    def left(self) -> bool:
+        return self._writer.left
+
+    def watch(self, on_left: Callable[[], None]) -> None:
+        self._writer.watch(on_left)
+
+    def leaves(self) -> None:
+        self._writer.leaves()
+
+    def hang_up(self) -> None:
+        self._writer.hang_up()
+
+    def last(self) -> None:
+        self._writer.last()
+
+    def abort(self) -> None:
+        self._writer.abort()
+
+    def over(self) -> None:
+        self._writer.over()
+        self._refused = _nobody  # else the two would keep each other alive
+        self.on_full = self.on_drained = self.on_left = nothing
+
+    def whole(self, status: int, head: bytes, body: bytes) -> None:
+        if status != 200 or not (self._holding or self._after):  # an error of the proxy, or of an upstream
+            self._writer.whole(status, head, body)
+            self.written = self._writer.written
+            return
+        self._head, self._parts, self._size = (status, head), [body], len(body)
+        if self._holding:
+            self._judge()
+        else:
+            self._writer.whole(status, head, body)
+            self.written = self._writer.written
+            self._tell()
+
+    def start(self, status: int, head: bytes) -> None:
+        self._streams = True
+        self._head = status, head
+        if not self._holding:
+            self._writer.on_full, self._writer.on_drained = self._is_full, self._is_drained
+            self._writer.start(status, head)
+
+    def write(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size <= self._most:
+            self._parts.append(data)
+        if not self._holding:
+            self._writer.write(data)
+            self.written = self._writer.written
+
+    def _is_full(self) -> None:
+        self.on_full()
+
+    def _is_drained(self) -> None:
+        self.on_drained()
+
+    def end(self) -> None:
+        if self._holding:
+            self._judge()
+        else:
+            self._writer.end()
+            self._tell()
+
+    def when_sent(self, then: Callable[[bool], None]) -> None:
+        judging = self._judging
+        if judging is None:
+            self._writer.when_sent(then)
+        else:
+            judging.add_done_callback(lambda done: self._writer.when_sent(then))
+
+    # ------------------------------------------------------------------------------------- the hooks' word
+
+    def _judge(self) -> None:
+        self._judging = asyncio.ensure_future(self._judged())
+        self._keep(self._judging)
+
+    def _tell(self) -> None:
+        if self._after:
+            self._keep(asyncio.ensure_future(self._told()))
+
+    async def _judged(self) -> None:
+        raw = b"".join(self._parts)
+        try:
+            changed = await self._ask(self._holding, raw)
+            out = raw if changed is None else self._written(changed)
+        except ApiError as error:
+            self._refuse(error)
+        except Exception:  # such as a body of a hook that is no reply
+            log.exception("request %s: the reply that hooks have changed cannot be written", self._request.key)
+            self._refuse(ApiError("api", "internal error of the proxy: a changed reply cannot be written, see its log"))
+        else:
+            status, head = self._head
+            if self._streams:
+                self._writer.start(status, head)
+                self._writer.write(out)
+                self._writer.end()
+            else:
+                self._writer.whole(status, head, out)
+        self.written = self._writer.written
+        self._tell()
+
+    def _refuse(self, error: ApiError) -> None:
+        self._refused(error)
+        words, key = self._request.dialect.errors, self._request.key
+        status = words.status(error)
+        head = header_rules.JSON_HEAD + header_rules.of_refusal(status, key, "", error.retry_after)
+        self._writer.whole(status, head, words.body(error, key))
+
+    async def _told(self) -> None:
+        try:
+            await self._ask(self._after, b"".join(self._parts))
+        except ApiError as error:
+            log.warning("request %s: its reply is out, and a hook refuses it: %s", self._request.key, error.message)
+        self._parts.clear()
+
+    async def _ask(self, asking: Sequence[tuple[Hook, Caller]], raw: bytes) -> Said | None:
+        """What the hooks have made of the reply, None for nothing. Raises ApiError."""
+        body: Said | None = None
+        changed = False
+        for hook, caller in asking:
+            if body is None:
+                body = self._read(raw)
+            event = about("reply", self._request) | {"request": wire.loads(self._asked), "body": body}
+            other = await self._hooks.ask(hook, caller, event, self._request.key)
+            if other is not None:
+                body, changed = other, True
+        return body if changed else None
+
+    def _read(self, raw: bytes) -> Said:
+        """The whole reply. Raises ApiError: nobody can say that one is harmless that cannot be read."""
+        if self._size > self._most:
+            raise ApiError("api", f"the reply has more than {self._most >> 20} MB, which no hook can see", 502)
+        try:
+            if not self._streams:
+                found: Said = wire.loads(raw)
+                return found
+            crossing = self._crossing()
+            crossing.record()
+            crossing.feed(raw)
+            crossing.end()
+            return crossing.recorded()
+        except ApiError:
+            raise
+        except (ValueError, KeyError, TypeError):
+            raise ApiError("api", "the reply cannot be read, so that no hook can see it", 502) from None
+
+    def _written(self, body: Said) -> bytes:
+        raw = wire.dumps(body)
+        return self._crossing().whole_as_stream(raw) if self._streams else raw
+
+    def _crossing(self) -> Crossing:
+        request = self._request
+        asked = Asked(request.asked_model, request.key.removeprefix("req_"))
+        return Crossing(request.protocol, request.protocol, asked)
+
+
+def _nobody(error: ApiError) -> None:
+    return
