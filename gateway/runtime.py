@@ -55,7 +55,7 @@ from gateway.observe.dispatcher import Observers
 from gateway.observe.prices import Prices
 from gateway.observe.tags import Tags
 from gateway.pages.model_list import Listing
-from gateway.process import topics
+from gateway.process import beside, topics
 from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing import client_rules
@@ -170,6 +170,7 @@ class Service:
         self.next_key: Callable[[], str] = map(f"req_{self._key_start}%x".__mod__, itertools.count(1)).__next__
         self._idle: asyncio.Event | None = None  # while stopping: set when the last request is answered
         self._ticker: asyncio.TimerHandle | None = None
+        self.beside = beside.Thread()
         self._follow(settings)
 
     def _gossip(self) -> Gossip:
@@ -236,6 +237,7 @@ class Service:
             unix=time.time,
             call_later=_call_later,
             random=self.random,
+            beside=self.beside,
             send=self.client.send,
             writer=self.answer,
             next_key=self.next_key,
@@ -363,6 +365,7 @@ class Service:
         self._members.leaves = True
         await self.gossip.stop()
         self.shared.stop()
+        self.beside.stop()
         self.memory.owners.stop()
         self.observers.flush()
 

@@ -19,13 +19,13 @@ from gateway.flow import prepare, upstream_error
 from gateway.flow.clean_lines import CleanLines, about_error
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.continued_turn import Continuing
+from gateway.flow.crossed import Estimated
 from gateway.flow.incoming import Incoming, nobody_reads
 from gateway.flow.lease import Lease, Verdict
 from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import Outgoing
 from gateway.flow.sealing import Seal
 from gateway.flow.timing import Clock
-from gateway.flow.token_counting import Estimated
 from gateway.flow.trace import Span
 from gateway.http import header_rules
 from gateway.http.auth import keys_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from typing import Protocol as Interface
 from urllib.parse import parse_qsl
@@ -12,6 +12,7 @@ from tornado.httputil import HTTPHeaders
 
 from gateway.cache.question import Question
 from gateway.flow import envelope, upstream_request
+from gateway.flow.crossed import Crossed
 from gateway.flow.envelope import Envelope
 from gateway.flow.info import Info, Standing
 from gateway.flow.timing import Clock
@@ -29,6 +30,9 @@ from translate.dialect import Dialect, Endpoint, Framed
 from translate.errors import ApiError, BadRequest
 from translate.target import Protocol
 
+LARGE = 1 << 20
+"""Bytes of a body: to read a larger one takes as long as many usual requests, so that it is done beside the loop."""
+
 
 class ClientRequest:
     """task: "" where a reply of a model is asked for, else "count", "compact", or the name of an endpoint that is
@@ -41,10 +45,10 @@ class ClientRequest:
     connection."""
 
     __slots__ = (
-        "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "asked_model", "body",
-        "cached", "charged", "client", "data", "dialect", "endpoint", "framed", "front", "headers", "in_path",
-        "key", "left", "previous", "protocol", "query", "refusal", "relayed", "session", "shape", "size",
-        "span", "streams", "tags", "task", "trace",
+        "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "asked_model", "body", "cached",
+        "charged", "client", "crossed", "data", "dialect", "endpoint", "framed", "front", "headers", "in_path", "key",
+        "left", "previous", "protocol", "query", "refusal", "relayed", "session", "shape", "size", "span", "streams",
+        "tags", "task", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -71,6 +75,7 @@ class ClientRequest:
         self.left: list[str] = []
         self.body = b""
         self.data: dict[str, Any] | None = None
+        self.crossed: Crossed | None = None
         self.previous: Recall | Thread | None = None
         self.refusal: ApiError | None = None
         self.size = 0
@@ -165,7 +170,7 @@ class ClientRequest:
     def let_go(self) -> None:
         """The body is not needed any more; a stream may go on for minutes. What still comes is not kept."""
         self.body = b""
-        self.data = self._parts = None
+        self.data = self.crossed = self._parts = None
         if self._held:
             self._memory.let_go(self._held)
             self._held = 0
@@ -181,11 +186,26 @@ class ClientRequest:
         """The body. It takes many times its bytes, which are all that is counted: so `data` goes as soon as the request
         is sent, or waits, and a retry parses again. Raises BadRequest."""
         if self.data is None:
-            self.data = envelope.parse(self.body, self.shape.values)
-            self.shape.check(self.data)
-            if self.in_path:
-                self.data |= {"model": self.in_path, "stream": self.streams}
+            return self.adopts(self.reading()())
         return self.data
+
+    def reading(self) -> Callable[[], dict[str, Any]]:
+        """What parses the body: it may be called in a thread. That raises BadRequest."""
+        body, shape = self.body, self.shape
+
+        def read() -> dict[str, Any]:
+            data = envelope.parse(body, shape.values, sliced=len(body) >= LARGE)
+            shape.check(data)
+            return data
+
+        return read
+
+    def adopts(self, data: dict[str, Any]) -> dict[str, Any]:
+        """data: what `reading` gave."""
+        if self.in_path:
+            data |= {"model": self.in_path, "stream": self.streams}
+        self.data = data
+        return data
 
     def extend(self) -> None:
         """It builds on an earlier reply: what led to that one goes first, if it is kept here. Raises ApiError."""

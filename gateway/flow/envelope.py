@@ -13,7 +13,7 @@ import re
 from typing import NamedTuple
 
 from gateway.http import json_bounds
-from translate import wire
+from translate import sliced_json, wire
 from translate.errors import BadRequest
 from translate.top_level import MOST_HITS, levels, places
 
@@ -83,14 +83,14 @@ def name(said: str) -> str:
     raise BadRequest(f"model: not the name of a model (UTF-8, printable, at most {MAX_NAME} bytes)", "model")
 
 
-def parse(body: bytes, values: int = json_bounds.MAX_VALUES) -> dict[str, object]:
-    """The body as a JSON object. values: how many of them it may hold. Raises BadRequest that says what it is instead,
-    ApiError (413)."""
+def parse(body: bytes, values: int = json_bounds.MAX_VALUES, *, sliced: bool = False) -> dict[str, object]:
+    """The body as a JSON object. values: how many of them it may hold. sliced: see sliced_json.py. Raises BadRequest
+    that says what it is instead, ApiError (413)."""
     if not body.strip():
         raise BadRequest("the request has no body; a JSON object is expected")
     json_bounds.check(body, values)
     try:
-        data = wire.loads(body)
+        data = sliced_json.loads(body) if sliced else wire.loads(body)
     except ValueError as why:
         raise BadRequest(f"the request body is not valid JSON: {why}") from None
     if not isinstance(data, dict):

@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from typing import Protocol as Interface
 
 from tornado.httputil import HTTPHeaders
@@ -44,6 +44,8 @@ from translate.target import Protocol
 from upstream.exchange import Exchange
 from upstream.request import Request, Sink
 
+T = TypeVar("T")
+
 
 class Hooks(Interface):
     """What others say of requests and replies (gateway/hooks)."""
@@ -66,6 +68,12 @@ class Timer(Interface):
 
 class CallLater(Interface):
     def __call__(self, delay: float, callback: Callable[..., object], *args: object) -> Timer: ...
+
+
+class Beside(Interface):
+    """Runs work of milliseconds in a thread, so that the loop goes on with others."""
+
+    def __call__(self, work: Callable[[], T]) -> Awaitable[T]: ...
 
 
 class Connection(Interface):
@@ -142,6 +150,7 @@ class Ports:
     unix: Callable[[], float]
     call_later: CallLater
     random: random.Random
+    beside: Beside
     send: Callable[[Request, Sink], Exchange]
     writer: Callable[[Connection, str], Answer]
     # what lives as long as the process

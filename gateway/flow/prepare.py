@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.flow import compaction, envelope, learned_quirks, sealing, upstream_request, usage_chunk
-from gateway.flow.client_request import ClientRequest
+from gateway.flow.client_request import LARGE, ClientRequest
+from gateway.flow.crossed import NOTHING, Crossed, Estimated
 from gateway.flow.passthrough import Verbatim
 from gateway.flow.ports import Ports
 from gateway.flow.reframed import Reframed
 from gateway.flow.sealing import Seal
-from gateway.flow.token_counting import NOTHING, Estimated
 from gateway.flow.usage_chunk import UsageChunk
 from gateway.http import query_string
 from gateway.routing.router import Route
+from translate import sliced_json
 from translate.dialect import Body, Reply
 from translate.errors import ApiError
 from translate.pair import Crossing
 from translate.target import Asked
 
-LARGE = 1 << 20  # of a request's body: it is not parsed only to say some of it again
 _ID = re.compile(rb'"id"\s*:\s*"(?:msg_|resp_|chatcmpl-)([A-Za-z0-9_-]{1,200})"')
 
 
@@ -134,7 +135,9 @@ def _asks_usage(request: ClientRequest, route: Route, ports: Ports) -> bool:
     )
 
 
-def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, lines: list[str]) -> Outgoing:
+def crossed(request: ClientRequest, route: Route, ports: Ports) -> Callable[[], Crossed]:
+    """What makes the request as the route's upstream takes it: it may be called in a thread. Raises ApiError, as what
+    it returns does."""
     data, previous = request.parsed(), request.previous
     if previous is not None:
         request.data = data = previous.crossing(data, request.body, route.peer.name, route.protocol)
@@ -142,9 +145,23 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
         previous.over()
         request.streams = False
         data = compaction.asking(data)
-    tokens, estimated = ports.counting.seed(route, data, len(request.body))
-    session, lessons = request.session.claude_code, ports.lessons.of_client(request.client)
-    encoded = learned_quirks.crossed(request.protocol, route, data, lessons, ports.strict, session, tokens)
+    size, session = len(request.body), request.session.claude_code
+    lessons = ports.lessons.of_client(request.client)
+
+    def make() -> Crossed:
+        tokens, estimated = ports.counting.seed(route, data, size)
+        encoded = learned_quirks.crossed(request.protocol, route, data, lessons, ports.strict, session, tokens)
+        body = sliced_json.dumps(encoded.body) if size >= LARGE else encoded.json()
+        return Crossed(route, data, encoded, body, tokens, estimated)
+
+    return make
+
+
+def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, lines: list[str]) -> Outgoing:
+    made, request.crossed = request.crossed, None
+    if made is None or made.route is not route:
+        made = crossed(request, route, ports)()
+    data, encoded, tokens, previous = made.data, made.encoded, made.tokens, request.previous
     options = data.get("stream_options")
     asked = Asked(
         model=request.asked_model,
@@ -173,7 +190,7 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
         previous.follow(reply)
     goes_on = encoded.search is not None or encoded.pauses or encoded.answers
     return Outgoing(
-        url, lines, encoded.json(), reply, encoded.dropped, encoded.cache_marks, False, estimated,
+        url, lines, made.body, reply, encoded.dropped, encoded.cache_marks, False, made.estimated,
         asked if goes_on else None,
     )  # fmt: skip
 

@@ -1,17 +1,18 @@
 """What must be known before an endpoint is asked, in the order in which it is found out.
 
-A request may build on a reply that another worker keeps; its client's quota may be counted elsewhere; and a huge body
-is read and written anew in two turns of the loop. `routes` is one walk through all that: it yields whatever it waits
+A request may build on a reply that another worker keeps; its client's quota may be counted elsewhere; and a large body
+is read and written anew in a thread. `routes` is one walk through all that: it yields whatever it waits
 for, an answer or seconds, and most requests wait for nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
-from gateway.flow import charges
-from gateway.flow.client_request import ClientRequest
+from gateway.flow import charges, prepare
+from gateway.flow.client_request import LARGE, ClientRequest
+from gateway.flow.crossed import Crossed
 from gateway.flow.ports import Ports
 from gateway.http.response_writer import Writer
 from gateway.routing import client_keys
@@ -19,10 +20,8 @@ from gateway.routing.router import Route
 from gateway.stored import store_sync, threads
 from gateway.stored.previous_response import Recall, owner_of
 from gateway.stored.threads import Thread
+from translate import tokens
 from translate.errors import ApiError
-
-LARGE = 4 << 20  # bytes of a request body: reading one takes as long as a hundred usual requests
-BREATH_S = 0.01
 
 Steps = Generator[Awaitable[Any] | float, Any, list[Route]]
 
@@ -31,15 +30,23 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     """Where the request may go: at least one route. Raises ApiError."""
     previous = request.previous = _previous(request, ports)
     if previous is not None:
-        if not ports.siblings.alone and previous.refers(request.body):
+        refers = previous.refers(request.body)
+        if refers or previous.builds_on(request.body):
+            yield from _read(request, ports)
+        if refers and not ports.siblings.alone:
             known = previous.owners
             if ids := store_sync.unknown(ports.siblings, ports.memory, known, previous.named(request.parsed())):
                 yield store_sync.fetch(ports.siblings, ports.memory, known[0], ids)
         request.extend()
-    request.read_envelope()
+    if len(request.body) < LARGE:
+        request.read_envelope()
+    else:
+        yield ports.beside(request.read_envelope)
     if ports.tags is not None:
         request.tags = ports.tags(request)
     if request.task != "count":
+        if len(request.body) >= LARGE and ports.quota_of(request.client) is not None and tokens.has_media(request.body):
+            yield from _read(request, ports)
         yield from _within_bounds(request, ports, writer)
         if ports.hooks is not None:
             yield from ports.hooks.request(request)
@@ -55,10 +62,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         if request.cached is not None and request.cached.kept is not None:
             return found
     if len(request.body) >= LARGE and not found[0].verbatim:
-        # To read it and to write it anew are a pause in every other stream each. Between the two the others get some
-        # turns of the loop: a new request needs one to be accepted, one to be read and one to be answered.
-        request.parsed()
-        yield BREATH_S
+        yield from _beside_the_loop(request, found[0], ports)
     return found
 
 
@@ -79,6 +83,33 @@ def _within_bounds(request: ClientRequest, ports: Ports, writer: Writer) -> Gene
     if wait > 0:
         writer.last()  # who is over its bounds need not hold a connection, too
         raise charges.used_up(request.client, wait)
+
+
+def _read(request: ClientRequest, ports: Ports) -> Generator[Awaitable[Any], Any, None]:
+    """Reads a large body beside the loop. Raises ApiError."""
+    if request.data is None and len(request.body) >= LARGE:
+        request.adopts((yield ports.beside(request.reading())))
+
+
+def _beside_the_loop(request: ClientRequest, route: Route, ports: Ports) -> Generator[Awaitable[Any], Any, None]:
+    """To read it and to write it anew would be a pause in every other stream."""
+    yield from _read(request, ports)
+    try:
+        request.crossed = yield ports.beside(attempted(prepare.crossed(request, route, ports)))
+    except ApiError:
+        return  # the attempt at this route meets it again, and may pass to the next one
+
+
+def attempted(make: Callable[[], Crossed]) -> Callable[[], Crossed | None]:
+    """What cannot cross is for the attempt to find out: another route may take it."""
+
+    def made() -> Crossed | None:
+        try:
+            return make()
+        except ApiError:
+            return None
+
+    return made
 
 
 def that_have_it(found: list[Route], request: ClientRequest, ports: Ports) -> list[Route]:

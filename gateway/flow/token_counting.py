@@ -16,11 +16,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from gateway.flow import envelope
 from gateway.flow.calibration import Calibration, Measured
 from gateway.flow.client_request import ClientRequest
+from gateway.flow.crossed import Estimated
 from gateway.http import header_rules, query_string
 from gateway.limits import limiter
 from gateway.limits.limiter import Limiter
@@ -29,7 +30,6 @@ from gateway.stored.previous_response import NAMED, Recall, owner_of
 from translate import dialect, tokens
 from translate.conversation import Usage
 from translate.errors import ApiError
-from translate.token_features import Features
 
 log = logging.getLogger("gateway")
 
@@ -62,18 +62,6 @@ class Counted(Enum):
     BY_UPSTREAM = "the upstream is to be asked"
     BY_ANOTHER = "another request asks the same: its answer is coming"
     HERE = "an estimate is all that there is"
-
-
-class Estimated(NamedTuple):
-    """What was thought of a request when it went: two estimates, 0 where there is none, and what calibrates by its
-    reply."""
-
-    quick: int = 0
-    full: int = 0
-    features: Features | None = None
-
-
-NOTHING = Estimated()
 
 
 class Ratios:

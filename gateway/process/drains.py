@@ -26,25 +26,19 @@ class Drained(NamedTuple):
     since: float
 
 
-class Drains:
-    """The drained upstreams, by name."""
+class Drains(dict[str, Drained]):
+    """The drained upstreams, by name. A dictionary, as every request asks whether it is empty."""
 
     def __init__(self, worker_rpc: WorkerRpc) -> None:
+        super().__init__()
         self._worker_rpc = worker_rpc
-        self._drained: dict[str, Drained] = {}
         worker_rpc.answers[PATH] = self._adopt
 
     def __repr__(self) -> str:
-        return f"<Drains {', '.join(self._drained) or 'none'}>"
-
-    def __len__(self) -> int:
-        return len(self._drained)
-
-    def __contains__(self, upstream: str) -> bool:
-        return upstream in self._drained
+        return f"<Drains {', '.join(self) or 'none'}>"
 
     def shown(self, upstream: str) -> dict[str, Any] | None:
-        drained = self._drained.get(upstream)
+        drained = self.get(upstream)
         return drained._asdict() if drained is not None else None
 
     async def change(self, upstream: str, by: str, *, drained: bool) -> int:
@@ -60,12 +54,12 @@ class Drains:
         """Takes over what the other workers know, in one that starts."""
         for said in await self._worker_rpc.ask_others(PATH):
             for upstream, (by, since) in said["drained"].items():
-                self._drained.setdefault(upstream, Drained(by, since))
+                self.setdefault(upstream, Drained(by, since))
 
     def _adopt(self, query: dict[str, str]) -> dict[str, Any]:
         if upstream := query.get("upstream", ""):
             if since := query.get("since", ""):
-                self._drained[upstream] = Drained(query.get("by", ""), float(since))
+                self[upstream] = Drained(query.get("by", ""), float(since))
             else:
-                self._drained.pop(upstream, None)
-        return {"drained": self._drained}
+                self.pop(upstream, None)
+        return {"drained": dict(self)}

@@ -186,7 +186,8 @@ class Book:
         retry = wiring.retry_policy(chosen)
         self.ports = Ports(
             now=self.loop.time, unix=lambda: 1.7e9, call_later=self.loop.call_later, random=random.Random(1),
-            send=self._send, writer=writer or (lambda conn, key: Writer(self)), next_key=self._next_key, joins=joins,
+            beside=self._beside, send=self._send, writer=writer or (lambda conn, key: Writer(self)),
+            next_key=self._next_key, joins=joins,
             in_flight=self, observer=self, access=Access(chosen, Redaction(), hops), hops=hops,
             router=self.router, drained=Drains(WorkerRpc()), admission=self.admission, body_memory=self.memory,
             quota_of=lambda client: self.quotas.get(client), priced=lambda *names: False, masked=lambda body: body,
@@ -245,6 +246,9 @@ class Book:
         self.exchanges.append(exchange)
         self.does(f"ask {name}")
         return exchange
+
+    async def _beside(self, work: Callable[[], Any]) -> Any:
+        return work()
 
     def _next_key(self) -> str:
         self._keys += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import time
@@ -11,10 +10,6 @@ from typing import Any
 
 import pytest
 
-from gateway.flow import learned_quirks
-from gateway.flow.client_request import ClientRequest
-from gateway.flow.flow import Flow
-from gateway.flow.states import Event
 from gateway.http import listener
 from tests.support.house import Client, House, one_upstream
 from tests.support.script import Answer, Upstream
@@ -151,58 +146,6 @@ def test_a_new_connection_counts_from_its_beginning() -> None:
             one.send("GET", "/healthz")
             assert one.reply()[0] == 200
         assert one.socket.recv(1) == b""
-
-
-PICTURE = "data:image/png;base64," + "A" * 6_000_000
-LARGE: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [
-    {"type": "image_url", "image_url": {"url": PICTURE}}]}]}  # fmt: skip
-REPLY = Answer.json({"type": "message", "role": "assistant", "content": [{"type": "text", "text": "a"}], "usage": {}})
-
-
-def test_a_large_body_is_read_and_written_in_turns_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Others have theirs in between."""
-    turns: list[str] = []
-    parsed, crossed = ClientRequest.parsed, learned_quirks.crossed
-
-    def reads(request: ClientRequest) -> dict[str, Any]:
-        if request.data is None:
-            turns.append("read")
-            asyncio.get_running_loop().call_soon(turns.append, "others")
-        return parsed(request)
-
-    def writes(*args: Any) -> Any:
-        turns.append("written")
-        return crossed(*args)
-
-    monkeypatch.setattr(ClientRequest, "parsed", reads)
-    monkeypatch.setattr(learned_quirks, "crossed", writes)
-    with Upstream([REPLY]) as up:
-        text = f"[upstream up]\nprotocol = messages\nbase_url = {up.url}\n[models]\n* = up\n"
-        with House(text) as house:
-            assert house.post("/v1/chat/completions", LARGE)[0] == 200
-            assert house.on_loop(lambda: house.proxy.service.held_bytes) == 0
-    assert turns == ["read", "others", "written"]
-
-
-def test_who_leaves_between_the_turns_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[object] = []
-    left: list[object] = []
-    monkeypatch.setattr(Flow, "_start", lambda flow, *args: started.append(flow))
-    takes_event = Flow._on
-
-    def leaves(flow: Flow, event: Event, *args: Any) -> None:
-        if event is Event.RESOLVED:
-            left.append(flow)
-            flow._client_left()
-        takes_event(flow, event, *args)
-
-    monkeypatch.setattr(Flow, "_on", leaves)
-    with Upstream([REPLY]) as up:
-        text = f"[upstream up]\nprotocol = messages\nbase_url = {up.url}\n[models]\n* = up\n"
-        with House(text) as house, house.connect() as client:
-            client.send("POST", "/v1/chat/completions", LARGE)
-            house.wait(lambda p: left and not p.service.flows)
-            assert not started and not up.requests and house.on_loop(lambda: house.proxy.service.held_bytes) == 0
 
 
 # ---------------------------------------------------------------------------------------- room for newcomers

@@ -1,0 +1,31 @@
+"""A translated request, and what is thought of its size."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from gateway.routing.router import Route
+from translate.target import Encoded
+
+
+class Estimated(NamedTuple):
+    """What was thought of a request when it went: two estimates, 0 where there is none, and what calibrates by its
+    reply."""
+
+    quick: int = 0
+    full: int = 0
+    features: Features | None = None
+
+
+NOTHING = Estimated()
+
+
+class Crossed(NamedTuple):
+    """data: the client's body. body: what its upstream gets. tokens, estimated: see Counting.seed."""
+
+    route: Route
+    data: dict[str, Any]
+    encoded: Encoded
+    body: bytes
+    tokens: int
+    estimated: Estimated
