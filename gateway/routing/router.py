@@ -44,7 +44,8 @@ class Route:
     """One way that a request of a `client` may take. model: its name at the upstream. schema: the route is only for
     requests that ask for a reply by a JSON schema. home: the upstream speaks the client's own protocol. verbatim: and
     the bytes pass through unchanged. key: the number of the upstream's key. stage: routes of a lower stage are tried
-    first. weight: the share among the routes of the same stage."""
+    first. weight: the share among the routes of the same stage. mint: where its key comes from, if that is not written
+    down."""
 
     peer: Peer
     protocol: Protocol
@@ -56,6 +57,7 @@ class Route:
     weight: float = 1.0
     place: Place = field(init=False, repr=False, compare=False)
     target: Target = field(init=False, repr=False, compare=False)
+    mint: Mint | None = field(init=False, repr=False, compare=False)
     url: str = field(init=False, repr=False, compare=False)
     stream_url: str = field(init=False, repr=False, compare=False)
     envelope: Envelope | None = field(init=False, repr=False, compare=False)
@@ -67,6 +69,7 @@ class Route:
     def __post_init__(self) -> None:
         up = self.peer.settings
         object.__setattr__(self, "place", self.peer.place(self.model, self.key))
+        object.__setattr__(self, "mint", self.peer.mints[self.key])
         policy = replace(
             self.peer.policy, max_tokens=up.most_tokens(self.model), cache_marks=up.marks_cache(self.model)
         )
@@ -92,11 +95,6 @@ class Route:
     @property
     def own_headers(self) -> dict[str, str]:
         return self.peer.headers_with(self.key)[self.protocol]
-
-    @property
-    def mint(self) -> Mint | None:
-        """Where its key comes from, if that is not written down."""
-        return self.peer.mints[self.key]
 
     def _other(self) -> Route | None:
         """The route of requests with a schema; None if it is this one."""
