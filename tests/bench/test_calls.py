@@ -14,7 +14,7 @@ import pytest
 
 from tests.bench.walk import Bench, Walk
 
-ROUNDS = 60  # at most, until one of them is cheap enough: in others a busy machine has cut the bytes in more pieces
+ROUNDS = 150  # at most, until one of them is cheap enough: in others a busy machine has cut the bytes in more pieces
 PAUSE_S = 0.003
 DELTAS = 12
 TIMERS = frozenset(("_sweep", "_tick", "_look", "_on_timer", "_expire", "flush"))  # what comes meanwhile, for all
@@ -26,7 +26,7 @@ MOST: dict[tuple[str, str], tuple[int, int, float]] = {
     ("responses", "responses"): (272, 312, 12.0),
     ("messages", "chat"): (468, 554, 27.0),
     ("messages", "responses"): (478, 608, 32.5),
-    ("responses", "chat"): (553, 600, 31.0),
+    ("responses", "chat"): (556, 612, 31.0),
     ("chat", "messages"): (490, 574, 27.0),
 }
 
