@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from gateway.routing.router import Route
 from translate.target import Encoded
+from translate.token_features import Features
 
 
 class Estimated(NamedTuple):
