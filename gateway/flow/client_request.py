@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from typing import Protocol as Interface
 from urllib.parse import parse_qsl
@@ -185,26 +185,12 @@ class ClientRequest:
     def parsed(self) -> dict[str, Any]:
         """The body. It takes many times its bytes, which are all that is counted: so `data` goes as soon as the request
         is sent, or waits, and a retry parses again. Raises BadRequest."""
-        if self.data is None:
-            return self.adopts(self.reading()())
-        return self.data
-
-    def reading(self) -> Callable[[], dict[str, Any]]:
-        """What parses the body: it may be called in a thread. That raises BadRequest."""
-        body, shape = self.body, self.shape
-
-        def read() -> dict[str, Any]:
-            data = envelope.parse(body, shape.values, sliced=len(body) >= LARGE)
-            shape.check(data)
-            return data
-
-        return read
-
-    def adopts(self, data: dict[str, Any]) -> dict[str, Any]:
-        """data: what `reading` gave."""
-        if self.in_path:
-            data |= {"model": self.in_path, "stream": self.streams}
-        self.data = data
+        data = self.data
+        if data is None:
+            self.data = data = envelope.parse(self.body, self.shape.values, sliced=len(self.body) >= LARGE)
+            self.shape.check(data)
+            if self.in_path:
+                data |= {"model": self.in_path, "stream": self.streams}
         return data
 
     def extend(self) -> None:

@@ -47,7 +47,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if request.task != "count":
         if len(request.body) >= LARGE and ports.quota_of(request.client) is not None and tokens.has_media(request.body):
             yield from _read(request, ports)
-        yield from _within_bounds(request, ports, writer)
+        if ports.budgets is not None or ports.quota_of(request.client) is not None:
+            yield from _within_bounds(request, ports, writer)
         if ports.hooks is not None:
             yield from ports.hooks.request(request)
     found = ports.router.routes(request.asked_model, request.protocol, request.facts)
@@ -61,7 +62,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         request.cached = yield from ports.cache.looks_up(request, found)
         if request.cached is not None and request.cached.kept is not None:
             return found
-    if len(request.body) >= LARGE and not found[0].verbatim:
+    if len(request.body) >= LARGE and not found[0].verbatim and not request.relayed:
         yield from _beside_the_loop(request, found[0], ports)
     return found
 
@@ -88,12 +89,14 @@ def _within_bounds(request: ClientRequest, ports: Ports, writer: Writer) -> Gene
 def _read(request: ClientRequest, ports: Ports) -> Generator[Awaitable[Any], Any, None]:
     """Reads a large body beside the loop. Raises ApiError."""
     if request.data is None and len(request.body) >= LARGE:
-        request.adopts((yield ports.beside(request.reading())))
+        yield ports.beside(request.parsed)
 
 
 def _beside_the_loop(request: ClientRequest, route: Route, ports: Ports) -> Generator[Awaitable[Any], Any, None]:
     """To read it and to write it anew would be a pause in every other stream."""
     yield from _read(request, ports)
+    if request.task == "count":  # as a rule it is estimated here
+        return
     try:
         request.crossed = yield ports.beside(attempted(prepare.crossed(request, route, ports)))
     except ApiError:

@@ -24,7 +24,7 @@ MOST: dict[tuple[str, str], tuple[int, int, float]] = {
     ("chat", "chat"): (260, 304, 12.0),
     ("messages", "messages"): (256, 308, 12.0),
     ("responses", "responses"): (272, 312, 12.0),
-    ("messages", "chat"): (468, 554, 27.0),
+    ("messages", "chat"): (472, 554, 27.0),
     ("messages", "responses"): (478, 608, 32.5),
     ("responses", "chat"): (556, 612, 31.0),
     ("chat", "messages"): (490, 574, 27.0),
