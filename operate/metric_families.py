@@ -148,6 +148,10 @@ FAMILIES = {
     ),
     "proxy_cache_entries": Family("gauge", "Replies in the response cache."),
     "proxy_cache_bytes": Family("gauge", "Bytes of the replies in the response cache."),
+    "proxy_batches_open": Family("gauge", "Batches that the proxy runs itself and that have not ended."),
+    "proxy_batch_requests_open": Family("gauge", "Requests of these batches that have no result yet."),
+    "proxy_batch_requests_running": Family("gauge", "Requests of these batches that are on their way."),
+    "proxy_batch_requests_total": Family("counter", "Requests of batches that have got a result.", ("outcome",)),
     "proxy_rejoined_total": Family(
         "counter", "Requests that were attached to one that went on after its client had left."
     ),

@@ -112,6 +112,11 @@ def _raw_usage(board: Board, query: Query) -> Said:
     return {"began": watch.began, "models": watch.models.all(), "clients": watch.clients.all()}
 
 
+def _raw_batches(board: Board, query: Query) -> Said:
+    """Of the one process that runs them; the others have none."""
+    return {"batches": board.service.batches.progress}
+
+
 def _raw_cache(board: Board, query: Query) -> Said:
     cache = board.service.cache
     return {
@@ -130,6 +135,7 @@ _RAW: dict[str, Callable[[Board, Query], Said]] = {
     "request": _raw_request,
     "usage": _raw_usage,
     "cache": _raw_cache,
+    "batches": _raw_batches,
 }
 
 
@@ -251,6 +257,11 @@ async def cache(board: Board, query: Query) -> Said:
     return merging.cache(await board.service.worker_rpc.ask(f"{_PATH}cache"))
 
 
+async def batches(board: Board, query: Query) -> Said:
+    said = await board.service.worker_rpc.ask(f"{_PATH}batches")
+    return {"on": board.service.batches.store is not None, "batches": [row for each in said for row in each["batches"]]}
+
+
 async def settings(board: Board, query: Query) -> Said:
     chosen = board.service.settings
     values = [
@@ -278,6 +289,7 @@ SHOWN: dict[str, Callable[[Board, Query], Awaitable[Said]]] = {
     "usage": usage,
     "spent": spending,
     "cache": cache,
+    "batches": batches,
     "settings": settings,
     "connect": connect,
 }

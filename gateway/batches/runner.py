@@ -149,6 +149,7 @@ class Runner:
                 self._batches.pop(batch.id, None)
                 self._seen.pop(batch.id, None)
                 log.info("batch %s has ended: %s", batch.id, counts)
+                continue
             running = sum(id == batch.id for id, _ in self._running)
             progress.append({"id": batch.id, "client": batch.client, "form": batch.form, "total": batch.total,
                              "done": batch.total - counts.get(WAITING, 0), "running": running,

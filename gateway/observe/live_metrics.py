@@ -17,11 +17,13 @@ from typing import Any
 
 import pycurl
 
+from gateway.batches.desk import Desk
 from gateway.cache.cache import Cache
 from gateway.limits.breaker import Breaker
 from gateway.observe.loop_lag import Lag
 from gateway.runtime import Service
 from operate import place
+from operate.batch_store import ERRORED, SUCCEEDED
 from operate.metrics import OTHER, Metrics, Sample, sample
 from operate.settings.load import Settings
 from operate.version import VERSION
@@ -117,9 +119,18 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
         yield sample("proxy_token_counts_total", (answer,), count)
     if service.cache is not None:
         yield from _cache(service.cache)
+    yield from _batches(service.batches)
     yield from _upstreams(service, counted)
     yield from _pool(service.client)
     yield from _process(counted.began)
+
+
+def _batches(desk: Desk) -> Iterator[Sample]:
+    yield sample("proxy_batches_open", (), len(desk.progress))
+    yield sample("proxy_batch_requests_open", (), sum(each["total"] - each["done"] for each in desk.progress))
+    yield sample("proxy_batch_requests_running", (), sum(each["running"] for each in desk.progress))
+    for outcome in (SUCCEEDED, ERRORED):
+        yield sample("proxy_batch_requests_total", (outcome,), desk.told.get(outcome, 0))
 
 
 def _cache(cache: Cache) -> Iterator[Sample]:

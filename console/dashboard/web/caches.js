@@ -15,6 +15,13 @@ function replies(said) {
     `${num(said.miss)} misses, ${num(said.bypass)} not for it; ${num(said.entries)} replies kept, ${bytes(said.bytes)}.`;
 }
 
+// Batches that the proxy runs itself.
+function showBatches(said) {
+  fillRows($("batches-rows"), said.batches.map((each) => line(each.id, el("th", { scope: "row", class: "mono" }, each.id), td(each.client || none), td(moment(each.created)),
+    right(`${num(each.done)} of ${num(each.total)} (${share(each.done / each.total)})`), right(num(each.running)), right(num(each.errored)))),
+  said.on ? "none on its way" : "off: [batches] file");
+}
+
 function showCache(said) {
   $("replies-note").textContent = replies(said.replies);
   $("cache-note").textContent = "A cache hits as far as a prompt begins like the one before: tools, then system, then messages. " +

@@ -11,6 +11,7 @@ const panels = [
   { name: "spent", every: 20, show: showSpent, path: spentPath },
   { name: "usage", every: 5, show: showUsage },
   { name: "cache", every: 5, show: showCache },
+  { name: "batches", every: 5, show: showBatches },
   { name: "settings", every: 10, show: showSettings },
   { name: "connect", every: 3600, show: showConnect, path: () => `connect?public_url=${encodeURIComponent(location.origin + here.replace(/\/dashboard$/, ""))}` },
 ].map((panel) => ({ due: 0, busy: false, ...panel }));
