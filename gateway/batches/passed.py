@@ -12,6 +12,7 @@ from typing import Any
 from gateway.batches import messages_batches, openai_batches
 from gateway.batches.asked import Asked, Said
 from gateway.flow.client_request import ClientRequest
+from gateway.limits.budget import Bounds
 from gateway.pages.upstream_query import Asking
 from gateway.routing import request_facts
 from gateway.routing.upstreams import Peer
@@ -24,8 +25,9 @@ from translate.messages.dialect import MESSAGES
 
 async def created(service: Service, request: ClientRequest, asked: Asked) -> Said | None:
     """None where the proxy is to run it itself. Raises ApiError."""
+    counted = _is_counted(service, request.client)
     if request.dialect is MESSAGES:
-        found = _of_messages(service, request, asked)
+        found = None if counted else _of_messages(service, request, asked)
         if found is None:
             return None
         peer, body, key = found[0], found[1], 0
@@ -33,12 +35,30 @@ async def created(service: Service, request: ClientRequest, asked: Asked) -> Sai
         place = await _file_place(service, request, asked)
         if place is None:
             return None
+        _may_send_unread(service, request.client, place.upstream, counted=counted)
         peer, body = service.router.peers[place.upstream], asked.body
         key = peer.key_names.index(place.key) if place.key in peer.key_names else 0
     said = await _ask(service, request, asked, peer, key, body)
     if said.status < 300 and isinstance(id := _object(said.body).get("id"), str):
         service.memory.went(id, asked.owner, peer.name, peer.key_names[key])
     return said
+
+
+def _is_counted(service: Service, client: str) -> bool:
+    """Whether the client's tokens or money are bounded. What an upstream runs as a batch is in none of the sums."""
+    found = next((each for each in service.settings.clients if each.name == client), None)
+    return found is not None and bool(found.tokens_per_minute or any(getattr(found, name) for name in Bounds._fields))
+
+
+def _may_send_unread(service: Service, client: str, upstream: str, *, counted: bool) -> None:
+    """Nobody here reads the file of such a batch: its lines may name any model of the upstream. Raises ApiError."""
+    rules = service.rules.get(client)
+    if counted or (rules is not None and (rules.models or not rules.allow(upstream))):
+        raise ApiError(
+            "permission",
+            f"client '{client}' has bounds in settings.ini, which cannot hold for a batch that upstream '{upstream}' "
+            "runs from a file of its own; send the requests one by one",
+        )
 
 
 async def about(service: Service, request: ClientRequest, asked: Asked, id: str) -> Said:
@@ -55,7 +75,17 @@ async def about(service: Service, request: ClientRequest, asked: Asked, id: str)
         if len(having) != 1:
             raise ApiError("not_found", f"no upstream is known to have batch '{id}'")
         peer, key = having[0], 0
-    return await _ask(service, request, asked, peer, key, b"" if asked.method == "POST" else None)
+    said = await _ask(service, request, asked, peer, key, b"" if asked.method == "POST" else None)
+    _note_results(service, asked, peer, key, said)
+    return said
+
+
+def _note_results(service: Service, asked: Asked, peer: Peer, key: int, said: Said) -> None:
+    """The files that a batch has made are its client's."""
+    if said.status < 300:
+        for name in ("output_file_id", "error_file_id"):
+            if isinstance(id := _object(said.body).get(name), str) and service.memory.noted(id) is None:
+                service.memory.went(id, asked.owner, peer.name, peer.key_names[key])
 
 
 def has_batches(peer: Peer, protocol: str) -> bool:

@@ -143,6 +143,19 @@ def line(name: str, value: str) -> bytes:
     return f"{name}: {_NOT_IN_A_VALUE.sub('?', value)}\r\n".encode("latin-1", "replace")
 
 
+def media(kind: str) -> bytes:
+    """The lines for the type of what passes unread: sound, pictures and data keep theirs. A type by which a browser
+    shows a page, or runs a script, is no more than bytes."""
+    return line("Content-Type", kind if _HARMLESS.match(kind) else "application/octet-stream") + SHIELD
+
+
+_HARMLESS = re.compile(
+    r"(?:audio/[\w.+-]+|video/[\w.+-]+|image/(?:png|jpe?g|gif|webp|avif|bmp)|text/(?:plain|csv)|application/(?:json|jsonl"
+    r"|x-jsonl|x-ndjson|octet-stream|pdf|zip|gzip))\s*(?:;|$)",
+    re.I,
+)
+
+
 def find(headers: Iterable[tuple[str, str]], wanted: str) -> str:
     """The first value of a header (name in lower case); "" if there is none."""
     for name, value in headers:

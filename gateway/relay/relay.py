@@ -468,7 +468,7 @@ class Relay(HTTPMessageDelegate):
         self._clock.given(False)
         kind = header_rules.EVENT_STREAM
         if "event-stream" not in coming.kind.lower():
-            kind = header_rules.line("Content-Type", coming.kind or "application/octet-stream") + header_rules.SHIELD
+            kind = header_rules.media(coming.kind)
             kind += header_rules.line("Content-Disposition", header_rules.find(coming.headers, "content-disposition"))
         self._status = coming.status
         self.streaming = True

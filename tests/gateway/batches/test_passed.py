@@ -73,6 +73,74 @@ def test_what_a_client_may_not_use_is_refused_before_it_goes(tmp_path: Path) -> 
             assert not up.requests
 
 
+@pytest.mark.parametrize("bound", ["tokens_per_minute = 1000000", "usd_per_day = 5", "tokens_per_month = 5000000"])
+def test_what_is_counted_is_run_here(bound: str, tmp_path: Path) -> None:
+    """What an upstream runs as a batch is in no sum."""
+    clients = CLIENTS.replace("[client bobby]", f"{bound}\n[client bobby]")
+    with Upstream(theirs) as up:
+        with House(house_text("m = a", clients, a=HAS.format(up.url)), folder=tmp_path) as house, sdk(house) as client:
+            assert client.messages.batches.create(requests=requests(1)).id.startswith("msgbatch_px")
+            assert not [request for request in up.requests if request.path == "/v1/messages/batches"]
+
+
+@pytest.mark.parametrize(
+    "bound", ["models = cheap", "upstreams = b", "tokens_per_minute = 1000000", "usd_per_month = 5"]
+)
+def test_no_bound_is_passed_by_a_file_that_nobody_reads(bound: str, tmp_path: Path) -> None:
+    """Its lines name any model, and an upstream counts for nobody."""
+
+    def answer(request: Any) -> Answer:
+        return Answer.json({"id": "file-their1", "object": "file", "bytes": 1, "created_at": 1, "filename": "x",
+                            "purpose": "batch", "status": "processed"})  # fmt: skip
+
+    section = "protocol = chat\nbase_url = {}\nfiles = true\nbatches = true\n"
+    with Upstream(answer) as up:
+        other = "protocol = chat\nbase_url = http://127.0.0.1:9\n"
+        text = house_text("* = a", CLIENTS, a=section.format(up.url), b=other)
+        file = tmp_path / "settings.ini"
+        with House(text, folder=tmp_path, file=file) as house, openai_sdk(house) as client:
+            made = client.files.create(file=("x.jsonl", b"{}\n"), purpose="batch")
+            file.write_text(text.replace("[client bobby]", f"{bound}\n[client bobby]"))
+            house.wait(lambda p: len(p.service.settings.clients) == 2 and _bounds(p.service.settings.clients[0]))
+            with pytest.raises(openai.PermissionDeniedError, match="bounds"):
+                client.batches.create(input_file_id=made.id, endpoint="/v1/chat/completions", completion_window="24h")
+            assert not [request for request in up.requests if request.path == "/v1/batches"]
+
+
+def _bounds(client: Any) -> bool:
+    return bool(client.models or client.upstreams or client.tokens_per_minute or client.usd_per_month)
+
+
+def test_the_files_that_a_batch_has_made_are_its_clients(tmp_path: Path) -> None:
+    file = {"id": "file-their1", "object": "file", "bytes": 1, "created_at": 1, "filename": "x", "purpose": "batch",
+            "status": "processed"}  # fmt: skip
+    batch = {"id": "batch_their1", "object": "batch", "endpoint": "/v1/chat/completions", "input_file_id": file["id"],
+             "completion_window": "24h", "status": "completed", "created_at": 1,
+             "output_file_id": "file-out1"}  # fmt: skip
+
+    def answer(request: Any) -> Answer:
+        if request.path.endswith("/content"):
+            return Answer(200, {"Content-Type": "text/html"}, b'{"custom_id":"a"}\n')
+        return Answer.json(file if request.path.startswith("/v1/files") else batch)
+
+    section = "protocol = chat\nbase_url = {}\nfiles = true\nbatches = true\n"
+    with Upstream(answer) as up:
+        with House(house_text("* = a", CLIENTS, a=section.format(up.url)), folder=tmp_path) as house:
+            with openai_sdk(house) as client, openai_sdk(house, "bobby-key-0123456789") as bobby:
+                made = client.files.create(file=("x.jsonl", b"{}\n"), purpose="batch")
+                got = client.batches.create(
+                    input_file_id=made.id, endpoint="/v1/chat/completions", completion_window="24h"
+                )
+                output = client.batches.retrieve(got.id).output_file_id
+                assert output == "file-out1"
+                content = client.files.content(output)
+                assert content.text == '{"custom_id":"a"}\n'
+                assert content.response.headers["content-type"] == "application/octet-stream", "no page"
+                for id in (made.id, output):
+                    with pytest.raises(openai.NotFoundError):
+                        bobby.files.content(id)
+
+
 def test_openais_goes_where_its_file_is(tmp_path: Path) -> None:
     file = {"id": "file-their1", "object": "file", "bytes": 1, "created_at": 1, "filename": "x", "purpose": "batch",
             "status": "processed"}  # fmt: skip
