@@ -1,0 +1,1 @@
+"""A staged incident, and what the logs answer to one who is called at night: `python -m tests.incident`."""
