@@ -216,10 +216,12 @@ class Errors:
 
 @dataclass(frozen=True, slots=True)
 class TokenCounting:
-    """How the number of a request's tokens is asked for and told. check raises BadRequest for what is no request."""
+    """How the number of a request's tokens is asked for and told. check raises BadRequest for what is no request.
+    field: where an answer has the number."""
 
     check: Callable[[Body], None]
     body: Callable[[int], bytes]
+    field: str = "input_tokens"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Is a stream legal, to the letter? A grammar checker for Messages, Chat and Responses streams.
+"""Is a stream legal, to the letter? A grammar checker for Messages, Chat, Responses and Gemini streams.
 
 It reads bytes as a client gets them and returns the problems it finds, in words; an empty list means legal.
 It shares no code with the translators: framing, order and shapes are stated here a second time, from the
@@ -9,8 +9,11 @@ providers themselves are read that way.
 
 from __future__ import annotations
 
+import re
+
 from conformance.grammar.chat import Chat
 from conformance.grammar.framing import events
+from conformance.grammar.gemini import Gemini
 from conformance.grammar.messages import Messages
 from conformance.grammar.responses import Responses
 
@@ -39,6 +42,17 @@ def check_responses(raw: bytes, lone_failure: bool = False, house: bool = True) 
     if lone_failure:
         checker.state = checker._between
     for event in events(raw, checker.problems, house):
+        checker.event(*event)
+    checker.end()
+    return checker.problems
+
+
+def check_gemini(raw: bytes, house: bool = True) -> list[str]:
+    """Problems of a Gemini stream (with alt=sse). Blank lines are signs of life."""
+    checker = Gemini()
+    if any(line.startswith(b":") for line in raw.splitlines()):
+        checker.say("framing: a comment, which Google's SDK takes for data")
+    for event in events(re.sub(rb"\n{3,}", b"\n\n", raw.lstrip(b"\n")), checker.problems, house):
         checker.event(*event)
     checker.end()
     return checker.problems

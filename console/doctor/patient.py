@@ -122,7 +122,7 @@ class Patient:
         """Asks the upstream how many tokens a probe has. Its protocol must have such a request."""
         route, data = Route(self.peer, self.protocol, self.model), {"model": self.model} | probe
         body = learned_quirks.crossed(CLIENT, route, data, self._lessons).body
-        known = ("model", "messages", "system", "tools", "input", "instructions")
+        known = ("model", "messages", "system", "tools", "input", "instructions", "contents")
         counted = {key: value for key, value in body.items() if key in known}
         return await self.post(self.peer.side(self.protocol, "count", self.model), wire.dumps(counted), False, "count")
 

@@ -203,8 +203,10 @@ async def unknown_fields(patient: Patient) -> Finding:
 async def count_tokens(patient: Patient) -> Finding:
     """Asks for a count of tokens, which costs nothing. Chat has no such request."""
     heard = await patient.count(asking("How many tokens is this?"))
+    counting = dialects.of(patient.protocol).counting
     try:
-        count = wire.loads(heard.body).get("input_tokens") if heard.status == 200 else None
+        assert counting is not None  # else it is not asked for
+        count = wire.loads(heard.body).get(counting.field) if heard.status == 200 else None
     except (ValueError, AttributeError):
         count = None
     if isinstance(count, int):

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from conformance import grammar
 from tests.support import asking, corpus, crossing, losses, meaning, params, sdk_gemini
 from tests.support.corpus import Exchange
 from tests.support.meaning import Meaning
@@ -77,6 +78,7 @@ def test_replies(upstream: Protocol) -> None:
         problems = list(unlike(want, read("gemini", ours, streamed)))
         for event in sdk_gemini.events(ours) if streamed else [json.loads(ours)]:
             problems += sdk_gemini.problems(event) if "error" not in event else []
+        problems += grammar.check_gemini(ours) if streamed else []
         ours_says = read("gemini", ours, streamed)
         for client in dialects.names():
             theirs = told(client, "gemini", ours, streamed, exchange.id)

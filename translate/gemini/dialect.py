@@ -23,6 +23,7 @@ from translate.schemas import table
 
 VERSIONS = ("v1beta", "v1", "v1alpha")
 
+COUNTED = "totalTokens"
 LISTS = ("/v1beta/models", "/v1alpha/models")
 
 _REFUSALS = rb"SAFETY|RECITATION|BLOCKLIST|PROHIBITED_CONTENT|SPII|LANGUAGE|MODEL_ARMOR|IMAGE_\w+"
@@ -86,8 +87,9 @@ GEMINI = Dialect(
     http=Http(auth=("x-goog-api-key", ""), asks=_asks, query_key="key"),
     models=ModelListing(model_list.row, model_list.page, query="?pageSize=1000", paths=LISTS),
     carries=("messages", "responses", "chat"),
-    counting=TokenCounting(_check, lambda count: wire.dumps({"totalTokens": count})),
+    counting=TokenCounting(_check, lambda count: wire.dumps({COUNTED: count}), COUNTED),
     echo=_echo,
+    usual={"safetySettings": []},
     aside=frozenset(("labels",)),
     looks_like=lambda body, headers: "contents" in body or "generationConfig" in body,
 )

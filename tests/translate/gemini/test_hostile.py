@@ -122,6 +122,7 @@ def test_replies(client: str) -> None:
                 found = [each for event in events if "error" not in event for each in sdk_gemini.problems(event)]
                 # A part that nobody knows goes on as it came.
                 odd_part = path[2:4] == ("content", "parts")[: len(path) - 2]
+                found += grammar.check_gemini(out)
                 assert found == [] or odd_part, (path, odd)
                 assert "error" in events[-1] or "finishReason" in events[-1]["candidates"][0]
             else:
