@@ -65,7 +65,8 @@ class Case:
 
     def ask(self, body: Any, usage: bool | None = None, **headers: str) -> Reply:
         """POSTs a request for a reply; usage: whether its stream has to tell what it took."""
-        reply = self.line.post(self.speech.path, body, self.speech.headers(self.key) | headers)
+        path, sent = self.speech.addressed(self.model, body)
+        reply = self.line.post(path, sent, self.speech.headers(self.key) | headers)
         streamed = isinstance(body, dict) and bool(body.get("stream"))
         self.heard.append(Heard(self.kind, reply, streamed, usage))
         return reply

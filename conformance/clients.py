@@ -46,6 +46,8 @@ def as_clients_ask(case: Case) -> Outcome:
 
 def official_sdk(case: Case) -> Outcome:
     """Whole, streamed, and a streamed call, by the SDK that most clients are made with."""
+    if not case.speech.sdk_final:
+        return Outcome("-")
     package = case.speech.types.package
     if not case.speech.types.installed():
         return Outcome("not tried", f"not installed: {package}")

@@ -20,7 +20,6 @@ from conformance import open_responses, programs, report
 from conformance.case import Case
 from conformance.examine import Result, cost, examine, protocols
 from conformance.speech import ALL, Speech
-from conformance.speech.base import as_object, objects
 from conformance.wire import BadAddress, Line
 from operate import place
 from operate.version import VERSION
@@ -112,8 +111,7 @@ def _first_model(line: Line, key: str, speech: Speech) -> tuple[str, str]:
     reply = line.get("/v1/models", speech.headers(key))
     if not reply.status:
         return "", f"cannot be reached: {reply.trouble}"
-    listed = as_object(reply.json())
-    names = [str(model["id"]) for model in objects(listed.get("data")) if model.get("id")]
+    names = speech.model_names(reply.json())
     return (names[0], "") if names else ("", f"it lists no models (status {reply.status}): --model NAME tells which")
 
 

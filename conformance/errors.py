@@ -46,7 +46,8 @@ def wrong_key(case: Case) -> Outcome:
     if not case.key:
         return Outcome("not tried", "no --key")
     headers = case.speech.headers(WRONG_KEY)
-    return _refused(case, case.line.post(case.speech.path, case.asking(), headers), (401, 403))
+    path, body = case.speech.addressed(case.model, case.asking())
+    return _refused(case, case.line.post(path, body, headers), (401, 403))
 
 
 def _refused(case: Case, reply: Reply, wanted: tuple[int, ...]) -> Outcome:

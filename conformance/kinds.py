@@ -10,6 +10,7 @@ import json
 import struct
 import zlib
 from base64 import b64encode
+from urllib.parse import quote
 
 from conformance.case import Case, Outcome, judged
 from conformance.speech import Said
@@ -30,11 +31,12 @@ def count_tokens(case: Case) -> Outcome:
     if not case.speech.count_path:
         return Outcome("-")
     asked = case.asking("How many tokens is this?")
-    body = {key: asked[key] for key in ("model", case.speech.history)}
-    reply = case.line.post(case.speech.count_path, body, case.speech.headers(case.key))
-    counted = as_object(reply.json()).get("input_tokens")
+    _, body = case.speech.addressed(case.model, {key: asked[key] for key in ("model", case.speech.history)})
+    path = case.speech.count_path.replace("{model}", quote(case.model, safe=""))
+    reply = case.line.post(path, body, case.speech.headers(case.key))
+    counted = as_object(reply.json()).get(case.speech.count_field)
     is_count = isinstance(counted, int) and counted > 0
-    return case.refusal(reply) or judged([] if is_count else [f"input_tokens is {counted!r}"])
+    return case.refusal(reply) or judged([] if is_count else [f"{case.speech.count_field} is {counted!r}"])
 
 
 def text(case: Case) -> Outcome:
@@ -61,7 +63,7 @@ def streamed_call(case: Case) -> Outcome:
 
 def parallel_calls(case: Case) -> Outcome:
     body = _with_tool(case, f"What is the weather in {' and in '.join(CITIES)}? Call the tool for all at once.", "auto")
-    body["tool_choice"] = {"type": "auto"} if isinstance(case.speech.forced, dict) else "auto"
+    body["tool_choice"] = case.speech.unforced
     reply = case.stream(body)
     if refusal := case.refusal(reply):
         return refusal
@@ -144,7 +146,8 @@ def usage(case: Case) -> Outcome:
 def cancel(case: Case) -> Outcome:
     """A client leaves in the middle of a stream; the next one is served."""
     body = case.asking(LONG_WORDS) | {"stream": True}
-    left = case.line.post(case.speech.path, body, case.speech.headers(case.key), leave_after=1)
+    path, sent = case.speech.addressed(case.model, body)
+    left = case.line.post(path, sent, case.speech.headers(case.key), leave_after=1)
     if refusal := case.refusal(left):
         return refusal
     reply = case.ask(case.asking())

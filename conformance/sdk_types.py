@@ -62,6 +62,7 @@ ALL = (
     Types("messages", "anthropic", "anthropic.types", "RawMessageStreamEvent", "Message"),
     Types("chat", "openai", "openai.types.chat", "ChatCompletionChunk", "ChatCompletion"),
     Types("responses", "openai", "openai.types.responses", "ResponseStreamEvent", "Response"),
+    Types("gemini", "google-genai", "google.genai.types", "GenerateContentResponse", "GenerateContentResponse"),
 )
 
 

@@ -57,6 +57,7 @@ class Speech(ABC):
     name: ClassVar[str]
     path: ClassVar[str]
     count_path: ClassVar[str] = ""
+    count_field: ClassVar[str] = "input_tokens"
     stored_path: ClassVar[str] = ""
     id_header: ClassVar[str] = "x-request-id"
     error_fields: ClassVar[tuple[str, ...]] = ()  # beside type and message; they may be null
@@ -66,8 +67,14 @@ class Speech(ABC):
     sdk_final: ClassVar[str]  # the method of the SDK's stream that gives the whole reply
     forced: ClassVar[Any]  # tool_choice for: some tool must be called
 
+    unforced: ClassVar[Any] = "auto"  # the same for: as the model sees fit
+
     @abstractmethod
     def headers(self, key: str) -> dict[str, str]: ...
+
+    def addressed(self, model: str, body: Any) -> tuple[str, Any]:
+        """(the path, the body) of a request. model: of one whose body names none."""
+        return self.path, body
 
     @abstractmethod
     def asking(self, model: str, words: str, most: int) -> Body:
@@ -115,6 +122,9 @@ class Speech(ABC):
     @abstractmethod
     def model_problems(self, listed: Any) -> list[str]:
         """What is wrong with a list of models."""
+
+    def model_names(self, listed: Any) -> list[str]:
+        return [str(model["id"]) for model in objects(as_object(listed).get("data")) if model.get("id")]
 
     def asking_for_usage(self) -> Body:
         return {}

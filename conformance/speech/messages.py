@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from conformance import sdk_types
 from conformance.grammar import check_messages
@@ -42,6 +42,7 @@ class Messages(Speech):
     id_header = "request-id"
     types = sdk_types.of("messages")
     sdk_final = "get_final_message"
+    unforced: ClassVar[Any] = {"type": "auto"}
     forced = {"type": "any"}  # noqa: RUF012 - nobody writes to it
 
     def headers(self, key: str) -> dict[str, str]:

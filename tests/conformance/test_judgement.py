@@ -24,6 +24,7 @@ ERROR = {
     "chat": {"error": {"type": "invalid_request_error", "message": "no", "param": None, "code": None}},
 }
 ERROR["responses"] = ERROR["chat"]
+ERROR["gemini"] = {"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}}
 USAGE = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 
 

@@ -42,4 +42,4 @@ def test_nothing_is_found_in_any_crossing(upstream: str, tmp_path: Path, capsys:
     assert {*verdicts.values()} <= {"ok", "not served"} and len(verdicts) > 80
     assert found["types"]["anthropic"] and found["types"]["openresponses-types"] and found["requests"] > 80
     drawn = ElementTree.fromstring(files[1].read_text())
-    assert drawn.tag.endswith("svg") and "messages, chat, responses" in files[1].read_text()
+    assert drawn.tag.endswith("svg") and "messages, chat, responses, gemini" in files[1].read_text()
