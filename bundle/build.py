@@ -83,6 +83,7 @@ def offline_folder(
 
 def _licenses(found: Sequence[wheels.Wheel]) -> dict[str, bytes]:
     own = {"licenses/anthropic-proxy/LICENSE": (ROOT / "LICENSE").read_bytes()}
+    own["licenses/uplot/LICENSE.txt"] = (ROOT / "console/dashboard/web/uplot/LICENSE.txt").read_bytes()
     return own | {f"licenses/{wheel.name}/{name}": text for wheel in found for name, text in wheel.licenses.items()}
 
 

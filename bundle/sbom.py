@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from bundle.contents import ROOT
 from bundle.wheels import Wheel
 from operate.version import VERSION
 
@@ -18,7 +19,8 @@ _LIBRARY = re.compile(r"(?P<name>lib[\w+]+?)(-[0-9a-f]{8})?\.so(\.(?P<soname>[\d
 
 def made_of(wheels: Sequence[Wheel], commit: str, platform: str) -> bytes:
     """The serial number follows from the contents, so that the same parts give the same bytes."""
-    components = [part for wheel in wheels for part in (_package(wheel), *_libraries(wheel))]
+    page = _page_library()
+    components = [part for wheel in wheels for part in (_package(wheel), *_libraries(wheel))] + [page]
     own = {
         "type": "application",
         "bom-ref": "anthropic-proxy",
@@ -27,7 +29,7 @@ def made_of(wheels: Sequence[Wheel], commit: str, platform: str) -> bytes:
         "licenses": [{"license": {"id": "MIT"}}],
         "properties": [{"name": "commit", "value": commit}, {"name": "platform", "value": platform}],
     }
-    depends = [{"ref": "anthropic-proxy", "dependsOn": [_ref(wheel) for wheel in wheels]}]
+    depends = [{"ref": "anthropic-proxy", "dependsOn": [*map(_ref, wheels), page["bom-ref"]]}]
     depends += [{"ref": _ref(wheel), "dependsOn": [part["bom-ref"] for part in _libraries(wheel)]} for wheel in wheels]
     body = {"metadata": {"component": own}, "components": components, "dependencies": depends}
     serial = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(body, sort_keys=True))
@@ -49,6 +51,24 @@ def _package(wheel: Wheel) -> dict[str, Any]:
         "description": str(wheel.metadata.get("Summary") or ""),
         "licenses": _licenses(wheel),
         "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(wheel.path.read_bytes()).hexdigest()}],
+    }
+
+
+def _page_library() -> dict[str, Any]:
+    """What draws the charts of the dashboard: it is in the source tree, unchanged."""
+    folder = ROOT / "console" / "dashboard" / "web" / "uplot"
+    said = re.match(r"uPlot ([\d.]+), MIT licence", (folder / "SOURCE.txt").read_text())
+    assert said is not None
+    purl = f"pkg:npm/uplot@{said[1]}"
+    digest = hashlib.sha256((folder / "uPlot.iife.min.js").read_bytes()).hexdigest()
+    return {
+        "type": "library",
+        "bom-ref": purl,
+        "name": "uplot",
+        "version": said[1],
+        "purl": purl,
+        "licenses": [{"license": {"id": "MIT"}}],
+        "hashes": [{"alg": "SHA-256", "content": digest}],
     }
 
 

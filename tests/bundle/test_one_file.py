@@ -260,7 +260,7 @@ def test_each_part_is_listed_with_its_licence() -> None:
     assert made["bomFormat"] == "CycloneDX" and made == json.loads(sbom.made_of(wheels, "abc", "linux-x86_64"))
     parts = {part["name"]: part for part in made["components"]}
     assert {"pycurl", "tornado", "ujson"} <= parts.keys()
-    assert all(parts[name]["licenses"] and parts[name]["purl"] for name in ("pycurl", "tornado", "ujson"))
+    assert all(parts[name]["licenses"] and parts[name]["purl"] for name in ("pycurl", "tornado", "ujson", "uplot"))
     references = {part["bom-ref"] for part in made["components"]} | {"anthropic-proxy"}
     assert len(references) == len(made["components"]) + 1
     assert all({row["ref"], *row["dependsOn"]} <= references for row in made["dependencies"])

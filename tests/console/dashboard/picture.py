@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import math
 import random
 import sys
@@ -58,11 +59,11 @@ ASKED = {"claude-sonnet-5-5": "anthropic", "claude-haiku-5-5": "anthropic", "gpt
 SECONDS = 900
 
 
-def answers(request: Request) -> Answer:
+def answers(slowest_s: float, request: Request) -> Answer:
     if b"go on" in request.body:
         word = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"word "}}]}\n\n'
         return Answer.sse([word, Gate()])
-    pause = random.uniform(0.05, 0.25)
+    pause = random.uniform(0.2, 1.0) * slowest_s
     if b"too long" in request.body:
         return Answer.json({"error": {"message": "prompt is too long", "type": "invalid_request_error"}}, 400)
     read, text = random.randrange(8_000, 40_000), "Here you are."
@@ -155,11 +156,11 @@ GOES_ON = {"model": "gpt-5.1", "stream": True, "max_tokens": 99, "messages": [{"
 
 
 @contextlib.contextmanager
-def staged() -> Iterator[House]:
-    """A proxy with a past, four requests on their way, and some trouble."""
+def staged(slowest_s: float = 0.25) -> Iterator[House]:
+    """A proxy with a past, four requests on their way, and some trouble. slowest_s: of the latest replies."""
     random.seed(7)
     with contextlib.ExitStack() as stack:
-        up = stack.enter_context(Upstream(answers))
+        up = stack.enter_context(Upstream(functools.partial(answers, slowest_s)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="picture-")))
         house = stack.enter_context(House(SETTINGS.format(up=up.url), folder=folder))
         spent(house.proxy.console.books.store)

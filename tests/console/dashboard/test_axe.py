@@ -27,7 +27,7 @@ RUN = """return axe.run(arguments[0], {resultTypes: ["violations"]}).then((said)
 
 @pytest.fixture(scope="module")
 def staged() -> Iterator[tuple[House, Browser]]:
-    with picture.staged() as house, Browser() as page:
+    with picture.staged(0.01) as house, Browser() as page:
         yield house, page
 
 
@@ -42,7 +42,7 @@ def grave(page: Browser, within: str = "html") -> list[list[str]]:
     return [found for found in page.run(RUN, within) if found[0] in ("serious", "critical")]
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(0, "light"), (1, "dark"), (2, "light"), (0, "dark")])
+@pytest.mark.parametrize(("size", "scheme"), [(0, "light"), (1, "light"), (2, "dark")])
 def test_the_page(staged: tuple[House, Browser], size: int, scheme: str) -> None:
     house, page = staged
     width, height = picture.SIZES[size]
