@@ -85,6 +85,11 @@ def _encoded(client: Dialect, upstream: Dialect, body: Body, target: Target, con
         conversation, answers = answer_tool.offered(conversation, any_root=True)
         if not answers:  # a tool of the client's own must be called
             left.append(words.output)
+    elif client is not upstream and offer.cannot_stand(conversation, upstream.schemas, target.model):
+        conversation, answers = answer_tool.offered(conversation, alone=False)
+        if not answers and conversation.output is not None:
+            conversation = replace(conversation, output=None)
+            left.append(words.output)
     if not policy.fits:
         conversation, blind = fit.conversation(conversation, policy)
         left += blind

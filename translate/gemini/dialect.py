@@ -23,6 +23,7 @@ from translate.schemas import table
 
 VERSIONS = ("v1beta", "v1", "v1alpha")
 
+RELAYED = ("embedContent", "batchEmbedContents")
 COUNTED = "totalTokens"
 LISTS = ("/v1beta/models", "/v1alpha/models")
 
@@ -41,6 +42,8 @@ def _endpoints() -> Iterator[Endpoint]:
             framed=framed,
         )  # fmt: skip
         yield Endpoint("count", f"{at}:countTokens", "models/{model}:countTokens", streams=False)
+        for verb in RELAYED:
+            yield Endpoint(verb, f"{at}:{verb}", f"models/{{model}}:{verb}", streams=False, relayed=True)
 
 
 def _echo(body: Body) -> Body:
@@ -71,7 +74,7 @@ GEMINI = Dialect(
     collect=collect,
     usage=usage.UsageReader(of_event, read_usage, name=b'"usageMetadata"'),
     words=WORDS,
-    schemas=table.Writes(table.GEMINI, table.GEMINI),
+    schemas=table.Writes(table.GEMINI, table.GEMINI, not_beside_tools=re.compile(r"gemini-[12]")),
     errors=Errors(fault.body, fault.event, fault.status, fault.last),
     searchers=SEARCHERS,
     without_foreign=foreign_reasoning.without,

@@ -55,6 +55,15 @@ def cannot_say(output: OutputFormat | None, usual: Writes) -> bool:
     return bool(_known(output.schema or ANY_OBJECT, table.enforced(usual.plain), False).obstacle)
 
 
+def cannot_stand(conversation: Conversation, usual: Writes, model: str) -> bool:
+    """Tells whether the model takes the reply's schema only where no tool is offered, and some are."""
+    names = usual.not_beside_tools
+    return (
+        names is not None and conversation.output is not None and names.search(model) is not None
+        and any(tool.kind == "function" and not tool.deferred for tool in conversation.tools)
+    )  # fmt: skip
+
+
 class _Offering:
     def __init__(self, given: Conversation, home: bool, plain: SchemaDialect) -> None:
         self._plain = plain

@@ -107,11 +107,13 @@ MOST_STRICT_TOOLS, MOST_OPTIONAL, MOST_UNIONS = 20, 24, 16
 @dataclass(frozen=True, slots=True)
 class Writes:
     """What upstreams of a protocol are told schemas in. plain: tools and loose formats. claude: the same where the
-    model is one of Anthropic's. formats_enforced: whether the schema of an answer always is."""
+    model is one of Anthropic's. formats_enforced: whether the schema of an answer always is. not_beside_tools:
+    the names of models that take no schema of an answer where there are tools."""
 
     plain: SchemaDialect = OPENAI
     claude: SchemaDialect = CLAUDE
     formats_enforced: bool = False
+    not_beside_tools: re.Pattern[str] | None = None
 
 
 USUAL = Writes()

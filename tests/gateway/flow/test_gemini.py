@@ -388,3 +388,41 @@ def test_a_picture_and_a_file_cross() -> None:
     blocks = up.requests[0].json["messages"][0]["content"]
     assert blocks[0]["source"] == {"type": "base64", "media_type": "image/png", "data": png}
     assert blocks[2]["source"]["media_type"] == "application/pdf"
+
+
+def test_embeddings_are_relayed_to_an_upstream_of_googles_alone() -> None:
+    found = {"embedding": {"values": [0.5, 1.0]}}
+    with Upstream([Answer.json({"embeddings": [found["embedding"]]})]) as up, house(up, "gemini") as here:
+        with sdk_gemini.client(here.url) as sdk:
+            (one,) = sdk.models.embed_content(model="embedder", contents="Hi").embeddings
+    assert one.values == [0.5, 1.0]
+    assert up.requests[0].path == "/v1/models/embedder:batchEmbedContents"
+    with Upstream([Answer.json({})]) as up, house(up, "chat") as here:
+        assert here.post("/v1beta/models/m:embedContent", {"content": {"parts": [{"text": "x"}]}})[0] == 404
+    assert up.requests == []
+
+
+@pytest.mark.parametrize(("model", "native"), [("gemini-2.5-flash", False), ("gemini-3-pro", True)])
+def test_a_schema_beside_tools_is_a_tool_where_the_model_takes_no_other(model: str, native: bool) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    wish = {"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}}
+    said = told(part(Text(""), '{"city":"x"}')) if native else told(
+        part(ToolCall("1", "final_answer"), '{"city":"x"}'), reason="tool_calls")  # fmt: skip
+    with scripted("gemini", said) as up, house(up, "gemini") as here:
+        reply = json.loads(here.post("/v1/chat/completions", ASKS["chat"] | wish | {"model": model})[2])
+    assert json.loads(reply["choices"][0]["message"]["content"]) == {"city": "x"}
+    sent = up.requests[0].json
+    assert ("responseSchema" in sent.get("generationConfig", {})) is native
+    assert len(sent["tools"][0]["functionDeclarations"]) == (1 if native else 2)
+
+
+@pytest.mark.parametrize("form", ["", "?alt=sse"])
+def test_an_upstream_that_answers_whole_is_a_stream_all_the_same(form: str) -> None:
+    whole = dialects.of("gemini").collect(SAYING, Asked("m", "k1"))
+    body = {"contents": [{"parts": [{"text": "Hi"}]}]}
+    with Upstream([Answer.json(whole)]) as up, house(up, "gemini") as here:
+        raw = here.post(f"/v1beta/models/m:streamGenerateContent{form}", body)[2]
+    events = sdk_gemini.events(raw) if form else json.loads(raw)
+    parts = [each for event in events for each in event["candidates"][0]["content"]["parts"]]
+    assert "".join(each.get("text", "") for each in parts) == "It is sunny 😀 there."
+    assert events[-1]["candidates"][0]["finishReason"] == "STOP"
