@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from translate import model_list, rate_headers
 from translate.compaction import NO_COMPACTION, Compaction
@@ -159,6 +159,13 @@ class Framed:
     error: ErrorWriter | None = None
 
 
+class Unsealed(NamedTuple):
+    """A body as the protocol has it, and the headers of the protocol that stood in it."""
+
+    body: bytes
+    headers: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One address of the protocol. task: "" = a model's reply, "count" = how many tokens a request has, "compact" = a
@@ -168,7 +175,8 @@ class Endpoint:
     upstream has it only if its settings say so. relayed: no other protocol has it, so it goes to upstreams of this one,
     as it is. streamed: its bodies are no JSON, or large, and pass through as they come. framed(query): the form of a
     reply, None for the protocol's own. opened(body): the body as the protocol has it, and the names of what is left
-    out; it raises BadRequest. deterministic: the same request always has the same answer."""
+    out; it raises BadRequest. unsealed(body, model, streams): the same without a parse, where the address holds the
+    model and whether it streams. deterministic: the same request always has the same answer."""
 
     task: str
     path: str
@@ -180,6 +188,7 @@ class Endpoint:
     streamed: bool = False
     framed: Callable[[Mapping[str, str]], Framed | None] | None = None
     opened: Callable[[Body], tuple[Body, list[str]]] | None = None
+    unsealed: Callable[[bytes, str, bool | None], Unsealed] | None = None
 
 
 @dataclass(frozen=True, slots=True)

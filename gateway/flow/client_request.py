@@ -110,9 +110,9 @@ class ClientRequest:
         self.query = query
         self.headers = headers
         self.session = session_headers.read(headers)
-        self.client = access.check(headers) if self.front is None else self.front.checked(headers, access)
         if self.endpoint.framed is not None:
             self.framed = self.endpoint.framed(dict(parse_qsl(query)))
+        self.client = access.check(headers) if self.front is None else self.front.checked(headers, access)
         names = set(headers)  # each look-up in Tornado's own mapping costs as much as this
         if access.open and self.front is None:
             upstream_request.check_asked(headers)
@@ -151,8 +151,24 @@ class ClientRequest:
         self.body = parts[0] if len(parts) == 1 else b"".join(parts)
         if not form and "json" not in self.headers.get("Content-Type", "json"):
             upstream_request.check_type(self.headers, self.body)
+        if self.endpoint.unsealed is not None:
+            self._unseal()
         if self.endpoint.opened is not None:
             self._open()
+
+    def _unseal(self) -> None:
+        """Its address holds what the protocol has in the body, and its body what are headers there: from here on it is
+        a request like any other. Raises ApiError."""
+        assert self.endpoint.unsealed is not None
+        model, self.in_path = envelope.name(self.in_path) if self.in_path else "", ""
+        found = self.endpoint.unsealed(self.body, model, self.endpoint.streams)
+        self.hold(max(0, len(found.body) - len(self.body)))
+        self.body = found.body
+        self.headers = self.headers.copy()
+        for name, value in found.headers.items():
+            if not value.isprintable() or not value.isascii():
+                raise BadRequest(f"{name.lower()}: not the value of a header")
+            self.headers[name] = value
 
     def _open(self) -> None:
         """Its address has another form of the protocol: from here on the body is the protocol's. Raises ApiError."""

@@ -68,6 +68,8 @@ class Completion:
         self._clock.given(True)
         if self._request.task == "count" or self._request.cached is not None:
             self.reply = status, head, body
+        if status == 200 and self._request.task and self._request.framed is not None:
+            body = self._request.framed.whole(body)
         self.writer.whole(status, head + self._timing(), body)
 
     def whole_reply(self, attempt: Attempt, head: bytes, out: bytes) -> None:

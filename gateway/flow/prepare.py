@@ -59,7 +59,7 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
         made = _translated(request, route, ports, url, lines)
     if route.envelope is not None:
         _wrap(made, request, route, ports, request.task if verbatim else "")
-    if request.framed is not None:
+    if request.framed is not None and not request.task:  # what else is asked for may be shared with others
         made.reply = Reframed(made.reply, request.framed)
     if request.left:
         made.dropped = [*request.left, *made.dropped]

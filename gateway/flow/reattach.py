@@ -221,6 +221,6 @@ def _what_is_asked(request: ClientRequest) -> bytes:
     told = sorted(
         f"{name.lower()}: {value}" for name, value in request.headers.get_all() if name.lower().startswith(_CHANGES)
     )
-    asked = request.protocol, request.task, request.in_path, str(request.endpoint.streams), request.query
+    asked = request.protocol, request.task, request.in_path, request.endpoint.path, request.query
     said = "\n".join((owner_of(request.client, request.headers), *asked, *told))
     return hashlib.sha256(said.encode("utf-8", "surrogatepass") + b"\n\n" + request.body).digest()

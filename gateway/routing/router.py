@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.credentials.minted import Mint
 from gateway.limits.breaker import Limits
-from gateway.routing import protocol_choice
+from gateway.routing import cloud_names, protocol_choice
 from gateway.routing.balancing import Place, Places
 from gateway.routing.request_facts import LONG_CONTEXT, Facts
 from gateway.routing.upstreams import Peer, ready
@@ -260,6 +260,8 @@ class Router:
         if model.endswith(LONG_CONTEXT) and model not in self._exact:
             model = model.removesuffix(LONG_CONTEXT)  # clients ask for the long context of a model in this way
         refs = list(rule.targets) if rule else self._refs(model)
+        if not refs and (plain := cloud_names.plain(model)):
+            refs = [TargetRef(ref.upstream, ref.model or plain) for ref in self._refs(plain)]
         if not refs:
             raise ApiError("not_found", self._unknown(model), code="model_not_found", param="model")
         # Azure's older addresses contain it, and ".." would change the path.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from translate import capability, rate_headers, usage, wire
 from translate.dialect import Body, Dialect, Endpoint, Errors, Http, Marks, ModelListing, TokenCounting
+from translate.envelopes import clients
 from translate.errors import BadRequest
 from translate.messages import compaction, fault, foreign_reasoning, model_list, search_reply
 from translate.messages.decode_request import decode
@@ -47,6 +48,7 @@ MESSAGES = Dialect(
     endpoints=(
         Endpoint("", "/v1/messages", "messages"),
         Endpoint("count", "/v1/messages/count_tokens", "messages/count_tokens", optional=True),
+        *clients.ENDPOINTS,
         Endpoint("files", "/v1/files", "files", relayed=True, streamed=True),
     ),
     decode_request=decode,

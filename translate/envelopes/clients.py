@@ -1,0 +1,195 @@
+"""Clients that put Messages into the envelope of a cloud, as Claude Code does with CLAUDE_CODE_USE_BEDROCK or _VERTEX.
+
+Their addresses are further ones of Messages: what stands in the address and around the body is put where Messages has
+it, and from there on the request is one of Messages. Replies go back in the cloud's frames, and errors in its words.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping
+
+from translate import top_level, wire
+from translate.dialect import Endpoint, Framed, Unsealed
+from translate.envelopes import eventstream
+from translate.errors import KINDS, ApiError, BadRequest
+
+PLAIN_VERSION = "2023-06-01"
+_TAKEN = ("anthropic_version", "anthropic_beta")
+
+# Kinds of errors -> exceptions of Bedrock.
+_EXCEPTIONS = {
+    "invalid_request": "ValidationException",
+    "context_overflow": "ValidationException",
+    "too_large": "ValidationException",
+    "conflict": "ConflictException",
+    "authentication": "AccessDeniedException",
+    "permission": "AccessDeniedException",
+    "billing": "AccessDeniedException",
+    "not_found": "ResourceNotFoundException",
+    "rate_limit": "ThrottlingException",
+    "timeout": "ModelTimeoutException",
+    "overloaded": "ServiceUnavailableException",
+}
+_INTERNAL = "InternalServerException"
+_OF_TYPES = {row[1]: _EXCEPTIONS.get(kind, _INTERNAL) for kind, row in reversed(KINDS.items())}
+
+# Kinds of errors -> words of Google's.
+_STATUSES = {
+    "invalid_request": "INVALID_ARGUMENT",
+    "context_overflow": "INVALID_ARGUMENT",
+    "too_large": "INVALID_ARGUMENT",
+    "conflict": "ABORTED",
+    "authentication": "UNAUTHENTICATED",
+    "billing": "PERMISSION_DENIED",
+    "permission": "PERMISSION_DENIED",
+    "not_found": "NOT_FOUND",
+    "rate_limit": "RESOURCE_EXHAUSTED",
+    "timeout": "DEADLINE_EXCEEDED",
+    "overloaded": "UNAVAILABLE",
+    "upstream": "UNAVAILABLE",
+}
+
+
+def unsealed(body: bytes, model: str, streams: bool | None) -> Unsealed:
+    """A body of Messages, and the headers that stood in it. Every byte of the other members stays."""
+    rest, taken = top_level.taken(body, (*_TAKEN, "stream") if model else _TAKEN)
+    first = b'"model":' + wire.dumps(model) if model else b""
+    if streams and model:
+        first += b',"stream":true'
+    version = _text(taken, "anthropic_version")
+    headers = {"Anthropic-Version": PLAIN_VERSION if version[:1].isalpha() else version}
+    if betas := _betas(taken.get("anthropic_beta")):
+        headers["Anthropic-Beta"] = betas
+    return Unsealed(top_level.with_members(rest, first), {name: value for name, value in headers.items() if value})
+
+
+def _text(taken: Mapping[str, bytes], name: str) -> str:
+    said = wire.loads(taken[name]) if name in taken else ""
+    return said if isinstance(said, str) else ""
+
+
+def _betas(raw: bytes | None) -> str:
+    said = wire.loads(raw) if raw is not None else []
+    if isinstance(said, str):
+        return said
+    if not isinstance(said, list) or not all(isinstance(name, str) for name in said):
+        raise BadRequest("anthropic_beta: a list of names is expected", "anthropic_beta")
+    return ",".join(said)
+
+
+def _counted(body: bytes, model: str, streams: bool | None) -> Unsealed:
+    """Bedrock wraps the request of a count once more."""
+    try:
+        inner = wire.loads(body)["input"]["invokeModel"]["body"]
+        return unsealed(b64decode(inner, validate=True), model, None)
+    except (ValueError, KeyError, TypeError):
+        raise BadRequest("input: invokeModel.body is expected, a request of Messages in base64", "input") from None
+
+
+# ------------------------------------------------------------------------------------------------ Bedrock's frames
+
+
+_HEAD = eventstream.encode_headers(
+    {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
+)
+_DATA = re.compile(rb"^data: ?(.+)$", re.M)
+_ERROR = re.compile(rb'\s*\{\s*"type"\s*:\s*"error"')
+_PING = b'{"type":"ping"}'
+
+
+def _chunk(data: bytes) -> bytes:
+    return eventstream.encode(_HEAD, b'{"bytes":"' + b64encode(data) + b'"}')
+
+
+def _exception(data: bytes) -> bytes:
+    try:
+        error = wire.loads(data)["error"]
+        name, said = _OF_TYPES.get(error["type"], _INTERNAL), str(error["message"])
+    except (ValueError, KeyError, TypeError):
+        return _chunk(data)
+    kind = name[:1].lower() + name[1:]
+    head = {":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"}
+    return eventstream.encode(eventstream.encode_headers(head), wire.dumps({"message": said}))
+
+
+class Frames:
+    """See translate.dialect.Framing."""
+
+    __slots__ = ()
+
+    def feed(self, events: bytes) -> bytes:
+        return b"".join([_exception(data) if _ERROR.match(data) else _chunk(data) for data in _DATA.findall(events)])
+
+    def end(self) -> bytes:
+        return b""
+
+    def ping(self) -> bytes:
+        return _chunk(_PING)
+
+
+class Events:
+    """Those of Messages, as they are."""
+
+    __slots__ = ()
+
+    def feed(self, events: bytes) -> bytes:
+        return events
+
+    def end(self) -> bytes:
+        return b""
+
+    def ping(self) -> bytes:
+        return b"event: ping\ndata: " + _PING + b"\n\n"
+
+
+def bedrock_error(error: ApiError, request_id: str = "") -> bytes:
+    return wire.dumps({"message": error.message, "__type": _EXCEPTIONS.get(error.kind, _INTERNAL)})
+
+
+def vertex_error(error: ApiError, request_id: str = "") -> bytes:
+    """An error of the model's is said as Messages says it, one of Google's own in another form; this is both."""
+    row = KINDS[error.kind]
+    said = {"type": row[1], "code": error.status, "message": error.message,
+            "status": _STATUSES.get(error.kind, "INTERNAL")}  # fmt: skip
+    return wire.dumps({"type": "error", "error": said} | ({"request_id": request_id} if request_id else {}))
+
+
+def _input_tokens(raw: bytes) -> bytes:
+    try:
+        return wire.dumps({"inputTokens": wire.loads(raw)["input_tokens"]})
+    except (ValueError, KeyError, TypeError):
+        return raw
+
+
+def _always(framed: Framed) -> Callable[[Mapping[str, str]], Framed]:
+    return lambda query: framed
+
+
+_BEDROCK = _always(Framed(eventstream.CONTENT_TYPE, Frames, error=bedrock_error))
+_BEDROCK_COUNT = _always(Framed(eventstream.CONTENT_TYPE, Frames, whole=_input_tokens, error=bedrock_error))
+_VERTEX = _always(Framed("text/event-stream; charset=utf-8", Events, error=vertex_error))
+
+_MODELS = "/projects/{}/locations/{}/publishers/anthropic/models/"
+
+
+def _vertex(root: str) -> tuple[Endpoint, ...]:
+    at = root + _MODELS
+    return (
+        Endpoint("count", f"{at}count-tokens:rawPredict", "messages/count_tokens", framed=_VERTEX, unsealed=unsealed),
+        Endpoint("", at + "{model}:rawPredict", "messages", streams=False, framed=_VERTEX, unsealed=unsealed),
+        Endpoint("", at + "{model}:streamRawPredict", "messages", streams=True, framed=_VERTEX, unsealed=unsealed),
+    )
+
+
+ENDPOINTS = (
+    Endpoint("", "/model/{model}/invoke", "messages", streams=False, framed=_BEDROCK, unsealed=unsealed),
+    Endpoint(
+        "", "/model/{model}/invoke-with-response-stream", "messages", streams=True, framed=_BEDROCK, unsealed=unsealed
+    ),
+    Endpoint("count", "/model/{model}/count-tokens", "messages/count_tokens", framed=_BEDROCK_COUNT, unsealed=_counted),
+    *_vertex("/v1"),
+    *_vertex(""),
+)
+"""Where such clients ask, whatever base URL they have been given."""
