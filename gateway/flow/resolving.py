@@ -15,7 +15,7 @@ from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.crossed import Crossed
 from gateway.flow.ports import Ports
 from gateway.http.response_writer import Writer
-from gateway.routing import client_keys
+from gateway.routing import client_keys, cloud_names
 from gateway.routing.router import Route
 from gateway.stored import store_sync, threads
 from gateway.stored.previous_response import Recall, owner_of
@@ -52,6 +52,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         if ports.hooks is not None:
             yield from ports.hooks.request(request)
     found = ports.router.routes(request.asked_model, request.protocol, request.facts)
+    if request.endpoint.unsealed is not None:
+        found = _by_plain_name(found, request, ports)
     if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
         found = rules.permitted(found, request.asked_model)
     if request.relayed:
@@ -113,6 +115,16 @@ def attempted(make: Callable[[], Crossed]) -> Callable[[], Crossed | None]:
             return None
 
     return made
+
+
+def _by_plain_name(found: list[Route], request: ClientRequest, ports: Ports) -> list[Route]:
+    """A client of a cloud has the cloud's name for a model. Where an upstream that is no cloud would be asked by that
+    name, it is asked by the model's own."""
+    first = found[0]
+    plain = cloud_names.plain(request.asked_model)
+    if not plain or first.model != request.asked_model or first.envelope is not None or first.peer.settings.aws_service:
+        return found
+    return ports.router.routes(plain, request.protocol, request.facts)
 
 
 def that_have_it(found: list[Route], request: ClientRequest, ports: Ports) -> list[Route]:

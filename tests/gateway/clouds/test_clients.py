@@ -147,7 +147,7 @@ def exceptions_of(raw: bytes) -> list[dict[str, str]]:
 def test_errors_are_in_the_clouds_own_shape(upstream: str) -> None:
     refusal = Answer.json({"error": {"type": "rate_limit_error", "message": "slow down"}}, 429)
     with Upstream([refusal]) as up, House(settings(up, upstream) + ONCE) as house:
-        status, headers, raw = house.post("/model/claude-x/invoke", {"max_tokens": 5, "messages": HI})
+        status, _, raw = house.post("/model/claude-x/invoke", {"max_tokens": 5, "messages": HI})
         assert status == 429 and json.loads(raw) == {"message": "slow down", "__type": "ThrottlingException"}
         path = "/v1/projects/p/locations/us/publishers/anthropic/models/claude-x:streamRawPredict"
         status, _, raw = house.post(path, {"max_tokens": 5, "messages": HI})
