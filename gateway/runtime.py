@@ -214,7 +214,7 @@ class Service:
         self.reattach = wiring.reattach(settings, self.reattach)
         file = settings.batches.file
         self.batches.adopt(settings.batches, BatchStore(self.journal.folder / file) if file else None)
-        self.cache = wiring.cache(settings, self.cache, self.prices.of)
+        self.cache = wiring.cache(settings, self.cache, self.prices.of, self.shared)
         self.max_body_bytes = settings.server.max_body_bytes
         limits = settings.limits
         self.shape = Shape(limits.values, limits.messages, limits.parts, limits.tools, limits.depth)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from gateway.cache.cache import Cache
+from gateway.cache.fleet import Fleet
 from gateway.flow.reattach import Reattach
 from gateway.limits import breaker
 from gateway.limits.admission import CHEAP_PLACES, Limits
@@ -107,13 +108,13 @@ def reattach(settings: Settings, before: Reattach | None) -> Reattach | None:
 
 
 def cache(
-    settings: Settings, before: Cache | None, price_of: Callable[[str, str], Price | None]
+    settings: Settings, before: Cache | None, price_of: Callable[[str, str], Price | None], shared: Shared
 ) -> Cache | None:
     """None where no model has one. before: the present one; what it keeps stays, as far as there is room."""
     s = settings.cache
     if not (s.models or s.always or s.coalesce):
         return None
     if before is None:
-        return Cache(s, price_of, time.monotonic, time.time)
+        return Cache(s, price_of, Fleet(shared), time.monotonic, time.time)
     before.adopt(s)
     return before

@@ -11,6 +11,7 @@ attempts would not help an upstream that is ill. Their clients retry, and share 
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import logging
 import re
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 from gateway.cache import judgement, keys
 from gateway.cache.broadcast import Broadcast, Reply, Sharer
 from gateway.cache.entries import Entries
+from gateway.cache.fleet import Fleet
 from gateway.cache.keys import Directives
 from gateway.cache.question import Kept, Outcome, Question
 from gateway.flow.client_request import ClientRequest
@@ -69,9 +71,12 @@ class Cache:
         self,
         settings: CacheSettings,
         price_of: Callable[[str, str], Price | None],
+        fleet: Fleet,
         now: Callable[[], float],
         unix: Callable[[], float],
     ) -> None:
+        self.fleet = fleet
+        self._taking: dict[bytes, asyncio.Future[None]] = {}  # what somebody here asks the others for
         self._price_of = price_of
         self._unix = unix
         self._aliases: OrderedDict[bytes, bytes] = OrderedDict()
@@ -111,10 +116,31 @@ class Cache:
             question.shares = False
         elif key and rules.keeps:
             question.kept = self._good(self.entries.get(key), question, wants)
+        if key and question.kept is None and self.fleet.is_on and not wants.no_cache:
+            yield from self._asks_others(request, question, wants)
         if question.kept is None and wants.only_if_cached:
             raise keys.not_kept()
         return question
-        yield  # a store elsewhere answers later
+
+    def _asks_others(self, request: ClientRequest, question: Question, wants: Directives) -> Generator[Awaitable[Any]]:
+        """Other workers and hosts. One request of this worker asks for all that are equal."""
+        key, came = question.key, self._unix()
+        if question.stores:
+            question.kept = self._good((yield self.fleet.find(key)), question, wants)
+        if question.kept is not None or not question.shares or wants.only_if_cached:
+            return
+        while (taking := self._taking.get(key)) is not None:
+            yield asyncio.shield(taking)
+        if key in self.asking or self.fleet.holds(key):
+            return
+        self._taking[key] = taken = asyncio.get_running_loop().create_future()
+        try:
+            turn = self.fleet.turn(key, came, lambda: request.is_over)
+            question.kept = self._good((yield turn), question, wants)
+            question.is_shared = question.kept is not None
+        finally:
+            del self._taking[key]
+            taken.set_result(None)
 
     def _rules_of(self, model: str) -> Rules:
         while len(self._rules) >= MAX_MODELS:
@@ -167,10 +193,11 @@ class Cache:
             if leader is not None and not (leader.joinable and question.permits_all(leader.routes)):
                 leader = None
         if kept is not None:
-            question.said, question.source = "hit", kept.source
+            question.said, question.source = "coalesced" if question.is_shared else "hit", kept.source
             question.saved, question.saved_usd = kept.usage, kept.usd
             self._saves(question)
-            flow.writer.more += b"Age: %d\r\n" % max(0, self._unix() - kept.at)
+            if not question.is_shared:
+                flow.writer.more += b"Age: %d\r\n" % max(0, self._unix() - kept.at)
         elif leader is not None:
             question.said = "coalesced"
         self.told[question.said] += 1
@@ -206,13 +233,16 @@ class Cache:
         usd = None
         if source is not None and used is not None and (price := self._price_of(source.upstream, source.model)):
             usd = price.of(used.input, used.cache_read, used.cache_write, used.output)
-        if error is None and source is not None and question.stores:
-            streamed = reply is None
+        made = None
+        if error is None and source is not None and (question.stores or self.fleet.holds(question.key)):
             body = broadcast.body() if reply is None else reply[2]
-            whole = broadcast.joinable if reply is None else reply[0] == 200
-            if whole and self._is_worth(flow.request, body, streamed=streamed):
-                kept = Kept(source, streamed, body, self._unix(), used, usd)
-                self.entries.put(question.key, kept, self.settings.seconds)
+            if broadcast.joinable if reply is None else reply[0] == 200:
+                made = Kept(source, reply is None, body, self._unix(), used, usd)
+        if made is not None and question.stores and self._is_worth(flow.request, made.body, streamed=made.streamed):
+            self.entries.put(question.key, made, self.settings.seconds)
+            if self.fleet.is_on:
+                self.fleet.keep(question.key, made, self.settings.seconds)
+        self.fleet.hands_over(question.key, made)
         broadcast.settle(source, reply, error, used, usd)
 
     def left(self, flow: Sharer) -> None:
@@ -220,6 +250,7 @@ class Cache:
         question = flow.request.cached
         if isinstance(flow.writer, Broadcast):
             self._forget(flow.writer)
+            self.fleet.hands_over(flow.writer.key, None)
         elif question is not None and question.place is not None:
             question.place.leaves()
 

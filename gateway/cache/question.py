@@ -54,11 +54,14 @@ class Shared(Interface):
 
 class Question:
     """key: of all that changes the answer; b"" where the request is not for the cache. kept: the answer, where it is
-    known. stores: its reply may be kept. shares: others that ask the same at the same time may have its reply.
-    place: of one that has another's reply. said: how it was answered. saved: what the upstream would have taken for
-    it, and in USD. source: where its answer came from, if not from an upstream that was asked for it."""
+    known; is_shared: it was made just now, on another host. stores: its reply may be kept. shares: others that ask the
+    same at the same time may have its reply. place: of one that has another's reply. said: how it was answered. saved:
+    what the upstream would have taken for it, and in USD. source: where its answer came from, if not from an upstream
+    that was asked for it."""
 
-    __slots__ = ("key", "kept", "place", "routes", "said", "saved", "saved_usd", "shares", "source", "stores")
+    __slots__ = (
+        "is_shared", "key", "kept", "place", "routes", "said", "saved", "saved_usd", "shares", "source", "stores",
+    )  # fmt: skip
 
     def __init__(self, key: bytes, routes: list[Route], said: Outcome, *, stores: bool, shares: bool) -> None:
         self.key = key
@@ -67,6 +70,7 @@ class Question:
         self.stores = stores
         self.shares = shares
         self.kept: Kept | None = None
+        self.is_shared = False
         self.place: Shared | None = None
         self.source: Source | None = None
         self.saved: Usage | None = None

@@ -61,6 +61,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if len(found) > 1:
         found = client_keys.of_one_provider(found, request.headers, ports.access.open)
     if ports.cache is not None:
+        yield from _read(request, ports)
         request.cached = yield from ports.cache.looks_up(request, found)
         if request.cached is not None and request.cached.kept is not None:
             return found
