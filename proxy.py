@@ -257,6 +257,7 @@ async def serve(
     settings again, and SIGUSR2 starts another process that takes over."""
     worker_rpc = WorkerRpc(worker.number, worker.of, worker.secret) if worker else None
     proxy = Proxy(chosen, sockets, journal, source, worker_rpc)
+    proxy.service.restarts = worker.restarts if worker is not None else 0
     watch = Watch(worker)
     upgrade = Upgrade(sockets, listening.address(chosen.server)) if worker is None else None
     stopping = _signals(proxy, worker, upgrade)

@@ -126,6 +126,7 @@ class Service:
         self.shared = wiring.shared(settings, journal.folder, self.worker_rpc.count)
         self.hops = Hops(self.worker_rpc.group, addresses)
         self.reloaded: dict[str, Any] = {}  # the result of the last change of the settings, see reload.py
+        self.restarts = 0  # of this worker, before it
         self.reloads = {"taken": 0, "refused": 0}
         self.loaded_at = time.time()  # the settings in force
         self.places = Places(wiring.breaker_limits(settings))

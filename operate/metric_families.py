@@ -166,6 +166,7 @@ FAMILIES = {
         "histogram", "Seconds by which a timer came late, measured twice a second.", (), LAG
     ),
     "proxy_log_lines_lost_total": Family("counter", "Log lines that could not be written."),
+    "proxy_worker_restarts_total": Family("counter", "How often a worker was started again because it had ended."),
     "proxy_hook_answers_total": Family(
         "counter",
         "What hooks said of requests and replies. outcome: allowed, changed, refused, failed (no answer).",

@@ -41,7 +41,7 @@ class Worker(NamedTuple):
     """What a worker gets from the supervisor. number: from 0 on. of: how many workers there are. secret: what workers
     authenticate themselves with to each other. lifeline: a file descriptor that is readable when the supervisor is
     gone. beats: a file descriptor to which the worker writes its number once a second while it serves. why: how the
-    worker before it ended; "" for the first."""
+    worker before it ended; "" for the first. restarts: how many there were before it."""
 
     number: int
     of: int
@@ -49,6 +49,7 @@ class Worker(NamedTuple):
     lifeline: int
     beats: int
     why: str = ""
+    restarts: int = 0
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ class _Slot:
     due: float = 0.0
     failures: int = 0
     why: str = ""
+    restarts: int = 0
 
 
 class Supervisor:
@@ -148,7 +150,8 @@ class Supervisor:
             )
             return
         if slot.pid == 0:
-            self._become(Worker(number, len(self._slots), self._secret, self._lifeline, self._beaten, slot.why))
+            of, before = len(self._slots), (slot.why, slot.restarts)
+            self._become(Worker(number, of, self._secret, self._lifeline, self._beaten, *before))
 
     def _become(self, worker: Worker) -> None:
         """Runs the worker in the new process. It never returns, because the frames above belong to the supervisor."""
@@ -248,6 +251,7 @@ class Supervisor:
         wait = min(MOST_S, FIRST_S * 2 ** (slot.failures - 1)) if slot.failures else 0.0
         slot.due = now + wait
         how = f"was ended by signal {-code} ({signal.strsignal(-code)})" if code < 0 else f"ended with code {code}"
+        slot.restarts += 1
         slot.why = f"worker {number} (process {pid}) {how}; it is started again in {wait:g} s"
         _say(f"{'ERROR' if code else 'INFO'} supervisor: {slot.why}")
         if all(each.failures >= HOPELESS for each in self._slots):

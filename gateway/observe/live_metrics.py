@@ -93,6 +93,7 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
         "proxy_admission_refused_total": admission.turned_away,
         "proxy_rejoined_total": service.reattach.joined if service.reattach else 0,
         "proxy_log_lines_lost_total": service.journal.lost,
+        "proxy_worker_restarts_total": service.restarts,
         "proxy_spans_sent_total": service.tracing.sent,
         "proxy_spans_dropped_total": service.tracing.dropped,
         "proxy_settings_loaded_time_seconds": round(service.loaded_at, 3),
