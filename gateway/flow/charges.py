@@ -49,24 +49,19 @@ def charge(quota: Limiter, request: ClientRequest, now: float) -> float | Awaita
     return wait
 
 
-def _later(
-    answer: Awaitable[float], tokens: int, quota: Limiter, request: ClientRequest
-) -> asyncio.Future[float]:
-    """The same by a limiter that counts elsewhere. Whoever has left meanwhile is charged nothing."""
-    told: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+def _later(answer: Awaitable[float], tokens: int, quota: Limiter, request: ClientRequest) -> asyncio.Future[float]:
+    """The same by a limiter that counts elsewhere. Whoever has left meanwhile is charged nothing. This callback comes
+    before that of whoever waits for the answer."""
 
     def known(answer: asyncio.Future[float]) -> None:
-        if (why := answer.exception()) is not None:
-            told.set_exception(why)
+        if answer.cancelled() or answer.exception() is not None or answer.result() > 0:
             return
-        if answer.result() <= 0 and request.is_over:
+        if request.is_over:
             limiter.finish(quota.give_back(tokens))
-        elif answer.result() <= 0:
+        else:
             request.charged = tokens
-        told.set_result(answer.result())
 
-    limiter.when(answer, known)
-    return told
+    return limiter.when(answer, known)
 
 
 def _size(quota: Limiter, request: ClientRequest) -> int:

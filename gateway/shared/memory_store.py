@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from gateway.shared import gcra
 from gateway.shared.gcra import Level
-from gateway.shared.store import NOTHING, Cell, Change, News, Slots, Taken
+from gateway.shared.store import NOTHING, Away, Cell, Change, News, Slots, Taken, then_taken
 
 T = TypeVar("T")
 
@@ -92,12 +92,17 @@ class MemoryStore:
 
     # -------------------------------------------------------------------------------------------- counts
 
-    def take(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
+    def take(
+        self,
+        cells: Sequence[Cell],
+        then: Callable[[Taken], T] = then_taken,
+        otherwise: Callable[[Away], T] | None = None,
+    ) -> asyncio.Future[T]:
         now = self._clock()
         levels = [self._level(cell, now) for cell in cells]
         pairs = list(zip(levels, cells, strict=True))
         wait_s = max((gcra.wait_for(level, cell.per_minute, cell.units, now) for level, cell in pairs), default=0.0)
-        return _done(Taken(wait_s, _from_now(levels, now)) if wait_s > 0 else self._charged(pairs, now))
+        return _done(then(Taken(wait_s, _from_now(levels, now)) if wait_s > 0 else self._charged(pairs, now)))
 
     def charge(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
         now = self._clock()

@@ -18,6 +18,8 @@ LOST_S = 1.0
 MOST_WAITING = 10_000
 
 Read = Callable[[Any], Any]
+Otherwise = Callable[[Away], Any] | None
+"""Makes the answer of what went wrong; None = the answer is that."""
 
 
 class Patience:
@@ -28,7 +30,7 @@ class Patience:
         self._seconds = seconds
         self._late = 0  # how many of the first have been told that nothing has come
         self._on_silence = on_silence
-        self._waiting: collections.deque[tuple[asyncio.Future[Any], Read, float]] = collections.deque()
+        self._waiting: collections.deque[tuple[asyncio.Future[Any], Read, Otherwise, float]] = collections.deque()
         self._heard_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -38,22 +40,26 @@ class Patience:
     @property
     def is_late(self) -> bool:
         waiting = self._waiting
-        return bool(waiting) and (len(waiting) >= MOST_WAITING or self._loop.time() - waiting[0][2] > self._seconds)
+        return bool(waiting) and (len(waiting) >= MOST_WAITING or self._loop.time() - waiting[0][3] > self._seconds)
 
-    def waits(self, answer: asyncio.Future[Any], read: Read) -> None:
+    @property
+    def nobody_waits(self) -> bool:
+        return not self._waiting
+
+    def waits(self, answer: asyncio.Future[Any], read: Read, otherwise: Otherwise = None) -> None:
         """read: makes the answer of what comes."""
-        self._waiting.append((answer, read, self._loop.time()))
+        self._waiting.append((answer, read, otherwise, self._loop.time()))
         if self._timer is None:
             self._timer = self._loop.call_later(self._seconds, self._look)
 
-    def heard(self) -> tuple[asyncio.Future[Any], Read] | None:
+    def heard(self) -> tuple[asyncio.Future[Any], Read, Otherwise] | None:
         """Whose answer comes next; None = nobody has asked."""
         if not self._waiting:
             return None
         self._heard_at = self._loop.time()
-        answer, read, _ = self._waiting.popleft()
+        answer, read, otherwise, _ = self._waiting.popleft()
         self._late = max(0, self._late - 1)
-        return answer, read
+        return answer, read, otherwise
 
     def over(self, why: str) -> None:
         """Nothing more will come."""
@@ -61,28 +67,31 @@ class Patience:
             self._timer.cancel()
             self._timer = None
         waiting, self._waiting, self._late = self._waiting, collections.deque(), 0
-        for answer, _, _ in waiting:
-            fail(answer, why)
+        for answer, _, otherwise, _ in waiting:
+            fail(answer, Away(why), otherwise)
 
     def _look(self) -> None:
         self._timer = None
         now = self._loop.time()
-        while self._late < len(self._waiting) and now - self._waiting[self._late][2] >= self._seconds:
-            answer, read, since = self._waiting[self._late]
+        while self._late < len(self._waiting) and now - self._waiting[self._late][3] >= self._seconds:
+            answer, read, otherwise, since = self._waiting[self._late]
             if not answer.done():
                 arrives: asyncio.Future[Any] = self._loop.create_future()
-                self._waiting[self._late] = arrives, read, since
-                answer.set_exception(Late(arrives))
-                answer.exception()  # whoever does not wait for it need not be told
+                self._waiting[self._late] = arrives, read, None, since
+                fail(answer, Late(arrives), otherwise)
             self._late += 1
         if not self._waiting:
             return
         self._timer = self._loop.call_later(self._seconds / 2, self._look)
-        if now - max(self._waiting[0][2], self._heard_at) > max(LOST_S, self._seconds):
+        if now - max(self._waiting[0][3], self._heard_at) > max(LOST_S, self._seconds):
             self._on_silence()
 
 
-def fail(answer: asyncio.Future[Any], why: str) -> None:
-    if not answer.done():
-        answer.set_exception(Away(why))
+def fail(answer: asyncio.Future[Any], why: Away, otherwise: Otherwise = None) -> None:
+    if answer.done():
+        return
+    if otherwise is not None:
+        answer.set_result(otherwise(why))
+    else:
+        answer.set_exception(why)
         answer.exception()  # whoever does not wait for it need not be told

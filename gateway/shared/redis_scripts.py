@@ -39,7 +39,7 @@ for i, key in ipairs(KEYS) do
     local ttl = math.ceil((full - now) * 1000) + 60000
     redis.call('SET', key, string.format('%.17g %.17g', full, opens), 'PX', string.format('%d', ttl))
   end
-  said[i] = string.format('%.17g %.17g', full - now, opens - now)
+  said[i] = string.format('%.6f %.6f', full - now, opens - now)
 end
 if ARGV[1] == 'charge' then wait = 0 end
 return string.format('%.9f ', wait) .. table.concat(said, ' ')

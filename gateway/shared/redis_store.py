@@ -17,7 +17,7 @@ from gateway.shared.gcra import Level
 from gateway.shared.patience import PATIENCE_S, fail
 from gateway.shared.redis_link import Link
 from gateway.shared.redis_wire import Wire, packed
-from gateway.shared.store import NOTHING, Away, Cell, Change, News, Slots, Taken
+from gateway.shared.store import NOTHING, Away, Cell, Change, News, Slots, Taken, then_taken
 
 log = logging.getLogger("gateway")
 
@@ -47,13 +47,15 @@ class Line:
     def start(self) -> None:
         self._task = asyncio.ensure_future(self._keep())
 
-    def send(self, command: bytes, read: Callable[[Any], T]) -> asyncio.Future[T]:
-        """What `read` makes of the reply, or Away."""
+    def send(
+        self, command: bytes, read: Callable[[Any], T], otherwise: Callable[[Away], T] | None = None
+    ) -> asyncio.Future[T]:
+        """As Wire.send."""
         if self._wire is None:
             answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-            fail(answer, "there is no connection")
+            fail(answer, Away("there is no connection"), otherwise)
             return answer
-        return self._wire.send(command, read)
+        return self._wire.send(command, read, otherwise)
 
     def close(self) -> None:
         if self._task is not None:
@@ -158,17 +160,26 @@ class RedisStore:
 
     # -------------------------------------------------------------------------------------------- counts
 
-    def take(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
-        return self._bound(b"take", cells)
+    def take(
+        self,
+        cells: Sequence[Cell],
+        then: Callable[[Taken], T] = then_taken,
+        otherwise: Callable[[Away], T] | None = None,
+    ) -> asyncio.Future[T]:
+        return self._bound(b"take", cells, lambda said: then(_taken(said)), otherwise)
 
     def charge(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
-        return self._bound(b"charge", cells)
+        return self._bound(b"charge", cells, _taken)
 
-    def _bound(self, how: bytes, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
+    def _bound(
+        self, how: bytes, cells: Sequence[Cell], read: Callable[[Any], T],
+        otherwise: Callable[[Away], T] | None = None,
+    ) -> asyncio.Future[T]:  # fmt: skip
         words = [
             b"%.9g %.9g %.9g %.6f %.6f" % (cell.per_minute, cell.units, cell.pause_s, *cell.level) for cell in cells
         ]
-        return self._run(self._counts, scripts.BOUND, [cell.key for cell in cells], [how, *words], _taken)
+        keys = [cell.key for cell in cells]
+        return self._run(self._counts, scripts.BOUND, keys, [how, *words], read, otherwise)
 
     def add(
         self, key: str, amounts: Mapping[str, float], ttl_s: float, *, at_least: Mapping[str, float] = NOTHING
@@ -197,13 +208,14 @@ class RedisStore:
         return self._prefix + key.encode("utf-8", "surrogatepass")
 
     def _run(
-        self, line: Line, script: str, keys: Sequence[str], words: Sequence[bytes], read: Callable[[Any], T]
-    ) -> asyncio.Future[T]:
+        self, line: Line, script: str, keys: Sequence[str], words: Sequence[bytes], read: Callable[[Any], T],
+        otherwise: Callable[[Away], T] | None = None,
+    ) -> asyncio.Future[T]:  # fmt: skip
         count = len(keys) + len(words) + 3
         head = b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n%d\r\n" % (count, scripts.SHA[script], len(keys))
         rest = [*map(self._key, keys), *words]
         command = head + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in rest])
-        return line.send(command, read)
+        return line.send(command, read, otherwise)
 
 
 def _feed(topic: str) -> list[str]:
@@ -224,8 +236,8 @@ def _is_some(said: Any) -> bool:
 
 
 def _taken(said: Any) -> Taken:
-    wait_s, *numbers = map(float, said.split())
-    return Taken(wait_s, tuple(map(Level, numbers[::2], numbers[1::2])))
+    numbers = [float(word) for word in said.split()]
+    return Taken(numbers[0], tuple(map(Level, numbers[1::2], numbers[2::2])))
 
 
 def _sums(said: Any) -> dict[str, float]:

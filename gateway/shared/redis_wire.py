@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from gateway.shared.patience import Patience, fail
+from gateway.shared.store import Away
 
 T = TypeVar("T")
 
@@ -107,16 +108,22 @@ class Wire(asyncio.Protocol):
         self._writer, self._transport = writer, writer.transport
         self._transport.set_protocol(self)
 
-    def send(self, command: bytes, read: Callable[[Any], T]) -> asyncio.Future[T]:
-        """What `read` makes of the reply, or Away."""
+    def send(
+        self, command: bytes, read: Callable[[Any], T], otherwise: Callable[[Away], T] | None = None
+    ) -> asyncio.Future[T]:
+        """What `read` makes of the reply, or `otherwise` of what went wrong; without that, Away."""
         answer: asyncio.Future[T] = self._loop.create_future()
         if self._transport is None or self._patience.is_late:
-            fail(answer, "the server does not answer")
+            fail(answer, Away("the server does not answer"), otherwise)
             return answer
-        if not self._out:
+        if self._out:
+            self._out.append(command)
+        elif self._patience.nobody_waits:  # there is nothing yet that it could go along with
+            self._transport.write(command)
+        else:
             self._loop.call_soon(self._flush)
-        self._out.append(command)
-        self._patience.waits(answer, read)
+            self._out.append(command)
+        self._patience.waits(answer, read, otherwise)
         return answer
 
     def close(self, why: str = "closed") -> None:
@@ -142,9 +149,9 @@ class Wire(asyncio.Protocol):
             if asked is None:
                 self.close("the server said more than it was asked")
                 return
-            answer, read = asked
+            answer, read, otherwise = asked
             if isinstance(reply, ServerError):
-                fail(answer, str(reply))
+                fail(answer, Away(str(reply)), otherwise)
                 if reply.code in NOT_THE_ONE:
                     self.close(str(reply))
                     return

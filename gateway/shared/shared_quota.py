@@ -12,10 +12,10 @@ import time
 from collections.abc import Sequence
 
 from gateway.limits.limiter import Left, Limiter
-from gateway.limits.rate_limit import Bucket, Quota
+from gateway.limits.rate_limit import Quota
 from gateway.shared.gcra import Level
 from gateway.shared.shared import Shared
-from gateway.shared.store import Cell, Late, Taken
+from gateway.shared.store import Away, Cell, Late, Taken
 
 NOTHING = 0.0, 0.0
 SOON_S = 0.05  # corrections wait for the next question, and for so long
@@ -28,7 +28,10 @@ class SharedQuota:
         self.copy = copy
         self._shared = shared
         self._name = name
+        rows = (("requests", copy.requests, 0), ("tokens", copy.tokens, 1))
+        self._buckets = [(f"quota:{name}:{unit}", each, at) for unit, each, at in rows if each is not None]
         self._said: tuple[Level, ...] = ()  # by the store, on this worker's clock
+        self._told_in = -1  # after how many outages the store has spoken last
         self._owed = 0.0, 0.0  # corrections that the store has not heard of: requests and tokens
         self._gone = 0.0, 0.0  # what has gone through here while the store was away
         self._timer: asyncio.TimerHandle | None = None
@@ -61,20 +64,18 @@ class SharedQuota:
         if self._timer is not None or self._gone != NOTHING:
             self._tell(now)
         loop = asyncio.get_running_loop()
-        asked, begun = self._shared.store.take(self._cells(1, tokens, now)), loop.time()
-        if asked.done():
-            return self._answered(asked, tokens, now)
-        answer: asyncio.Future[float] = loop.create_future()
+        ahead = now - loop.time()  # of the loop's clock
 
-        def said(asked: asyncio.Future[Taken]) -> None:
-            wait_s = self._answered(asked, tokens, now + loop.time() - begun)
-            if not answer.done():
-                answer.set_result(wait_s)
-            elif wait_s == 0.0:  # nobody waits for it any more
-                self.give_back(tokens)
+        def then(taken: Taken) -> float:
+            self._learn(taken.levels, loop.time() + ahead)
+            return taken.wait_s
 
-        asked.add_done_callback(said)
-        return answer
+        def otherwise(why: Away) -> float:
+            if isinstance(why, Late):
+                return self._before(why.arrives, tokens, now)
+            return self._alone(tokens, now)
+
+        return self._shared.store.take(self._cells(1, tokens, now), then, otherwise)
 
     def owe(self) -> None:
         self._owes(1, 0)
@@ -96,27 +97,17 @@ class SharedQuota:
             self._gone = _plus(self._gone, (1, tokens))
         return wait_s
 
-    def _answered(self, asked: asyncio.Future[Taken], tokens: int, now: float) -> float:
-        if isinstance(why := asked.exception(), Late):
-            return self._before(why.arrives, tokens, now)
-        if why is not None:
-            return self._alone(tokens, now)
-        wait_s, levels = asked.result()
-        self._learn(levels, now)
-        return wait_s
-
-    def _before(self, arrives: asyncio.Future[Taken], tokens: int, now: float) -> float:
+    def _before(self, arrives: asyncio.Future[float], tokens: int, now: float) -> float:
         """The store is late: its answer is not waited for, and put right when it comes."""
         shared = self._shared
         shared.fallbacks += 1
         wait_s = self.copy.take(tokens * shared.members, now, shared.members)
 
-        def said(arrived: asyncio.Future[Taken]) -> None:
+        def said(arrived: asyncio.Future[float]) -> None:
             if arrived.exception() is not None:
                 self._gone = _plus(self._gone, (1, tokens)) if wait_s == 0.0 else self._gone
                 return
-            its_wait_s, levels = arrived.result()
-            self._learn(levels, asyncio.get_running_loop().time())
+            its_wait_s = arrived.result()
             if wait_s == 0.0 < its_wait_s:
                 self._owes(1, tokens)
             elif its_wait_s == 0.0 < wait_s:
@@ -126,9 +117,9 @@ class SharedQuota:
         return wait_s
 
     def _learn(self, levels: Sequence[Level], now: float) -> None:
-        self._said = tuple(Level(level.full + now, level.opens + now) for level in levels)
-        for (_, bucket, _), level in zip(self._buckets(), self._said, strict=True):
-            bucket.wait_for(0, now)
+        self._told_in = self._shared.outages
+        self._said = tuple([Level(full + now, opens + now) for full, opens in levels])
+        for (_, bucket, _), level in zip(self._buckets, self._said):  # noqa: B905  # of the same length; this is hot
             bucket.level = level
 
     def _owes(self, requests: int, tokens: int) -> None:
@@ -165,25 +156,21 @@ class SharedQuota:
     def _share_of(self, gone: tuple[float, float]) -> tuple[float, float]:
         """Of what has gone through in an outage, however long, no more than this worker's part of a minute's worth is
         still missing in the bucket."""
-        most = {at: bucket.per_minute / self._shared.members for _, bucket, at in self._buckets()}
+        most = {at: bucket.per_minute / self._shared.members for _, bucket, at in self._buckets}
         requests, tokens = gone
         return min(requests, most.get(0, 0.0)), min(tokens, most.get(1, 0.0))
 
     def _cells(self, requests: float, tokens: float, now: float) -> list[Cell]:
         units = requests, tokens
-        buckets = self._buckets()
-        said = self._said or (Level(now, now),) * len(buckets)
-        return [
+        if self._told_in == self._shared.outages or not self._said:
+            return [Cell(key, bucket.per_minute, units[at], bucket.pause_s) for key, bucket, at in self._buckets]
+        return [  # the store may have lost its memory: it hears what it had said
             Cell(
-                f"quota:{self._name}:{unit}", bucket.per_minute, units[at], bucket.pause_s,
+                key, bucket.per_minute, units[at], bucket.pause_s,
                 Level(max(0.0, level.full - now), level.opens - now if level.full > now else 0.0),
             )
-            for (unit, bucket, at), level in zip(buckets, said, strict=True)
+            for (key, bucket, at), level in zip(self._buckets, self._said, strict=True)
         ]  # fmt: skip
-
-    def _buckets(self) -> list[tuple[str, Bucket, int]]:
-        rows = (("requests", self.copy.requests, 0), ("tokens", self.copy.tokens, 1))
-        return [(unit, bucket, at) for unit, bucket, at in rows if bucket is not None]
 
 
 class Quotas:

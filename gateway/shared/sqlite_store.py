@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from gateway.shared import gcra
 from gateway.shared.gcra import Level
 from gateway.shared.patience import PATIENCE_S, Patience, fail
-from gateway.shared.store import NOTHING, Away, Cell, Change, News, Slots, Taken
+from gateway.shared.store import NOTHING, Away, Cell, Change, News, Slots, Taken, then_taken
 
 log = logging.getLogger("gateway")
 
@@ -48,6 +48,10 @@ _TABLES = (
     "CREATE INDEX IF NOT EXISTS feeds_by_topic ON feeds (topic, version)",
 )
 _KINDS = ("vals", "levels", "sums", "slots", "feeds")
+
+
+def _same(said: Any) -> Any:
+    return said
 
 
 class SqliteStore:
@@ -102,13 +106,18 @@ class SqliteStore:
 
     # -------------------------------------------------------------------------------------------- counts
 
-    def take(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
+    def take(
+        self,
+        cells: Sequence[Cell],
+        then: Callable[[Taken], T] = then_taken,
+        otherwise: Callable[[Away], T] | None = None,
+    ) -> asyncio.Future[T]:
         def work(db: sqlite3.Connection, now: float) -> Taken:
             pairs = [(_level(db, cell, now), cell) for cell in cells]
             wait_s = max((gcra.wait_for(level, cell.per_minute, cell.units, now) for level, cell in pairs), default=0.0)
             return Taken(wait_s, _from_now([each for each, _ in pairs], now)) if wait_s > 0 else _charge(db, pairs, now)
 
-        return self._do(work)
+        return self._do(work, then, otherwise)
 
     def charge(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
         return self._do(lambda db, now: _charge(db, [(_level(db, cell, now), cell) for cell in cells], now))
@@ -181,7 +190,10 @@ class SqliteStore:
 
     # --------------------------------------------------------------------------------------------- thread
 
-    def _do(self, work: Callable[[sqlite3.Connection, float], T]) -> asyncio.Future[T]:
+    def _do(
+        self, work: Callable[[sqlite3.Connection, float], Any], read: Callable[[Any], T] = _same,
+        otherwise: Callable[[Away], T] | None = None,
+    ) -> asyncio.Future[T]:  # fmt: skip
         if self._loop is None or self._patience is None:
             self._loop = asyncio.get_running_loop()
             self._patience = Patience(self._loop, self._patience_s, lambda: self._on_change("the disk does not answer"))
@@ -189,12 +201,12 @@ class SqliteStore:
             self._thread.start()
         answer: asyncio.Future[T] = self._loop.create_future()
         if self._patience.is_late or self._thread is None:
-            fail(answer, "the disk does not answer")
+            fail(answer, Away("the disk does not answer"), otherwise)
             return answer
         if not self._asked:
             self._loop.call_soon(self._flush)
         self._asked.append(work)
-        self._patience.waits(answer, _same)
+        self._patience.waits(answer, read, otherwise)
         return answer
 
     def _flush(self) -> None:
@@ -233,11 +245,11 @@ class SqliteStore:
             asked = self._patience.heard() if self._patience is not None else None
             if asked is None:
                 return
-            answer, _ = asked
+            answer, read, otherwise = asked
             if isinstance(result, Away):
-                fail(answer, str(result))
+                fail(answer, result, otherwise)
             elif not answer.done():
-                answer.set_result(result)
+                answer.set_result(read(result))
         why = str(results[0]) if isinstance(results[0], Away) else ""
         self._on_change(why)
         if why and self._loop is not None and self._thread is not None and self._retry is None:
@@ -247,10 +259,6 @@ class SqliteStore:
         """Others do not ask while the file is away."""
         self._retry = None
         self.get("")
-
-
-def _same(said: Any) -> Any:
-    return said
 
 
 def _transaction(db: sqlite3.Connection, lock: int, asked: Sequence[Work], now: float) -> list[Any]:

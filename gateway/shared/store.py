@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -52,6 +52,10 @@ class Taken(NamedTuple):
 
     wait_s: float
     levels: tuple[Level, ...]
+
+
+def then_taken(taken: Taken) -> Any:
+    return taken
 
 
 class Change(NamedTuple):
@@ -98,8 +102,13 @@ class Store(Protocol):
 
     # -------------------------------------------------------------------------------------------- counts
 
-    def take(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
-        """Charges all cells, or none if one of them has to wait."""
+    def take(
+        self, cells: Sequence[Cell], then: Callable[[Taken], Any] = then_taken,
+        otherwise: Callable[[Away], Any] | None = None,
+    ) -> asyncio.Future[Any]:  # fmt: skip
+        """Charges all cells, or none if one of them has to wait. then: makes the answer of that, and otherwise: of what
+        went wrong. This is what a request waits for: a future of its own, with a callback, would cost a turn of the
+        loop more."""
 
     def charge(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
         """Charges all cells, whatever they hold. Negative units are given back."""
