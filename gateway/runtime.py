@@ -43,7 +43,7 @@ from gateway.http.copied_answer import CopiedAnswer, Copier
 from gateway.http.forwarded import Clients
 from gateway.http.loop_guard import Address, Hops
 from gateway.http.response_writer import Answer, Writer
-from gateway.limits.admission import Admission
+from gateway.limits.admission import Admission, Gate
 from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.gathered import Gathered
@@ -65,6 +65,7 @@ from gateway.routing.router import Router
 from gateway.routing.upstreams import Peer
 from gateway.shared.gossip import Gossip, Members
 from gateway.shared.shared_quota import Quotas
+from gateway.shared.slot_leases import SlotLeases
 from gateway.stored import store_sync
 from gateway.stored.store import Memory
 from operate.batch_store import BatchStore
@@ -162,6 +163,7 @@ class Service:
         self.worker_rpc.first = self.observers.flush
         store_sync.register(self.worker_rpc, self.memory)
         self.gossip = self._gossip()
+        self.slots = SlotLeases(self.shared, self._me, self.admission, self._shared_gates)
         self.stage = "serving"
         self.connections: Connections | None = None  # of clients, see proxy.py
         self.bodies = BodyMemory(settings.server.max_body_bytes)
@@ -174,14 +176,23 @@ class Service:
         self.beside = beside.Thread()
         self._follow(settings)
 
+    @property
+    def _me(self) -> str:
+        """This worker, for the others that share the state."""
+        return f"{self.worker_rpc.group}-{self.worker_rpc.number}"
+
+    def _shared_gates(self) -> list[tuple[Gate, int]]:
+        """Upstreams with a bound that all workers keep together. The others' bounds are of this process."""
+        bounds = ((peer.gate, peer.settings.max_concurrent) for peer in self.router.peers.values())
+        return [(gate, bound) for gate, bound in bounds if bound]
+
     def _gossip(self) -> Gossip:
         """What the workers that share the state tell each other."""
 
         def router() -> Router:
             return self.router
 
-        me = f"{self.worker_rpc.group}-{self.worker_rpc.number}"
-        self._members = Members(self.shared, me)
+        self._members = Members(self.shared, self._me)
         return Gossip(self.shared, [
             self._members, topics.Rests(router, self.places), topics.Breakers(router, self.places),
             topics.Faults(self.blame), topics.Quirks(router, self.lessons),
@@ -324,6 +335,7 @@ class Service:
         await asyncio.gather(self.worker_rpc.start(), self.shared.start())
         await self.drained.learn()
         await self.gossip.start()
+        await self.slots.start()
         if self.settings.pool.prewarm:
             await asyncio.gather(*map(self._prewarm, self.router.peers.values()))
 
@@ -363,6 +375,7 @@ class Service:
         if self.askings:  # they still answer their clients
             await asyncio.wait(self.askings, timeout=FLUSH_S)
         await self.worker_rpc.stop()
+        await self.slots.stop()
         self._members.leaves = True
         await self.gossip.stop()
         self.shared.stop()

@@ -41,15 +41,20 @@ class Limits:
 
 class Gate:
     """The places of one upstream. limit: at once; where the number adapts, `adaptive` moves below it. key: the setting
-    that says so."""
+    that says so. granted: how many of them this worker has, where several share them (shared/slot_leases.py); on_dry:
+    is called when somebody has to wait."""
 
-    __slots__ = ("adaptive", "busy", "cheap", "cheap_waiting", "key", "limit", "name", "tell_at", "waiting")
+    __slots__ = (
+        "adaptive", "busy", "cheap", "cheap_waiting", "granted", "key", "limit", "name", "on_dry", "tell_at", "waiting",
+    )  # fmt: skip
 
     def __init__(self, name: str, limit: int, adaptive: Adaptive | None = None) -> None:
         self.name = name
         self.limit = limit
         self.key = f"[upstream {name}] max_concurrent"
         self.adaptive = adaptive
+        self.granted: int | None = None
+        self.on_dry: Callable[[], None] | None = None
         self.busy = 0
         self.tell_at = -math.inf  # not earlier is it said again that it has no place left
         self.cheap = 0
@@ -85,7 +90,8 @@ class Gate:
 
     @property
     def places(self) -> int:
-        return self.limit if self.adaptive is None else min(self.limit, self.adaptive.limit)
+        most = self.limit if self.adaptive is None else min(self.limit, self.adaptive.limit)
+        return most if self.granted is None else min(most, self.granted)
 
 
 class Ticket:
@@ -217,6 +223,8 @@ class Admission:
         if not ticket.cheap:
             self.waiting += 1
             self.shares.waits(ticket.client)
+            if ticket.gate.on_dry is not None:
+                ticket.gate.on_dry()
             if len(ticket.queue) == 1:
                 self._gates.append(ticket.gate)
 

@@ -1,0 +1,91 @@
+"""How many requests at once an upstream gets from all workers together: [upstream NAME] max_concurrent.
+
+To ask the store for each slot would cost a request a round trip more. So a worker leases some at a time: what it has
+in use, what waits, and a few to spare, and never more than the others leave. It asks again a few times a second, and
+at once where somebody waits. Where others lack slots it gives its spare ones back. A lease that is not renewed
+expires, and so the slots of a worker that died are free. While the store is away each worker has its part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+
+from gateway.limits.admission import Admission, Gate
+from gateway.shared.shared import Shared
+from gateway.shared.store import Away, Slots
+
+log = logging.getLogger("gateway")
+
+EVERY_S = 0.25
+AGAIN_S = 0.05  # while somebody waits
+LEASE_S = 5.0
+
+
+class SlotLeases:
+    """gates: those that are bounded by a setting, with that bound, at present."""
+
+    def __init__(
+        self, shared: Shared, me: str, admission: Admission, gates: Callable[[], Iterable[tuple[Gate, int]]]
+    ) -> None:
+        self._shared, self._me, self._admission, self._gates = shared, me, admission, gates
+        self._known: dict[str, Gate] = {}
+        self._wanted = asyncio.Event()
+        self._lacking: dict[str, int] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<SlotLeases { ({name: gate.granted for name, gate in self._known.items()}) }>"
+
+    async def start(self) -> None:
+        """The first leases are there when this returns."""
+        if self._shared.several:
+            await self._round()
+            self._task = asyncio.ensure_future(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+            await asyncio.gather(*(self._ask(gate, 0, 0) for gate in self._known.values()))
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self._round()
+            except Exception:
+                log.exception("an error in the proxy: slots could not be leased")
+            if any(gate.waiting for gate in self._known.values()):
+                await asyncio.sleep(AGAIN_S)
+                self._wanted.set()
+
+    async def _round(self) -> None:
+        gates = list(self._gates())
+        for gate in self._known.values():
+            if all(gate is not each for each, _ in gates):
+                gate.granted = gate.on_dry = None
+        self._known = {gate.name: gate for gate, _ in gates}
+        await asyncio.gather(*(self._lease(gate, bound) for gate, bound in gates))
+        self._admission.serve()
+
+    async def _lease(self, gate: Gate, bound: int) -> None:
+        gate.on_dry = self._wanted.set
+        part = max(1, bound // self._shared.members)
+        in_use = gate.busy + len(gate.waiting)
+        spare = 0 if self._lacking.get(gate.name) else max(1, part // 2)
+        leased = await self._ask(gate, min(bound, max(1, in_use + spare)), bound)
+        gate.granted = max(part, gate.busy) if leased is None else leased.granted
+        self._lacking[gate.name] = leased.lacking if leased is not None else 0
+
+    async def _ask(self, gate: Gate, wanted: int, bound: int) -> Slots | None:
+        try:
+            return await self._shared.store.slots(f"slots:{gate.name}", self._me, wanted, bound, LEASE_S)
+        except Away:
+            return None
