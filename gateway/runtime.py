@@ -67,6 +67,7 @@ from gateway.shared.gossip import Gossip, Members
 from gateway.shared.shared_quota import Quotas
 from gateway.shared.slot_leases import SlotLeases
 from gateway.stored import store_sync
+from gateway.stored.fleet_responses import FleetResponses
 from gateway.stored.store import Memory
 from operate.batch_store import BatchStore
 from operate.logs.journal import Journal
@@ -151,6 +152,8 @@ class Service:
         self.askings: set[asyncio.Future[Any]] = set()  # requests about responses that upstreams keep
         kept = settings.responses
         self.memory = Memory(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
+        if self.shared.store.kind == "redis":  # the workers of one host ask each other
+            self.memory.fleet = FleetResponses(self.shared.store, kept.store_seconds)
         self.lessons = Lessons()
         self.dropped: collections.Counter[str] = collections.Counter()  # dropped fields -> requests
         self.hooked: collections.Counter[tuple[str, str, str]] = collections.Counter()  # by hook, event and outcome
@@ -196,7 +199,7 @@ class Service:
         return Gossip(self.shared, [
             self._members, topics.Rests(router, self.places), topics.Breakers(router, self.places),
             topics.Faults(self.blame), topics.Quirks(router, self.lessons),
-            topics.TokenRatios(router, self.counting),
+            topics.TokenRatios(router, self.counting), topics.Deleted(self.memory),
         ])  # fmt: skip
 
     def _follow(self, settings: Settings) -> None:
@@ -315,6 +318,8 @@ class Service:
         self._connect()
         self.listing = Listing(self.router, self.client, self.hops)
         self.memory.resize(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
+        if self.memory.fleet is not None:
+            self.memory.fleet.seconds = kept.store_seconds
         self.journal.adopt(settings.logging, settings.secrets())
         self._follow(settings)
         self.loaded_at = time.time()

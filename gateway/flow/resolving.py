@@ -34,6 +34,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         if refers or previous.builds_on(request.body):
             yield from _read(request, ports)
         if refers and not ports.siblings.alone:
+        shares = not ports.siblings.alone or ports.memory.fleet is not None
+        if shares and previous.refers(request.body):
             known = previous.owners
             if ids := store_sync.unknown(ports.siblings, ports.memory, known, previous.named(request.parsed())):
                 yield store_sync.fetch(ports.siblings, ports.memory, known[0], ids)

@@ -53,7 +53,7 @@ async def ask(
         if method != "DELETE":
             return _from_memory(entry, part, _asked(query))
         service.memory.delete(owner, id)
-        await store_sync.forget(service.worker_rpc, owner, id)
+        await store_sync.forget(service.worker_rpc, service.memory, owner, id)
         if service.memory.place(id) is None:  # otherwise an upstream keeps it too, as with a websocket's turn
             return _json({"id": id, "object": "response", "deleted": True})
     await service.charge_question(client)

@@ -20,6 +20,7 @@ from gateway.routing.balancing import Places
 from gateway.routing.router import Router
 from gateway.shared.gossip import Entry
 from gateway.shared.store import digest
+from gateway.stored.store import Memory
 
 Clock = Callable[[], float]
 Here = Callable[[], Router]
@@ -216,3 +217,26 @@ class TokenRatios:
 
     def lose(self, key: str) -> None:
         """An old ratio is better than none."""
+
+
+class Deleted:
+    """Responses that a client has deleted: what another host has fetched of them goes too."""
+
+    name = "deleted"
+
+    def __init__(self, memory: Memory, clock: Clock = time.monotonic) -> None:
+        self._memory, self._clock = memory, clock
+
+    def __repr__(self) -> str:
+        return f"<Deleted of {self._memory!r}>"
+
+    def entries(self) -> Mapping[str, Entry]:
+        now, fleet = self._clock(), self._memory.fleet
+        known = fleet.deleted.items() if fleet is not None else ()
+        return {name: Entry(b"deleted", until - now) for name, until in known if until > now}
+
+    def hear(self, key: str, entry: Entry) -> None:
+        self._memory.delete_named(key)
+
+    def lose(self, key: str) -> None:
+        """What is deleted stays so."""

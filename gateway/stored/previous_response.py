@@ -180,6 +180,8 @@ class Recall:
             self._tell = stored
             owner = self._owner if stored else self._session
             self._draft = self._memory.draft(owner, self._on, items)
+            if self._draft is not None:
+                self._draft.stays_here = not stored
 
     # ------------------------------------------------------------------------------------------ its reply
 

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from gateway.stored.fleet_responses import FleetResponses, name_of
 from gateway.stored.owners import Owners
 from operate.owner_store import Place
 from translate import wire
@@ -41,10 +42,11 @@ class Entry:
     for clients that ask for it again; b"" = they may not (store: false). until: when it is removed, on the store's
     clock."""
 
-    __slots__ = ("before", "body", "id", "output", "owner", "until")
+    __slots__ = ("before", "body", "id", "output", "owner", "stays_here", "until")
 
     def __init__(self, owner: str, before: tuple[Piece, ...]) -> None:
         self.owner = owner
+        self.stays_here = False  # it is a session's, or comes from another host
         self.id = ""
         self.before = before
         self.output = Piece([])
@@ -84,6 +86,7 @@ class Memory:
         self._entries: OrderedDict[tuple[str, str], Entry] = OrderedDict()  # by age
         self._places: OrderedDict[str, Place] = OrderedDict()
         self.owners = Owners()  # the same, of longer ago
+        self.fleet: FleetResponses | None = None  # what other hosts know
         self.bytes = 0
         # Whether several clients share the upstreams' keys: a response of unknown owner may then be another client's.
         self.shared = False
@@ -143,6 +146,9 @@ class Memory:
             self.bytes += len(draft.body)
         draft.until = self._clock() + self._seconds
         self._entries[draft.owner, id] = draft
+        if self.fleet is not None and not draft.stays_here:
+            before = (piece.data for piece in draft.before)
+            self.fleet.keeps(draft.owner, id, before, draft.output.data, draft.body)
         while len(self._entries) > self._max_entries:
             self._remove(next(iter(self._entries)))
         self._fits()
@@ -165,6 +171,7 @@ class Memory:
         draft = self.draft(owner, None, given["before"])
         if draft is None:
             return
+        draft.stays_here = True
         response = (given["body"] or {}) | {"id": given["id"], "output": given["output"]}
         self.keep(draft, response, given["body"] is not None)
         draft.until = min(draft.until, self._clock() + given["seconds"])
@@ -183,6 +190,11 @@ class Memory:
         if found:
             self._remove((owner, id))
         return found
+
+    def delete_named(self, name: str) -> None:
+        """Deletes a response that another host has deleted. name: see fleet_responses.py."""
+        for owner, id in [key for key in self._entries if name_of(*key) == name]:
+            self._remove((owner, id))
 
     def forget(self, owner: str) -> None:
         """Removes all entries of an owner, such as a websocket session that has ended."""
@@ -203,6 +215,8 @@ class Memory:
         place = Place(owner, upstream, key)
         self.known(id, place)
         self.owners.note(id, place)
+        if self.fleet is not None:
+            self.fleet.went(id, place)
 
     def known(self, id: str, place: Place) -> None:
         """Records what another worker or the disk knows."""

@@ -28,7 +28,7 @@ def register(worker_rpc: WorkerRpc, memory: Memory) -> None:
 
 def unknown(worker_rpc: WorkerRpc, memory: Memory, owners: Iterable[str], ids: Iterable[str]) -> list[str]:
     """The ids that this worker does not know, and another one or the disk may know."""
-    if worker_rpc.alone and not memory.owners.remembers:
+    if worker_rpc.alone and not memory.owners.remembers and memory.fleet is None:
         return []
     owners = list(owners)
     lacking = [
@@ -41,7 +41,7 @@ def unknown(worker_rpc: WorkerRpc, memory: Memory, owners: Iterable[str], ids: I
 async def fetch(worker_rpc: WorkerRpc, memory: Memory, owner: str, ids: list[str]) -> None:
     """Asks the other workers and the disk for some responses, and keeps what they know."""
     asked = worker_rpc.ask_others(_path(FIND, owner=owner, ids=",".join(ids)))
-    on_disk, others = await asyncio.gather(memory.owners.find(ids), asked)
+    on_disk, others, fleet = await asyncio.gather(memory.owners.find(ids), asked, _of_fleet(memory, owner, ids))
     for id, place in on_disk.items():
         memory.known(id, place)
     for said in others:
@@ -51,8 +51,22 @@ async def fetch(worker_rpc: WorkerRpc, memory: Memory, owner: str, ids: list[str
             memory.take(owner, entry)
 
 
-async def forget(worker_rpc: WorkerRpc, owner: str, id: str) -> None:
-    """Deletes a response in the other workers."""
+    entries, places = fleet
+    for id, place in places.items():
+        memory.known(id, place)
+    for entry in entries:
+        if memory.find(owner, entry["id"]) is None:
+            memory.take(owner, entry)
+
+
+async def _of_fleet(memory: Memory, owner: str, ids: list[str]) -> tuple[list[dict[str, Any]], dict[str, Place]]:
+    return await memory.fleet.find(owner, ids) if memory.fleet is not None else ([], {})
+
+
+async def forget(worker_rpc: WorkerRpc, memory: Memory, owner: str, id: str) -> None:
+    """Deletes a response in the other workers and hosts."""
+    if memory.fleet is not None:
+        await memory.fleet.forget(owner, id)
     await worker_rpc.ask_others(_path(FORGET, owner=owner, id=id))
 
 
