@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from gateway.shared.redis_wire import Wire
 from gateway.shared.store import Away
 
-CONNECT_S = 2.0
+CONNECT_S, EACH_S = 3.0, 0.5  # all of it, and one of several servers that are asked where the right one is
 SENTINEL_PORT, PORT = 26379, 6379
 
 
@@ -36,18 +36,24 @@ class Link:
         """The wire takes over a new connection. Raises Away."""
         from redis.exceptions import RedisError
 
+        connection = None
         try:
             async with asyncio.timeout(CONNECT_S):
                 connection = await self._connection()
                 await connection.connect()
+                writer, connection._writer, connection._reader = connection._writer, None, None  # it is ours now
+                wire.takes_over(writer)
         except (RedisError, OSError, TimeoutError, ValueError) as error:
             raise Away(_said(error)) from error
-        writer, connection._writer, connection._reader = connection._writer, None, None  # it is not redis-py's any more
-        wire.takes_over(writer)
+        finally:
+            if connection is not None and connection._writer is not None:  # it came to nothing, or is not wanted now
+                connection._writer.transport.abort()
+                connection._writer = connection._reader = None
 
     async def _connection(self) -> Any:
         import redis.asyncio as redis
 
+        own = _OWN | {"retry": _no_retry()}
         kind = self._parts.scheme.partition("+")[2]
         options: dict[str, Any]
         if kind == "sentinel":
@@ -57,9 +63,9 @@ class Link:
         else:
             options = dict(redis.connection.parse_url(self._url))
             connection_class = options.pop("connection_class", redis.Connection)
-            return connection_class(**_OWN | options)
+            return connection_class(**own | options)
         connection_class = redis.SSLConnection if self._parts.scheme.startswith("rediss") else redis.Connection
-        return connection_class(**_OWN | self._options() | {"host": host, "port": port})
+        return connection_class(**own | self._options() | {"host": host, "port": port})
 
     async def _master(self) -> tuple[str, int]:
         """What the first sentinel that answers says."""
@@ -69,7 +75,12 @@ class Link:
         options = self._options()
         sentinels = Sentinel(  # type: ignore[no-untyped-call]  # redis-py has no types for it
             _hosts(self._parts, SENTINEL_PORT),
-            sentinel_kwargs={"socket_timeout": CONNECT_S / 2, "socket_connect_timeout": CONNECT_S / 2, "protocol": 2}
+            sentinel_kwargs={
+                "socket_timeout": EACH_S,
+                "socket_connect_timeout": EACH_S,
+                "protocol": 2,
+                "retry": _no_retry(),
+            }
             | {name: value for name, value in options.items() if name.startswith("ssl")},
         )
         try:
@@ -87,7 +98,10 @@ class Link:
         nodes = [ClusterNode(host, port) for host, port in _hosts(self._parts, PORT)]
         if self._parts.scheme.startswith("rediss"):
             options["ssl"] = True
-        cluster = RedisCluster(startup_nodes=nodes, protocol=2, socket_timeout=CONNECT_S / 2, **options)
+        cluster = RedisCluster(
+            startup_nodes=nodes, protocol=2, socket_timeout=EACH_S, retry=_no_retry(), require_full_coverage=False,
+            **options,
+        )  # fmt: skip
         try:
             await cluster.initialize()
             node = cluster.get_node_from_key(self._key)
@@ -109,6 +123,14 @@ class Link:
         if db.isdigit():
             options["db"] = int(db)
         return options
+
+
+def _no_retry() -> Any:
+    """It is tried again from here (redis_store.py), with pauses that grow."""
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    return Retry(NoBackoff(), 0)
 
 
 _OWN: dict[str, Any] = {"protocol": 2, "client_name": "anthropic-proxy", "socket_connect_timeout": CONNECT_S}
