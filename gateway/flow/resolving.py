@@ -33,9 +33,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         refers = previous.refers(request.body)
         if refers or previous.builds_on(request.body):
             yield from _read(request, ports)
-        if refers and not ports.siblings.alone:
-        shares = not ports.siblings.alone or ports.memory.fleet is not None
-        if shares and previous.refers(request.body):
+        if refers and (not ports.siblings.alone or ports.memory.fleet is not None):
             known = previous.owners
             if ids := store_sync.unknown(ports.siblings, ports.memory, known, previous.named(request.parsed())):
                 yield store_sync.fetch(ports.siblings, ports.memory, known[0], ids)
