@@ -8,7 +8,8 @@ const ink = (name) => getComputedStyle(document.documentElement).getPropertyValu
 const PLOT_PX = 150, AXIS_PX = 58;
 let pinned = null;  // the time that finger or keys have chosen
 
-// what: { name, lines: [{ name, field, show, ink, scale?, fill? }], stacked? }. range: () => [from, until].
+// what: { name, lines: [{ name, field, show, ink, scale?, fill? }], stacked?, step? }. step: seconds that each value is of, where that is
+// to be read. range: () => [from, until].
 function makeChart(home, what, range) {
   const keys = what.lines.map((each) => el("span", { class: `key ${each.ink}` }));
   const at = el("span", { class: "at" });
@@ -38,7 +39,8 @@ function makeChart(home, what, range) {
     const last = times.length - 1, found = u.cursor.idx, i = unknown(found) ? last : found;
     if (i < 0) return;
     what.lines.forEach((each, n) => { const text = `${each.name} ${each.show(told[n][i])}`; if (keys[n].textContent !== text) keys[n].textContent = text; });
-    at.textContent = i === last ? `until ${minute(times[i])} ${zoneOf(times[i])}` : `at ${what.far ? `${day(times[i])}, ` : ""}${clock(times[i])} ${zoneOf(times[i])}`;
+    const t = times[i];
+    at.textContent = what.step ? `${day(t)}, ${minute(t)}–${minute(t + what.step)} ${zoneOf(t)}` : unknown(found) ? `until ${minute(t)} ${zoneOf(t)}` : `at ${clock(t)} ${zoneOf(t)}`;
     plot.setAttribute("aria-valuemax", last);
     plot.setAttribute("aria-valuenow", i);
     plot.setAttribute("aria-valuetext", `${at.textContent}: ${keys.map((each) => each.textContent).join(", ")}`);

@@ -26,7 +26,7 @@ function drawSpent() {
     if (spentChart) spentChart.remove();
     $("spent-chart").replaceChildren();
     const lines = said.lines.map((each, n) => ({ name: spentName(each.name, said.by), show: measures[measure], ink: each.name === null ? "other" : spentInks[n] }));
-    const what = { name: { usd: "Cost in an hour, USD", tokens: "Tokens in an hour", requests: "Requests in an hour" }[measure], lines: lines.length ? lines : [{ name: "nothing", show: measures[measure], ink: "one" }], stacked: true, far: true };
+    const what = { name: { usd: "Cost in an hour, USD", tokens: "Tokens in an hour", requests: "Requests in an hour" }[measure], lines: lines.length ? lines : [{ name: "nothing", show: measures[measure], ink: "one" }], stacked: true, step: said.step_s };
     spentChart = makeChart($("spent-chart"), what, () => [spentSaid.start, spentSaid.start + spentSaid.hours * spentSaid.step_s]);
     spentChart.names = names;
   }

@@ -14,6 +14,7 @@ import pytest
 from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from tests.console.dashboard.test_data import ADMIN, CLIENTS, OTHER, REPLY, data, told
+from tests.gateway.websocket.test_session import Socket, with_socket
 from tests.support.house import Cut, House
 from tests.support.script import Answer, Gate, Request, Upstream
 
@@ -106,6 +107,27 @@ def test_what_is_relayed_can_be_cancelled_too(begun: bool, gate: Gate) -> None:
                 assert status == 403 and b"an operator of the proxy" in body
             house.wait(lambda proxy: not proxy.service.flows)
             assert records(house)[0]["ended"] == "cancelled"
+
+
+def test_a_cancelled_turn_leaves_its_websocket_open(gate: Gate) -> None:
+    with held_up(gate) as up, House(TWO.format(up.url) + MODELS) as house:
+
+        def cancels() -> None:
+            row = running(house, "STREAMING")
+            assert house.post(f"/dashboard/cancel/{row['id']}", b"")[0] == 200
+
+        async def session(socket: Socket) -> list[dict[str, Any]]:
+            await socket.send(input="hi")
+            await asyncio.to_thread(cancels)
+            last = (await socket.reply())[-1]
+            gate.open()
+            return [last, await socket.turn(input="again")]
+
+        cancelled, _ = with_socket(house, session)
+        assert cancelled["type"] == "response.failed"
+        assert "an operator of the proxy has cancelled" in cancelled["response"]["error"]["message"]
+        house.wait(lambda proxy: not proxy.service.flows)
+        assert [record["ended"] for record in records(house)] == ["cancelled", "finished"]
 
 
 def test_a_client_that_takes_nothing_of_its_reply_is_cut_off(gate: Gate) -> None:

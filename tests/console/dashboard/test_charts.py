@@ -20,6 +20,10 @@ pytestmark = pytest.mark.skipif(
     reason=f"not installed: {browser.missing()} (Debian: apt install chromium chromium-driver)",
 )
 INI = "[upstream up]\nprotocol = chat\nbase_url = http://127.0.0.1:9\n[models]\n* = up\n"
+SPENT = """const ones = Array(24).fill(1);
+showSpent({hours: 24, by: "model", start: Math.floor(Date.now() / 3.6e6 - 23) * 3600, step_s: 3600, off: "", rows: [],
+  groups: 0, whole: {usd: 1, requests: 1, tokens: 1, unpriced: 0},
+  lines: [{name: "up/m", usd: ones, tokens: ones, requests: ones}]});"""
 LEFT, RIGHT, HOME, END, ESCAPE = "\ue012", "\ue014", "\ue011", "\ue010", "\ue00c"
 
 
@@ -104,6 +108,20 @@ def test_one_crosshair_for_all_and_a_refresh_leaves_it_there(page: Browser) -> N
     assert later > at  # the value at the pointer, where the time has moved on below it
     assert page.run("return document.querySelector('#charts .u-cursor-x').style.transform === window.before")
     assert "p50 412 ms" in read(page)["Streams: first token"]
+
+
+def test_the_chart_of_cost_has_the_same_crosshair(page: Browser) -> None:
+    page.run(SPENT)
+    at = "return document.querySelector('#spent-chart .at').innerText"
+    assert re.fullmatch(r"\w+ \d+ \w+, \d\d:00–\d\d:00 UTC", page.run(at))
+    lines = "return [...document.querySelectorAll('.u-cursor-x')].map((line) => line.style.transform)"
+    move(page, 40)
+    assert "-10px" not in page.run(lines)[-1]  # in the hour of that time
+    middle = {"element-6066-11e4-a52e-4f735466cecf": page._element("#spent-chart .u-over")}
+    page.run("document.querySelector('#spent-chart').scrollIntoView({block: 'center'})")
+    steps = [{"type": "pointerMove", "origin": middle, "x": 0, "y": 0, "duration": 0}]
+    page._call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": steps}]})
+    assert times(page) == set() and "-10px" not in page.run(lines)[-1]  # long before the others begin
 
 
 def test_keys_move_it_and_what_they_chose_stays_chosen(page: Browser) -> None:

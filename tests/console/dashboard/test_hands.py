@@ -229,4 +229,4 @@ def test_cost_is_seen_by_hour_by_whom_and_in_what(page: Browser, tmp_path: Path)
         assert page.run(pressed) == ["7 days", "by session", "requests"]
         page.run("document.querySelector('#spent-chart .plot').focus()")
         page.press(HOME)
-        assert "at " in page.text("#spent-chart .at") and "UTC" in page.text("#spent-chart .at")
+        assert "sess 0" in page.text("#spent-chart .keys") and "UTC" in page.text("#spent-chart .at")
