@@ -6,7 +6,6 @@ The store is one for all workers, and outlives them. It is read in a thread, sin
 from __future__ import annotations
 
 import asyncio
-import calendar
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -56,11 +55,7 @@ async def shown(store: UsageStore | None, asked: Asked) -> Said:
 def _read(store: UsageStore, asked: Asked) -> Said:
     since, until = _hour(asked.start), _hour(asked.now)
     groups = BY[asked.by]
-    found = store.read(since, until, ("hour", *groups))
-    sums: dict[str, Sum] = {}
-    for (_, *group), sum in found:
-        name = "/".join(group)
-        sums[name] = sums.get(name, Sum()).plus(sum)
+    sums = {"/".join(group): sum for group, sum in store.read(since, until, groups)}
     names = _by_cost(sums)
     rows = [{"name": name, "level": 0} | _told(sums[name]) for name in names[:MOST_ROWS]]
     if asked.by == "session":
@@ -68,7 +63,7 @@ def _read(store: UsageStore, asked: Asked) -> Said:
     whole = Sum()
     for each in sums.values():
         whole = whole.plus(each)
-    return {"lines": _lines(found, names, asked), "rows": rows, "groups": len(names), "whole": _told(whole)}
+    return {"lines": _lines(store.read(since, until, ("hour", *groups)), names, asked), "rows": rows, "groups": len(names), "whole": _told(whole)}
 
 
 def _lines(found: Iterable[tuple[tuple[str, ...], Sum]], names: list[str], asked: Asked) -> list[Said]:
@@ -76,9 +71,9 @@ def _lines(found: Iterable[tuple[tuple[str, ...], Sum]], names: list[str], asked
     shown = names[:MOST_LINES]
     lines = {name: [Sum()] * asked.hours for name in shown}
     others = [Sum()] * asked.hours
+    hours = {_hour(asked.start + number * HOUR_S): number for number in range(asked.hours)}
     for (hour, *group), sum in found:
-        at = (calendar.timegm(time.strptime(hour, "%Y-%m-%dT%H")) - asked.start) // HOUR_S  # from 0 on, by the query
-        line = lines.get("/".join(group), others)
+        at, line = hours[hour], lines.get("/".join(group), others)
         line[at] = line[at].plus(sum)
     named: list[tuple[str | None, list[Sum]]] = [*lines.items()]
     if len(names) > MOST_LINES:
