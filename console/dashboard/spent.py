@@ -63,7 +63,8 @@ def _read(store: UsageStore, asked: Asked) -> Said:
     whole = Sum()
     for each in sums.values():
         whole = whole.plus(each)
-    return {"lines": _lines(store.read(since, until, ("hour", *groups)), names, asked), "rows": rows, "groups": len(names), "whole": _told(whole)}
+    lines = _lines(store.read(since, until, ("hour", *groups)), names, asked)
+    return {"lines": lines, "rows": rows, "groups": len(names), "whole": _told(whole)}
 
 
 def _lines(found: Iterable[tuple[tuple[str, ...], Sum]], names: list[str], asked: Asked) -> list[Said]:
