@@ -95,7 +95,7 @@ class _Messages:
     def __init__(self, messages: list[Any]) -> None:
         self.out: list[Body] = []
         self._waiting: OpenCalls[str] = OpenCalls()
-        self._any: list[str] = []  # ids of calls that wait, whatever they call
+        self._any: dict[str, None] = {}  # ids of calls that wait, whatever they call
         for i, message in enumerate(messages):
             if not isinstance(message, dict):
                 raise BadRequest(f"messages[{i}]: an object is expected", "messages")
@@ -126,15 +126,14 @@ class _Messages:
         name, arguments = text_of(function, "name"), function.get("arguments")
         id = text_of(call, "id") or id
         self._waiting.add(name, id)
-        self._any.append(id)
+        self._any[id] = None
         text = arguments if isinstance(arguments, str) else wire.dumps_text(arguments or {})
         return {"id": id, "type": "function", "function": {"name": name, "arguments": text}}
 
     def _called(self, message: Body, i: int) -> str:
         name = text_of(message, "tool_name") or text_of(message, "name")
         id = text_of(message, "tool_call_id") or self._waiting.take(name) or next(iter(self._any), f"call_{i}")
-        if id in self._any:
-            self._any.remove(id)
+        self._any.pop(id, None)
         return id
 
 
