@@ -140,6 +140,11 @@ class Troubles:
         if why := self._books.trouble:
             yield Trouble("books", "", f"the sums of usage cannot be written, and wait in memory: {why}", "spent")
 
+        shared = self._service.shared.state()
+        if shared["away"] and shared["outages"]:
+            text = f"the shared store ({shared['store']}) is away for {shared['away_s']} s: {shared['away']}. "
+            yield Trouble("shared", "", f"{text}Requests go on, with what each worker knows itself", "now")
+
     def _of_bounds(self) -> Iterator[Trouble]:
         admission = self._service.admission
         if self._happens("queue") or admission.waiting >= admission.limits.queue > 0:

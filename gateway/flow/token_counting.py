@@ -3,7 +3,10 @@
 Editors ask for the same counts dozens of times a second. An upstream's count is kept for a few minutes, and while it
 is being asked, everyone with the same question waits for that one answer; an estimate is kept by the body's hash. The
 estimates themselves (translate/tokens.py) know no vocabulary: each reply that tells what its request really took moves
-the ratio of its upstream and model. Everything here is bounded, and nothing crosses from one client key to another.
+the ratio of its upstream and model, and calibrates it (calibration.py). No tokenizer is used where a vocabulary is
+public either: the frame around words, tools and images is not, and differs between models of one vocabulary, so that a
+sum would be called exact without being so. Everything here is bounded, and nothing crosses from one client key to
+another.
 """
 
 from __future__ import annotations

@@ -122,7 +122,11 @@ class Gossip:
                 self._known.clear()
             self._version = version
             for change in changes:
-                self._hear(change)
+                try:
+                    self._hear(change)
+                except (ValueError, TypeError, KeyError, IndexError) as why:
+                    # A proxy of another release may say it otherwise; what it says else still counts.
+                    log.warning("what another proxy knows is not understood: %s: %r", change.key[:100], why)
             await self._tell_news()
         except Away as why:
             log.debug("no gossip: %s", why)

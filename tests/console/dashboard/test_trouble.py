@@ -108,6 +108,13 @@ def test_a_usage_store_that_cannot_be_written(house: House) -> None:
     assert troubles(house) == {}
 
 
+def test_a_shared_store_that_is_away(house: House) -> None:
+    do(house, lambda proxy: proxy.service.shared._changed("nobody answers"))
+    assert "is away for 0.0 s: nobody answers. Requests go on" in troubles(house)["shared"]["text"]
+    do(house, lambda proxy: proxy.service.shared._changed(""))
+    assert troubles(house) == {}
+
+
 def test_a_queue_that_is_full(house: House) -> None:
     admission = house.proxy.service.admission
     admission.waiting = admission.limits.queue

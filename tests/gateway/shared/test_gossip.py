@@ -226,3 +226,19 @@ def test_a_store_that_began_anew_is_told_all() -> None:
     fleet.talk(3)
     assert newcomer.place().key.bad_until == pytest.approx(fleet.now[0] + 300)
     assert newcomer.shared.members == 3
+
+
+def test_what_is_not_understood_is_left_out_and_the_rest_is_heard(caplog: pytest.LogCaptureFixture) -> None:
+    fleet = Fleet(2)
+    one, two = fleet.talk()
+
+    async def odd() -> None:
+        keys = "rest:no json", "rest:[1]", 'quirk:["a"]', "ratio:[1, 2, 3]", 'ratio:["a@x", "m", true]', "other:x", ""
+        for key in keys:
+            await fleet.store.publish("gossip", key, b"\xff", 60)
+
+    asyncio.run(odd())
+    one.place().refused(401, None, fleet.now[0])
+    fleet.talk()
+    assert two.place().key.bad_until == pytest.approx(fleet.now[0] + 300)
+    assert "not understood" in caplog.text
