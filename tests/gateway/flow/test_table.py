@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.flow.info import Cancelled
 from gateway.flow.states import IGNORED, TABLE, Event, Impossible, State
 from tests.gateway.flow.playbook import Book, asks, begins, leaves, replies, says, slow
 from tests.gateway.flow.test_scenarios import COUNT, ONE_SLOT, RETRY
@@ -85,7 +86,7 @@ def test_pair(state: State, event: Event) -> None:
 
 
 @pytest.mark.parametrize("state", [state for state in State if state < State.FLUSHING], ids=lambda state: state.name)
-@pytest.mark.parametrize("how", ["leaves", "shuts down", "fails"])
+@pytest.mark.parametrize("how", ["leaves", "shuts down", "is cancelled", "fails"])
 def test_every_state_can_end(state: State, how: str, caplog: pytest.LogCaptureFixture) -> None:
     book = IN[state]()
     flow = book.flow
@@ -94,6 +95,8 @@ def test_every_state_can_end(state: State, how: str, caplog: pytest.LogCaptureFi
             flow._client_left()
         elif how == "shuts down":
             flow.shut_down()
+        elif how == "is cancelled":
+            flow.stop(Cancelled())
         else:
             flow.on_broken(RuntimeError("ours"))
     assert flow.state is State.OVER and flow not in book.in_flight
