@@ -32,8 +32,7 @@ from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
 from gateway.relay import files
 from gateway.relay.answer import Coming
-from gateway.relay.form import Form, boundary_of
-from gateway.relay.upload import AHEAD_BYTES, KEPT_BYTES, Reading, Upload
+from gateway.relay.intake import Intake
 from gateway.routing import client_keys, request_facts
 from gateway.routing.router import Route
 from gateway.runtime import Service
@@ -45,8 +44,6 @@ from upstream.failure import UNSENT
 from upstream.request import Body, Request
 
 log = logging.getLogger("gateway")
-
-SLOWEST = 16 * 1024  # bytes a second, that an upload has to have beyond body_timeout
 
 
 def asked(method: str, target: str, headers: HTTPHeaders) -> tuple[Dialect, Endpoint] | None:
@@ -72,19 +69,13 @@ class Relay(HTTPMessageDelegate):
         key = ports.next_key()
         self._clock = Clock(ports.now)
         self.writer: Writer = Answer(conn)
-        limits = service.settings.limits
-        self._most = limits.upload_mb << 20
         self.request = ClientRequest(dialect, endpoint, key, ports.body_memory, ports.max_body_bytes, shape=ports.shape)
         self.request.address = str(getattr(conn.context, "remote_ip", ""))
         self._failover = Failover(ports, self.request)
         self.streaming = False
         self._path = self._method = ""
-        self._upload: Upload | None = None
-        self._form: Form | None = None
-        self._news = asyncio.Event()  # something of the request's body has come, or all of it
-        self._read = False
-        self._known = False  # the model, and all before it is kept
-        self._blocked_s = 0.0  # how long the upstream took nothing
+        most = service.settings.limits.upload_mb << 20
+        self._intake = Intake(ports, self.request, most, self._end)
         self._task: asyncio.Task[None] | None = None
         self._ends: ApiError | None = None  # why the task is cancelled; None = the client has left
         self._route: Route | None = None
@@ -112,7 +103,7 @@ class Relay(HTTPMessageDelegate):
                 request.trace = ports.traces(headers)
             ports.in_flight.begins(self)
             request.begins(query, headers, ports.access)
-            self._begins(headers)
+            self._begins()
         except ApiError as error:
             self.writer.last()
             self._refuse(error)
@@ -122,31 +113,14 @@ class Relay(HTTPMessageDelegate):
         self._task = asyncio.ensure_future(self._walk())
         self._task.add_done_callback(self._walked)
 
-    def _begins(self, headers: HTTPHeaders) -> None:
+    def _begins(self) -> None:
         """Raises ApiError."""
-        kind = headers.get("Content-Type", "")
-        is_form = kind.partition(";")[0].strip().lower() == "multipart/form-data"
-        if self._is_files:
-            if files.asked(self._method, self._path) is None:
-                raise ApiError("not_found", f"{self._path[:200]} is not served here")
-            if self._method != "POST":
-                return
-        elif self._method != "POST":
+        if self._is_files and files.asked(self._method, self._path) is None:
+            raise ApiError("not_found", f"{self._path[:200]} is not served here")
+        if not self._is_files and self._method != "POST":
             raise ApiError("invalid_request", f"{self._method} {self._path}: only POST is served here", 405)
-        if not is_form and (self._is_files or not self.request.task.startswith(("audio/speech", "images/"))):
-            raise ApiError("invalid_request", f"{self._path} takes a form: Content-Type: multipart/form-data", 415)
-        if not is_form:
-            return
-        if "Content-Encoding" in headers:
-            raise ApiError("invalid_request", "a form is sent without Content-Encoding", 415)
-        length = headers.get("Content-Length", "")
-        self._upload = Upload(int(length[:20]) if length.isdecimal() and length.isascii() else -1, self._most)
-        self._upload.check(self._upload.length)
-        most = KEPT_BYTES + AHEAD_BYTES
-        self.request.hold(most if self._upload.length < 0 else min(most, self._upload.length))
-        boundary = boundary_of(kind)
-        if not self._is_files:
-            self._form = Form(boundary)
+        if self._method == "POST":
+            self._intake.begins(self._path, names_model=not self._is_files)
 
     @property
     def _is_files(self) -> bool:
@@ -155,29 +129,10 @@ class Relay(HTTPMessageDelegate):
     def data_received(self, chunk: bytes) -> Any:
         if self._ends is not None or self._task is None or self._task.done():
             return None
-        if self._upload is None:
-            self.request.comes(chunk)
-            return None
-        self.request.size += len(chunk)
-        return self._comes(self._upload, chunk)
-
-    async def _comes(self, upload: Upload, chunk: bytes) -> None:
-        try:
-            if self._form is not None:
-                self._form.feed(chunk)
-            before = self._ports.now()
-            await upload.comes(chunk)
-            self._blocked_s += self._ports.now() - before
-            self._known = self._form is not None and self._form.model is not None
-        except ApiError as error:
-            self._end(error)
-        self._news.set()
+        return self._intake.comes(chunk)
 
     def finish(self) -> None:
-        self._read = True
-        if self._upload is not None:
-            self._upload.ends()
-        self._news.set()
+        self._intake.ends()
 
     def on_connection_close(self) -> None:
         self._client_left()
@@ -185,8 +140,7 @@ class Relay(HTTPMessageDelegate):
     def _client_left(self) -> None:
         if self._task is not None and not self._task.done():
             self._task.cancel()
-        if self._upload is not None:
-            self._upload.close()
+        self._intake.close()
 
     def _end(self, error: ApiError) -> None:
         """It ends with this error, whatever it is at."""
@@ -214,7 +168,7 @@ class Relay(HTTPMessageDelegate):
         state = State.STREAMING if self.streaming else State.ASKING if asked else State.QUEUED
         if self._task is None or self._task.done():
             state = State.FLUSHING
-        elif route is None and not self._read:
+        elif route is None and not self._intake.read:
             state = State.RECEIVING
         at = (route.peer.name, route.model) if route is not None else ("", "")
         return self.request.standing(state.name, at, self._clock, self._failover.attempts, self.writer.written)
@@ -223,11 +177,8 @@ class Relay(HTTPMessageDelegate):
         if self.writer.left:
             self.writer.leaves()
             self.writer.abort()
-        elif not self._read and not self.streaming:
-            allowed = self._ports.body_timeout_s + self.request.size / SLOWEST
-            if self._ports.now() - self._clock.began - self._blocked_s > allowed:
-                more = f": {self.request.size} bytes came"
-                self._end(upstream_request.too_slow(self._ports.body_timeout_s, more))
+        elif not self.streaming and (why := self._intake.too_slow(self._clock.began)) is not None:
+            self._end(why)
 
     # ---------------------------------------------------------------------------------------------- the walk
 
@@ -237,13 +188,14 @@ class Relay(HTTPMessageDelegate):
     def _walked(self, task: asyncio.Task[None]) -> None:
         """The task is over, perhaps before it began."""
         error = self._ends if task.cancelled() else task.exception()
+        if isinstance(error, ApiError):  # its frames hold all of the request
+            error.__traceback__ = error.__context__ = error.__cause__ = None
         if isinstance(error, ApiError):
             self._fail(error)
         elif error is not None:
             log.error("request %s failed inside the proxy: %r", self.request.key, self, exc_info=error)
             self._fail(ApiError("api", f"internal error of the proxy, see its log (request {self.request.key})"))
-        if self._upload is not None:
-            self._upload.close()
+        self._intake.close()
         self._clock.over()
         if task.cancelled() and self._ends is None:
             self._over(left=True)
@@ -264,7 +216,7 @@ class Relay(HTTPMessageDelegate):
             assert about is not None
             self._clock.read = ports.now()
             return [await files.route(request, about, ports)]
-        await self._until_the_model()
+        await self._intake.until_the_model()
         if ports.tags is not None:
             request.tags = ports.tags(request)
         self._clock.read = ports.now()
@@ -276,20 +228,6 @@ class Relay(HTTPMessageDelegate):
 
     def _facts(self) -> request_facts.Facts:
         return request_facts.facts(self.request.headers, {}, 0, self.request.asked_model)
-
-    async def _until_the_model(self) -> None:
-        """Raises ApiError."""
-        form, request = self._form, self.request
-        while not self._read and not self._known:
-            self._news.clear()
-            await self._news.wait()
-        if form is None:
-            request.ends()
-            request.read_envelope()
-        elif form.model is None:
-            raise BadRequest("model: field required", "model")
-        else:
-            request.asked_model = form.model
 
     async def _ask(self, routes: list[Route]) -> None:
         """Raises ApiError."""
@@ -309,7 +247,7 @@ class Relay(HTTPMessageDelegate):
                 return
             self._clock.lost()
             failover.judge(lease.route, outcome, own_key=self._own_key(lease.route))
-            if self._upload is not None and not self._upload.replayable:
+            if not self._intake.replayable:
                 failover.log(lease.route, outcome, "give up", "a part of the upload is gone")
             else:
                 decision = failover.decide(lease.route, outcome, was_fresh=False)
@@ -376,8 +314,8 @@ class Relay(HTTPMessageDelegate):
             except ValueError as why:
                 raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
             ports.observer.sent(request.info(self._failover.attempts), b"")
-            if self._upload is not None:
-                self._upload.on_more = exchange.send_on
+            if self._intake.upload is not None:
+                self._intake.upload.on_more = exchange.send_on
             await coming.head.wait()
             self._clock.came = ports.now()
             if coming.streams:
@@ -410,22 +348,9 @@ class Relay(HTTPMessageDelegate):
         url = query_string.onward(url, request.query, peer.settings.query)
         lines = upstream_request.header_lines(route, request.headers, True, ports.access.open, ports.hops)
         body: bytes | Body | None = None
-        if self._upload is not None:
-            kind = request.headers.get("Content-Type", "")
-            lines = [line for line in lines if not line.lower().startswith("content-type:")]
-            lines.append(header_rules.line("Content-Type", kind).decode("latin-1").strip())
-            body = reading = Reading(self._upload, *self._renamed(route))
-            if reading.size < 0:
-                lines.append("Transfer-Encoding: chunked")
-        elif about is None:
-            body = request.body_for(route.model)
+        if self._method == "POST":
+            body, lines = self._intake.onward(route.model, lines)
         return Request(self._method, url, lines, body, peer.whole_timeouts, peer.way)
-
-    def _renamed(self, route: Route) -> tuple[tuple[int, int], bytes]:
-        """Where the model's name stands in the form, and the name that the upstream has for it."""
-        if self._form is None or route.model == self.request.asked_model:
-            return (0, 0), b""
-        return self._form.span, route.model.encode()
 
     def _outcome(self, route: Route, coming: Coming) -> Outcome | None:
         """None = it was answered. Raises ApiError for what cannot be an answer, or once a part of it has gone out."""
@@ -494,7 +419,7 @@ class Relay(HTTPMessageDelegate):
         self._error = outcome.error
         self._clock.given(True)
         head = self._head(route, coming)
-        if not self._read:
+        if not self._intake.read:
             self.writer.last()
         if not coming.cut:
             self._status = coming.status
@@ -519,7 +444,7 @@ class Relay(HTTPMessageDelegate):
         upstream = self._route.peer.name if self._route is not None and self._failover.attempts else ""
         head = header_rules.JSON_HEAD + header_rules.of_refusal(self._status, key, upstream, error.retry_after)
         head += header_rules.lines(charges.left(self.request, self._ports))
-        if not self._read:
+        if not self._intake.read:
             self.writer.last()
         self.writer.whole(self._status, head, self._ports.masked(words.body(error, key)))
 
@@ -531,9 +456,10 @@ class Relay(HTTPMessageDelegate):
         ports.in_flight.ends(self)
         clock.done = ports.now()
         failover.over(self._error)
+        if self._error is not None:
+            self._error.__traceback__ = self._error.__context__ = self._error.__cause__ = None
         request.let_go()
-        if self._upload is not None:
-            self._upload.close()
+        self._intake.close()
         coming, route = self._coming, self._route
         if coming is not None and self.streaming:
             self._used = usage.billed(coming.used(b""))
@@ -554,5 +480,5 @@ class Relay(HTTPMessageDelegate):
             trace=request.trace,
         ), self.writer)  # fmt: skip
         self.writer.over()
-        self._task = self._coming = self._upload = None
+        self._task = self._coming = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import socket
@@ -15,7 +16,10 @@ from typing import Any
 import openai
 import pytest
 
-from gateway.relay.upload import AHEAD_BYTES, KEPT_BYTES
+from gateway.relay.answer import Coming
+from gateway.relay.intake import Intake
+from gateway.relay.relay import Relay
+from gateway.relay.upload import AHEAD_BYTES, KEPT_BYTES, Upload
 from tests.gateway.relay.test_form import END, part
 from tests.support.house import ONCE, House
 from tests.support.script import Answer, Gate, Request, Upstream
@@ -175,7 +179,7 @@ def test_a_client_that_is_quicker_than_its_upstream_waits() -> None:
             while sent < most - 1_000_000:
                 sent += client.socket.send(bytes(65536))
         (relay,) = house.on_loop(lambda: list(house.proxy.service.flows))
-        upload = relay._upload
+        upload = relay._intake.upload
         assert upload._kept_size <= KEPT_BYTES and upload._ahead_size <= AHEAD_BYTES + 65536
         assert sent < most / 2
 
@@ -348,3 +352,24 @@ def test_no_upstream_has_files() -> None:
     with House(text) as house:
         status, _, raw = house.get("/v1/files", FORM)
     assert status == 404 and b"[upstream NAME] files" in raw
+
+
+def test_a_request_leaves_nothing_behind() -> None:
+    """Nothing of it waits for the collector."""
+
+    def ours() -> list[object]:
+        return [each for each in gc.get_objects() if isinstance(each, Relay | Intake | Upload | Coming)]
+
+    with Upstream(lambda r: Answer.json(HEARD)) as up, House(settings(up)) as house:
+        house.post(PATHS[0], form(), FORM)
+        house.wait(lambda p: not p.service.flows)
+        gc.collect()
+        gc.disable()
+        try:
+            for body in (form(), SOUND + END, form(b"c")):
+                house.post(PATHS[0], body, FORM)
+                house.post("/v1/audio/speech", {"model": "w", "input": "x"})
+            house.wait(lambda p: not p.service.flows and not p._server._connections)
+            assert house.on_loop(ours) == []
+        finally:
+            gc.enable()
