@@ -1,6 +1,6 @@
 """The neutral form: what a request and a reply are, in no vendor's words.
 
-It is a superset of the three protocols. Client and upstream of one protocol never come here (they get each other's
+It is a superset of the protocols. Client and upstream of one protocol never come here (they get each other's
 bytes); a crossing decodes into this form and encodes out of it. A request is a `Conversation`. A reply is a sequence of
 `Event`s, whether it was streamed or not: whole bodies are exploded into the same events and collected from them, so
 that both ways give the same. Nothing here knows a wire format. What one protocol says and the neutral form has no word

@@ -51,7 +51,8 @@ _REPORTED = frozenset((
     "async", "output_schema", "audio", "input_file.detail",
     # of Gemini's parts and functions
     "videoMetadata", "mediaResolution", "partMetadata", "mediaProcessing", "speechMetadata", "documentMetadata",
-    "spreadsheetMetadata", "audioMetadata", "behavior",
+    "spreadsheetMetadata", "audioMetadata", "functionResponse.scheduling", "functionResponse.willContinue",
+    "functionDeclarations.behavior", "functionDeclarations.response", "functionDeclarations.responseJsonSchema",
 ))  # fmt: skip
 _UNSAID = (None, False, "auto", ["direct"])  # these values say what is so anyway
 

@@ -33,6 +33,7 @@ from translate.gemini.fields import Raw, camel, items, section, text, wrong
 from translate.pairing import OpenCalls
 
 _ROLES: dict[str, Role] = {"": "user", "user": "user", "model": "assistant", "function": "user"}
+_OF_RESPONSES = frozenset(("scheduling", "willContinue"))  # of functions that run on while the model speaks
 _BESIDE = ("thought", "thoughtSignature")
 _GOOGLES = re.compile(r"gs://|https://generativelanguage\.googleapis\.com/|files/")
 _FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav"}
@@ -152,7 +153,10 @@ class _History:
         for at, each in enumerate(items(given, "parts", f"{where}.functionResponse.")):
             inner = f"{where}.functionResponse.parts[{at}]"
             parts += _content(_object(each, inner), inner)
-        return ToolResult(id, parts, is_error, _ext(raw, "functionResponse"))
+        ext = _ext(raw, "functionResponse")
+        for key in _OF_RESPONSES & given.keys():
+            ext.setdefault("gemini", {})[f"functionResponse.{key}"] = given[key]
+        return ToolResult(id, parts, is_error, ext)
 
     def _open_call(self, name: str) -> str:
         while id := self._waiting.take(name):

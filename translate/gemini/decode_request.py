@@ -139,3 +139,5 @@ def _rest_of_tools(given: Raw, left: Raw) -> None:
     left |= {f"toolConfig.{key}": value for key, value in config.items() if key != "functionCallingConfig"}
     if flag(section(config, "functionCallingConfig"), "streamFunctionCallArguments"):
         left["toolConfig.functionCallingConfig.streamFunctionCallArguments"] = True
+    if (mode := section(config, "functionCallingConfig").get("mode")) == "VALIDATED":
+        left["toolConfig.functionCallingConfig.mode"] = mode

@@ -44,7 +44,7 @@ def _function(given: Any, where: str) -> Tool:
         schema = as_json_schema(raw["parameters"])
     if schema is not None and not isinstance(schema, dict):
         raise wrong(f"{where}.parameters", "an object is expected")
-    left = {key: value for key, value in raw.items() if key not in _DECLARED}
+    left = {f"functionDeclarations.{key}": value for key, value in raw.items() if key not in _DECLARED}
     ext = ({"gemini": left} if left else {}) | {"gemini.form": {"raw": raw}}
     return Tool(name, text(raw, "description", f"{where}."), schema, ext=ext)
 

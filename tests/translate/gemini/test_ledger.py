@@ -187,6 +187,28 @@ def test_snake_case_says_the_same(upstream: str) -> None:
     assert one.body == other.body and "some_key" in str(one.body) and "my_name" in str(one.body)
 
 
+@pytest.mark.parametrize("upstream", UPSTREAMS)
+def test_what_is_within_a_thing_that_crosses_is_told_where_it_stays(upstream: str) -> None:
+    result = {"name": "f", "response": {"output": "x"}, "scheduling": "SILENT", "willContinue": True}
+    body = BASE | {
+        "contents": [*BASE["contents"], {"role": "model", "parts": [PARTS["functionCall"]]},
+                     {"role": "user", "parts": [{"functionResponse": result}]}],
+        "tools": [{"functionDeclarations": [{"name": "f", "behavior": "NON_BLOCKING", "response": SCHEMA}]},
+                  {"googleSearch": {"excludeDomains": ["x.test"], "timeRangeFilter": {"startTime": "x"}}}],
+        "toolConfig": {"functionCallingConfig": {"mode": "VALIDATED", "streamFunctionCallArguments": True},
+                       "retrievalConfig": {"languageCode": "de"}},
+    }  # fmt: skip
+    sent = crossed(upstream, body)
+    assert isinstance(sent, Encoded)
+    search = {"tools.googleSearch"} if upstream == "chat" else {"tools.googleSearch.timeRangeFilter"}
+    blocked = {"tools.googleSearch.blocked_domains"} if upstream == "responses" else set()
+    assert set(sent.dropped) == search | blocked | {
+        "functionResponse.scheduling", "functionResponse.willContinue", "functionDeclarations.behavior",
+        "functionDeclarations.response", "toolConfig.functionCallingConfig.mode",
+        "toolConfig.functionCallingConfig.streamFunctionCallArguments", "toolConfig.retrievalConfig",
+    }  # fmt: skip
+
+
 def test_reasons_are_fit_to_be_read() -> None:
     """No name twice, no cell without its mark."""
     lines = LEDGER.text.strip().splitlines()[1:]
