@@ -161,6 +161,7 @@ class HeldReply:
         self._tell()
 
     def _refuse(self, error: ApiError) -> None:
+        error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames hold all of the request
         self._refused(error)
         words, key = self._request.dialect.errors, self._request.key
         status = words.status(error)

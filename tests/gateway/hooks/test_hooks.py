@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.flow import Flow
+from gateway.hooks.held_reply import HeldReply
 from operate.settings.load import SettingsError, read
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Request, Upstream
@@ -255,3 +259,30 @@ def test_a_hooks_key_is_a_secret() -> None:
 def test_without_hooks_a_request_meets_nothing_of_them() -> None:
     with Upstream([says("x")]) as up, House(settings(up, "")) as house:
         assert house.on_loop(lambda: house.proxy.service.ports.hooks) is None
+
+
+def test_a_request_leaves_nothing_behind() -> None:
+    """Nothing of it waits for the collector, whatever the hook has said."""
+
+    def judge(request: Request) -> Answer:
+        refuses = "secret" in json.dumps(request.json["request"]) if request.json["event"] == "reply" else False
+        return Answer.json({"action": "refuse", "message": "no"} if refuses else {"action": "allow"})
+
+    def script(request: Request) -> Answer:
+        return Answer.sse(CHUNKS) if request.json.get("stream") else says("hello")
+
+    def ours() -> list[object]:
+        return [each for each in gc.get_objects() if isinstance(each, HeldReply | Flow | ClientRequest)]
+
+    with Upstream(judge) as hook, Upstream(script) as up, House(settings(up, by_url(hook))) as house:
+        house.post(PATHS["chat"], body("chat"))
+        house.wait(lambda p: not p.service.flows)
+        gc.collect()
+        gc.disable()
+        try:
+            for text, stream in [("hi", False), ("hi", True), ("secret", False), ("secret", True)]:
+                house.post(PATHS["chat"], body("chat", text, stream=stream))
+            house.wait(lambda p: not p.service.flows and not p.service.askings and not p._server._connections)
+            assert house.on_loop(ours) == []
+        finally:
+            gc.enable()
