@@ -26,6 +26,7 @@ from tornado.http1connection import HTTP1Connection
 
 from gateway import wiring
 from gateway.batches.desk import Desk
+from gateway.batches.embeddings import Embeddings
 from gateway.cache.cache import Cache
 from gateway.credentials import asking
 from gateway.flow import charges
@@ -163,6 +164,7 @@ class Service:
         self.prices = Prices(settings)
         self.cache: Cache | None = None
         self.batches = Desk()
+        self.embeddings = Embeddings(lambda: self.ports)
         self.worker_rpc.first = self.observers.flush
         store_sync.register(self.worker_rpc, self.memory)
         self.gossip = self._gossip()
@@ -227,6 +229,8 @@ class Service:
         self.tracing.share = settings.telemetry.sample_percent / 100
         self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
         self.reattach = wiring.reattach(settings, self.reattach)
+        self.embeddings.wait_s = settings.batches.embeddings_ms / 1e3
+        self.embeddings.most = settings.batches.embeddings_inputs
         file = settings.batches.file
         self.batches.adopt(settings.batches, BatchStore(self.journal.folder / file) if file else None)
         self.cache = wiring.cache(settings, self.cache, self.prices.of, self.shared)
@@ -290,6 +294,7 @@ class Service:
             traces=self.tracing.begins if settings.telemetry.otlp_endpoint else None,
             tags=Tags(settings.logging.tags).of if settings.logging.tags else None,
             cache=self.cache,
+            gather=self.embeddings if settings.batches.embeddings_ms else None,
         )
 
     async def charge_question(self, client: str) -> None:

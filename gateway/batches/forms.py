@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from gateway.batches import messages_batches, openai_batches
-from gateway.batches.item import Answered, Call
+from gateway.batches.gathering import Answered
+from gateway.batches.item import Call
 from operate.batch_store import Batch, Work
 from translate.messages.dialect import MESSAGES
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
+from gateway.batches.gathering import Answered, Gathering, Nowhere, retry_after
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.flow import Flow
 from gateway.http.auth import Access
-from gateway.http.response_writer import nothing
 from gateway.runtime import Service
 from gateway.stored.previous_response import Recall
 from translate.dialect import Dialect, Endpoint
@@ -28,74 +28,6 @@ class Call(NamedTuple):
     query: str
     headers: HTTPHeaders
     body: bytes
-
-
-class Answered(NamedTuple):
-    """status: 0 = there is none. retry_after_s: as the reply said."""
-
-    status: int
-    body: bytes
-    key: str
-    retry_after_s: float = 0.0
-
-
-class Gathering:
-    """The response writer of a request that has no client. A batch's requests are not streamed."""
-
-    __slots__ = ("body", "head", "more", "on_drained", "on_full", "on_left", "on_over", "status", "written")
-
-    kept: bytearray | None = None
-    left = False
-
-    def __init__(self, on_over: Callable[[], None]) -> None:
-        self.more = b""
-        self.status = self.written = 0
-        self.head = self.body = b""
-        self.on_over = on_over
-        self.on_full = self.on_drained = self.on_left = nothing
-
-    def whole(self, status: int, head: bytes, body: bytes) -> None:
-        if not self.status:
-            self.status, self.head, self.body, self.written = status, head, body, len(body)
-
-    def start(self, status: int, head: bytes) -> None:
-        self.status, self.head = status, head
-
-    def write(self, data: bytes) -> None:
-        self.body += data
-        self.written += len(data)
-
-    def end(self) -> None:
-        return None
-
-    def watch(self, on_left: Callable[[], None]) -> None:
-        self.on_left = on_left
-
-    def leaves(self) -> None:
-        self.on_left()
-
-    def hang_up(self) -> None:
-        self.on_left()
-
-    def last(self) -> None:
-        return None
-
-    def abort(self) -> None:
-        self.status = 0
-
-    def when_sent(self, then: Callable[[bool], None]) -> None:
-        then(True)
-
-    def over(self) -> None:
-        on_over, self.on_over = self.on_over, nothing
-        self.on_left = nothing
-        on_over()
-
-
-class Nowhere:
-    """The connection of a client that has none."""
-
-    context = stream = None
 
 
 class Item:
@@ -130,7 +62,7 @@ class Item:
     def _over(self) -> None:
         writer = self._writer
         if writer is not None:
-            self._on_answer(Answered(writer.status, writer.body, self._key, _retry_after(writer.head)))
+            self._on_answer(Answered(writer.status, writer.body, self._key, retry_after(writer.head)))
 
     # ------------------------------------------------------------------------------------- asked by its Flow
 
@@ -150,10 +82,3 @@ class Item:
     def over(self) -> None:
         return None
 
-
-def _retry_after(head: bytes) -> float:
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"retry-after" and value.strip().isdigit():
-            return float(value)
-    return 0.0

@@ -21,7 +21,8 @@ from collections.abc import Callable
 
 from gateway.batches.desk import Desk
 from gateway.batches.forms import FORMS
-from gateway.batches.item import Answered, Item
+from gateway.batches.gathering import Answered
+from gateway.batches.item import Item
 from gateway.runtime import Service
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, WAITING, Batch, BatchStore, Work
 from translate.errors import ApiError

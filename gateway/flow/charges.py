@@ -109,8 +109,10 @@ def spent(bill: Bill, lead: Attempt | None) -> int:
     used = bill.used or Usage()
     if lead is not None and lead.more is not None and lead.more.made and bill.status != 200:
         return used.prompt + used.output  # it failed in the middle of its turn
-    if bill.status != 200 or bill.request.task == "count" or reply is None:
+    if bill.status != 200 or bill.request.task == "count":
         return 0
+    if reply is None:  # its part of one that several have together; nothing, of one that was kept
+        return used.prompt + used.output
     if bill.used is None and not bill.streamed:
         return max(bill.request.charged, bill.request.size_in_tokens())  # such as one that goes on in the background
     output = used.output

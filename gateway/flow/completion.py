@@ -39,10 +39,11 @@ _OWN_ERROR = re.compile(rb'\s*\{\s*"type"\s*:\s*"error"')
 class Completion:
     """status: of the reply, 0 = none yet. streamed: it was a stream. error: what the client was told, or the upstream
     said; said: its words, for the log. left: by its client; aborted: broken off by us. reply: a whole one, which may
-    be others' too: (status, head, body)."""
+    be others' too: (status, head, body). share: of a reply that several have together, where it came from and what
+    this one's part of it took."""
 
-    __slots__ = ("_clock", "_failover", "_ports", "_request", "aborted", "error", "left", "reply", "said", "status",
-                 "streamed", "writer")  # fmt: skip
+    __slots__ = ("_clock", "_failover", "_ports", "_request", "aborted", "error", "left", "reply", "said", "share",
+                 "status", "streamed", "writer")  # fmt: skip
 
     def __init__(self, ports: Ports, request: ClientRequest, writer: Writer, clock: Clock, failover: Failover) -> None:
         self._ports = ports
@@ -56,6 +57,7 @@ class Completion:
         self.said = ""
         self.left = self.aborted = False
         self.reply: tuple[int, bytes, bytes] | None = None
+        self.share: tuple[Source, Usage | None] | None = None
 
     def __repr__(self) -> str:
         return f"<Completion {self.status} {self.error!r}>"
@@ -235,6 +237,8 @@ class Completion:
 
     def used(self, lead: Attempt | None) -> Usage | None:
         """What the upstream says that the reply took."""
+        if self.share is not None:
+            return self.share[1]
         reply = lead.reply if lead is not None else None
         return usage.billed(reply.usage) if reply is not None else None
 
@@ -271,6 +275,8 @@ class Completion:
             charges.settle(ports.quota_of(request.client), bill, lead)
         route = None if isinstance(error, Full) else self._route(lead)  # else the upstream would seem to have failed
         source = question.source if question is not None else None
+        if self.share is not None:
+            source = self.share[0]
         if source is None:
             source = Source(route.peer.name, route.protocol, route.model) if route is not None else _NOWHERE
         ports.observer.finished(Finished(

@@ -34,10 +34,12 @@ from gateway.flow.resolving import Steps
 from gateway.flow.states import TABLE, Event, Impossible, State
 from gateway.flow.timing import Clock
 from gateway.flow.token_counting import BY_UPSTREAM, Counted
+from gateway.http import header_rules
 from gateway.http.response_writer import Writer
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
 from gateway.routing.router import Route
+from translate.conversation import Usage
 from translate.dialect import Dialect, Endpoint
 from translate.errors import ApiError
 
@@ -181,8 +183,19 @@ class Flow(HTTPMessageDelegate):
         if said is not None:
             self._ends(event, None, self.completion.answer, said)
         elif self.request.cached is None or not self._is_answered(event):
-            self.failover.begin(routes)
-            self._next(event)
+            if self._ports.gather is None or not self._goes_with_others(event, routes):
+                self.failover.begin(routes)
+                self._next(event)
+
+    def _goes_with_others(self, event: Event, routes: list[Route]) -> bool:
+        """Whether it waits for other small ones. Raises BadRequest."""
+        gather = self._ports.gather
+        if gather is None or not gather.takes(self, routes):
+            return False
+        self._enter(event, State.SHARING)
+        self.request.data = None
+        self.clock.waits()
+        return True
 
     def _is_answered(self, event: Event) -> bool:
         """Whether its reply is kept, or on its way to another request that asks the same."""
@@ -440,9 +453,27 @@ class Flow(HTTPMessageDelegate):
         """The answer that it waited for."""
         self._on(Event.ANSWERED, self._ends, Event.ANSWERED, error, self.completion.whole, status, head, body)
 
-    def unshared(self) -> None:
-        """It does not come."""
-        self._on(Event.ALONE, self._next, Event.ALONE)
+    def unshared(self, routes: list[Route] | None = None) -> None:
+        """It does not come. routes: where the request may go, if it has not begun yet."""
+        self._on(Event.ALONE, self._goes_alone, routes)
+
+    def _goes_alone(self, routes: list[Route] | None) -> None:
+        if routes is not None:
+            self.failover.begin(routes)
+        self._next(Event.ALONE)
+
+    def gathered(self, body: bytes, source: Source, used: Usage | None, attempts: int) -> None:
+        """Its part of a reply that several have together."""
+        self._on(Event.ANSWERED, self._gathered, body, source, used, attempts)
+
+    def _gathered(self, body: bytes, source: Source, used: Usage | None, attempts: int) -> None:
+        self.failover.attempts = attempts
+        self.completion.share = source, used
+        head = header_rules.JSON_HEAD + self.completion.own_head(source.upstream, source.dropped)
+        self._ends(Event.ANSWERED, None, self.completion.whole, 200, head, body)
+
+    def gathered_fails(self, error: ApiError) -> None:
+        self._on(Event.ANSWERED, self._ends, Event.ANSWERED, error, self.completion.refuse, error, None)
 
     def shares_stream(self, source: Source) -> None:
         """The stream that it waited for begins. It is written to its writer as it comes (cache/broadcast.py)."""
@@ -463,7 +494,7 @@ class Flow(HTTPMessageDelegate):
         """Where its reply comes from, once somebody was asked."""
         lead = self.lead
         if lead is None:
-            return None
+            return self.completion.share[0] if self.completion.share is not None else None
         return Source(lead.route.peer.name, lead.route.protocol, lead.route.model, tuple(lead.dropped))
 
     # ----------------------------------------------------------------------------------- FLUSHING: its end

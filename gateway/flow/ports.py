@@ -37,7 +37,7 @@ from gateway.limits.shape import SHAPE, Shape
 from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing.client_rules import ClientRules
-from gateway.routing.router import Router
+from gateway.routing.router import Route, Router
 from gateway.stored.store import Memory
 from translate.errors import ApiError
 from translate.target import Protocol
@@ -119,6 +119,13 @@ class Running(Interface):
     def standing(self) -> Standing: ...
 
 
+class Gather(Interface):
+    """Has small requests go together (batches/embeddings.py)."""
+
+    def takes(self, member: Any, routes: list[Route]) -> bool:
+        """Whether it waits for others; its Flow is told how that went. Raises BadRequest."""
+
+
 class InFlight(Interface):
     def begins(self, flow: Running) -> None:
         """A request has come. Raises ApiError (503) where none is taken any more."""
@@ -191,3 +198,4 @@ class Ports:
     traces: Callable[[HTTPHeaders], Trace] | None = None
     tags: Callable[[ClientRequest], Mapping[str, str]] | None = None
     cache: Cache | None = None
+    gather: Gather | None = None

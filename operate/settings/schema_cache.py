@@ -63,5 +63,14 @@ BATCHES = {
         "4",
         "How many requests of batches are on their way at once. None is begun while other requests wait for a slot.",
     ),
-    "keep_days": Key(value_types.whole(1, 3650), "29", "How long ended batches and files are kept."),
+    "keep_days": Key(value_types.whole(1, 3650), "29", "How many days ended batches and files are kept."),
+    "embeddings_ms": Key(
+        value_types.whole(0, 10_000),
+        "0",
+        "How many milliseconds a small request for embeddings waits for others of its client and model, so that they "
+        "become one upstream request. Each gets its own part of the reply and of its usage. 0 = it does not wait.",
+    ),
+    "embeddings_inputs": Key(
+        value_types.whole(2, 2048), "256", "The most inputs that go together; with that many none waits any longer."
+    ),
 }

@@ -150,6 +150,8 @@ class BatchSettings:
     file: str = ""
     concurrent: int = 4
     keep_days: int = 29
+    embeddings_ms: int = 0
+    embeddings_inputs: int = 256
 
 
 @dataclass(frozen=True, slots=True)

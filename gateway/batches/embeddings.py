@@ -1,0 +1,268 @@
+"""Small requests for embeddings that come within a few milliseconds go upstream as one, and are told apart again.
+
+Only what is alike goes together: one client, one model, the same fields and headers; and only inputs of one kind,
+texts or tokens. The one request takes the way of every other one; what it took is shared out by the size of what each
+brought, so that the sum is what the upstream said. Where the upstream finds fault with it, each goes alone, since the
+fault may be one's own; any other error is everybody's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+from typing import Protocol as Interface
+
+from tornado.httputil import HTTPHeaders, RequestStartLine
+
+from gateway.batches.gathering import Answered, Gathering, Nowhere, retry_after
+from gateway.cache import keys
+from gateway.cache.question import Source
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.flow import Flow
+from gateway.flow.info import Finished, Info
+from gateway.flow.ports import Ports
+from gateway.http.auth import Access
+from gateway.http.response_writer import Writer
+from gateway.routing.router import Route
+from gateway.stored.previous_response import Recall, owner_of
+from translate import errors, wire
+from translate.conversation import Usage
+from translate.errors import ApiError
+
+log = logging.getLogger("gateway")
+
+MAX_BODY_BYTES = 16 * 1024  # a larger request goes alone
+TASK = "embeddings"
+
+
+class Member(Interface):
+    """A Flow, as far as is asked here."""
+
+    @property
+    def request(self) -> ClientRequest: ...
+
+    def gathered(self, body: bytes, source: Source, used: Usage | None, attempts: int) -> None:
+        """Its part of the reply. attempts: that it stands for."""
+
+    def gathered_fails(self, error: ApiError) -> None: ...
+
+    def unshared(self, routes: list[Route] | None = None) -> None:
+        """It goes alone."""
+
+
+class Part(NamedTuple):
+    """size: bytes of its inputs."""
+
+    member: Member
+    routes: list[Route]
+    inputs: list[Any]
+    size: int
+
+
+class Group:
+    """What goes together. fields: of all of them, less the input."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+        self.parts: list[Part] = []
+        self.inputs = 0
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Embeddings:
+    """ports: what a request of ours is made with, as the settings are now. told: requests that went with others, and
+    the upstream requests that these became."""
+
+    def __init__(self, ports: Callable[[], Ports]) -> None:
+        self._ports = ports
+        self._groups: dict[bytes, Group] = {}
+        self.wait_s = 0.0
+        self.most = 0
+        self.told = {"gathered": 0, "sent": 0}
+
+    def __repr__(self) -> str:
+        return f"<Embeddings {len(self._groups)} groups wait>"
+
+    def takes(self, member: Member, routes: list[Route]) -> bool:
+        """Whether it goes with others, as it does when no others come: it only waits for them. Raises BadRequest."""
+        request = member.request
+        if request.task != TASK or len(request.body) > MAX_BODY_BYTES or request.streams:
+            return False
+        data = request.parsed()
+        found = _inputs(data.get("input"))
+        if found is None or len(found[1]) >= self.most:
+            return False
+        kind, inputs = found
+        fields = {name: value for name, value in data.items() if name != "input"}
+        extra = tuple(name for route in routes for name in route.peer.settings.request_headers)
+        told, _ = keys.as_sent(request, extra, private=True)
+        key = told + kind + wire.dumps(sorted(fields.items()))
+        group = self._groups.get(key)
+        if group is not None and group.inputs + len(inputs) > self.most:
+            self._goes(key)
+            group = None
+        if group is None:
+            group = self._groups[key] = Group(fields)
+            group.timer = asyncio.get_running_loop().call_later(self.wait_s, self._goes, key)
+        group.parts.append(Part(member, routes, inputs, sum(len(wire.dumps(each)) for each in inputs)))
+        group.inputs += len(inputs)
+        if group.inputs >= self.most:  # not before its Flow knows that it waits
+            asyncio.get_running_loop().call_soon(self._goes, key)
+        return True
+
+    def _goes(self, key: bytes) -> None:
+        group = self._groups.pop(key, None)
+        if group is None:
+            return
+        if group.timer is not None:
+            group.timer.cancel()
+        parts = group.parts = [part for part in group.parts if not part.member.request.is_over]
+        if len(parts) == 1:
+            parts[0].member.unshared(parts[0].routes)
+        elif parts:
+            self.told["gathered"] += len(parts)
+            self.told["sent"] += 1
+            Together(self._ports(), group).run()
+
+
+class Together:
+    """One request for several; it is the Front of its Flow."""
+
+    is_here = True
+
+    def __init__(self, ports: Ports, group: Group) -> None:
+        # Its members have been looked at by hooks, charged to quotas and budgets, and are told of one by one.
+        self._ports = dataclasses.replace(
+            ports, observer=Silent(), quota_of=lambda client: None, budgets=None, hooks=None, traces=None, tags=None,
+            cache=None, gather=None, joins=None,
+        )  # fmt: skip
+        self._group = group
+        self._first = group.parts[0].member.request
+        self._writer = Gathering(self._over)
+        self._flow: Flow | None = None
+
+    def __repr__(self) -> str:
+        return f"<Together {len(self._group.parts)}>"
+
+    def run(self) -> None:
+        inputs = list(itertools.chain.from_iterable(part.inputs for part in self._group.parts))
+        body = wire.dumps(self._group.fields | {"input": inputs})
+        first, nowhere = self._first, Nowhere()
+        client: Any = nowhere
+        self._flow = flow = Flow(self._ports, client, first.dialect, first.endpoint, front=self)
+        target = f"{first.endpoint.path}?{first.query}" if first.query else first.endpoint.path
+        headers = HTTPHeaders(first.headers)
+        for name in ("Content-Length", "Content-Encoding", "Transfer-Encoding", "Expect"):
+            headers.pop(name, None)
+        flow.headers_received(RequestStartLine("POST", target, "HTTP/1.1"), headers)
+        flow.data_received(body)
+        flow.finish()
+
+    def _over(self) -> None:
+        flow, self._flow = self._flow, None
+        writer, parts = self._writer, self._group.parts
+        said = Answered(writer.status, writer.body, "", retry_after(writer.head))
+        source = flow.source() if flow is not None else None
+        if said.status == 200 and source is not None and flow is not None:
+            shares = split(said.body, [(len(part.inputs), part.size) for part in parts])
+            if shares is not None:
+                attempts = flow.failover.attempts
+                for nth, (part, (body, used)) in enumerate(zip(parts, shares, strict=True)):
+                    part.member.gathered(body, source, used, attempts if nth == 0 else 0)
+                return
+            log.warning("an upstream's reply to %d requests for embeddings cannot be told apart: each goes alone",
+                        len(parts))  # fmt: skip
+        elif said.status not in (200, 400, 404, 413, 422):
+            error = errors.parse(said.status or 502, said.body)
+            error.retry_after = said.retry_after_s or None
+            for part in parts:
+                part.member.gathered_fails(error)
+            return
+        for part in parts:
+            part.member.unshared(part.routes)
+
+    # ------------------------------------------------------------------------------------- asked by its Flow
+
+    def writer(self, key: str) -> Writer:
+        return self._writer
+
+    def checked(self, headers: HTTPHeaders, access: Access) -> str:
+        return self._first.client
+
+    def previous(self, request: ClientRequest) -> Recall:
+        return Recall(self._ports.memory, owner_of(request.client, request.headers))
+
+    def answers(self, request: ClientRequest) -> bytes | None:
+        return None
+
+    def passes(self, request: ClientRequest) -> None:
+        return None
+
+    def over(self) -> None:
+        return None
+
+
+class Silent:
+    """Nobody is told of a request that stands for others."""
+
+    def sent(self, info: Info, body: bytes) -> None:
+        return None
+
+    def finished(self, info: Finished, writer: Writer) -> None:
+        return None
+
+
+def _inputs(said: Any) -> tuple[bytes, list[Any]] | None:
+    """(kind, inputs) of the field: a text, tokens, or a list of one of them. None for what is none of these."""
+    if isinstance(said, str) and said:
+        return b"text", [said]
+    if not isinstance(said, list) or not said:
+        return None
+    if all(isinstance(each, str) and each for each in said):
+        return b"text", said
+    if all(type(each) is int for each in said):
+        return b"tokens", [said]
+    if all(isinstance(each, list) and each and all(type(token) is int for token in each) for each in said):
+        return b"tokens", said
+    return None
+
+
+def split(body: bytes, parts: Sequence[tuple[int, int]]) -> list[tuple[bytes, Usage | None]] | None:
+    """The reply of each. parts: (inputs, size) of each. None where it does not have just one embedding for each
+    input."""
+    try:
+        said = wire.loads(body)
+        rows = {row["index"]: row for row in said["data"]}
+    except (ValueError, TypeError, KeyError):
+        return None
+    count = sum(inputs for inputs, _ in parts)
+    if len(said["data"]) != count or set(rows) != set(range(count)):
+        return None
+    told = said.get("usage")
+    counters = {name: n for name, n in told.items() if type(n) is int} if isinstance(told, dict) else {}
+    shares = {name: shared_out(n, [size for _, size in parts]) for name, n in counters.items()}
+    made: list[tuple[bytes, Usage | None]] = []
+    at = 0
+    for nth, (inputs, _) in enumerate(parts):
+        own = {name: share[nth] for name, share in shares.items()}
+        data = [rows[at + index] | {"index": index} for index in range(inputs)]
+        at += inputs
+        part = said | {"data": data} | ({"usage": told | own} if isinstance(told, dict) else {})
+        used = Usage(input=own.get("prompt_tokens", 0)) if "prompt_tokens" in own else None
+        made.append((wire.dumps(part), used))
+    return made
+
+
+def shared_out(whole: int, sizes: Sequence[int]) -> list[int]:
+    """The whole in parts as large as the sizes say; their sum is the whole."""
+    total = sum(sizes) or 1
+    parts = [whole * size // total for size in sizes]
+    by_rest = sorted(range(len(sizes)), key=lambda nth: -(whole * sizes[nth] % total))
+    for nth in by_rest[: whole - sum(parts)]:
+        parts[nth] += 1
+    return parts
+
