@@ -18,28 +18,58 @@ _VALUE = JSONDecoder()
 _PLAIN = re.compile(
     rb'\s*:\s*("(?:[^"\\]|\\.)*"|true|false|null|-?[0-9][0-9.eE+-]*|\[\s*(?:"(?:[^"\\]|\\.)*"\s*,?\s*)*\])'
 )
-_AFTER, _BEFORE = re.compile(rb"\s*,"), re.compile(rb",\s*\Z")
+_BLANKS = re.compile(rb"\s*")
+_AFTER, _OPENS, _EMPTY = re.compile(rb"\s*,"), re.compile(rb"\s*\{"), re.compile(rb"\s*\}")
 
 
-def taken(body: bytes, names: Collection[str]) -> tuple[bytes, dict[str, bytes]]:
-    """The object without its top-level members of these names, and their values. Every other byte stays. A body that is
-    no JSON object stays as it is."""
+def taken(body: bytes, names: Collection[str], first: bytes = b"") -> tuple[bytes, dict[str, bytes]]:
+    """The object without its top-level members of these names, and their values; with `first`, further members (without
+    their last comma) in front of its own. Every other byte stays. A body that is no JSON object stays as it is."""
     values: dict[str, bytes] = {}
+    gaps: list[tuple[int, int]] = []
     for name in names:
         key = f'"{name}"'.encode()
-        if body.rfind(key) < 0:
-            continue
         cut = _plain(body, key)
         if cut is None:
-            body, others = _read(body, names)
-            return body, values | others
+            body, values = _read(body, names)
+            return with_members(body, first), values
         if cut[1]:
-            start, end = cut
-            value = _PLAIN.match(body, start + len(key))
+            value = _PLAIN.match(body, cut[0] + len(key))
             assert value is not None
             values[name] = value.group(1)
-            body = _without(body, start, end)
-    return body, values
+            gaps.append(cut)
+    if not gaps:
+        return with_members(body, first), values
+    return with_members(_joined(body, sorted(gaps)), first), values
+
+
+def _joined(body: bytes, gaps: list[tuple[int, int]]) -> bytes:
+    """The object without what stands in the gaps."""
+    view = memoryview(body)
+    spans: list[tuple[int, int]] = []
+    at = 0
+    for start, end in gaps:
+        after = _AFTER.match(body, end)
+        spans.append((at, start))
+        at = after.end() if after is not None else end
+        if after is None:  # the last member: the comma before it goes, which may stand before other gaps
+            while spans and _is_blank(body, *spans[-1]):
+                spans.pop()
+            if spans:
+                spans[-1] = spans[-1][0], _without_comma(body, *spans[-1])
+    return b"".join([view[start:end] for start, end in (*spans, (at, len(body)))])
+
+
+def _is_blank(body: bytes, start: int, end: int) -> bool:
+    blanks = _BLANKS.match(body, start, end)
+    return blanks is not None and blanks.end() == end
+
+
+def _without_comma(body: bytes, start: int, end: int) -> int:
+    """Where the span ends without its last comma."""
+    while end > start and body[end - 1] in b" \t\r\n":
+        end -= 1
+    return end - 1 if end > start and body[end - 1] == 0x2C else end
 
 
 def _plain(body: bytes, key: bytes) -> tuple[int, int] | None:
@@ -58,13 +88,6 @@ def _plain(body: bytes, key: bytes) -> tuple[int, int] | None:
     return (at, match.end()) if len(own) == 1 and match is not None else None
 
 
-def _without(body: bytes, start: int, end: int) -> bytes:
-    if after := _AFTER.match(body, end):
-        return body[:start] + body[after.end() :]
-    head = body[:start].rstrip()
-    return head.removesuffix(b",") + body[end:]
-
-
 def _read(body: bytes, names: Collection[str]) -> tuple[bytes, dict[str, bytes]]:
     try:
         text = body.decode("utf-8")
@@ -80,11 +103,13 @@ def _read(body: bytes, names: Collection[str]) -> tuple[bytes, dict[str, bytes]]
 def with_members(body: bytes, first: bytes) -> bytes:
     """The object with further members (without their last comma) in front of its own. A body that is no object stays as
     it is."""
-    start = body.find(b"{") + 1
-    if not start or body[: start - 1].strip() or not first:
+    opens = _OPENS.match(body)
+    if opens is None or not first:
         return body
-    comma = b"" if body[start:].lstrip()[:1] == b"}" else b","
-    return body[:start] + first + comma + body[start:]
+    start = opens.end()
+    comma = b"" if _EMPTY.match(body, start) else b","
+    view = memoryview(body)  # one copy: of a large body each costs as much as a search
+    return b"".join((view[:start], first, comma, view[start:]))
 
 
 def places(body: bytes, key: bytes) -> list[int] | None:

@@ -54,15 +54,15 @@ _STATUSES = {
 
 def unsealed(body: bytes, model: str, streams: bool | None) -> Unsealed:
     """A body of Messages, and the headers that stood in it. Every byte of the other members stays."""
-    rest, taken = top_level.taken(body, (*_TAKEN, "stream") if model else _TAKEN)
     first = b'"model":' + wire.dumps(model) if model else b""
     if streams and model:
         first += b',"stream":true'
+    whole, taken = top_level.taken(body, (*_TAKEN, "stream") if model else _TAKEN, first)
     version = _text(taken, "anthropic_version")
     headers = {"Anthropic-Version": PLAIN_VERSION if version[:1].isalpha() else version}
     if betas := _betas(taken.get("anthropic_beta")):
         headers["Anthropic-Beta"] = betas
-    return Unsealed(top_level.with_members(rest, first), {name: value for name, value in headers.items() if value})
+    return Unsealed(whole, {name: value for name, value in headers.items() if value})
 
 
 def _text(taken: Mapping[str, bytes], name: str) -> str:

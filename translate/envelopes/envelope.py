@@ -53,11 +53,11 @@ class Envelope:
 
     def sealed(self, body: bytes, task: str, version: str, betas: list[str]) -> bytes:
         """A body of Messages as the cloud takes it. version: the client's, "" = it says none."""
-        rest, _ = top_level.taken(body, (*self.left.get(task, ()), "anthropic_version", "anthropic_beta"))
         first = b'"anthropic_version":"' + wire.inside(self.said_version(version)) + b'"'
         if betas and self.betas_inside:
             first += b',"anthropic_beta":' + wire.dumps(betas)
-        sealed = top_level.with_members(rest, first)
+        names = (*self.left.get(task, ()), "anthropic_version", "anthropic_beta")
+        sealed, _ = top_level.taken(body, names, first)
         return self.count(sealed) if task else sealed
 
     def said_version(self, version: str) -> str:

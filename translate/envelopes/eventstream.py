@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import NamedTuple
 from zlib import crc32
 
 from translate.errors import BadReply
@@ -17,6 +16,7 @@ from translate.errors import BadReply
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 MAX_HEADERS = 128 * 1024  # bytes, as AWS's own clients have it
 MAX_PAYLOAD = 24 * 1024 * 1024
+MAX_KNOWN, MAX_KNOWN_BYTES = 8, 1024  # headers that are kept as they were read, and how long each may be
 _PRELUDE = struct.Struct(">III")  # length of all, length of the headers, CRC of these two
 _CRC = struct.Struct(">I")
 _LEAST = _PRELUDE.size + _CRC.size
@@ -25,22 +25,20 @@ _SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}  # of values by their
 _LENGTH = struct.Struct(">H")
 
 
-class Message(NamedTuple):
-    """headers: those that are strings; the others are of no use to anybody here."""
-
-    headers: dict[str, str]
-    payload: bytes
+Message = tuple[dict[str, str], bytes]
+"""The headers that are strings (the others are of no use to anybody here), and the payload."""
 
 
 class Decoder:
     """feed() gives the messages that are whole. It raises BadReply for what is no such stream, once all that came
     before it was given."""
 
-    __slots__ = ("_broken", "_buffer", "_needs")
+    __slots__ = ("_broken", "_buffer", "_known", "_needs")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._broken: BadReply | None = None
+        self._known: dict[bytes, dict[str, str]] = {}  # headers as they were read: nearly all messages have the same
         self._needs = 0  # bytes of the message that is on, 0 = its prelude is not whole
 
     def __repr__(self) -> str:
@@ -65,40 +63,45 @@ class Decoder:
 
     def _read(self, data: bytes, found: list[Message]) -> None:
         buffer = self._buffer
-        buffer += data
-        at = 0
-        while True:
-            left = len(buffer) - at
-            if not self._needs:
-                if left < _PRELUDE.size:
-                    break
-                self._needs = _length(buffer, at)
-            if left < self._needs:
+        if buffer:
+            buffer += data
+            if len(buffer) < max(self._needs, _PRELUDE.size):
+                return  # the usual way of a large message, piece by piece
+            data = bytes(buffer)
+            buffer.clear()
+        at, size, known = 0, len(data), self._known
+        while size - at >= _PRELUDE.size:
+            total = self._needs = self._needs or _length(data, at)
+            if size - at < total:
                 break
-            found.append(_message(buffer, at, self._needs))
-            at += self._needs
-            self._needs = 0
-        del buffer[:at]
+            start, end = at + _PRELUDE.size + int.from_bytes(data[at + 4 : at + 8], "big"), at + total - 4
+            if crc32(data[at:end]) != int.from_bytes(data[end : end + 4], "big"):
+                raise BadReply("the upstream's event stream has a message whose checksum is wrong")
+            headers = known.get(raw := data[at + _PRELUDE.size : start])
+            if headers is None:
+                headers = self._read_headers(raw)
+            found.append((headers, data[start:end]))
+            at, self._needs = at + total, 0
+        if at < size:
+            buffer += data[at:] if at else data
+
+    def _read_headers(self, raw: bytes) -> dict[str, str]:
+        try:
+            headers = _headers(raw)
+        except (KeyError, IndexError, ValueError, struct.error):
+            raise BadReply("the upstream's event stream has headers that cannot be read") from None
+        if len(self._known) < MAX_KNOWN and len(raw) < MAX_KNOWN_BYTES:
+            self._known[raw] = headers
+        return headers
 
 
-def _length(buffer: bytearray, at: int) -> int:
-    total, headers, crc = _PRELUDE.unpack_from(buffer, at)
-    if crc32(memoryview(buffer)[at : at + 8]) != crc:
+def _length(data: bytes, at: int) -> int:
+    total, headers, crc = _PRELUDE.unpack_from(data, at)
+    if crc32(data[at : at + 8]) != crc:
         raise BadReply("the upstream's event stream has a prelude whose checksum is wrong")
     if headers > MAX_HEADERS or not 0 <= total - headers - _LEAST <= MAX_PAYLOAD:
         raise BadReply(f"the upstream's event stream has a message of {total} bytes with {headers} of headers")
     return int(total)
-
-
-def _message(buffer: bytearray, at: int, size: int) -> Message:
-    whole = bytes(memoryview(buffer)[at : at + size])
-    if crc32(memoryview(whole)[:-4]) != _CRC.unpack_from(whole, size - 4)[0]:
-        raise BadReply("the upstream's event stream has a message whose checksum is wrong")
-    start = _PRELUDE.size + int.from_bytes(whole[4:8], "big")
-    try:
-        return Message(_headers(whole[_PRELUDE.size : start]), whole[start:-4])
-    except (KeyError, IndexError, ValueError, struct.error):
-        raise BadReply("the upstream's event stream has headers that cannot be read") from None
 
 
 def _headers(raw: bytes) -> dict[str, str]:
