@@ -53,7 +53,8 @@ class Curve(NamedTuple):
 
 def curves(title: str, of: Sequence[Curve], x_name: str, y_name: str) -> str:
     """Both axes are logarithmic, so that what is linear is a straight line at 45 degrees; a dotted one shows that."""
-    width, height, left, top, bottom = 640, 400, 80, HEAD, 60
+    width, left, top, legend = 640, 80, HEAD, 16 * ((len(of) + 1) // 2)
+    height, bottom = 390 + legend, 50 + legend
     xs = [x for curve in of for x, _ in curve.points if x > 0]
     ys = [y for curve in of for _, y in curve.points if y > 0]
     low_x, high_x = _decades(xs)
@@ -71,7 +72,7 @@ def curves(title: str, of: Sequence[Curve], x_name: str, y_name: str) -> str:
     for power in range(low_y, high_y + 1):
         x, y = at(10**low_x, 10**power)
         drawn += [_line(x, y, width - 20, y), _text(x - 6, y + 4, _power(power), anchor="end")]
-    drawn += [_text((left + width) / 2, height - 22, x_name, anchor="middle"), _text(8, top - 8, y_name)]
+    drawn += [_text((left + width) / 2, height - legend - 14, x_name, anchor="middle"), _text(8, top - 8, y_name)]
     drawn.append(_linear(of, at))
     for number, curve in enumerate(of):
         colour = COLOURS[(number + 1) % len(COLOURS)]
@@ -79,8 +80,8 @@ def curves(title: str, of: Sequence[Curve], x_name: str, y_name: str) -> str:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         drawn += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places]
-        x = left + 10 + 150 * number
-        drawn += [_rect(x, height - 14, 10, 10, colour), _text(x + 14, height - 5, curve.name)]
+        x, y = left + 260 * (number % 2), height - legend + 16 * (number // 2)
+        drawn += [_rect(x, y - 2, 10, 10, colour), _text(x + 16, y + 7, curve.name)]
     return _svg(title, width, height, drawn)
 
 

@@ -12,6 +12,7 @@ from bench.client import Client, Reply
 from bench.load import Run, Way
 from bench.speech import named
 from tests.bench import __main__ as rig
+from tests.bench import profile
 from tests.bench.curves import CURVES
 from tests.bench.floor import Events
 from tests.bench.rig import Peer, _floor
@@ -58,3 +59,10 @@ def test_a_curves_requests_are_as_large_as_it_says(name: str) -> None:
     assert len(kind.sizes) >= 5 and kind.sizes[0] in (1, 1_000)
     small, large = (len(json.dumps(kind.body("chat", "m", size))) for size in (kind.sizes[0], kind.sizes[2]))
     assert small <= large and all(kind.requests(size) > 0 for size in kind.sizes)
+
+
+def test_a_profile_tells_rooms_apart() -> None:
+    found = profile.by_room(profile.measured("messages", "chat", streams=False, events=1, requests=5))
+    assert {"gateway/flow", "translate", "upstream", "libcurl", "tornado"} <= found.keys()
+    assert profile.room("~", "<method 'recv_into' of '_socket.socket' objects>") == "sockets"
+    assert profile.room("~", "<built-in method ujson.loads>") == "ujson"

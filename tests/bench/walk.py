@@ -138,8 +138,8 @@ class Bench:
     """A proxy with one upstream, and a client that keeps its connection."""
 
     def __init__(self, client: str, upstream: str, *, streams: bool = True) -> None:
-        self._path = PATHS[client]
-        self._body = (ASKED_RESPONSES if client == "responses" else ASKED) | {"stream": streams}
+        self.path = PATHS[client]
+        self.body = (ASKED_RESPONSES if client == "responses" else ASKED) | {"stream": streams}
         self._upstream = upstream
         self._streams = streams
 
@@ -163,7 +163,7 @@ class Bench:
                 for number in range(rounds):
                     walk = Walk()
                     house.on_loop(lambda seen=walk.profile: sys.setprofile(seen))
-                    client.send("POST", self._path, self._body)
+                    client.send("POST", self.path, self.body)
                     status, _, body = client.reply()
                     house.on_loop(lambda: sys.setprofile(None))
                     assert status == 200, body
@@ -188,7 +188,7 @@ class Bench:
                     # The client has its reply before the proxy is done with the request, and makes its record.
                     house.wait(lambda p: not p.service.flows)
                     before = {id(one): one for one in house.on_loop(_ours)}
-                    client.send("POST", self._path, self._body)
+                    client.send("POST", self.path, self.body)
                     if self._streams:
                         client.head()
                         next(client.pieces())
