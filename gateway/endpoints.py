@@ -137,7 +137,7 @@ class Entrance(HTTPMessageDelegate):
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
         assert isinstance(start_line, RequestStartLine)
         self._packed = "Content-Encoding" in headers
-        if "key=" in start_line[1] and (of := dialects.owner(start_line[1].partition("?")[0])) is not None:
+        if "key=" in start_line[1] and (of := dialects.keyed(start_line[1].partition("?")[0])) is not None:
             target = query_key.moved(start_line[1], headers, of.http.query_key, of.http.auth[0])
             start_line = start_line._replace(path=target)
         path = start_line[1].partition("?")[0] if start_line[0] == "POST" else ""

@@ -68,11 +68,19 @@ def at(path: str) -> Place | None:
     return None
 
 
-def owner(path: str) -> Dialect | None:
-    """Returns the dialect that an address is of, be it that of a list of models."""
+LISTS = "/v1/models"
+"""Where the list of models is, whatever the client speaks."""
+
+
+def keyed(path: str) -> Dialect | None:
+    """Returns the dialect whose clients may say their key in the query at this address, None where there is none."""
     if (place := at(path)) is not None:
-        return place.dialect
-    return next((each for each in every() for root in each.models.paths if f"{path}/".startswith(f"{root}/")), None)
+        return place.dialect if place.dialect.http.query_key else None
+    for each in every():
+        roots = (*each.models.paths, LISTS) if each.http.query_key else ()
+        if any(f"{path}/".startswith(f"{root}/") for root in roots):
+            return each
+    return None
 
 
 def addresses() -> list[str]:

@@ -11,6 +11,7 @@ from google import genai
 from google.genai import errors as google_errors
 from google.genai import types
 
+from gateway.flow.passthrough import Verbatim
 from tests.support import sdk_gemini
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
@@ -226,6 +227,10 @@ def test_a_key_in_the_query_is_a_key_and_goes_no_further() -> None:
             assert here.post(at, body)[0] == 401
             assert here.request("GET", "/v1beta/models?key=sk-mine-0123456789", None)[0] == 200
             assert here.request("GET", "/v1beta/models", None)[0] == 401
+            status, _, raw = here.request("GET", "/v1/models?key=sk-mine-0123456789", None)
+            assert status == 200 and "models" in json.loads(raw)
+            ask = ASKS["chat"] | {"model": "m"}
+            assert here.post("/v1/chat/completions?key=sk-mine-0123456789", ask)[0] == 401  # nobody says it there
     assert [request.path for request in up.requests if request.method == "POST"] == [
         "/v1/models/m:streamGenerateContent?alt=sse"
     ]
@@ -426,3 +431,18 @@ def test_an_upstream_that_answers_whole_is_a_stream_all_the_same(form: str) -> N
     parts = [each for event in events for each in event["candidates"][0]["content"]["parts"]]
     assert "".join(each.get("text", "") for each in parts) == "It is sunny 😀 there."
     assert events[-1]["candidates"][0]["finishReason"] == "STOP"
+
+
+def test_what_passes_through_tells_its_usage_and_its_end() -> None:
+    raw = dialects.of("gemini").encoder(Asked("gemini-9", "k1")).emit(SAYING)
+    reply = Verbatim("gemini", "mine")
+    out = b"".join(reply.feed(raw[at : at + 33]) for at in range(0, len(raw), 33)) + reply.end()
+    assert out == raw.replace(b'"modelVersion":"gemini-9"', b'"modelVersion":"mine"')
+    assert reply.usage is not None and (reply.usage.prompt, reply.usage.output, reply.usage.reasoning) == (25, 9, 4)
+    assert reply.complete and reply.fault is None
+    cut = Verbatim("gemini")
+    broken = cut.feed(raw[: raw.index(b"finishReason")]) + cut.end()
+    assert sdk_gemini.events(broken)[-1]["error"]["code"] == 502 and cut.fault is not None
+    whole = Verbatim("gemini")
+    whole.whole(wire.dumps(dialects.of("gemini").collect(SAYING, Asked("m", "k1"))))
+    assert whole.usage is not None and whole.usage.cache_read == 5
