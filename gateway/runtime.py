@@ -269,6 +269,7 @@ class Service:
             admission=self.admission,
             body_memory=self.bodies,
             quota_of=self.quotas.get,
+            tells_bounds=bool(self.quotas),
             priced=self._is_priced,
             masked=self.journal.redaction.data,
             lessons=self.lessons,

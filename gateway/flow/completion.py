@@ -31,6 +31,7 @@ from translate.errors import ApiError
 log = logging.getLogger("gateway")
 
 _NOWHERE = Source("", "", "")
+_NONE: dict[str, str] = {}
 MAX_USER_AGENT = 200  # characters of it in a record
 
 _OWN_ERROR = re.compile(rb'\s*\{\s*"type"\s*:\s*"error"')
@@ -207,7 +208,7 @@ class Completion:
         if self._request.task == "count":
             said = header_rules.find(of.incoming.headers, "x-proxy-token-count")  # of a proxy like this one
             own += header_rules.line("X-Proxy-Token-Count", said[:40]) if said else BY_UPSTREAM
-        bounds = charges.left(self._request, self._ports)
+        bounds = charges.left(self._request, self._ports) if self._ports.tells_bounds else _NONE
         theirs = header_rules.back(of.incoming.headers, of.verbatim, of.route.peer.settings.reply_headers, bounds)
         return self._ports.masked(theirs) + own if theirs else own
 
@@ -219,7 +220,7 @@ class Completion:
         """What the reply has cost so far, and what is left of the client's bounds."""
         clock = self._clock
         timing = header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
-        bounds = charges.left(self._request, self._ports)
+        bounds = charges.left(self._request, self._ports) if self._ports.tells_bounds else _NONE
         return timing + header_rules.lines(bounds) if bounds else timing
 
     def too_slow(self) -> ApiError:
