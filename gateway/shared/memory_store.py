@@ -118,7 +118,12 @@ class MemoryStore:
         return Taken(0.0, _from_now(levels, now))
 
     def _level(self, cell: Cell, now: float) -> Level:
-        return self._levels.get(cell.key) or Level(*(each + now for each in cell.level))
+        level = self._levels.get(cell.key)
+        if level is None:
+            level = Level(*(each + now for each in cell.level))
+            if level.full > now:  # remembered whether or not it is charged now
+                self._levels[cell.key] = level
+        return level
 
     def add(
         self, key: str, amounts: Mapping[str, float], ttl_s: float, *, at_least: Mapping[str, float] = NOTHING

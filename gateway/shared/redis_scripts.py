@@ -33,9 +33,12 @@ end
 local said = {}
 for i, key in ipairs(KEYS) do
   local full, opens, rate, used, units, pause, limit = unpack(cells[i])
-  if wait == 0 or ARGV[1] == 'charge' then
+  local is_charged = wait == 0 or ARGV[1] == 'charge'
+  if is_charged then
     if used <= limit * 1e-6 then opens = now + pause else opens = math.max(opens, now) end
     full = opens + math.max(0, used + units) / rate
+  end
+  if is_charged or (not stored[i] and full > now) then
     local ttl = math.ceil((full - now) * 1000) + 60000
     redis.call('SET', key, string.format('%.17g %.17g', full, opens), 'PX', string.format('%d', ttl))
   end

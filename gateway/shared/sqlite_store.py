@@ -316,16 +316,24 @@ def _value(db: sqlite3.Connection, key: bytes, now: float) -> bytes | None:
 
 def _level(db: sqlite3.Connection, cell: Cell, now: float) -> Level:
     found = db.execute("SELECT level, opens FROM levels WHERE key = ?", (_raw(cell.key),)).fetchone()
-    return Level(*(found or (each + now for each in cell.level)))
+    if found:
+        return Level(*found)
+    level = Level(*(each + now for each in cell.level))
+    if level.full > now:  # remembered whether or not it is charged now
+        _keep(db, cell.key, level)
+    return level
 
 
 def _charge(db: sqlite3.Connection, pairs: Sequence[tuple[Level, Cell]], now: float) -> Taken:
     levels = [gcra.charged(level, cell.per_minute, cell.units, now, cell.pause_s) for level, cell in pairs]
-    rows = [
-        (_raw(cell.key), *level, max(level) + gcra.MINUTE_S) for level, (_, cell) in zip(levels, pairs, strict=True)
-    ]
-    db.executemany("INSERT OR REPLACE INTO levels VALUES (?, ?, ?, ?)", rows)
+    for level, (_, cell) in zip(levels, pairs, strict=True):
+        _keep(db, cell.key, level)
     return Taken(0.0, _from_now(levels, now))
+
+
+def _keep(db: sqlite3.Connection, key: str, level: Level) -> None:
+    row = (_raw(key), *level, max(level) + gcra.MINUTE_S)
+    db.execute("INSERT OR REPLACE INTO levels VALUES (?, ?, ?, ?)", row)
 
 
 def _from_now(levels: Sequence[Level], now: float) -> tuple[Level, ...]:

@@ -63,10 +63,15 @@ async def test_a_server_that_is_killed_and_started_again(tmp_path: Path, caplog:
         server.start()
         await until(lambda: not any(each.away for each in workers))
         assert [await taken(quotas[n % 2]) for n in range(10)].count(0.0) <= 2, "600 have gone through"
+        server.stop()
+        await until(lambda: all(each.away for each in workers))
+        server.start()
+        await until(lambda: not any(each.away for each in workers))
+        assert [await taken(quotas[n % 2]) for n in range(10)].count(0.0) <= 2, "and so it is after another outage"
         for each in workers:
             each.stop()
     said = [record.getMessage() for record in caplog.records if "shared store" in record.getMessage()]
-    assert sum("is away" in line for line in said) == 2 and sum("is back after" in line for line in said) == 2
+    assert sum("is away" in line for line in said) == 4 and sum("is back after" in line for line in said) == 4
 
 
 @needs_redis

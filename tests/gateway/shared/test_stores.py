@@ -91,6 +91,8 @@ async def test_a_store_that_began_anew_goes_on_from_what_the_asker_knows(stores:
         assert (await one.take([Cell("known", 60, 20, 0.0, known)])).wait_s == 0.0
         assert (await one.take([Cell("known", 60, 1, 0.0, Level(99.0, 0.0))])).wait_s == 0.0, "it knows better"
         assert (await one.charge([Cell("known", 60, -1)])).wait_s == 0.0
+        assert (await one.take([Cell("full", 60, 40, 0.0, known)])).wait_s > 0
+        assert (await other.take([Cell("full", 60, 40)])).wait_s > 0, "also where it had to refuse the first one"
         said = await other.take([Cell("known", 60, 20)])
         assert said.wait_s == pytest.approx(10, abs=1), "the others have it from the store"
         assert said.levels[0].full == pytest.approx(50, abs=1)
