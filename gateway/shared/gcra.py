@@ -42,3 +42,8 @@ def charged(level: Level, per_minute: float, units: float, now: float, pause_s: 
     opens = now + pause_s if taken <= per_minute * NEARLY else max(level.opens, now)
     left = max(0.0, taken + units)
     return Level(opens + left * MINUTE_S / per_minute, opens)
+
+
+def has(level: Level, per_minute: float, units: float, now: float) -> bool:
+    """Whether so many units are there now."""
+    return wait_for(level, per_minute, units, now) == 0.0 and units <= per_minute

@@ -102,20 +102,22 @@ class MemoryStore:
         levels = [self._level(cell, now) for cell in cells]
         pairs = list(zip(levels, cells, strict=True))
         wait_s = max((gcra.wait_for(level, cell.per_minute, cell.units, now) for level, cell in pairs), default=0.0)
-        return _done(then(Taken(wait_s, _from_now(levels, now)) if wait_s > 0 else self._charged(pairs, now)))
+        if wait_s > 0:
+            return _done(then(Taken(wait_s, _from_now(levels, now))))
+        return _done(then(self._charged(pairs, now, leases=has_more(pairs, now))))
 
     def charge(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
         now = self._clock()
         return _done(self._charged([(self._level(cell, now), cell) for cell in cells], now))
 
-    def _charged(self, pairs: Sequence[tuple[Level, Cell]], now: float) -> Taken:
-        levels = [gcra.charged(level, cell.per_minute, cell.units, now, cell.pause_s) for level, cell in pairs]
+    def _charged(self, pairs: Sequence[tuple[Level, Cell]], now: float, *, leases: bool = False) -> Taken:
+        levels = charged(pairs, now, leases=leases)
         for level, (_, cell) in zip(levels, pairs, strict=True):
             self._levels.pop(cell.key, None)
             self._levels[cell.key] = level
         while len(self._levels) > MAX_ENTRIES or (self._levels and next(iter(self._levels.values())).full <= now):
             self._levels.popitem(last=False)
-        return Taken(0.0, _from_now(levels, now))
+        return Taken(0.0, _from_now(levels, now), leases)
 
     def _level(self, cell: Cell, now: float) -> Level:
         level = self._levels.get(cell.key)
@@ -181,6 +183,19 @@ class MemoryStore:
         for kind in (self._values, self._levels, self._sums, self._slots, self._feeds):
             kind.clear()
         self._bytes = 0
+
+
+def has_more(pairs: Sequence[tuple[Level, Cell]], now: float) -> bool:
+    """Whether all cells have what is asked for beyond the request."""
+    is_asked = any(cell.more for _, cell in pairs)
+    return is_asked and all(gcra.has(level, cell.per_minute, cell.units + cell.more, now) for level, cell in pairs)
+
+
+def charged(pairs: Sequence[tuple[Level, Cell]], now: float, *, leases: bool) -> list[Level]:
+    return [
+        gcra.charged(level, cell.per_minute, cell.units + cell.more * leases, now, cell.pause_s)
+        for level, cell in pairs
+    ]
 
 
 def _from_now(levels: Sequence[Level], now: float) -> tuple[Level, ...]:

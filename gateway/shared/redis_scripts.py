@@ -10,12 +10,12 @@ import hashlib
 
 _NOW = "local t = redis.call('TIME') local now = t[1] + t[2] / 1e6 "
 
-# ARGV[1]: "take" or "charge". Then for each key: "per_minute units pause full opens", the last two from now on.
+# ARGV[1]: "take" or "charge". Then for each key: "per_minute units pause full opens more", full and opens from now on.
 BOUND = (
     _NOW
     + """
 local stored = redis.call('MGET', unpack(KEYS))
-local cells, wait = {}, 0
+local cells, wait, asked, leased = {}, 0, 0, true
 for i, key in ipairs(KEYS) do
   local n = {}
   for word in string.gmatch(ARGV[i + 1], '%S+') do n[#n + 1] = tonumber(word) end
@@ -28,11 +28,15 @@ for i, key in ipairs(KEYS) do
   local used = math.max(0, full - math.max(now, opens)) * rate
   local lacking = math.min(units, limit) - (limit - used)
   if lacking > limit * 1e-6 then wait = math.max(wait, math.max(0, opens - now) + lacking / rate) end
-  cells[i] = {full, opens, rate, used, units, n[3], limit}
+  asked = asked + n[6]
+  if units + n[6] > limit or units + n[6] - (limit - used) > limit * 1e-6 then leased = false end
+  cells[i] = {full, opens, rate, used, units, n[3], limit, n[6]}
 end
+leased = leased and asked > 0 and wait == 0 and ARGV[1] == 'take'
 local said = {}
 for i, key in ipairs(KEYS) do
-  local full, opens, rate, used, units, pause, limit = unpack(cells[i])
+  local full, opens, rate, used, units, pause, limit, more = unpack(cells[i])
+  if leased then units = units + more end
   local is_charged = wait == 0 or ARGV[1] == 'charge'
   if is_charged then
     if used <= limit * 1e-6 then opens = now + pause else opens = math.max(opens, now) end
@@ -45,7 +49,7 @@ for i, key in ipairs(KEYS) do
   said[i] = string.format('%.6f %.6f', full - now, opens - now)
 end
 if ARGV[1] == 'charge' then wait = 0 end
-return string.format('%.9f ', wait) .. table.concat(said, ' ')
+return string.format('%.9f %d ', wait, leased and 1 or 0) .. table.concat(said, ' ')
 """
 )
 

@@ -176,7 +176,8 @@ class RedisStore:
         otherwise: Callable[[Away], T] | None = None,
     ) -> asyncio.Future[T]:  # fmt: skip
         words = [
-            b"%.9g %.9g %.9g %.6f %.6f" % (cell.per_minute, cell.units, cell.pause_s, *cell.level) for cell in cells
+            b"%.9g %.9g %.9g %.6f %.6f %.9g" % (cell.per_minute, cell.units, cell.pause_s, *cell.level, cell.more)
+            for cell in cells
         ]
         keys = [cell.key for cell in cells]
         return self._run(self._counts, scripts.BOUND, keys, [how, *words], read, otherwise)
@@ -237,7 +238,7 @@ def _is_some(said: Any) -> bool:
 
 def _taken(said: Any) -> Taken:
     numbers = [float(word) for word in said.split()]
-    return Taken(numbers[0], tuple(map(Level, numbers[1::2], numbers[2::2])))
+    return Taken(numbers[0], tuple(map(Level, numbers[2::2], numbers[3::2])), numbers[1] > 0)
 
 
 def _sums(said: Any) -> dict[str, float]:

@@ -8,6 +8,7 @@ store is back it hears of what has gone through meanwhile; one that has lost its
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 
@@ -18,6 +19,10 @@ from gateway.shared.shared import Shared
 from gateway.shared.store import Away, Cell, Late, Taken
 
 NOTHING = 0.0, 0.0
+NO_LEVEL = Level()
+LEASE_S = 0.5
+LEASED_PART = 20  # a lease is no more than such a part of what is left, of each worker's share
+MOST_LEASED = 16  # requests
 SOON_S = 0.05  # corrections wait for the next question, and for so long
 
 
@@ -31,6 +36,10 @@ class SharedQuota:
         rows = (("requests", copy.requests, 0), ("tokens", copy.tokens, 1))
         self._buckets = [(f"quota:{name}:{unit}", each, at) for unit, each, at in rows if each is not None]
         self._said: tuple[Level, ...] = ()  # by the store, on this worker's clock
+        self._leased: list[float] = []  # requests and tokens that are charged, and for whoever comes next
+        self._is_leasing = False
+        self._lease_timer: asyncio.TimerHandle | None = None
+        self._asked_at = -math.inf
         self._told_in = -1  # after how many outages the store has spoken last
         self._owed = 0.0, 0.0  # corrections that the store has not heard of: requests and tokens
         self._gone = 0.0, 0.0  # what has gone through here while the store was away
@@ -40,6 +49,7 @@ class SharedQuota:
         return f"<SharedQuota {self._name} {self.copy!r}>"
 
     def resized(self, requests_per_minute: int, tokens_per_minute: int, now: float) -> SharedQuota:
+        self._gives_lease_back()
         self._tell(now)
         return SharedQuota(self._shared, self._name, self.copy.resized(requests_per_minute, tokens_per_minute, now))
 
@@ -59,6 +69,8 @@ class SharedQuota:
         return self.copy.left(now)
 
     def take(self, tokens: int, now: float) -> float | asyncio.Future[float]:
+        if self._leased and self._uses_lease(tokens):
+            return 0.0
         if self._shared.away:
             return self._alone(tokens, now)
         if self._timer is not None or self._gone != NOTHING:
@@ -66,16 +78,26 @@ class SharedQuota:
         loop = asyncio.get_running_loop()
         ahead = now - loop.time()  # of the loop's clock
 
+        more = self._to_lease(tokens, now)
+        if more != NOTHING:
+            self._is_leasing = True
+
         def then(taken: Taken) -> float:
             self._learn(taken.levels, loop.time() + ahead)
+            if more != NOTHING:
+                self._is_leasing = False
+            if taken.leased:
+                self._leases(*more)
             return taken.wait_s
 
         def otherwise(why: Away) -> float:
+            if more != NOTHING:
+                self._is_leasing = False
             if isinstance(why, Late):
                 return self._before(why.arrives, tokens, now)
             return self._alone(tokens, now)
 
-        return self._shared.store.take(self._cells(1, tokens, now), then, otherwise)
+        return self._shared.store.take(self._cells(1, tokens, now, more), then, otherwise)
 
     def owe(self) -> None:
         self._owes(1, 0)
@@ -85,6 +107,40 @@ class SharedQuota:
 
     def correct(self, tokens: int) -> None:
         self._owes(0, tokens)
+
+    # ------------------------------------------------------------------------------- leased for later requests
+
+    def _to_lease(self, tokens: int, now: float) -> tuple[float, float]:
+        """Requests and tokens to lease with this one: far from the bound, so that the next ones need not ask."""
+        if self._told_in != self._shared.outages or self._is_leasing:
+            return NOTHING
+        parts = {at: bucket.left(now) / (LEASED_PART * self._shared.members) for _, bucket, at in self._buckets}
+        count = min(MOST_LEASED, parts.get(0, math.inf), parts[1] / max(1, tokens) if 1 in parts else math.inf)
+        if now - self._asked_at > LEASE_S or count < 2:  # rare ones would only give it back
+            count = 0
+        self._asked_at = now
+        return (float(int(count)), float(int(count) * tokens)) if count else NOTHING
+
+    def _leases(self, requests: float, tokens: float) -> None:
+        rest = self._leased or [0.0, 0.0]
+        self._leased = [rest[0] + requests, rest[1] + tokens]
+        if self._lease_timer is not None:
+            self._lease_timer.cancel()
+        self._lease_timer = asyncio.get_running_loop().call_later(LEASE_S, self._gives_lease_back)
+
+    def _uses_lease(self, tokens: int) -> bool:
+        requests, left = self._leased
+        if requests < 1 or (left < tokens and self.counts_tokens):
+            return False
+        self._leased[0] -= 1
+        self._leased[1] -= tokens
+        return True
+
+    def _gives_lease_back(self) -> None:
+        self._lease_timer = None
+        leased, self._leased = self._leased, []
+        if leased:
+            self._owes(-int(leased[0]), -int(leased[1]))
 
     # ------------------------------------------------------------------------------------------- inside
 
@@ -160,10 +216,13 @@ class SharedQuota:
         requests, tokens = gone
         return min(requests, most.get(0, 0.0)), min(tokens, most.get(1, 0.0))
 
-    def _cells(self, requests: float, tokens: float, now: float) -> list[Cell]:
+    def _cells(self, requests: float, tokens: float, now: float, more: tuple[float, float] = NOTHING) -> list[Cell]:
         units = requests, tokens
         if self._told_in == self._shared.outages or not self._said:
-            return [Cell(key, bucket.per_minute, units[at], bucket.pause_s) for key, bucket, at in self._buckets]
+            return [
+                Cell(key, bucket.per_minute, units[at], bucket.pause_s, NO_LEVEL, more[at])
+                for key, bucket, at in self._buckets
+            ]
         return [  # the store may have lost its memory: it hears what it had said
             Cell(
                 key, bucket.per_minute, units[at], bucket.pause_s,

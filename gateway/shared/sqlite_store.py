@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from gateway.shared import gcra
 from gateway.shared.gcra import Level
+from gateway.shared.memory_store import charged, has_more
 from gateway.shared.patience import PATIENCE_S, Patience, fail
 from gateway.shared.store import NOTHING, Away, Cell, Change, News, Slots, Taken, then_taken
 
@@ -115,7 +116,9 @@ class SqliteStore:
         def work(db: sqlite3.Connection, now: float) -> Taken:
             pairs = [(_level(db, cell, now), cell) for cell in cells]
             wait_s = max((gcra.wait_for(level, cell.per_minute, cell.units, now) for level, cell in pairs), default=0.0)
-            return Taken(wait_s, _from_now([each for each, _ in pairs], now)) if wait_s > 0 else _charge(db, pairs, now)
+            if wait_s > 0:
+                return Taken(wait_s, _from_now([each for each, _ in pairs], now))
+            return _charge(db, pairs, now, leases=has_more(pairs, now))
 
         return self._do(work, then, otherwise)
 
@@ -324,11 +327,11 @@ def _level(db: sqlite3.Connection, cell: Cell, now: float) -> Level:
     return level
 
 
-def _charge(db: sqlite3.Connection, pairs: Sequence[tuple[Level, Cell]], now: float) -> Taken:
-    levels = [gcra.charged(level, cell.per_minute, cell.units, now, cell.pause_s) for level, cell in pairs]
+def _charge(db: sqlite3.Connection, pairs: Sequence[tuple[Level, Cell]], now: float, *, leases: bool = False) -> Taken:
+    levels = charged(pairs, now, leases=leases)
     for level, (_, cell) in zip(levels, pairs, strict=True):
         _keep(db, cell.key, level)
-    return Taken(0.0, _from_now(levels, now))
+    return Taken(0.0, _from_now(levels, now), leases)
 
 
 def _keep(db: sqlite3.Connection, key: str, level: Level) -> None:

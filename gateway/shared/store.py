@@ -38,20 +38,23 @@ class Late(Away):
 class Cell(NamedTuple):
     """What is asked of one bound. per_minute: what it lets through. units: of this request. pause_s: see gcra.py.
     level: what the asker knows of it, in seconds from now; a store that has no memory of the bound, such as after it
-    began anew, goes on from there."""
+    began anew, goes on from there. more: units for later requests, charged too if all cells have them."""
 
     key: str
     per_minute: float
     units: float
     pause_s: float = 0.0
     level: Level = Level()
+    more: float = 0.0
 
 
 class Taken(NamedTuple):
-    """wait_s: 0.0 = all cells are charged; else none is. levels: of each cell, in seconds from now."""
+    """wait_s: 0.0 = all cells are charged; else none is. levels: of each cell, in seconds from now. leased: they are
+    charged what was asked for beyond the request, too."""
 
     wait_s: float
     levels: tuple[Level, ...]
+    leased: bool = False
 
 
 def then_taken(taken: Taken) -> Any:
