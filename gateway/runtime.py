@@ -53,7 +53,7 @@ from gateway.limits.per_address import PerAddress
 from gateway.limits.shape import Shape
 from gateway.observe import record
 from gateway.observe.dispatcher import Observers
-from gateway.observe.prices import Prices
+from gateway.observe.prices import Price, Prices
 from gateway.observe.tags import Tags
 from gateway.pages.model_list import Listing
 from gateway.process import beside, topics
@@ -137,7 +137,7 @@ class Service:
         self.router = Router(settings, ready, self.places, None, Quotas(self.shared))
         self.client = UpstreamClient(force_instance=True, pool=wiring.pool(settings, self.router))
         self._connect()
-        self.listing = Listing(self.router, self.client, self.hops)
+        self.listing = Listing(self.router, self.client, self.hops, self._price)
         self.counting = Counting()
         self.admission = Admission(wiring.admission_limits(settings), time.monotonic)
         self.blame = Blame()
@@ -308,6 +308,9 @@ class Service:
         if wait > 0:
             raise charges.used_up(client, wait)
 
+    def _price(self, upstream: str, model: str) -> Price | None:
+        return self.prices.of(upstream, model)
+
     def _is_priced(self, upstream: str, model: str) -> bool:
         return self.prices.of(upstream, model) is not None
 
@@ -322,7 +325,7 @@ class Service:
                 self.lessons.forget(name)  # it is another server now
         self.client.resize(wiring.pool(settings, self.router))
         self._connect()
-        self.listing = Listing(self.router, self.client, self.hops)
+        self.listing = Listing(self.router, self.client, self.hops, self._price)
         self.memory.resize(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
         if self.memory.fleet is not None:
             self.memory.fleet.seconds = kept.store_seconds

@@ -30,6 +30,7 @@ from translate.errors import ApiError, BadRequest
 log = logging.getLogger("gateway")
 
 SOONEST_HEDGE_S = 0.05
+SURELY = 1.25  # so many times as long as it may be is a request, by a rough count, before it is not sent at all
 SPREAD = 0.1  # of a wait, at most, by which it is longer: not all who wait come back in the same instant
 
 OnAnswer = Callable[[Lease, ApiError | Wait | None], None]
@@ -152,6 +153,8 @@ class Failover:
         """For the endpoint that is on. A Wait is one that is worth it. Raises ApiError where it takes none."""
         ports, route, now, last = self._ports, self.plan[self.at], self._ports.now(), self.at + 1 == len(self.plan)
         ports.hops.check_upstream(route.peer.name, route.peer.base_url)
+        if not last and ports.retry.on_overflow:
+            self._check_context(route)
         if ports.drained:  # since it was planned
             self._check_drained(route)
         early = route.place.headroom.free_at - now
@@ -171,6 +174,13 @@ class Failover:
         tokens = self._request.size_in_tokens() if route.peer.quota is not None else 0
         got = leases.acquire(route, tokens, now, terms)
         return self.worth(got) if isinstance(got, Wait) else got
+
+    def _check_context(self, route: Route) -> None:
+        """Raises Unasked where the request is surely too long for the model, as far as its upstream's list says."""
+        most = route.peer.limits_of(route.model).context
+        if most and (tokens := self._request.size_in_tokens()) > most * SURELY:
+            message = f"model '{route.model}' takes {most} tokens, and the request has about {tokens}"
+            raise Unasked("context_overflow", message)
 
     def _patience_s(self, now: float) -> float:
         return min(self.deadline - now, self._ports.admission.limits.patience - self.queued_s)

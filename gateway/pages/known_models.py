@@ -1,7 +1,8 @@
 """Reads the list of models of an upstream: names and, if the list has them, context size and price.
 
-OpenRouter has `context_length` and `pricing` (US dollars for one token, as strings), vLLM `max_model_len`, llama.cpp
-`meta.n_ctx_train`, Anthropic `display_name`, Google `inputTokenLimit` and names that begin with `models/`. The lists
+OpenRouter has `context_length`, `top_provider`, `architecture` and `pricing` (US dollars for one token, as strings),
+vLLM `max_model_len`, llama.cpp `meta.n_ctx_train`, Anthropic `display_name`, `max_input_tokens` and `max_tokens`,
+Google `inputTokenLimit`, `outputTokenLimit` and names that begin with `models/`. The lists
 of Ollama and llama.cpp also have the form {"models": [...]}.
 """
 
@@ -18,7 +19,8 @@ MAX_TIME = 253402300799  # seconds since 1970: the end of the year 9999
 @dataclass(slots=True)
 class Model:
     """One model. id: the name that a client asks for. created: seconds since 1970, 0 = unknown. context: how many
-    tokens it takes, 0 = unknown. price: US dollars for a million tokens of input and of output."""
+    tokens it takes, and output: how many it writes at most, 0 = unknown. price: US dollars for a million tokens of
+    input and of output. sees: whether it takes images, None = unknown."""
 
     id: str
     upstream: str
@@ -26,6 +28,8 @@ class Model:
     created: int = 0
     context: int = 0
     price: tuple[float, float] | None = None
+    output: int = 0
+    sees: bool | None = None
 
     @property
     def made(self) -> str:
@@ -37,6 +41,10 @@ class Model:
         said = [f"from {self.upstream}"]
         if self.context:
             said.append(f"{_short(self.context)} tokens of context")
+        if self.output:
+            said.append(f"{_short(self.output)} out")
+        if self.sees is not None:
+            said.append("takes images" if self.sees else "text alone")
         if self.price is not None:
             said.append("${:g} in, ${:g} out for a million tokens".format(*self.price))
         return ", ".join(said)
@@ -55,6 +63,8 @@ def read_list(data: Any, upstream: str) -> list[Model]:
             _count(row.get("created")),
             _context(row),
             _price(row),
+            _output(row),
+            _sees(row),
         )
         for row in (rows if isinstance(rows, list) else [])
         if isinstance(row, dict) and _writes(row) and isinstance(id := row.get("id") or row.get("name"), str)
@@ -71,8 +81,25 @@ def _context(row: dict[str, Any]) -> int:
     meta = row.get("meta")
     inner = meta.get("n_ctx_train") if isinstance(meta, dict) else None
     told = (row.get("context_length"), row.get("max_model_len"), row.get("context_window"),
-            row.get("inputTokenLimit"), inner)  # fmt: skip
+            row.get("inputTokenLimit"), row.get("max_input_tokens"), inner)  # fmt: skip
     return next((count for count in map(_count, told) if count), 0)
+
+
+def _output(row: dict[str, Any]) -> int:
+    provider = row.get("top_provider")
+    inner = provider.get("max_completion_tokens") if isinstance(provider, dict) else None
+    anthropics = row.get("max_tokens") if "max_input_tokens" in row else None  # elsewhere it may mean the context
+    told = (inner, row.get("max_completion_tokens"), row.get("max_output_tokens"), row.get("outputTokenLimit"),
+            anthropics)  # fmt: skip
+    return next((count for count in map(_count, told) if count), 0)
+
+
+def _sees(row: dict[str, Any]) -> bool | None:
+    about = row.get("architecture")
+    said = about.get("input_modalities") if isinstance(about, dict) else row.get("capabilities")
+    if not isinstance(said, list) or not said:
+        return None
+    return not {"image", "vision", "multimodal"}.isdisjoint(each for each in said if isinstance(each, str))
 
 
 def _price(row: dict[str, Any]) -> tuple[float, float] | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import parse_qs
 
@@ -19,9 +20,10 @@ from tornado.httputil import HTTPHeaders
 from gateway.credentials.signing import signed
 from gateway.http import loop_guard
 from gateway.http.loop_guard import Hops
+from gateway.observe.prices import Price
 from gateway.pages.known_models import Model, read_list
 from gateway.routing.router import Router
-from gateway.routing.upstreams import Peer
+from gateway.routing.upstreams import ModelLimits, Peer
 from translate import wire
 from translate.dialect import Dialect
 from translate.errors import ApiError
@@ -40,8 +42,13 @@ MAX_LIST_BYTES = 4 << 20
 class Listing:
     """The names of all models, from the settings and from the upstreams' lists, which are kept for KEPT_S."""
 
-    def __init__(self, router: Router, client: UpstreamClient, hops: Hops) -> None:
+    def __init__(
+        self, router: Router, client: UpstreamClient, hops: Hops,
+        priced: Callable[[str, str], Price | None] = lambda upstream, model: None,
+    ) -> None:  # fmt: skip
+        """priced: what is known of a price besides the upstream's own list."""
         self._hops = hops
+        self._priced = priced
         self._router = router
         self._client = client
         self._lists: dict[str, tuple[float, list[Model]]] = {}  # upstream -> (time until which it is kept, models)
@@ -52,13 +59,25 @@ class Listing:
 
     async def models(self, asked_by: HTTPHeaders) -> list[Model]:
         """All models that clients may ask for. asked_by: the headers of the client's request."""
-        found = {name: Model(name, upstream) for name, upstream in self._router.names()}
-        lists = await asyncio.gather(*(self._of(peer, asked_by) for peer in self._router.peers.values()))
-        for peer, models in zip(self._router.peers.values(), lists, strict=True):
-            for model in models:
-                known_as = self._router.listed_as(model.id, peer)
-                found.setdefault(known_as, replace(model, id=known_as))
+        router = self._router
+        lists = await asyncio.gather(*(self._of(peer, asked_by) for peer in router.peers.values()))
+        told = {(peer.name, model.id): model for peer, models in zip(router.peers.values(), lists, strict=True)
+                for model in models}  # fmt: skip
+        found = {}
+        for name, upstream in router.names():
+            target = router.model_of(name)
+            found[name] = self._with_price(told.get((upstream, target)) or Model(target, upstream), name)
+        for (name, _), model in told.items():
+            known_as = router.listed_as(model.id, router.peers[name])
+            found.setdefault(known_as, self._with_price(model, known_as))
         return list(found.values())
+
+    def _with_price(self, model: Model, name: str) -> Model:
+        """The model under the name that clients have for it. Its price is the one of its upstream's list, if any."""
+        price = model.price
+        if price is None and (known := self._priced(model.upstream, model.id)) is not None:
+            price = known.input, known.output
+        return replace(model, id=name, price=price)
 
     async def _of(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
         if not peer.models_url:
@@ -84,6 +103,7 @@ class Listing:
         finally:
             del self._asking[peer.name]
         self._lists[peer.name] = (time.monotonic() + keep, models)
+        self._router.told(peer, {model.id: ModelLimits(model.context, model.output) for model in models})
         return models
 
     async def _fetch(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:

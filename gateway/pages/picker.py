@@ -6,6 +6,8 @@ models are listed as anthropic-proxy/UPSTREAM/MODEL. The router accepts this nam
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tornado.httputil import HTTPHeaders
 
 from gateway.pages.known_models import Model
@@ -25,7 +27,7 @@ def listed(model: Model) -> Model:
     id = model.id
     if not any(word in id.lower() for word in _SHOWN):
         id = f"{PICKED}{_of(model)}"
-    return Model(id, model.upstream, model.name or model.id, model.created, model.context, model.price)
+    return replace(model, id=id, name=model.name or model.id)
 
 
 def _of(model: Model) -> str:

@@ -19,7 +19,7 @@ from gateway.limits.breaker import Limits
 from gateway.routing import cloud_names, protocol_choice
 from gateway.routing.balancing import Place, Places
 from gateway.routing.request_facts import LONG_CONTEXT, Facts
-from gateway.routing.upstreams import Peer, ready
+from gateway.routing.upstreams import ModelLimits, Peer, ready
 from gateway.shared.shared_quota import Quotas
 from operate.settings.load import ModelRule, Settings, TargetRef, Upstream
 from translate import dialects
@@ -71,7 +71,9 @@ class Route:
         object.__setattr__(self, "place", self.peer.place(self.model, self.key))
         object.__setattr__(self, "mint", self.peer.mints[self.key])
         policy = replace(
-            self.peer.policy, max_tokens=up.most_tokens(self.model), cache_marks=up.marks_cache(self.model)
+            self.peer.policy,
+            max_tokens=up.most_tokens(self.model) or self.peer.limits_of(self.model).output,
+            cache_marks=up.marks_cache(self.model)
         )
         object.__setattr__(self, "target", Target(self.model, policy))
         dialect = dialects.of(self.protocol)
@@ -225,6 +227,17 @@ class Router:
         peer.lacks.add(failed.protocol)
         self._found.clear()
         return True
+
+    def told(self, peer: Peer, limits: dict[str, ModelLimits]) -> None:
+        """An upstream's list has come. Routes are made anew where it says something new of its models."""
+        if limits != peer.limits:
+            peer.limits = limits
+            self._found.clear()
+
+    def model_of(self, name: str) -> str:
+        """The model behind an exact name of the settings, at its first upstream."""
+        targets = self._exact.get(name, ())
+        return (targets[0].model if targets else "") or name
 
     def why_not(self, model: str, client: Protocol) -> str:
         """The message of the 404 that a client would get for a model; "" if there is a route."""

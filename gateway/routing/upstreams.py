@@ -12,6 +12,7 @@ import hashlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.credentials import sources
@@ -38,12 +39,23 @@ from upstream.way import Way
 LEAST_SHOWN = 12  # characters of a key whose last four are told
 
 
+class ModelLimits(NamedTuple):
+    """What an upstream's list says of a model: how many tokens it takes, and writes at most; 0 = it does not say."""
+
+    context: int = 0
+    output: int = 0
+
+
+_UNKNOWN = ModelLimits()
+
+
 @dataclass(slots=True)
 class Peer:
     """An upstream that is on. counts: the protocols in which it can count tokens, as far as is known. lacks: protocols
     of its settings that it does not serve, as its replies have shown. is_proxy: it is a proxy like this one, as its
-    replies say. mints: for each of its keys, where that is not written down but had from somewhere, None for others.
-    ask: how those are asked for by HTTP, once the process has a client. on_key: is told what such a key's secrets are.
+    replies say. limits: of its models, as its list says. mints: for each of its keys, where that is not written down
+    but had from somewhere, None for others. ask: how those are asked for by HTTP, once the process has a client.
+    on_key: is told what such a key's secrets are.
     key_names: a digest of each key, or of where it comes from, which stays the same when the settings change, and in
     other workers."""
 
@@ -60,6 +72,7 @@ class Peer:
     stream_timeouts: Timeouts = field(init=False)
     whole_timeouts: Timeouts = field(init=False)
     way: Way = field(init=False)
+    limits: dict[str, ModelLimits] = field(init=False, default_factory=dict)
     mints: list[Mint | None] = field(init=False)
     ask: Ask | None = field(init=False, default=None)
     on_key: Callable[[str, list[str]], None] = field(init=False, default=lambda source, secrets: None)
@@ -111,6 +124,9 @@ class Peer:
         if mint is not None and mint.minted is not self._headers[key][0]:
             self._headers[key] = mint.minted, self._with(mint.minted.key if mint.minted is not None else "")
         return self._headers[key][1]
+
+    def limits_of(self, model: str) -> ModelLimits:
+        return self.limits.get(model, _UNKNOWN)
 
     def minted(self, key: int) -> Minted | None:
         """A key that was had from somewhere; None for one that is written down, or is not there yet."""
