@@ -89,15 +89,12 @@ class Completion:
         """The headers of a stream; its bytes follow, of which these are the first."""
         self._went(attempt, out)
         self._request.let_go()  # nothing is sent twice from here on
-        self._start(self.reply_head(attempt))
-
-    def _start(self, head: bytes) -> None:
         self.status = 200
         self.streamed = True
         self._clock.given(False)
         framed = self._request.framed
         kind = header_rules.stream(framed.content_type) if framed is not None else header_rules.EVENT_STREAM
-        self.writer.start(200, kind + head + self._timing())
+        self.writer.start(200, kind + self.reply_head(attempt) + self._timing())
 
     def refuse(self, error: ApiError, lead: Attempt | None) -> None:
         """An error of the proxy's own (or of a stream that never began), in the client's protocol."""
@@ -191,14 +188,23 @@ class Completion:
         if not kept.streamed:
             self.whole(200, header_rules.JSON_HEAD + head, kept.body)
             return
-        self._start(head)
+        self._begin(head)
         self.writer.write(kept.body)
         self.writer.end()
 
     def begin_shared(self, source: Source) -> None:
         """The headers of a stream that another request gets, too; its bytes follow."""
         self._request.let_go()
-        self._start(self.own_head(source.upstream, source.dropped))
+        self._begin(self.own_head(source.upstream, source.dropped))
+
+    def _begin(self, head: bytes) -> None:
+        """As begin_stream, which every stream goes through, and so has no helper."""
+        self.status = 200
+        self.streamed = True
+        self._clock.given(False)
+        framed = self._request.framed
+        kind = header_rules.stream(framed.content_type) if framed is not None else header_rules.EVENT_STREAM
+        self.writer.start(200, kind + head + self._timing())
 
     def reply_head(self, of: Attempt) -> bytes:
         """What an upstream's reply tells in its headers."""
@@ -268,7 +274,10 @@ class Completion:
         """The client has its last byte, or has left."""
         request, failover, error, ports = self._request, self._failover, self.error, self._ports
         self._clock.done = ports.now()
-        used, question = self.used(lead), request.cached
+        reply = lead.reply if lead is not None else None
+        used, question = usage.billed(reply.usage) if reply is not None else None, request.cached
+        if self.share is not None:
+            used = self.share[1]
         if lead is not None and self.status == 200:
             ports.counting.learn(lead.route, lead.estimated, used)
         if request.charged or (lead is not None and lead.lease.charged):
