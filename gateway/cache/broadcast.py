@@ -86,6 +86,7 @@ class Reader:
 
     def leaves(self) -> None:
         self.done = True
+        self.joined = None
         self._broadcast.without(self)
 
     def took(self) -> tuple[Source | None, Usage | None, float | None]:
@@ -313,7 +314,10 @@ class Broadcast:
             self._sent = then
 
     def over(self) -> None:
-        """The request is over; who still reads is not held up by that."""
+        """The request is over; who still reads is not held up by that. Nothing is left in a circle."""
         self.own.over()
         self._flow = None
+        if self._own_reader in self._readers:
+            self._readers.remove(self._own_reader)
+        del self._own_reader
         self.on_full = self.on_drained = self.on_left = nothing

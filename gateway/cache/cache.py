@@ -225,7 +225,8 @@ class Cache:
         if not isinstance(broadcast, Broadcast):
             if question.place is not None:
                 question.source, question.saved, question.saved_usd = question.place.took()
-                question.place.leaves()
+                place, question.place = question.place, None
+                place.leaves()
                 self._saves(question)
             return
         self._forget(broadcast)
@@ -252,7 +253,8 @@ class Cache:
             self._forget(flow.writer)
             self.fleet.hands_over(flow.writer.key, None)
         elif question is not None and question.place is not None:
-            question.place.leaves()
+            place, question.place = question.place, None
+            place.leaves()
 
     def _forget(self, broadcast: Broadcast) -> None:
         if self.asking.get(broadcast.key) is broadcast:

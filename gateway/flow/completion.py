@@ -188,6 +188,7 @@ class Completion:
         if not kept.streamed:
             self.whole(200, header_rules.JSON_HEAD + head, kept.body)
             return
+        self._request.let_go()
         self._begin(head)
         self.writer.write(kept.body)
         self.writer.end()

@@ -126,6 +126,10 @@ class Writer:
         if self.on_left is not None:
             self.on_left()
 
+    def hang_up(self) -> None:
+        self.leaves()
+        self.abort()
+
     def over(self) -> None:
         self.on_full = self.on_drained = lambda: None
         self.on_left = None
@@ -324,9 +328,10 @@ def asks(model: str = "m", stream: bool = True, protocol: Any = "chat", task: st
 def leaves(nth: int = -1) -> Event:
     def event(book: Book) -> None:
         flow = book.flows[nth]
-        flow.writer.closed = flow.writer.left = True  # type: ignore[misc, assignment]
+        writer: Any = getattr(flow.writer, "own", flow.writer)  # of a reply that others share
+        writer.closed = writer.left = True
         if flow.state is not State.RECEIVING:
-            flow.writer.leaves()
+            writer.leaves()
         else:
             flow.on_connection_close()
 
