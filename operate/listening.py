@@ -19,7 +19,9 @@ from tornado.netutil import bind_sockets
 
 from operate.settings.sections import UNIX, Server
 
-BACKLOG = 1024
+BACKLOG = 4096
+"""How many connections may wait to be taken; the kernel allows no more than net.core.somaxconn. Where more come at
+once, it answers some of them with a reset."""
 
 
 def bound(server: Server) -> list[socket.socket]:
