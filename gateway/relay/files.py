@@ -15,6 +15,7 @@ from gateway.flow.client_request import ClientRequest
 from gateway.flow.ports import Ports
 from gateway.routing.router import Route
 from gateway.routing.upstreams import Peer
+from gateway.stored import store_sync
 from gateway.stored.previous_response import owner_of
 from operate.owner_store import Place
 from translate import dialects, wire
@@ -53,7 +54,11 @@ def asked(method: str, path: str) -> Asked | None:
 async def route(request: ClientRequest, asked: Asked, ports: Ports) -> Route:
     """Where it goes. Raises ApiError."""
     rules = ports.rules_of(request.client) if ports.rules_of is not None else None
-    having = {peer.name: peer for peer in _having(request.dialect, ports) if rules is None or rules.allow(peer.name)}
+    able = {peer.name: peer for peer in _having(request.dialect, ports)}
+    having = {name: peer for name, peer in able.items() if rules is None or rules.allow(name)}
+    if able and not having:
+        why = f"[client {request.client}] models and upstreams in settings.ini say what it may use"
+        raise ApiError("permission", f"client '{request.client}' may not use files: {why}")
     named = request.headers.get(HEADER, "")
     place = await _place(request, asked, ports) if asked.id else None
     if place is not None and not named:
@@ -91,10 +96,17 @@ def _having(dialect: Dialect, ports: Ports) -> Iterable[Peer]:
 async def _place(request: ClientRequest, asked: Asked, ports: Ports) -> Place | None:
     """Where a file is. Raises ApiError (404) for one of another client."""
     memory, owner = ports.memory, owner_of(request.client, request.headers)
-    place = memory.noted(asked.id) or (await memory.owners.find([asked.id])).get(asked.id)
+    await _learn(ports, owner, [asked.id])
+    place = memory.noted(asked.id)
     if (place is None and memory.shared) or (place is not None and place.owner != owner):
         raise ApiError("not_found", f"no file '{asked.id}' of this client is known")
     return place
+
+
+async def _learn(ports: Ports, owner: str, ids: list[str]) -> None:
+    """What other workers and the disk know of these files is known here, too."""
+    if lacking := store_sync.unknown(ports.siblings, ports.memory, [owner], ids):
+        await store_sync.fetch(ports.siblings, ports.memory, owner, lacking)
 
 
 def note(request: ClientRequest, asked: Asked, ports: Ports, route: Route, body: bytes) -> None:
@@ -118,11 +130,10 @@ async def of_owner(request: ClientRequest, ports: Ports, body: bytes) -> bytes:
     except (ValueError, KeyError, TypeError):
         raise ApiError("upstream", "the upstream's list of files cannot be read") from None
     ids = [str(row.get("id")) for row in rows]
-    owner, known = owner_of(request.client, request.headers), await ports.memory.owners.find(ids)
-    for id in ids:
-        if (place := ports.memory.noted(id)) is not None:
-            known[id] = place
-    said["data"] = [row for row in rows if (place := known.get(str(row.get("id")))) and place.owner == owner]
+    owner, noted = owner_of(request.client, request.headers), ports.memory.noted
+    for at in range(0, len(ids), store_sync.MAX_IDS):
+        await _learn(ports, owner, ids[at : at + store_sync.MAX_IDS])
+    said["data"] = [row for row in rows if (place := noted(str(row.get("id")))) and place.owner == owner]
     return wire.dumps(said)
 
 
