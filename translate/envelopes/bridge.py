@@ -23,8 +23,10 @@ FIRST_PARTY = (
 
 BETAS = "anthropic_beta"
 _TOOLS = b'"tools"'
-_IN_TOOLS, _IN_MARKS = "tools", "cache_control"
+_IN_TOOLS, _IN_MARKS, _THINKING = "tools", "cache_control", "thinking"
+LEAST_BUDGET, USUAL_BUDGET = 1024, 16_000  # tokens of thinking, where the model does not choose them itself
 _REFUSED = re.compile(r"(?:^|[\s(`'\"])((?:[a-z_]+|\d+)(?:\.(?:[a-z_]+|\d+)){0,12}): Extra inputs are not permitted")
+_ADAPTIVE = re.compile(r"thinking\.type: Input tag '?adaptive'? found|adaptive thinking is not supported", re.I)
 _NEVER = frozenset(("model", "messages", "max_tokens", "system", "tools", "stream", "anthropic_version", "tool_choice"))
 
 
@@ -32,6 +34,8 @@ def refused(message: str) -> list[str]:
     """What a refusal says that the cloud does not take: a top-level field, "tools.FIELD", "cache_control.FIELD", or
     BETAS for all of them where it does not say which."""
     found = [BETAS] if "invalid beta flag" in message else []
+    if _ADAPTIVE.search(message):
+        found.append(f"{_THINKING}.adaptive")
     for match in _REFUSED.finditer(message):
         path = [part for part in match.group(1).split(".") if not part.isdigit()]
         if len(path) == 1 and path[0] not in _NEVER:
@@ -46,25 +50,33 @@ def refused(message: str) -> list[str]:
 @dataclass(frozen=True, slots=True)
 class Bridge:
     """betas: those that the cloud takes -> its own name; None = it takes all. fields: top-level fields that it does not
-    take. tool_fields: members of tools. cache_fields: members of a cache_control."""
+    take. tool_fields: members of tools. cache_fields: members of a cache_control. adaptive: the model may choose how
+    much it thinks; else it gets a budget."""
 
     betas: Mapping[str, str] | None = None
     fields: tuple[str, ...] = ()
     tool_fields: tuple[str, ...] = ()
     cache_fields: tuple[str, ...] = ()
+    adaptive: bool = True
 
     def also(self, names: Iterable[str]) -> Bridge:
         """The same for a cloud that takes still less. names: as `refused` gives them."""
         fields, tools, marks, betas = list(self.fields), list(self.tool_fields), list(self.cache_fields), self.betas
+        adaptive = self.adaptive
         for name in names:
             place, _, inner = name.partition(".")
             if name == BETAS:
                 betas = {}
+            elif place == _THINKING and inner:
+                adaptive = False
             elif inner and place in (_IN_TOOLS, _IN_MARKS):
                 (tools if place == _IN_TOOLS else marks).append(inner)
             elif not inner:
                 fields.append(name)
-        return replace(self, betas=betas, fields=tuple(fields), tool_fields=tuple(tools), cache_fields=tuple(marks))
+        return replace(
+            self, betas=betas, fields=tuple(fields), tool_fields=tuple(tools), cache_fields=tuple(marks),
+            adaptive=adaptive,
+        )  # fmt: skip
 
     def takes(self, betas: list[str]) -> tuple[list[str], list[str]]:
         """(those that go, those that are left out)."""
@@ -83,6 +95,9 @@ class Bridge:
         in_tools = [name for name in self.tool_fields if body.rfind(f'"{name}"'.encode()) >= 0]
         if in_tools and _TOOLS in body:
             body, gone = _in_tools(body, in_tools)
+            left += gone
+        if not self.adaptive and body.rfind(b'"adaptive"') >= 0:
+            body, gone = _with_budget(body)
             left += gone
         for name in self.cache_fields:
             if body.rfind(f'"{name}"'.encode()) < 0:  # a third of the time of `in`
@@ -126,6 +141,26 @@ def _in_tools(body: bytes, names: list[str]) -> tuple[bytes, list[str]]:
     ]
     new = '"tools":' + wire.dumps(kept).decode()
     return f"{text[: span[0]]}{new}{text[span[1] :]}".encode(), left
+
+
+def _with_budget(body: bytes) -> tuple[bytes, list[str]]:
+    """Thinking that the model would measure itself gets a budget below max_tokens, or goes where there is no place for
+    one."""
+    try:
+        text = body.decode("utf-8")
+        spans = {name: (start, end) for name, start, end in top_level.members(text)}
+        said = {name: wire.loads(text[a:b].partition(":")[2].encode()) for name, (a, b) in spans.items()
+                if name in (_THINKING, "max_tokens")}  # fmt: skip
+    except (ValueError, IndexError, RecursionError):
+        return body, []
+    thinking, most = said.get(_THINKING), said.get("max_tokens")
+    if not isinstance(thinking, dict) or thinking.get("type") != "adaptive" or not isinstance(most, int):
+        return body, []
+    if most <= LEAST_BUDGET:
+        return _without(body, [_THINKING])
+    enabled = {"type": "enabled", "budget_tokens": max(LEAST_BUDGET, min(USUAL_BUDGET, most // 2))}
+    start, end = spans[_THINKING]
+    return f'{text[:start]}"thinking":{wire.dumps(enabled).decode()}{text[end:]}'.encode(), ["thinking.type"]
 
 
 def _cache_field(name: str) -> re.Pattern[bytes]:

@@ -11,6 +11,7 @@ from tests.gateway.clouds import frames
 from tests.gateway.clouds.test_upstreams import ASK, settings
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
+from translate.envelopes.bridge import Bridge
 
 BETAS = "claude-code-20250219,fast-mode-2026-02-01,advanced-tool-use-2025-11-20,something-new-2027-01-01"
 TOOL = {"name": "f", "input_schema": {"type": "object"}, "eager_input_streaming": True,
@@ -57,6 +58,9 @@ REFUSALS = [
      "tools.defer_loading"),
     ({"system": SYSTEM}, "system.0.cache_control.ephemeral.ttl: Extra inputs are not permitted", "cache_control.ttl"),
     ({}, "invalid beta flag", "anthropic_beta"),
+    ({"thinking": {"type": "adaptive"}, "max_tokens": 9000},
+     "thinking.type: Input tag 'adaptive' found using 'type' does not match any of the expected tags: 'enabled'",
+     "thinking.adaptive"),
 ]  # fmt: skip
 
 
@@ -99,3 +103,12 @@ def test_messages_and_system_keep_their_bytes() -> None:
     with Upstream([Answer.json(frames.whole())]) as up, House(settings(up)) as house:
         assert house.request("POST", "/v1/messages", body, {"Content-Type": "application/json"})[0] == 200
     assert inside in up.requests[0].body and up.requests[0].json["tools"] == [{"name": "f"}]
+
+
+@pytest.mark.parametrize(("most", "thinking"), [(9000, {"type": "enabled", "budget_tokens": 4500}), (1024, None)])
+def test_adaptive_thinking_becomes_a_budget_where_a_model_has_none(most: int, thinking: Any) -> None:
+    bridge = Bridge().also(["thinking.adaptive"])
+    body, left = bridge.crossed(json.dumps({"max_tokens": most, "thinking": {"type": "adaptive"}, "x": 1}).encode())
+    want = {"max_tokens": most, "x": 1} | ({"thinking": thinking} if thinking else {})
+    assert json.loads(body) == want and left == ["thinking.type" if thinking else "thinking"]
+    assert Bridge().crossed(body) == (body, [])
