@@ -15,6 +15,7 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
+from gateway.credentials.signing import signed
 from gateway.flow import charges, resolving, upstream_error, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.completion import MAX_USER_AGENT
@@ -350,7 +351,12 @@ class Relay(HTTPMessageDelegate):
         body: bytes | Body | None = None
         if self._method == "POST":
             body, lines = self._intake.onward(route.model, lines)
-        return Request(self._method, url, lines, body, peer.whole_timeouts, peer.way)
+        minted = peer.minted(route.key)
+        if minted is not None and minted.aws is not None and not isinstance(body, bytes | None):
+            raise BadRequest(f"upstream '{peer.name}' wants signed requests, and a body that passes as it comes cannot be "
+                             "signed: give it an API key")  # fmt: skip
+        lines, signing = signed(peer.settings, minted, lines, body if isinstance(body, bytes) else None)
+        return Request(self._method, url, lines, body, peer.whole_timeouts, peer.way, signing=signing)
 
     def _outcome(self, route: Route, coming: Coming) -> Outcome | None:
         """None = it was answered. Raises ApiError for what cannot be an answer, or once a part of it has gone out."""
@@ -481,4 +487,3 @@ class Relay(HTTPMessageDelegate):
         ), self.writer)  # fmt: skip
         self.writer.over()
         self._task = self._coming = None
-

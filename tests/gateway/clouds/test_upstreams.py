@@ -227,3 +227,18 @@ def test_the_doctor_and_a_dry_run_know_of_the_envelope(tmp_path: Path) -> None:
         with House(settings(up)) as house:
             shown = json.loads(house.post("/debug/translate", ASK)[2])
     assert shown["translated"]["anthropic_version"] == "bedrock-2023-05-31" and "/model/m:0/invoke" in shown["curl"]
+
+
+def test_what_is_relayed_is_signed_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", signatures.KEYS.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", signatures.KEYS.secret_key)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", str(signatures.KEYS.token))
+    vectors = Answer.json({"object": "list", "data": [], "model": "e"})
+    with Upstream([vectors]) as up, House(settings(up, "bedrock", "api_key = aws:env")) as house:
+        assert house.post("/v1/embeddings", {"model": "e", "input": "x"})[0] == 200
+        form = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nw\r\n--b--\r\n'
+        kind = {"Content-Type": "multipart/form-data; boundary=b", "Authorization": "Bearer x"}
+        status, _, raw = house.request("POST", "/v1/audio/transcriptions", form, kind)
+    (request,) = up.requests
+    assert request.path == "/openai/v1/embeddings" and signatures.check(request, "bedrock", "us-east-1")
+    assert status == 400 and "cannot be signed" in json.loads(raw)["error"]["message"]
