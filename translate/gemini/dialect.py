@@ -43,7 +43,9 @@ def _endpoints() -> Iterator[Endpoint]:
         )  # fmt: skip
         yield Endpoint("count", f"{at}:countTokens", "models/{model}:countTokens", streams=False)
         for verb in RELAYED:
-            yield Endpoint(verb, f"{at}:{verb}", f"models/{{model}}:{verb}", streams=False, relayed=True)
+            yield Endpoint(
+                verb, f"{at}:{verb}", f"models/{{model}}:{verb}", streams=False, relayed=True, deterministic=True
+            )
 
 
 def _echo(body: Body) -> Body:

@@ -321,3 +321,12 @@ def test_settings_that_change_keep_what_is_kept_and_drop_what_has_no_room(tmp_pa
             (tmp_path / "settings.ini").write_text(text.replace(KEEPS, ""))
             house.wait(lambda p: p.service.cache is None)
             assert asked(house, ZERO) == ""
+
+
+def test_the_temperature_of_each_protocol_counts(tmp_path: Any) -> None:
+    """Gemini has it, and the model's name, elsewhere."""
+    with Upstream(numbered()) as up, House(house_text("* = a", KEEPS, a=up.url)) as house:
+        ask = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}], "generationConfig": {"temperature": 0}}
+        path = "/v1beta/models/{}:generateContent"
+        assert [asked(house, ask, path=path.format(model)) for model in "mmn"] == ["miss", "hit", "miss"]
+        assert asked(house, ask | {"generationConfig": {"temperature": 1}}, path=path.format("m")) == "bypass"
