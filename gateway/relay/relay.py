@@ -353,8 +353,8 @@ class Relay(HTTPMessageDelegate):
             body, lines = self._intake.onward(route.model, lines)
         minted = peer.minted(route.key)
         if minted is not None and minted.aws is not None and not isinstance(body, bytes | None):
-            message = f"upstream '{peer.name}' wants signed requests, and a body that passes as it comes cannot be signed"
-            raise BadRequest(f"{message}: give it an API key")
+            message = f"upstream '{peer.name}' wants signed requests, and a body that passes as it comes cannot be"
+            raise BadRequest(f"{message} signed: give it an API key")
         lines, signing = signed(peer.settings, minted, lines, body if isinstance(body, bytes) else None)
         return Request(self._method, url, lines, body, peer.whole_timeouts, peer.way, signing=signing)
 

@@ -338,7 +338,9 @@ def test_where_several_have_files_a_header_names_one() -> None:
     assert len(two.requests) == 3 and "x-proxy-upstream" not in two.requests[0].headers
 
 
-@pytest.mark.parametrize(("rule", "status"), [("upstreams = up", 200), ("upstreams = claude", 403), ("models = w", 403)])
+@pytest.mark.parametrize(
+    ("rule", "status"), [("upstreams = up", 200), ("upstreams = claude", 403), ("models = w", 403)]
+)
 def test_a_client_may_use_what_its_section_says(rule: str, status: int) -> None:
     """Who is bound to some models has no files: with them an upstream could be asked for others."""
     with Upstream([new_file("file-1")]) as up, House(settings(up, f"{CLIENTS}{rule}\n")) as house:
