@@ -68,8 +68,8 @@ class Origins:
 
 
 def is_of_another_page(headers: HTTPHeaders) -> bool:
-    """Whether a page that is not the proxy's own has a browser send this. A page of another server on this machine is
-    not: another port is another origin, and a server for development may run the scripts of strangers. What a page only
+    """Whether a page that is not the proxy's own has a browser send this. Pages of other servers on this machine count:
+    another port is another origin, and a server for development may run the scripts of strangers. What a page only
     links to, or shows as a picture, has no Origin. Pages cannot set these headers; the browser's Sec-Fetch-Site counts
     more than Host, which a reverse proxy may have changed."""
     site = headers.get("Sec-Fetch-Site")
