@@ -484,7 +484,8 @@ class Service:
         if self.copier is not None and self.to_copy(info.key) and (copy := writer.kept) is not None:
             self.copier.copied(info.key, copy, info.bytes_out, info.error is not None)
         if self.observers.on_finished:
-            self.observers.over(info.key, functools.partial(record.record, info, self.prices.of), info.trace)
+            made = functools.partial(record.record, info, self.prices.of, self.journal.redaction.text)
+            self.observers.over(info.key, made, info.trace)
 
 
 def _call_later(delay: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:

@@ -74,8 +74,9 @@ _SOON = re.compile(r"retry in|try again in|per (?:second|minute|day)", re.I)  # 
 
 
 class ApiError(Exception):
-    """kind: a key of KINDS. status: HTTP. param and code: OpenAI's fields, kept where an upstream gave them.
-    retry_after: seconds, where the upstream or the proxy knows. details: Anthropic's, which its SDKs act upon."""
+    """theirs: the message is an upstream's own, which may quote anything. kind: a key of KINDS. status: HTTP.
+    param and code: OpenAI's fields, kept where an upstream gave them. retry_after: seconds, where the upstream
+    or the proxy knows. details: Anthropic's, which its SDKs act upon."""
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class ApiError(Exception):
         self.code = code
         self.retry_after = retry_after
         self.details = details
+        self.theirs = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.kind} {self.status}: {self.message}>"
@@ -192,13 +194,15 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
     ):
         found = "billing"
     usual = KINDS[found][0]
-    return ApiError(
+    error = ApiError(
         found,
         message,
         status if status >= 400 else usual,
         param=str(param) if param is not None else None,
         code=code_text if code_text and not code_text.isdigit() else None,
     )
+    error.theirs = True
+    return error
 
 
 _OVERFLOW = re.compile(
@@ -239,5 +243,7 @@ def _from_text(status: int, raw: bytes, content_type: str) -> ApiError:
     if "html" in content_type or text[:1] == "<":
         title = re.search(r"<title>(.*?)</title>", text, re.I | re.S)
         said = f': "{title.group(1).strip()[:200]}"' if title else ""
-        return ApiError(kind_of(status), f"upstream answered {status} with an HTML page{said}", status)
-    return ApiError(kind_of(status), text[:500], status)
+        text = f"upstream answered {status} with an HTML page{said}"
+    error = ApiError(kind_of(status), text[:500], status)
+    error.theirs = True
+    return error

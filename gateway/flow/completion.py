@@ -24,7 +24,7 @@ from gateway.http import body_decoding, header_rules
 from gateway.http.response_writer import Writer
 from gateway.limits.retry_policy import Full, Outcome
 from gateway.routing.router import Route
-from translate import errors, usage
+from translate import usage
 from translate.conversation import Usage
 from translate.errors import ApiError
 
@@ -256,9 +256,7 @@ class Completion:
         self._clock.over()
         self.error = error
         if error is not None:
-            reply = lead.reply if lead is not None else None
-            theirs = reply is not None and error is reply.fault and not isinstance(error, errors.BadReply)
-            self.said = scrub.logged(error, request.body, theirs)
+            self.said = scrub.logged(error, request.body)
             if lead is None or not lead.incoming.sent_at:
                 if request.body:
                     self._ports.observer.sent(request.info(0), request.body)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.flow import known_phrases
 from translate import wire
 from translate.errors import ApiError, BadReply
 
@@ -23,8 +24,8 @@ MOST_LOOKED = 1 << 18
 MAX_TEXT = 1 << 20  # characters of a request that are compared
 MAX_PARSED = 1 << 20  # bytes of a request that is taken apart for it; of a larger one, both ends are taken as they are
 
-_REPLY = re.compile(r"it begins: (.)", re.DOTALL)
-_QUOTE = re.compile(r"""['"`:;{\[(<]""")
+_REPLY = re.compile(r"it begins: |non-JSON body: |with an HTML page: |no JSON object: |with an error: |fields are: "
+                    r"|its status is |an error in it: ")  # fmt: skip
 
 # Values that are names, and help to find the fault.
 _NAMES = frozenset((
@@ -34,17 +35,15 @@ _NAMES = frozenset((
 ))  # fmt: skip
 
 
-def logged(error: ApiError, body: bytes, theirs: bool = False) -> str:
-    """body: of the request; b"" once nobody holds it any more, as in the middle of a stream. theirs: the words are the
-    upstream's own. What cannot be compared any more is cut where a quotation may begin."""
+def logged(error: ApiError, body: bytes) -> str:
+    """body: of the request; b"" once nobody holds it any more, as in the middle of a stream. Of an upstream's own words
+    only what is known to be harmless is left (known_phrases.py), and nothing of a reply that could not be read."""
     said = error.message[:MAX_SAID]
-    if isinstance(error, BadReply) and (reply := _REPLY.search(said)) and (not body or reply[1] in ("{", "[")):
-        said = f"{said[: reply.start(1)]}{reply[1]}[...]"  # it is what a model answered
-    if body:
-        return without(said, body)
-    if theirs and (quote := _QUOTE.search(said)):
-        return f"{said[: quote.start()]}[...]"
-    return said
+    if error.theirs:
+        return known_phrases.of(said)
+    if isinstance(error, BadReply) and (quote := _REPLY.search(said)):
+        said = f"{said[: quote.end()]}[...]"
+    return without(said, body) if body else said
 
 
 def without(said: str, body: bytes) -> str:

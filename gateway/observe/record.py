@@ -30,8 +30,8 @@ def field_name(dropped: str) -> str:
     return dropped if _FIELD.fullmatch(dropped) else "(not named)"
 
 
-def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
-    """Makes the record. price_of: the price of an upstream's model."""
+def record(over: Finished, price_of: PriceOf, mask: Callable[[str], str] = str) -> dict[str, Any]:
+    """Makes the record. price_of: the price of an upstream's model. mask: takes secrets out of a text."""
     clock, used, error = over.clock, over.used, over.error
     answered = over.status == 200
     streamed = over.streamed and clock.first > 0
@@ -95,7 +95,27 @@ def record(over: Finished, price_of: PriceOf) -> dict[str, Any]:
     if error is not None:
         said["error.type"] = error.kind
         said["error.message"] = over.said
+    return _masked(said, over, mask)
+
+
+def _masked(said: dict[str, Any], over: Finished, mask: Callable[[str], str]) -> dict[str, Any]:
+    """What clients and upstreams write may be a key, by a slip: a model's name, a session's. No observer gets to see
+    it; logs are masked once more as a whole, but sums on disk, spans and metrics are not."""
+    for name in _WRITTEN:
+        if value := said.get(name):
+            said[name] = mask(value)
+    for each in said["tried"]:
+        each["model"], each["message"] = mask(each["model"]), mask(each["message"])
+    if over.trace is not None:
+        for span in over.trace.attempts:
+            span.model, span.error = mask(span.model), mask(span.error)
     return said
+
+
+_WRITTEN = (
+    "gen_ai.request.model", "upstream_model", "upstream_request_id", "user_agent.original", "session", "agent",
+    "parent_agent", "error.message",
+)  # fmt: skip
 
 
 def _ended(over: Finished) -> str:

@@ -16,7 +16,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
 from gateway.credentials.signing import signed
-from gateway.flow import charges, resolving, upstream_error, upstream_request
+from gateway.flow import charges, resolving, scrub, upstream_error, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.completion import MAX_USER_AGENT
 from gateway.flow.failover import Failover
@@ -475,7 +475,8 @@ class Relay(HTTPMessageDelegate):
         exchange = coming.exchange if coming is not None else None
         ports.observer.finished(Finished(
             request.key, request.client, request.protocol, request.task, request.asked_model, self._status,
-            self.streaming, left, self._aborted, self._error, self._error.message[:500] if self._error else "",
+            self.streaming, left, self._aborted, self._error,
+            scrub.logged(self._error, request.body) if self._error else "",
             route.peer.name if route is not None else "", route.protocol if route is not None else "",
             route.model if route is not None else "", coming.headers if coming is not None else (),
             exchange.connection if exchange is not None else "", coming.ttfb_ms if coming is not None else 0.0,

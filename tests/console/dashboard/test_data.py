@@ -231,7 +231,7 @@ def test_no_secret_is_on_any_page(up: Upstream) -> None:
         for panel in pages:
             body = house.get(f"/dashboard/data/{panel}", ADMIN)[2].decode()
             assert UP_KEY not in body and OTHER["x-api-key"] not in body and ADMIN["x-api-key"] not in body
-        assert "[secret]" in house.get(f"/dashboard/data/request?id={rows[0]['id']}", ADMIN)[2].decode()
+        assert "[words of the upstream]" in house.get(f"/dashboard/data/request?id={rows[0]['id']}", ADMIN)[2].decode()
 
 
 # ------------------------------------------------------------------------------------------------ probes

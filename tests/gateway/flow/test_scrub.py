@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 
+from gateway.flow import known_phrases
+from gateway.flow.known_phrases import NOTHING_KNOWN
 from gateway.flow.scrub import AS_SENT, MAX_SAID, logged, without
+from translate import errors, wire
 from translate.errors import ApiError, BadReply
 
 PROMPT = "My mother's recipe for plum cake needs 3 eggs, a pound of flour and one secret that nobody else knows."
@@ -50,21 +54,49 @@ def test_a_body_that_is_no_json(start: bytes) -> None:
 
 
 def test_replies_are_not_quoted_either() -> None:
-    """What a model answered is as private; what no model writes tells what went wrong."""
+    """What a model answered is as private, and a page may repeat what was asked."""
     begins = "the upstream's reply is not valid JSON, it begins: "
-    for reply, body_, left in (
-        ('{"content":"Dear Sir', b"{}", "{[...]"),
-        ("<html><title>502 Bad Gateway", b"{}", "<html><title>502 Bad Gateway"),
-        ("Dear Sir", b"", "D[...]"),
-    ):  # fmt: skip
-        assert logged(BadReply(begins + reply), body_) == begins + left
+    for reply, body_ in (('{"content":"Dear Sir', b"{}"), ("<html><title>Dear Sir", b"{}"), ("Dear Sir", b"")):
+        assert logged(BadReply(begins + reply), body_) == f"{begins}[...]"
+    for said in (
+        "the upstream answered 200 with a cut-off or non-JSON body: ",
+        "the upstream's reply has no choices; its fields are: ",
+        "the upstream's stream begins with an event that is no JSON object: ",
+        "the upstream began its stream with an error: ",
+    ):
+        assert logged(BadReply(f"{said}Dear Sir"), b"") == f"{said}[...]"
 
 
-def test_an_error_in_the_middle_of_a_stream() -> None:
-    """The request's body is not there any more, to compare it with."""
-    error = ApiError("overloaded", "Overloaded: 'Dear Sir")
-    assert logged(error, b"", theirs=True) == "Overloaded[...]"
-    assert logged(error, b"") == error.message
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("prompt is too long: 300000 tokens > 200000 maximum", "prompt is too long: 300000 tokens > 200000 maximum"),
+        ("This model's maximum context length is 9000 tokens. Dear", "This model's maximum context length is 9000 tokens"),
+        ("Incorrect API key provided: sk-abc***xyz", "Incorrect API key"),
+        ("Unsupported parameter: 'temperature', Dear Sir", "Unsupported parameter: 'temperature'"),
+        ("messages.0.id: Extra inputs are not permitted: 'Dear Sir'", "messages.0.id: Extra inputs are not permitted"),
+        ("Unknown parameter: 'dear_sir'", "Unknown parameter"),
+        ("Overloaded: 'Dear Sir", "Overloaded"),
+        ("Rate limit reached for x in Dear. Please try again in 20s.", "Rate limit reached; Please try again in 20s"),
+        ("RGVhciBTaXI= (dear sir) raeD riS &#68;ear \\u0044ear", NOTHING_KNOWN),
+        ("no", NOTHING_KNOWN),
+    ],
+)  # fmt: skip
+def test_of_an_upstreams_own_words_only_known_phrases_are_left(said: str, left: str) -> None:
+    """It may repeat what was asked in any form, and also when the request's body is not there to compare it with."""
+    bodies = ({"error": {"message": said}}, {"detail": said}, {"error": said})
+    for raw in (*map(wire.dumps, bodies), said.encode()):
+        error = errors.parse(400, raw)
+        assert logged(error, b"") == logged(error, b'{"messages":[]}') == left
+        assert said in error.message, "who asks hears it"
+
+
+def test_how_long_it_takes() -> None:
+    """Whatever an upstream says: no word of it is looked at for long."""
+    for said in ("a" * 10**6, "messages." * 10**5, "1," * 10**5, "must be " * 10**5, "'n[" * 10**5):
+        began = time.process_time()
+        known_phrases.of(said)
+        assert time.process_time() - began < 0.5
 
 
 def test_how_much_of_it() -> None:
