@@ -71,7 +71,7 @@ def test_replies_are_not_quoted_either() -> None:
     ("said", "left"),
     [
         ("prompt is too long: 300000 tokens > 200000 maximum", "prompt is too long: 300000 tokens > 200000 maximum"),
-        ("This model's maximum context length is 9000 tokens. Dear", "This model's maximum context length is 9000 tokens"),
+        ("This model's maximum context length is 9 tokens. Dear", "This model's maximum context length is 9 tokens"),
         ("Incorrect API key provided: sk-abc***xyz", "Incorrect API key"),
         ("Unsupported parameter: 'temperature', Dear Sir", "Unsupported parameter: 'temperature'"),
         ("messages.0.id: Extra inputs are not permitted: 'Dear Sir'", "messages.0.id: Extra inputs are not permitted"),
