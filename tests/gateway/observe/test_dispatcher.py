@@ -39,10 +39,10 @@ def test_one_who_fails_costs_nobody_else(monkeypatch: pytest.MonkeyPatch, caplog
     made: list[dict[str, Any]] = []
     right = record.record
 
-    def odd(info: Any, price_of: Any) -> dict[str, Any]:
+    def odd(info: Any, *more: Any) -> dict[str, Any]:
         if info.key == bad[0]:
             raise ValueError("odd")
-        return right(info, price_of)
+        return right(info, *more)
 
     def fails(record: dict[str, Any]) -> None:
         raise RuntimeError("looks on")
