@@ -36,7 +36,7 @@ from gateway.flow.flow import Flow
 from gateway.http import origins, query_key
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import ResponseWriter
 from gateway.pages import dry_run, model_list, ollama, picker, status, stored_responses
 from gateway.pages.dry_run import DryRun
 from gateway.pages.handlers import Handler, Shown
@@ -60,7 +60,7 @@ Row = tuple[str, type[Handler], dict[str, Any]]
 """One row of the table: (pattern of the path, handler, its arguments)."""
 
 
-OPERATORS = re.compile(r"/(healthz|health/.*|api/hello|readyz|metrics|dashboard.*|debug/(upstreams|lessons))?")
+OPERATORS = re.compile(r"/(healthz|health/.*|api/hello|readyz|metrics|dashboard.*|debug/(upstreams|quirks))?")
 """Paths that are served in reserved places too, when there are as many connections as there may be."""
 
 PACKED_PIECE = 512  # how many bytes of a compressed body are decompressed in one turn of the loop
@@ -84,7 +84,7 @@ class Door(HTTPServerConnectionDelegate):
                 (r"/api/ps", ollama.Running, args),
                 (r"/api/version", ollama.Version, args),
                 (r"/v1/responses/([^/]+)(/input_items|/cancel)?", Stored, args),
-                (r"/debug/lessons", Learned, args),
+                (r"/debug/quirks", Learned, args),
                 (status.PATH, Standing, args),
                 (r"/(?:healthz|health/live(?:li)?ness|api/hello)?", Alive, args),
                 (r"/(?:readyz|health/readiness)", Ready, args),
@@ -206,7 +206,7 @@ class Entrance(HTTPMessageDelegate):
     def _refuse(self, error: ApiError, target: str, headers: HTTPHeaders) -> None:
         """Answers with an error, and ends the connection."""
         assert isinstance(self._conn, HTTP1Connection)
-        answer = Answer(self._conn)
+        answer = ResponseWriter(self._conn)
         answer.last()
         answer.more = self._door.service.access.origins.lines(headers)
         key = self._door.service.next_key()
@@ -337,10 +337,10 @@ class Stored(Handler):
 
 
 class Learned(Shown):
-    """GET /debug/lessons: the learned quirks of upstreams, and how often each field was dropped."""
+    """GET /debug/quirks: the learned quirks of upstreams, and how often each field was dropped."""
 
     async def shown(self) -> dict[str, Any]:
-        return {"learned": self.service.lessons.all(), "dropped": dict(self.service.dropped.most_common())}
+        return {"learned": self.service.quirks.all(), "dropped": dict(self.service.dropped.most_common())}
 
 
 class Standing(Shown):

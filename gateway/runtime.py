@@ -31,7 +31,7 @@ from gateway.cache.cache import Cache
 from gateway.credentials import asking
 from gateway.flow import charges
 from gateway.flow.info import Finished, Info
-from gateway.flow.learned_quirks import Lessons
+from gateway.flow.learned_quirks import LearnedQuirks
 from gateway.flow.ports import Connection, Ports, Running
 from gateway.flow.reattach import Reattach
 from gateway.flow.refusal_hold import Refusing
@@ -40,10 +40,10 @@ from gateway.flow.trace import Tracing
 from gateway.hooks import hooks
 from gateway.http import framing
 from gateway.http.auth import Access
-from gateway.http.copied_answer import CopiedAnswer, Copier
+from gateway.http.copied_answer import Copier, CopyingWriter
 from gateway.http.forwarded import Clients
 from gateway.http.loop_guard import Address, Hops
-from gateway.http.response_writer import Answer, Writer
+from gateway.http.response_writer import ResponseWriter, Writer
 from gateway.limits.admission import Admission, Gate
 from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
@@ -63,13 +63,13 @@ from gateway.routing import client_rules
 from gateway.routing.balancing import Places
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Router
-from gateway.routing.upstreams import Peer
+from gateway.routing.upstreams import LiveUpstream
 from gateway.shared.gossip import Gossip, Members
 from gateway.shared.shared_quota import Quotas
 from gateway.shared.slot_leases import SlotLeases
 from gateway.stored import store_sync
 from gateway.stored.fleet_responses import FleetResponses
-from gateway.stored.store import Memory
+from gateway.stored.store import ResponseStore
 from operate.batch_store import BatchStore
 from operate.logs.journal import Journal
 from operate.owner_store import OwnerStore
@@ -152,10 +152,10 @@ class Service:
         self.sessions: set[Session] = set()  # websockets
         self.askings: set[asyncio.Future[Any]] = set()  # requests about responses that upstreams keep
         kept = settings.responses
-        self.memory = Memory(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
+        self.response_store = ResponseStore(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
         if self.shared.store.kind == "redis":  # the workers of one host ask each other
-            self.memory.fleet = FleetResponses(self.shared.store, kept.store_seconds)
-        self.lessons = Lessons()
+            self.response_store.fleet = FleetResponses(self.shared.store, kept.store_seconds)
+        self.quirks = LearnedQuirks()
         self.dropped: collections.Counter[str] = collections.Counter()  # dropped fields -> requests
         self.hooked: collections.Counter[tuple[str, str, str]] = collections.Counter()  # by hook, event and outcome
         self.observers = Observers()
@@ -166,7 +166,7 @@ class Service:
         self.batches = Desk()
         self.embeddings = Embeddings(lambda: self.ports)
         self.worker_rpc.first = self.observers.flush
-        store_sync.register(self.worker_rpc, self.memory)
+        store_sync.register(self.worker_rpc, self.response_store)
         self.gossip = self._gossip()
         self.slots = SlotLeases(self.shared, self._me, self.admission, self._shared_gates)
         self.stage = "serving"
@@ -188,7 +188,7 @@ class Service:
 
     def _shared_gates(self) -> list[tuple[Gate, int]]:
         """Upstreams with a bound that all workers keep together. The others' bounds are of this process."""
-        bounds = ((peer.gate, peer.settings.max_concurrent) for peer in self.router.peers.values())
+        bounds = ((upstream.gate, upstream.settings.max_concurrent) for upstream in self.router.upstreams.values())
         return [(gate, bound) for gate, bound in bounds if bound]
 
     def _gossip(self) -> Gossip:
@@ -200,26 +200,26 @@ class Service:
         self._members = Members(self.shared, self._me)
         return Gossip(self.shared, [
             self._members, topics.Rests(router, self.places), topics.Breakers(router, self.places),
-            topics.Faults(self.blame), topics.Quirks(router, self.lessons),
-            topics.TokenRatios(router, self.counting), topics.Deleted(self.memory),
+            topics.Faults(self.blame), topics.Quirks(router, self.quirks),
+            topics.TokenRatios(router, self.counting), topics.Deleted(self.response_store),
         ])  # fmt: skip
 
     def _follow(self, settings: Settings) -> None:
         """Sets everything that follows from the settings alone, at the start and after each change."""
         self.settings = settings
         self.prices.adopt(settings)
-        for name, peer in self.router.peers.items():
-            if self.hops.lead_here(peer.base_url):
+        for name, upstream in self.router.upstreams.items():
+            if self.hops.lead_here(upstream.base_url):
                 log.warning("upstream '%s' is this proxy itself (%s), so requests to it are refused; correct its "
                 "base_url",
-                            name, peer.base_url)  # fmt: skip
+                            name, upstream.base_url)  # fmt: skip
         self.access = Access(settings, self.journal.redaction, self.hops)
         self.retry = wiring.retry_policy(settings)
         several = len(settings.clients) > 1
         kept = settings.responses
         owners = OwnerStore(self.journal.folder / kept.owners) if kept.owners else None
-        self.memory.owners.adopt(owners, kept.owners_days)
-        self.memory.shared = self.blame.several = self.admission.shares.several = self.lessons.several = several
+        self.response_store.owners.adopt(owners, kept.owners_days)
+        self.response_store.shared = self.blame.several = self.admission.shares.several = self.quirks.several = several
         quotas = wiring.client_quotas(settings, self.quotas, Quotas(self.shared))
         self.quotas.clear()  # the same for all Ports: a request that began before is settled with what holds now
         self.quotas.update(quotas)
@@ -240,7 +240,7 @@ class Service:
         self.gathered = Gathered(limits.reply_mb << 20, limits.error_kb << 10)
         sse.Most.event_bytes = limits.event_mb << 20
         framing.Most.headers = limits.headers
-        Answer.high_water = limits.write_buffer_kb << 10
+        ResponseWriter.high_water = limits.write_buffer_kb << 10
         self.clients = Clients(settings.server.trusted_proxies)
         self.requests.adopt(limits.requests_per_address)
         self.bodies.resize(self.max_body_bytes)
@@ -272,10 +272,10 @@ class Service:
             tells_bounds=bool(self.quotas),
             priced=self._is_priced,
             masked=self.journal.redaction.data,
-            lessons=self.lessons,
+            quirks=self.quirks,
             counting=self.counting,
-            memory=self.memory,
-            siblings=self.worker_rpc,
+            response_store=self.response_store,
+            worker_rpc=self.worker_rpc,
             retry=self.retry,
             deadline_s=settings.retry.deadline,
             max_body_bytes=self.max_body_bytes,
@@ -320,15 +320,15 @@ class Service:
         kept = settings.responses
         self.places.resize(wiring.breaker_limits(settings))
         before, self.router = self.router, Router(settings, ready, self.places, self.router, Quotas(self.shared))
-        for name, peer in self.router.peers.items():
-            if name in before.peers and before.peers[name].base_url != peer.base_url:
-                self.lessons.forget(name)  # it is another server now
+        for name, upstream in self.router.upstreams.items():
+            if name in before.upstreams and before.upstreams[name].base_url != upstream.base_url:
+                self.quirks.forget(name)  # it is another server now
         self.client.resize(wiring.pool(settings, self.router))
         self._connect()
         self.listing = Listing(self.router, self.client, self.hops, self._price)
-        self.memory.resize(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
-        if self.memory.fleet is not None:
-            self.memory.fleet.seconds = kept.store_seconds
+        self.response_store.resize(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
+        if self.response_store.fleet is not None:
+            self.response_store.fleet.seconds = kept.store_seconds
         self.journal.adopt(settings.logging, settings.secrets())
         self._follow(settings)
         self.loaded_at = time.time()
@@ -337,9 +337,9 @@ class Service:
 
     def _connect(self) -> None:
         """Lets upstreams have their keys made, and nobody see them."""
-        for peer in self.router.peers.values():
-            peer.ask = asking.asker(self.client)
-            peer.on_key = self.journal.redaction.minted
+        for upstream in self.router.upstreams.values():
+            upstream.ask = asking.asker(self.client)
+            upstream.on_key = self.journal.redaction.minted
 
     def __repr__(self) -> str:
         return f"<Service {self.stage} {self.router!r} {len(self.flows)} in flight, {self.held_bytes} bytes held>"
@@ -351,13 +351,13 @@ class Service:
         await self.gossip.start()
         await self.slots.start()
         if self.settings.pool.prewarm:
-            await asyncio.gather(*map(self._prewarm, self.router.peers.values()))
+            await asyncio.gather(*map(self._prewarm, self.router.upstreams.values()))
 
-    async def _prewarm(self, peer: Peer) -> None:
+    async def _prewarm(self, upstream: LiveUpstream) -> None:
         """Opens a connection to an upstream. It waits for [timeouts] connect at most, so that a silent upstream does
         not delay the start."""
-        patience = dataclasses.replace(peer.whole_timeouts, total=peer.whole_timeouts.connect)
-        await self.client.prewarm(peer.base_url, patience, peer.way)
+        patience = dataclasses.replace(upstream.whole_timeouts, total=upstream.whole_timeouts.connect)
+        await self.client.prewarm(upstream.base_url, patience, upstream.way)
 
     def drain(self) -> None:
         """Begins to drain: each reply is now the last one on its connection, and each turn the last of its
@@ -383,8 +383,8 @@ class Service:
             session.hang_up()
         if self._ticker is not None:
             self._ticker.cancel()
-        for peer in self.router.peers.values():
-            peer.stop()
+        for upstream in self.router.upstreams.values():
+            upstream.stop()
         self.client.close()
         if self.askings:  # they still answer their clients
             await asyncio.wait(self.askings, timeout=FLUSH_S)
@@ -394,7 +394,7 @@ class Service:
         await self.gossip.stop()
         self.shared.stop()
         self.beside.stop()
-        self.memory.owners.stop()
+        self.response_store.owners.stop()
         self.observers.flush()
 
     async def _quiet(self, within_s: float) -> None:
@@ -417,13 +417,13 @@ class Service:
         """The bytes for a client with the secrets of the settings and the keys of other clients masked."""
         return self.journal.redaction.data(body)
 
-    def answer(self, conn: Connection, key: str = "") -> Answer:
+    def answer(self, conn: Connection, key: str = "") -> ResponseWriter:
         """The response writer for a connection. key: the id of the request, "" = its reply is never logged."""
         http: HTTP1Connection = conn  # type: ignore[assignment]  # a websocket's turn has a writer of its own
         if self.reattach is not None:
             return self.reattach.answer(http, key)
         most = self.to_copy(key) if self.copier is not None else 0
-        return CopiedAnswer(http, most) if most else Answer(http)
+        return CopyingWriter(http, most) if most else ResponseWriter(http)
 
     def to_copy(self, key: str) -> int:
         """How many bytes of the reply to this request are copied, for the body log."""
@@ -433,7 +433,7 @@ class Service:
         """Runs about once a second. Streams that have been silent for ping_seconds get a ping, and clients that have
         left are noticed."""
         self._ticker = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
-        self.memory.expire()
+        self.response_store.expire()
         self._tick_some(list(self.flows))
 
     def _tick_some(self, flows: list[Running]) -> None:

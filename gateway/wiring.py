@@ -15,7 +15,7 @@ from gateway.cache.cache import Cache
 from gateway.cache.fleet import Fleet
 from gateway.flow.reattach import Reattach
 from gateway.limits import breaker
-from gateway.limits.admission import CHEAP_PLACES, Limits
+from gateway.limits.admission import CHEAP_SLOTS, Limits
 from gateway.limits.budget import Bounds, Budgets
 from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
@@ -82,10 +82,10 @@ def admission_limits(settings: Settings) -> Limits:
 
 def pool(settings: Settings, router: Router) -> Pool:
     pool = settings.pool
-    hosts = len({peer.base_url for peer in router.peers.values()})
+    hosts = len({upstream.base_url for upstream in router.upstreams.values()})
     return Pool(
-        max_connections=pool.max_connections + CHEAP_PLACES * max(1, len(router.peers)),
-        max_connections_per_upstream=pool.per_upstream + CHEAP_PLACES,
+        max_connections=pool.max_connections + CHEAP_SLOTS * max(1, len(router.upstreams)),
+        max_connections_per_upstream=pool.per_upstream + CHEAP_SLOTS,
         keepalive_connections=pool.keepalive_connections * min(pool.pools, max(1, hosts)),
         keepalive_expiry=pool.keepalive_expiry,
         http2=pool.http2,

@@ -59,11 +59,11 @@ class Probe(Act):
     """Asks an upstream for its list of models, which costs nothing, to see that it answers."""
 
     async def done(self, name: str) -> dict[str, Any]:
-        peer = self.service.router.peers[_known(self.service, name)]
+        upstream = self.service.router.upstreams[_known(self.service, name)]
         began = time.perf_counter()
         said: dict[str, Any] = {"upstream": name}
         try:
-            said |= {"ok": True, "models": await self.service.listing.probe(peer)}
+            said |= {"ok": True, "models": await self.service.listing.probe(upstream)}
         except ApiError as error:
             said |= {"ok": False, "why": error.message}
         said["ms"] = round((time.perf_counter() - began) * 1e3, 1)
@@ -96,7 +96,7 @@ class Cancel(Act):
 
 def _known(service: Service, upstream: str) -> str:
     """Raises ApiError (404)."""
-    if upstream not in service.router.peers:
+    if upstream not in service.router.upstreams:
         raise ApiError("not_found", f"there is no upstream '{upstream[:100]}' that is on")
     return upstream
 

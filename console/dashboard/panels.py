@@ -222,8 +222,8 @@ async def series(board: Board, query: Query) -> Said:
 async def upstreams(board: Board, query: Query) -> Said:
     said = merging.upstreams(await board.service.worker_rpc.ask(f"{_PATH}standing"))
     for upstream in said:
-        peer = board.service.router.peers.get(upstream["name"])
-        upstream["base_url"] = peer.base_url if peer is not None else None
+        live = board.service.router.upstreams.get(upstream["name"])
+        upstream["base_url"] = live.base_url if live is not None else None
     return {"window_s": UPSTREAM_S, "upstreams": said}
 
 

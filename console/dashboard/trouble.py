@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from console.books import Books
 from console.dashboard.watch import Watch
 from console.dashboard.window import Slots, added, quantiles, slot
-from gateway.routing.upstreams import Peer
+from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 
 LASTS_S = 20.0  # of what happens again and again, after the last time
@@ -63,8 +63,9 @@ class Troubles:
     def raw(self) -> Said:
         """What this worker knows. first: how long streams waited for their first token, by upstream, in the last
         minute; those that still wait count when they are late."""
-        first = {name: self._first_tokens(name) for name in self._service.router.peers}
-        late_ms = {name: peer.settings.slow_after * 1e3 for name, peer in self._service.router.peers.items()}
+        upstreams = self._service.router.upstreams
+        first = {name: self._first_tokens(name) for name in upstreams}
+        late_ms = {name: upstream.settings.slow_after * 1e3 for name, upstream in upstreams.items()}
         for flow in self._service.flows:
             of = flow.standing()
             if of.streams and of.upstream in first and 0 < late_ms[of.upstream] < of.waits_s * 1e3:
@@ -89,12 +90,12 @@ class Troubles:
             known = found.setdefault((trouble["kind"], trouble["about"]), trouble)
             if known["level"] != "bad" and trouble["level"] == "bad":
                 found[trouble["kind"], trouble["about"]] = trouble
-        for name, peer in self._service.router.peers.items():
+        for name, upstream in self._service.router.upstreams.items():
             slots: Slots = {}
             for one in said:
                 for number, times in one["first"].get(name, {}).items():
                     slots[int(number)] = slots.get(int(number), 0) + times
-            if (trouble := _slow(peer, slots)) is not None:
+            if (trouble := _slow(upstream, slots)) is not None:
                 found["slow", name] = trouble._asdict()
         return sorted(found.values(), key=lambda trouble: trouble["level"] != "bad")
 
@@ -106,13 +107,13 @@ class Troubles:
             text = f"the changed settings were refused: {reloaded['why'][0] if reloaded['why'] else ''}"
             yield Trouble("settings", "", text, "settings", since=reloaded["time"])
         now = time.monotonic()
-        for peer in service.router.peers.values():
-            yield from self._of_upstream(peer, now)
+        for upstream in service.router.upstreams.values():
+            yield from self._of_upstream(upstream, now)
         yield from self._of_writing()
         yield from self._of_bounds()
 
-    def _of_upstream(self, peer: Peer, now: float) -> Iterator[Trouble]:
-        service, name = self._service, peer.name
+    def _of_upstream(self, upstream: LiveUpstream, now: float) -> Iterator[Trouble]:
+        service, name = self._service, upstream.name
         if (drained := service.drained.shown(name)) is not None:
             by = f" by {drained['by']}" if drained["by"] else ""
             text = f"upstream '{name}' is drained{by}, and gets no new requests"
@@ -126,10 +127,11 @@ class Troubles:
         elif tried:
             text = f"upstream '{name}': the breaker was open for {_some(tried)}, and the next request is a test"
             yield Trouble("breaker", name, text, "upstreams", "warn")
-        for number in range(len(peer.settings.credentials)):
+        for number in range(len(upstream.settings.credentials)):
             rests_s = service.places.key(name, number).bad_until - now
             if rests_s > 0:
-                text = f"upstream '{name}': its key {peer.key_told(number)} was refused, and rests for {rests_s:.0f} s"
+                key = upstream.key_told(number)
+                text = f"upstream '{name}': its key {key} was refused, and rests for {rests_s:.0f} s"
                 yield Trouble("key", f"{name} {number + 1}", text, "upstreams")
 
     def _of_writing(self) -> Iterator[Trouble]:
@@ -154,17 +156,17 @@ class Troubles:
             yield Trouble("connections", "", "connections of clients are refused, since there are too many", "now")
 
 
-def _slow(peer: Peer, first: Slots) -> Trouble | None:
+def _slow(upstream: LiveUpstream, first: Slots) -> Trouble | None:
     """first: a histogram."""
-    after_ms = peer.settings.slow_after * 1e3
+    after_ms = upstream.settings.slow_after * 1e3
     if not after_ms:
         return None
     late = sum(times for number, times in first.items() if number >= slot(after_ms))
     [median] = quantiles(first, 0.5)
     if median is None or late < LEAST_LATE or 2 * late < sum(first.values()):
         return None
-    text = f"upstream '{peer.name}' is slow: its streams wait {median / 1e3:.0f} s for their first token"
-    return Trouble("slow", peer.name, text, "upstreams", "warn")
+    text = f"upstream '{upstream.name}' is slow: its streams wait {median / 1e3:.0f} s for their first token"
+    return Trouble("slow", upstream.name, text, "upstreams", "warn")
 
 
 def _some(names: list[str]) -> str:

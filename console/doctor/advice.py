@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from console.doctor.findings import Finding
-from gateway.flow.learned_quirks import Lesson
+from gateway.flow.learned_quirks import Quirk
 from gateway.routing.upstreams import HABITS
 from operate.settings.load import Upstream
 from operate.settings.presets import PRESETS
@@ -29,30 +29,30 @@ _HEEDING = (CHAT.name,)  # protocols that output_schema may name
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
-def of_lessons(learned: Iterable[Lesson]) -> dict[str, str]:
+def of_quirks(learned: Iterable[Quirk]) -> dict[str, str]:
     """The learned quirks as settings."""
     drop, rename = [], []
     found: dict[str, str] = {}
-    for lesson in learned:
-        if lesson.field == "stream_options":
+    for quirk in learned:
+        if quirk.field == "stream_options":
             found["stream_options"] = "false"
-        elif lesson.field in ("reasoning_effort", "reasoning"):
+        elif quirk.field in ("reasoning_effort", "reasoning"):
             found["reasoning_effort"] = "false"
-        elif lesson.instead in ("max_tokens", "max_completion_tokens"):
-            found["max_tokens_field"] = lesson.instead
-        elif lesson.instead:
-            rename.append(f"{lesson.field}={lesson.instead}")
-        elif not lesson.beside and not lesson.field.startswith("x_"):  # the doctor's own, which no client sends
-            drop.append(lesson.field)
+        elif quirk.instead in ("max_tokens", "max_completion_tokens"):
+            found["max_tokens_field"] = quirk.instead
+        elif quirk.instead:
+            rename.append(f"{quirk.field}={quirk.instead}")
+        elif not quirk.beside and not quirk.field.startswith("x_"):  # the doctor's own, which no client sends
+            drop.append(quirk.field)
     found |= {"drop": ", ".join(drop)} if drop else {}
     return found | ({"rename": ", ".join(rename)} if rename else {})
 
 
-def merged(by_protocol: Mapping[str, list[Finding]], learned: Mapping[str, list[Lesson]]) -> dict[str, str]:
+def merged(by_protocol: Mapping[str, list[Finding]], learned: Mapping[str, list[Quirk]]) -> dict[str, str]:
     """Joins the settings of all protocols, because the keys of a section hold for all of them."""
     found: dict[str, str] = {}
     for protocol, findings in by_protocol.items():
-        for settings in [of_lessons(learned.get(protocol, [])), *(finding.settings for finding in findings)]:
+        for settings in [of_quirks(learned.get(protocol, [])), *(finding.settings for finding in findings)]:
             for key, value in settings.items():
                 before = found.get(key, "") if key in LISTS else ""
                 found[key] = _together(before, value)

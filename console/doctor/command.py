@@ -26,7 +26,7 @@ from gateway.credentials import asking
 from gateway.http.loop_guard import Hops, ips
 from gateway.process.banner import remarks
 from gateway.routing.router import Router
-from gateway.routing.upstreams import Peer
+from gateway.routing.upstreams import LiveUpstream
 from operate.logs.redaction import Redaction
 from operate.settings import load
 from operate.settings.load import Settings, SettingsError, Upstream
@@ -112,9 +112,9 @@ async def _examine_all(chosen: Settings, names: list[str], model: str, agree: Ag
     report = Report(known, remarks(chosen, router), as_json=as_json)
     try:
         for name in names:
-            router.peers[name].ask = asking.asker(client)
-            router.peers[name].on_key = known.minted
-            visit = Visit(chosen, router.peers[name], client, report)
+            router.upstreams[name].ask = asking.asker(client)
+            router.upstreams[name].on_key = known.minted
+            visit = Visit(chosen, router.upstreams[name], client, report)
             verdict = await visit.examine(model, agree)
             report.concludes(_VERDICTS[verdict])
             worst = max(worst, verdict, key=(USABLE, UNTRIED, UNUSABLE).index)
@@ -140,18 +140,18 @@ def _with_demo(chosen: Settings, names: list[str]) -> tuple[Demo | None, dict[st
 class Visit:
     """The examination of one upstream."""
 
-    def __init__(self, chosen: Settings, peer: Peer, client: UpstreamClient, report: Report) -> None:
+    def __init__(self, chosen: Settings, upstream: LiveUpstream, client: UpstreamClient, report: Report) -> None:
         self._settings = chosen
-        self._given = chosen.upstreams[peer.name]
-        self._peer = peer
-        self._line = Line(client, peer)
+        self._given = chosen.upstreams[upstream.name]
+        self._upstream = upstream
+        self._line = Line(client, upstream)
         self._report = report
         self._key = 0  # the number of the first key that works
         self._found: dict[str, list[Finding]] = {}
         self._patients: dict[str, Patient] = {}
 
     def __repr__(self) -> str:
-        return f"<Visit at {self._peer.name}, {len(self._found)} protocols>"
+        return f"<Visit at {self._upstream.name}, {len(self._found)} protocols>"
 
     async def examine(self, model: str, agree: Agree) -> int:
         given = self._given
@@ -159,7 +159,7 @@ class Visit:
         self.say(f"Upstream '{given.name}': {given.base_url} ({', '.join(given.protocol)})\n")
         server = self._settings.server
         here = [(ip, server.port) for host in server.tcp_hosts for ip in ips(host)]
-        if Hops("", here).lead_here(self._peer.base_url):
+        if Hops("", here).lead_here(self._upstream.base_url):
             self.say("Not usable: this proxy itself listens at that address; correct its base_url.\n")
             return UNUSABLE
         findings, names, kind = await self._approach()
@@ -181,12 +181,12 @@ class Visit:
 
     async def _approach(self) -> tuple[list[Finding], list[str], str]:
         """Tries everything that costs nothing."""
-        pool, way = self._settings.pool, self._peer.way
+        pool, way = self._settings.pool, self._upstream.way
         if pool.proxy if way.proxy is None else way.proxy:
             words = "it is reached through a proxy, which does name look-up, connection and TLS"
             findings = [Finding("connection", "so-so", words)]
         else:
-            up = self._peer.settings
+            up = self._upstream.settings
             findings = await reach.reach(up.base_url, up.timeouts.connect, way, pool.ca_file)
         for finding in findings:
             self._tell(finding)
@@ -230,7 +230,7 @@ class Visit:
     @property
     def _keys_to_try(self) -> int:
         """How many keys are tried one by one; 0 if there is one key, as every probe tries it."""
-        keys = len(self._peer.mints)
+        keys = len(self._upstream.mints)
         return keys if keys > 1 else 0
 
     async def _try_keys(self, model: str) -> list[Finding]:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from gateway.credentials.signing import signed
-from gateway.routing.upstreams import Peer
+from gateway.routing.upstreams import LiveUpstream
 from translate.errors import ApiError
 from translate.target import Protocol
 from upstream.client import UpstreamClient
@@ -27,13 +27,13 @@ class Heard(SmallReply):
 class Line:
     """The requests to one upstream. sent: how many there were."""
 
-    def __init__(self, client: UpstreamClient, peer: Peer) -> None:
-        self.peer = peer
+    def __init__(self, client: UpstreamClient, upstream: LiveUpstream) -> None:
+        self.upstream = upstream
         self.sent = 0
         self._client = client
 
     def __repr__(self) -> str:
-        return f"<Line to {self.peer.name}, {self.sent} requests>"
+        return f"<Line to {self.upstream.name}, {self.sent} requests>"
 
     async def exchange(
         self, protocol: Protocol, url: str, body: bytes | None, timeouts: Timeouts, key: int = 0
@@ -50,17 +50,17 @@ class Line:
         self, protocol: Protocol, url: str, body: bytes | None, timeouts: Timeouts, key: int, *, fresh: bool
     ) -> Heard:
         try:
-            await self.peer.ready(key)
+            await self.upstream.ready(key)
         except ApiError as why:
             return Heard(failure=Failure("no_key", why.message))
-        lines = [f"{name}: {value}" for name, value in self.peer.headers_with(key)[protocol].items()]
+        lines = [f"{name}: {value}" for name, value in self.upstream.headers_with(key)[protocol].items()]
         method = "GET" if body is None else "POST"
         sink = SmallReplySink(MAX_REPLY)
         began = time.monotonic()
         self.sent += 1
         try:
-            lines, signing = signed(self.peer.settings, self.peer.minted(key), lines, body)
-            request = Request(method, url, lines, body, timeouts, self.peer.way, fresh, signing)
+            lines, signing = signed(self.upstream.settings, self.upstream.minted(key), lines, body)
+            request = Request(method, url, lines, body, timeouts, self.upstream.way, fresh, signing)
             running = self._client.send(request, sink)
         except ValueError as why:
             return Heard(failure=Failure("bad_url", str(why)))

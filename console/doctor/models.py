@@ -8,7 +8,7 @@ from console.doctor.findings import Finding, shortened
 from console.doctor.line import Heard, Line
 from gateway.pages.known_models import read_list
 from gateway.pages.model_list import PATIENCE
-from gateway.routing.upstreams import Peer
+from gateway.routing.upstreams import LiveUpstream
 from operate.settings.load import Settings
 from translate import dialects, wire
 
@@ -23,21 +23,21 @@ _SMALL = re.compile(r"nano|mini|haiku|flash|lite|small|tiny|\b[1-9]b\b", re.I)
 
 async def listed(line: Line) -> tuple[Finding, list[str], str]:
     """Asks for the list of models -> (finding, names, Server header)."""
-    peer = line.peer
-    if not peer.models_url:
+    upstream = line.upstream
+    if not upstream.models_url:
         return Finding("models", "so-so", "it is not asked for a list (list_models = false)"), [], ""
-    heard = await line.exchange(peer.lists_in.name, peer.models_url, None, PATIENCE)
+    heard = await line.exchange(upstream.lists_in.name, upstream.models_url, None, PATIENCE)
     server = next((value for name, value in heard.headers if name == "server"), "")
-    return *_judged(heard, peer), server
+    return *_judged(heard, upstream), server
 
 
-def _judged(heard: Heard, peer: Peer) -> tuple[Finding, list[str]]:
+def _judged(heard: Heard, upstream: LiveUpstream) -> tuple[Finding, list[str]]:
     if heard.failure is not None:
         return Finding("models", "no", shortened(heard.failure.message)), []
     if heard.status in (401, 403):
         return Finding("models", "no", f"it answered {heard.status}; check its api_key"), []
     try:
-        names = [model.id for model in read_list(wire.loads(heard.body), peer.name)] if heard.status == 200 else []
+        names = [model.id for model in read_list(wire.loads(heard.body), upstream.name)] if heard.status == 200 else []
     except ValueError:
         names = []
     if not names:
@@ -51,13 +51,13 @@ def _judged(heard: Heard, peer: Peer) -> tuple[Finding, list[str]]:
 async def unclaimed(line: Line) -> list[Finding]:
     """Finds further protocols that it seems to speak: it refuses an empty request, but not with a 404. No model works
     on such a request."""
-    peer = line.peer
-    others = [dialect for dialect in dialects.every() if dialect.name not in peer.settings.protocol]
-    if peer.settings.api_version or not peer.models_url:
+    upstream = line.upstream
+    others = [dialect for dialect in dialects.every() if dialect.name not in upstream.settings.protocol]
+    if upstream.settings.api_version or not upstream.models_url:
         return []  # Azure's older addresses need a deployment, and so do some clouds' a model
     found = []
     for other in others:
-        heard = await line.exchange(other.name, peer.urls[other.path], b"{}", PATIENCE)
+        heard = await line.exchange(other.name, upstream.urls[other.path], b"{}", PATIENCE)
         if heard.status in (400, 422, 500) and heard.body.lstrip()[:1] in (b"{", b"["):
             found.append(other.name)
     words = f"it seems to speak {' and '.join(found)} too; add this to protocol, and run the doctor again"

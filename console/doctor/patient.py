@@ -13,7 +13,7 @@ from typing import Any
 
 from console.doctor.line import Heard, Line
 from gateway.flow import learned_quirks, sealing
-from gateway.flow.learned_quirks import Lesson, Lessons
+from gateway.flow.learned_quirks import LearnedQuirks, Quirk
 from gateway.limits import retry_policy
 from gateway.routing.router import Route
 from translate import errors, wire
@@ -65,15 +65,15 @@ class Patient:
 
     def __init__(self, line: Line, protocol: Protocol, model: str, key: int = 0) -> None:
         self.key = key
-        self.peer = line.peer
+        self.upstream = line.upstream
         self.protocol = protocol
         self.model = model
-        self.learned: list[Lesson] = []
+        self.learned: list[Quirk] = []
         self._line = line
-        self._lessons = Lessons()
+        self._quirks = LearnedQuirks()
 
     def __repr__(self) -> str:
-        return f"<Patient {self.peer.name} {self.protocol} {self.model}>"
+        return f"<Patient {self.upstream.name} {self.protocol} {self.model}>"
 
     async def ask(self, probe: Body, beside: Body | None = None) -> Said:
         """Sends a probe. beside: fields that are added to the translated body."""
@@ -86,9 +86,9 @@ class Patient:
     async def _ask(self, probe: Body, beside: Body) -> tuple[Said, bool]:
         data = {"model": self.model} | probe
         stream = probe.get("stream") is True
-        route = Route(self.peer, self.protocol, self.model)
-        encoded = learned_quirks.crossed(CLIENT, route, data, self._lessons)
-        left = {lesson.field for lesson in self.learned}
+        route = Route(self.upstream, self.protocol, self.model)
+        encoded = learned_quirks.crossed(CLIENT, route, data, self._quirks)
+        left = {quirk.field for quirk in self.learned}
         body = encoded.body | {key: value for key, value in beside.items() if key not in left}
         heard = await self.post(route.stream_url if stream else route.url, wire.dumps(body), stream)
         asked = Asked(
@@ -99,14 +99,14 @@ class Patient:
         if said.error is None or said.error.status not in (400, 422):
             return said, False
         new = [each for each in learned_quirks.read(said.error, heard.body, body) if each not in self.learned]
-        for lesson in new:
-            self._lessons.learn(self.peer.name, self.model, lesson)
+        for quirk in new:
+            self._quirks.learn(self.upstream.name, self.model, quirk)
         self.learned += new
         return said, bool(new)
 
     def _read(self, heard: Heard, stream: bool, asked: Asked) -> Said:
         if heard.failure is not None:
-            return Said(heard, retry_policy.as_error(heard.failure, self.peer.name))
+            return Said(heard, retry_policy.as_error(heard.failure, self.upstream.name))
         kind = next((value for name, value in heard.headers if name == "content-type"), "")
         if heard.status != 200:
             return Said(heard, errors.parse(heard.status, heard.body, kind))
@@ -120,15 +120,16 @@ class Patient:
 
     async def count(self, probe: Body) -> Heard:
         """Asks the upstream how many tokens a probe has. Its protocol must have such a request."""
-        route, data = Route(self.peer, self.protocol, self.model), {"model": self.model} | probe
-        body = learned_quirks.crossed(CLIENT, route, data, self._lessons).body
+        route, data = Route(self.upstream, self.protocol, self.model), {"model": self.model} | probe
+        body = learned_quirks.crossed(CLIENT, route, data, self._quirks).body
         known = ("model", "messages", "system", "tools", "input", "instructions", "contents")
         counted = {key: value for key, value in body.items() if key in known}
-        return await self.post(self.peer.side(self.protocol, "count", self.model), wire.dumps(counted), False, "count")
+        url = self.upstream.side(self.protocol, "count", self.model)
+        return await self.post(url, wire.dumps(counted), False, "count")
 
     async def post(self, url: str, body: bytes, stream: bool, task: str = "") -> Heard:
-        timeouts = self.peer.stream_timeouts if stream else self.peer.whole_timeouts
-        envelope = self.peer.envelope_of(self.protocol)
+        timeouts = self.upstream.stream_timeouts if stream else self.upstream.whole_timeouts
+        envelope = self.upstream.envelope_of(self.protocol)
         if envelope is None:
             return await self._line.exchange(self.protocol, url, body, timeouts, self.key)
         body, _ = sealing.seal(envelope, task, []).body(body)

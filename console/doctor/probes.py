@@ -181,7 +181,7 @@ async def usual_fields(patient: Patient) -> Finding:
     before = len(patient.learned)
     fields = dialects.of(patient.protocol).usual
     said = await patient.ask(asking("Answer with the one word OK."), fields)
-    left = [lesson.field for lesson in patient.learned[before:]]
+    left = [quirk.field for quirk in patient.learned[before:]]
     if said.error is not None:
         return refused("usual fields", said)
     if left:
@@ -191,7 +191,7 @@ async def usual_fields(patient: Patient) -> Finding:
 
 async def unknown_fields(patient: Patient) -> Finding:
     said = await patient.ask(asking("Answer with the one word OK."), {UNKNOWN: True})
-    if any(lesson.field == UNKNOWN for lesson in patient.learned) or (said.error and said.heard.status in (400, 422)):
+    if any(quirk.field == UNKNOWN for quirk in patient.learned) or (said.error and said.heard.status in (400, 422)):
         return Finding(
             "unknown fields", "so-so", "it refuses them with a 400, so new fields of clients may need a line in drop"
         )

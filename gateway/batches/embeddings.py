@@ -28,7 +28,7 @@ from gateway.flow.ports import Ports
 from gateway.http.auth import Access
 from gateway.http.response_writer import Writer
 from gateway.routing.router import Route
-from gateway.stored.previous_response import Recall, owner_of
+from gateway.stored.previous_response import PreviousResponse, owner_of
 from translate import errors, wire
 from translate.conversation import Usage
 from translate.errors import ApiError
@@ -98,7 +98,7 @@ class Embeddings:
             return False
         kind, inputs = found
         fields = {name: value for name, value in data.items() if name != "input"}
-        extra = tuple(name for route in routes for name in route.peer.settings.request_headers)
+        extra = tuple(name for route in routes for name in route.upstream.settings.request_headers)
         told, _ = keys.as_sent(request, extra, private=True)
         key = told + kind + wire.dumps(sorted(fields.items()))
         group = self._groups.get(key)
@@ -193,8 +193,8 @@ class Together:
     def checked(self, headers: HTTPHeaders, access: Access) -> str:
         return self._first.client
 
-    def previous(self, request: ClientRequest) -> Recall:
-        return Recall(self._ports.memory, owner_of(request.client, request.headers))
+    def previous(self, request: ClientRequest) -> PreviousResponse:
+        return PreviousResponse(self._ports.response_store, owner_of(request.client, request.headers))
 
     def answers(self, request: ClientRequest) -> bytes | None:
         return None

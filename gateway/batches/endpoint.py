@@ -23,7 +23,7 @@ from gateway.flow.info import Standing
 from gateway.flow.states import State
 from gateway.flow.timing import Clock
 from gateway.http import header_rules
-from gateway.http.response_writer import Answer, Writer
+from gateway.http.response_writer import ResponseWriter, Writer
 from gateway.relay import files
 from gateway.runtime import Service
 from gateway.stored.previous_response import owner_of
@@ -70,7 +70,7 @@ class Call(HTTPMessageDelegate):
         self._drained = asyncio.Event()
         endpoint = Endpoint("batches", "/v1/batches", "batches")
         most = max(ports.max_body_bytes, service.settings.limits.upload_mb << 20)
-        self.writer: Writer = Answer(conn)
+        self.writer: Writer = ResponseWriter(conn)
         self.request = ClientRequest(dialect, endpoint, self._key, ports.body_memory, most, shape=ports.shape)
         self.request.address = str(getattr(conn.context, "remote_ip", ""))
         self.streaming = False

@@ -16,7 +16,7 @@ from gateway.flow.client_request import ClientRequest
 from gateway.flow.flow import Flow
 from gateway.http.auth import Access
 from gateway.runtime import Service
-from gateway.stored.previous_response import Recall
+from gateway.stored.previous_response import PreviousResponse
 from translate.dialect import Dialect, Endpoint
 
 
@@ -70,8 +70,8 @@ class Item:
         access.still(self._client)
         return self._client
 
-    def previous(self, request: ClientRequest) -> Recall:
-        return Recall(self._service.memory, self._owner)
+    def previous(self, request: ClientRequest) -> PreviousResponse:
+        return PreviousResponse(self._service.response_store, self._owner)
 
     def answers(self, request: ClientRequest) -> bytes | None:
         return None

@@ -15,7 +15,7 @@ from gateway.flow.client_request import ClientRequest
 from gateway.limits.budget import Bounds
 from gateway.pages.upstream_query import Asking
 from gateway.routing import request_facts
-from gateway.routing.upstreams import Peer
+from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 from operate.owner_store import Place
 from translate import tokens, wire
@@ -30,17 +30,17 @@ async def created(service: Service, request: ClientRequest, asked: Asked) -> Sai
         found = None if counted else _of_messages(service, request, asked)
         if found is None:
             return None
-        peer, body, key = found[0], found[1], 0
+        upstream, body, key = found[0], found[1], 0
     else:
         place = await _file_place(service, request, asked)
         if place is None:
             return None
         _may_send_unread(service, request.client, place.upstream, counted=counted)
-        peer, body = service.router.peers[place.upstream], asked.body
-        key = peer.key_names.index(place.key) if place.key in peer.key_names else 0
-    said = await _ask(service, request, asked, peer, key, body)
+        upstream, body = service.router.upstreams[place.upstream], asked.body
+        key = upstream.key_names.index(place.key) if place.key in upstream.key_names else 0
+    said = await _ask(service, request, asked, upstream, key, body)
     if said.status < 300 and isinstance(id := _object(said.body).get("id"), str):
-        service.memory.went(id, asked.owner, peer.name, peer.key_names[key])
+        service.response_store.went(id, asked.owner, upstream.name, upstream.key_names[key])
     return said
 
 
@@ -64,41 +64,41 @@ def _may_send_unread(service: Service, client: str, upstream: str, *, counted: b
 async def about(service: Service, request: ClientRequest, asked: Asked, id: str) -> Said:
     """A batch that an upstream has. Raises ApiError (404) for one of another client."""
     place = await _noted(service, id)
-    if (place is None and service.memory.shared) or (place is not None and place.owner != asked.owner):
+    if (place is None and service.response_store.shared) or (place is not None and place.owner != asked.owner):
         raise ApiError("not_found", f"no batch '{id}' of this client is known")
-    peers = service.router.peers
-    if place is not None and place.upstream in peers:
-        peer = peers[place.upstream]
-        key = peer.key_names.index(place.key) if place.key in peer.key_names else 0
+    upstreams = service.router.upstreams
+    if place is not None and place.upstream in upstreams:
+        upstream = upstreams[place.upstream]
+        key = upstream.key_names.index(place.key) if place.key in upstream.key_names else 0
     else:
-        having = [peer for peer in peers.values() if has_batches(peer, request.dialect.name)]
+        having = [upstream for upstream in upstreams.values() if has_batches(upstream, request.dialect.name)]
         if len(having) != 1:
             raise ApiError("not_found", f"no upstream is known to have batch '{id}'")
-        peer, key = having[0], 0
-    said = await _ask(service, request, asked, peer, key, b"" if asked.method == "POST" else None)
-    _note_results(service, asked, peer, key, said)
+        upstream, key = having[0], 0
+    said = await _ask(service, request, asked, upstream, key, b"" if asked.method == "POST" else None)
+    _note_results(service, asked, upstream, key, said)
     return said
 
 
-def _note_results(service: Service, asked: Asked, peer: Peer, key: int, said: Said) -> None:
+def _note_results(service: Service, asked: Asked, upstream: LiveUpstream, key: int, said: Said) -> None:
     """The files that a batch has made are its client's."""
     if said.status < 300:
         for name in ("output_file_id", "error_file_id"):
-            if isinstance(id := _object(said.body).get(name), str) and service.memory.noted(id) is None:
-                service.memory.went(id, asked.owner, peer.name, peer.key_names[key])
+            if isinstance(id := _object(said.body).get(name), str) and service.response_store.noted(id) is None:
+                service.response_store.went(id, asked.owner, upstream.name, upstream.key_names[key])
 
 
-def has_batches(peer: Peer, protocol: str) -> bool:
-    return peer.settings.has_batches and protocol in peer.settings.protocol
+def has_batches(upstream: LiveUpstream, protocol: str) -> bool:
+    return upstream.settings.has_batches and protocol in upstream.settings.protocol
 
 
-def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tuple[Peer, bytes] | None:
+def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tuple[LiveUpstream, bytes] | None:
     """The one upstream to which all requests of the batch may go, and the batch in its words."""
-    if not any(has_batches(peer, MESSAGES.name) for peer in service.router.peers.values()):
+    if not any(has_batches(upstream, MESSAGES.name) for upstream in service.router.upstreams.values()):
         return None
     requests = messages_batches.requests_of(asked.body)
     rules = service.rules.get(request.client)
-    peer: Peer | None = None
+    upstream: LiveUpstream | None = None
     for _, params in requests:
         model = params["model"]
         size = tokens.of_size(len(wire.dumps(params)))
@@ -107,13 +107,13 @@ def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tupl
         if rules is not None:
             routes = rules.permitted(routes, model)
         first = routes[0]
-        if not (first.home and has_batches(first.peer, MESSAGES.name)) or peer not in (None, first.peer):
+        if not (first.home and has_batches(first.upstream, MESSAGES.name)) or upstream not in (None, first.upstream):
             return None
-        peer = first.peer
+        upstream = first.upstream
         params["model"] = first.model
-    assert peer is not None
+    assert upstream is not None
     rows = [{"custom_id": name, "params": params} for name, params in requests]
-    return peer, wire.dumps({"requests": rows})
+    return upstream, wire.dumps({"requests": rows})
 
 
 async def _file_place(service: Service, request: ClientRequest, asked: Asked) -> Place | None:
@@ -122,13 +122,13 @@ async def _file_place(service: Service, request: ClientRequest, asked: Asked) ->
     if openai_batches.is_ours(file_id):
         return None
     place = await _noted(service, file_id)
-    if place is not None and place.owner == asked.owner and place.upstream in service.router.peers:
+    if place is not None and place.owner == asked.owner and place.upstream in service.router.upstreams:
         return place
     return None
 
 
 async def _noted(service: Service, id: str) -> Place | None:
-    return service.memory.noted(id) or (await service.memory.owners.find([id])).get(id)
+    return service.response_store.noted(id) or (await service.response_store.owners.find([id])).get(id)
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -140,20 +140,20 @@ def _object(body: bytes) -> dict[str, Any]:
 
 
 async def _ask(
-    service: Service, request: ClientRequest, asked: Asked, peer: Peer, key: int, body: bytes | None
+    service: Service, request: ClientRequest, asked: Asked, upstream: LiveUpstream, key: int, body: bytes | None
 ) -> Said:
     """Raises ApiError."""
-    reply = await Asking(service, peer, None, key, request.protocol, body).ask(
+    reply = await Asking(service, upstream, None, key, request.protocol, body).ask(
         asked.method, asked.path.removeprefix("/v1/"), asked.query, asked.headers
     )
     out = reply.body
     if b'"results_url"' in out and reply.status < 300:
-        out = _with_our_address(out, peer, asked)
+        out = _with_our_address(out, upstream, asked)
     kind = "application/x-jsonl" if asked.path.endswith("/results") and reply.status < 300 else "application/json"
-    return Said(out, reply.status, kind, upstream=peer.name)
+    return Said(out, reply.status, kind, upstream=upstream.name)
 
 
-def _with_our_address(body: bytes, peer: Peer, asked: Asked) -> bytes:
+def _with_our_address(body: bytes, upstream: LiveUpstream, asked: Asked) -> bytes:
     said = _object(body)
     for row in [said, *(said["data"] if isinstance(said.get("data"), list) else ())]:
         if isinstance(row, dict) and isinstance(row.get("results_url"), str):

@@ -153,7 +153,7 @@ class Cache:
         """Raises BadRequest."""
         if request.task not in _TASKS and not request.endpoint.deterministic:
             return b""
-        extra = tuple(name for route in routes for name in route.peer.settings.request_headers)
+        extra = tuple(name for route in routes for name in route.upstream.settings.request_headers)
         private, always = self.settings.private, rules.always
         if not always and keys.ALLOW in request.headers:
             always = request.headers[keys.ALLOW].strip().lower() == "allow"

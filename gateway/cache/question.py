@@ -86,9 +86,9 @@ class Question:
 
     def permits(self, source: Source) -> bool:
         """Whether its client might have been answered from there."""
-        return any(route.peer.name == source.upstream and route.model == source.model for route in self.routes)
+        return any(route.upstream.name == source.upstream and route.model == source.model for route in self.routes)
 
     def permits_all(self, routes: list[Route]) -> bool:
         """The same of each of these."""
-        own = {(route.peer.name, route.model) for route in self.routes}
-        return all((route.peer.name, route.model) in own for route in routes)
+        own = {(route.upstream.name, route.model) for route in self.routes}
+        return all((route.upstream.name, route.model) in own for route in routes)

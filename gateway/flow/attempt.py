@@ -95,7 +95,8 @@ class Attempt:
         self.route = lease.route
         self.verbatim = lease.route.verbatim or request.task == "count" or request.relayed  # nothing is translated
         self.fresh = fresh
-        own_key = lease.route.peer.settings.forward_client_key and ports.access.open and bool(keys_of(request.headers))
+        forwards = lease.route.upstream.settings.forward_client_key
+        own_key = forwards and ports.access.open and bool(keys_of(request.headers))
         self.incoming = Incoming(self, ports, lease, owner.clock, streams=request.streams, own_key=own_key)
         self.outgoing: Outgoing | None = None
         self.reply: Reply | None = None
@@ -128,7 +129,7 @@ class Attempt:
 
     def send(self, number: int, deadline: float) -> None:
         """number: of the request's attempts. deadline: no further request of its turn begins later. Raises ApiError."""
-        owner, ports, peer, now = self.owner, self._ports, self.route.peer, self._ports.now()
+        owner, ports, upstream, now = self.owner, self._ports, self.route.upstream, self._ports.now()
         assert owner is not None
         mint = self.route.mint
         # What was written before it stood in a queue may lack the key, or have the one before.
@@ -138,14 +139,14 @@ class Attempt:
         owner.clock.asks(now)
         self.lease.goes()
         self.incoming.streams, self.incoming.sent_at = self.request.streams, now
-        timeouts = peer.stream_timeouts if self.request.streams else peer.whole_timeouts
+        timeouts = upstream.stream_timeouts if self.request.streams else upstream.whole_timeouts
         lines = outgoing.lines
         if (trace := self.request.trace) is not None:
-            self.span = trace.attempt(peer.name, self.route.protocol, self.route.model, outgoing.url)
+            self.span = trace.attempt(upstream.name, self.route.protocol, self.route.model, outgoing.url)
             lines = trace.told(lines, self.span)
         self._seal = outgoing.seal
-        lines, signing = signed(peer.settings, self.minted, lines, outgoing.body)
-        request = Request("POST", outgoing.url, lines, outgoing.body, timeouts, peer.way, self.fresh, signing)
+        lines, signing = signed(upstream.settings, self.minted, lines, outgoing.body)
+        request = Request("POST", outgoing.url, lines, outgoing.body, timeouts, upstream.way, self.fresh, signing)
         self._reads()
         if self.more is not None:
             self.more.sent(request, deadline)
@@ -183,7 +184,7 @@ class Attempt:
         """The same request with another body, in the upstream's own protocol."""
         if self._seal is not None:
             body, _ = self._seal.body(body)
-        lines, signing = signed(self.route.peer.settings, self.minted, request.headers, body)
+        lines, signing = signed(self.route.upstream.settings, self.minted, request.headers, body)
         return dataclasses.replace(request, headers=lines, body=body, fresh=False, signing=signing)
 
     def _reads(self) -> None:
@@ -259,7 +260,7 @@ class Attempt:
         if self._lines is None:
             if chunk[-1:] == b"\n" and not about_error(chunk):
                 return chunk
-            self._lines = CleanLines(self.route.peer.secrets)
+            self._lines = CleanLines(self.route.upstream.secrets)
         return self._lines.feed(chunk)
 
     def _pass(self, out: bytes) -> bool:
@@ -373,7 +374,7 @@ class Attempt:
             if self.owner is None:
                 self.settle("unjudged")
                 return
-        error = retry_policy.as_error(failure, self.route.peer.name)
+        error = retry_policy.as_error(failure, self.route.upstream.name)
         outcome = Outcome("failure", error, failure)
         if self.more is not None and self.more.again(outcome):
             return
@@ -393,8 +394,8 @@ class Attempt:
                 self._lost(outcome)
         elif status != 200:
             where = header_rules.find(headers, "location")
-            hint = f" to {self.route.peer.secrets.text(where[:200])}; is base_url right?" if where else ""
-            raise errors.BadReply(f"upstream '{self.route.peer.name}' answered {status}{hint}")
+            hint = f" to {self.route.upstream.secrets.text(where[:200])}; is base_url right?" if where else ""
+            raise errors.BadReply(f"upstream '{self.route.upstream.name}' answered {status}{hint}")
         else:
             self._gathered(body, header_rules.find(headers, "content-type"))
 

@@ -23,7 +23,7 @@ from gateway.http.response_writer import Writer
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.shape import SHAPE, Shape
 from gateway.routing import request_facts
-from gateway.stored.previous_response import Recall
+from gateway.stored.previous_response import PreviousResponse
 from gateway.stored.threads import Thread
 from translate import tokens, wire
 from translate.dialect import Dialect, Endpoint, Framed
@@ -76,7 +76,7 @@ class ClientRequest:
         self.body = b""
         self.data: dict[str, Any] | None = None
         self.crossed: Crossed | None = None
-        self.previous: Recall | Thread | None = None
+        self.previous: PreviousResponse | Thread | None = None
         self.refusal: ApiError | None = None
         self.size = 0
         self.charged = 0
@@ -216,7 +216,7 @@ class ClientRequest:
             return
         said = self.parsed()
         data = previous.extended(said)
-        if data is None and isinstance(previous, Recall):
+        if data is None and isinstance(previous, PreviousResponse):
             self.body = previous.plain(self.body, said)
         if data is not None:
             self.data = data
@@ -278,7 +278,7 @@ class Front(Interface):
     def checked(self, headers: HTTPHeaders, access: Access) -> str:
         """The name of the client, who may come in. Raises ApiError."""
 
-    def previous(self, request: ClientRequest) -> Recall: ...
+    def previous(self, request: ClientRequest) -> PreviousResponse: ...
 
     def answers(self, request: ClientRequest) -> bytes | None:
         """The stream of a request for which no upstream is asked. Raises ApiError."""

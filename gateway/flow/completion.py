@@ -101,7 +101,7 @@ class Completion:
         key = self._request.key
         status = self._request.dialect.errors.status(error)
         asked = lead is not None and self._failover.attempts and not isinstance(error, Full)
-        upstream = lead.route.peer.name if lead is not None and asked else ""
+        upstream = lead.route.upstream.name if lead is not None and asked else ""
         own = header_rules.of_refusal(status, key, upstream, error.retry_after) + body_decoding.told(error)
         self.whole(status, header_rules.JSON_HEAD + own, self._ports.masked(self._in_words(error)))
 
@@ -120,9 +120,9 @@ class Completion:
         """The beginning of a reply, or all of it: an upstream may keep it, and a later request build on it."""
         previous = self._request.previous
         if previous is not None and attempt.verbatim and not self._request.task:
-            peer = attempt.route.peer
-            own_key = peer.settings.forward_client_key and self._ports.access.open
-            previous.went(out, peer.name, own_key, peer.key_names[attempt.route.key])
+            upstream = attempt.route.upstream
+            own_key = upstream.settings.forward_client_key and self._ports.access.open
+            previous.went(out, upstream.name, own_key, upstream.key_names[attempt.route.key])
 
     def give_up(self, failed: Attempt, outcome: Outcome) -> ApiError | None:
         """Nothing more is tried: the client gets this attempt's answer, such as it is. A refusal is one, too. Returns
@@ -210,13 +210,13 @@ class Completion:
     def reply_head(self, of: Attempt) -> bytes:
         """What an upstream's reply tells in its headers."""
         if of.route.home and header_rules.find(of.incoming.headers, "x-proxy-upstream"):
-            of.route.peer.is_proxy = True
-        own = header_rules.of_reply(of.incoming.headers, self._request.key, of.route.peer.name, of.dropped)
+            of.route.upstream.is_proxy = True
+        own = header_rules.of_reply(of.incoming.headers, self._request.key, of.route.upstream.name, of.dropped)
         if self._request.task == "count":
             said = header_rules.find(of.incoming.headers, "x-proxy-token-count")  # of a proxy like this one
             own += header_rules.line("X-Proxy-Token-Count", said[:40]) if said else BY_UPSTREAM
         bounds = charges.left(self._request, self._ports) if self._ports.tells_bounds else _NONE
-        theirs = header_rules.back(of.incoming.headers, of.verbatim, of.route.peer.settings.reply_headers, bounds)
+        theirs = header_rules.back(of.incoming.headers, of.verbatim, of.route.upstream.settings.reply_headers, bounds)
         return self._ports.masked(theirs) + own if theirs else own
 
     def own_head(self, upstream: str = "", dropped: Sequence[str] = ()) -> bytes:
@@ -287,7 +287,7 @@ class Completion:
         if self.share is not None:
             source = self.share[0]
         if source is None:
-            source = Source(route.peer.name, route.protocol, route.model) if route is not None else _NOWHERE
+            source = Source(route.upstream.name, route.protocol, route.model) if route is not None else _NOWHERE
         ports.observer.finished(Finished(
             request.key, request.client, request.protocol, request.task, request.asked_model, self.status,
             self.streamed, self.left, self.aborted, error, self.said,

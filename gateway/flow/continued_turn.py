@@ -96,15 +96,15 @@ class Continuing:
 
     def _encoded(self, reply: Crossing) -> Encoded:
         ports, client = self._ports, self._client
-        session, lessons = client.session.claude_code, ports.lessons.of_client(client.client)
+        session, quirks = client.session.claude_code, ports.quirks.of_client(client.client)
         return learned_quirks.crossed(
-            client.protocol, self._attempt.route, self._data, lessons, ports.strict, session, more=reply.turns
+            client.protocol, self._attempt.route, self._data, quirks, ports.strict, session, more=reply.turns
         )
 
     def _ask(self) -> None:
         """Raises ApiError where the upstream's quota is used up for too long."""
         self._timer = None
-        quota = self._attempt.route.peer.quota
+        quota = self._attempt.route.upstream.quota
         wait = quota.take(0, self._ports.now()) if quota is not None and not self._tries else 0.0
         if isinstance(wait, int | float):
             self._counted(wait)
@@ -113,7 +113,7 @@ class Continuing:
 
     def _told(self, answer: asyncio.Future[float]) -> None:
         wanted, self._answer = self._answer is not None, None
-        quota = self._attempt.route.peer.quota
+        quota = self._attempt.route.upstream.quota
         try:
             wait = answer.result()
             if wanted:
@@ -126,7 +126,7 @@ class Continuing:
 
     def _counted(self, wait: float) -> None:
         if wait > self._ports.retry.max_retry_after:
-            name = self._attempt.route.peer.name
+            name = self._attempt.route.upstream.name
             message = f"upstream '{name}' takes no more for {wait:.1f} s, in the middle of a turn"
             raise ApiError("rate_limit", message, 429, retry_after=wait)
         if wait > 0:
@@ -147,7 +147,7 @@ class Continuing:
         fresh = self._request.fresh
         if outcome.stale and not fresh:
             self._tries -= 1
-        take = of.route.peer.budget.take
+        take = of.route.upstream.budget.take
         decision = retry_policy.decide(
             self._ports.retry, outcome, Chances(self._tries, 0, lambda: take(now), fresh), self._deadline - now
         )

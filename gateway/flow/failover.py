@@ -106,8 +106,8 @@ class Failover:
 
     def _check_drained(self, route: Route) -> None:
         """Raises Unasked."""
-        if route.peer.name in self._ports.drained:
-            raise Unasked("overloaded", f"an operator has drained upstream '{route.peer.name}'", 503)
+        if route.upstream.name in self._ports.drained:
+            raise Unasked("overloaded", f"an operator has drained upstream '{route.upstream.name}'", 503)
 
     def _leave_out(self, routes: list[Route], ordered: list[Route], now: float) -> None:
         """For the record: which endpoints are not even in the plan, since they rest."""
@@ -123,10 +123,11 @@ class Failover:
         if previous is None or not previous.builds_on(body) or not (keeper := previous.keeper(body)):
             return ordered
         key = previous.keepers_key(body)
-        made_it = [route for route in routes if route.peer.name == keeper and route.peer.key_names[route.key] == key]
+        its_own = [route for route in routes if route.upstream.name == keeper]
+        made_it = [route for route in its_own if route.upstream.key_names[route.key] == key]
         if key and made_it:
-            return made_it + [route for route in ordered if route.peer.name != keeper]
-        return sorted(ordered, key=lambda route: route.peer.name != keeper)
+            return made_it + [route for route in ordered if route.upstream.name != keeper]
+        return sorted(ordered, key=lambda route: route.upstream.name != keeper)
 
     def skip(self, why: ApiError, skipped: Route | None = None) -> None:
         """On to the next endpoint. Raises `why` where there is none, or where it would be as wrong there."""
@@ -145,14 +146,14 @@ class Failover:
         if isinstance(why, Unasked):
             self.passed_over.append(f"{failed.place.name}: {said}")
         else:
-            self.tried.append(Tried(failed.peer.name, failed.model, failed.key + 1, why.status, why.kind, said))
+            self.tried.append(Tried(failed.upstream.name, failed.model, failed.key + 1, why.status, why.kind, said))
 
     # --------------------------------------------------------------------------------- what an attempt takes
 
     def acquire(self, on_answer: OnAnswer) -> Lease | Wait:
         """For the endpoint that is on. A Wait is one that is worth it. Raises ApiError where it takes none."""
         ports, route, now, last = self._ports, self.plan[self.at], self._ports.now(), self.at + 1 == len(self.plan)
-        ports.hops.check_upstream(route.peer.name, route.peer.base_url)
+        ports.hops.check_upstream(route.upstream.name, route.upstream.base_url)
         if not last and ports.retry.on_overflow:
             self._check_context(route)
         if ports.drained:  # since it was planned
@@ -171,13 +172,13 @@ class Failover:
             self._request.task == "count", equals, paid[1] if paid is not None else 0.0,
             self._request.client, ports.blame,
         )  # fmt: skip
-        tokens = self._request.size_in_tokens() if route.peer.quota is not None else 0
+        tokens = self._request.size_in_tokens() if route.upstream.quota is not None else 0
         got = leases.acquire(route, tokens, now, terms)
         return self.worth(got) if isinstance(got, Wait) else got
 
     def _check_context(self, route: Route) -> None:
         """Raises Unasked where the request is surely too long for the model, as far as its upstream's list says."""
-        most = route.peer.limits_of(route.model).context
+        most = route.upstream.limits_of(route.model).context
         if most and (tokens := self._request.size_in_tokens()) > most * SURELY:
             message = f"model '{route.model}' takes {most} tokens, and the request has about {tokens}"
             raise Unasked("context_overflow", message)
@@ -191,13 +192,13 @@ class Failover:
         is_short = seconds <= self._ports.retry.max_retry_after and self._ports.now() + seconds < self.deadline
         if self.is_last and is_short:
             return Wait(seconds * (1 + SPREAD * self._ports.random.random()), wait.why)
-        message = f"upstream '{self.route.peer.name}' takes no more for {seconds:.1f} s ({wait.why})"
+        message = f"upstream '{self.route.upstream.name}' takes no more for {seconds:.1f} s ({wait.why})"
         raise Unasked("rate_limit", message, 429, retry_after=seconds)
 
     def sends(self, route: Route) -> None:
         """An attempt is about to be made."""
         if not self.on_route:
-            route.peer.budget.request(self._ports.now())
+            route.upstream.budget.request(self._ports.now())
         self.attempts += 1
         self.on_route += 1
 
@@ -233,7 +234,7 @@ class Failover:
         if outcome.cause not in ("status", "first event"):
             return
         if error.status in (429, 503, 529):
-            failed.peer.gate.refused(now)
+            failed.upstream.gate.refused(now)
         if own_key:
             return
         if upstream_error.may_be_provoked(error) and ports.blame is not None:
@@ -260,7 +261,7 @@ class Failover:
 
     def _pay(self, route: Route, now: float) -> bool:
         """One retry from its upstream's budget; given back where it is not made."""
-        if not route.peer.budget.take(now):
+        if not route.upstream.budget.take(now):
             return False
         self._paid = route, now
         return True
@@ -268,7 +269,7 @@ class Failover:
     def _others(self, failed: Route, outcome: Outcome) -> list[int]:
         """Where in the plan it goes on. A model that is ill is so under every key of its upstream."""
         drained = self._ports.drained
-        later = [at for at in range(self.at + 1, len(self.plan)) if self.plan[at].peer.name not in drained]
+        later = [at for at in range(self.at + 1, len(self.plan)) if self.plan[at].upstream.name not in drained]
         later = [at for at in later if self.plan[at] is not failed]  # a hedge's
         of_model = outcome.cause == "refusal" or outcome.error.kind == "context_overflow"
         if not (outcome.is_fault or of_model):
@@ -282,7 +283,7 @@ class Failover:
         level = logging.WARNING if ours and not outcome.stale else logging.INFO
         if log.isEnabledFor(level):
             error = outcome.error
-            facts = fields(request_id=self._request.key, attempt=self.attempts, upstream=failed.peer.name,
+            facts = fields(request_id=self._request.key, attempt=self.attempts, upstream=failed.upstream.name,
                            model=failed.model, key=failed.key + 1, status=error.status, error=error.kind,
                            then=then)  # fmt: skip
             log.log(level, "request %s: try %d at %s: %d %s: %s%s", self._request.key, self.attempts,
@@ -293,11 +294,11 @@ class Failover:
         """The request is over. error: what it ends with; where that is what had taught, the lesson was of no help."""
         taught = self._taught
         if error is not None and taught is not None and error.message == taught.words:
-            lessons = self._ports.lessons.of_client(self._request.client)
-            lessons.unlearn(taught.route.peer.name, taught.route.model, taught.lessons)
+            quirks = self._ports.quirks.of_client(self._request.client)
+            quirks.unlearn(taught.route.upstream.name, taught.route.model, taught.quirks)
         if self._paid is not None:
             route, paid_at = self._paid
-            route.peer.budget.give_back(paid_at)
+            route.upstream.budget.give_back(paid_at)
             self._paid = None
 
     # ------------------------------------------------------------------------------------------- hedges
@@ -315,8 +316,8 @@ class Failover:
         none to be had."""
         ports, now, key = self._ports, self._ports.now(), self._request.key
         others = [route for route in self.plan if route is not first and route.place.usable(now)]
-        route = next((route for route in others if route.peer.name not in ports.drained), first)
-        if route.peer.name in ports.drained or not route.peer.budget.take(now):
+        route = next((route for route in others if route.upstream.name not in ports.drained), first)
+        if route.upstream.name in ports.drained or not route.upstream.budget.take(now):
             return None
         terms = Terms(
             ports.admission, self._patience_s(now), on_answer, insists=True, paid_at=now,

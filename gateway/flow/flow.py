@@ -332,7 +332,7 @@ class Flow(HTTPMessageDelegate):
     def _lost(self, failed: Attempt, outcome: Outcome) -> None:
         self.rivals.remove(failed)
         if self.request.task == "count" and failed.incoming.says_no_endpoint:
-            failed.route.peer.counts.discard(self.request.protocol)  # remembered: editors ask many times a second
+            failed.route.upstream.counts.discard(self.request.protocol)  # remembered: editors ask many times a second
             self._tell_count(Event.LOST, failed.route)
             return
         taught = self.failover.learns(
@@ -440,7 +440,7 @@ class Flow(HTTPMessageDelegate):
         elif said is Counted.HERE:
             self._tell_count(event, route)
         else:
-            head = self.completion.own_head(route.peer.name) + BY_UPSTREAM
+            head = self.completion.own_head(route.upstream.name) + BY_UPSTREAM
             self._ends(event, None, self.completion.whole, 200, head, said)
         return False
 
@@ -495,7 +495,7 @@ class Flow(HTTPMessageDelegate):
         lead = self.lead
         if lead is None:
             return self.completion.share[0] if self.completion.share is not None else None
-        return Source(lead.route.peer.name, lead.route.protocol, lead.route.model, tuple(lead.dropped))
+        return Source(lead.route.upstream.name, lead.route.protocol, lead.route.model, tuple(lead.dropped))
 
     # ----------------------------------------------------------------------------------- FLUSHING: its end
 
@@ -543,7 +543,7 @@ class Flow(HTTPMessageDelegate):
 
     def standing(self) -> Standing:
         route = self.lead.route if self.lead is not None else None
-        at = (route.peer.name, route.model) if route is not None else ("", "")
+        at = (route.upstream.name, route.model) if route is not None else ("", "")
         return self.request.standing(self.state.name, at, self.clock, self.failover.attempts, self.writer.written)
 
     def _flushed(self, all_of_it: bool) -> None:

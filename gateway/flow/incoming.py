@@ -76,7 +76,7 @@ class Incoming:
         place = lease.route.place
         self.ttfb_ms = self.ttfb_ms or (now - self._clock.began) * 1e3
         self.status = status
-        self.headers = headers = lease.route.peer.secrets.headers(headers)
+        self.headers = headers = lease.route.upstream.secrets.headers(headers)
         if not self.own_key:
             place.headroom.learn(headers, now, self._ports.unix())
             if status == 200 and place.key.bad_until:
@@ -132,7 +132,7 @@ class Incoming:
 
     def body(self) -> bytes:
         """All that came, less the upstream's own secrets. The key that it refuses is what many servers repeat."""
-        whole, secrets = b"".join(self._parts), self._lease.route.peer.secrets
+        whole, secrets = b"".join(self._parts), self._lease.route.upstream.secrets
         whole = secrets.clean_reply(whole) if self.status == 200 else self._ports.masked(secrets.clean(whole))
         self._parts = [whole]
         return whole

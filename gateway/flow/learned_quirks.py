@@ -4,8 +4,8 @@
 any. Words that the request holds itself are not believed: upstreams quote what they refuse, and a client would teach
 for all the others. Of several clients, one alone teaches for itself. Only what is in the body counts, and nothing that
 a request would mean something else without: tools and formats are never left out because a server has no use for them.
-`Lessons` keeps what was learned for each upstream and model, bounded and with expiry, and gives it to the translation
-of later requests. Bytes that pass through are never touched.
+`LearnedQuirks` keeps what was learned for each upstream and model, bounded and with expiry, and gives it to the
+translation of later requests. Bytes that pass through are never touched.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|un
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class Quirk:
     """field of the upstream's body ("temperature", "reasoning.summary"), and what it calls it; "" = leave it out, with
     `beside` only where that field is there, too."""
 
@@ -73,13 +73,13 @@ class Lesson:
         return f"'{self.field}' is sent as '{self.instead}'" if self.instead else f"'{self.field}' is left out"
 
 
-NO_MARKS = Lesson("cache_control")  # those that we make; a client's own are the client's to know of
-NO_USAGE = Lesson("stream_options")  # not even to learn what a stream took
+NO_MARKS = Quirk("cache_control")  # those that we make; a client's own are the client's to know of
+NO_USAGE = Quirk("stream_options")  # not even to learn what a stream took
 
 
-def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Lesson]:
+def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Quirk]:
     """What the error (a 400 or 422; `raw` is its body) says of fields in the sent body; [] for nothing."""
-    found: dict[str, Lesson] = {}
+    found: dict[str, Quirk] = {}
     own = OwnWords(sent)
     for name in _named(error, raw, own):
         field = next((each for each in (name, _snake(name)) if _is_in(sent, each)), "")
@@ -87,11 +87,11 @@ def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Lesson]:
             continue
         instead = _LIMITS.get(field, "")
         if instead not in sent:
-            found.setdefault(field, Lesson(field, instead))
+            found.setdefault(field, Quirk(field, instead))
     for match in _BOTH.finditer(error.message[:MAX_READ]):
         first, second = match.groups()
         if not own.holds(match.group()) and first in sent and second in sent and not _must_stay(sent, second):
-            found.setdefault(second, Lesson(second, beside=first))
+            found.setdefault(second, Quirk(second, beside=first))
     return list(found.values())[:MAX_EACH]
 
 
@@ -170,89 +170,89 @@ class _Known:
         return self.for_all or client in self.clients
 
 
-class Lessons:
+class LearnedQuirks:
     """What was learned, as one client has it. `clock` gives seconds that never go back. several: there are several
     [client]s. Then one of them may bring about what an upstream says, and what has been said to one client holds for
     nobody else until it has been said to another one too."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._learned: dict[tuple[str, str], dict[Lesson, _Known]] = {}
+        self._learned: dict[tuple[str, str], dict[Quirk, _Known]] = {}
         self._client = _ANYBODY
         self.several = False
 
     def __repr__(self) -> str:
-        return f"<Lessons of {len(self._learned)} models>"
+        return f"<LearnedQuirks of {len(self._learned)} models>"
 
-    def of_client(self, client: str) -> Lessons:
+    def of_client(self, client: str) -> LearnedQuirks:
         """The same for this client."""
         if not self.several:
             return self
-        own = Lessons(self._clock)
+        own = LearnedQuirks(self._clock)
         own._learned, own._client, own.several = self._learned, client, True
         return own
 
-    def learn(self, upstream: str, model: str, lesson: Lesson) -> bool:
+    def learn(self, upstream: str, model: str, quirk: Quirk) -> bool:
         """False where it is known already, so that trying again would end the same."""
         key = upstream, model
-        if lesson in self.of(upstream, model):
+        if quirk in self.of(upstream, model):
             return False
         known = self._learned.pop(key, {})  # goes to the end
-        before = known.pop(lesson, None)
+        before = known.pop(quirk, None)
         clients = before.clients if before is not None else frozenset()
-        known[lesson] = _Known(self._clock() + EXPIRY_S, clients | {self._client if self.several else _ANYBODY})
+        known[quirk] = _Known(self._clock() + EXPIRY_S, clients | {self._client if self.several else _ANYBODY})
         self._learned[key] = known
         self._bound(known)
         return True
 
-    def unlearn(self, upstream: str, model: str, lessons: Iterable[Lesson]) -> None:
+    def unlearn(self, upstream: str, model: str, quirks: Iterable[Quirk]) -> None:
         """It was of no help: the same request is refused without it too."""
         known = self._learned.get((upstream, model), {})
-        for lesson in lessons:
-            if (found := known.get(lesson)) is None:
+        for quirk in quirks:
+            if (found := known.get(quirk)) is None:
                 continue
             if clients := found.clients - {self._client if self.several else _ANYBODY}:
-                known[lesson] = replace(found, clients=clients)
+                known[quirk] = replace(found, clients=clients)
             else:
-                del known[lesson]
+                del known[quirk]
 
     def forget(self, upstream: str) -> None:
         for key in [key for key in self._learned if key[0] == upstream]:
             del self._learned[key]
 
-    def of(self, upstream: str, model: str) -> list[Lesson]:
+    def of(self, upstream: str, model: str) -> list[Quirk]:
         """Those that still hold, in the order in which they were learned."""
         known = self._learned.get((upstream, model))
         if not known:
             return []
         now = self._clock()
         if any(each.expires <= now for each in known.values()):
-            known = {lesson: each for lesson, each in known.items() if each.expires > now}
+            known = {quirk: each for quirk, each in known.items() if each.expires > now}
             self._learned[upstream, model] = known
             if not known:
                 del self._learned[upstream, model]
-        return [lesson for lesson, each in known.items() if each.holds_for(self._client)]
+        return [quirk for quirk, each in known.items() if each.holds_for(self._client)]
 
-    def known(self) -> Iterator[tuple[str, str, Lesson, frozenset[str], float]]:
+    def known(self) -> Iterator[tuple[str, str, Quirk, frozenset[str], float]]:
         """(upstream, model, lesson, to whom it has been said, how many seconds it holds) of all, for other workers."""
         now = self._clock()
         for (upstream, model), known in self._learned.items():
-            for lesson, each in known.items():
+            for quirk, each in known.items():
                 if each.expires > now:
-                    yield upstream, model, lesson, each.clients, each.expires - now
+                    yield upstream, model, quirk, each.clients, each.expires - now
 
-    def hears(self, upstream: str, model: str, lesson: Lesson, clients: frozenset[str], left_s: float) -> None:
+    def hears(self, upstream: str, model: str, quirk: Quirk, clients: frozenset[str], left_s: float) -> None:
         """Another worker has learned it."""
         known = self._learned.setdefault((upstream, model), {})
-        before = known.pop(lesson, _Known(0.0, frozenset()))
-        known[lesson] = _Known(max(before.expires, self._clock() + left_s), before.clients | clients)
+        before = known.pop(quirk, _Known(0.0, frozenset()))
+        known[quirk] = _Known(max(before.expires, self._clock() + left_s), before.clients | clients)
         self._bound(known)
 
-    def loses(self, upstream: str, model: str, lesson: Lesson) -> None:
+    def loses(self, upstream: str, model: str, quirk: Quirk) -> None:
         """It was of no help to another worker."""
-        self._learned.get((upstream, model), {}).pop(lesson, None)
+        self._learned.get((upstream, model), {}).pop(quirk, None)
 
-    def _bound(self, known: dict[Lesson, _Known]) -> None:
+    def _bound(self, known: dict[Quirk, _Known]) -> None:
         """Makes place: the eldest is forgotten first."""
         while len(self._learned) > MAX_LEARNED:
             del self._learned[next(iter(self._learned))]
@@ -264,48 +264,48 @@ class Lessons:
         shown: dict[str, list[str]] = {}
         for upstream, model in list(self._learned):
             self.of(upstream, model)  # what has expired goes
-            said = [_said(lesson, each) for lesson, each in self._learned.get((upstream, model), {}).items()]
+            said = [_said(quirk, each) for quirk, each in self._learned.get((upstream, model), {}).items()]
             if said:
                 shown[f"{upstream}/{model}"] = said
         return shown
 
 
-def _said(lesson: Lesson, known: _Known) -> str:
-    return str(lesson) if known.for_all else f"{lesson}, for client {''.join(known.clients)} alone"
+def _said(quirk: Quirk, known: _Known) -> str:
+    return str(quirk) if known.for_all else f"{quirk}, for client {''.join(known.clients)} alone"
 
 
 # ------------------------------------------------------------------------------------------------ at a request
 
 
 def crossed(
-    client: Protocol, route: Route, data: dict[str, Any], lessons: Lessons, strict: bool = False, session: str = "",
-    tokens: int = 0, more: Sequence[Turn] = (),
+    client: Protocol, route: Route, data: dict[str, Any], quirks: LearnedQuirks, strict: bool = False,
+    session: str = "", tokens: int = 0, more: Sequence[Turn] = (),
 ) -> Encoded:  # fmt: skip
     """The client's request as the route's upstream takes it, by all that is known of it. session, tokens: as in Target.
     more: as in pair.request. Raises BadRequest, with strict also where a field did not cross."""
     target = Target(route.model, route.target.policy, session, tokens)
-    known = lessons.of(route.peer.name, route.model)
+    known = quirks.of(route.upstream.name, route.model)
     if NO_MARKS in known:
         target = replace(target, policy=replace(target.policy, cache_marks=False))
     encoded = pair.request(client, route.protocol, data, target, more)
     if known:
         drop = [each.field for each in known if not each.instead and (not each.beside or each.beside in encoded.body)]
-        rename = [(lesson.field, lesson.instead) for lesson in known if lesson.instead]
+        rename = [(quirk.field, quirk.instead) for quirk in known if quirk.instead]
         fit.body(encoded, dialects.of(client).words.ledger, route.protocol, data, drop, rename)
     if strict and encoded.dropped:
         names = ", ".join(encoded.dropped)
         message = (
-            f"{names}: cannot be sent to upstream '{route.peer.name}', which speaks {route.protocol}, and this proxy "
-            "leaves nothing out ([translate] strict)"
+            f"{names}: cannot be sent to upstream '{route.upstream.name}', which speaks {route.protocol}, and this "
+            "proxy leaves nothing out ([translate] strict)"
         )
         raise BadRequest(message + dialects.of(client).errors.left_out(encoded.dropped), encoded.dropped[0])
     return encoded
 
 
 def learned(
-    client: Protocol, route: Route, data: dict[str, Any], lessons: Lessons, error: ApiError, raw: bytes,
+    client: Protocol, route: Route, data: dict[str, Any], quirks: LearnedQuirks, error: ApiError, raw: bytes,
     session: str = "",
-) -> list[Lesson]:  # fmt: skip
+) -> list[Quirk]:  # fmt: skip
     """What is new in the error (its body: `raw`) that the upstream answered to the crossed request; kept at once."""
     if error.status not in (400, 422):
         return []
@@ -314,8 +314,8 @@ def learned(
     about_marks = NO_MARKS.field in said and not own.holds(NO_MARKS.field)
     if not about_marks and next(_named(error, raw, own), None) is None and _BOTH.search(said) is None:
         return []  # the usual error: the request need not be translated once more to see what was in it
-    sent = crossed(client, route, data, lessons, session=session)
+    sent = crossed(client, route, data, quirks, session=session)
     found = read(error, raw, sent.body)
     if sent.cache_marks and about_marks:
         found.append(NO_MARKS)
-    return [lesson for lesson in found if lessons.learn(route.peer.name, route.model, lesson)]
+    return [quirk for quirk in found if quirks.learn(route.upstream.name, route.model, quirk)]

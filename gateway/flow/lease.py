@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from gateway.credentials.minted import Minted
 from gateway.limits import limiter
-from gateway.limits.admission import Admission, Ticket
+from gateway.limits.admission import Admission, Slot
 from gateway.limits.blame import Blame
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Full, Unasked
@@ -59,7 +59,7 @@ class Lease:
         self.era = 0
         self._terms: Terms | None = terms  # while it waits
         self._blame, self._client, self._paid_at = terms.blame, terms.client, terms.paid_at
-        self._slot: Ticket | None = None
+        self._slot: Slot | None = None
 
     def __repr__(self) -> str:
         return f"<Lease of {self.route.place.name} {self.state}>"
@@ -92,7 +92,7 @@ class Lease:
 
     def _charge(self, tokens: int, now: float, terms: Terms) -> Wait | None:
         """Raises ApiError."""
-        quota = self.route.peer.quota
+        quota = self.route.upstream.quota
         if quota is not None and not terms.asks_early:
             wait = quota.take(tokens, now)
             if not isinstance(wait, int | float):
@@ -129,12 +129,12 @@ class Lease:
         route, admission = self.route, terms.admission
         self.era = route.place.breaker.allows(now)
         if not self.era and not terms.insists:
-            raise Unasked("overloaded", f"upstream '{route.peer.name}' is not answering", 503)
-        if terms.equals and not admission.has_place(route.peer.gate):
-            if any(admission.has_place(other.peer.gate) for other in terms.equals):
-                raise Full("overloaded", f"upstream '{route.peer.name}' has no place free", 503)
+            raise Unasked("overloaded", f"upstream '{route.upstream.name}' is not answering", 503)
+        if terms.equals and not admission.has_place(route.upstream.gate):
+            if any(admission.has_place(other.upstream.gate) for other in terms.equals):
+                raise Full("overloaded", f"upstream '{route.upstream.name}' has no place free", 503)
         self._slot = admission.enter(
-            route.peer.gate, terms.patience_s, self._placed, self._answer, terms.cheap, terms.client
+            route.upstream.gate, terms.patience_s, self._placed, self._answer, terms.cheap, terms.client
         )
         if self._slot.state == "in":
             self.state = "granted"
@@ -157,7 +157,7 @@ class Lease:
 
     def heard(self, status: int, first_byte_ms: float | None) -> None:
         """The head of a reply is here. first_byte_ms: of a stream; others say little about how busy an upstream is."""
-        gate = self.route.peer.gate
+        gate = self.route.upstream.gate
         if status == 200 and gate.adaptive is not None and self._slot is not None:
             gate.answered(first_byte_ms)
             self._slot.admission.serve()
@@ -179,7 +179,7 @@ class Lease:
         if was_sent:
             route.place.busy -= 1
         elif self._paid_at:
-            route.peer.budget.give_back(self._paid_at)
+            route.upstream.budget.give_back(self._paid_at)
         if not worked:
             self._give_quota_back(was_sent=was_sent)
         slot, self._slot = self._slot, None
@@ -196,7 +196,7 @@ class Lease:
             breaker.unjudged(self.era)
 
     def _give_quota_back(self, *, was_sent: bool = False) -> None:
-        quota = self.route.peer.quota
+        quota = self.route.upstream.quota
         if self.charged and quota is not None:
             limiter.finish(quota.correct(-self.charged) if was_sent else quota.give_back(self.charged))
         self.charged = 0
@@ -207,7 +207,7 @@ class Lease:
 
     def settle(self, taken: int) -> None:
         """What the request really took, in tokens."""
-        quota = self.route.peer.quota
+        quota = self.route.upstream.quota
         if self.charged and quota is not None:
             limiter.finish(quota.correct(taken - self.charged))
         self.charged = 0

@@ -27,7 +27,7 @@ TAIL_BYTES = 16 * 1024  # the last events, with the longest lists of search resu
 _LONGEST_TERMINAL = 64  # bytes that it may take
 
 
-class Verbatim:
+class Passthrough:
     """See translate.dialect.Reply."""
 
     __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_spelling", "_tail",
@@ -56,7 +56,7 @@ class Verbatim:
         self.fault: errors.ApiError | None = None
 
     def __repr__(self) -> str:
-        return f"<Verbatim {self._dialect.name} {'started' if self.started else 'waiting'}>"
+        return f"<Passthrough {self._dialect.name} {'started' if self.started else 'waiting'}>"
 
     def whole(self, raw: bytes, streamed: bool = False) -> bytes:
         """Raises BadReply for what is no reply at all; a client's JSON parser is no place to find that out."""

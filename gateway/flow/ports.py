@@ -20,12 +20,12 @@ from tornado.iostream import IOStream
 from gateway.cache.cache import Cache
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.info import Finished, Info, Standing
-from gateway.flow.learned_quirks import Lessons
+from gateway.flow.learned_quirks import LearnedQuirks
 from gateway.flow.token_counting import Counting
 from gateway.flow.trace import Trace
 from gateway.http.auth import Access
 from gateway.http.loop_guard import Hops
-from gateway.http.response_writer import Answer, Writer
+from gateway.http.response_writer import ResponseWriter, Writer
 from gateway.limits.admission import Admission
 from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
@@ -38,7 +38,7 @@ from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Route, Router
-from gateway.stored.store import Memory
+from gateway.stored.store import ResponseStore
 from translate.errors import ApiError
 from translate.target import Protocol
 from upstream.exchange import Exchange
@@ -159,7 +159,7 @@ class Ports:
     random: random.Random
     beside: Beside
     send: Callable[[Request, Sink], Exchange]
-    writer: Callable[[Connection, str], Answer]
+    writer: Callable[[Connection, str], ResponseWriter]
     # what lives as long as the process
     next_key: Callable[[], str]
     in_flight: InFlight
@@ -173,10 +173,10 @@ class Ports:
     quota_of: Callable[[str], Limiter | None]
     priced: Callable[[str, str], bool]
     masked: Callable[[bytes], bytes]
-    lessons: Lessons
+    quirks: LearnedQuirks
     counting: Counting
-    memory: Memory
-    siblings: WorkerRpc
+    response_store: ResponseStore
+    worker_rpc: WorkerRpc
     # what the settings say
     retry: Policy
     deadline_s: float

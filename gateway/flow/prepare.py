@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from gateway.flow import compaction, envelope, learned_quirks, sealing, upstream_request, usage_chunk
 from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.crossed import NOTHING, Crossed, Estimated
-from gateway.flow.passthrough import Verbatim
+from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Ports
 from gateway.flow.reframed import Reframed
 from gateway.flow.sealing import Seal
@@ -47,9 +47,9 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
     """verbatim: neither request nor reply is translated. Raises ApiError."""
     url = route.stream_url if request.streams else route.url
     if request.task and verbatim:
-        url = route.peer.side(request.protocol, request.task, route.model)
+        url = route.upstream.side(request.protocol, request.task, route.model)
     if route.home and request.query and route.envelope is None:
-        url = query_string.onward(url, request.query, route.peer.settings.query)
+        url = query_string.onward(url, request.query, route.upstream.settings.query)
     lines = upstream_request.header_lines(route, request.headers, route.home, ports.access.open, ports.hops)
     if verbatim:
         if request.front is not None:
@@ -69,8 +69,8 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
 def _wrap(made: Outgoing, request: ClientRequest, route: Route, ports: Ports, task: str) -> None:
     """Raises BadRequest where nothing may be left out."""
     assert route.envelope is not None
-    lessons = ports.lessons.of_client(request.client).of(route.peer.name, route.model)
-    learned = [lesson.field for lesson in lessons if not lesson.instead and not lesson.beside]
+    quirks = ports.quirks.of_client(request.client).of(route.upstream.name, route.model)
+    learned = [quirk.field for quirk in quirks if not quirk.instead and not quirk.beside]
     made.seal = seal = sealing.seal(route.envelope, task, made.lines, learned)
     made.lines = seal.lines
     made.body, left = seal.body(made.body)
@@ -83,10 +83,10 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
     unasked = None
     if _asks_usage(request, route, ports) and (wished := usage_chunk.wished(body)) is not None:
         body, unasked = wished, UsageChunk()
-    reply = Verbatim(request.protocol, request.asked_model if renamed else "", unasked)
+    reply = Passthrough(request.protocol, request.asked_model if renamed else "", unasked)
     body, dropped = upstream_request.verbatim(body, route, ports.strict)
     estimated = NOTHING
-    if request.protocol not in route.peer.counts and not request.task and request.dialect.counting is not None:
+    if request.protocol not in route.upstream.counts and not request.task and request.dialect.counting is not None:
         estimated = ports.counting.watched(request, route)
     return Outgoing(url, lines, body, reply, dropped, 0, unasked is not None, estimated)
 
@@ -121,13 +121,13 @@ def _said(request: ClientRequest) -> Body:
 def _asks_usage(request: ClientRequest, route: Route, ports: Ports) -> bool:
     """Whether the usage of a Chat stream is wanted though its client need not want it: where it costs money, or
     counts against a bound."""
-    up = route.peer.settings
+    up = route.upstream.settings
     if not request.dialect.wishes_usage or request.task or not request.streams or not up.stream_options:
         return False
-    lessons = ports.lessons.of_client(request.client)
-    if up.ask_usage == "false" or learned_quirks.NO_USAGE in lessons.of(up.name, route.model):
+    quirks = ports.quirks.of_client(request.client)
+    if up.ask_usage == "false" or learned_quirks.NO_USAGE in quirks.of(up.name, route.model):
         return False
-    bounds = ports.quota_of(request.client), route.peer.quota
+    bounds = ports.quota_of(request.client), route.upstream.quota
     return (
         up.ask_usage == "true"
         or any(bound is not None and bound.counts_tokens for bound in bounds)
@@ -140,17 +140,17 @@ def crossed(request: ClientRequest, route: Route, ports: Ports) -> Callable[[], 
     it returns does."""
     data, previous = request.parsed(), request.previous
     if previous is not None:
-        request.data = data = previous.crossing(data, request.body, route.peer.name, route.protocol)
+        request.data = data = previous.crossing(data, request.body, route.upstream.name, route.protocol)
     if request.task and previous is not None:  # to compact: that is no response to be asked for again
         previous.over()
         request.streams = False
         data = compaction.asking(data)
     size, session = len(request.body), request.session.claude_code
-    lessons = ports.lessons.of_client(request.client)
+    quirks = ports.quirks.of_client(request.client)
 
     def make() -> Crossed:
         tokens, estimated = ports.counting.seed(route, data, size)
-        encoded = learned_quirks.crossed(request.protocol, route, data, lessons, ports.strict, session, tokens)
+        encoded = learned_quirks.crossed(request.protocol, route, data, quirks, ports.strict, session, tokens)
         body = sliced_json.dumps(encoded.body) if size >= LARGE else encoded.json()
         return Crossed(route, data, encoded, body, tokens, estimated)
 

@@ -17,7 +17,7 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection
 
 from gateway.flow.client_request import ClientRequest
-from gateway.http.response_writer import Answer, Writer, nothing
+from gateway.http.response_writer import ResponseWriter, Writer, nothing
 from gateway.stored.previous_response import owner_of
 
 log = logging.getLogger("gateway")
@@ -26,7 +26,7 @@ _CHANGES = ("anthropic-", "openai-", "accept", "authorization", "x-api-key", "x-
 """What the names of headers begin with that make another question of the same body."""
 
 
-class JoinableAnswer(Answer):
+class JoinableWriter(ResponseWriter):
     """An Answer that remembers, and can be given another client. key: of its request. asked_as: what that asks; known
     once its body is here. detached: it has no client. `_calls`: what was told to it, in order; None = it cannot be
     joined any more."""
@@ -50,27 +50,27 @@ class JoinableAnswer(Answer):
     def joinable(self) -> bool:
         """Not where its request has failed: then it is asked anew."""
         return self._calls is not None and not any(
-            call is Answer.whole and args[0] != 200 for call, args in self._calls
+            call is ResponseWriter.whole and args[0] != 200 for call, args in self._calls
         )
 
     # --------------------------------------------------------------------------------------- what is written
 
     def whole(self, status: int, head: bytes, body: bytes) -> None:
-        self._remember(Answer.whole, len(body), status, head, body)
+        self._remember(ResponseWriter.whole, len(body), status, head, body)
         super().whole(status, head, body)
 
     def start(self, status: int, head: bytes) -> None:
-        self._remember(Answer.start, len(head), status, head)
+        self._remember(ResponseWriter.start, len(head), status, head)
         super().start(status, head)
         if self.closed:
             self.state = "streaming"  # nobody hears it now, but somebody may later
 
     def write(self, data: bytes) -> None:
-        self._remember(Answer.write, len(data), data)
+        self._remember(ResponseWriter.write, len(data), data)
         super().write(data)
 
     def end(self) -> None:
-        self._remember(Answer.end, 0)
+        self._remember(ResponseWriter.end, 0)
         super().end()
 
     def _remember(self, call: Callable[..., None], size: int, *args: object) -> None:
@@ -122,7 +122,7 @@ class JoinableAnswer(Answer):
         else:
             super().abort()
 
-    def attach(self, newcomer: JoinableAnswer) -> None:
+    def attach(self, newcomer: JoinableWriter) -> None:
         """Another client in the place of the one that left: it is told everything again."""
         told = self._calls or []
         self._conn, self._stream, self.more = newcomer._conn, newcomer._stream, newcomer.more
@@ -143,7 +143,7 @@ class Reattach:
         self._most_bytes = most_bytes
         self.bytes = 0
         self.joined = 0
-        self.orphans: dict[bytes, tuple[JoinableAnswer, asyncio.TimerHandle]] = {}
+        self.orphans: dict[bytes, tuple[JoinableWriter, asyncio.TimerHandle]] = {}
 
     def __repr__(self) -> str:
         return f"<Reattach {len(self.orphans)} orphans, {self.bytes} bytes>"
@@ -155,10 +155,10 @@ class Reattach:
     def has_room(self, size: int) -> bool:
         return self.bytes + size <= self._most_bytes
 
-    def answer(self, conn: HTTP1Connection, key: str) -> JoinableAnswer:
-        return JoinableAnswer(conn, key, self)
+    def answer(self, conn: HTTP1Connection, key: str) -> JoinableWriter:
+        return JoinableWriter(conn, key, self)
 
-    def keeps(self, answer: JoinableAnswer) -> bool:
+    def keeps(self, answer: JoinableWriter) -> bool:
         """Its client has left. Whether the request goes on without one."""
         if not answer.joinable or not answer.asked_as or answer.asked_as in self.orphans:
             return False
@@ -166,7 +166,7 @@ class Reattach:
         self.orphans[answer.asked_as] = answer, timer
         return True
 
-    def outgrown(self, answer: JoinableAnswer) -> None:
+    def outgrown(self, answer: JoinableWriter) -> None:
         """An answer cannot be joined any more: if nobody reads it, nobody will."""
         found = self.orphans.get(answer.asked_as)
         if found is not None and found[0] is answer:
@@ -182,7 +182,7 @@ class Reattach:
     def joins(self, answer: Writer, request: ClientRequest) -> Callable[[], None] | None:
         """Where a request on its way, which its client has left, asks the same as a new one: what gives it the new
         one's connection."""
-        if not isinstance(answer, JoinableAnswer):
+        if not isinstance(answer, JoinableWriter):
             return None
         answer.asked_as = _what_is_asked(request)
         found = self.orphans.pop(answer.asked_as, None)
@@ -204,7 +204,7 @@ class Reattach:
             self._give_away(found[0])
 
     @staticmethod
-    def _give_away(orphan: JoinableAnswer) -> None:
+    def _give_away(orphan: JoinableWriter) -> None:
         """Its request hears that its client has left."""
         orphan.forget()
         orphan.on_left()
@@ -212,7 +212,7 @@ class Reattach:
 
 def _body_in(call: Callable[..., None], args: tuple[object, ...]) -> bytes:
     """The part of a reply's body that a call holds: the last argument of whole and write."""
-    last = args[-1] if call in (Answer.whole, Answer.write) else b""
+    last = args[-1] if call in (ResponseWriter.whole, ResponseWriter.write) else b""
     assert isinstance(last, bytes)
     return last
 

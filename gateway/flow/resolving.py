@@ -18,7 +18,7 @@ from gateway.http.response_writer import Writer
 from gateway.routing import client_keys, cloud_names
 from gateway.routing.router import Route
 from gateway.stored import store_sync, threads
-from gateway.stored.previous_response import Recall, owner_of
+from gateway.stored.previous_response import PreviousResponse, owner_of
 from gateway.stored.threads import Thread
 from translate import tokens
 from translate.errors import ApiError
@@ -33,10 +33,11 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         refers = previous.refers(request.body)
         if refers or previous.builds_on(request.body):
             yield from _read(request, ports)
-        if refers and (not ports.siblings.alone or ports.memory.fleet is not None):
+        if refers and (not ports.worker_rpc.alone or ports.response_store.fleet is not None):
             known = previous.owners
-            if ids := store_sync.unknown(ports.siblings, ports.memory, known, previous.named(request.parsed())):
-                yield store_sync.fetch(ports.siblings, ports.memory, known[0], ids)
+            named = previous.named(request.parsed())
+            if ids := store_sync.unknown(ports.worker_rpc, ports.response_store, known, named):
+                yield store_sync.fetch(ports.worker_rpc, ports.response_store, known[0], ids)
         request.extend()
     if len(request.body) < LARGE:
         request.read_envelope()
@@ -123,7 +124,9 @@ def _by_plain_name(found: list[Route], request: ClientRequest, ports: Ports) -> 
     name, it is asked by the model's own."""
     first = found[0]
     plain = cloud_names.plain(request.asked_model)
-    if not plain or first.model != request.asked_model or first.envelope is not None or first.peer.settings.aws_service:
+    if not plain or first.model != request.asked_model:
+        return found
+    if first.envelope is not None or first.upstream.settings.aws_service:
         return found
     return ports.router.routes(plain, request.protocol, request.facts)
 
@@ -133,8 +136,9 @@ def that_have_it(found: list[Route], request: ClientRequest, ports: Ports) -> li
     upstreams speak it."""
     home = [route for route in found if route.home]
     if not home:
-        path, names = request.dialect.served(request.task), ", ".join(sorted({route.peer.name for route in found}))
-        having = [name for name, peer in ports.router.peers.items() if request.protocol in peer.settings.protocol]
+        path, names = request.dialect.served(request.task), ", ".join(sorted({route.upstream.name for route in found}))
+        upstreams = ports.router.upstreams.items()
+        having = [name for name, upstream in upstreams if request.protocol in upstream.settings.protocol]
         hint = f"{', '.join(having)}: ask for UPSTREAM/MODEL, or add a line to [models]" if having else "none is on"
         raise ApiError(
             "not_found",
@@ -145,13 +149,13 @@ def that_have_it(found: list[Route], request: ClientRequest, ports: Ports) -> li
     return home
 
 
-def _previous(request: ClientRequest, ports: Ports) -> Recall | Thread | None:
+def _previous(request: ClientRequest, ports: Ports) -> PreviousResponse | Thread | None:
     """What the request builds on. Raises BadRequest."""
     if request.dialect.stores:
         if request.front is not None:
             return request.front.previous(request)
-        return Recall(ports.memory, owner_of(request.client, request.headers))
+        return PreviousResponse(ports.response_store, owner_of(request.client, request.headers))
     mark = request.dialect.thread_mark
     if mark and mark in request.body and not request.task and (thread := threads.asked(request.parsed())):
-        return Thread(ports.memory, owner_of(request.client, request.headers), thread)
+        return Thread(ports.response_store, owner_of(request.client, request.headers), thread)
     return None

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from gateway.credentials.minted import Minted
 from gateway.flow import learned_quirks, scrub, upstream_error
 from gateway.flow.client_request import ClientRequest
-from gateway.flow.learned_quirks import Lesson
+from gateway.flow.learned_quirks import Quirk
 from gateway.flow.ports import Ports
 from gateway.observe.own_words import OwnWords
 from gateway.routing.router import Route
@@ -27,7 +27,7 @@ class Taught(NamedTuple):
     """What a refusal has taught, and its words."""
 
     route: Route
-    lessons: list[Lesson]
+    quirks: list[Quirk]
     words: str
 
 
@@ -38,9 +38,9 @@ def speaks_otherwise(request: ClientRequest, route: Route, ports: Ports, status:
     if not ports.router.lacks(route):
         return False
     log.warning("request %s: upstream '%s' has no endpoint for %s (%s answered %d): it is asked in %s from now on; "
-                "[upstream %s] protocol should name what it speaks", request.key, route.peer.name, route.protocol,
-                route.url.partition("?")[0], status, " or ".join(route.peer.spoken), route.peer.name,
-                extra=fields(request_id=request.key, upstream=route.peer.name, status=status))  # fmt: skip
+                "[upstream %s] protocol should name what it speaks", request.key, route.upstream.name, route.protocol,
+                route.url.partition("?")[0], status, " or ".join(route.upstream.spoken), route.upstream.name,
+                extra=fields(request_id=request.key, upstream=route.upstream.name, status=status))  # fmt: skip
     return True
 
 
@@ -50,10 +50,10 @@ def refuses_usage(request: ClientRequest, route: Route, ports: Ports, error: Api
     refused = error.status in (400, 422) and any(word in body and word not in request.body for word in words)
     if not refused or not ports.learns:
         return False
-    if not ports.lessons.of_client(request.client).learn(route.peer.name, route.model, learned_quirks.NO_USAGE):
+    if not ports.quirks.of_client(request.client).learn(route.upstream.name, route.model, learned_quirks.NO_USAGE):
         return False
     log.warning("request %s: upstream '%s', model '%s' answered %d to stream_options: for a day, the usage of its "
-                "streams is not asked for", request.key, route.peer.name, route.model, error.status,
+                "streams is not asked for", request.key, route.upstream.name, route.model, error.status,
                 extra=_facts(request, route, error))  # fmt: skip
     return True
 
@@ -76,14 +76,14 @@ def refused_fields(
         return None
     data = request.parsed()
     if request.previous is not None:
-        data = request.previous.crossing(data, request.body, route.peer.name, route.protocol)
+        data = request.previous.crossing(data, request.body, route.upstream.name, route.protocol)
     session = request.session.claude_code
-    lessons = ports.lessons.of_client(request.client)
-    new = learned_quirks.learned(request.protocol, route, data, lessons, error, body, session)
+    quirks = ports.quirks.of_client(request.client)
+    new = learned_quirks.learned(request.protocol, route, data, quirks, error, body, session)
     if not new:
         return None
     log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,
-                route.peer.name, route.model, error.status, scrub.line(error, request.body),
+                route.upstream.name, route.model, error.status, scrub.line(error, request.body),
                 "; ".join(map(str, new)), extra=_facts(request, route, error))  # fmt: skip
     return Taught(route, new, error.message)
 
@@ -96,15 +96,15 @@ def _bridged(request: ClientRequest, route: Route, ports: Ports, error: ApiError
     own = OwnWords(request.body)
     if any(own.holds(words) for words in (said, "Extra inputs are not permitted", "invalid beta flag")):
         return None
-    lessons = ports.lessons.of_client(request.client)
-    new = [each for each in map(Lesson, names) if lessons.learn(route.peer.name, route.model, each)]
+    quirks = ports.quirks.of_client(request.client)
+    new = [each for each in map(Quirk, names) if quirks.learn(route.upstream.name, route.model, each)]
     if not new:
         return None
     log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,
-                route.peer.name, route.model, error.status, scrub.line(error, request.body),
+                route.upstream.name, route.model, error.status, scrub.line(error, request.body),
                 "; ".join(map(str, new)), extra=_facts(request, route, error))  # fmt: skip
     return Taught(route, new, error.message)
 
 
 def _facts(request: ClientRequest, route: Route, error: ApiError) -> dict[str, Any]:
-    return fields(request_id=request.key, upstream=route.peer.name, model=route.model, status=error.status)
+    return fields(request_id=request.key, upstream=route.upstream.name, model=route.model, status=error.status)

@@ -29,7 +29,7 @@ from gateway.http import header_rules, query_string
 from gateway.limits import limiter
 from gateway.limits.limiter import Limiter
 from gateway.routing.router import Route
-from gateway.stored.previous_response import NAMED, Recall, owner_of
+from gateway.stored.previous_response import NAMED, PreviousResponse, owner_of
 from translate import dialect, tokens
 from translate.conversation import Usage
 from translate.errors import ApiError
@@ -127,13 +127,13 @@ class Counting:
     def seed(self, route: Route, data: dict[str, Any], size: int) -> tuple[int, Estimated]:
         """Input tokens, as far as can be told before the upstream does, and the estimates of which they were made. Its
         reply teaches by them."""
-        name, model = route.peer.name, route.model
+        name, model = route.upstream.name, route.model
         quick = tokens.quick(data, size)
         return max(1, round(quick * self.ratios.of(name, model, True))), self._estimated(route, data, quick)
 
     def watched(self, request: ClientRequest, route: Route) -> Estimated:
         """The estimates of a body that passes through to an upstream that cannot count, now and then."""
-        met = self._met.get((route.peer.name, route.model), 0)
+        met = self._met.get((route.upstream.name, route.model), 0)
         if not _is_due(met, TAUGHT_FIRST, TAUGHT_EVERY):
             self._meets(route)
             return Estimated()
@@ -147,7 +147,7 @@ class Counting:
 
     def _meets(self, route: Route) -> int:
         """How many requests of the model there have been before this one."""
-        key = route.peer.name, route.model
+        key = route.upstream.name, route.model
         met = self._met.pop(key, 0)
         while len(self._met) >= MAX_MODELS:
             del self._met[next(iter(self._met))]
@@ -159,9 +159,9 @@ class Counting:
         real = used.prompt if used is not None else 0
         for is_quick, tokens_then in ((True, estimated.quick), (False, estimated.full)):
             if tokens_then:
-                self.ratios.learn(route.peer.name, route.model, is_quick, tokens_then, real)
+                self.ratios.learn(route.upstream.name, route.model, is_quick, tokens_then, real)
         if estimated.features is not None and real:
-            self.calibration((route.peer.name, route.model, route.client or "")).learn(estimated.features, real)
+            self.calibration((route.upstream.name, route.model, route.client or "")).learn(estimated.features, real)
 
     def calibration(self, key: tuple[str, str, str]) -> Calibration:
         """Of an upstream's model, for requests in a protocol: each has another frame around the same words."""
@@ -188,14 +188,14 @@ class Counting:
             count = _counted(request.data or envelope.parse(request.body, request.shape.values), counting)
             _forget(self._estimates)
             self._estimates[key] = count
-        count = max(1, round(count * self.ratios.of(route.peer.name, route.model, False)))
+        count = max(1, round(count * self.ratios.of(route.upstream.name, route.model, False)))
         return _ESTIMATE + b"X-Proxy-Token-Count: estimate\r\n", counting.body(count)
 
     def _calibrated(
         self, request: ClientRequest, route: Route, counting: dialect.TokenCounting
     ) -> tuple[bytes, bytes] | None:
         """The same by what the model's replies have taught, if that is enough. Raises BadRequest."""
-        calibration = self.calibrations.get((route.peer.name, route.model, request.protocol))
+        calibration = self.calibrations.get((route.upstream.name, route.model, request.protocol))
         if calibration is None or not calibration.is_calibrated:
             return None
         body = request.data or envelope.parse(request.body, request.shape.values)
@@ -209,12 +209,12 @@ class Counting:
     def asks(self, flow: Asker, route: Route, quota: Limiter | None, now: float) -> Counted | bytes:
         """Who counts for the request, or what the upstream said before. quota: its client's. Raises ApiError."""
         request = flow.request
-        if not (route.home and request.protocol in route.peer.counts):
-            if isinstance(request.previous, Recall) and not route.home and NAMED in request.body:
-                request.previous.refuse(request.parsed(), route.peer.name, route.protocol)
+        if not (route.home and request.protocol in route.upstream.counts):
+            if isinstance(request.previous, PreviousResponse) and not route.home and NAMED in request.body:
+                request.previous.refuse(request.parsed(), route.upstream.name, route.protocol)
             return Counted.HERE
-        sidewards = route.peer.side(request.protocol, request.task, route.model)
-        url = query_string.onward(sidewards, request.query, route.peer.settings.query)
+        sidewards = route.upstream.side(request.protocol, request.task, route.model)
+        url = query_string.onward(sidewards, request.query, route.upstream.settings.query)
         wait = quota.take(0, now) if quota is not None else 0.0
         if not isinstance(wait, int | float):
             limiter.when(wait, _nobody_waits)  # a count is cheap, and editors ask for many

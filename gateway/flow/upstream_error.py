@@ -58,14 +58,14 @@ def may_be_provoked(error: ApiError) -> bool:
 
 def rest(route: Route, told: Outcome, now: float, asked: bytes) -> None:
     """What a refusal says of the key, or of its limit. The operator hears of a key that is no good, once."""
-    place, peer, error = route.place, route.peer, told.error
+    place, upstream, error = route.place, route.upstream, told.error
     no_credit = error.kind == "billing"
     place.refused(error.status, told.retry_after, now, no_credit)
     if place.key.bad_until > now and not place.key.told:
         place.key.told = True
-        name = peer.key_told(route.key)
+        name = upstream.key_told(route.key)
         what = "has no credit" if no_credit else "was refused"
-        log.error("upstream '%s': its key %s %s, and rests for %.0f s: %d %s", peer.name, name, what,
+        log.error("upstream '%s': its key %s %s, and rests for %.0f s: %d %s", upstream.name, name, what,
                   place.key.bad_until - now, error.status, scrub.line(error, asked),
-                  extra=fields(upstream=peer.name, key=route.key + 1, status=error.status,
+                  extra=fields(upstream=upstream.name, key=route.key + 1, status=error.status,
                                rest_s=round(place.key.bad_until - now)))  # fmt: skip

@@ -108,7 +108,7 @@ def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool,
     """Whole lines. client: its headers. same: upstream and client speak one protocol. open_door: there are no
     [client]s, so that a key that comes along is meant for the upstream."""
     own = route.own_headers
-    settings, uses = route.peer.settings, dialects.of(route.protocol).http
+    settings, uses = route.upstream.settings, dialects.of(route.protocol).http
     brought = keys_of(client) if settings.forward_client_key and open_door else []
     if brought:
         own = {name: value for name, value in own.items() if name not in _KEY_HEADERS}
@@ -123,7 +123,7 @@ def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool,
         own = {name: value for name, value in own.items() if name not in uses.headers or name not in client}
     if same and uses.betas and (route.target.policy.drop or uses.betas in own):
         own = _with_betas(own, client.get("Anthropic-Beta", ""), route.target.policy.drop)
-    if loop_guard.is_told(route.peer.base_url):
+    if loop_guard.is_told(route.upstream.base_url):
         own = own | {loop_guard.HEADER.lower(): own_hops.onward(client)}
     named, passthrough = client.get("Connection", ""), route.protocol if same else ""
     return header_rules.upstream(client.get_all(), named, own, passthrough, bool(brought), settings.request_headers)
@@ -158,7 +158,7 @@ def spared(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
 def less_sealed(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
     """The same of thinking that another provider signed, or none. An upstream that is a proxy like this one opens its
     own seals."""
-    if route.peer.is_proxy:
+    if route.upstream.is_proxy:
         return body, []
     body, dropped = foreign_reasoning.request(dialects.of(route.protocol), body)
     return body, may_be_left_out(dropped, route, strict)
@@ -168,6 +168,6 @@ def may_be_left_out(dropped: list[str], route: Route, strict: bool) -> list[str]
     """The names of what is left out. Raises BadRequest where nothing may be."""
     if dropped and strict:
         names = ", ".join(dropped)
-        message = f"{names}: upstream '{route.peer.name}' refuses it, and this proxy leaves nothing out"
+        message = f"{names}: upstream '{route.upstream.name}' refuses it, and this proxy leaves nothing out"
         raise BadRequest(f"{message} ([translate] strict)", dropped[0])
     return dropped

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from tornado.http1connection import HTTP1Connection
 
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import ResponseWriter
 
 
 class Copier(Protocol):
@@ -19,7 +19,7 @@ class Copier(Protocol):
         """Called when a request is over. reply: the beginning of its reply. size: the bytes of the whole reply."""
 
 
-class CopiedAnswer(Answer):
+class CopyingWriter(ResponseWriter):
     """kept: about the first `most` bytes of the body that the client got."""
 
     __slots__ = ("_most", "kept")

@@ -62,7 +62,7 @@ class Writer(Protocol):
     def abort(self) -> None: ...
 
 
-class Answer:
+class ResponseWriter:
     """The reply to one request. state: "open" (nothing is sent) -> "streaming" -> "done". If the client has left,
     writes do nothing."""
 

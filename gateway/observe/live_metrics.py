@@ -165,16 +165,16 @@ def _build() -> tuple[str, str, str, str]:
 
 def _upstreams(service: Service, counted: Metrics) -> Iterator[Sample]:
     now = time.monotonic()
-    for name, peer in service.router.peers.items():
-        yield sample("proxy_upstream_busy", (name,), peer.gate.busy)
-        yield sample("proxy_upstream_places", (name,), peer.gate.places)
-        yield sample("proxy_upstream_waiting", (name,), len(peer.gate.waiting))
+    for name, live in service.router.upstreams.items():
+        yield sample("proxy_upstream_busy", (name,), live.gate.busy)
+        yield sample("proxy_upstream_places", (name,), live.gate.slots)
+        yield sample("proxy_upstream_waiting", (name,), len(live.gate.waiting))
         yield sample("proxy_upstream_drained", (name,), int(name in service.drained))
-        for number in range(len(peer.settings.credentials)):
+        for number in range(len(live.settings.credentials)):
             rests = service.places.key(name, number).bad_until > now
             yield sample("proxy_upstream_key_usable", (name, str(number + 1)), 0 if rests else 1)
     worst: dict[tuple[str, str], int] = {}
-    opened: dict[str, int] = dict.fromkeys(service.router.peers, 0)
+    opened: dict[str, int] = dict.fromkeys(service.router.upstreams, 0)
     seen: set[Breaker] = set()
     for (upstream, model, _), known in service.places.items():
         if upstream not in opened:

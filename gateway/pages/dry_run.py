@@ -112,13 +112,13 @@ def dry_run(service: Service, client: Protocol, data: dict[str, Any], to: Protoc
     route = _route(service, client, model, to)
     chosen = route.of(wire.dumps(data))
     route = chosen if to in (None, chosen.protocol) else route
-    peer = route.peer.name
+    upstream = route.upstream.name
     if route.verbatim:
         raw, dropped = upstream_request.verbatim(wire.dumps(data | {"model": route.model}), route, service.strict)
         translated = wire.loads(raw)
     else:
-        asked = threads.without(data) if dialects.of(client).thread_mark and service.memory.holds else data
-        encoded = learned_quirks.crossed(client, route, asked, service.lessons, service.strict)
+        asked = threads.without(data) if dialects.of(client).thread_mark and service.response_store.holds else data
+        encoded = learned_quirks.crossed(client, route, asked, service.quirks, service.strict)
         translated, dropped = encoded.body, encoded.dropped
     if route.envelope is not None:
         sealed = sealing.seal(route.envelope, "", [])
@@ -127,12 +127,12 @@ def dry_run(service: Service, client: Protocol, data: dict[str, Any], to: Protoc
     return {
         "from": client,
         "to": route.protocol,
-        "because": "the query has ?to=" if to else protocol_choice.why(client, route.peer.spoken, route.protocol),
-        "upstream": peer,
+        "because": "the query has ?to=" if to else protocol_choice.why(client, route.upstream.spoken, route.protocol),
+        "upstream": upstream,
         "original": data,
         "translated": translated,
         "dropped": {field: _why(client, route.protocol, field) for field in dropped},
-        "learned": list(map(str, service.lessons.of(peer, route.model))) if not route.verbatim else [],
+        "learned": list(map(str, service.quirks.of(upstream, route.model))) if not route.verbatim else [],
         "curl": curl(route, wire.dumps_text(translated)),
     }
 
@@ -142,9 +142,9 @@ def _route(service: Service, client: Protocol, model: str, to: Protocol | None) 
     routes = service.router.routes(model, client)
     if to is None:
         return routes[0]
-    speaks = [route for route in routes if to in route.peer.settings.protocol]
+    speaks = [route for route in routes if to in route.upstream.settings.protocol]
     route = speaks[0] if speaks else routes[0]
-    return route if route.protocol == to else Route(route.peer, to, route.model, client)
+    return route if route.protocol == to else Route(route.upstream, to, route.model, client)
 
 
 def _why(client: Protocol, upstream: Protocol, field: str) -> str:
@@ -158,10 +158,10 @@ def curl(route: Route, body: str) -> str:
     """A command for a shell. Its secret headers take their value from $API_KEY."""
     words = ["curl", "-sS", shlex.quote(route.url)]
     hidden = {
-        header.name.lower() for header in route.peer.settings.headers
+        header.name.lower() for header in route.upstream.settings.headers
         if not header.public and not is_secret_header(header.name)
     }  # fmt: skip
-    for name, value in route.peer.headers_with(0)[route.protocol].items():
+    for name, value in route.upstream.headers_with(0)[route.protocol].items():
         if name in hidden:
             words.append(f'-H "{name}: ${name.upper().replace("-", "_")}"')
         elif is_secret_header(name):

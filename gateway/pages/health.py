@@ -26,7 +26,7 @@ def why_not_ready(service: Service) -> str:
     """Why the proxy is not ready; "" if it is."""
     if service.stage != "serving":
         return service.stage
-    usable = dict.fromkeys((name for name in service.router.peers if name not in service.drained), True)
+    usable = dict.fromkeys((name for name in service.router.upstreams if name not in service.drained), True)
     now = time.monotonic()
     fine: dict[str, bool] = {}  # by upstream: whether a known endpoint can be used
     for (upstream, _, _), place in service.places.items():

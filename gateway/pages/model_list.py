@@ -23,7 +23,7 @@ from gateway.http.loop_guard import Hops
 from gateway.observe.prices import Price
 from gateway.pages.known_models import Model, read_list
 from gateway.routing.router import Router
-from gateway.routing.upstreams import ModelLimits, Peer
+from gateway.routing.upstreams import LiveUpstream, ModelLimits
 from translate import wire
 from translate.dialect import Dialect
 from translate.errors import ApiError
@@ -60,15 +60,16 @@ class Listing:
     async def models(self, asked_by: HTTPHeaders) -> list[Model]:
         """All models that clients may ask for. asked_by: the headers of the client's request."""
         router = self._router
-        lists = await asyncio.gather(*(self._of(peer, asked_by) for peer in router.peers.values()))
-        told = {(peer.name, model.id): model for peer, models in zip(router.peers.values(), lists, strict=True)
+        upstreams = list(router.upstreams.values())
+        lists = await asyncio.gather(*(self._of(upstream, asked_by) for upstream in upstreams))
+        told = {(upstream.name, model.id): model for upstream, models in zip(upstreams, lists, strict=True)
                 for model in models}  # fmt: skip
         found = {}
         for name, upstream in router.names():
             target = router.model_of(name)
             found[name] = self._with_price(told.get((upstream, target)) or Model(target, upstream), name)
         for (name, _), model in told.items():
-            known_as = router.listed_as(model.id, router.peers[name])
+            known_as = router.listed_as(model.id, router.upstreams[name])
             found.setdefault(known_as, self._with_price(model, known_as))
         return list(found.values())
 
@@ -79,38 +80,39 @@ class Listing:
             price = known.input, known.output
         return replace(model, id=name, price=price)
 
-    async def _of(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
-        if not peer.models_url:
+    async def _of(self, upstream: LiveUpstream, asked_by: HTTPHeaders) -> list[Model]:
+        if not upstream.models_url:
             return []
-        until, models = self._lists.get(peer.name, (0.0, []))
+        until, models = self._lists.get(upstream.name, (0.0, []))
         if until > time.monotonic():
             return models
-        task = self._asking.get(peer.name)
+        task = self._asking.get(upstream.name)
         if task is None:  # several requests at once share one question
-            task = self._asking[peer.name] = asyncio.ensure_future(self._ask(peer, asked_by))
+            task = self._asking[upstream.name] = asyncio.ensure_future(self._ask(upstream, asked_by))
         return await asyncio.shield(task)
 
-    async def probe(self, peer: Peer) -> int:
+    async def probe(self, upstream: LiveUpstream) -> int:
         """Asks an upstream for its list, and returns how many models it has. Raises ApiError."""
-        return len(await self._fetch(peer, HTTPHeaders()))
+        return len(await self._fetch(upstream, HTTPHeaders()))
 
-    async def _ask(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
+    async def _ask(self, upstream: LiveUpstream, asked_by: HTTPHeaders) -> list[Model]:
         try:
-            models, keep = await self._fetch(peer, asked_by), KEPT_S
+            models, keep = await self._fetch(upstream, asked_by), KEPT_S
         except ApiError as error:
-            log.warning("upstream '%s' gave no list of models: %s", peer.name, error.message)
-            models, keep = self._lists.get(peer.name, (0.0, []))[1], RETRY_S
+            log.warning("upstream '%s' gave no list of models: %s", upstream.name, error.message)
+            models, keep = self._lists.get(upstream.name, (0.0, []))[1], RETRY_S
         finally:
-            del self._asking[peer.name]
-        self._lists[peer.name] = (time.monotonic() + keep, models)
-        self._router.told(peer, {model.id: ModelLimits(model.context, model.output) for model in models})
+            del self._asking[upstream.name]
+        self._lists[upstream.name] = (time.monotonic() + keep, models)
+        self._router.told(upstream, {model.id: ModelLimits(model.context, model.output) for model in models})
         return models
 
-    async def _fetch(self, peer: Peer, asked_by: HTTPHeaders) -> list[Model]:
+    async def _fetch(self, upstream: LiveUpstream, asked_by: HTTPHeaders) -> list[Model]:
         """The models that any key of an upstream may use. Raises ApiError if no key gets an answer."""
-        self._hops.check_upstream(peer.name, peer.base_url)
-        keys = range(len(peer.settings.credentials))
-        lists = await asyncio.gather(*(self._fetch_with(peer, key, asked_by) for key in keys), return_exceptions=True)
+        self._hops.check_upstream(upstream.name, upstream.base_url)
+        keys = range(len(upstream.settings.credentials))
+        asked = [self._fetch_with(upstream, key, asked_by) for key in keys]
+        lists = await asyncio.gather(*asked, return_exceptions=True)
         models: dict[str, Model] = {}
         for said in lists:
             if isinstance(said, list):
@@ -121,22 +123,22 @@ class Listing:
         if refusals := [said for said in lists if isinstance(said, ApiError)]:
             if len(refusals) == len(lists):
                 raise refusals[0]
-            log.warning("upstream '%s' gave no list of models for %d of its %d keys: %s", peer.name, len(refusals),
+            log.warning("upstream '%s' gave no list of models for %d of its %d keys: %s", upstream.name, len(refusals),
                         len(lists), refusals[0].message)  # fmt: skip
         return list(models.values())
 
-    async def _fetch_with(self, peer: Peer, key: int, asked_by: HTTPHeaders) -> list[Model]:
-        await peer.ready(key)
+    async def _fetch_with(self, upstream: LiveUpstream, key: int, asked_by: HTTPHeaders) -> list[Model]:
+        await upstream.ready(key)
         own = [
             f"{name}: {value}"
-            for name, value in peer.headers_with(key)[peer.lists_in.name].items()
+            for name, value in upstream.headers_with(key)[upstream.lists_in.name].items()
             if name != "content-type"
         ]
-        if loop_guard.is_told(peer.base_url):
+        if loop_guard.is_told(upstream.base_url):
             own.append(f"{loop_guard.HEADER}: {self._hops.onward(asked_by)}")
         sink = SmallReplySink(MAX_LIST_BYTES)
-        own, signing = signed(peer.settings, peer.minted(key), own, None)
-        self._client.send(Request("GET", peer.models_url, own, None, PATIENCE, peer.way, signing=signing), sink)
+        own, signing = signed(upstream.settings, upstream.minted(key), own, None)
+        self._client.send(Request("GET", upstream.models_url, own, None, PATIENCE, upstream.way, signing=signing), sink)
         reply = await sink.done
         if reply.failure is not None:
             raise ApiError("upstream", reply.failure.message)
@@ -146,7 +148,7 @@ class Listing:
             data = wire.loads(reply.body)
         except ValueError:
             raise ApiError("upstream", "its list of models is not JSON") from None
-        return read_list(data, peer.name)
+        return read_list(data, upstream.name)
 
 
 # ---------------------------------------------------------------------------------------------- replies
@@ -161,5 +163,5 @@ def one(models: list[Model], id: str, router: Router, dialect: Dialect) -> bytes
     """One model. Every name that leads to an upstream is a model. Raises ApiError (404)."""
     model = next((m for m in models if m.id == id), None)
     if model is None:
-        model = Model(id, router.routes(id, dialect.name)[0].peer.name)
+        model = Model(id, router.routes(id, dialect.name)[0].upstream.name)
     return wire.dumps(dialect.models.row(model))

@@ -119,4 +119,4 @@ _CHAT = dialects.asking({})
 def _one(listed: list[Model], name: str, router: Router) -> Model:
     """Every name that leads to an upstream is a model. Raises ApiError (404)."""
     found = next((model for model in listed if model.id in (name, f"{name}:latest")), None)
-    return found or Model(name, router.routes(name, _CHAT.name)[0].peer.name)
+    return found or Model(name, router.routes(name, _CHAT.name)[0].upstream.name)

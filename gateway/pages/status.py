@@ -87,14 +87,14 @@ def upstreams(service: Service) -> dict[str, Any]:
         "shared": service.shared.state(),
         "upstreams": {
             name: {
-                "protocols": peer.settings.protocol,
-                "busy": peer.gate.busy,
-                "limit": peer.gate.places,
-                "waiting": len(peer.gate.waiting),
+                "protocols": upstream.settings.protocol,
+                "busy": upstream.gate.busy,
+                "limit": upstream.gate.slots,
+                "waiting": len(upstream.gate.waiting),
                 "drained": service.drained.shown(name),
                 "places": [_place(place, now) for place in by_upstream.get(name, [])[:MAX_SHOWN]],
             }
-            for name, peer in service.router.peers.items()
+            for name, upstream in service.router.upstreams.items()
         }
         | {name: {"off": why} for name, why in service.router.off.items()},
     }

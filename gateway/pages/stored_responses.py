@@ -15,7 +15,7 @@ from tornado.httputil import HTTPHeaders
 
 from gateway.http import header_rules
 from gateway.pages.upstream_query import Asking, Reply, Sink
-from gateway.routing.upstreams import Peer
+from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 from gateway.stored import store_sync
 from gateway.stored.previous_response import owner_of
@@ -46,22 +46,22 @@ async def ask(
     if not ID.fullmatch(id):
         raise ApiError("not_found", "this is not a valid id of a response")
     owner = owner_of(client, client_headers)
-    if lacking := store_sync.unknown(service.worker_rpc, service.memory, [owner], [id]):
-        await store_sync.fetch(service.worker_rpc, service.memory, owner, lacking)
-    entry = service.memory.find(owner, id)
+    if lacking := store_sync.unknown(service.worker_rpc, service.response_store, [owner], [id]):
+        await store_sync.fetch(service.worker_rpc, service.response_store, owner, lacking)
+    entry = service.response_store.find(owner, id)
     if entry is not None and entry.body:
         if method != "DELETE":
             return _from_memory(entry, part, _asked(query))
-        service.memory.delete(owner, id)
-        await store_sync.forget(service.worker_rpc, service.memory, owner, id)
-        if service.memory.place(id) is None:  # otherwise an upstream keeps it too, as with a websocket's turn
+        service.response_store.delete(owner, id)
+        await store_sync.forget(service.worker_rpc, service.response_store, owner, id)
+        if service.response_store.place(id) is None:  # otherwise an upstream keeps it too, as with a websocket's turn
             return _json({"id": id, "object": "response", "deleted": True})
     await service.charge_question(client)
     streams = method == "GET" and not part and _asked(query).get("stream") == "true"
-    peer = _keeper(service, owner, id)
-    made_with = service.memory.key(id)
-    key = peer.key_names.index(made_with) if made_with in peer.key_names else 0
-    asking = Asking(service, peer, sink if streams else None, key)
+    upstream = _keeper(service, owner, id)
+    made_with = service.response_store.key(id)
+    key = upstream.key_names.index(made_with) if made_with in upstream.key_names else 0
+    asking = Asking(service, upstream, sink if streams else None, key)
     return await asking.ask(method, f"responses/{id}{part}", query, client_headers)
 
 
@@ -115,17 +115,18 @@ def _page(items: list[Any], asked: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _keeper(service: Service, owner: str, id: str) -> Peer:
+def _keeper(service: Service, owner: str, id: str) -> LiveUpstream:
     """The upstream that may have a response. Raises ApiError (404)."""
-    place = service.memory.place(id)
+    place = service.response_store.place(id)
     speaking = {
-        name: peer
-        for name, peer in service.router.peers.items()
-        if RESPONSES.name in peer.settings.protocol and not peer.settings.rebuild  # with rebuild, the store keeps them
+        name: upstream
+        for name, upstream in service.router.upstreams.items()
+        # With rebuild, the store keeps them.
+        if RESPONSES.name in upstream.settings.protocol and not upstream.settings.rebuild
     }
     if not speaking:
         raise _unknown(id, ", and no upstream that is on speaks Responses")
-    if service.memory.is_anothers(id, owner):
+    if service.response_store.is_anothers(id, owner):
         raise _unknown(id, "")
     if place is not None and place[1] in speaking:
         return speaking[place[1]]

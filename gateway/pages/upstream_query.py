@@ -16,12 +16,12 @@ from tornado.httputil import HTTPHeaders
 from gateway.credentials.signing import signed
 from gateway.flow import upstream_request
 from gateway.flow.clean_lines import CleanLines
-from gateway.flow.passthrough import Verbatim
+from gateway.flow.passthrough import Passthrough
 from gateway.http import header_rules, query_string
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import ResponseWriter
 from gateway.limits import retry_policy
 from gateway.routing.router import Route
-from gateway.routing.upstreams import Peer
+from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 from translate import errors
 from translate.errors import BadRequest
@@ -51,7 +51,7 @@ class Asking:
     """One request; ask() is called once."""
 
     def __init__(
-        self, service: Service, peer: Peer, sink: Sink | None, key: int = 0, protocol: str = RESPONSES.name,
+        self, service: Service, upstream: LiveUpstream, sink: Sink | None, key: int = 0, protocol: str = RESPONSES.name,
         body: bytes | None = None,
     ) -> None:  # fmt: skip
         """sink: None = no stream is expected; if one comes, it is gathered like any reply. key: the number of the
@@ -60,7 +60,7 @@ class Asking:
         self._body = body
         self._key = key
         self._service = service
-        self._peer = peer
+        self._upstream = upstream
         self._sink = sink
         self._most = service.gathered
         self._changed = asyncio.Event()
@@ -73,19 +73,20 @@ class Asking:
         self._exchange: Exchange
 
     def __repr__(self) -> str:
-        return f"<Asking {self._peer.name} {self._status} {self._size} bytes{', over' * self._over}>"
+        return f"<Asking {self._upstream.name} {self._status} {self._size} bytes{', over' * self._over}>"
 
     async def ask(self, method: str, endpoint: str, query: str, client: HTTPHeaders) -> Reply:
         """Sends the request and returns its reply. Raises ApiError."""
-        peer, service = self._peer, self._service
-        service.hops.check_upstream(peer.name, peer.base_url)
-        await peer.ready(self._key)
-        route = Route(peer, self._protocol, "", key=self._key)
+        upstream, service = self._upstream, self._service
+        service.hops.check_upstream(upstream.name, upstream.base_url)
+        await upstream.ready(self._key)
+        route = Route(upstream, self._protocol, "", key=self._key)
         lines = upstream_request.header_lines(route, client, True, service.access.open, service.hops)
-        url = query_string.onward(peer.settings.url(endpoint, protocol=self._protocol), query, peer.settings.query)
-        timeouts = peer.whole_timeouts if self._sink is None else peer.stream_timeouts
-        lines, signing = signed(peer.settings, peer.minted(self._key), lines, self._body)
-        request = Request(method, url, lines, self._body, timeouts, peer.way, signing=signing)
+        own = upstream.settings
+        url = query_string.onward(own.url(endpoint, protocol=self._protocol), query, own.query)
+        timeouts = upstream.whole_timeouts if self._sink is None else upstream.stream_timeouts
+        lines, signing = signed(upstream.settings, upstream.minted(self._key), lines, self._body)
+        request = Request(method, url, lines, self._body, timeouts, upstream.way, signing=signing)
         try:
             self._exchange = service.client.send(request, self)
         except ValueError as why:
@@ -102,24 +103,25 @@ class Asking:
             assert self._sink is not None
             return await self._follow(self._sink)
         if self._failure is not None:
-            raise retry_policy.as_error(self._failure, self._peer.name)
+            raise retry_policy.as_error(self._failure, self._upstream.name)
         if self._size > self._most.error_bytes and self._status >= 400:
-            said = self._peer.secrets.clean(b"".join(self._parts))
+            said = self._upstream.secrets.clean(b"".join(self._parts))
             raise errors.parse(self._status, self._service.masked(said))
         if self._size > self._most.reply_bytes:
             raise errors.BadReply(
-                f"upstream '{self._peer.name}': its reply has more than {self._most.reply_bytes >> 20} MB"
+                f"upstream '{self._upstream.name}': its reply has more than {self._most.reply_bytes >> 20} MB"
                 " ([limits] reply_mb)"
             )
         if 300 <= self._status < 400:
             raise errors.BadReply(
-                f"upstream '{self._peer.name}' answered {self._status}, a redirect; check its base_url in settings.ini"
+                f"upstream '{self._upstream.name}' answered {self._status}, a redirect; check its base_url in "
+                "settings.ini"
             )
         kind = header_rules.content_type(header_rules.find(self._headers, "content-type"))
         body = b"".join(self._parts)
         if self._status >= 400:
-            return Reply(self._status, kind + self._head(), self._service.masked(self._peer.secrets.clean(body)))
-        return Reply(self._status, kind + self._head(), self._peer.secrets.clean_reply(body))
+            return Reply(self._status, kind + self._head(), self._service.masked(self._upstream.secrets.clean(body)))
+        return Reply(self._status, kind + self._head(), self._upstream.secrets.clean_reply(body))
 
     @property
     def _flows(self) -> bool:
@@ -127,11 +129,11 @@ class Asking:
         return self._sink is not None and self._status == 200 and "event-stream" in kind
 
     def _head(self) -> bytes:
-        theirs = header_rules.back(self._headers, True, self._peer.settings.reply_headers)
-        return self._service.masked(theirs) + header_rules.line("X-Proxy-Upstream", self._peer.name)
+        theirs = header_rules.back(self._headers, True, self._upstream.settings.reply_headers)
+        return self._service.masked(theirs) + header_rules.line("X-Proxy-Upstream", self._upstream.name)
 
     async def _follow(self, sink: Sink) -> Reply:
-        events, lines = Verbatim(RESPONSES.name), CleanLines(self._peer.secrets)
+        events, lines = Passthrough(RESPONSES.name), CleanLines(self._upstream.secrets)
         reply = Reply(200, header_rules.EVENT_STREAM + self._head(), b"", streamed=True)
         begun = False
         patience = self._service.settings.server.ping_seconds
@@ -155,10 +157,10 @@ class Asking:
             if not self._parts and not await self._news(patience) and begun:
                 await sink.write(events.ping())
 
-    def _last(self, events: Verbatim) -> bytes:
+    def _last(self, events: Passthrough) -> bytes:
         if self._failure is None:
             return events.end()
-        return events.fail(retry_policy.as_error(self._failure, self._peer.name))
+        return events.fail(retry_policy.as_error(self._failure, self._upstream.name))
 
     def _taken(self) -> bytes:
         data = b"".join(self._parts)
@@ -178,14 +180,14 @@ class Asking:
 
     def on_head(self, status: int, up_headers: list[tuple[str, str]]) -> None:
         self._status = status
-        self._headers = self._peer.secrets.headers(up_headers)
+        self._headers = self._upstream.secrets.headers(up_headers)
         self._changed.set()
 
     def on_data(self, chunk: bytes) -> None:
         self._size += len(chunk)
         if self._flows:
             self._parts.append(chunk)
-            if self._size > Answer.high_water:
+            if self._size > ResponseWriter.high_water:
                 self._exchange.pause()
         elif self._size <= (self._most.reply_bytes if self._status < 400 else self._most.error_bytes):
             self._parts.append(chunk)

@@ -81,9 +81,9 @@ def remarks(settings: Settings, router: Router) -> list[str]:
         found.append(
             f"[models] has a condition on class: with {HINTS} in its environment, Claude Code says the class exactly."
         )
-    if not router.peers:
+    if not router.upstreams:
         found.append("No upstream is on: every request will be refused.")
-    elif all(settings.upstreams[name].is_demo for name in router.peers):
+    elif all(settings.upstreams[name].is_demo for name in router.upstreams):
         found.append(
             "Only the demo is on, and it answers for every model. For real ones, set a key in the environment."
         )
@@ -131,9 +131,9 @@ def _unchecked(settings: Settings, router: Router) -> str:
     """The upstream that answers for Claude Code and does not support its auto mode; "" if there is none."""
     if router.why_not(CLAUDE_ASKS["big_model"], "messages"):
         return ""
-    peer = router.routes(CLAUDE_ASKS["big_model"], "messages")[0].peer
-    host = urlsplit(peer.base_url).hostname or ""
-    return "" if host.endswith(".anthropic.com") or settings.upstreams[peer.name].is_demo else peer.name
+    upstream = router.routes(CLAUDE_ASKS["big_model"], "messages")[0].upstream
+    host = urlsplit(upstream.base_url).hostname or ""
+    return "" if host.endswith(".anthropic.com") or settings.upstreams[upstream.name].is_demo else upstream.name
 
 
 def _forwards(settings: Settings) -> bool:
@@ -191,6 +191,6 @@ def _codex(settings: Settings, router: Router, url: str) -> Iterator[str]:
 
 def _first(settings: Settings, router: Router, client: Protocol) -> str:
     """A model that a client of this protocol can use, of the demo only if there is no other; "" if there is none."""
-    names = [name for name, peer in router.peers.items() if peer.protocol_for(client)]
+    names = [name for name, upstream in router.upstreams.items() if upstream.protocol_for(client)]
     real = [name for name in names if not settings.upstreams[name].is_demo]
     return f"{real[0]}/MODEL" if real else f"{names[0]}/demo" if names else ""

@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gateway.flow.learned_quirks import EXPIRY_S, Lesson, Lessons
+from gateway.flow.learned_quirks import EXPIRY_S, LearnedQuirks, Quirk
 from gateway.flow.token_counting import Counting
 from gateway.limits.blame import WINDOW_S, Blame
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
 from gateway.shared.gossip import Entry
 from gateway.shared.store import digest
-from gateway.stored.store import Memory
+from gateway.stored.store import ResponseStore
 
 Clock = Callable[[], float]
 Here = Callable[[], Router]
@@ -32,8 +32,8 @@ RATIO_S = 7 * 86_400.0
 
 def _server(router: Router, upstream: str) -> str:
     """An upstream as all hosts call it; "" if it is not one of this proxy's."""
-    peer = router.peers.get(upstream)
-    return f"{upstream}@{digest(peer.base_url)[:8]}" if peer is not None else ""
+    live = router.upstreams.get(upstream)
+    return f"{upstream}@{digest(live.base_url)[:8]}" if live is not None else ""
 
 
 def _upstream(router: Router, server: str) -> str:
@@ -60,9 +60,9 @@ class Rests:
             rests.append(("limit", upstream, number, model, place.headroom.free_at))
             rests.append(("tired", upstream, number, model, place.tired_until))
         for kind, upstream, number, model, until in rests:
-            peer = self._router().peers.get(upstream) if until > now else None
-            if peer is not None and number < len(peer.key_names) and len(found) < MAX_ENTRIES:
-                server, key_name = _server(self._router(), upstream), peer.key_names[number]
+            live = self._router().upstreams.get(upstream) if until > now else None
+            if live is not None and number < len(live.key_names) and len(found) < MAX_ENTRIES:
+                server, key_name = _server(self._router(), upstream), live.key_names[number]
                 found[json.dumps([kind, server, key_name, model])] = Entry(b"rests", until - now)
         return found
 
@@ -92,9 +92,9 @@ class Rests:
         kind, server, key_name, model = json.loads(key)
         router = self._router()
         upstream = _upstream(router, server)
-        if not upstream or key_name not in router.peers[upstream].key_names:
+        if not upstream or key_name not in router.upstreams[upstream].key_names:
             return "", "", 0, ""
-        return kind, upstream, router.peers[upstream].key_names.index(key_name), model
+        return kind, upstream, router.upstreams[upstream].key_names.index(key_name), model
 
 
 class Breakers:
@@ -157,17 +157,17 @@ class Quirks:
 
     name = "quirk"
 
-    def __init__(self, router: Here, lessons: Lessons) -> None:
-        self._router, self._lessons = router, lessons
+    def __init__(self, router: Here, quirks: LearnedQuirks) -> None:
+        self._router, self._quirks = router, quirks
 
     def __repr__(self) -> str:
-        return f"<Quirks of {self._lessons!r}>"
+        return f"<Quirks of {self._quirks!r}>"
 
     def entries(self) -> Mapping[str, Entry]:
         router, found = self._router(), dict[str, Entry]()
-        for upstream, model, lesson, clients, left_s in self._lessons.known():
+        for upstream, model, quirk, clients, left_s in self._quirks.known():
             if (server := _server(router, upstream)) and len(found) < MAX_ENTRIES:
-                key = json.dumps([server, model, lesson.field, lesson.instead, lesson.beside])
+                key = json.dumps([server, model, quirk.field, quirk.instead, quirk.beside])
                 found[key] = Entry(json.dumps(sorted(clients)).encode(), left_s)
         return found
 
@@ -175,12 +175,12 @@ class Quirks:
         server, model, *words = json.loads(key)
         if upstream := _upstream(self._router(), server):
             clients = frozenset(json.loads(entry.value))
-            self._lessons.hears(upstream, model, Lesson(*words), clients, min(entry.left_s, EXPIRY_S))
+            self._quirks.hears(upstream, model, Quirk(*words), clients, min(entry.left_s, EXPIRY_S))
 
     def lose(self, key: str) -> None:
         server, model, *words = json.loads(key)
         if upstream := _upstream(self._router(), server):
-            self._lessons.loses(upstream, model, Lesson(*words))
+            self._quirks.loses(upstream, model, Quirk(*words))
 
 
 class TokenRatios:
@@ -224,7 +224,7 @@ class Deleted:
 
     name = "deleted"
 
-    def __init__(self, memory: Memory, clock: Clock = time.monotonic) -> None:
+    def __init__(self, memory: ResponseStore, clock: Clock = time.monotonic) -> None:
         self._memory, self._clock = memory, clock
 
     def __repr__(self) -> str:

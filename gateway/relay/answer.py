@@ -59,7 +59,7 @@ class Coming:
     def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
         ports, place = self._ports, self._lease.route.place
         self.status, now = status, ports.now()
-        self.headers = headers = self._lease.route.peer.secrets.headers(headers)
+        self.headers = headers = self._lease.route.upstream.secrets.headers(headers)
         self.ttfb_ms = (now - self._began) * 1e3
         place.headroom.learn(headers, now, ports.unix())
         if status < 300 and place.key.bad_until:
@@ -103,7 +103,7 @@ class Coming:
 
     def body(self) -> bytes:
         """All that was gathered, less the upstream's own secrets."""
-        whole, secrets = b"".join(self._parts), self._lease.route.peer.secrets
+        whole, secrets = b"".join(self._parts), self._lease.route.upstream.secrets
         return secrets.clean_reply(whole) if self.status < 300 else self._ports.masked(secrets.clean(whole))
 
     def used(self, body: bytes) -> Usage | None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.ports import Ports
 from gateway.routing.router import Route
-from gateway.routing.upstreams import Peer
+from gateway.routing.upstreams import LiveUpstream
 from gateway.stored import store_sync
 from gateway.stored.previous_response import owner_of
 from operate.owner_store import Place
@@ -54,8 +54,8 @@ def asked(method: str, path: str) -> Asked | None:
 async def route(request: ClientRequest, asked: Asked, ports: Ports) -> Route:
     """Where it goes. Raises ApiError."""
     rules = ports.rules_of(request.client) if ports.rules_of is not None else None
-    able = {peer.name: peer for peer in _having(request.dialect, ports)}
-    having = {name: peer for name, peer in able.items() if rules is None or rules.allow(name)}
+    able = {upstream.name: upstream for upstream in _having(request.dialect, ports)}
+    having = {name: upstream for name, upstream in able.items() if rules is None or rules.allow(name)}
     if able and not having:
         why = f"[client {request.client}] models and upstreams in settings.ini say what it may use"
         raise ApiError("permission", f"client '{request.client}' may not use files: {why}")
@@ -72,10 +72,10 @@ async def route(request: ClientRequest, asked: Asked, ports: Ports) -> Route:
     if not named and len(having) > 1:
         raise BadRequest(f"several upstreams have files ({', '.join(having)}): name one in the header {HEADER}, or set "
                          "[upstream NAME] files = true for one of them")  # fmt: skip
-    peer = having[named or next(iter(having))]
-    key = peer.key_names.index(place.key) if place is not None and place.key in peer.key_names else 0
-    protocol = request.protocol if request.protocol in peer.settings.protocol else peer.settings.protocol[0]
-    return Route(peer, protocol, "", protocol, key=key)
+    upstream = having[named or next(iter(having))]
+    key = upstream.key_names.index(place.key) if place is not None and place.key in upstream.key_names else 0
+    protocol = request.protocol if request.protocol in upstream.settings.protocol else upstream.settings.protocol[0]
+    return Route(upstream, protocol, "", protocol, key=key)
 
 
 def any_for(dialect: Dialect, ports: Ports) -> bool:
@@ -83,19 +83,19 @@ def any_for(dialect: Dialect, ports: Ports) -> bool:
     return any(True for _ in _having(dialect, ports))
 
 
-def _having(dialect: Dialect, ports: Ports) -> Iterable[Peer]:
+def _having(dialect: Dialect, ports: Ports) -> Iterable[LiveUpstream]:
     """The upstreams with files: those that the settings name, else those that speak the client's API."""
     own = dialect.http.auth  # protocols of one provider have the same
     speak = {each.name for each in dialects.every() if each.endpoint("files") is not None and each.http.auth == own}
-    able = [peer for peer in ports.router.peers.values()
-            if speak.intersection(peer.settings.protocol) and not ports.router.is_demo(peer.name)]  # fmt: skip
-    named = [peer for peer in able if peer.settings.files == "true"]
-    return named or [peer for peer in able if peer.settings.files == "auto"]
+    able = [upstream for upstream in ports.router.upstreams.values()
+            if speak.intersection(upstream.settings.protocol) and not ports.router.is_demo(upstream.name)]  # fmt: skip
+    named = [upstream for upstream in able if upstream.settings.files == "true"]
+    return named or [upstream for upstream in able if upstream.settings.files == "auto"]
 
 
 async def _place(request: ClientRequest, asked: Asked, ports: Ports) -> Place | None:
     """Where a file is. Raises ApiError (404) for one of another client."""
-    memory, owner = ports.memory, owner_of(request.client, request.headers)
+    memory, owner = ports.response_store, owner_of(request.client, request.headers)
     await _learn(ports, owner, [asked.id])
     place = memory.noted(asked.id)
     if (place is None and memory.shared) or (place is not None and place.owner != owner):
@@ -105,8 +105,8 @@ async def _place(request: ClientRequest, asked: Asked, ports: Ports) -> Place | 
 
 async def _learn(ports: Ports, owner: str, ids: list[str]) -> None:
     """What other workers and the disk know of these files is known here, too."""
-    if lacking := store_sync.unknown(ports.siblings, ports.memory, [owner], ids):
-        await store_sync.fetch(ports.siblings, ports.memory, owner, lacking)
+    if lacking := store_sync.unknown(ports.worker_rpc, ports.response_store, [owner], ids):
+        await store_sync.fetch(ports.worker_rpc, ports.response_store, owner, lacking)
 
 
 def note(request: ClientRequest, asked: Asked, ports: Ports, route: Route, body: bytes) -> None:
@@ -116,13 +116,13 @@ def note(request: ClientRequest, asked: Asked, ports: Ports, route: Route, body:
     except ValueError:
         return
     if asked.method == "POST" and isinstance(said, dict) and isinstance(id := said.get("id"), str):
-        key = route.peer.key_names[route.key]
-        ports.memory.went(id, owner_of(request.client, request.headers), route.peer.name, key)
+        key = route.upstream.key_names[route.key]
+        ports.response_store.went(id, owner_of(request.client, request.headers), route.upstream.name, key)
 
 
 async def of_owner(request: ClientRequest, ports: Ports, body: bytes) -> bytes:
     """A list of files less those that are not known to be this client's. Where there is one client, all are."""
-    if not ports.memory.shared:
+    if not ports.response_store.shared:
         return body
     try:
         said: Any = wire.loads(body)
@@ -130,7 +130,7 @@ async def of_owner(request: ClientRequest, ports: Ports, body: bytes) -> bytes:
     except (ValueError, KeyError, TypeError):
         raise ApiError("upstream", "the upstream's list of files cannot be read") from None
     ids = [str(row.get("id")) for row in rows]
-    owner, noted = owner_of(request.client, request.headers), ports.memory.noted
+    owner, noted = owner_of(request.client, request.headers), ports.response_store.noted
     for at in range(0, len(ids), store_sync.MAX_IDS):
         await _learn(ports, owner, ids[at : at + store_sync.MAX_IDS])
     said["data"] = [row for row in rows if (place := noted(str(row.get("id")))) and place.owner == owner]

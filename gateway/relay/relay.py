@@ -27,7 +27,7 @@ from gateway.flow.timing import Clock
 from gateway.flow.trace import Span
 from gateway.http import header_rules, query_string
 from gateway.http.auth import keys_of
-from gateway.http.response_writer import Answer, Writer
+from gateway.http.response_writer import ResponseWriter, Writer
 from gateway.limits import limiter, retry_policy
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
@@ -69,7 +69,7 @@ class Relay(HTTPMessageDelegate):
         self._service = service
         key = ports.next_key()
         self._clock = Clock(ports.now)
-        self.writer: Writer = Answer(conn)
+        self.writer: Writer = ResponseWriter(conn)
         self.request = ClientRequest(dialect, endpoint, key, ports.body_memory, ports.max_body_bytes, shape=ports.shape)
         self.request.address = str(getattr(conn.context, "remote_ip", ""))
         self._failover = Failover(ports, self.request)
@@ -171,7 +171,7 @@ class Relay(HTTPMessageDelegate):
             state = State.FLUSHING
         elif route is None and not self._intake.read:
             state = State.RECEIVING
-        at = (route.peer.name, route.model) if route is not None else ("", "")
+        at = (route.upstream.name, route.model) if route is not None else ("", "")
         return self.request.standing(state.name, at, self._clock, self._failover.attempts, self.writer.written)
 
     def tick(self, seconds: float, patience_s: float) -> None:
@@ -305,7 +305,7 @@ class Relay(HTTPMessageDelegate):
             asking.fresh = fresh
             if request.trace is not None:
                 route = lease.route
-                span = request.trace.attempt(route.peer.name, route.protocol, route.model, asking.url)
+                span = request.trace.attempt(route.upstream.name, route.protocol, route.model, asking.url)
                 asking.headers = request.trace.told(asking.headers, span)
             self._failover.sends(lease.route)
             lease.goes()
@@ -338,29 +338,29 @@ class Relay(HTTPMessageDelegate):
 
     def _own_key(self, route: Route) -> bool:
         """Whether the upstream is asked with the client's own key."""
-        takes = route.peer.settings.forward_client_key and self._ports.access.open
+        takes = route.upstream.settings.forward_client_key and self._ports.access.open
         return takes and bool(keys_of(self.request.headers))
 
     def _asking(self, route: Route, about: files.Asked | None) -> Request:
         """Raises ApiError."""
-        ports, request, peer = self._ports, self.request, route.peer
+        ports, request, upstream = self._ports, self.request, route.upstream
         endpoint = about.endpoint if about is not None else request.task
-        url = peer.settings.url(endpoint, route.model, route.protocol)
-        url = query_string.onward(url, request.query, peer.settings.query)
+        url = upstream.settings.url(endpoint, route.model, route.protocol)
+        url = query_string.onward(url, request.query, upstream.settings.query)
         lines = upstream_request.header_lines(route, request.headers, True, ports.access.open, ports.hops)
         body: bytes | Body | None = None
         if self._method == "POST":
             body, lines = self._intake.onward(route.model, lines)
-        minted = peer.minted(route.key)
+        minted = upstream.minted(route.key)
         if minted is not None and minted.aws is not None and not isinstance(body, bytes | None):
-            message = f"upstream '{peer.name}' wants signed requests, and a body that passes as it comes cannot be"
+            message = f"upstream '{upstream.name}' wants signed requests, and a body that passes as it comes cannot be"
             raise BadRequest(f"{message} signed: give it an API key")
-        lines, signing = signed(peer.settings, minted, lines, body if isinstance(body, bytes) else None)
-        return Request(self._method, url, lines, body, peer.whole_timeouts, peer.way, signing=signing)
+        lines, signing = signed(upstream.settings, minted, lines, body if isinstance(body, bytes) else None)
+        return Request(self._method, url, lines, body, upstream.whole_timeouts, upstream.way, signing=signing)
 
     def _outcome(self, route: Route, coming: Coming) -> Outcome | None:
         """None = it was answered. Raises ApiError for what cannot be an answer, or once a part of it has gone out."""
-        name, failure, status = route.peer.name, coming.failure, coming.status
+        name, failure, status = route.upstream.name, coming.failure, coming.status
         if failure is not None:
             outcome = Outcome("failure", retry_policy.as_error(failure, name), failure)
             if self.streaming:
@@ -388,8 +388,8 @@ class Relay(HTTPMessageDelegate):
     def _head(self, route: Route, coming: Coming) -> bytes:
         """Its header lines, less its type."""
         bounds = charges.left(self.request, self._ports)
-        theirs = header_rules.back(coming.headers, True, route.peer.settings.reply_headers, bounds)
-        own = header_rules.of_reply(coming.headers, self.request.key, route.peer.name, [])
+        theirs = header_rules.back(coming.headers, True, route.upstream.settings.reply_headers, bounds)
+        own = header_rules.of_reply(coming.headers, self.request.key, route.upstream.name, [])
         clock = self._clock
         timing = header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
         return self._ports.masked(theirs) + own + timing + header_rules.lines(bounds)
@@ -447,7 +447,7 @@ class Relay(HTTPMessageDelegate):
     def _refuse(self, error: ApiError) -> None:
         words, key = self.request.dialect.errors, self.request.key
         self._error, self._status = error, words.status(error)
-        upstream = self._route.peer.name if self._route is not None and self._failover.attempts else ""
+        upstream = self._route.upstream.name if self._route is not None and self._failover.attempts else ""
         head = header_rules.JSON_HEAD + header_rules.of_refusal(self._status, key, upstream, error.retry_after)
         head += header_rules.lines(charges.left(self.request, self._ports))
         if not self._intake.read:
@@ -477,7 +477,7 @@ class Relay(HTTPMessageDelegate):
             request.key, request.client, request.protocol, request.task, request.asked_model, self._status,
             self.streaming, left, self._aborted, self._error,
             scrub.logged(self._error, request.body) if self._error else "",
-            route.peer.name if route is not None else "", route.protocol if route is not None else "",
+            route.upstream.name if route is not None else "", route.protocol if route is not None else "",
             route.model if route is not None else "", coming.headers if coming is not None else (),
             exchange.connection if exchange is not None else "", coming.ttfb_ms if coming is not None else 0.0,
             failover.attempts, 0, failover.tried, failover.passed_over, (), 0, request.size, self.writer.written,

@@ -20,12 +20,12 @@ def of_one_provider(routes: list[Route], headers: HTTPHeaders, is_open: bool) ->
     a key is meant for an upstream."""
     if len(routes) < 2 or not is_open:
         return routes
-    taking = {route.peer.name: _service(route) for route in routes if route.peer.settings.forward_client_key}
+    taking = {route.upstream.name: _service(route) for route in routes if route.upstream.settings.forward_client_key}
     if len(set(taking.values())) < 2 or not keys_of(headers):
         return routes
     meant = next(iter(taking.values()))
-    return [route for route in routes if taking.get(route.peer.name, meant) == meant]
+    return [route for route in routes if taking.get(route.upstream.name, meant) == meant]
 
 
 def _service(route: Route) -> str:
-    return urlsplit(route.peer.base_url).netloc
+    return urlsplit(route.upstream.base_url).netloc

@@ -27,7 +27,7 @@ class ClientRules(NamedTuple):
 
     def permitted(self, routes: Iterable[Route], asked_model: str) -> list[Route]:
         """The routes that are left for the client. Raises ApiError (403) where none is."""
-        left = [route for route in routes if self.allow(route.peer.name, asked_model, route.model)]
+        left = [route for route in routes if self.allow(route.upstream.name, asked_model, route.model)]
         if not left:
             what = "models" if not self.upstreams else "upstreams" if not self.models else "models and upstreams"
             raise ApiError(

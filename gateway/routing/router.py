@@ -19,7 +19,7 @@ from gateway.limits.breaker import Limits
 from gateway.routing import cloud_names, protocol_choice
 from gateway.routing.balancing import Place, Places
 from gateway.routing.request_facts import LONG_CONTEXT, Facts
-from gateway.routing.upstreams import ModelLimits, Peer, ready
+from gateway.routing.upstreams import LiveUpstream, ModelLimits, ready
 from gateway.shared.shared_quota import Quotas
 from operate.settings.load import ModelRule, Settings, TargetRef, Upstream
 from translate import dialects
@@ -47,7 +47,7 @@ class Route:
     first. weight: the share among the routes of the same stage. mint: where its key comes from, if that is not written
     down."""
 
-    peer: Peer
+    upstream: LiveUpstream
     protocol: Protocol
     model: str
     client: Protocol | None = None
@@ -67,24 +67,24 @@ class Route:
     _for_more: Route | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        up = self.peer.settings
-        object.__setattr__(self, "place", self.peer.place(self.model, self.key))
-        object.__setattr__(self, "mint", self.peer.mints[self.key])
+        up = self.upstream.settings
+        object.__setattr__(self, "place", self.upstream.place(self.model, self.key))
+        object.__setattr__(self, "mint", self.upstream.mints[self.key])
         policy = replace(
-            self.peer.policy,
-            max_tokens=up.most_tokens(self.model) or self.peer.limits_of(self.model).output,
+            self.upstream.policy,
+            max_tokens=up.most_tokens(self.model) or self.upstream.limits_of(self.model).output,
             cache_marks=up.marks_cache(self.model)
         )
         object.__setattr__(self, "target", Target(self.model, policy))
         dialect = dialects.of(self.protocol)
-        envelope = self.peer.envelope_of(self.protocol)
+        envelope = self.upstream.envelope_of(self.protocol)
         object.__setattr__(self, "envelope", envelope)
         if envelope is None:
             url = up.url(dialect.path, self.model, self.protocol)
             stream_url = up.url(dialect.stream_path, self.model, self.protocol)
         else:
-            url = self.peer.wrapped_url(envelope, "", self.model)
-            stream_url = self.peer.wrapped_url(envelope, "", self.model, streams=True)
+            url = self.upstream.wrapped_url(envelope, "", self.model)
+            stream_url = self.upstream.wrapped_url(envelope, "", self.model, streams=True)
         object.__setattr__(self, "url", url)
         object.__setattr__(self, "stream_url", stream_url)
         home = self.client == self.protocol
@@ -96,11 +96,11 @@ class Route:
 
     @property
     def own_headers(self) -> dict[str, str]:
-        return self.peer.headers_with(self.key)[self.protocol]
+        return self.upstream.headers_with(self.key)[self.protocol]
 
     def _other(self) -> Route | None:
         """The route of requests with a schema; None if it is this one."""
-        how = self.peer.settings.output_schema
+        how = self.upstream.settings.output_schema
         if how in dialects.names():
             return self._with_schema(how) if how != self.protocol else None
         return self._with_schema(self.protocol) if how == "tool" and self.verbatim else None
@@ -109,20 +109,20 @@ class Route:
         """The route of requests with tools or thinking; None if it is this one."""
         if self.client is None or self.schema or self.home:
             return None
-        best = protocol_choice.choose(self.client, self.peer.spoken, more=True)
-        if best is None or best == self.protocol or self.protocol not in self.peer.spoken:
+        best = protocol_choice.choose(self.client, self.upstream.spoken, more=True)
+        if best is None or best == self.protocol or self.protocol not in self.upstream.spoken:
             return None
-        return Route(self.peer, best, self.model, self.client, False, self.key, self.stage, self.weight)
+        return Route(self.upstream, best, self.model, self.client, False, self.key, self.stage, self.weight)
 
     def _with_schema(self, protocol: Protocol) -> Route:
-        return Route(self.peer, protocol, self.model, self.client, True, self.key, self.stage, self.weight)
+        return Route(self.upstream, protocol, self.model, self.client, True, self.key, self.stage, self.weight)
 
     def in_another_protocol(self) -> Route:
         """The route in another protocol, if the upstream turned out not to serve this one (see Router.lacks)."""
-        protocol = self.client and self.peer.protocol_for(self.client, self.model)
-        if protocol is None or self.protocol not in self.peer.lacks:
+        protocol = self.client and self.upstream.protocol_for(self.client, self.model)
+        if protocol is None or self.protocol not in self.upstream.lacks:
             return self
-        return Route(self.peer, protocol, self.model, self.client, False, self.key, self.stage, self.weight)
+        return Route(self.upstream, protocol, self.model, self.client, False, self.key, self.stage, self.weight)
 
     def of(self, body: bytes) -> Route:
         """The route that a request with this body takes. It looks for words in the body, which is enough, because
@@ -132,7 +132,7 @@ class Route:
         other = self._by_schema
         if other is None:
             return self
-        words = _TOOL_WORDS if self.peer.settings.output_schema == "tool" else _SCHEMA_WORDS
+        words = _TOOL_WORDS if self.upstream.settings.output_schema == "tool" else _SCHEMA_WORDS
         return other if any(word in body for word in words) else self
 
 
@@ -151,9 +151,9 @@ class Router:
         quotas: makes those of upstreams; None = each counts for itself."""
         places = places or Places(Limits())
         on = {name: (base_urls or {}).get(name, up) for name, up in settings.upstreams.items() if up.enabled}
-        old = before.peers if before else {}
+        old = before.upstreams if before else {}
         quotas = quotas or Quotas()
-        self.peers: dict[str, Peer] = {
+        self.upstreams: dict[str, LiveUpstream] = {
             name: ready(settings, up, places, quotas, old.get(name)) for name, up in on.items()
         }
         self.off = {name: up.off_because for name, up in settings.upstreams.items() if not up.enabled}
@@ -172,7 +172,7 @@ class Router:
         self._told: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"<Router {list(self.peers)} exact={list(self._exact)} globs={len(self._globs)}>"
+        return f"<Router {list(self.upstreams)} exact={list(self._exact)} globs={len(self._globs)}>"
 
     def is_demo(self, upstream: str) -> bool:
         return upstream in self._demos
@@ -219,19 +219,20 @@ class Router:
     def lacks(self, failed: Route) -> bool:
         """Records that an upstream does not serve the protocol of a route. Returns False if it speaks no other protocol
         that could be used."""
-        peer, client = failed.peer, failed.client
+        upstream, client = failed.upstream, failed.client
         if client is None or failed.home:
             return False
-        if protocol_choice.choose(client, [name for name in peer.spoken if name != failed.protocol], more=True) is None:
+        others = [name for name in upstream.spoken if name != failed.protocol]
+        if protocol_choice.choose(client, others, more=True) is None:
             return False
-        peer.lacks.add(failed.protocol)
+        upstream.lacks.add(failed.protocol)
         self._found.clear()
         return True
 
-    def told(self, peer: Peer, limits: dict[str, ModelLimits]) -> None:
+    def told(self, upstream: LiveUpstream, limits: dict[str, ModelLimits]) -> None:
         """An upstream's list has come. Routes are made anew where it says something new of its models."""
-        if limits != peer.limits:
-            peer.limits = limits
+        if limits != upstream.limits:
+            upstream.limits = limits
             self._found.clear()
 
     def model_of(self, name: str) -> str:
@@ -259,13 +260,13 @@ class Router:
         out += [(name, "alias") for name in self._aliases]
         return out
 
-    def listed_as(self, model: str, peer: Peer) -> str:
-        """The name with which a client reaches `model` of `peer`: the model's own name if it leads there, else
+    def listed_as(self, model: str, upstream: LiveUpstream) -> str:
+        """The name with which a client reaches `model` of `upstream`: the model's own name if it leads there, else
         UPSTREAM/MODEL."""
         refs = self._refs(model)
-        if refs and any(ref.upstream == peer.name and (ref.model or model) == model for ref in refs):
+        if refs and any(ref.upstream == upstream.name and (ref.model or model) == model for ref in refs):
             return model
-        return f"{peer.name}/{model}"
+        return f"{upstream.name}/{model}"
 
     # ---------------------------------------------------------------------------------------- resolving
 
@@ -282,17 +283,19 @@ class Router:
             raise ApiError("not_found", f"'{model[:100]}' is not a valid name of a model", param="model")
         routes = []
         for ref in refs:
-            peer = self.peers.get(ref.upstream)
-            protocol = peer.protocol_for(client, ref.model or model) if peer else None
-            if peer and protocol:
-                keys = len(peer.settings.credentials)
+            upstream = self.upstreams.get(ref.upstream)
+            protocol = upstream.protocol_for(client, ref.model or model) if upstream else None
+            if upstream and protocol:
+                keys = len(upstream.settings.credentials)
                 name, weight = ref.model or model, ref.weight / keys
-                routes += [Route(peer, protocol, name, client, False, key, ref.stage, weight) for key in range(keys)]
+                routes += [
+                    Route(upstream, protocol, name, client, False, key, ref.stage, weight) for key in range(keys)
+                ]
         if routes:
             return routes
-        lit = [ref.upstream for ref in refs if ref.upstream in self.peers]
+        lit = [ref.upstream for ref in refs if ref.upstream in self.upstreams]
         if lit:
-            speaks = ", ".join(self.peers[lit[0]].settings.protocol)
+            speaks = ", ".join(self.upstreams[lit[0]].settings.protocol)
             raise ApiError(
                 "not_found",
                 f"model '{model}' goes to upstream '{lit[0]}', which speaks {speaks}; this proxy cannot translate "
@@ -320,7 +323,7 @@ class Router:
     def _named(self, model: str) -> list[TargetRef]:
         """The target of a name of the form UPSTREAM/MODEL, or []."""
         name, slash, rest = model.partition("/")
-        return [TargetRef(name, rest)] if slash and rest and name in self.peers else []
+        return [TargetRef(name, rest)] if slash and rest and name in self.upstreams else []
 
     def _plain(self, model: str) -> list[TargetRef]:
         targets: Sequence[TargetRef] = self._exact.get(model, ())
@@ -332,12 +335,12 @@ class Router:
                 if self._lit(targets):
                     return list(targets)
                 off = off or list(targets)
-        if self.peers and self.peers.keys() <= self._demos:  # if only the demo is on, it answers for every name
-            return [TargetRef(next(iter(self.peers)), None)]
+        if self.upstreams and self.upstreams.keys() <= self._demos:  # if only the demo is on, it answers for every name
+            return [TargetRef(next(iter(self.upstreams)), None)]
         return off
 
     def _lit(self, targets: Sequence[TargetRef]) -> bool:
-        return any(target.upstream in self.peers for target in targets)
+        return any(target.upstream in self.upstreams for target in targets)
 
     def _unknown(self, model: str) -> str:
         asked = model.partition("/")[0]
@@ -348,7 +351,7 @@ class Router:
     def _there_is(self) -> str:
         names = [name for name, _ in self.names()]
         names += [pattern for pattern, _, targets in self._globs if self._lit(targets)]
-        ups = ", ".join(f"{name}/MODEL" for name in self.peers)
+        ups = ", ".join(f"{name}/MODEL" for name in self.upstreams)
         known = ", ".join(names[:40]) or "none"
         return f"Known models: {known}; or write UPSTREAM/MODEL: {ups}. See [models] in settings.ini."
 

@@ -1,4 +1,4 @@
-"""A `Peer`: an upstream that is on, with everything that requests to it need, worked out once.
+"""A `LiveUpstream`: an upstream that is on, with everything that requests to it need, worked out once.
 
 It has the URLs, the headers for each key, the timeouts and the translation policy. It also has the state that all its
 requests share: its slots (limits/admission.py), its retry budget and its quota. The state of one model with one key is
@@ -50,7 +50,7 @@ _UNKNOWN = ModelLimits()
 
 
 @dataclass(slots=True)
-class Peer:
+class LiveUpstream:
     """An upstream that is on. counts: the protocols in which it can count tokens, as far as is known. lacks: protocols
     of its settings that it does not serve, as its replies have shown. is_proxy: it is a proxy like this one, as its
     replies say. limits: of its models, as its list says. mints: for each of its keys, where that is not written down
@@ -104,7 +104,7 @@ class Peer:
         self.counts = {name for name, count in counting if count is not None and (s.count_tokens or not count.optional)}
 
     def __repr__(self) -> str:
-        return f"<Peer {self.name} {','.join(self.settings.protocol)} {self.base_url}>"
+        return f"<LiveUpstream {self.name} {','.join(self.settings.protocol)} {self.base_url}>"
 
     def protocol_for(self, client: Protocol, model: str = "") -> Protocol | None:
         """The protocol for requests of a client, unless a request asks for more (see protocol_choice.py)."""
@@ -213,9 +213,11 @@ class Peer:
         return own
 
 
-def ready(settings: Settings, upstream: Upstream, places: Places, quotas: Quotas, before: Peer | None = None) -> Peer:
-    """Makes the Peer of an upstream. before: its Peer until now; its requests in flight, its budget and what is known
-    of it are kept."""
+def ready(
+    settings: Settings, upstream: Upstream, places: Places, quotas: Quotas, before: LiveUpstream | None = None
+) -> LiveUpstream:
+    """Makes the LiveUpstream of an upstream. before: the one until now; its requests in flight, its budget and what is
+    known of it are kept."""
     most = upstream.max_concurrent or settings.pool.per_upstream
     share, per_second = settings.retry.budget_percent / 100, settings.retry.budget_per_second
     if before is None:
@@ -233,7 +235,7 @@ def ready(settings: Settings, upstream: Upstream, places: Places, quotas: Quotas
     gate.key = _bound(settings, upstream)
     bounds = upstream.requests_per_minute, upstream.tokens_per_minute
     quota = quotas.of(f"upstream:{upstream.name}", bounds, before.quota if before else None)
-    return Peer(upstream.name, upstream, upstream.base_url, places, gate, budget, quota, settings.translate)
+    return LiveUpstream(upstream.name, upstream, upstream.base_url, places, gate, budget, quota, settings.translate)
 
 
 def _bound(settings: Settings, upstream: Upstream) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from tornado.httputil import HTTPHeaders
 
 from gateway.http.auth import keys_of
-from gateway.stored.store import ANYONE, Entry, Memory, items_of
+from gateway.stored.store import ANYONE, Entry, ResponseStore, items_of
 from operate.client_keys import digest
 from translate import sse, wire
 from translate.errors import ApiError
@@ -40,12 +40,12 @@ def owner_of(client: str, headers: HTTPHeaders) -> str:
     return "?" + digest(brought[0]).hex() if brought else ""
 
 
-class Recall:
+class PreviousResponse:
     """The part of one request. session: the owner of the responses of a websocket session, "" = there is none."""
 
     __slots__ = ("_draft", "_items", "_memory", "_on", "_own", "_owner", "_session", "_tell")
 
-    def __init__(self, memory: Memory, owner: str, session: str = "") -> None:
+    def __init__(self, memory: ResponseStore, owner: str, session: str = "") -> None:
         self._memory = memory
         self._owner = owner
         self._session = session
@@ -56,7 +56,7 @@ class Recall:
         self._items: list[Any] = []  # complete output items of a session's stream
 
     def __repr__(self) -> str:
-        return f"<Recall on {self._on!r}, {self._draft!r}>"
+        return f"<PreviousResponse on {self._on!r}, {self._draft!r}>"
 
     @property
     def extends(self) -> bool:

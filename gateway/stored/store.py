@@ -72,7 +72,7 @@ class Entry:
         return response | {"output": _items([self.output])}
 
 
-class Memory:
+class ResponseStore:
     """The store. For each request, draft() is called when it is sent, and then keep() with its response, or drop()."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Memory:
         self.shared = False
 
     def __repr__(self) -> str:
-        return f"<Memory of {len(self._entries)} responses, {self.bytes} bytes>"
+        return f"<ResponseStore of {len(self._entries)} responses, {self.bytes} bytes>"
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -13,20 +13,20 @@ from typing import Any
 from urllib.parse import urlencode
 
 from gateway.process.worker_rpc import WorkerRpc
-from gateway.stored.store import Memory
+from gateway.stored.store import ResponseStore
 from operate.owner_store import Place
 
 FIND, FORGET = "/responses/find", "/responses/forget"
 MAX_IDS = 200  # how many responses are asked for at once; further ones are not found
 
 
-def register(worker_rpc: WorkerRpc, memory: Memory) -> None:
+def register(worker_rpc: WorkerRpc, memory: ResponseStore) -> None:
     """Registers the answers to other workers' questions."""
     worker_rpc.answers[FIND] = lambda query: _found(memory, query["owner"], query["ids"].split(","))
     worker_rpc.answers[FORGET] = lambda query: {"deleted": memory.delete(query["owner"], query["id"])}
 
 
-def unknown(worker_rpc: WorkerRpc, memory: Memory, owners: Iterable[str], ids: Iterable[str]) -> list[str]:
+def unknown(worker_rpc: WorkerRpc, memory: ResponseStore, owners: Iterable[str], ids: Iterable[str]) -> list[str]:
     """The ids that this worker does not know, and another one or the disk may know."""
     if worker_rpc.alone and not memory.owners.remembers and memory.fleet is None:
         return []
@@ -38,7 +38,7 @@ def unknown(worker_rpc: WorkerRpc, memory: Memory, owners: Iterable[str], ids: I
     return lacking[:MAX_IDS]
 
 
-async def fetch(worker_rpc: WorkerRpc, memory: Memory, owner: str, ids: list[str]) -> None:
+async def fetch(worker_rpc: WorkerRpc, memory: ResponseStore, owner: str, ids: list[str]) -> None:
     """Asks the other workers and the disk for some responses, and keeps what they know."""
     asked = worker_rpc.ask_others(_path(FIND, owner=owner, ids=",".join(ids)))
     on_disk, others, fleet = await asyncio.gather(memory.owners.find(ids), asked, _of_fleet(memory, owner, ids))
@@ -59,18 +59,18 @@ async def fetch(worker_rpc: WorkerRpc, memory: Memory, owner: str, ids: list[str
             memory.take(owner, entry)
 
 
-async def _of_fleet(memory: Memory, owner: str, ids: list[str]) -> tuple[list[dict[str, Any]], dict[str, Place]]:
+async def _of_fleet(memory: ResponseStore, owner: str, ids: list[str]) -> tuple[list[dict[str, Any]], dict[str, Place]]:
     return await memory.fleet.find(owner, ids) if memory.fleet is not None else ([], {})
 
 
-async def forget(worker_rpc: WorkerRpc, memory: Memory, owner: str, id: str) -> None:
+async def forget(worker_rpc: WorkerRpc, memory: ResponseStore, owner: str, id: str) -> None:
     """Deletes a response in the other workers and hosts."""
     if memory.fleet is not None:
         await memory.fleet.forget(owner, id)
     await worker_rpc.ask_others(_path(FORGET, owner=owner, id=id))
 
 
-def _found(memory: Memory, owner: str, ids: list[str]) -> dict[str, Any]:
+def _found(memory: ResponseStore, owner: str, ids: list[str]) -> dict[str, Any]:
     entries = [memory.given(owner, id) for id in ids]
     places = {id: [*place, memory.key(id)] for id in ids if (place := memory.place(id)) is not None}
     return {"entries": [entry for entry in entries if entry is not None], "places": places}

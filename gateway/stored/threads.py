@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gateway.stored.store import ANYONE, Entry, Memory
+from gateway.stored.store import ANYONE, Entry, ResponseStore
 from translate import wire
 from translate.errors import BadRequest
 from translate.pair import Crossing
@@ -42,13 +42,13 @@ def without(data: dict[str, Any]) -> dict[str, Any]:
 
 
 class Thread:
-    """The thread of one request. It has the same methods as a Recall, which is for Responses."""
+    """The thread of one request. It has the same methods as a PreviousResponse, which is for Responses."""
 
     __slots__ = ("_draft", "_goes_on", "_memory", "_on", "_own", "_owner", "_previous")
 
     extends = False  # only a websocket's turns do
 
-    def __init__(self, memory: Memory, owner: str, thread: dict[str, Any]) -> None:
+    def __init__(self, memory: ResponseStore, owner: str, thread: dict[str, Any]) -> None:
         """Raises BadRequest if the thread is neither "create" nor "continue"."""
         previous, kind = thread.get("previous_message_id"), thread.get("type")
         if kind not in ("create", "continue"):

@@ -26,8 +26,8 @@ from gateway.flow.states import State
 from gateway.http.auth import Access
 from gateway.limits.message_rate import MessageRate
 from gateway.runtime import Service
-from gateway.stored.previous_response import Recall, owner_of
-from gateway.websocket.writer import Frames, error_event, frame
+from gateway.stored.previous_response import PreviousResponse, owner_of
+from gateway.websocket.writer import FrameWriter, error_event, frame
 from translate import wire
 from translate.conversation import Start, Stop, Usage
 from translate.errors import ApiError, BadRequest
@@ -135,7 +135,7 @@ class Session:
         self._waiting.clear()
         if self._on_close is not None:
             self._on_close()
-        self.service.memory.forget(self.key)
+        self.service.response_store.forget(self.key)
 
     def drain(self) -> None:
         """Ends the session after the present turn, because the proxy shuts down."""
@@ -163,22 +163,23 @@ class Turn:
         self._stream_id = stream_id if isinstance(stream_id, str) else ""
         own = ("type", "generate", "stream_id", "background")
         self.data = {key: value for key, value in data.items() if key not in own} | {"stream": True}
-        self._writer: Frames | None = None
+        self._writer: FrameWriter | None = None
         self.flow = Flow(service.ports, session, RESPONSES, RESPONSES.endpoints[0], front=self)
 
     def __repr__(self) -> str:
         return f"<Turn {self.flow!r}>"
 
-    def writer(self, key: str) -> Frames:
-        self._writer = Frames(self._session, self._stream_id, self.service.to_copy(key))
+    def writer(self, key: str) -> FrameWriter:
+        self._writer = FrameWriter(self._session, self._stream_id, self.service.to_copy(key))
         return self._writer
 
     def checked(self, headers: HTTPHeaders, access: Access) -> str:
         return access.check(headers)
 
-    def previous(self, request: ClientRequest) -> Recall:
+    def previous(self, request: ClientRequest) -> PreviousResponse:
         request.data = self.data or None
-        own = Recall(self.service.memory, owner_of(request.client, request.headers), self._session.key)
+        owner = owner_of(request.client, request.headers)
+        own = PreviousResponse(self.service.response_store, owner, self._session.key)
         if self._writer is not None:
             self._writer.previous = own
         return own
@@ -187,7 +188,7 @@ class Turn:
         if self._generate:
             return None
         data, previous = request.parsed(), request.previous
-        assert isinstance(previous, Recall)
+        assert isinstance(previous, PreviousResponse)
         previous.refuse_warm_up(data)
         previous.note(data)
         key, echo = request.key.removeprefix("req_"), items.echo(data) | previous.echo
@@ -196,7 +197,7 @@ class Turn:
 
     def passes(self, request: ClientRequest) -> None:
         data, previous = request.parsed(), request.previous
-        assert isinstance(previous, Recall)
+        assert isinstance(previous, PreviousResponse)
         previous.note(data)
         if previous.extends and data.get("store") is False:
             # The upstream has not stored the reasoning, so an item without its encrypted content is of no use to it.

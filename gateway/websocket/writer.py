@@ -13,8 +13,8 @@ from __future__ import annotations
 import struct
 from typing import Any, Protocol
 
-from gateway.http.response_writer import Answer, nothing
-from gateway.stored.previous_response import Recall
+from gateway.http.response_writer import ResponseWriter, nothing
+from gateway.stored.previous_response import PreviousResponse
 from translate import errors, sse, wire
 from translate.errors import ApiError
 from translate.responses import replay
@@ -35,7 +35,7 @@ class Socket(Protocol):
     def hang_up(self) -> None: ...
 
 
-class Frames(Answer):
+class FrameWriter(ResponseWriter):
     """The writer of one turn. previous: reads every event. stream_id: the stream_id that the client gave, "" = none;
     each event repeats it. kept: the beginning of the reply for the body log, one event on each line, up to `keep`
     bytes; None if keep is 0."""
@@ -45,7 +45,7 @@ class Frames(Answer):
     def __init__(self, session: Socket, stream_id: str, keep: int) -> None:
         super().__init__(session)  # type: ignore[arg-type]  # of a connection, it needs the stream
         self._session = session
-        self.previous: Recall | None = None
+        self.previous: PreviousResponse | None = None
         self._events = sse.Splitter()
         self._stream_id = b',"stream_id":"%b"}' % wire.inside(stream_id) if stream_id else b""
         self._told = b""  # for the next event

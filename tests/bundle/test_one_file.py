@@ -27,7 +27,7 @@ from tests.bundle.made import installed, one_file, run, started
 from tests.test_proxy import ask
 
 PAGES = (
-    *("/", "/healthz", "/readyz", "/metrics", "/dashboard", "/v1/models", "/v1/models/demo", "/debug/lessons"),
+    *("/", "/healthz", "/readyz", "/metrics", "/dashboard", "/v1/models", "/v1/models/demo", "/debug/quirks"),
     *("/debug/upstreams", "/nowhere", "/v1/responses/resp_1"),
     *(f"/dashboard/data/{name}" for name in ("now", "series", "upstreams", "requests", "usage", "cache", "settings")),
     "/dashboard/data/connect",

@@ -13,7 +13,7 @@ import pytest
 
 from console.doctor import advice, command, models, probes, reach
 from console.doctor.findings import Finding, shortened
-from gateway.flow.learned_quirks import Lesson
+from gateway.flow.learned_quirks import Quirk
 from operate.settings import load
 from tests.support.script import Answer, Request, Upstream
 from tests.upstream import scripted
@@ -342,7 +342,7 @@ def test_by_chat_where_only_chat_heeds_schemas() -> None:
 
 
 def test_lessons_of_several_protocols_come_together() -> None:
-    learned = {"chat": [Lesson("seed", "random_seed"), Lesson("user")], "responses": [Lesson("store"), Lesson("user")]}
+    learned = {"chat": [Quirk("seed", "random_seed"), Quirk("user")], "responses": [Quirk("store"), Quirk("user")]}
     told = advice.merged({"chat": [], "responses": []}, learned)
     assert told == {"rename": "seed=random_seed", "drop": "user, store"}
 

@@ -138,7 +138,7 @@ def settled(house: House, tasks: int) -> list[str]:
 def leftovers(p: proxy.Proxy, tasks: int) -> list[str]:
     """What the proxy still holds for requests that are over. tasks: how many ran before. To be called on its loop."""
     service, client = p.service, p.service.client.stats()
-    peers = service.router.peers.values()
+    upstreams = service.router.upstreams.values()
     held = {
         "flows": len(service.flows),
         "bytes of requests": service.held_bytes,
@@ -146,7 +146,7 @@ def leftovers(p: proxy.Proxy, tasks: int) -> list[str]:
         "handles": client["handles"] - client["handles_free"],
         "places taken": service.admission.busy,
         "in the queue": service.admission.waiting,
-        "at an upstream": sum(peer.gate.busy + peer.gate.cheap + len(peer.gate.waiting) for peer in peers),
+        "at an upstream": sum(up.gate.busy + up.gate.cheap + len(up.gate.waiting) for up in upstreams),
         "busy at a place": sum(place.busy for place in service.places),
         "tasks": len(asyncio.all_tasks()) - tasks,
     }

@@ -52,9 +52,9 @@ def mute() -> Iterator[str]:
 def rude() -> Iterator[str]:
     """Every connection is reset at its first byte."""
 
-    def reset(peer: socket.socket) -> None:
-        peer.recv(1)
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    def reset(upstream: socket.socket) -> None:
+        upstream.recv(1)
+        upstream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     with _answering(reset) as port:
         yield f"https://127.0.0.1:{port}"
@@ -68,9 +68,9 @@ def untrusted(folder: Path) -> Iterator[str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
 
-    def shake(peer: socket.socket) -> None:
+    def shake(upstream: socket.socket) -> None:
         with contextlib.suppress(OSError):  # the alert by which the other side refuses
-            context.wrap_socket(peer, server_side=True).close()
+            context.wrap_socket(upstream, server_side=True).close()
 
     with _answering(shake) as port:
         yield f"https://127.0.0.1:{port}"
@@ -82,12 +82,12 @@ def _answering(serve: Callable[[socket.socket], None]) -> Iterator[int]:
 
     def run() -> None:
         while True:
-            peer, _ = listener.accept()
-            with peer:
+            upstream, _ = listener.accept()
+            with upstream:
                 if over.is_set():
                     return
-                peer.settimeout(5)
-                serve(peer)
+                upstream.settimeout(5)
+                serve(upstream)
 
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:

@@ -111,13 +111,13 @@ def test_connecting() -> None:
         with House(settings(url)) as house:
             for lane in lanes(stream=True):
                 client = sent(house, lane)
-                peer, _ = listener.accept()
-                with peer:
-                    peer.settimeout(5)
-                    assert peer.recv(65536)  # it has begun to shake hands
+                upstream, _ = listener.accept()
+                with upstream:
+                    upstream.settimeout(5)
+                    assert upstream.recv(65536)  # it has begun to shake hands
                     start = time.monotonic()
                     client.socket.close()
-                    while peer.recv(65536):
+                    while upstream.recv(65536):
                         continue
                     measured.append(time.monotonic() - start)
     told("connecting", measured)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from conformance import grammar
 from gateway.flow import envelope, scrub, strip_fields
-from gateway.flow.passthrough import Verbatim
+from gateway.flow.passthrough import Passthrough
 from gateway.flow.usage_chunk import UsageChunk
 from gateway.http import body_decoding, framing, header_rules, json_bounds, query_string
 from operate.logs.redaction import Redaction
@@ -157,7 +157,7 @@ def stream(upstream: Protocol) -> Callable[[bytes], None]:
 def passed(protocol: Protocol) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
         for unasked in (None, UsageChunk()):
-            through = Verbatim(protocol, "another" if unasked else "", unasked)
+            through = Passthrough(protocol, "another" if unasked else "", unasked)
             out = b"".join([*map(through.feed, cuts(data)), through.end()])
             if unasked is None and through.started and through.fault is None:  # else half a line stays behind
                 whole_lines = data[: max(data.rfind(b"\n"), data.rfind(b"\r")) + 1]

@@ -64,7 +64,7 @@ def test_a_fault_of_ours_ends_the_request(
 ) -> None:
     """A mistake in a translator costs its request, not a client that waits for ever."""
     gate = Gate()
-    kind: Any = passthrough.Verbatim if path == PATH else pair.Crossing
+    kind: Any = passthrough.Passthrough if path == PATH else pair.Crossing
     with (
         Upstream([Answer.sse([*([BEGUN] if begun else []), gate, BEGUN], end="reset")]) as up,
         House(one_upstream(up.url, "chat")) as house,
@@ -98,7 +98,7 @@ def test_a_ping_that_fails_does_not_stop_the_clock(monkeypatch: pytest.MonkeyPat
     settings = one_upstream("{}", "chat", "", "ping_seconds = 0.1")
     with Upstream([Answer.sse([BEGUN], end="hang")]) as up, House(settings.format(up.url)) as house:
         with monkeypatch.context() as broken:
-            broken.setattr(passthrough.Verbatim, "ping", fail)
+            broken.setattr(passthrough.Passthrough, "ping", fail)
             with house.connect() as client:
                 client.socket.settimeout(5)
                 client.send("POST", PATH, ASKED | {"stream": True})

@@ -35,7 +35,7 @@ PROMPTS = ("PROMPT-MARK", "lighthouse", "daughter", "waves")
 
 PATHS = ("/v1/messages", "/v1/chat/completions", "/v1/responses")
 PAGES = (
-    "/debug/lessons", "/debug/upstreams", "/metrics", "/healthz", "/readyz", "/dashboard", "/v1/models", "/v1/models/x",
+    "/debug/quirks", "/debug/upstreams", "/metrics", "/healthz", "/readyz", "/dashboard", "/v1/models", "/v1/models/x",
     "/v1/responses/resp_1", "/", "/nowhere", "/v1/v1/messages", f"/v1/models/{BROUGHT}", f"/{GUEST}/x",
     f"/v1beta/models/{BROUGHT}", "/api/tags", "/v1/files", f"/v1/files/{GUEST}", "/v1/batches", "/v1/messages/batches",
     *(f"/dashboard/data/{panel}" for panel in panels.SHOWN),

@@ -32,7 +32,7 @@ for (const type of ['text/plain', 'application/json', 'application/x-www-form-ur
   for (const mode of ['no-cors', 'cors'])
     for (const path of ['/v1/chat/completions', '/v1/messages', '/v1/responses', '/debug/translate'])
       trying(() => text(path, {method: 'POST', mode, body, headers: {'Content-Type': type}}));
-for (const path of ['/v1/models', '/v1/responses/resp_1', '/debug/upstreams', '/debug/lessons', '/metrics', '/'])
+for (const path of ['/v1/models', '/v1/responses/resp_1', '/debug/upstreams', '/debug/quirks', '/metrics', '/'])
   for (const mode of ['no-cors', 'cors']) trying(() => text(path, {mode}));
 trying(() => navigator.sendBeacon(at + '/v1/chat/completions', body));
 for (const tag of ['img', 'script', 'iframe']) {

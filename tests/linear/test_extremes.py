@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.passthrough import Verbatim
+from gateway.flow.passthrough import Passthrough
 from tests.linear import shapes_chat, shapes_messages
 from tests.linear.work import grows_linearly
 from translate import pair, sse
@@ -52,7 +52,7 @@ def feed(reader: Any) -> Callable[[list[bytes]], None]:
 
 READERS = {
     "splitter": sse.Splitter,
-    "passed through": lambda: Verbatim("chat", "another", None),
+    "passed through": lambda: Passthrough("chat", "another", None),
     "crossing": lambda: pair.Crossing("messages", "chat", Asked("m", "k")),
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.passthrough import Verbatim
+from gateway.flow.passthrough import Passthrough
 from gateway.flow.usage_chunk import UsageChunk
 from tests.linear.work import grows_linearly
 from translate import pair, sse
@@ -126,7 +126,7 @@ def test_a_stream_that_passes_through(name: str) -> None:
     protocol, make = STREAMS[name]
 
     def run(pieces: list[bytes]) -> None:
-        verbatim = Verbatim(protocol, "another", UsageChunk())
+        verbatim = Passthrough(protocol, "another", UsageChunk())
         verbatim.started = True  # what comes before the first event is bounded, and small
         for piece in pieces:
             verbatim.feed(piece)

@@ -6,7 +6,7 @@ from gateway.limits.admission import Gate
 from gateway.limits.breaker import Breaker, Limits
 from gateway.limits.rate_limit import Quota
 from gateway.limits.retry_budget import Budget
-from gateway.stored.store import Memory
+from gateway.stored.store import ResponseStore
 
 
 def test_a_quota() -> None:
@@ -31,12 +31,12 @@ def test_a_budget_keeps_its_count() -> None:
 def test_a_gate() -> None:
     gate = Gate("up", 40)
     gate.resize(40, True)
-    assert gate.places == 20 and gate.adaptive is not None
+    assert gate.slots == 20 and gate.adaptive is not None
     learned = gate.adaptive
     gate.resize(10, True)
-    assert gate.adaptive is learned and gate.places == 10
+    assert gate.adaptive is learned and gate.slots == 10
     gate.resize(40, False)
-    assert gate.places == 40
+    assert gate.slots == 40
 
 
 def test_a_breaker() -> None:
@@ -53,7 +53,7 @@ def test_a_breaker() -> None:
 
 def test_a_memory() -> None:
     now = [0.0]
-    memory = Memory(10, 1 << 20, 100, lambda: now[0])
+    memory = ResponseStore(10, 1 << 20, 100, lambda: now[0])
 
     def keep(id: str) -> None:
         draft = memory.draft("me", None, [{"x": id}])
@@ -70,7 +70,7 @@ def test_a_memory() -> None:
 
 def test_an_entry_that_moves_to_another_worker() -> None:
     now = [0.0]
-    one, two = Memory(10, 1 << 20, 100, lambda: now[0]), Memory(10, 1 << 20, 100, lambda: now[0])
+    one, two = ResponseStore(10, 1 << 20, 100, lambda: now[0]), ResponseStore(10, 1 << 20, 100, lambda: now[0])
     draft = one.draft("me", None, [{"x": "é"}])
     assert draft is not None
     one.keep(draft, {"id": "r", "output": [{"y": 1}], "model": "m"}, True)

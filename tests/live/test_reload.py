@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.learned_quirks import Lesson
+from gateway.flow.learned_quirks import Quirk
 from gateway.process import reload
 from gateway.process.worker_rpc import WorkerRpc
 from operate.settings.file_watch import Source
@@ -182,7 +182,7 @@ def test_a_demo_that_is_switched_on_and_off(file: Path, up: Upstream) -> None:
         asked = ASKED | {"model": "demo/demo"}
         for state, there in (("true", True), ("false", False), ("true", True)):
             save(house, file, text + demo.format(state))
-            assert ("demo" in house.on_loop(lambda: house.proxy.service.router.peers)) is there
+            assert ("demo" in house.on_loop(lambda: house.proxy.service.router.upstreams)) is there
             if there:
                 assert house.post(PATH, asked)[0] == 200
 
@@ -248,8 +248,8 @@ def test_what_was_learned_and_counted_stays(file: Path) -> None:
 
             def state() -> Any:
                 service = house.proxy.service
-                place = service.router.peers["up"].place("m", 0)
-                return place.breaker.state, place.breaker.limits.max_cooldown, len(service.memory)
+                place = service.router.upstreams["up"].place("m", 0)
+                return place.breaker.state, place.breaker.limits.max_cooldown, len(service.response_store)
 
             assert house.on_loop(state)[:2] == ("open", 60)
             save(house, file, text + "max_cooldown = 90\n")
@@ -265,21 +265,21 @@ def test_another_address_is_another_upstream(file: Path) -> None:
         with House(text.format("http://127.0.0.1:9"), file=file) as house:
             assert house.post(PATH, ASKED)[0] == 502
             save(house, file, text.format(up.url))
-            peer = house.proxy.service.router.peers["up"]
-            assert house.on_loop(lambda: peer.place("m", 0).breaker.state) == "closed"
+            upstream = house.proxy.service.router.upstreams["up"]
+            assert house.on_loop(lambda: upstream.place("m", 0).breaker.state) == "closed"
 
 
 def test_what_a_server_taught_is_not_held_against_another(file: Path) -> None:
-    def lessons() -> int:
-        return len(house.proxy.service.lessons.of("up", "m"))
+    def quirks() -> int:
+        return len(house.proxy.service.quirks.of("up", "m"))
 
     text = one_upstream("http://127.0.0.1:{}", "chat", "{}")
     with House(text.format(9, ""), file=file) as house:
-        house.on_loop(lambda: house.proxy.service.lessons.learn("up", "m", Lesson("seed")))
+        house.on_loop(lambda: house.proxy.service.quirks.learn("up", "m", Quirk("seed")))
         save(house, file, text.format(9, "idle = 7"))
-        assert house.on_loop(lessons) == 1
+        assert house.on_loop(quirks) == 1
         save(house, file, text.format(8, "idle = 7"))
-        assert house.on_loop(lessons) == 0
+        assert house.on_loop(quirks) == 0
 
 
 def test_places_taken_before_are_given_back_after(file: Path) -> None:
@@ -290,7 +290,7 @@ def test_places_taken_before_are_given_back_after(file: Path) -> None:
             client.send("POST", PATH, ASKED | {"stream": True})
             client.head()
             save(house, file, text.format(1))
-            gate_there = house.on_loop(lambda: house.proxy.service.router.peers["up"].gate)
+            gate_there = house.on_loop(lambda: house.proxy.service.router.upstreams["up"].gate)
             assert (gate_there.busy, gate_there.limit) == (1, 1)
             gate.open()
             client.body()

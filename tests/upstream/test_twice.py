@@ -100,7 +100,7 @@ STATUS_200 = b"\x88"  # of HPACK's static table
 NO_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 0, 2, 7, 8, 11
 
 
-class Frames:
+class FrameWriter:
     def __init__(self, conn: Conn) -> None:
         self.conn = conn
         conn.send(self.frame(SETTINGS))
@@ -139,7 +139,7 @@ class Frames:
         self.send(HEADERS, END_HEADERS | END_STREAM, stream, STATUS_200)
 
 
-Ending = Callable[[Frames, int], object]
+Ending = Callable[[FrameWriter, int], object]
 
 
 def reset(error: int) -> Ending:
@@ -164,7 +164,7 @@ def test_streams_that_are_lost(loss: str, first: bool) -> None:
     ending, replayable = LOSSES[loss]
 
     async def script(conn: Conn) -> None:
-        frames = Frames(conn)
+        frames = FrameWriter(conn)
         if not first:
             frames.answer(await frames.request())
         stream = await frames.request()
@@ -186,7 +186,7 @@ def test_streams_that_are_lost(loss: str, first: bool) -> None:
 
 def test_a_stream_below_a_goaway_goes_on() -> None:
     async def script(conn: Conn) -> None:
-        frames = Frames(conn)
+        frames = FrameWriter(conn)
         stream = await frames.request()
         frames.goaway(stream)
         await asyncio.sleep(0.05)

@@ -217,7 +217,7 @@ def test_a_request_that_is_under_way_does_not_fall_back_to_a_drained_upstream(ga
         assert done == [503] and len(up.requests) >= 2  # it was tried again where it was
         [record] = records(house)
         assert {each["upstream"] for each in record["tried"]} == {"one"} and "drained" not in record["error.message"]
-        assert house.on_loop(lambda: house.proxy.service.router.peers["two"].gate.busy) == 0
+        assert house.on_loop(lambda: house.proxy.service.router.upstreams["two"].gate.busy) == 0
 
 
 def test_what_rests_is_in_the_story_too() -> None:

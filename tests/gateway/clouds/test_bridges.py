@@ -83,7 +83,7 @@ def test_what_is_refused_is_learned_and_the_request_goes_again(
             headers = {"anthropic-beta": "context-management-2025-06-27"}
             status, _, raw = house.post(path, body, headers)
             assert status == 200, raw
-        learned = json.loads(house.get("/debug/lessons")[2])["learned"]
+        learned = json.loads(house.get("/debug/quirks")[2])["learned"]
     assert len(up.requests) == 3, "the second request is right at once"
     assert f"'{field}' is left out" in str(learned)
 

@@ -17,7 +17,7 @@ from tornado.httputil import HTTPHeaders, RequestStartLine
 from gateway import wiring
 from gateway.flow.flow import Flow
 from gateway.flow.info import Finished, Info
-from gateway.flow.learned_quirks import Lessons
+from gateway.flow.learned_quirks import LearnedQuirks
 from gateway.flow.ports import Ports
 from gateway.flow.refusal_hold import Refusing
 from gateway.flow.states import State
@@ -32,7 +32,7 @@ from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
 from gateway.shared.shared_quota import Quotas
-from gateway.stored.store import Memory
+from gateway.stored.store import ResponseStore
 from operate.logs.redaction import Redaction
 from operate.settings.load import read
 from tests.gateway.limits.virtual import VirtualLoop
@@ -177,13 +177,13 @@ class Book:
         chosen = read(settings or USUAL, environ={})
         self.places = Places(wiring.breaker_limits(chosen))
         self.router = Router(chosen, None, self.places)
-        for peer in self.router.peers.values():  # by this clock
-            up, now = peer.settings, self.loop.time()
-            if peer.quota is not None:
-                peer.quota = Quota(up.requests_per_minute, up.tokens_per_minute, now)
+        for upstream in self.router.upstreams.values():  # by this clock
+            up, now = upstream.settings, self.loop.time()
+            if upstream.quota is not None:
+                upstream.quota = Quota(up.requests_per_minute, up.tokens_per_minute, now)
         self.admission = Admission(wiring.admission_limits(chosen), self.loop.time)
-        self.memory = BodyMemory(chosen.server.max_body_bytes)
-        self.lessons = Lessons()
+        self.response_store = BodyMemory(chosen.server.max_body_bytes)
+        self.quirks = LearnedQuirks()
         self.quotas = wiring.client_quotas(chosen, {}, Quotas())
         self._keys = 0
         hops = Hops("book")
@@ -193,10 +193,10 @@ class Book:
             beside=self._beside, send=self._send, writer=writer or (lambda conn, key: Writer(self)),
             next_key=self._next_key, joins=joins,
             in_flight=self, observer=self, access=Access(chosen, Redaction(), hops), hops=hops,
-            router=self.router, drained=Drains(WorkerRpc()), admission=self.admission, body_memory=self.memory,
+            router=self.router, drained=Drains(WorkerRpc()), admission=self.admission, body_memory=self.response_store,
             quota_of=lambda client: self.quotas.get(client), priced=lambda *names: False, masked=lambda body: body,
-            lessons=self.lessons, counting=Counting(self.loop.time), memory=Memory(10, 1 << 20, 3600.0),
-            siblings=WorkerRpc(), retry=retry, deadline_s=chosen.retry.deadline,
+            quirks=self.quirks, counting=Counting(self.loop.time), response_store=ResponseStore(10, 1 << 20, 3600.0),
+            worker_rpc=WorkerRpc(), retry=retry, deadline_s=chosen.retry.deadline,
             max_body_bytes=chosen.server.max_body_bytes, body_timeout_s=chosen.server.body_timeout,
             learns=True, strict=False, hedges=(lambda model: True) if chosen.retry.hedge else None,
             hold=Refusing if retry.on_refusal else None,
@@ -233,10 +233,10 @@ class Book:
 
     def is_clean(self) -> bool:
         """Nothing is held for anybody."""
-        peers = self.router.peers.values()
+        upstreams = self.router.upstreams.values()
         held = (
-            len(self.in_flight), self.memory.held, self.admission.busy, self.admission.waiting,
-            sum(peer.gate.busy + peer.gate.cheap for peer in peers), sum(place.busy for place in self.places),
+            len(self.in_flight), self.response_store.held, self.admission.busy, self.admission.waiting,
+            sum(up.gate.busy + up.gate.cheap for up in upstreams), sum(place.busy for place in self.places),
             sum(exchange.sink is not None for exchange in self.exchanges), self.loop.timers,
         )  # fmt: skip
         assert held == (0,) * len(held), held

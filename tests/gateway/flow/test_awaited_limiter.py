@@ -81,7 +81,7 @@ def of_client(settings: str = USUAL) -> Book:
 
 
 def of_upstream(settings: str = USUAL, name: str = "a", book: Book | None = None) -> Book:
-    return _with(book or Book(settings), lambda book, remote: setattr(book.router.peers[name], "quota", remote))
+    return _with(book or Book(settings), lambda book, remote: setattr(book.router.upstreams[name], "quota", remote))
 
 
 def _with(book: Book, put: Callable[[Book, Any], None]) -> Book:
@@ -224,7 +224,7 @@ def test_a_slot_that_is_not_had_gives_the_limiters_charge_back() -> None:
 def test_an_open_breaker_is_heard_after_the_limiter() -> None:
     """It opened while the limiter was asked: the next upstream is taken, and the limiter has its charge back."""
     book = of_upstream() >> asks(stream=False) << ""
-    breaker = book.router.peers["a"].place("m", 0).breaker
+    breaker = book.router.upstreams["a"].place("m", 0).breaker
     breaker._open(book.loop.time())
     book >> answers(0.0) << "ask b" >> replies("b") << "200, over"
     assert is_even(book) and remote(book).requests == 0
@@ -331,7 +331,7 @@ def test_a_turn_that_is_over_by_then_is_given_back(how: Event, does: str) -> Non
 def test_limiters_in_memory_make_nobody_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a future nor a turn of the loop: the upstream is asked in the same call that ends the body."""
     book = Book(QUOTA)
-    book.quotas[""] = book.router.peers["a"].quota
+    book.quotas[""] = book.router.upstreams["a"].quota
 
     def never(*args: Any) -> Any:
         raise AssertionError("a future was made")

@@ -9,7 +9,7 @@ import anthropic
 import openai
 import pytest
 
-from gateway.flow.passthrough import MAX_LINE_BYTES, TAIL_BYTES, Verbatim
+from gateway.flow.passthrough import MAX_LINE_BYTES, TAIL_BYTES, Passthrough
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from translate import sse
@@ -63,7 +63,7 @@ def events(raw: bytes) -> list[dict[str, Any]]:
 
 
 def broken(protocol: Any, raw: bytes, size: int, echo: str = "", by: str = "fail") -> bytes:
-    reply = Verbatim(protocol, echo)
+    reply = Passthrough(protocol, echo)
     out = b"".join(reply.feed(raw[i : i + size]) for i in range(0, len(raw), size))
     return out + (reply.fail(CUT) if by == "fail" else reply.end())
 
@@ -114,7 +114,7 @@ def test_half_a_terminal_event_is_no_end(instructions: str) -> None:
 
 
 def test_a_line_beyond_measure_is_not_hoarded() -> None:
-    reply = Verbatim("responses")
+    reply = Passthrough("responses")
     reply.feed(BEGUN)
     piece = b"data: " + b"x" * (MAX_LINE_BYTES // 4)
     sizes = [len(reply.feed(piece)) for _ in range(8)]
@@ -123,7 +123,7 @@ def test_a_line_beyond_measure_is_not_hoarded() -> None:
 
 
 def test_signs_of_life_stand_between_events() -> None:
-    reply = Verbatim("responses")
+    reply = Passthrough("responses")
     reply.feed(BEGUN)
     assert b"keepalive" in reply.ping()
     reply.feed(b'data: {"ha')

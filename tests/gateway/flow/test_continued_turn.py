@@ -329,7 +329,7 @@ def test_a_client_that_leaves_takes_the_later_request_with_it() -> None:
 
 
 def gates(house: House) -> list[Any]:
-    return [peer.gate for peer in house.proxy.service.router.peers.values()]
+    return [upstream.gate for upstream in house.proxy.service.router.upstreams.values()]
 
 
 def test_a_server_that_leaves_its_stream_open_holds_nothing_up() -> None:

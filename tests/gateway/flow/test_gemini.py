@@ -11,7 +11,7 @@ from google import genai
 from google.genai import errors as google_errors
 from google.genai import types
 
-from gateway.flow.passthrough import Verbatim
+from gateway.flow.passthrough import Passthrough
 from tests.support import sdk_gemini
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
@@ -435,14 +435,14 @@ def test_an_upstream_that_answers_whole_is_a_stream_all_the_same(form: str) -> N
 
 def test_what_passes_through_tells_its_usage_and_its_end() -> None:
     raw = dialects.of("gemini").encoder(Asked("gemini-9", "k1")).emit(SAYING)
-    reply = Verbatim("gemini", "mine")
+    reply = Passthrough("gemini", "mine")
     out = b"".join(reply.feed(raw[at : at + 33]) for at in range(0, len(raw), 33)) + reply.end()
     assert out == raw.replace(b'"modelVersion":"gemini-9"', b'"modelVersion":"mine"')
     assert reply.usage is not None and (reply.usage.prompt, reply.usage.output, reply.usage.reasoning) == (25, 9, 4)
     assert reply.complete and reply.fault is None
-    cut = Verbatim("gemini")
+    cut = Passthrough("gemini")
     broken = cut.feed(raw[: raw.index(b"finishReason")]) + cut.end()
     assert sdk_gemini.events(broken)[-1]["error"]["code"] == 502 and cut.fault is not None
-    whole = Verbatim("gemini")
+    whole = Passthrough("gemini")
     whole.whole(wire.dumps(dialects.of("gemini").collect(SAYING, Asked("m", "k1"))))
     assert whole.usage is not None and whole.usage.cache_read == 5

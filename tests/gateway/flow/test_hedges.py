@@ -133,7 +133,7 @@ def test_nor_is_one_that_had_to_wait_for_its_place() -> None:
         with House(text) as house, house.connect() as client:
             warm(house)
             service = house.proxy.service
-            place = service.router.peers["b"].gate
+            place = service.router.upstreams["b"].gate
             other = house.on_loop(lambda: service.admission.enter(place, 9, lambda: None, lambda error: None))
             client.send("POST", PATH, UNTRANSLATABLE)
             house.wait(lambda p: p.service.admission.waiting == 1)

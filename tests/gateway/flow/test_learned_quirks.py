@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.flow import learned_quirks
-from gateway.flow.learned_quirks import EXPIRY_S, MAX_EACH, MAX_LEARNED, Lesson, Lessons, read
+from gateway.flow.learned_quirks import EXPIRY_S, MAX_EACH, MAX_LEARNED, LearnedQuirks, Quirk, read
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
 from translate import errors
@@ -33,36 +33,36 @@ def pydantic(*where: str) -> list[dict[str, Any]]:
     return [{"type": "extra_forbidden", "loc": list(where), "msg": "Extra inputs are not permitted", "input": 1}]
 
 
-TOLD: list[tuple[Any, list[Lesson]]] = [
-    (openai("Unsupported parameter: 'temperature' is not supported with this model."), [Lesson("temperature")]),
+TOLD: list[tuple[Any, list[Quirk]]] = [
+    (openai("Unsupported parameter: 'temperature' is not supported with this model."), [Quirk("temperature")]),
     (openai("Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' "
-            "instead.", "max_tokens", "unsupported_parameter"), [Lesson("max_tokens", "max_completion_tokens")]),
+            "instead.", "max_tokens", "unsupported_parameter"), [Quirk("max_tokens", "max_completion_tokens")]),
     (openai("Unsupported parameter: 'reasoning.summary' is not supported with this model."),
-     [Lesson("reasoning.summary")]),
-    (openai("Unrecognized request argument supplied: user"), [Lesson("user")]),
-    (openai("Unrecognized request arguments supplied: user, seed"), [Lesson("user"), Lesson("seed")]),
-    (openai("Unknown parameter: 'prompt_cache_key'."), [Lesson("prompt_cache_key")]),
-    (openai("Web search options not supported with this model.", "web_search_options"), [Lesson("web_search_options")]),
+     [Quirk("reasoning.summary")]),
+    (openai("Unrecognized request argument supplied: user"), [Quirk("user")]),
+    (openai("Unrecognized request arguments supplied: user, seed"), [Quirk("user"), Quirk("seed")]),
+    (openai("Unknown parameter: 'prompt_cache_key'."), [Quirk("prompt_cache_key")]),
+    (openai("Web search options not supported with this model.", "web_search_options"), [Quirk("web_search_options")]),
     (openai("Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is "
-            "supported.", "temperature", "unsupported_value"), [Lesson("temperature")]),
+            "supported.", "temperature", "unsupported_value"), [Quirk("temperature")]),
     ({"type": "error", "error": {"type": "invalid_request_error", "message": "seed: Extra inputs are not permitted"}},
-     [Lesson("seed")]),
-    ({"error": {"message": "property 'user' is unsupported", "type": "invalid_request_error"}}, [Lesson("user")]),
-    ({"error": {"message": "'reasoning_effort' is not supported with this model"}}, [Lesson("reasoning_effort")]),
+     [Quirk("seed")]),
+    ({"error": {"message": "property 'user' is unsupported", "type": "invalid_request_error"}}, [Quirk("user")]),
+    ({"error": {"message": "'reasoning_effort' is not supported with this model"}}, [Quirk("reasoning_effort")]),
     ({"object": "error", "message": {"detail": pydantic("body", "stream_options")}, "type": "invalid_request_error"},
-     [Lesson("stream_options")]),
-    ({"detail": pydantic("body", "user") + pydantic("body", "seed")}, [Lesson("user"), Lesson("seed")]),
+     [Quirk("stream_options")]),
+    ({"detail": pydantic("body", "user") + pydantic("body", "seed")}, [Quirk("user"), Quirk("seed")]),
     ({"object": "error", "message": "[{'type': 'extra_forbidden', 'loc': ('body', 'seed'), 'msg': 'Extra inputs are "
-      "not permitted'}]"}, [Lesson("seed")]),
+      "not permitted'}]"}, [Quirk("seed")]),
     ([{"error": {"code": 400, "message": "Invalid JSON payload received. Unknown name \"seed\": Cannot find field."}}],
-     [Lesson("seed")]),
+     [Quirk("seed")]),
     ({"code": "invalid-argument", "error": "Argument not supported on this model: presencePenalty"},
-     [Lesson("presence_penalty")]),
-    (openai("Failed to deserialize the JSON body: unknown field `seed`, expected one of `model`"), [Lesson("seed")]),
-    ({"error": {"message": "`temperature` is deprecated for this model."}}, [Lesson("temperature")]),
-    ({"error": {"message": "top_p is no longer supported by this model"}}, [Lesson("top_p")]),
+     [Quirk("presence_penalty")]),
+    (openai("Failed to deserialize the JSON body: unknown field `seed`, expected one of `model`"), [Quirk("seed")]),
+    ({"error": {"message": "`temperature` is deprecated for this model."}}, [Quirk("temperature")]),
+    ({"error": {"message": "top_p is no longer supported by this model"}}, [Quirk("top_p")]),
     ({"error": {"message": "`temperature` and `top_p` cannot both be specified for this model. Please use only one."}},
-     [Lesson("top_p", beside="temperature")]),
+     [Quirk("top_p", beside="temperature")]),
     ({"error": {"message": "`temperature` and `top_k` cannot both be specified for this model."}}, []),
     ({"error": {"message": "`seed` and `tools` cannot both be specified"}}, []),
     # Nothing to learn: not in the body, deeper in it, a value rather than a field, or what the request is about.
@@ -81,7 +81,7 @@ TOLD: list[tuple[Any, list[Lesson]]] = [
 
 
 @pytest.mark.parametrize(("body", "wanted"), TOLD)
-def test_a_refusal_is_read(body: Any, wanted: list[Lesson]) -> None:
+def test_a_refusal_is_read(body: Any, wanted: list[Quirk]) -> None:
     raw = json.dumps(body).encode()
     assert read(errors.parse(400, raw, "application/json"), raw, SENT) == wanted
 
@@ -89,14 +89,14 @@ def test_a_refusal_is_read(body: Any, wanted: list[Lesson]) -> None:
 def test_a_choice_that_forces_a_tool_is_kept() -> None:
     raw = json.dumps(openai("Unrecognized request argument supplied: tool_choice")).encode()
     error = errors.parse(400, raw)
-    assert read(error, raw, SENT) == [Lesson("tool_choice")]
+    assert read(error, raw, SENT) == [Quirk("tool_choice")]
     assert read(error, raw, SENT | {"tool_choice": "required"}) == []
 
 
 def test_a_form_that_is_due_is_kept() -> None:
     raw = json.dumps({"error": {"message": "output_config: Extra inputs are not permitted"}}).encode()
     error = errors.parse(400, raw)
-    assert read(error, raw, {"output_config": {"effort": "low"}}) == [Lesson("output_config")]
+    assert read(error, raw, {"output_config": {"effort": "low"}}) == [Quirk("output_config")]
     assert read(error, raw, {"output_config": {"effort": "low", "format": {}}}) == []
 
 
@@ -110,23 +110,23 @@ def test_an_error_without_measure_is_not_read() -> None:
 
 def test_lessons_are_bounded_and_expire() -> None:
     now = [0.0]
-    lessons = Lessons(lambda: now[0])
-    assert lessons.learn("up", "m", Lesson("a")) and not lessons.learn("up", "m", Lesson("a"))
+    quirks = LearnedQuirks(lambda: now[0])
+    assert quirks.learn("up", "m", Quirk("a")) and not quirks.learn("up", "m", Quirk("a"))
     now[0] = 10.0
-    assert lessons.learn("up", "m", Lesson("b", "c"))
-    assert lessons.of("up", "m") == [Lesson("a"), Lesson("b", "c")] and lessons.of("up", "other") == []
-    assert lessons.all() == {"up/m": ["'a' is left out", "'b' is sent as 'c'"]}
+    assert quirks.learn("up", "m", Quirk("b", "c"))
+    assert quirks.of("up", "m") == [Quirk("a"), Quirk("b", "c")] and quirks.of("up", "other") == []
+    assert quirks.all() == {"up/m": ["'a' is left out", "'b' is sent as 'c'"]}
     now[0] = EXPIRY_S
-    assert lessons.of("up", "m") == [Lesson("b", "c")]
+    assert quirks.of("up", "m") == [Quirk("b", "c")]
     now[0] = EXPIRY_S + 10
-    assert lessons.of("up", "m") == [] and lessons.all() == {} and lessons.learn("up", "m", Lesson("a"))
+    assert quirks.of("up", "m") == [] and quirks.all() == {} and quirks.learn("up", "m", Quirk("a"))
     for i in range(MAX_EACH + 5):
-        lessons.learn("up", "m", Lesson(f"f{i}"))
-    assert len(lessons.of("up", "m")) == MAX_EACH
+        quirks.learn("up", "m", Quirk(f"f{i}"))
+    assert len(quirks.of("up", "m")) == MAX_EACH
     for i in range(MAX_LEARNED + 5):
-        lessons.learn("up", f"m{i}", Lesson("a"))
-    assert lessons.of("up", "m") == lessons.of("up", "m0") == [] != lessons.of("up", f"m{MAX_LEARNED}")
-    assert repr(lessons) == f"<Lessons of {MAX_LEARNED} models>"
+        quirks.learn("up", f"m{i}", Quirk("a"))
+    assert quirks.of("up", "m") == quirks.of("up", "m0") == [] != quirks.of("up", f"m{MAX_LEARNED}")
+    assert repr(quirks) == f"<LearnedQuirks of {MAX_LEARNED} models>"
 
 
 # ------------------------------------------------------------------------------------------- the whole proxy
@@ -157,7 +157,7 @@ def test_it_is_sent_again_at_once_and_right_from_then_on() -> None:
         house.post("/v1/messages", ask | {"model": "another"})  # learned for one model only
         assert "temperature" in up.requests[3].json
         assert house.on_loop(lambda: dict(house.proxy.service.dropped)) == {"temperature": 3}
-        known = house.on_loop(lambda: house.proxy.service.lessons.all())
+        known = house.on_loop(lambda: house.proxy.service.quirks.all())
         assert known == {"up/m": ["'temperature' is left out"], "up/another": ["'temperature' is left out"]}
 
 
@@ -174,7 +174,7 @@ def test_one_of_two_that_exclude_each_other_is_left_out() -> None:
             assert house.post("/v1/messages", ASK | more)[0] == 200
         taken = [request.json.keys() & both.keys() for request in up.requests]
     assert taken == [both.keys(), {"temperature"}, {"temperature"}, {"top_p"}]
-    assert str(Lesson("top_p", beside="temperature")) == "'top_p' is left out beside 'temperature'"
+    assert str(Quirk("top_p", beside="temperature")) == "'top_p' is left out beside 'temperature'"
 
 
 def test_the_limit_is_renamed_and_never_lost() -> None:
@@ -259,18 +259,18 @@ def test_what_was_learned_is_shown_to_an_admin() -> None:
     keys = "[client boss]\nkey = boss-boss-boss-boss\nadmin = true\n[client other]\nkey = other-other-other\n"
     with Upstream(picky("temperature")) as up, House(one_upstream(up.url, "chat") + keys) as house:
         boss, other = {"x-api-key": "boss-boss-boss-boss"}, {"x-api-key": "other-other-other"}
-        assert json.loads(house.get("/debug/lessons", boss)[2]) == {"learned": {}, "dropped": {}}
+        assert json.loads(house.get("/debug/quirks", boss)[2]) == {"learned": {}, "dropped": {}}
         assert house.post("/v1/messages", ASK | {"temperature": 0.5, "top_k": 3}, other)[0] == 200
-        status, headers, raw = house.get("/debug/lessons", boss)
+        status, headers, raw = house.get("/debug/quirks", boss)
         shown = json.loads(raw)
         assert status == 200 and headers["cache-control"] == "no-store"
         assert shown["learned"] == {"up/m": ["'temperature' is left out, for client other alone"]}
         assert shown["dropped"]["top_k"] == shown["dropped"]["temperature"] == 1
-        assert [house.get("/debug/lessons", key)[0] for key in ({}, other)] == [401, 403]
+        assert [house.get("/debug/quirks", key)[0] for key in ({}, other)] == [401, 403]
     with House(one_upstream("http://127.0.0.1:9", "chat")) as house:
-        assert house.get("/debug/lessons")[0] == 200
-        assert house.get("/debug/lessons", {"Origin": "https://evil.example"})[0] == 403
-        assert house.request("DELETE", "/debug/lessons")[0] == 405
+        assert house.get("/debug/quirks")[0] == 200
+        assert house.get("/debug/quirks", {"Origin": "https://evil.example"})[0] == 403
+        assert house.request("DELETE", "/debug/quirks")[0] == 405
 
 
 @pytest.mark.parametrize("filler", ["x", "a.", "a ", "'a", "a and "])
@@ -322,7 +322,7 @@ def test_what_was_of_no_help_is_forgotten() -> None:
     always = Answer.json({"error": {"message": "Unsupported parameter: temperature"}}, 400)
     with Upstream([always]) as up, House(one_upstream(up.url, "chat")) as house:
         assert house.post("/v1/messages", ASK | {"temperature": 0.5})[0] == 400
-        assert house.on_loop(lambda: house.proxy.service.lessons.all()) == {}
+        assert house.on_loop(lambda: house.proxy.service.quirks.all()) == {}
 
 
 # ------------------------------------------------------------------------------------------- several clients
@@ -342,7 +342,7 @@ def test_what_one_client_brings_about_holds_for_nobody_else_until_another_meets_
         return ["temperature" in request.json for request in up.requests[before:]]
 
     def known() -> Any:
-        return house.on_loop(lambda: house.proxy.service.lessons.all())
+        return house.on_loop(lambda: house.proxy.service.quirks.all())
 
     with Upstream(picky("temperature")) as up, House(one_upstream(up.url, "chat") + CLIENTS) as house:
         assert sent("alice") == [True, False] and sent("alice") == [False]
@@ -353,17 +353,17 @@ def test_what_one_client_brings_about_holds_for_nobody_else_until_another_meets_
 
 
 def test_who_teaches_what_to_whom() -> None:
-    lessons = Lessons(lambda: 0.0)
-    lessons.learn("up", "m", Lesson("before"))
-    lessons.several = True
-    alice, bob, carol = map(lessons.of_client, ("alice", "bob", "carol"))
-    assert alice.learn("up", "m", Lesson("a")) and not alice.learn("up", "m", Lesson("a"))
-    assert alice.of("up", "m") == [Lesson("before"), Lesson("a")] and bob.of("up", "m") == [Lesson("before")]
-    bob.unlearn("up", "m", [Lesson("a")])  # it is none of bob's
-    assert Lesson("a") in alice.of("up", "m")
-    assert bob.learn("up", "m", Lesson("a")) and Lesson("a") in carol.of("up", "m")
-    bob.unlearn("up", "m", [Lesson("a")])  # it did not help him
-    assert Lesson("a") in alice.of("up", "m") and Lesson("a") not in carol.of("up", "m")
-    alice.unlearn("up", "m", [Lesson("a"), Lesson("before")])
-    assert alice.of("up", "m") == [Lesson("before")]
-    assert lessons.several and Lessons().of_client("alice").learn("up", "m", Lesson("a"))
+    quirks = LearnedQuirks(lambda: 0.0)
+    quirks.learn("up", "m", Quirk("before"))
+    quirks.several = True
+    alice, bob, carol = map(quirks.of_client, ("alice", "bob", "carol"))
+    assert alice.learn("up", "m", Quirk("a")) and not alice.learn("up", "m", Quirk("a"))
+    assert alice.of("up", "m") == [Quirk("before"), Quirk("a")] and bob.of("up", "m") == [Quirk("before")]
+    bob.unlearn("up", "m", [Quirk("a")])  # it is none of bob's
+    assert Quirk("a") in alice.of("up", "m")
+    assert bob.learn("up", "m", Quirk("a")) and Quirk("a") in carol.of("up", "m")
+    bob.unlearn("up", "m", [Quirk("a")])  # it did not help him
+    assert Quirk("a") in alice.of("up", "m") and Quirk("a") not in carol.of("up", "m")
+    alice.unlearn("up", "m", [Quirk("a"), Quirk("before")])
+    assert alice.of("up", "m") == [Quirk("before")]
+    assert quirks.several and LearnedQuirks().of_client("alice").learn("up", "m", Quirk("a"))

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.flow.passthrough import TAIL_BYTES, Verbatim
+from gateway.flow.passthrough import TAIL_BYTES, Passthrough
 
 CREATED = b'data: {"type":"response.created","sequence_number":0,"response":{"id":"resp_1"}}\n\n'
 DELTA = b'data: {"type":"response.output_text.delta","sequence_number":1,"delta":"hello"}\n\n'
@@ -22,7 +22,7 @@ def ending(kind: str, size: int) -> bytes:
 @pytest.mark.parametrize("piece", [97, 4_000, TAIL_BYTES, 1 << 20])
 def test_nothing_is_added_behind_it(kind: str, size: int, piece: int) -> None:
     stream = CREATED + DELTA * 300 + ending(kind, size)
-    verbatim = Verbatim("responses")
+    verbatim = Passthrough("responses")
     pieces = [stream[i : i + piece] for i in range(0, len(stream), piece)]
     assert b"".join([*map(verbatim.feed, pieces), verbatim.end()]) == stream
     assert verbatim.fault is None
@@ -33,13 +33,13 @@ def test_wherever_what_is_remembered_begins(shift: int) -> None:
     """The word that tells the end may stand right where the older bytes are forgotten."""
     head, last = CREATED + DELTA * 300 + b": %b\n\n" % (b"p" * shift), ending("response.completed", 2 * TAIL_BYTES)
     stream = head + last
-    verbatim = Verbatim("responses")
+    verbatim = Passthrough("responses")
     cut = len(head) + TAIL_BYTES + 60
     assert b"".join([verbatim.feed(stream[:cut]), verbatim.feed(stream[cut:]), verbatim.end()]) == stream
 
 
 def test_a_long_stream_without_its_end_is_still_told() -> None:
-    verbatim = Verbatim("responses")
+    verbatim = Passthrough("responses")
     quoted = b'data: {"type":"response.output_text.delta","delta":"say \\"type\\":\\"response.completed\\""}\n\n'
     stream = CREATED + (DELTA + quoted) * 2_000
     out = b"".join(verbatim.feed(stream[i : i + 5_000]) for i in range(0, len(stream), 5_000)) + verbatim.end()

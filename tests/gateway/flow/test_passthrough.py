@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.passthrough import Verbatim
+from gateway.flow.passthrough import Passthrough
 from tests.support.faulty import PATHS, Good, Protocol
 from tests.support.house import ONCE, Cut, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
@@ -286,4 +286,4 @@ def test_the_first_model_of_each_line_is_the_clients_however_it_is_spelt(echo: s
         for line in lines
     ]
     for end in (b"\n", b"\r\n"):
-        assert Verbatim("chat", echo, None)._renamed(end.join(lines)) == end.join(wanted)
+        assert Passthrough("chat", echo, None)._renamed(end.join(lines)) == end.join(wanted)

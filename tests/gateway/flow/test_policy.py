@@ -121,5 +121,5 @@ def test_a_setting_that_translators_ask_for_reaches_them_by_its_name() -> None:
     worked_out = {"max_tokens", "cache_marks", "prompt_cache_key", "deferred_tools", "max_continuations"}
     assert {each.name for each in dataclasses.fields(Policy)} == set(upstreams.HABITS) | worked_out
     text = "[upstream up]\nprotocol = chat\nbase_url = http://x\nimages = false\nmax_stops = 7\nrename = a=b\n"
-    policy = Router(load.read(text, environ={})).peers["up"].policy
+    policy = Router(load.read(text, environ={})).upstreams["up"].policy
     assert (policy.images, policy.max_stops, policy.rename) == (False, 7, (("a", "b"),))

@@ -49,7 +49,7 @@ def opens(*names: str) -> Event:
 
     def event(book: Book) -> None:
         for route in book.router.routes("m", "chat"):
-            if route.peer.name in names:
+            if route.upstream.name in names:
                 for _ in range(5):
                     route.place.breaker.faulted(book.loop.time())
 
@@ -892,7 +892,7 @@ def test_hedge(name: str) -> None:
             book >> step
     assert book.is_clean()
     if "loses" in name:
-        assert "0 retries" in repr(book.router.peers["b"].budget), "what was not sent is given back"
+        assert "0 retries" in repr(book.router.upstreams["b"].budget), "what was not sent is given back"
 
 
 @pytest.mark.parametrize("name", COUNTS)

@@ -21,7 +21,7 @@ MB, KB = 1 << 20, 1 << 10
 @pytest.fixture(autouse=True)
 def bounds_of_others() -> Iterator[None]:
     """Some bounds hold for the process: those of the tests after this one are as before."""
-    holders = (sse.Most, "event_bytes"), (framing.Most, "headers"), (writing.Answer, "high_water")
+    holders = (sse.Most, "event_bytes"), (framing.Most, "headers"), (writing.ResponseWriter, "high_water")
     before = [getattr(*holder) for holder in holders]
     yield
     for (owner, name), value in zip(holders, before, strict=True):
@@ -106,4 +106,4 @@ def test_the_head_of_a_reply() -> None:
 def test_what_waits_for_a_client_that_reads_slowly() -> None:
     with Upstream([OK]) as up, House(limited(up.url, "write_buffer_kb = 8")) as house:
         assert house.post(CHAT, ask())[0] == 200
-        assert writing.Answer.high_water == 8 * KB
+        assert writing.ResponseWriter.high_water == 8 * KB

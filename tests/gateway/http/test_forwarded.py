@@ -27,7 +27,7 @@ TOLD = [
 ]  # fmt: skip
 PATHS = ["/v1/messages", "/v1/messages/count_tokens", "/v1/chat/completions", "/v1/responses", "/debug/translate"]
 PAGES = [
-    "/v1/models", "/v1/models/m", "/v1/responses/resp_1", "/debug/lessons", "/debug/upstreams", "/metrics",
+    "/v1/models", "/v1/models/m", "/v1/responses/resp_1", "/debug/quirks", "/debug/upstreams", "/metrics",
     "/dashboard/data/now", "/dashboard/data/settings",
 ]  # fmt: skip
 

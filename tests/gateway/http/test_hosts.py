@@ -16,7 +16,7 @@ SAID = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_r
 OK = Answer.json({"id": "x", "object": "chat.completion", "choices": [SAID]})
 KEY = "admin-key-0123456789ab"
 ADMIN = f"[client me]\nkey = {KEY}\nadmin = true\n"
-PAGES = ["/dashboard/data/now", "/debug/upstreams", "/debug/lessons", "/metrics"]
+PAGES = ["/dashboard/data/now", "/debug/upstreams", "/debug/quirks", "/metrics"]
 OURS = ["localhost:80", "127.0.0.1", "[::1]:8082", "LOCALHOST.", "x.localhost"]
 ADDRESSES = ["10.0.0.7:8082", "[fd00::7]"]
 NOBODYS = ["proxy:8082", "llm.local", "proxy.svc.cluster.local", "box.internal", "nas.home.arpa", "x.lan"]

@@ -13,7 +13,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import RequestStartLine
 
 from gateway.http.client_stream import ClientStream
-from gateway.http.response_writer import Answer
+from gateway.http.response_writer import ResponseWriter
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer as Reply
 from tests.support.script import Gate, Upstream
@@ -33,9 +33,9 @@ def pair() -> tuple[ClientStream, socket.socket]:
     return ClientStream(ours), theirs
 
 
-def answer_on(stream: ClientStream) -> Answer:
+def answer_on(stream: ClientStream) -> ResponseWriter:
     conn: Any = SimpleNamespace(stream=stream, _request_start_line=None, _disconnect_on_finish=False)
-    return Answer(conn)
+    return ResponseWriter(conn)
 
 
 def test_a_slow_reader_gets_all_in_order() -> None:
@@ -48,7 +48,7 @@ def test_a_slow_reader_gets_all_in_order() -> None:
         pieces = [b"%06d" % number * 500 for number in range(60)]
         for piece in pieces:
             answer.write(piece)
-        assert said == ["full"] and answer._full and answer._waiting > Answer.high_water
+        assert said == ["full"] and answer._full and answer._waiting > ResponseWriter.high_water
         got, loop = bytearray(), asyncio.get_running_loop()
         wanted = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
         while len(got.partition(b"\r\n\r\n")[2]) < len(wanted):
@@ -86,7 +86,7 @@ def test_a_slow_reader_that_knows_no_chunks_gets_all_before_the_end() -> None:
         conn = HTTP1Connection(stream, is_client=False)
         conn._request_start_line = RequestStartLine("POST", "/", "HTTP/1.0")
         conn._read_finished = True
-        answer, sent = Answer(conn), []
+        answer, sent = ResponseWriter(conn), []
         answer.start(200, b"")
         answer.write(b"word " * 100_000)
         answer.end()
@@ -121,7 +121,7 @@ def test_a_reply_that_meets_no_client_is_not_said_to_be_sent(noticed: bool, stre
         stream, theirs = pair()
         conn = HTTP1Connection(stream, is_client=False)
         conn._read_finished = True
-        answer, sent = Answer(conn), []
+        answer, sent = ResponseWriter(conn), []
         theirs.close()
         if noticed:
             stream.close()

@@ -245,7 +245,7 @@ def test_many_are_refused_with_one_line(caplog: pytest.LogCaptureFixture) -> Non
 # ------------------------------------------------------------------------------------------ reserved places
 
 PAGES = ["/", "/healthz", "/readyz", "/metrics", "/dashboard", "/dashboard/data/now", "/debug/upstreams",
-         "/debug/lessons"]  # fmt: skip
+         "/debug/quirks"]  # fmt: skip
 
 
 def _full(house: House, many: int) -> list[Client]:

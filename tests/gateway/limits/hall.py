@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.limits.admission import Admission, Gate, Limits, Ticket
+from gateway.limits.admission import Admission, Gate, Limits, Slot
 from tests.gateway.limits.virtual import VirtualLoop
 from translate.errors import ApiError
 
@@ -10,13 +10,13 @@ from translate.errors import ApiError
 class Hall:
     """An Admission with a clock moved by hand. `news` has what was told to whom, in order."""
 
-    def __init__(self, places: int = 100, queue: int = 200, patience: float = 10.0) -> None:
+    def __init__(self, slots: int = 100, queue: int = 200, patience: float = 10.0) -> None:
         self.loop = VirtualLoop()
-        self.admission = Admission(Limits(places, queue, patience), self.loop.time)
+        self.admission = Admission(Limits(slots, queue, patience), self.loop.time)
         self.news: list[str] = []
         self.errors: dict[str, ApiError] = {}
 
-    def enter(self, gate: Gate, name: str = "", patience: float = 60.0, cheap: bool = False) -> Ticket:
+    def enter(self, gate: Gate, name: str = "", patience: float = 60.0, cheap: bool = False) -> Slot:
         def refused(error: ApiError) -> None:
             self.news.append(f"{name} refused")
             self.errors[name] = error
@@ -24,11 +24,11 @@ class Hall:
         with self.loop.running():
             return self.admission.enter(gate, patience, lambda: self.news.append(name), refused, cheap)
 
-    def leave(self, *tickets: Ticket) -> list[str]:
+    def leave(self, *tickets: Slot) -> list[str]:
         """Returns who was told something by that."""
         with self.loop.running():
-            for ticket in tickets:
-                ticket.leave()
+            for slot in tickets:
+                slot.leave()
         return self.told()
 
     def told(self, after: float = 0.0) -> list[str]:

@@ -12,23 +12,23 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.limits.admission import BEHIND_S, CHEAP_PLACES, RETRY_AFTER_S, Admission, Gate, Limits, Ticket
+from gateway.limits.admission import BEHIND_S, CHEAP_SLOTS, RETRY_AFTER_S, Admission, Gate, Limits, Slot
 from gateway.limits.concurrency_limit import Adaptive
 from tests.gateway.limits.hall import Hall
 from translate.errors import ApiError
 
 
 def test_who_finds_a_place_is_in_at_once() -> None:
-    hall, gate = Hall(places=2), Gate("a", 5)
+    hall, gate = Hall(slots=2), Gate("a", 5)
     tickets = [hall.enter(gate), hall.enter(gate)]
-    assert [ticket.state for ticket in tickets] == ["in", "in"] and hall.told(60) == []
+    assert [slot.state for slot in tickets] == ["in", "in"] and hall.told(60) == []
     assert (hall.admission.busy, gate.busy, hall.admission.entered, hall.admission.queued) == (2, 2, 2, 0)
     assert hall.leave(*tickets) == [] and hall.is_empty()
 
 
-@pytest.mark.parametrize(("places", "limit"), [(2, 5), (5, 2)])
-def test_the_third_waits_and_follows_the_one_who_leaves(places: int, limit: int) -> None:
-    hall, gate = Hall(places=places), Gate("a", limit)
+@pytest.mark.parametrize(("slots", "limit"), [(2, 5), (5, 2)])
+def test_the_third_waits_and_follows_the_one_who_leaves(slots: int, limit: int) -> None:
+    hall, gate = Hall(slots=slots), Gate("a", limit)
     first, second, third = hall.enter(gate), hall.enter(gate), hall.enter(gate, "third")
     assert third.state == "waiting" and hall.told(1) == []
     assert hall.leave(first) == ["third"] and third.state == "in"
@@ -85,7 +85,7 @@ def test_patience_ends_with_an_honest_error() -> None:
 
 
 def test_a_full_queue_is_said_at_once() -> None:
-    hall, gate = Hall(places=1, queue=2), Gate("a", 5)
+    hall, gate = Hall(slots=1, queue=2), Gate("a", 5)
     hall.enter(gate)
     hall.enter(gate)
     hall.enter(gate)
@@ -108,14 +108,14 @@ def test_no_queue_at_all() -> None:
     hall.enter(gate)
     with pytest.raises(ApiError):
         hall.enter(gate)
-    for _ in range(CHEAP_PLACES):
+    for _ in range(CHEAP_SLOTS):
         hall.enter(gate, cheap=True)
     with pytest.raises(ApiError):
         hall.enter(gate, cheap=True)
 
 
-def served(hall: Hall, first: Ticket, tickets: dict[str, Ticket]) -> list[str]:
-    """The order in which those who wait get their places, one leaving after the other."""
+def served(hall: Hall, first: Slot, tickets: dict[str, Slot]) -> list[str]:
+    """The order in which those who wait get their slots, one leaving after the other."""
     order, leaving = [], first
     while told := hall.leave(leaving):
         order += told
@@ -154,23 +154,23 @@ def test_first_come_again_when_the_old_have_gone() -> None:
 
 
 def test_cheap_ones_have_places_of_their_own() -> None:
-    hall, gate = Hall(places=1), Gate("a", 1)
+    hall, gate = Hall(slots=1), Gate("a", 1)
     hall.enter(gate)
     hall.enter(gate, "stream")
-    cheap = [hall.enter(gate, cheap=True) for _ in range(CHEAP_PLACES)]
-    assert {ticket.state for ticket in cheap} == {"in"} and (gate.busy, gate.cheap) == (1, CHEAP_PLACES)
+    cheap = [hall.enter(gate, cheap=True) for _ in range(CHEAP_SLOTS)]
+    assert {slot.state for slot in cheap} == {"in"} and (gate.busy, gate.cheap) == (1, CHEAP_SLOTS)
     assert hall.leave(*cheap) == [], "nor does a stream take theirs"
     assert gate.cheap == 0
 
 
 def test_cheap_ones_never_wait_behind_streams() -> None:
-    hall, gate = Hall(places=1, queue=3), Gate("a", 1)
+    hall, gate = Hall(slots=1, queue=3), Gate("a", 1)
     for name in ("stream", "stream 1", "stream 2", "stream 3"):
         hall.enter(gate, name)
-    cheap = [hall.enter(gate, cheap=True) for _ in range(CHEAP_PLACES)]
+    cheap = [hall.enter(gate, cheap=True) for _ in range(CHEAP_SLOTS)]
     more = [hall.enter(gate, f"cheap {number}", cheap=True) for number in range(3)]
-    assert {ticket.state for ticket in more} == {"waiting"}, "streams have filled their queue, not this one"
-    with pytest.raises(ApiError, match=f"upstream 'a' has {CHEAP_PLACES} short requests at once"):
+    assert {slot.state for slot in more} == {"waiting"}, "streams have filled their queue, not this one"
+    with pytest.raises(ApiError, match=f"upstream 'a' has {CHEAP_SLOTS} short requests at once"):
         hall.enter(gate, cheap=True)
     assert hall.leave(cheap[0]) == ["cheap 0"] and hall.leave(cheap[1]) == ["cheap 1"]
     assert hall.told(10) == ["stream 1 refused", "stream 2 refused", "stream 3 refused", "cheap 2 refused"]
@@ -180,7 +180,7 @@ def test_cheap_ones_never_wait_behind_streams() -> None:
 
 def test_a_cheap_one_does_not_overtake_those_who_wait() -> None:
     hall, gate = Hall(), Gate("a", 1)
-    cheap = [hall.enter(gate, cheap=True) for _ in range(CHEAP_PLACES)]
+    cheap = [hall.enter(gate, cheap=True) for _ in range(CHEAP_SLOTS)]
     first, second = hall.enter(gate, "first", cheap=True), hall.enter(gate, "second", cheap=True)
     with hall.loop.running():
         cheap[0].leave()
@@ -193,7 +193,7 @@ def test_a_cheap_one_does_not_overtake_those_who_wait() -> None:
 
 def test_turn_by_turn_among_upstreams() -> None:
     """One place in all; a has been queueing far longer than b and c."""
-    hall = Hall(places=1)
+    hall = Hall(slots=1)
     gates = [Gate(name, 5) for name in "abc"]
     first = hall.enter(gates[0])
     tickets = {}
@@ -205,20 +205,20 @@ def test_turn_by_turn_among_upstreams() -> None:
 
 
 def test_many_places_at_once_are_dealt_in_turn() -> None:
-    hall = Hall(places=1)
+    hall = Hall(slots=1)
     gates = [Gate(name, 5) for name in "abc"]
     hall.enter(gates[0])
     for gate in gates:
         for number in range(3):
             hall.enter(gate, f"{gate.name}{number}")
-    hall.admission.limits = Limits(places=6)
+    hall.admission.limits = Limits(slots=6)
     with hall.loop.running():
         hall.admission.serve()
     assert hall.told() == ["a0", "b0", "c0", "a1", "b1"]
 
 
 def test_an_upstream_that_is_full_keeps_its_turn_and_holds_up_no_other() -> None:
-    hall = Hall(places=2)
+    hall = Hall(slots=2)
     a, b = Gate("a", 1), Gate("b", 2)
     at_a, at_b = hall.enter(a), hall.enter(b)
     tickets = {name: hall.enter(a if name[0] == "a" else b, name) for name in ("a0", "a1", "b0", "b1", "b2")}
@@ -235,10 +235,10 @@ def test_an_upstream_that_is_full_keeps_its_turn_and_holds_up_no_other() -> None
 def test_the_adaptive_limit_moves_below_the_fixed_one() -> None:
     adaptive = Adaptive(100, start=8)
     gate = Gate("a", 4, adaptive)
-    assert gate.places == 4
+    assert gate.slots == 4
     adaptive.refused(10.0)
     adaptive.refused(20.0)
-    assert gate.places == 2
+    assert gate.slots == 2
 
 
 def test_a_smaller_limit_takes_nothing_away_and_a_larger_one_is_served() -> None:
@@ -265,9 +265,9 @@ class Crowd(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hall = Hall(places=4, queue=5, patience=3.0)
+        self.hall = Hall(slots=4, queue=5, patience=3.0)
         self.gates = [Gate("a", 1), Gate("b", 3), Gate("c", 10)]
-        self.here: dict[int, Ticket] = {}
+        self.here: dict[int, Slot] = {}
         self.fate: dict[int, list[str]] = collections.defaultdict(list)
 
     def tell(self, number: int, what: str) -> Callable[..., None]:
@@ -279,28 +279,28 @@ class Crowd(RuleBasedStateMachine):
         fate = self.fate[number]
         with self.hall.loop.running():
             try:
-                ticket = self.hall.admission.enter(
+                slot = self.hall.admission.enter(
                     chosen, patience, self.tell(number, "placed"), self.tell(number, "refused"), cheap == 0
                 )
             except ApiError:
                 fate.append("refused")
                 return
-        if ticket.state == "in":
+        if slot.state == "in":
             fate.append("placed")
-        self.here[number] = ticket
+        self.here[number] = slot
 
     @rule(gate=st.integers(0, 2))
     def many_cheap_ones_enter(self, gate: int) -> None:
-        for _ in range(CHEAP_PLACES):
+        for _ in range(CHEAP_SLOTS):
             self.enters(gate, 2.0, 0)
 
     @precondition(lambda self: self.here)
     @rule(data=st.data())
     def leaves(self, data: Any) -> None:
         number = data.draw(st.sampled_from(sorted(self.here)))
-        ticket = self.here.pop(number)
-        was_waiting, busy = ticket.state == "waiting", self.hall.admission.busy
-        self.hall.leave(ticket)
+        slot = self.here.pop(number)
+        was_waiting, busy = slot.state == "waiting", self.hall.admission.busy
+        self.hall.leave(slot)
         if was_waiting:
             assert self.fate[number] == [], "gone by itself: nobody calls it"
             assert self.hall.admission.busy == busy
@@ -319,7 +319,7 @@ class Crowd(RuleBasedStateMachine):
         assert admission.busy == sum(gate.busy for gate in self.gates)
         assert admission.waiting == sum(len(gate.waiting) for gate in self.gates)
         for gate in self.gates:
-            assert 0 <= gate.busy <= gate.places and 0 <= gate.cheap <= CHEAP_PLACES
+            assert 0 <= gate.busy <= gate.slots and 0 <= gate.cheap <= CHEAP_SLOTS
             assert len(gate.cheap_waiting) <= 5
             assert (gate in admission._gates) == bool(gate.waiting)
 
@@ -327,22 +327,22 @@ class Crowd(RuleBasedStateMachine):
     def nobody_waits_before_a_free_place(self) -> None:
         for gate in self.gates:
             if gate.waiting:
-                assert self.hall.admission.busy == 4 or gate.busy == gate.places
+                assert self.hall.admission.busy == 4 or gate.busy == gate.slots
             if gate.cheap_waiting:
-                assert gate.cheap == CHEAP_PLACES
+                assert gate.cheap == CHEAP_SLOTS
 
     @invariant()
     def each_has_one_fate_at_most(self) -> None:
         assert all(len(fate) <= 1 for fate in self.fate.values())
-        waiting = sum(ticket.state == "waiting" for ticket in self.here.values())
+        waiting = sum(slot.state == "waiting" for slot in self.here.values())
         assert waiting == sum(len(gate.waiting) + len(gate.cheap_waiting) for gate in self.gates)
 
     def teardown(self) -> None:
         """Those in leave one by one; the queues drain; nobody is lost."""
         for _ in range(len(self.fate) + 1):
             self.hall.loop.advance(0.1)
-            for number, ticket in list(self.here.items()):
-                if ticket.state == "in":
+            for number, slot in list(self.here.items()):
+                if slot.state == "in":
                     self.hall.leave(self.here.pop(number))
         self.hall.loop.advance(10)
         assert all(len(fate) == 1 for fate in self.fate.values())
@@ -355,21 +355,21 @@ TestCrowd.settings = settings(max_examples=20, stateful_step_count=40)
 
 
 def test_on_a_real_loop() -> None:
-    """Two hundred at four places: each gets one, none waits for nothing."""
+    """Two hundred at four slots: each gets one, none waits for nothing."""
 
     async def main() -> int:
         loop = asyncio.get_running_loop()
-        admission, gate, most = Admission(Limits(places=4), loop.time), Gate("a", 9), 0
+        admission, gate, most = Admission(Limits(slots=4), loop.time), Gate("a", 9), 0
 
         async def one() -> None:
             nonlocal most
             placed: asyncio.Future[None] = loop.create_future()
-            ticket = admission.enter(gate, 60, lambda: placed.set_result(None), placed.set_exception)
-            if ticket.state == "waiting":
+            slot = admission.enter(gate, 60, lambda: placed.set_result(None), placed.set_exception)
+            if slot.state == "waiting":
                 await placed
             most = max(most, gate.busy)
             await asyncio.sleep(0)
-            ticket.leave()
+            slot.leave()
 
         await asyncio.gather(*(one() for _ in range(200)))
         assert (admission.busy, admission.waiting, gate.busy) == (0, 0, 0)

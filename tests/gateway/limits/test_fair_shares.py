@@ -1,4 +1,4 @@
-"""Several clients: what one of them does is its own affair, for places, faults and quotas alike."""
+"""Several clients: what one of them does is its own affair, for slots, faults and quotas alike."""
 
 from __future__ import annotations
 

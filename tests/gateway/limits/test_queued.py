@@ -54,7 +54,7 @@ def test_who_waited_in_vain_gives_the_breakers_probe_back() -> None:
             assert house.post(PATH, ASK)[0] == 500
             (place,) = house.on_loop(lambda: list(house.proxy.service.places))
             assert place.breaker.state == "open"
-            house.on_loop(lambda: house.proxy.service.router.peers["a"].gate.resize(1, False))
+            house.on_loop(lambda: house.proxy.service.router.upstreams["a"].gate.resize(1, False))
             house.wait(lambda p: place.breaker.would_allow(time.monotonic()))
             assert house.post(PATH, ASK)[0] == 503 and len(up.requests) == 2
             gate.open()

@@ -76,7 +76,7 @@ def test_what_failed_has_taken_nothing(status: int) -> None:
         with House(text) as house:
             assert [house.post(PATH, LARGE, KEY)[0] for _ in range(4)] == [status] * 4
             assert left(house) > 9_990
-            assert house.on_loop(lambda: of(house.proxy.service.router.peers["a"].quota)) > 9_990
+            assert house.on_loop(lambda: of(house.proxy.service.router.upstreams["a"].quota)) > 9_990
 
 
 def test_what_was_left_before_its_reply_has_taken_nothing() -> None:

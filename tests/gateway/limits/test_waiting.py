@@ -1,4 +1,4 @@
-"""How many at once: places, the queue, quotas; and that nobody waits for what will not come."""
+"""How many at once: slots, the queue, quotas; and that nobody waits for what will not come."""
 
 from __future__ import annotations
 
@@ -125,14 +125,14 @@ def test_an_adaptive_limit_shrinks_when_the_upstream_refuses() -> None:
     with Upstream([busy] * 3 + [says("ok")]) as up:
         text = house_text("* = a", "[retry]\nmax_attempts = 1\n", a=section(up.url, more))
         with House(text) as house:
-            before = house.on_loop(lambda: house.proxy.service.router.peers["a"].gate.places)
+            before = house.on_loop(lambda: house.proxy.service.router.upstreams["a"].gate.slots)
             house.post(PATH, ASK)
-            assert house.on_loop(lambda: house.proxy.service.router.peers["a"].gate.places) == before // 2
+            assert house.on_loop(lambda: house.proxy.service.router.upstreams["a"].gate.slots) == before // 2
             assert house.post(PATH, ASK)[0] == 529
 
 
 def test_whole_replies_let_an_adaptive_limit_grow_again() -> None:
-    """Where its places are used, that is: here a stream has one all the time."""
+    """Where its slots are used, that is: here a stream has one all the time."""
     gate = Gate()
     more = "max_concurrent = 4\nadaptive = true\n"
     with Upstream([error(429), held(gate), says("ok")]) as up:
@@ -142,7 +142,7 @@ def test_whole_replies_let_an_adaptive_limit_grow_again() -> None:
             first.head()
             limit = []
             for _ in range(10):
-                limit.append(house.on_loop(lambda: house.proxy.service.router.peers["a"].gate.places))
+                limit.append(house.on_loop(lambda: house.proxy.service.router.upstreams["a"].gate.slots))
                 client.send("POST", PATH, ASK)
                 assert said(client.reply()) == "ok"
             assert (limit[0], limit[-1]) == (2, 4)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.passthrough import Verbatim
+from gateway.flow.passthrough import Passthrough
 from gateway.flow.states import State
 from tests.support.house import ONCE, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
@@ -107,13 +107,13 @@ def test_a_stream_that_is_over_at_once_has_no_pace_of_its_own() -> None:
 
 
 def test_what_we_do_with_the_first_event_is_our_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    feed = Verbatim.feed
+    feed = Passthrough.feed
 
-    def slow(self: Verbatim, chunk: bytes) -> bytes:
+    def slow(self: Passthrough, chunk: bytes) -> bytes:
         time.sleep(0.05)
         return feed(self, chunk)
 
-    monkeypatch.setattr(Verbatim, "feed", slow)
+    monkeypatch.setattr(Passthrough, "feed", slow)
     with seen(Answer.sse(STREAM)) as told:
         _, headers, _ = told.house.post(CHAT, ASKED | {"stream": True})
         assert told.last()["overhead_ms"] >= 50

@@ -57,14 +57,14 @@ def router() -> Router:
     ],
 )
 def test_routes(router: Router, model: str, goes: list[str]) -> None:
-    assert [f"{r.peer.name}/{r.model}" for r in router.routes(model, "messages")] == goes
+    assert [f"{r.upstream.name}/{r.model}" for r in router.routes(model, "messages")] == goes
 
 
 def test_longer_globs_win_whatever_their_order() -> None:
     text = TEXT.replace("big_model = gpt-5", "").replace("claude-opus-* = b/gpt-big\n", "")
     text = text.replace("claude-* = a", "claude-opus-* = b/gpt-big\nclaude-* = a")
     (route,) = Router(load.read(text, environ={})).routes("claude-opus-4", "chat")
-    assert (route.peer.name, route.model) == ("b", "gpt-big")
+    assert (route.upstream.name, route.model) == ("b", "gpt-big")
 
 
 @pytest.mark.parametrize("model", ["gpt-44", "off/x", "nope", "", "/x", "a/"])

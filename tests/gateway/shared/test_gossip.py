@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.learned_quirks import Lesson, Lessons
+from gateway.flow.learned_quirks import LearnedQuirks, Quirk
 from gateway.flow.token_counting import Counting
 from gateway.limits.blame import Blame
 from gateway.limits.breaker import Limits
@@ -41,7 +41,7 @@ class Worker:
         self.shared.store = store
         self.places = Places(Limits(cooldown=10.0))
         self.router = Router(read(settings, environ={}), None, self.places)
-        self.blame, self.lessons, self.counting = Blame(), Lessons(clock), Counting(clock)
+        self.blame, self.quirks, self.counting = Blame(), LearnedQuirks(clock), Counting(clock)
         self.members = Members(self.shared, name, clock)
 
         def router() -> Router:
@@ -49,7 +49,7 @@ class Worker:
 
         self.gossip = Gossip(self.shared, [
             self.members, topics.Rests(router, self.places, clock), topics.Breakers(router, self.places, clock),
-            topics.Faults(self.blame, clock), topics.Quirks(router, self.lessons),
+            topics.Faults(self.blame, clock), topics.Quirks(router, self.quirks),
             topics.TokenRatios(router, self.counting),
         ], clock)  # fmt: skip
 
@@ -177,28 +177,28 @@ def test_one_client_at_two_workers_is_one_and_two_clients_are_two() -> None:
 def test_quirks_are_known_and_unlearned_everywhere() -> None:
     fleet = Fleet(2)
     one, two = fleet.talk()
-    one.lessons.several = two.lessons.several = True
-    lesson = Lesson("temperature")
-    one.lessons.of_client("alice").learn("a", "m", lesson)
+    one.quirks.several = two.quirks.several = True
+    quirk = Quirk("temperature")
+    one.quirks.of_client("alice").learn("a", "m", quirk)
     fleet.talk()
-    assert two.lessons.of_client("alice").of("a", "m") == [lesson]
-    assert two.lessons.of_client("bob").of("a", "m") == [], "one client alone teaches for itself"
-    two.lessons.of_client("bob").learn("a", "m", lesson)
+    assert two.quirks.of_client("alice").of("a", "m") == [quirk]
+    assert two.quirks.of_client("bob").of("a", "m") == [], "one client alone teaches for itself"
+    two.quirks.of_client("bob").learn("a", "m", quirk)
     fleet.talk()
-    assert one.lessons.of_client("carol").of("a", "m") == [lesson]
+    assert one.quirks.of_client("carol").of("a", "m") == [quirk]
     for client in ("alice", "bob"):
-        one.lessons.of_client(client).unlearn("a", "m", [lesson])
+        one.quirks.of_client(client).unlearn("a", "m", [quirk])
     fleet.talk()
-    assert two.lessons.of_client("carol").of("a", "m") == []
+    assert two.quirks.of_client("carol").of("a", "m") == []
 
 
 def test_another_server_of_the_same_name_is_not_meant() -> None:
     fleet = Fleet(2, TWO_KEYS, TWO_KEYS.replace("a.example", "b.example"))
     one, two = fleet.talk()
     one.place().refused(401, None, fleet.now[0])
-    one.lessons.learn("a", "m", Lesson("seed"))
+    one.quirks.learn("a", "m", Quirk("seed"))
     fleet.talk()
-    assert two.place().key.bad_until == 0.0 and two.lessons.of("a", "m") == []
+    assert two.place().key.bad_until == 0.0 and two.quirks.of("a", "m") == []
 
 
 def test_the_ratio_of_more_replies_counts() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.limits.admission import Admission, Gate, Limits, Ticket
+from gateway.limits.admission import Admission, Gate, Limits, Slot
 from gateway.shared.memory_store import MemoryStore
 from gateway.shared.shared import Shared
 from gateway.shared.slot_leases import LEASE_S, SlotLeases
@@ -21,15 +21,15 @@ class Worker:
         self.gate = Gate("a", bound)
         self.admission = Admission(Limits(100, 100, 5.0), asyncio.get_running_loop().time)
         self.leases = SlotLeases(self.shared, name, self.admission, lambda: [(self.gate, bound)])
-        self.tickets: list[Ticket] = []
+        self.tickets: list[Slot] = []
 
     def enter(self, count: int) -> None:
         for _ in range(count):
             self.tickets.append(self.admission.enter(self.gate, 5.0, lambda: None, _refused))
 
     def leave(self, count: int) -> None:
-        for ticket in [ticket for ticket in self.tickets if ticket.state == "in"][:count]:
-            ticket.leave()
+        for slot in [slot for slot in self.tickets if slot.state == "in"][:count]:
+            slot.leave()
 
 
 def _refused(why: ApiError) -> None:

@@ -64,7 +64,7 @@ def test_nobody_else_finds_it_and_nobody_finds_what_is_deleted(redis: RedisServe
         assert one.request("DELETE", where, None, ALICE)[0] == 200
         with House(_text(up, redis)) as three:
             assert three.get(where, ALICE)[0] == 404
-        two.wait(lambda proxy: not len(proxy.service.memory))
+        two.wait(lambda proxy: not len(proxy.service.response_store))
         assert two.get(where, ALICE)[0] == 404, "a copy that was fetched before goes too"
         assert redis.call("EVAL", f"return #redis.call('KEYS', '*{made['id']}*')", "0") == ":0", "ids are hashed"
 

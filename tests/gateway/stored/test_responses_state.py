@@ -127,7 +127,7 @@ def test_the_store_can_be_off_and_is_bounded():
 def test_a_failed_reply_is_not_kept():
     with Upstream([Answer.json({"error": {"message": "no"}}, 500)]) as up, House(one_upstream(up.url, "chat")) as house:
         assert ask(house, "hi")[0] == 500
-        house.wait(lambda proxy: proxy.service.memory.bytes == 0 and not proxy.service.memory)
+        house.wait(lambda proxy: proxy.service.response_store.bytes == 0 and not proxy.service.response_store)
 
 
 def test_a_response_that_a_client_leaves_is_not_kept():
@@ -135,9 +135,9 @@ def test_a_response_that_a_client_leaves_is_not_kept():
     with Upstream([endless]) as up, House(one_upstream(up.url, "chat")) as house, house.connect() as client:
         client.send("POST", "/v1/responses", {"model": "m", "input": "hi", "stream": True})
         client.head()
-        assert house.on_loop(lambda: house.proxy.service.memory.bytes) > 0
+        assert house.on_loop(lambda: house.proxy.service.response_store.bytes) > 0
         client.socket.close()
-        house.wait(lambda proxy: proxy.service.memory.bytes == 0)
+        house.wait(lambda proxy: proxy.service.response_store.bytes == 0)
 
 
 # ---------------------------------------------------------------------------------------- by their id
@@ -226,7 +226,7 @@ def test_a_previous_response_that_an_upstream_keeps_goes_to_it_untouched():
         body = b'{"model": "m",  "input": "x", "previous_response_id": "resp_a"}'
         house.post("/v1/responses", body)
         assert up.requests[0].body == body
-        assert house.on_loop(lambda: len(house.proxy.service.memory)) == 0
+        assert house.on_loop(lambda: len(house.proxy.service.response_store)) == 0
 
 
 def test_what_is_kept_here_can_be_built_on_at_an_upstream_of_responses():

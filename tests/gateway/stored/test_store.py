@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.stored.store import ENTRY_BYTES, MAX_PLACES, PLACE_BYTES, Entry, Memory, items_of
+from gateway.stored.store import ENTRY_BYTES, MAX_PLACES, PLACE_BYTES, Entry, ResponseStore, items_of
 
 
 class Clock:
@@ -16,12 +16,12 @@ class Clock:
         return self.now
 
 
-def memory(entries: int = 100, size: int = 1 << 20, seconds: float = 60.0) -> tuple[Memory, Clock]:
+def memory(entries: int = 100, size: int = 1 << 20, seconds: float = 60.0) -> tuple[ResponseStore, Clock]:
     clock = Clock()
-    return Memory(entries, size, seconds, clock), clock
+    return ResponseStore(entries, size, seconds, clock), clock
 
 
-def said(memory: Memory, id: str, text: str, on: str = "", owner: str = "me", tell: bool = True) -> Entry:
+def said(memory: ResponseStore, id: str, text: str, on: str = "", owner: str = "me", tell: bool = True) -> Entry:
     before = memory.find(owner, on) if on else None
     draft = memory.draft(owner, before, [{"in": text}])
     assert draft is not None

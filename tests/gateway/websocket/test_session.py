@@ -120,8 +120,8 @@ def test_a_session_as_codex_has_it(protocol, deflate):
 
     with House(DEMO.format(protocol)) as house:
         with_socket(house, session, deflate=deflate)
-        house.wait(lambda proxy: not proxy.service.sessions and not proxy.service.memory)
-        assert house.on_loop(lambda: house.proxy.service.memory.bytes) == 0
+        house.wait(lambda proxy: not proxy.service.sessions and not proxy.service.response_store)
+        assert house.on_loop(lambda: house.proxy.service.response_store.bytes) == 0
 
 
 def test_only_what_is_new_is_sent_and_the_upstream_gets_all(chat):
@@ -294,7 +294,7 @@ def test_a_broken_stream_ends_in_response_failed_and_is_not_remembered(chat):
 
     with Upstream([Answer.sse([chunk], end="reset")]) as up, House(one_upstream(up.url, "chat")) as house:
         with_socket(house, session)
-        house.wait(lambda proxy: proxy.service.memory.bytes == 0)
+        house.wait(lambda proxy: proxy.service.response_store.bytes == 0)
 
 
 def test_a_whole_response_becomes_events():

@@ -93,7 +93,7 @@ def test_what_an_upstream_keeps_too_is_deleted_there_too() -> None:
         assert json.loads(house.get("/v1/responses/resp_1")[2])["id"] == "resp_1" and len(up.requests) == 1
         assert house.request("DELETE", "/v1/responses/resp_1")[0] == 200
         assert (up.requests[1].method, up.requests[1].path) == ("DELETE", "/v1/responses/resp_1")
-        assert house.on_loop(lambda: len(house.proxy.service.memory)) == 0
+        assert house.on_loop(lambda: len(house.proxy.service.response_store)) == 0
 
 
 @pytest.mark.parametrize("protocol", ["chat", "responses"])
