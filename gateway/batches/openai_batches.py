@@ -193,7 +193,11 @@ async def _upload(asked: Asked, id: str) -> Said:
         raise BadRequest("file: a file is needed", "file")
     purpose = fields.get("purpose", [b""])[0].decode("utf-8", "replace")
     if purpose != "batch":
-        raise BadRequest("purpose: no upstream has files, and the proxy keeps only those of purpose batch", "purpose")
+        message = (
+            "/v1/files is passed on to an upstream that has files ([upstream NAME] files), and none that is on has; "
+            "the proxy itself keeps only those of purpose batch"
+        )
+        raise ApiError("not_found", message, param="purpose")
     given = files["file"][0]
     file = File(common.new_id(FILE_ID), asked.owner, asked.now,
                 str(given["filename"])[:200], purpose, len(given["body"]))  # fmt: skip

@@ -145,7 +145,7 @@ def test_a_file_that_is_no_batch_is_refused(tmp_path: Path, content: bytes) -> N
     with house_of("http://127.0.0.1:9", tmp_path) as house, sdk(house) as client:
         with pytest.raises(openai.BadRequestError):
             made(client, content)
-        with pytest.raises(openai.BadRequestError):
+        with pytest.raises(openai.NotFoundError):
             client.files.create(file=("x", b"x"), purpose="assistants")
         with pytest.raises(openai.NotFoundError):
             client.batches.create(input_file_id="file-pxnone", endpoint=URL, completion_window="24h")
