@@ -2,8 +2,9 @@
 
 To ask the store for each slot would cost a request a round trip more. So a worker leases some at a time: what it has
 in use, what waits, and a few to spare, and never more than the others leave. It asks again a few times a second, and
-at once where somebody waits. Where others lack slots it gives its spare ones back. A lease that is not renewed
-expires, and so the slots of a worker that died are free. While the store is away each worker has its part.
+at once where somebody waits. Where others lack slots it gives its spare ones back but for one; with fewer slots than
+workers that one as well, as soon as it is free, so that they take turns. A lease that is not renewed expires, and so
+the slots of a worker that died are free. While the store is away each worker has its part.
 """
 
 from __future__ import annotations
@@ -77,12 +78,19 @@ class SlotLeases:
 
     async def _lease(self, gate: Gate, bound: int) -> None:
         gate.on_dry = self._wanted.set
+        takes_turns = bound < self._shared.members
         part = max(1, bound // self._shared.members)
         in_use = gate.busy + len(gate.waiting)
-        spare = 0 if self._lacking.get(gate.name) else max(1, part // 2)
-        leased = await self._ask(gate, min(bound, max(1, in_use + spare)), bound)
-        gate.granted = max(part, gate.busy) if leased is None else leased.granted
-        self._lacking[gate.name] = leased.lacking if leased is not None else 0
+        others_lack = bool(self._lacking.get(gate.name))
+        wanted = max(1, in_use + (0 if others_lack else max(1, part // 2)))
+        if others_lack and takes_turns:
+            wanted = gate.busy
+        leased = await self._ask(gate, min(bound, wanted), bound)
+        lacking = self._lacking[gate.name] = leased.lacking if leased is not None else 0
+        if leased is None:
+            gate.granted = max(part, gate.busy)
+        else:
+            gate.granted = 0 if lacking and takes_turns else leased.granted
 
     async def _ask(self, gate: Gate, wanted: int, bound: int) -> Slots | None:
         try:

@@ -122,8 +122,8 @@ def _ask(url: str, client: str, model: str, text: str = "", agent: str = "claude
                    "Content-Type": "application/json"}  # fmt: skip
         connection.request("POST", "/v1/chat/completions", body, headers)
         reply = connection.getresponse()
-        reply.read()
-        assert reply.status == (200 if client in KEYS else 401), (client, reply.status)
+        said = reply.read()
+        assert reply.status == (200 if client in KEYS else 401), (client, reply.status, said)
         return reply.headers["x-request-id"]
     finally:
         connection.close()

@@ -73,6 +73,21 @@ async def test_one_that_needs_them_gets_the_slots_of_the_idle() -> None:
 
 
 @pytest.mark.gen_test
+async def test_with_fewer_slots_than_workers_they_take_turns() -> None:
+    _, _, (one, two) = fleet(1, 2)
+    await rounds(one, two)
+    two.enter(1)
+    assert await rounds(one, two) == [0, 1], "an idle worker keeps nothing that another lacks"
+    one.enter(1)
+    two.enter(2)
+    assert await rounds(one, two) == [0, 1]
+    two.leave(1)
+    assert await rounds(one, two) == [1, 0], "though two has more that wait"
+    one.leave(1)
+    assert await rounds(one, two) == [0, 1]
+
+
+@pytest.mark.gen_test
 async def test_the_slots_of_a_dead_worker_are_free_again() -> None:
     _, now, (one, two) = fleet(4, 2)
     await rounds(one)
