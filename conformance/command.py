@@ -108,7 +108,7 @@ def _run(line: Line, speeches: tuple[Speech, ...], options: argparse.Namespace, 
 
 def _first_model(line: Line, key: str, speech: Speech) -> tuple[str, str]:
     """(the model, why there is none)."""
-    reply = line.get("/v1/models", speech.headers(key))
+    reply = line.get(f"{speech.root}/models", speech.headers(key))
     if not reply.status:
         return "", f"cannot be reached: {reply.trouble}"
     names = speech.model_names(reply.json())

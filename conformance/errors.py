@@ -39,7 +39,7 @@ def wrong_type(case: Case) -> Outcome:
 
 
 def unknown_path(case: Case) -> Outcome:
-    return _refused(case, case.line.get("/v1/no-such-path", case.speech.headers(case.key)), (404,))
+    return _refused(case, case.line.get(f"{case.speech.root}/no-such-path", case.speech.headers(case.key)), (404,))
 
 
 def wrong_key(case: Case) -> Outcome:

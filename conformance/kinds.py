@@ -23,7 +23,7 @@ STOP_WORD = "gamma"
 
 
 def models(case: Case) -> Outcome:
-    reply = case.line.get("/v1/models", case.speech.headers(case.key))
+    reply = case.line.get(f"{case.speech.root}/models", case.speech.headers(case.key))
     return case.refusal(reply) or judged(case.speech.model_problems(reply.json()))
 
 

@@ -212,7 +212,7 @@ class Entrance(HTTPMessageDelegate):
         key = self._door.service.next_key()
         head = JSON_HEAD + of_refusal(error.status, key, "", error.retry_after)
         place = dialects.at(target.partition("?")[0])
-        dialect = place.dialect if place is not None else dialects.asking(headers)
+        dialect = place.dialect if place is not None else dialects.asking(headers, target)
         answer.whole(error.status, head, dialect.errors.body(error, key))
 
     def _stop_timer(self) -> None:

@@ -103,9 +103,13 @@ def every() -> Iterator[Dialect]:
     yield from _ROWS.values()
 
 
-def asking(headers: Mapping[str, str]) -> Dialect:
-    """Returns the dialect of a client whose request's path names none: by its headers, else the one that most clients
-    speak."""
+def asking(headers: Mapping[str, str], path: str = "") -> Dialect:
+    """Returns the dialect of a client whose request's path names none: by the beginning of that path, where one
+    protocol alone has it ("/v1beta"), by its headers, else the one that most clients speak."""
+    root = path.partition("?")[0].split("/")[1:2]
+    owners = [each for each in every() if any(end.path.split("/")[1:2] == root for end in each.endpoints)]
+    if len(owners) == 1:
+        return owners[0]
     return next((dialect for dialect in every() if dialect.http.asks(headers)), CHAT)
 
 

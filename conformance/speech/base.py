@@ -56,6 +56,7 @@ class Speech(ABC):
 
     name: ClassVar[str]
     path: ClassVar[str]
+    root: ClassVar[str] = "/v1"
     count_path: ClassVar[str] = ""
     count_field: ClassVar[str] = "input_tokens"
     stored_path: ClassVar[str] = ""

@@ -34,6 +34,7 @@ MOST = 512
 class Gemini(Speech):
     name = "gemini"
     path = "/v1beta/models/{model}:{verb}"
+    root = "/v1beta"
     types = sdk_types.of("gemini")
     history = "contents"
     count_path = "/v1beta/models/{model}:countTokens"

@@ -53,7 +53,7 @@ class Handler(RequestHandler):
 
     @property
     def dialect(self) -> Dialect:
-        return dialects.asking(self.request.headers)
+        return dialects.asking(self.request.headers, self.request.path)
 
     def refuse(self, error: ApiError, dialect: Dialect | None = None) -> None:
         said = (dialect or self.dialect).errors

@@ -269,3 +269,12 @@ def test_the_demo_answers_to_every_name_only_where_nothing_else_is_on() -> None:
     with House(DEMO + "[upstream a]\nprotocol=chat\nbase_url=http://127.0.0.1:9\n") as house:
         assert house.post("/v1/messages", asked)[0] == 404
         assert house.post("/v1/messages", asked | {"model": "demo/anything"})[0] == 200
+
+
+def test_an_address_that_is_not_served_is_refused_in_the_words_of_its_protocol() -> None:
+    with House(one_upstream("http://127.0.0.1:9", "chat")) as house:
+        status, _, body = house.get("/v1beta/no-such-path")
+        error = json.loads(body)["error"]
+        assert (status, error["code"], error["status"]) == (404, 404, "NOT_FOUND")  # Google's
+        status, _, body = house.get("/v1/no-such-path")
+        assert status == 404 and "status" not in json.loads(body)["error"]
