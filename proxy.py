@@ -233,7 +233,8 @@ class Proxy:
         within_s = max(0.0, within_s - (time.monotonic() - begun)) if replaced else within_s
         await self.service.stop(within_s)
         await self._batches.stop()
-        self.console.stop()
+        await self.console.stop()
+        self.service.shared.stop()
         await self._server.close_all_connections()
         if self._demo is not None:
             await self._demo.stop()

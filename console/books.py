@@ -13,15 +13,25 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
+from console.fleet_usage import FleetUsage
 from gateway.limits.budget import Budgets, Spent
-from operate.usage_store import DAYS_BY_HOUR, Agents, Key, Sum, UsageStore
+from operate.usage_store import DAYS_BY_HOUR, Agents, Group, Key, Sum, UsageStore
 
 log = logging.getLogger("proxy")
 
 Rows = list[tuple[str, str, Spent]]
 """(day, client, what it spent)"""
+
+
+class Written(NamedTuple):
+    """What is in the file after sums were written. rows: for budgets, if any. host, totals: for the fleet, if any."""
+
+    rows: Rows | None
+    host: str
+    totals: dict[Group, Sum]
+
 
 EVERY_S = 1.0
 MOST_KEYS = 20_000  # how many sums may wait; beyond it, sessions and agents are added together
@@ -34,15 +44,17 @@ class Books:
 
     def __init__(
         self, store: UsageStore | None, keep_days: int, clock: Callable[[], float] = time.time,
-        budgets: Budgets | None = None,
+        budgets: Budgets | None = None, fleet: FleetUsage | None = None,
     ) -> None:  # fmt: skip
-        """store: None = no sums are kept. budgets: is told of the sums, if any client has a budget."""
+        """store: None = no sums are kept. budgets: is told of the sums, if any client has a budget. fleet: is told of
+        them, too."""
         self._budgets = budgets or Budgets()
+        self.fleet = fleet
         self.store, self._keep_days, self._clock = store, keep_days, clock
         self._waiting: dict[Key, Sum] = {}
         self._agents: dict[tuple[str, str], str] = {}  # who has called whom, not written yet
         self._timer: asyncio.TimerHandle | None = None
-        self._writing: asyncio.Future[Rows | None] | None = None
+        self._writing: asyncio.Future[Written] | None = None
         self._thread: ThreadPoolExecutor | None = None
         self.trouble = ""
         self._forgotten_on = ""
@@ -54,6 +66,8 @@ class Books:
         """Takes over changed settings. The sums that wait go to the new store."""
         if (store and store.file) != (self.store and self.store.file):
             self.store = store
+            if self.fleet is not None:
+                self.fleet.forgets()
         self._keep_days = keep_days
 
     def finished(self, record: dict[str, Any]) -> None:
@@ -81,20 +95,24 @@ class Books:
         self._tell_budgets()
         self._timer = asyncio.get_running_loop().call_later(EVERY_S, self._tick)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Writes the sums that wait, at once."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._writing is not None and not self._writing.done():
+            await asyncio.wait([self._writing])
         if self._thread is not None:
             self._thread.shutdown(wait=True)
             self._thread = None
         if self._waiting and self.store is not None:
             try:
-                self._write(self.store, self._waiting, self._agents)
+                self._tell_fleet(self._write(self.store, self._waiting, self._agents))
             except (sqlite3.Error, OSError) as error:
                 log.error("the last %d sums of usage could not be written and are lost: %s", len(self._waiting), error)
             self._waiting = {}
+        if self.fleet is not None:
+            await self.fleet.stop()
 
     # ------------------------------------------------------------------------------------------------- inside
 
@@ -116,9 +134,12 @@ class Books:
         self._timer = loop.call_later(EVERY_S, self._tick)
         if self.store is None or self._thread is None or (self._writing is not None and not self._writing.done()):
             return
-        if self._waiting or self._budgets.any:
+        tells_all = self.fleet is not None and self.fleet.lacks_all
+        if self._waiting or self._budgets.any or tells_all:
             sums, self._waiting, agents, self._agents = self._waiting, {}, self._agents, {}
-            self._writing = loop.run_in_executor(self._thread, self._write, self.store, sums, agents)
+            if self.fleet is not None and tells_all:
+                self.fleet.tells_all()
+            self._writing = loop.run_in_executor(self._thread, self._write, self.store, sums, agents, tells_all)
             self._writing.add_done_callback(lambda done: self._written(done, sums))
 
     def _tell_budgets(self) -> None:
@@ -136,8 +157,9 @@ class Books:
         found = store.read(f"{today[:7]}-01", today, ("day", "client"))
         return [(day, client, _spent(sum)) for (day, client), sum in found]
 
-    def _write(self, store: UsageStore, sums: dict[Key, Sum], agents: Agents | None = None) -> Rows | None:
-        """Returns the sums that the budgets ask for, if any."""
+    def _write(
+        self, store: UsageStore, sums: dict[Key, Sum], agents: Agents | None = None, tells_all: bool = False
+    ) -> Written:
         try:
             if sums:
                 store.add(sums, agents)
@@ -154,15 +176,26 @@ class Books:
         if self.trouble:
             log.warning("the sums of usage are written to %s again", store.file)
         self.trouble = ""
-        return self._read(store) if self._budgets.any else None
+        totals: dict[Group, Sum] = {}
+        if self.fleet is not None and self.fleet.is_on and (sums or tells_all):
+            totals = store.all_totals() if tells_all else store.totals(sums)
+        return Written(self._read(store) if self._budgets.any else None, store.host() if totals else "", totals)
 
-    def _written(self, done: asyncio.Future[Rows | None], sums: dict[Key, Sum]) -> None:
+    def _tell_fleet(self, written: Written) -> None:
+        if self.fleet is not None:
+            self.fleet.tells(written.host, written.totals, self._keep_days)
+
+    def _written(self, done: asyncio.Future[Written], sums: dict[Key, Sum]) -> None:
         if done.cancelled():
             return
         if done.exception() is None:
-            if self._budgets.any and (rows := done.result()) is not None:
+            written = done.result()
+            self._tell_fleet(written)
+            if self._budgets.any and (rows := written.rows) is not None:
                 self._budgets.told(self._clock(), rows, [(key.client, _spent(s)) for key, s in self._waiting.items()])
             return
+        if self.fleet is not None:
+            self.fleet.forgets()
         for key, value in sums.items():  # they wait for the next attempt
             self._waiting[key] = self._waiting.get(key, Sum()).plus(value)
 

@@ -17,6 +17,7 @@ from console.dashboard import pages
 from console.dashboard.board import Board
 from console.dashboard.trouble import Troubles
 from console.dashboard.watch import Watch
+from console.fleet_usage import FleetUsage
 from gateway.endpoints import Row
 from gateway.observe import live_metrics
 from gateway.observe.body_log import BodyLog
@@ -40,7 +41,8 @@ class Console:
         self.bodies = BodyLog(service.journal)
         self.metrics = LiveMetrics(service)
         self.watch = Watch(service.settings, lambda: service.journal.request_bodies)
-        self.books = Books(None, service.settings.usage.keep_days, budgets=service.budgets)
+        fleet = FleetUsage(service.shared)
+        self.books = Books(None, service.settings.usage.keep_days, budgets=service.budgets, fleet=fleet)
         self._traced: tuple[Telemetry, dict[str, str]] | None = None
         self._sender: Any = None  # a console.telemetry.Sender, whose module is not imported without need
         self._service = service
@@ -100,11 +102,11 @@ class Console:
         self.books.start()
         self._tick()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         self.metrics.stop()
         self._service.observers.flush()
         self._stop_tracing()
-        self.books.stop()
+        await self.books.stop()
         if self._ticker is not None:
             self._ticker.cancel()
             self._ticker = None

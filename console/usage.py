@@ -1,12 +1,15 @@
 """./run.sh usage: who spent what, by day or hour, client, model, upstream, session or agent; it reads the usage store.
 
-It needs no running proxy. Requests with an unknown price are counted as such, never as 0 USD.
+In a fleet it asks the shared store for the sums of all hosts; sessions and agents are known to their host alone. It
+needs no running proxy. Requests with an unknown price are counted as such, never as 0 USD.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import csv
+import importlib.util
 import json
 import re
 import sqlite3
@@ -15,13 +18,19 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from console import fleet_usage
+from console.fleet_usage import FleetSums
+from gateway.shared.redis_store import RedisStore
+from gateway.shared.store import Away
 from operate.logs.journal import folder_of
 from operate.settings import load
-from operate.settings.load import SettingsError
+from operate.settings.load import Settings, SettingsError
 from operate.usage_store import COLUMNS, DAYS_BY_HOUR, Sum, UsageStore
 
 EX_USAGE, EX_UNAVAILABLE, EX_CONFIG = 64, 69, 78
 DAY_S = 86_400
+PATIENCE_S = 5.0
+LOCAL = {"session", "agent"}
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _AGO = re.compile(r"(\d{1,4})d")
 
@@ -39,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     store = UsageStore(folder_of(chosen.logging) / chosen.usage.file)
     by = [name.strip() for name in options.by.split(",") if name.strip()]
     try:
-        rows = store.read(day(options.since), day(options.until), by)
+        since, until = day(options.since), day(options.until)
+        sums = None if options.host else _of_fleet(chosen, since, until, by)
+        rows = (sums or store).read(since, until, by)
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return EX_USAGE
@@ -56,6 +67,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         sys.stdout.write(table(by, said) + "\n")
     return 0
+
+
+def _of_fleet(chosen: Settings, since: str, until: str, by: Sequence[str]) -> FleetSums | None:
+    """The sums of all hosts; None where there is no fleet, or it is not known what they have spent. Says whose the sums
+    are."""
+    if not chosen.shared.url:
+        return None
+    why = f"{', '.join(sorted(LOCAL & set(by)))}: known to its host alone" if LOCAL & set(by) else ""
+    if not why and importlib.util.find_spec("redis") is None:
+        why = "the package redis is not installed"
+    if not why:
+        by_hour = "hour" in by
+        first = max(since, day(f"{DAYS_BY_HOUR if by_hour else chosen.usage.keep_days}d"))
+        try:
+            sums = asyncio.run(_asked(chosen, first, until, by_hour=by_hour))
+            sys.stderr.write(f"All hosts: {', '.join(sums.hosts) or 'none has told anything'}\n")
+            return sums
+        except Away as away:
+            why = f"the shared store is away: {away}"
+    sys.stderr.write(f"This host alone ({why})\n")
+    return None
+
+
+async def _asked(chosen: Settings, since: str, until: str, *, by_hour: bool) -> FleetSums:
+    store = RedisStore(chosen.shared.url, chosen.shared.prefix, patience_s=PATIENCE_S)
+    store.start()
+    try:
+        await store.wait(PATIENCE_S)
+        return await fleet_usage.read(store, since, until, by_hour=by_hour)
+    finally:
+        store.close()
+        await asyncio.sleep(0)  # the connections end in the next turn of the loop
 
 
 def day(said: str, now: float | None = None) -> str:
@@ -108,9 +151,10 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
         "--by",
         default="client,model",
         metavar="COLUMNS",
-        help=f"group by these (default client,model); columns: {', '.join(COLUMNS)}; hours are kept for {DAYS_BY_HOUR} "
-        "days",
+        help=f"group by these (default client,model); columns: {', '.join(COLUMNS)}, and host in a fleet; "
+        f"hours are kept for {DAYS_BY_HOUR} days",
     )
+    parser.add_argument("--host", action="store_true", help="of this host alone, where there is a fleet ([shared] url)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print a JSON list of objects")
     form.add_argument("--csv", action="store_true", help="print CSV with a header line")

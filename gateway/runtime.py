@@ -371,7 +371,8 @@ class Service:
             session.drain()
 
     async def stop(self, within_s: float) -> None:
-        """Lets requests finish for `within_s` seconds, then ends what is left with an error of its protocol."""
+        """Lets requests finish for `within_s` seconds, then ends what is left with an error of its protocol. The shared
+        store is left open for those who stop after it."""
         if self.stage == "serving":
             self.drain()
         await self._quiet(within_s)
@@ -392,7 +393,6 @@ class Service:
         await self.slots.stop()
         self._members.leaves = True
         await self.gossip.stop()
-        self.shared.stop()
         self.beside.stop()
         self.response_store.owners.stop()
         self.observers.flush()

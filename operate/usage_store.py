@@ -7,7 +7,9 @@ killed loses one second at most. Days and hours are those of UTC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import secrets
+import socket
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from sqlite3 import Connection
 from typing import NamedTuple
@@ -31,6 +33,15 @@ class Key(NamedTuple):
     session: str
     agent: str
     hour: str = ""
+
+
+class Group(NamedTuple):
+    """What the hosts of a fleet add up. period: a day or an hour, as in a Key."""
+
+    period: str
+    client: str
+    model: str
+    upstream: str
 
 
 class Sum(NamedTuple):
@@ -80,6 +91,8 @@ _AGENTS = (
     "CREATE TABLE IF NOT EXISTS agents (session TEXT NOT NULL, agent TEXT NOT NULL, parent TEXT NOT NULL, "
     "day TEXT NOT NULL, PRIMARY KEY (session, agent)) WITHOUT ROWID"
 )
+
+_HOST = "CREATE TABLE IF NOT EXISTS host (only INTEGER PRIMARY KEY CHECK (only = 1), id TEXT NOT NULL)"
 
 Agents = Mapping[tuple[str, str], str]
 """The agent that has called an agent, by (session, agent)."""
@@ -132,7 +145,27 @@ class UsageStore:
             rows = db.execute(query, (since, f"{until}~" if by_hour else until)).fetchall()
         width = max(1, len(by))
         found = [(tuple(row[:width]) if by else (), Sum(*row[width:])) for row in rows if row[width] is not None]
-        return sorted(found, key=lambda each: (-each[1].usd, -each[1].output, each[0]))
+        return by_cost(found)
+
+    def host(self) -> str:
+        """A name for this machine and this file: a file that begins anew has another one."""
+        with opened(self.file, create=True) as db, db:
+            db.execute(_HOST)
+            db.execute("INSERT OR IGNORE INTO host VALUES (1, ?)", (secrets.token_hex(3),))
+            return f"{socket.gethostname()}-{db.execute('SELECT id FROM host').fetchone()[0]}"
+
+    def totals(self, keys: Iterable[Key]) -> dict[Group, Sum]:
+        """What is in the file now of the days and hours of these keys."""
+        groups = {Group(period, *key[1:4]) for key in keys for period in (key.day, key.hour) if period}
+        with opened(self.file, create=False) as db:
+            return {group: _total(db, group) for group in groups}
+
+    def all_totals(self) -> dict[Group, Sum]:
+        found: dict[Group, Sum] = {}
+        for period in ("day", "hour"):
+            rows = self.read("0", "9", (period, *Group._fields[1:]))
+            found |= {Group._make(group): sum for group, sum in rows}
+        return found
 
     def agents(self) -> dict[tuple[str, str], str]:
         """Who has called whom in the last days."""
@@ -143,6 +176,20 @@ class UsageStore:
                 return {}
             return {(session, agent): parent for session, agent, parent in
                     db.execute("SELECT session, agent, parent FROM agents")}  # fmt: skip
+
+
+def by_cost(found: Iterable[tuple[tuple[str, ...], Sum]]) -> list[tuple[tuple[str, ...], Sum]]:
+    """The highest cost first."""
+    return sorted(found, key=lambda each: (-each[1].usd, -each[1].output, each[0]))
+
+
+def _total(db: Connection, group: Group) -> Sum:
+    sums = ", ".join(f"COALESCE(SUM({name}), 0)" for name in Sum._fields)
+    by_hour = "T" in group.period
+    table, values = (_BY_HOUR, [*group, group.period[:10]]) if by_hour else (_BY_DAY, [*group])
+    names = ("hour" if by_hour else "day", *Group._fields[1:], *(["day"] if by_hour else []))
+    where = " AND ".join(f"{name} = ?" for name in names)
+    return Sum(*db.execute(f"SELECT {sums} FROM {table.name} WHERE {where}", values).fetchone())
 
 
 def _create(db: Connection) -> None:

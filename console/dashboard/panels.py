@@ -250,7 +250,7 @@ async def usage(board: Board, query: Query) -> Said:
 
 
 async def spending(board: Board, query: Query) -> Said:
-    return await spent.shown(board.books.store, Asked.of(query, board.watch.clock()))
+    return await spent.shown(board.books.store, Asked.of(query, board.watch.clock()), board.books.fleet)
 
 
 async def cache(board: Board, query: Query) -> Said:

@@ -1,6 +1,7 @@
 """What was spent in the last day or week, from the usage store: over time, and as a table; sessions with their agents.
 
-The store is one for all workers, and outlives them. It is read in a thread, since a disk may be slow.
+The store is one for all workers, and outlives them. It is read in a thread, since a disk may be slow. In a fleet these
+are the sums of all hosts, but for sessions.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+from typing import Protocol as Interface
 
+from console.fleet_usage import FleetUsage
+from gateway.shared.store import Away
 from operate.usage_store import Agents, Sum, UsageStore
 
 HOUR_S = 3600
@@ -40,25 +44,42 @@ class Asked(NamedTuple):
         return (int(self.now) // HOUR_S - self.hours + 1) * HOUR_S
 
 
-async def shown(store: UsageStore | None, asked: Asked) -> Said:
-    """off: why there is nothing to be seen."""
-    said: Said = {"hours": asked.hours, "by": asked.by, "start": asked.start, "step_s": HOUR_S, "off": ""}
+class Sums(Interface):
+    """A UsageStore, or the sums of a fleet."""
+
+    def read(self, since: str, until: str, by: Sequence[str]) -> list[tuple[tuple[str, ...], Sum]]: ...
+
+
+async def shown(store: UsageStore | None, asked: Asked, fleet: FleetUsage | None = None) -> Said:
+    """off: why there is nothing to be seen. hosts: whose sums these are; none = this one is alone. missing: why they
+    are of this host alone, in a fleet."""
+    said: Said = {"hours": asked.hours, "by": asked.by, "start": asked.start, "step_s": HOUR_S, "off": "", "hosts": [],
+                  "missing": ""}  # fmt: skip
     empty = {"lines": [], "rows": [], "whole": _told(Sum())}
     if store is None:
         return said | empty | {"off": "[usage] file is empty in the settings, so that nothing is kept"}
     try:
+        if fleet is not None and fleet.is_on:
+            if asked.by == "session":
+                said["missing"] = "sessions are known to their host alone"
+            else:
+                try:
+                    sums = await fleet.read(_hour(asked.start), _hour(asked.now))
+                    return said | {"hosts": sums.hosts} | await asyncio.to_thread(_read, sums, asked)
+                except Away as why:
+                    said["missing"] = f"the shared store is away: {why}"
         return said | await asyncio.to_thread(_read, store, asked)
     except (sqlite3.Error, OSError) as error:
         return said | empty | {"off": f"the sums cannot be read: {error}"}
 
 
-def _read(store: UsageStore, asked: Asked) -> Said:
+def _read(store: Sums, asked: Asked) -> Said:
     since, until = _hour(asked.start), _hour(asked.now)
     groups = BY[asked.by]
     sums = {"/".join(group): sum for group, sum in store.read(since, until, groups)}
     names = _by_cost(sums)
     rows = [{"name": name, "level": 0} | _told(sums[name]) for name in names[:MOST_ROWS]]
-    if asked.by == "session":
+    if isinstance(store, UsageStore) and asked.by == "session":
         rows = _tree(names[:MOST_ROWS], store.read(since, until, ("session", "client", "agent")), store.agents())
     whole = Sum()
     for each in sums.values():

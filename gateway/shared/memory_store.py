@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from gateway.shared import gcra
 from gateway.shared.gcra import Level
-from gateway.shared.store import NOTHING, Away, Cell, Change, News, Slots, Taken, then_taken
+from gateway.shared.store import MOST_TOTALS, NOTHING, Away, Cell, Change, News, Row, Slots, Taken, then_taken
 
 T = TypeVar("T")
 
@@ -35,6 +35,7 @@ class MemoryStore:
         self._values: OrderedDict[str, tuple[bytes, float]] = OrderedDict()  # -> (value, expires)
         self._levels: OrderedDict[str, Level] = OrderedDict()
         self._sums: OrderedDict[str, tuple[dict[str, float], float]] = OrderedDict()
+        self._totals: OrderedDict[str, tuple[dict[str, Row], float]] = OrderedDict()  # -> (rows, expires)
         self._slots: OrderedDict[str, dict[str, tuple[int, int, float]]] = OrderedDict()  # -> (granted, wanted, until)
         self._feeds: dict[str, OrderedDict[str, tuple[int, bytes, float]]] = {}  # -> (version, value, expires)
         self._version = 0
@@ -143,6 +144,22 @@ class MemoryStore:
             self._sums.popitem(last=False)
         return _done(dict(sums))
 
+    def raise_totals(self, key: str, rows: Mapping[str, Row], ttl_s: float) -> asyncio.Future[int]:
+        known, expires = self._totals.pop(key, ({}, 0.0))
+        if expires <= self._clock():
+            known, expires = {}, 0.0
+        for name, row in rows.items():
+            if known[name][0] < row[0] if name in known else len(known) < MOST_TOTALS:
+                known[name] = row
+        self._totals[key] = known, max(expires, self._clock() + ttl_s)
+        while len(self._totals) > MAX_ENTRIES:
+            self._totals.popitem(last=False)
+        return _done(len(known))
+
+    def totals(self, key: str) -> asyncio.Future[dict[str, Row]]:
+        rows, expires = self._totals.get(key, ({}, 0.0))
+        return _done(dict(rows) if expires > self._clock() else {})
+
     def slots(self, key: str, holder: str, wanted: int, limit: int, ttl_s: float) -> asyncio.Future[Slots]:
         now = self._clock()
         held = {who: each for who, each in self._slots.pop(key, {}).items() if each[2] > now and who != holder}
@@ -180,7 +197,7 @@ class MemoryStore:
         return _done(News(self._version, changes))
 
     def close(self) -> None:
-        for kind in (self._values, self._levels, self._sums, self._slots, self._feeds):
+        for kind in (self._values, self._levels, self._sums, self._totals, self._slots, self._feeds):
             kind.clear()
         self._bytes = 0
 

@@ -67,6 +67,23 @@ if #ARGV > 2 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return redis.call('HGETALL', KEYS[1])
 """
 
+# ARGV: ms, most rows; then name and row by turns. The hash has name -> "first second ...".
+RAISE_TOTALS = """
+local many = redis.call('HLEN', KEYS[1])
+for i = 3, #ARGV, 2 do
+  local known = redis.call('HGET', KEYS[1], ARGV[i])
+  if known then
+    local before, now = tonumber(string.match(known, '%S+')), tonumber(string.match(ARGV[i + 1], '%S+'))
+    if before < now then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+  elseif many < tonumber(ARGV[2]) then
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
+    many = many + 1
+  end
+end
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
+return many
+"""
+
 # ARGV: value, ms.
 EXTEND = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
@@ -145,5 +162,5 @@ return said
 """
 )
 
-ALL = (BOUND, ADD, EXTEND, DELETE, SLOTS, PUBLISH, NEWS)
+ALL = (BOUND, ADD, RAISE_TOTALS, EXTEND, DELETE, SLOTS, PUBLISH, NEWS)
 SHA = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest().encode() for script in ALL}

@@ -17,7 +17,7 @@ from gateway.shared.gcra import Level
 from gateway.shared.patience import PATIENCE_S, fail
 from gateway.shared.redis_link import Link
 from gateway.shared.redis_wire import Wire, packed
-from gateway.shared.store import NOTHING, Away, Cell, Change, News, Slots, Taken, then_taken
+from gateway.shared.store import MOST_TOTALS, NOTHING, Away, Cell, Change, News, Row, Slots, Taken, then_taken
 
 log = logging.getLogger("gateway")
 
@@ -190,6 +190,15 @@ class RedisStore:
             words += [name.encode(), b"%.12g" % amount]
         return self._run(self._counts, scripts.ADD, [key], words, _sums)
 
+    def raise_totals(self, key: str, rows: Mapping[str, Row], ttl_s: float) -> asyncio.Future[int]:
+        words = [_ms(ttl_s), b"%d" % MOST_TOTALS]
+        for name, row in rows.items():
+            words += [name.encode("utf-8", "surrogatepass"), b" ".join(b"%.17g" % number for number in row)]
+        return self._run(self._values, scripts.RAISE_TOTALS, [key], words, int)
+
+    def totals(self, key: str) -> asyncio.Future[dict[str, Row]]:
+        return self._values.send(packed(b"HGETALL", self._key(key)), _rows)
+
     def slots(self, key: str, holder: str, wanted: int, limit: int, ttl_s: float) -> asyncio.Future[Slots]:
         words = [holder.encode(), b"%d" % wanted, b"%d" % limit, _ms(ttl_s)]
         return self._run(self._counts, scripts.SLOTS, [key], words, lambda said: Slots(*said))
@@ -243,6 +252,11 @@ def _taken(said: Any) -> Taken:
 
 def _sums(said: Any) -> dict[str, float]:
     return {name.decode(): float(amount) for name, amount in zip(said[::2], said[1::2], strict=True)}
+
+
+def _rows(said: Any) -> dict[str, Row]:
+    pairs = zip(said[::2], said[1::2], strict=True)
+    return {name.decode("utf-8", "surrogatepass"): tuple(map(float, row.split())) for name, row in pairs}
 
 
 def _news(said: Any) -> News:

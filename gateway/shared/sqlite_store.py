@@ -23,7 +23,7 @@ from gateway.shared import gcra
 from gateway.shared.gcra import Level
 from gateway.shared.memory_store import charged, has_more
 from gateway.shared.patience import PATIENCE_S, Patience, fail
-from gateway.shared.store import NOTHING, Away, Cell, Change, News, Slots, Taken, then_taken
+from gateway.shared.store import MOST_TOTALS, NOTHING, Away, Cell, Change, News, Row, Slots, Taken, then_taken
 
 log = logging.getLogger("gateway")
 
@@ -41,6 +41,8 @@ _TABLES = (
     "expires REAL NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS sums (key BLOB, name TEXT, amount REAL NOT NULL, expires REAL NOT NULL, "
     "PRIMARY KEY (key, name)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS totals (key BLOB, name TEXT, first REAL NOT NULL, row TEXT NOT NULL, "
+    "expires REAL NOT NULL, PRIMARY KEY (key, name)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS slots (key BLOB, holder TEXT, granted INTEGER NOT NULL, wanted INTEGER NOT NULL, "
     "expires REAL NOT NULL, PRIMARY KEY (key, holder)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS feeds (version INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, "
@@ -48,7 +50,7 @@ _TABLES = (
     "CREATE INDEX IF NOT EXISTS vals_expire ON vals (expires)",
     "CREATE INDEX IF NOT EXISTS feeds_by_topic ON feeds (topic, version)",
 )
-_KINDS = ("vals", "levels", "sums", "slots", "feeds")
+_KINDS = ("vals", "levels", "sums", "totals", "slots", "feeds")
 
 
 def _same(said: Any) -> Any:
@@ -141,6 +143,29 @@ class SqliteStore:
             return dict(db.execute("SELECT name, amount FROM sums WHERE key = ?", (raw,)).fetchall())
 
         return self._do(work)
+
+    def raise_totals(self, key: str, rows: Mapping[str, Row], ttl_s: float) -> asyncio.Future[int]:
+        raw = _raw(key)
+        told = [(raw, name, row[0], " ".join(map(repr, row))) for name, row in rows.items()]
+
+        def work(db: sqlite3.Connection, now: float) -> int:
+            db.execute("DELETE FROM totals WHERE key = ? AND expires <= ?", (raw, now))
+            known = {name for (name,) in db.execute("SELECT name FROM totals WHERE key = ?", (raw,))}
+            room = MOST_TOTALS - len(known)
+            new = [each for each in told if each[1] not in known][:room]
+            db.executemany("INSERT INTO totals VALUES (?, ?, ?, ?, 0)", new)
+            update = "UPDATE totals SET first = ?3, row = ?4 WHERE key = ?1 AND name = ?2 AND first < ?3"
+            db.executemany(update, told)
+            db.execute("UPDATE totals SET expires = MAX(expires, ?) WHERE key = ?", (now + ttl_s, raw))
+            return len(known) + len(new)
+
+        return self._do(work)
+
+    def totals(self, key: str) -> asyncio.Future[dict[str, Row]]:
+        query = "SELECT name, row FROM totals WHERE key = ? AND expires > ?"
+        return self._do(lambda db, now: {
+            name: tuple(map(float, row.split())) for name, row in db.execute(query, (_raw(key), now))
+        })  # fmt: skip
 
     def slots(self, key: str, holder: str, wanted: int, limit: int, ttl_s: float) -> asyncio.Future[Slots]:
         raw = _raw(key)

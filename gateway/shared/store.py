@@ -21,6 +21,10 @@ from typing import Any, NamedTuple, Protocol
 from gateway.shared.gcra import Level
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
+MOST_TOTALS = 50_000  # rows of a key
+
+Row = tuple[float, ...]
+"""Numbers that only grow, the first of them with every change of the others."""
 
 
 class Away(ConnectionError):
@@ -121,6 +125,13 @@ class Store(Protocol):
     ) -> asyncio.Future[dict[str, float]]:
         """Adds to named sums, and gives all sums of the key. With no amounts it only reads them. at_least: the sums
         that are less become that first."""
+
+    def raise_totals(self, key: str, rows: Mapping[str, Row], ttl_s: float) -> asyncio.Future[int]:
+        """Puts named rows where there is none, or one with a lower first number. So whoever is not sure that it has
+        been heard says it again, and what comes late does no harm. A new row beyond MOST_TOTALS is left out. Gives how
+        many there are."""
+
+    def totals(self, key: str) -> asyncio.Future[dict[str, Row]]: ...
 
     def slots(self, key: str, holder: str, wanted: int, limit: int, ttl_s: float) -> asyncio.Future[Slots]:
         """Of `limit` slots the holder gets as many as it wants, or as the others have left. It has them until ttl_s

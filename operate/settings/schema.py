@@ -405,7 +405,7 @@ USAGE = {
         value_types.word("a file without blanks in its name"),
         "usage.sqlite3",
         "The SQLite file with the sums; all workers share it. A relative path starts at the log folder. Empty = "
-        "no sums are kept.",
+        "no sums are kept. With [shared] url the hosts of a fleet tell each other theirs.",
     ),
     "keep_days": Key(value_types.whole(1, 3650), "400", "For how many days sums are kept. Older ones are deleted."),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import csv
 import io
@@ -93,7 +94,7 @@ def test_a_disk_that_does_not_take_it_loses_nothing(tmp_path: Path, caplog: pyte
             books._write(books.store, books._waiting)  # type: ignore[arg-type]  # it is there
     assert len(caplog.records) == 1 and "wait in memory" in caplog.text
     books.adopt(UsageStore(tmp_path / "usage.sqlite3"), 9)
-    books.stop()
+    asyncio.run(books.stop())
     assert all_of(UsageStore(tmp_path / "usage.sqlite3"), "client")[0][1].requests == 1
     assert "are written to" in caplog.text
 
@@ -131,7 +132,7 @@ def test_old_days_are_forgotten(tmp_path: Path) -> None:
     store.add({Key("2026-11-01", "old", "m", "s", "", ""): Sum(1)})
     books = Books(store, 9, lambda: DAY)
     books.finished(record())
-    books.stop()
+    asyncio.run(books.stop())
     assert [group for group, _ in all_of(store, "day")] == [("2026-11-27",)]
 
 
@@ -142,7 +143,7 @@ def test_the_last_days_are_there_by_hour(tmp_path: Path, capsys: pytest.CaptureF
     books = Books(store, 400, lambda: now)
     for at, more in ((DAY, {}), (now - 7200, {"agent": "b", "parent_agent": "a"}), (now, {}), (now, {})):
         books.finished(record(time=float(at), session="s", **more))
-    books.stop()
+    asyncio.run(books.stop())
     assert [(hour, sum.requests) for (hour,), sum in sorted(all_of(store, "hour"))] == [
         ("2026-12-06T22", 1), ("2026-12-07T00", 2)
     ]  # fmt: skip

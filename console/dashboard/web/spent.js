@@ -16,7 +16,8 @@ function showSpent(said) {
   $("spent-name").textContent = spentBy[said.by];
   drawSpent();
   const left = said.rows.length && said.groups > said.rows.filter((row) => !row.level).length ? `The highest ${said.rows.filter((row) => !row.level).length} of ${num(said.groups)}. ` : "";
-  $("spent-note").textContent = said.off || `${left}Hours are kept for a week; ./run.sh usage tells what was before.`;
+  const whose = said.hosts.length ? `All hosts: ${said.hosts.join(", ")}. ` : said.missing ? `This host alone: ${said.missing}. ` : "";
+  $("spent-note").textContent = said.off || `${whose}${left}Hours are kept for a week; ./run.sh usage tells what was before.`;
   fillRows($("spent-rows"), said.rows.map((row, n) => spentRow(row, n, said)), said.off || "nothing was spent in this time");
 }
 

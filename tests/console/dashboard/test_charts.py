@@ -21,8 +21,8 @@ pytestmark = pytest.mark.skipif(
 )
 INI = "[upstream up]\nprotocol = chat\nbase_url = http://127.0.0.1:9\n[models]\n* = up\n"
 SPENT = """const ones = Array(24).fill(1);
-showSpent({hours: 24, by: "model", start: Math.floor(Date.now() / 3.6e6 - 23) * 3600, step_s: 3600, off: "", rows: [],
-  groups: 0, whole: {usd: 1, requests: 1, tokens: 1, unpriced: 0},
+showSpent({hours: 24, by: "model", start: Math.floor(Date.now() / 3.6e6 - 23) * 3600, step_s: 3600, off: "",
+  hosts: [], missing: "", rows: [], groups: 0, whole: {usd: 1, requests: 1, tokens: 1, unpriced: 0},
   lines: [{name: "up/m", usd: ones, tokens: ones, requests: ones}]});"""
 LEFT, RIGHT, HOME, END, ESCAPE = "\ue012", "\ue014", "\ue011", "\ue010", "\ue00c"
 

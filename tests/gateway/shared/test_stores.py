@@ -170,3 +170,25 @@ async def test_odd_keys_and_many_at_once(stores: Stores) -> None:
 def test_a_digest_tells_words_apart() -> None:
     assert digest("ab", "c") != digest("a", "bc") != digest("abc")
     assert digest("ab", b"c") == digest(b"ab", "c")
+
+
+@pytest.mark.gen_test
+async def test_totals_only_grow_however_often_they_are_told(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stores(2) as (one, other):
+        assert await one.totals("t") == {}
+        first, second = (1.0, 0.1 + 0.2, 5.0), (3.0, 1e-9, 2.0**53)
+        assert await one.raise_totals("t", {"a": first, 'b "\n': first}, 60) == 2
+        assert await other.raise_totals("t", {"a": second}, 60) == 2
+        assert await one.raise_totals("t", {"a": first, 'b "\n': first}, 60) == 2, "late, and twice"
+        assert await other.totals("t") == {"a": second, 'b "\n': first}
+        await one.raise_totals("short", {"a": first}, 0.02)
+        await asyncio.sleep(0.05)
+        assert await other.totals("short") == {}
+        await one.raise_totals("short", {"a": first}, 60)
+        await other.raise_totals("short", {"a": second}, 0.02)
+        await asyncio.sleep(0.05)
+        assert await one.totals("short") == {"a": second}, "they live as long as whoever told of them first asked for"
+        for kind in ("memory_store", "sqlite_store", "redis_store"):
+            monkeypatch.setattr(f"gateway.shared.{kind}.MOST_TOTALS", 3)
+        assert await one.raise_totals("t", dict.fromkeys("abcd", second), 60) == 3
+        assert set(await one.totals("t")) == {"a", 'b "\n', "b"} and (await one.totals("t"))["a"] == second
