@@ -207,7 +207,7 @@ def _make(status: int, message: str, kind: Any, code: Any, param: Any) -> ApiErr
 
 _OVERFLOW = re.compile(
     r"prompt is too long|maximum context length|context_length_exceeded|context (size|window|length)"
-    r"|exceeds? the (available )?context",
+    r"|exceeds? the (available )?context|input is too long|exceeds the maximum number of (?:input )?tokens allowed",
     re.I,
 )
 

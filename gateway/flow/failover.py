@@ -32,6 +32,7 @@ log = logging.getLogger("gateway")
 SOONEST_HEDGE_S = 0.05
 SURELY = 1.25  # so many times as long as it may be is a request, by a rough count, before it is not sent at all
 SPREAD = 0.1  # of a wait, at most, by which it is longer: not all who wait come back in the same instant
+MOST_TAUGHT = 8  # refusals that a request to a cloud may learn from: they name what they do not take one by one
 
 OnAnswer = Callable[[Lease, ApiError | Wait | None], None]
 
@@ -48,7 +49,7 @@ class Failover:
         self._ports = ports
         self._request = request
         self._paid: tuple[Route, float] | None = None  # the retry budget was asked for what is not sent yet
-        self._taught: Taught | None = None  # by a 400 of the upstream, once
+        self._taught: list[Taught] = []  # by its refusals, the newest last
         self._renewed = False  # a key that was refused, once
         self.plan: list[Route] = []
         self.at = 0
@@ -218,10 +219,10 @@ class Failover:
             pass  # it is not asked for again
         elif minted is not None and not self._renewed and teaching.refuses_key(failed, error, minted):
             self._renewed = True
-        elif self._taught is None:
-            self._taught = teaching.refused_fields(request, failed, ports, error, body)
-            if self._taught is None:
-                return False
+        elif len(self._taught) < (1 if failed.envelope is None else MOST_TAUGHT) and (
+            new := teaching.refused_fields(request, failed, ports, error, body)
+        ):
+            self._taught.append(new)
         else:
             return False
         self.on_route -= 1
@@ -292,10 +293,10 @@ class Failover:
 
     def over(self, error: ApiError | None) -> None:
         """The request is over. error: what it ends with; where that is what had taught, the lesson was of no help."""
-        taught = self._taught
-        if error is not None and taught is not None and error.message == taught.words:
-            quirks = self._ports.quirks.of_client(self._request.client)
-            quirks.unlearn(taught.route.upstream.name, taught.route.model, taught.quirks)
+        for taught in self._taught:
+            if error is not None and error.message == taught.words:
+                quirks = self._ports.quirks.of_client(self._request.client)
+                quirks.unlearn(taught.route.upstream.name, taught.route.model, taught.quirks)
         if self._paid is not None:
             route, paid_at = self._paid
             route.upstream.budget.give_back(paid_at)
