@@ -234,6 +234,7 @@ class Service:
         file = settings.batches.file
         self.batches.adopt(settings.batches, BatchStore(self.journal.folder / file) if file else None)
         self.cache = wiring.cache(settings, self.cache, self.prices.of, self.shared)
+        self.counting.exact = wiring.exact_counts(settings, self.counting.exact)
         self.max_body_bytes = settings.server.max_body_bytes
         limits = settings.limits
         self.shape = Shape(limits.values, limits.messages, limits.parts, limits.tools, limits.depth)

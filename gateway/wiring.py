@@ -6,6 +6,8 @@ that wait for their clients) is made from the one before it.
 
 from __future__ import annotations
 
+import importlib
+import logging
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +15,7 @@ from pathlib import Path
 
 from gateway.cache.cache import Cache
 from gateway.cache.fleet import Fleet
+from gateway.flow.exact_counts import ExactCounts
 from gateway.flow.reattach import Reattach
 from gateway.limits import breaker
 from gateway.limits.admission import CHEAP_SLOTS, Limits
@@ -27,6 +30,8 @@ from gateway.shared.shared_quota import Quotas
 from gateway.shared.store import digest
 from operate.settings.load import Settings
 from upstream.pool import Pool
+
+log = logging.getLogger("gateway")
 
 
 def shared(settings: Settings, folder: Path, workers: int) -> Shared:
@@ -105,6 +110,20 @@ def reattach(settings: Settings, before: Reattach | None) -> Reattach | None:
         return Reattach(s.rejoin_seconds, s.rejoin_mb << 20)
     before.resize(s.rejoin_seconds, s.rejoin_mb << 20)
     return before
+
+
+def exact_counts(settings: Settings, before: ExactCounts | None) -> ExactCounts | None:
+    """None where they are off. before: the present one, which stays. The vocabulary is loaded only where it is needed.
+    """
+    if not settings.counting.exact:
+        return None
+    if before is not None:
+        return before
+    try:
+        return ExactCounts(importlib.import_module("gateway.flow.vocabulary").counter())
+    except ModuleNotFoundError as why:  # the setting came with a reload
+        log.error("[counting] needs the package %s: start the proxy again, or install extras/tokenizers.txt", why.name)
+        return None
 
 
 def cache(

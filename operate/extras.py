@@ -48,6 +48,7 @@ OTEL = Extra("otel", "opentelemetry.exporter.otlp.proto.http", "opentelemetry-ex
 NEEDS: tuple[tuple[Extra, str, Callable[[Settings], bool]], ...] = (
     (Extra("redis", "redis", "redis"), "[shared] url", lambda settings: bool(settings.shared.url)),
     (OTEL, "[telemetry] otlp_endpoint", lambda settings: bool(settings.telemetry.otlp_endpoint)),
+    (Extra("tokenizers", "bpe_openai", "bpe-openai"), "[counting] exact", lambda settings: settings.counting.exact),
     (GOOGLE, "[upstream NAME] api_key = google:FILE", _has_google_account),
 )
 """Each extra, the setting that needs it, and whether given settings do."""

@@ -36,7 +36,7 @@ BELOW = {
     "operate": {"translate.dialects"},  # which protocols there are
 }
 # Used where they are installed, never needed.
-OPTIONAL = {"redis", "opentelemetry", "google.auth", "google.oauth2"}  # of extras/
+OPTIONAL = {"redis", "opentelemetry", "google.auth", "google.oauth2", "bpe_openai"}  # of extras/
 LATER = {"compression"}  # of the standard library, from 3.14 on
 
 IMPURE = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from gateway.flow.exact_counts import Expected
 from gateway.routing.router import Route
 from translate.target import Encoded
 from translate.token_features import Features
@@ -11,11 +12,12 @@ from translate.token_features import Features
 
 class Estimated(NamedTuple):
     """What was thought of a request when it went: two estimates, 0 where there is none, and what calibrates by its
-    reply."""
+    reply; expected: the exact count, which its reply must confirm."""
 
     quick: int = 0
     full: int = 0
     features: Features | None = None
+    expected: Expected | None = None
 
 
 NOTHING = Estimated()

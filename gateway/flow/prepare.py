@@ -151,6 +151,8 @@ def crossed(request: ClientRequest, route: Route, ports: Ports) -> Callable[[], 
     def make() -> Crossed:
         tokens, estimated = ports.counting.seed(route, data, size)
         encoded = learned_quirks.crossed(request.protocol, route, data, quirks, ports.strict, session, tokens)
+        if ports.counting.exact is not None:
+            estimated = ports.counting.expects(route, encoded.body, estimated)
         body = sliced_json.dumps(encoded.body) if size >= LARGE else encoded.json()
         return Crossed(route, data, encoded, body, tokens, estimated)
 

@@ -7,12 +7,14 @@ for, an answer or seconds, and most requests wait for nothing.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
-from gateway.flow import charges, prepare
+from gateway.flow import charges, learned_quirks, prepare
 from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.crossed import Crossed
+from gateway.flow.exact_counts import ExactCounts
 from gateway.flow.ports import Ports
 from gateway.http.response_writer import Writer
 from gateway.routing import client_keys, cloud_names
@@ -68,6 +70,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
             return found
     if len(request.body) >= LARGE and not found[0].verbatim and not request.relayed:
         yield from _beside_the_loop(request, found[0], ports)
+    if request.task == "count" and ports.counting.exact is not None:
+        yield from _counts(request, found[0], ports, ports.counting.exact)
     return found
 
 
@@ -105,6 +109,33 @@ def _beside_the_loop(request: ClientRequest, route: Route, ports: Ports) -> Gene
         request.crossed = yield ports.beside(attempted(prepare.crossed(request, route, ports)))
     except ApiError:
         return  # the attempt at this route meets it again, and may pass to the next one
+
+
+def _counts(
+    request: ClientRequest, route: Route, ports: Ports, exact: ExactCounts
+) -> Generator[Awaitable[Any], Any, None]:
+    """Its exact tokens, where it can be told that these are. Otherwise whoever answers it finds another way."""
+    if (route.home and request.protocol in route.upstream.counts) or not exact.knows(route):
+        return
+    yield from _read(request, ports)
+    data = request.parsed()
+    if data.get("tools"):  # most requests of agents: these need not be translated
+        return
+    framed = exact.framed_alike(route, data, request.dialect)
+    try:
+        if framed is None:
+            body = data if route.home else learned_quirks.crossed(request.protocol, route, data, ports.quirks).body
+            framed = exact.framed(route, body)
+    except ApiError:
+        return
+    if framed is None or not exact.is_trusted(route, framed):
+        return
+    if exact.is_large(framed):
+        tokens = yield ports.beside(functools.partial(exact.tokens, framed))
+    else:
+        tokens = exact.tokens(framed)
+    if tokens:
+        ports.counting.counted[request.key] = route, tokens
 
 
 def attempted(make: Callable[[], Crossed]) -> Callable[[], Crossed | None]:

@@ -3,10 +3,9 @@
 Editors ask for the same counts dozens of times a second. An upstream's count is kept for a few minutes, and while it
 is being asked, everyone with the same question waits for that one answer; an estimate is kept by the body's hash. The
 estimates themselves (translate/tokens.py) know no vocabulary: each reply that tells what its request really took moves
-the ratio of its upstream and model, and calibrates it (calibration.py). No tokenizer is used where a vocabulary is
-public either: the frame around words, tools and images is not, and differs between models of one vocabulary, so that a
-sum would be called exact without being so. Everything here is bounded, and nothing crosses from one client key to
-another.
+the ratio of its upstream and model, and calibrates it (calibration.py). Where a model's vocabulary is public and
+[counting] exact is on, requests of nothing but text are counted to the last token (exact_counts.py). Everything here is
+bounded, and nothing crosses from one client key to another.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from gateway.flow import envelope
 from gateway.flow.calibration import Calibration, Measured
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.crossed import Estimated
+from gateway.flow.exact_counts import ExactCounts
 from gateway.http import header_rules, query_string
 from gateway.limits import limiter
 from gateway.limits.limiter import Limiter
@@ -45,6 +45,7 @@ FIRST, EVERY = 4, 64  # of a model's requests, which ones are estimated in full:
 _JSON = header_rules.JSON_HEAD
 _ESTIMATE = _JSON + b"X-Proxy-Estimate: true\r\n"
 BY_UPSTREAM = b"X-Proxy-Token-Count: upstream\r\n"
+_EXACT = b"X-Proxy-Token-Count: exact\r\n"
 TAUGHT_FIRST, TAUGHT_EVERY = 100, 16  # which of a model's requests calibrate it
 
 
@@ -104,14 +105,17 @@ class Ratios:
 
 class Counting:
     """seed() and learn() are for every translated request, the rest is for requests that ask for a count. clock:
-    seconds that never go back."""
+    seconds that never go back. exact: None = no vocabulary is here.
+    counted: exact tokens of requests on their way, by their key, at a route."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.ratios = Ratios()
+        self.exact: ExactCounts | None = None
+        self.counted: dict[str, tuple[Route, int]] = {}
         self.calibrations: OrderedDict[tuple[str, str, str], Calibration] = OrderedDict()
         self._measured = Measured()
-        told = ("asked", "kept", "shared", "estimated", "estimate kept", "calibrated")
+        told = ("asked", "kept", "shared", "estimated", "estimate kept", "calibrated", "exact")
         self.told = dict.fromkeys(told, 0)  # for the metrics
         self._estimates: dict[bytes, int] = {}
         self._counts: dict[bytes, tuple[float, bytes]] = {}  # -> (good until, the upstream's answer)
@@ -137,7 +141,14 @@ class Counting:
         if not _is_due(met, TAUGHT_FIRST, TAUGHT_EVERY):
             self._meets(route)
             return Estimated()
-        return self._estimated(route, envelope.parse(request.body, request.shape.values), 0)
+        data = envelope.parse(request.body, request.shape.values)
+        return self.expects(route, data, self._estimated(route, data, 0))
+
+    def expects(self, route: Route, body: dict[str, Any], estimated: Estimated) -> Estimated:
+        """Adds the exact count to the estimates that a reply will teach by. body: as the upstream gets it."""
+        if self.exact is None or estimated.features is None:
+            return estimated
+        return estimated._replace(expected=self.exact.expected(route, body))
 
     def _estimated(self, route: Route, data: dict[str, Any], quick: int) -> Estimated:
         met = self._meets(route)
@@ -162,6 +173,8 @@ class Counting:
                 self.ratios.learn(route.upstream.name, route.model, is_quick, tokens_then, real)
         if estimated.features is not None and real:
             self.calibration((route.upstream.name, route.model, route.client or "")).learn(estimated.features, real)
+        if estimated.expected is not None and self.exact is not None and real:
+            self.exact.learn(route, estimated.expected, real)
 
     def calibration(self, key: tuple[str, str, str]) -> Calibration:
         """Of an upstream's model, for requests in a protocol: each has another frame around the same words."""
@@ -175,9 +188,14 @@ class Counting:
     # ------------------------------------------------------------------------------------ who asks for one
 
     def estimated(self, request: ClientRequest, route: Route) -> tuple[bytes, bytes]:
-        """(head, body) of an answer by local estimate. Raises BadRequest."""
+        """(head, body) of an answer that is made here. Raises BadRequest."""
         counting = request.dialect.counting
         assert counting is not None  # else there is no address at which it could be asked for
+        counted = self.counted.get(request.key)
+        if counted is not None and counted[0] is route:
+            counting.check(request.parsed())
+            self.told["exact"] += 1
+            return _JSON + _EXACT, counting.body(counted[1])
         if (calibrated := self._calibrated(request, route, counting)) is not None:
             self.told["calibrated"] += 1
             return calibrated
@@ -250,7 +268,7 @@ class Counting:
             return
         status, head, body = reply
         waiting = self._asking.pop(key)
-        if status == 200 and b"X-Proxy-Estimate" not in head and len(body) <= MAX_COUNT_BYTES:
+        if status == 200 and b"X-Proxy-Estimate" not in head and _EXACT not in head and len(body) <= MAX_COUNT_BYTES:
             _forget(self._counts)
             self._counts[key] = self._clock() + KEPT_S, body
         own = flow.request.key.encode()
@@ -259,6 +277,7 @@ class Counting:
 
     def left(self, flow: Asker) -> None:
         """A request is over, answered or not. If it was to ask, the next one asks in its place."""
+        self.counted.pop(flow.request.key, None)
         if (key := self._leads.pop(flow, None)) is not None:
             for other in self._asking.pop(key):
                 other.unshared()

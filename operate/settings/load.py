@@ -25,6 +25,7 @@ from operate.settings.sections import (
     Breaker,
     CacheSettings,
     Client,
+    CountingSettings,
     Hook,
     Include,
     Limits,
@@ -52,6 +53,7 @@ __all__ = [
     "CacheSettings",
     "Client",
     "Condition",
+    "CountingSettings",
     "Limits",
     "Logging",
     "ModelRule",
@@ -93,6 +95,7 @@ class Settings:
     admission: Admission
     responses: Responses
     cache: CacheSettings
+    counting: CountingSettings
     batches: BatchSettings
     usage: Usage
     shared: Shared

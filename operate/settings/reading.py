@@ -39,6 +39,7 @@ CLASSES: Mapping[str, Any] = {
     "admission": sections.Admission,
     "responses": sections.Responses,
     "cache": sections.CacheSettings,
+    "counting": sections.CountingSettings,
     "batches": sections.BatchSettings,
     "usage": sections.Usage,
     "shared": sections.Shared,

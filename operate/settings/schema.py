@@ -4,7 +4,7 @@ The reading of settings, the messages of --check-config, --print-config and the 
 these rows. A test compares the shipped file, and the classes in sections.py and upstreams.py, with them. Defaults are
 written as in a settings file and are read in the same way. CONTRIBUTING.md shows how to add a key. The rows of
 [upstream NAME] and [client NAME] are in schema_upstream.py; those of [retry], [breaker] and [admission] are in
-resilience.py, those of [cache] and [batches] in schema_cache.py.
+resilience.py, those of [cache], [counting] and [batches] in schema_cache.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from operate.settings import list_types, secret_types, url_types, value_types
 from operate.settings.resilience import ADMISSION, BREAKER, RETRY
 from operate.settings.rows import DAY, MANY, Key
-from operate.settings.schema_cache import BATCHES, CACHE
+from operate.settings.schema_cache import BATCHES, CACHE, COUNTING
 from operate.settings.schema_upstream import CLIENT, HOOK, UPSTREAM
 
 LOGGERS = ("proxy", "access", "gateway", "translate", "upstream")
@@ -534,6 +534,7 @@ PLAIN = {
     "admission": ADMISSION,
     "responses": RESPONSES,
     "cache": CACHE,
+    "counting": COUNTING,
     "batches": BATCHES,
     "usage": USAGE,
     "shared": SHARED,

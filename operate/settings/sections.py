@@ -144,6 +144,13 @@ class CacheSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CountingSettings:
+    """The section [counting]."""
+
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BatchSettings:
     """The section [batches]. file: "" = the proxy runs none."""
 

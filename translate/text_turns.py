@@ -1,0 +1,85 @@
+"""Requests of nothing but text, whose tokens can be counted to the last one where a model's vocabulary is public.
+
+OpenAI's servers put the same few tokens around each message: its role, and marks before and after it. Which ones these
+are was found out with recorded replies that tell their usage; `PROVEN` are the models of which such replies exist, all
+of them from messages of the system and the user. What a tool, an image or a schema becomes is not public, so that a
+request that has one is none of these.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+Turns = Sequence[tuple[str, Sequence[str]]]
+"""(role, texts) of each message."""
+
+
+class Frame(NamedTuple):
+    """The tokens around the text. message: around each. assistant: and around one of the assistant. reply: where the
+    reply begins."""
+
+    message: int
+    assistant: int
+    reply: int
+
+
+_PLAIN = Frame(4, 0, 3)
+_REASONS = Frame(4, 2, 2)  # an answer says on which channel it is
+_OWNER = r"(?:openai[/.])?"
+_DATE = r"(?:-20\d\d-\d\d-\d\d)?"
+_FRAMES = (
+    (re.compile(rf"{_OWNER}gpt-4(?:o|o-mini|\.1|\.1-mini|\.1-nano){_DATE}"), _PLAIN),
+    (re.compile(rf"{_OWNER}(?:gpt-5(?:\.\d)?(?:-(?!chat)[a-z]+){{0,2}}|o[134](?:-mini|-pro)?){_DATE}"), _REASONS),
+)
+PROVEN = re.compile(
+    rf"{_OWNER}(?:gpt-4o|gpt-4o-mini|gpt-5|gpt-5-mini|gpt-5-nano|gpt-5-pro|gpt-5\.2|gpt-5\.3-codex|gpt-5\.4"
+    rf"|o4-mini){_DATE}"
+)
+
+
+class Framed(NamedTuple):
+    """texts: each is counted by itself. around: tokens of the frame. kind: what distinguishes requests whose frames may
+    differ. proven: recorded replies say that the sum is right."""
+
+    texts: list[str]
+    around: int
+    kind: str
+    proven: bool
+
+
+def is_known(model: str) -> bool:
+    """Tells whether the vocabulary and the frame of a model are public."""
+    return any(names.fullmatch(model) for names, _ in _FRAMES)
+
+
+def framed(model: str, turns: Turns | None) -> Framed | None:
+    """Returns what is to be counted for a request, None where nobody knows."""
+    frame = next((frame for names, frame in _FRAMES if names.fullmatch(model)), None)
+    if frame is None or not turns:
+        return None
+    texts = [text for _, each in turns for text in each]
+    if any("<|" in text for text in texts):  # written like a mark of the frame, it may count as one
+        return None
+    answers = sum(role == "assistant" for role, _ in turns)
+    parts = any(len(each) > 1 for _, each in turns)
+    kind = "+".join(name for name, there in (("text", True), ("answers", answers), ("parts", parts)) if there)
+    around = frame.message * len(turns) + frame.assistant * answers + frame.reply
+    return Framed(texts, around, kind, kind == "text" and PROVEN.fullmatch(model) is not None)
+
+
+def texts_of(content: Any, kinds: tuple[str, ...]) -> list[str] | None:
+    """Returns the texts of a message's content, None where it holds something else. kinds: of the parts with text."""
+    if isinstance(content, str):
+        return [content]
+    if not isinstance(content, list):
+        return None
+    parts = [part for part in content if isinstance(part, dict) and part.get("type") in kinds]
+    texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
+    return texts if len(texts) == len(content) else None
+
+
+def is_plain(value: Any) -> bool:
+    """Tells whether the wish for a form of the answer adds nothing to the request."""
+    return not value or value == {"type": "text"} or value == {"format": {"type": "text"}}
