@@ -15,12 +15,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPSConnection  # noqa: TID251 - there is no loop to block
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit
 
+from console import codex_catalogue
 from gateway.process.banner import CLAUDE_ASKS, CODEX_ASKS
 from operate import tls
 from operate.logs.journal import folder_of
@@ -66,8 +69,13 @@ def _launch(client: str, rest: list[str], command: CommandFor) -> int:
         return NOT_FOUND
     try:
         file = os.environ.get("PROXY_CONFIG")
-        with running(load.load(file, []), ["--config", file] if file else []) as proxy:
+        with (
+            running(load.load(file, []), ["--config", file] if file else []) as proxy,
+            tempfile.TemporaryDirectory(prefix="anthropic-proxy-") as folder,
+        ):
             words, environment = command(proxy, rest, os.environ)
+            if client == "codex":
+                words = [*codex_catalogue.options(binary, rest, environment, proxy.catalogue, Path(folder)), *words]
             return subprocess.call([binary, *words], env=environment)
     except SettingsError as problems:
         _say(problems)
@@ -108,6 +116,20 @@ class Proxy:
             except (OSError, HTTPException, ValueError, KeyError, TypeError) as why:
                 raise Unreachable(f"{self.url}/v1/models: {why}") from None
         return self._names
+
+    def catalogue(self, version: str, model: str) -> list[dict[str, Any]]:
+        """The models that it has for a Codex of this version, in Codex' own form; none where it has no such list.
+        model: one more, which it may serve without listing it; "" = none."""
+        asking = f"client_version={quote(version, safe='')}"
+        try:
+            found: list[dict[str, Any]] = []
+            for path in ("", *([f"/{quote(model)}"] if model else [])):
+                status, body = self._ask(f"/v1/models{path}?{asking}")
+                found += json.loads(body)["models"] if status == 200 else []
+            return list({str(each["slug"]): each for each in reversed(found)}.values())[::-1]
+        except (OSError, HTTPException, ValueError, KeyError, TypeError) as why:
+            _say(f"{self.url}/v1/models: {why}; Codex gets no list of its models")
+            return []
 
     def serves(self, model: str) -> bool:
         """Whether it has an upstream for this model. Raises Unreachable."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Awaitable, Sequence
 from http.client import responses as REASONS
 from typing import Any, cast
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
@@ -37,7 +37,7 @@ from gateway.http import origins, query_key
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import ResponseWriter
-from gateway.pages import dry_run, model_list, ollama, picker, status, stored_responses
+from gateway.pages import codex, dry_run, model_list, ollama, picker, status, stored_responses
 from gateway.pages.dry_run import DryRun
 from gateway.pages.handlers import Handler, Shown
 from gateway.pages.health import Alive, Ready
@@ -49,7 +49,8 @@ from gateway.websocket.arriving import Arriving, Counted
 from gateway.websocket.session import Session
 from operate.logs.journal import Journal
 from operate.settings.load import Settings
-from translate import dialects
+from translate import dialects, wire
+from translate.codex import catalogue
 from translate.dialect import Dialect
 from translate.errors import ApiError
 from translate.responses.dialect import RESPONSES
@@ -259,6 +260,11 @@ class Listed(Handler):
     def dialect(self) -> Dialect:
         return self.own or super().dialect
 
+    @property
+    def for_codex(self) -> bool:
+        asked = parse_qs(self.request.query, keep_blank_values=True)
+        return self.own is None and catalogue.asks(asked, self.request.headers.get("User-Agent", ""))
+
 
 class Models(Listed):
     """GET /v1/models: the list of models."""
@@ -267,6 +273,9 @@ class Models(Listed):
         models = await self.service.listing.models(self.request.headers)
         if (rules := self.service.rules.get(self.client)) is not None:
             models = [model for model in models if rules.allow(model.upstream, model.id)]
+        if self.for_codex:
+            self.finish(await codex.page(models, self.service.settings.server.codex_instructions))
+            return
         if picker.is_for(self.request.headers):
             models = [picker.listed(model) for model in models]
         self.finish(model_list.page(models, self.request.query, self.dialect))
@@ -285,7 +294,12 @@ class OneModel(Listed):
         try:
             if (rules := self.service.rules.get(self.client)) is not None:
                 rules.permitted(self.service.router.routes(unquote(id), self.dialect.name), unquote(id))
-            self.finish(self.service.masked(model_list.one(models, unquote(id), self.service.router, self.dialect)))
+            model = model_list.one(models, unquote(id), self.service.router, self.dialect)
+            if self.for_codex:
+                said = await codex.page([model], self.service.settings.server.codex_instructions)
+            else:
+                said = wire.dumps(self.dialect.models.row(model))
+            self.finish(self.service.masked(said))
         except ApiError as error:
             self.refuse(error)
 

@@ -20,7 +20,8 @@ MAX_TIME = 253402300799  # seconds since 1970: the end of the year 9999
 class Model:
     """One model. id: the name that a client asks for. created: seconds since 1970, 0 = unknown. context: how many
     tokens it takes, and output: how many it writes at most, 0 = unknown. price: US dollars for a million tokens of
-    input and of output. sees: whether it takes images, None = unknown."""
+    input and of output. sees: whether it takes images, thinks: whether it can be told how much to think; None =
+    unknown."""
 
     id: str
     upstream: str
@@ -30,6 +31,7 @@ class Model:
     price: tuple[float, float] | None = None
     output: int = 0
     sees: bool | None = None
+    thinks: bool | None = None
 
     @property
     def made(self) -> str:
@@ -65,6 +67,7 @@ def read_list(data: Any, upstream: str) -> list[Model]:
             _price(row),
             _output(row),
             _sees(row),
+            _thinks(row),
         )
         for row in (rows if isinstance(rows, list) else [])
         if isinstance(row, dict) and _writes(row) and isinstance(id := row.get("id") or row.get("name"), str)
@@ -100,6 +103,14 @@ def _sees(row: dict[str, Any]) -> bool | None:
     if not isinstance(said, list) or not said:
         return None
     return not {"image", "vision", "multimodal"}.isdisjoint(each for each in said if isinstance(each, str))
+
+
+def _thinks(row: dict[str, Any]) -> bool | None:
+    """OpenRouter and Ollama tell it."""
+    if isinstance(parameters := row.get("supported_parameters"), list) and parameters:
+        return "reasoning" in parameters
+    capabilities = row.get("capabilities")
+    return True if isinstance(capabilities, list) and "thinking" in capabilities else None
 
 
 def _price(row: dict[str, Any]) -> tuple[float, float] | None:

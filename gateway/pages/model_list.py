@@ -159,9 +159,7 @@ def page(models: list[Model], query: str, dialect: Dialect) -> bytes:
     return wire.dumps(dialect.models.page(models, {key: values[-1] for key, values in parse_qs(query).items()}))
 
 
-def one(models: list[Model], id: str, router: Router, dialect: Dialect) -> bytes:
-    """One model. Every name that leads to an upstream is a model. Raises ApiError (404)."""
+def one(models: list[Model], id: str, router: Router, dialect: Dialect) -> Model:
+    """Every name that leads to an upstream is a model. Raises ApiError (404)."""
     model = next((m for m in models if m.id == id), None)
-    if model is None:
-        model = Model(id, router.routes(id, dialect.name)[0].upstream.name)
-    return wire.dumps(dialect.models.row(model))
+    return model or Model(id, router.routes(id, dialect.name)[0].upstream.name)

@@ -186,7 +186,8 @@ def _codex(settings: Settings, router: Router, url: str) -> Iterator[str]:
     model = f" -m {other}" if router.why_not(CODEX_ASKS, "responses") else ""
     yield f"Codex          PROXY_KEY={_key(settings)} codex{model} -c model_provider=proxy \\"
     yield f"{_INDENT}-c model_providers.proxy.name=proxy -c model_providers.proxy.base_url={url}/v1 \\"
-    yield f"{_INDENT}-c model_providers.proxy.wire_api=responses -c model_providers.proxy.env_key=PROXY_KEY"
+    yield f"{_INDENT}-c model_providers.proxy.wire_api=responses \\"
+    yield f"{_INDENT}-c 'model_providers.proxy.auth={{command=\"printenv\",args=[\"PROXY_KEY\"]}}'"
 
 
 def _first(settings: Settings, router: Router, client: Protocol) -> str:

@@ -136,6 +136,12 @@ SERVER = {
         "Who may read GET /metrics, the page for Prometheus. admin: clients with admin = true, or, without any "
         "[client], this machine; open: everybody; off: nobody.",
     ),
+    "codex_instructions": Key(
+        value_types.readable(),
+        "",
+        "The file with the prompt that Codex is given for models which it does not know by itself. Empty: the proxy's "
+        "own. It is read anew whenever Codex asks.",
+    ),
 }
 
 LIMITS = {

@@ -48,6 +48,7 @@ class Server:
     tls_key_password: str = field(default="", repr=False)
     tls_client_ca: str = ""
     socket_mode: int = 0o660
+    codex_instructions: str = ""
 
     @property
     def scheme(self) -> str:

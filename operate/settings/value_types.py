@@ -175,6 +175,22 @@ def path() -> Kind:
     return Kind("a path, or empty", lambda text: text, is_path=True)
 
 
+def readable() -> Kind:
+    """A str: the absolute path of a file that can be read, or ""."""
+
+    def parse(text: str) -> str:
+        if not text:
+            return ""
+        try:
+            with open(text, "rb") as file:
+                file.read(1)
+        except OSError as error:
+            raise ValueError(f"cannot read {text}: {error.strerror}") from error
+        return os.path.abspath(text)
+
+    return Kind("a file that can be read, or empty", parse, is_path=True)
+
+
 def mode() -> Kind:
     """An int: the rights of a file, written in octal digits."""
 

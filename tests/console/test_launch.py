@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from console import launch
+from console import codex_catalogue, launch
 from console.launch import Proxy, Unreachable
 from operate.settings import load
 from tests.lessons.street import WHOLE
@@ -25,6 +26,12 @@ told = dict(os.environ)
 if base:
     with urllib.request.urlopen(base + "/healthz") as reply:
         told["alive"] = str(reply.status)
+if sys.argv[1:] == ["debug", "models", "--bundled"] and "BROUGHT" in told:
+    sys.exit(print(told["BROUGHT"]))
+if sys.argv[1:] == ["--version"]:
+    sys.exit(print("codex-cli 9.8.7"))
+catalogue = [word.partition("=")[2] for word in sys.argv if word.startswith("model_catalog_json=")]
+told["catalogue"] = open(json.loads(catalogue[0])).read() if catalogue else ""
 json.dump({{"words": sys.argv[1:], "environment": told}}, open(os.environ["SEEN"], "w"))
 sys.exit(3)
 """
@@ -147,6 +154,45 @@ def test_a_proxy_is_started_and_ended_with_the_client(tmp_path: Path) -> None:
     assert seen["environment"]["ANTHROPIC_BASE_URL"].endswith(f":{port}")
     assert "proxy was started" in found.stderr
     assert not Proxy(f"http://127.0.0.1:{port}", "").answers()
+
+
+BROUGHT = {"models": [{"slug": "gpt-6.1-sol", "base_instructions": "Codex' own"}]}
+
+
+def test_codex_gets_the_models_that_it_does_not_know(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    file = tmp_path / "settings.ini"
+    file.write_text(SETTINGS.format(port=port, logs=tmp_path / "logs"))
+    words = ["-m", "unlisted/by-anybody", "exec"]
+    found = run(tmp_path, "codex", *words, PROXY_CONFIG=str(file), BROUGHT=json.dumps(BROUGHT))
+    assert found.returncode == 3, found.stderr
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert seen["words"][-3:] == words
+    (given,) = [word for word in seen["words"] if word.startswith("model_catalog_json=")]
+    models = json.loads(seen["environment"]["catalogue"])["models"]
+    assert models[0] == BROUGHT["models"][0], "what Codex brings is as it was"
+    assert {"demo", "unlisted/by-anybody"} <= {model["slug"] for model in models}
+    assert not Path(json.loads(given.partition("=")[2])).exists(), "it is gone after the run"
+
+
+@pytest.mark.parametrize(
+    ("brought", "words", "told"),
+    [
+        (json.dumps(BROUGHT), ["-c", 'model_catalog_json="/dev/null"'], [{"slug": "demo"}]),  # the user's own
+        ("an older Codex", ["exec"], [{"slug": "demo"}]),
+        ('{"models": 7}', ["exec"], [{"slug": "demo"}]),
+        (json.dumps(BROUGHT), ["exec"], [{"slug": "gpt-6.1-sol"}]),
+        (json.dumps(BROUGHT), ["exec"], []),
+    ],
+)
+def test_codex_keeps_its_own_catalogue(tmp_path: Path, brought: str, words: list[str], told: list[Any]) -> None:
+    binary = tmp_path / "codex"
+    binary.write_text(HELPER.format(python=sys.executable))
+    binary.chmod(0o755)
+    environment = {"BROUGHT": brought, "SEEN": str(tmp_path / "seen.json")}
+    assert codex_catalogue.options(str(binary), words, environment, lambda version, model: told, tmp_path) == []
+    assert not (tmp_path / "models.json").exists()
 
 
 def test_no_such_client(tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""The list of models in Codex' own form, {"models": [...]}, which it asks for by GET .../models?client_version=.
+
+Codex brings a catalogue along. A model that is not in it has "metadata not found": Codex then guesses its context, and
+offers it fewer tools. An entry of this list takes the place of one that Codex brings, prompt and all. So what Codex
+knows by itself has none here, and keeps the prompt that was written for it.
+Source: github.com/openai/codex, codex-rs/protocol/src/openai_models.rs and codex-rs/models-manager.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any, Protocol
+
+from translate.model_list import ListedModel
+
+Body = dict[str, Any]
+
+QUERY = "client_version"
+USUAL_CONTEXT = 272_000  # tokens; what Codex itself assumes of a model that nobody tells it about
+_OUTPUT = {"mode": "tokens", "limit": 10_000}  # how much of a tool's output the model is shown
+_FIRST = 100  # in the picker, after the models that Codex brings: a smaller number stands higher
+
+# What Codex 0.169 brings, and what belongs to the same families. It looks for the longest name that a model's begins
+# with, also behind one "namespace/".
+_KNOWN = re.compile(
+    r"(?:[\w-]+/)?(?:gpt-5\.[5-9]|gpt-(?:[6-9]|\d\d)|gpt-daybreak-(?:blue|red)-latest|codex-auto-review)", re.ASCII
+)
+# The names of models that think as much as they are told to, where their upstream's list does not say it.
+_THINKS = re.compile(r"claude-(?:[a-z]+-)?[4-9]|gpt-5|gpt-oss|(?:^|/)o[1-9]|gemini-(?:2\.5|[3-9])|deepseek-r|qwq", re.I)
+_LEVELS = {
+    "low": "Thinks little, and answers soon",
+    "medium": "Thinks as much as most tasks need",
+    "high": "Thinks long about hard problems",
+}
+
+
+class Described(ListedModel, Protocol):
+    """sees: whether it takes images. thinks: whether it can be told how much to think. None = unknown."""
+
+    @property
+    def sees(self) -> bool | None: ...
+
+    @property
+    def thinks(self) -> bool | None: ...
+
+
+def asks(query: Collection[str], user_agent: str) -> bool:
+    """Whether it is Codex that wants the list."""
+    return QUERY in query or user_agent.startswith("codex")
+
+
+def knows(slug: str) -> bool:
+    """Whether Codex has the model in its own catalogue."""
+    return _KNOWN.match(slug) is not None
+
+
+def page(models: Sequence[Described], instructions: str) -> Body:
+    unknown = [model for model in models if not knows(model.id)]
+    return {"models": [row(model, instructions, _FIRST + at) for at, model in enumerate(unknown)]}
+
+
+def row(model: Described, instructions: str, priority: int = _FIRST) -> Body:
+    """One entry. instructions: the prompt of Codex' agent. Codex reads no list at all in which a field is missing
+    that its version wants."""
+    context = model.context or USUAL_CONTEXT
+    thinks = _THINKS.search(model.id) is not None if model.thinks is None else model.thinks
+    return {
+        "slug": model.id,
+        "display_name": model.name or model.id,
+        "description": model.described,
+        "default_reasoning_level": "medium" if thinks else None,
+        "supported_reasoning_levels": [{"effort": level, "description": said} for level, said in _LEVELS.items()]
+        if thinks else [],
+        "supports_reasoning_summaries": thinks,
+        "default_reasoning_summary": "auto",
+        "shell_type": "unified_exec",
+        "apply_patch_tool_type": "freeform",
+        "web_search_tool_type": "text",
+        "supports_parallel_tool_calls": True,
+        "support_verbosity": False,
+        "default_verbosity": None,
+        "experimental_supported_tools": [],
+        "input_modalities": ["text"] if model.sees is False else ["text", "image"],
+        "truncation_policy": _OUTPUT,
+        "context_window": context,
+        "max_context_window": context,
+        "effective_context_window_percent": 95,
+        "visibility": "list",
+        "supported_in_api": True,
+        "priority": priority,
+        "upgrade": None,
+        "base_instructions": instructions,
+    }  # fmt: skip
