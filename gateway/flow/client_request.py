@@ -19,6 +19,7 @@ from gateway.flow.timing import Clock
 from gateway.flow.trace import Trace
 from gateway.http import body_decoding, session_headers
 from gateway.http.auth import Access
+from gateway.http.header_lines import fact
 from gateway.http.response_writer import Writer
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.shape import SHAPE, Shape
@@ -109,16 +110,15 @@ class ClientRequest:
         would be too large."""
         self.query = query
         self.headers = headers
-        self.session = session_headers.read(headers)
+        self.session = fact(headers, session_headers.read)
         if self.endpoint.framed is not None:
             self.framed = self.endpoint.framed(dict(parse_qsl(query)))
         self.client = access.check(headers) if self.front is None else self.front.checked(headers, access)
-        names = set(headers)  # each look-up in Tornado's own mapping costs as much as this
         if access.open and self.front is None:
-            upstream_request.check_asked(headers)
-        if "Content-Encoding" in names:
+            fact(headers, upstream_request.check_asked)
+        if "Content-Encoding" in headers:
             self._unpacker = body_decoding.unpacker(headers["Content-Encoding"], self._limit)
-        if "Expect" in names:
+        if "Expect" in headers:
             upstream_request.check_length(headers, self._limit)
 
     def comes(self, chunk: bytes) -> None:

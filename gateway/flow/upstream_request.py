@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from tornado.httputil import HTTPHeaders
 
@@ -60,18 +61,19 @@ def check_type(client: HTTPHeaders, body: bytes) -> None:
         raise ApiError("invalid_request", message, 415)
 
 
-def check_asked(client: HTTPHeaders) -> None:
+def check_asked(client: HTTPHeaders) -> bool:
     """A page can have a browser send a body of some types, or of none, without a question to the server. So where no
     key is asked for such a body comes with one all the same, which no page can add unasked, or is refused. Without a
     type it is served where no browser has sent it. Raises ApiError (415)."""
     kind = client.get("Content-Type", "")
     if kind == "application/json":
-        return
+        return True
     kind = kind.partition(";")[0].strip()
     if (kind.lower() in _UNASKED or (not kind and _is_a_browser(client))) and _PROOF.isdisjoint(client):
         said = f"Content-Type '{_shown(kind)}'" if kind else "no Content-Type"
         message = f"{said} and no key: send Content-Type: application/json, or any key along with it"
         raise ApiError("invalid_request", message, 415)
+    return True
 
 
 def _is_a_browser(client: HTTPHeaders) -> bool:
@@ -105,8 +107,21 @@ def affinity(session: str, body: bytes) -> str:
 
 
 def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool, own_hops: Hops) -> list[str]:
-    """Whole lines. client: its headers. same: upstream and client speak one protocol. open_door: there are no
-    [client]s, so that a key that comes along is meant for the upstream."""
+    """Whole lines, which nobody changes: from the same headers (Headers.facts) they are made once for each key of an
+    upstream. client: its headers. same: upstream and client speak one protocol. open_door: there are no [client]s, so
+    that a key that comes along is meant for the upstream."""
+    facts: dict[object, Any] = getattr(client, "facts", {})
+    upstream, own = route.upstream.settings, route.own_headers
+    known = facts.get((upstream.name, route.protocol, route.key, same))
+    if known is not None and known[0] is own and known[1] is upstream and known[2] is open_door:
+        lines: list[str] = known[3]
+        return lines
+    lines = _header_lines(route, client, same, open_door, own_hops)
+    facts[upstream.name, route.protocol, route.key, same] = own, upstream, open_door, lines
+    return lines
+
+
+def _header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool, own_hops: Hops) -> list[str]:
     own = route.own_headers
     settings, uses = route.upstream.settings, dialects.of(route.protocol).http
     brought = keys_of(client) if settings.forward_client_key and open_door else []

@@ -9,6 +9,7 @@ clients, a key is asked for on every endpoint but the probes, in either header, 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from tornado.httputil import HTTPHeaders
 
@@ -43,7 +44,23 @@ class Access:
         return f"<Access {len(self._clients)} clients>"
 
     def check(self, headers: HTTPHeaders, for_admin: bool = False) -> str:
-        """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves)."""
+        """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves). Who has
+        come in with the same headers (Headers.facts) comes in again."""
+        facts: dict[object, Any] = getattr(headers, "facts", {})
+        known = facts.get("access")
+        if known is not None and known[0] is self and known[1] is for_admin:
+            name, secrets = known[2]
+        else:
+            name, secrets = came = self._checked(headers, for_admin=for_admin)
+            facts["access"] = self, for_admin, came
+        if secrets:
+            self._redaction.saw(secrets)
+        if name:
+            self._check_last_day(name)
+        return name
+
+    def _checked(self, headers: HTTPHeaders, *, for_admin: bool) -> tuple[str, list[str]]:
+        """The same, and the keys that came along and are not the client's own alone. Raises ApiError."""
         if loop_guard.HEADER in headers:
             self._hops.check(headers)
         if is_of_another_page(headers) and not self.origins.allow(headers.get("Origin", ""), by_name=for_admin):
@@ -58,18 +75,14 @@ class Access:
                     "settings.ini only this machine is served; add '[client me]' with a line 'key = ...' of 16 or more "
                     "characters, and send that key.",
                 )
-            if not _KEY_HEADERS.isdisjoint(headers):
-                self._redaction.saw(_secrets_of(headers))
-            return ""
+            return "", _secrets_of(headers)
         brought = keys_of(headers)
         for key in brought:
             name = self._clients.get(digest(key))  # a digest tells nothing by how long its lookup takes
             if name is not None:
                 # The settings may hold only the hash of its own, and the other ones may be good elsewhere.
-                if len(brought) > 1 or name in self._unknown or not _FURTHER.isdisjoint(headers):
-                    self._redaction.saw(_secrets_of(headers))
-                self._check_last_day(name)
-                return name
+                others = len(brought) > 1 or name in self._unknown or not _FURTHER.isdisjoint(headers)
+                return name, _secrets_of(headers) if others else []
         if not brought:
             raise ApiError("authentication", "no key: send one as x-api-key, x-goog-api-key or Authorization: Bearer")
         raise ApiError("authentication", "this key is not that of any [client] in settings.ini")

@@ -10,15 +10,16 @@ from __future__ import annotations
 import functools
 import re
 
-from tornado.httputil import HTTPHeaders, HTTPInputError
+from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
 
 from gateway.http import header_lines
+from gateway.http.header_lines import Headers
 from translate.errors import ApiError
 
 MAX_TARGET = 16_384  # the most characters of a request's target
 MAX_LENGTH_DIGITS = 18
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_LINE = re.compile(rf"({_TOKEN}) ([\x21\x22\x24-\x7e\x80-\xff]+) HTTP/1\.[0-9]")
+_LINE = re.compile(rf"({_TOKEN}) ([\x21\x22\x24-\x7e\x80-\xff]+) (HTTP/1\.[0-9])")
 _LATER = re.compile(r" HTTP/[2-9](?:\.[0-9])?$")
 _ABSOLUTE = re.compile(r"https?://([^/?#]+)(.*)", re.I | re.S)
 _LENGTH = re.compile(r"[0-9]+")
@@ -31,7 +32,7 @@ class Most:
     headers = 200  # lines
 
 
-def read(head: bytes) -> tuple[str, HTTPHeaders]:
+def read(head: bytes) -> tuple[RequestStartLine, Headers]:
     """Reads a head -> (the request line in origin form, the headers). Raises ApiError (400, 413, 414, 431, 501, 505),
     after which the connection must be closed."""
     ends = head.count(b"\r\n")
@@ -65,7 +66,8 @@ def read(head: bytes) -> tuple[str, HTTPHeaders]:
         raise _refusal("the Host header is missing; HTTP/1.1 requires it")
     if "Expect" in headers:
         _normalize_expectation(headers, old=old)
-    return (first if line[2][0] == "/" else _in_origin_form(line[1], line[2], first, headers)), headers
+    target = line[2] if line[2][0] == "/" else _in_origin_form(line[1], line[2], headers)
+    return RequestStartLine(line[1], target, line[3]), headers
 
 
 def keeps_alive(connection: str, version: str) -> bool:
@@ -130,17 +132,16 @@ def _normalize_expectation(headers: HTTPHeaders, *, old: bool) -> None:
         headers["Expect"] = "100-continue"
 
 
-def _in_origin_form(method: str, target: str, first: str, headers: HTTPHeaders) -> str:
-    """The request line in origin form, for a target that is a whole URL, as in requests to a proxy (RFC 9112, section
+def _in_origin_form(method: str, target: str, headers: HTTPHeaders) -> str:
+    """The target in origin form, for one that is a whole URL, as in requests to a proxy (RFC 9112, section
     3.2.2). The host of the URL replaces the Host header."""
     if method == "CONNECT" or (method == "OPTIONS" and target == "*"):
-        return first
+        return target
     if not (found := _ABSOLUTE.fullmatch(target)):
         raise _refusal("the request's target must be a path, or an address that begins with http:// or https://")
     _check_host(found[1])
     headers["Host"] = found[1]
-    rest = found[2] if found[2].startswith("/") else f"/{found[2]}"
-    return f"{method} {rest} {first.rpartition(' ')[2]}"
+    return found[2] if found[2].startswith("/") else f"/{found[2]}"
 
 
 def _refusal(message: str) -> ApiError:

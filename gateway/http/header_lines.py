@@ -9,6 +9,7 @@ is kept: it tells that the line is good.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tornado.httputil import HTTPHeaders, _normalize_header
@@ -17,6 +18,7 @@ from gateway.http import header_names
 
 Kept = TypeVar("Kept")
 Value = TypeVar("Value")
+Fact = TypeVar("Fact")
 
 MAX_LINES = 512
 LONGEST = 256  # characters
@@ -27,7 +29,13 @@ _good: dict[bytes, str] = {}  # the digest of a line -> the header's name
 
 class Headers(HTTPHeaders):
     """Tornado's, but that a request is asked for twenty headers, most of which are not there: Mapping's get() makes two
-    calls and an exception of that."""
+    calls and an exception of that. facts: what was made of these headers, by what has made it (`fact`); of a head that
+    comes again, it is there already (last_head.py). None of it may depend on Content-Length."""
+
+    def __init__(self) -> None:
+        self._as_list: dict[str, list[str]] = {}
+        self._combined_cache: dict[str, str] = {}
+        self.facts: dict[object, Any] = {}
 
     def get(self, name: str, default: Any = None) -> Any:
         name = _normalize_header(name)
@@ -35,6 +43,45 @@ class Headers(HTTPHeaders):
         if value is None:
             return self[name] if name in self._as_list else default
         return value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._as_list or (isinstance(name, str) and _normalize_header(name) in self._as_list)
+
+    def __setitem__(self, name: str, value: str) -> None:
+        super().__setitem__(name, value)
+        self.facts = {}
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        self.facts = {}
+
+    def add(self, name: str, value: str, *, _chars_are_bytes: bool = True) -> None:
+        if name in self:  # what is the same again shares the list
+            name = _normalize_header(name)
+            self._as_list[name] = self._as_list[name].copy()
+        super().add(name, value, _chars_are_bytes=_chars_are_bytes)
+        self.facts = {}
+
+    def again(self, length: str) -> Headers:
+        """The same for another request. length: its Content-Length, "" where there is none."""
+        other = Headers()
+        other._as_list, other._combined_cache = self._as_list.copy(), self._combined_cache.copy()
+        if length:
+            other._as_list["Content-Length"], other._combined_cache["Content-Length"] = [length], length
+        other.facts = self.facts
+        return other
+
+
+def fact(headers: HTTPHeaders, make: Callable[[HTTPHeaders], Fact]) -> Fact:
+    """What `make` makes of the headers, made once for all requests with the same ones. make: a function that lives as
+    long as the process."""
+    facts = getattr(headers, "facts", None)
+    if facts is None:
+        return make(headers)
+    found: Fact | None = facts.get(make)
+    if found is None:
+        found = facts[make] = make(headers)
+    return found
 
 
 def read(lines: list[str]) -> Headers:

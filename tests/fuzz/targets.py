@@ -178,10 +178,10 @@ def error(data: bytes) -> None:
 def head(data: bytes) -> None:
     target, headers = framing.roughly(data)
     line, headers = framing.read(data)
-    assert not any(mark in text for text in (line, *headers.values()) for mark in "\r\n\0"), "a line's end in a value"
+    assert not any(mark in text for text in (*line, *headers.values()) for mark in "\r\n\0"), "a line's end in a value"
     lines = header_rules.upstream(headers.get_all(), headers.get("Connection", ""), {}, "messages")
     assert not any(mark in text for text in lines for mark in "\r\n\0")
-    url = query_string.onward("http://a.example/v1/messages", line.split(" ")[1].partition("?")[2])
+    url = query_string.onward("http://a.example/v1/messages", line.path.partition("?")[2])
     assert url.startswith("http://a.example/v1/messages") and url.isascii() and " " not in url
     dialects.asking(headers).errors.body(ApiError("invalid_request", target), "k")
 
