@@ -44,15 +44,13 @@ class Access:
         return f"<Access {len(self._clients)} clients>"
 
     def check(self, headers: HTTPHeaders, for_admin: bool = False) -> str:
-        """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves). Who has
-        come in with the same headers (Headers.facts) comes in again."""
+        """The client's name, "" without clients. Raises ApiError (401, 403; 508 for what we have sent ourselves). Who
+        came in with the same headers (Headers.facts) comes in again."""
         facts: dict[object, Any] = getattr(headers, "facts", {})
-        known = facts.get("access")
-        if known is not None and known[0] is self and known[1] is for_admin:
-            name, secrets = known[2]
-        else:
-            name, secrets = came = self._checked(headers, for_admin=for_admin)
-            facts["access"] = self, for_admin, came
+        known: tuple[Access, bool, str, list[str]] | None = facts.get("access")
+        if known is None or known[0] is not self or known[1] is not for_admin:
+            known = facts["access"] = self, for_admin, *self._checked(headers, for_admin=for_admin)
+        _, _, name, secrets = known
         if secrets:
             self._redaction.saw(secrets)
         if name:
