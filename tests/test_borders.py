@@ -3,8 +3,8 @@
 The project is read as text (`ast`), nothing is imported. Imports run downward only: bundle -> proxy -> console ->
 gateway -> {translate, upstream, operate}, and demo beside gateway; the three on the ground do not know each other;
 conformance is a witness, and knows of the others only how the program was started; translate is pure, so it has the
-standard library less what does I/O, reads a clock or throws dice, and ujson. No two files import each other, be it
-through others. An import that only a type checker sees, or that a function makes, counts like any other.
+standard library less what does I/O, reads a clock or throws dice, and readers of JSON. No two files import each other,
+be it through others. An import that only a type checker sees, or that a function makes, counts like any other.
 Each rule is a function from a tree to complaints ("path:line: what"), and is tried on a made-up tree that breaks it.
 """
 
@@ -193,8 +193,11 @@ def unexplained(root: Path) -> list[str]:
     ]
 
 
+JSON = {"msgspec", "ujson"}
+
+
 def strangers(root: Path) -> list[str]:
-    """Imports of packages that requirements.txt does not name; in translate, of any but ujson."""
+    """Imports of packages that requirements.txt does not name; in translate, of any but readers of JSON."""
     pins = re.findall(r"^([\w.-]+)==", (root / "requirements.txt").read_text(), re.MULTILINE)
     needs = {pin.lower().replace("-", mark) for pin in pins for mark in "_."}  # backports-zstd is backports.zstd
     return [
@@ -202,7 +205,7 @@ def strangers(root: Path) -> list[str]:
         for house, path in code_files(root)
         for line, name in imports(path, root)
         if name.split(".")[0] not in sys.stdlib_module_names
-        and not within(name, BELOW.keys() | ({"ujson"} if house == "translate" else needs | OPTIONAL | LATER))
+        and not within(name, BELOW.keys() | (JSON if house == "translate" else needs | OPTIONAL | LATER))
     ]
 
 

@@ -54,12 +54,18 @@ def flag_of(raw: dict[str, Any], key: str) -> bool | None:
 
 
 def count_of(raw: Any, key: str) -> int:
-    """Returns a counter, 0 where `raw` has none, and for infinity, which some JSON writers write."""
+    """Returns a counter, 0 where `raw` has none."""
     value = raw.get(key) if isinstance(raw, dict) else None
-    if not value or value is True:  # most counters are not there
-        return 0
-    return max(0, int(value)) if isinstance(value, (int, float)) and -_ABSURD < value < _ABSURD else 0
+    return count(value) if value else 0  # most counters are not there
 
+
+def count(value: Any) -> int:
+    """Returns a counter's value; 0 for what is no number, and for infinity, which some JSON writers write."""
+    if type(value) is int and 0 <= value < _ABSURD:
+        return value
+    if value is True or not isinstance(value, (int, float)):
+        return 0
+    return max(0, int(value)) if -_ABSURD < value < _ABSURD else 0
 
 def objects_of(raw: dict[str, Any], key: str) -> list[dict[str, Any]]:
     """Returns the objects in a list; what else is in it is left out."""

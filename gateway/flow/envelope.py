@@ -134,8 +134,8 @@ def _in_escapes(body: bytes) -> list[str]:
 def _stream(body: bytes, escaped: int) -> tuple[bool, bool]:
     """(stream, whether that is plain). Raises BadRequest."""
     found = places(body, b'"stream"')
-    if found is None:
-        return False, False
+    if not found:
+        return False, found is not None and not escaped
     hits = [(at, _STREAM.match(body, at)) for at in found]
     depths = levels(body, [match.span() if match else (at, at + len(b'"stream"')) for at, match in hits])
     values = [match.group(1) if match else b"" for (_, match), level in zip(hits, depths, strict=True) if level == 1]

@@ -145,15 +145,15 @@ def crossed(request: ClientRequest, route: Route, ports: Ports) -> Callable[[], 
         previous.over()
         request.streams = False
         data = compaction.asking(data)
-    size, session = len(request.body), request.session.claude_code
+    raw, session = request.body, request.session.claude_code
     quirks = ports.quirks.of_client(request.client)
 
     def make() -> Crossed:
-        tokens, estimated = ports.counting.seed(route, data, size)
+        tokens, estimated = ports.counting.seed(route, data, raw)
         encoded = learned_quirks.crossed(request.protocol, route, data, quirks, ports.strict, session, tokens)
         if ports.counting.exact is not None:
             estimated = ports.counting.expects(route, encoded.body, estimated)
-        body = sliced_json.dumps(encoded.body) if size >= LARGE else encoded.json()
+        body = sliced_json.dumps(encoded.body) if len(raw) >= LARGE else encoded.json()
         return Crossed(route, data, encoded, body, tokens, estimated)
 
     return make

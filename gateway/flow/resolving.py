@@ -187,6 +187,6 @@ def _previous(request: ClientRequest, ports: Ports) -> PreviousResponse | Thread
             return request.front.previous(request)
         return PreviousResponse(ports.response_store, owner_of(request.client, request.headers))
     mark = request.dialect.thread_mark
-    if mark and mark in request.body and not request.task and (thread := threads.asked(request.parsed())):
+    if mark and request.body.rfind(mark) >= 0 and not request.task and (thread := threads.asked(request.parsed())):
         return Thread(ports.response_store, owner_of(request.client, request.headers), thread)
     return None

@@ -128,11 +128,11 @@ class Counting:
 
     # ------------------------------------------------------------------------------------- what was used
 
-    def seed(self, route: Route, data: dict[str, Any], size: int) -> tuple[int, Estimated]:
+    def seed(self, route: Route, data: dict[str, Any], raw: bytes) -> tuple[int, Estimated]:
         """Input tokens, as far as can be told before the upstream does, and the estimates of which they were made. Its
-        reply teaches by them."""
+        reply teaches by them. raw: the body that `data` is."""
         name, model = route.upstream.name, route.model
-        quick = tokens.quick(data, size)
+        quick = tokens.quick(data, len(raw), media=tokens.has_media(raw))
         return max(1, round(quick * self.ratios.of(name, model, True))), self._estimated(route, data, quick)
 
     def watched(self, request: ClientRequest, route: Route) -> Estimated:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import ujson
 
 COMPLETED = "HTTP request completed"
@@ -57,9 +58,19 @@ def _short(record: dict[str, Any], at: str) -> str:
     )
 
 
+_encode = msgspec.json.Encoder().encode
+
+
+def _json(value: Any) -> str:
+    try:
+        return _encode(value).decode()
+    except UnicodeError:  # half a character, of which ujson makes an escape
+        return ujson.dumps(value, ensure_ascii=True, escape_forward_slashes=False)
+
+
 @functools.lru_cache(maxsize=512)
 def _quoted(name: str | None) -> str:
-    return ujson.dumps(name, ensure_ascii=False, escape_forward_slashes=False)
+    return _json(name)
 
 
 @functools.lru_cache(maxsize=8)
@@ -69,8 +80,8 @@ def _to_the_second(whole: int) -> str:
 
 def _dumped(line: dict[str, Any]) -> str:
     try:
-        return ujson.dumps(line, ensure_ascii=False, escape_forward_slashes=False)
+        return _json(line)
     except (ValueError, TypeError, OverflowError, RecursionError) as why:  # an odd number in a reply, such as 1e999
         plain = {name: value for name, value in line.items() if isinstance(value, (str, int))}
         plain = {"time": line.get("time", 0)} | plain | {"unwritable": str(why)}
-        return ujson.dumps(plain, ensure_ascii=False, escape_forward_slashes=False)
+        return _json(plain)

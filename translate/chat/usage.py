@@ -12,7 +12,7 @@ from typing import Any
 
 from translate.conversation import StopReason, Usage
 from translate.errors import KINDS, ApiError
-from translate.json_fields import count_of, object_of
+from translate.json_fields import count, object_of
 
 _END: dict[str, StopReason] = {
     "stop": "end", "eos": "end", "end_turn": "end", "eos_token": "end", "stop_sequence": "stop_sequence",
@@ -89,27 +89,27 @@ def usage_of(raw: Any) -> Usage | None:
     (costs, timings)."""
     if not isinstance(raw, dict) or _COUNTS.isdisjoint(raw):
         return None
-    details = object_of(raw, "prompt_tokens_details")
+    get, of_prompt = raw.get, object_of(raw, "prompt_tokens_details").get
     read = _first(
-        (details, "cached_tokens"),
-        (raw, "prompt_cache_hit_tokens"),  # DeepSeek
-        (raw, "cached_tokens"),  # Moonshot
-        (raw, "cache_read_input_tokens"),  # gateways before Anthropic models
+        of_prompt("cached_tokens"),
+        get("prompt_cache_hit_tokens"),  # DeepSeek
+        get("cached_tokens"),  # Moonshot
+        get("cache_read_input_tokens"),  # gateways before Anthropic models
     )
-    write = _first((details, "cache_write_tokens"), (raw, "cache_creation_input_tokens"))
-    reasoning = _first((object_of(raw, "completion_tokens_details"), "reasoning_tokens"), (raw, "reasoning_tokens"))
+    write = _first(of_prompt("cache_write_tokens"), get("cache_creation_input_tokens"))
+    thought = object_of(raw, "completion_tokens_details").get("reasoning_tokens")
     # The prompt's total is what is billed: a cache counter that exceeds it (Grok at Azure) is cut, not added.
-    prompt = _first((raw, "prompt_tokens"), (raw, "input_tokens"))
+    prompt = _first(get("prompt_tokens"), get("input_tokens"))
     read = min(read, prompt)
     write = min(write, prompt - read)
     return Usage(
         input=prompt - read - write,
         cache_read=read,
         cache_write=write,
-        cache_write_1h=count_of(object_of(raw, "cache_creation"), "ephemeral_1h_input_tokens"),
-        output=_first((raw, "completion_tokens"), (raw, "output_tokens")),
-        reasoning=reasoning,
-        total=count_of(raw, "total_tokens"),
+        cache_write_1h=count(object_of(raw, "cache_creation").get("ephemeral_1h_input_tokens")),
+        output=_first(get("completion_tokens"), get("output_tokens")),
+        reasoning=_first(thought, get("reasoning_tokens")),
+        total=count(get("total_tokens")),
         ext={"chat": raw},
     )
 
@@ -154,9 +154,9 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _first(*places: tuple[dict[str, Any], str]) -> int:
+def _first(*counters: Any) -> int:
     """Returns the first of the counters that counts something: servers fill the one and leave the other at 0."""
-    for raw, key in places:
-        if raw.get(key) and (found := count_of(raw, key)):
+    for counter in counters:
+        if counter and (found := count(counter)):
             return found
     return 0
