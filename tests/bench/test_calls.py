@@ -23,11 +23,11 @@ TIMERS = frozenset(("_sweep", "_tick", "_look", "_on_timer", "_expire", "flush")
 MOST: dict[tuple[str, str], tuple[int, int, float]] = {
     ("chat", "chat"): (260, 304, 12.0),
     ("messages", "messages"): (256, 308, 12.0),
-    ("responses", "responses"): (272, 312, 12.0),
-    ("messages", "chat"): (472, 554, 27.0),
-    ("messages", "responses"): (478, 608, 32.5),
-    ("responses", "chat"): (556, 612, 31.0),
-    ("chat", "messages"): (490, 574, 27.0),
+    ("responses", "responses"): (274, 314, 12.0),
+    ("messages", "chat"): (480, 560, 27.0),
+    ("messages", "responses"): (490, 608, 32.5),
+    ("responses", "chat"): (560, 622, 31.0),
+    ("chat", "messages"): (496, 586, 27.0),
 }
 
 
