@@ -133,7 +133,8 @@ def cache(
     s = settings.cache
     if not (s.models or s.always or s.coalesce):
         return None
+    headers = tuple(sorted({name for upstream in settings.upstreams.values() for name in upstream.request_headers}))
     if before is None:
-        return Cache(s, price_of, Fleet(shared), time.monotonic, time.time)
-    before.adopt(s)
+        return Cache(s, price_of, Fleet(shared), time.monotonic, time.time, headers)
+    before.adopt(s, headers)
     return before

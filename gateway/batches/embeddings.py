@@ -99,7 +99,7 @@ class Embeddings:
         kind, inputs = found
         fields = {name: value for name, value in data.items() if name != "input"}
         extra = tuple(name for route in routes for name in route.upstream.settings.request_headers)
-        told, _ = keys.as_sent(request, extra, private=True)
+        told = keys.told(request, keys.as_sent(request, extra), private=True)
         key = told + kind + wire.dumps(sorted(fields.items()))
         group = self._groups.get(key)
         if group is not None and group.inputs + len(inputs) > self.most:

@@ -35,7 +35,8 @@ from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
 
-MAX_ALIASES = 10_000  # requests whose key is known by their bytes
+MAX_SEEN = 10_000  # requests that are known by their bytes
+MAX_UNREAD = 64 * 1024  # bytes of a body that is looked up before its model is known
 MAX_MODELS = 1_000  # names of models whose rules are known, since clients may ask for any
 _TASKS = ("", "completions")  # the endpoints of which some requests have one answer
 
@@ -48,6 +49,16 @@ class Rules(NamedTuple):
     keeps: bool = False
     always: bool = False
     coalesces: bool = False
+
+
+class Seen(NamedTuple):
+    """What was read off a request, for all that come in the same bytes."""
+
+    model: str
+    streams: bool
+    span: tuple[int, int] | None
+    key: bytes
+    wants: Directives
 
 
 class Saved(NamedTuple):
@@ -74,48 +85,65 @@ class Cache:
         fleet: Fleet,
         now: Callable[[], float],
         unix: Callable[[], float],
+        headers: tuple[str, ...] = (),
     ) -> None:
         self.fleet = fleet
         self._taking: dict[bytes, asyncio.Future[None]] = {}  # what somebody here asks the others for
         self._price_of = price_of
         self._unix = unix
-        self._aliases: OrderedDict[bytes, bytes] = OrderedDict()
+        self._seen: OrderedDict[bytes, Seen] = OrderedDict()
         self.entries = Entries(settings.mb << 20, now)
         self.asking: dict[bytes, Broadcast] = {}
         self.told: dict[Outcome, int] = {"hit": 0, "miss": 0, "coalesced": 0, "bypass": 0}
         self.saved = {"hit": Saved(), "coalesced": Saved()}
-        self.adopt(settings)
+        self.adopt(settings, headers)
 
     def __repr__(self) -> str:
         return f"<Cache {self.entries!r}, {len(self.asking)} asked>"
 
-    def adopt(self, settings: CacheSettings) -> None:
-        """Takes over changed settings."""
+    def adopt(self, settings: CacheSettings, headers: tuple[str, ...] = ()) -> None:
+        """Takes over changed settings. headers: names of those that some upstream gets by its settings."""
         self.settings = settings
+        self._headers = headers
         self._rules: dict[str, Rules] = {}
         self._keeps, self._always, self._coalesces = (
             [re.compile(fnmatch.translate(glob)) for glob in globs]
             for globs in (settings.models, settings.always, settings.coalesce)
         )
-        self._aliases.clear()
+        self._seen.clear()
         self.entries.resize(settings.mb << 20)
 
     # ------------------------------------------------------------------------------------------- before it goes
 
-    def looks_up(self, request: ClientRequest, routes: list[Route]) -> Steps:
-        """None = the cache has nothing to do with it. Raises ApiError."""
+    def as_sent(self, request: ClientRequest) -> keys.AsSent | None:
+        """What it may be known by before it is read. None = it is not for the cache, or so long that its model is to be
+        known first: most long ones are of models of which nothing is kept."""
+        if len(request.body) > MAX_UNREAD or request.front is not None or not _may_be_kept(request):
+            return None
+        return keys.as_sent(request, self._headers)
+
+    def recognizes(self, request: ClientRequest, sent: keys.AsSent) -> bool:
+        """Whether the same bytes have been read before. Then they need not be read again."""
+        seen = self._seen.get(sent.raw)
+        if seen is None:
+            return False
+        request.asked_model, request.streams, request.span = seen.model, seen.streams, seen.span
+        return True
+
+    def looks_up(self, request: ClientRequest, routes: list[Route], sent: keys.AsSent | None) -> Steps:
+        """None = the cache has nothing to do with it. sent: what as_sent says of it. Raises ApiError."""
         rules = self._rules.get(request.asked_model) or self._rules_of(request.asked_model)
         if not (rules.keeps or rules.coalesces) or request.front is not None:
             return None
-        said = request.headers.get("Cache-Control", "")
-        wants = keys.directives(said) if said else _NO_WORD
-        key = b"" if wants.no_store else self._key(request, rules, routes)
+        wants, key = _NO_WORD, b""
+        if _may_be_kept(request):
+            wants, key = self._read(request, rules, sent or keys.as_sent(request, self._headers))
         question = Question(key, routes, "miss" if key else "bypass", stores=rules.keeps, shares=rules.coalesces)
         if key and wants.no_cache:
             question.said = "bypass"
             question.shares = False
-        elif key and rules.keeps:
-            question.kept = self._good(self.entries.get(key), question, wants)
+        elif key and rules.keeps and (kept := self.entries.get(key)) is not None:
+            question.kept = self._good(kept, question, wants)
         if key and question.kept is None and self.fleet.is_on and not wants.no_cache:
             yield from self._asks_others(request, question, wants)
         if question.kept is None and wants.only_if_cached:
@@ -149,25 +177,23 @@ class Cache:
         self._rules[model] = rules = Rules(keeps or always, always, _matches(self._coalesces, model))
         return rules
 
-    def _key(self, request: ClientRequest, rules: Rules, routes: list[Route]) -> bytes:
-        """Raises BadRequest."""
-        if request.task not in _TASKS and not request.endpoint.deterministic:
-            return b""
-        extra = tuple(name for route in routes for name in route.upstream.settings.request_headers)
+    def _read(self, request: ClientRequest, rules: Rules, sent: keys.AsSent) -> tuple[Directives, bytes]:
+        """What its client says to the cache, and its key. Raises BadRequest."""
+        seen = self._seen.get(sent.raw)
+        if seen is not None:
+            self._seen.move_to_end(sent.raw)
+            return seen.wants, seen.key
         private, always = self.settings.private, rules.always
         if not always and keys.ALLOW in request.headers:
             always = request.headers[keys.ALLOW].strip().lower() == "allow"
-        told, raw = keys.as_sent(request, extra, private=private)
-        raw += b"*" * always
-        key = self._aliases.get(raw)
-        if key is None:
+        wants, key = keys.directives(request.headers.get("Cache-Control", "")), b""
+        if not wants.no_store:
+            told = keys.told(request, sent, private=private)
             key = keys.canonical(request, told, at_any_temperature=always, private=private)
-            while len(self._aliases) >= MAX_ALIASES:
-                self._aliases.popitem(last=False)
-            self._aliases[raw] = key
-        else:
-            self._aliases.move_to_end(raw)
-        return key
+        while len(self._seen) >= MAX_SEEN:
+            self._seen.popitem(last=False)
+        self._seen[sent.raw] = Seen(request.asked_model, request.streams, request.span, key, wants)
+        return wants, key
 
     def _good(self, kept: Kept | None, question: Question, wants: Directives) -> Kept | None:
         if kept is None or not question.permits(kept.source):
@@ -277,6 +303,10 @@ class Cache:
 
 
 _NO_WORD = Directives()
+
+
+def _may_be_kept(request: ClientRequest) -> bool:
+    return request.task in _TASKS or request.endpoint.deterministic
 
 
 def _matches(globs: Iterable[re.Pattern[str]], model: str) -> bool:

@@ -19,6 +19,7 @@ import ujson
 
 from gateway.flow.client_request import ClientRequest
 from gateway.http import header_names
+from gateway.http.auth import CREDENTIALS
 from gateway.stored.previous_response import owner_of
 from translate.dialect import Dialect
 from translate.errors import ApiError
@@ -55,25 +56,62 @@ def directives(said: str) -> Directives:
     return Directives("no-cache" in words or most == 0, "no-store" in words, "only-if-cached" in words, most)
 
 
-def as_sent(request: ClientRequest, extra: tuple[str, ...], *, private: bool) -> tuple[bytes, bytes]:
-    """(what is told beside the body, a digest of both as they came): the same bytes are not read twice. extra: names
-    of further headers that upstreams get."""
-    told = [request.protocol, request.endpoint.path, request.query, request.asked_model, str(request.streams)]
-    # A client's own key may be what the upstream is asked with.
-    told.append(owner_of(request.client, request.headers) if private or not request.client else "")
+class AsSent(NamedTuple):
+    """A request as its bytes say it, before anybody has read them. told: what changes the answer, beside the body and
+    whose it is. raw: a digest of all that the cache looks at, by which equal requests are known again."""
+
+    told: str
+    raw: bytes
+
+
+def as_sent(request: ClientRequest, extra: tuple[str, ...]) -> AsSent:
+    """extra: names of further headers that upstreams get."""
+    protocol, endpoint = request.protocol, request.endpoint
+    path = f"{len(request.in_path)} {request.in_path}" if request.in_path else ""  # it may hold whatever follows
+    told = [protocol, endpoint.path, path, _STREAMS[endpoint.streams], request.query]
+    whose = ["", request.client]
+    kinds = _kinds(protocol, extra)
     for name, value in request.headers.get_all():
-        if _matters(name, request.protocol, extra):
-            told.append(f"{name}: {value}")
-    said = "\n".join(told).encode("utf-8", "surrogatepass") + b"\n\n"
-    return said, hashlib.sha256(said + request.body).digest()
+        kind = kinds.get(name)
+        if kind is None:
+            if len(kinds) >= MAX_NAMES:
+                kinds.clear()
+            kind = kinds[name] = _kind(name, protocol, extra)
+        if kind:
+            (told if kind is _TOLD else whose).append(f"{name}: {value}")
+    said = "\n".join(told)
+    whose += ("", "")
+    raw = said + "\n".join(whose)
+    return AsSent(said, hashlib.sha256(raw.encode("utf-8", "surrogatepass") + request.body).digest())
 
 
-@functools.lru_cache(maxsize=2048)
-def _matters(name: str, protocol: str, extra: tuple[str, ...]) -> bool:
+def told(request: ClientRequest, sent: AsSent, *, private: bool) -> bytes:
+    """All that changes the answer beside the body."""
+    # A client's own key may be what the upstream is asked with.
+    owner = owner_of(request.client, request.headers) if private or not request.client else ""
+    said = (sent.told, request.asked_model, str(request.streams), owner, "", "")
+    return "\n".join(said).encode("utf-8", "surrogatepass")
+
+
+_TOLD, _WHOSE = "it changes the answer", "it tells whose the request is, or what the cache is to do"
+_STREAMS = {True: "streams", False: "whole", None: ""}
+MAX_NAMES = 1_000  # of headers; a client may make up any
+_OF_THE_CACHE = frozenset(("cache-control", ALLOW.lower()))
+
+
+@functools.lru_cache(maxsize=64)
+def _kinds(protocol: str, extra: tuple[str, ...]) -> dict[str, str]:
+    """What the headers of requests in the protocol are here, by name, as far as they have been met."""
+    return {}
+
+
+def _kind(name: str, protocol: str, extra: tuple[str, ...]) -> str:
     low = name.lower()
+    if low in _OF_THE_CACHE or low in CREDENTIALS:
+        return _WHOSE
     if low in extra or low in header_names.ACCOUNT:
-        return True
-    return header_names.goes(low, protocol, True) and _ABOUT_THE_CALLER.match(low) is None
+        return _TOLD
+    return _TOLD if header_names.goes(low, protocol, True) and _ABOUT_THE_CALLER.match(low) is None else ""
 
 
 def canonical(request: ClientRequest, told: bytes, *, at_any_temperature: bool, private: bool) -> bytes:

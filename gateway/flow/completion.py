@@ -189,6 +189,10 @@ class Completion:
             self.whole(200, header_rules.JSON_HEAD + head, kept.body)
             return
         self._request.let_go()
+        if self._ports.hooks is None:  # nobody has to see it as it comes
+            self.streamed = True
+            self.whole(200, header_rules.EVENT_STREAM + head, kept.body)
+            return
         self._begin(head)
         self.writer.write(kept.body)
         self.writer.end()

@@ -41,10 +41,13 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
             if ids := store_sync.unknown(ports.worker_rpc, ports.response_store, known, named):
                 yield store_sync.fetch(ports.worker_rpc, ports.response_store, known[0], ids)
         request.extend()
-    if len(request.body) < LARGE:
-        request.read_envelope()
-    else:
-        yield ports.beside(request.read_envelope)
+    sent = ports.cache.as_sent(request) if ports.cache is not None else None
+    is_known = sent is not None and ports.cache is not None and ports.cache.recognizes(request, sent)
+    if not is_known:
+        if len(request.body) < LARGE:
+            request.read_envelope()
+        else:
+            yield ports.beside(request.read_envelope)
     if ports.tags is not None:
         request.tags = ports.tags(request)
     if request.task != "count":
@@ -54,6 +57,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
             yield from _within_bounds(request, ports, writer)
         if ports.hooks is not None:
             yield from ports.hooks.request(request)
+            sent, is_known = None, False  # it may be another one now
     found = ports.router.routes(request.asked_model, request.protocol, request.facts)
     if request.endpoint.unsealed is not None:
         found = _by_plain_name(found, request, ports)
@@ -64,8 +68,9 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if len(found) > 1:
         found = client_keys.of_one_provider(found, request.headers, ports.access.open)
     if ports.cache is not None:
-        yield from _read(request, ports)
-        request.cached = yield from ports.cache.looks_up(request, found)
+        if not is_known:
+            yield from _read(request, ports)
+        request.cached = yield from ports.cache.looks_up(request, found, sent)
         if request.cached is not None and request.cached.kept is not None:
             return found
     if len(request.body) >= LARGE and not found[0].verbatim and not request.relayed:

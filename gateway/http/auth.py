@@ -109,6 +109,10 @@ class Access:
         return name
 
 
+CREDENTIALS = frozenset(("x-api-key", "x-goog-api-key", "authorization"))
+"""Where `keys_of` looks, in lower case."""
+
+
 def keys_of(headers: HTTPHeaders) -> list[str]:
     """Returns the keys that a request brings, as x-api-key, x-goog-api-key or Authorization: Bearer."""
     keys = [key.strip() for name in ("X-Api-Key", "X-Goog-Api-Key") if (key := headers.get(name))]
