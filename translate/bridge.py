@@ -172,7 +172,7 @@ def input_in(arguments: str) -> str:
             value = wire.loads(text)
         except ValueError:
             continue
-        if isinstance(value, dict) and isinstance(said := value.get(INPUT), str):
+        if isinstance(value, dict) and isinstance(said := value.get(INPUT, value.get(repair.WRAPPED)), str):
             return said
         return "" if value == {} else arguments
     return arguments

@@ -13,6 +13,7 @@ from translate import wire
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _ODD = re.compile(r"[^a-zA-Z0-9_-]")
 MAX_NAME = 64
+WRAPPED = "_raw"  # the key under which an object holds arguments that are none
 
 
 def tool_id(given: str, limit: int = 64) -> str:
@@ -39,7 +40,7 @@ def arguments(text: str) -> str:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        return wire.dumps_text({"_raw": text})
+        return wire.dumps_text({WRAPPED: text})
     if not _SURROGATE.search(text):
         return text
     written = wire.dumps_text(value)

@@ -13,6 +13,8 @@ import re
 import sys
 
 from translate import wire
+from translate.raw_controls import RawControls
+from translate.repair import WRAPPED
 
 LEAST = 12  # characters that a repetition has at the least, several of them different: a model may well say a short
 # word twice, or draw a line
@@ -26,7 +28,7 @@ class TextRepeats:
 
     __slots__ = ("_count", "_grows", "_pending", "_size", "floor", "said")
 
-    closes = b""  # a piece with these bytes is looked at, however short it is
+    telling = None  # finds what makes one look at a piece, however short it is
 
     def __init__(self) -> None:
         self.floor = 0
@@ -130,23 +132,30 @@ def _is_telling(piece: bytes) -> bool:
 # One skips to the end of a string, the other to the next quote or brace outside of one.
 _STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _OUTSIDE = re.compile(r'[^"{}]*+')
-_ENDS = (b"}", b" ", b"\\n", b"\\r", b"\\t")  # a piece that ends an object may end with these
+_SPACE = re.compile(rb"(?: |\\[nrt])*+")
+_WRAPPED = wire.inside(f'{{"{WRAPPED}":"'), wire.inside('"}')  # around what is no object
 
 
 class ArgumentRepeats:
-    """The arguments of a call. ended: they are a whole JSON object, and whatever comes now repeats them. floor and
-    closes: as in TextRepeats."""
+    """The arguments of a call. ended: they are a whole JSON object, and whatever comes now repeats them, or is no
+    argument. wraps: they do not begin as an object: they become one that holds them, since the model's words are never
+    dropped. floor and telling: as in TextRepeats."""
 
-    __slots__ = ("_depth", "_grows", "_quoted", "_read", "_strange", "ended", "floor", "said")
+    __slots__ = (
+        "_controls", "_depth", "_grows", "_left", "_quoted", "_read", "_strange", "ended", "floor", "said", "wraps",
+    )  # fmt: skip
 
-    closes = b"}"
+    telling = re.compile(rb"[}\\]").search
 
     def __init__(self) -> None:
         self.floor = 0
         self.ended = False
+        self.wraps = False
         self.said: list[bytes] = []
+        self._controls = RawControls()
         self._grows = False  # a piece held all that came before
         self._read = 0  # pieces
+        self._left = ""  # a backslash at the end of what was read
         self._depth = 0
         self._quoted = False  # within a string
         self._strange = False  # it is no object, whatever comes
@@ -159,19 +168,20 @@ class ArgumentRepeats:
         for piece in pieces:
             if self.ended:
                 break
-            if piece[:1] == b"{" and self.said:
-                piece = self._less_repeated(piece)
-            if b"}" in piece and piece.endswith(_ENDS) and not self._strange:
-                piece = self._up_to_end(piece)
-            if piece:
+            if piece := self._next(piece) if self.said else self._first(piece):
                 self.said.append(piece)
                 out.append(piece)
-        is_calm = len(self.said) >= _YOUNG and not self.ended and not self._grows
+        is_calm = len(self.said) >= _YOUNG and not (self.ended or self._grows or self.wraps)
         self.floor = sys.maxsize if is_calm else 0
         return out
 
     def rest(self) -> list[bytes]:
-        return []
+        """Returns what ends arguments that were wrapped: nothing more comes."""
+        if not self.wraps or self.ended:
+            return []
+        self.ended = True
+        self.said.append(_WRAPPED[1])
+        return [_WRAPPED[1]]
 
     def whole(self) -> bytes:
         return b"".join(self.said)
@@ -185,27 +195,45 @@ class ArgumentRepeats:
         except ValueError:
             return False
 
+    def _first(self, piece: bytes) -> bytes:
+        if space := _SPACE.match(piece):
+            piece = piece[space.end() :]
+        self.wraps = bool(piece) and piece[:1] != b"{"
+        return _WRAPPED[0] + _inner(piece) if self.wraps else self._next(piece)
+
+    def _next(self, piece: bytes) -> bytes:
+        if self.wraps:
+            return _inner(piece)
+        if self.said and piece[:1] == b"{":
+            piece = self._less_repeated(piece)
+        if b"\\" in piece:
+            piece = self._controls.escaped(self.said, piece)
+        if b"}" in piece and not self._strange:
+            piece = self._up_to_end(piece)
+        return piece
+
     def _less_repeated(self, piece: bytes) -> bytes:
         """Returns the piece without what was said before: no object goes on with its own beginning."""
         size = 0
+        whole = RawControls().escaped([], piece)
         for said in self.said:
-            if not piece.startswith(said, size):
+            if not whole.startswith(said, size):
                 return piece
             size += len(said)
         self._grows = True
-        return piece[size:]
+        return whole[size:]
 
     def _up_to_end(self, piece: bytes) -> bytes:
         """Reads on to where the object ends, if it does. Returns `piece`, the next one, without what follows that."""
-        text = wire.text_of([*self.said[self._read :], piece])
+        text = self._left + wire.text_of([*self.said[self._read :], piece])
         self._read = len(self.said) + 1
+        self._left = ""
         at = self._end_in(text)
         if at < 0:
             return piece
         if text[at:].strip():
             last = wire.text_of([piece])
-            keep = len(last) - (len(text) - at)
-            piece = wire.inside(last[:keep]) if keep >= 0 else piece  # else what follows has been told already
+            piece = wire.inside(last[: len(last) - (len(text) - at)])
         self.ended = wire.is_object([*self.said, piece])
         self._strange = not self.ended
         return piece
@@ -222,7 +250,22 @@ class ArgumentRepeats:
             if letter == '"':
                 self._quoted = not self._quoted
                 continue
+            if letter == "\\":  # what it escapes is in the next piece
+                self._left = letter
+                break
             self._depth += 1 if letter == "{" else -1
             if self._depth <= 0:
                 return at
         return -1
+
+
+def told(arguments: str) -> str:
+    """Returns whole arguments as they are told when they come in pieces; as they are where they have to be wrapped."""
+    whole = ArgumentRepeats()
+    whole.fresh([wire.inside(arguments)])
+    return arguments if whole.wraps else wire.text_of(whole.said)
+
+
+def _inner(piece: bytes) -> bytes:
+    """Returns the inside of a string within arguments, which are the inside of a string themselves."""
+    return wire.inside(wire.inside(wire.text_of([piece])).decode())

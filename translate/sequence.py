@@ -7,8 +7,10 @@ Start is held back until something opens, so that a reply which begins with an e
 with a real status. A tool call opens with its first argument, or when it is known to have none.
 
 Nothing is closed that is not whole: a reply that broke off ends with its Fault alone, whatever is open, since
-clients run a tool call as soon as it is closed. A call of which no argument had come when the reply was cut (by its
-length, or by a filter) would look like one that takes none, and is left out.
+clients run a tool call as soon as it is closed. A call whose arguments are no JSON object, or that has no name, is a
+Fault, too, whatever the server calls the end, but where it says that the reply was cut (by its length, or by a filter):
+then clients are told so. A call of which no argument had come until then would look like one that takes none, and is
+left out.
 """
 
 from __future__ import annotations
@@ -17,11 +19,19 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from translate import wire
-from translate.conversation import Close, Delta, Event, Open, Part, Start, Stop, StopReason, Thinking, ToolCall
+from translate.conversation import Close, Delta, Event, Fault, Open, Part, Start, Stop, StopReason, Thinking, ToolCall
+from translate.errors import BadReply
 from translate.repeats import ArgumentRepeats, TextRepeats
 
 CUT: frozenset[StopReason] = frozenset({"length", "context_overflow", "refusal", "pause"})
 """Why a reply may end within a call."""
+
+
+def broken_call(call: ToolCall) -> BadReply:
+    """Returns the error that a reply is whose call nobody may run, though it ends as if all were well."""
+    if not call.name:
+        return BadReply("the upstream's reply holds a tool call without a name")
+    return BadReply(f"the upstream's call of the tool '{call.name[:100]}' ends with arguments that are no JSON object")
 
 
 @dataclass(slots=True, eq=False)
@@ -44,21 +54,27 @@ class Item:
 
     def is_complete(self) -> bool:
         if self.done is not None:
-            return self.done
+            return self.done and not self.is_broken()
         return not isinstance(self.repeats, ArgumentRepeats) or self.repeats.ended
 
-    def is_cut(self) -> bool:
-        """Tells whether it is a tool call whose arguments have begun and are no JSON object: nobody may run it."""
-        begun = self.repeats.said or self.half
-        return isinstance(self.repeats, ArgumentRepeats) and bool(begun) and not self.repeats.ended
+    def is_broken(self) -> bool:
+        """Tells whether it is a tool call that nobody may run: its arguments have begun and are no whole JSON object,
+        or it has no name."""
+        repeats = self.repeats
+        if not isinstance(self.part, ToolCall) or not (repeats.said or self.half):
+            return False
+        return not self.part.name or (isinstance(repeats, ArgumentRepeats) and not (repeats.ended or repeats.wraps))
 
     def is_bare(self) -> bool:
         """Tells whether it is a tool call of which no argument came."""
         return isinstance(self.part, ToolCall) and not self.repeats.said and not self.half
 
+    def is_nameless(self) -> bool:
+        return isinstance(self.part, ToolCall) and not self.part.name
+
     def is_nothing(self) -> bool:
         """Tells whether it is a tool call of which neither a name nor an argument ever came."""
-        return self.is_bare() and isinstance(self.part, ToolCall) and not self.part.name
+        return self.is_bare() and self.is_nameless()
 
     def before(self) -> int:
         """Returns how many characters earlier parts of its kind have."""
@@ -112,7 +128,7 @@ class Sequence:
 
     def push(self, part: Part, done: bool | None = None, repeats: TextRepeats | None = None) -> Item:
         """Begins a part. done: as in Item. repeats: of parts of this kind that have been before."""
-        if self._items:
+        if self._items and not isinstance(self._items[-1].part, ToolCall):  # calls go on beside one another
             self._settle(self._items[-1])
         is_call = isinstance(part, ToolCall) and not part.custom
         item = Item(part, ArgumentRepeats() if is_call else repeats or TextRepeats(), done=done)
@@ -132,7 +148,7 @@ class Sequence:
     def grow(self, item: Item, pieces: list[bytes]) -> None:
         """Adds pieces to a part that has no half a character."""
         repeats = item.repeats
-        if len(pieces) == 1 and len(pieces[0]) < repeats.floor and not (repeats.closes and repeats.closes in pieces[0]):
+        if len(pieces) == 1 and len(pieces[0]) < repeats.floor and not (repeats.telling and repeats.telling(pieces[0])):
             repeats.said += pieces
         elif not (pieces := repeats.fresh(pieces)):
             return
@@ -146,7 +162,7 @@ class Sequence:
             last.pieces += pieces
         else:
             self._out.append(Delta(pieces))
-        if len(self._items) > 1 and pieces[-1].endswith(b"}"):  # perhaps the end of the call others wait for
+        if len(self._items) > 1 and b"}" in pieces[-1]:  # perhaps the end of the call others wait for
             self.advance()
 
     def advance(self) -> None:
@@ -164,9 +180,13 @@ class Sequence:
     def finish(self, event: Event) -> None:
         """Ends a complete reply: what still waits goes out in sequence, then `event`."""
         is_cut = isinstance(event, Stop) and event.reason in CUT
+        broken = None if is_cut else next((item.part for item in self._items if item.is_broken()), None)
+        if isinstance(broken, ToolCall):
+            self.abandon(Fault(broken_call(broken)))
+            return
         while self._items:
             item = self._items[0]
-            if item.is_nothing() or (is_cut and len(self._items) == 1 and not item.done and item.is_bare()):
+            if item.is_nameless() or (is_cut and len(self._items) == 1 and not item.done and item.is_bare()):
                 self._items.popleft()
                 continue
             if item is not self._open:

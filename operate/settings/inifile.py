@@ -120,6 +120,9 @@ def _indent(line: str) -> int:
 def read_ini(text: str, file: str) -> tuple[dict[str, Section], list[Problem]]:
     """The sections of `text` in its order, and every error of its form. file: the name of the file for messages."""
     reader = _Reader(file)
+    if (at := text.find("\0")) >= 0:
+        reader.problems.append(Problem(file, text.count("\n", 0, at) + 1, "", "", "this is no text: it holds a NUL"))
+        text = text.replace("\0", "")
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         reader.line(number, line)
     parser = RawConfigParser(

@@ -73,6 +73,8 @@ def test_replies(upstream: Protocol) -> None:
         want = read(upstream, exchange.raw, streamed)
         if want.foreign or want.beside & {"speech"}:
             continue  # other readers look at what a provider's own tools say
+        if want.stop in ("length", "refusal"):  # Google's calls are whole, always
+            want.calls = [(name, given) for name, given in want.calls if isinstance(given, dict)]
         tried += 1
         ours = told("gemini", upstream, exchange.raw, streamed, exchange.id)
         problems = list(unlike(want, read("gemini", ours, streamed)))

@@ -141,12 +141,23 @@ def test_06_arguments_that_say_nothing_are_an_object(street: Street, upstream: A
 # ------------------------------------------------------------------------------------- 7 to 11: its ends
 
 
-@pytest.mark.parametrize("finish", ["length", "tool_calls", "stop"])
+CUT = '{"path": "/etc'
+
+
+@pytest.mark.parametrize("finish", ["tool_calls", "stop"])
 @pytest.mark.parametrize("stream", STREAM)
-def test_07_cut_arguments_are_incomplete(street: Street, finish: str, stream: bool) -> None:
-    cut = '{"path": "/etc'
-    streamed = chat(ROLE, chunk(first_call(0, cut)), chunk(finish=finish))
-    whole = completion({"tool_calls": [function("look", cut)]}, finish)
+def test_07_cut_arguments_that_are_called_whole_are_an_error(street: Street, finish: str, stream: bool) -> None:
+    streamed = chat(ROLE, chunk(first_call(0, CUT)), chunk(finish=finish))
+    whole = completion({"tool_calls": [function("look", CUT)]}, finish)
+    reply = codex(street, "chat", streamed if stream else whole, stream)
+    error = data_of(reply.raw)[-1]["response"]["error"] if stream else reply.json["error"]
+    assert "no JSON object" in error["message"] and b'"completed"' not in reply.raw and b".done" not in reply.raw
+
+
+@pytest.mark.parametrize("stream", STREAM)
+def test_07_cut_arguments_are_incomplete(street: Street, stream: bool) -> None:
+    streamed = chat(ROLE, chunk(first_call(0, CUT)), chunk(finish="length"))
+    whole = completion({"tool_calls": [function("look", CUT)]}, "length")
     reply = codex(street, "chat", streamed if stream else whole, stream)
     last = data_of(reply.raw)[-1]["response"] if stream else reply.json
     assert last["status"] == "incomplete" and last["incomplete_details"] == {"reason": "max_output_tokens"}
@@ -264,10 +275,11 @@ def test_07_incomplete_is_never_a_tool_use(street: Street, client: Any, stream: 
     answer: Any = responses(item, end="incomplete", **more) if stream else response(item, status="incomplete", **more)
     lies: Any = responses(item) if stream else response(item)  # "completed", and cut all the same
     field = "stop_reason" if client == "messages" else "finish_reason"
-    for told in (answer, lies):
-        raw = on_responses(street, client, told, stream).raw
-        assert f'"{field}":"{FINISHED[client][2]}"'.encode() in raw
-        assert f'"{field}":"{FINISHED[client][1]}"'.encode() not in raw
+    raw = on_responses(street, client, answer, stream).raw
+    assert f'"{field}":"{FINISHED[client][2]}"'.encode() in raw
+    assert f'"{field}":"{FINISHED[client][1]}"'.encode() not in raw
+    raw = on_responses(street, client, lies, stream).raw
+    assert b"no JSON object" in raw and f'"{field}":"'.encode() not in raw and b"content_block_stop" not in raw
 
 
 @pytest.mark.parametrize("client", OTHERS)

@@ -190,25 +190,41 @@ def test_06_input_comes_by_deltas_only(street: Street) -> None:
 # ------------------------------------------------------------------------------------- 7 to 11: the end
 
 
-@pytest.mark.parametrize("finish", ["length", "tool_calls", "stop", None])
+CUT = '{"path": "/etc'
+
+
 @pytest.mark.parametrize("stream", [True, False])
-def test_07_truncated_arguments_are_never_a_tool_use(street: Street, finish: str | None, stream: bool) -> None:
-    """Whatever the upstream calls it. What was streamed cannot be taken back, so the reason must tell."""
-    cut = '{"path": "/etc'
-    streamed = chat(ROLE, chunk(first_call(0, cut)), *([chunk(finish=finish)] if finish else []))
-    whole = completion({"tool_calls": [function("look", cut)]}, finish)
+def test_07_truncated_arguments_are_never_a_tool_use(street: Street, stream: bool) -> None:
+    streamed = chat(ROLE, chunk(first_call(0, CUT)), chunk(finish="length"))
+    whole = completion({"tool_calls": [function("look", CUT)]}, "length")
     reply = claude(street, streamed if stream else whole, ASK | {"stream": stream})
     assert reply.json["stop_reason"] == "max_tokens" if not stream else b'"stop_reason":"max_tokens"' in reply.raw
     if stream:
         assert reply.problems() == []
     else:
-        assert reply.read()["content"][0]["input"] == {"_raw": cut}
+        assert reply.read()["content"][0]["input"] == {"_raw": CUT}
 
 
-@pytest.mark.parametrize("reason", ["max_tokens", "tool_use", "end_turn"])
-def test_07_truncated_input_is_never_tool_calls(street: Street, reason: str) -> None:
-    reply = gpt(street, messages(START, *tool(0, '{"path": "/etc'), ending(reason), STOP))
+@pytest.mark.parametrize("finish", ["tool_calls", "stop", None])
+@pytest.mark.parametrize("stream", [True, False])
+def test_07_nor_where_the_upstream_calls_them_whole(street: Street, finish: str | None, stream: bool) -> None:
+    """Clients run a call as soon as it is closed: it stays open, and the reply is an error."""
+    streamed = chat(ROLE, chunk(first_call(0, CUT)), *([chunk(finish=finish)] if finish else []))
+    whole = completion({"tool_calls": [function("look", CUT)]}, finish)
+    reply = claude(street, streamed if stream else whole, ASK | {"stream": stream})
+    assert b'"type":"api_error"' in reply.raw and b"no JSON object" in reply.raw
+    assert b"content_block_stop" not in reply.raw and reply.status == (200 if stream else 502)
+
+
+def test_07_truncated_input_is_never_tool_calls(street: Street) -> None:
+    reply = gpt(street, messages(START, *tool(0, CUT), ending("max_tokens"), STOP))
     assert reply.problems() == [] and b'"finish_reason":"length"' in reply.raw
+
+
+@pytest.mark.parametrize("reason", ["tool_use", "end_turn", "stop_sequence"])
+def test_07_nor_where_it_is_called_whole(street: Street, reason: str) -> None:
+    reply = gpt(street, messages(START, *tool(0, CUT), ending(reason), STOP))
+    assert b"no JSON object" in reply.raw and b"[DONE]" not in reply.raw and b'"finish_reason":"' not in reply.raw
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -115,6 +115,7 @@ def test_every_fault_is_told_at_once_in_file_order() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("[server]\nhost = local\0host", "this is no text: it holds a NUL"),
         ("[server]\nport = 65536", "'65536' is not a whole number from 0 to 65535"),
         ("[server]\nport = -1", "'-1' is not a whole"),
         ("[server]\nport = 1_000", "'1_000' is not a whole"),

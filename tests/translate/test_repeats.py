@@ -127,11 +127,12 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
     ),
     "the end and the next beginning in one piece": (
         sse(chunk(call('{"x":1}{', 0, "a", "f")), chunk(call('"x":1}', 0)), CALLS, DONE),
-        ['call f#a: {"x":1}{"x":1}', "stop length"],
+        ['call f#a: {"x":1}', "stop tool_calls"],
     ),
     "no object, though its braces close": (
         sse(chunk(call("{x}", 0, "a", "f")), chunk(call("{y}", 0)), CALLS, DONE),
-        ["call f#a: {x}{y}", "stop length"],
+        ["open call f#a: {x}{y}",
+         "fault upstream: the upstream's call of the tool 'f' ends with arguments that are no JSON object"],
     ),
     "name and id with each piece, and an empty last one": (
         sse(*streamed(id="a", name="f"), chunk(call("", 0, "a", "f")), CALLS, DONE),

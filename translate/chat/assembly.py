@@ -93,8 +93,6 @@ class Assembly:
             self._tagged(self._tags.rest())
         has_calls = any(not call.is_nothing() for call in self._calls)
         reason = stop_reason(self._finish, has_calls, self._refused)
-        if reason == "tool_calls" and any(call.is_cut() for call in self._calls):
-            reason = "length"  # a cut call must not be run, whatever the server says
         if self._met and reason == "end":
             reason = "stop_sequence"
         late, self._annotations = self._annotations, []

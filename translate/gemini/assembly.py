@@ -113,7 +113,7 @@ class Assembly:
             self._sequence.push(proofs.of_google(signature, proofs.OF_CALL))
         arguments = call.get("args")
         item = self._sequence.push(ToolCall(text_of(call, "id"), text_of(call, "name")))
-        self._sequence.say(item, wire.dumps_text(arguments if isinstance(arguments, dict) else {}))
+        self._sequence.say(item, arguments if isinstance(arguments, str) else wire.dumps_text(arguments or {}))
         self._calls.append(item)
 
     def _text(self, text: str, signature: str, *, thought: bool) -> None:

@@ -46,7 +46,7 @@ class Parts:
                 self._cited.append((max(0, self.count - 1), text, close.citations))
             return []
         if isinstance(part, ToolCall):
-            return [self._signed({"functionCall": self._call(part, text)})]
+            return [self._signed({"functionCall": call}) for call in self._call(part, text)]
         if isinstance(part, Unknown):
             self._queries += websearch.queries(part.raw)
             if part.protocol == "gemini":
@@ -63,12 +63,15 @@ class Parts:
             self._thoughts.append(Thinking(text, signature, part.encrypted, part.ext, part.provider))
         return []
 
-    def _call(self, call: ToolCall, text: str) -> Raw:
+    def _call(self, call: ToolCall, text: str) -> list[Raw]:
+        """Returns nothing for one that was cut: Google's clients run whatever call they see."""
+        if not (call.custom or wire.is_object([wire.inside(text or "{}")])):
+            return []
         id = call.id or f"call_{self._asked.key}_{self.calls}"
         self.calls += 1
         name = self._asked.tool_names.get(call.name, call.name)
         arguments = {"input": text} if call.custom else wire.loads(repair.arguments(text))
-        return {"id": id, "name": name, "args": arguments}
+        return [{"id": id, "name": name, "args": arguments}]
 
     def _signed(self, part: Raw) -> Raw:
         if signature := self._google or proofs.said_to_client(self._thoughts):

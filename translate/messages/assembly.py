@@ -27,7 +27,7 @@ class Block:
     __slots__ = ("half", "index", "raw", "opened")
 
     part: type[Part] = Unknown
-    cut = False  # a call that was closed before its input was a whole object
+    broken: ToolCall | None = None  # a call that closed before its input was a whole object, or one without a name
     bare = False  # a call without any input
     template: tuple[str, str] | None = None
 
@@ -134,7 +134,7 @@ class CallBlock(Block):
     replies); deltas win, since a few servers say both. It opens with its first argument, so that one of which none
     had come when the reply broke off is never seen. bare: it closed without any."""
 
-    __slots__ = ("_call", "_input", "_repeats", "bare", "cut")
+    __slots__ = ("_call", "_input", "_repeats", "bare", "broken")
     part = ToolCall
     template = ("input_json_delta", "partial_json")
 
@@ -142,7 +142,8 @@ class CallBlock(Block):
         given = self.raw.get("input")
         self._input = given if isinstance(given, str) else wire.dumps_text(given) if given else ""
         self._repeats = ArgumentRepeats()
-        self.bare = self.cut = False
+        self.bare = False
+        self.broken: ToolCall | None = None
         ext: Ext = rest(self.raw, "type", "id", "name", "input")
         self._call = ToolCall(text_of(self.raw, "id"), text_of(self.raw, "name"), ext=ext)
 
@@ -151,7 +152,7 @@ class CallBlock(Block):
 
     def passed(self, pieces: list[bytes]) -> list[bytes]:
         repeats = self._repeats
-        if len(pieces) == 1 and repeats.floor and repeats.closes not in pieces[0]:
+        if len(pieces) == 1 and repeats.floor and not repeats.telling(pieces[0]):
             repeats.said += pieces
             return pieces
         return repeats.fresh(pieces)
@@ -159,18 +160,28 @@ class CallBlock(Block):
     def close(self, out: list[Event]) -> None:
         if not self._repeats.said:
             self._say(self._input, out)
-        self._end_text(out)
+        told: list[Event] = []
+        self._end_text(told)
+        push(told, self._repeats.rest())
         self.bare = not self._repeats.said
-        if self.bare:
+        if not self.opened:
             self._open(self._call, out)
-        self.cut = not self.bare and not self._repeats.ended
-        out.append(Close())
+        self.broken = None if self.bare or self._repeats.ended else self._call
+        out += (*told, Close())
 
     def _say(self, text: Any, out: list[Event]) -> None:
-        if isinstance(text, str) and text:
-            if not self.opened:
-                self._open(self._call, out)
-            self._push(text, out)
+        told: list[Event] = []
+        self._push(text, told)
+        if told and not self.opened:
+            self._open(self._call, out)
+        out += told
+
+
+class NamelessBlock(Block):
+    """A tool_use that does not say which tool: nobody can run it, and nobody sees it."""
+
+    part = ToolCall
+    broken = ToolCall("", "")
 
 
 class WholeBlock(Block):
@@ -214,6 +225,8 @@ def block_of(index: Any, raw: Any) -> Block:
     if not isinstance(raw, dict):
         raw = {}
     kind = raw.get("type")
+    if kind == "tool_use" and not text_of(raw, "name"):
+        return NamelessBlock(index, raw)
     return (_KINDS.get(kind, WholeBlock) if isinstance(kind, str) else WholeBlock)(index, raw)
 
 
@@ -222,9 +235,9 @@ def is_bare_call(raw: Any) -> bool:
     return isinstance(raw, dict) and raw.get("type") == "tool_use" and not raw.get("input")
 
 
-def tell(raw: Any, out: list[Event]) -> type[Part]:
-    """Adds a whole block's events to `out`, and returns the type of part that it was."""
+def tell(raw: Any, out: list[Event]) -> Block:
+    """Adds a whole block's events to `out`, and returns the block."""
     block = block_of(None, raw)
     block.begin(out)
     block.close(out)
-    return block.part
+    return block

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from translate import sealed_reasoning, wire
+from translate import repair, sealed_reasoning, wire
 from translate.conversation import (
     Document,
     Ext,
@@ -55,8 +55,8 @@ def input_of(arguments: str) -> dict[str, Any]:
     try:
         value = wire.loads(arguments)
     except ValueError:
-        return {"_raw": arguments}
-    return value if isinstance(value, dict) else {"_raw": arguments}
+        return {repair.WRAPPED: arguments}
+    return value if isinstance(value, dict) else {repair.WRAPPED: arguments}
 
 
 def referenced_tools(blocks: Any) -> Iterator[str]:

@@ -17,12 +17,12 @@ from typing import Any
 from translate import errors, sse, wire
 from translate.conversation import Event, Fault, Open, Part, Ping, Start, Stop, ToolCall, Usage
 from translate.errors import ApiError, BadReply
-from translate.messages.assembly import Block, Raw, block_of, push, tell
+from translate.messages.assembly import Block, Raw, block_of, push
 from translate.messages.encode_stream import Encoder
 from translate.messages.fast_path import Template, learn
 from translate.messages.reply import explode
 from translate.messages.usage import explanation_in, read_stop, read_usage
-from translate.sequence import CUT
+from translate.sequence import CUT, broken_call
 
 __all__ = ["Decoder", "Encoder"]
 
@@ -38,8 +38,8 @@ class Decoder:
     """
 
     __slots__ = (
-        "_splitter", "_state", "_start", "usage", "_given", "_sequence", "_ext", "_seen", "_bare", "_block", "_cut",
-        "_later", "_template",
+        "_splitter", "_state", "_start", "usage", "_given", "_sequence", "_ext", "_seen", "_bare", "_block", "_broken",
+        "_held", "_later", "_template",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -53,7 +53,8 @@ class Decoder:
         self._seen: set[type[Part]] = set()
         self._block: Block | None = None
         self._bare: list[Event] = []  # a call that closed without any input: perhaps it was cut
-        self._cut = False  # a call's input never became an object
+        self._broken: ToolCall | None = None  # the first call whose input never became an object
+        self._held: list[Event] = []  # its end, and what came after it, until it is known whether the reply was cut
         self._later: list[tuple[str, Raw]] = []
         self._template: Template | None = None
 
@@ -169,7 +170,7 @@ class Decoder:
         self._ext |= {k: message[k] for k in ("container", "stop_details") if message.get(k) is not None}
         content = message.get("content")
         for raw in content if isinstance(content, list) else []:
-            self._seen.add(tell(raw, out))
+            self._close(self._begin(block_of(None, raw), out), out)
         self._tell_start(out)
 
     def _message_delta(self, raw: Raw) -> None:
@@ -211,10 +212,13 @@ class Decoder:
         else:
             self._delta(raw.get("delta"), index, event, out)
 
+    def _onward(self, out: list[Event]) -> list[Event]:
+        return out if self._broken is None else self._held
+
     def _begin(self, block: Block, out: list[Event]) -> Block:
         self._tell_bare(out)
         self._block = block
-        block.begin(out)
+        block.begin(self._onward(out))
         return block
 
     def _delta(self, delta: Any, index: Any, event: bytes, out: list[Event]) -> None:
@@ -225,8 +229,8 @@ class Decoder:
             if kind not in _IMPLIED:
                 return
             block = self._begin(block_of(index, {"type": _IMPLIED[kind]}), out)
-        block.delta(delta, out)
-        if block.template and block.template[0] == kind and event and block.opened:
+        block.delta(delta, self._onward(out))
+        if block.template and block.template[0] == kind and event and block.opened and self._broken is None:
             text = delta.get(block.template[1])
             if block.half:
                 self._template = None  # the other half of a character must come first
@@ -241,15 +245,17 @@ class Decoder:
         if block.bare:
             self._bare = told
             return
-        out += told
+        if block.broken is not None and self._broken is None:
+            out += told[:-1]
+            self._broken, told = block.broken, told[-1:]
+        self._onward(out).extend(told)
         if block.opened:
             self._seen.add(block.part)
-        self._cut = self._cut or block.cut
 
     def _tell_bare(self, out: list[Event]) -> None:
         """Gives out the call before: it was whole without any input, since the reply went on, or ended well."""
         if self._bare:
-            out += self._bare
+            self._onward(out).extend(self._bare)
             self._bare = []
             self._seen.add(ToolCall)
 
@@ -272,8 +278,10 @@ class Decoder:
         if self._bare and read_stop(self._given, {ToolCall})[0] not in CUT:
             self._tell_bare(out)
         reason, word = read_stop(self._given, self._seen)
-        if self._cut and reason in ("tool_calls", "end"):
-            reason = "length"  # nobody may run half a call, whatever the server says
+        if self._broken is not None and reason not in CUT:  # whatever the server says, nobody may run it
+            self._fail(broken_call(self._broken), out)
+            return
+        out += self._held
         ext = self._ext | word
         left = {"messages": ext} if ext else {}
         out.append(Stop(reason, self.usage, self._sequence, left, explanation_in(ext)))

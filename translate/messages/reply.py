@@ -32,7 +32,7 @@ from translate.json_fields import text_of
 from translate.messages import assembly, citations
 from translate.messages.decode_messages import input_of
 from translate.messages.usage import explanation_in, read_stop, read_usage, write_stop, write_usage
-from translate.sequence import CUT
+from translate.sequence import CUT, broken_call
 from translate.target import Asked
 from translate.usage import with_estimate
 
@@ -54,8 +54,11 @@ def explode(body: Any) -> list[Event]:
     out: list[Event] = [Start(text_of(body, "id"), text_of(body, "model"), usage)]
     if content and assembly.is_bare_call(content[-1]) and read_stop(body.get("stop_reason"), {ToolCall})[0] in CUT:
         content = content[:-1]  # only its name had come
-    seen = {assembly.tell(raw, out) for raw in content}
-    reason, ext = read_stop(body.get("stop_reason"), seen)
+    blocks = [assembly.tell(raw, out) for raw in content]
+    reason, ext = read_stop(body.get("stop_reason"), {block.part for block in blocks})
+    broken = next((block.broken for block in blocks if block.broken is not None), None)
+    if broken is not None and reason not in CUT:
+        return [Fault(broken_call(broken))]
     ext |= {key: value for key, value in body.items() if key not in _MESSAGE}
     left = {"messages": ext} if ext else {}
     out.append(Stop(reason, usage, text_of(body, "stop_sequence"), left, explanation_in(body)))

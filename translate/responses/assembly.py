@@ -178,11 +178,9 @@ class Assembly:
             self.fail(_failure(response))
             return
         self._rest(list_of(response, "output"))
-        calls = [reader.item for reader in self._order if isinstance(reader, CallReader)]
         refused = any(reader.refused for reader in self._order)
-        reason = stop_reason(response, bool(calls), refused)
-        if reason == "tool_calls" and any(call.is_cut() for call in calls):
-            reason = "length"  # nobody may run half a call, whatever the server says
+        has_calls = any(isinstance(reader, CallReader) for reader in self._order)
+        reason = stop_reason(response, has_calls, refused)
         self.ended = True
         by_filter = reason == "refusal" and response.get("status") == "incomplete"
         ext = {"responses": {"incomplete": "content_filter"}} if by_filter else {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import sealed_reasoning, wire
+from translate import repeats, sealed_reasoning, wire
 from translate.conversation import Ext, Part, Refusal, Text, Thinking, ToolCall, Unknown
 from translate.json_fields import list_of, text_of
 from translate.responses import citations
@@ -257,10 +257,6 @@ class CallReader(ItemReader):
         )
         self._item = sequence.push(call, done=False)
 
-    @property
-    def item(self) -> Item:
-        return self._item
-
     def said(self) -> str:
         return self._item.text()
 
@@ -272,14 +268,14 @@ class CallReader(ItemReader):
         return super().may_be(raw) and (not id or not known or id == known) and (not call.name or call.name == name)
 
     def is_said_by(self, raw: Raw) -> bool:
-        return self.may_be(raw) and _given(raw, self._key).startswith(self._item.text())
+        return self.may_be(raw) and self._as_told(_given(raw, self._key)).startswith(self._item.text())
 
     def say(self, kind: str, index: Any, text: str) -> bytes:
         return self._grow(self._item, text)
 
     def whole(self, kind: str, index: Any, text: str) -> None:
         if not self.is_over:
-            self._fill(self._item, text)
+            self._fill(self._item, self._as_told(text))
 
     def _end(self, raw: Raw) -> None:
         call = self._item.part
@@ -287,9 +283,14 @@ class CallReader(ItemReader):
         if not call.name:  # the client has not seen it yet
             call.id, call.name = call.id or text_of(raw, "call_id"), text_of(raw, "name")
         call.namespace = call.namespace or text_of(raw, "namespace")
-        self._fill(self._item, _given(raw, self._key))
+        self._fill(self._item, self._as_told(_given(raw, self._key)))
         if raw.get("status") != "incomplete" or not self._item.is_bare():  # else only its name had come
             self._item.done = True
+
+    def _as_told(self, text: str) -> str:
+        """Returns whole arguments as they are told, so that they can be compared with what was told of them."""
+        is_plain = self._key != "arguments" or text.startswith(self._item.text())
+        return text if is_plain else repeats.told(text)
 
 
 def _given(raw: Raw, key: str) -> str:

@@ -120,7 +120,8 @@ STREAMS: dict[str, tuple[bytes, list[str]]] = {
     ),
     "cut arguments": (
         CREATED + added(0, **call("")) + over(0, **call('{"a')) + done(),
-        ['call f#call_1: {"a', "stop length"],
+        ['open call f#call_1: {"a',
+         "fault the upstream's call of the tool 'f' ends with arguments that are no JSON object"],
     ),
     "a namespace": (CREATED + over(0, **call(namespace="ns")) + done(), ["call ns/f#call_1: {}", "stop tool_calls"]),
     "a call without call_id": (

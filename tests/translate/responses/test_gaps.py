@@ -123,7 +123,8 @@ STREAMS: dict[str, tuple[list[bytes], list[str]]] = {
     ),
     "a cut call, whatever the server calls it": (
         [added(TWO[0], output_index=0), said(ARGUMENTS, '{"a', output_index=0), done()],
-        ['call f#c1: {"a', "stop length"],
+        ['open call f#c1: {"a',
+         "fault the upstream's call of the tool 'f' ends with arguments that are no JSON object"],
     ),
     "parts of no shape": (
         [over(message("hi", content=["odd", None, {"type": "output_text", "text": "hi"}]), output_index=0),
