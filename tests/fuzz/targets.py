@@ -22,17 +22,22 @@ from operate.settings.errors import SettingsError
 from tests.fuzz import mutate, seeds, sockets
 from translate import dialects, errors, pair, sse, wire
 from translate.conversation import Event, Fault, Stop
-from translate.errors import ApiError
+from translate.dialect import Endpoint, Framing
+from translate.envelopes import clients, eventstream
+from translate.envelopes.bedrock import BEDROCK
+from translate.errors import ApiError, BadReply
+from translate.gemini.array import Elements
+from translate.ollama.endpoints import ENDPOINTS as OLLAMA
 from translate.target import Asked, Policy, Protocol, Target
 
-PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
+PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses", "gemini")
 POLICIES = (
     Policy(), Policy(tool_schema="gemini", images=False, reasoning_history="true"), Policy(reasoning="think_tags")
 )  # fmt: skip
 SECRET = "sk-a-planted-secret-0123456789"
-NAMELESS = ("name is '' on its first chunk", "has name ''", "without a name")  # what nobody has named, no encoder can
 CHECKS: dict[Protocol, Callable[[bytes], list[str]]] = {
     "messages": grammar.check_messages, "chat": grammar.check_chat, "responses": grammar.check_responses,
+    "gemini": grammar.check_gemini,
 }  # fmt: skip
 
 
@@ -148,7 +153,7 @@ def stream(upstream: Protocol) -> Callable[[bytes], None]:
             out = b"".join([*map(crossing.feed, cuts(data)), crossing.end()])
             assert crossing.ended or crossing.fault is not None, "neither an end nor a fault"
             if out and client != upstream:
-                problems = [each for each in CHECKS[client](out) if not each.endswith(NAMELESS)]
+                problems = CHECKS[client](out)
                 assert not problems, f"to {client}: {problems[:3]}"
 
     return run
@@ -164,6 +169,92 @@ def passed(protocol: Protocol) -> Callable[[bytes], None]:
                 assert out.startswith(whole_lines), "bytes are lost"
 
     return run
+
+
+def aws(data: bytes) -> None:
+    """The binary stream reads alike however it is cut, and so does what Bedrock has in it."""
+    said: list[tuple[bytes, list[eventstream.Message], bool]] = []
+    for pieces in ([data], list(cuts(data))):
+        reader, found, broken = eventstream.Decoder(), list[eventstream.Message](), False
+        bedrock, out = BEDROCK.unframing, b""
+        assert bedrock is not None
+        events = bedrock()
+        for piece in pieces:
+            try:
+                found += reader.feed(piece)
+            except BadReply:
+                broken = True
+            try:
+                out += events.feed(piece)
+            except BadReply:
+                continue
+        for _ in range(2):  # what is broken is told at the next call where something came before it
+            try:
+                found += reader.feed(b"")
+            except BadReply:
+                broken = True
+        said.append((out, found, broken))
+    assert said[0] == said[1], f"cut otherwise, it reads otherwise: {said}"
+    crossing = pair.Crossing("messages", "messages", _asked(data))
+    crossing.feed(said[0][0])
+    crossing.end()
+
+
+def ollama_request(data: bytes) -> None:
+    body = envelope.parse(data)
+    before = wire.dumps(body)
+    for endpoint in OLLAMA:
+        assert endpoint.opened is not None
+        try:
+            opened, _ = endpoint.opened(body)
+            pair.request("chat", "messages", opened, Target("m")).json()
+        except ApiError:
+            continue
+    assert wire.dumps(body) == before, "the request was changed"
+
+
+def ollama_reply(data: bytes) -> None:
+    """Lines of JSON, the last of which says that it is."""
+    for endpoint in OLLAMA:
+        form = endpoint.framed({}) if endpoint.framed is not None else None
+        assert form is not None
+        lines = [wire.loads(line) for line in _framed(form.framing(), data).splitlines()]
+        assert lines and all(isinstance(line, dict) for line in lines)
+        ends = [bool(line.get("done") or "error" in line) for line in lines]
+        assert ends.count(True) == 1 and ends[-1], f"no end, or more than one: {lines[-3:]}"
+        wire.loads(form.whole(data))
+
+
+def array(data: bytes) -> None:
+    """A stream of ours as one array of JSON, as Google's clients may have it."""
+    crossing = pair.Crossing("gemini", "chat", _asked(data))
+    out = b"".join([*map(crossing.feed, cuts(data)), crossing.end()])
+    if crossing.started:
+        assert isinstance(wire.loads(_framed(Elements(), out)), list)
+
+
+def cloud_request(data: bytes) -> None:
+    for endpoint in _sealed():
+        try:
+            body, headers = endpoint.unsealed(data, "m", endpoint.streams)  # type: ignore[misc]
+        except ApiError:
+            continue
+        assert not any(mark in value for value in headers.values() for mark in "\r\n\0"), "a line's end in a header"
+        try:
+            envelope.parse(body)
+        except ApiError:
+            continue
+        sealed = BEDROCK.sealed(body, endpoint.task, headers.get("Anthropic-Version", ""), ["a"])
+        assert isinstance(wire.loads(sealed), dict)
+
+
+def cloud_reply(data: bytes) -> None:
+    """What a client of Bedrock's gets is what its own reader takes."""
+    crossing = pair.Crossing("messages", "chat", _asked(data))
+    out = b"".join([*map(crossing.feed, cuts(data)), crossing.end()])
+    framed = _framed(clients.Frames(), out)
+    whole = eventstream.Decoder().feed(framed) if framed else []
+    assert len(whole) == sum(1 for event in out.split(b"\n\n") if b"data:" in event)
 
 
 def error(data: bytes) -> None:
@@ -224,6 +315,12 @@ READERS: dict[str, Reader] = {
     "unpack": Reader(unpacked, seeds.packed),
     "settings": Reader(settings, seeds.settings, ours=(SettingsError,)),
     "redaction": Reader(masked, lambda: [SECRET.encode(), *seeds.replies("chat")]),
+    "event-stream": Reader(aws, seeds.event_streams),
+    "cloud-request": Reader(cloud_request, seeds.clouds, mutate.structured),
+    "cloud-reply": Reader(cloud_reply, lambda: seeds.streams("chat"), mutate.streamed),
+    "ollama-request": Reader(ollama_request, seeds.ollama, mutate.structured),
+    "ollama-reply": Reader(ollama_reply, lambda: seeds.streams("chat"), mutate.streamed),
+    "gemini-array": Reader(array, lambda: seeds.streams("chat"), mutate.streamed),
     "websocket-frames": Reader(sockets.frames, seeds.frames),
     "websocket-session": Reader(sockets.messages, lambda: seeds.requests("responses"), mutate.structured),
     **{f"request-{p}": Reader(request(p), lambda p=p: seeds.requests(p), mutate.structured) for p in PROTOCOLS},  # type: ignore[misc]
@@ -233,6 +330,17 @@ READERS: dict[str, Reader] = {
     **{f"stream-{p}": Reader(stream(p), lambda p=p: seeds.streams(p), mutate.streamed) for p in PROTOCOLS},  # type: ignore[misc]
     **{f"passed-{p}": Reader(passed(p), lambda p=p: seeds.streams(p), mutate.streamed) for p in PROTOCOLS},  # type: ignore[misc]
 }
+
+
+def _sealed() -> Iterator[Endpoint]:
+    yield from (each for each in clients.ENDPOINTS if each.unsealed is not None)
+
+
+def _framed(framing: Framing, events: bytes) -> bytes:
+    """Whole lines at a time, as what reads the upstream gives them."""
+    lines = events.splitlines(keepends=True)
+    fed = (framing.feed(b"".join(lines[at : at + 7])) for at in range(0, len(lines), 7))
+    return b"".join([*fed, framing.end()])
 
 
 def _asked(data: bytes) -> Asked:

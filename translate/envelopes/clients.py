@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from translate import top_level, wire
 from translate.dialect import Endpoint, Framed, Unsealed
@@ -17,6 +18,7 @@ from translate.errors import KINDS, ApiError, BadRequest
 
 PLAIN_VERSION = "2023-06-01"
 _TAKEN = ("anthropic_version", "anthropic_beta")
+_SAYABLE = re.compile(r"[ -~]*")
 
 # Kinds of errors -> exceptions of Bedrock.
 _EXCEPTIONS = {
@@ -58,25 +60,38 @@ def unsealed(body: bytes, model: str, streams: bool | None) -> Unsealed:
     if streams and model:
         first += b',"stream":true'
     whole, taken = top_level.taken(body, (*_TAKEN, "stream") if model else _TAKEN, first)
-    version = _text(taken, "anthropic_version")
+    version = _version(taken.get(_TAKEN[0]))
     headers = {"Anthropic-Version": PLAIN_VERSION if version[:1].isalpha() else version}
-    if betas := _betas(taken.get("anthropic_beta")):
+    if betas := _betas(taken.get(_TAKEN[1])):
         headers["Anthropic-Beta"] = betas
     return Unsealed(whole, {name: value for name, value in headers.items() if value})
 
 
-def _text(taken: Mapping[str, bytes], name: str) -> str:
-    said = wire.loads(taken[name]) if name in taken else ""
-    return said if isinstance(said, str) else ""
+def _version(raw: bytes | None) -> str:
+    said = _value(raw, _TAKEN[0])
+    return _header(said, _TAKEN[0]) if isinstance(said, str) else ""
 
 
 def _betas(raw: bytes | None) -> str:
-    said = wire.loads(raw) if raw is not None else []
-    if isinstance(said, str):
-        return said
-    if not isinstance(said, list) or not all(isinstance(name, str) for name in said):
+    said = _value(raw, _TAKEN[1]) or []
+    names = [said] if isinstance(said, str) else said
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise BadRequest("anthropic_beta: a list of names is expected", "anthropic_beta")
-    return ",".join(said)
+    return _header(",".join(names), _TAKEN[1])
+
+
+def _value(raw: bytes | None, name: str) -> Any:
+    try:
+        return wire.loads(raw) if raw is not None else None
+    except ValueError:
+        raise BadRequest(f"{name}: is no JSON", name) from None
+
+
+def _header(said: str, name: str) -> str:
+    """Returns what becomes a header's value. A line's end in it would begin another header."""
+    if not _SAYABLE.fullmatch(said):
+        raise BadRequest(f"{name}: letters that no header may hold", name)
+    return said
 
 
 def _counted(body: bytes, model: str, streams: bool | None) -> Unsealed:

@@ -129,6 +129,22 @@ def test_betas_and_the_version_become_headers() -> None:
     assert third.json["model"] == "claude-x" and third.headers["anthropic-version"] == "2023-06-01"
 
 
+SPLITS = ("a\r\nX-Injected: b", "a\nb", "\0", "\x7f", "\u010a", "\ud800", ["a", "b\r\nX-Injected: c"])
+
+
+@pytest.mark.parametrize("said", SPLITS)
+@pytest.mark.parametrize("field", ["anthropic_beta", "anthropic_version"])
+def test_a_member_of_the_body_begins_no_header_of_its_own(field: str, said: Any) -> None:
+    if field == "anthropic_version" and isinstance(said, list):
+        said = said[1]
+    body = json.dumps({field: said, "max_tokens": 5, "messages": HI}).encode()
+    with Upstream([Answer.json(frames.whole())]) as up, House(settings(up, "messages")) as house:
+        for path in ("/model/claude-x/invoke", "/v1/projects/p/locations/us/publishers/anthropic/models/m:rawPredict"):
+            status, _, raw = house.request("POST", path, body, {"Content-Type": "application/json"})
+            assert status == 400 and field in raw.decode()
+    assert not up.requests
+
+
 def test_every_other_byte_goes_on_as_it_is() -> None:
     inside = b'"messages":[ {"role":"user","content":"\\u00fc"}],  "system":"a\\/b", "max_tokens":5'
     body = b'{"anthropic_version": "bedrock-2023-05-31",' + inside + b"}"
