@@ -70,7 +70,6 @@ from gateway.shared.slot_leases import SlotLeases
 from gateway.stored import store_sync
 from gateway.stored.fleet_responses import FleetResponses
 from gateway.stored.store import ResponseStore
-from operate.batch_store import BatchStore
 from operate.logs.journal import Journal
 from operate.owner_store import OwnerStore
 from operate.settings.load import Settings, Upstream
@@ -231,8 +230,9 @@ class Service:
         self.reattach = wiring.reattach(settings, self.reattach)
         self.embeddings.wait_s = settings.batches.embeddings_ms / 1e3
         self.embeddings.most = settings.batches.embeddings_inputs
-        file = settings.batches.file
-        self.batches.adopt(settings.batches, BatchStore(self.journal.folder / file) if file else None)
+        tells = self.worker_rpc.number == 0
+        queue = wiring.batch_queue(settings, self.journal.folder, self.shared, self.batches.queue, tells=tells)
+        self.batches.adopt(settings.batches, queue)
         self.cache = wiring.cache(settings, self.cache, self.prices.of, self.shared)
         self.counting.exact = wiring.exact_counts(settings, self.counting.exact)
         self.max_body_bytes = settings.server.max_body_bytes

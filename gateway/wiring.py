@@ -6,28 +6,35 @@ that wait for their clients) is made from the one before it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from gateway.batches.fleet_queue import FleetQueue
+from gateway.batches.host_queue import HostQueue
+from gateway.batches.queue import Queue
 from gateway.cache.cache import Cache
 from gateway.cache.fleet import Fleet
 from gateway.flow.exact_counts import ExactCounts
 from gateway.flow.reattach import Reattach
 from gateway.limits import breaker
 from gateway.limits.admission import CHEAP_SLOTS, Limits
-from gateway.limits.budget import Bounds, Budgets
+from gateway.limits.budget import DAY_S, Bounds, Budgets
 from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
 from gateway.observe.prices import Price
 from gateway.routing.router import Router
+from gateway.shared.redis_store import RedisStore
 from gateway.shared.shared import Shared
 from gateway.shared.shared_budgets import SharedBudgets
 from gateway.shared.shared_quota import Quotas
 from gateway.shared.store import digest
+from operate.batch_store import BatchStore
 from operate.settings.load import Settings
 from upstream.pool import Pool
 
@@ -39,6 +46,30 @@ def shared(settings: Settings, folder: Path, workers: int) -> Shared:
     chosen = settings.shared
     file = folder / chosen.file if chosen.file and workers > 1 else None
     return Shared(chosen.url, chosen.prefix, file, chosen.patience)
+
+
+def batch_queue(settings: Settings, folder: Path, shared: Shared, before: Queue | None, *, tells: bool) -> Queue | None:
+    """before: the present one, which stays if it fits. tells: whether this worker tells of a fleet's batches."""
+    chosen = settings.batches
+    if not chosen.file:
+        return None
+    file = folder / chosen.file
+    if chosen.queue == "shared" and isinstance(shared.store, RedisStore):
+        if isinstance(before, FleetQueue):
+            return before
+        _warn_of_those_left(file)
+        return FleetQueue(shared.store, chosen.keep_days * DAY_S, tells=tells)
+    return before if isinstance(before, HostQueue) and before.file == file else HostQueue(file)
+
+
+def _warn_of_those_left(file: Path) -> None:
+    with contextlib.suppress(sqlite3.Error, OSError):
+        store = BatchStore(file)
+        left = store.open_batches()
+        store.close()
+        if left:
+            log.warning("%d batches that have not ended are in %s, and batches are in the shared store now: to end "
+                        "them, start a proxy with [batches] queue = host", len(left), file)  # fmt: skip
 
 
 def retry_policy(settings: Settings) -> Policy:

@@ -54,12 +54,13 @@ class Batch(NamedTuple):
 
 
 class Work(NamedTuple):
-    """A request of a batch that has no result yet. name: the custom_id."""
+    """A request of a batch that has no result yet. name: the custom_id. tries: how often it was refused for now."""
 
     batch: str
     nth: int
     name: str
     request: bytes
+    tries: int = 0
 
 
 class Result(NamedTuple):

@@ -259,7 +259,7 @@ async def cache(board: Board, query: Query) -> Said:
 
 async def batches(board: Board, query: Query) -> Said:
     said = await board.service.worker_rpc.ask(f"{_PATH}batches")
-    return {"on": board.service.batches.store is not None, "batches": [row for each in said for row in each["batches"]]}
+    return {"on": board.service.batches.queue is not None, "batches": [row for each in said for row in each["batches"]]}
 
 
 async def settings(board: Board, query: Query) -> Said:

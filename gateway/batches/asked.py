@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from tornado.httputil import HTTPHeaders
 
 from gateway.batches.desk import Desk
-from operate.batch_store import BatchStore
+from gateway.batches.queue import Queue
 from translate import wire
 from translate.errors import ApiError, BadRequest
 
@@ -33,10 +33,10 @@ class Asked(NamedTuple):
     now: float
 
     @property
-    def store(self) -> BatchStore:
-        if self.desk.store is None:
+    def queue(self) -> Queue:
+        if self.desk.queue is None:
             raise ApiError("not_found", "no upstream has batches, and the proxy runs none ([batches] file)")
-        return self.desk.store
+        return self.desk.queue
 
     def parameter(self, name: str) -> str:
         return parse_qs(self.query, max_num_fields=50).get(name, [""])[0]

@@ -52,7 +52,7 @@ def asked(service: Service, method: str, target: str, headers: HTTPHeaders) -> D
         return _CHAT
     # Files are an upstream's, if one has any for such a client (relay/files.py).
     alone = not place[0] and files.dialect_of(headers) is _CHAT and not files.any_for(_CHAT, service.ports)
-    return _CHAT if alone and service.batches.store is not None else None
+    return _CHAT if alone and service.batches.queue is not None else None
 
 
 class Call(HTTPMessageDelegate):

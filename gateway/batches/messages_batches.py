@@ -56,7 +56,7 @@ async def _create(asked: Asked, id: str) -> Said:
         common.new_id(ID), MESSAGES.name, asked.owner, asked.client, asked.now, asked.now + LASTS_S, None, None,
         len(requests), wire.dumps_text(about),
     )  # fmt: skip
-    await asked.desk.do(asked.store.add, batch, [(name, wire.dumps(params)) for name, params in requests])
+    await asked.queue.add(batch, [(name, wire.dumps(params)) for name, params in requests])
     asked.desk.looks_anew()
     return common.json(_shown(batch, {WAITING: batch.total}, asked.origin))
 
@@ -87,10 +87,10 @@ def requests_of(body: bytes) -> list[tuple[str, dict[str, Any]]]:
 
 async def _owned(asked: Asked, id: str) -> tuple[Batch, dict[str, int]]:
     """Raises ApiError (404)."""
-    batch = await asked.desk.do(asked.store.get, id)
+    batch = await asked.queue.get(id)
     if batch is None or batch.owner != asked.owner or batch.form != MESSAGES.name:
         raise ApiError("not_found", f"there is no message batch '{id}'")
-    return batch, await asked.desk.do(asked.store.counts, id)
+    return batch, await asked.queue.counts(id)
 
 
 async def _retrieve(asked: Asked, id: str) -> Said:
@@ -98,17 +98,17 @@ async def _retrieve(asked: Asked, id: str) -> Said:
 
 
 async def _list(asked: Asked, id: str) -> Said:
-    rows = await asked.desk.do(asked.store.listed, MESSAGES.name, asked.owner)
+    rows = await asked.queue.listed(MESSAGES.name, asked.owner)
     limit = asked.limit(20, 1000)
     rows, more = common.page(rows, limit, asked.parameter("after_id"), asked.parameter("before_id"))
-    data = [_shown(batch, await asked.desk.do(asked.store.counts, batch.id), asked.origin) for batch in rows]
+    data = [_shown(batch, await asked.queue.counts(batch.id), asked.origin) for batch in rows]
     ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
     return common.json({"data": data, "has_more": more, **ends})
 
 
 async def _cancel(asked: Asked, id: str) -> Said:
     await _owned(asked, id)
-    await asked.desk.do(asked.store.cancel, id, asked.now)
+    await asked.queue.cancel(id, asked.now)
     asked.desk.looks_anew()
     return common.json(_shown(*await _owned(asked, id), asked.origin))
 
@@ -117,7 +117,7 @@ async def _delete(asked: Asked, id: str) -> Said:
     batch, _ = await _owned(asked, id)
     if batch.ended is None:
         raise BadRequest(f"batch '{id}' has not ended: cancel it first")
-    await asked.desk.do(asked.store.delete, id)
+    await asked.queue.delete(id)
     return common.json({"id": id, "type": "message_batch_deleted"})
 
 
@@ -130,7 +130,7 @@ async def _results(asked: Asked, id: str) -> Said:
 
 async def _lines(asked: Asked, id: str) -> AsyncIterator[bytes]:
     after = -1
-    while rows := await asked.desk.do(asked.store.results, id, after, batch_store.PIECE):
+    while rows := await asked.queue.results(id, after, batch_store.PIECE):
         yield b"".join(_line(row) for row in rows)
         after = rows[-1].nth
 

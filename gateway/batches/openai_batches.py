@@ -73,14 +73,14 @@ async def _create(asked: Asked, id: str) -> Said:
     if said.get("completion_window") != "24h":
         raise BadRequest("completion_window: it is 24h", "completion_window")
     file = await _owned_file(asked, str(file_id))
-    requests = requests_of(await asked.desk.do(asked.store.content, file.id), endpoint)
+    requests = requests_of(await asked.queue.content(file.id), endpoint)
     about = {"endpoint": endpoint, "input_file_id": file.id, "metadata": said.get("metadata"),
              "headers": common.kept_headers(asked.headers, "openai-")}  # fmt: skip
     batch = Batch(
         common.new_id(ID), FORM, asked.owner, asked.client, asked.now, asked.now + LASTS_S, None, None,
         len(requests), wire.dumps_text(about),
     )  # fmt: skip
-    await asked.desk.do(asked.store.add, batch, requests)
+    await asked.queue.add(batch, requests)
     asked.desk.looks_anew()
     return common.json(_shown(batch, {WAITING: batch.total}))
 
@@ -110,10 +110,10 @@ def requests_of(content: bytes, endpoint: str) -> list[tuple[str, bytes]]:
 
 async def _owned(asked: Asked, id: str) -> tuple[Batch, dict[str, int]]:
     """Raises ApiError (404)."""
-    batch = await asked.desk.do(asked.store.get, id)
+    batch = await asked.queue.get(id)
     if batch is None or batch.owner != asked.owner or batch.form != FORM:
         raise ApiError("not_found", f"there is no batch '{id}'")
-    return batch, await asked.desk.do(asked.store.counts, id)
+    return batch, await asked.queue.counts(id)
 
 
 async def _retrieve(asked: Asked, id: str) -> Said:
@@ -121,9 +121,9 @@ async def _retrieve(asked: Asked, id: str) -> Said:
 
 
 async def _list(asked: Asked, id: str) -> Said:
-    rows = await asked.desk.do(asked.store.listed, FORM, asked.owner)
+    rows = await asked.queue.listed(FORM, asked.owner)
     rows, more = common.page(rows, asked.limit(20, 100), asked.parameter("after"))
-    data = [_shown(batch, await asked.desk.do(asked.store.counts, batch.id)) for batch in rows]
+    data = [_shown(batch, await asked.queue.counts(batch.id)) for batch in rows]
     return common.json(_listed(data, more))
 
 
@@ -131,7 +131,7 @@ async def _cancel(asked: Asked, id: str) -> Said:
     batch, _ = await _owned(asked, id)
     if batch.ended is not None:
         raise BadRequest(f"batch '{id}' has ended: it cannot be cancelled")
-    await asked.desk.do(asked.store.cancel, id, asked.now)
+    await asked.queue.cancel(id, asked.now)
     asked.desk.looks_anew()
     return common.json(_shown(*await _owned(asked, id)))
 
@@ -201,13 +201,13 @@ async def _upload(asked: Asked, id: str) -> Said:
     given = files["file"][0]
     file = File(common.new_id(FILE_ID), asked.owner, asked.now,
                 str(given["filename"])[:200], purpose, len(given["body"]))  # fmt: skip
-    await asked.desk.do(asked.store.add_file, file, given["body"])
+    await asked.queue.add_file(file, given["body"])
     return common.json(_file(file))
 
 
 async def _owned_file(asked: Asked, id: str) -> File:
     """One that was uploaded. Raises ApiError (404)."""
-    file = await asked.desk.do(asked.store.one_file, id)
+    file = await asked.queue.one_file(id)
     if file is None or file.owner != asked.owner:
         raise ApiError("not_found", f"there is no file '{id[:200]}'", param="file_id")
     return file
@@ -233,14 +233,14 @@ async def _file_about(asked: Asked, id: str) -> Said:
 async def _content(asked: Asked, id: str) -> Said:
     _, batch = await _any_file(asked, id)
     if batch is None:
-        return Said(await asked.desk.do(asked.store.content, id), kind="application/octet-stream")
+        return Said(await asked.queue.content(id), kind="application/octet-stream")
     part = OUTPUT if id.endswith(OUTPUT) else ERRORS
     return Said(kind="application/octet-stream", pieces=_lines(asked, batch.id, part))
 
 
 async def _lines(asked: Asked, batch: str, part: str) -> AsyncIterator[bytes]:
     after = -1
-    while rows := await asked.desk.do(asked.store.results, batch, after, batch_store.PIECE):
+    while rows := await asked.queue.results(batch, after, batch_store.PIECE):
         lines = [_line(row) for row in rows if (row.outcome == SUCCEEDED) == (part == OUTPUT)]
         if lines:
             yield b"".join(lines)
@@ -258,12 +258,12 @@ def _line(row: Result) -> bytes:
 
 async def _delete_file(asked: Asked, id: str) -> Said:
     file = await _owned_file(asked, id)
-    await asked.desk.do(asked.store.delete_file, file.id)
+    await asked.queue.delete_file(file.id)
     return common.json({"id": file.id, "object": "file", "deleted": True})
 
 
 async def _list_files(asked: Asked, id: str) -> Said:
-    rows = await asked.desk.do(asked.store.files, asked.owner)
+    rows = await asked.queue.files(asked.owner)
     if purpose := asked.parameter("purpose"):
         rows = [row for row in rows if row.purpose == purpose]
     if asked.parameter("order") == "asc":

@@ -7,6 +7,7 @@ arithmetic of BOUND is that of gcra.py.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 _NOW = "local t = redis.call('TIME') local now = t[1] + t[2] / 1e6 "
 
@@ -163,4 +164,14 @@ return said
 )
 
 ALL = (BOUND, ADD, RAISE_TOTALS, EXTEND, DELETE, SLOTS, PUBLISH, NEWS)
-SHA = {script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest().encode() for script in ALL}
+_SHA: dict[str, bytes] = {}
+
+
+def call(script: str, keys: Sequence[bytes], words: Sequence[bytes]) -> bytes:
+    """The command that runs a script which the server has."""
+    sha = _SHA.get(script)
+    if sha is None:
+        sha = _SHA[script] = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest().encode()
+    count = len(keys) + len(words) + 3
+    head = b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n%d\r\n" % (count, sha, len(keys))
+    return head + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in (*keys, *words)])

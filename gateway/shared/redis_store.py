@@ -31,8 +31,12 @@ class Line:
     """One connection, made again whenever it is lost. on_change: is told when it comes and goes. away: why it is not
     there."""
 
-    def __init__(self, link: Link, patience_s: float, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, link: Link, patience_s: float, on_change: Callable[[], None], scripts: Sequence[str] = scripts.ALL
+    ) -> None:
+        """scripts: those that are run on it."""
         self._link = link
+        self._scripts = scripts
         self._patience_s = patience_s
         self.away: str | None = None  # it is tried for the first time
         self._on_change = on_change
@@ -90,7 +94,7 @@ class Line:
 
     async def _prepared(self, wire: Wire) -> None:
         """It has the scripts. Raises Away."""
-        await asyncio.gather(*(wire.send(packed(b"SCRIPT", b"LOAD", each.encode()), _same) for each in scripts.ALL))
+        await asyncio.gather(*(wire.send(packed(b"SCRIPT", b"LOAD", each.encode()), _same) for each in self._scripts))
 
     def _on_lost(self, wire: Wire, why: str) -> None:
         self._lost.set()
@@ -112,10 +116,10 @@ class RedisStore:
         """prefix: of all keys. Who shares it shares the state. patience_s: how long a question waits for its answer."""
         prefix = prefix.replace("{", "").replace("}", "")  # they would make it another hash tag
         self._prefix = f"{{{prefix}}}:".encode()
-        link = Link(url, self._prefix.decode())
+        self._link = Link(url, self._prefix.decode())
         self._on_change = on_change
-        self._counts = Line(link, patience_s, self._changed)
-        self._values = Line(link, patience_s, self._changed)
+        self._counts = Line(self._link, patience_s, self._changed)
+        self._values = Line(self._link, patience_s, self._changed)
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._counts!r}>"
@@ -137,6 +141,10 @@ class RedisStore:
         except TimeoutError:
             return
 
+    def line(self, scripts: Sequence[str], patience_s: float, on_change: Callable[[], None]) -> Line:
+        """A connection of one's own, for whoever has no request waiting for it."""
+        return Line(self._link, patience_s, on_change, scripts)
+
     def close(self) -> None:
         self._counts.close()
         self._values.close()
@@ -144,18 +152,18 @@ class RedisStore:
     # ------------------------------------------------------------------------------------------- values
 
     def get(self, key: str) -> asyncio.Future[bytes | None]:
-        return self._values.send(packed(b"GET", self._key(key)), _same)
+        return self._values.send(packed(b"GET", self.key(key)), _same)
 
     def put(self, key: str, value: bytes, ttl_s: float, *, absent: bool = False) -> asyncio.Future[bool]:
         more = (b"NX",) if absent else ()
-        return self._values.send(packed(b"SET", self._key(key), value, b"PX", _ms(ttl_s), *more), _is_some)
+        return self._values.send(packed(b"SET", self.key(key), value, b"PX", _ms(ttl_s), *more), _is_some)
 
     def extend(self, key: str, value: bytes, ttl_s: float) -> asyncio.Future[bool]:
         return self._run(self._values, scripts.EXTEND, [key], [value, _ms(ttl_s)], bool)
 
     def delete(self, key: str, value: bytes | None = None) -> asyncio.Future[bool]:
         if value is None:
-            return self._values.send(packed(b"DEL", self._key(key)), bool)
+            return self._values.send(packed(b"DEL", self.key(key)), bool)
         return self._run(self._values, scripts.DELETE, [key], [value], bool)
 
     # -------------------------------------------------------------------------------------------- counts
@@ -197,7 +205,7 @@ class RedisStore:
         return self._run(self._values, scripts.RAISE_TOTALS, [key], words, int)
 
     def totals(self, key: str) -> asyncio.Future[dict[str, Row]]:
-        return self._values.send(packed(b"HGETALL", self._key(key)), _rows)
+        return self._values.send(packed(b"HGETALL", self.key(key)), _rows)
 
     def slots(self, key: str, holder: str, wanted: int, limit: int, ttl_s: float) -> asyncio.Future[Slots]:
         words = [holder.encode(), b"%d" % wanted, b"%d" % limit, _ms(ttl_s)]
@@ -214,18 +222,15 @@ class RedisStore:
 
     # ------------------------------------------------------------------------------------------- inside
 
-    def _key(self, key: str) -> bytes:
+    def key(self, key: str) -> bytes:
+        """Its name on the server."""
         return self._prefix + key.encode("utf-8", "surrogatepass")
 
     def _run(
         self, line: Line, script: str, keys: Sequence[str], words: Sequence[bytes], read: Callable[[Any], T],
         otherwise: Callable[[Away], T] | None = None,
     ) -> asyncio.Future[T]:  # fmt: skip
-        count = len(keys) + len(words) + 3
-        head = b"*%d\r\n$7\r\nEVALSHA\r\n$40\r\n%b\r\n$1\r\n%d\r\n" % (count, scripts.SHA[script], len(keys))
-        rest = [*map(self._key, keys), *words]
-        command = head + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in rest])
-        return line.send(command, read, otherwise)
+        return line.send(scripts.call(script, [*map(self.key, keys)], words), read, otherwise)
 
 
 def _feed(topic: str) -> list[str]:

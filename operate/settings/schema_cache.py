@@ -69,10 +69,18 @@ BATCHES = {
         "share it; a relative one lies in the log folder. It holds what users and models wrote. Empty: the proxy runs "
         "no batches.",
     ),
+    "queue": Key(
+        value_types.choice("shared", "host"),
+        "shared",
+        "Where batches and their files are in a fleet. shared: in the server of [shared] url, and all hosts see and "
+        "run them; what users and models wrote is there in plain text then, and gone when it is restarted, unless it "
+        "writes to disk (appendonly yes). host: in the file of the host that was asked, as without a url.",
+    ),
     "concurrent": Key(
         value_types.whole(1, 1000),
         "4",
-        "How many requests of batches are on their way at once. None is begun while other requests wait for a slot.",
+        "How many requests of batches are on their way at once, in all workers together that share a queue. None is "
+        "begun while other requests wait for a slot.",
     ),
     "keep_days": Key(value_types.whole(1, 3650), "29", "How many days ended batches and files are kept."),
     "embeddings_ms": Key(

@@ -153,9 +153,10 @@ class CountingSettings:
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
-    """The section [batches]. file: "" = the proxy runs none."""
+    """The section [batches]. file: "" = the proxy runs none. queue: "shared" or "host"."""
 
     file: str = ""
+    queue: str = "shared"
     concurrent: int = 4
     keep_days: int = 29
     embeddings_ms: int = 0

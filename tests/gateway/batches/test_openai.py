@@ -15,7 +15,7 @@ from tests.support.house import House
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.two_upstreams import error, house_text, late
 
-URL = "/v1/chat/completions"
+URL: Any = "/v1/chat/completions"
 NO_FILES = "base_url = {}\nfiles = false\n"
 
 
