@@ -53,6 +53,7 @@ _BY_TYPE = {row[1]: kind for kind, row in reversed(KINDS.items())} | {
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 MAX_MESSAGE = 16_000  # characters of an upstream's message: some repeat all of the request
 _CUT = "... [cut]"
+_MESSAGE_KEYS = ("message", "msg", "error_msg", "error_message", "errorMessage", "status_msg")
 _SAID = re.compile(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
 
 # What services call an account without credit, whatever their status: 400 at Anthropic, 429 at OpenAI, 402 or 403.
@@ -129,8 +130,9 @@ def parse(status: int, raw: bytes, content_type: str = "") -> ApiError:
     return error or ApiError(kind_of(status), f"upstream answered {status} without an error message", status)
 
 
-def of_object(data: Any, status: int = 0) -> ApiError | None:
-    """Returns the error in a decoded JSON body or stream event, or None where it holds none.
+def of_object(data: Any, status: int = 0, *, is_error: bool = False) -> ApiError | None:
+    """Returns the error in a decoded JSON body or stream event, or None where it holds none. is_error: it is one, and
+    only has to be read.
 
     Shapes seen: {"error": {...}} with message/type/code/param (code may be an int, and may be the status), {"error":
     "text"} beside a code, flat {"object": "error", "message": ...} or {"type": "error", ...} (Responses), {"detail":
@@ -150,9 +152,24 @@ def of_object(data: Any, status: int = 0) -> ApiError | None:
         return _make(status, detail if isinstance(detail, str) else wire.dumps_text(detail), None, None, None)
     if isinstance(data.get("Message"), str):  # AWS, some of its services
         return _make(status, data["Message"], None, None, None)
-    if isinstance(data.get("message"), str) and (status >= 400 or "error" in (data.get("object"), data.get("type"))):
-        return _make(status, data["message"], data.get("type"), data.get("code"), data.get("param"))
+    if errors := objects_of(data, "errors"):
+        return _from_inner(status, errors[0])
+    if isinstance(base := data.get("base_resp"), dict) and base.get("status_code"):
+        return _make(status, str(base.get("status_msg") or base["status_code"]), None, None, None)
+    marks = (data.get("object"), data.get("type"))
+    is_error = is_error or status >= 400 or data.get("success") is False or inner is True or "error" in marks
+    for key in _MESSAGE_KEYS if is_error else ():
+        if isinstance(data.get(key), str) and data[key]:
+            return _from_inner(status, {"message": data[key]} | {k: data.get(k) for k in ("type", "code", "param")})
     return None
+
+
+def remark(data: Any) -> ApiError | None:
+    """Returns what an object that is nothing of a reply seems to complain of; it is an error where the reply does not
+    come to its end."""
+    if isinstance(data, dict) and data.get("error") == {}:
+        return ApiError("api", "the upstream reported an error without a message")
+    return of_object(data, is_error=True)
 
 
 def _from_inner(status: int, inner: dict[str, Any]) -> ApiError:

@@ -28,6 +28,15 @@ def is_index(value: Any) -> bool:
     return type(value) is int and value >= 0
 
 
+def index_of(value: Any) -> int | None:
+    """Returns an index, which some servers write as 1.0 or "1". Returns None for what is none."""
+    if isinstance(value, str):
+        value = int(value) if value.isdecimal() and len(value) < 9 else None
+    elif isinstance(value, float):
+        value = int(value) if value.is_integer() else None
+    return value if is_index(value) else None
+
+
 def is_number(value: Any) -> TypeGuard[float]:
     """Tells whether it is a finite number. NaN and infinity are no JSON, but JSON readers let them through (1e999)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -_INFINITY < value < _INFINITY
@@ -68,6 +77,8 @@ def count(value: Any) -> int:
     return max(0, int(value)) if -_ABSURD < value < _ABSURD else 0
 
 def objects_of(raw: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """Returns the objects in a list; what else is in it is left out."""
+    """Returns the objects in a list; what else is in it is left out. A lone object is a list of one."""
     value = raw.get(key)
+    if isinstance(value, dict):
+        return [value]
     return [each for each in value if isinstance(each, dict)] if value and isinstance(value, list) else []

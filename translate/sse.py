@@ -102,12 +102,17 @@ def fields(event: bytes) -> tuple[bytes, bytes]:
     """Returns (event name, data) of one event's bytes; data lines are joined by "\n", comments skipped.
 
     A field called `error` (llama-box ends a broken stream so) is given as name b"error" with its value as data, so that
-    nobody takes the stream for one that ended well.
+    nobody takes the stream for one that ended well. A line of JSON is data whose name was left out: so servers say that
+    something broke within a stream that another part of them writes.
     """
     if event.startswith(b"data:") and b"\n" not in event and b"\r" not in event:
         return b"", event[6:] if event[5:6] == b" " else event[5:]
-    name, data = b"", []
+    name, data, bare = b"", [], False
     for line in _LINE.split(event):
+        if bare or line.startswith(b"{"):
+            bare = True  # to the end: it may stand on several lines
+            data.append(line)
+            continue
         key, _, value = line.partition(b":")
         if value[:1] == b" ":
             value = value[1:]

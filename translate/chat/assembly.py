@@ -26,7 +26,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.json_fields import arguments_in, is_index, list_of, objects_of, text_of, thought
+from translate.json_fields import arguments_in, index_of, list_of, objects_of, text_of, thought
 from translate.repeats import ArgumentRepeats, TextRepeats
 from translate.sequence import Item, Sequence
 from translate.target import Policy
@@ -40,7 +40,7 @@ class Assembly:
 
     __slots__ = (
         "_annotations", "_answered", "_by_id", "_calls", "_extras", "_finish", "_indexes", "_met", "_noted", "_refused",
-        "_renamed", "_repeats_of", "_sequence", "_since", "_tags", "seen", "trace", "usage",
+        "_renamed", "_repeats_of", "_sequence", "_since", "_tags", "remark", "seen", "trace", "usage",
     )  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
@@ -60,6 +60,7 @@ class Assembly:
         self._annotations: list[Any] = []  # they came after the text that they belong to
         self._noted = False  # a text has annotations
         self._extras: dict[str, Any] = {}
+        self.remark: errors.ApiError | None = None  # what an object without choices complained of
         self.seen = 0  # choices so far; a stream without any choice is no reply
         self.trace: list[bytes] = []  # what the last chunk added to the open part; b"" spoils it (see Template)
 
@@ -111,13 +112,13 @@ class Assembly:
         """Reads one chunk, or a whole chat.completion. Returns the error that it holds, if any; then nothing of it was
         taken."""
         self.trace.clear()
-        choices = data.get("choices")
-        if data.get("error") or not isinstance(choices, list):
+        if data.get("error") or not isinstance(data.get("choices"), list):
             if error := errors.of_object(data):
                 return error
+            self.remark = self.remark or errors.remark(data)
         self._about(data)
-        for choice in choices if isinstance(choices, list) else ():
-            if isinstance(choice, dict) and not choice.get("index"):  # others are further answers (n > 1)
+        for choice in objects_of(data, "choices"):
+            if not index_of(choice.get("index")):  # others are further answers (n > 1)
                 if error := self._choice(choice):
                     return error
         return None
@@ -148,13 +149,16 @@ class Assembly:
 
     def _said(self, choice: dict[str, Any]) -> dict[str, Any]:
         """Returns the delta, or the whole message where there is no delta. Perplexity sends both: in a stream the
-        message is cumulative, in a whole body the delta is empty."""
+        message is cumulative, in a whole body the delta is empty. A text alone is what servers of the older
+        completions say."""
         delta, message = choice.get("delta"), choice.get("message")
         if isinstance(delta, dict):
             for key, value in delta.items():
                 if value and key != "role":
                     return delta
-        return message if isinstance(message, dict) and self._sequence.is_empty else {}
+        if isinstance(message, dict):
+            return message if self._sequence.is_empty else {}
+        return {"content": choice["text"]} if "text" in choice else {}
 
     def _delta(self, delta: dict[str, Any]) -> None:
         if delta.keys() <= _PLAIN:  # of most: nothing else need be looked for
@@ -168,8 +172,8 @@ class Assembly:
         content = delta.get("content")
         if isinstance(content, str):
             self._text(content)
-        elif isinstance(content, list):
-            for part in content:
+        elif content:
+            for part in content if isinstance(content, list) else [content]:
                 self._content_part(part)
         if isinstance(audio := delta.get("audio"), dict):
             self._audio(audio)
@@ -178,14 +182,13 @@ class Assembly:
             self._annotate(annotations)
         if refusal := text_of(delta, "refusal"):
             self._add(Refusal, refusal)
-        for image in list_of(delta, "images"):
-            if isinstance(image, dict):
-                self._sequence.push(Unknown("chat", image))
-        for call in list_of(delta, "tool_calls"):
-            if isinstance(call, dict):
-                self._call(call)
+        for image in objects_of(delta, "images"):
+            self._sequence.push(Unknown("chat", image))
+        for call in objects_of(delta, "tool_calls"):
+            self._call(call)
         if isinstance(legacy := delta.get("function_call"), dict):
-            self._call({"index": _LEGACY_INDEX, "function": legacy})
+            if not self._calls or _LEGACY_INDEX in self._indexes:  # else some servers say the same call in both ways
+                self._call({"index": _LEGACY_INDEX, "function": legacy})
 
     # ----------------------------------------------------------------------------------- text, thinking
 
@@ -193,7 +196,7 @@ class Assembly:
         """Reads reasoning, which comes as a string, in details, or as both (the same text twice)."""
         entries = objects_of(delta, "reasoning_details")
         if not entries or not any(details.text_in(entry) for entry in entries):
-            for key in ("reasoning_content", "reasoning"):
+            for key in ("reasoning_content", "reasoning", "reasoning_text"):  # the last one: Copilot
                 if isinstance(text := delta.get(key), str) and text:
                     self._add(Thinking, text)
                     break
@@ -291,12 +294,13 @@ class Assembly:
         custom = raw.get("custom")
         function = raw.get("function") or custom
         if not isinstance(function, dict):
-            function = {}
+            function = raw  # some servers put both into the call itself
         name, id = text_of(function, "name"), text_of(raw, "id")
         is_custom = function is custom
         arguments = text_of(function, "input") if is_custom else arguments_in(function)
         piece = wire.inside(arguments)
-        item = self._find(raw.get("index"), id, name, piece)
+        index = index_of(raw.get("index"))
+        item = self._find(index, id, name, piece)
         if name:
             self.trace.append(b"")  # an entry with a name may begin another call
         if item is None:
@@ -305,12 +309,14 @@ class Assembly:
             self._since += 1
             if "extra_content" in raw:
                 self._beside(raw, extras.OF_CALL)
-            item = self._new_call(raw.get("index"), id, name, is_custom)
+            item = self._new_call(index, id, name, is_custom)
         elif isinstance(item.part, ToolCall) and name:
             if not item.part.name:
                 item.part.name, item.part.id = name, item.part.id or id
                 self._by_id.setdefault(item.part.id, item)
                 self._sequence.advance()
+            elif item.is_bare() and not id and name != item.part.name:  # the name comes in pieces, too
+                item.part.name = name if name.startswith(item.part.name) else item.part.name + name
             else:
                 self._renamed.add(item)
         if arguments:
@@ -322,7 +328,7 @@ class Assembly:
             self.trace.append(b"")
             self._sequence.push(proof)
 
-    def _find(self, index: Any, id: str, name: str, piece: bytes) -> Item | None:
+    def _find(self, index: int | None, id: str, name: str, piece: bytes) -> Item | None:
         """Returns the call that an entry goes on with (or says once more), None where it begins one.
 
         An index counts unless it is reused: with another id and a name, or with a name alone after arguments that were
@@ -331,21 +337,21 @@ class Assembly:
         """
         if not self._calls:
             return None
-        if is_index(index) and (known := self._indexes.get(index)) is not None:
+        if index is not None and (known := self._indexes.get(index)) is not None:
             part = known.part
             assert isinstance(part, ToolCall)
             if id and part.id:
                 return None if name and id != part.id else known
             is_new = bool(name and part.name) and not id and known.is_complete()
             return None if is_new and not self._repeats(known, name, piece) else known
-        if not is_index(index) and id and (item := self._by_id.get(id)) is not None:
+        if index is None and id and (item := self._by_id.get(id)) is not None:
             is_new = bool(name and piece) and item.is_complete()
             again = self._calls[item] < self.seen and _is_said(item, name, piece)
             return None if is_new and not again else item
         last = next(reversed(self._calls))
         if not name:
-            return None if id and is_index(index) else last
-        is_streamed = not is_index(index) and not id and len(last.repeats.said) > 1
+            return None if id and index is not None else last
+        is_streamed = index is None and not id and len(last.repeats.said) > 1
         return last if is_streamed and _is_said(last, name, piece) else None
 
     def _repeats(self, call: Item, name: str, piece: bytes) -> bool:
@@ -355,13 +361,13 @@ class Assembly:
             return call in self._renamed and _name_of(call) == name
         return len(call.repeats.said) > 1 and _is_said(call, name, piece)
 
-    def _new_call(self, index: Any, id: str, name: str, custom: bool) -> Item:
+    def _new_call(self, index: int | None, id: str, name: str, custom: bool) -> Item:
         if id and id in self._by_id:
             id = f"{id}_{len(self._calls)}"  # results name their call by it
         item = self._sequence.push(ToolCall(id, name, custom=custom))
         self._calls[item] = self.seen
         self._by_id.setdefault(id, item)
-        if is_index(index):
+        if index is not None:
             self._indexes[index] = item
         return item
 

@@ -159,6 +159,10 @@ class Decoder(StreamReading):
     # --------------------------------------------------------------------------------------------- ends
 
     def _done(self) -> None:
+        remark = self._parts.remark
+        if remark is not None and not self._parts.finished:
+            self._stop_at(remark)
+            return
         if not self._parts.seen:
             self._fault("the upstream's stream ended without any choice")
             return
@@ -166,7 +170,7 @@ class Decoder(StreamReading):
         self._state = Decoder._over
 
     def _close(self) -> None:
-        if self._parts.finished:
+        if self._parts.finished or self._parts.remark is not None:
             self._done()
         else:
             self._fault("the upstream's stream ended before its finish_reason and [DONE]")

@@ -42,6 +42,8 @@ def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:
     parts = Assembly(policy)
     if error := parts.chunk(body):
         parts.fail(error)
+    elif not parts.seen and parts.remark is not None:
+        parts.fail(parts.remark)
     elif not parts.seen or not _says_something(body):
         known = ", ".join(sorted(body)[:12]) or "none"
         raise BadReply(f"the upstream's reply has no choice with a message; its fields are: {known}")
@@ -53,7 +55,7 @@ def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:
 def _says_something(body: dict[str, Any]) -> bool:
     """Whether there is a choice with an end or with a message whose content can be read."""
     for choice in objects_of(body, "choices"):
-        if choice.get("finish_reason"):
+        if choice.get("finish_reason") or "text" in choice:
             return True
         for said in (choice.get("message"), choice.get("delta")):
             if isinstance(said, dict) and isinstance(said.get("content"), str | list | None):

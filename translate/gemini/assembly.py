@@ -11,6 +11,7 @@ from typing import Any
 from translate import errors, wire
 from translate.conversation import Event, Fault, Stop, Text, Thinking, ToolCall, Unknown, Usage
 from translate.gemini import grounding, proofs
+from translate.gemini.fields import camel
 from translate.gemini.usage import breakdown, of_event, stop_reason
 from translate.json_fields import object_of, objects_of, text_of
 from translate.sequence import Item, Sequence
@@ -23,7 +24,10 @@ _BESIDE = frozenset(("thoughtSignature", "thought"))
 class Assembly:
     """Takes each decoded object by `chunk`, then `stop` or `fail`; `take` gives the events so far."""
 
-    __slots__ = ("_blocked", "_calls", "_finish", "_ground", "_said", "_sequence", "_texts", "_why", "seen", "usage")
+    __slots__ = (
+        "_blocked", "_calls", "_finish", "_ground", "_said", "_sequence", "_texts", "_why", "remark",
+        "seen", "usage",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._sequence = Sequence()
@@ -35,6 +39,7 @@ class Assembly:
         self._said = False
         self._ground: Raw = {}
         self.usage: Usage | None = None
+        self.remark: errors.ApiError | None = None  # what an object without candidates complained of
         self.seen = False  # something of a reply
 
     def __repr__(self) -> str:
@@ -50,8 +55,12 @@ class Assembly:
     def chunk(self, data: Raw) -> errors.ApiError | None:
         """Reads one event of a stream, or a whole reply. Returns the error that it holds, if any; then nothing of it
         was taken."""
-        if data.get("error") and (error := errors.of_object(data)):
-            return error
+        said, data = data, camel(data)
+        if said.get("error") or "candidates" not in data:
+            if error := errors.of_object(said):
+                return error
+            if "usageMetadata" not in data and "promptFeedback" not in data:
+                self.remark = self.remark or errors.remark(said)
         if (start := self._sequence.start) is not None:
             start.id = start.id or text_of(data, "responseId")
             start.model = start.model or text_of(data, "modelVersion")
@@ -60,16 +69,16 @@ class Assembly:
         if blocked := text_of(feedback, "blockReason"):
             self.seen = True
             self._blocked, self._why = blocked, text_of(feedback, "blockReasonMessage")
-        for candidate in objects_of(data, "candidates"):
-            if not candidate.get("index"):  # others are further answers
-                if error := self._candidate(candidate):
+        for i, candidate in enumerate(objects_of(data, "candidates")):
+            if not candidate.get("index", i):  # others are further answers
+                if error := self._candidate(camel(candidate)):
                     return error
         return None
 
     def _candidate(self, candidate: Raw) -> errors.ApiError | None:
         self.seen = True
         for part in objects_of(object_of(candidate, "content"), "parts"):
-            self._part(part)
+            self._part(camel(part))
         if found := object_of(candidate, "groundingMetadata"):
             self._ground = self._ground | found
         finish = text_of(candidate, "finishReason")

@@ -50,7 +50,7 @@ class Decoder(StreamReading):
     def _event(self, event: bytes) -> None:
         name, data = sse.fields(event.lstrip())
         data = data.strip()
-        if not data:
+        if not data or data == b"[DONE]":  # which gateways add that speak other protocols, too
             return
         said = loads(data)
         if said is NO_JSON or name == b"error":
@@ -72,8 +72,24 @@ class Decoder(StreamReading):
         if self._parts.finished:
             self._parts.stop()
             self._state = Decoder._over
+        elif self._parts.remark is not None:
+            self._stop_at(self._parts.remark)
         else:
             self._fault("the upstream's stream ended before its finishReason")
+
+    def _read_whole(self) -> list[Event]:
+        """Reads a whole reply, or a stream as one array, which gateways send that do not heed `alt=sse`."""
+        elements = loads(bytes(self._whole))
+        if not isinstance(elements, list):
+            return super()._read_whole()
+        self._state = Decoder._over
+        for said in elements:
+            if isinstance(said, dict) and (error := self._parts.chunk(said)):
+                self._parts.fail(error)
+                return self._parts.take()
+        self._state = Decoder._events
+        self._close()
+        return self._parts.take()
 
     def _explode(self, body: dict[str, Any]) -> list[Event]:
         return explode(body)

@@ -21,6 +21,8 @@ def explode(body: dict[str, Any]) -> list[Event]:
     parts = Assembly()
     if error := parts.chunk(body):
         parts.fail(error)
+    elif not parts.seen and parts.remark is not None:
+        parts.fail(parts.remark)
     elif not parts.seen:
         known = ", ".join(sorted(body)[:12]) or "none"
         raise BadReply(f"the upstream's reply has no candidates; its fields are: {known}")

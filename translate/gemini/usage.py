@@ -11,6 +11,7 @@ from typing import Any
 
 from translate.conversation import StopReason, Usage
 from translate.errors import KINDS, ApiError
+from translate.gemini.fields import camel
 from translate.json_fields import count_of, object_of
 
 _END: dict[str, StopReason] = {
@@ -58,9 +59,13 @@ def finish_reason(reason: StopReason) -> str:
 
 
 def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
-    """Reads a usageMetadata object; `before` where it counts nothing."""
-    if not isinstance(raw, dict) or not any(key in raw for key in _COUNTS):
+    """Reads a usageMetadata object; `before` where it counts nothing. The last event's may leave out what was counted
+    in an earlier one."""
+    raw = camel(raw) if isinstance(raw, dict) else {}
+    if not any(key in raw for key in _COUNTS):
         return before
+    if before is not None:
+        raw = object_of(before.ext, "gemini") | raw
     prompt, read = count_of(raw, "promptTokenCount"), count_of(raw, "cachedContentTokenCount")
     thought = count_of(raw, "thoughtsTokenCount")
     read = min(read, prompt)
@@ -75,16 +80,18 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
 
 
 def of_event(said: dict[str, Any], before: Usage | None = None) -> Usage | None:
-    return read_usage(said.get("usageMetadata"), before)
+    return read_usage(said.get("usageMetadata", said.get("usage_metadata")), before)
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:
-    """Returns a usageMetadata object."""
+    """Returns a usageMetadata object. More thought than output was counted beside it, as Google does, too."""
     own = object_of(usage.ext, "gemini")
+    beside = usage.reasoning > usage.output
+    answer = usage.output - (0 if beside else usage.reasoning)
     out = {
         "promptTokenCount": usage.prompt,
-        "candidatesTokenCount": max(0, usage.output - usage.reasoning),
-        "totalTokenCount": usage.prompt + usage.output,
+        "candidatesTokenCount": answer,
+        "totalTokenCount": usage.prompt + answer + usage.reasoning,
     }
     if usage.cache_read:
         out["cachedContentTokenCount"] = usage.cache_read

@@ -21,7 +21,7 @@ from translate.messages.assembly import Block, Raw, block_of, push
 from translate.messages.encode_stream import Encoder
 from translate.messages.fast_path import Template, learn
 from translate.messages.reply import explode
-from translate.messages.usage import explanation_in, read_stop, read_usage
+from translate.messages.usage import breakdown, explanation_in, read_stop, read_usage
 from translate.sequence import CUT, broken_call
 
 __all__ = ["Decoder", "Encoder"]
@@ -39,7 +39,7 @@ class Decoder:
 
     __slots__ = (
         "_splitter", "_state", "_start", "usage", "_given", "_sequence", "_ext", "_seen", "_bare", "_block", "_broken",
-        "_held", "_later", "_template",
+        "_held", "_later", "_remark", "_template",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -56,6 +56,7 @@ class Decoder:
         self._broken: ToolCall | None = None  # the first call whose input never became an object
         self._held: list[Event] = []  # its end, and what came after it, until it is known whether the reply was cut
         self._later: list[tuple[str, Raw]] = []
+        self._remark: ApiError | None = None  # what an object that is no event complained of
         self._template: Template | None = None
 
     def __repr__(self) -> str:
@@ -130,6 +131,8 @@ class Decoder:
             self._fail(_error_of(raw), out)
         elif isinstance(raw, dict):
             kind = raw.get("type")
+            if not (kind or name):
+                self._remark = self._remark or errors.remark(raw)
             self._state(self, kind if isinstance(kind, str) else name.decode("utf-8", "replace"), raw, event, out)
 
     def _unstarted(self, kind: str, raw: Raw, event: bytes, out: list[Event]) -> None:
@@ -148,7 +151,10 @@ class Decoder:
         elif kind == "message_delta":
             self._message_delta(raw)
         elif kind == "message_stop":
-            self._stop(out)
+            if self._remark is None:
+                self._stop(out)
+            else:
+                self._finish(out, b"")
         elif kind in _RUNNING:
             self._content(kind, raw, event, out)
             self._catch_up(out)
@@ -277,6 +283,9 @@ class Decoder:
             self._catch_up(out)
         if self._bare and read_stop(self._given, {ToolCall})[0] not in CUT:
             self._tell_bare(out)
+        if broke := breakdown(self._given):
+            self._fail(broke, out)
+            return
         reason, word = read_stop(self._given, self._seen)
         if self._broken is not None and reason not in CUT:  # whatever the server says, nobody may run it
             self._fail(broken_call(self._broken), out)
@@ -292,6 +301,8 @@ class Decoder:
         """Ends a stream that ended by itself: well if it had said its stop_reason, else with a Fault."""
         if self._given:
             self._stop(out)
+        elif self._remark is not None:
+            self._fail(self._remark, out)
         elif self._state is Decoder._unstarted:
             said = f": {_quote(rest)}" if rest else ""
             self._fail(BadReply(f"the upstream's stream ended before message_start{said}"), out)
@@ -336,13 +347,13 @@ def _is_whole(event: bytes) -> bool:
 
 
 def _error_of(raw: Any) -> ApiError:
-    error = errors.of_object(raw) or errors.of_object({"error": raw})
+    error = errors.remark(raw) or errors.of_object({"error": raw})
     return error or ApiError("api", f"the upstream reported an error: {wire.dumps_text(raw)[:_SHOWN]}")
 
 
 def _unreadable(name: bytes, data: bytes) -> ApiError:
     if name == b"error":
-        return ApiError("api", _quote(data))
+        return errors.parse(500, data)
     return BadReply(f"an event of the upstream's stream is not JSON: {_quote(data)}")
 
 

@@ -31,7 +31,7 @@ from translate.errors import BadReply
 from translate.json_fields import text_of
 from translate.messages import assembly, citations
 from translate.messages.decode_messages import input_of
-from translate.messages.usage import explanation_in, read_stop, read_usage, write_stop, write_usage
+from translate.messages.usage import breakdown, explanation_in, read_stop, read_usage, write_stop, write_usage
 from translate.sequence import CUT, broken_call
 from translate.target import Asked
 from translate.usage import with_estimate
@@ -48,8 +48,14 @@ def explode(body: Any) -> list[Event]:
         error = errors.of_object(body) or errors.ApiError("api", "the upstream answered with an error")
         return [Fault(error)]
     content = body.get("content")
+    if isinstance(content, str) and body.get("type") == "message":  # as in a request
+        content = [{"type": "text", "text": content}]
     if not isinstance(content, list):
+        if (complaint := errors.remark(body)) is not None:
+            return [Fault(complaint)]
         raise BadReply("the upstream's reply is not a message: it has no list of content blocks")
+    if broke := breakdown(body.get("stop_reason")):
+        return [Fault(broke)]
     usage = read_usage(body.get("usage"))
     out: list[Event] = [Start(text_of(body, "id"), text_of(body, "model"), usage)]
     if content and assembly.is_bare_call(content[-1]) and read_stop(body.get("stop_reason"), {ToolCall})[0] in CUT:

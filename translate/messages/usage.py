@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate.conversation import Part, Refusal, Stop, StopReason, ToolCall, Usage
+from translate.errors import ApiError
 from translate.json_fields import count_of, object_of, text_of
 
 _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
@@ -25,6 +26,13 @@ _READ: dict[str, StopReason] = {
     "compaction": "compaction",
 }
 _WRITTEN: dict[StopReason, str] = {neutral: own for own, neutral in _READ.items()}
+
+# Words of other protocols, which servers that speak several let through.
+_FOREIGN: dict[str, StopReason] = {
+    "length": "length", "max_output_tokens": "length", "model_length": "length",
+    "content_filter": "refusal", "sensitive": "refusal", "safety": "refusal",
+}  # fmt: skip
+_BROKEN = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
 
 
 def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
@@ -79,10 +87,17 @@ def write_usage(usage: Usage) -> dict[str, Any]:
 def read_stop(given: Any, seen: set[type[Part]]) -> tuple[StopReason, dict[str, Any]]:
     """Returns the neutral reason of a stop_reason, and what ext must keep of it. null where the reply ended all the
     same, and words that are not known yet, count as a plain end; the word itself is kept."""
-    if isinstance(given, str) and given in _READ:
-        return _READ[given], {}
+    if isinstance(given, str) and (known := _READ.get(given) or _FOREIGN.get(given.lower())):
+        return known, {}
     reason: StopReason = "tool_calls" if ToolCall in seen else "end"
     return reason, {"stop_reason": given} if given else {}
+
+
+def breakdown(given: Any) -> ApiError | None:
+    """Returns the error that a stop_reason such as "network_error" stands for."""
+    if not isinstance(given, str) or given.lower() not in _BROKEN:
+        return None
+    return ApiError("upstream", f'the upstream ended its answer with stop_reason "{given}"')
 
 
 def explanation_in(said: dict[str, Any]) -> str:

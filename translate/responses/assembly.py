@@ -23,10 +23,14 @@ _TEXTS = {
     "response.output_text": ("text", "content_index", "message"),
     "response.refusal": ("refusal", "content_index", "message"),
     "response.reasoning_text": ("content", "content_index", "reasoning"),
+    "response.reasoning": ("content", "content_index", "reasoning"),  # older servers
     "response.reasoning_summary_text": ("summary", "summary_index", "reasoning"),
+    "response.reasoning_summary": ("summary", "summary_index", "reasoning"),
     "response.function_call_arguments": ("arguments", "", "function_call"),
     "response.custom_tool_call_input": ("arguments", "", "custom_tool_call"),
 }
+# The event's name says how the response ended, whatever the response says.
+_ENDS = {f"response.{status}": {"status": status} for status in ("incomplete", "failed", "cancelled")}
 _DONE_KEYS = ("text", "refusal", "arguments", "input")
 _TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
 MOST_COMPARED = 64  # an item under another index and id is compared with so many: the same one is near
@@ -36,7 +40,7 @@ _UNFINISHED = ("queued", "in_progress")
 class Assembly:
     """event(data) for each decoded object; take() gives the neutral events so far. `ended`: the terminal event came."""
 
-    __slots__ = ("_by_id", "_by_index", "_order", "_sequence", "begun", "ended", "trace", "usage")
+    __slots__ = ("_by_id", "_by_index", "_order", "_sequence", "begun", "ended", "remark", "trace", "usage")
 
     def __init__(self) -> None:
         self._sequence = Sequence()
@@ -44,6 +48,7 @@ class Assembly:
         self._by_index: dict[int, ItemReader] = {}
         self._by_id: dict[str, ItemReader] = {}
         self.usage: Usage | None = None
+        self.remark: errors.ApiError | None = None  # what an object that is no event complained of
         self.begun = False
         self.ended = False
         self.trace = b""  # what the last event added to the open part, where it did nothing else (see Template)
@@ -74,10 +79,12 @@ class Assembly:
 
     def event(self, kind: str, data: Raw) -> None:
         self.trace = b""
-        if kind == "error" or (data.get("error") and not kind.startswith("response.")):
+        if kind in ("error", "response.error") or (data.get("error") and not kind.startswith("response.")):
             self.fail(_error_of(data))
         elif kind in _TERMINAL:
-            self.end(object_of(data, "response"))
+            self.end(object_of(data, "response") | _ENDS.get(kind, {}))
+        elif not kind:
+            self.remark = self.remark or errors.remark(data)
         elif kind.startswith("response."):
             self._going(kind, data)
 
@@ -103,7 +110,8 @@ class Assembly:
         reader = self._reader(data, {"type": implied} | {k: data[k] for k in ("name", "call_id") if k in data})
         index = data.get(index_key) if index_key else None
         if last == "delta":
-            self.trace = reader.say(what, index, text_of(data, "delta"))
+            said = text_of(data, "delta") or text_of(object_of(data, "delta"), "text")
+            self.trace = reader.say(what, index, said)
         elif last == "done":
             reader.whole(what, index, next((data[k] for k in _DONE_KEYS if isinstance(data.get(k), str)), ""))
 
@@ -200,9 +208,11 @@ def is_unfinished(response: Raw) -> bool:
 def _error_of(data: Raw) -> errors.ApiError:
     """Reads an error event: an error object, or its fields beside the type."""
     inner = data.get("error")
-    if not inner:
-        inner = {key: value for key, value in data.items() if key not in ("type", "sequence_number")}
-    known = errors.of_object({"error": inner})
+    if isinstance(inner, dict | str) and inner:
+        known = errors.of_object({"error": inner})
+    else:
+        said = {key: value for key, value in data.items() if key not in ("type", "sequence_number")}
+        known = errors.remark(said) or errors.of_object({"error": said})
     return known or errors.ApiError("api", "the upstream reported an error without a message")
 
 

@@ -280,7 +280,9 @@ def _file(raw: Item, path: str) -> Part:
 def said_in(item: Item) -> str:
     """Returns a reasoning item's readable text: the model's own words where it gives them, else their summary."""
     for key, between in (("content", ""), ("summary", "\n\n")):
-        texts = [text_of(raw, "text") for raw in list_of(item, key) if isinstance(raw, dict)]
+        given = item.get(key)
+        said = given if isinstance(given, list) else [given]  # a lone text, or bare ones, with some servers
+        texts = [raw if isinstance(raw, str) else text_of(raw, "text") for raw in said if isinstance(raw, str | dict)]
         if any(texts):
             return between.join(texts)
     return ""

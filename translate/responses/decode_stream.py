@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import sse
+from translate import errors, sse
 from translate.conversation import Event, Usage
 from translate.lenient import NO_JSON, error_event, loads, no_json
 from translate.pieces import all_sound
@@ -88,7 +88,7 @@ class Decoder(StreamReading):
         self._slow(event)
 
     def _close(self) -> None:
-        self._fault("the upstream's stream ended before response.completed")
+        self._stop_at(self._parts.remark or errors.BadReply("the upstream's stream ended before response.completed"))
 
     def _explode(self, body: dict[str, Any]) -> list[Event]:
         return explode(body)

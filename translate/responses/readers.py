@@ -182,8 +182,10 @@ class MessageReader(ItemReader):
 
 def _parts_of(raw: Raw) -> list[tuple[str, str, list[Any]]]:
     """Returns (kind, text, annotations) of a message's parts."""
-    found = []
-    for part in list_of(raw, "content"):
+    found: list[tuple[str, str, list[Any]]] = []
+    content = raw.get("content")
+    parts = content if isinstance(content, list) else [content]  # a lone text, with some servers
+    for part in [{"text": part} if isinstance(part, str) else part for part in parts]:
         if isinstance(part, dict):
             kind = "refusal" if part.get("type") == "refusal" else "text"
             found.append((kind, text_of(part, kind), list_of(part, "annotations")))

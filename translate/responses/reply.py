@@ -22,7 +22,7 @@ def explode(body: dict[str, Any], policy: Policy = Policy()) -> list[Event]:
     if not isinstance(body, dict):
         raise BadReply("the upstream's reply is not a JSON object")
     if not isinstance(body.get("output"), list) and body.get("object") != "response":
-        if error := errors.of_object(body):
+        if error := errors.remark(body):
             return [Fault(error)]
         known = ", ".join(sorted(body)[:12]) or "none"
         raise BadReply(f"the upstream's reply is not a response: it has no output; its fields are: {known}")

@@ -127,7 +127,7 @@ STREAMS: dict[str, tuple[list[bytes], list[str]]] = {
          "fault the upstream's call of the tool 'f' ends with arguments that are no JSON object"],
     ),
     "parts of no shape": (
-        [over(message("hi", content=["odd", None, {"type": "output_text", "text": "hi"}]), output_index=0),
+        [over(message("hi", content=[5, None, {"type": "output_text", "text": "hi"}]), output_index=0),
          done(output=["odd", None])],
         ["text: hi", "stop end"],
     ),
