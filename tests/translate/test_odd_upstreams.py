@@ -38,7 +38,9 @@ def bare(*lines: str) -> bytes:
 CHAT_CALLS: dict[str, tuple[list[Json], list[tuple[str, Any]]]] = {
     "an index that is a text, interleaved": (
         [
-            calls(entry(index="0", id="x", name="look", arguments=""), entry(index="1", id="y", name="see", arguments="")),
+            calls(
+                entry(index="0", id="x", name="look", arguments=""), entry(index="1", id="y", name="see", arguments="")
+            ),
             calls(entry(index="0", arguments=ONE)),
             calls(entry(index="1", arguments=TWO)),
         ],
@@ -68,24 +70,37 @@ CHAT_CALLS: dict[str, tuple[list[Json], list[tuple[str, Any]]]] = {
         [("look", {"a": 1})],
     ),
     "a name that grows": (
-        [calls(entry(index=0, id="x", name="lo")), calls(entry(index=0, name="look")), calls(entry(index=0, arguments=ONE))],
+        [
+            calls(entry(index=0, id="x", name="lo")),
+            calls(entry(index=0, name="look")),
+            calls(entry(index=0, arguments=ONE)),
+        ],
         [("look", {"a": 1})],
     ),
     "a name with each piece": (
-        [chunk(first_call(0, "")), calls(entry(index=0, name="look", arguments='{"a"')),
-         calls(entry(index=0, name="look", arguments=": 1}"))],
+        [
+            chunk(first_call(0, "")),
+            calls(entry(index=0, name="look", arguments='{"a"')),
+            calls(entry(index=0, name="look", arguments=": 1}")),
+        ],
         [("look", {"a": 1})],
     ),
     "the same call as a function, too": (
-        [chunk({"tool_calls": [entry(index=0, id="x", name="look", arguments=ONE)],
-                "function_call": {"name": "look", "arguments": ONE}})],
+        [
+            chunk(
+                {
+                    "tool_calls": [entry(index=0, id="x", name="look", arguments=ONE)],
+                    "function_call": {"name": "look", "arguments": ONE},
+                }
+            )
+        ],
         [("look", {"a": 1})],
     ),
     "a function alone": (
         [chunk({"function_call": {"name": "look", "arguments": ""}}), chunk({"function_call": {"arguments": ONE}})],
         [("look", {"a": 1})],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CHAT_CALLS)
@@ -99,7 +114,9 @@ def test_calls_of_a_chat_server(name: str) -> None:
 CHAT_TEXTS: dict[str, tuple[bytes, Json]] = {
     "content that is one part": (chat(ROLE, chunk({"content": {"type": "text", "text": "hi"}}), END), {"text": "hi"}),
     "an index of the choice that is a text": (
-        bare('{"choices":[{"index":"0","delta":{"content":"hi"}}]}', '{"choices":[{"index":"0","finish_reason":"stop"}]}'),
+        bare(
+            '{"choices":[{"index":"0","delta":{"content":"hi"}}]}', '{"choices":[{"index":"0","finish_reason":"stop"}]}'
+        ),
         {"text": "hi"},
     ),
     "a lone choice": (bare('{"choices":{"delta":{"content":"hi"},"finish_reason":"stop"}}'), {"text": "hi"}),
@@ -113,7 +130,7 @@ CHAT_TEXTS: dict[str, tuple[bytes, Json]] = {
         {"text": "hi", "thinking": "so"},
     ),
     "chunks without their field's name": (chat(ROLE, HI, END).replace(b"data: {", b"{"), {"text": "hi"}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CHAT_TEXTS)
@@ -172,9 +189,12 @@ def test_a_whole_message_whose_content_is_a_text() -> None:
 # ------------------------------------------------------------------------------------------------ Responses
 
 ANSWER: Json = {
-    "type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+    "type": "message",
+    "id": "msg_1",
+    "role": "assistant",
+    "status": "completed",
     "content": [{"type": "output_text", "text": "hi", "annotations": []}],
-}  # fmt: skip
+}
 
 
 def response(*output: Json, **more: Any) -> Json:
@@ -215,11 +235,12 @@ RESPONSES_TEXTS: dict[str, tuple[bytes, Json]] = {
         events(
             {"type": "response.reasoning.delta", "output_index": 0, "item_id": "rs_1", "delta": "so"},
             {"type": "response.reasoning.done", "output_index": 0, "item_id": "rs_1", "text": "so"},
-            DELTA | {"output_index": 1}, COMPLETED,
+            DELTA | {"output_index": 1},
+            COMPLETED,
         ),
         {"text": "hi", "thinking": "so"},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", RESPONSES_TEXTS)
@@ -266,24 +287,45 @@ GEMINI: dict[str, tuple[bytes, Json]] = {
     "one array, indented": (json.dumps([FIRST, LAST], indent=1).encode(), HELLO),
     "[DONE]": (google(FIRST, LAST) + b"data: [DONE]\n\n", HELLO),
     "counters that the last event leaves out": (
-        google(FIRST | {"usageMetadata": COUNTS}, spoken({"text": "there"}, finish="STOP", usageMetadata={"promptTokenCount": 20})),
+        google(
+            FIRST | {"usageMetadata": COUNTS},
+            spoken({"text": "there"}, finish="STOP", usageMetadata={"promptTokenCount": 20}),
+        ),
         HELLO,
     ),
     "names in snake case": (
-        google({"candidates": [{"content": {"parts": [{"function_call": {"name": "look", "args": {"a": 1}}}]},
-                                "finish_reason": "STOP"}], "usage_metadata": {"prompt_token_count": 20}}),
+        google(
+            {
+                "candidates": [
+                    {
+                        "content": {"parts": [{"function_call": {"name": "look", "args": {"a": 1}}}]},
+                        "finish_reason": "STOP",
+                    }
+                ],
+                "usage_metadata": {"prompt_token_count": 20},
+            }
+        ),
         LOOKS | {"prompt": 20},
     ),
     "a lone part": (
-        google({"candidates": [{"content": {"parts": {"text": "hello there"}}, "finishReason": "STOP"}], "usageMetadata": COUNTS}),
+        google(
+            {
+                "candidates": [{"content": {"parts": {"text": "hello there"}}, "finishReason": "STOP"}],
+                "usageMetadata": COUNTS,
+            }
+        ),
         HELLO,
     ),
     "two candidates without an index": (
-        google({"candidates": [*spoken({"text": "hello there"}, finish="STOP")["candidates"], *FIRST["candidates"]],
-                "usageMetadata": COUNTS}),
+        google(
+            {
+                "candidates": [*spoken({"text": "hello there"}, finish="STOP")["candidates"], *FIRST["candidates"]],
+                "usageMetadata": COUNTS,
+            }
+        ),
         HELLO,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", GEMINI)
