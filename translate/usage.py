@@ -59,7 +59,7 @@ def in_body(reader: UsageReader, raw: bytes) -> Usage | None:
 def in_stream(reader: UsageReader, raw: bytes, before: Usage | None = None) -> Usage | None:
     """Returns the usage after some of a stream's bytes. The first event of them may lack its beginning, the last one
     its end."""
-    if raw.rfind(reader.name) < 0:
+    if raw.rfind(reader.name) < 0 or raw.count(reader.name) == raw.count(reader.name + b":null"):
         return before
     if b"\r" in raw:
         raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

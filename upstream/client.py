@@ -227,6 +227,8 @@ class UpstreamClient(SocketsOnLoop):
 
     def _opened_socket(self, fd: int, purpose: int) -> int:
         self._sockets[fd] = _inode(fd)
+        if self._hangups:  # this one may get the port of one that is closed
+            self._hangups = {port: seen for port, seen in self._hangups.items() if _inode(seen.fd) == seen.inode}
         return pycurl.SOCKOPT_OK
 
     def _discard(self, handle: Handle) -> None:
@@ -422,8 +424,6 @@ class UpstreamClient(SocketsOnLoop):
                 self._done(curl, errno, detail)
             if not left:
                 break
-        if self._hangups:  # another connection may have the port of one that is closed
-            self._hangups = {port: seen for port, seen in self._hangups.items() if _inode(seen.fd) == seen.inode}
         ready = self._ready
         if ready:
             now = self.now()

@@ -47,7 +47,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._due: float | None = None  # loop.time() at which libcurl wants to be called
         self._timer: asyncio.TimerHandle | None = None
         self._ran_at = 0.0  # when libcurl was last called
-        self._hangups: dict[int, Hangup] = {}  # by local port, of connections that are open or were so in this turn
+        self._hangups: dict[int, Hangup] = {}  # by local port, until another connection opens
         self._loop: asyncio.AbstractEventLoop = cast(BaseAsyncIOLoop, IOLoop.current()).asyncio_loop
         self.now = self._loop.time
         self._call_soon = self._loop.call_soon
@@ -111,6 +111,9 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         wants, act = self._wants, self._multi.socket_action
         running = len(self._live)
         self._ran_at = self.now()
+        if self._soon:  # first, since it may watch again what it has just let go, such as a transfer that was paused
+            self._soon = False
+            act(pycurl.SOCKET_TIMEOUT, 0)
         for fd, events in self._epoll.poll(0, EVENTS):
             # libcurl will close a socket that hangs up, or that gets data while it is idle. Ask the kernel before that.
             if events & _HUNG_UP or fd not in wants:
@@ -145,9 +148,9 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             self._timer = self._loop.call_at(due, self._on_timer)
 
     def _on_soon(self) -> None:
-        self._soon = False
-        if self._closed:
+        if self._closed or not self._soon:
             return
+        self._soon = False
         self._ran_at = self.now()
         self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._turn()

@@ -241,7 +241,7 @@ class Attempt:
             assert reply is not None and owner is not None  # since the first byte
             chunk = self._cleaned(chunk)
             if chunk and (out := reply.feed(chunk)):
-                if reply.fault is not None or (self._lines is not None and _may_tell_error(out)):
+                if reply.fault is not None or (self._lines is not None and self._lines.tells_error):
                     out = self._ports.masked(out)  # some servers repeat the key that they refuse
                 owner.write(out)
                 if reply.ended:
@@ -281,7 +281,7 @@ class Attempt:
         if out:
             if not owner.clock.first:
                 owner.clock.first = self._ports.now()
-            searched = self._lines is None and self.incoming.mode == "streaming"  # by _cleaned
+            searched = self.incoming.mode == "streaming" and (self._lines is None or not self._lines.tells_error)
             if reply.fault is not None or (not searched and _may_tell_error(out)):
                 out = self._ports.masked(out)
             owner.write(out)

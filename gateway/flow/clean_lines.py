@@ -18,10 +18,13 @@ def about_error(lines: bytes) -> bool:
 
 
 class CleanLines:
-    __slots__ = ("_about_error", "_held", "_secrets")
+    """tells_error: of what `feed` or `rest` has just returned."""
+
+    __slots__ = ("_about_error", "_held", "_secrets", "tells_error")
 
     def __init__(self, secrets: Spellings) -> None:
         self._secrets = secrets
+        self.tells_error = False
         self._held: list[bytes] = []
         self._about_error = False  # the event that is on has said so in an earlier line
 
@@ -49,7 +52,8 @@ class CleanLines:
         return self._cleaned(out) if out else b""
 
     def _cleaned(self, lines: bytes) -> bytes:
-        if self._about_error or about_error(lines):
+        self.tells_error = self._about_error or about_error(lines)
+        if self.tells_error:
             event = lines.rpartition(b"\n\n")[2]
             self._about_error = about_error(event) if b"\n\n" in lines else True
             return self._secrets.clean(lines)
