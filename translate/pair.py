@@ -225,8 +225,13 @@ class Crossing:
             self._decoder = decoder = self._upstream.decoder(self.asked.policy)
             return self._unbridged([*decoder.feed(raw), *decoder.end()])
         body = body_of(raw)
-        self._usage = usage.of(self._upstream.usage, body)
-        return self._unbridged(self._upstream.explode(body, self.asked.policy))
+        events: list[Event] = []
+        try:
+            events = self._upstream.explode(body, self.asked.policy)
+        finally:
+            if not events or not isinstance(events[-1], Stop):  # which would tell it
+                self._usage = usage.of(self._upstream.usage, body)
+        return self._unbridged(events)
 
     def _unbridged(self, events: list[Event]) -> list[Event]:
         if self._summary is not None:
