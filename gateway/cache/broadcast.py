@@ -34,6 +34,9 @@ class Sharer(Interface):
     def source(self) -> Source | None:
         """Of its reply, as soon as there is one."""
 
+    def unframed(self) -> bytes | None:
+        """Its reply as its protocol has it, where the client gets it in another form."""
+
     def shared(self, status: int, head: bytes, body: bytes, error: ApiError | None) -> None:
         """Another request for the same has this answer."""
 

@@ -31,6 +31,7 @@ from gateway.observe.prices import Price
 from gateway.routing.router import Route
 from operate.settings.load import CacheSettings
 from translate.conversation import Usage
+from translate.dialect import Framed
 from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
@@ -265,12 +266,23 @@ class Cache:
             body = broadcast.body() if reply is None else reply[2]
             if broadcast.joinable if reply is None else reply[0] == 200:
                 made = Kept(source, reply is None, body, self._unix(), used, usd)
-        if made is not None and question.stores and self._is_worth(flow.request, made.body, streamed=made.streamed):
-            self.entries.put(question.key, made, self.settings.seconds)
-            if self.fleet.is_on:
-                self.fleet.keep(question.key, made, self.settings.seconds)
+        if made is not None and question.stores:
+            made = self._puts(flow, question.key, made)
         self.fleet.hands_over(question.key, made)
         broadcast.settle(source, reply, error, used, usd)
+
+    def _puts(self, flow: Sharer, key: bytes, made: Kept) -> Kept:
+        """If it is worth it. Returns it less what only its first client needed."""
+        request, said = flow.request, made.body
+        if request.framed is not None and not request.task:
+            said = flow.unframed() or b""
+            if made.streamed and said:
+                made = made._replace(body=framed(request.framed, said))
+        if said and self._is_worth(request, said, streamed=made.streamed):
+            self.entries.put(key, made, self.settings.seconds)
+            if self.fleet.is_on:
+                self.fleet.keep(key, made, self.settings.seconds)
+        return made
 
     def left(self, flow: Sharer) -> None:
         """Its client has left, or has all."""
@@ -286,8 +298,13 @@ class Cache:
         if self.asking.get(broadcast.key) is broadcast:
             del self.asking[broadcast.key]
 
+    @property
+    def most_bytes(self) -> int:
+        """Of a reply that is kept."""
+        return self.settings.entry_kb << 10
+
     def _is_worth(self, request: ClientRequest, body: bytes, *, streamed: bool) -> bool:
-        if len(body) > self.settings.entry_kb << 10:
+        if len(body) > self.most_bytes:
             return False
         return judgement.is_worth_keeping(
             request.dialect, request.task, body, streamed=streamed, tool_calls=self.settings.tool_calls
@@ -303,6 +320,12 @@ class Cache:
 
 
 _NO_WORD = Directives()
+
+
+def framed(form: Framed, said: bytes) -> bytes:
+    """A whole stream of the protocol's in another form, without the signs of life that it had on its way."""
+    framing = form.framing()
+    return framing.feed(said) + framing.end()
 
 
 def _may_be_kept(request: ClientRequest) -> bool:

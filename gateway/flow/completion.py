@@ -191,7 +191,7 @@ class Completion:
         self._request.let_go()
         if self._ports.hooks is None:  # nobody has to see it as it comes
             self.streamed = True
-            self.whole(200, header_rules.EVENT_STREAM + head, kept.body)
+            self.whole(200, self._stream_head() + head, kept.body)
             return
         self._begin(head)
         self.writer.write(kept.body)
@@ -207,9 +207,11 @@ class Completion:
         self.status = 200
         self.streamed = True
         self._clock.given(False)
+        self.writer.start(200, self._stream_head() + head + self._timing())
+
+    def _stream_head(self) -> bytes:
         framed = self._request.framed
-        kind = header_rules.stream(framed.content_type) if framed is not None else header_rules.EVENT_STREAM
-        self.writer.start(200, kind + head + self._timing())
+        return header_rules.stream(framed.content_type) if framed is not None else header_rules.EVENT_STREAM
 
     def reply_head(self, of: Attempt) -> bytes:
         """What an upstream's reply tells in its headers."""

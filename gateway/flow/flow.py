@@ -30,6 +30,7 @@ from gateway.flow.failover import Failover
 from gateway.flow.info import Cancelled, Standing
 from gateway.flow.lease import Lease
 from gateway.flow.ports import Connection, Ports, Timer
+from gateway.flow.reframed import Reframed
 from gateway.flow.resolving import Steps
 from gateway.flow.states import TABLE, Event, Impossible, State
 from gateway.flow.timing import Clock
@@ -489,6 +490,11 @@ class Flow(HTTPMessageDelegate):
             self.on_broken(error or ApiError("api", "the reply that this request shares was broken off"))
         else:
             self._on(Event.STREAM_END, self._ends, Event.STREAM_END, error, self.writer.end)
+
+    def unframed(self) -> bytes | None:
+        """Its reply as its protocol has it, of a client that gets it in another form; None where that is not kept."""
+        reply = self.lead.reply if self.lead is not None else None
+        return reply.unframed if isinstance(reply, Reframed) else None
 
     def source(self) -> Source | None:
         """Where its reply comes from, once somebody was asked."""

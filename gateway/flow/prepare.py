@@ -60,7 +60,7 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
     if route.envelope is not None:
         _wrap(made, request, route, ports, request.task if verbatim else "")
     if request.framed is not None and not request.task:  # what else is asked for may be shared with others
-        made.reply = Reframed(made.reply, request.framed)
+        made.reply = Reframed(made.reply, request.framed, _kept_bytes(request, ports))
     if request.left:
         made.dropped = [*request.left, *made.dropped]
     return made
@@ -107,7 +107,14 @@ def in_the_form_asked(request: ClientRequest, ports: Ports, raw: bytes) -> Reply
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
     )
     reply: Reply = Crossing(request.protocol, request.protocol, asked)
-    return reply if request.framed is None else Reframed(reply, request.framed)
+    return reply if request.framed is None else Reframed(reply, request.framed, _kept_bytes(request, ports))
+
+
+def _kept_bytes(request: ClientRequest, ports: Ports) -> int:
+    """How long a reply may be that the cache keeps."""
+    if ports.cache is None or request.cached is None or not request.cached.stores:
+        return 0
+    return ports.cache.most_bytes
 
 
 def _said(request: ClientRequest) -> Body:

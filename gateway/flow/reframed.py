@@ -12,15 +12,17 @@ from translate.errors import ApiError
 
 
 class Reframed:
-    """See translate.dialect.Reply."""
+    """See translate.dialect.Reply. keeps: how many bytes of the reply are also kept as the protocol has them."""
 
-    __slots__ = ("_closed", "_form", "_framing", "_reply")
+    __slots__ = ("_closed", "_form", "_framing", "_parts", "_reply", "_room")
 
-    def __init__(self, reply: Reply, form: Framed) -> None:
+    def __init__(self, reply: Reply, form: Framed, keeps: int = 0) -> None:
         self._reply = reply
         self._form = form
         self._framing = form.framing()
         self._closed = False
+        self._room = keeps
+        self._parts: list[bytes] = []
 
     def __repr__(self) -> str:
         return f"<Reframed {self._reply!r}>"
@@ -53,8 +55,15 @@ class Reframed:
     def sample(self) -> bytes:
         return self._reply.sample
 
+    @property
+    def unframed(self) -> bytes | None:
+        """The reply so far as the protocol has it, None where that is not kept."""
+        return b"".join(self._parts) if self._room > 0 else None
+
     def whole(self, raw: bytes, streamed: bool = False) -> bytes:
         out = self._reply.whole(raw, streamed)
+        if self._room > 0:
+            self._keep(out)
         return self._form.whole(out) if out else out
 
     def whole_as_stream(self, raw: bytes) -> bytes:
@@ -77,8 +86,16 @@ class Reframed:
 
     def _framed(self, events: bytes, *, ends: bool = False) -> bytes:
         """ends: nothing comes after it, if anything of the stream has gone out at all."""
+        if self._room > 0:
+            self._keep(events)
         out = self._framing.feed(events) if events else b""
         if (self._reply.ended or ends) and self._reply.started and not self._closed and not self._reply.goes_on:
             self._closed = True
             out += self._framing.end()
         return out
+
+    def _keep(self, said: bytes) -> None:
+        self._room -= len(said)
+        self._parts.append(said)
+        if self._room <= 0:
+            self._parts.clear()
