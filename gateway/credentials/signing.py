@@ -27,7 +27,9 @@ def signed(
     joined: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
-        low, value = name.lower(), " ".join(value.split())
+        low, value = name.lower(), value.strip()
+        if "  " in value or "\t" in value:
+            value = " ".join(value.split())
         joined[low] = f"{joined[low]},{value}" if low in joined else value
     for name in _UNSIGNED:
         joined.pop(name, None)

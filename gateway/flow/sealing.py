@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from translate import top_level
 from translate.envelopes.bridge import Bridge
 from translate.envelopes.envelope import Envelope
 
 _VERSION, _BETA = "anthropic-version", "anthropic-beta"
+_COMMON = "anthropic-"
 
 
 class Seal(NamedTuple):
@@ -25,8 +27,10 @@ class Seal(NamedTuple):
 
     def body(self, body: bytes) -> tuple[bytes, list[str]]:
         """A body of Messages as it goes, and what is left out of it."""
-        body, left = self.bridge.crossed(body)
-        return self.envelope.sealed(body, self.task, self.version, self.betas), left
+        seen = top_level.seen(body, (*self.bridge.words, *self.envelope.taken(self.task)))
+        crossed, left = self.bridge.crossed(body, seen)
+        where = seen if crossed is body else None
+        return self.envelope.sealed(crossed, self.task, self.version, self.betas, where), left
 
 
 def seal(envelope: Envelope, task: str, lines: Sequence[str], learned: Sequence[str] = ()) -> Seal:
@@ -35,7 +39,7 @@ def seal(envelope: Envelope, task: str, lines: Sequence[str], learned: Sequence[
     kept: list[str] = []
     said: dict[str, list[str]] = {_VERSION: [], _BETA: []}
     for line in lines:
-        name, _, value = line.partition(":")
+        name, _, value = line.partition(":") if line[:10].lower() == _COMMON else ("", "", "")
         if (found := said.get(name.lower())) is None:
             kept.append(line)
         else:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -56,7 +55,7 @@ def events(deltas: int) -> list[dict[str, Any]]:
 def answer(deltas: int) -> Any:
     """A scripted upstream's: several events come at once, as they do on a network."""
     said = events(deltas)
-    plain = [b"event: %b\ndata: %b\n\n" % (e["type"].encode(), json.dumps(e).encode()) for e in said]
+    plain = [frames.said(event) for event in said]
     framed = [frames.chunk(event) for event in said]
 
     def answered(request: Request) -> Answer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from urllib.parse import quote
 
 from translate import top_level, wire
@@ -51,31 +51,52 @@ BRIDGE = Bridge(
     cache_fields=("scope",),
 )
 
-_BYTES, _DELTA = b'{"bytes":"', b'{"type":"content_block_delta"'
+_BYTES, _DELTA = b'{"bytes":"', b'{"type":"content_block_delta",'  # the latter ends where three bytes of base64 do
+_BEGINS = _BYTES + b2a_base64(_DELTA, newline=False)
 _TYPE = re.compile(rb'\s*\{\s*"type"\s*:\s*"([a-z_]{1,64})"')
+_NAMED = b"event: content_block_delta\ndata: " + _DELTA
+_BETWEEN = b"\n\n" + _NAMED
 
 
 class Events:
     """See envelope.Unframing. What came before something that cannot be read is given first, as the decoder does."""
 
-    __slots__ = ("_broken", "_decoder")
+    __slots__ = ("_broken", "_decoder", "_usual")
 
     def __init__(self) -> None:
         self._decoder = eventstream.Decoder()
         self._broken: BadReply | None = None
+        self._usual = _DELTAS
 
     def feed(self, data: bytes) -> bytes:
         if self._broken is not None:
             raise self._broken
+        deltas, others = self._decoder.cut(data, self._usual)
+        if not others:
+            return _written(deltas)
         out: list[bytes] = []
+        at = 0
         try:
-            for message in self._decoder.feed(data):
+            for number, message in others:
+                out.append(_written(deltas[at:number]))
+                at = number
                 out.append(_event(message))
+                if message[1].startswith(_BEGINS):  # its headers stand in another order, or there are more
+                    self._usual = _deltas(message[0])
+            out.append(_written(deltas[at:]))
         except BadReply as why:
             self._broken = why
-            if not out:
+            if not any(out):
                 raise
         return b"".join(out)
+
+
+def _deltas(headers: dict[str, str]) -> eventstream.Usual:
+    """Nearly all of a stream are deltas, whose frames have the same headers and begin with the same bytes."""
+    return eventstream.Usual(eventstream.encode_headers(headers), _BEGINS, b'"', a2b_base64)
+
+
+_DELTAS = _deltas({":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"})
 
 
 def _event(message: eventstream.Message) -> bytes:
@@ -89,20 +110,29 @@ def _event(message: eventstream.Message) -> bytes:
     return b"event: error\ndata: " + wire.dumps({"type": "error", "error": error}) + b"\n\n"
 
 
+def _written(deltas: list[bytes]) -> bytes:
+    if not deltas:
+        return b""
+    said = b"".join(deltas)
+    if said.find(b"\n") >= 0 or said.find(b"\r") >= 0:
+        deltas = [_in_a_line(data) for data in deltas]
+    return b"%b%b\n\n" % (_NAMED, _BETWEEN.join(deltas))
+
+
+def _in_a_line(data: bytes) -> bytes:
+    """Line breaks stand between values: inside of a string they would be escaped."""
+    return data.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
 def _chunk(payload: bytes) -> bytes:
     end = payload.find(b'"', len(_BYTES)) if payload.startswith(_BYTES) else -1
     try:  # a parse would cost as much as all the rest
         data = a2b_base64(payload[len(_BYTES) : end] if end > 0 else wire.loads(payload)["bytes"])
     except (ValueError, KeyError, TypeError):
         raise BadReply("the upstream's event stream has a chunk without bytes") from None
-    if data.startswith(_DELTA):  # nearly all of a stream
-        name = b"content_block_delta"
-    else:
-        found = _TYPE.match(data)
-        name = found.group(1) if found is not None else _named(data)
-    if data.find(b"\n") >= 0 or data.find(b"\r") >= 0:  # between values: inside of a string they would be escaped
-        data = data.replace(b"\r", b" ").replace(b"\n", b" ")
-    return b"event: %b\ndata: %b\n\n" % (name, data)
+    found = _TYPE.match(data)
+    name = found.group(1) if found is not None else _named(data)
+    return b"event: %b\ndata: %b\n\n" % (name, _in_a_line(data))
 
 
 def _named(data: bytes) -> bytes:

@@ -7,7 +7,8 @@ it, and from there on the request is one of Messages. Replies go back in the clo
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -106,8 +107,8 @@ def _counted(body: bytes, model: str, streams: bool | None) -> Unsealed:
 # ------------------------------------------------------------------------------------------------ Bedrock's frames
 
 
-_HEAD = eventstream.encode_headers(
-    {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
+_CHUNKS = eventstream.Writer(
+    eventstream.encode_headers({":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"})
 )
 _DATA = re.compile(rb"^data: ?(.+)$", re.M)
 _ERROR = re.compile(rb'\s*\{\s*"type"\s*:\s*"error"')
@@ -115,7 +116,7 @@ _PING = b'{"type":"ping"}'
 
 
 def _chunk(data: bytes) -> bytes:
-    return eventstream.encode(_HEAD, b'{"bytes":"' + b64encode(data) + b'"}')
+    return _CHUNKS.message(b'{"bytes":"%b"}' % b2a_base64(data, newline=False))
 
 
 def _exception(data: bytes) -> bytes:
@@ -135,7 +136,10 @@ class Frames:
     __slots__ = ()
 
     def feed(self, events: bytes) -> bytes:
-        return b"".join([_exception(data) if _ERROR.match(data) else _chunk(data) for data in _DATA.findall(events)])
+        found = _DATA.findall(events)
+        if events.find(b'"error"') < 0:  # nearly always
+            return b"".join(map(_chunk, found))
+        return b"".join([_exception(data) if _ERROR.match(data) else _chunk(data) for data in found])
 
     def end(self) -> bytes:
         return b""

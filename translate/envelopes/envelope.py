@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from translate import top_level, wire
 from translate.dialect import Dialect
-from translate.envelopes.bridge import Bridge
+from translate.envelopes.bridge import BETAS, Bridge
 
 
 class Place(NamedTuple):
@@ -51,13 +51,17 @@ class Envelope:
     def __repr__(self) -> str:
         return f"<Envelope {self.name}>"
 
-    def sealed(self, body: bytes, task: str, version: str, betas: list[str]) -> bytes:
-        """A body of Messages as the cloud takes it. version: the client's, "" = it says none."""
+    def taken(self, task: str) -> tuple[str, ...]:
+        """The members of a body that do not stay where they are."""
+        return (*self.left.get(task, ()), "anthropic_version", BETAS)
+
+    def sealed(self, body: bytes, task: str, version: str, betas: list[str], where: top_level.Seen | None) -> bytes:
+        """A body of Messages as the cloud takes it. version: the client's, "" = it says none. where: what stands in the
+        body of what is taken out of it, where that is known."""
         first = b'"anthropic_version":"' + wire.inside(self.said_version(version)) + b'"'
         if betas and self.betas_inside:
             first += b',"anthropic_beta":' + wire.dumps(betas)
-        names = (*self.left.get(task, ()), "anthropic_version", "anthropic_beta")
-        sealed, _ = top_level.taken(body, names, first)
+        sealed, _ = top_level.taken(body, self.taken(task), first, where)
         return self.count(sealed) if task else sealed
 
     def said_version(self, version: str) -> str:

@@ -28,11 +28,20 @@ def events(text: str = TEXT) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def compact(event: dict[str, Any]) -> bytes:
+    """As Bedrock writes it."""
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+def said(event: dict[str, Any]) -> bytes:
+    """What an event of Bedrock's is for a client of Messages."""
+    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), compact(event))
+
+
 def chunk(event: dict[str, Any] | bytes) -> bytes:
-    data = event if isinstance(event, bytes) else json.dumps(event).encode()
+    data = event if isinstance(event, bytes) else compact(event)
     head = {":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"}
-    payload = json.dumps({"bytes": base64.b64encode(data).decode(), "p": "abcdefgh"}).encode()
-    return encode(encode_headers(head), payload)
+    return encode(encode_headers(head), compact({"bytes": base64.b64encode(data).decode(), "p": "abcdefgh"}))
 
 
 def exception(name: str, message: str) -> bytes:

@@ -40,8 +40,7 @@ def test_a_clients_stream_is_the_one_of_messages(pieces: list[Any]) -> None:
     with Upstream([frames.stream(pieces)]) as up, House(settings(up)) as house:
         status, headers, raw = house.post("/v1/messages", ASK | {"stream": True})
     assert status == 200 and headers["content-type"].startswith("text/event-stream")
-    want = b"".join(b"event: %b\ndata: %b\n\n" % (e["type"].encode(), json.dumps(e).encode()) for e in frames.events())
-    assert raw == want
+    assert raw == b"".join(map(frames.said, frames.events()))
     (request,) = up.requests
     assert request.path == "/model/m:0/invoke-with-response-stream" and "anthropic-version" not in request.headers
     assert request.json == {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 50, "messages": HI}

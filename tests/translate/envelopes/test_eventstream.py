@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import random
 import struct
 import time
@@ -13,6 +15,7 @@ from botocore.eventstream import ChecksumMismatch, EventStreamBuffer, ParserErro
 from hypothesis import given
 from hypothesis import strategies as st
 
+from translate.envelopes.bedrock import Events
 from translate.envelopes.eventstream import MAX_PAYLOAD, Decoder, Message, encode, encode_headers
 from translate.errors import BadReply
 
@@ -116,6 +119,54 @@ def test_it_takes_no_more_memory_than_the_message_and_time_in_proportion() -> No
     assert [len(payload) for _, payload in found] == [4_000_000]
     assert peak < 5 * len(data)
     assert spent < 20, "a reader that looks at all of it for each piece takes minutes"
+
+
+BYTES = b'{"bytes":"'
+DELTA = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":%b}}'
+ORDERS = [HEADERS, dict(reversed(HEADERS.items())), HEADERS | {"x": "y"}]
+
+
+def chunks(texts: list[str], headers: dict[str, str]) -> list[bytes]:
+    payloads = [BYTES + base64.b64encode(DELTA % json.dumps(text).encode()) + b'","p":"ab"}' for text in texts]
+    return [encode(encode_headers(headers), payload) for payload in payloads]
+
+
+@given(st.lists(st.text(max_size=9), min_size=1, max_size=6), st.sampled_from(ORDERS), st.integers(1, 400))
+def test_deltas_are_read_at_once_and_are_the_same(texts: list[str], headers: dict[str, str], size: int) -> None:
+    data = b"".join(chunks(texts, headers))
+    want = b"".join(b"event: content_block_delta\ndata: %b\n\n" % (DELTA % json.dumps(t).encode()) for t in texts)
+    for cut in (size, len(data)):
+        events = Events()
+        assert b"".join(events.feed(data[at : at + cut]) for at in range(0, len(data), cut)) == want
+
+
+def test_a_stream_with_headers_in_another_order_is_learned() -> None:
+    events, (first, second) = Events(), chunks(["a", "b"], ORDERS[1])
+    assert events.feed(first) == events.feed(second).replace(b'"b"', b'"a"') != b""
+    assert events._usual.headers == len(encode_headers(HEADERS)) and events._usual.begins in second
+
+
+@given(st.integers(0, 400), st.integers(1, 255))
+def test_a_changed_byte_of_a_usual_message_is_noticed(at: int, flip: int) -> None:
+    """What came before it is given first, and nothing of what comes after."""
+    good, bad, after = chunks(["good", "bad", "after"], {":event-type": "chunk", ":content-type": "application/json",
+                                                        ":message-type": "event"})  # fmt: skip
+    spoilt = bytearray(bad)
+    spoilt[at % len(bad)] ^= flip
+    events = Events()
+    said = events.feed(good + spoilt + after)
+    assert said.count(b"event: ") == 1 and b'"good"' in said
+    if events._decoder.is_between:  # else it waits for more than there is
+        with pytest.raises(BadReply):
+            events.feed(after)
+
+
+def test_line_breaks_between_values_are_no_line_breaks_of_the_stream() -> None:
+    odd = b'{"type":"content_block_delta",\n"index":0,\r\n"delta":{}}'
+    head = encode_headers({":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"})
+    said = Events().feed(encode(head, BYTES + base64.b64encode(odd) + b'"}'))
+    assert said.count(b"\n") == 3 and b"\r" not in said
+    assert json.loads(said.partition(b"data: ")[2]) == json.loads(odd)
 
 
 def test_messages_of_botocore_mean_the_same() -> None:
