@@ -10,10 +10,8 @@ import asyncio
 import functools
 import logging
 import re
-from collections.abc import Awaitable, Sequence
-from http.client import responses as REASONS
+from collections.abc import Sequence
 from typing import Any, cast
-from urllib.parse import parse_qs, unquote
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
@@ -21,39 +19,34 @@ from tornado.httputil import (
     HTTPHeaders,
     HTTPMessageDelegate,
     HTTPServerConnectionDelegate,
-    HTTPServerRequest,
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.iostream import StreamClosedError
-from tornado.routing import Matcher, Rule
+from tornado.routing import Rule
 from tornado.web import Application, RequestHandler
-from tornado.websocket import WebSocketHandler, WebSocketProtocol, _WebSocketParams
 
 from gateway.batches import endpoint as batches
 from gateway.flow import upstream_request
 from gateway.flow.flow import Flow
-from gateway.http import origins, query_key
+from gateway.http import query_key
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import ResponseWriter
-from gateway.pages import codex, dry_run, model_list, ollama, picker, status, stored_responses
+from gateway.pages import dry_run, ollama, status
 from gateway.pages.dry_run import DryRun
-from gateway.pages.handlers import Handler, Shown
+from gateway.pages.elsewhere import AskingBefore, Elsewhere, Preflight
+from gateway.pages.handlers import Handler
 from gateway.pages.health import Alive, Ready
-from gateway.pages.upstream_query import Reply, Sink
+from gateway.pages.models import Models, OneModel
+from gateway.pages.responses import Stored
 from gateway.relay import relay
 from gateway.relay.relay import Relay
 from gateway.runtime import Service
-from gateway.websocket.arriving import Arriving, Counted
-from gateway.websocket.session import Session
+from gateway.websocket.socket import Socket, Upgrading
 from operate.logs.journal import Journal
 from operate.settings.load import Settings
-from translate import dialects, wire
-from translate.codex import catalogue
-from translate.dialect import Dialect
+from translate import dialects
 from translate.errors import ApiError
-from translate.responses.dialect import RESPONSES
 
 log = logging.getLogger("proxy")
 
@@ -85,8 +78,8 @@ class Door(HTTPServerConnectionDelegate):
                 (r"/api/ps", ollama.Running, args),
                 (r"/api/version", ollama.Version, args),
                 (r"/v1/responses/([^/]+)(/input_items|/cancel)?", Stored, args),
-                (r"/debug/quirks", Learned, args),
-                (status.PATH, Standing, args),
+                (r"/debug/quirks", status.Learned, args),
+                (status.PATH, status.Standing, args),
                 (r"/(?:healthz|health/live(?:li)?ness|api/hello)?", Alive, args),
                 (r"/(?:readyz|health/readiness)", Ready, args),
                 *rows,
@@ -232,9 +225,6 @@ def _full() -> ApiError:
     return ApiError("overloaded", message, 503, retry_after=1)
 
 
-# ------------------------------------------------------------------------------------ paths without a Flow
-
-
 def log_request(journal: Journal, handler: RequestHandler) -> None:
     """Writes a line to api_requests.json, except for probes and polls of the dashboard that succeed: they come every
     few seconds and are of no interest."""
@@ -247,241 +237,5 @@ def log_request(journal: Journal, handler: RequestHandler) -> None:
         )  # fmt: skip
 
 
-class Listed(Handler):
-    """What is told of models. own: the dialect of the address, None where the client's headers tell it."""
-
-    own: Dialect | None = None
-
-    def initialize(self, service: Service, own: Dialect | None = None) -> None:
-        super().initialize(service)
-        self.own = own
-
-    @property
-    def dialect(self) -> Dialect:
-        return self.own or super().dialect
-
-    @property
-    def for_codex(self) -> bool:
-        asked = parse_qs(self.request.query, keep_blank_values=True)
-        return self.own is None and catalogue.asks(asked, self.request.headers.get("User-Agent", ""))
-
-
-class Models(Listed):
-    """GET /v1/models: the list of models."""
-
-    async def get(self) -> None:
-        models = await self.service.listing.models(self.request.headers)
-        if (rules := self.service.rules.get(self.client)) is not None:
-            models = [model for model in models if rules.allow(model.upstream, model.id)]
-        if self.for_codex:
-            self.finish(await codex.page(models, self.service.settings.server.codex_instructions))
-            return
-        if picker.is_for(self.request.headers):
-            models = [picker.listed(model) for model in models]
-        self.finish(model_list.page(models, self.request.query, self.dialect))
-
-
-class OneModel(Listed):
-    """GET /v1/models/{id}: one model. An id may have slashes."""
-
-    async def get(self, id: str) -> None:
-        if (place := dialects.at(self.request.path)) is not None:
-            self.set_header("Allow", "POST")
-            error = ApiError("invalid_request", f"GET {self.request.path[:200]}: only POST is served here", 405)
-            self.refuse(error, place.dialect)
-            return
-        models = await self.service.listing.models(self.request.headers)
-        try:
-            if (rules := self.service.rules.get(self.client)) is not None:
-                rules.permitted(self.service.router.routes(unquote(id), self.dialect.name), unquote(id))
-            model = model_list.one(models, unquote(id), self.service.router, self.dialect)
-            if self.for_codex:
-                said = await codex.page([model], self.service.settings.server.codex_instructions)
-            else:
-                said = wire.dumps(self.dialect.models.row(model))
-            self.finish(self.service.masked(said))
-        except ApiError as error:
-            self.refuse(error)
-
-
-class Stored(Handler):
-    """GET and DELETE /v1/responses/{id}, GET .../input_items, POST .../cancel: one stored response."""
-
-    asking: asyncio.Task[Reply] | None = None
-
-    async def ask(self, id: str, part: str | None) -> None:
-        method = self.request.method or ""
-        if (method, part or "") not in stored_responses.SERVED or dialects.at(self.request.path):
-            error = ApiError("invalid_request", f"{method} {self.request.path[:200]} is not served here", 405)
-            self.refuse(error, RESPONSES)
-            return
-        sink = Sink(self.begin, self.more)
-        asked = stored_responses.ask(
-            self.service, self.client, self.request.headers, method, id, part or "", self.request.query, sink
-        )
-        self.asking = asyncio.ensure_future(asked)
-        self.service.askings.add(self.asking)
-        self.asking.add_done_callback(self.service.askings.discard)
-        try:
-            reply = await self.asking
-        except ApiError as error:
-            self.refuse(error, RESPONSES)
-        except (asyncio.CancelledError, StreamClosedError):
-            log.debug("%s %s: the client left", method, self.request.path)
-        else:
-            if not reply.streamed:
-                self.begin(reply)
-            self.finish(reply.body)
-
-    def begin(self, reply: Reply) -> None:
-        self.set_status(reply.status, REASONS.get(reply.status, "Unknown"))
-        for line in reply.head.decode("latin-1").split("\r\n")[:-1]:
-            name, _, value = line.partition(": ")
-            self.set_header(name, value)
-
-    async def more(self, data: bytes) -> None:
-        self.write(data)
-        await self.flush()
-
-    get = head = post = put = patch = delete = ask
-
-    def on_connection_close(self) -> None:
-        if self.asking is not None:
-            self.asking.cancel()
-
-
-class Learned(Shown):
-    """GET /debug/quirks: the learned quirks of upstreams, and how often each field was dropped."""
-
-    async def shown(self) -> dict[str, Any]:
-        return {"learned": self.service.quirks.all(), "dropped": dict(self.service.dropped.most_common())}
-
-
-class Standing(Shown):
-    """GET /debug/upstreams: which upstreams answer, how quickly, and how busy they are."""
-
-    async def shown(self) -> dict[str, Any]:
-        return await status.of_all(self.service)
-
-
-class AskingBefore(Matcher):
-    """Matches the preflight request (OPTIONS) of a browser, on any path."""
-
-    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        return {} if origins.asks_before(request.method, request.headers) else None
-
-
-class Preflight(Handler):
-    """Answers a preflight request, which needs no key."""
-
-    open = True
-
-    def options(self) -> None:
-        try:
-            for name, value in self.service.access.origins.preflight(self.request.headers):
-                self.set_header(name, value)
-        except ApiError as error:
-            self.refuse(error)
-            return
-        self.clear_header("Content-Type")
-        self.set_status(204)
-        self.finish()
-
-
-class Upgrading(Matcher):
-    """Matches GET /v1/responses with an upgrade to a websocket, if websockets are served."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        if not self._service.websockets:
-            return None
-        return {} if request.method == "GET" and request.path == "/v1/responses" and wants_upgrade(request) else None
-
-
-class Socket(Handler, WebSocketHandler):
-    """A websocket, from its upgrade to its end. Access is checked as for every request, also for web pages."""
-
-    session: Session | None = None
-    arriving: Arriving | None = None
-
-    def prepare(self) -> None:
-        try:
-            self.client = self.service.access.check(self.request.headers)
-            if self.service.stage != "serving":
-                raise ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
-        except ApiError as error:
-            self.refuse(error, RESPONSES)
-
-    def check_origin(self, origin: str) -> bool:
-        return True  # `prepare` has checked it
-
-    def get_websocket_protocol(self) -> WebSocketProtocol | None:
-        if self.request.headers.get("Sec-WebSocket-Version") != "13":  # Tornado answers which version it takes
-            return None
-        self.arriving = Arriving(self.service)
-        params = _WebSocketParams(
-            ping_interval=self.ping_interval,
-            ping_timeout=self.ping_timeout,
-            max_message_size=self.max_message_size,
-            compression_options=self.get_compression_options(),
-        )
-        return Counted(self, params, self.arriving, self.too_much)
-
-    async def too_much(self, error: ApiError) -> None:
-        """Of what messages may take together: this one was not kept."""
-        if self.session is not None:
-            await self.session.refuse(error)
-
-    def get_compression_options(self) -> dict[str, Any]:
-        return {"compression_level": 1, "mem_level": 5}  # a higher level saves little on small events
-
-    def open(self, *args: str, **kwargs: str) -> None:  # type: ignore[override]  # Tornado's hook; ours is a flag
-        self.session = Session(self.service, self, self.request.headers)
-
-    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
-        return self.session.message(message) if self.session is not None else None
-
-    def on_close(self) -> None:
-        if self.arriving is not None:
-            self.arriving.over()
-        if self.session is not None:
-            self.session.closed()
-
-
-class Elsewhere(Handler):
-    """Answers every other path or method with an error that says what is served."""
-
-    open = True
-
-    async def get(self) -> None:
-        self.answer()
-
-    head = post = put = patch = delete = options = get
-
-    def answer(self) -> None:
-        path, method = self.request.path, self.request.method
-        if path == "/v1/responses" and wants_upgrade(self.request):
-            self.set_header("Connection", "close")
-            message = "websockets are off ([server] websockets, [responses] store_entries): use POST /v1/responses"
-            error = ApiError("invalid_request", message, 426)
-            self.refuse(error, RESPONSES)
-        elif (place := dialects.at(path)) is not None:
-            self.set_header("Allow", "POST")
-            error = ApiError("invalid_request", f"{method} {path}: only POST is served here", 405)
-            self.refuse(error, place.dialect)
-        elif path.startswith("/v1/v1/"):
-            message = f"{path}: your client adds /v1 to a base URL that ends in /v1; remove it from the base URL"
-            self.refuse(ApiError("not_found", message))
-        else:
-            served = ", ".join([*dialects.addresses(), "/v1/models"])
-            self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here; what is served: {served}"))
-
-
 def _has_body(headers: HTTPHeaders) -> bool:
     return headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
-
-
-def wants_upgrade(request: HTTPServerRequest) -> bool:
-    return "upgrade" in request.headers.get("Connection", "").lower()

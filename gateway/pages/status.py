@@ -1,8 +1,8 @@
-"""The status page, GET /debug/upstreams: the present state of the upstreams, as JSON for admins.
+"""The status pages, as JSON for admins: GET /debug/quirks, and GET /debug/upstreams, the state of the upstreams.
 
-It has the slots and the queue of each upstream and, for each model and key there, the breaker, the load, and how long
-it is not used. Keys are named by their number. With several workers the page is about all of them: counts are added,
-and of states the worst is shown, because an upstream whose breaker is open in one worker has a problem.
+The latter has the slots and the queue of each upstream and, for each model and key there, the breaker, the load, and
+how long it is not used. Keys are named by their number. With several workers the page is about all of them: counts are
+added, and of states the worst is shown, because an upstream whose breaker is open in one worker has a problem.
 """
 
 from __future__ import annotations
@@ -11,12 +11,27 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from gateway.pages.handlers import Shown
 from gateway.routing.balancing import Place
 from gateway.runtime import Service
 
 PATH = "/debug/upstreams"
 STATES = ("closed", "half-open", "open")  # the states of a breaker, the worst last
 MAX_SHOWN = 200  # how many endpoints of an upstream are shown, since clients may send any name of a model
+
+
+class Learned(Shown):
+    """GET /debug/quirks: the learned quirks of upstreams, and how often each field was dropped."""
+
+    async def shown(self) -> dict[str, Any]:
+        return {"learned": self.service.quirks.all(), "dropped": dict(self.service.dropped.most_common())}
+
+
+class Standing(Shown):
+    """GET /debug/upstreams: which upstreams answer, how quickly, and how busy they are."""
+
+    async def shown(self) -> dict[str, Any]:
+        return await of_all(self.service)
 
 
 def serve(service: Service) -> None:

@@ -1,0 +1,68 @@
+"""Requests of browsers before the real one, and all that is not served, which hears what is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.httputil import HTTPServerRequest
+from tornado.routing import Matcher
+
+from gateway.http import origins
+from gateway.pages.handlers import Handler
+from gateway.websocket.socket import wants_upgrade
+from translate import dialects
+from translate.errors import ApiError
+from translate.responses.dialect import RESPONSES
+
+
+class AskingBefore(Matcher):
+    """Matches the preflight request (OPTIONS) of a browser, on any path."""
+
+    def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
+        return {} if origins.asks_before(request.method, request.headers) else None
+
+
+class Preflight(Handler):
+    """Answers a preflight request, which needs no key."""
+
+    open = True
+
+    def options(self) -> None:
+        try:
+            for name, value in self.service.access.origins.preflight(self.request.headers):
+                self.set_header(name, value)
+        except ApiError as error:
+            self.refuse(error)
+            return
+        self.clear_header("Content-Type")
+        self.set_status(204)
+        self.finish()
+
+
+class Elsewhere(Handler):
+    """Answers every other path or method with an error that says what is served."""
+
+    open = True
+
+    async def get(self) -> None:
+        self.answer()
+
+    head = post = put = patch = delete = options = get
+
+    def answer(self) -> None:
+        path, method = self.request.path, self.request.method
+        if path == "/v1/responses" and wants_upgrade(self.request):
+            self.set_header("Connection", "close")
+            message = "websockets are off ([server] websockets, [responses] store_entries): use POST /v1/responses"
+            error = ApiError("invalid_request", message, 426)
+            self.refuse(error, RESPONSES)
+        elif (place := dialects.at(path)) is not None:
+            self.set_header("Allow", "POST")
+            error = ApiError("invalid_request", f"{method} {path}: only POST is served here", 405)
+            self.refuse(error, place.dialect)
+        elif path.startswith("/v1/v1/"):
+            message = f"{path}: your client adds /v1 to a base URL that ends in /v1; remove it from the base URL"
+            self.refuse(ApiError("not_found", message))
+        else:
+            served = ", ".join([*dialects.addresses(), "/v1/models"])
+            self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here; what is served: {served}"))

@@ -1,0 +1,70 @@
+"""The lists of models, and one model, for clients of every protocol."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, unquote
+
+from gateway.pages import codex, model_list, picker
+from gateway.pages.handlers import Handler
+from gateway.runtime import Service
+from translate import dialects, wire
+from translate.codex import catalogue
+from translate.dialect import Dialect
+from translate.errors import ApiError
+
+
+class Listed(Handler):
+    """What is told of models. own: the dialect of the address, None where the client's headers tell it."""
+
+    own: Dialect | None = None
+
+    def initialize(self, service: Service, own: Dialect | None = None) -> None:
+        super().initialize(service)
+        self.own = own
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.own or super().dialect
+
+    @property
+    def for_codex(self) -> bool:
+        asked = parse_qs(self.request.query, keep_blank_values=True)
+        return self.own is None and catalogue.asks(asked, self.request.headers.get("User-Agent", ""))
+
+
+class Models(Listed):
+    """GET /v1/models: the list of models."""
+
+    async def get(self) -> None:
+        models = await self.service.listing.models(self.request.headers)
+        if (rules := self.service.rules.get(self.client)) is not None:
+            models = [model for model in models if rules.allow(model.upstream, model.id)]
+        if self.for_codex:
+            self.finish(await codex.page(models, self.service.settings.server.codex_instructions))
+            return
+        if picker.is_for(self.request.headers):
+            models = [picker.listed(model) for model in models]
+        self.finish(model_list.page(models, self.request.query, self.dialect))
+
+
+class OneModel(Listed):
+    """GET /v1/models/{id}: one model. An id may have slashes."""
+
+    async def get(self, id: str) -> None:
+        if (place := dialects.at(self.request.path)) is not None:
+            self.set_header("Allow", "POST")
+            error = ApiError("invalid_request", f"GET {self.request.path[:200]}: only POST is served here", 405)
+            self.refuse(error, place.dialect)
+            return
+        models = await self.service.listing.models(self.request.headers)
+        try:
+            if (rules := self.service.rules.get(self.client)) is not None:
+                rules.permitted(self.service.router.routes(unquote(id), self.dialect.name), unquote(id))
+            model = model_list.one(models, unquote(id), self.service.router, self.dialect)
+            if self.for_codex:
+                said = await codex.page([model], self.service.settings.server.codex_instructions)
+            else:
+                said = wire.dumps(self.dialect.models.row(model))
+            self.finish(self.service.masked(said))
+        except ApiError as error:
+            self.refuse(error)
