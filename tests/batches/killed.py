@@ -1,7 +1,7 @@
 """Makes a batch, kills proxies (kill -9) a number of times while it runs, and counts what came of it.
 
-One proxy with its file, or several that share a Redis. What may be asked for twice is what was on its way at a kill: the
-upstream had not answered it, or its answer had just left and the proxy had not read it yet. Nobody can do better
+One proxy with its file, or several that share a Redis. What may be asked for twice is what was on its way at a kill:
+the upstream had not answered it, or its answer had just left and the proxy had not read it yet. Nobody can do better
 without the upstream's help, which the Idempotency-Key asks for: the answer is in the kernel's buffers when the process
 dies.
 """

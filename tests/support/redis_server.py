@@ -1,5 +1,6 @@
 """A redis-server (or valkey-server) of a test's own, on a unix socket or a free port, which can be stopped and started
-again. It keeps nothing on disk."""
+again. It keeps nothing on disk. The variable REDIS_SERVER names the one to use, else it is what the PATH has; the tests
+of the stores run against all that there are."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PROGRAMS = tuple(found for name in ("redis-server", "valkey-server") if (found := shutil.which(name)))
+_NAMES = [os.environ["REDIS_SERVER"]] if os.environ.get("REDIS_SERVER") else ["redis-server", "valkey-server"]
+PROGRAMS = tuple(found for name in _NAMES if (found := shutil.which(name)))
 NONE = "neither redis-server nor valkey-server is installed (apt install redis-server)"
 
 
