@@ -124,10 +124,11 @@ def dry_run(service: Service, client: Protocol, data: dict[str, Any], to: Protoc
         sealed = sealing.seal(route.envelope, "", [])
         raw, left = sealed.body(wire.dumps(translated))
         translated, dropped = wire.loads(raw), [*dropped, *left]
+    spoken = route.upstream.spoken_for(route.model)
     return {
         "from": client,
         "to": route.protocol,
-        "because": "the query has ?to=" if to else protocol_choice.why(client, route.upstream.spoken, route.protocol),
+        "because": "the query has ?to=" if to else protocol_choice.why(client, spoken, route.protocol),
         "upstream": upstream,
         "original": data,
         "translated": translated,

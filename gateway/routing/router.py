@@ -109,8 +109,9 @@ class Route:
         """The route of requests with tools or thinking; None if it is this one."""
         if self.client is None or self.schema or self.home:
             return None
-        best = protocol_choice.choose(self.client, self.upstream.spoken, more=True)
-        if best is None or best == self.protocol or self.protocol not in self.upstream.spoken:
+        spoken = self.upstream.spoken_for(self.model)
+        best = protocol_choice.choose(self.client, spoken, more=True)
+        if best is None or best == self.protocol or self.protocol not in spoken:
             return None
         return Route(self.upstream, best, self.model, self.client, False, self.key, self.stage, self.weight)
 
@@ -222,7 +223,7 @@ class Router:
         upstream, client = failed.upstream, failed.client
         if client is None or failed.home:
             return False
-        others = [name for name in upstream.spoken if name != failed.protocol]
+        others = [name for name in upstream.spoken_for(failed.model) if name != failed.protocol]
         if protocol_choice.choose(client, others, more=True) is None:
             return False
         upstream.lacks.add(failed.protocol)

@@ -108,7 +108,7 @@ class LiveUpstream:
 
     def protocol_for(self, client: Protocol, model: str = "") -> Protocol | None:
         """The protocol for requests of a client, unless a request asks for more (see protocol_choice.py)."""
-        return protocol_choice.choose(client, self.spoken, protocol_choice.reasons(model))
+        return protocol_choice.choose(client, self.spoken_for(model), protocol_choice.reasons(model))
 
     @property
     def spoken(self) -> tuple[str, ...]:
@@ -116,6 +116,10 @@ class LiveUpstream:
         if not self.lacks:
             return self.settings.protocol
         return tuple(protocol for protocol in self.settings.protocol if protocol not in self.lacks)
+
+    def spoken_for(self, model: str) -> tuple[str, ...]:
+        """Those in which it has a model; "" = any model."""
+        return envelopes.spoken(self.settings.envelope, model, self.spoken) if model else self.spoken
 
     def headers_with(self, key: int) -> dict[Protocol, dict[str, str]]:
         """The headers with one of its keys, by protocol. One that is had from somewhere is missing until it is

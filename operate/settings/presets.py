@@ -141,10 +141,12 @@ PRESETS: dict[str, dict[str, str]] = {
         "key_header": "auto",
         "list_models": "true",
     },
-    # The key is an access token: cmd:gcloud auth print-access-token, or google:FILE.
+    # Claude by rawPredict, Google's own models by their own methods. The key is an access token: cmd:gcloud auth
+    # print-access-token, or google:FILE.
     "vertex": {
-        "protocol": "messages",
+        "protocol": "messages, gemini",
         "base_url": "https://{vertex}/v1",
+        "paths": "gemini=v1/projects/{project}/locations/{region}/publishers/google",
         "envelope": "vertex",
         "key_header": "authorization",
         "list_models": "false",

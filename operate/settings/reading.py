@@ -243,8 +243,9 @@ class Reading:
 
     def _lacks(self, section: Section | None, name: str, key: str, preset: str) -> None:
         if section is not None:
-            message = f"is missing; the preset {preset} needs it"
-            self.problems.append(Problem(section.file, section.line, name, key, message))
+            problem = Problem(section.file, section.line, name, key, f"is missing; the preset {preset} needs it")
+            if problem not in self.problems:  # several of the preset's values may be made of it
+                self.problems.append(problem)
 
     def _models(self, upstreams: Mapping[str, Upstream | None]) -> Iterator[ModelRule]:
         section = self.sections.get(schema.MODELS)
