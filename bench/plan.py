@@ -31,7 +31,6 @@ class Target:
     models: Callable[[Speech], Mapping[str, str]]
     cpu: Cpu
     is_paid: bool
-    path: Callable[[Speech], str] = lambda speech: speech.path
     context: ssl.SSLContext | None = None
 
 
@@ -134,7 +133,6 @@ def _direct(target: Target, speech: Speech, stream: bool, fresh: bool = False) -
     if not target.direct or (target.is_paid and speech is not target.speech):
         return []
     asked = speech.request(target.model, target.direct_key, stream=stream)
-    asked = Request(asked.method, target.path(speech), asked.headers, asked.body)
     return [Way("direct", target.direct, asked, fresh=fresh, context=target.context)]
 
 

@@ -1,9 +1,10 @@
-"""The three protocols, as far as a measurement needs them: the smallest request of each, and what brings the key."""
+"""The protocols, as far as a measurement needs them: the smallest request of each, and what brings the key."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from bench.client import Request
 
@@ -13,14 +14,23 @@ TOKENS_IN = 15  # of such a request, about
 
 
 class Speech(NamedTuple):
-    """limit: the field that bounds the reply. done: what a whole stream holds."""
+    """path, stream_path: its addresses, in which {model} stands for the model's name. limit: the field that bounds the
+    reply. done: what a whole stream holds."""
 
     name: str
     path: str
     limit: str
     done: bytes
+    stream_path: str = ""
+
+    def address(self, model: str, *, stream: bool) -> str:
+        path = self.stream_path if stream and self.stream_path else self.path
+        return path.replace("{model}", quote(model, safe=""))
 
     def body(self, model: str, *, stream: bool, words: str = WORDS) -> dict[str, Any]:
+        if self.name == "gemini":
+            return {"contents": [{"role": "user", "parts": [{"text": words}]}],
+                    "generationConfig": {self.limit: MOST}}  # fmt: skip
         asked: dict[str, Any] = {"model": model, self.limit: MOST}
         if stream:
             asked["stream"] = True
@@ -29,23 +39,27 @@ class Speech(NamedTuple):
         return asked | {"messages": [{"role": "user", "content": words}]}
 
     def request(self, model: str, key: str, *, stream: bool, words: str = WORDS) -> Request:
-        return self.of(json.dumps(self.body(model, stream=stream, words=words)).encode(), key)
+        body = json.dumps(self.body(model, stream=stream, words=words)).encode()
+        return self.of(body, key, self.address(model, stream=stream))
 
-    def of(self, body: bytes, key: str) -> Request:
-        return Request("POST", self.path, (("content-type", "application/json"), *credentials(key)), body)
+    def of(self, body: bytes, key: str, path: str = "") -> Request:
+        return Request("POST", path or self.path, (("content-type", "application/json"), *credentials(key)), body)
 
 
 def credentials(key: str) -> tuple[tuple[str, str], ...]:
     """All that any of the servers may want."""
     version = ("anthropic-version", "2023-06-01")
-    return (("authorization", f"Bearer {key}"), ("x-api-key", key), version) if key else (version,)
+    keys = ("authorization", f"Bearer {key}"), ("x-api-key", key), ("x-goog-api-key", key)
+    return (*keys, version) if key else (version,)
 
 
 SPEECHES = (
     Speech("messages", "/v1/messages", "max_tokens", b"message_stop"),
     Speech("chat", "/v1/chat/completions", "max_tokens", b"[DONE]"),
     Speech("responses", "/v1/responses", "max_output_tokens", b"response.completed"),
-)
+    Speech("gemini", "/v1beta/models/{model}:generateContent", "maxOutputTokens", b"finishReason",
+           "/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+)  # fmt: skip
 NAMES = tuple(speech.name for speech in SPEECHES)
 
 

@@ -82,7 +82,7 @@ def _at_an_address(asked: Asked) -> Iterator[Target]:
     if urlsplit(asked.url).scheme not in ("http", "https"):
         raise Unusable(f"{asked.url} is no address: it begins with http:// or https://")
     speech = named(asked.protocol or "chat")
-    base = asked.url.rstrip("/").removesuffix("/v1")
+    base = asked.url.rstrip("/").removesuffix("/v1").removesuffix("/v1beta")
     text = (
         f"[upstream bench]\nprotocol = {speech.name}\nbase_url = {asked.url}\napi_key = ${{BENCH_UPSTREAM_KEY:none}}\n"
     )
@@ -96,12 +96,11 @@ def _of_the_settings(asked: Asked) -> Iterator[Target]:
     upstream = _upstream(settings, asked.upstream)
     speech = named(next((name for name in upstream.protocol if not asked.protocol or name == asked.protocol), "chat"))
     key = (upstream.keys or (upstream.api_key,))[0]
-    address = upstream.url(speech.path)
     client_key = os.environ.get("PROXY_KEY") or next((k for c in settings.clients for k in c.plain_keys), "")
     if settings.clients and not client_key:
         raise Unusable("the settings have only hashes of keys; set $PROXY_KEY to the key of a client")
     with servers.proxy(Path(asked.config) if asked.config else place.settings_file(), ONCE) as proxy:
-        base = address.removesuffix(speech.path)
+        base = upstream.url("models").removesuffix("/models").removesuffix("/v1").removesuffix("/v1beta")
         yield _before(proxy, upstream.name, speech, base, key, asked.model, upstream.name, client_key)
 
 

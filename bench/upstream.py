@@ -1,4 +1,4 @@
-"""The upstream that the bench brings along: the least that can answer in the three protocols, as fast as asyncio can.
+"""The upstream that the bench brings along: the least that can answer in all protocols, as fast as asyncio can.
 
 The model's name says how it answers: bench-e200-g20 streams 200 events, 20 ms apart; bench-b5000 is a text of 5,000
 bytes. It runs as a process of its own, so that what it costs is nobody else's.
@@ -21,6 +21,7 @@ from bench import far_certificate
 EVENTS, TEXT = 20, 20
 _MODEL = re.compile(rb'"model"\s*:\s*"(bench[a-z0-9-]*)"')
 _STREAM = re.compile(rb'"stream"\s*:\s*true')
+_IN_PATH = re.compile(rb"/models/(bench[a-z0-9-]*):(stream)?")
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.I)
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\nrequest-id: r\r\nx-request-id: r\r\n%b\r\n\r\n"
 _CHUNKED = _HEAD % (b"text/event-stream", b"transfer-encoding: chunked")
@@ -81,9 +82,10 @@ class _Connection(asyncio.Protocol):
         if protocol is None:
             self._whole(_MODELS)
             return
-        named = _MODEL.search(request)
+        in_path = _IN_PATH.search(self._path)
+        named = in_path or _MODEL.search(request)
         model = named[1].decode() if named else "bench"
-        if not _STREAM.search(request):
+        if not (in_path[2] if in_path else _STREAM.search(request)):
             self._whole(_reply(protocol, model))
             return
         events, gap_s = _chunks(protocol, model), _number(model, "g", 0) / 1e3
@@ -190,11 +192,28 @@ def _responses_stream(model: str) -> tuple[bytes, bytes, bytes]:
     return begins, delta, ends + _event("response.completed", response=done)
 
 
+def _gemini_whole(model: str, text: str) -> dict[str, Any]:
+    content = {"role": "model", "parts": [{"text": text}]}
+    return {"candidates": [{"content": content, "finishReason": "STOP", "index": 0}], "modelVersion": model,
+            "responseId": "g", "usageMetadata": _COUNTED}  # fmt: skip
+
+
+def _gemini_stream(model: str) -> tuple[bytes, bytes, bytes]:
+    def chunk(text: str, **more: Any) -> bytes:
+        candidate = {"content": {"role": "model", "parts": [{"text": text}]}, "index": 0} | more
+        said = {"candidates": [candidate], "modelVersion": model, "responseId": "g", "usageMetadata": _COUNTED}
+        return b"data: %b\r\n\r\n" % _json(said)
+
+    return chunk(""), chunk("word "), chunk("", finishReason="STOP")
+
+
 _PROTOCOLS = (
     _Protocol(b"/chat/completions", _chat_whole, _chat_stream),
     _Protocol(b"/messages", _messages_whole, _messages_stream),
     _Protocol(b"/responses", _responses_whole, _responses_stream),
+    _Protocol(b"enerateContent", _gemini_whole, _gemini_stream),
 )
+_COUNTED = {"promptTokenCount": 9, "candidatesTokenCount": 9, "totalTokenCount": 18}
 _USED = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
 
 
