@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -14,12 +15,12 @@ TOKENS_IN = 15  # of such a request, about
 
 
 class Speech(NamedTuple):
-    """path, stream_path: its addresses, in which {model} stands for the model's name. limit: the field that bounds the
-    reply. done: what a whole stream holds."""
+    """path, stream_path: its addresses, in which {model} stands for the model's name; else the body names it. asks:
+    makes a body of a prompt. done: what a whole stream holds."""
 
     name: str
     path: str
-    limit: str
+    asks: Callable[[str], dict[str, Any]]
     done: bytes
     stream_path: str = ""
 
@@ -28,15 +29,9 @@ class Speech(NamedTuple):
         return path.replace("{model}", quote(model, safe=""))
 
     def body(self, model: str, *, stream: bool, words: str = WORDS) -> dict[str, Any]:
-        if self.name == "gemini":
-            return {"contents": [{"role": "user", "parts": [{"text": words}]}],
-                    "generationConfig": {self.limit: MOST}}  # fmt: skip
-        asked: dict[str, Any] = {"model": model, self.limit: MOST}
-        if stream:
-            asked["stream"] = True
-        if self.limit == "max_output_tokens":
-            return asked | {"input": words, "store": False}
-        return asked | {"messages": [{"role": "user", "content": words}]}
+        if self.stream_path:
+            return self.asks(words)
+        return {"model": model} | self.asks(words) | ({"stream": True} if stream else {})
 
     def request(self, model: str, key: str, *, stream: bool, words: str = WORDS) -> Request:
         body = json.dumps(self.body(model, stream=stream, words=words)).encode()
@@ -53,11 +48,24 @@ def credentials(key: str) -> tuple[tuple[str, str], ...]:
     return (*keys, version) if key else (version,)
 
 
+def _messages(words: str) -> dict[str, Any]:
+    return {"max_tokens": MOST, "messages": [{"role": "user", "content": words}]}
+
+
+def _input(words: str) -> dict[str, Any]:
+    return {"max_output_tokens": MOST, "input": words, "store": False}
+
+
+def _contents(words: str) -> dict[str, Any]:
+    contents = [{"role": "user", "parts": [{"text": words}]}]
+    return {"contents": contents, "generationConfig": {"maxOutputTokens": MOST}}
+
+
 SPEECHES = (
-    Speech("messages", "/v1/messages", "max_tokens", b"message_stop"),
-    Speech("chat", "/v1/chat/completions", "max_tokens", b"[DONE]"),
-    Speech("responses", "/v1/responses", "max_output_tokens", b"response.completed"),
-    Speech("gemini", "/v1beta/models/{model}:generateContent", "maxOutputTokens", b"finishReason",
+    Speech("messages", "/v1/messages", _messages, b"message_stop"),
+    Speech("chat", "/v1/chat/completions", _messages, b"[DONE]"),
+    Speech("responses", "/v1/responses", _input, b"response.completed"),
+    Speech("gemini", "/v1beta/models/{model}:generateContent", _contents, b"finishReason",
            "/v1beta/models/{model}:streamGenerateContent?alt=sse"),
 )  # fmt: skip
 NAMES = tuple(speech.name for speech in SPEECHES)
