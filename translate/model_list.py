@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 class ListedModel(Protocol):
     """id: what a client may ask for. upstream: who has it. name: for people, "" where it has none. created: Unix
-    seconds; made: the same as RFC 3339 has it; described: one line
-    for whoever picks."""
+    seconds; made: the same as RFC 3339 has it; described: one line for whoever picks. context: tokens, 0 = unknown.
+    sees: whether it takes images; thinks: whether it can be told how much to think; None = unknown."""
 
     @property
     def id(self) -> str: ...
@@ -31,6 +31,12 @@ class ListedModel(Protocol):
 
     @property
     def context(self) -> int: ...
+
+    @property
+    def sees(self) -> bool | None: ...
+
+    @property
+    def thinks(self) -> bool | None: ...
 
 
 def row(model: ListedModel) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from translate.model_list import ListedModel
 
@@ -35,16 +35,6 @@ _LEVELS = {
 }
 
 
-class Described(ListedModel, Protocol):
-    """sees: whether it takes images. thinks: whether it can be told how much to think. None = unknown."""
-
-    @property
-    def sees(self) -> bool | None: ...
-
-    @property
-    def thinks(self) -> bool | None: ...
-
-
 def asks(query: Collection[str], user_agent: str) -> bool:
     """Whether it is Codex that wants the list."""
     return QUERY in query or user_agent.startswith("codex")
@@ -55,12 +45,12 @@ def knows(slug: str) -> bool:
     return _KNOWN.match(slug) is not None
 
 
-def page(models: Sequence[Described], instructions: str) -> Body:
+def page(models: Sequence[ListedModel], instructions: str) -> Body:
     unknown = [model for model in models if not knows(model.id)]
     return {"models": [row(model, instructions, _FIRST + at) for at, model in enumerate(unknown)]}
 
 
-def row(model: Described, instructions: str, priority: int = _FIRST) -> Body:
+def row(model: ListedModel, instructions: str, priority: int = _FIRST) -> Body:
     """One entry. instructions: the prompt of Codex' agent. Codex reads no list at all in which a field is missing
     that its version wants."""
     context = model.context or USUAL_CONTEXT

@@ -12,7 +12,6 @@ Body = dict[str, Any]
 VERSION = "0.12.6"
 """The version of Ollama whose form this is. Clients ask for it, and some want 0.6.4 at the least."""
 
-CAPABILITIES = ["completion", "tools", "vision"]
 _DETAILS = {"parent_model": "", "format": "", "family": "", "families": [], "parameter_size": "",
             "quantization_level": ""}  # fmt: skip
 
@@ -25,6 +24,12 @@ def row(model: ListedModel) -> Body:
     }  # fmt: skip
 
 
+def capabilities(model: ListedModel) -> list[str]:
+    """What is not known is offered: an editor hides what is not here, and the upstream refuses what it cannot do."""
+    seeing = [] if model.sees is False else ["vision"]
+    return ["completion", "tools", *seeing, *(["thinking"] if model.thinks else [])]
+
+
 def shown(model: ListedModel) -> Body:
     family = model.upstream or "model"
     info: Body = {"general.architecture": family, "general.basename": model.name or model.id}
@@ -33,5 +38,5 @@ def shown(model: ListedModel) -> Body:
     return {
         "modelfile": "", "parameters": "", "template": "", "license": "", "modified_at": model.made,
         "details": _DETAILS | {"family": family, "families": [family]}, "model_info": info,
-        "capabilities": CAPABILITIES,
+        "capabilities": capabilities(model),
     }  # fmt: skip
