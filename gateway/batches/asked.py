@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -11,11 +13,20 @@ from tornado.httputil import HTTPHeaders
 
 from gateway.batches.desk import Desk
 from gateway.batches.queue import Queue
-from translate import wire
+from gateway.http import json_bounds
+from translate import sliced_json, wire
 from translate.errors import ApiError, BadRequest
 
 MARK = "px"
 """Begins the rest of every id that the proxy gives: an upstream's never does."""
+BYTES = "bytes"
+"""Where a batch's `about` has how large its requests are."""
+MAX_VALUES = 2_000_000  # of JSON, in a batch
+LARGE = 1 << 16  # bytes of one that is read beside the loop
+
+
+FORMS = ("messages", "openai")
+"""The APIs of batches."""
 
 
 class Asked(NamedTuple):
@@ -38,6 +49,22 @@ class Asked(NamedTuple):
             raise ApiError("not_found", "no upstream has batches, and the proxy runs none ([batches] file)")
         return self.desk.queue
 
+    @contextlib.asynccontextmanager
+    async def room(self, what: str, size: int) -> AsyncIterator[Queue]:
+        """Where a file or a batch of so many bytes is put. what: "files" or "batches". Raises BadRequest where the
+        client keeps as much as it may."""
+        queue, own = self.queue, self.desk.settings
+        async with self.desk.adding:
+            files = await queue.files(self.owner)
+            batches = [batch for form in FORMS for batch in await queue.listed(form, self.owner)]
+            most = own.client_files if what == "files" else own.client_batches
+            if most and len(files if what == "files" else batches) >= most:
+                raise _full(f"{most} {what}", f"client_{what}")
+            kept = sum(file.size for file in files) + sum(wire.loads(batch.about).get(BYTES, 0) for batch in batches)
+            if own.client_mb and kept + size > own.client_mb << 20:
+                raise _full(f"{own.client_mb} MB of files and batches", "client_mb")
+            yield queue
+
     def parameter(self, name: str) -> str:
         return parse_qs(self.query, max_num_fields=50).get(name, [""])[0]
 
@@ -46,6 +73,24 @@ class Asked(NamedTuple):
         if not (said.isascii() and said.isdigit() and 1 <= int(said[:9]) <= most):
             raise BadRequest(f"limit: not a number from 1 to {most}", "limit")
         return int(said)
+
+
+def _full(kept: str, setting: str) -> BadRequest:
+    return BadRequest(f"this client keeps {kept}, the most that it may ([batches] {setting} of the proxy)")
+
+
+async def beside(read: Callable[[bytes], Any], body: bytes) -> Any:
+    """What is read of a body, which may be large. Raises ApiError."""
+    json_bounds.check(body, MAX_VALUES)
+    return await asyncio.to_thread(read, body) if len(body) > LARGE else read(body)
+
+
+def loads(body: bytes) -> Any:
+    """Raises BadRequest."""
+    try:
+        return sliced_json.loads(body) if len(body) > LARGE else wire.loads(body)
+    except ValueError:
+        raise BadRequest("the body is no JSON") from None
 
 
 class Said(NamedTuple):

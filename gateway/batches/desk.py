@@ -19,6 +19,7 @@ class Desk:
         self.stale = False
         self.told: dict[str, int] = {}
         self.progress: list[Progress] = []
+        self.adding = asyncio.Lock()  # between the look at what a client keeps and what is added to it
         self._before: list[Queue] = []  # from before the settings changed: answers may still be on their way to them
 
     def __repr__(self) -> str:

@@ -50,23 +50,23 @@ async def answer(asked: Asked) -> Said:
 
 
 async def _create(asked: Asked, id: str) -> Said:
-    requests = requests_of(asked.body)
-    about = {"headers": common.kept_headers(asked.headers, "anthropic-"), "query": asked.query}
+    requests = await common.beside(requests_of, asked.body)
+    rows = [(name, wire.dumps(params)) for name, params in requests]
+    size = sum(len(row) for _, row in rows)
+    about = {"headers": common.kept_headers(asked.headers, "anthropic-"), "query": asked.query, common.BYTES: size}
     batch = Batch(
         common.new_id(ID), MESSAGES.name, asked.owner, asked.client, asked.now, asked.now + LASTS_S, None, None,
         len(requests), wire.dumps_text(about),
     )  # fmt: skip
-    await asked.queue.add(batch, [(name, wire.dumps(params)) for name, params in requests])
+    async with asked.room("batches", size) as queue:
+        await queue.add(batch, rows)
     asked.desk.looks_anew()
     return common.json(_shown(batch, {WAITING: batch.total}, asked.origin))
 
 
 def requests_of(body: bytes) -> list[tuple[str, dict[str, Any]]]:
     """(custom_id, params) of each. Raises BadRequest."""
-    try:
-        said = wire.loads(body)
-    except ValueError:
-        raise BadRequest("the body is no JSON") from None
+    said = common.loads(body)
     rows = said.get("requests") if isinstance(said, dict) else None
     if not isinstance(rows, list) or not 1 <= len(rows) <= MAX_REQUESTS:
         raise BadRequest(f"requests: a list of 1 to {MAX_REQUESTS} requests is needed", "requests")

@@ -6,6 +6,7 @@ latter are not written twice: such a file is what the batch has.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -61,10 +62,7 @@ async def answer(asked: Asked) -> Said:
 
 
 async def _create(asked: Asked, id: str) -> Said:
-    try:
-        said = wire.loads(asked.body)
-    except ValueError:
-        raise BadRequest("the body is no JSON") from None
+    said = await common.beside(common.loads, asked.body)
     if not isinstance(said, dict):
         raise BadRequest("the body is no object")
     endpoint, file_id = said.get("endpoint"), said.get("input_file_id")
@@ -73,14 +71,17 @@ async def _create(asked: Asked, id: str) -> Said:
     if said.get("completion_window") != "24h":
         raise BadRequest("completion_window: it is 24h", "completion_window")
     file = await _owned_file(asked, str(file_id))
-    requests = requests_of(await asked.queue.content(file.id), endpoint)
+    content = await asked.queue.content(file.id)
+    requests: list[tuple[str, bytes]] = await common.beside(functools.partial(requests_of, endpoint=endpoint), content)
+    size = sum(len(request) for _, request in requests)
     about = {"endpoint": endpoint, "input_file_id": file.id, "metadata": said.get("metadata"),
-             "headers": common.kept_headers(asked.headers, "openai-")}  # fmt: skip
+             "headers": common.kept_headers(asked.headers, "openai-"), common.BYTES: size}  # fmt: skip
     batch = Batch(
         common.new_id(ID), FORM, asked.owner, asked.client, asked.now, asked.now + LASTS_S, None, None,
         len(requests), wire.dumps_text(about),
     )  # fmt: skip
-    await asked.queue.add(batch, requests)
+    async with asked.room("batches", size) as queue:
+        await queue.add(batch, requests)
     asked.desk.looks_anew()
     return common.json(_shown(batch, {WAITING: batch.total}))
 
@@ -201,7 +202,8 @@ async def _upload(asked: Asked, id: str) -> Said:
     given = files["file"][0]
     file = File(common.new_id(FILE_ID), asked.owner, asked.now,
                 str(given["filename"])[:200], purpose, len(given["body"]))  # fmt: skip
-    await asked.queue.add_file(file, given["body"])
+    async with asked.room("files", file.size) as queue:
+        await queue.add_file(file, given["body"])
     return common.json(_file(file))
 
 

@@ -45,13 +45,22 @@ async def created(service: Service, request: ClientRequest, asked: Asked) -> Sai
 
 
 def _is_counted(service: Service, client: str) -> bool:
-    """Whether the client's tokens or money are bounded. What an upstream runs as a batch is in none of the sums."""
+    """Whether each request has to be looked at: by hooks, or since the client's tokens or money are bounded. What an
+    upstream runs as a batch is in none of the sums."""
+    if service.settings.hooks:
+        return True
     found = next((each for each in service.settings.clients if each.name == client), None)
     return found is not None and bool(found.tokens_per_minute or any(getattr(found, name) for name in Bounds._fields))
 
 
 def _may_send_unread(service: Service, client: str, upstream: str, *, counted: bool) -> None:
     """Nobody here reads the file of such a batch: its lines may name any model of the upstream. Raises ApiError."""
+    if service.settings.hooks:
+        raise ApiError(
+            "permission",
+            f"the proxy's hooks cannot see the requests of a batch that upstream '{upstream}' runs from a file of its "
+            "own; send them one by one",
+        )
     rules = service.rules.get(client)
     if counted or (rules is not None and (rules.models or not rules.allow(upstream))):
         raise ApiError(

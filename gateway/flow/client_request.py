@@ -17,7 +17,7 @@ from gateway.flow.envelope import Envelope
 from gateway.flow.info import Info, Standing
 from gateway.flow.timing import Clock
 from gateway.flow.trace import Trace
-from gateway.http import body_decoding, session_headers
+from gateway.http import body_decoding, json_bounds, session_headers
 from gateway.http.auth import Access
 from gateway.http.header_lines import fact
 from gateway.http.response_writer import Writer
@@ -151,6 +151,8 @@ class ClientRequest:
         self.body = parts[0] if len(parts) == 1 else b"".join(parts)
         if not form and "json" not in self.headers.get("Content-Type", "json"):
             upstream_request.check_type(self.headers, self.body)
+        if len(self.body) > self.shape.values and not (form or self.endpoint.relayed):
+            json_bounds.check(self.body, self.shape.values)  # before anything reads it, for whatever reason
         if self.endpoint.unsealed is not None:
             self._unseal()
         if self.endpoint.opened is not None:

@@ -55,9 +55,9 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
             yield from _read(request, ports)
         if ports.budgets is not None or ports.quota_of(request.client) is not None:
             yield from _within_bounds(request, ports, writer)
-        if ports.hooks is not None:
-            yield from ports.hooks.request(request)
-            sent, is_known = None, False  # it may be another one now
+    if ports.hooks is not None:
+        yield from ports.hooks.request(request)
+        sent, is_known = None, False  # it may be another one now
     found = ports.router.routes(request.asked_model, request.protocol, request.facts)
     if request.endpoint.unsealed is not None:
         found = _by_plain_name(found, request, ports)

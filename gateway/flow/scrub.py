@@ -21,8 +21,9 @@ SHORTEST = 6  # characters of a text that is quoted whole
 STRETCH = 20  # characters in a row that are no chance
 GRAM = 12  # characters that are looked up
 MOST_LOOKED = 1 << 18
-MAX_TEXT = 1 << 20  # characters of a request that are compared
+MAX_TEXT = 1 << 18  # characters of a request that are compared
 MAX_PARSED = 1 << 20  # bytes of a request that is taken apart for it; of a larger one, both ends are taken as they are
+MAX_VALUES = 30_000  # of such a request, likewise
 
 _REPLY = re.compile(r"it begins: |non-JSON body: |with an HTML page: |no JSON object: |with an error: |fields are: "
                     r"|its status is |an error in it: ")  # fmt: skip
@@ -103,7 +104,7 @@ def _marked(said: str, sent: bytearray) -> str:
 
 
 def _texts(body: bytes) -> list[str]:
-    if len(body) > MAX_PARSED:
+    if len(body) > MAX_PARSED or body.count(b",") + body.count(b"[") + body.count(b"{") > MAX_VALUES:
         ends = body[: MAX_TEXT // 2], body[-MAX_TEXT // 2 :]
         return [end.decode("utf-8", "replace") for end in ends]
     try:

@@ -21,6 +21,7 @@ from translate.errors import ApiError
 log = logging.getLogger("gateway")
 
 MAX_MESSAGE = 1000  # characters of a refusal
+MOST_PARTS = 8  # of a name, between its slashes
 
 Count = collections.Counter[tuple[str, str, str]]
 """By hook, event and outcome: allowed, changed, refused, failed."""
@@ -37,10 +38,14 @@ class Asking:
         return f"<Asking {', '.join(hook.name for hook, _ in self._hooks)}>"
 
     def of(self, event: str, model: str) -> list[tuple[Hook, Caller]]:
-        """Those that are asked about the requests or replies of a model."""
+        """Those that are asked about the requests or replies of a model. A name may begin with its upstream's, which
+        leads nobody past a hook."""
+        parts = model.split("/")
+        names = ["/".join(parts[at:]) for at in range(min(len(parts), MOST_PARTS))]
         return [
             (hook, caller) for hook, caller in self._hooks
-            if event in hook.on and (not hook.models or any(fnmatchcase(model, each) for each in hook.models))
+            if event in hook.on
+            and (not hook.models or any(fnmatchcase(name, each) for each in hook.models for name in names))
         ]  # fmt: skip
 
     async def ask(self, hook: Hook, caller: Caller, event: Said, key: str) -> Said | None:

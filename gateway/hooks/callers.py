@@ -6,6 +6,8 @@ import asyncio
 import importlib.util
 import inspect
 import logging
+import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from upstream.request import Request, Timeouts
 from upstream.small_reply import SmallReplySink
 
 log = logging.getLogger("proxy")
+
+AT_ONCE = 16  # calls of one hook's functions that run in threads
 
 Said = dict[str, Any]
 
@@ -65,7 +69,9 @@ class Url:
 
 class Python:
     """A file with the functions `request(event)` and `reply(event)`, either or both. They may be async; others run in
-    a thread, so that they hold nobody up. A function that takes longer than its time goes on, but is not waited for."""
+    threads of the hook's own, so that they hold nobody up. A function that takes longer than its time goes on, but is
+    not waited for, also not when the proxy ends; while so many go on, no further one is begun. What a function gets is
+    a copy, which it may keep and change as it likes."""
 
     def __init__(self, hook: Hook) -> None:
         """Raises Failed if the file cannot be loaded."""
@@ -77,6 +83,7 @@ class Python:
         self._functions: dict[str, Callable[[Said], Any]] = {
             name: found for name in ("request", "reply") if callable(found := getattr(self._module, name, None))
         }
+        self._free = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, event: Said) -> Said:
         function = self._functions.get(event["event"])
@@ -85,14 +92,16 @@ class Python:
         try:
             async with asyncio.timeout(self._hook.timeout):
                 if inspect.iscoroutinefunction(function):
-                    said = await function(event)
+                    said = _plain(await function(_plain(event)))
                 else:
-                    said = await asyncio.get_running_loop().run_in_executor(None, function, event)
+                    await self._free.acquire()
+                    said = await _beside(lambda: _plain(function(_plain(event))), self._free.release)
         except TimeoutError:
             raise Failed(f"it took longer than {self._hook.timeout:g} s") from None
-        except Exception as why:  # a mistake in it is its own
-            log.exception("[hook %s] failed", self._hook.name)
-            raise Failed(repr(why)) from None
+        except Exception as why:  # a mistake in it is its own; its words may quote a prompt
+            where = "".join(traceback.format_tb(why.__traceback__))
+            log.error("[hook %s] failed with %s\n%s", self._hook.name, type(why).__name__, where)
+            raise Failed(f"it failed with {type(why).__name__}") from None
         return _checked({} if said is None else said)
 
 
@@ -108,6 +117,41 @@ def _loaded(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _plain(value: Any) -> Any:
+    """A copy, which is JSON and nothing else. Raises TypeError, ValueError, OverflowError."""
+    return wire.loads(wire.dumps(value))
+
+
+async def _beside(call: Callable[[], Any], over: Callable[[], None]) -> Any:
+    """What the call gives in a thread that nobody waits for at the end of the process. over: called when it is done,
+    however long that takes."""
+    loop = asyncio.get_running_loop()
+    given: asyncio.Future[Any] = loop.create_future()
+
+    def settle(said: Any, why: BaseException | None) -> None:
+        over()
+        if given.done():
+            return
+        if why is not None:
+            given.set_exception(why)
+        else:
+            given.set_result(said)
+
+    def run() -> None:
+        said, fault = None, None
+        try:
+            said = call()
+        except Exception as why:
+            fault = why
+        except BaseException as why:  # such as SystemExit, which would end this thread alone
+            fault = RuntimeError(type(why).__name__)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, said, fault)
+
+    threading.Thread(target=run, name="hook", daemon=True).start()
+    return await given
 
 
 def _checked(said: Any) -> Said:

@@ -146,8 +146,9 @@ class HeldReply:
             out = raw if changed is None else self._written(changed)
         except ApiError as error:
             self._refuse(error)
-        except Exception:  # such as a body of a hook that is no reply
-            log.exception("request %s: the reply that hooks have changed cannot be written", self._request.key)
+        except Exception as why:  # such as a body of a hook that is no reply; its words may quote it
+            log.error("request %s: the reply that hooks have changed cannot be written: %s", self._request.key,
+                      type(why).__name__)  # fmt: skip
             self._refuse(ApiError("api", "internal error of the proxy: a changed reply cannot be written, see its log"))
         else:
             status, head = self._head

@@ -1,7 +1,7 @@
 """How many things one request may hold: JSON values, levels of them, messages, parts and tools.
 
-They are counted where the body is read anyway. A body that passes through untouched is not read here: its upstream
-refuses what it does not take, and its size is bounded in any case.
+Values are counted before anything reads a body, the others where it is read anyway. A body that passes through
+untouched is not read here: its upstream refuses what it does not take, and its size is bounded in any case.
 """
 
 from __future__ import annotations

@@ -159,6 +159,9 @@ class BatchSettings:
     queue: str = "shared"
     concurrent: int = 4
     keep_days: int = 29
+    client_files: int = 500
+    client_batches: int = 200
+    client_mb: int = 2048
     embeddings_ms: int = 0
     embeddings_inputs: int = 256
 
