@@ -1,25 +1,16 @@
-"""The prices of models: from [prices] in the settings, else from the shipped list (prices.json).
+"""The prices of models: from [prices] in the settings, else from the shipped list (routing/shipped_models.py).
 
-The list is a small part of a public data set; the file has its name and date. It is used only for upstreams on other
-machines, because the cost of one's own server is not in it. An unknown price is None, and is shown as unknown, never as
-0.
+The list is used only for upstreams on other machines, because the cost of one's own server is not in it. An unknown
+price is None, and is shown as unknown, never as 0.
 """
 
 from __future__ import annotations
 
-import fnmatch
-import ipaddress
-import json
-import re
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
-from operate.settings.load import Settings, is_loopback
+from gateway.routing import shipped_models
+from operate.settings.load import Settings
 
-_FILE = Path(__file__).with_name("prices.json")
-_DATED = re.compile(r"(-\d{8}|-\d{4}-\d{2}-\d{2}|-latest|@.*|\[1m\])+$")
 MAX_KNOWN = 1_000  # for how many models prices are kept, since clients may send any name
 _PER = 1e6
 
@@ -61,19 +52,17 @@ class Prices:
     """The prices of models at upstreams; of() returns None if a price is unknown."""
 
     def __init__(self, settings: Settings) -> None:
-        shipped = json.loads(_FILE.read_text("utf-8"))
-        self.source: str = shipped["source"]
-        self.date: str = shipped["date"]
-        self._shipped: dict[str, list[Any]] = shipped["models"]
+        self.source, self.date = shipped_models.shipped().prices, shipped_models.shipped().date
         self.adopt(settings)
 
     def __repr__(self) -> str:
-        return f"<Prices: {len(self._own)} of the settings, {len(self._shipped)} shipped>"
+        return f"<Prices: {len(self._own)} of the settings, the others as shipped>"
 
     def adopt(self, settings: Settings) -> None:
         """Takes over changed settings."""
-        self._own = [(re.compile(fnmatch.translate(glob)), _row(list(row))) for glob, row in _specific(settings)]
-        self._near = {name for name, upstream in settings.upstreams.items() if is_near(upstream.base_url)}
+        self._own = [(glob, _row(list(row))) for glob, row in shipped_models.by_pattern(settings.prices)]
+        near = shipped_models.is_near
+        self._near = {name for name, upstream in settings.upstreams.items() if near(upstream.base_url)}
         self._known: dict[tuple[str, str], Price | None] = {}
 
     def of(self, upstream: str, model: str) -> Price | None:
@@ -90,22 +79,5 @@ class Prices:
                 return price
         if upstream in self._near:
             return None
-        short = model.rpartition("/")[2]
-        for name in (short, _DATED.sub("", short)):
-            if name in self._shipped:
-                return _row(self._shipped[name])
-        return None
-
-
-def _specific(settings: Settings) -> Iterable[tuple[str, tuple[float, ...]]]:
-    """The prices of the settings, exact names first, then longer patterns before shorter ones."""
-    return sorted(settings.prices.items(), key=lambda item: (any(mark in item[0] for mark in "*?["), -len(item[0])))
-
-
-def is_near(base_url: str) -> bool:
-    """Whether a server is on this machine or in a private network."""
-    host = urlsplit(base_url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return is_loopback(host) or not host or "." not in host or host.endswith((".local", ".internal", ".lan"))
+        row = shipped_models.known(model).get("price")
+        return _row(row) if row is not None else None

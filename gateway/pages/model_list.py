@@ -22,8 +22,9 @@ from gateway.http import loop_guard
 from gateway.http.loop_guard import Hops
 from gateway.observe.prices import Price
 from gateway.pages.known_models import Model, read_list
+from gateway.routing.model_sizes import UNKNOWN, ModelLimits
 from gateway.routing.router import Router
-from gateway.routing.upstreams import LiveUpstream, ModelLimits
+from gateway.routing.upstreams import LiveUpstream
 from translate import wire
 from translate.dialect import Dialect
 from translate.errors import ApiError
@@ -67,18 +68,23 @@ class Listing:
         found = {}
         for name, upstream in router.names():
             target = router.model_of(name)
-            found[name] = self._with_price(told.get((upstream, target)) or Model(target, upstream), name)
+            found[name] = self._with_what_is_known(told.get((upstream, target)) or Model(target, upstream), name)
         for (name, _), model in told.items():
             known_as = router.listed_as(model.id, router.upstreams[name])
-            found.setdefault(known_as, self._with_price(model, known_as))
+            found.setdefault(known_as, self._with_what_is_known(model, known_as))
         return list(found.values())
 
-    def _with_price(self, model: Model, name: str) -> Model:
+    def _with_what_is_known(self, model: Model, name: str) -> Model:
         """The model under the name that clients have for it. Its price is the one of its upstream's list, if any."""
         price = model.price
         if price is None and (known := self._priced(model.upstream, model.id)) is not None:
             price = known.input, known.output
-        return replace(model, id=name, price=price)
+        upstream = self._router.upstreams.get(model.upstream)
+        limits = upstream.limits_of(model.id) if upstream is not None else UNKNOWN
+        return replace(
+            model, id=name, price=price, context=limits.context or model.context, output=limits.output or model.output,
+            sees=limits.sees if model.sees is None else model.sees,
+        )  # fmt: skip
 
     async def _of(self, upstream: LiveUpstream, asked_by: HTTPHeaders) -> list[Model]:
         if not upstream.models_url:
@@ -104,7 +110,8 @@ class Listing:
         finally:
             del self._asking[upstream.name]
         self._lists[upstream.name] = (time.monotonic() + keep, models)
-        self._router.told(upstream, {model.id: ModelLimits(model.context, model.output) for model in models})
+        limits = {model.id: ModelLimits(model.context, model.output, model.sees) for model in models}
+        self._router.told(upstream, limits)
         return models
 
     async def _fetch(self, upstream: LiveUpstream, asked_by: HTTPHeaders) -> list[Model]:

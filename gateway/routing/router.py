@@ -18,8 +18,9 @@ from gateway.credentials.minted import Mint
 from gateway.limits.breaker import Limits
 from gateway.routing import cloud_names, protocol_choice
 from gateway.routing.balancing import Place, Places
+from gateway.routing.model_sizes import ModelLimits
 from gateway.routing.request_facts import LONG_CONTEXT, Facts
-from gateway.routing.upstreams import LiveUpstream, ModelLimits, ready
+from gateway.routing.upstreams import LiveUpstream, ready
 from gateway.shared.shared_quota import Quotas
 from operate.settings.load import ModelRule, Settings, TargetRef, Upstream
 from translate import dialects
@@ -232,8 +233,8 @@ class Router:
 
     def told(self, upstream: LiveUpstream, limits: dict[str, ModelLimits]) -> None:
         """An upstream's list has come. Routes are made anew where it says something new of its models."""
-        if limits != upstream.limits:
-            upstream.limits = limits
+        if limits != upstream.sizes.told:
+            upstream.sizes.told = limits
             self._found.clear()
 
     def model_of(self, name: str) -> str:

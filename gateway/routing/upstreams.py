@@ -12,7 +12,6 @@ import hashlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.credentials import sources
@@ -24,6 +23,7 @@ from gateway.limits.limiter import Limiter
 from gateway.limits.retry_budget import Budget
 from gateway.routing import protocol_choice
 from gateway.routing.balancing import Place, Places
+from gateway.routing.model_sizes import ModelLimits, ModelSizes
 from gateway.shared.shared_quota import Quotas
 from operate.logs.spellings import Spellings
 from operate.settings.load import Settings, Translate, Upstream, is_loopback
@@ -39,21 +39,11 @@ from upstream.way import Way
 LEAST_SHOWN = 12  # characters of a key whose last four are told
 
 
-class ModelLimits(NamedTuple):
-    """What an upstream's list says of a model: how many tokens it takes, and writes at most; 0 = it does not say."""
-
-    context: int = 0
-    output: int = 0
-
-
-_UNKNOWN = ModelLimits()
-
-
 @dataclass(slots=True)
 class LiveUpstream:
     """An upstream that is on. counts: the protocols in which it can count tokens, as far as is known. lacks: protocols
     of its settings that it does not serve, as its replies have shown. is_proxy: it is a proxy like this one, as its
-    replies say. limits: of its models, as its list says. mints: for each of its keys, where that is not written down
+    replies say. sizes: of its models. mints: for each of its keys, where that is not written down
     but had from somewhere, None for others. ask: how those are asked for by HTTP, once the process has a client.
     on_key: is told what such a key's secrets are.
     key_names: a digest of each key, or of where it comes from, which stays the same when the settings change, and in
@@ -67,12 +57,12 @@ class LiveUpstream:
     budget: Budget
     quota: Limiter | None
     translate: Translate
+    sizes: ModelSizes
     policy: Policy = field(init=False)
     urls: dict[str, str] = field(init=False)
     stream_timeouts: Timeouts = field(init=False)
     whole_timeouts: Timeouts = field(init=False)
     way: Way = field(init=False)
-    limits: dict[str, ModelLimits] = field(init=False, default_factory=dict)
     mints: list[Mint | None] = field(init=False)
     ask: Ask | None = field(init=False, default=None)
     on_key: Callable[[str, list[str]], None] = field(init=False, default=lambda source, secrets: None)
@@ -130,7 +120,7 @@ class LiveUpstream:
         return self._headers[key][1]
 
     def limits_of(self, model: str) -> ModelLimits:
-        return self.limits.get(model, _UNKNOWN)
+        return self.sizes.of(model)
 
     def minted(self, key: int) -> Minted | None:
         """A key that was had from somewhere; None for one that is written down, or is not there yet."""
@@ -232,14 +222,20 @@ def ready(
         gate.resize(most, upstream.adaptive)
         budget.resize(share, per_second)
         gate.key = _bound(settings, upstream)  # [pool] may have changed
-        if before.settings == upstream and before.translate == settings.translate:
+        same_sizes = before.sizes.own == settings.sizes
+        if before.settings == upstream and before.translate == settings.translate and same_sizes:
             return before
         if _who(before.settings) != _who(upstream):
             places.forget(upstream.name)
     gate.key = _bound(settings, upstream)
     bounds = upstream.requests_per_minute, upstream.tokens_per_minute
     quota = quotas.of(f"upstream:{upstream.name}", bounds, before.quota if before else None)
-    return LiveUpstream(upstream.name, upstream, upstream.base_url, places, gate, budget, quota, settings.translate)
+    sizes = ModelSizes(upstream.name, upstream.base_url, settings.sizes)
+    if before is not None and before.base_url == upstream.base_url:
+        sizes.told = before.sizes.told
+    return LiveUpstream(
+        upstream.name, upstream, upstream.base_url, places, gate, budget, quota, settings.translate, sizes
+    )
 
 
 def _bound(settings: Settings, upstream: Upstream) -> str:

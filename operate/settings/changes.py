@@ -41,8 +41,11 @@ def changed(old: Settings, new: Settings) -> list[str]:
     names += upstreams
     if _rules(old) != _rules(new):
         names.append("[models]")
-    before, after = ({client.name: client for client in settings.clients} for settings in (old, new))
-    return [*names, *_named("client", before, after)]
+    names += [f"[{name}]" for name in (schema.PRICES, schema.SIZES) if getattr(old, name) != getattr(new, name)]
+    for kind in ("client", "hook"):
+        before, after = ({each.name: each for each in getattr(settings, f"{kind}s")} for settings in (old, new))
+        names += _named(kind, before, after)
+    return names
 
 
 def _named(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

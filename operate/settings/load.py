@@ -81,10 +81,9 @@ SHIPPED = place.SHIPPED
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings. upstreams: in the order of the file, also those that are off. models: in the order of the file, but
-    lines of one pattern are together (see model_rules.py). prices: the numbers of each line of [prices], by pattern.
-    files: those that were
-    included, and folders that were searched for some. Two Settings are equal when their values are, wherever these come
-    from."""
+    lines of one pattern are together (see model_rules.py). prices, sizes: the numbers of each line of [prices] and
+    [sizes], by pattern. files: those that were included, and folders that were searched for some. Two Settings are
+    equal when their values are, wherever these come from."""
 
     server: Server
     limits: Limits
@@ -109,6 +108,7 @@ class Settings:
     clients: tuple[Client, ...]
     hooks: tuple[Hook, ...]
     prices: Mapping[str, tuple[float, ...]]
+    sizes: Mapping[str, tuple[int, int]]
     file: str = field(compare=False)
     values: tuple[Value, ...] = field(compare=False, repr=False)
     files: tuple[str, ...] = field(default=(), compare=False)

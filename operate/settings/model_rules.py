@@ -1,4 +1,4 @@
-"""Reads the lines of [models], `PATTERN [if CONDITION] = STAGE, STAGE ...`, and those of [prices].
+"""Reads the lines of [models], `PATTERN [if CONDITION] = STAGE, STAGE ...`, and those of [prices] and [sizes].
 
 A stage is one target, or several equals (`a/x *3 | b/y`) that share the requests by load and weight. Stages are tried
 in their order. The result has the lines of one pattern together, the one without a condition last, wherever they are
@@ -53,6 +53,17 @@ def parse_prices(text: str) -> tuple[float, ...]:
             "input read from the cache, and input written to the cache"
         )
     return tuple(map(float, parts))
+
+
+def parse_sizes(text: str) -> tuple[int, int]:
+    """Reads the text after the `=` of a line of [sizes]. Raises ValueError with a message."""
+    parts = [part.strip().replace("_", "") for part in text.split(",")]
+    if not (len(parts) in (1, 2) and all(part.isascii() and part.isdigit() and len(part) <= 9 for part in parts)):
+        raise ValueError(
+            f"{shown(text)} is not one or two whole numbers, separated by a comma: how many tokens the model takes, "
+            "and how many it writes at most (0 = unknown)"
+        )
+    return int(parts[0]), int(parts[1]) if len(parts) > 1 else 0
 
 
 def _target(text: str, stage: int, alone: bool, upstreams: Collection[str]) -> TargetRef:

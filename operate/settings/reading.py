@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from operate import client_keys, key_sources, tls
 from operate.settings import presets, schema, schema_upstream, sections
@@ -22,7 +22,7 @@ from operate.settings.environment import Expanded, expand, read_secret
 from operate.settings.errors import Problem, SettingsError, did_you_mean, shown
 from operate.settings.inifile import Entry, Section
 from operate.settings.list_types import split
-from operate.settings.model_rules import arranged, parse_key, parse_prices, parse_targets
+from operate.settings.model_rules import arranged, parse_key, parse_prices, parse_sizes, parse_targets
 from operate.settings.presets import PRESETS
 from operate.settings.rows import Key
 from operate.settings.sections import Client, Hook, ModelRule, Timeouts, Value
@@ -50,6 +50,8 @@ CLASSES: Mapping[str, Any] = {
     "include": sections.Include,
 }
 """The classes of the sections that a file has at most once."""
+
+Line = TypeVar("Line")
 
 TLS_KEYS = ("tls_cert", "tls_key", "tls_key_password", "tls_client_ca")
 
@@ -79,7 +81,8 @@ class Reading:
             name: self._upstream(name, section, plain["timeouts"]) for name, section in self._named("upstream")
         }
         models = arranged(self._models(upstreams))
-        prices = dict(self._prices())
+        prices = dict(self._lines(schema.PRICES, parse_prices))
+        sizes = dict(self._lines(schema.SIZES, parse_sizes))
         clients = [
             Client(name, **self._values(section.name, section, schema_upstream.CLIENT))
             for name, section in self._named("client")
@@ -98,6 +101,7 @@ class Reading:
             "upstreams": MappingProxyType({name: upstream for name, upstream in upstreams.items() if upstream}),
             "models": models,
             "prices": MappingProxyType(prices),
+            "sizes": MappingProxyType(sizes),
             "clients": tuple(clients),
             "hooks": tuple(hooks),
             "file": self.file,
@@ -105,7 +109,7 @@ class Reading:
         }
 
     def _unknown_sections(self) -> None:
-        known = [*schema.PLAIN, schema.MODELS, schema.PRICES, *(f"{kind} NAME" for kind in schema.NAMED)]
+        known = [*schema.PLAIN, *schema.LINES, *(f"{kind} NAME" for kind in schema.NAMED)]
         for name, section in self.sections.items():
             kind, _, own = name.partition(" ")
             if kind in schema.NAMED:
@@ -117,7 +121,7 @@ class Reading:
                     )
             elif name not in known:
                 near = did_you_mean(
-                    kind, schema.NAMED if own else [*schema.PLAIN, schema.MODELS, schema.PRICES, *schema.NAMED]
+                    kind, schema.NAMED if own else [*schema.PLAIN, *schema.LINES, *schema.NAMED]
                 )
                 self._section_problem(section, "unknown section" + (near or f"; the sections are {', '.join(known)}"))
 
@@ -274,19 +278,20 @@ class Reading:
             self._show(schema.MODELS, *words)
             yield rule
 
-    def _prices(self) -> Iterator[tuple[str, tuple[float, ...]]]:
-        section = self.sections.get(schema.PRICES)
+    def _lines(self, name: str, parse: Callable[[str], Line]) -> Iterator[tuple[str, Line]]:
+        """Of a section whose keys are patterns of models."""
+        section = self.sections.get(name)
         for key, entry in section.entries.items() if section else ():
-            expanded = self._expand(entry, schema.PRICES, key)
+            expanded = self._expand(entry, name, key)
             if expanded is None:
                 continue
             try:
-                prices = parse_prices(expanded.text)
+                value = parse(expanded.text)
             except ValueError as error:
-                self._problem(entry, schema.PRICES, key, str(error))
+                self._problem(entry, name, key, str(error))
                 continue
-            self._show(schema.PRICES, key, expanded.text, _origin(entry, expanded))
-            yield key, prices
+            self._show(name, key, expanded.text, _origin(entry, expanded))
+            yield key, value
 
     def _below(self, plain: Mapping[str, Mapping[str, Any]]) -> None:
         """Reports a first wait that is longer than the longest wait, which would cut it silently."""

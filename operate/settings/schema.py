@@ -530,6 +530,12 @@ MODELS = "models"
 PRICES = "prices"
 """The name of the section that says what tokens cost; its keys are patterns of model names, too."""
 
+SIZES = "sizes"
+"""The name of the section that says how many tokens models take and write; its keys are such patterns, too."""
+
+LINES = (MODELS, PRICES, SIZES)
+"""The sections whose keys the user makes."""
+
 PLAIN = {
     "server": SERVER,
     "limits": LIMITS,

@@ -46,6 +46,9 @@ def take(*edits: tuple[str, str]) -> Settings:
         ("[models]", "[timeouts]\nidle = 7\n[models]", ["[timeouts] idle"]),
         ("[models]", "idle = 7\n[models]", ["[upstream a] timeouts"]),
         ("[upstream a]", "[upstream b]\nprotocol = chat\nbase_url = http://x\n[upstream a]", ["[upstream b] added"]),
+        ("[models]", "[prices]\nm = 1, 2\n[models]", ["[prices]"]),
+        ("[models]", "[sizes]\nm = 1, 2\n[models]", ["[sizes]"]),
+        ("[models]", "[hook h]\nurl = http://127.0.0.1:7/\n[models]", ["[hook h] added"]),
     ],
 )
 def test_changes_have_the_names_of_the_file(old: str, new: str, names: list[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,9 @@ from console.dashboard.tallies import Tallies
 from console.dashboard.watch import MAX_CAPTURED_BYTES, MAX_RECENT, MAX_UPSTREAMS, Captured, Watch
 from console.dashboard.window import Window
 from gateway.flow.info import Info
-from gateway.observe.prices import Prices, is_near
+from gateway.observe.prices import Prices
+from gateway.routing import shipped_models
+from gateway.routing.shipped_models import is_near
 from operate.settings import load
 from operate.settings.load import SettingsError
 from tests.console.dashboard.records import record
@@ -98,9 +99,9 @@ def test_an_unknown_cost_stays_unknown_and_a_known_one_is_a_sum() -> None:
 
 
 def test_shipped_prices_say_where_they_are_from() -> None:
-    shipped = json.loads((Path(__file__).parents[3] / "gateway/observe/prices.json").read_text())
-    assert "genai-prices" in shipped["source"] and shipped["date"] and len(shipped["models"]) > 100
-    for row in shipped["models"].values():
+    shipped = shipped_models.shipped()
+    assert "genai-prices" in shipped.prices and shipped.limits and shipped.date and len(shipped.models) > 100
+    for row in (said["price"] for said in shipped.models.values() if "price" in said):
         numbers = [value for value in row if isinstance(value, int | float)]
         assert len(row) in range(2, 6) and all(0 <= value < 1000 for value in numbers)
 
