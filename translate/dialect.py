@@ -286,7 +286,8 @@ class Dialect:
     build on them. thread_mark: what a body holds that builds on a conversation which is kept, b"" where there is none.
     as_stream(body), as_whole(stream): a reply in the other form with nothing read or lost, where the forms tell the
     same; as_whole gives None for one that has not ended well.
-    seal_mark: how a seal of ours begins in a body.
+    seal_mark: how a seal of ours begins in a body. unserved: addresses of its API that are not served here, and what a
+    client can do instead.
 
     aside: the fields of a request that are not for the model, and that its reply does not repeat. text_turns: the
     messages of a request that is nothing but text, if it is; None where nobody knows how servers count these.
@@ -331,6 +332,7 @@ class Dialect:
     text_turns: Callable[[Body], Turns | None] | None = None
     single_turns: Callable[[Body], Turns | None] = lambda body: None
     seal_mark: bytes = MARK
+    unserved: tuple[tuple[re.Pattern[str], str], ...] = ()
 
     def __repr__(self) -> str:
         return f"<Dialect {self.name}>"

@@ -91,6 +91,14 @@ def addresses() -> list[str]:
     return list(dict.fromkeys(reversed(told.values())))
 
 
+def unserved(path: str) -> tuple[Dialect, str] | None:
+    """Returns whose address it is that is not served here, and what a client can do instead; None for other ones."""
+    if len(path) > MAX_PATH:
+        return None
+    rows = ((each, *row) for each in every() for row in each.unserved)
+    return next(((each, instead) for each, pattern, instead in rows if pattern.fullmatch(path)), None)
+
+
 of: Callable[[str], Dialect] = _ROWS.__getitem__  # several times a request: without a call of Python's
 """Returns the protocol of this name. Raises KeyError."""
 

@@ -60,6 +60,9 @@ class Elsewhere(Handler):
             self.set_header("Allow", "POST")
             error = ApiError("invalid_request", f"{method} {path}: only POST is served here", 405)
             self.refuse(error, place.dialect)
+        elif (other := dialects.unserved(path)) is not None:
+            dialect, instead = other
+            self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here: {instead}"), dialect)
         elif path.startswith("/v1/v1/"):
             message = f"{path}: your client adds /v1 to a base URL that ends in /v1; remove it from the base URL"
             self.refuse(ApiError("not_found", message))

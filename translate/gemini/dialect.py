@@ -30,6 +30,21 @@ LISTS = ("/v1beta/models", "/v1alpha/models")
 _REFUSALS = rb"SAFETY|RECITATION|BLOCKLIST|PROHIBITED_CONTENT|SPII|LANGUAGE|MODEL_ARMOR|IMAGE_\w+"
 
 
+UNSERVED = (
+    (
+        re.compile(r"(?:/upload/\w+|/v1(?:beta|alpha))/files(?:/.*)?"),
+        "files are not kept for clients of the Gemini API: send inlineData, or upload the file at "
+        "generativelanguage.googleapis.com and name it in fileData",
+    ),
+    (
+        re.compile(r"/v1(?:beta1?|alpha)?/(?:projects/[^/]+/locations/[^/]+/)?cachedContents(?:/.*)?"),
+        "contents are not cached under a name of their own: send them in each request, whose beginning the provider "
+        "caches by itself",
+    ),
+)
+"""Where the SDKs upload files and keep contents. /v1/files is OpenAI's and Anthropic's."""
+
+
 def _endpoints() -> Iterator[Endpoint]:
     vertex = ("projects/{}/locations/{}/publishers/google/", "publishers/google/")
     homes = [f"/{version}/" for version in VERSIONS]
@@ -96,5 +111,6 @@ GEMINI = Dialect(
     echo=_echo,
     usual={"safetySettings": []},
     aside=frozenset(("labels",)),
+    unserved=UNSERVED,
     looks_like=lambda body, headers: "contents" in body or "generationConfig" in body,
 )
