@@ -178,7 +178,8 @@ class Books:
         self.trouble = ""
         totals: dict[Group, Sum] = {}
         if self.fleet is not None and self.fleet.is_on and (sums or tells_all):
-            totals = store.all_totals() if tells_all else store.totals(sums)
+            since = "0" if self.fleet.tells_old else self._day(self._clock() - DAY_S)
+            totals = store.all_totals(since) if tells_all else store.totals(sums)
         return Written(self._read(store) if self._budgets.any else None, store.host() if totals else "", totals)
 
     def _tell_fleet(self, written: Written) -> None:

@@ -32,10 +32,12 @@ LAST_S = 1.0  # at shutdown, the time for the last sums to arrive
 
 
 class FleetUsage:
-    """The part of one worker. Nothing is told unless the shared store is that of a fleet."""
+    """The part of one worker. Nothing is told unless the shared store is that of a fleet. tells_old: whether it is this
+    worker of its host that tells what is older than two days, when the store lacks all."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, *, tells_old: bool = True) -> None:
         self._shared = shared
+        self.tells_old = tells_old
         self._unsaid: dict[tuple[str, Group], Sum] = {}
         self._telling: asyncio.Task[None] | None = None
         self._told_in = -1  # the outage, by number, since which the store has been told all

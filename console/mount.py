@@ -41,7 +41,7 @@ class Console:
         self.bodies = BodyLog(service.journal)
         self.metrics = LiveMetrics(service)
         self.watch = Watch(service.settings, lambda: service.journal.request_bodies)
-        fleet = FleetUsage(service.shared)
+        fleet = FleetUsage(service.shared, tells_old=service.worker_rpc.number == 0)
         self.books = Books(None, service.settings.usage.keep_days, budgets=service.budgets, fleet=fleet)
         self._traced: tuple[Telemetry, dict[str, str]] | None = None
         self._sender: Any = None  # a console.telemetry.Sender, whose module is not imported without need

@@ -160,10 +160,11 @@ class UsageStore:
         with opened(self.file, create=False) as db:
             return {group: _total(db, group) for group in groups}
 
-    def all_totals(self) -> dict[Group, Sum]:
+    def all_totals(self, since: str = "0") -> dict[Group, Sum]:
+        """since: a day."""
         found: dict[Group, Sum] = {}
         for period in ("day", "hour"):
-            rows = self.read("0", "9", (period, *Group._fields[1:]))
+            rows = self.read(since, "9", (period, *Group._fields[1:]))
             found |= {Group._make(group): sum for group, sum in rows}
         return found
 

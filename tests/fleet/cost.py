@@ -2,8 +2,8 @@
 
     python -m tests.fleet.cost [--requests 2000] [--clients 16] [--rounds 20]
 
-Two proxies of one worker each serve the same requests by turns; one counts its client's limit in Redis. Other work on the
-machine only ever adds to what a round costs, so that the lower quartiles of the rounds are compared.
+Two proxies of one worker each serve the same requests by turns; one counts its client's limit in Redis. Other work on
+the machine only ever adds to what a round costs, so that the lower quartiles of the rounds are compared.
 """
 
 from __future__ import annotations

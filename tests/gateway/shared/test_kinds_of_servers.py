@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.batches.fleet_queue import FleetQueue
+from gateway.shared.redis_store import RedisStore
 from gateway.shared.shared import Shared
 from gateway.shared.store import Cell
+from operate.batch_store import Batch
 from tests.support import redis_server
 from tests.support.redis_server import RedisServer, free_port, running
 
@@ -34,6 +37,17 @@ async def works(url: str, within_s: float = 20.0) -> Shared:
     assert (await store.take([Cell("c", 10, 1), Cell("d", 10, 1)])).wait_s == 0.0
     await store.publish("f", "k", b"v", 60)
     assert [change.key for change in (await store.news("f")).changes] == ["k"]
+    assert await store.raise_totals("t", {"a": (1.0, 2.0)}, 60) == 1
+    assert isinstance(store, RedisStore)
+    queue = FleetQueue(store, 60.0)
+    await queue.add(Batch("b", "messages", "ann", "ann", 1.0, 2e10, None, None, 1, "{}"), [("r", b"request")])
+    work = await queue.claim(0, 1)
+    assert work is not None and work.request == b"request"
+    await queue.keep([work])
+    assert await queue.answered(work, "succeeded", b"x") and (await queue.results("b", -1, 1))[0].result == b"x"
+    await queue.delete("b")
+    assert await queue.listed("messages", "ann") == []
+    queue.close()
     return shared
 
 
