@@ -217,7 +217,7 @@ class UpstreamClient(SocketsOnLoop):
         for option, value in options(pool).items():
             curl.setopt(option, value)
         way.put(curl, self._roots.path, pool.proxy, pool.family)
-        handle = Handle(curl, self._ready, way)
+        handle = Handle(curl, self._ready, way, pool.max_head_bytes)
         handle.pool = pool
         if pool.http2:
             handle.listen()

@@ -254,6 +254,7 @@ class Handle:
         "exchange",
         "headers",
         "last_stream",
+        "most_head",
         "parts",
         "pool",
         "ready",
@@ -267,8 +268,9 @@ class Handle:
         "way",
     )
 
-    def __init__(self, curl: pycurl.Curl, ready: list[Exchange], way: Way) -> None:
+    def __init__(self, curl: pycurl.Curl, ready: list[Exchange], way: Way, most_head: int) -> None:
         self.curl = curl
+        self.most_head = most_head  # bytes of a reply's head
         self.way = way  # the Way of all its requests
         self.ready = ready
         self.parts: list[bytes] = []  # pieces of the body that the sink has not got yet
@@ -384,13 +386,12 @@ class Handle:
         x = self.exchange
         if x is None:
             return ABORT
-        request = x.request
-        x._head_bytes += len(line)
-        most = x._client.pool.max_head_bytes
-        if x._head_bytes > most or len(line) > most >> 2:
+        size, most = len(line), self.most_head
+        x._head_bytes = held = x._head_bytes + size
+        if held > most or size > most >> 2:
             x._failure = Failure(
                 "too_large",
-                f"{host_of(request.url)}: the head of the reply has more than {most} bytes, or a line of more than"
+                f"{host_of(x.request.url)}: the head of the reply has more than {most} bytes, or a line of more than"
                 f" {most >> 2}",
             )
             return ABORT
@@ -398,7 +399,7 @@ class Handle:
             return None  # a trailer
         head = x._head
         head.append(line)
-        if len(line) <= 2:  # the empty line: this head is complete
+        if size <= 2:  # the empty line: this head is complete
             status = int(head[0].split(None, 2)[1])
             if status < 200:
                 head.clear()  # an interim reply: 100, 102 or 103

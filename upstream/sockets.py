@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import select
-from collections.abc import Sized
+import time
+from collections.abc import Callable, Sized
 from typing import Any, cast
 
 import pycurl
@@ -49,7 +50,9 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         self._ran_at = 0.0  # when libcurl was last called
         self._hangups: dict[int, Hangup] = {}  # by local port, until another connection opens
         self._loop: asyncio.AbstractEventLoop = cast(BaseAsyncIOLoop, IOLoop.current()).asyncio_loop
-        self.now = self._loop.time
+        # asyncio's clock is this one, behind a call of Python; another loop may have another.
+        is_asyncios = type(self._loop).time is asyncio.BaseEventLoop.time
+        self.now: Callable[[], float] = time.monotonic if is_asyncios else self._loop.time
         self._call_soon = self._loop.call_soon
         super().initialize(max_clients=4, defaults=defaults)  # for Tornado's `fetch`
         self._loop.add_reader(self._epoll.fileno(), self._on_sockets)

@@ -234,7 +234,7 @@ async def test_a_handle_keeps_its_options() -> None:
 
 
 def test_kept_headers_are_a_copy() -> None:
-    handle, lines = Handle(pycurl.Curl(), [], DIRECT), ["A: 1"]
+    handle, lines = Handle(pycurl.Curl(), [], DIRECT, 1024), ["A: 1"]
     handle.prepare(Request("GET", "http://x/", lines, None, Timeouts()))
     lines[0] = "A: 2"
     assert handle.headers == ["A: 1"]
