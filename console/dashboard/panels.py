@@ -163,6 +163,8 @@ def _row(entry: Entry) -> Said:
         "cost": entry.cost,
         "session": entry.session,
         "broke": entry.change["where"] if entry.change else None,
+        "kept": record.get("proxy.cache"),
+        "saved": record.get("proxy.cache.saved_usd"),
     }
 
 

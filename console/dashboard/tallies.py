@@ -1,7 +1,8 @@
 """The usage of each model and each client since the proxy started: requests, tokens, cost.
 
 Clients may send any name of a model, so that only a limited number is counted; all others are "other". Cost is None if
-no request had a known price; `unpriced` is the number of requests with an unknown price.
+no request had a known price; `unpriced` is the number of requests with an unknown price. `kept` is the number of those
+that the response cache has answered (hits, and replies that several share), and `saved` what these would have cost.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 MAX_NAMES = 200
 OTHER = "other"
-COUNTS = ("requests", "errors", "input", "cached", "output", "reasoning", "unpriced")
+COUNTS = ("requests", "errors", "input", "cached", "output", "reasoning", "unpriced", "kept", "saved_tokens", "saved")
 
 Tally = dict[str, Any]
 

@@ -155,7 +155,8 @@ class Watch:
             bucket["errors"] += 1
             bucket[_class(attempt["status"])] += 1
         if upstream:
-            _count(self._minutes(upstream).at(now), record, failed)
+            if not _is_kept(record):  # else it was not asked
+                _count(self._minutes(upstream).at(now), record, failed)
             _tally(self.models.of(f"{upstream}/{record['upstream_model']}"), now, record, cost, failed)
         _tally(self.clients.of(record["client"]), now, record, cost, failed)
 
@@ -222,6 +223,11 @@ def _class(status: int) -> str:
     return "client_errors" if 400 <= status < 500 else "server_errors"
 
 
+def _is_kept(record: Record) -> bool:
+    """Whether the response cache has answered, or another request's reply."""
+    return record.get("proxy.cache") in ("hit", "coalesced")
+
+
 def _tally(tally: Tally, now: float, record: Record, cost: float | None, failed: bool) -> None:
     tally["requests"] += 1
     tally["errors"] += failed
@@ -234,6 +240,10 @@ def _tally(tally: Tally, now: float, record: Record, cost: float | None, failed:
         tally["cost"] = (tally["cost"] or 0.0) + cost
     elif not failed:
         tally["unpriced"] += 1
+    if _is_kept(record):
+        tally["kept"] += 1
+        tally["saved_tokens"] += record.get("proxy.cache.saved_tokens") or 0
+        tally["saved"] += record.get("proxy.cache.saved_usd") or 0.0
 
 
 def _session_in(data: Mapping[str, object] | None) -> str:

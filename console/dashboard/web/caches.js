@@ -8,11 +8,14 @@ function change(each) {
 }
 
 // Replies that the proxy itself has given again, or that several requests have shared.
-function replies(said) {
-  if (!said) return "The proxy's own response cache is off ([cache]).";
-  const saved = (name) => `${num(said[name])} (${brief(said[`${name}_tokens`])} tokens, ${usd(said[`${name}_usd`])} saved)`;
-  return `The proxy's own response cache ([cache]) since the start: ${saved("hit")} hits, ${saved("coalesced")} shared, ` +
-    `${num(said.miss)} misses, ${num(said.bypass)} not for it; ${num(said.entries)} replies kept, ${bytes(said.bytes)}.`;
+const ANSWERED = [["hit", "by a kept reply (hit)"], ["coalesced", "by another request's reply (coalesced)"], ["miss", "by an upstream (miss)"], ["bypass", "by an upstream, as it is not for the cache (bypass)"]];
+
+function showReplies(said) {
+  $("replies-note").textContent = said ? `${num(said.entries)} replies are kept, ${bytes(said.bytes)}. What is saved is what an upstream would have taken, at its price.` : "";
+  const all = said ? ANSWERED.reduce((sum, [name]) => sum + said[name], 0) : 0;
+  const row = ([name, words]) => line(name, el("th", { scope: "row" }, words), right(num(said[name])), right(all ? share(said[name] / all) : none),
+    right(`${name}_tokens` in said ? brief(said[`${name}_tokens`]) : none), right(`${name}_usd` in said ? usd(said[`${name}_usd`]) : none));
+  fillRows($("replies-rows"), said ? ANSWERED.map(row) : [], "off: [cache] models, always or coalesce");
 }
 
 // Batches that the proxy runs itself.
@@ -23,7 +26,7 @@ function showBatches(said) {
 }
 
 function showCache(said) {
-  $("replies-note").textContent = replies(said.replies);
+  showReplies(said.replies);
   $("cache-note").textContent = "A cache hits as far as a prompt begins like the one before: tools, then system, then messages. " +
     (said.parses ? "Requests that pass through untouched are looked at too." : "Of requests that pass through untouched only the share is known; [logging] cache_watch = true looks into them as well.");
   const broke = (each) => (each.changes.length ? each.changes.slice(-3).reverse().map((c) => `${clock(c.time)} ${change(c)}`).join("; ") : each.looked ? "nothing" : "not looked into");

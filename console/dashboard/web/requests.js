@@ -19,7 +19,7 @@ function listRequests() {
     if (which === "failed" && !row.error) return false;
     if (which === "retried" && row.attempts < 2) return false;
     if ((which === "left" || which === "cancelled") && row.ended !== which) return false;
-    const text = [row.id, row.client, row.protocol, row.model, row.upstream, row.upstream_model, row.status, row.error, row.operation, row.session, row.ended].join(" ").toLowerCase();
+    const text = [row.id, row.client, row.protocol, row.model, row.upstream, row.upstream_model, row.status, row.error, row.operation, row.session, row.ended, row.kept].join(" ").toLowerCase();
     return words.every((word) => text.includes(word));
   };
   const shown = newestFirst().filter(fits);
@@ -32,9 +32,10 @@ function requestRow(row) {
   const how = row.ended === "finished" ? "" : ` (${row.ended})`;
   const status = `${row.status || none}${row.error ? ` ${row.error}` : ""}${how}${row.attempts > 1 ? ` ×${row.attempts}` : ""}`;
   const task = row.operation === "chat" ? "" : ` (${row.operation})`;
+  const given = row.kept === "hit" || row.kept === "coalesced" ? el("small", {}, ` ${row.kept}${unknown(row.saved) ? "" : `, ${usd(row.saved)} saved`}`) : null;
   return line(row.id,
     el("td", {}, el("button", { type: "button", class: "link", "data-story": row.id }, clock(row.time), el("span", { class: "unseen" }, " whole story"))),
-    td(status, kind), td(`${row.model}${task}`, "wide"), td(row.upstream_model && row.upstream_model !== row.model ? `${row.upstream}/${row.upstream_model}` : row.upstream || none, "wide"),
+    td(status, kind), td(`${row.model}${task}`, "wide"), el("td", { class: "wide" }, row.upstream_model && row.upstream_model !== row.model ? `${row.upstream}/${row.upstream_model}` : row.upstream || none, given),
     td(row.client || none), right(ms(row.first_ms)), right(ms(row.total_ms)), right(brief(row.input)),
     el("td", { class: "n" }, brief(row.cached), row.broke ? el("small", { class: "warn" }, ` ${row.broke}`) : null), right(brief(row.output)), right(usd(row.cost)));
 }
