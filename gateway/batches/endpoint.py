@@ -15,7 +15,7 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.batches import messages_batches, openai_batches, passed
+from gateway.batches import cached_contents, messages_batches, openai_batches, passed
 from gateway.batches.asked import Asked, Said
 from gateway.flow import upstream_request
 from gateway.flow.client_request import ClientRequest
@@ -30,6 +30,7 @@ from gateway.stored.previous_response import owner_of
 from translate import dialects
 from translate.dialect import Dialect, Endpoint
 from translate.errors import ApiError
+from translate.gemini.dialect import GEMINI
 from translate.messages.dialect import MESSAGES
 
 log = logging.getLogger("gateway")
@@ -41,6 +42,8 @@ SLOWEST = 16 * 1024  # bytes a second, that a body has to have beyond body_timeo
 def asked(service: Service, method: str, target: str, headers: HTTPHeaders) -> Dialect | None:
     """The protocol of a request that is for here; None for every other one."""
     path = target.partition("?")[0]
+    if method != "OPTIONS" and cached_contents.served(service, path):
+        return GEMINI
     if not path.startswith("/v1/") or method == "OPTIONS":
         return None
     if messages_batches.read(path) is not None:
@@ -161,6 +164,8 @@ class Call(HTTPMessageDelegate):
 
     async def _said(self, asked: Asked) -> Said:
         """Raises ApiError."""
+        if self.request.dialect is GEMINI:
+            return await cached_contents.answer(self._service, self.request, asked)
         api: Any = messages_batches if self.request.dialect is MESSAGES else openai_batches
         place = api.read(asked.path)
         assert place is not None

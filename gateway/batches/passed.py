@@ -25,7 +25,7 @@ from translate.messages.dialect import MESSAGES
 
 async def created(service: Service, request: ClientRequest, asked: Asked) -> Said | None:
     """None where the proxy is to run it itself. Raises ApiError."""
-    counted = _is_counted(service, request.client)
+    counted = is_counted(service, request.client)
     if request.dialect is MESSAGES:
         found = None if counted else _of_messages(service, request, asked)
         if found is None:
@@ -39,12 +39,12 @@ async def created(service: Service, request: ClientRequest, asked: Asked) -> Sai
         upstream, body = service.router.upstreams[place.upstream], asked.body
         key = upstream.key_names.index(place.key) if place.key in upstream.key_names else 0
     said = await _ask(service, request, asked, upstream, key, body)
-    if said.status < 300 and isinstance(id := _object(said.body).get("id"), str):
+    if said.status < 300 and isinstance(id := object_of(said.body).get("id"), str):
         service.response_store.went(id, asked.owner, upstream.name, upstream.key_names[key])
     return said
 
 
-def _is_counted(service: Service, client: str) -> bool:
+def is_counted(service: Service, client: str) -> bool:
     """Whether each request has to be looked at: by hooks, or since the client's tokens or money are bounded. What an
     upstream runs as a batch is in none of the sums."""
     if service.settings.hooks:
@@ -72,7 +72,7 @@ def _may_send_unread(service: Service, client: str, upstream: str, *, counted: b
 
 async def about(service: Service, request: ClientRequest, asked: Asked, id: str) -> Said:
     """A batch that an upstream has. Raises ApiError (404) for one of another client."""
-    place = await _noted(service, id)
+    place = await noted(service, id)
     if (place is None and service.response_store.shared) or (place is not None and place.owner != asked.owner):
         raise ApiError("not_found", f"no batch '{id}' of this client is known")
     upstreams = service.router.upstreams
@@ -93,7 +93,7 @@ def _note_results(service: Service, asked: Asked, upstream: LiveUpstream, key: i
     """The files that a batch has made are its client's."""
     if said.status < 300:
         for name in ("output_file_id", "error_file_id"):
-            if isinstance(id := _object(said.body).get(name), str) and service.response_store.noted(id) is None:
+            if isinstance(id := object_of(said.body).get(name), str) and service.response_store.noted(id) is None:
                 service.response_store.went(id, asked.owner, upstream.name, upstream.key_names[key])
 
 
@@ -127,20 +127,20 @@ def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tupl
 
 async def _file_place(service: Service, request: ClientRequest, asked: Asked) -> Place | None:
     """Where the file of a batch's requests is, if an upstream has it. Raises ApiError (404)."""
-    file_id = str(_object(asked.body).get("input_file_id"))
+    file_id = str(object_of(asked.body).get("input_file_id"))
     if openai_batches.is_ours(file_id):
         return None
-    place = await _noted(service, file_id)
+    place = await noted(service, file_id)
     if place is not None and place.owner == asked.owner and place.upstream in service.router.upstreams:
         return place
     return None
 
 
-async def _noted(service: Service, id: str) -> Place | None:
+async def noted(service: Service, id: str) -> Place | None:
     return service.response_store.noted(id) or (await service.response_store.owners.find([id])).get(id)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def object_of(body: bytes) -> dict[str, Any]:
     try:
         said = wire.loads(body)
     except ValueError:
@@ -163,7 +163,7 @@ async def _ask(
 
 
 def _with_our_address(body: bytes, upstream: LiveUpstream, asked: Asked) -> bytes:
-    said = _object(body)
+    said = object_of(body)
     for row in [said, *(said["data"] if isinstance(said.get("data"), list) else ())]:
         if isinstance(row, dict) and isinstance(row.get("results_url"), str):
             row["results_url"] = f"{asked.origin}{messages_batches.PATH}/{row.get('id')}/results"

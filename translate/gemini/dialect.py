@@ -30,6 +30,7 @@ LISTS = ("/v1beta/models", "/v1alpha/models")
 _REFUSALS = rb"SAFETY|RECITATION|BLOCKLIST|PROHIBITED_CONTENT|SPII|LANGUAGE|MODEL_ARMOR|IMAGE_\w+"
 
 
+CACHED_INSTEAD = "send the contents in each request, whose beginning the provider caches by itself"
 UNSERVED = (
     (
         re.compile(r"(?:/upload/\w+|/v1(?:beta|alpha))/files(?:/.*)?"),
@@ -38,8 +39,7 @@ UNSERVED = (
     ),
     (
         re.compile(r"/v1(?:beta1?|alpha)?/(?:projects/[^/]+/locations/[^/]+/)?cachedContents(?:/.*)?"),
-        "contents are not cached under a name of their own: send them in each request, whose beginning the provider "
-        "caches by itself",
+        CACHED_INSTEAD,
     ),
 )
 """Where the SDKs upload files and keep contents. /v1/files is OpenAI's and Anthropic's."""

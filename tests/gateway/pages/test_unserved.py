@@ -31,6 +31,8 @@ UNSERVED: list[tuple[str, Callable[[genai.Client], Any], str]] = [
 def test_what_is_not_served_is_refused_in_googles_words_with_what_to_do_instead(
     protocol: str, ask: Callable[[genai.Client], Any], says: str
 ) -> None:
+    if protocol == "gemini" and "caches" in says:
+        pytest.skip("a Gemini upstream keeps them: tests/gateway/batches/test_cached_contents.py")
     with scripted(protocol, SAYING) as up, house(up, protocol) as here, sdk_gemini.client(here.url) as sdk:
         with pytest.raises(errors.ClientError, match=says) as refused:
             ask(sdk)
