@@ -52,7 +52,7 @@ class FleetQueue:
         self._clock = clock
         self._me = secrets.token_hex(6).encode()
         self._here_since = clock()
-        self._is_started = False
+        self._is_started = self._is_looked_at = False
         self._line = store.line(scripts.ALL, PATIENCE_S, self._changed)
 
     def __repr__(self) -> str:
@@ -69,6 +69,9 @@ class FleetQueue:
     # ------------------------------------------------------------------------------------------- batches
 
     async def add(self, batch: Batch, requests: Sequence[tuple[str, bytes]]) -> None:
+        if not self._is_looked_at:
+            self._is_looked_at = True
+            await self._look_at_server()
         ttl = _ms(batch.expires - batch.created + self.keep_s)
         id, half = batch.id.encode(), _ms(HALF_S)
         fields = [word for name in Batch._fields if name not in ("id", "total") for word in _field(name, batch)]
@@ -194,6 +197,20 @@ class FleetQueue:
             await self._ask(packed(b"ZREM", self._owned(file.owner), id.encode()))
 
     # -------------------------------------------------------------------------------------------- inside
+
+    async def _look_at_server(self) -> None:
+        """Warns where it is not made for what has to last, if it may be asked."""
+        try:
+            said = await self._ask(packed(b"INFO"))
+        except ApiError:
+            return
+        about = dict(line.partition(":")[::2] for line in said.decode("utf-8", "replace").splitlines())
+        if about.get("aof_enabled") == "0":
+            log.warning("the server of [shared] url may forget batches when it is restarted: switch its appendonly on, "
+                        "or set [batches] queue = host")  # fmt: skip
+        if (policy := about.get("maxmemory_policy", "noeviction")) != "noeviction":
+            log.warning("the server of [shared] url throws batches away when its memory is full (maxmemory-policy %s): "
+                        "make it noeviction, or set [batches] queue = host", policy)  # fmt: skip
 
     async def _listed(self, key: bytes, get: Callable[[str], Awaitable[T | None]]) -> list[T]:
         """The latest first. What has expired leaves the list."""

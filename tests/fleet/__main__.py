@@ -2,7 +2,8 @@
 
     python -m tests.fleet [restarts] [limit] [sqlite] [--balancer haproxy|nginx] [--seconds 60]
 
-restarts: each host is stopped and started again, and so is Redis, under load: no failed request. limit: 600 a minute
+restarts: each host is stopped and started again, and so is Redis, under load: no failed request, and each of them is
+once in the usage that all hosts tell together, though this Redis forgets all when it is stopped. limit: 600 a minute
 are 590 to 610 in a minute of overload, though Redis is stopped and started in between. sqlite: the same among the four
 workers of one host. Without a name: all three. Exit code 0: all of that is so.
 """
@@ -12,8 +13,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import functools
+import json
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from tests.fleet import fleet as fleets
@@ -52,8 +56,23 @@ def restarts(folder: Path, balancer: str, pause_s: float = 2.0) -> list[str]:
     with Upstream(answer) as up, fleets.running(folder, up.url, balancer=balancer, drain_delay=3.0) as fleet:
         load = Load([fleet.port], pause_s=0.02)
         asyncio.run(load.run(0, lambda: roll(fleet, pause_s)))
-    print(f"restarts behind {balancer}: {dict(load.counts)}, the slowest took {load.slowest_s:.2f} s")
-    return load.odd
+        told = told_usage(folder, load.counts.total())
+    took = f"the slowest took {load.slowest_s:.2f} s"
+    print(f"restarts behind {balancer}: {dict(load.counts)}, {took}; usage tells {told}")
+    return load.odd + ([] if told == load.counts.total() else [f"usage tells {told} requests"])
+
+
+def told_usage(folder: Path, all: int, within_s: float = 10.0) -> int:
+    """How many requests `./run.sh usage` tells, when these are all, or at the end of that time. Sums are told within
+    some seconds."""
+    until = time.monotonic() + within_s
+    while True:
+        command = [sys.executable, "-m", "console.usage", "--config", str(folder / "host1.ini"), "--json"]
+        said = subprocess.run(command, cwd=fleets.ROOT, capture_output=True, check=True).stdout
+        told = sum(row["requests"] for row in json.loads(said))
+        if told == all or time.monotonic() > until:
+            return int(told)
+        time.sleep(0.5)
 
 
 def limit(folder: Path, seconds: float, *, redis: bool) -> list[str]:

@@ -294,6 +294,27 @@ async def test_all_that_is_kept_has_an_end(fleets: Queues, redis_servers: Any, t
 
 
 @pytest.mark.gen_test
+async def test_a_server_that_is_not_made_for_batches_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    if not redis_server.PROGRAMS:
+        pytest.skip(redis_server.NONE)
+    for options, words in (
+        (["--appendonly", "no", "--maxmemory-policy", "volatile-lru"], ["may forget", "volatile-lru"]),
+        (["--appendonly", "yes"], []),
+    ):
+        caplog.clear()
+        with redis_server.running(tmp_path, "", *options) as server:
+            queue = FleetQueue(RedisStore(server.url, "p"), KEEP_S)
+            for n in range(2):
+                await queue.add(batch(f"b{n}", 1), requests(1))
+            queue.close()
+            await asyncio.sleep(0)
+        said = [each.message for each in caplog.records if each.levelname == "WARNING"]
+        assert len(said) == len(words) and all(word in line for word, line in zip(words, said, strict=True))
+
+
+@pytest.mark.gen_test
 async def test_a_server_that_was_away_is_no_reason_to_take_over(tmp_path: Path) -> None:
     """Nobody could renew a lease. And what it has forgotten, it says."""
     if not redis_server.PROGRAMS:
