@@ -74,6 +74,14 @@ class Listing:
             found.setdefault(known_as, self._with_what_is_known(model, known_as))
         return list(found.values())
 
+    def one(self, models: list[Model], id: str, dialect: Dialect) -> Model:
+        """Every name that leads to an upstream is a model, listed or not. Raises ApiError (404)."""
+        model = next((m for m in models if m.id == id), None)
+        if model is None:
+            route = self._router.routes(id, dialect.name)[0]
+            model = self._with_what_is_known(Model(route.model, route.upstream.name), id)
+        return model
+
     def _with_what_is_known(self, model: Model, name: str) -> Model:
         """The model under the name that clients have for it. Its price is the one of its upstream's list, if any."""
         price = model.price
@@ -164,9 +172,3 @@ class Listing:
 def page(models: list[Model], query: str, dialect: Dialect) -> bytes:
     """The whole list, or the page of it that the query asks for, in the form of the client's dialect."""
     return wire.dumps(dialect.models.page(models, {key: values[-1] for key, values in parse_qs(query).items()}))
-
-
-def one(models: list[Model], id: str, router: Router, dialect: Dialect) -> Model:
-    """Every name that leads to an upstream is a model. Raises ApiError (404)."""
-    model = next((m for m in models if m.id == id), None)
-    return model or Model(id, router.routes(id, dialect.name)[0].upstream.name)

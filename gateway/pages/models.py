@@ -60,7 +60,7 @@ class OneModel(Listed):
         try:
             if (rules := self.service.rules.get(self.client)) is not None:
                 rules.permitted(self.service.router.routes(unquote(id), self.dialect.name), unquote(id))
-            model = model_list.one(models, unquote(id), self.service.router, self.dialect)
+            model = self.service.listing.one(models, unquote(id), self.dialect)
             if self.for_codex:
                 said = await codex.page([model], self.service.settings.server.codex_instructions)
             else:

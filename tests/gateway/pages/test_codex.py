@@ -43,6 +43,13 @@ def test_codex_gets_its_own_form() -> None:
     assert [level["effort"] for level in qwen["supported_reasoning_levels"]] == ["low", "medium", "high"]
 
 
+def test_what_the_settings_say_of_a_models_size_counts_listed_or_not() -> None:
+    sizes = "[sizes]\nqwen3 = 40000, 4000\nunlisted = 50000, 5000\n"
+    with Upstream([Answer.json(LISTED)]) as up, House(settings(up, sizes)) as house:
+        assert models(house)["qwen3"]["context_window"] == 40000
+        assert models(house, "/v1/models/unlisted?client_version=1")["unlisted"]["context_window"] == 50000
+
+
 def test_a_client_sees_what_it_may_use() -> None:
     more = "[client a]\nkey = sk-a-sixteen-and-more\nmodels = mine\n"
     key = {"Authorization": "Bearer sk-a-sixteen-and-more"}
