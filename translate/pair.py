@@ -17,6 +17,7 @@ from translate import (
     errors,
     fit,
     provider_tools,
+    readable_parts,
     usage,
     websearch,
     wire,
@@ -77,8 +78,10 @@ def _encoded(client: Dialect, upstream: Dialect, body: Body, target: Target, con
     left: list[str] = []
     answers = ""
     functions = conversation.one_call
-    if functions and client is not upstream:
-        conversation = replace(conversation, parallel_tools=False)
+    if client is not upstream:
+        conversation = readable_parts.without_media(conversation)
+        if functions:
+            conversation = replace(conversation, parallel_tools=False)
     if policy.output_schema != "native":
         conversation, answers = answer_tool.offered(conversation, alone=policy.output_schema == "tool")
     elif client is not upstream and offer.cannot_say(conversation.output, upstream.schemas):

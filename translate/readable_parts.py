@@ -2,8 +2,9 @@
 
 Chat tells the authors of one role apart: other protocols' models read the name before the words. Responses has items
 that nobody else knows (messages between Codex's agents, and types that do not exist yet); the texts and pictures in
-them stand in their place. Messages has instructions that hold for one turn alone. This is used only when a request
-crosses protocols.
+them stand in their place. Messages has instructions that hold for one turn alone. What the instructions at the head
+show goes into the user's first turn, as nobody else's have anything but texts. This is used only when a request crosses
+protocols.
 """
 
 from __future__ import annotations
@@ -11,11 +12,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from translate.conversation import Part, Text, Turn, Unknown
+from translate.conversation import Audio, Conversation, Document, Image, Part, Text, Turn, Unknown
 
 AUTHOR = "messages.name"  # the name in the report where it does not cross
 
+SHOWN = "[shown with the instructions]"
+
 Drop = Callable[[str], None]
+
+
+def without_media(given: Conversation) -> Conversation:
+    """Returns the conversation with the media of its instructions in the user's first turn."""
+    media = [part for part in given.system if isinstance(part, Image | Document | Audio)]
+    if not media:
+        return given
+    shown: list[Part] = [Text(SHOWN), *media]
+    first = next((turn for turn in given.turns[:1] if turn.role == "user"), None)
+    moved = replace(first, parts=[*shown, *first.parts]) if first is not None else Turn("user", shown)
+    rest = given.turns[1:] if first is not None else given.turns
+    return replace(given, system=[part for part in given.system if part not in media], turns=[moved, *rest])
 
 
 def turns(given: list[Turn], drop: Drop) -> list[Turn]:

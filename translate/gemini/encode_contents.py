@@ -190,15 +190,15 @@ def _document(part: Document, draft: Draft) -> list[Body]:
 
 
 def _file(part: Document, draft: Draft) -> list[Body]:
+    head: list[Body] = [{"text": f"[document: {part.title}]"}] if part.title else []
     if part.data:
-        return [_blob(part.media_type or _PDF, part.data)]
+        return [*head, _blob(part.media_type or _PDF, part.data)]
     if part.text:
         return [{"text": readable.titled(part.title, part.text)}]
     if part.parts:
-        head: list[Body] = [{"text": f"[document: {part.title}]"}] if part.title else []
         return head + [written for each in part.parts for written in parts_of(each, draft)]
     if part.url:
-        return [{"fileData": {"mimeType": part.media_type or _PDF, "fileUri": part.url}}]
+        return [*head, {"fileData": {"mimeType": part.media_type or _PDF, "fileUri": part.url}}]
     if part.file_id:
         raise _foreign(part.file_id)
     return []
