@@ -47,7 +47,8 @@ def dropped(conversation: Conversation, taken: Collection[str]) -> list[str]:
 
 # Fields of a part, a turn or a tool that have no place in another protocol.
 _REPORTED = frozenset((
-    "cache_control", "prompt_cache_breakpoint", "citations", "input_examples", "allowed_callers", "eager_input_streaming", "transformations",
+    "cache_control", "prompt_cache_breakpoint", "citations", "input_examples", "allowed_callers",
+    "eager_input_streaming", "transformations",
     "async", "output_schema", "audio", "input_file.detail",
     # of Gemini's parts and functions
     "videoMetadata", "mediaResolution", "partMetadata", "mediaProcessing", "speechMetadata", "documentMetadata",

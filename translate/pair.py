@@ -24,7 +24,7 @@ from translate import (
 )
 from translate.bridge import BridgedReply
 from translate.continued_turn import Rounds
-from translate.conversation import Conversation, Delta, Event, Fault, Start, Stop, Turn, Usage
+from translate.conversation import Conversation, Delta, Event, Fault, Open, Start, Stop, ToolCall, Turn, Usage
 from translate.dialect import Body, Decoder, Dialect, Encoder
 from translate.lenient import EMPTY, body_of
 from translate.schemas import offer, restored
@@ -118,8 +118,8 @@ class Crossing:
     """
 
     __slots__ = (
-        "_answer", "_as_said", "_bridge", "_client", "_decoder", "_earlier", "_encoder", "_forms", "_latest",
-        "_recorded", "_rounds", "_schemas", "_summary", "_upstream", "_usage", "asked", "ended", "fault",
+        "_answer", "_as_said", "_bridge", "_call_ids", "_client", "_decoder", "_earlier", "_encoder", "_forms",
+        "_latest", "_recorded", "_rounds", "_schemas", "_summary", "_upstream", "_usage", "asked", "ended", "fault",
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
@@ -137,6 +137,7 @@ class Crossing:
             if asked.search is not None or asked.pauses or asked.answers
             else None
         )
+        self._call_ids: set[str] = set()
         self._earlier: list[Event] = []  # what the rounds before have brought of a whole reply
         self._recorded: list[Event] | None = None  # all events of a stream, see record()
         self.asked = asked
@@ -237,6 +238,9 @@ class Crossing:
         return self._unbridged(events)
 
     def _unbridged(self, events: list[Event]) -> list[Event]:
+        for event in events:
+            if type(event) is Open and type(event.part) is ToolCall:
+                self._make_distinct(event.part)
         if self._summary is not None:
             events = self._summary.passed(events)
             return events if self._rounds is None else self._rounds.passed(events)
@@ -249,6 +253,13 @@ class Crossing:
         if self._forms is not None:
             events = self._forms.passed(events)
         return events if self._rounds is None else self._rounds.passed(events)
+
+    def _make_distinct(self, call: ToolCall) -> None:
+        """Gives a call another id where one of the reply has it already: results name their call by it."""
+        if call.id in self._call_ids:
+            call.id = f"{call.id}_{len(self._call_ids)}"
+        if call.id:
+            self._call_ids.add(call.id)
 
     # ------------------------------------------------------------------------------------------ streams
 

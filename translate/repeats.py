@@ -133,16 +133,19 @@ def _is_telling(piece: bytes) -> bool:
 _STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _OUTSIDE = re.compile(r'[^"{}]*+')
 _SPACE = re.compile(rb"(?: |\\[nrt])*+")
+_NONE = re.compile(rb"%b(?:\{%b\}|null|\\\"\\\")%b" % ((_SPACE.pattern,) * 3))  # as servers write that there are none
 _WRAPPED = wire.inside(f'{{"{WRAPPED}":"'), wire.inside('"}')  # around what is no object
 
 
 class ArgumentRepeats:
     """The arguments of a call. ended: they are a whole JSON object, and whatever comes now repeats them, or is no
     argument. wraps: they do not begin as an object: they become one that holds them, since the model's words are never
-    dropped. floor and telling: as in TextRepeats."""
+    dropped. An empty object at the beginning is kept back: some servers say one before the arguments come. floor and
+    telling: as in TextRepeats."""
 
     __slots__ = (
-        "_controls", "_depth", "_grows", "_left", "_quoted", "_read", "_strange", "ended", "floor", "said", "wraps",
+        "_controls", "_depth", "_empty", "_grows", "_left", "_quoted", "_read", "_strange", "ended", "floor", "said",
+        "wraps",
     )  # fmt: skip
 
     telling = re.compile(rb"[}\\]").search
@@ -153,6 +156,7 @@ class ArgumentRepeats:
         self.wraps = False
         self.said: list[bytes] = []
         self._controls = RawControls()
+        self._empty = b""  # the object that is kept back
         self._grows = False  # a piece held all that came before
         self._read = 0  # pieces
         self._left = ""  # a backslash at the end of what was read
@@ -166,6 +170,8 @@ class ArgumentRepeats:
     def fresh(self, pieces: list[bytes]) -> list[bytes]:
         out: list[bytes] = []
         for piece in pieces:
+            if not self.said and self._keeps_back(piece):
+                continue
             if self.ended:
                 break
             if piece := self._next(piece) if self.said else self._first(piece):
@@ -176,7 +182,10 @@ class ArgumentRepeats:
         return out
 
     def rest(self) -> list[bytes]:
-        """Returns what ends arguments that were wrapped: nothing more comes."""
+        """Returns what ends arguments that were wrapped, or the object that was kept back: nothing more comes."""
+        if self._empty:
+            self.said, self._empty = [self._empty], b""
+            return list(self.said)
         if not self.wraps or self.ended:
             return []
         self.ended = True
@@ -191,9 +200,17 @@ class ArgumentRepeats:
         if not self.ended or not (piece.startswith(b"{") and piece.endswith(b"}")):
             return False
         try:
-            return bool(wire.loads(wire.text_of([piece])) == wire.loads(wire.text_of(self.said)))
+            return bool(wire.loads(wire.text_of([piece])) == wire.loads(wire.text_of(self.said or [self._empty])))
         except ValueError:
             return False
+
+    def _keeps_back(self, piece: bytes) -> bool:
+        """Tells whether the piece is an empty object, with which the arguments begin, or says nothing after one."""
+        if _NONE.fullmatch(piece):
+            self._empty, self.ended = b"{}", True
+        elif self._empty and b"{" in piece:
+            self._empty, self.ended = b"", False
+        return bool(self._empty)
 
     def _first(self, piece: bytes) -> bytes:
         if space := _SPACE.match(piece):
@@ -263,6 +280,7 @@ def told(arguments: str) -> str:
     """Returns whole arguments as they are told when they come in pieces; as they are where they have to be wrapped."""
     whole = ArgumentRepeats()
     whole.fresh([wire.inside(arguments)])
+    whole.rest()
     return arguments if whole.wraps else wire.text_of(whole.said)
 
 

@@ -61,13 +61,14 @@ class Item:
         """Tells whether it is a tool call that nobody may run: its arguments have begun and are no whole JSON object,
         or it has no name."""
         repeats = self.repeats
-        if not isinstance(self.part, ToolCall) or not (repeats.said or self.half):
+        if not isinstance(self.part, ToolCall) or self.is_bare():
             return False
         return not self.part.name or (isinstance(repeats, ArgumentRepeats) and not (repeats.ended or repeats.wraps))
 
     def is_bare(self) -> bool:
         """Tells whether it is a tool call of which no argument came."""
-        return isinstance(self.part, ToolCall) and not self.repeats.said and not self.half
+        has_begun = self.repeats.said or self.half or (isinstance(self.repeats, ArgumentRepeats) and self.repeats.ended)
+        return isinstance(self.part, ToolCall) and not has_begun
 
     def is_nameless(self) -> bool:
         return isinstance(self.part, ToolCall) and not self.part.name
@@ -128,8 +129,10 @@ class Sequence:
 
     def push(self, part: Part, done: bool | None = None, repeats: TextRepeats | None = None) -> Item:
         """Begins a part. done: as in Item. repeats: of parts of this kind that have been before."""
-        if self._items and not isinstance(self._items[-1].part, ToolCall):  # calls go on beside one another
-            self._settle(self._items[-1])
+        if self._items:
+            last = self._items[-1]
+            if not isinstance(last.part, ToolCall) or (last.is_complete() and not last.repeats.said):
+                self._settle(last)  # calls go on beside one another, but for one that takes nothing
         is_call = isinstance(part, ToolCall) and not part.custom
         item = Item(part, ArgumentRepeats() if is_call else repeats or TextRepeats(), done=done)
         self._items.append(item)

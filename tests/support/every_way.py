@@ -47,13 +47,13 @@ def clients(upstream: Protocol) -> list[Protocol]:
 def ways(client: Protocol, upstream: Protocol, raw: bytes, streamed: bool) -> Iterator[tuple[str, bytes, bool]]:
     """(the way's name, what the client gets, whether it is a stream)"""
     if not streamed:
-        yield "whole", _whole(client, upstream, raw, False), False
+        yield "whole", whole(client, upstream, raw, False), False
         yield "whole as a stream", stream(client, upstream, raw), True
         return
     yield "at once", stream(client, upstream, [raw]), True
     yield "byte by byte", stream(client, upstream, [raw[i : i + 1] for i in range(len(raw))]), True
     yield "cut anywhere", stream(client, upstream, corpus.cuts(raw, 7, 20)), True
-    yield "whole of a stream", _whole(client, upstream, raw, True), False
+    yield "whole of a stream", whole(client, upstream, raw, True), False
 
 
 def _asked(client: Protocol) -> Asked:
@@ -72,7 +72,7 @@ def stream(client: Protocol, upstream: Protocol, reply: bytes | list[bytes]) -> 
     return out or dialects.of(client).errors.event(crosses.fault or errors.BadReply("nothing came"))
 
 
-def _whole(client: Protocol, upstream: Protocol, reply: bytes, streamed: bool) -> bytes:
+def whole(client: Protocol, upstream: Protocol, reply: bytes, streamed: bool) -> bytes:
     try:
         return pair.Crossing(client, upstream, _asked(client)).whole(reply, streamed)
     except errors.ApiError as error:

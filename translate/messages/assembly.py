@@ -46,6 +46,11 @@ class Block:
     def delta(self, delta: Raw, out: list[Event]) -> None:
         """Called with the delta of a content_block_delta."""
 
+    def is_other_than(self, kind: str) -> bool:
+        """Tells whether a delta for a block of this kind cannot be meant for it: servers have put thoughts into a
+        text, and words into nothing."""
+        return not isinstance(self.raw.get("type"), str)
+
     def passed(self, pieces: list[bytes]) -> list[bytes]:
         """Returns what counts of texts whose deltas took the fast path."""
         return pieces
@@ -83,6 +88,9 @@ class TextBlock(Block):
     part = Text
     template = ("text_delta", "text")
 
+    def is_other_than(self, kind: str) -> bool:
+        return kind == "thinking"
+
     def begin(self, out: list[Event]) -> None:
         given = self.raw.get("citations")
         self._citations = list(map(citations.read, given)) if isinstance(given, list) else []
@@ -113,6 +121,9 @@ class ThinkingBlock(Block):
     __slots__ = ("_signature",)
     part = Thinking
     template = ("thinking_delta", "thinking")
+
+    def is_other_than(self, kind: str) -> bool:
+        return kind == "text"
 
     def begin(self, out: list[Event]) -> None:
         self._signature = text_of(self.raw, "signature")
@@ -148,7 +159,8 @@ class CallBlock(Block):
         self._call = ToolCall(text_of(self.raw, "id"), text_of(self.raw, "name"), ext=ext)
 
     def delta(self, delta: Raw, out: list[Event]) -> None:
-        self._say(delta.get("partial_json"), out)
+        given = delta.get("partial_json")
+        self._say(wire.dumps_text(given) if isinstance(given, dict) else given, out)
 
     def passed(self, pieces: list[bytes]) -> list[bytes]:
         repeats = self._repeats

@@ -26,7 +26,8 @@ from translate.sequence import CUT, broken_call
 
 __all__ = ["Decoder", "Encoder"]
 
-_IMPLIED = {"text_delta": "text", "thinking_delta": "thinking"}  # blocks that may begin without a start
+# Blocks that may begin without a start, or within one that began as another.
+_IMPLIED = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "tool_use"}
 _SHOWN = 200  # characters of an unreadable reply that its error quotes
 
 
@@ -231,6 +232,9 @@ class Decoder:
         if not isinstance(delta, dict):
             return
         block, kind = self._block, str(delta.get("type"))
+        if block is not None and kind in _IMPLIED and block.is_other_than(_IMPLIED[kind]):
+            self._close(block, out)
+            block = None
         if block is None:
             if kind not in _IMPLIED:
                 return

@@ -186,6 +186,8 @@ class Assembly:
             self.fail(_failure(response))
             return
         self._rest(list_of(response, "output"))
+        for reader in self._order:
+            reader.fall_back()
         refused = any(reader.refused for reader in self._order)
         has_calls = any(isinstance(reader, CallReader) for reader in self._order)
         reason = stop_reason(response, has_calls, refused)

@@ -77,6 +77,9 @@ class ItemReader:
             self._end(raw)
             self._sequence.advance()
 
+    def fall_back(self) -> None:
+        """Called at the end of the reply: what the item began with is all that is known where nothing else came."""
+
     def _end(self, raw: Raw) -> None:
         self.raw = raw
         self._sequence.push(Unknown("responses", raw), done=True)
@@ -278,6 +281,10 @@ class CallReader(ItemReader):
     def whole(self, kind: str, index: Any, text: str) -> None:
         if not self.is_over:
             self._fill(self._item, self._as_told(text))
+
+    def fall_back(self) -> None:
+        if not self._item.repeats.said and _given(self.raw, self._key):
+            self.over(self.raw)
 
     def _end(self, raw: Raw) -> None:
         call = self._item.part
