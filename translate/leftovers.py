@@ -17,6 +17,7 @@ from translate.conversation import Conversation, Ext
 PLAIN_TIERS = ("auto", "default", "on_demand")  # these tiers ask for what every provider does anyway
 USUAL_VERBOSITY = "medium"  # every model writes so much without being asked
 CACHE_CONTROL, BREAKPOINT = "cache_control", "prompt_cache_breakpoint"
+_READ_MARKS = frozenset(("cache", "chat", "responses"))  # groups of the encoders that write such marks
 _OPENAI = (
     "metadata", "store", "safety_identifier", "prompt_cache_retention", "prompt_cache_options", "moderation",
 )  # fmt: skip
@@ -47,7 +48,7 @@ def dropped(conversation: Conversation, taken: Collection[str]) -> list[str]:
 
 # Fields of a part, a turn or a tool that have no place in another protocol.
 _REPORTED = frozenset((
-    "cache_control", "prompt_cache_breakpoint", "citations", "input_examples", "allowed_callers",
+    "cache_control", "citations", "input_examples", "allowed_callers",
     "eager_input_streaming", "transformations",
     "async", "output_schema", "audio", "input_file.detail",
     # of Gemini's parts and functions
@@ -60,6 +61,8 @@ _UNSAID = (None, False, "auto", ["direct"])  # these values say what is so anywa
 
 def of_part(ext: Ext, taken: Collection[str]) -> list[str]:
     """Returns what of a part's leftovers stays behind. taken: as above."""
+    if BREAKPOINT in ext.get("cache", {}) and _READ_MARKS.isdisjoint(taken):
+        return [BREAKPOINT]
     return [
         field
         for group, left in ext.items()

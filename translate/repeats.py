@@ -133,7 +133,7 @@ def _is_telling(piece: bytes) -> bool:
 _STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 _OUTSIDE = re.compile(r'[^"{}]*+')
 _SPACE = re.compile(rb"(?: |\\[nrt])*+")
-_NONE = re.compile(rb"%b(?:\{%b\}|null|\\\"\\\")%b" % ((_SPACE.pattern,) * 3))  # as servers write that there are none
+_NONE = re.compile(rb"%b\{%b\}%b" % ((_SPACE.pattern,) * 3))
 _WRAPPED = wire.inside(f'{{"{WRAPPED}":"'), wire.inside('"}')  # around what is no object
 
 

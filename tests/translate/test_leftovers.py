@@ -65,6 +65,13 @@ def test_a_breakpoint_crosses_between_openais_protocols(client: Protocol, part: 
         assert out.dropped == ["prompt_cache_breakpoint"]
 
 
+@pytest.mark.parametrize("client", ["chat", "responses"])
+def test_a_breakpoint_stays_behind_before_google_and_is_told(client: Protocol) -> None:
+    part = {"type": "text" if client == "chat" else "input_text", "text": "hi", "prompt_cache_breakpoint": MARK}
+    body = history(client, {"role": "user", "content": [part]})
+    assert sent(client, "gemini", body).dropped == ["prompt_cache_breakpoint"]
+
+
 def test_a_mark_of_anthropics_stays_beside_one_of_openais() -> None:
     part = CHAT_PARTS[0] | {"prompt_cache_breakpoint": MARK, "cache_control": {"type": "ephemeral", "ttl": "5m"}}
     out = sent("chat", "messages", history("chat", {"role": "user", "content": [part]}))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import params, sdk_gemini
 from tests.support.crossed import crossed
 from translate import readable
 from translate.conversation import Unknown
@@ -135,3 +136,63 @@ def test_input_that_the_model_must_see_is_refused(upstream: Protocol) -> None:
     video = {"type": "video_url", "video_url": {"url": "http://x/v"}}
     out = crossed("chat", upstream, {"model": "m", "messages": [{"role": "user", "content": [video]}]})
     assert isinstance(out, BadRequest) and "video_url" in out.message
+
+
+# ---------------------------------------------------------------------------------- what instructions show
+
+PNG = "data:image/png;base64,iVBORw0KGgo="
+PDF = "data:application/pdf;base64,iVBORw0KGgo="
+SHOWING: dict[Protocol, Json] = {
+    "chat": {
+        "messages": [
+            {"role": "system", "content": [
+                {"type": "text", "text": "be brief"},
+                {"type": "image_url", "image_url": {"url": PNG}},
+                {"type": "file", "file": {"filename": "rules.pdf", "file_data": PDF}},
+            ]},
+            HELLO,
+        ],
+    },
+    "responses": {
+        "input": [
+            {"role": "developer", "content": [
+                {"type": "input_text", "text": "be brief"},
+                {"type": "input_image", "detail": "auto", "image_url": PNG},
+                {"type": "input_file", "filename": "rules.pdf", "file_data": PDF},
+            ]},
+            HELLO,
+        ],
+    },
+    "gemini": {
+        "systemInstruction": {"parts": [
+            {"text": "be brief"},
+            {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}},
+            {"inlineData": {"mimeType": "application/pdf", "data": "iVBORw0KGgo=", "displayName": "rules.pdf"}},
+        ]},
+        "contents": [{"role": "user", "parts": [{"text": "hello"}]}],
+    },
+}  # fmt: skip
+CHECKS = params.CHECKS | {"gemini": sdk_gemini.request_problems}
+HISTORY = {"messages": "messages", "chat": "messages", "responses": "input", "gemini": "contents"}
+
+
+@pytest.mark.parametrize("client", SHOWING)
+@pytest.mark.parametrize("upstream", HISTORY)
+def test_what_instructions_show_is_in_the_first_turn(client: Protocol, upstream: Protocol) -> None:
+    """Nobody's instructions hold pictures, but the clients' of some, whose own servers take them."""
+    if client == upstream:
+        return
+    out = crossed(client, upstream, {"model": "m"} | SHOWING[client])
+    assert isinstance(out, Encoded) and out.dropped == []
+    assert CHECKS[upstream](json.loads(out.json())) == []
+    turns: Any = out.body[HISTORY[upstream]]
+    first = json.dumps(next(turn for turn in turns if turn.get("role") != "system"))
+    assert first.count("iVBORw0KGgo=") == 2 and "rules.pdf" in first and "hello" in first
+    assert json.dumps(out.body).count("iVBORw0KGgo=") == 2 and "be brief" not in first
+
+
+def test_instructions_that_show_something_before_no_turn_of_the_users() -> None:
+    said = [*SHOWING["chat"]["messages"][:1], {"role": "assistant", "content": "well"}, HELLO]
+    turns: Any = sent("chat", "messages", said).body["messages"]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
+    assert [part["type"] for part in turns[0]["content"]] == ["text", "image", "document"]

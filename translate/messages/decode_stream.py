@@ -27,7 +27,7 @@ from translate.sequence import CUT, broken_call
 __all__ = ["Decoder", "Encoder"]
 
 # Blocks that may begin without a start, or within one that began as another.
-_IMPLIED = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "tool_use"}
+_IMPLIED = {"text_delta": "text", "thinking_delta": "thinking"}
 _SHOWN = 200  # characters of an unreadable reply that its error quotes
 
 
