@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from operate.sqlite_file import BUSY_S, opened
 
 PIECE = 500  # rows of one transaction
+PIECE_BYTES = 4 << 20  # of results that are read at once
 QUICK_S = 0.005  # how long a quick store waits for another writer
 HALF = -1  # the total of a batch that is still being written
 HALF_S = 3600.0  # for which no writing takes longer
@@ -144,12 +145,21 @@ class BatchStore:
         return [Work(*row) for row in self._read(query, (id, after, most))]
 
     def results(self, id: str, after: int, most: int) -> list[Result]:
-        """In the order of the requests."""
+        """In the order of the requests; fewer than `most` where they are large."""
         query = (
             "SELECT nth, name, outcome, result FROM requests WHERE batch = ? AND outcome != '' AND nth > ? "
             "ORDER BY nth LIMIT ?"
         )
-        return [Result(*row) for row in self._read(query, (id, after, most))]
+        if not self.file.exists():
+            return []
+        found: list[Result] = []
+        size = 0
+        with self._open() as db, contextlib.closing(db.execute(query, (id, after, most))) as rows:
+            for row in rows:
+                found.append(Result(*row))
+                if (size := size + len(found[-1].result)) >= PIECE_BYTES:
+                    break
+        return found
 
     def answered(self, id: str, nth: int, outcome: Outcome, result: bytes) -> bool:
         """Whether this is its first result: no request has two."""

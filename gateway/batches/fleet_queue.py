@@ -34,6 +34,7 @@ WORKER_S = 5.0  # so long after its last claim a worker has a part
 CONNECT_S = 1.0  # the longest that one waits for the connection
 PATIENCE_S = 5.0  # and for an answer
 PIECE_ROWS, PIECE_BYTES = 500, 4 << 20  # of one command
+READ_ROWS = 50  # whose results may be large
 HALF_S = 3600.0  # after which a batch that nobody has written to its end is gone
 
 
@@ -103,7 +104,7 @@ class FleetQueue:
     async def results(self, id: str, after: int, most: int) -> list[Result]:
         key = self._key(id.encode())
         total, rest = await self._ask(packed(b"HMGET", key, b"total", b"rest"))
-        numbers = range(after + 1, min(after + 1 + most, int(total or 0)))
+        numbers = range(after + 1, min(after + 1 + min(most, READ_ROWS), int(total or 0)))
         if not numbers:
             return []
         rows = await self._ask(packed(b"HMGET", key + b":rows", *map(_number, numbers)))

@@ -30,7 +30,8 @@ class Queue(Protocol):
     async def counts(self, id: str) -> dict[Outcome, int]: ...
 
     async def results(self, id: str, after: int, most: int) -> list[Result]:
-        """Of a batch that has ended, in the order of the requests: those whose number is greater than `after`."""
+        """Of a batch that has ended, in the order of the requests: those whose number is greater than `after`, at least
+        one and at most so many. []: there are no more."""
 
     async def cancel(self, id: str, at: float) -> None: ...
 

@@ -88,6 +88,26 @@ def numbers(works: list[Work]) -> list[tuple[str, int]]:
     return [(work.batch, work.nth) for work in works]
 
 
+async def every_result(queue: Queue, id: str) -> list[Result]:
+    found: list[Result] = []
+    while rows := await queue.results(id, found[-1].nth if found else -1, 500):
+        found += rows
+    return found
+
+
+@pytest.mark.gen_test
+async def test_large_results_are_read_a_few_at_a_time(queues: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("operate.batch_store.PIECE_BYTES", 1000)
+    monkeypatch.setattr(fleet_queue, "READ_ROWS", 3)
+    async with queues() as (queue,):
+        await queue.add(batch("b1", 7), requests(7))
+        for work in await claimed(queue):
+            await queue.answered(work, SUCCEEDED, b"%03d" % work.nth * 120)
+        await queue.tend(KEEP_S)
+        assert len(await queue.results("b1", -1, 500)) == 3
+        assert [int(row.result[:3]) for row in await every_result(queue, "b1")] == list(range(7))
+
+
 @pytest.mark.gen_test
 async def test_a_batch_is_there_whole_and_ends_with_its_last_result(queues: Queues) -> None:
     async with queues() as (queue,):
@@ -107,8 +127,7 @@ async def test_a_batch_is_there_whole_and_ends_with_its_last_result(queues: Queu
         found = await queue.get("b1")
         assert found is not None and found.ended is not None and time.time() - 60 < found.ended
         assert await queue.counts("b1") == {SUCCEEDED: 702, ERRORED: 1}
-        results = await queue.results("b1", -1, 500)
-        results += await queue.results("b1", results[-1].nth, 500)
+        results = await every_result(queue, "b1")
         assert results[4] == Result(4, "r4\n\u00e4", SUCCEEDED, b"\nresult 4")
         assert results[5] == Result(5, "r5\n\u00e4", ERRORED, b"\nresult 5")
         assert [row.nth for row in results] == list(range(703)) and await queue.results("b1", 702, 10) == []
