@@ -25,7 +25,8 @@ from upstream.hangup import Hangup
 
 log = logging.getLogger("upstream")
 
-EVENTS = 128  # the most sockets of one turn; epoll is level-triggered, so the others come in the next turn
+EVENTS = 8  # sockets that are looked at together: epoll gives those that were longest without a turn first
+SLICE_S = 0.004  # after which the others wait for the next turn of the loop, since many streams may have much to read
 
 # what libcurl wants of a socket (POLL_NONE, POLL_IN, POLL_OUT, POLL_INOUT) -> the mask of epoll
 _READ = select.EPOLLIN | select.EPOLLRDHUP
@@ -111,13 +112,23 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
 
     def _on_sockets(self) -> None:
         """Runs libcurl for its sockets that are ready."""
-        wants, act = self._wants, self._multi.socket_action
         running = len(self._live)
         self._ran_at = self.now()
         if self._soon:  # first, since it may watch again what it has just let go, such as a transfer that was paused
             self._soon = False
-            act(pycurl.SOCKET_TIMEOUT, 0)
-        for fd, events in self._epoll.poll(0, EVENTS):
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        until = self._ran_at + SLICE_S
+        ready = self._epoll.poll(0, EVENTS)
+        while len(ready) == EVENTS and self.now() < until:
+            running = self._act(ready, running)
+            ready = self._epoll.poll(0, EVENTS)
+        self._act(ready, running)
+        self._turn()
+
+    def _act(self, ready: list[tuple[int, int]], running: int) -> int:
+        """Runs libcurl for these sockets. Returns how many transfers are left of `running`."""
+        wants, act = self._wants, self._multi.socket_action
+        for fd, events in ready:
             # libcurl will close a socket that hangs up, or that gets data while it is idle. Ask the kernel before that.
             if events & _HUNG_UP or fd not in wants:
                 if (seen := hangup.look(fd, self.now())) is not None:
@@ -132,7 +143,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             else:
                 self._kept.pop(fd, None)
                 self._unwatch(fd)
-        self._turn()
+        return running
 
     def _set_timeout(self, msecs: int) -> None:
         """M_TIMERFUNCTION: sets when libcurl is to be called. A timer that fires too early starts again."""

@@ -190,10 +190,10 @@ class Chat:
             self.say(f"usage: {counts[0]} + {counts[1]} is not {counts[2]}")
         for key, part, whole in (
             ("prompt_tokens_details", "cached_tokens", counts[0]),
-            ("completion_tokens_details", "reasoning_tokens", counts[1]),
+            ("completion_tokens_details", "reasoning_tokens", None),  # xAI counts thought beside the answer
         ):
             value = (usage.get(key) or {}).get(part)
-            if value is not None and (not is_count(value) or (self.house and value > whole)):
+            if value is not None and (not is_count(value) or (self.house and whole is not None and value > whole)):
                 self.say(f"usage: {key}.{part} is {value!r} of {whole}")
 
     def _error(self, chunk: dict[str, Any]) -> None:

@@ -63,7 +63,7 @@ _MANY = _refusal(
 _HERE = "127.0.0.1", 0
 """The address of who comes by a Unix socket: from this machine, as a reverse proxy in front of us may."""
 
-MOST_AT_ONCE = 32  # connections taken in one turn of the loop: a few milliseconds' work
+MOST_AT_ONCE = 8  # connections taken in one turn of the loop: a few milliseconds' work
 WAITING_AT = 24  # in Linux' struct tcp_info: tcpi_unacked, of a listening socket those that wait to be accepted
 
 

@@ -283,9 +283,9 @@ ILLEGAL_CHAT: dict[str, tuple[bytes, str]] = {
     "wrong total": (with_usage(total_tokens=8), "is not 8"),
     "negative": (with_usage(prompt_tokens=-1), "not counts"),
     "more cached than prompt": (with_usage(prompt_tokens_details={"cached_tokens": 9}), "cached_tokens is 9"),
-    "more reasoning": (
-        with_usage(completion_tokens_details={"reasoning_tokens": 9}),
-        "reasoning_tokens is 9",
+    "negative reasoning": (
+        with_usage(completion_tokens_details={"reasoning_tokens": -9}),
+        "reasoning_tokens is -9",
     ),
     "DONE after error": (chat(FAULT), "after the end"),
     "error after finish": (chat(ROLE, END, FAULT, end=b""), "error after finish_reason"),

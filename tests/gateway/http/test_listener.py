@@ -34,7 +34,7 @@ async def taken_in_a_turn(waiting: int, workers: int) -> int:
 
 @pytest.mark.parametrize(
     ("waiting", "workers", "taken"),
-    [(1, 1, 1), (5, 1, 5), (100, 1, MOST_AT_ONCE), (1, 4, 1), (40, 4, 10), (41, 4, 11), (0, 1, 0)],
+    [(1, 1, 1), (5, 1, 5), (100, 1, MOST_AT_ONCE), (1, 4, 1), (20, 4, 5), (21, 4, 6), (0, 1, 0)],
 )
 def test_its_share_of_those_that_wait(waiting: int, workers: int, taken: int) -> None:
     assert asyncio.run(taken_in_a_turn(waiting, workers)) == taken
