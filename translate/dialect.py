@@ -24,7 +24,7 @@ from translate.errors import ApiError
 from translate.schemas.table import USUAL, Writes
 from translate.sealed_reasoning import MARK
 from translate.target import Asked, Encoded, Policy, Target
-from translate.text_turns import Turns
+from translate.text_turns import Said
 from translate.tool_search import SearchReply
 from translate.usage import UsageReader
 from translate.websearch import Searchers
@@ -290,7 +290,7 @@ class Dialect:
     client can do instead.
 
     aside: the fields of a request that are not for the model, and that its reply does not repeat. text_turns: the
-    messages of a request that is nothing but text, if it is; None where nobody knows how servers count these.
+    messages of a request, if they are nothing but text; None where nobody knows how servers count these.
     single_turns: the same where every protocol has just these messages, too, so that nothing need be translated.
     """
 
@@ -329,8 +329,8 @@ class Dialect:
     as_stream: Callable[[Body], bytes] | None = None
     as_whole: Callable[[bytes], bytes | None] | None = None
     aside: frozenset[str] = frozenset()
-    text_turns: Callable[[Body], Turns | None] | None = None
-    single_turns: Callable[[Body], Turns | None] = lambda body: None
+    text_turns: Callable[[Body], Said | None] | None = None
+    single_turns: Callable[[Body], Said | None] = lambda body: None
     seal_mark: bytes = MARK
     unserved: tuple[tuple[re.Pattern[str], str], ...] = ()
 

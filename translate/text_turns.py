@@ -1,19 +1,29 @@
-"""Requests of nothing but text, whose tokens can be counted to the last one where a model's vocabulary is public.
+"""Requests whose messages are nothing but text, which can be counted to the last token where a vocabulary is public.
 
 OpenAI's servers put the same few tokens around each message: its role, and marks before and after it. Which ones these
 are was found out with recorded replies that tell their usage; `PROVEN` are the models of which such replies exist, all
-of them from messages of the system and the user. What a tool, an image or a schema becomes is not public, so that a
-request that has one is none of these.
+of them from messages of the system and the user. What tools or a schema become is not public, but for the same ones it
+is the same number of tokens every time, which replies tell (gateway/flow/exact_counts.py).
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+
+from translate import wire
 
 Turns = Sequence[tuple[str, Sequence[str]]]
 """(role, texts) of each message."""
+
+
+class Said(NamedTuple):
+    """fixed: what else the model is told, such as tools."""
+
+    turns: Turns
+    fixed: Mapping[str, Any]
 
 
 class Frame(NamedTuple):
@@ -41,11 +51,13 @@ PROVEN = re.compile(
 
 class Framed(NamedTuple):
     """texts: each is counted by itself. around: tokens of the frame. kind: what distinguishes requests whose frames may
-    differ. proven: recorded replies say that the sum is right."""
+    differ, or that have other tools. has_more: they have tools or the like, whose tokens are in neither. proven:
+    recorded replies say that the sum is right."""
 
     texts: list[str]
     around: int
     kind: str
+    has_more: bool
     proven: bool
 
 
@@ -54,11 +66,12 @@ def is_known(model: str) -> bool:
     return any(names.fullmatch(model) for names, _ in _FRAMES)
 
 
-def framed(model: str, turns: Turns | None) -> Framed | None:
+def framed(model: str, said: Said | None) -> Framed | None:
     """Returns what is to be counted for a request, None where nobody knows."""
     frame = next((frame for names, frame in _FRAMES if names.fullmatch(model)), None)
-    if frame is None or not turns:
+    if frame is None or said is None or not said.turns:
         return None
+    turns = said.turns
     texts = [text for _, each in turns for text in each]
     if any("<|" in text for text in texts):  # written like a mark of the frame, it may count as one
         return None
@@ -66,7 +79,22 @@ def framed(model: str, turns: Turns | None) -> Framed | None:
     parts = any(len(each) > 1 for _, each in turns)
     kind = "+".join(name for name, there in (("text", True), ("answers", answers), ("parts", parts)) if there)
     around = frame.message * len(turns) + frame.assistant * answers + frame.reply
-    return Framed(texts, around, kind, kind == "text" and PROVEN.fullmatch(model) is not None)
+    proven = kind == "text" and not said.fixed and PROVEN.fullmatch(model) is not None
+    if said.fixed:
+        kind += ":" + hashlib.blake2b(wire.dumps(sorted(said.fixed.items())), digest_size=12).hexdigest()
+    return Framed(texts, around, kind, bool(said.fixed), proven)
+
+
+def fixed(body: Mapping[str, Any], aside: frozenset[str], known: frozenset[str]) -> dict[str, Any] | None:
+    """Returns what a body says beside its messages that the model is told. aside: fields that take no tokens; known:
+    those that take the same number for the same value. None where it says more."""
+    more = {name: body[name] for name in body.keys() - aside if body[name] and body[name] not in _SAYS_NOTHING}
+    if not more.keys() <= known:
+        return None
+    tools = more.get("tools", [])
+    if not isinstance(tools, list) or not all(isinstance(t, dict) and t.get("type") in _OWN_TOOLS for t in tools):
+        return None  # what the server's own tools say changes
+    return more
 
 
 def texts_of(content: Any, kinds: tuple[str, ...]) -> list[str] | None:
@@ -80,6 +108,5 @@ def texts_of(content: Any, kinds: tuple[str, ...]) -> list[str] | None:
     return texts if len(texts) == len(content) else None
 
 
-def is_plain(value: Any) -> bool:
-    """Tells whether the wish for a form of the answer adds nothing to the request."""
-    return not value or value == {"type": "text"} or value == {"format": {"type": "text"}}
+_SAYS_NOTHING: tuple[Any, ...] = ("auto", {"type": "text"}, {"format": {"type": "text"}})
+_OWN_TOOLS = ("function", "custom")

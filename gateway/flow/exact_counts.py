@@ -1,9 +1,11 @@
-"""Token counts to the last token, for requests of nothing but text to models whose vocabulary is public.
+"""Token counts to the last token, for requests whose messages are text, to models whose vocabulary is public.
 
 What stands around the text is known from recorded replies (translate/text_turns.py) and is checked all the time: the
 usage of replies must be what was counted. A kind of request of which no recording tells is trusted once some replies
-have agreed; one for which a reply disagrees is trusted no more, until many have agreed again. It is counted as its
-upstream gets it, since translation may join messages. Each text is counted once, however long the history grows.
+have agreed; one for which a reply disagrees is trusted no more, until many have agreed again. Tools and schemas take
+the same tokens every time: how many, the first reply to a request with just these tells, and the next ones confirm it.
+A request is counted as its upstream gets it, since translation may join messages. Each text is counted once, however
+long the history grows.
 """
 
 from __future__ import annotations
@@ -26,10 +28,19 @@ MAX_MODELS = 1_000
 
 
 class Expected(NamedTuple):
-    """What a reply should say."""
+    """What a reply should say. has_more: beside what the request has besides its messages."""
 
     tokens: int
     kind: str
+    has_more: bool
+
+
+class _Learned(NamedTuple):
+    """more: the tokens that replies of a kind have told beside those that were counted. wants: how many more of them
+    have to agree, 0 = it is trusted."""
+
+    more: int
+    wants: int
 
 
 class ExactCounts:
@@ -38,8 +49,8 @@ class ExactCounts:
     def __init__(self, count: Callable[[str], int]) -> None:
         self._count_text = count
         self._kept: OrderedDict[tuple[int, int], int] = OrderedDict()
-        # How many more replies have to agree, by upstream, model and kind of request; 0 = trusted.
-        self._wants: OrderedDict[tuple[str, str, str], int] = OrderedDict()
+        self._learned: OrderedDict[tuple[str, str, str], _Learned] = OrderedDict()  # by upstream, model and kind
+        self._with_more: set[tuple[str, str]] = set()  # models for which requests with tools can be counted
 
     def __repr__(self) -> str:
         return f"<ExactCounts of {len(self._kept)} texts>"
@@ -58,12 +69,19 @@ class ExactCounts:
         alike = not route.home and dialects.of(route.protocol).text_turns is not None
         return text_turns.framed(route.model, client.single_turns(data)) if alike else None
 
-    def is_trusted(self, route: Route, framed: Framed) -> bool:
-        wanted = self._wants.get((route.upstream.name, route.model, framed.kind))
-        return wanted == 0 or (wanted is None and framed.proven)
+    def counts_more(self, route: Route) -> bool:
+        """Whether requests with some tools can be counted."""
+        return (route.upstream.name, route.model) in self._with_more
+
+    def more(self, route: Route, framed: Framed) -> int | None:
+        """The tokens to be added to those that are counted; None = a sum cannot be trusted."""
+        learned = self._learned.get((route.upstream.name, route.model, framed.kind))
+        if learned is not None:
+            return None if learned.wants else learned.more
+        return 0 if framed.proven else None
 
     def tokens(self, framed: Framed) -> int:
-        """Of a whole request; 0 = it holds what is no Unicode."""
+        """Of all that can be counted of a request; 0 = it holds what is no Unicode."""
         try:
             return framed.around + sum(map(self._of_text, framed.texts))
         except UnicodeEncodeError:
@@ -79,18 +97,25 @@ class ExactCounts:
         if framed is None or self.is_large(framed):
             return None
         tokens = self.tokens(framed)
-        return Expected(tokens, framed.kind) if tokens else None
+        return Expected(tokens, framed.kind, framed.has_more) if tokens else None
 
     def learn(self, route: Route, expected: Expected, real: int) -> None:
         """A reply says how many tokens its request took."""
-        key = route.upstream.name, route.model, expected.kind
-        if real != expected.tokens:
-            self._wants[key] = AGAIN_AFTER
-        elif wanted := self._wants.setdefault(key, TRUSTED_AFTER):
-            self._wants[key] = wanted - 1
-        self._wants.move_to_end(key)
-        while len(self._wants) > MAX_MODELS:
-            self._wants.popitem(last=False)
+        key, more = (route.upstream.name, route.model, expected.kind), real - expected.tokens
+        learned = self._learned.get(key)
+        if learned is None:
+            learned = _Learned(more, TRUSTED_AFTER + 1) if expected.has_more else _Learned(0, TRUSTED_AFTER)
+        if more == learned.more and more >= 0:
+            learned = _Learned(more, max(0, learned.wants - 1))
+        else:
+            learned = _Learned(more if expected.has_more else 0, AGAIN_AFTER)
+        if expected.has_more and not learned.wants:
+            self._with_more.add(key[:2])
+        self._learned[key] = learned
+        self._learned.move_to_end(key)
+        while len(self._learned) > MAX_MODELS:
+            self._learned.popitem(last=False)
+            self._with_more = {(upstream, model) for upstream, model, _ in self._learned} & self._with_more
 
     def _of_text(self, text: str) -> int:
         if len(text) < LEAST_KEPT:

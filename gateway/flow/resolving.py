@@ -124,7 +124,7 @@ def _counts(
         return
     yield from _read(request, ports)
     data = request.parsed()
-    if data.get("tools"):  # most requests of agents: these need not be translated
+    if data.get("tools") and not exact.counts_more(route):  # most requests of agents: these need not be translated
         return
     framed = exact.framed_alike(route, data, request.dialect)
     try:
@@ -133,14 +133,15 @@ def _counts(
             framed = exact.framed(route, body)
     except ApiError:
         return
-    if framed is None or not exact.is_trusted(route, framed):
+    more = exact.more(route, framed) if framed is not None else None
+    if framed is None or more is None:
         return
     if exact.is_large(framed):
         tokens = yield ports.beside(functools.partial(exact.tokens, framed))
     else:
         tokens = exact.tokens(framed)
     if tokens:
-        ports.counting.counted[request.key] = route, tokens
+        ports.counting.counted[request.key] = route, tokens + more
 
 
 def attempted(make: Callable[[], Crossed]) -> Callable[[], Crossed | None]:

@@ -54,8 +54,9 @@ COUNTING = {
     "exact": Key(
         value_types.switch(),
         "false",
-        "Count the tokens of requests that are nothing but text to the last one, for OpenAI's models whose upstream "
-        "cannot be asked: GPT-4o, GPT-4.1, GPT-5 and the o series. What holds tools or images is estimated as before. "
+        "Count the tokens of requests to the last one, where their messages are nothing but text, for OpenAI's models "
+        "whose upstream cannot be asked: GPT-4o, GPT-4.1, GPT-5 and the o series. Replies confirm it; of tools and "
+        "schemas they tell the tokens. What has images or calls of tools in it is estimated as before. "
         "The clients see it in X-Proxy-Token-Count. It takes 70 MB of memory for each worker, and needs the package of "
         "extras/tokenizers.txt, which the start installs.",
     ),

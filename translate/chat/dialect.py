@@ -11,7 +11,7 @@ from translate.chat.decode_stream import Decoder
 from translate.chat.encode_request import encode
 from translate.chat.encode_stream import Encoder
 from translate.chat.reply import collect, explode
-from translate.chat.text_turns import turns
+from translate.chat.text_turns import said
 from translate.chat.usage import of_chunk, read_usage
 from translate.chat.words import WORDS
 from translate.dialect import Dialect, Endpoint, Errors, Marks
@@ -53,5 +53,5 @@ CHAT = Dialect(
     open_reasoning=True,
     wishes_usage=True,
     aside=frozenset(("user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "metadata")),
-    text_turns=turns,
+    text_turns=said,
 )

@@ -1,4 +1,4 @@
-"""The messages of a Chat request that is nothing but text."""
+"""The messages of a Chat request in which these are nothing but text."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ _ASIDE = frozenset({
 })  # fmt: skip
 """What takes no tokens of the prompt."""
 
+_FIXED = frozenset({"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format"})
+
 _ROLES = ("system", "developer", "user", "assistant")
 
 
-def turns(body: dict[str, Any]) -> text_turns.Turns | None:
+def said(body: dict[str, Any]) -> text_turns.Said | None:
     """Returns None where there is something else."""
-    more = body.keys() - _ASIDE
-    if more and any(body[name] for name in more - {"response_format"}):
-        return None
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not text_turns.is_plain(body.get("response_format")):
+    fixed, messages = text_turns.fixed(body, _ASIDE, _FIXED), body.get("messages")
+    if fixed is None or not isinstance(messages, list):
         return None
     found = []
     for message in messages:
@@ -35,4 +34,4 @@ def turns(body: dict[str, Any]) -> text_turns.Turns | None:
         if (texts := text_turns.texts_of(message.get("content"), ("text",))) is None:
             return None
         found.append((message["role"], texts))
-    return found
+    return text_turns.Said(found, fixed)

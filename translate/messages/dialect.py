@@ -15,7 +15,7 @@ from translate.messages.decode_stream import Decoder
 from translate.messages.encode_request import SEARCHERS, encode
 from translate.messages.encode_stream import PING, Encoder
 from translate.messages.reply import collect, explode
-from translate.messages.single_turns import turns
+from translate.messages.single_turns import said
 from translate.messages.usage import of_event, read_usage
 from translate.messages.words import WORDS
 from translate.schemas import table
@@ -89,5 +89,5 @@ MESSAGES = Dialect(
     usual={"metadata": {"user_id": "doctor"}, "top_k": 5},
     thread_mark=b'"thread"',
     aside=frozenset(("metadata",)),
-    single_turns=turns,
+    single_turns=said,
 )

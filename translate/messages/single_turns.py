@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate.text_turns import Turns
+from translate.text_turns import Said
 
 _ASIDE = frozenset({
     "model", "messages", "system", "stream", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences",
@@ -12,7 +12,7 @@ _ASIDE = frozenset({
 })  # fmt: skip
 
 
-def turns(body: dict[str, Any]) -> Turns | None:
+def said(body: dict[str, Any]) -> Said | None:
     """Returns None where translation may join texts, or add some."""
     messages, system = body.get("messages"), body.get("system")
     if not body.keys() <= _ASIDE or not isinstance(messages, list):
@@ -31,7 +31,7 @@ def turns(body: dict[str, Any]) -> Turns | None:
             return None
         found.append((role, [text]))
         before = role
-    return found if before == "user" else None  # else the answer is begun
+    return Said(found, {}) if before == "user" else None  # else the answer is begun
 
 
 def _text(content: Any) -> str | None:

@@ -15,7 +15,7 @@ from translate.responses.encode_request import SEARCHERS, encode
 from translate.responses.encode_stream import KEEPALIVE, Encoder
 from translate.responses.items import echo
 from translate.responses.reply import collect, explode
-from translate.responses.text_turns import turns
+from translate.responses.text_turns import said
 from translate.responses.usage import of_event, read_usage
 from translate.responses.words import WORDS
 
@@ -80,5 +80,5 @@ RESPONSES = Dialect(
     stores=True,
     as_stream=replay.stream,
     as_whole=replay.whole_in,
-    text_turns=turns,
+    text_turns=said,
 )

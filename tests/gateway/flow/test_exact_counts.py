@@ -38,13 +38,13 @@ def count() -> Callable[[str], int]:
 # --------------------------------------------------------------------------------------------- the frame
 
 
-def _turns(exchange: Json) -> text_turns.Turns | None:
+def _turns(exchange: Json) -> text_turns.Said | None:
     protocol = {"openai.chat": "chat", "openai.responses": "responses"}.get(exchange["api"])
     body = exchange["request"]["body"]
     return _turns_in(protocol, body) if protocol and isinstance(body, dict) else None
 
 
-def _turns_in(protocol: str, body: Json) -> text_turns.Turns | None:
+def _turns_in(protocol: str, body: Json) -> text_turns.Said | None:
     read = dialects.of(protocol).text_turns
     assert read is not None
     return read(body)
@@ -86,17 +86,16 @@ def test_of_the_frame(model: str, tokens: int, count: Callable[[str], int]) -> N
 )
 def test_of_other_models_nobody_knows_the_frame(model: str) -> None:
     assert not text_turns.is_known(model)
-    assert text_turns.framed(model, [("user", ["hi"])]) is None
+    assert text_turns.framed(model, text_turns.Said([("user", ["hi"])], {})) is None
 
 
 @pytest.mark.parametrize(
     "more",
     [
-        {"tools": [{"type": "function", "function": {"name": "f"}}]},
-        {"response_format": {"type": "json_object"}},
-        {"functions": [{"name": "f"}]},
         {"modalities": ["text", "audio"]},
         {"web_search_options": {"search_context_size": "low"}},
+        {"tools": [{"type": "web_search"}]},
+        {"tools": ["f"]},
         {"messages": [{"role": "tool", "content": "x", "tool_call_id": "c"}]},
         {"messages": [{"role": "user", "name": "bob", "content": "x"}]},
         {"messages": [{"role": "assistant", "content": None, "tool_calls": [{"id": "c"}]}]},
@@ -114,10 +113,30 @@ def test_a_chat_request_with_more_than_text_is_not_counted(more: Json) -> None:
 
 
 @pytest.mark.parametrize(
+    ("protocol", "more"),
+    [
+        ("chat", {"tools": [{"type": "function", "function": {"name": "f"}}]}),
+        ("chat", {"functions": [{"name": "f"}]}),
+        ("chat", {"response_format": {"type": "json_object"}}),
+        ("responses", {"tools": [{"type": "custom", "name": "f"}]}),
+        ("responses", {"text": {"format": {"type": "json_schema", "name": "a", "schema": {}}}}),
+    ],
+)
+def test_tools_and_schemas_make_a_kind_of_their_own(protocol: str, more: Json) -> None:
+    body: Json = {"messages": [{"role": "user", "content": "x"}]} if protocol == "chat" else {"input": "x"}
+    plain, framed, again = (
+        text_turns.framed("gpt-4o", _turns_in(protocol, body | each))
+        for each in ({"tool_choice": "auto", "temperature": 0}, more, more | {"tool_choice": "auto", "temperature": 1})
+    )
+    assert plain is not None and plain.proven and not plain.has_more
+    assert framed is not None and framed.has_more and not framed.proven
+    assert framed == again and framed.kind != plain.kind
+
+
+@pytest.mark.parametrize(
     "more",
     [
         {"tools": [{"type": "web_search"}]},
-        {"text": {"format": {"type": "json_schema", "name": "a", "schema": {}}}},
         {"previous_response_id": "resp_1"},
         {"conversation": "conv_1"},
         {"prompt": {"id": "p"}},
@@ -153,17 +172,17 @@ def test_what_is_read_off_a_messages_request_is_what_upstreams_get(turns: list[t
         return
     for protocol in ("chat", "responses"):
         sent = _turns_in(protocol, pair.request("messages", protocol, body, Target("gpt-4o")).body)
-        assert sent is not None
-        roles = [{"developer": "system"}.get(role, role) for role, _ in sent]
-        assert (roles, [texts for _, texts in sent]) == ([role for role, _ in read], [texts for _, texts in read])
+        assert sent is not None and sent.fixed == read.fixed == {}
+        roles = [{"developer": "system"}.get(role, role) for role, _ in sent.turns]
+        assert [(role, texts) for role, (_, texts) in zip(roles, sent.turns, strict=True)] == read.turns
 
 
 def test_the_usual_messages_request_can_be_read_off() -> None:
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]
     read = dialects.of("messages").single_turns
-    assert read({"system": [{"type": "text", "text": "s"}], "messages": turns}) == [
-        ("system", ["s"]), ("user", ["a"]), ("assistant", ["b"]), ("user", ["c"])
-    ]  # fmt: skip
+    said = read({"system": [{"type": "text", "text": "s"}], "messages": turns})
+    assert said is not None
+    assert said.turns == [("system", ["s"]), ("user", ["a"]), ("assistant", ["b"]), ("user", ["c"])]
     for more in ({"tools": [TOOL]}, {"messages": turns[:2]}, {"messages": turns[1:]}, {"system": [{"type": "x"}]}):
         assert read({"messages": turns} | more) is None
 
@@ -175,6 +194,14 @@ def _asked(model: str, *texts: str, **more: Any) -> Json:
     roles = ("user", "assistant")
     turns = [{"role": roles[at % 2], "content": text} for at, text in enumerate(texts)]
     return {"model": model, "max_tokens": 9, "messages": turns} | more
+
+
+def responses_reply(text: str, input_tokens: int) -> Json:
+    content = [{"type": "output_text", "text": text, "annotations": []}]
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}
+    usage = {"input_tokens": input_tokens, "output_tokens": 1, "total_tokens": input_tokens + 1}
+    return {"id": "resp_1", "object": "response", "created_at": 1, "status": "completed", "model": "m",
+            "output": [item], "usage": usage}  # fmt: skip
 
 
 def _house(url: str, protocol: str = "chat", exact: str = "true") -> House:
@@ -258,7 +285,47 @@ def test_a_reply_that_disagrees_is_believed(count: Callable[[str], int]) -> None
         house.wait(lambda p: not p.service.flows)
         assert _counted(house, body)[0] == "estimate"
         exact = house.proxy.service.counting.exact
-        assert exact is not None and list(exact._wants.values()) == [AGAIN_AFTER]
+        assert exact is not None and [each.wants for each in exact._learned.values()] == [AGAIN_AFTER]
+
+
+@pytest.mark.parametrize("protocol", ["chat", "responses"])
+def test_what_tools_take_is_learned_of_replies_and_holds_for_just_these(
+    protocol: str, count: Callable[[str], int]
+) -> None:
+    tools, other = [TOOL | {"name": "look"}], [TOOL | {"name": "see"}]
+    of_tools = 87
+
+    def answer(request: Request) -> Answer:
+        said = request.json.get("input") or request.json["messages"]
+        content = said[-1]["content"]
+        words = content if isinstance(content, str) else content[0]["text"]
+        prompt = 4 + 2 + count(words) + of_tools
+        if protocol == "chat":
+            return _using(prompt)(request)
+        return Answer.json(responses_reply("ok", input_tokens=prompt))
+
+    with Upstream(answer) as up, _house(up.url, protocol) as house:
+        for number in range(TRUSTED_AFTER + 1):
+            assert _counted(house, _asked("gpt-5", "word " * number + "x", tools=tools))[0] == "estimate"
+            assert house.post("/v1/messages", _asked("gpt-5", "word " * number + "x", tools=tools))[0] == 200
+        house.wait(lambda p: not p.service.flows)
+        told = _counted(house, _asked("gpt-5", "something else " * 50, tools=tools))
+        assert told == ("exact", 4 + 2 + count("something else " * 50) + of_tools)
+        assert _counted(house, _asked("gpt-5", "x", tools=other))[0] != "exact"
+        assert _counted(house, _asked("gpt-5", "x")) == ("exact", 4 + 2 + 1)
+        of_tools = 88  # the provider has changed how it tells them
+        house.post("/v1/messages", _asked("gpt-5", "x", tools=tools))
+        house.wait(lambda p: not p.service.flows)
+        assert _counted(house, _asked("gpt-5", "x", tools=tools))[0] != "exact"
+
+
+def test_models_whose_tools_are_not_known_have_nothing_translated_for_a_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    crossed: list[str] = []
+    whole = pair.request
+    monkeypatch.setattr(pair, "request", lambda *a, **k: crossed.append("x") or whole(*a, **k))
+    with Upstream(_using(1)) as up, _house(up.url) as house:
+        assert _counted(house, _asked("gpt-5", "x", tools=[TOOL]))[0] == "estimate"
+        assert crossed == []
 
 
 def test_a_large_text_is_counted_beside_the_loop(count: Callable[[str], int]) -> None:
@@ -285,9 +352,9 @@ def test_of_a_long_history_only_the_new_message_is_counted(count: Callable[[str]
     counted: list[str] = []
     exact = ExactCounts(lambda text: counted.append(text) or count(text))  # type: ignore[func-returns-value]
     history = [("user", [f"{number} " + "some words " * 90]) for number in range(200)]
-    whole = text_turns.framed("gpt-4o", history)
+    whole = text_turns.framed("gpt-4o", text_turns.Said(history, {}))
     assert whole is not None and exact.tokens(whole) and len(counted) == 200
-    longer = text_turns.framed("gpt-4o", [*history, ("user", ["something new " * 10])])
+    longer = text_turns.framed("gpt-4o", text_turns.Said([*history, ("user", ["something new " * 10])], {}))
     assert longer is not None and not exact.is_large(longer)
     took = []
     for _ in range(9):
