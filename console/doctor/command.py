@@ -147,6 +147,7 @@ class Visit:
         self._line = Line(client, upstream)
         self._report = report
         self._key = 0  # the number of the first key that works
+        self._spoken = upstream.spoken  # the protocols in which it has the model
         self._found: dict[str, list[Finding]] = {}
         self._patients: dict[str, Patient] = {}
 
@@ -170,12 +171,13 @@ class Visit:
         if not model:
             self.say("\nIt is not known which model to ask; name one with --model NAME.\n")
             return UNTRIED
+        self._spoken = self._upstream.spoken_for(model)
         self.say("\n" + self._cost(model))
         if not given.is_demo and not agree("Go on?"):
             self.say("No model was asked.\n")
             return UNTRIED
         keys = await self._try_keys(model)
-        for protocol in given.protocol:
+        for protocol in self._spoken:
             await self._probe(protocol, model)
         return self._conclude(kind, keys)
 
@@ -199,7 +201,7 @@ class Visit:
         return [*findings, finding, *more], names, server
 
     def _cost(self, model: str) -> str:
-        requests = len(probes.PROBES) * len(self._given.protocol) + self._keys_to_try
+        requests = len(probes.PROBES) * len(self._spoken) + self._keys_to_try
         tokens_in, tokens_out = requests * probes.TOKENS_IN, requests * probes.MAX_TOKENS
         words = (
             f"Model '{model}' will get {requests} small requests ({len(probes.PROBES)} for each protocol, and a few "
@@ -235,7 +237,7 @@ class Visit:
 
     async def _try_keys(self, model: str) -> list[Finding]:
         """Tries each of several keys with a request. The first one that works is used for all probes."""
-        protocol = self._given.protocol[0]
+        protocol: Any = self._spoken[0]
         found = [await probes.key(Patient(self._line, protocol, model, key)) for key in range(self._keys_to_try)]
         if found:
             self.say("\nKeys:")
@@ -254,7 +256,8 @@ class Visit:
         self.say("\nThe lines of settings.ini that fit (keys that they do not have stay as they are):\n")
         section = f"upstream {self._given.name}"
         written = {v.key for v in self._settings.values if v.section == section and v.origin != "default"}
-        for line in advice.lines(self._given, written, usable, advised, server):
+        speaks = [each for each in self._given.protocol if each in usable or each not in self._spoken]
+        for line in advice.lines(self._given, written, speaks, advised, server):
             self.say(f"  {line}")
             self._report.advises(line)
         refused = [finding.what for finding in keys if finding.mark == "no"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -14,6 +15,7 @@ from google import genai
 from google.auth.credentials import Credentials
 from google.genai import errors, types
 
+from console.doctor import command as doctor
 from tests.gateway.flow.test_gemini import CALLING, SAYING, answer
 from tests.support import sdk_gemini
 from tests.support.house import ONCE, House
@@ -175,3 +177,23 @@ def test_counts_are_asked_for_as_it_asks() -> None:
     theirs_asked, ours_asked = up.requests
     assert (ours_asked.path, ours_asked.json) == (theirs_asked.path, theirs_asked.json)
     assert ours_asked.path == f"{HOME}:countTokens"
+
+
+@pytest.mark.parametrize(("model", "asked"), [(MODEL, "google"), ("claude-x", "anthropic")])
+def test_the_doctor_asks_for_a_model_where_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str, asked: str
+) -> None:
+    """And does not advise to give up the protocol of the other models."""
+
+    def answering(request: Request) -> Answer:
+        return answer("gemini" if "/google/" in request.path else "messages", SAYING, request)
+
+    with Upstream(answering) as up:
+        file = tmp_path / "settings.ini"
+        at = f"project = p-1\nregion = us\nbase_url = {up.url}\napi_key = {TOKEN}\n"
+        file.write_text(f"[upstream vertex]\npreset = vertex\n{at}[models]\n* = vertex\n")
+        assert doctor.main(["--config", str(file), "--yes", "--model", model, "vertex"]) == doctor.USABLE
+        publishers = {request.path.split("/publishers/")[1].partition("/")[0] for request in up.requests
+                      if "/publishers/" in request.path and request.method == "POST"}  # fmt: skip
+    assert publishers == {asked}
+    assert "protocol = " not in capsys.readouterr().out
