@@ -97,7 +97,12 @@ class ClientConnection(HTTP1Connection):
             if "Transfer-Encoding" in headers:
                 await self._read_chunked_body(delegate)
             elif length := int(headers.get("Content-Length", "0")):
-                await self._read_sized_body(delegate, length)
+                if stream._read_buffer_size >= length:  # it came with its head, as most do
+                    body = stream._consume(length)
+                    if not self._write_finished and (turn := delegate.data_received(body)) is not None:
+                        await turn
+                else:
+                    await self._read_sized_body(delegate, length)
             self._read_finished = True
             if not self._write_finished:
                 delegate.finish()
@@ -110,6 +115,13 @@ class ClientConnection(HTTP1Connection):
             if is_open:
                 delegate.on_connection_close()
             self._clear_callbacks()
+
+    def _clear_callbacks(self) -> None:
+        """Tornado's own looks whether it has to listen for a close now, three times a request; without a callback it
+        has not."""
+        self._write_callback = self._write_future = self._close_callback = None
+        if self.stream is not None:
+            self.stream._close_callback = None
 
     def _read_head(self, head: bytes) -> tuple[RequestStartLine, HTTPHeaders]:
         try:
