@@ -96,10 +96,8 @@ def test_what_is_translated_holds_no_more_than_the_settings_say(path: str, what:
 
 
 def test_what_passes_untouched_is_for_its_upstream_to_refuse() -> None:
-    """But for very many values: something or other may have to read the body all the same."""
-    with Upstream([OK]) as up, House(limited(up.url, "messages = 5\nvalues = 5000")) as house:
+    with Upstream([OK]) as up, House(limited(up.url, "messages = 5\nvalues = 1000")) as house:
         assert house.post(CHAT, holding(CHAT, 900))[0] == 200 and len(up.requests[0].json["messages"]) == 900
-        assert house.post(CHAT, holding(CHAT, 5000))[0] == 413 and len(up.requests) == 1
         condition = limited(up.url, "messages = 5").replace("* = up", "* if tools = up\n* = up")
     with Upstream([OK]) as up, House(condition.replace("base_url", "base_url")) as house:
         assert house.post(CHAT, holding(CHAT, 6))[0] == 400  # a condition reads it
