@@ -70,7 +70,8 @@ class Reframed:
         return self._framed(self._reply.whole_as_stream(raw), ends=True)
 
     def begin(self) -> bytes:
-        return self._framed(self._reply.begin())
+        """A form whose first line is one with words begins with a sign of life: it is to begin now."""
+        return self._framed(self._reply.begin()) or self._framing.ping()
 
     def feed(self, chunk: bytes) -> bytes:
         return self._framed(self._reply.feed(chunk))

@@ -32,6 +32,7 @@ Body = dict[str, Any]
 
 CONTENT_TYPE = "application/x-ndjson"
 _CREATED = re.compile(rb'"created"\s*:\s*(\d{1,11})')
+_MODEL = re.compile(rb'"model"\s*:\s*"([^"\\]+)"')
 
 
 def error(error: ApiError, request_id: str = "") -> bytes:
@@ -59,6 +60,8 @@ class Lines:
     def feed(self, events: bytes) -> bytes:
         if not self._pieces and (found := _CREATED.search(events)):
             self._head["created_at"] = rfc3339(int(found[1]))
+        if not self._pieces and (said := _MODEL.search(events)):  # a sign of life may go out before the reply begins
+            self._head["model"] = said[1].decode("utf-8", "replace")
         self._pieces += 1
         return self._written(self._decoder.feed(events))
 

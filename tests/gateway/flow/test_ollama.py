@@ -9,7 +9,8 @@ import pytest
 
 from tests.gateway.flow.test_gemini import CALLING, PROTOCOLS, SAYING, answer, house, part, scripted, told
 from tests.support.house import House, one_upstream
-from tests.support.script import Answer, Upstream
+from tests.support.script import Answer, Gate, Upstream
+from tests.support.two_upstreams import house_text, streams
 from translate.conversation import Text
 
 PNG = "iVBORw0KGgo="
@@ -128,3 +129,19 @@ def test_models_are_listed_and_shown() -> None:
         assert here.post("/api/show", {}, key)[0] == 400
         assert here.post("/api/show", {"model": "x"})[0] == 401
         assert here.post("/api/show", {"model": "x" * 70_000}, key)[0] == 413
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
+def test_a_client_hears_that_a_model_is_at_work_before_its_first_word(path: str) -> None:
+    begun, *rest = streams("1")
+    gate = Gate()
+    with Upstream(lambda request: Answer.sse([begun, gate, *rest])) as up:
+        with House(house_text("* = a", "[server]\nping_seconds = 0.1\n", a=up.url)) as here, here.connect() as client:
+            client.send("POST", path, ASK | {"prompt": "Hi"})
+            here.wait(lambda p: any(flow.writer.written for flow in p.service.flows))
+            gate.open()
+            status, _, raw = client.reply()
+    first, *said = lines(raw)
+    assert status == 200 and (first["model"], first["done"]) == ("m", False)
+    assert "".join(each["message"]["content"] if "message" in each else each["response"] for each in said) == "1"
+    assert first.get("response", first.get("message", {}).get("content")) == ""
