@@ -55,7 +55,9 @@ class Envelope:
         """The members of a body that do not stay where they are."""
         return (*self.left.get(task, ()), "anthropic_version", BETAS)
 
-    def sealed(self, body: bytes, task: str, version: str, betas: list[str], where: top_level.Seen | None) -> bytes:
+    def sealed(
+        self, body: bytes, task: str, version: str, betas: list[str], where: top_level.Seen | None = None
+    ) -> bytes:
         """A body of Messages as the cloud takes it. version: the client's, "" = it says none. where: what stands in the
         body of what is taken out of it, where that is known."""
         first = b'"anthropic_version":"' + wire.inside(self.said_version(version)) + b'"'
