@@ -28,9 +28,11 @@ from tests.support.script import Answer, Upstream
 from tests.support.two_upstreams import says
 
 ROOT = Path(__file__).resolve().parents[2]
+SLOW_S = 0.1  # the upstream here may see a request so long after it was sent
 SETTINGS = """
 [server]
 port = {port}
+workers = {workers}
 [shared]
 url = {redis}
 [logging]
@@ -60,15 +62,17 @@ class Came(NamedTuple):
 
 
 class Killed:
-    """Proxies as processes, and an upstream that takes its time. hosts: more than one share a Redis."""
+    """Proxies as processes, and an upstream that takes its time. hosts: more than one share a Redis. workers: of
+    each."""
 
     def __init__(
-        self, folder: Path, requests: int, kills: int, concurrent: int, seed: int, hosts: int = 1
-    ) -> None:  # fmt: skip
+        self, folder: Path, requests: int, kills: int, concurrent: int, seed: int, hosts: int = 1, workers: int = 1
+    ) -> None:
         self._folder = folder
         self._requests = requests
         self._kills = kills
         self._concurrent = concurrent
+        self._workers = workers
         self._random = random.Random(seed)
         self._ports = [_free_port() for _ in range(hosts)]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
@@ -93,7 +97,7 @@ class Killed:
             for port in self._ports:
                 self._file(port).write_text(SETTINGS.format(
                     port=port, folder=self._folder / str(port), upstream=up.url, concurrent=self._concurrent,
-                    redis=redis,
+                    redis=redis, workers=self._workers,
                 ))  # fmt: skip
                 self._start(port)
             id = self._ask("POST", "/v1/messages/batches", {"requests": self._made()})["id"]
@@ -130,7 +134,7 @@ class Killed:
         before_s = []
         for said, same in asked.items():
             for request, came_at in zip(same[:-1], self._came_at[said], strict=False):
-                at = next(at for at, dead_at in self._killed if dead_at > came_at)
+                at = next(at for at, dead_at in self._killed if dead_at + SLOW_S > came_at)
                 before_s.append(at - request.ended_at if request.state == "answered" else 0.0)
         late_s = [each for each in before_s if each > 0]
         return len(before_s) - len(late_s), late_s
@@ -142,8 +146,7 @@ class Killed:
         port = self._ports[nth % len(self._ports)]
         process = self._processes[port]
         at = time.monotonic()
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        _kill_all(process)
         self._killed.append((at, time.monotonic()))
         self._start(port)
 
@@ -166,9 +169,7 @@ class Killed:
 
     def _stop(self) -> None:
         for process in self._processes.values():
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+            _kill_all(process)
 
     def _until_ended(self, id: str) -> None:
         until = time.monotonic() + 120
@@ -187,6 +188,17 @@ class Killed:
         with urllib.request.urlopen(request, timeout=20) as reply:
             said: bytes = reply.read()
         return said
+
+
+def _kill_all(process: subprocess.Popen[bytes]) -> None:
+    """The parent first: it would start workers again."""
+    if process.poll() is None:
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.kill()
+        process.wait()
+        for worker in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(worker), signal.SIGKILL)
 
 
 def _free_port() -> int:
