@@ -225,7 +225,7 @@ class Crossing:
         return self._encode(events)
 
     def _events_of(self, raw: bytes, streamed: bool) -> list[Event]:
-        if streamed:
+        if streamed or raw[:64].lstrip()[:1] == b"[":  # a stream as one array, or an error in a list
             self._decoder = decoder = self._upstream.decoder(self.asked.policy)
             return self._unbridged([*decoder.feed(raw), *decoder.end()])
         body = body_of(raw)

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
+from typing import Any
 
 from gateway.flow.usage_chunk import UsageChunk
 from translate import dialects, errors, sse, usage, wire
@@ -19,8 +21,10 @@ from translate.lenient import body_of
 from translate.target import Protocol
 
 _ERROR = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how a body that is an error begins
+_REPLY = re.compile(rb'"(?:id|choices|candidates|content|output|type)"\s*:')  # what every reply has one of
 _DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # what a stream must hold at the least
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
+MAX_ERROR_BYTES = 4096  # of an object that says what broke in words of its own
 MAX_LINE_BYTES = 1 << 20  # of one that waits for its end
 TAIL_BYTES = 16 * 1024  # the last events, with the longest lists of search results seen in a final chunk
 
@@ -68,6 +72,9 @@ class Passthrough:
         if _ERROR.match(text) and _is_error(text):  # a status that some servers do not say
             self.fault = _error_of(text)
             raise self.fault
+        if (complaint := _complaint(text, errors.remark)) is not None:
+            self.fault = complaint
+            raise complaint
         self._tail = [raw]
         self._whole = not streamed or text[:1] == b"{"
         return self._renamed_once(raw) if self._echo and not streamed else raw
@@ -254,9 +261,19 @@ def _no_reply(name: bytes, data: bytes) -> errors.ApiError | None:
     if name == b"error" or (b'"error"' in data and _is_error(data)):
         return _error_of(data)
     if data.lstrip()[:1] == b"{":
-        return None
+        return _complaint(data, errors.of_object)
     shown = data[:120].decode("utf-8", "replace")
     return errors.BadReply(f"the upstream's stream begins with an event that is no JSON object: {shown}")
+
+
+def _complaint(data: bytes, read: Callable[[Any], errors.ApiError | None]) -> errors.ApiError | None:
+    """What an object complains of that has nothing of a reply."""
+    if len(data) > MAX_ERROR_BYTES or _REPLY.search(data):
+        return None
+    try:
+        return read(wire.loads(data))
+    except ValueError:
+        return None
 
 
 def _is_whole(line: bytes) -> bool:

@@ -390,6 +390,20 @@ def test_a_gemini_server(name: str) -> None:
     assert every_way.problems("gemini", raw) == []
 
 
+def test_a_whole_reply_may_be_a_stream_as_one_array() -> None:
+    """So it comes where the status line calls it JSON."""
+    raw = json.dumps([FIRST, LAST]).encode()
+    agreed(every_way.told("gemini", raw, streamed=False), **HELLO)
+    assert every_way.problems("gemini", raw, streamed=False) == []
+
+
+@pytest.mark.parametrize("upstream", ["messages", "chat", "responses", "gemini"])
+def test_a_whole_reply_that_is_a_list_with_an_error(upstream: Protocol) -> None:
+    raw = b'[{"error": {"code": 503, "message": "it broke", "status": "UNAVAILABLE"}}]'
+    for each in every_way.told(upstream, raw, streamed=False).values():
+        assert each.failed and "it broke" in each.error
+
+
 @pytest.mark.parametrize("last", [b"", b"data: [DONE]\n\n"])
 def test_an_array_or_a_stream_without_an_end_is_an_error(last: bytes) -> None:
     for raw in (google(FIRST) + last, json.dumps([FIRST]).encode()):

@@ -15,6 +15,7 @@ from gateway.flow.passthrough import Passthrough
 from tests.support.faulty import PATHS, Good, Protocol
 from tests.support.house import ONCE, Cut, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
+from translate import errors
 
 CHAT_DONE = (
     b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
@@ -195,6 +196,40 @@ def test_an_error_as_first_event_becomes_a_real_status(event: bytes, status: int
         got = house.post("/v1/messages", {"model": "m", "stream": True})
     assert got[0] == status and json.loads(got[2])["type"] == "error"
     assert got[1]["content-type"] == "application/json"
+
+
+COMPLAINTS = [
+    '{"code": 1302, "msg": "it broke", "success": false}',
+    '{"base_resp": {"status_code": 1004, "status_msg": "it broke"}}',
+    '{"errors": [{"message": "it broke"}]}',
+    '{"detail": "it broke"}',
+]
+
+
+ALONE = '{"code": "InvalidParameter", "message": "it broke", "request_id": "x"}'
+
+
+@pytest.mark.parametrize("said", [*COMPLAINTS, ALONE])
+@pytest.mark.parametrize("protocol", PATHS)
+def test_an_error_in_words_of_a_servers_own_is_no_reply(protocol: Protocol, said: str) -> None:
+    """Under a good status: clients would find nothing in it."""
+    with pytest.raises(errors.ApiError, match="it broke"):
+        Passthrough(protocol).whole(said.encode())
+
+
+@pytest.mark.parametrize("said", COMPLAINTS)
+@pytest.mark.parametrize("protocol", PATHS)
+def test_nor_is_it_where_a_stream_begins_with_it(protocol: Protocol, said: str) -> None:
+    reply = Passthrough(protocol)
+    assert reply.feed(b"data: %b\n\n" % said.encode()) == b"" and not reply.started
+    assert reply.fault is not None and reply.fault.message == "it broke"
+
+
+@pytest.mark.parametrize("said", [b'{"input_tokens": 5}', b'{"id": "x", "message": "hi"}', b'{"message": 5}', b"{}"])
+def test_what_complains_of_nothing_passes(said: bytes) -> None:
+    assert Passthrough("messages").whole(said) == said
+    begun = Passthrough("chat")
+    assert begun.feed(b"data: %b\n\n" % said) == b"data: %b\n\n" % said and begun.fault is None
 
 
 @pytest.mark.parametrize(
