@@ -56,12 +56,16 @@ def _unix(path: Path, server: Server) -> socket.socket:
     _remove_stale(path)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        made.bind(str(path))  # for its owner alone, by the umask, until the next line
-        os.chmod(path, server.socket_mode)
+        # Its mode comes from the umask: to change it afterwards would change what somebody had put in its place.
+        before = os.umask(0o777 ^ server.socket_mode)
+        try:
+            made.bind(str(path))
+        finally:
+            os.umask(before)
         if server.user:
             with contextlib.suppress(KeyError, PermissionError):  # it is said when the process becomes that user
                 account = pwd.getpwnam(server.user)
-                os.chown(path, account.pw_uid, account.pw_gid)
+                os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
         made.setblocking(False)
         made.listen(BACKLOG)
     except BaseException:

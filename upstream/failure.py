@@ -8,6 +8,7 @@ never a header, a body or the user part of a URL. Source: https://curl.se/libcur
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -92,6 +93,11 @@ UNSENT = frozenset(
 _BAD_REPLY = ("chunk", "header", "status line", "content-length", "invalid", "nul byte")
 
 
+# Where files of this machine are is not for clients, who get to read these messages.
+_SOCKET = re.compile(r" over unix:\S+")
+_PATH = re.compile(r"(?<![\w:/.])/[^\s,;()'\"]+")
+
+
 def host_of(url: str) -> str:
     """The host[:port] of a URL for messages, without its user part."""
     try:
@@ -118,6 +124,7 @@ def from_curl(
     connection was ready, and a part of the request was sent. connected: TCP was ready, but perhaps not TLS. unworked:
     the client knows that the upstream cannot have worked on what was sent. refused: the upstream has said so.
     """
+    detail = _PATH.sub("[path]", _SOCKET.sub("", detail))
     kind = KINDS.get(errno, "internal")
     if errno == 56 and any(word in detail.lower() for word in _BAD_REPLY):
         kind = "protocol"

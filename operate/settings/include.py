@@ -103,7 +103,14 @@ class Files:
         return found
 
     def _include(self, path: Path, entry: Entry, chain: tuple[Path, ...]) -> None:
-        real = path.resolve()
+        try:
+            real = path.resolve()
+            is_other = path.exists() and not path.is_file()
+        except (OSError, RuntimeError):  # a link that leads to itself
+            is_other = True
+        if is_other:  # a pipe would be waited for
+            self._problem(entry, f"{path} is no file")
+            return
         if real in chain:
             self._problem(entry, f"{short(path)} includes itself: {' -> '.join(map(short, (*reversed(chain), real)))}")
             return
