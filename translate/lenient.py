@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from translate import errors, wire
 from translate.errors import BadReply
 
 NO_JSON = object()
+_BEGINS = re.compile(rb"\s*+(\S.{0,199})", re.DOTALL)
 EMPTY = "the upstream answered 200 with an empty body"
 
 
 def body_of(raw: bytes) -> dict[str, Any]:
     """Returns a reply's bytes as an object; BadReply says what else they are."""
-    text = raw[:200].decode("utf-8", "replace").strip()
+    begins = _BEGINS.match(raw)  # DeepSeek and OpenRouter write blanks as long as there is nothing else to write
+    text = begins[1].decode("utf-8", "replace") if begins else ""
     if not text:
         raise BadReply(EMPTY)
     if text[:1] == "<":

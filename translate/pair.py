@@ -7,6 +7,7 @@ by way of the neutral form; there is no code for any single pair.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -106,6 +107,9 @@ def _encoded(client: Dialect, upstream: Dialect, body: Body, target: Target, con
     if not policy.fits:
         fit.body(encoded, words.ledger, upstream.name, body, policy.drop, policy.rename)
     return encoded
+
+
+_LIST = re.compile(rb"\s*+\[")
 
 
 class Crossing:
@@ -225,7 +229,7 @@ class Crossing:
         return self._encode(events)
 
     def _events_of(self, raw: bytes, streamed: bool) -> list[Event]:
-        if streamed or raw[:64].lstrip()[:1] == b"[":  # a stream as one array, or an error in a list
+        if streamed or _LIST.match(raw):  # a stream as one array, or an error in a list
             self._decoder = decoder = self._upstream.decoder(self.asked.policy)
             return self._unbridged([*decoder.feed(raw), *decoder.end()])
         body = body_of(raw)

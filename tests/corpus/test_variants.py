@@ -17,7 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from conformance import grammar
-from tests.support import corpus, crossing, meaning, mutate
+from tests.support import corpus, crossing, every_way, meaning, mutate
 from tests.support.streams import (
     END,
     HI,
@@ -86,6 +86,7 @@ MESSAGES_BASES: dict[str, bytes] = {
     "nothing": messages(BEGUN, ending(), STOP),
 }
 RECORDED_MAX = 12_000
+HABITS = [*(("chat", name) for name in mutate.CHAT), *(("messages", name) for name in mutate.MESSAGES)]
 
 
 def plain(exchange: corpus.Exchange) -> bool:
@@ -135,6 +136,18 @@ def test_a_messages_servers_habit(name: str) -> None:
         raw = mutate.render(mutate.MESSAGES[name](mutate.parse(base), random.Random(name)))
         assert same("messages", base, raw)
         assert problems("chat", "messages", base, raw, 0) == [], base.decode()
+
+
+@pytest.mark.parametrize("client", ["responses", "gemini"])
+@pytest.mark.parametrize(("upstream", "name"), HABITS)
+def test_a_habit_before_the_clients_of_other_protocols(client: Protocol, upstream: Protocol, name: str) -> None:
+    """They are told what they are told of the same reply without the habit."""
+    table, bases = (mutate.CHAT, CHAT_BASES) if upstream == "chat" else (mutate.MESSAGES, MESSAGES_BASES)
+    read = every_way.READ[client]
+    for base in bases.values():
+        raw = mutate.render(table[name](mutate.parse(base), random.Random(name)))
+        want, got = (read(every_way.stream(client, upstream, [each])) for each in (base, raw))
+        assert meaning.differences(want, got) == [], base.decode()
 
 
 @pytest.mark.parametrize("framing", mutate.FRAMINGS)

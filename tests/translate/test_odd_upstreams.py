@@ -145,8 +145,47 @@ CHAT_TEXTS: dict[str, tuple[bytes, Json]] = {
         chat(ROLE, chunk({"reasoning_details": {"type": "reasoning.text", "text": "so"}}), HI, END),
         {"text": "hi", "thinking": "so"},
     ),
+    "reasoning as a part of the content": (
+        chat(
+            ROLE,
+            *(
+                chunk({"content": [{"type": "reasoning", "summary": [{"type": "summary_text", "text": each}]}]})
+                for each in ("s", "o")
+            ),
+            chunk({"content": [{"type": "text", "text": "hi"}]}),
+            END,
+        ),
+        {"text": "hi", "thinking": "so"},
+    ),
+    "blanks before a whole reply": (
+        b"\n \r\n" * 300 + b'{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}',
+        {"text": "hi"},
+    ),
     "chunks without their field's name": (chat(ROLE, HI, END).replace(b"data: {", b"{"), {"text": "hi"}),
 }
+
+
+def test_blanks_before_a_whole_reply_that_was_asked_for_so() -> None:
+    """Servers write them as long as they have nothing else to write."""
+    raw, want = CHAT_TEXTS["blanks before a whole reply"]
+    agreed(every_way.told("chat", raw, streamed=False), **want, stop="end")
+    nothing = every_way.told("chat", b"\n" * 500, streamed=False)
+    assert all("empty body" in each.error for each in nothing.values())
+
+
+@pytest.mark.parametrize("choices", [[], [{"index": 0, "delta": {}, "finish_reason": None}]])
+def test_groqs_reason_why_a_stream_stopped_early_is_an_error(choices: list[Json]) -> None:
+    stopped = chunk() | {"choices": choices, "x_groq": {"id": "r", "error": "over capacity"}}
+    for raw in (chat(ROLE, HI, stopped), chat(stopped)):
+        assert all(each.failed and each.error == "over capacity" for each in every_way.told("chat", raw).values())
+
+
+@pytest.mark.parametrize("key", ["stop_reason", "matched_stop"])
+@pytest.mark.parametrize(("given", "met"), [("STOP HERE", "STOP HERE"), (151645, ""), (None, ""), ("stop", "")])
+def test_the_stop_sequence_that_a_server_met(key: str, given: Any, met: str) -> None:
+    end = chunk(finish="stop")
+    end["choices"][0][key] = given
+    assert every_way.told("chat", chat(ROLE, HI, end))["messages"].met == met
 
 
 @pytest.mark.parametrize("name", CHAT_TEXTS)

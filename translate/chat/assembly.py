@@ -26,7 +26,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.json_fields import arguments_in, index_of, list_of, objects_of, text_of, thought
+from translate.json_fields import arguments_in, index_of, list_of, object_of, objects_of, text_of, thought
 from translate.repeats import ArgumentRepeats, TextRepeats
 from translate.sequence import Item, Sequence
 from translate.target import Policy
@@ -116,6 +116,8 @@ class Assembly:
             if error := errors.of_object(data):
                 return error
             self.remark = self.remark or errors.remark(data)
+        if groq := text_of(object_of(data, "x_groq"), "error"):  # why the stream stopped early
+            return errors.of_object({"error": groq})
         self._about(data)
         for choice in objects_of(data, "choices"):
             if not index_of(choice.get("index")):  # others are further answers (n > 1)
@@ -142,7 +144,7 @@ class Assembly:
             if error := breakdown(finish):
                 return error
             self._finish, self._since = finish, 0
-        met = text_of(choice, "stop_reason")  # vLLM gives the stop sequence that was met
+        met = text_of(choice, "stop_reason") or text_of(choice, "matched_stop")  # vLLM and SGLang tell which one it was
         if met and not is_known(met):
             self._met = met
         return None
@@ -247,6 +249,9 @@ class Assembly:
             if signature := details.signature_in(raw):
                 if (last := self._sequence.last(Thinking)) is not None:
                     last.close.signature = signature
+        elif raw.get("type") == "reasoning":  # Databricks
+            for said in objects_of(raw, "summary"):
+                self._detail(said | {"type": "reasoning.text"})
         elif raw.get("type") == "refusal":
             self._add(Refusal, str(raw.get("refusal") or ""))
         else:
