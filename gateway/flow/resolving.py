@@ -49,6 +49,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         else:
             yield ports.beside(request.read_envelope)
     if ports.tags is not None:
+        yield from _read(request, ports)  # its metadata has them
         request.tags = ports.tags(request)
     if request.task != "count":
         if len(request.body) >= LARGE and ports.quota_of(request.client) is not None and tokens.has_media(request.body):

@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+MOST, LONGEST, LARGEST = 3_000, 500, 10**12
+"""Of what an upstream tells: models, letters of a name, tokens. The longest real lists have some hundred."""
 MAX_TIME = 253402300799  # seconds since 1970: the end of the year 9999
 
 
@@ -53,7 +55,7 @@ class Model:
 
 
 def read_list(data: Any, upstream: str) -> list[Model]:
-    """The models of a list in any API's form. Rows without a name are left out."""
+    """The models of a list in any API's form. Rows without a name are left out, and those that are too many."""
     rows = (
         data if isinstance(data, list) else data.get("data") or data.get("models") if isinstance(data, dict) else None
     )
@@ -69,8 +71,9 @@ def read_list(data: Any, upstream: str) -> list[Model]:
             _sees(row),
             _thinks(row),
         )
-        for row in (rows if isinstance(rows, list) else [])
+        for row in (rows[:MOST] if isinstance(rows, list) else [])
         if isinstance(row, dict) and _writes(row) and isinstance(id := row.get("id") or row.get("name"), str)
+        and len(id) <= LONGEST
     ]
 
 
@@ -129,7 +132,7 @@ def _text(value: Any) -> str:
 
 
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST else 0
 
 
 def _short(tokens: int) -> str:

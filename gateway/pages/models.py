@@ -40,11 +40,12 @@ class Models(Listed):
         if (rules := self.service.rules.get(self.client)) is not None:
             models = [model for model in models if rules.allow(model.upstream, model.id)]
         if self.for_codex:
-            self.finish(await codex.page(models, self.service.settings.server.codex_instructions))
+            said = await codex.page(models, self.service.settings.server.codex_instructions)
+            self.finish(self.service.masked(said))
             return
         if picker.is_for(self.request.headers):
             models = [picker.listed(model) for model in models]
-        self.finish(model_list.page(models, self.request.query, self.dialect))
+        self.finish(self.service.masked(model_list.page(models, self.request.query, self.dialect)))
 
 
 class OneModel(Listed):

@@ -33,7 +33,7 @@ class Tags(Handler):
         found = await self.service.listing.models(self.request.headers)
         if (rules := self.service.rules.get(self.client)) is not None:
             found = [model for model in found if rules.allow(model.upstream, model.id)]
-        self.finish(wire.dumps({"models": list(map(models.row, found))}))
+        self.finish(self.service.masked(wire.dumps({"models": list(map(models.row, found))})))
 
 
 class Running(Handler):
