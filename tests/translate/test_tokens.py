@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from translate import tokens
-from translate.tokens import IMAGE_TOKENS, PAGE_TOKENS, PER_MESSAGE, estimate, quick
+from translate.tokens import IMAGE_TOKENS, PAGE_TOKENS, PER_MESSAGE, estimate
 
 WORDS = "x" * 3600  # a thousand tokens
 DATA = "A" * 120_000
@@ -21,6 +21,11 @@ PICTURES: list[tuple[Any, int]] = [
     ({"type": "input_image", "image_url": "data:image/png;base64," + DATA}, IMAGE_TOKENS),
     ({"type": "tool_result", "content": [{"type": "image", "source": SOURCE}]}, IMAGE_TOKENS),
 ]
+
+
+def quick(body: Any, size: int) -> int:
+    """Where media may be in the body."""
+    return tokens.quick(body, size, media=True)
 
 
 @pytest.mark.parametrize(
