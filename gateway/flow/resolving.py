@@ -19,7 +19,7 @@ from gateway.flow.ports import Ports
 from gateway.http.response_writer import Writer
 from gateway.routing import client_keys, cloud_names
 from gateway.routing.router import Route
-from gateway.stored import store_sync, threads
+from gateway.stored import references, store_sync, threads
 from gateway.stored.previous_response import PreviousResponse, owner_of
 from gateway.stored.threads import Thread
 from translate import tokens
@@ -59,6 +59,8 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if ports.hooks is not None:
         yield from ports.hooks.request(request)
         sent, is_known = None, False  # it may be another one now
+    if ports.response_store.shared and not request.relayed and references.may_be_in(request.body):
+        yield from _names_its_own(request, ports)
     found = ports.router.routes(request.asked_model, request.protocol, request.facts)
     if request.endpoint.unsealed is not None:
         found = _by_plain_name(found, request, ports)
@@ -79,6 +81,19 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if request.task == "count" and ports.counting.exact is not None:
         yield from _counts(request, found[0], ports, ports.counting.exact)
     return found
+
+
+def _names_its_own(request: ClientRequest, ports: Ports) -> Generator[Awaitable[Any], Any]:
+    """Raises ApiError (404) for a file of another client."""
+    yield from _read(request, ports)
+    owner, store = owner_of(request.client, request.headers), ports.response_store
+    named = references.named(request.parsed())
+    if lacking := store_sync.unknown(ports.worker_rpc, store, [owner], named):
+        yield store_sync.fetch(ports.worker_rpc, store, owner, lacking)
+    for id in named:
+        if store.is_anothers(id, owner):
+            why = "with several clients, each may name what it has made through this proxy"
+            raise ApiError("not_found", f"no '{id[:200]}' of this client is known; {why}")
 
 
 def _within_bounds(request: ClientRequest, ports: Ports, writer: Writer) -> Generator[Awaitable[Any] | float, Any]:

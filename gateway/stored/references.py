@@ -1,0 +1,58 @@
+"""What a request names that an upstream keeps under the proxy's own key: uploaded files, and Gemini's cached contents.
+
+The upstream sees one key for all clients, so that whoever names a file has the model read it. Where there are several
+clients, a request may name only what its own client has made, as at the files' own addresses: what nothing is known of
+may be anybody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from translate.json_fields import list_of, object_of, text_of
+
+_MARKS = (
+    b'"file_id"', b'"file_ids"', b'"cachedContent"', b'"cached_content"',
+    b"\\u004", b"\\u005", b"\\u006", b"\\u007",  # letters as escapes: a field's name may hold them, too
+)  # fmt: skip
+_FILES = frozenset(("container_upload", "input_file", "input_image"))
+_WITH_SOURCE = frozenset(("document", "image"))
+_OF_TOOLS = frozenset(("input_schema", "parameters", "source"))  # keys of what has other words of its own
+
+
+def may_be_in(body: bytes) -> bool:
+    return any(body.rfind(mark) >= 0 for mark in _MARKS)
+
+
+def named(body: dict[str, Any]) -> list[str]:
+    """The ids, each once, of a request in any protocol."""
+    cached = text_of(body, "cachedContent") or text_of(body, "cached_content")
+    return [*dict.fromkeys(id for id in (cached, *_of(body)) if id)]
+
+
+def _of(body: dict[str, Any]) -> Iterator[str]:
+    waiting: list[Any] = [body]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict) and (kind := value.get("type")) != "tool_use":
+            yield from _of_part(value, kind)
+            waiting += [item for key, item in value.items() if key not in _OF_TOOLS and isinstance(item, dict | list)]
+            if kind == "document":  # it may hold parts
+                waiting.append(object_of(value, "source").get("content"))
+
+
+def _of_part(part: dict[str, Any], kind: Any) -> Iterator[str]:
+    if not isinstance(kind, str):
+        kind = ""
+    if kind in _FILES:
+        yield text_of(part, "file_id")
+    elif kind == "file":
+        yield text_of(object_of(part, "file"), "file_id")
+    elif kind in _WITH_SOURCE:
+        yield text_of(object_of(part, "source"), "file_id")
+    for id in list_of(object_of(part, "container"), "file_ids"):
+        if isinstance(id, str):
+            yield id
