@@ -13,7 +13,7 @@ from translate import wire
 # Possessive, so that a text which does not match costs one pass. Half a character of two (a lone surrogate) is not
 # sound: its other half may be in the next piece.
 _PAIR = rb"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-_LEGAL = re.compile(rb'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|%b))*+' % _PAIR)
+_LEGAL = re.compile(rb'(?>(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|%b))*)' % _PAIR)
 _BETWEEN = b"\x7f"
 
 

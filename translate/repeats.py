@@ -130,9 +130,9 @@ def _is_telling(piece: bytes) -> bool:
 
 
 # One skips to the end of a string, the other to the next quote or brace outside of one.
-_STRING = re.compile(r'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_STRING = re.compile(r'[^"\\]*+(?>(?:\\.[^"\\]*+)*)', re.DOTALL)
 _OUTSIDE = re.compile(r'[^"{}]*+')
-_SPACE = re.compile(rb"(?: |\\[nrt])*+")
+_SPACE = re.compile(rb"(?>(?: |\\[nrt])*)")
 _NONE = re.compile(rb"%b\{%b\}%b" % ((_SPACE.pattern,) * 3))
 _WRAPPED = wire.inside(f'{{"{WRAPPED}":"'), wire.inside('"}')  # around what is no object
 

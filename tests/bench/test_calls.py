@@ -23,11 +23,11 @@ TIMERS = frozenset(("_sweep", "_tick", "_look", "_on_timer", "_expire", "flush")
 MOST: dict[tuple[str, str], tuple[int, int, float]] = {
     ("chat", "chat"): (260, 304, 12.0),
     ("messages", "messages"): (256, 308, 12.0),
-    ("responses", "responses"): (274, 314, 12.0),
-    ("messages", "chat"): (480, 568, 27.0),
+    ("responses", "responses"): (278, 314, 12.0),
+    ("messages", "chat"): (480, 568, 30.0),
     ("messages", "responses"): (490, 620, 32.5),
     ("responses", "chat"): (560, 634, 31.0),
-    ("chat", "messages"): (496, 586, 27.0),
+    ("chat", "messages"): (496, 586, 29.0),
 }
 
 
