@@ -21,13 +21,13 @@ TIMERS = frozenset(("_sweep", "_tick", "_look", "_on_timer", "_expire", "flush")
 
 # (client, upstream) -> calls of a whole reply, of a stream of one delta, and of each further delta.
 MOST: dict[tuple[str, str], tuple[int, int, float]] = {
-    ("chat", "chat"): (260, 304, 12.0),
-    ("messages", "messages"): (256, 308, 12.0),
-    ("responses", "responses"): (278, 314, 12.0),
-    ("messages", "chat"): (480, 568, 30.0),
-    ("messages", "responses"): (490, 620, 32.5),
-    ("responses", "chat"): (560, 634, 31.0),
-    ("chat", "messages"): (496, 586, 29.0),
+    ("chat", "chat"): (270, 310, 12.0),
+    ("messages", "messages"): (266, 314, 12.0),
+    ("responses", "responses"): (288, 322, 12.0),
+    ("messages", "chat"): (482, 584, 30.0),
+    ("messages", "responses"): (490, 624, 33.0),
+    ("responses", "chat"): (560, 646, 31.0),
+    ("chat", "messages"): (498, 592, 29.0),
 }
 
 
