@@ -278,7 +278,8 @@ def test_a_request_leaves_nothing_behind() -> None:
         house.post(PATHS["chat"], body("chat"))
         house.wait(lambda p: not p.service.flows)
         gc.collect()
-        others = {id(each) for each in (kept := ours())}  # of tests before this one
+        kept = ours()  # of tests before this one
+        others = set(map(id, kept))
         gc.disable()
         try:
             for text, stream in [("hi", False), ("hi", True), ("secret", False), ("secret", True)]:
