@@ -1,9 +1,9 @@
 """Runs libcurl's sockets and its timer on the asyncio loop, with less work than Tornado's client does.
 
 libcurl's sockets are in an epoll set of their own, which is one file descriptor for asyncio: there is no reader object
-for each socket, and one wake-up serves all that are ready. Idle connections may stay in the set, because the kernel
-removes a closed socket itself: if another socket gets its number, it is not mistaken for the old one. Each wake-up runs
-libcurl (`socket_action`), then `_turn`, which a subclass defines.
+for each socket, and one wake-up serves those that are ready, for a few milliseconds at most. Idle connections may stay
+in the set, because the kernel removes a closed socket itself: if another socket gets its number, it is not mistaken for
+the old one. Each wake-up runs libcurl (`socket_action`), then `_turn`, which a subclass defines.
 """
 
 from __future__ import annotations

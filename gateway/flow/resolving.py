@@ -1,8 +1,8 @@
 """What must be known before an endpoint is asked, in the order in which it is found out.
 
-A request may build on a reply that another worker keeps; its client's quota may be counted elsewhere; and a large body
-is read and written anew in a thread. `routes` is one walk through all that: it yields whatever it waits
-for, an answer or seconds, and most requests wait for nothing.
+A request may build on a reply that another worker keeps, or name a file that must be its client's own; its client's
+quota may be counted elsewhere; and a large body is read and written anew in a thread. `routes` is one walk through all
+that: it yields whatever it waits for, an answer or seconds, and most requests wait for nothing.
 """
 
 from __future__ import annotations

@@ -33,12 +33,11 @@ class Access:
         self.origins = Origins(settings)
         self._redaction = redaction
         self._clients = {digest_in_settings(key): client.name for client in settings.clients for key in client.key}
-        self.open = not self._clients
+        self.open = not self._clients  # whoever reaches the port may come in, and brings keys of its own if any
         self._unknown = {client.name for client in settings.clients if len(client.plain_keys) < len(client.key)}
         self._last_days = {client.name: client.expires for client in settings.clients if client.expires is not None}
         self._admins = {client.name for client in settings.clients if client.admin}
         self.hosts = Hosts(settings)
-        self.open = not self._clients  # whoever reaches the port may come in, and brings keys of its own if any
 
     def __repr__(self) -> str:
         return f"<Access {len(self._clients)} clients>"

@@ -1,5 +1,5 @@
-"""A client's connection: Tornado's reader of HTTP/1.1, with the rules of framing.py, and with an error for every
-refusal.
+"""A client's connection: Tornado's, with a reader of requests of its own, the rules of framing.py, and an error for
+every refusal.
 
 Tornado answers a bad head or chunk with an empty 400, and closes without an answer if a line has no end
 (client_stream.py). Here the handler of requests is called (Told.malformed), so that the client gets an error that it
