@@ -23,7 +23,7 @@ from operate.logs.redaction import Redaction
 from operate.logs.rotation import Rotation
 from operate.logs.stream import STREAMS
 from operate.logs.writer import LINE_BYTES, Destination, ToWriter, Writer
-from operate.settings.schema import LOGGERS
+from operate.settings.schema_logging import LOGGERS
 from operate.settings.sections import Logging
 
 _NAMES = {"stdout": "standard output", "stderr": "standard error"}

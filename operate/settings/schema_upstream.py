@@ -1,11 +1,11 @@
-"""The rows of [upstream NAME] and of [client NAME]."""
+"""The rows of [upstream NAME], [client NAME] and [hook NAME]."""
 
 from __future__ import annotations
 
 from operate.settings import list_types, secret_types, url_types, value_types
 from operate.settings.presets import PRESETS
-from operate.settings.resilience import RATES
 from operate.settings.rows import DAY, MANY, REQUIRED, Key
+from operate.settings.schema_retry import RATES
 from translate import dialects
 
 _OWN_TIMEOUT = value_types.seconds(0, DAY, optional=True)

@@ -14,7 +14,7 @@ from datetime import date
 from operate import client_keys
 from operate.settings.conditions import Condition
 from operate.settings.list_types import Header
-from operate.settings.schema import LOGGERS
+from operate.settings.schema_logging import LOGGERS
 
 UNIX = "unix:"
 """Before the path of a Unix socket, where an address may stand."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from operate.settings import schema, schema_upstream, sections
+from operate.settings import reading, schema, schema_upstream, sections
 from operate.settings.environment import expand
 from operate.settings.load import ModelRule, TargetRef, load, read
 from operate.settings.rows import Key
@@ -176,24 +176,13 @@ def test_the_usual_models_have_their_upstreams() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("rows", "into", "beside"),
-    [
-        (schema.SERVER, sections.Server, set()),
-        (schema.TIMEOUTS, sections.Timeouts, set()),
-        (schema.POOL, sections.Pool, set()),
-        (schema.RETRY, sections.Retry, set()),
-        (schema.BREAKER, sections.Breaker, set()),
-        (schema.ADMISSION, sections.Admission, set()),
-        (schema.RESPONSES, sections.Responses, set()),
-        (schema.TRANSLATE, sections.Translate, set()),
-        (schema.LOGGING, sections.Logging, set()),
-        (schema.ALIASES, sections.Aliases, set()),
-        (schema_upstream.CLIENT, sections.Client, {"name"}),
-    ],
-)
-def test_classes_and_schema_have_the_same_names(rows: dict[str, Key], into: type, beside: set[str]) -> None:
-    assert {each.name for each in dataclasses.fields(into)} == set(rows) | beside
+@pytest.mark.parametrize("section", schema.PLAIN)
+def test_classes_and_schema_have_the_same_names(section: str) -> None:
+    assert {each.name for each in dataclasses.fields(reading.CLASSES[section])} == set(schema.PLAIN[section])
+
+
+def test_a_client_has_the_names_of_the_schema() -> None:
+    assert {each.name for each in dataclasses.fields(sections.Client)} == set(schema_upstream.CLIENT) | {"name"}
 
 
 def test_an_upstream_has_the_names_of_the_schema() -> None:
