@@ -2,8 +2,8 @@
 
 The reading of settings, the messages of --check-config, --print-config and the comments of the shipped file all follow
 these rows. A test compares the shipped file, and the classes in sections.py and upstreams.py, with them. Defaults are
-written as in a settings file and are read in the same way. CONTRIBUTING.md shows how to add a key. The imports below say
-which file has the rows of which section; those of the small sections are here.
+written as in a settings file and are read in the same way. CONTRIBUTING.md shows how to add a key. The imports below
+say which file has the rows of which section; those of the small sections are here.
 """
 
 from __future__ import annotations
