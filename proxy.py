@@ -189,7 +189,7 @@ class Proxy:
         self.console = Console(self.service)
         self._batches = Runner(self.service, self.service.batches)
         self._door = Door(self.service, self.console.rows)
-        self._server = make_server(self._door, self._door.idle, self.service.sessions)
+        self._server = make_server(self._door, self._door.idle, self.service.in_flight.sessions)
         self.service.connections = self._server
         self._sockets = sockets
         self.reload = Reload(self.service, source, self.adopt) if source is not None else None
@@ -222,7 +222,7 @@ class Proxy:
         if self.reload is not None:
             await self.reload.stop()
         if chosen.drain_delay and not replaced:
-            self.service.stage = "leaving"  # as /readyz says it
+            self.service.in_flight.stage = "leaving"  # as /readyz says it
             await asyncio.sleep(chosen.drain_delay)
         self._server.stop()
         self.service.drain()

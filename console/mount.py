@@ -69,7 +69,7 @@ class Console:
         store = UsageStore(self._service.journal.folder / file) if file else None
         self.books.adopt(store, settings.usage.keep_days)
         self._trace(settings)
-        self._service.copier = self.bodies if self._service.journal.response_bodies is not None else None
+        self._service.observers.copier = self.bodies if self._service.journal.response_bodies is not None else None
 
     def _trace(self, settings: Settings) -> None:
         """Sends traces, or does so no more. The SDK is imported only where it is needed."""

@@ -1,17 +1,15 @@
-"""The objects that live as long as the process: routes, access, the libcurl client, and the requests in flight.
+"""The objects that live as long as the process: routes, access, the libcurl client, limits, and what is learned.
 
-`Service` is made from the settings, and makes the Ports that each Flow uses. It also runs the timer for pings, and the
-drain at shutdown.
+`Service` is made from the settings, and makes the Ports that each Flow uses. It starts and stops its parts in order;
+the requests themselves are in in_flight.py.
 """
 
 from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import dataclasses
 import fnmatch
-import functools
 import itertools
 import logging
 import random
@@ -30,9 +28,8 @@ from gateway.batches.embeddings import Embeddings
 from gateway.cache.cache import Cache
 from gateway.credentials import asking
 from gateway.flow import charges
-from gateway.flow.info import Finished, Info
 from gateway.flow.learned_quirks import LearnedQuirks
-from gateway.flow.ports import Connection, Ports, Running
+from gateway.flow.ports import Connection, Ports
 from gateway.flow.reattach import Reattach
 from gateway.flow.refusal_hold import Refusing
 from gateway.flow.token_counting import Counting
@@ -40,18 +37,17 @@ from gateway.flow.trace import Tracing
 from gateway.hooks import hooks
 from gateway.http import framing
 from gateway.http.auth import Access
-from gateway.http.copied_answer import Copier, CopyingWriter
+from gateway.http.copied_answer import CopyingWriter
 from gateway.http.forwarded import Clients
 from gateway.http.loop_guard import Address, Hops
-from gateway.http.response_writer import ResponseWriter, Writer
+from gateway.http.response_writer import ResponseWriter
+from gateway.in_flight import RequestsInFlight
 from gateway.limits.admission import Admission, Gate
 from gateway.limits.blame import Blame
 from gateway.limits.body_memory import BodyMemory
 from gateway.limits.gathered import Gathered
 from gateway.limits.limiter import Limiter
-from gateway.limits.per_address import PerAddress
 from gateway.limits.shape import Shape
-from gateway.observe import record
 from gateway.observe.dispatcher import Observers
 from gateway.observe.prices import Price, Prices
 from gateway.observe.tags import Tags
@@ -64,7 +60,7 @@ from gateway.routing.balancing import Places
 from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Router
 from gateway.routing.upstreams import LiveUpstream
-from gateway.shared.gossip import Gossip, Members
+from gateway.shared.gossip import Gossip
 from gateway.shared.shared_quota import Quotas
 from gateway.shared.slot_leases import SlotLeases
 from gateway.stored import store_sync
@@ -74,26 +70,9 @@ from operate.logs.journal import Journal
 from operate.owner_store import OwnerStore
 from operate.settings.load import Settings, Upstream
 from translate import sse
-from translate.errors import ApiError
 from upstream.client import UpstreamClient
 
 log = logging.getLogger("proxy")
-
-TICKED_AT_ONCE = 100  # requests; each is a few microseconds' work, or a millisecond's where it ends
-BETWEEN_S = 0.01
-MAX_COUNTED = 500  # how many names of dropped fields are counted, since clients may send any name
-FLUSH_S = 1.0  # at shutdown, the time for last bytes to reach slow clients
-
-
-class Session(Interface):
-    """What a Service needs of an open websocket."""
-
-    @property
-    def context(self) -> object: ...
-
-    def drain(self) -> None: ...
-
-    def hang_up(self) -> None: ...
 
 
 class Connections(Interface):
@@ -111,7 +90,7 @@ class Connections(Interface):
 
 class Service:
     """The core of a process. start() and stop() need a running event loop. flows: every request whose client has not
-    got the whole reply. stage: "serving" -> "draining" (each reply ends its connection) -> "over"."""
+    got the whole reply."""
 
     def __init__(
         self,
@@ -140,27 +119,22 @@ class Service:
         self.counting = Counting()
         self.admission = Admission(wiring.admission_limits(settings), time.monotonic)
         self.blame = Blame()
-        self.requests = PerAddress("requests in flight", "requests_per_address")
         self.quotas: dict[str, Limiter] = {}
         self.budgets = wiring.budgets(settings, self.shared, journal.folder)
         self.rules: dict[str, ClientRules] = {}
         self.random = random.Random()
         self.reattach: Reattach | None = None
-        self.flows: set[Running] = set()
-        self._addresses: dict[Running, str] = {}  # those that are bounded, see forwarded.py
-        self.sessions: set[Session] = set()  # websockets
-        self.askings: set[asyncio.Future[Any]] = set()  # requests about responses that upstreams keep
         kept = settings.responses
         self.response_store = ResponseStore(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
         if self.shared.store.kind == "redis":  # the workers of one host ask each other
             self.response_store.fleet = FleetResponses(self.shared.store, kept.store_seconds)
+        self.in_flight = RequestsInFlight(self.response_store.expire)
+        self.flows = self.in_flight.flows
         self.quirks = LearnedQuirks()
-        self.dropped: collections.Counter[str] = collections.Counter()  # dropped fields -> requests
         self.hooked: collections.Counter[tuple[str, str, str]] = collections.Counter()  # by hook, event and outcome
-        self.observers = Observers()
-        self.tracing = Tracing(1.0)
-        self.copier: Copier | None = None  # gets copies of replies, for the body log
         self.prices = Prices(settings)
+        self.observers = Observers(self.prices.of, journal.redaction.text)
+        self.tracing = Tracing(1.0)
         self.cache: Cache | None = None
         self.batches = Desk()
         self.embeddings = Embeddings(lambda: self.ports)
@@ -168,15 +142,12 @@ class Service:
         store_sync.register(self.worker_rpc, self.response_store)
         self.gossip = self._gossip()
         self.slots = SlotLeases(self.shared, self._me, self.admission, self._shared_gates)
-        self.stage = "serving"
         self.connections: Connections | None = None  # of clients, see proxy.py
         self.bodies = BodyMemory(settings.server.max_body_bytes)
         # A new id for a request: "req_" with letters and digits, unique over processes and restarts. The reply, the
         # logs and the pages have the same id.
         self._key_start = secrets.token_hex(5)
         self.next_key: Callable[[], str] = map(f"req_{self._key_start}%x".__mod__, itertools.count(1)).__next__
-        self._idle: asyncio.Event | None = None  # while stopping: set when the last request is answered
-        self._ticker: asyncio.TimerHandle | None = None
         self.beside = beside.Thread()
         self._follow(settings)
 
@@ -196,11 +167,10 @@ class Service:
         def router() -> Router:
             return self.router
 
-        self._members = Members(self.shared, self._me)
-        return Gossip(self.shared, [
-            self._members, topics.Rests(router, self.places), topics.Breakers(router, self.places),
-            topics.Faults(self.blame), topics.Quirks(router, self.quirks),
-            topics.TokenRatios(router, self.counting), topics.Deleted(self.response_store),
+        return Gossip(self.shared, self._me, [
+            topics.Rests(router, self.places), topics.Breakers(router, self.places), topics.Faults(self.blame),
+            topics.Quirks(router, self.quirks), topics.TokenRatios(router, self.counting),
+            topics.Deleted(self.response_store),
         ])  # fmt: skip
 
     def _follow(self, settings: Settings) -> None:
@@ -243,12 +213,11 @@ class Service:
         framing.Most.headers = limits.headers
         ResponseWriter.high_water = limits.write_buffer_kb << 10
         self.clients = Clients(settings.server.trusted_proxies)
-        self.requests.adopt(limits.requests_per_address)
+        self.in_flight.adopt(self.clients, limits.requests_per_address, settings.server.ping_seconds)
         self.bodies.resize(self.max_body_bytes)
         self.learns, self.strict = settings.translate.learn, settings.translate.strict
         # A websocket's session needs the response store.
         self.websockets = settings.server.websockets and settings.responses.store_entries > 0
-        self._tick_s = min(1.0, settings.server.ping_seconds / 2)
         self.ports = self._ports(settings)
 
     def _ports(self, settings: Settings) -> Ports:
@@ -261,8 +230,8 @@ class Service:
             send=self.client.send,
             writer=self.answer,
             next_key=self.next_key,
-            in_flight=self,
-            observer=self,
+            in_flight=self.in_flight,
+            observer=self.observers,
             access=self.access,
             hops=self.hops,
             router=self.router,
@@ -343,10 +312,10 @@ class Service:
             upstream.on_key = self.journal.redaction.minted
 
     def __repr__(self) -> str:
-        return f"<Service {self.stage} {self.router!r} {len(self.flows)} in flight, {self.held_bytes} bytes held>"
+        return f"<Service {self.in_flight!r}, {self.router!r}, {self.held_bytes} bytes held>"
 
     async def start(self) -> None:
-        self._tick()
+        self.in_flight.start()
         await asyncio.gather(self.worker_rpc.start(), self.shared.start())
         await self.drained.learn()
         await self.gossip.start()
@@ -363,47 +332,26 @@ class Service:
     def drain(self) -> None:
         """Begins to drain: each reply is now the last one on its connection, and each turn the last of its
         websocket."""
-        self.stage = "draining"
         if self.reattach is not None:
             self.reattach.drain()
-        for flow in self.flows:
-            flow.writer.last()
-        for session in list(self.sessions):
-            session.drain()
+        self.in_flight.drain()
 
     async def stop(self, within_s: float) -> None:
         """Lets requests finish for `within_s` seconds, then ends what is left with an error of its protocol. The shared
         store is left open for those who stop after it."""
-        if self.stage == "serving":
+        if self.in_flight.stage == "serving":
             self.drain()
-        await self._quiet(within_s)
-        self.stage = "over"
-        for flow in list(self.flows):
-            flow.shut_down()
-        await self._quiet(FLUSH_S)
-        for session in list(self.sessions):
-            session.hang_up()
-        if self._ticker is not None:
-            self._ticker.cancel()
+        await self.in_flight.stop(within_s)
         for upstream in self.router.upstreams.values():
             upstream.stop()
         self.client.close()
-        if self.askings:  # they still answer their clients
-            await asyncio.wait(self.askings, timeout=FLUSH_S)
+        await self.in_flight.asked()
         await self.worker_rpc.stop()
         await self.slots.stop()
-        self._members.leaves = True
         await self.gossip.stop()
         self.beside.stop()
         self.response_store.owners.stop()
         self.observers.flush()
-
-    async def _quiet(self, within_s: float) -> None:
-        """Waits until no request is in flight, for `within_s` seconds at most."""
-        if self.flows:
-            self._idle = asyncio.Event()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), within_s)
 
     def hedges(self, model: str) -> bool:
         """Whether requests for this model get a hedge."""
@@ -423,70 +371,8 @@ class Service:
         http: HTTP1Connection = conn  # type: ignore[assignment]  # a websocket's turn has a writer of its own
         if self.reattach is not None:
             return self.reattach.answer(http, key)
-        most = self.to_copy(key) if self.copier is not None else 0
+        most = self.observers.to_copy(key)
         return CopyingWriter(http, most) if most else ResponseWriter(http)
-
-    def to_copy(self, key: str) -> int:
-        """How many bytes of the reply to this request are copied, for the body log."""
-        return self.copier.to_copy(key) if self.copier is not None else 0
-
-    def _tick(self) -> None:
-        """Runs about once a second. Streams that have been silent for ping_seconds get a ping, and clients that have
-        left are noticed."""
-        self._ticker = asyncio.get_running_loop().call_later(self._tick_s, self._tick)
-        self.response_store.expire()
-        self._tick_some(list(self.flows))
-
-    def _tick_some(self, flows: list[Running]) -> None:
-        """A few in each turn of the loop: a thousand that end together hold nobody up."""
-        patience = self.settings.server.ping_seconds
-        for flow in flows[:TICKED_AT_ONCE]:
-            if flow in self.flows:
-                flow.tick(self._tick_s, patience)
-        if later := flows[TICKED_AT_ONCE:]:
-            asyncio.get_running_loop().call_later(BETWEEN_S, self._tick_some, later)
-
-    # --------------------------------------------------------------------------------- called by flows
-
-    def begins(self, flow: Running) -> None:
-        """Adds a new request. Raises ApiError: 429 when its address has too many, 503 when the process is ending."""
-        self.flows.add(flow)
-        if address := self.clients.bounded(flow.request.address, flow.request.headers):
-            if self.requests.is_full(address):
-                raise self.requests.refusal(address)
-            self.requests.take(address)
-            self._addresses[flow] = address
-        if self.stage != "serving":
-            flow.writer.last()
-            if self.stage == "over":
-                raise ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
-
-    def asks(self, asking: asyncio.Future[Any]) -> None:
-        self.askings.add(asking)
-        asking.add_done_callback(self.askings.discard)
-
-    def ends(self, flow: Running) -> None:
-        """Removes a request that is over."""
-        self.flows.discard(flow)
-        if self._addresses and (address := self._addresses.pop(flow, None)):
-            self.requests.give_back(address)
-        if self._idle is not None and not self.flows:
-            self._idle.set()
-
-    def sent(self, info: Info, body: bytes) -> None:
-        """Tells observers of an attempt that is sent, or of a request that fails without having been sent."""
-        if self.observers.on_sent:
-            self.observers.sent(info, body)
-
-    def finished(self, info: Finished, writer: Writer) -> None:
-        """Tells observers of a request whose client has the last byte, or has left."""
-        for field in map(record.field_name, info.dropped):
-            self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1
-        if self.copier is not None and self.to_copy(info.key) and (copy := writer.kept) is not None:
-            self.copier.copied(info.key, copy, info.bytes_out, info.error is not None)
-        if self.observers.on_finished:
-            made = functools.partial(record.record, info, self.prices.of, self.journal.redaction.text)
-            self.observers.over(info.key, made, info.trace)
 
 
 def _call_later(delay: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:

@@ -195,7 +195,7 @@ async def now(board: Board, query: Query) -> Said:
     standing = await board.service.worker_rpc.ask(f"{_PATH}standing")
     said = merging.now(at, buckets, standing)
     meant = board.service.worker_rpc.count
-    return said | {"stage": board.service.stage, "workers": len(standing), "workers_meant": meant}
+    return said | {"stage": board.service.in_flight.stage, "workers": len(standing), "workers_meant": meant}
 
 
 async def trouble(board: Board, query: Query) -> Said:

@@ -101,8 +101,8 @@ class Troubles:
 
     def _now(self) -> Iterator[Trouble]:
         service = self._service
-        if service.stage != "serving":
-            yield Trouble("stage", "", f"the proxy is {service.stage}, and takes no new requests", "now")
+        if service.in_flight.stage != "serving":
+            yield Trouble("stage", "", f"the proxy is {service.in_flight.stage}, and takes no new requests", "now")
         if (reloaded := service.reloaded) and not reloaded["taken"]:
             text = f"the changed settings were refused: {reloaded['why'][0] if reloaded['why'] else ''}"
             yield Trouble("settings", "", text, "settings", since=reloaded["time"])

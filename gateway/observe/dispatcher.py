@@ -1,25 +1,32 @@
-"""Calls the observers of requests. It imports none of them; they subscribe in console/mount.py.
+"""Tells the observers of requests. It imports none of them; they subscribe in console/mount.py.
 
-There are two events. `sent(info, body)` comes when an attempt is sent to its upstream, and `finished(record)` when the
-client has the last byte or has left. Records are made and passed on for a few requests at a time: this costs a third of
-the same work for each request alone, for which the CPU's caches are full of other things. Whoever shows numbers calls
-flush() first.
+There are two events. `sent(info, body)` comes when an attempt is sent to its upstream, or a request fails without
+having been sent, and `finished(record)` when the client has the last byte or has left. Records are made and passed on
+for a few requests at a time: this costs a third of the same work for each request alone, for which the CPU's caches are
+full of other things. Whoever shows numbers calls flush() first.
 """
 
 from __future__ import annotations
 
 import asyncio
+import collections
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any
 
-from gateway.flow.info import Info
+from gateway.flow.info import Finished, Info
 from gateway.flow.trace import Trace
+from gateway.http.copied_answer import Copier
+from gateway.http.response_writer import Writer
+from gateway.observe import record
+from gateway.observe.record import PriceOf
 
 log = logging.getLogger("proxy")
 
 SOON_S = 0.05
 AT_ONCE = 16  # how many records are made in a row; it takes less than a millisecond, in which no stream goes on
+MAX_COUNTED = 500  # how many names of dropped fields are counted, since clients may send any name
 
 Record = dict[str, Any]
 OnSent = Callable[[Info, bytes], None]
@@ -28,12 +35,18 @@ OnFinished = Callable[[Record], None]
 
 class Observers:
     """The observers. on_sent, on_finished: the functions that are called, in this order. on_traced: gets the trace of a
-    request with its record. They must not change their arguments."""
+    request with its record. They must not change their arguments. copier: gets copies of replies, for the body log.
+    dropped: how many requests had a dropped field, by its name."""
 
-    def __init__(self) -> None:
+    def __init__(self, price_of: PriceOf, mask: Callable[[str], str]) -> None:
+        """price_of: the price of an upstream's model. mask: takes secrets out of a text."""
         self.on_sent: list[OnSent] = []
         self.on_finished: list[OnFinished] = []
         self.on_traced: Callable[[Trace, Record], None] | None = None
+        self.copier: Copier | None = None
+        self.dropped: collections.Counter[str] = collections.Counter()
+        self._price_of = price_of
+        self._mask = mask
         self._over: list[tuple[str, Callable[[], Record], Trace | None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -41,18 +54,26 @@ class Observers:
         return f"<Observers: {len(self.on_sent)} of what is sent, {len(self.on_finished)} of what is finished>"
 
     def sent(self, info: Info, body: bytes) -> None:
-        """Reports an attempt. body: what the upstream gets."""
+        """body: what the upstream gets."""
         for tell in self.on_sent:
             try:
                 tell(info, body)
             except Exception:  # an error in an observer must not harm a request
                 log.exception("an error in the proxy: an observer failed when request %s was sent", info.key)
 
-    def over(self, key: str, make: Callable[[], Record], trace: Trace | None = None) -> None:
-        """Reports a request that has ended. make: makes its record."""
+    def to_copy(self, key: str) -> int:
+        """How many bytes of the reply to this request are copied."""
+        return self.copier.to_copy(key) if self.copier is not None else 0
+
+    def finished(self, info: Finished, writer: Writer) -> None:
+        """writer: has the beginning of its reply, where that is copied."""
+        for field in map(record.field_name, info.dropped):
+            self.dropped[field if field in self.dropped or len(self.dropped) < MAX_COUNTED else "other"] += 1
+        if self.copier is not None and self.to_copy(info.key) and (copy := writer.kept) is not None:
+            self.copier.copied(info.key, copy, info.bytes_out, info.error is not None)
         if not self.on_finished:
             return
-        self._over.append((key, make, trace))
+        self._over.append((info.key, functools.partial(record.record, info, self._price_of, self._mask), info.trace))
         if len(self._over) >= AT_ONCE:
             self.flush()
         elif self._timer is None:
@@ -66,17 +87,17 @@ class Observers:
         waiting, self._over = self._over, []
         made = []
         for key, make, trace in waiting:
-            if (record := _made(key, make)) is not None:
-                made.append(record)
+            if (said := _made(key, make)) is not None:
+                made.append(said)
                 if trace is not None and self.on_traced is not None:
-                    self.on_traced(trace, record)
+                    self.on_traced(trace, said)
         for tell in self.on_finished:  # each observer gets all records in a row, see above
-            for record in made:
+            for said in made:
                 try:
-                    tell(record)
+                    tell(said)
                 except Exception:  # an error in an observer must not harm the others
                     log.exception("an error in the proxy: an observer failed with the record of request %s",
-                                  record["request_id"])  # fmt: skip
+                                  said["request_id"])  # fmt: skip
 
 
 def _made(key: str, make: Callable[[], Record]) -> Record | None:

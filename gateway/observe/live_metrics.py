@@ -85,7 +85,7 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
     simple: dict[str, float] = {
         "proxy_requests_in_flight": len(flows),
         "proxy_streams_open": sum(flow.streaming for flow in flows),
-        "proxy_websockets_open": len(service.sessions),
+        "proxy_websockets_open": len(service.in_flight.sessions),
         "proxy_request_bytes_held": service.held_bytes,
         "proxy_admission_busy": admission.busy,
         "proxy_admission_waiting": admission.waiting,
@@ -115,7 +115,7 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
     yield sample("proxy_shared_store_outages_total", (), service.shared.outages)
     yield sample("proxy_shared_store_fallbacks_total", (), service.shared.fallbacks)
     yield sample("proxy_loop_lag_seconds", (), lag.late)
-    yield from _dropped(service.dropped)
+    yield from _dropped(service.observers.dropped)
     for answer, count in counting.told.items():
         yield sample("proxy_token_counts_total", (answer,), count)
     if service.cache is not None:

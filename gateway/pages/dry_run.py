@@ -60,7 +60,7 @@ class DryRun(HTTPMessageDelegate):
             self._service.access.check_admin(headers, str(getattr(self._conn.context, "remote_ip", "")))
             if self._service.access.open:
                 upstream_request.check_asked(headers)
-            if self._service.stage != "serving":
+            if self._service.in_flight.stage != "serving":
                 raise ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
             self._unpacker = body_decoding.unpacker(headers.get("Content-Encoding"), self._service.max_body_bytes)
         except ApiError as refusal:

@@ -24,8 +24,8 @@ from translate.errors import ApiError
 
 def why_not_ready(service: Service) -> str:
     """Why the proxy is not ready; "" if it is."""
-    if service.stage != "serving":
-        return service.stage
+    if service.in_flight.stage != "serving":
+        return service.in_flight.stage
     usable = dict.fromkeys((name for name in service.router.upstreams if name not in service.drained), True)
     now = time.monotonic()
     fine: dict[str, bool] = {}  # by upstream: whether a known endpoint can be used

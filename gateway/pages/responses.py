@@ -34,8 +34,7 @@ class Stored(Handler):
             self.service, self.client, self.request.headers, method, id, part or "", self.request.query, sink
         )
         self.asking = asyncio.ensure_future(asked)
-        self.service.askings.add(self.asking)
-        self.asking.add_done_callback(self.service.askings.discard)
+        self.service.in_flight.asks(self.asking)
         try:
             reply = await self.asking
         except ApiError as error:

@@ -24,7 +24,7 @@ class Learned(Shown):
     """GET /debug/quirks: the learned quirks of upstreams, and how often each field was dropped."""
 
     async def shown(self) -> dict[str, Any]:
-        return {"learned": self.service.quirks.all(), "dropped": dict(self.service.dropped.most_common())}
+        return {"learned": self.service.quirks.all(), "dropped": dict(self.service.observers.dropped.most_common())}
 
 
 class Standing(Shown):

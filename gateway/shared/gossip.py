@@ -78,11 +78,15 @@ class Members:
 
 
 class Gossip:
-    """start() needs a running loop."""
+    """start() needs a running loop. members: the first of its topics."""
 
-    def __init__(self, shared: Shared, topics: Sequence[Topic], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, shared: Shared, me: str, topics: Sequence[Topic], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """me: this worker, for the others."""
         self._shared = shared
-        self._topics = {topic.name: topic for topic in topics}
+        self.members = Members(shared, me, clock)
+        self._topics = {topic.name: topic for topic in (self.members, *topics)}
         self._clock = clock
         self._version = 0
         self._known: dict[tuple[str, str], tuple[bytes, float]] = {}  # told or heard -> (value, until)
@@ -99,7 +103,8 @@ class Gossip:
             self._task = asyncio.ensure_future(self._run())
 
     async def stop(self) -> None:
-        """Tells a last time."""
+        """Tells a last time, that it leaves among other things."""
+        self.members.leaves = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])

@@ -50,7 +50,7 @@ class Session:
         self.service = service
         self.key = f"websocket {service.next_key().removeprefix('req_')}"
         self.stream: IOStream = socket.ws_connection.stream
-        self.last = service.stage != "serving"
+        self.last = service.in_flight.stage != "serving"
         self.context = socket.request  # as of any connection: it has the other side's address
         self._socket = socket
         self._compressor = getattr(socket.ws_connection, "_compressor", None)
@@ -62,7 +62,7 @@ class Session:
         # Tornado reads a frame as a whole, so its buffer must have room for the largest message and a part of the next.
         self.stream.max_buffer_size = service.max_body_bytes + (1 << 20)
         self.stream.set_nodelay(True)
-        service.sessions.add(self)
+        service.in_flight.sessions.add(self)
 
     def __repr__(self) -> str:
         return f"<Session {self.key} {self._turn!r}, {len(self._waiting)} waiting{', last' * self.last}>"
@@ -129,7 +129,7 @@ class Session:
 
     def closed(self) -> None:
         """Ends the session of a websocket that is closed."""
-        self.service.sessions.discard(self)
+        self.service.in_flight.sessions.discard(self)
         for turn in self._waiting:
             turn.flow.on_connection_close()
         self._waiting.clear()
@@ -170,7 +170,7 @@ class Turn:
         return f"<Turn {self.flow!r}>"
 
     def writer(self, key: str) -> FrameWriter:
-        self._writer = FrameWriter(self._session, self._stream_id, self.service.to_copy(key))
+        self._writer = FrameWriter(self._session, self._stream_id, self.service.observers.to_copy(key))
         return self._writer
 
     def checked(self, headers: HTTPHeaders, access: Access) -> str:

@@ -38,7 +38,7 @@ class Socket(Handler, WebSocketHandler):
     def prepare(self) -> None:
         try:
             self.client = self.service.access.check(self.request.headers)
-            if self.service.stage != "serving":
+            if self.service.in_flight.stage != "serving":
                 raise ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1)
         except ApiError as error:
             self.refuse(error, RESPONSES)

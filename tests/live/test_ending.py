@@ -118,7 +118,7 @@ def test_a_kept_connection_is_told_even_if_nothing_else_is_on() -> None:
         kept.send("POST", PATH, ASKED)
         kept.reply()
         house._loop.call_soon_threadsafe(house._stop.set)
-        house.wait(lambda p: p.service.stage == "draining")
+        house.wait(lambda p: p.service.in_flight.stage == "draining")
         kept.send("POST", PATH, ASKED)
         status, headers, _ = kept.reply()
         assert status == 200 and headers["connection"] == "close"

@@ -74,7 +74,7 @@ def _held(house: House) -> Held:
         "descriptors": _open_files() - sum(_is_open(fd, inode) for fd, inode in service.client._sockets.items()),
         "connections": len(server._connections),
         "flows": len(service.flows),
-        "websockets": len(service.sessions),
+        "websockets": len(service.in_flight.sessions),
         "bytes": service.held_bytes,
         "tasks": len(asyncio.all_tasks()),
         "timers": len(timers),

@@ -171,9 +171,9 @@ def test_a_drained_upstream_and_a_proxy_that_drains(house: House) -> None:
     told = troubles(house)["drained"]
     assert told["level"] == "warn" and told["since"] > 1e9 and told["about"] == "other"
     house.post("/dashboard/undrain/other", b"")
-    house.proxy.service.stage = "draining"
+    house.proxy.service.in_flight.stage = "draining"
     assert "draining" in troubles(house)["stage"]["text"]
-    house.proxy.service.stage = "serving"
+    house.proxy.service.in_flight.stage = "serving"
 
 
 def test_the_same_of_several_workers_is_one_and_a_silent_worker_is_told(

@@ -156,7 +156,7 @@ def test_it_is_sent_again_at_once_and_right_from_then_on() -> None:
         assert "temperature" not in up.requests[2].json
         house.post("/v1/messages", ask | {"model": "another"})  # learned for one model only
         assert "temperature" in up.requests[3].json
-        assert house.on_loop(lambda: dict(house.proxy.service.dropped)) == {"temperature": 3}
+        assert house.on_loop(lambda: dict(house.proxy.service.observers.dropped)) == {"temperature": 3}
         known = house.on_loop(lambda: house.proxy.service.quirks.all())
         assert known == {"up/m": ["'temperature' is left out"], "up/another": ["'temperature' is left out"]}
 

@@ -165,7 +165,7 @@ def test_a_hook_may_see_a_stream_afterwards(caplog: pytest.LogCaptureFixture) ->
         with House(settings(up, by_url(hook, "on = reply\nstreams = after"))) as house:
             assert b"[DONE]" in house.post(PATHS["chat"], body("chat", stream=True))[2]
             hook.wait(lambda h: len(h.requests) == 1)
-            house.wait(lambda p: not p.service.askings)
+            house.wait(lambda p: not p.service.in_flight.askings)
     assert any("too late" in line.getMessage() for line in caplog.records)
 
 
@@ -284,7 +284,7 @@ def test_a_request_leaves_nothing_behind() -> None:
         try:
             for text, stream in [("hi", False), ("hi", True), ("secret", False), ("secret", True)]:
                 house.post(PATHS["chat"], body("chat", text, stream=stream))
-            house.wait(lambda p: not p.service.flows and not p.service.askings and not p._server._connections)
+            house.wait(lambda p: not p.service.flows and not p.service.in_flight.askings and not p._server._connections)
             assert [each for each in house.on_loop(ours) if id(each) not in others] == []
         finally:
             gc.enable()

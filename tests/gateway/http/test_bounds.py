@@ -154,7 +154,7 @@ def test_requests_in_flight_of_one_address() -> None:
         house.wait(lambda p: not p.service.flows)
         with ask({"X-Forwarded-For": "203.0.113.7"}) as again:
             assert again.reply()[0] == 200
-        assert repr(house.on_loop(lambda: house.proxy.service.requests)).endswith("of 0 addresses>")
+        assert repr(house.on_loop(lambda: house.proxy.service.in_flight.per_address)).endswith("of 0 addresses>")
 
 
 def test_connections_of_one_address(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_connections_of_one_address(monkeypatch: pytest.MonkeyPatch) -> None:
                 status, headers, body = third.reply()
                 assert status == 429 and b"connections_per_address" in body and headers["connection"] == "close"
             websocket.socket.close()
-            house.wait(lambda p: not p.service.sessions)
+            house.wait(lambda p: not p.service.in_flight.sessions)
             with house.connect() as third:
                 third.send("GET", "/healthz")
                 assert third.reply()[0] == 200

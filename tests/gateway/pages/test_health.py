@@ -89,7 +89,7 @@ def test_not_ready_while_it_drains() -> None:
         kept.send("GET", "/healthz")
         kept.reply()
         house._loop.call_soon_threadsafe(house._stop.set)
-        house.wait(lambda p: p.service.stage == "draining")
+        house.wait(lambda p: p.service.in_flight.stage == "draining")
         kept.send("GET", "/readyz")
         status, _, body = kept.reply()
         assert (status, json.loads(body)["status"]) == (503, "draining")
@@ -305,7 +305,7 @@ def test_what_runs_and_since_when() -> None:
 def test_names_of_fields_are_bounded() -> None:
     with House(one_upstream(NOWHERE, "chat")) as house:
         service = house.proxy.service
-        house.on_loop(lambda: service.dropped.update({f"f{n}": 1 for n in range(400)}))
+        house.on_loop(lambda: service.observers.dropped.update({f"f{n}": 1 for n in range(400)}))
         got = scraped(house)
     assert len(got["proxy_dropped_fields"].samples) == live_metrics.MAX_FIELDS + 1
     assert value(got, "proxy_dropped_fields_total", field="other") == 400 - live_metrics.MAX_FIELDS

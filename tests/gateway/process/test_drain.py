@@ -22,7 +22,7 @@ DONE = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"
 def stop(house: House) -> threading.Thread:
     """The proxy begins to stop, while the test goes on."""
     house._loop.call_soon_threadsafe(house._stop.set)
-    house.wait(lambda p: p.service.stage != "serving")
+    house.wait(lambda p: p.service.in_flight.stage != "serving")
     return house._thread
 
 
@@ -83,7 +83,7 @@ def test_nothing_new_begins_once_it_is_over() -> None:
             stuck.send("POST", PATH, ASKED)
             house.wait(all_is_said)
             stop(house)
-            house.wait(lambda p: p.service.stage == "over")
+            house.wait(lambda p: p.service.in_flight.stage == "over")
             kept.send("POST", PATH, ASKED)
             status, headers, body = kept.reply()
             assert status == 503 and headers["retry-after"] == "1" and headers["connection"] == "close"

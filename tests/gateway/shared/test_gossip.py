@@ -14,7 +14,7 @@ from gateway.limits.breaker import Limits
 from gateway.process import topics
 from gateway.routing.balancing import Places
 from gateway.routing.router import Router
-from gateway.shared.gossip import Gossip, Members
+from gateway.shared.gossip import Gossip
 from gateway.shared.memory_store import MemoryStore
 from gateway.shared.shared import Shared
 from operate.settings.load import read
@@ -42,13 +42,12 @@ class Worker:
         self.places = Places(Limits(cooldown=10.0))
         self.router = Router(read(settings, environ={}), None, self.places)
         self.blame, self.quirks, self.counting = Blame(), LearnedQuirks(clock), Counting(clock)
-        self.members = Members(self.shared, name, clock)
 
         def router() -> Router:
             return self.router
 
-        self.gossip = Gossip(self.shared, [
-            self.members, topics.Rests(router, self.places, clock), topics.Breakers(router, self.places, clock),
+        self.gossip = Gossip(self.shared, name, [
+            topics.Rests(router, self.places, clock), topics.Breakers(router, self.places, clock),
             topics.Faults(self.blame, clock), topics.Quirks(router, self.quirks),
             topics.TokenRatios(router, self.counting),
         ], clock)  # fmt: skip
@@ -88,7 +87,7 @@ def test_they_know_how_many_they_are() -> None:
     assert [each.shared.members for each in fleet.talk(3)] == [2, 2], "one has died"
     fleet.workers.append(gone)
     fleet.talk(3)
-    gone.members.leaves = True
+    gone.gossip.members.leaves = True
     asyncio.run(gone.gossip._round())
     fleet.workers.remove(gone)
     assert [each.shared.members for each in fleet.talk(3)] == [2, 2], "one has left"

@@ -106,7 +106,7 @@ def test_a_message_that_does_not_end_ends_the_connection() -> None:
         client.socket.sendall(frame(TEXT, b"{", fin=False))
         opcode, data = client.reply()
         assert opcode == CLOSE and struct.unpack("!H", data[:2]) == (1008,) and b"body_timeout" in data
-        house.wait(lambda p: p.service.held_bytes == 0 and not p.service.sessions)
+        house.wait(lambda p: p.service.held_bytes == 0 and not p.service.in_flight.sessions)
 
 
 @pytest.mark.parametrize("reason", [b"\x03\xe8\xff\xfe", b"\x03\xe8" + b"\xc3"])
@@ -116,4 +116,4 @@ def test_a_close_whose_reason_is_no_text_ends_the_connection(reason: bytes) -> N
         opcode, data = client.reply()
         assert (opcode, int.from_bytes(data[:2], "big")) == (CLOSE, 1007)
         assert client.socket.recv(1) == b""
-        house.wait(lambda p: not p.service.sessions)
+        house.wait(lambda p: not p.service.in_flight.sessions)

@@ -120,7 +120,7 @@ def test_a_session_as_codex_has_it(protocol, deflate):
 
     with House(DEMO.format(protocol)) as house:
         with_socket(house, session, deflate=deflate)
-        house.wait(lambda proxy: not proxy.service.sessions and not proxy.service.response_store)
+        house.wait(lambda proxy: not proxy.service.in_flight.sessions and not proxy.service.response_store)
         assert house.on_loop(lambda: house.proxy.service.response_store.bytes) == 0
 
 
@@ -346,7 +346,7 @@ def test_who_may_open_one(text, headers, status):
         assert got == status
         if status != 101:
             assert json.loads(client.body())["error"]["message"]
-            assert not house.on_loop(lambda: house.proxy.service.sessions)
+            assert not house.on_loop(lambda: house.proxy.service.in_flight.sessions)
 
 
 def test_a_get_without_an_upgrade_is_refused():
@@ -420,7 +420,7 @@ def test_a_client_that_leaves_takes_its_turn_along():
     with Upstream([Answer.sse([chunk], end="hang")]) as up, House(one_upstream(up.url, "chat")) as house:
         with_socket(house, session)
         left: list[int] = []  # turns that go on when the session is over
-        house.wait(lambda proxy: not proxy.service.sessions and not left.append(len(proxy.service.flows)))
+        house.wait(lambda proxy: not proxy.service.in_flight.sessions and not left.append(len(proxy.service.flows)))
         assert left == [0]
         up.wait(lambda up: up.active == 0)
         assert house.on_loop(lambda: house.proxy.service.held_bytes) == 0 and len(up.requests) == 1

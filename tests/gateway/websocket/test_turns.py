@@ -25,17 +25,17 @@ def test_a_turn_that_waits_for_the_one_before_is_no_slow_request() -> None:
             def waits_for_long() -> object:
                 """-> the clock's present tick."""
                 asyncio.get_running_loop().set_exception_handler(handle)
-                (turn,) = next(iter(service.sessions))._waiting
+                (turn,) = next(iter(service.in_flight.sessions))._waiting
                 turn.flow.clock.began -= 1000
-                return service._ticker
+                return service.in_flight._ticker
 
             async def session(socket: Socket) -> None:
                 await socket.send(input="x")
                 await socket.send(input="y")
-                house.wait(lambda p: any(len(session._waiting) == 1 for session in p.service.sessions))
+                house.wait(lambda p: any(len(session._waiting) == 1 for session in p.service.in_flight.sessions))
                 for _ in range(2):
                     tick = house.on_loop(waits_for_long)
-                    house.wait(lambda p: p.service._ticker is not tick)  # noqa: B023  # it is waited for right here
+                    house.wait(lambda p: p.service.in_flight._ticker is not tick)  # noqa: B023  # it is waited for right here
                 gate.open()
                 assert [text_of((await socket.reply())[-1]) for _ in range(2)] == ["first", "second"]
 
