@@ -1,9 +1,10 @@
 """The walk of one relayed request: its head, the model that it names, an upstream, the reply, the record.
 
 Files, audio and images are no JSON, or too large to hold. A Relay is Tornado's delegate for such a request, and a task
-that takes it through. What an attempt takes, what comes after one that failed and what is told of it are those of every
-request (gateway/flow/failover.py, lease.py); only the bodies pass through as they come. If the client leaves, the task
-is cancelled, and with it whatever is on its way.
+that takes it through: intake.py has what the client sends, attempt.py what an upstream is asked, incoming.py what comes
+back, and reply.py what the client gets of it. What an attempt takes, what comes after one that failed and what is told
+of it are those of every request (gateway/flow/failover.py, lease.py); only the bodies pass through as they come. If the
+client leaves, the task is cancelled, and with it whatever is on its way.
 """
 
 from __future__ import annotations
@@ -15,34 +16,28 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.credentials.signing import signed
-from gateway.flow import charges, resolving, scrub, upstream_error, upstream_request
+from gateway.flow import resolving, scrub
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.completion import MAX_USER_AGENT
 from gateway.flow.failover import Failover
 from gateway.flow.info import Cancelled, Finished, Standing
-from gateway.flow.lease import Lease
 from gateway.flow.states import State
 from gateway.flow.timing import Clock
-from gateway.flow.trace import Span
-from gateway.http import header_rules, query_string
 from gateway.http.auth import keys_of
 from gateway.http.response_writer import ResponseWriter, Writer
-from gateway.limits import limiter, retry_policy
-from gateway.limits.limiter import Wait
-from gateway.limits.retry_policy import Outcome
+from gateway.limits import limiter
 from gateway.relay import files
-from gateway.relay.answer import Coming
+from gateway.relay.attempt import Attempt, leased
+from gateway.relay.files import Asked
+from gateway.relay.incoming import Coming
 from gateway.relay.intake import Intake
+from gateway.relay.reply import Reply
 from gateway.routing import client_keys, request_facts
 from gateway.routing.router import Route
 from gateway.runtime import Service
-from translate import dialects, errors, usage
-from translate.conversation import Usage
+from translate import dialects
 from translate.dialect import Dialect, Endpoint
-from translate.errors import ApiError, BadRequest
-from upstream.failure import UNSENT
-from upstream.request import Body, Request
+from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
 
@@ -62,7 +57,7 @@ def asked(method: str, target: str, headers: HTTPHeaders) -> tuple[Dialect, Endp
 
 
 class Relay(HTTPMessageDelegate):
-    """streaming: the reply has begun. writer, request: as of every request in flight."""
+    """writer, request: as of every request in flight."""
 
     def __init__(self, service: Service, conn: HTTP1Connection, dialect: Dialect, endpoint: Endpoint) -> None:
         self._ports = ports = service.ports
@@ -73,21 +68,24 @@ class Relay(HTTPMessageDelegate):
         self.request = ClientRequest(dialect, endpoint, key, ports.body_memory, ports.max_body_bytes, shape=ports.shape)
         self.request.address = str(getattr(conn.context, "remote_ip", ""))
         self._failover = Failover(ports, self.request)
-        self.streaming = False
         self._path = self._method = ""
+        self._asked: Asked | None = None  # of a request with files
         most = service.settings.limits.upload_mb << 20
         self._intake = Intake(ports, self.request, most, self._end)
+        self._reply = Reply(ports, self.request, self._clock, self._failover, self._intake, self.writer)
         self._task: asyncio.Task[None] | None = None
         self._ends: ApiError | None = None  # why the task is cancelled; None = the client has left
         self._route: Route | None = None
         self._coming: Coming | None = None
-        self._status = 0
-        self._error: ApiError | None = None
-        self._used: Usage | None = None
         self._aborted = False
 
     def __repr__(self) -> str:
         return f"<Relay {self._method} {self._path} {self.request!r}>"
+
+    @property
+    def streaming(self) -> bool:
+        """The reply has begun."""
+        return self._reply.streaming
 
     # --------------------------------------------------------------------------------- what the client sends
 
@@ -116,16 +114,15 @@ class Relay(HTTPMessageDelegate):
 
     def _begins(self) -> None:
         """Raises ApiError."""
-        if self._is_files and files.asked(self._method, self._path) is None:
-            raise ApiError("not_found", f"{self._path[:200]} is not served here")
-        if not self._is_files and self._method != "POST":
+        is_files = self.request.task == "files"
+        if is_files:
+            self._asked = files.asked(self._method, self._path)
+            if self._asked is None:
+                raise ApiError("not_found", f"{self._path[:200]} is not served here")
+        elif self._method != "POST":
             raise ApiError("invalid_request", f"{self._method} {self._path}: only POST is served here", 405)
         if self._method == "POST":
-            self._intake.begins(self._path, names_model=not self._is_files)
-
-    @property
-    def _is_files(self) -> bool:
-        return self.request.task == "files"
+            self._intake.begins(self._path, names_model=not is_files)
 
     def data_received(self, chunk: bytes) -> Any:
         if self._ends is not None or self._task is None or self._task.done():
@@ -160,8 +157,7 @@ class Relay(HTTPMessageDelegate):
             self._aborted = True
             self._end(why)
         elif isinstance(why, Cancelled):
-            self._error = why
-            self.writer.abort()
+            self._reply.breaks_off(why)
 
     def standing(self) -> Standing:
         route, coming = self._route, self._coming
@@ -212,11 +208,9 @@ class Relay(HTTPMessageDelegate):
                 raise why
             ports.budgets.check(request.client, ports.unix())
         await self._service.charge_question(request.client)
-        if self._is_files:
-            about = files.asked(self._method, self._path)
-            assert about is not None
+        if self._asked is not None:
             self._clock.read = ports.now()
-            return [await files.route(request, about, ports)]
+            return [await files.route(request, self._asked, ports)]
         await self._intake.until_the_model()
         if ports.tags is not None:
             request.tags = ports.tags(request)
@@ -237,12 +231,14 @@ class Relay(HTTPMessageDelegate):
         fresh = False  # on a new connection
         while True:
             try:
-                lease = await self._lease()
+                lease = await leased(failover, self._clock, self._ports)
             except ApiError as refusal:
                 failover.skip(refusal)
                 continue
             self._route = lease.route
-            outcome = await self._try(lease, fresh=fresh)
+            attempt = Attempt(self._ports, self.request, self._clock, self._intake, self._reply, lease, self._asked)
+            self._coming = attempt.coming
+            outcome = await attempt.run(self._method, failover, fresh=fresh)
             fresh = False
             if outcome is None:
                 return
@@ -259,229 +255,51 @@ class Relay(HTTPMessageDelegate):
                     continue
             if outcome.cause != "status":
                 raise outcome.error
-            self._pass_error(outcome)
+            self._reply.pass_error(lease.route, attempt.coming, outcome)
             return
-
-    async def _lease(self) -> Lease:
-        """What an attempt takes, as soon as it can be had. Raises ApiError."""
-        failover, ports = self._failover, self._ports
-        while True:
-            answered: asyncio.Future[ApiError | Wait | None] = asyncio.get_running_loop().create_future()
-
-            def answer(lease: Lease, why: ApiError | Wait | None, to: asyncio.Future[Any] = answered) -> None:
-                if not to.done():
-                    to.set_result(why)
-
-            got = failover.acquire(answer)
-            self._clock.waits()
-            if isinstance(got, Lease) and got.state == "granted":
-                return got
-            why: ApiError | Wait | None = got if isinstance(got, Wait) else None
-            if isinstance(got, Lease):
-                try:
-                    why = await answered
-                except asyncio.CancelledError:
-                    got.release("unjudged", ports.now())
-                    raise
-                if why is None:
-                    return got
-                got.release("unjudged", ports.now())
-                if isinstance(why, Wait):
-                    why = failover.worth(why)
-            if isinstance(why, ApiError):
-                raise why
-            assert why is not None
-            await asyncio.sleep(why.seconds)
-
-    async def _try(self, lease: Lease, *, fresh: bool) -> Outcome | None:
-        """One attempt. None = its reply has gone to the client. Raises ApiError."""
-        ports, request = self._ports, self.request
-        about = files.asked(self._method, self._path) if self._is_files else None
-        coming = self._coming = Coming(ports, lease, self._clock.began, raw=about is not None and bool(about.part))
-        verdict: Any = "unjudged"
-        span: Span | None = None
-        try:
-            asking = self._asking(lease.route, about)
-            asking.fresh = fresh
-            if request.trace is not None:
-                route = lease.route
-                span = request.trace.attempt(route.upstream.name, route.protocol, route.model, asking.url)
-                asking.headers = request.trace.told(asking.headers, span)
-            self._failover.sends(lease.route)
-            lease.goes()
-            self._clock.asks(ports.now())
-            try:
-                coming.exchange = exchange = ports.send(asking, coming)
-            except ValueError as why:
-                raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
-            ports.observer.sent(request.info(self._failover.attempts), b"")
-            if self._intake.upload is not None:
-                self._intake.upload.on_more = exchange.send_on
-            await coming.head.wait()
-            self._clock.came = ports.now()
-            if coming.streams:
-                self._start(lease.route, coming)
-            await coming.over.wait()
-            outcome = self._outcome(lease.route, coming)
-            verdict = self._verdict(outcome)
-            if outcome is None and coming.streams:
-                self.writer.end()
-            elif outcome is None:
-                await self._whole(lease.route, coming, about)
-            return outcome
-        finally:
-            if coming.exchange is not None:
-                coming.exchange.cancel()
-            if span is not None:
-                span.ends(coming.status, "" if verdict == "answered" else verdict)
-            lease.release(verdict, ports.now(), worked=200 <= coming.status < 300)
 
     def _own_key(self, route: Route) -> bool:
         """Whether the upstream is asked with the client's own key."""
         takes = route.upstream.settings.forward_client_key and self._ports.access.open
         return takes and bool(keys_of(self.request.headers))
 
-    def _asking(self, route: Route, about: files.Asked | None) -> Request:
-        """Raises ApiError."""
-        ports, request, upstream = self._ports, self.request, route.upstream
-        endpoint = about.endpoint if about is not None else request.task
-        url = upstream.settings.url(endpoint, route.model, route.protocol)
-        url = query_string.onward(url, request.query, upstream.settings.query)
-        lines = upstream_request.header_lines(route, request.headers, True, ports.access.open, ports.hops)
-        body: bytes | Body | None = None
-        if self._method == "POST":
-            body, lines = self._intake.onward(route.model, lines)
-        minted = upstream.minted(route.key)
-        if minted is not None and minted.aws is not None and not isinstance(body, bytes | None):
-            message = f"upstream '{upstream.name}' wants signed requests, and a body that passes as it comes cannot be"
-            raise BadRequest(f"{message} signed: give it an API key")
-        lines, signing = signed(upstream.settings, minted, lines, body if isinstance(body, bytes) else None)
-        return Request(self._method, url, lines, body, upstream.whole_timeouts, upstream.way, signing=signing)
-
-    def _outcome(self, route: Route, coming: Coming) -> Outcome | None:
-        """None = it was answered. Raises ApiError for what cannot be an answer, or once a part of it has gone out."""
-        name, failure, status = route.upstream.name, coming.failure, coming.status
-        if failure is not None:
-            outcome = Outcome("failure", retry_policy.as_error(failure, name), failure)
-            if self.streaming:
-                raise outcome.error
-            return outcome
-        if status >= 400:
-            return upstream_error.outcome(status, coming.body(), coming.headers, b"", self._ports.unix())
-        if status >= 300:
-            raise errors.BadReply(f"upstream '{name}' answered {status}, a redirect; is its base_url right?")
-        if coming.cut:
-            most = self._ports.gathered.reply_bytes >> 20
-            raise errors.BadReply(f"upstream '{name}': its reply has more than {most} MB ([limits] reply_mb)")
-        return None
-
-    @staticmethod
-    def _verdict(outcome: Outcome | None) -> str:
-        if outcome is None:
-            return "answered"
-        if not outcome.is_fault:
-            return "answered" if outcome.failure is None and outcome.error.status != 429 else "unjudged"
-        return "unreached" if outcome.failure is not None and outcome.failure.kind in UNSENT else "faulted"
-
-    # --------------------------------------------------------------------------------------------- the reply
-
-    def _head(self, route: Route, coming: Coming) -> bytes:
-        """Its header lines, less its type."""
-        bounds = charges.left(self.request, self._ports)
-        theirs = header_rules.back(coming.headers, True, route.upstream.settings.reply_headers, bounds)
-        own = header_rules.of_reply(coming.headers, self.request.key, route.upstream.name, [])
-        clock = self._clock
-        timing = header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
-        return self._ports.masked(theirs) + own + timing + header_rules.lines(bounds)
-
-    def _start(self, route: Route, coming: Coming) -> None:
-        """A reply that goes to the client as it comes."""
-        self._clock.given(False)
-        kind = header_rules.EVENT_STREAM
-        if "event-stream" not in coming.kind.lower():
-            kind = header_rules.media(coming.kind)
-            kind += header_rules.line("Content-Disposition", header_rules.find(coming.headers, "content-disposition"))
-        self._status = coming.status
-        self.streaming = True
-        self.writer.start(coming.status, kind + self._head(route, coming))
-        coming.goes_to(self.writer)
-
-    async def _whole(self, route: Route, coming: Coming, about: files.Asked | None) -> None:
-        """A reply that was gathered. Raises ApiError."""
-        body = coming.body()
-        if about is not None:
-            files.note(self.request, about, self._ports, route, body)
-            if about.method == "GET" and not about.id:
-                body = await files.of_owner(self.request, self._ports, body)
-        self._used = usage.billed(coming.used(body))
-        self._status = coming.status
-        self._clock.given(True)
-        self.writer.whole(coming.status, header_rules.JSON_HEAD + self._head(route, coming), body)
-
-    def _pass_error(self, outcome: Outcome) -> None:
-        """The upstream's own error, such as it is."""
-        coming, route, words = self._coming, self._route, self.request.dialect.errors
-        assert coming is not None and route is not None
-        self._error = outcome.error
-        self._clock.given(True)
-        head = self._head(route, coming)
-        if not self._intake.read:
-            self.writer.last()
-        if not coming.cut:
-            self._status = coming.status
-            self.writer.whole(coming.status, header_rules.content_type(coming.kind) + head, coming.body())
-            return
-        self._status = words.status(outcome.error)
-        said = self._ports.masked(words.body(outcome.error, self.request.key))
-        self.writer.whole(self._status, header_rules.JSON_HEAD + head, said)
+    # --------------------------------------------------------------------------------------- and its end
 
     def _fail(self, error: ApiError) -> None:
-        """It ends here: refused, or broken off, so that the client sees that the reply is not complete."""
+        """It ends here: refused, or broken off."""
         if self.streaming:
-            self._error = error
-            self.writer.abort()
+            self._reply.breaks_off(error)
             self._aborted = True
         else:
             self._refuse(error)
 
     def _refuse(self, error: ApiError) -> None:
-        words, key = self.request.dialect.errors, self.request.key
-        self._error, self._status = error, words.status(error)
-        upstream = self._route.upstream.name if self._route is not None and self._failover.attempts else ""
-        head = header_rules.JSON_HEAD + header_rules.of_refusal(self._status, key, upstream, error.retry_after)
-        head += header_rules.lines(charges.left(self.request, self._ports))
-        if not self._intake.read:
-            self.writer.last()
-        self.writer.whole(self._status, head, self._ports.masked(words.body(error, key)))
-
-    # ----------------------------------------------------------------------------------------- and after it
+        self._reply.refuse(error, self._route.upstream.name if self._route and self._failover.attempts else "")
 
     def _over(self, left: bool = False) -> None:
         """Nothing of it is left but the record."""
-        ports, request, clock, failover = self._ports, self.request, self._clock, self._failover
+        ports, request, clock, failover, reply = self._ports, self.request, self._clock, self._failover, self._reply
         ports.in_flight.ends(self)
         clock.done = ports.now()
-        failover.over(self._error)
-        if self._error is not None:
-            self._error.__traceback__ = self._error.__context__ = self._error.__cause__ = None
+        failover.over(reply.error)
+        reply.forget()
         request.let_go()
         self._intake.close()
         coming, route = self._coming, self._route
-        if coming is not None and self.streaming:
-            self._used = usage.billed(coming.used(b""))
+        used = reply.used(coming)
         quota = ports.quota_of(request.client)
-        if quota is not None and self._used is not None:
-            limiter.finish(quota.correct(self._used.prompt + self._used.output))
+        if quota is not None and used is not None:
+            limiter.finish(quota.correct(used.prompt + used.output))
         exchange = coming.exchange if coming is not None else None
         ports.observer.finished(Finished(
-            request.key, request.client, request.protocol, request.task, request.asked_model, self._status,
-            self.streaming, left, self._aborted, self._error,
-            scrub.logged(self._error, request.body) if self._error else "",
+            request.key, request.client, request.protocol, request.task, request.asked_model, reply.status,
+            reply.streaming, left, self._aborted, reply.error,
+            scrub.logged(reply.error, request.body) if reply.error else "",
             route.upstream.name if route is not None else "", route.protocol if route is not None else "",
             route.model if route is not None else "", coming.headers if coming is not None else (),
             exchange.connection if exchange is not None else "", coming.ttfb_ms if coming is not None else 0.0,
             failover.attempts, 0, failover.tried, failover.passed_over, (), 0, request.size, self.writer.written,
-            self._used, clock, request.session.name, request.session.agent, request.session.parent_agent,
+            used, clock, request.session.name, request.session.agent, request.session.parent_agent,
             ports.address_of(request.address, request.headers) if ports.address_of is not None else request.address,
             request.headers.get("User-Agent", "")[:MAX_USER_AGENT], tags=request.tags,
             trace=request.trace,

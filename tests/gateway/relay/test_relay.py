@@ -16,7 +16,7 @@ from typing import Any
 import openai
 import pytest
 
-from gateway.relay.answer import Coming
+from gateway.relay.incoming import Coming
 from gateway.relay.intake import Intake
 from gateway.relay.relay import Relay
 from gateway.relay.upload import AHEAD_BYTES, KEPT_BYTES, Upload

@@ -1,0 +1,174 @@
+"""One attempt of a relayed request: the wait for what it takes, what the upstream is asked, and how it has ended."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from gateway.credentials.signing import signed
+from gateway.flow import upstream_error, upstream_request
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.failover import Failover
+from gateway.flow.lease import Lease, Verdict
+from gateway.flow.ports import Ports
+from gateway.flow.timing import Clock
+from gateway.flow.trace import Span
+from gateway.http import query_string
+from gateway.limits import retry_policy
+from gateway.limits.limiter import Wait
+from gateway.limits.retry_policy import Outcome
+from gateway.relay import files
+from gateway.relay.files import Asked
+from gateway.relay.incoming import Coming
+from gateway.relay.intake import Intake
+from gateway.relay.reply import Reply
+from gateway.routing.router import Route
+from translate import errors
+from translate.errors import ApiError, BadRequest
+from upstream.failure import UNSENT
+from upstream.request import Body, Request
+
+
+async def leased(failover: Failover, clock: Clock, ports: Ports) -> Lease:
+    """What an attempt takes, as soon as it can be had. Raises ApiError."""
+    while True:
+        answered: asyncio.Future[ApiError | Wait | None] = asyncio.get_running_loop().create_future()
+
+        def answer(lease: Lease, why: ApiError | Wait | None, to: asyncio.Future[Any] = answered) -> None:
+            if not to.done():
+                to.set_result(why)
+
+        got = failover.acquire(answer)
+        clock.waits()
+        if isinstance(got, Lease) and got.state == "granted":
+            return got
+        why: ApiError | Wait | None = got if isinstance(got, Wait) else None
+        if isinstance(got, Lease):
+            try:
+                why = await answered
+            except asyncio.CancelledError:
+                got.release("unjudged", ports.now())
+                raise
+            if why is None:
+                return got
+            got.release("unjudged", ports.now())
+            if isinstance(why, Wait):
+                why = failover.worth(why)
+        if isinstance(why, ApiError):
+            raise why
+        assert why is not None
+        await asyncio.sleep(why.seconds)
+
+
+class Attempt:
+    """coming: what comes back."""
+
+    def __init__(
+        self, ports: Ports, request: ClientRequest, clock: Clock, intake: Intake, reply: Reply, lease: Lease,
+        asked: Asked | None,
+    ) -> None:  # fmt: skip
+        """asked: of a request with files."""
+        self._ports = ports
+        self._request = request
+        self._clock = clock
+        self._intake = intake
+        self._reply = reply
+        self._lease = lease
+        self._asked = asked
+        self.coming = Coming(ports, lease, clock.began, raw=asked is not None and bool(asked.part))
+
+    def __repr__(self) -> str:
+        return f"<Attempt {self._lease!r} {self.coming!r}>"
+
+    async def run(self, method: str, failover: Failover, *, fresh: bool) -> Outcome | None:
+        """None = its reply has gone to the client. fresh: on a new connection. Raises ApiError."""
+        ports, request, lease, coming = self._ports, self._request, self._lease, self.coming
+        verdict: Verdict = "unjudged"
+        span: Span | None = None
+        try:
+            asking = self._asking(method, lease.route)
+            asking.fresh = fresh
+            if request.trace is not None:
+                route = lease.route
+                span = request.trace.attempt(route.upstream.name, route.protocol, route.model, asking.url)
+                asking.headers = request.trace.told(asking.headers, span)
+            failover.sends(lease.route)
+            lease.goes()
+            self._clock.asks(ports.now())
+            try:
+                coming.exchange = exchange = ports.send(asking, coming)
+            except ValueError as why:
+                raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
+            ports.observer.sent(request.info(failover.attempts), b"")
+            if self._intake.upload is not None:
+                self._intake.upload.on_more = exchange.send_on
+            await coming.head.wait()
+            self._clock.came = ports.now()
+            if coming.streams:
+                self._reply.start(lease.route, coming)
+            await coming.over.wait()
+            outcome = self._outcome(lease.route)
+            verdict = _verdict(outcome)
+            if outcome is None and coming.streams:
+                self._reply.end()
+            elif outcome is None:
+                await self._whole(lease.route)
+            return outcome
+        finally:
+            if coming.exchange is not None:
+                coming.exchange.cancel()
+            if span is not None:
+                span.ends(coming.status, "" if verdict == "answered" else verdict)
+            lease.release(verdict, ports.now(), worked=200 <= coming.status < 300)
+
+    def _asking(self, method: str, route: Route) -> Request:
+        """Raises ApiError."""
+        ports, request, upstream = self._ports, self._request, route.upstream
+        endpoint = self._asked.endpoint if self._asked is not None else request.task
+        url = upstream.settings.url(endpoint, route.model, route.protocol)
+        url = query_string.onward(url, request.query, upstream.settings.query)
+        lines = upstream_request.header_lines(route, request.headers, True, ports.access.open, ports.hops)
+        body: bytes | Body | None = None
+        if method == "POST":
+            body, lines = self._intake.onward(route.model, lines)
+        minted = upstream.minted(route.key)
+        if minted is not None and minted.aws is not None and not isinstance(body, bytes | None):
+            message = f"upstream '{upstream.name}' wants signed requests, and a body that passes as it comes cannot be"
+            raise BadRequest(f"{message} signed: give it an API key")
+        lines, signing = signed(upstream.settings, minted, lines, body if isinstance(body, bytes) else None)
+        return Request(method, url, lines, body, upstream.whole_timeouts, upstream.way, signing=signing)
+
+    async def _whole(self, route: Route) -> None:
+        """A reply that was gathered. Raises ApiError."""
+        body = self.coming.body()
+        if self._asked is not None:
+            files.note(self._request, self._asked, self._ports, route, body)
+            if self._asked.method == "GET" and not self._asked.id:
+                body = await files.of_owner(self._request, self._ports, body)
+        self._reply.whole(route, self.coming, body)
+
+    def _outcome(self, route: Route) -> Outcome | None:
+        """None = it was answered. Raises ApiError for what cannot be an answer, or once a part of it has gone out."""
+        coming, name = self.coming, route.upstream.name
+        failure, status = coming.failure, coming.status
+        if failure is not None:
+            outcome = Outcome("failure", retry_policy.as_error(failure, name), failure)
+            if self._reply.streaming:
+                raise outcome.error
+            return outcome
+        if status >= 400:
+            return upstream_error.outcome(status, coming.body(), coming.headers, b"", self._ports.unix())
+        if status >= 300:
+            raise errors.BadReply(f"upstream '{name}' answered {status}, a redirect; is its base_url right?")
+        if coming.cut:
+            most = self._ports.gathered.reply_bytes >> 20
+            raise errors.BadReply(f"upstream '{name}': its reply has more than {most} MB ([limits] reply_mb)")
+        return None
+
+
+def _verdict(outcome: Outcome | None) -> Verdict:
+    if outcome is None:
+        return "answered"
+    if not outcome.is_fault:
+        return "answered" if outcome.failure is None and outcome.error.status != 429 else "unjudged"
+    return "unreached" if outcome.failure is not None and outcome.failure.kind in UNSENT else "faulted"

@@ -1,0 +1,117 @@
+"""What the client of a relayed request gets: a reply as it comes, one that was gathered, or an error."""
+
+from __future__ import annotations
+
+from gateway.flow import charges
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.failover import Failover
+from gateway.flow.ports import Ports
+from gateway.flow.timing import Clock
+from gateway.http import header_rules
+from gateway.http.response_writer import Writer
+from gateway.limits.retry_policy import Outcome
+from gateway.relay.incoming import Coming
+from gateway.relay.intake import Intake
+from gateway.routing.router import Route
+from translate import usage
+from translate.conversation import Usage
+from translate.errors import ApiError
+
+
+class Reply:
+    """status, error: that the client got. streaming: the reply has begun, and more of it comes."""
+
+    def __init__(
+        self, ports: Ports, request: ClientRequest, clock: Clock, failover: Failover, intake: Intake, writer: Writer
+    ) -> None:
+        self.status = 0
+        self.error: ApiError | None = None
+        self.streaming = False
+        self._ports = ports
+        self._request = request
+        self._clock = clock
+        self._failover = failover
+        self._intake = intake
+        self._writer = writer
+        self._used: Usage | None = None
+
+    def __repr__(self) -> str:
+        return f"<Reply {self.status}{' streaming' * self.streaming}>"
+
+    def used(self, coming: Coming | None) -> Usage | None:
+        """What is paid for, in the end."""
+        if coming is not None and self.streaming:
+            return usage.billed(coming.used(b""))
+        return self._used
+
+    # ---------------------------------------------------------------------------------------- an upstream's
+
+    def _head(self, route: Route, coming: Coming) -> bytes:
+        """Its header lines, less its type."""
+        bounds = charges.left(self._request, self._ports)
+        theirs = header_rules.back(coming.headers, True, route.upstream.settings.reply_headers, bounds)
+        own = header_rules.of_reply(coming.headers, self._request.key, route.upstream.name, [])
+        clock = self._clock
+        timing = header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
+        return self._ports.masked(theirs) + own + timing + header_rules.lines(bounds)
+
+    def start(self, route: Route, coming: Coming) -> None:
+        """A reply that goes to the client as it comes."""
+        self._clock.given(False)
+        kind = header_rules.EVENT_STREAM
+        if "event-stream" not in coming.kind.lower():
+            kind = header_rules.media(coming.kind)
+            kind += header_rules.line("Content-Disposition", header_rules.find(coming.headers, "content-disposition"))
+        self.status = coming.status
+        self.streaming = True
+        self._writer.start(coming.status, kind + self._head(route, coming))
+        coming.goes_to(self._writer)
+
+    def end(self) -> None:
+        """All of it has come."""
+        self._writer.end()
+
+    def whole(self, route: Route, coming: Coming, body: bytes) -> None:
+        """A reply that was gathered."""
+        self._used = usage.billed(coming.used(body))
+        self.status = coming.status
+        self._clock.given(True)
+        self._writer.whole(coming.status, header_rules.JSON_HEAD + self._head(route, coming), body)
+
+    def pass_error(self, route: Route, coming: Coming, outcome: Outcome) -> None:
+        """The upstream's own error, such as it is."""
+        words = self._request.dialect.errors
+        self.error = outcome.error
+        self._clock.given(True)
+        head = self._head(route, coming)
+        if not self._intake.read:
+            self._writer.last()
+        if not coming.cut:
+            self.status = coming.status
+            self._writer.whole(coming.status, header_rules.content_type(coming.kind) + head, coming.body())
+            return
+        self.status = words.status(outcome.error)
+        said = self._ports.masked(words.body(outcome.error, self._request.key))
+        self._writer.whole(self.status, header_rules.JSON_HEAD + head, said)
+
+    # ------------------------------------------------------------------------------------------- the proxy's
+
+    def refuse(self, error: ApiError, upstream: str) -> None:
+        """upstream: that was asked, "" for none."""
+        words, key = self._request.dialect.errors, self._request.key
+        self.error, self.status = error, words.status(error)
+        head = header_rules.JSON_HEAD + header_rules.of_refusal(self.status, key, upstream, error.retry_after)
+        head += header_rules.lines(charges.left(self._request, self._ports))
+        if not self._intake.read:
+            self._writer.last()
+        self._writer.whole(self.status, head, self._ports.masked(words.body(error, key)))
+
+    def breaks_off(self, error: ApiError) -> None:
+        """The connection is closed, so that the client sees that the reply is not complete."""
+        self.error = error
+        self._writer.abort()
+
+    def forget(self) -> None:
+        """The frames of an error hold all of the request."""
+        if self.error is not None:
+            self.error.__traceback__ = self.error.__context__ = self.error.__cause__ = None
