@@ -14,6 +14,8 @@ import contextlib
 import dataclasses
 import errno
 import functools
+import gc
+import importlib
 import logging
 import os
 import secrets
@@ -21,15 +23,17 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Awaitable, Callable
 
 try:
     import tornado  # noqa: F401  # the first of what is to be installed
 except ModuleNotFoundError as missing:
     sys.exit(f"proxy.py: {missing.name} is not installed for {sys.executable}: type  ./run.sh  in this folder")
+else:
+    gc.disable()  # until all is loaded: nothing of it is garbage, and the looking takes a tenth of the time
 
 from console import commands
 from console.mount import Console
-from demo.server import Demo
 from gateway.batches.runner import Runner
 from gateway.endpoints import Door
 from gateway.http.listener import make_server
@@ -48,7 +52,13 @@ from operate.supervisor import KILLED, Supervisor, Worker
 from operate.terminal import Terminal
 from operate.version import VERSION
 
+gc.freeze()
+gc.enable()
+
 log = logging.getLogger("proxy")
+
+LATER = ("backports.zstd", "demo.server", "prometheus_client.core", "prometheus_client.exposition")
+"""What a process loads only when it is needed."""
 
 EX_CONFIG = 78  # sysexits.h: the settings have an error
 EX_UNAVAILABLE = 69
@@ -92,6 +102,9 @@ def main(argv: list[str] | None = None) -> int:
     except (OSError, UnicodeError) as why:  # UnicodeError: a name that is not valid
         print(_cannot_listen(chosen, why), file=sys.stderr)
         return EX_UNAVAILABLE
+    if chosen.server.workers > 1 or chosen.server.user:  # workers share it, and another user may not read the files
+        for module in LATER:
+            importlib.import_module(module)
     try:
         chosen = _as_user(chosen, source)
     except (privileges.Refused, SettingsError) as why:
@@ -183,7 +196,8 @@ class Proxy:
     ) -> None:
         """sockets: bound ones. source: the settings file that is watched for changes, if any. worker_rpc: the other
         workers, if any."""
-        self._demo: Demo | None = None
+        self._demo: tuple[str, str] | None = None  # the address and the key of the built-in server, if it runs
+        self._stop_demo: Callable[[], Awaitable[None]] | None = None
         addresses = listening.with_ports(sockets)
         self.service = Service(chosen, journal, self._demos(chosen), worker_rpc, addresses)
         self.console = Console(self.service)
@@ -236,18 +250,22 @@ class Proxy:
         await self.console.stop()
         self.service.shared.stop()
         await self._server.close_all_connections()
-        if self._demo is not None:
-            await self._demo.stop()
+        if self._stop_demo is not None:
+            await self._stop_demo()
 
     def _demos(self, chosen: Settings) -> dict[str, Upstream]:
         """The demo upstreams, with the address and key of the built-in server, which is started if it is needed. Once
         it runs, it runs to the end."""
         demos = [up for up in chosen.upstreams.values() if up.is_demo and up.enabled]
         if demos and self._demo is None:
-            self._demo = Demo(secrets.token_urlsafe(24))
+            from demo.server import Demo
+
+            key = secrets.token_urlsafe(24)
+            demo = Demo(key)
+            self._demo, self._stop_demo = (demo.start(), key), demo.stop
         if not demos or self._demo is None:
             return {}
-        url, token = self._demo.start(), self._demo.token.decode()
+        url, token = self._demo
         return {up.name: dataclasses.replace(up, base_url=url, api_key=token, keys=()) for up in demos}
 
 

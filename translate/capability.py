@@ -11,34 +11,32 @@ import re
 
 TOKEN = "capability_rejected: "
 
-_REFUSES = re.compile(
+# Patterns that errors alone need are texts: re compiles each at its first use, and keeps it.
+_REFUSES = (
     r"(?i)\b(not|cannot|can't|doesn't|don't|isn't|never|no|un(?:supported|known|recognized|expected)|invalid|forbidden"
     r"|only supports?|refused|another provider)\b"
 )
 # What an error's words or its field are about -> the client's name of it. The first that is met counts.
-_ABOUT = tuple(
-    (re.compile(pattern, re.I), name)
-    for pattern, name in (
-        (
-            r"\breasoning[_.]effort\b|\boutput_config\.effort\b|\beffort (?:parameter|level)|\breasoning (?:is|are) not"
-            r"|\bunsupported (?:parameter|value): '?(?:reasoning|effort)",
-            "effort_unsupported",
-        ),
-        (
-            r"\bresponse_format\b|\bjson_schema\b|\bstructured output|\btext\.format\b|\boutput_config\.format\b",
-            "structured_outputs_unsupported",
-        ),
-        (r"\bthinking[._]type\b[^a-z]{1,8}enabled", "thinking_type:enabled"),
-        (r"\bthinking[._]type\b[^a-z]{1,8}adaptive", "thinking_type:adaptive"),
-        (r"\bimage(?:s|_url|_file)?\b|\bvision\b|\bmultimodal\b", "image_block"),
-        (r"\b(?:document|pdf|input_file|file_data)s?\b", "document_block"),
-        (r"\bcache_control\b", "cache_control_field"),
-        (r"\brole\b.{0,12}\bsystem\b|\bsystem messages?\b", "mid_conv_system"),
-    )
+_ABOUT = (
+    (
+        r"(?i)\breasoning[_.]effort\b|\boutput_config\.effort\b|\beffort (?:parameter|level)"
+        r"|\breasoning (?:is|are) not|\bunsupported (?:parameter|value): '?(?:reasoning|effort)",
+        "effort_unsupported",
+    ),
+    (
+        r"(?i)\bresponse_format\b|\bjson_schema\b|\bstructured output|\btext\.format\b|\boutput_config\.format\b",
+        "structured_outputs_unsupported",
+    ),
+    (r"(?i)\bthinking[._]type\b[^a-z]{1,8}enabled", "thinking_type:enabled"),
+    (r"(?i)\bthinking[._]type\b[^a-z]{1,8}adaptive", "thinking_type:adaptive"),
+    (r"(?i)\bimage(?:s|_url|_file)?\b|\bvision\b|\bmultimodal\b", "image_block"),
+    (r"(?i)\b(?:document|pdf|input_file|file_data)s?\b", "document_block"),
+    (r"(?i)\bcache_control\b", "cache_control_field"),
+    (r"(?i)\brole\b.{0,12}\bsystem\b|\bsystem messages?\b", "mid_conv_system"),
 )
-_TYPE = re.compile(r"Invalid value: '([\w.-]{1,64})'\. Supported values are: (.{1,2000}?)\.?$", re.S)
-_TOOL = re.compile(r"tools\[(\d{1,4})\](?:\.type)?")
-_FIELD = re.compile(
+_TYPE = r"(?s)Invalid value: '([\w.-]{1,64})'\. Supported values are: (.{1,2000}?)\.?$"
+_TOOL = r"tools\[(\d{1,4})\](?:\.type)?"
+_FIELD = (
     r"(?i)un(?:supported|known|recognized) (?:parameter|field|request argument supplied|value): [`'\"]?([\w.]{1,64})"
 )
 _MOST = 4096  # characters of a message that are read
@@ -50,7 +48,7 @@ def with_token(message: str, field: str = "") -> str:
     if TOKEN in message or "Input tag '" in message:
         return message
     said = message[:_MOST]
-    if (tool := _TOOL.match(field)) and (odd := _TYPE.search(said)):
+    if (tool := re.match(_TOOL, field)) and (odd := re.search(_TYPE, said)):
         return f"tools.{tool[1]}: {input_tag(odd[1], odd[2])} ({message})"
     name = _name(said, field)
     return f"{message} ({TOKEN}{name})" if name else message
@@ -68,10 +66,10 @@ def input_tag(kind: str, expected: str) -> str:
 
 
 def _name(said: str, field: str) -> str:
-    if not _REFUSES.search(said):
+    if not re.search(_REFUSES, said):
         return ""
     for pattern, name in _ABOUT:
-        if pattern.search(field) or pattern.search(said):
+        if re.search(pattern, field) or re.search(pattern, said):
             return name
-    found = _FIELD.search(said)
+    found = re.search(_FIELD, said)
     return found[1].rstrip(".") if found else ""

@@ -38,7 +38,7 @@ _LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_
 
 # It begins where a word does and is no longer than a field's name: a search takes time in proportion to the text.
 _FIELD = r"[`'\"]?(?<![\w.])([A-Za-z][\w.]{0,99})[`'\"]?"
-_SAID = tuple(re.compile(pattern) for pattern in (
+_SAID = (  # texts: re compiles each at the first error, and keeps it
     rf"Unsupported parameter: {_FIELD}",  # OpenAI, Azure
     r"(?i)unrecognized request arguments? supplied: ([\w., ]+)",  # OpenAI, Azure
     rf"(?i)unknown parameter: {_FIELD}(?!\[)",  # OpenAI Responses
@@ -53,7 +53,7 @@ _SAID = tuple(re.compile(pattern) for pattern in (
     rf"unknown field {_FIELD}",  # serde: DeepSeek and others
     rf"Additional properties are not allowed \({_FIELD} was unexpected\)",
     rf"unexpected keyword argument {_FIELD}",
-))  # fmt: skip
+)
 _BOTH = re.compile(rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)")  # Anthropic, Bedrock: either will do
 _PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
 
@@ -105,7 +105,7 @@ def _must_stay(sent: dict[str, Any], field: str) -> bool:
 def _named(error: ApiError, raw: bytes, own: OwnWords) -> Iterator[str]:
     message = error.message[:MAX_READ]
     for pattern in _SAID:
-        for match in pattern.finditer(message):
+        for match in re.finditer(pattern, message):
             if own.holds(match.group()):
                 continue
             yield from filter(None, re.split(r"[\s,]+", match.group(1).strip(".")))

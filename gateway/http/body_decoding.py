@@ -14,11 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from gateway.flow import upstream_request
 from translate.errors import ApiError, BadRequest
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 ACCEPTED = "gzip, deflate, zstd"
 MAX_CODINGS = 3  # how many codings a body may have, one over the other
 MAX_MEMBERS = 10_000  # of a body; an empty member costs as much as some kilobytes of data
@@ -102,7 +97,7 @@ class _Stage:
             assert self._member is not None
             try:
                 out, data, more = self._member.step(data)
-            except (zlib.error, zstd.ZstdError) as why:
+            except self._member.bad as why:
                 raise self._wrong(str(why)) from None
             self._made += len(out)
             upstream_request.check_size(self._made, self._limit, " when unpacked")
@@ -140,6 +135,8 @@ class _Stage:
 class _Zlib:
     """One member of gzip, or a whole deflate body."""
 
+    bad: type[Exception] = zlib.error
+
     def __init__(self, wbits: int) -> None:
         self._inflate = zlib.decompressobj(wbits)
 
@@ -157,9 +154,14 @@ class _Zlib:
 
 
 class _Zstd:
-    """One frame of zstd."""
+    """One frame of zstd. The package is loaded with the first one: most clients never send any."""
 
     def __init__(self, limit: int) -> None:
+        if sys.version_info >= (3, 14):
+            from compression import zstd
+        else:
+            from backports import zstd
+        self.bad: type[Exception] = zstd.ZstdError
         window = min(LARGEST_WINDOW, max(SMALLEST_WINDOW, (limit - 1).bit_length()))
         self._frame = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: window})
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from operate.settings.errors import did_you_mean, shown
 
@@ -72,6 +71,8 @@ def _term(text: str) -> Term:
 
 
 def _classes(text: str) -> tuple[str, ...]:
+    from difflib import get_close_matches  # a start without conditions does not need it
+
     words = tuple(word.strip().lower() for word in text.split("|"))
     for word in words:
         if not _WORD.fullmatch(word):

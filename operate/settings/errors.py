@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 MOST_SHOWN = 60
 """The most characters of a wrong value that an error repeats. A longer value is more likely a pasted key than a
@@ -64,6 +63,8 @@ def shown(value: str) -> str:
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """The words "; did you mean 'port'?" with the one of `names` that is nearest to `name`; "" if none is near."""
+    from difflib import get_close_matches  # a start without errors does not need it
+
     by_lower = {known.lower(): known for known in names}
     wrong = name.lower()
     near = get_close_matches(wrong, by_lower, n=1, cutoff=0.6)
