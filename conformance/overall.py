@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 from conformance import open_responses
 from conformance.case import Case, Heard, Outcome, judged
@@ -50,14 +51,7 @@ def sdk_types(case: Case) -> Outcome:
     types = case.speech.types
     if not types.installed():
         return Outcome("not tried", MISSING.format(types.package))
-    found = []
-    for heard in _good(case):
-        if heard.reply.is_stream:
-            problems = types.stream_problems(_plain(heard.reply.body))
-        else:
-            problems = types.body_problems(heard.reply.body)
-        found += [f"{heard.kind}: {problem}" for problem in problems]
-    return judged(found, types.installed())
+    return judged(_against(types, case), types.installed())
 
 
 def open_responses_types(case: Case) -> Outcome:
@@ -65,14 +59,26 @@ def open_responses_types(case: Case) -> Outcome:
         return Outcome("-")
     if open_responses.found() is None:
         return Outcome("not tried", MISSING.format("openresponses-types"))
+    return judged(_against(open_responses, case))
+
+
+class Types(Protocol):
+    """What holds replies against published types."""
+
+    def body_problems(self, raw: bytes) -> list[str]: ...
+
+    def stream_problems(self, raw: bytes) -> list[str]: ...
+
+
+def _against(types: Types, case: Case) -> list[str]:
     found = []
     for heard in _good(case):
         if heard.reply.is_stream:
-            problems = open_responses.stream_problems(_plain(heard.reply.body))
+            problems = types.stream_problems(_plain(heard.reply.body))
         else:
-            problems = open_responses.body_problems(heard.reply.body)
+            problems = types.body_problems(heard.reply.body)
         found += [f"{heard.kind}: {problem}" for problem in problems]
-    return judged(found)
+    return found
 
 
 def _good(case: Case) -> Iterator[Heard]:

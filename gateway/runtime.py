@@ -318,8 +318,8 @@ class Service:
         self.in_flight.start()
         await asyncio.gather(self.worker_rpc.start(), self.shared.start())
         await self.drained.learn()
-        await self.gossip.start()
-        await self.slots.start()
+        await self.gossip.rounds.start()
+        await self.slots.rounds.start()
         if self.settings.pool.prewarm:
             await asyncio.gather(*map(self._prewarm, self.router.upstreams.values()))
 
@@ -347,8 +347,8 @@ class Service:
         self.client.close()
         await self.in_flight.asked()
         await self.worker_rpc.stop()
-        await self.slots.stop()
-        await self.gossip.stop()
+        await self.slots.rounds.stop()
+        await self.gossip.rounds.stop()
         self.beside.stop()
         self.response_store.owners.stop()
         self.observers.flush()

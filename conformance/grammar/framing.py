@@ -1,4 +1,4 @@
-"""Framing of a server-sent event stream, to the letter, and two small questions both grammars ask.
+"""Framing of a server-sent event stream, to the letter, and small questions that several grammars ask.
 
 Stricter than the standard: the standard lets clients read almost anything, but a server of this house sends
 UTF-8, line feeds, one event line at most, one data line, a blank line after each event. With house=False it is the
@@ -7,6 +7,7 @@ standard that holds: other line ends, no space after the colon, data of several 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,6 +57,21 @@ def events(raw: bytes, problems: list[str], house: bool = True) -> Iterator[tupl
 def _field(line: str, house: bool) -> tuple[str, str, str]:
     key, colon, value = line.partition(": " if house else ":")
     return key, colon, value if house else value.removeprefix(" ")
+
+
+def typed(name: str | None, data: str, problems: list[str]) -> dict[str, Any] | None:
+    """An event of a protocol whose events have a type, which is their name too; None: it is none."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        problems.append(f"data: not JSON: {data[:60]!r}")
+        return None
+    if not isinstance(body, dict) or not isinstance(body.get("type"), str):
+        problems.append(f"data: not an object with a type: {data[:60]!r}")
+        return None
+    if name != body["type"]:
+        problems.append(f"framing: event {name!r} carries data of type {body['type']!r}")
+    return body
 
 
 def is_count(value: Any) -> bool:

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from conformance.grammar.framing import as_object, is_count
+from conformance.grammar.framing import as_object, is_count, typed
 
 # block type -> the delta types it may take; types ending in _tool_result take none.
 DELTAS: dict[str, set[str]] = {
@@ -70,14 +70,9 @@ class Messages:
         self.problems.append(problem)
 
     def event(self, name: str | None, data: str) -> None:
-        try:
-            body = json.loads(data)
-        except ValueError:
-            return self.say(f"data: not JSON: {data[:60]!r}")
-        if not isinstance(body, dict) or not isinstance(body.get("type"), str):
-            return self.say(f"data: not an object with a type: {data[:60]!r}")
-        if name != body["type"]:
-            self.say(f"framing: event {name!r} carries data of type {body['type']!r}")
+        body = typed(name, data, self.problems)
+        if body is None:
+            return
         if body["type"] == "ping":
             if body.keys() != {"type"}:
                 self.say("ping: has other keys than type")

@@ -7,10 +7,9 @@ a second time from the OpenAI SDK's event types and recorded streams.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from conformance.grammar.framing import as_object, is_count
+from conformance.grammar.framing import as_object, is_count, typed
 
 TERMINAL = {
     "response.completed": "completed",
@@ -59,15 +58,10 @@ class Responses:
         self.problems.append(problem)
 
     def event(self, name: str | None, data: str) -> None:
-        try:
-            body = json.loads(data)
-        except ValueError:
-            return self.say(f"data: not JSON: {data[:60]!r}")
-        if not isinstance(body, dict) or not isinstance(body.get("type"), str):
-            return self.say(f"data: not an object with a type: {data[:60]!r}")
+        body = typed(name, data, self.problems)
+        if body is None:
+            return None
         kind = body["type"]
-        if name != kind:
-            self.say(f"framing: event {name!r} carries data of type {kind!r}")
         if kind == "keepalive":
             return None if body.keys() == {"type"} else self.say("keepalive: has other keys than type")
         if body.get("sequence_number") != self.number + 1:

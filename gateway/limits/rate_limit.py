@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from gateway.limits import gcra
+from gateway.limits.gcra import Level
 from gateway.limits.limiter import Left
-from gateway.shared import gcra
-from gateway.shared.gcra import Level
 
 Headers = Sequence[tuple[str, str]]
 

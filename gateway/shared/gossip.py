@@ -9,11 +9,13 @@ then everybody tells all.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from gateway.shared.rounds import Rounds
 from gateway.shared.shared import Shared
 from gateway.shared.store import Away, Change
 
@@ -78,7 +80,8 @@ class Members:
 
 
 class Gossip:
-    """start() needs a running loop. members: the first of its topics."""
+    """rounds: it goes on in them; after the first a new worker knows what the others know. members: the first of its
+    topics."""
 
     def __init__(
         self, shared: Shared, me: str, topics: Sequence[Topic], clock: Callable[[], float] = time.monotonic
@@ -91,30 +94,16 @@ class Gossip:
         self._version = 0
         self._known: dict[tuple[str, str], tuple[bytes, float]] = {}  # told or heard -> (value, until)
         self._held: set[tuple[str, str]] = set()  # the entries of this worker, in the last round
-        self._task: asyncio.Task[None] | None = None
+        self.rounds = Rounds(shared, self._round, functools.partial(asyncio.sleep, EVERY_S), self._leave,
+                             "what the other workers know could not be heard")  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<Gossip {self._version}: {len(self._known)} entries>"
 
-    async def start(self) -> None:
-        """The first round is over when this returns: a new worker knows what the others know."""
-        if self._shared.several:
-            await self._round()
-            self._task = asyncio.ensure_future(self._run())
-
-    async def stop(self) -> None:
+    async def _leave(self) -> None:
         """Tells a last time, that it leaves among other things."""
         self.members.leaves = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
-            await self._round()
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            await self._round()
+        await self._round()
 
     async def _round(self) -> None:
         if self._shared.away:
@@ -129,14 +118,12 @@ class Gossip:
             for change in changes:
                 try:
                     self._hear(change)
-                except (ValueError, TypeError, KeyError, IndexError) as why:
+                except (ValueError, TypeError, KeyError, IndexError, AttributeError) as why:
                     # A proxy of another release may say it otherwise; what it says else still counts.
                     log.warning("what another proxy knows is not understood: %s: %r", change.key[:100], why)
             await self._tell_news()
         except Away as why:
             log.debug("no gossip: %s", why)
-        except Exception:
-            log.exception("an error in the proxy: what the other workers know could not be heard")
 
     def _hear(self, change: Change) -> None:
         name, _, key = change.key.partition(":")

@@ -12,8 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from gateway.shared import gcra
-from gateway.shared.gcra import Level
+from gateway.limits import gcra
+from gateway.limits.gcra import Level
 from gateway.shared.store import MOST_TOTALS, NOTHING, Away, Cell, Change, News, Row, Slots, Taken, then_taken
 
 T = TypeVar("T")

@@ -12,8 +12,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from gateway.limits.gcra import Level
 from gateway.shared import redis_scripts as scripts
-from gateway.shared.gcra import Level
 from gateway.shared.patience import PATIENCE_S, fail
 from gateway.shared.redis_link import Link
 from gateway.shared.redis_wire import Wire, packed

@@ -12,9 +12,9 @@ import math
 import time
 from collections.abc import Sequence
 
+from gateway.limits.gcra import Level
 from gateway.limits.limiter import Left, Limiter
 from gateway.limits.rate_limit import Quota
-from gateway.shared.gcra import Level
 from gateway.shared.shared import Shared
 from gateway.shared.store import Away, Cell, Late, Taken
 

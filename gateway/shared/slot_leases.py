@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Iterable
 
 from gateway.limits.admission import Admission, Gate
+from gateway.shared.rounds import Rounds
 from gateway.shared.shared import Shared
 from gateway.shared.store import Away, Slots
-
-log = logging.getLogger("gateway")
 
 EVERY_S = 0.25
 AGAIN_S = 0.05  # while somebody waits
@@ -26,7 +24,8 @@ LEASE_S = 5.0
 
 
 class SlotLeases:
-    """gates: those that are bounded by a setting, with that bound, at present."""
+    """gates: those that are bounded by a setting, with that bound, at present. rounds: it goes on in them; the first
+    leases are there after the first one."""
 
     def __init__(
         self, shared: Shared, me: str, admission: Admission, gates: Callable[[], Iterable[tuple[Gate, int]]]
@@ -35,37 +34,23 @@ class SlotLeases:
         self._known: dict[str, Gate] = {}
         self._wanted = asyncio.Event()
         self._lacking: dict[str, int] = {}
-        self._task: asyncio.Task[None] | None = None
+        self.rounds = Rounds(shared, self._round, self._pause, self._give_back, "slots could not be leased")
 
     def __repr__(self) -> str:
         return f"<SlotLeases { ({name: gate.granted for name, gate in self._known.items()}) }>"
 
-    async def start(self) -> None:
-        """The first leases are there when this returns."""
-        if self._shared.several:
-            await self._round()
-            self._task = asyncio.ensure_future(self._run())
+    async def _give_back(self) -> None:
+        await asyncio.gather(*(self._ask(gate, 0, 0) for gate in self._known.values()))
 
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-            self._task = None
-            await asyncio.gather(*(self._ask(gate, 0, 0) for gate in self._known.values()))
-
-    async def _run(self) -> None:
-        while True:
+    async def _pause(self) -> None:
+        """Until somebody wants a slot; where somebody waited for one in the last round already, not at once again."""
+        if any(gate.waiting for gate in self._known.values()):
+            await asyncio.sleep(AGAIN_S)
+        else:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EVERY_S):
                     await self._wanted.wait()
-            self._wanted.clear()
-            try:
-                await self._round()
-            except Exception:
-                log.exception("an error in the proxy: slots could not be leased")
-            if any(gate.waiting for gate in self._known.values()):
-                await asyncio.sleep(AGAIN_S)
-                self._wanted.set()
+        self._wanted.clear()
 
     async def _round(self) -> None:
         gates = list(self._gates())

@@ -19,8 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway.shared import gcra
-from gateway.shared.gcra import Level
+from gateway.limits import gcra
+from gateway.limits.gcra import Level
 from gateway.shared.memory_store import charged, has_more
 from gateway.shared.patience import PATIENCE_S, Patience, fail
 from gateway.shared.store import MOST_TOTALS, NOTHING, Away, Cell, Change, News, Row, Slots, Taken, then_taken

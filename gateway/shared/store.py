@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from gateway.shared.gcra import Level
+from gateway.limits.gcra import Level
 
 NOTHING: Mapping[str, float] = MappingProxyType({})
 MOST_TOTALS = 50_000  # rows of a key

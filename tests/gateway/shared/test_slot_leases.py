@@ -117,13 +117,13 @@ async def test_while_the_store_is_away_each_has_its_part() -> None:
 @pytest.mark.gen_test
 async def test_who_waits_is_served_at_once() -> None:
     _, _, (one, two) = fleet(10, 2)
-    await one.leases.start()
-    await two.leases.start()
+    await one.leases.rounds.start()
+    await two.leases.rounds.start()
     one.enter(8)
     loop, begun = asyncio.get_running_loop(), asyncio.get_running_loop().time()
     while one.gate.busy < 8:
         assert loop.time() - begun < 10
         await asyncio.sleep(0.01)
-    await one.leases.stop()
-    await two.leases.stop()
+    await one.leases.rounds.stop()
+    await two.leases.rounds.stop()
     assert await one.shared.store.slots("slots:a", "x", 10, 10, 1) == (10, 0), "all is given back"

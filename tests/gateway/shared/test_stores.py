@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.shared.gcra import Level
+from gateway.limits.gcra import Level
 from gateway.shared.store import Cell, digest
 from tests.gateway.shared.conftest import Stores
 
