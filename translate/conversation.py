@@ -82,11 +82,13 @@ class Document:
 
 @dataclass(slots=True)
 class Audio:
-    """Sound. data is base64; format is a short name such as "wav" or "mp3"."""
+    """Sound. data is base64; format is a short name such as "wav" or "mp3". transcript: the words of a reply's, which
+    its text has, too."""
 
     data: str
     format: str
     ext: Ext = field(default_factory=dict)
+    transcript: str = ""
 
 
 @dataclass(slots=True)
@@ -136,7 +138,7 @@ class Refusal:
 @dataclass(slots=True)
 class Unknown:
     """A part that the neutral form has no word for, as it stood in `protocol`'s JSON. parts: what of it other
-    protocols are told instead, where it holds content in a form that they know."""
+    protocols are told instead, where it holds content in a form that they know: of a reply's part, what it shows."""
 
     protocol: str
     raw: dict[str, Any]

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, Protocol
 
 from translate import model_list, rate_headers
 from translate.compaction import NO_COMPACTION, Compaction
-from translate.conversation import Conversation, Event, Usage
+from translate.conversation import Conversation, Event, Part, Usage
 from translate.errors import ApiError
 from translate.schemas.table import USUAL, Writes
 from translate.sealed_reasoning import MARK
@@ -276,7 +276,7 @@ class Dialect:
     compaction: how clients have a conversation summed up. search_reply: how they see a search for deferred tools that
     the proxy has made; says_client_search: a search that they run themselves says that it is one. followed: a
     conversation with words where its history only points to some, which its own upstream has kept. pauses: upstreams
-    may pause a turn.
+    may pause a turn. shows: what pictures and sounds of other providers its replies have a place for.
 
     Requests that do not cross: without_foreign(body) takes out thinking that the upstream has not signed, and names it;
     summaries_in_words(body) puts summaries of ours into words, and tells whether there were any. Both change the body.
@@ -315,6 +315,7 @@ class Dialect:
     summaries_in_words: Callable[[Body], bool] = lambda body: False
     followed: Callable[[Conversation], Conversation] = lambda conversation: conversation
     pauses: bool = False
+    shows: Callable[[Part], bool] = lambda part: False
     http: Http = Http()
     models: ModelListing = ModelListing()
     carries: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from translate import (
     dialects,
     errors,
     fit,
+    foreign_parts,
     provider_tools,
     readable_parts,
     usage,
@@ -25,7 +26,21 @@ from translate import (
 )
 from translate.bridge import BridgedReply
 from translate.continued_turn import Rounds
-from translate.conversation import Conversation, Delta, Event, Fault, Open, Start, Stop, ToolCall, Turn, Usage
+from translate.conversation import (
+    Close,
+    Conversation,
+    Delta,
+    Event,
+    Fault,
+    Open,
+    Start,
+    Stop,
+    Text,
+    ToolCall,
+    Turn,
+    Unknown,
+    Usage,
+)
 from translate.dialect import Body, Decoder, Dialect, Encoder
 from translate.lenient import EMPTY, body_of
 from translate.schemas import offer, restored
@@ -122,8 +137,9 @@ class Crossing:
     """
 
     __slots__ = (
-        "_answer", "_as_said", "_bridge", "_call_ids", "_client", "_decoder", "_earlier", "_encoder", "_forms",
-        "_latest", "_recorded", "_rounds", "_schemas", "_summary", "_upstream", "_usage", "asked", "ended", "fault",
+        "_answer", "_as_said", "_bridge", "_call_ids", "_client", "_decoder", "_earlier", "_encoder", "_foreign",
+        "_forms", "_latest", "_recorded", "_rounds", "_said", "_schemas", "_summary", "_upstream", "_usage", "asked",
+        "ended", "fault",
     )  # fmt: skip
 
     def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
@@ -135,6 +151,7 @@ class Crossing:
         self._schemas = restored.RestoredSchemas(asked) if asked.reshaped else None
         self._answer = answer_tool.AnswerAsText(asked.answer_tool) if asked.answer_tool else None
         self._summary = SummaryReply(self._client.compaction, asked) if asked.compacts else None
+        self._foreign: foreign_parts.ForeignParts | None = None  # of a reply that has such parts
         self._forms = provider_tools.NativeCalls(asked.forms, asked.key) if asked.forms else None
         self._rounds = (
             Rounds(asked, self._client.search_reply)
@@ -144,6 +161,7 @@ class Crossing:
         self._call_ids: set[str] = set()
         self._earlier: list[Event] = []  # what the rounds before have brought of a whole reply
         self._recorded: list[Event] | None = None  # all events of a stream, see record()
+        self._said = False  # a text has begun
         self.asked = asked
         self.ended = False  # the client has its terminal event
         self.fault: errors.ApiError | None = None
@@ -243,8 +261,19 @@ class Crossing:
 
     def _unbridged(self, events: list[Event]) -> list[Event]:
         for event in events:
-            if type(event) is Open and type(event.part) is ToolCall:
-                self._make_distinct(event.part)
+            if type(event) is Open:
+                if type(event.part) is ToolCall:
+                    self._make_distinct(event.part)
+                elif type(event.part) is Unknown:
+                    self._meet_foreign()
+                elif type(event.part) is Text:
+                    self._said = True
+            elif type(event) is Close and event.citations:
+                self._meet_foreign()
+        events = self._changed(events)
+        return events if self._foreign is None else self._foreign.passed(events)
+
+    def _changed(self, events: list[Event]) -> list[Event]:
         if self._summary is not None:
             events = self._summary.passed(events)
             return events if self._rounds is None else self._rounds.passed(events)
@@ -257,6 +286,12 @@ class Crossing:
         if self._forms is not None:
             events = self._forms.passed(events)
         return events if self._rounds is None else self._rounds.passed(events)
+
+    def _meet_foreign(self) -> None:
+        """Looks at each event from here on: one may be of a part that the client's protocol does not have."""
+        if self._foreign is None:
+            client = self._client
+            self._foreign = foreign_parts.ForeignParts(client.name, client.shows, self.asked.left, said=self._said)
 
     def _make_distinct(self, call: ToolCall) -> None:
         """Gives a call another id where one of the reply has it already: results name their call by it."""

@@ -91,7 +91,8 @@ class Asked:
     tool_names: names as sent upstream -> names as the client knows them (only those that differ).
     include_usage: a Chat client asked for the usage chunk. clock: tells the time at which the reply is complete, None
     for `created`. echo: what a Responses client said of the reply that it will get, which the reply says again (see
-    responses.items.echo). custom, namespaces and what follows: see Encoded."""
+    responses.items.echo). left: names of what does not cross, to which those of the reply are added. custom, namespaces
+    and what follows: see Encoded."""
 
     model: str
     key: str = "0"
@@ -113,6 +114,7 @@ class Asked:
     functions: bool = False
     clock: Callable[[], int] | None = None
     echo: dict[str, Any] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

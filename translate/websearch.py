@@ -181,6 +181,11 @@ def is_call(raw: Body) -> bool:
     return raw.get("type") == "server_tool_use" and raw.get("name") == NAME
 
 
+def is_of_search(raw: Body) -> bool:
+    """Tells whether it is a search that a provider has run, or what one has found."""
+    return raw.get("type") in ("web_search_call", "web_search_tool_result") or is_call(raw)
+
+
 def item(raw: Body, result: Body | None, id: str = "") -> Body:
     """Returns Anthropic's call, and its result where there is one, as a web_search_call."""
     given = raw.get("input")

@@ -13,7 +13,8 @@ from conformance.grammar.framing import is_count
 
 FINISH = {"stop", "length", "tool_calls", "content_filter", "function_call"}
 DELTA_KEYS = {
-    "role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning_details", "annotations",
+    "role", "content", "refusal", "tool_calls", "reasoning_content", "reasoning_details", "annotations", "audio",
+    "images",  # OpenRouter's
     "extra_content",  # Gemini's, of a rebuilt reply
 }  # fmt: skip
 
@@ -130,7 +131,7 @@ class Chat:
         for key in ("content", "refusal", "reasoning_content"):
             if key in delta and delta[key] is not None and not isinstance(delta[key], str):
                 self.say(f"delta: {key} is {delta[key]!r}")
-        for key in ("reasoning_details", "annotations"):
+        for key in ("reasoning_details", "annotations", "images"):
             items = delta.get(key, [])
             if not isinstance(items, list) or not all(isinstance(i, dict) and i.get("type") for i in items):
                 self.say(f"delta: {key} is {items!r}")

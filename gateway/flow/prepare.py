@@ -62,7 +62,7 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
     if request.framed is not None and not request.task:  # what else is asked for may be shared with others
         made.reply = Reframed(made.reply, request.framed, _kept_bytes(request, ports))
     if request.left:
-        made.dropped = [*request.left, *made.dropped]
+        made.dropped[:0] = request.left
     return made
 
 
@@ -193,6 +193,7 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
         functions=encoded.functions,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         policy=route.target.policy,
+        left=encoded.dropped,
     )
     reply = Crossing(request.protocol, route.protocol, asked)
     if previous is not None:

@@ -21,7 +21,7 @@ from translate import dialects
 PriceOf = Callable[[str, str], Price | None]
 
 _OPERATIONS = {"": "chat", "count": "count_tokens", "completions": "text_completion"}
-_FIELD = re.compile(r"[a-z0-9_.]{1,64}")  # the name of a field; anything else may be a user's text
+_FIELD = re.compile(r"[A-Za-z0-9_.]{1,64}")  # the name of a field; anything else may be a user's text
 SHORTEST_STREAM_S = 0.01  # the tokens of a shorter stream came in one piece, so its speed is not known
 
 

@@ -22,6 +22,7 @@ STOP = {
     "tool_use": "tool", "tool_calls": "tool", "tool_call": "tool", "function_call": "tool",
     "refusal": "refusal", "content_filter": "refusal",
 }  # fmt: skip
+_TOLD = re.compile(r"(?:\n\n)?\[(?:image|audio|file): [^\]\n]+\]\n")
 _THINK = re.compile(r"<think>(.*?)(?:</think>|$)", re.S)
 
 
@@ -51,10 +52,13 @@ class Meaning:
     met: str = ""  # the stop sequence
     thought: int | None = None  # tokens of thinking
     written: int | None = None  # tokens written to a cache
+    media: int = 0  # pictures, files and untold sounds that are shown, or told of in a line of text
     beside: set[str] = field(default_factory=set)  # what else was said: logprobs, further answers, speech, ...
 
     def settled(self) -> Meaning:
         """With the stop reason that fits the content: a server may say "stop" although it calls a tool."""
+        self.text, told = _TOLD.subn("", self.text)
+        self.media += told
         if self.stop == "tool" and not self.calls:
             self.stop = "end"
         elif self.stop in ("end", "none") and self.calls:
@@ -69,7 +73,7 @@ class Meaning:
 def differences(want: Meaning, got: Meaning, usage: bool = True) -> list[str]:
     """Names of the fields that differ, each with both values. Usage counts only where `want` has it."""
     out = []
-    for name in ("text", "thinking", "calls", "failed"):
+    for name in ("text", "thinking", "calls", "media", "failed"):
         if getattr(want, name) != getattr(got, name):
             out.append(f"{name}: want {_short(getattr(want, name))} got {_short(getattr(got, name))}")
     if not want.failed and want.stop != got.stop:
@@ -219,6 +223,7 @@ def _block(out: Meaning, block: dict[str, Any]) -> None:
     elif kind == "tool_use":
         out.calls.append((block.get("name") or "", arguments(block.get("input"))))
     else:
+        out.media += kind == "container_upload"
         out.foreign.add(str(kind))
 
 
@@ -293,8 +298,11 @@ def _chat_texts(out: Meaning, message: dict[str, Any]) -> None:
             out.text += part.get("text") or ""
         elif part.get("type") == "refusal":
             out.text += part.get("refusal") or ""
+        elif part.get("type") == "image_url":
+            out.media += 1
         else:
             out.foreign.add(str(part.get("type")))
+    out.media += len(message.get("images") or [])
     out.text += content if isinstance(content, str) else ""
     out.text += message.get("refusal") or ""
     details = [d for d in message.get("reasoning_details") or [] if isinstance(d, dict)]
@@ -318,7 +326,7 @@ def _chat_beside(out: Meaning, data: dict[str, Any], choice: dict[str, Any], mes
     audio = message.get("audio")
     if isinstance(audio, dict) and audio.get("data"):
         out.beside.add("audio")
-    out.beside |= {key for key in ("executed_tools", "extra_content", "images") if message.get(key)}
+    out.beside |= {key for key in ("executed_tools", "extra_content") if message.get(key)}
     out.beside |= {"moderation"} if data.get("moderation") else set()
     for page in data.get("search_results") or []:  # Perplexity's, on every chunk
         if page["url"] not in out.cited:

@@ -37,6 +37,7 @@ def _part(out: Meaning, part: dict[str, Any]) -> None:
     elif part.get("thought"):
         out.thinking += part["text"]
     else:
+        out.media += "inlineData" in part
         out.text += part.get("text", "")
     out.signed += "thoughtSignature" in part
 

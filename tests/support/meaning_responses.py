@@ -68,7 +68,10 @@ def _item(out: Meaning, item: dict[str, Any]) -> None:
         out.calls.append((item.get("name") or "", {"input": item.get("input") or ""}))
     elif kind == "function_call":
         out.calls.append((item.get("name") or "", arguments(item.get("arguments"))))
+    elif kind == "image_generation_call" and item.get("result"):
+        out.media += 1
     else:
+        out.media += sum(bool(each.get("url")) for each in item.get("outputs") or [])
         out.foreign.add(str(kind))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import errors, wire
-from translate.chat import citations, details, extras
+from translate.chat import citations, details, extras, media
 from translate.chat.think import Piece, ThinkTags
 from translate.chat.usage import breakdown, is_known, of_chunk, stop_reason
 from translate.conversation import (
@@ -23,7 +23,6 @@ from translate.conversation import (
     Text,
     Thinking,
     ToolCall,
-    Unknown,
     Usage,
 )
 from translate.json_fields import arguments_in, index_of, list_of, object_of, objects_of, text_of, thought
@@ -40,7 +39,7 @@ class Assembly:
 
     __slots__ = (
         "_annotations", "_answered", "_by_id", "_calls", "_extras", "_finish", "_indexes", "_met", "_noted", "_refused",
-        "_renamed", "_repeats_of", "_sequence", "_since", "_tags", "remark", "seen", "trace", "usage",
+        "_renamed", "_repeats_of", "_sequence", "_since", "_sounds", "_tags", "remark", "seen", "trace", "usage",
     )  # fmt: skip
 
     def __init__(self, policy: Policy) -> None:
@@ -60,6 +59,7 @@ class Assembly:
         self._annotations: list[Any] = []  # they came after the text that they belong to
         self._noted = False  # a text has annotations
         self._extras: dict[str, Any] = {}
+        self._sounds: list[dict[str, Any]] = []
         self.remark: errors.ApiError | None = None  # what an object without choices complained of
         self.seen = 0  # choices so far; a stream without any choice is no reply
         self.trace: list[bytes] = []  # what the last chunk added to the open part; b"" spoils it (see Template)
@@ -99,6 +99,8 @@ class Assembly:
         late, self._annotations = self._annotations, []
         if late := late or ([] if self._noted else _pages(self._extras)):
             self._annotate(late)
+        if self._sounds and (sound := media.audio_of(self._sounds)) is not None:
+            self._sequence.push(sound)
         extras = self._extras | ({"annotations": self._annotations} if self._annotations else {})
         self._sequence.finish(Stop(reason, self.usage, self._met, {"chat": extras} if extras else {}))
 
@@ -185,7 +187,8 @@ class Assembly:
         if refusal := text_of(delta, "refusal"):
             self._add(Refusal, refusal)
         for image in objects_of(delta, "images"):
-            self._sequence.push(Unknown("chat", image))
+            self.trace.append(b"")
+            self._sequence.push(media.image_of(image))
         for call in objects_of(delta, "tool_calls"):
             self._call(call)
         if isinstance(legacy := delta.get("function_call"), dict):
@@ -212,7 +215,7 @@ class Assembly:
             self._sequence.push(Thinking("", "", data, {"chat": {"detail": entry}}, provider))
             return
         signature = details.signature_in(entry)
-        if (text := details.text_in(entry)) and not (signature and self._has_said(text)):
+        if (text := details.text_in(entry)) and not (signature and self._has_said(Thinking, text)):
             self._add(Thinking, text, entry)
         if signature:
             self.trace.append(b"")
@@ -221,10 +224,10 @@ class Assembly:
                 last = self._sequence.push(_thought(entry))
             last.close.signature = signature
 
-    def _has_said(self, thought: str) -> bool:
-        """A signed entry may hold once more what came piece by piece before (as this proxy's own do)."""
-        last = self._sequence.last(Thinking)
-        return last is not None and last.text() == thought
+    def _has_said(self, kind: type[Text | Thinking], text: str) -> bool:
+        """A signed entry, or speech, may hold once more what came piece by piece before (as this proxy's own do)."""
+        last = self._sequence.last(kind)
+        return last is not None and last.text() == text
 
     def _text(self, text: str) -> None:
         if self._tags is None:
@@ -255,14 +258,15 @@ class Assembly:
         elif raw.get("type") == "refusal":
             self._add(Refusal, str(raw.get("refusal") or ""))
         else:
-            self._sequence.push(Unknown("chat", raw))
+            self.trace.append(b"")
+            self._sequence.push(media.image_of(raw))
 
     def _audio(self, audio: dict[str, Any]) -> None:
-        """Speech counts as its transcript; a whole one stays with it for a client that can play it."""
-        if isinstance(transcript := audio.get("transcript"), str) and transcript:
+        """Speech counts as its transcript; its sound comes in pieces, and is told at the end."""
+        self.trace.append(b"")
+        self._sounds.append(audio)
+        if (transcript := text_of(audio, "transcript")) and not self._has_said(Text, transcript):
             self._add(Text, transcript)
-            if audio.get("data") and (last := self._sequence.last(Text)) is not None:
-                last.close.ext["chat"] = {"audio": audio}
 
     def _annotate(self, annotations: list[Any]) -> None:
         self.trace.append(b"")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from translate import openai_errors, usage
-from translate.chat import fault, foreign_reasoning, unreadable_pointers
+from translate.chat import fault, foreign_reasoning, media, unreadable_pointers
 from translate.chat.decode_request import decode
 from translate.chat.decode_stream import Decoder
 from translate.chat.encode_request import encode
@@ -46,8 +46,11 @@ CHAT = Dialect(
     marks=Marks(
         terminal=re.compile(rb'data:\s*\[DONE\]|"finish_reason"\s*:\s*"[^"]|"error"\s*:\s*[{"]|^error:', re.M),
         refusal=re.compile(rb'"finish_reason"\s*:\s*"content_filter"|"refusal"\s*:\s*"[^"]'),
-        content=re.compile(rb'"(content|reasoning|reasoning_content|arguments|name)"\s*:\s*"[^"]'),
+        content=re.compile(
+            rb'"(content|reasoning|reasoning_content|arguments|name)"\s*:\s*"[^"]|"(images|audio)"\s*:\s*[\[{]'
+        ),
     ),
+    shows=media.shows,
     carries=("responses", "messages"),
     usual={"user": "doctor", "seed": 1, "prompt_cache_key": "doctor", "reasoning_effort": "low"},
     open_reasoning=True,

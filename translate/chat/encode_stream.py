@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from translate import errors, wire
-from translate.chat import citations, details, extras, fault
+from translate.chat import citations, details, extras, fault, media
 from translate.chat.reply import call_id
 from translate.chat.usage import finish_reason, usage_body
 from translate.conversation import (
@@ -40,8 +40,8 @@ class Encoder:
     """Takes events by `emit` and returns bytes; none after the terminal event."""
 
     __slots__ = (
-        "_after", "_asked", "_before", "_beside", "_calls", "_details", "_kept", "_notes", "_part", "_refused",
-        "_state", "_template", "_texts", "_usage",
+        "_after", "_asked", "_before", "_beside", "_calls", "_details", "_kept", "_media", "_notes", "_part",
+        "_refused", "_state", "_template", "_texts", "_usage",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -63,6 +63,7 @@ class Encoder:
         self._texts = 0
         self._refused = 0
         self._usage: Usage | None = None
+        self._media = media.Beside(asked)
 
     def __repr__(self) -> str:
         return f"<chat.Encoder {self._state} {type(self._part).__name__} {self._calls} calls>"
@@ -171,6 +172,8 @@ class Encoder:
         elif isinstance(part, Text):
             if close.citations:
                 self._annotate(citations.write(close.citations, 0 if self._texts == 1 else None, None), out)
+        elif image := self._media.take(part):
+            out.append(self._chunk({"images": [{"index": len(self._media.images) - 1} | image]}))
         self._part, self._template = None, None
 
     def _set_beside(self, what: str, extra: dict[str, Any], out: list[bytes]) -> None:
@@ -180,6 +183,8 @@ class Encoder:
             out.append(self._chunk({"extra_content": extra}))
 
     def _stop(self, stop: Stop, out: list[bytes]) -> None:
+        if audio := self._media.audio():
+            out.append(self._chunk({"audio": audio}))
         self._annotate(stop.ext.get("chat", {}).get("annotations", []), out)
         finish = finish_reason(stop.reason, bool(self._calls), bool(self._refused), self._asked.functions)
         tail = self._after.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish.encode())

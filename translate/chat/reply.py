@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import wire
-from translate.chat import citations, details, extras
+from translate.chat import citations, details, extras, media
 from translate.chat.assembly import Assembly
 from translate.chat.usage import finish_reason, usage_body
 from translate.conversation import (
@@ -85,6 +85,7 @@ class _Message:
         self.calls: list[dict[str, Any]] = []
         self.extra: dict[str, Any] = {}
         self.beside: dict[str, Any] = {}  # what goes with the next call
+        self.media = media.Beside(asked)
         self.usage: Usage | None = None
         self.stop = Stop("end")
         self.part: Part | None = None
@@ -116,7 +117,6 @@ class _Message:
             self.length += len(text)
             self.texts.append(text)
             self.annotations += citations.write(close.citations, start, start + len(text))
-            self.extra |= {k: v for k, v in close.ext.get("chat", {}).items() if k == "audio"}
         elif found := extras.opened(part):
             what, extra = found
             if what == extras.OF_CALL:
@@ -138,6 +138,8 @@ class _Message:
                 call = {"id": id, "type": "function", "function": {"name": name, "arguments": text or "{}"}}
             self.calls.append(call | self.beside)
             self.beside = {}
+        else:
+            self.media.take(part)
 
     def body(self) -> dict[str, Any]:
         content = "".join(self.texts)
@@ -156,6 +158,10 @@ class _Message:
             message["tool_calls"] = self.calls
         if annotations := self.annotations + self.stop.ext.get("chat", {}).get("annotations", []):
             message["annotations"] = annotations
+        if self.media.images:
+            message["images"] = self.media.images
+        if audio := self.media.audio():
+            message["audio"] = audio
         finish = finish_reason(self.stop.reason, bool(self.calls), bool(self.refusals), self.asked.functions)
         usage = with_estimate(self.stop.usage or self.usage, self.asked.input_tokens)
         choice = {"index": 0, "message": message | self.extra, "logprobs": None, "finish_reason": finish}

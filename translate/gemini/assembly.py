@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import errors, wire
-from translate.conversation import Event, Fault, Stop, Text, Thinking, ToolCall, Unknown, Usage
+from translate import errors, reply_media, wire
+from translate.conversation import Event, Fault, Part, Stop, Text, Thinking, ToolCall, Unknown, Usage
 from translate.gemini import grounding, proofs
 from translate.gemini.fields import camel
 from translate.gemini.usage import breakdown, of_event, stop_reason
@@ -113,8 +113,10 @@ class Assembly:
         elif isinstance(text := raw.get("text"), str):
             self._text(text, signature, thought=raw.get("thought") is True)
         elif kinds := [key for key in raw if key not in _BESIDE]:
-            self._said = True
-            self._sequence.push(Unknown("gemini", {"type": kinds[0], **raw}))
+            is_thought = raw.get("thought") is True  # a draft of what follows
+            self._said = self._said or not is_thought
+            shown = [] if is_thought else _media_in(raw)
+            self._sequence.push(Unknown("gemini", {"type": kinds[0], **raw}, parts=shown))
 
     def _call(self, call: Raw, signature: str) -> None:
         self._said = True
@@ -148,3 +150,13 @@ class Assembly:
         """Google tells the pages at the end, for the last text."""
         if self._ground and self._texts and self._sequence.last(Text) is self._texts[-1]:
             self._texts[-1].close.citations += grounding.read(self._ground, self._texts[-1].text())
+
+
+def _media_in(raw: Raw) -> list[Part]:
+    """Returns what a part shows."""
+    blob, file = camel(object_of(raw, "inlineData")), camel(object_of(raw, "fileData"))
+    if data := text_of(blob, "data"):
+        return [reply_media.of_blob(data, text_of(blob, "mimeType"), text_of(blob, "displayName"))]
+    if uri := text_of(file, "fileUri"):
+        return [reply_media.of_address(uri, text_of(file, "mimeType"), text_of(file, "displayName"))]
+    return []

@@ -9,7 +9,7 @@ from typing import Any
 from translate import usage, wire
 from translate.dialect import Body, Dialect, Endpoint, Errors, Http, Marks, ModelListing, TokenCounting
 from translate.errors import BadRequest
-from translate.gemini import fault, foreign_reasoning, model_list, proofs
+from translate.gemini import fault, foreign_reasoning, model_list, parts, proofs
 from translate.gemini.array import framed
 from translate.gemini.decode_request import decode
 from translate.gemini.decode_stream import Decoder
@@ -106,6 +106,7 @@ GEMINI = Dialect(
     ),
     http=Http(auth=("x-goog-api-key", ""), asks=_asks, query_key="key"),
     models=ModelListing(model_list.row, model_list.page, query="?pageSize=1000", paths=LISTS),
+    shows=parts.shows,
     carries=("messages", "responses", "chat"),
     counting=TokenCounting(_check, lambda count: wire.dumps({COUNTED: count}), COUNTED),
     echo=_echo,

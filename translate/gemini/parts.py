@@ -8,14 +8,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import repair, websearch, wire
-from translate.conversation import Citation, Close, Part, Refusal, Stop, Text, Thinking, ToolCall, Unknown, Usage
+from translate import repair, reply_media, websearch, wire
+from translate.conversation import (
+    Audio,
+    Citation,
+    Close,
+    Document,
+    Image,
+    Part,
+    Refusal,
+    Stop,
+    Text,
+    Thinking,
+    ToolCall,
+    Unknown,
+    Usage,
+)
 from translate.gemini import grounding, proofs
 from translate.gemini.usage import finish_reason, usage_body
 from translate.target import Asked
 from translate.usage import with_estimate
 
 Raw = dict[str, Any]
+
+_SOUNDS = {reply_media.PCM: "audio/L16;codec=pcm;rate=24000", "mp3": "audio/mpeg", "opus": "audio/ogg"}
 
 
 class Parts:
@@ -47,6 +63,8 @@ class Parts:
             return []
         if isinstance(part, ToolCall):
             return [self._signed({"functionCall": call}) for call in self._call(part, text)]
+        if isinstance(part, Image | Audio | Document):
+            return [media(part)]
         if isinstance(part, Unknown):
             self._queries += websearch.queries(part.raw)
             if part.protocol == "gemini":
@@ -99,3 +117,13 @@ def about(asked: Asked) -> Raw:
     return {"modelVersion": asked.model, "responseId": asked.key}
 
 
+def shows(part: Part) -> bool:
+    """Tells whether it is one of those that `media` writes: clients look for the bytes themselves, and Google's own SDK
+    fails for what is no base64."""
+    return isinstance(part, Image | Audio | Document) and reply_media.is_base64(part.data)
+
+
+def media(part: Image | Audio | Document) -> Raw:
+    kind = _SOUNDS.get(part.format, f"audio/{part.format}") if isinstance(part, Audio) else part.media_type
+    title = {"displayName": part.title} if isinstance(part, Document) and part.title else {}
+    return {"inlineData": {"mimeType": kind or "application/octet-stream", "data": part.data} | title}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import sealed_reasoning, wire
-from translate.conversation import Close, Delta, Event, Ext, Open, Part, Text, Thinking, ToolCall, Unknown
+from translate.conversation import Close, Delta, Document, Event, Ext, Open, Part, Text, Thinking, ToolCall, Unknown
 from translate.json_fields import text_of
 from translate.messages import citations
 from translate.messages.decode_messages import input_of, rest
@@ -220,8 +220,14 @@ class WholeBlock(Block):
             return  # a block without a type means nothing
         if arguments := "".join(self._json):
             self.raw["input"] = input_of(arguments)
-        self._open(Unknown("messages", self.raw), out)
+        self._open(Unknown("messages", self.raw, parts=_files_in(self.raw)), out)
         out.append(Close())
+
+
+def _files_in(raw: Raw) -> list[Part]:
+    """Returns the file that a block hands over."""
+    id = text_of(raw, "file_id") if raw.get("type") == "container_upload" else ""
+    return [Document(file_id=id)] if id else []
 
 
 _KINDS: dict[str, type[Block]] = {

@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from translate import repair, wire
+from translate import repair, reply_media, wire
 from translate.chat.decode_stream import Decoder
 from translate.conversation import (
+    Audio,
     Close,
     Delta,
     Event,
     Fault,
+    Image,
     Open,
     Part,
     Refusal,
@@ -24,6 +26,7 @@ from translate.conversation import (
     Text,
     Thinking,
     ToolCall,
+    Unknown,
 )
 from translate.errors import ApiError, BadReply
 from translate.ollama.moment import rfc3339
@@ -95,6 +98,8 @@ class Lines:
             case Close():
                 if isinstance(self._part, ToolCall):
                     out.append(self._line({"content": "", "tool_calls": [call(self._part, wire.text_of(self._kept))]}))
+                elif isinstance(self._part, Unknown):
+                    out += map(self._line, map(_shown, self._part.parts))
                 self._part, self._before = None, b""
             case Stop():
                 self._over = True
@@ -118,8 +123,17 @@ class Lines:
 
 
 def as_response(message: Body) -> Body:
-    """Returns a message as /api/generate has it."""
-    return {"response" if key == "content" else key: value for key, value in message.items()}
+    """Returns a message as /api/generate has it, which knows one picture."""
+    said = {"response" if key == "content" else key: value for key, value in message.items() if key != "images"}
+    return said | ({"image": message["images"][0]} if "images" in message else {})
+
+
+def _shown(part: Part) -> Body:
+    """Returns a picture as a message has it; of what else there is to see or to hear, the words."""
+    if isinstance(part, Image) and part.data:
+        return {"content": "", "images": [part.data]}
+    is_told = isinstance(part, Audio) and part.transcript
+    return {"content": "" if is_told else f"\n\n{reply_media.in_words(part)}\n"}
 
 
 def call(part: ToolCall, arguments: str) -> Body:
@@ -147,8 +161,11 @@ def whole(raw: bytes, generates: bool) -> bytes:
         for key in ("content", "response", "thinking"):
             if key in message:
                 said[key] = said.get(key, "") + message[key]
-        if "tool_calls" in message:
-            said.setdefault("tool_calls", []).extend(message["tool_calls"])
+        for key in ("tool_calls", "images"):
+            if key in message:
+                said.setdefault(key, []).extend(message[key])
+        if "image" in message:
+            said["image"] = message["image"]
     if generates:
         return wire.dumps(last | said)
     return wire.dumps(last | {"message": last["message"] | said})

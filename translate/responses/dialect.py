@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from translate import openai_errors, usage, wire
 from translate.dialect import Body, Dialect, Endpoint, Errors, Marks, TokenCounting
 from translate.errors import BadRequest
-from translate.responses import compaction, fault, foreign_reasoning, replay, search_reply
+from translate.responses import compaction, fault, foreign_reasoning, media, replay, search_reply
 from translate.responses.decode_request import decode
 from translate.responses.decode_stream import Decoder
 from translate.responses.encode_request import SEARCHERS, encode
@@ -67,6 +67,7 @@ RESPONSES = Dialect(
         long_terminal=re.compile(rb'"type"\s*:\s*"%b"' % _ENDED),
         head_bytes=fault.HEAD_BYTES,
     ),
+    shows=media.shows,
     carries=("messages", "chat"),
     counting=TokenCounting(_check, _counted),
     echo=echo,

@@ -17,6 +17,7 @@ from translate.conversation import (
     Delta,
     Event,
     Fault,
+    Image,
     Open,
     Part,
     Ping,
@@ -29,7 +30,7 @@ from translate.conversation import (
     Unknown,
     Usage,
 )
-from translate.responses import citations, fault, items
+from translate.responses import citations, fault, items, media
 from translate.responses.usage import incomplete_reason, usage_body, words_of_refusal
 from translate.sequence import CUT
 from translate.target import Asked
@@ -222,10 +223,13 @@ class Encoder:
             self._close_reasoning(part, text, close, out)
         elif isinstance(part, ToolCall):
             self._close_call(part, text, out)
+        elif isinstance(part, Image):
+            item = media.item(part, items.item_id("ig", self._asked, self._place))
+            self._by_steps(item, item | {"status": "in_progress", "result": None}, media.STEPS, out)
         elif isinstance(part, Unknown) and part.protocol == "responses":
-            item = wire.dumps(part.raw)
-            self._added(item, out)
-            self._done(item, out)
+            own = wire.dumps(part.raw)
+            self._added(own, out)
+            self._done(own, out)
         elif isinstance(part, Unknown) and part.protocol == "messages":
             if websearch.is_call(part.raw):
                 self._searches[str(part.raw.get("id"))] = part.raw
@@ -234,13 +238,19 @@ class Encoder:
         self._part, self._template = None, None
 
     def _search(self, call: dict[str, Any], result: dict[str, Any] | None, out: list[bytes]) -> None:
-        """Writes one item for the call and its result: it is announced when it is over."""
+        """Writes one item for the call and its result."""
         item = websearch.item(call, result, items.item_id("ws", self._asked, self._place))
+        self._by_steps(item, item | {"status": "in_progress"}, (b"in_progress", b"searching", b"completed"), out)
+
+    def _by_steps(
+        self, item: dict[str, Any], begun: dict[str, Any], steps: tuple[bytes, ...], out: list[bytes]
+    ) -> None:
+        """Writes an item of a tool that the provider has run: it is announced when it is over."""
         self._item = item["id"]
-        self._added(wire.dumps(item | {"status": "in_progress"}), out)
-        for step in (b"in_progress", b"searching", b"completed"):
+        self._added(wire.dumps(begun), out)
+        for step in steps:
             where = b'"item_id":%b,"output_index":%d' % (wire.dumps(self._item), self._place)
-            self._event(b"response.web_search_call." + step, where, out)
+            self._event(b"response.%b.%b" % (item["type"].encode(), step), where, out)
         self._done(wire.dumps(item), out)
 
     def _close_text(self, part: Text | Refusal, text: bytes, close: Close, out: list[bytes]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from translate import repeats, sealed_reasoning, wire
 from translate.conversation import Ext, Part, Refusal, Text, Thinking, ToolCall, Unknown
 from translate.json_fields import list_of, text_of
-from translate.responses import citations
+from translate.responses import citations, media
 from translate.responses.decode_messages import said_in
 from translate.sequence import Item, Sequence
 
@@ -82,7 +82,7 @@ class ItemReader:
 
     def _end(self, raw: Raw) -> None:
         self.raw = raw
-        self._sequence.push(Unknown("responses", raw), done=True)
+        self._sequence.push(Unknown("responses", raw, parts=media.shown_in(raw)), done=True)
 
     def _grow(self, item: Item, text: str) -> bytes:
         return self._sequence.say(item, text) if text and not self.is_over else b""

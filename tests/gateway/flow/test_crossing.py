@@ -188,6 +188,23 @@ def test_dropped_fields_are_told() -> None:
     assert headers["x-proxy-upstream"] == "up" and headers["request-id"].startswith("req_")
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_of_a_reply_cannot_be_shown_is_told(streamed: bool) -> None:
+    """In the text, and by name: in the header of a whole reply, and always in what operators count."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0K"}}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Hi", "images": [image]}, "finish_reason": "stop"}
+    asked = ASK | {"stream": streamed, "top_k": 5}
+    delta = {"choices": [{"index": 0, "delta": choice["message"], "finish_reason": "stop"}]}
+    sse = [b"data: %b\n\n" % json.dumps(delta).encode(), b"data: [DONE]\n\n"]
+    answer = Answer.sse(sse) if streamed else Answer.json(CHAT_WHOLE | {"choices": [choice]})
+    with Upstream([answer]) as up, House(one_upstream(up.url, "chat")) as house:
+        _, headers, body = house.post("/v1/messages", asked)
+        house.wait(lambda p: {"reply.image_url", "top_k"} <= p.service.observers.dropped.keys())
+    told = headers["x-proxy-dropped"]
+    assert told == "top_k, reply.image_url" or (streamed and told == "top_k")
+    assert b"[image: image/png, not shown" in body
+
+
 def test_rate_limit_headers_cross_too() -> None:
     back = {"retry-after": "7", "x-ratelimit-remaining-requests": "0", "request-id": "r1", "x-should-retry": "true"}
     error = {"error": {"message": "slow down", "type": "requests", "code": "rate_limit_exceeded"}}

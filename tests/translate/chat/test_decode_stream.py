@@ -110,7 +110,7 @@ CASES: dict[str, tuple[bytes, list[str]]] = {
     ),
     "a transcript": (
         sse(chunk({"audio": {"id": "a", "transcript": "Hi"}}), chunk({"audio": {"data": "AA=="}}), STOP, DONE),
-        ["text: Hi", "stop end"],
+        ["text: Hi", "unknown audio: ", "stop end"],
     ),
     "an image": (
         sse(chunk({"images": [{"type": "image_url", "image_url": {"url": "u"}}, 1]}), STOP, DONE),

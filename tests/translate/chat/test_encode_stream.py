@@ -15,9 +15,9 @@ from translate.chat.encode_stream import Encoder
 from translate.conversation import (
     Close,
     Delta,
+    Document,
     Event,
     Fault,
-    Image,
     Open,
     Ping,
     Refusal,
@@ -194,7 +194,7 @@ def test_pings_are_comments() -> None:
 
 def test_parts_that_chat_has_no_word_for_are_left_out() -> None:
     unknown = Unknown("messages", {"type": "server_tool_use"})
-    events: list[Event] = [Start(), *part(unknown, "{}"), *part(Image(url="u")), *part(Text(""), "a"), Stop("end")]
+    events: list[Event] = [Start(), *part(unknown, "{}"), *part(Document(url="u")), *part(Text(""), "a"), Stop("end")]
     assert deltas(emit(events)) == [{"role": "assistant", "content": ""}, {"content": "a"}, {}]
     assert reply.collect(events, ASKED)["choices"][0]["message"]["content"] == "a"
 

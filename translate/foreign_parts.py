@@ -1,0 +1,89 @@
+"""What of a reply only its upstream's protocol has a part for: shown in the client's protocol, said, or reported.
+
+A decoder gives such a part as `Unknown`, with the pictures, sounds and files in it as `parts`. Those that the client's
+protocol has a place for take its place. The others are told as text where the part stood, since a user must know that
+there was something to see; streamed or not, it is the same text. What a provider's own tools did on the way is no
+answer: what the model made of it stands in the reply. All that the client does not get as it was is named in `left`,
+which the reply's header shows where it is whole, and the log always. A search of the web passes, since encoders know
+it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from translate import reply_media, websearch, wire
+from translate.conversation import Audio, Close, Delta, Event, Open, Part, Text, Unknown
+
+Shows = Callable[[Part], bool]
+"""Tells whether a protocol's replies have a place for such a picture or sound."""
+
+
+class ForeignParts:
+    """Takes a reply's events. protocol, shows: the client's. left: what is left out is added to it. said: a text was
+    said before."""
+
+    __slots__ = ("_hides", "_left", "_protocol", "_said", "_shows")
+
+    def __init__(self, protocol: str, shows: Shows, left: list[str], *, said: bool) -> None:
+        self._protocol = protocol
+        self._shows = shows
+        self._left = left
+        self._hides = False  # the open part is one that the client does not get
+        self._said = said
+
+    def __repr__(self) -> str:
+        return f"<ForeignParts for {self._protocol}, {len(self._left)} left>"
+
+    def passed(self, events: list[Event]) -> list[Event]:
+        out: list[Event] | None = None  # only of a reply that has such parts
+        for i, event in enumerate(events):
+            if isinstance(event, Open):
+                part = event.part
+                self._said = self._said or isinstance(part, Text)
+                self._hides = isinstance(part, Unknown) and self._is_foreign(part)
+            if self._hides or (isinstance(event, Close) and event.citations):
+                out = events[:i] if out is None else out
+                self._foreign(event, out)
+            elif out is not None:
+                out.append(event)
+        return events if out is None else out
+
+    def _is_foreign(self, part: Unknown) -> bool:
+        return part.protocol != self._protocol and not websearch.is_of_search(part.raw)
+
+    def _foreign(self, event: Event, out: list[Event]) -> None:
+        match event:
+            case Open(Unknown() as part):
+                self._tell(part, out)
+            case Close() if self._hides:
+                self._hides = False
+            case Close():
+                self._cited(event)
+                out.append(event)
+            case Delta() | Open():
+                pass
+            case _:
+                out.append(event)
+
+    def _tell(self, part: Unknown, out: list[Event]) -> None:
+        if not (part.parts and all(map(self._shows, part.parts))):
+            self._leave(part.kind)
+        for each in part.parts:
+            if self._shows(each):
+                out += (Open(each), Close())
+            elif not (isinstance(each, Audio) and each.transcript):  # then its words are told
+                self._say(reply_media.in_words(each), out)
+
+    def _say(self, text: str, out: list[Event]) -> None:
+        before = "\n\n" if self._said else ""
+        self._said = True
+        out += (Open(Text("")), Delta([wire.inside(f"{before}{text}\n")]), Close())
+
+    def _cited(self, close: Close) -> None:
+        if any(each.protocol != self._protocol and not each.url for each in close.citations):
+            self._leave("citations")
+
+    def _leave(self, name: str) -> None:
+        if (name := f"reply.{name}") not in self._left:
+            self._left.append(name)
