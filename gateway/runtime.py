@@ -69,10 +69,12 @@ from gateway.stored.store import ResponseStore
 from operate.logs.journal import Journal
 from operate.owner_store import OwnerStore
 from operate.settings.load import Settings, Upstream
-from translate import sse
+from translate import recurring, sse
 from upstream.client import UpstreamClient
 
 log = logging.getLogger("proxy")
+
+AGES_S = 300.0  # what conversations have not used for so long is forgotten within as long again
 
 
 class Connections(Interface):
@@ -128,7 +130,8 @@ class Service:
         self.response_store = ResponseStore(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
         if self.shared.store.kind == "redis":  # the workers of one host ask each other
             self.response_store.fleet = FleetResponses(self.shared.store, kept.store_seconds)
-        self.in_flight = RequestsInFlight(self.response_store.expire)
+        self.in_flight = RequestsInFlight(self._housekeep)
+        self._ages_at = 0.0
         self.flows = self.in_flight.flows
         self.quirks = LearnedQuirks()
         self.hooked: collections.Counter[tuple[str, str, str]] = collections.Counter()  # by hook, event and outcome
@@ -208,6 +211,7 @@ class Service:
         self.max_body_bytes = settings.server.max_body_bytes
         limits = settings.limits
         self.shape = Shape(limits.values, limits.messages, limits.parts, limits.tools, limits.depth)
+        recurring.MEMORY.resize(limits.remembered_mb << 20)
         self.gathered = Gathered(limits.reply_mb << 20, limits.error_kb << 10)
         sse.Most.event_bytes = limits.event_mb << 20
         framing.Most.headers = limits.headers
@@ -313,6 +317,13 @@ class Service:
 
     def __repr__(self) -> str:
         return f"<Service {self.in_flight!r}, {self.router!r}, {self.held_bytes} bytes held>"
+
+    def _housekeep(self) -> None:
+        """Runs about once a second."""
+        self.response_store.expire()
+        if (now := time.monotonic()) > self._ages_at:
+            self._ages_at = now + AGES_S
+            recurring.MEMORY.age()
 
     async def start(self) -> None:
         self.in_flight.start()

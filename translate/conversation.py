@@ -24,6 +24,10 @@ and "proof" what Google has signed of a call or a message, as its OpenAI form sa
 
 Role = Literal["system", "user", "assistant"]
 
+Known = dict[Any, Any] | None
+"""What was made of a turn or a tool, where it comes again with other requests (see recurring.py); None = it does not.
+A copy that is changed knows nothing."""
+
 
 # ---------------------------------------------------------------------------------------------- parts
 
@@ -167,6 +171,7 @@ class Turn:
     ext: Ext = field(default_factory=dict)
     author: str = ""
     for_one_turn: bool = False
+    known: Known = field(default=None, init=False, compare=False, repr=False)
 
 
 Purpose = Literal["", "web_search", "search_bm25", "search_regex", "search_hosted"]
@@ -196,6 +201,7 @@ class Tool:
     about_namespace: str = ""
     purpose: Purpose = field(default="", compare=False, repr=False)
     declared_deferred: bool = field(default=False, compare=False, repr=False)
+    known: Known = field(default=None, init=False, compare=False, repr=False)
 
 
 @dataclass(slots=True)

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from translate import leftovers, readable, repair
-from translate.conversation import Conversation, Ext, Part, Text, Thinking, Unknown
+from translate.conversation import Conversation, Ext, Part, Text, Thinking, Tool, Turn, Unknown
+from translate.recurring import written
 from translate.target import Protocol, Target
+
+Of = TypeVar("Of", Turn, Tool)
+Out = TypeVar("Out")
+
+MAX_MANNERS = 1_000
+MAX_KNOWN = 12  # of one turn: a few models and upstreams
+_manners: dict[Any, int] = {}
+_numbers = itertools.count()
 
 
 class Draft:
@@ -13,7 +26,9 @@ class Draft:
     offered as the upstream's own. dropped: what does not cross, in the client's words, each once. tool_names: sent ->
     given, where a name had to change."""
 
-    __slots__ = ("_dropped", "_protocol", "home", "policy", "searches", "takes", "target", "tool_names", "words")
+    __slots__ = (
+        "_dropped", "_manner", "_protocol", "home", "policy", "searches", "takes", "target", "tool_names", "words",
+    )  # fmt: skip
 
     def __init__(self, conversation: Conversation, target: Target, protocol: Protocol, *shared: str) -> None:
         """protocol: the one that is written. shared: groups of leftovers that it has in common with others."""
@@ -26,6 +41,7 @@ class Draft:
         self.words = conversation.words
         self.tool_names: dict[str, str] = {}
         self._dropped: dict[str, None] = {}
+        self._manner = -1
 
     def __repr__(self) -> str:
         return f"<Draft dropped {list(self._dropped)}>"
@@ -38,6 +54,41 @@ class Draft:
         """Reports a field that does not cross; it is in the client's words, or in those of most clients."""
         own = self.words.own
         self._dropped[own.get(field, field) if own else field] = None
+
+    def of(self, given: Of, write: Callable[[Of, Draft], Out]) -> Out:
+        """Returns write(given, self), from memory where the like was written before. `write` may ask the draft for
+        what stays the same for a model, and tell it what does not cross."""
+        known = given.known
+        if known is None:
+            return write(given, self)
+        if self._manner < 0:
+            self._manner = self._number()
+        found = known.get((write, self._manner))
+        if found is None:
+            if len(known) >= MAX_KNOWN:
+                known.clear()
+            before = self._dropped, self.tool_names
+            self._dropped, self.tool_names = {}, {}
+            try:
+                out = written(write(given, self))
+                found = known[write, self._manner] = out, self._dropped, self.tool_names
+            finally:
+                self._dropped, self.tool_names = before
+        if found[1]:
+            self._dropped.update(found[1])
+        if found[2]:
+            self.tool_names.update(found[2])
+        out_before: Out = found[0]
+        return out_before
+
+    def _number(self) -> int:
+        """Returns the number of all that decides how a turn or a tool is written, besides itself."""
+        key = self._protocol, self.takes, self.home, self.policy, self.target.model, self.searches, id(self.words)
+        if (number := _manners.get(key)) is None:
+            if len(_manners) >= MAX_MANNERS:
+                _manners.clear()  # what was written in a manner without a number is written anew
+            number = _manners[key] = next(_numbers)
+        return number
 
     def leave(self, ext: Ext) -> None:
         """Reports what stays behind of another protocol's leftovers."""

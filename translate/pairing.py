@@ -19,8 +19,6 @@ from typing import Generic, TypeVar
 
 from translate.conversation import Part, Text, ToolCall, ToolResult, Turn
 
-_OF_TOOLS = (ToolCall, ToolResult)
-
 LOST_RESULT = "[no result: the tool call was interrupted]"
 NO_RESULT_YET = "[no result yet: the tool is still running]"
 
@@ -79,7 +77,7 @@ class _Step:
 def paired(turns: list[Turn]) -> list[Turn]:
     """Returns the same turns with each call answered in the user turn right after it, each result asked for right
     before it, and no id twice. Turns that need no change are the same objects."""
-    if not _has_tools(turns):
+    if _are_paired(turns):
         return [turn for turn in turns if turn.parts]
     steps = _steps(turns)
     labels = _matched(steps)
@@ -91,12 +89,48 @@ def paired(turns: list[Turn]) -> list[Turn]:
     return out
 
 
-def _has_tools(turns: list[Turn]) -> bool:
+def _are_paired(turns: list[Turn]) -> bool:
+    """Tells whether nothing need be done, as with nearly all conversations."""
+    waiting: frozenset[str] = frozenset()
+    seen: set[str] = set()
     for turn in turns:
-        for part in turn.parts:
-            if isinstance(part, _OF_TOOLS):
-                return True
-    return False
+        calls, results, plain = _tool_ids(turn)
+        if not plain or (results != waiting and turn.parts) or not seen.isdisjoint(calls):
+            return False
+        if turn.parts:
+            waiting = calls
+            seen |= calls
+    return not waiting
+
+
+ToolIds = tuple[frozenset[str], frozenset[str], bool]
+"""Of a turn's calls, and of its results; and whether each is there once, where it belongs: calls with the model,
+results at the beginning of the user's turn."""
+
+_NO_IDS: ToolIds = frozenset(), frozenset(), True
+
+
+def _tool_ids(turn: Turn) -> ToolIds:
+    if turn.known is None:
+        return _read_tool_ids(turn)
+    found: ToolIds | None = turn.known.get(_tool_ids)
+    if found is None:
+        found = turn.known[_tool_ids] = _read_tool_ids(turn)
+    return found
+
+
+def _read_tool_ids(turn: Turn) -> ToolIds:
+    calls = [part.id for part in turn.parts if isinstance(part, ToolCall)]
+    results = [part.id for part in turn.parts if isinstance(part, ToolResult)]
+    if calls or results:
+        ids = frozenset(calls), frozenset(results)
+        plain = len(ids[0]) == len(calls) and len(ids[1]) == len(results)
+        if turn.role == "user":
+            plain = plain and not calls and all(isinstance(part, ToolResult) for part in turn.parts[: len(results)])
+        else:
+            plain = plain and not results and turn.role == "assistant"
+        return *ids, plain
+    return _NO_IDS
 
 
 def _steps(turns: list[Turn]) -> list[_Step]:

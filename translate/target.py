@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from translate import wire
+from translate import recurring
 from translate.conversation import Tool
 
 Protocol = str
@@ -147,4 +147,4 @@ class Encoded:
     functions: bool = False
 
     def json(self) -> bytes:
-        return wire.dumps(self.body)
+        return recurring.dumps(self.body)

@@ -8,10 +8,9 @@ part, a field and a tool. How much each of these costs differs from model to mod
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from translate import tokens
+from translate import recurring, tokens
 
 _WORDS = re.compile(r"[A-Za-z]+")
 _LONG = re.compile(r"[A-Za-z]{7,}")
@@ -68,14 +67,14 @@ NAMES = Features._fields[:-2]
 """The features that a model's weights are for."""
 
 
-def of_body(body: dict[str, Any], of: Callable[[Any], Features]) -> Features:
-    """Of a request of any protocol. of: `measured`, or what remembers its results."""
+def of_body(body: dict[str, Any]) -> Features:
+    """Of a request of any protocol. Of a long history, only what is new is looked at (see recurring.py)."""
     found: list[Features] = []
     for value in map(body.get, PARTS):
         if isinstance(value, list):
-            found += map(of, value)
+            found += [recurring.of(item, measured) for item in value]
         elif value is not None:
-            found.append(of(value))
+            found.append(measured(value))
     count = next((len(turns) for turns in map(body.get, TURNS) if isinstance(turns, list)), 1)
     tools = body.get("tools") or body.get("functions")
     own = Features(

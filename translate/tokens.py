@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from translate import recurring
+
 BYTES_PER_TOKEN = 3.6  # English prose with some code: 3.5 to 4.2 with the usual vocabularies
 JSON_OVERHEAD = 1.35  # keys, quotes and brackets that estimate() does not count, seen in agents' bodies
 IMAGE_TOKENS = 1_500  # Anthropic: width x height / 750, at most about 1,600; others 85 to 1,500
@@ -81,16 +83,23 @@ def of_size(size: int) -> int:
     return max(1, round(size / (BYTES_PER_TOKEN * JSON_OVERHEAD)))
 
 
-def quick(body: dict[str, Any], size: int, *, media: bool) -> int:
+def quick(body: dict[str, Any], raw: bytes) -> int:
     """Returns the same from the body's length, less its media: to walk all of a quarter of a megabyte would cost more
-    than to translate it. The result is within a tenth of `estimate` for the bodies of coding agents. media: there may
-    be some (`has_media`)."""
-    return sum(measured(body, size)) if media else of_size(size)
+    than to translate it. The result is within a tenth of `estimate` for the bodies of coding agents. raw: what `body`
+    was read from."""
+    history = _history(body)
+    recurs = isinstance(history, list) and recurring.Recurring in map(type, history)
+    return sum(measured(body, len(raw))) if recurs or has_media(raw) else of_size(len(raw))
 
 
 def measured(body: dict[str, Any], size: int) -> tuple[int, int]:
     """Returns (tokens of the text, tokens of the media) of a body of so many bytes."""
-    data, media = _media(_history(body), 0)
+    data = media = 0
+    history = _history(body)
+    for part in history if isinstance(history, list) else ():
+        d, t = recurring.of(part, _media_of)
+        data += d
+        media += t
     return of_size(max(0, size - data)), media
 
 
@@ -112,23 +121,20 @@ def of_reply(sample: bytes, size: int) -> int:
     return round(sum(max(1.0, len(text) / BYTES_PER_TOKEN) for text in said) * max(1.0, size / len(sample)))
 
 
-def _media(content: Any, depth: int) -> tuple[int, int]:
-    """Returns (bytes, tokens) of the media in messages, items or parts, those in tools' results included."""
+def _media_of(part: Any, depth: int = 0) -> tuple[int, int]:
+    """Returns (bytes, tokens) of the media in a message, an item or a part, those in tools' results included."""
+    if not isinstance(part, dict):
+        return 0, 0
+    if is_media(part):
+        return sum(map(len, _strings(part))), _measure(part)[1]
     data = tokens = 0
-    for part in content if isinstance(content, list) else ():
-        if not isinstance(part, dict):
-            continue
-        if is_media(part):
-            d, t = sum(map(len, _strings(part))), _measure(part)[1]
-            data += d
-            tokens += t
-        elif depth < MAX_DEPTH:
-            for key in ("content", "output", "parts"):
-                inner = part.get(key)
-                if isinstance(inner, list | dict):
-                    d, t = _media([inner] if isinstance(inner, dict) else inner, depth + 1)
-                    data += d
-                    tokens += t
+    if depth < MAX_DEPTH:
+        for key in ("content", "output", "parts"):
+            inner = part.get(key)
+            for each in inner if isinstance(inner, list) else [inner] if isinstance(inner, dict) else ():
+                d, t = _media_of(each, depth + 1)
+                data += d
+                tokens += t
     return data, tokens
 
 

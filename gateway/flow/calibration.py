@@ -9,12 +9,10 @@ teaches: their median is how far a count may be off.
 
 from __future__ import annotations
 
-import marshal
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from translate import token_features
 from translate.token_features import NAMES, Features
 
 START = {
@@ -34,8 +32,6 @@ CALIBRATED_AFTER = 20  # replies
 MAX_OFF = 0.25  # with a larger error, nothing is calibrated
 LEAST = 20.0  # tokens: errors of smaller requests are taken as those of one of this size
 HEARD_SPREAD = 0.3  # of SPREAD, for weights that another worker has learned
-MAX_KEPT = 20_000  # features of messages
-LEAST_KEPT = 256  # bytes of a message that is worth it
 
 
 class Calibration:
@@ -112,29 +108,3 @@ class Calibration:
 
 def _diagonal(share: float) -> list[list[float]]:
     return [[(SPREAD[one] * share) ** 2 if one == other else 0.0 for other in NAMES] for one in NAMES]
-
-
-class Measured:
-    """The features of messages that have been seen, by their content: of a long history, only what is new is looked
-    at."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[int, int], Features] = OrderedDict()
-
-    def __repr__(self) -> str:
-        return f"<Measured {len(self._kept)} messages>"
-
-    def of(self, body: dict[str, Any]) -> Features:
-        return token_features.of_body(body, self._of_one)
-
-    def _of_one(self, message: Any) -> Features:
-        data = marshal.dumps(message, 2)  # version 2 is the same for the same content
-        if len(data) < LEAST_KEPT:
-            return token_features.measured(message)
-        key = hash(data), len(data)
-        found = self._kept.get(key)
-        if found is None:
-            found = self._kept[key] = token_features.measured(message)
-            if len(self._kept) > MAX_KEPT:
-                self._kept.popitem(last=False)
-        return found

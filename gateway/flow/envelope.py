@@ -13,7 +13,7 @@ import re
 from typing import NamedTuple
 
 from gateway.http import json_bounds
-from translate import sliced_json, wire
+from translate import recurring, sliced_json, wire
 from translate.errors import BadRequest
 from translate.top_level import MOST_HITS, levels, places
 
@@ -90,7 +90,7 @@ def parse(body: bytes, values: int = json_bounds.MAX_VALUES, *, sliced: bool = F
         raise BadRequest("the request has no body; a JSON object is expected")
     json_bounds.check(body, values)
     try:
-        data = sliced_json.loads(body) if sliced else wire.loads(body)
+        data = sliced_json.loads(body) if sliced else recurring.loads(body)
     except ValueError as why:
         raise BadRequest(f"the request body is not valid JSON: {why}") from None
     if not isinstance(data, dict):

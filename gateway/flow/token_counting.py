@@ -21,7 +21,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from gateway.flow import envelope
-from gateway.flow.calibration import Calibration, Measured
+from gateway.flow.calibration import Calibration
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.crossed import Estimated
 from gateway.flow.exact_counts import ExactCounts
@@ -30,7 +30,7 @@ from gateway.limits import limiter
 from gateway.limits.limiter import Limiter
 from gateway.routing.router import Route
 from gateway.stored.previous_response import NAMED, PreviousResponse, owner_of
-from translate import dialect, tokens
+from translate import dialect, token_features, tokens
 from translate.conversation import Usage
 from translate.errors import ApiError
 
@@ -114,7 +114,6 @@ class Counting:
         self.exact: ExactCounts | None = None
         self.counted: dict[str, tuple[Route, int]] = {}
         self.calibrations: OrderedDict[tuple[str, str, str], Calibration] = OrderedDict()
-        self._measured = Measured()
         told = ("asked", "kept", "shared", "estimated", "estimate kept", "calibrated", "exact")
         self.told = dict.fromkeys(told, 0)  # for the metrics
         self._estimates: dict[bytes, int] = {}
@@ -132,7 +131,7 @@ class Counting:
         """Input tokens, as far as can be told before the upstream does, and the estimates of which they were made. Its
         reply teaches by them. raw: the body that `data` is."""
         name, model = route.upstream.name, route.model
-        quick = tokens.quick(data, len(raw), media=tokens.has_media(raw))
+        quick = tokens.quick(data, raw)
         return max(1, round(quick * self.ratios.of(name, model, True))), self._estimated(route, data, quick)
 
     def watched(self, request: ClientRequest, route: Route) -> Estimated:
@@ -153,7 +152,7 @@ class Counting:
     def _estimated(self, route: Route, data: dict[str, Any], quick: int) -> Estimated:
         met = self._meets(route)
         full = tokens.estimate(data) if _is_due(met, FIRST, EVERY) else 0
-        features = self._measured.of(data) if _is_due(met, TAUGHT_FIRST, TAUGHT_EVERY) else None
+        features = token_features.of_body(data) if _is_due(met, TAUGHT_FIRST, TAUGHT_EVERY) else None
         return Estimated(quick, full, features)
 
     def _meets(self, route: Route) -> int:
@@ -218,7 +217,7 @@ class Counting:
             return None
         body = request.data or envelope.parse(request.body, request.shape.values)
         counting.check(body)
-        features = self._measured.of(body)
+        features = token_features.of_body(body)
         if features.unseen:
             return None
         off = b"X-Proxy-Token-Count: calibrated +-%d %%\r\n" % max(1, math.ceil(calibration.error * 100))

@@ -160,6 +160,13 @@ LIMITS = {
         "1000",
         "The most levels of JSON of a request that is read here, one within the other. More are refused with a 400.",
     ),
+    "remembered_mb": Key(
+        value_types.whole(0, 65_536),
+        "32",
+        "The memory, in MB, of each process for the messages and tools of conversations that are translated: an agent "
+        "sends all of its conversation with each turn, and only what is new in it is read and written anew. What no "
+        "turn has used for ten minutes goes. 0 remembers nothing.",
+    ),
     "headers": Key(
         value_types.whole(20, 10_000), "200", "The most header lines of a request. More are refused with a 431."
     ),

@@ -203,7 +203,7 @@ class Bench:
 
 def _ours() -> list[object]:
     gc.collect()
-    return [one for one in gc.get_objects() if type(one).__module__.partition(".")[0] in PACKAGES]
+    return [one for one in gc.get_objects() if str(type(one).__module__).partition(".")[0] in PACKAGES]
 
 
 def attributes(one: object) -> dict[str, object]:

@@ -43,11 +43,11 @@ def messages(conversation: Conversation, draft: Draft) -> list[Body]:
     for turn in paired(readable_parts.turns(conversation.turns, draft.drop)):
         if turn.role != "assistant":
             others.append(turn)
-        elif message := _assistant(turn, draft):  # one that says nothing does not come between the user's
-            out += _users(others, draft)
+        elif message := draft.of(turn, _assistant):  # one that says nothing does not come between the user's
+            out += _between(others, draft)
             others = []
             _append(out, message)
-    out += _users(others, draft)
+    out += _between(others, draft)
     if not out:
         raise BadRequest("messages: nothing in them can be sent to this model's upstream")
     return out
@@ -81,6 +81,14 @@ def _words(part: Part, draft: Draft) -> str:
 
 
 # --------------------------------------------------------------------------------------------------- users
+
+
+def _between(turns: list[Turn], draft: Draft) -> list[Body]:
+    return draft.of(turns[0], _user) if len(turns) == 1 and turns[0].known is not None else _users(turns, draft)
+
+
+def _user(turn: Turn, draft: Draft) -> list[Body]:
+    return _users([turn], draft)
 
 
 def _users(turns: list[Turn], draft: Draft) -> list[Body]:

@@ -53,7 +53,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
 
 
 def _tools(body: Body, conversation: Conversation, draft: Draft) -> None:
-    tools = [written for tool in conversation.tools if (written := _tool(tool, draft))]
+    tools = [written for tool in conversation.tools if (written := draft.of(tool, _tool))]
     for options in [tool for tool in tools if tool["type"] == "web_search_options"]:
         tools.remove(options)
         body["web_search_options"] = options["web_search_options"]

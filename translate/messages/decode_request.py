@@ -10,9 +10,10 @@ Source: platform.claude.com, API reference "Create a Message"; anthropic SDK typ
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
-from translate import tool_search
+from translate import recurring, tool_search
 from translate.conversation import (
     Conversation,
     OutputFormat,
@@ -80,7 +81,7 @@ def _turns(messages: Any) -> list[Turn]:
         raise BadRequest("messages: Input should be a valid list")
     if not messages:
         raise BadRequest("messages: at least one message is required")
-    return [_turn(message, f"messages.{i}") for i, message in enumerate(messages)]
+    return recurring.each(messages, _turn, "messages")
 
 
 def _turn(message: Any, where: str) -> Turn:
@@ -124,11 +125,10 @@ def _tools(tools: Any, body: dict[str, Any], turns: list[Turn]) -> list[Tool]:
         return []
     if not isinstance(tools, list):
         raise BadRequest("tools: Input should be a valid list")
-    read = [_tool(tool, f"tools.{i}") for i, tool in enumerate(tools)]
+    read = recurring.each(tools, _tool, "tools")
     if any(tool.deferred for tool in read):
         shown = _shown(body["messages"], turns)
-        for tool in read:
-            tool.deferred = tool.deferred and tool.name not in shown
+        read = [replace(tool, deferred=False) if tool.deferred and tool.name in shown else tool for tool in read]
     return read
 
 

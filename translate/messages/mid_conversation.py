@@ -8,6 +8,7 @@ counts. What a request said at first is kept in ext["messages.form"], for an ups
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from translate.conversation import Conversation, Tool
@@ -58,8 +59,7 @@ def _changed(tools: list[Tool], changes: list[tuple[bool, Any, str]], read_tool:
             known[new.name] = offered[new.name] = new
         elif (found := known.get(str(tool.get("name")))) and tool.get("type") == "tool_reference":
             if added:
-                found.deferred = False
-                offered[found.name] = found
+                offered[found.name] = known[found.name] = replace(found, deferred=False) if found.deferred else found
             else:
                 offered.pop(found.name, None)
     return list(offered.values())

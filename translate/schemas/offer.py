@@ -97,12 +97,12 @@ class _Offering:
                 return tool
             schema = {}
         if strict and self._strict is not self._plain:
-            found = _known(schema, self._strict, True)
+            found = _of_tool(tool, schema, self._strict)
             if found.obstacle or not self._have_room(found):
                 strict = None
                 self._cut["tools.strict"] = None
         if not strict or self._strict is self._plain:
-            found = _known(schema, self._plain, True)
+            found = _of_tool(tool, schema, self._plain)
             if found.same and strict is tool.strict:
                 return tool
         self._tell(self._of_tools, found.cut)
@@ -207,6 +207,15 @@ class _Memory:
 
 
 _MEMORY = _Memory()
+
+
+def _of_tool(tool: Tool, schema: Schema, dialect: SchemaDialect) -> Fitted:
+    if tool.known is None:
+        return _known(schema, dialect, True)
+    found: Fitted | None = tool.known.get((_of_tool, dialect.name))
+    if found is None:
+        found = tool.known[_of_tool, dialect.name] = _known(schema, dialect, True)
+    return found
 
 
 def _known(schema: Schema, dialect: SchemaDialect, of_tool: bool) -> Fitted:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from gateway.flow.calibration import MAX_KEPT, Calibration, Measured
+from gateway.flow.calibration import Calibration
 from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from tests.support.two_upstreams import house_text, says
-from translate import token_features
+from translate import recurring, token_features, wire
 from translate.token_features import Features
 
 LEAST_EXCHANGES = 5  # of a model, so that there is something to tell apart
@@ -41,11 +41,11 @@ def _used(response: dict[str, Any]) -> int:
 def test_after_a_hundred_requests_the_median_error_is_below_5_percent(recorded_traffic: Path) -> None:
     """Of each model with some recorded requests, a hundred of these are learned in any order, and a hundred more are
     predicted, each before its reply is known."""
-    measured, models = Measured(), dict[str, list[tuple[Features, int]]]()
+    models = dict[str, list[tuple[Features, int]]]()
     for file in sorted((recorded_traffic / "exchanges").glob("*.json")):
         exchange = json.loads(file.read_text())
         body, real = exchange["request"]["body"], _used(exchange["response"])
-        if isinstance(body, dict) and real and not (features := measured.of(body)).unseen:
+        if isinstance(body, dict) and real and not (features := token_features.of_body(body)).unseen:
             models.setdefault(re.sub(r".*/", "", exchange["model"]), []).append((features, real))
     models = {model: rows for model, rows in models.items() if len(rows) >= LEAST_EXCHANGES}
     assert len(models) >= 8
@@ -74,36 +74,36 @@ def _vocabulary(features: Features) -> int:
 
 
 def test_it_learns_a_vocabulary_that_it_has_never_seen() -> None:
-    calibration, measured = Calibration(), Measured()
+    calibration = Calibration()
     assert not calibration.is_calibrated
     for number in range(60):
-        features = measured.of(_request(40 + 37 * number, number % 4))
+        features = token_features.of_body(_request(40 + 37 * number, number % 4))
         calibration.learn(features, _vocabulary(features))
     assert calibration.is_calibrated and calibration.error < 0.05
     for words, tools in ((55, 0), (5000, 3)):
-        features = measured.of(_request(words, tools))
+        features = token_features.of_body(_request(words, tools))
         assert calibration.count(features) == pytest.approx(_vocabulary(features), rel=0.05)
 
 
 def test_a_reply_that_says_something_else_moves_little() -> None:
-    calibration, measured = Calibration(), Measured()
+    calibration = Calibration()
     for number in range(60):
-        features = measured.of(_request(40 + 37 * number))
+        features = token_features.of_body(_request(40 + 37 * number))
         calibration.learn(features, _vocabulary(features))
-    features = measured.of(_request(900))
+    features = token_features.of_body(_request(900))
     before = calibration.count(features)
     calibration.learn(features, 50 * before)
     assert calibration.count(features) == pytest.approx(before, rel=0.1)
 
 
 def test_the_same_request_thousands_of_times_breaks_nothing() -> None:
-    calibration, measured = Calibration(), Measured()
-    same = measured.of(_request(300))
+    calibration = Calibration()
+    same = token_features.of_body(_request(300))
     for _ in range(3000):
         calibration.learn(same, 500)
     assert calibration.count(same) == 500
     for number in range(200):
-        features = measured.of(_request(40 + 7 * number, number % 3))
+        features = token_features.of_body(_request(40 + 7 * number, number % 3))
         calibration.learn(features, _vocabulary(features))
     assert calibration.count(features) == pytest.approx(_vocabulary(features), rel=0.1)
 
@@ -122,7 +122,7 @@ def test_the_same_request_thousands_of_times_breaks_nothing() -> None:
     ],
 )
 def test_what_nobody_can_count_from_here_teaches_nothing(more: dict[str, Any]) -> None:
-    features = Measured().of(_request(100) | more)
+    features = token_features.of_body(_request(100) | more)
     assert features.unseen
     calibration = Calibration()
     calibration.learn(features, 99_999)
@@ -131,9 +131,9 @@ def test_what_nobody_can_count_from_here_teaches_nothing(more: dict[str, Any]) -
 
 def test_a_field_of_a_schema_is_no_field_of_the_api() -> None:
     tool = {"name": "t", "input_schema": {"type": "object", "properties": {"prompt": {}, "file_id": {}}}}
-    assert not Measured().of(_request(100) | {"tools": [tool]}).unseen
+    assert not token_features.of_body(_request(100) | {"tools": [tool]}).unseen
     used = {"type": "tool_use", "id": "t", "name": "Task", "input": {"prompt": "do", "thread": 1, "file_id": "f"}}
-    assert not Measured().of({"messages": [{"role": "assistant", "content": [used]}]}).unseen
+    assert not token_features.of_body({"messages": [{"role": "assistant", "content": [used]}]}).unseen
 
 
 def test_of_a_long_history_only_what_is_new_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,22 +141,21 @@ def test_of_a_long_history_only_what_is_new_is_looked_at(monkeypatch: pytest.Mon
     looked: list[Any] = []
     whole = token_features.measured
     monkeypatch.setattr(token_features, "measured", lambda value: looked.append(value) or whole(value))
-    measured = Measured()
-    first = measured.of({"messages": history})
+    monkeypatch.setattr(recurring, "MEMORY", recurring.Memory(1 << 20))
+    first = token_features.of_body(recurring.loads(wire.dumps({"messages": history})))
     assert len(looked) == 200
-    again = [*json.loads(json.dumps(history)), {"role": "user", "content": "and now? " * 50}]
-    second = measured.of({"messages": again})
+    again = [*history, {"role": "user", "content": "and now? " * 50}]
+    second = token_features.of_body(recurring.loads(wire.dumps({"messages": again})))
     assert len(looked) == 201 and second.words > first.words
-    assert second == Measured().of({"messages": again}), "from memory or not, the features are the same"
-    assert len(measured._kept) <= MAX_KEPT
+    assert second == token_features.of_body({"messages": again}), "from memory or not, the features are the same"
 
 
 def test_the_time_for_a_huge_text_is_bounded() -> None:
     text = "some words of a text, and 12 more.\n" * 300_000
     begun = time.process_time()
-    huge = Measured().of({"messages": [{"role": "user", "content": text}]})
+    huge = token_features.of_body({"messages": [{"role": "user", "content": text}]})
     once = time.process_time() - begun
-    small = Measured().of({"messages": [{"role": "user", "content": text[: len(text) // 1000]}]})
+    small = token_features.of_body({"messages": [{"role": "user", "content": text[: len(text) // 1000]}]})
     assert huge.words == pytest.approx(1000 * small.words, rel=0.01)
     assert once < 5, "a look at ten megabytes would take as long as a hundred requests"
 
