@@ -24,10 +24,10 @@ MOST: dict[tuple[str, str], tuple[int, int, float]] = {
     ("chat", "chat"): (270, 310, 12.0),
     ("messages", "messages"): (266, 314, 12.0),
     ("responses", "responses"): (288, 322, 12.0),
-    ("messages", "chat"): (482, 584, 30.0),
-    ("messages", "responses"): (490, 624, 33.0),
-    ("responses", "chat"): (560, 646, 31.0),
-    ("chat", "messages"): (498, 592, 29.0),
+    ("messages", "chat"): (488, 590, 30.0),
+    ("messages", "responses"): (496, 630, 33.0),
+    ("responses", "chat"): (566, 654, 31.0),
+    ("chat", "messages"): (504, 600, 29.0),
 }
 
 
