@@ -208,7 +208,11 @@ class Server(HTTPServer):
                 address = _HERE
         except (BlockingIOError, ConnectionAbortedError):
             return False
-        self._handle_connection(accepted, address)
+        try:
+            self._handle_connection(accepted, address)
+        except BaseException:  # a fault of ours: the client must not wait for what nobody serves
+            accepted.close()
+            raise
         return True
 
     def stop(self) -> None:

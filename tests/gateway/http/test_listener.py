@@ -38,3 +38,26 @@ async def taken_in_a_turn(waiting: int, workers: int) -> int:
 )
 def test_its_share_of_those_that_wait(waiting: int, workers: int, taken: int) -> None:
     assert asyncio.run(taken_in_a_turn(waiting, workers)) == taken
+
+
+async def failing(server: Server, listening: socket.socket) -> bytes:
+    """What a client gets whose connection cannot be served for a fault of ours."""
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    server.handle_stream = fails  # type: ignore[method-assign]
+    with socket.create_connection(listening.getsockname()) as client:
+        client.settimeout(5)
+        with pytest.raises(RuntimeError):
+            server._ready(listening, 0)
+        return client.recv(1)
+
+
+def test_a_client_that_cannot_be_served_does_not_wait() -> None:
+    with bind_sockets(0, "127.0.0.1")[0] as listening:
+
+        async def run() -> bytes:
+            return await failing(make_server(_Door(), Idle(), ()), listening)
+
+        assert asyncio.run(run()) == b""

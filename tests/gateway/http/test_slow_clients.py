@@ -210,6 +210,43 @@ def test_a_connection_that_begins_to_speak_is_spared() -> None:
         second.socket.close()
 
 
+def test_who_has_left_makes_room() -> None:
+    """Whether Tornado has noticed it or not: of hundreds that leave at once it has not, and the next one is served."""
+    with House(SETTINGS.format("max_connections = 2")) as house:
+        clients = _at_the_limit(house, 2)
+
+        def at_once() -> None:
+            """In one turn of the loop."""
+            idle = house.proxy._door.idle
+            clients[0].socket.close()
+            assert idle.make_room()
+            [left] = idle._since
+            left.stream.close()
+            assert idle.make_room()
+            assert not idle.make_room()
+
+        house.on_loop(at_once)
+        clients[1].socket.close()
+
+
+def test_a_slow_client_that_has_left_is_told_nothing() -> None:
+    with House(SETTINGS.format("max_connections = 2")) as house:
+        (client,) = _at_the_limit(house, 1)
+        client.socket.sendall(b"GET /healthz HTTP/1.1\r\n")
+        house.wait(lambda p: all(each.stream._read_buffer_size for each in p._door.idle._since))
+
+        def at_once() -> None:
+            idle = house.proxy._door.idle
+            [connection] = idle._since
+            idle._look()  # it has begun
+            connection.stream.close()
+            idle.adopt(0.0, 0.0)
+            assert not idle._since
+
+        house.on_loop(at_once)
+        client.socket.close()
+
+
 def test_the_address_with_the_most_idle_ones_makes_room_first() -> None:
     with House(SETTINGS.format("max_connections = 4")) as house:
         alone = Client.__new__(Client)
