@@ -9,6 +9,7 @@ import pycurl
 import pytest
 from tornado.curl_httpclient import CurlError
 
+from tests.support.waiting import soon
 from tests.upstream.scripted import (
     CERTIFICATE,
     OK,
@@ -299,12 +300,12 @@ async def test_idle_connections_are_bounded() -> None:
         for _ in range(3):
             gate.clear()
             tolds = [begin(c, up.url) for up in (one, two) for _ in range(15)]
-            while len(one.open) + len(two.open) < 30:
-                await asyncio.sleep(0.005)
+            await soon(lambda: len(one.open) + len(two.open) == 30)
             gate.set()
             await asyncio.gather(*(told.ended.wait() for told in tolds))
-            await asyncio.sleep(0.05)
-            assert len(one.open) + len(two.open) == 4
+            await soon(lambda: len(one.open) + len(two.open) == 4)
+            await asyncio.sleep(0.02)
+            assert len(one.open) + len(two.open) == 4, "and no more are closed"
 
 
 @run
@@ -334,7 +335,7 @@ async def test_no_connection_is_reused_after_its_expiry() -> None:
         await ask(c, up.url)
         await ask(c, up.url)
         assert up.connections == 1
-        await asyncio.sleep(2.1)
+        await asyncio.sleep(2.1)  # libcurl counts whole seconds
         await ask(c, up.url)
         assert up.connections == 2
 
@@ -346,8 +347,8 @@ def test_keeping_none(pool: Pool) -> None:
         async with Upstream() as up, client(pool) as c:
             for _ in range(3):
                 assert (await ask(c, up.url)).failure is None
-            await asyncio.sleep(0.02)
-            assert up.connections == 3 and not up.open
+            await soon(lambda: not up.open)
+            assert up.connections == 3
 
     test()
 
@@ -498,8 +499,7 @@ async def test_close_ends_what_is_in_flight() -> None:
     async with Upstream(script) as up:
         c = UpstreamClient(force_instance=True, pool=Pool(max_connections=2))
         tolds = [begin(c, up.url) for _ in range(4)]
-        while up.connections < 2:
-            await asyncio.sleep(0.005)
+        await soon(lambda: up.connections == 2)
         c.close()
         assert [(told.calls, told.kind) for told in tolds] == [(["end"], "cancelled_by_pool")] * 4
         await asyncio.wait_for(up.saw_close.wait(), 5)

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.waiting import soon
 from tests.upstream.scripted import OK, STREAM, Conn, Told, Upstream, ask, begin, chunk, client, run
+from upstream.client import SWEEP_S
 from upstream.failure import KINDS, WORDS, from_curl, host_of
 from upstream.pool import Pool
 from upstream.request import Timeouts
@@ -80,7 +82,7 @@ async def test_a_short_timeout_behind_a_long_one() -> None:
     with deaf() as url:
         async with client() as c:
             long = begin(c, url, timeouts=Timeouts(connect=30))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.02)  # its alarm is set
             told = await asyncio.wait_for(ask(c, url, timeouts=Timeouts(connect=0.2)), 5)
             assert told.kind == "connect_timeout" and long.calls == []
 
@@ -106,8 +108,7 @@ async def test_tls_handshake_that_hangs_or_breaks() -> None:
 async def test_waiting_for_a_connection_is_bounded() -> None:
     async with Upstream(silent) as up, client(Pool(max_connections=2)) as c:
         first = [begin(c, up.url) for _ in range(2)]
-        while up.connections < 2:
-            await asyncio.sleep(0.005)
+        await soon(lambda: up.connections == 2)
         told = await ask(c, up.url, timeouts=Timeouts(connect=0.1))
         assert told.failure is not None and told.kind == "pool_exhausted" and told.failure.replayable
         assert "connection pool exhausted: 2 connections to 127.0.0.1:" in told.failure.message
@@ -121,7 +122,7 @@ async def test_waiting_for_a_connection_is_bounded() -> None:
 async def test_a_wait_within_the_bound_is_served() -> None:
     async def slow(conn: Conn) -> None:
         while await conn.request() is not None:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.03)
             conn.send(OK)
 
     async with Upstream(slow) as up, client(Pool(max_connections=1)) as c:
@@ -161,11 +162,9 @@ def test_a_post_is_never_sent_twice(then: str, body: bytes) -> None:
             assert told.failure is not None
             assert (told.calls, told.kind, told.failure.replayable) == (["end"], "closed", True)
             assert told.exchange is not None and told.exchange.reused
-            await asyncio.sleep(0.05)
-            assert len(up.requests) == 2 and up.connections == 1
             # The decision to try again is the caller's, and works.
             assert (await ask(c, up.url, body, fresh=True)).failure is None
-            assert up.connections == 2
+            assert len(up.requests) == 3 and up.connections == 2
 
     test()
 
@@ -200,11 +199,10 @@ async def test_all_idle_connections_may_be_dead_at_once() -> None:
 
     async with Upstream(script) as up, client() as c:
         tolds = [begin(c, up.url) for _ in range(8)]
-        while len(up.requests) < 8:
-            await asyncio.sleep(0.005)
+        await soon(lambda: len(up.requests) == 8)
         gate.set()
         await asyncio.gather(*(told.ended.wait() for told in tolds))
-        await asyncio.sleep(0.02)
+        await soon(lambda: not up.open)
         first = await ask(c, up.url)
         assert first.failure is not None and first.failure.replayable
         assert (await ask(c, up.url, fresh=True)).failure is None
@@ -336,8 +334,9 @@ async def test_bytes_put_the_idle_timeout_off_but_not_the_total_one() -> None:
 @run
 async def test_our_own_pause_is_not_the_upstreams_silence() -> None:
     async with Upstream(half) as up, client() as c:
-        told = begin(c, up.url, timeouts=Timeouts(idle=0.3), told=Told(pause_at("data")))
-        await asyncio.sleep(0.9)
+        told = begin(c, up.url, timeouts=Timeouts(idle=0.2), told=Told(pause_at("data")))
+        await soon(lambda: told.size)
+        await asyncio.sleep(0.6)
         assert told.calls == ["head", "data"]
         assert told.exchange is not None
         told.exchange.resume()
@@ -358,7 +357,8 @@ def pause_at(what: str):
 async def test_no_timeout_at_all() -> None:
     async with Upstream(half) as up, client() as c:
         told = begin(c, up.url, timeouts=Timeouts(0, 0, 0, 0))
-        await asyncio.sleep(0.5)
+        await soon(lambda: told.size)
+        await asyncio.sleep(2 * SWEEP_S)
         assert told.calls == ["head", "data"]
 
 
@@ -367,8 +367,7 @@ async def test_the_sweeper_rests_when_nothing_is_in_flight() -> None:
     async with Upstream() as up, client() as c:
         await ask(c, up.url)
         assert c._sweeper is not None
-        await asyncio.sleep(0.5)
-        assert c._sweeper is None
+        await soon(lambda: c._sweeper is None)
 
 
 # ---- sinks that fail
@@ -387,11 +386,11 @@ def test_a_sink_that_raises_costs_its_own_exchange_only(where: str, caplog: pyte
             for other in others:
                 await asyncio.wait_for(other.ended.wait(), 5)
             assert [other.body for other in others] == [b"ok"] * 5
-            await asyncio.sleep(0.02)
-            assert told.calls[-1] == where and told.calls.count(where) == 1
+            await soon(lambda: c.stats()["in_flight"] == 0)
             stats = c.stats()
-            assert stats["in_flight"] == 0 and stats["handles"] == stats["handles_free"]
+            assert stats["handles"] == stats["handles_free"]
             assert (await ask(c, up.url)).body == b"ok"
+            assert told.calls[-1] == where and told.calls.count(where) == 1
 
     with caplog.at_level(logging.ERROR, "upstream"):
         test()

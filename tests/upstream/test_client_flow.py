@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.support.waiting import soon
 from tests.upstream.scripted import OK, STREAM, Conn, Told, Upstream, ask, begin, chunk, client, run
 from tests.upstream.test_client_failures import deaf, half, pause_at, silent
 from upstream.client import UpstreamClient
@@ -111,6 +112,8 @@ async def test_pause_and_resume_lose_nothing() -> None:
 
 @run
 async def test_no_data_while_paused() -> None:
+    sent = asyncio.Event()
+
     async def script(conn: Conn) -> None:
         await conn.request()
         conn.send(STREAM)
@@ -118,11 +121,13 @@ async def test_no_data_while_paused() -> None:
             conn.send(chunk(b"x" * 100))
             await asyncio.sleep(0.005)
         conn.send(chunk(b""))
+        sent.set()
         await conn.gone()
 
     async with Upstream(script) as up, client() as c:
         told = begin(c, up.url, told=Told(pause_at("head")))
-        await asyncio.sleep(0.3)
+        await asyncio.wait_for(sent.wait(), 5)
+        await asyncio.sleep(0.05)
         assert told.calls in (["head"], ["head", "data"]) and told.size <= 200
         assert told.exchange is not None
         told.exchange.resume()
@@ -132,16 +137,21 @@ async def test_no_data_while_paused() -> None:
 
 @run
 async def test_the_upstream_may_die_while_we_pause() -> None:
+    paused = asyncio.Event()
+
     async def script(conn: Conn) -> None:
         await conn.request()
         conn.send(STREAM + chunk(b"x" * 100))
-        await asyncio.sleep(0.1)
+        await paused.wait()
         conn.send(chunk(b"y" * 100))
         await conn.writer.drain()
 
     async with Upstream(script) as up, client() as c:
         told = begin(c, up.url, told=Told(pause_at("data")))
-        await asyncio.sleep(0.3)
+        await soon(lambda: told.size)
+        paused.set()
+        await soon(lambda: not up.open)
+        await asyncio.sleep(0.05)
         assert told.calls == ["head", "data"]
         told._then = None
         assert told.exchange is not None
@@ -173,9 +183,8 @@ def test_the_upstream_sees_a_cancel_at_once(phase: str) -> None:
         ):
             url = up.url.replace("http:", "https:") if phase == "tls" else up.url
             told = begin(c, url, told=Told(pause_at("data") if phase == "paused" else None), verify=False)
-            while not (up.requests or (phase == "tls" and up.connections)) or (script is half and not told.size):
-                await asyncio.sleep(0.005)
-            await asyncio.sleep(0.02)
+            await soon(lambda: up.connections if phase == "tls" else told.size if script is half else up.requests)
+            await asyncio.sleep(0.02)  # the client has done what it can in this phase, too
             exchange = told.exchange
             assert exchange is not None
             before = list(told.calls)
@@ -198,7 +207,7 @@ async def test_cancel_before_there_is_a_connection() -> None:
     with deaf() as url:
         async with Upstream(silent) as up, client(Pool(max_connections=2)) as c:
             connecting = begin(c, url)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # it tries
             resolving = begin(c, "http://nohost.invalid/")
             fresh = begin(c, url)
             waiting = [begin(c, up.url) for _ in range(3)]
@@ -224,9 +233,9 @@ async def test_a_cancelled_wait_for_a_connection_does_not_hold_its_place() -> No
 
     async with Upstream(script) as up, client(Pool(max_connections=1)) as c:
         first = begin(c, up.url, b"first")
-        await asyncio.sleep(0.02)
+        await soon(lambda: up.requests)
         dropped, last = begin(c, up.url, b"dropped"), begin(c, up.url, b"last")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # they are in line
         assert dropped.exchange is not None
         dropped.exchange.cancel()
         go.set()
@@ -244,8 +253,7 @@ def test_cancel_from_inside_the_sink(where: str) -> None:
                 others = [begin(c, up.url) for _ in range(3)]
                 for other in others:
                     await asyncio.wait_for(other.ended.wait(), 5)
-                while not told.calls or told.calls[-1] != where:
-                    await asyncio.sleep(0.005)
+                await soon(lambda: where in told.calls)  # noqa: B023  # it is waited for right here
                 assert told.calls == ["head", "data", "end"][: ["head", "data", "end"].index(where) + 1]
                 await asyncio.sleep(0.01)
                 await none_left(c)
@@ -276,10 +284,10 @@ async def test_one_sink_may_cancel_all_the_others() -> None:
                         other.exchange.cancel()
 
             tolds += [begin(c, up.url, b"whole" if i % 2 else b"part", told=Told(then)) for i in range(10)]
-            while len(up.requests) < count + 10:
-                await asyncio.sleep(0.005)
+            await soon(lambda: len(up.requests) == count + 10)  # noqa: B023  # it is waited for right here
             gate.set()
-            await asyncio.sleep(0.05)
+            await soon(lambda: any(told.calls for told in tolds))  # noqa: B023  # it is waited for right here
+            await asyncio.sleep(0.02)
             talked = [told for told in tolds if told.calls]
             assert len(talked) == 1 and talked[0].calls[0] == "head"
             assert talked[0].exchange is not None
@@ -313,10 +321,8 @@ async def test_a_handle_cancelled_while_paused_is_as_good_as_new() -> None:
     async with Upstream(flood(20, sent)) as big, Upstream() as up, client() as c:
         for _ in range(5):
             told = begin(c, big.url, told=Told(pause_at("data"), keep=False))
-            while not told.size:
-                await asyncio.sleep(0.005)
-            await asyncio.sleep(0.02)
-            assert told.exchange is not None and told.exchange._held_back
+            assert told.exchange is not None
+            await soon(lambda: told.exchange._held_back)  # noqa: B023  # it is waited for right here
             told.exchange.cancel()
             after = await ask(c, up.url)
             assert after.calls == ["head", "data", "end"] and after.body == b"ok"
@@ -333,8 +339,7 @@ async def test_send_from_inside_on_end() -> None:
                 tolds.append(begin(c, up.url, told=Told(again)))
 
         tolds.append(begin(c, up.url, told=Told(again)))
-        while len(tolds) < 50 or not tolds[-1].ended.is_set():
-            await asyncio.sleep(0.005)
+        await soon(lambda: len(tolds) == 50 and tolds[-1].ended.is_set())
         assert all(told.body == b"ok" for told in tolds) and up.connections <= 2
 
 

@@ -11,7 +11,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import anthropic
@@ -25,6 +25,7 @@ from demo.answer import MODELS, THINKING, BadRequest, Turn, answer, progress
 from demo.door import MAX_STRANGERS
 from demo.schema_value import sample
 from demo.server import Demo
+from tests.support.waiting import soon, until
 
 TOKEN = "demo-token-of-the-test"
 LONG_EVENTS = 5_000
@@ -119,13 +120,6 @@ def events(text: str) -> list[dict[str, Any]]:
         assert not names or names == [f"event: {value['type']}"]
         found.append(value)
     return found
-
-
-def wait_for(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 10
-    while not condition() and time.monotonic() < end:
-        threading.Event().wait(0.01)
-    return condition()
 
 
 # --- Messages ---------------------------------------------------------------------------------------------
@@ -728,11 +722,11 @@ def test_a_client_that_leaves_ends_the_stream(running: Running) -> None:
                 b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nx-api-key: %s\r\nContent-Length: %d\r\n\r\n%s"
                 % (TOKEN.encode(), len(payload), payload)
             )
-            assert wait_for(lambda: len(patient.demo.running) == 1)
+            until(lambda: len(patient.demo.running) == 1)
             if reads:
                 assert sock.recv(100)
             sock.close()
-            assert wait_for(lambda: not patient.demo.running), model
+            until(lambda: not patient.demo.running)
 
 
 def test_a_slow_reader_slows_the_writer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -777,8 +771,7 @@ def test_stop_hangs_up_on_what_is_running() -> None:
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nx-api-key: %s\r\nContent-Length: %d\r\n\r\n%s"
             % (TOKEN.encode(), len(payload), payload)
         )
-        while not demo.running:
-            await asyncio.sleep(0.01)
+        await soon(lambda: demo.running)
         await asyncio.wait_for(demo.stop(), 5)
         assert not demo.running and await reader.read() == b""
         writer.close()

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.support.waiting import soon
 from tests.upstream.scripted import OK, Conn, Told, Upstream, ask, client, run
 from upstream.pool import Pool
 
@@ -49,10 +50,12 @@ def test_a_kept_connection_that_dies_at_work(then: str, body: bytes, tls: bool) 
 def test_a_connection_that_was_closed_before_the_request_came(then: str, tls: bool) -> None:
     """It dies while it is idle, and is used again before anybody has looked."""
 
+    idle = asyncio.Event()
+
     async def script(conn: Conn) -> None:
         await conn.request()
         conn.send(OK)
-        await asyncio.sleep(0.05)
+        await idle.wait()
         if then == "reset":
             conn.reset()
 
@@ -60,7 +63,8 @@ def test_a_connection_that_was_closed_before_the_request_came(then: str, tls: bo
     async def test() -> None:
         async with Upstream(script, tls) as up, client() as c:
             assert (await ask(c, up.url, verify=False)).failure is None
-            await asyncio.sleep(0.15)
+            idle.set()
+            await soon(lambda: not up.open)
             told = await ask(c, up.url, verify=False)
             # libcurl may find it out by itself, and take a new one
             assert told.failure is None or (told.kind == "closed" and told.failure.replayable), told.failure
@@ -189,7 +193,7 @@ def test_a_stream_below_a_goaway_goes_on() -> None:
         frames = FrameWriter(conn)
         stream = await frames.request()
         frames.goaway(stream)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)  # it is heard
         frames.answer(stream)
         await frames.request()
 
