@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from tests.support.house import House
 from tests.support.redis_server import RedisServer
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.two_upstreams import house_text, late
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.skipif(not redis_server.PROGRAMS, reason=redis_server.NONE)
 
@@ -42,10 +42,7 @@ def hosts(server: RedisServer, folder: Path, up: str, more: str = "", count: int
 
 def know_each_other(server: RedisServer, folder: Path, count: int = 2) -> None:
     """Each has its part from now on."""
-    until = time.monotonic() + 10
-    while server.call("ZCARD", f"{{{folder.name}}}:batches:workers") != f":{count}":
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until(lambda: server.call("ZCARD", f"{{{folder.name}}}:batches:workers") == f":{count}")
 
 
 def test_made_at_one_host_run_by_both_and_read_at_the_other(server: RedisServer, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.two_upstreams import error, house_text, late, says
+from tests.support.waiting import until
 
 QUICK = "[retry]\nmax_attempts = 1\n"
 CLIENTS = "".join(f"[client {name}]\nkey = {name}-key-0123456789\n" for name in ("alice", "bobby"))
@@ -37,14 +37,12 @@ def sdk(house: House, key: str = "alice-key-0123456789") -> anthropic.Anthropic:
     return anthropic.Anthropic(base_url=house.url, api_key=key, max_retries=0)
 
 
-def ended(client: anthropic.Anthropic, id: str, within_s: float = 15.0) -> Any:
-    until = time.monotonic() + within_s
-    while True:
+def ended(client: anthropic.Anthropic, id: str) -> Any:
+    def said() -> Any:
         batch = client.messages.batches.retrieve(id)
-        if batch.processing_status == "ended":
-            return batch
-        assert time.monotonic() < until, batch
-        time.sleep(0.02)
+        return batch if batch.processing_status == "ended" else None
+
+    return until(said, every_s=0.02)
 
 
 def test_a_batch_from_its_making_to_its_end(tmp_path: Path) -> None:

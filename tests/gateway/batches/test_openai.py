@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from tests.gateway.batches.test_messages import CLIENTS, echo
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.two_upstreams import error, house_text, late
+from tests.support.waiting import until
 
 URL: Any = "/v1/chat/completions"
 NO_FILES = "base_url = {}\nfiles = false\n"
@@ -46,12 +46,12 @@ def made(client: openai.OpenAI, content: bytes, endpoint: Any = URL) -> Any:
                                  metadata={"a": "b"})  # fmt: skip
 
 
-def ended(client: openai.OpenAI, id: str, within_s: float = 15.0) -> Any:
-    until = time.monotonic() + within_s
-    while (batch := client.batches.retrieve(id)).status in ("validating", "in_progress", "finalizing", "cancelling"):
-        assert time.monotonic() < until, batch
-        time.sleep(0.02)
-    return batch
+def ended(client: openai.OpenAI, id: str) -> Any:
+    def said() -> Any:
+        batch = client.batches.retrieve(id)
+        return None if batch.status in ("validating", "in_progress", "finalizing", "cancelling") else batch
+
+    return until(said, every_s=0.02)
 
 
 def test_a_batch_from_its_file_to_its_results(tmp_path: Path) -> None:

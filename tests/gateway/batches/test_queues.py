@@ -168,7 +168,7 @@ async def test_what_is_postponed_comes_again(queues: Queues) -> None:
         (work,) = await claimed(queue)
         await queue.postpone(work, 0.1)
         assert await claimed(queue) == []
-        await asyncio.sleep(0.12)
+        await asyncio.sleep(0.11)
         (again,) = await claimed(queue)
         assert again == work._replace(tries=1)
         assert await queue.answered(again, SUCCEEDED, b"x")

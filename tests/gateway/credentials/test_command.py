@@ -12,6 +12,7 @@ import pytest
 
 from gateway.credentials import command
 from gateway.credentials.minted import AwsKeys, NoKey
+from tests.support.waiting import until
 
 KEY = "sk-Abc123Def456Ghi789Jkl"
 
@@ -93,10 +94,7 @@ def test_a_command_that_does_not_end_is_ended_with_its_children(tmp_path: Path) 
     text = f"sleep 60 &\necho $! > {pid}\nwait\n"
     with pytest.raises(NoKey, match=r"did not end within 0\.3 s"):
         run(script(tmp_path, text), 0.3)
-    until = time.monotonic() + 5
-    while _runs(int(pid.read_text())) and time.monotonic() < until:
-        time.sleep(0.01)
-    assert not _runs(int(pid.read_text()))
+    until(lambda: not _runs(int(pid.read_text())))
 
 
 def _runs(pid: int) -> bool:

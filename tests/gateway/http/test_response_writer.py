@@ -17,6 +17,7 @@ from gateway.http.response_writer import ResponseWriter
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer as Reply
 from tests.support.script import Gate, Upstream
+from tests.support.waiting import soon
 
 ASKED = b'{"model":"m","stream":false,"messages":[{"role":"user","content":"hi"}]}'
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
@@ -53,9 +54,9 @@ def test_a_slow_reader_gets_all_in_order() -> None:
         wanted = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
         while len(got.partition(b"\r\n\r\n")[2]) < len(wanted):
             got += await asyncio.wait_for(loop.sock_recv(theirs, 4096), 5)
-        await asyncio.sleep(0.01)
+        await soon(lambda: said == ["full", "drained"])
         head, _, body = bytes(got).partition(b"\r\n\r\n")
-        assert b"X: y" in head and body == wanted and said == ["full", "drained"] and not answer._full
+        assert b"X: y" in head and body == wanted and not answer._full
         assert answer.written == sum(map(len, pieces))
         stream.close()
         theirs.close()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.house import Client
+from tests.support.waiting import until
 from tests.test_proxy import DEMO, started
 
 ASKED = {"model": "demo", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
@@ -50,14 +50,14 @@ def test_every_worker_is_told_of_by_each_and_one_that_was_killed_begins_at_0(tmp
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert len(children) == 2
         os.kill(int(children[0]), signal.SIGKILL)
-        until = time.monotonic() + 20
-        while True:  # it is started again
+
+        def started_again() -> dict[str, dict[str, float]] | None:
             now = page(url)
             began = now["process_start_time_seconds"]
-            if began.keys() == {"0", "1"} and began != started_at:
-                break
-            assert time.monotonic() < until
-            time.sleep(0.1)
+            return now if began.keys() == {"0", "1"} and began != started_at else None
+
+        now = until(started_again, every_s=0.1)
+        assert now is not None
         kept = now.get("proxy_requests_total", {})  # none, where the other one had served them all
         assert sum(kept.values()) == sum(requests[worker] for worker in kept) and len(kept) <= 1
         process.terminate()

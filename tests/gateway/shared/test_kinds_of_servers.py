@@ -7,8 +7,7 @@ import contextlib
 import gc
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from gateway.shared.store import Cell
 from operate.batch_store import Batch
 from tests.support import redis_server
 from tests.support.redis_server import RedisServer, free_port, running
+from tests.support.waiting import listens, soon, until
 
 pytestmark = pytest.mark.skipif(not redis_server.PROGRAMS, reason=redis_server.NONE)
 
@@ -29,7 +29,7 @@ async def works(url: str, within_s: float = 20.0) -> Shared:
     shared = Shared(url, "kinds", None, 10.0)
     await shared.start()
     try:
-        await until(lambda: not shared.away, within_s)
+        await soon(lambda: not shared.away, within_s)
     except AssertionError:
         raise AssertionError(shared.away) from None
     store = shared.store
@@ -49,13 +49,6 @@ async def works(url: str, within_s: float = 20.0) -> Shared:
     assert await queue.listed("messages", "ann") == []
     queue.close()
     return shared
-
-
-async def until(done: Callable[[], object], within_s: float = 20.0) -> None:
-    end = time.monotonic() + within_s
-    while not done():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
 
 
 @pytest.mark.gen_test
@@ -106,21 +99,12 @@ def sentinels(folder: Path, master: int, count: int = 1) -> Iterator[list[int]]:
         processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
     try:
         for port in ports:
-            _until_it_listens(port)
+            until(lambda: listens(port))  # noqa: B023  # it is waited for right here
         yield ports
     finally:
         for process in processes:
             process.kill()
             process.wait()
-
-
-def _until_it_listens(port: int) -> None:
-    limit = time.monotonic() + 10
-    while True:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 leaves_sockets = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -138,9 +122,9 @@ async def test_a_sentinel_tells_which_server_it_is_also_after_a_failover(tmp_pat
         with running(folders[1], "", *follows, port=free_port()) as two, sentinels(tmp_path, one.port) as (port,):
             deaf = free_port()
             shared = await works(f"redis+sentinel://127.0.0.1:{deaf},127.0.0.1:{port}/fleet/0")
-            await until(lambda: "online" in _replication(one), 30)
+            await soon(lambda: "online" in _replication(one), 30)
             assert _call(port, "SENTINEL", "FAILOVER", "fleet").startswith("+OK")
-            await until(lambda: "role:master" in _replication(two), 30)
+            await soon(lambda: "role:master" in _replication(two), 30)
             for _ in range(200):  # it may still be at the old one, which says READONLY, or is there no more
                 with contextlib.suppress(ConnectionError):
                     if await shared.store.put("after", b"1", 60):
@@ -148,7 +132,7 @@ async def test_a_sentinel_tells_which_server_it_is_also_after_a_failover(tmp_pat
                 await asyncio.sleep(0.1)
             assert await shared.store.get("after") == b"1"
             shared.stop()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # redis-py closes what it has
             gc.collect()
 
 
@@ -158,9 +142,13 @@ def _replication(server: RedisServer) -> str:
 
 def _call(port: int, *words: str) -> str:
     with socket.create_connection(("127.0.0.1", port), 5) as one:
-        one.sendall(" ".join(words).encode() + b"\r\n")
-        time.sleep(0.02)
-        return one.recv(65536).decode()
+        one.sendall(" ".join(words).encode() + b"\r\nPING\r\n")
+        said = b""
+        while not said.endswith(b"+PONG\r\n"):
+            piece = one.recv(65536)
+            assert piece, said
+            said += piece
+        return said.decode()
 
 
 @leaves_sockets
@@ -178,12 +166,12 @@ async def test_a_cluster_whose_keys_are_on_another_server_than_the_first(tmp_pat
         slot = int(one.call("CLUSTER", "KEYSLOT", "{kinds}:")[1:])
         assert one.call("CLUSTER", "ADDSLOTS", str((slot + 1) % 16384)) == "+OK"
         assert two.call("CLUSTER", "ADDSLOTS", str(slot)) == "+OK"
-        await until(lambda: all(str(each.port) in _call(one.port, "CLUSTER", "SLOTS") for each in servers), 30)
-        await until(lambda: all("cluster_state:ok" in _call(each.port, "CLUSTER", "INFO") for each in servers), 30)
+        await soon(lambda: all(str(each.port) in _call(one.port, "CLUSTER", "SLOTS") for each in servers), 30)
+        await soon(lambda: all("cluster_state:ok" in _call(each.port, "CLUSTER", "INFO") for each in servers), 30)
         shared = await works(f"redis+cluster://127.0.0.1:{one.port}")
         assert int(two.call("DBSIZE")[1:]) >= 4 and one.call("DBSIZE") == ":0"
         shared.stop()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # redis-py closes what it has
         gc.collect()
 
 

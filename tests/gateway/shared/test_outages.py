@@ -6,7 +6,6 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,16 +17,10 @@ from gateway.shared.shared_quota import SharedQuota
 from gateway.shared.store import Away
 from tests.support import redis_server
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import soon
 
 PATIENT_S = 10.0  # where it is not about patience: the machine may be busy
 needs_redis = pytest.mark.skipif(not redis_server.PROGRAMS, reason=redis_server.NONE)
-
-
-async def until(done: Callable[[], bool], within_s: float = 20.0) -> None:
-    end = time.monotonic() + within_s
-    while not done():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -56,17 +49,17 @@ async def test_a_server_that_is_killed_and_started_again(tmp_path: Path, caplog:
         quotas = [quota(each, 600, promise=True) for each in workers]
         assert [await taken(quotas[n % 2]) for n in range(580)] == [0.0] * 580
         server.stop()
-        await until(lambda: all(each.away for each in workers))
+        await soon(lambda: all(each.away for each in workers))
         alone = [await taken(quotas[n % 2]) for n in range(40)]
         assert alone.count(0.0) == 20, "each has half of what is left"
         assert all(each.fallbacks == 20 for each in workers)
         server.start()
-        await until(lambda: not any(each.away for each in workers))
+        await soon(lambda: not any(each.away for each in workers))
         assert [await taken(quotas[n % 2]) for n in range(10)].count(0.0) <= 2, "600 have gone through"
         server.stop()
-        await until(lambda: all(each.away for each in workers))
+        await soon(lambda: all(each.away for each in workers))
         server.start()
-        await until(lambda: not any(each.away for each in workers))
+        await soon(lambda: not any(each.away for each in workers))
         assert [await taken(quotas[n % 2]) for n in range(10)].count(0.0) <= 2, "and so it is after another outage"
         for each in workers:
             each.stop()
@@ -86,14 +79,14 @@ async def test_a_server_that_says_nothing_holds_nobody_up(tmp_path: Path, soon_l
         begun = time.monotonic()
         assert await asyncio.gather(*(taken(one) for _ in range(20))) == [0.0] * 20, "by what is known here"
         assert time.monotonic() - begun < 5, "and not by its silence"
-        await until(lambda: shared.fallbacks == 20)
+        await soon(lambda: shared.fallbacks == 20)
         begun = time.monotonic()
         for _ in range(20):
             await taken(one)
         assert time.monotonic() - begun < 5, "while it owes replies, it is not asked"
-        await until(lambda: bool(shared.away))
+        await soon(lambda: bool(shared.away))
         server.freeze(False)
-        await until(lambda: not shared.away)
+        await soon(lambda: not shared.away)
         before = shared.fallbacks
         assert await taken(one) == 0.0 and shared.fallbacks == before
         shared.stop()
@@ -108,12 +101,12 @@ async def test_a_server_that_is_there_later_than_the_proxy(tmp_path: Path) -> No
     assert shared.away and await taken(quota(shared)) == 0.0
     server.start()
     try:
-        await until(lambda: not shared.away)
+        await soon(lambda: not shared.away)
         assert await shared.store.put("a", b"1", 60)
         assert server.call("SCRIPT", "FLUSH") == "+OK"
         with pytest.raises(Away):
             await shared.store.add("sums", {"n": 1}, 60)
-        await until(lambda: not shared.away)
+        await soon(lambda: not shared.away)
         assert await shared.store.add("sums", {"n": 1}, 60) == {"n": 1}, "it has its scripts again"
     finally:
         shared.stop()
@@ -161,11 +154,11 @@ async def test_a_file_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogC
     await shared.start()
     one = quota(shared)
     assert await taken(one) == 0.0 and shared.fallbacks == 1
-    await until(lambda: bool(shared.away))
+    await soon(lambda: bool(shared.away))
     assert await taken(one) == 0.0 and shared.fallbacks == 2
     assert sum("is away" in record.getMessage() for record in caplog.records) == 1
     file.rmdir()
-    await until(lambda: not shared.away)
+    await soon(lambda: not shared.away)
     before = shared.fallbacks
     assert await taken(one) == 0.0 and shared.fallbacks == before
     shared.stop()
@@ -184,8 +177,7 @@ async def test_a_file_that_somebody_holds_does_not_hold_requests_up(tmp_path: Pa
         assert [await taken(one), await taken(one)] == [0.0, 0.0] and shared.fallbacks == before + 2
         other.execute("ROLLBACK")
     other.close()
-    await until(lambda: not shared.away)
-    await asyncio.sleep(0.1)
+    await soon(lambda: not shared.away)
     assert await taken(one) == 0.0
     assert oct(file.stat().st_mode & 0o777) == "0o600"
     shared.stop()

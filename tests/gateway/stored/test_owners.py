@@ -18,6 +18,7 @@ from operate import owner_store
 from operate.owner_store import OwnerStore, Place
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
+from tests.support.waiting import soon
 
 ALICE, BOB = ({"Authorization": f"Bearer {name}-key-0123456789abcdef"} for name in ("alice", "bob"))
 CLIENTS = "".join(f"\n[client {name}]\nkey = {name}-key-0123456789abcdef\n" for name in ("alice", "bob"))
@@ -185,8 +186,7 @@ def test_what_is_not_on_disk_yet_is_known(tmp_path: Path, monkeypatch: pytest.Mo
         await asyncio.sleep(0.03)
         assert set(await kept.find([f"r{n}" for n in range(5)])) == {"r2", "r3", "r4"}
         broken[0] = False
-        while kept._waiting:
-            await asyncio.sleep(0.005)
+        await soon(lambda: not kept._waiting)
         assert set(OwnerStore(tmp_path / "o.sqlite3").find([f"r{n}" for n in range(5)])) == {"r2", "r3", "r4"}
         kept.stop()
 
