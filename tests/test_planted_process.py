@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.support.script import Answer, Gate, Upstream
+from tests.support.waiting import until
 from tests.test_proxy import run, started
 
 KEYS = {
@@ -111,13 +112,6 @@ def seen(pid: int) -> str:
         with contextlib.suppress(OSError):  # it has ended
             found += Path(f"/proc/{pid}/{name}").read_text(errors="replace").replace("\0", " ")
     return found
-
-
-def until(true: Any) -> None:
-    end = time.monotonic() + 15
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")

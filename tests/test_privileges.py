@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from operate.settings import load
 from operate.settings.changes import followed
+from tests.support.waiting import until
 from tests.test_proxy import DEMO, ROOT, ask, run, started
 
 NOBODY = pwd.getpwnam("nobody")
@@ -123,10 +123,7 @@ def test_who_is_that_user_already_just_starts(tmp_path: Path) -> None:
     with started("--config", str(file), "--set", f"logging.dir={tmp_path / 'logs'}") as (process, url, _):
         assert "demo" in ask(url)
         assert facts(process.pid)["core"].split()[4:6] == ["0", "0"]
-        end = time.monotonic() + 10
-        while not (tmp_path / "logs" / "performance.json").exists():
-            assert time.monotonic() < end
-            time.sleep(0.02)
+        until((tmp_path / "logs" / "performance.json").exists)
         for each in (tmp_path / "logs").iterdir():
             assert stat.S_IMODE(each.stat().st_mode) & 0o077 == 0, each
 

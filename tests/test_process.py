@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ import pytest
 
 from operate.version import VERSION
 from tests.support.house import Client
+from tests.support.waiting import until
 from tests.test_proxy import DEMO, ROOT, ask, run, started
 
 STREAM = {"model": "demo-slow", "stream": True, "messages": [{"role": "user", "content": "x"}]}
@@ -47,7 +47,7 @@ def test_too_few_files_are_said_and_survived(ini: Path) -> None:
         time.sleep(0.5)
         for client in clients:
             client.close()
-        until(lambda: ask(url))
+        until(lambda: answers(url), every_s=0.05)
         process.terminate()
         assert process.wait(10) == 0
         assert process.stderr is not None
@@ -55,15 +55,12 @@ def test_too_few_files_are_said_and_survived(ini: Path) -> None:
     assert "LimitNOFILE" in said and "Too many open files" not in said and "Traceback" not in said
 
 
-def until(done: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
-    while True:
-        try:
-            done()
-            return
-        except OSError:
-            assert time.monotonic() < end
-            time.sleep(0.05)
+def answers(url: str) -> bool:
+    try:
+        ask(url)
+    except OSError:
+        return False
+    return True
 
 
 def test_a_soft_limit_is_raised(ini: Path) -> None:
@@ -121,7 +118,7 @@ def test_a_closed_pipe_does_not_end_it(ini: Path) -> None:
     process = subprocess.Popen([sys.executable, ROOT / "proxy.py", *options], stdout=writing, stderr=subprocess.DEVNULL)
     os.close(writing)
     try:
-        until(lambda: ask(f"http://127.0.0.1:{port}"))
+        until(lambda: answers(f"http://127.0.0.1:{port}"), every_s=0.05)
     finally:
         process.kill()
         process.wait()

@@ -16,12 +16,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.waiting import until
 
 RUN_SH = Path(__file__).resolve().parent.parent / "run.sh"
 TOOLS = (
@@ -207,7 +208,7 @@ def test_an_interrupted_install_is_done_again(made, wheels):
         start_new_session=True,
         stderr=subprocess.DEVNULL,
     )
-    wait_for(started.exists)
+    until(started.exists, 30)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     main.write_text(kept)
@@ -430,10 +431,3 @@ def test_check_runs_all_and_fails_if_one_does(made):
     assert "check failed: mypy" in result.err
     (made.site_packages / "mypy.py").write_text("")
     assert made.run("check").code == 0
-
-
-def wait_for(happened: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < end, "it did not happen within 30 s"
-        time.sleep(0.02)

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import stat
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from operate import listening
 from operate.settings import load
 from operate.settings.load import SettingsError
 from tests.support.house import House
+from tests.support.waiting import until
 from tests.test_proxy import started
 
 DEMO = "[server]\nhost = {}\nport = 0\n{}[upstream demo]\nprotocol = messages, chat\nbase_url = demo:\n"
@@ -70,23 +70,22 @@ def test_it_listens_there_and_goes_on_there_after_an_upgrade(path: Path, tmp_pat
         successor = _successor(tmp_path / "proxy.json", process.pid, workers)
         parent = successor if workers == 1 else _parent(successor)
         os.kill(parent, signal.SIGTERM)
-        until = time.monotonic() + 15
-        while time.monotonic() < until and Path(f"/proc/{parent}").exists():
-            time.sleep(0.05)
+        until(lambda: not Path(f"/proc/{parent}").exists())
     records = [json.loads(line) for line in (tmp_path / "performance.json").read_text().splitlines()]
     assert {record["client.address"] for record in records} == {"127.0.0.1"}
 
 
 def _successor(log: Path, before: int, workers: int) -> int:
     """A process that serves now, by the log, which is written a little later. before: the process that ended."""
-    until = time.monotonic() + 15
-    while time.monotonic() < until:
+
+    def last_start() -> int | None:
         said = [json.loads(line) for line in log.read_text().splitlines()]
         starts = [line["pid"] for line in said if line.get("event") == "start" and line["pid"] != before]
-        if len(starts) > (workers if workers > 1 else 0):
-            return starts[-1]
-        time.sleep(0.05)
-    raise AssertionError("nobody has started")
+        return starts[-1] if len(starts) > (workers if workers > 1 else 0) else None
+
+    found = until(last_start, every_s=0.05)
+    assert found is not None
+    return found
 
 
 def _parent(pid: int) -> int:

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 from tests.support.redis_server import RedisServer
 from tests.support.script import Answer, Upstream
 from tests.support.two_upstreams import says
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOW_S = 0.1  # the upstream here may see a request so long after it was sent
@@ -158,24 +159,22 @@ class Killed:
         self._processes[port] = process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        until = time.monotonic() + 30
-        while True:
-            try:
+
+        def is_up() -> bool:
+            assert process.poll() is None, "the proxy does not start"
+            with contextlib.suppress(OSError):
                 self._read("/healthz", port=port)
-                return
-            except OSError:
-                assert time.monotonic() < until and process.poll() is None, "the proxy does not start"
-                time.sleep(0.02)
+                return True
+            return False
+
+        until(is_up, 30, 0.02)
 
     def _stop(self) -> None:
         for process in self._processes.values():
             _kill_all(process)
 
     def _until_ended(self, id: str) -> None:
-        until = time.monotonic() + 120
-        while self._ask("GET", f"/v1/messages/batches/{id}")["processing_status"] != "ended":
-            assert time.monotonic() < until, "the batch does not end"
-            time.sleep(0.05)
+        until(lambda: self._ask("GET", f"/v1/messages/batches/{id}")["processing_status"] == "ended", 120, 0.05)
 
     def _ask(self, method: str, path: str, body: Any = None) -> Any:
         return json.loads(self._read(path, method, body))

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 
 from bench import servers
 from bench.plan import Cpu
+from tests.support.waiting import listens, until
 
 ROOT = Path(__file__).resolve().parents[2]
 FORMS = ("chat", "messages")  # what clients speak: passed through, and translated
@@ -92,21 +92,12 @@ def _nginx(binary: str, upstream: str) -> Iterator[Peer]:
         conf = Path(folder) / "nginx.conf"
         conf.write_text(NGINX % {"folder": folder, "port": port, "upstream": urlsplit(upstream).netloc})
         with subprocess.Popen([binary, "-p", folder, "-c", str(conf), "-e", f"{folder}/error.log"]) as process:
-            _await(port)
+            until(lambda: listens(port))
             try:
                 url = f"http://127.0.0.1:{port}"
                 yield Peer("nginx (bytes through)", {"chat": url}, "bench", lambda: cpu_of(process.pid), lambda: None)
             finally:
                 process.terminate()
-
-
-def _await(port: int) -> None:
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.01)
-    raise TimeoutError("nginx does not answer")
 
 
 NGINX = """

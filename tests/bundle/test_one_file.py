@@ -11,11 +11,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +22,7 @@ import pytest
 from bundle import archive, launcher
 from console import commands
 from tests.bundle.made import installed, one_file, run, started
+from tests.support.waiting import until
 from tests.test_proxy import ask
 
 PAGES = (
@@ -126,9 +125,9 @@ def test_rolling_back_is_upgrading_to_the_older_file(tmp_path: Path) -> None:
             for release, commit in ((newer, "newer"), (older, "older")):
                 os.replace(shutil.copy(release, tmp_path / "next"), place)
                 os.kill(pids[-1], signal.SIGUSR2)
-                until(lambda commit=commit: build_of(url) == commit)
+                until(lambda commit=commit: build_of(url) == commit, 30, 0.05)
                 assert asked(url, "/v1/messages", BODIES["/v1/messages"]) == 200
-                until(lambda: len(upgrades(tmp_path)) == len(pids))
+                until(lambda: len(upgrades(tmp_path)) == len(pids), 30, 0.05)
                 pids.append(upgrades(tmp_path)[-1])
             assert len(set(pids)) == 3 and process.wait(20) == 0
         finally:
@@ -148,13 +147,6 @@ def upgrades(folder: Path) -> list[int]:
     """The processes that have taken over, as the log tells them."""
     lines = [json.loads(line) for line in (folder / "logs" / "proxy.json").read_text().splitlines()]
     return [line["pid"] for line in lines if line.get("event") == "upgraded"]
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_settings_and_logs_lie_beside_it(file: Path, home: Path) -> None:

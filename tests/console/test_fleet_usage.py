@@ -7,7 +7,7 @@ import contextlib
 import functools
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from operate.usage_store import Key, Sum, UsageStore
 from tests.console.test_usage import SETTINGS, record
 from tests.support import redis_server
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import soon
 
 pytestmark = pytest.mark.skipif(not redis_server.PROGRAMS, reason=redis_server.NONE)
 
@@ -54,12 +55,6 @@ async def hosts(server: RedisServer, folder: Path, *names: str) -> AsyncIterator
         await asyncio.sleep(0)
 
 
-async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not await true():
-            await asyncio.sleep(0.01)
-
-
 def tick(*books: Books) -> None:
     for each in books:
         assert each._timer is not None
@@ -83,7 +78,7 @@ async def test_the_sums_of_all_hosts(server: RedisServer, tmp_path: Path) -> Non
             for client in ("ann", "bob")[: 1 + n % 2]:
                 books.finished(record(time=NOW, client=client, session=f"s{n}"))
         tick(one, same, two)
-        await until(functools.partial(_is, one, 4))
+        await soon(functools.partial(_is, one, 4))
         by_client = await known(two, "client")
         assert {group: each.requests for group, each in by_client.items()} == {("ann",): 3, ("bob",): 1}
         whole = (await known(one))[()]
@@ -111,7 +106,7 @@ async def test_nothing_is_lost_and_nothing_counts_twice_when_the_store_goes_away
             for books in both:
                 books.finished(record(time=NOW))
             tick(*both)
-            await until(functools.partial(_is, both[0], 4 * round + 2))
+            await soon(functools.partial(_is, both[0], 4 * round + 2))
             server.stop()
             for books in both:
                 books.finished(record(time=NOW))
@@ -125,9 +120,9 @@ async def test_nothing_is_lost_and_nothing_counts_twice_when_the_store_goes_away
                     return await requests(both[0]) == all
                 return False
 
-            await until(told)
+            await soon(told)
         tick(*both)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # nothing counts twice
         assert await requests(both[0]) == 12
 
 
@@ -139,7 +134,7 @@ async def test_what_was_not_told_before_the_end_is_told_at_the_next_start(server
     await killed.stop()
     async with hosts(server, tmp_path, "one") as (one,):
         tick(one)
-        await until(functools.partial(_is, one, 1))
+        await soon(functools.partial(_is, one, 1))
         one.finished(record(time=NOW))
     async with hosts(server, tmp_path, "two") as (two,):
         assert await requests(two) == 2, "the last sums are told at the end"
@@ -155,7 +150,7 @@ async def test_one_worker_of_a_host_tells_what_is_old(server: RedisServer, tmp_p
             assert one.fleet is not None
             one.fleet.tells_old = tells_old
             tick(one)
-            await until(functools.partial(_has_days, one, known_days))
+            await soon(functools.partial(_has_days, one, known_days))
 
 
 async def _has_days(books: Books, days: list[str]) -> bool:
@@ -192,7 +187,7 @@ async def test_the_command_and_the_dashboard_tell_of_all_hosts(
         for books in (one, two, two):
             books.finished(record(time=NOW, session="s"))
         tick(one, two)
-        await until(functools.partial(_is, one, 3))
+        await soon(functools.partial(_is, one, 3))
         said = await spent.shown(one.store, Asked(24, "client", NOW), one.fleet)
         assert said["whole"]["requests"] == 3 and len(said["hosts"]) == 2 and said["lines"][0]["requests"][-1] == 3
         said = await spent.shown(one.store, Asked(24, "session", NOW), one.fleet)

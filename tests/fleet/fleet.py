@@ -8,12 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.redis_server import RedisServer, free_port
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SBIN = os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin"
@@ -40,6 +40,12 @@ key = alice-key-0123456789
 """
 
 
+def is_ready(port: int) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as reply:
+        return reply.status == 200
+    return False
+
+
 class Host:
     """One proxy with its workers."""
 
@@ -58,15 +64,11 @@ class Host:
         self.until_ready()
 
     def until_ready(self, within_s: float = 40.0) -> None:
-        limit = time.monotonic() + within_s
-        while True:
-            with contextlib.suppress(OSError):
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as reply:
-                    if reply.status == 200:
-                        return
+        def ready() -> bool:
             assert self.process is not None and self.process.poll() is None, self._said.read_text()
-            assert time.monotonic() < limit, f"{self.name} is not ready"
-            time.sleep(0.05)
+            return is_ready(self.port)
+
+        until(ready, within_s, 0.05)
 
     def stop(self) -> None:
         """As an operator does: SIGTERM, and wait."""
@@ -144,12 +146,12 @@ def in_front(folder: Path, balancer: str, ports: list[int]) -> Iterator[int]:
     with (folder / f"{balancer}.out").open("wb") as said:
         process = subprocess.Popen(command, env=environ, stdout=said, stderr=said)
     try:
-        limit = time.monotonic() + 20
-        while True:
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
-                break
-            assert process.poll() is None and time.monotonic() < limit, (folder / f"{balancer}.out").read_text()
-            time.sleep(0.05)
+
+        def ready() -> bool:
+            assert process.poll() is None, (folder / f"{balancer}.out").read_text()
+            return is_ready(port)
+
+        until(ready, every_s=0.05)
         yield port
     finally:
         process.terminate()

@@ -6,9 +6,9 @@ import json
 import threading
 import time
 
-from tests.live.test_reload import until
 from tests.support.house import Client, Cut, House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
+from tests.support.waiting import until
 
 PATH = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "x"}]

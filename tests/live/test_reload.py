@@ -6,8 +6,7 @@ import asyncio
 import json
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from operate.settings.file_watch import Source
 from operate.settings.load import read
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
+from tests.support.waiting import until
 
 PATH = "/v1/chat/completions"
 ASKED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]}
@@ -339,7 +339,7 @@ def test_fifty_edits_under_load(file: Path) -> None:
         for number in range(EDITS):
             edit = f"# edit {number}\n{edits[number % len(edits)]}\n"
             taken += save(house, file, text.format(up.url, edit))["taken"]
-        until(lambda: sum(statuses) >= REQUESTS or wrong)
+        until(lambda: sum(statuses) >= REQUESTS or wrong, 120)
         over.set()
         for thread in threads:
             thread.join(20)
@@ -350,13 +350,6 @@ def test_fifty_edits_under_load(file: Path) -> None:
         house.wait(lambda p: p.service.admission.busy == 0 and not p.service.flows)
     assert not wrong, wrong[0]
     assert 30 < taken < EDITS and sum(statuses) >= REQUESTS
-
-
-def until(done: Callable[[], object], within_s: float = 120.0) -> None:
-    end = time.monotonic() + within_s
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("turns", range(6))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.test_reload import until
+from tests.support.waiting import until
 from tests.test_proxy import DEMO, ROOT
 
 NUMBERS = pytest.mark.parametrize("workers", [1, 2])

@@ -21,6 +21,7 @@ import pytest
 from gateway.process.worker_rpc import WorkerRpc
 from tests.support.house import Client, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
+from tests.support.waiting import until
 from tests.test_proxy import ROOT, started
 
 PATH = "/v1/chat/completions"
@@ -87,13 +88,6 @@ def workers(
         found = Workers(process, url, file)
         until(lambda: len(found.pids()) == count)
         yield found
-
-
-def until(done: Callable[[], object], within_s: float = 20.0) -> None:
-    end = time.monotonic() + within_s
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def answer(gate: Gate) -> Callable[[Request], Answer]:

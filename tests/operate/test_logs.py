@@ -7,8 +7,6 @@ import logging
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from operate.logs import lines, rotation, writer
 from operate.logs.fields import SHOWN, fields
 from operate.logs.journal import LOGGERS, Journal, folder_of, install
 from operate.settings import load
+from tests.support.waiting import until
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEXT = "[upstream a]\nprotocol = chat\nbase_url = http://127.0.0.1:9\n[logging]\nrequest_bodies = true\n"
@@ -38,13 +37,6 @@ def journal(tmp_path: Path) -> Any:
     yield make
     for one in made:
         one.close()
-
-
-def until(true: Callable[[], Any]) -> None:
-    end = time.monotonic() + 5
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def logged(path: Path) -> list[dict[str, Any]]:

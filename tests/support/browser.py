@@ -19,11 +19,12 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from tests.support.waiting import until
 
 WITHIN_S = 20.0
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the protocol's own name for it
@@ -72,14 +73,7 @@ class Browser:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        until = time.monotonic() + WITHIN_S
-        while True:
-            try:
-                self._raw("GET", "/status")
-                break
-            except OSError:
-                assert time.monotonic() < until, "chromedriver does not start"
-                time.sleep(0.05)
+        until(self._is_up, WITHIN_S, 0.05)
         arguments = [
             "--headless=new",
             "--no-sandbox",  # root has none
@@ -100,6 +94,12 @@ class Browser:
         scheme = "dark" if self._dark else "light"
         self.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
+    def _is_up(self) -> bool:
+        with contextlib.suppress(OSError):
+            self._raw("GET", "/status")
+            return True
+        return False
+
     # ------------------------------------------------------------------------------------------- its page
 
     def open(self, url: str) -> None:
@@ -111,11 +111,7 @@ class Browser:
 
     def wait(self, script: str, *args: Any) -> Any:
         """Until it returns something true."""
-        until = time.monotonic() + WITHIN_S
-        while not (found := self.run(script, *args)):
-            assert time.monotonic() < until, f"never true: {script}"
-            time.sleep(0.05)
-        return found
+        return until(lambda: self.run(script, *args), WITHIN_S, 0.05)
 
     def text(self, css: str) -> str:
         return str(self.run("return document.querySelector(arguments[0]).innerText", css))

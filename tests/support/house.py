@@ -15,7 +15,6 @@ import json
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ import proxy
 from operate.logs.journal import Journal
 from operate.settings import load
 from operate.settings.file_watch import Source
+from tests.support import waiting
 
 PIECE = 65536
 
@@ -117,10 +117,10 @@ class House:
 
     def wait(self, true: Callable[[proxy.Proxy], bool], within_s: float = 10.0) -> None:
         """Until the proxy's state is as said."""
-        until = time.monotonic() + within_s
-        while not self.on_loop(lambda: true(self.proxy)):
-            assert time.monotonic() < until, f"not within {within_s} s: {self.proxy!r}"
-            time.sleep(0.005)
+        try:
+            waiting.until(lambda: self.on_loop(lambda: true(self.proxy)), within_s)
+        except AssertionError as late:
+            raise AssertionError(f"{late}: {self.proxy!r}") from None
 
     # ------------------------------------------------------------------------------------- a raw client
 

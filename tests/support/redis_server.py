@@ -10,9 +10,10 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.support.waiting import until
 
 _NAMES = [os.environ["REDIS_SERVER"]] if os.environ.get("REDIS_SERVER") else ["redis-server", "valkey-server"]
 PROGRAMS = tuple(found for name in _NAMES if (found := shutil.which(name)))
@@ -35,11 +36,9 @@ class RedisServer:
         quiet = ["--save", "", "--appendonly", "no", "--loglevel", "warning", "--dir", str(self._folder)]
         command = [self._program, *where, *quiet, *self._options]
         self._running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        limit = time.monotonic() + 10
-        while not self._answers():
-            if time.monotonic() > limit or self._running.poll() is not None:
-                raise RuntimeError(f"{command} does not answer")
-            time.sleep(0.01)
+        until(lambda: self._answers() or self._running is None or self._running.poll() is not None)
+        if self._running.poll() is not None:
+            raise RuntimeError(f"{command} does not answer")
 
     def stop(self) -> None:
         if self._running is not None:
