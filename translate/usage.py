@@ -73,12 +73,10 @@ def in_stream(reader: UsageReader, raw: bytes, before: Usage | None = None) -> U
     return before
 
 
-def billed(usage: Usage | None) -> Usage | None:
-    """Returns the usage as it is paid for, which is not always what clients read: the output includes what was thought.
-    Gemini and xAI leave it out of the answer's tokens, and only the total shows it."""
-    if usage is None:
-        return None
-    unsaid = usage.total - usage.prompt - usage.output
+def with_thoughts(usage: Usage) -> Usage:
+    """Returns the usage with an output that includes what was thought, as it is paid for and as all but Google's
+    clients read it. Gemini and xAI leave it out of the answer's tokens, and only the total shows it."""
+    unsaid = usage.total - usage.prompt - usage.output if usage.prompt else 0
     if unsaid > 0 and (unsaid == usage.reasoning or not (usage.reasoning or usage.cache_read or usage.cache_write)):
         return replace(usage, output=usage.output + unsaid, reasoning=unsaid)
     return usage

@@ -24,7 +24,6 @@ from gateway.http import body_decoding, header_rules
 from gateway.http.response_writer import Writer
 from gateway.limits.retry_policy import Full, Outcome
 from gateway.routing.router import Route
-from translate import usage
 from translate.conversation import Usage
 from translate.errors import ApiError
 
@@ -254,7 +253,7 @@ class Completion:
         if self.share is not None:
             return self.share[1]
         reply = lead.reply if lead is not None else None
-        return usage.billed(reply.usage) if reply is not None else None
+        return reply.usage if reply is not None else None
 
     def over(self, error: ApiError | None, lead: Attempt | None) -> None:
         """All is said. What a slow reader has not got yet still counts as in flight."""
@@ -280,7 +279,7 @@ class Completion:
         request, failover, error, ports = self._request, self._failover, self.error, self._ports
         self._clock.done = ports.now()
         reply = lead.reply if lead is not None else None
-        used, question = usage.billed(reply.usage) if reply is not None else None, request.cached
+        used, question = reply.usage if reply is not None else None, request.cached
         if self.share is not None:
             used = self.share[1]
         if lead is not None and self.status == 200:

@@ -13,7 +13,6 @@ from gateway.limits.retry_policy import Outcome
 from gateway.relay.incoming import Coming
 from gateway.relay.intake import Intake
 from gateway.routing.router import Route
-from translate import usage
 from translate.conversation import Usage
 from translate.errors import ApiError
 
@@ -41,7 +40,7 @@ class Reply:
     def used(self, coming: Coming | None) -> Usage | None:
         """What is paid for, in the end."""
         if coming is not None and self.streaming:
-            return usage.billed(coming.used(b""))
+            return coming.used(b"")
         return self._used
 
     # ---------------------------------------------------------------------------------------- an upstream's
@@ -73,7 +72,7 @@ class Reply:
 
     def whole(self, route: Route, coming: Coming, body: bytes) -> None:
         """A reply that was gathered."""
-        self._used = usage.billed(coming.used(body))
+        self._used = coming.used(body)
         self.status = coming.status
         self._clock.given(True)
         self._writer.whole(coming.status, header_rules.JSON_HEAD + self._head(route, coming), body)

@@ -422,3 +422,6 @@ def _chat_usage(out: Meaning, data: dict[str, Any]) -> None:
         out.output = usage["completion_tokens"]
         spent = usage.get("completion_tokens_details") or {}
         out.thought = spent.get("reasoning_tokens") or usage.get("reasoning_tokens")
+        beside = (usage.get("total_tokens") or 0) - (out.prompt or 0) - out.output
+        if beside > 0 and (beside == out.thought or not (out.thought or out.cached or out.written)):
+            out.output += beside  # xAI and Gemini count thoughts so

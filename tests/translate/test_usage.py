@@ -9,12 +9,12 @@ import pytest
 
 from translate import dialects, tokens, usage
 from translate.conversation import Usage
-from translate.target import Protocol
+from translate.pair import Crossing
+from translate.target import Asked, Protocol
 
 
 def read(protocol: str) -> usage.UsageReader:
     return dialects.of(protocol).usage
-
 
 
 def counts(used: Usage | None) -> tuple[int, ...] | None:
@@ -139,13 +139,58 @@ def test_a_whole_body_that_is_long_or_no_json() -> None:
         ({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
           "completion_tokens_details": {"reasoning_tokens": 3}}, (10, 0, 0, 5, 3)),  # OpenAI
         ({"prompt_tokens": 10, "completion_tokens": 5}, (10, 0, 0, 5, 0)),
+        ({"completion_tokens": 5, "total_tokens": 15}, (0, 0, 0, 5, 0)),  # the prompt is what is missing
+        ({"prompt_tokens": 11, "completion_tokens": 15, "total_tokens": 401,
+          "prompt_tokens_details": {"cached_tokens": 9}}, (2, 9, 0, 15, 0)),  # Mistral: nobody knows what
     ],
 )  # fmt: skip
-def test_thoughts_are_paid_for(said: dict[str, Any], expected: tuple[int, ...]) -> None:
+def test_thoughts_are_output_and_are_paid_for(said: dict[str, Any], expected: tuple[int, ...]) -> None:
     told = usage.of(read("chat"), {"usage": said})
-    assert told is not None and told.output == said["completion_tokens"]
-    assert counts(usage.billed(told)) == expected
-    assert usage.billed(None) is None and usage.billed(Usage(1)) == Usage(1)
+    assert counts(told) == expected
+    assert told is not None and usage.with_thoughts(told) == told
+
+
+def test_a_prompt_that_was_told_before_is_no_thought() -> None:
+    first = {"usage": {"prompt_tokens": 10, "completion_tokens": 0, "total_tokens": 10}}
+    last = {"usage": {"completion_tokens": 5, "total_tokens": 15}}
+    assert counts(usage.of(read("chat"), last, usage.of(read("chat"), first))) == (10, 0, 0, 5, 0)
+
+
+XAI = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 18,
+       "completion_tokens_details": {"reasoning_tokens": 3}}  # fmt: skip
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [
+        ("messages", {"input_tokens": 10, "output_tokens": 8, "output_tokens_details": {"thinking_tokens": 3}}),
+        ("responses", {"input_tokens": 10, "output_tokens": 8, "output_tokens_details": {"reasoning_tokens": 3},
+                       "total_tokens": 18}),
+        ("gemini", {"promptTokenCount": 10, "candidatesTokenCount": 5, "thoughtsTokenCount": 3,
+                    "totalTokenCount": 18}),
+        ("chat", {"prompt_tokens": 10, "completion_tokens": 8, "total_tokens": 18,
+                  "completion_tokens_details": {"reasoning_tokens": 3}}),
+    ],
+)  # fmt: skip
+def test_clients_read_what_their_protocol_means_by_output(
+    client: Protocol, expected: dict[str, Any], streamed: bool
+) -> None:
+    """All count what was thought within the output, but for Google's. xAI counts it beside."""
+    end: dict[str, Any] = {"index": 0, "finish_reason": "stop"}
+    crossing = Crossing(client, "chat", Asked("m", include_usage=True))
+    if streamed:
+        chunks = [{"choices": [end | {"delta": {"content": "x"}}]}, {"choices": [], "usage": XAI}]
+        out = crossing.feed(b"".join(b"data: %b\n\n" % json.dumps(each).encode() for each in chunks)) + crossing.end()
+    else:
+        message = {"role": "assistant", "content": "x"}
+        out = crossing.whole(json.dumps({"choices": [end | {"message": message}], "usage": XAI}).encode())
+    told: dict[str, Any] = {}
+    for line in out.split(b"\n"):
+        if line.startswith((b"data: {", b"{")):
+            said = json.loads(line.removeprefix(b"data: "))
+            told |= said.get("usage") or said.get("usageMetadata") or said.get("response", {}).get("usage") or {}
+    assert expected.items() <= told.items()
 
 
 def test_rounds_of_one_answer_add_up() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from translate.conversation import StopReason, Usage
 from translate.errors import KINDS, ApiError
 from translate.json_fields import count, object_of
+from translate.usage import with_thoughts
 
 _END: dict[str, StopReason] = {
     "stop": "end", "eos": "end", "end_turn": "end", "eos_token": "end", "stop_sequence": "stop_sequence",
@@ -117,13 +118,12 @@ def usage_of(raw: Any) -> Usage | None:
 def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
     """Reads a usage object over what was known before. The last one counts, except for a prompt that it leaves out."""
     usage = usage_of(raw)
-    if usage is None or before is None:
-        return usage or before
-    if usage.prompt:
-        return usage
-    known = before
-    return replace(usage, input=known.input, cache_read=known.cache_read, cache_write=known.cache_write,
-                   cache_write_1h=known.cache_write_1h)  # fmt: skip
+    if usage is None:
+        return before
+    if before is not None and not usage.prompt:
+        usage = replace(usage, input=before.input, cache_read=before.cache_read, cache_write=before.cache_write,
+                        cache_write_1h=before.cache_write_1h)  # fmt: skip
+    return with_thoughts(usage)
 
 
 def of_chunk(chunk: dict[str, Any], before: Usage | None = None) -> Usage | None:

@@ -13,6 +13,7 @@ from translate.conversation import StopReason, Usage
 from translate.errors import KINDS, ApiError
 from translate.gemini.fields import camel
 from translate.json_fields import count_of, object_of
+from translate.usage import with_thoughts
 
 _END: dict[str, StopReason] = {
     "STOP": "end", "MAX_TOKENS": "length", "CONTINUATION": "pause",
@@ -69,14 +70,14 @@ def read_usage(raw: Any, before: Usage | None = None) -> Usage | None:
     prompt, read = count_of(raw, "promptTokenCount"), count_of(raw, "cachedContentTokenCount")
     thought = count_of(raw, "thoughtsTokenCount")
     read = min(read, prompt)
-    return Usage(
+    return with_thoughts(Usage(
         input=prompt - read + count_of(raw, "toolUsePromptTokenCount"),
         cache_read=read,
         output=count_of(raw, "candidatesTokenCount") + thought,
         reasoning=thought,
         total=count_of(raw, "totalTokenCount"),
         ext={"gemini": raw},
-    )
+    ))  # fmt: skip
 
 
 def of_event(said: dict[str, Any], before: Usage | None = None) -> Usage | None:
