@@ -253,7 +253,8 @@ class Conversation:
     """A request. `ext[protocol]` holds the top-level fields that have no word here (an encoder of another
     protocol reports each of them as dropped), and is there, even if empty, for the protocol that it came in.
     service_tier: of OpenAI's tiers. verbosity: how much the model is to write: low, medium, high. words: the client's
-    own. one_call: such a client takes one call in a message, however many are allowed."""
+    own. one_call: such a client takes one call in a message, however many are allowed. free_text: it knows the calls of
+    tools that take free text."""
 
     model: str
     turns: list[Turn]
@@ -273,6 +274,7 @@ class Conversation:
     ext: Ext = field(default_factory=dict)
     words: Words = field(default=NOBODY, compare=False, repr=False)
     one_call: bool = field(default=False, compare=False, repr=False)
+    free_text: bool = field(default=True, compare=False, repr=False)
 
 
 # ---------------------------------------------------------------------------------------------- reply

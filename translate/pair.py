@@ -117,7 +117,7 @@ def _encoded(client: Dialect, upstream: Dialect, body: Body, target: Target, con
     encoded = upstream.encode_request(offered.conversation, target)
     encoded.answer_tool = answers
     encoded.reshaped = offered.reshaped
-    encoded.functions = functions
+    encoded.functions, encoded.free_text = functions, conversation.free_text
     encoded.dropped += [field for field in left if field not in encoded.dropped]
     if not policy.fits:
         fit.body(encoded, words.ledger, upstream.name, body, policy.drop, policy.rename)

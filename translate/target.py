@@ -112,6 +112,7 @@ class Asked:
     pauses: bool = False
     reshaped: dict[tuple[str, str], Reshaped] = field(default_factory=dict)
     functions: bool = False
+    free_text: bool = True
     clock: Callable[[], int] | None = None
     echo: dict[str, Any] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
@@ -128,7 +129,8 @@ class Encoded:
     `search`: for deferred tools, where the proxy searches; `pauses`: the upstream may pause the turn, and the client
     cannot know how to go on (see provider_tools.py, continued_turn.py). `reshaped` has the schemas that had to change
     so that what the model writes does, by the tool's (namespace, name) as the client has them; ("", "") is the reply's
-    text. `functions`: the Chat client speaks of functions, the older word for tools."""
+    text. `functions`: the Chat client speaks of functions, the older word for tools; `free_text`: it has offered
+    tools that take free text, for whose calls the SDK's streams have no type."""
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)
@@ -145,6 +147,7 @@ class Encoded:
     pauses: bool = False
     reshaped: dict[tuple[str, str], Reshaped] = field(default_factory=dict)
     functions: bool = False
+    free_text: bool = True
 
     def json(self) -> bytes:
         return recurring.dumps(self.body)

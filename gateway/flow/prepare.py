@@ -191,6 +191,7 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
         pauses=encoded.pauses,
         reshaped=encoded.reshaped,
         functions=encoded.functions,
+        free_text=encoded.free_text,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
         policy=route.target.policy,
         left=encoded.dropped,

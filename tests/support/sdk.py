@@ -55,15 +55,16 @@ def messages_body(raw: bytes, status: int = 200) -> dict[str, Any]:
     return _plain(message)
 
 
-def chat_stream(raw: bytes | Iterable[bytes]) -> dict[str, Any]:
-    """The completion that the stream adds up to. Raises openai.APIError for an error object."""
+def chat_stream(raw: bytes | Iterable[bytes], *, typed: bool = True) -> dict[str, Any]:
+    """The completion that the stream adds up to. Raises openai.APIError for an error object. typed: every chunk is one
+    that the SDK's types know."""
     pieces = [raw] if isinstance(raw, bytes) else list(raw)
     with _feeding(pieces, 200, "text/event-stream"):
         with _openai().chat.completions.stream(**ASK) as stream:
             for _ in stream:
                 continue
             snapshot = _plain(stream.current_completion_snapshot)
-    for data in _data_of(b"".join(pieces)):
+    for data in _data_of(b"".join(pieces)) if typed else ():
         ChatCompletionChunk.model_validate_json(json.dumps(data), strict=True)
     return snapshot
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from translate import errors, wire
 from translate.chat import citations, details, extras, fault, media
-from translate.chat.reply import call_id
+from translate.chat.reply import arguments_of, call_id
 from translate.chat.usage import finish_reason, usage_body
 from translate.conversation import (
     Close,
@@ -40,8 +40,8 @@ class Encoder:
     """Takes events by `emit` and returns bytes; none after the terminal event."""
 
     __slots__ = (
-        "_after", "_asked", "_before", "_beside", "_calls", "_details", "_kept", "_media", "_notes", "_part",
-        "_refused", "_state", "_template", "_texts", "_usage",
+        "_after", "_arguments", "_asked", "_before", "_beside", "_calls", "_details", "_kept", "_media", "_notes",
+        "_part", "_refused", "_state", "_template", "_texts", "_usage",
     )  # fmt: skip
 
     def __init__(self, asked: Asked) -> None:
@@ -55,6 +55,7 @@ class Encoder:
         self._state: Literal["waiting", "writing", "over"] = "waiting"
         self._part: Part | None = None
         self._template: tuple[bytes, bytes] | None = None  # around the open part's text; None: it is left out
+        self._arguments: tuple[bytes, bytes] | None = None  # the same of a call whose free text becomes an argument
         self._kept: list[bytes] = []  # the open call's or thought's text so far
         self._beside: dict[str, Any] = {}  # what goes with the next call
         self._calls = 0
@@ -97,6 +98,8 @@ class Encoder:
             out += (before, (after + before).join(event.pieces), after)
             if type(self._part) is not Text:
                 self._kept += event.pieces
+        elif self._arguments is not None:
+            self._kept += event.pieces
 
     def _other(self, event: Event, out: list[bytes]) -> None:
         match event:
@@ -136,18 +139,25 @@ class Encoder:
         elif isinstance(part, Refusal):
             self._refused += 1
             self._template = self._around(b'{"refusal":"', b'"}')
-        elif isinstance(part, ToolCall) and self._asked.functions and not part.custom:
-            self._function(part, out)
         elif isinstance(part, ToolCall):
-            index, self._calls = self._calls, self._calls + 1
-            kind, text = ("custom", "input") if part.custom else ("function", "arguments")
-            function = {"name": self._asked.tool_names.get(part.name, part.name), text: ""}
-            id = part.id or call_id(self._asked, index)
-            call = {"index": index, "id": id, "type": kind, kind: function} | self._beside
-            self._beside = {}
-            out.append(self._chunk({"tool_calls": [call]}))
-            head = b'{"tool_calls":[{"index":%d,"%b":{"%b":"' % (index, kind.encode(), text.encode())
-            self._template = self._around(head, b'"}}]}')
+            is_custom = part.custom and self._asked.free_text
+            if self._asked.functions and not is_custom:
+                self._function(part, out)
+            else:
+                self._call(part, "custom" if is_custom else "function", out)
+            if part.custom and not is_custom:
+                self._arguments, self._template = self._template, None
+
+    def _call(self, call: ToolCall, kind: str, out: list[bytes]) -> None:
+        index, self._calls = self._calls, self._calls + 1
+        text = "input" if kind == "custom" else "arguments"
+        function = {"name": self._asked.tool_names.get(call.name, call.name), text: ""}
+        id = call.id or call_id(self._asked, index)
+        begun = {"index": index, "id": id, "type": kind, kind: function} | self._beside
+        self._beside = {}
+        out.append(self._chunk({"tool_calls": [begun]}))
+        head = b'{"tool_calls":[{"index":%d,"%b":{"%b":"' % (index, kind.encode(), text.encode())
+        self._template = self._around(head, b'"}}]}')
 
     def _function(self, call: ToolCall, out: list[bytes]) -> None:
         """Writes a call for a client that speaks of functions: it takes one in a message, and no more."""
@@ -167,6 +177,9 @@ class Encoder:
             entry = details.write(part, text, close.signature, self._details)
             self._details += 1
             out.append(self._chunk({"reasoning_details": [entry]}))
+        elif self._arguments is not None:
+            self._template, self._arguments = self._arguments, None
+            self._delta(Delta([wire.inside(arguments_of(wire.text_of(self._kept)))]), out)
         elif isinstance(part, ToolCall) and not part.custom and not self._kept:
             self._delta(Delta([b"{}"]), out)  # clients parse the arguments, and "" is no JSON
         elif isinstance(part, Text):

@@ -132,8 +132,10 @@ class _Message:
         elif isinstance(part, ToolCall):
             id = part.id or call_id(self.asked, len(self.calls))
             name = self.asked.tool_names.get(part.name, part.name)
-            if part.custom:
+            if part.custom and self.asked.free_text:
                 call = {"id": id, "type": "custom", "custom": {"name": name, "input": text}}
+            elif part.custom:
+                call = {"id": id, "type": "function", "function": {"name": name, "arguments": arguments_of(text)}}
             else:
                 call = {"id": id, "type": "function", "function": {"name": name, "arguments": text or "{}"}}
             self.calls.append(call | self.beside)
@@ -178,3 +180,8 @@ class _Message:
 def call_id(asked: Asked, n: int) -> str:
     """Returns an id for a call whose upstream gave none."""
     return f"call_{asked.key}_{n}"
+
+
+def arguments_of(text: str) -> str:
+    """Returns the free text of a custom tool's call for a client that has offered functions alone."""
+    return wire.dumps_text({"input": text})

@@ -7,6 +7,7 @@ way that server-sent events allow, and held to all nine pairs: nothing of that c
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,12 +18,13 @@ from tests.support import strategies_replies as replies
 from tests.support.strategies import few
 from tests.support.strategies_replies import gathered, said
 from translate import dialects, errors, pair, sse
-from translate.conversation import Event, Open, ToolCall
+from translate.conversation import Event
 from translate.target import Asked, Policy, Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses")
 EVENTS = {protocol: replies.replies(protocol) for protocol in PROTOCOLS}
 ASKED = Asked("m", include_usage=True)
+TYPED = replace(ASKED, free_text=False)  # the SDK's chunks have no calls of custom tools
 
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS)
 cuts = st.lists(st.integers(0, 4000), max_size=8)
@@ -115,10 +117,10 @@ def test_what_crosses_is_of_the_types(upstream: Protocol, data: st.DataObject) -
     raw = streamed(upstream, events)
     whole = json.dumps(dialects.of(upstream).collect(events, ASKED)).encode()
     for client in PROTOCOLS:
-        if client != upstream and not (client == "chat" and _has_free_text(events)):
-            assert sdk_types.stream_problems(client, crossed(client, upstream, [raw])) == []
-            assert sdk_types.body_problems(client, pair.Crossing(client, upstream, ASKED).whole(whole)) == []
-            out = pair.Crossing(client, upstream, ASKED).whole_as_stream(whole)
+        if client != upstream:
+            assert sdk_types.stream_problems(client, crossed(client, upstream, [raw], TYPED)) == []
+            assert sdk_types.body_problems(client, pair.Crossing(client, upstream, TYPED).whole(whole)) == []
+            out = pair.Crossing(client, upstream, TYPED).whole_as_stream(whole)
             assert sdk_types.stream_problems(client, out) == []
 
 
@@ -130,21 +132,15 @@ def test_what_breaks_off_is_of_the_types(upstream: Protocol, data: st.DataObject
     raw = streamed(upstream, events)
     at = data.draw(st.integers(0, len(raw)))
     for client in PROTOCOLS:
-        crossing = pair.Crossing(client, upstream, ASKED)
+        crossing = pair.Crossing(client, upstream, TYPED)
         out = crossing.feed(raw[:at]) + crossing.fail(errors.ApiError("overloaded", "no"))
         out += b"" if out or crossing.fault is None else dialects.of(client).errors.event(crossing.fault)
-        if client != upstream and not (client == "chat" and _has_free_text(events)):
+        if client != upstream:
             assert sdk_types.stream_problems(client, out) == []
 
 
-def _has_free_text(events: list[Event]) -> bool:
-    """The SDK's chunks have no calls of custom tools, though its whole replies do."""
-    parts = [event.part for event in events if isinstance(event, Open)]
-    return any(isinstance(part, ToolCall) and part.custom for part in parts)
-
-
-def crossed(client: Protocol, upstream: Protocol, pieces: list[bytes]) -> bytes:
-    crossing = pair.Crossing(client, upstream, ASKED)
+def crossed(client: Protocol, upstream: Protocol, pieces: list[bytes], asked: Asked = ASKED) -> bytes:
+    crossing = pair.Crossing(client, upstream, asked)
     out = b"".join([*map(crossing.feed, pieces), crossing.end()])
     assert crossing.ended and crossing.fault is None
     return out
