@@ -25,7 +25,7 @@ from tornado.curl_httpclient import CurlAsyncHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 
-from tests.support import remarks
+from tests.support import lacking, remarks
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = Path(__file__).resolve().parent / "golden"
@@ -127,7 +127,7 @@ def recorded_traffic() -> Path:
     """The folder of recorded traffic; skips the test where it is not there."""
     place = traffic_dir()
     if place is None:
-        pytest.skip("no recorded traffic: set RECORDED_TRAFFIC to its folder, or put it at ../shared/traffic")
+        pytest.skip(lacking.TRAFFIC)
     return place
 
 

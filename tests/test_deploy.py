@@ -14,6 +14,7 @@ import pytest
 
 from bundle import backend
 from tests.bundle.made import one_file
+from tests.support import lacking
 
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY = ROOT / "deploy"
@@ -28,7 +29,7 @@ def test_install_and_uninstall_leave_nothing(tmp_path: Path) -> None:
     python = shutil.which("python3", path="/usr/bin")
     same = python and done(python, "-V").stdout.split()[1].rsplit(".", 1)[0] == f"3.{sys.version_info.minor}"
     if not same:
-        pytest.skip("the system's Python is another one than the tests'")
+        pytest.skip("/usr/bin/python3 is of another version than the Python of the tests")
     root, file = tmp_path / "root", one_file(tmp_path / "a.pyz")
     said = done("bash", str(DEPLOY / "install.sh"), "install", str(file), DESTDIR=str(root), HOME=str(tmp_path))
     assert said.returncode == 0, said
@@ -48,22 +49,22 @@ def test_the_unit_is_hardened() -> None:
     for line in ("Type=notify", "NotifyAccess=all", "WatchdogSec=30", "DynamicUser=yes", "ProtectSystem=strict"):
         assert f"\n{line}\n" in text
     if not shutil.which("systemd-analyze"):
-        pytest.skip("systemd-analyze is not here")
+        pytest.skip(lacking.missing("systemd-analyze", "systemd"))
     said = done("systemd-analyze", "security", "--offline=yes", str(DEPLOY / "anthropic-proxy.service")).stdout
     level = re.search(r"exposure level[^:]*: ([\d.]+)", said)
     if level is None:
-        pytest.skip("this systemd-analyze cannot judge a file")
+        pytest.skip("this systemd-analyze cannot judge a file: it is older than 250")
     assert float(level[1]) <= 1.5
 
 
-@pytest.mark.skipif(not shutil.which("haproxy", path="/usr/sbin"), reason="haproxy is not here")
+@lacking.program("haproxy", path="/usr/sbin")
 def test_haproxy_takes_its_file(tmp_path: Path) -> None:
     text = (DEPLOY / "haproxy.cfg").read_text()
     (tmp_path / "h.cfg").write_text(text.replace(" ssl crt /etc/haproxy/proxy.pem alpn h2,http/1.1", ""))
     assert done("haproxy", "-c", "-f", str(tmp_path / "h.cfg")).returncode == 0
 
 
-@pytest.mark.skipif(not shutil.which("haproxy", path="/usr/sbin"), reason="haproxy is not here")
+@lacking.program("haproxy", path="/usr/sbin")
 def test_haproxys_file_takes_the_fleets_hosts(tmp_path: Path) -> None:
     text = (DEPLOY / "haproxy.cfg").read_text()
     (tmp_path / "h.cfg").write_text(text.replace(" ssl crt /etc/haproxy/proxy.pem alpn h2,http/1.1", ""))

@@ -99,5 +99,6 @@ def test_the_fields_of_a_record_are_those_of_the_table() -> None:
     code = (ROOT / "gateway/observe/record.py").read_text()
     fields = set(re.findall(r'^\s+(?:said\[)?"([\w.]+)"[\]:]', code, re.MULTILINE)) - {"time"}
     table = (ROOT / "docs/operations.md").read_text().partition("The fields of a record")[2].partition("</details>")[0]
-    told = {name for row in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for name in re.findall(r"`([\w.]+)`", row)}
+    rows = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
+    told = {name for row in rows for name in re.findall(r"`([\w.]+)`", row)}
     assert len(fields) > 40 and told == fields

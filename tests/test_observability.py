@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from operate.metric_families import FAMILIES
+from tests.support import lacking
 from tests.test_proxy import ROOT
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -46,7 +44,7 @@ def test_every_name_and_label_is_one_that_metrics_has() -> None:
             assert not names or {word.strip() for word in by.split(",")} <= labels | ALWAYS, expression
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@lacking.program("promtool", "prometheus")
 def test_prometheus_reads_them_and_they_fire(tmp_path: Path) -> None:
     for words in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
         done = subprocess.run(["promtool", *words], cwd=PROMETHEUS, capture_output=True, text=True)

@@ -44,7 +44,7 @@ def test_too_few_files_are_said_and_survived(ini: Path) -> None:
     options = ["--config", str(ini), "--set", "pool.max_connections=16"]
     with started(*options, prefix=limited("")) as (process, url, _):
         clients = [socket.create_connection(("127.0.0.1", port_of(url))) for _ in range(300)]
-        time.sleep(0.5)
+        time.sleep(0.5)  # of accepting in vain
         for client in clients:
             client.close()
         until(lambda: answers(url), every_s=0.05)
@@ -99,7 +99,7 @@ def test_logs_that_cannot_be_written_go_to_standard_error(ini: Path, tmp_path: P
     with started("--config", str(ini), "--set", f"logging.dir={tmp_path / 'logs'}") as (process, url, _):
         for _ in range(4):
             ask(url)
-            time.sleep(0.25)
+            time.sleep(0.25)  # each line is a write of its own
         process.terminate()
         assert process.wait(10) == 0
         assert process.stderr is not None

@@ -20,9 +20,12 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = "[server]\nport = 0\n[upstream demo]\nprotocol = messages, chat, responses\nbase_url = demo:\n"
 
 
-def run(*options: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *options: str, environ: dict[str, str] | None = None, prefix: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """prefix: a command that runs it."""
     return subprocess.run(
-        [sys.executable, ROOT / "proxy.py", *options],
+        [*prefix, sys.executable, ROOT / "proxy.py", *options],
         env={"PATH": os.environ["PATH"]} | (environ or {}),
         capture_output=True,
         text=True,

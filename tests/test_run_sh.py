@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import lacking
 from tests.support.waiting import until
 
 RUN_SH = Path(__file__).resolve().parent.parent / "run.sh"
@@ -218,7 +219,7 @@ def test_an_interrupted_install_is_done_again(made, wheels):
     assert "proxy|hello-1" in result.out
 
 
-@pytest.mark.skipif(not shutil.which("flock"), reason="flock is not here, and run.sh does without")
+@lacking.program("flock", "util-linux")  # run.sh does without
 def test_concurrent_first_starts_install_once(made):
     for stamp in (made.root / ".venv").glob(".stamp-*"):
         stamp.unlink()
@@ -389,7 +390,7 @@ def test_an_unknown_command_names_those_there_are(fresh):
 def test_another_shell_says_what_to_type(fresh, words):
     shell = next((path for name in ("dash", "busybox", "mksh") if (path := shutil.which(name))), None)
     if shell is None:
-        pytest.skip("every shell here is a bash")
+        pytest.skip("every shell here is a bash (Debian: apt install dash)")
     call = [shell, "sh"] if shell.endswith("busybox") else [shell]
     done = subprocess.run([*call, str(fresh.root / "run.sh"), *words], capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and "type  ./run.sh" in done.stderr and done.stderr.count("\n") == 1

@@ -21,6 +21,7 @@ import pytest
 from bench import servers
 from bench.client import Client
 from bench.speech import named
+from tests.support import lacking
 
 COUNTED = frozenset(
     ("epoll_wait", "epoll_ctl", "recvfrom", "recvmsg", "read", "sendto", "sendmsg", "writev", "getpid", "connect",
@@ -35,7 +36,7 @@ MOST_OF_AN_EVENT = 6.5
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[servers.Child]:
     if shutil.which("strace") is None:
-        pytest.skip("no strace here")
+        pytest.skip(lacking.missing("strace"))
     with servers.upstream() as source, servers.proxy(servers.in_front_of(source.urls[0])) as child:
         yield child
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.chaos.clients import Client
 from tests.chaos.upstream import Chaotic
+from tests.support.waiting import listens, soon
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAT = 1.25  # times the memory after the first fifth of the time
@@ -93,15 +94,10 @@ async def main() -> int:
 
 
 async def up(port: int) -> None:
-    for _ in range(200):
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            return
-    raise SystemExit("chaos: the proxy does not start")
+    try:
+        await soon(lambda: listens(port), every_s=0.05)
+    except AssertionError:
+        raise SystemExit("chaos: the proxy does not start") from None
 
 
 async def watching(

@@ -25,7 +25,7 @@ from tests.support import redis_server
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import soon
 
-pytestmark = pytest.mark.skipif(not redis_server.PROGRAMS, reason=redis_server.NONE)
+pytestmark = redis_server.needed
 
 NOW = time.time()
 DAY, HOUR = (time.strftime(form, time.gmtime(NOW)) for form in ("%Y-%m-%d", "%Y-%m-%dT%H"))

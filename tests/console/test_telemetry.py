@@ -20,7 +20,9 @@ from tests.support.house import House
 from tests.support.script import Answer, Upstream
 from tests.support.two_upstreams import ASK, PATH, QUICK, STREAM, event, house_text, says
 
-pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the packages of extras/otel.txt are not there")
+pytest.importorskip(
+    "opentelemetry.exporter.otlp.proto.http", reason="not installed: OpenTelemetry (pip install -r extras/otel.txt)"
+)
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import traffic_dir
-from tests.support import asking, corpus, params
+from tests.support import asking, corpus, lacking, params
 from tests.support.corpus import Exchange
 from translate import answer_tool, compaction, dialects, pair, provider_tools
 from translate.conversation import Conversation
@@ -211,22 +211,23 @@ def test_upstream_habits_change_no_words(exchange: Exchange, policy: Policy) -> 
 # ------------------------------------------------------------------------------- requests of real clients
 
 
-def client_files() -> list[Any]:
+def client_requests() -> list[Any]:
     place = traffic_dir()
     folder = place.parent / "clients" / "requests" if place else None
     names = sorted(folder.glob("*.json")) if folder and folder.is_dir() else []
-    found = [pytest.param(path, id=path.stem) for path in names if re.match("cc|opencode-(a|c)|aider", path.stem)]
-    why = pytest.mark.skip(reason="no requests of real clients are there: see RECORDED_TRAFFIC in docs/development.md")
-    return found or [pytest.param(None, id="none", marks=why)]
+    found = []
+    for path in names:
+        if re.match("(?!.*count_tokens)(cc|opencode-(a|c)|aider)", path.stem):
+            recorded = json.loads(path.read_bytes())
+            body = recorded.get("body") or recorded
+            if isinstance(body, dict) and "messages" in body:
+                found.append(pytest.param(path.stem, body, id=path.stem))
+    return found or [pytest.param("", {}, id="none", marks=pytest.mark.skip(reason=lacking.CLIENTS))]
 
 
-@pytest.mark.parametrize("path", client_files())
-def test_a_real_clients_request_crosses(path: Any) -> None:
-    recorded = json.loads(path.read_bytes())
-    body = recorded.get("body") or recorded
-    if not isinstance(body, dict) or "messages" not in body or "count_tokens" in path.stem:
-        pytest.skip("not a request for a reply")
-    client: Protocol = "chat" if "chat" in path.stem else "messages"
+@pytest.mark.parametrize(("name", "body"), client_requests())
+def test_a_real_clients_request_crosses(name: str, body: dict[str, Any]) -> None:
+    client: Protocol = "chat" if "chat" in name else "messages"
     found, _ = problems(client, body)
     assert found == []
     assert "x-anthropic-billing-header" not in pair.request(client, "chat", body, Target("m")).json().decode()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import GOLDEN
-from tests.support import corpus, losses, params
+from tests.support import corpus, lacking, losses, params
 from tests.support.corpus import Exchange
 from tests.support.shares import UNTOLD, Book, Losses, Share
 from translate import pair
@@ -30,7 +30,7 @@ def counted(exchanges: list[Exchange], of: Callable[[Exchange], set[str]]) -> Lo
 
 def judge(share: Share) -> None:
     if not share.losses:
-        pytest.skip("no recorded traffic: set RECORDED_TRAFFIC to its folder, or put it at ../shared/traffic")
+        pytest.skip(lacking.TRAFFIC)
     if not share.shared:
         pytest.skip(f"other recordings: none of these {len(share.losses)} is in tests/golden/corpus.json")
     untold = [what for what in share.untold if what.partition(":")[0] in share.shared]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from tests.fleet import fleet as fleets
 from tests.fleet.__main__ import redis_restart
 from tests.fleet.load import Load, answer
@@ -14,7 +12,7 @@ from tests.support import redis_server
 from tests.support.script import Upstream
 
 
-@pytest.mark.skipif(not redis_server.PROGRAMS, reason=redis_server.NONE)
+@redis_server.needed
 def test_a_redis_that_restarts_under_load_fails_no_request_and_no_limit(tmp_path: Path) -> None:
     client = "requests_per_minute = 100"
     with Upstream(answer) as up, fleets.running(tmp_path, up.url, workers=1, client=client) as fleet:

@@ -14,10 +14,7 @@ from tests.support.browser import Browser
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream
 
-pytestmark = pytest.mark.skipif(
-    bool(browser.missing()),
-    reason=f"not installed: {browser.missing()} (Debian: apt install chromium chromium-driver)",
-)
+pytestmark = browser.needed
 FOREIGN = "evil.example"
 MODEL = "a-model-of-the-settings"
 BODY = f'{{"model":"{MODEL}","max_tokens":5,"messages":[{{"role":"user","content":"hi"}}]}}'

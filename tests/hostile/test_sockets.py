@@ -113,6 +113,9 @@ def test_an_upstream_that_is_no_socket_is_a_502_that_does_not_tell_the_path(
     assert not (folder / "09").exists() or (folder / "09").read_text() == "precious"
 
 
+AS_ANYBODY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+"""Root itself reads everything."""
+
 INCLUDES: dict[str, Callable[[Path], str]] = {
     "13 itself": lambda folder: str(folder / "s.ini"),
     "14 a folder": lambda folder: str(folder),
@@ -131,9 +134,7 @@ def test_what_cannot_be_included_is_said_and_ends_the_start(tmp_path: Path, what
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "closed").write_text("[server]\nport = 0\n")
     (tmp_path / "closed").chmod(0)
-    if what.startswith("17") and os.geteuid() == 0:
-        pytest.skip("root reads everything")
     file = tmp_path / "s.ini"
     file.write_text(f"{DEMO}[include]\nfiles = {INCLUDES[what](tmp_path)}\n")
-    done = run("--config", str(file), "--print-config")
+    done = run("--config", str(file), "--print-config", prefix=AS_ANYBODY)
     assert done.returncode == 78 and "[include]" in done.stderr and "Traceback" not in done.stderr, done.stderr[-500:]

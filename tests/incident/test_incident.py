@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-
-import pytest
 
 from tests.incident import judgement, scene
 from tests.incident.questions import QUESTIONS
+from tests.support import lacking
 
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
 
 
-@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+@lacking.program("jq")
 def test_the_logs_answer(tmp_path: Path) -> None:
     assert judgement.wrong(scene.play(tmp_path, times=1, slow_s=1.1)) == []
 

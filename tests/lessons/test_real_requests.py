@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import traffic_dir
 from tests.lessons.street import PATHS, Json, Reply, Street, completion, message
-from tests.support import asking
+from tests.support import asking, lacking
 from tests.support.streams import END, HI, ROLE, START, STOP, chat, ending, first_call, messages, text, tool
 
 # Keys of a Messages request that have a place in a Chat request: everything else must be told.
@@ -37,7 +37,7 @@ def folder() -> Path | None:
 def recorded(pattern: str, path: str) -> list[Any]:
     place = folder()
     if place is None:
-        return [pytest.param(None, marks=pytest.mark.skip(reason="no recorded requests beside the recorded traffic"))]
+        return [pytest.param(None, marks=pytest.mark.skip(reason=lacking.CLIENTS))]
     found = [(file.stem, json.loads(file.read_text())) for file in sorted(place.glob(pattern))]
     return [pytest.param(request, id=name) for name, request in found if request["path"] == path]
 
@@ -54,7 +54,7 @@ WHOLE = {"chat": completion({"content": "ok"}), "messages": message({"type": "te
 def one(name: str) -> Json:
     place = folder()
     if place is None:
-        pytest.skip("no recorded requests beside the recorded traffic")
+        pytest.skip(lacking.CLIENTS)
     body: Json = json.loads((place / f"{name}.json").read_text())["body"]
     return body
 

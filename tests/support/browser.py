@@ -4,8 +4,8 @@
         page.open(url)
         page.wait("return document.title == 'x'")
 
-Needs Debian's chromium and chromium-driver; `missing()` says what is not there. The driver and its browser are ended
-with the `with`, whatever happened in it.
+Needs Debian's chromium and chromium-driver; a test with the mark `needed` is skipped without them. The driver and its
+browser are ended with the `with`, whatever happened in it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.support import lacking
 from tests.support.waiting import until
 
 WITHIN_S = 20.0
@@ -31,9 +34,8 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the protocol's own name for i
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def missing() -> str:
-    """What is not installed; "" = nothing."""
-    return ", ".join(name for name in ("chromium", "chromedriver") if shutil.which(name) is None)
+MISSING = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+needed = pytest.mark.skipif(bool(MISSING), reason=lacking.missing(", ".join(MISSING), "chromium chromium-driver"))
 
 
 class Browser:

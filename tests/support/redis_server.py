@@ -13,11 +13,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.support.waiting import until
 
 _NAMES = [os.environ["REDIS_SERVER"]] if os.environ.get("REDIS_SERVER") else ["redis-server", "valkey-server"]
 PROGRAMS = tuple(found for name in _NAMES if (found := shutil.which(name)))
-NONE = "neither redis-server nor valkey-server is installed (apt install redis-server)"
+NONE = "neither redis-server nor valkey-server is installed (Debian: apt install redis-server)"
+needed = pytest.mark.skipif(not PROGRAMS, reason=NONE)
 
 
 class RedisServer:

@@ -15,11 +15,8 @@ from tests.support.house import House
 
 SPEC = importlib.util.find_spec("axe_core_python")
 pytestmark = [
-    pytest.mark.skipif(
-        bool(browser.missing()),
-        reason=f"not installed: {browser.missing()} (Debian: apt install chromium chromium-driver)",
-    ),
-    pytest.mark.skipif(SPEC is None, reason="not installed: axe-core-python"),
+    browser.needed,
+    pytest.mark.skipif(SPEC is None, reason="not installed: axe-core-python (pip install -r requirements-dev.txt)"),
 ]
 RUN = """return axe.run(arguments[0], {resultTypes: ["violations"]}).then((said) => said.violations.map((each) =>
   [each.impact, each.id, each.nodes.map((node) => node.html.slice(0, 120)).slice(0, 5).join(" ... ")]));"""

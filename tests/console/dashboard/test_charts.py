@@ -15,10 +15,7 @@ from tests.support import browser
 from tests.support.browser import Browser
 from tests.support.house import House
 
-pytestmark = pytest.mark.skipif(
-    bool(browser.missing()),
-    reason=f"not installed: {browser.missing()} (Debian: apt install chromium chromium-driver)",
-)
+pytestmark = browser.needed
 INI = "[upstream up]\nprotocol = chat\nbase_url = http://127.0.0.1:9\n[models]\n* = up\n"
 SPENT = """const ones = Array(24).fill(1);
 showSpent({hours: 24, by: "model", start: Math.floor(Date.now() / 3.6e6 - 23) * 3600, step_s: 3600, off: "",

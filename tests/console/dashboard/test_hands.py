@@ -16,10 +16,7 @@ from tests.support.browser import ELEMENT, Browser
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Request, Upstream
 
-pytestmark = pytest.mark.skipif(
-    bool(browser.missing()),
-    reason=f"not installed: {browser.missing()} (Debian: apt install chromium chromium-driver)",
-)
+pytestmark = browser.needed
 INI = (
     "[upstream up]\nprotocol = chat\nbase_url = {}\n[upstream other]\nprotocol = chat\n"
     "base_url = http://127.0.0.1:9\n[models]\n* = up\n"

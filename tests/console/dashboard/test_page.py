@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,15 +17,12 @@ import pytest
 from bundle import contents
 from console.dashboard import page as page_file
 from tests.console.dashboard.test_data import ADMIN, CLIENTS, answers, ini, message, told
-from tests.support import browser
+from tests.support import browser, lacking
 from tests.support.browser import Browser
 from tests.support.house import House
 from tests.support.script import Upstream
 
-in_browser = pytest.mark.skipif(
-    bool(browser.missing()),
-    reason=f"not installed: {browser.missing()} (Debian: apt install chromium chromium-driver)",
-)
+in_browser = browser.needed
 TAB, ENTER, ESCAPE, SPACE = "\ue004", "\ue007", "\ue00c", " "
 OURS = ("page.html", *(name for name in page_file.SCRIPTS if "/" not in name))
 PROMPT = "<img src=x onerror=alert(1)>"
@@ -101,7 +97,7 @@ def test_the_page_is_for_everyone_and_holds_no_data(up: Upstream) -> None:
         assert headers["content-encoding"] == "gzip" and gzip.decompress(body) == made.whole
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="no node to read the scripts with")
+@lacking.program("node", "nodejs")
 def test_the_scripts_are_javascript() -> None:
     check = "process.argv.slice(1).map((name) => new (require('vm').Script)(require('fs').readFileSync(name) + ''))"
     files = [str(page_file.WEB / name) for name in page_file.SCRIPTS]

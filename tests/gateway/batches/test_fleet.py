@@ -21,7 +21,7 @@ from tests.support.script import Answer, Gate, Upstream
 from tests.support.two_upstreams import house_text, late
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.skipif(not redis_server.PROGRAMS, reason=redis_server.NONE)
+pytestmark = redis_server.needed
 
 QUICK_STOP = "[server]\ndrain_seconds = 0\n"
 

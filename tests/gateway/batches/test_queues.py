@@ -312,12 +312,11 @@ async def test_all_that_is_kept_has_an_end(fleets: Queues, redis_servers: Any, t
         assert len(ends) >= 13 and all(0 < left <= 86_400_000 for left in ends.values()), ends
 
 
+@redis_server.needed
 @pytest.mark.gen_test
 async def test_a_server_that_is_not_made_for_batches_is_told_of_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if not redis_server.PROGRAMS:
-        pytest.skip(redis_server.NONE)
     for options, words in (
         (["--appendonly", "no", "--maxmemory-policy", "volatile-lru"], ["may forget", "volatile-lru"]),
         (["--appendonly", "yes"], []),
@@ -333,11 +332,10 @@ async def test_a_server_that_is_not_made_for_batches_is_told_of_once(
         assert len(said) == len(words) and all(word in line for word, line in zip(words, said, strict=True))
 
 
+@redis_server.needed
 @pytest.mark.gen_test
 async def test_a_server_that_was_away_is_no_reason_to_take_over(tmp_path: Path) -> None:
     """Nobody could renew a lease. And what it has forgotten, it says."""
-    if not redis_server.PROGRAMS:
-        pytest.skip(redis_server.NONE)
     with redis_server.running(tmp_path) as server:
         made = [FleetQueue(RedisStore(server.url, "p"), KEEP_S, lease_s=LEASE_S) for _ in range(2)]
         one, other = made

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.gateway.cache.test_cache import KEEPS, ZERO, numbered
-from tests.support.browser import Browser, missing
+from tests.support.browser import Browser, needed
 from tests.support.house import House
 from tests.support.script import Upstream
 from tests.support.two_upstreams import ASK, PATH, house_text
@@ -51,7 +51,7 @@ def test_the_dashboard_counts_them_apart_from_what_upstreams_have_answered() -> 
         ]  # fmt: skip
 
 
-@pytest.mark.skipif(bool(missing()), reason=f"not installed: {missing()}")
+@needed
 def test_and_shows_it() -> None:
     with Upstream(numbered()) as up, House(house_text("* = a", KEEPS + PRICES, a=up.url)) as house, Browser() as page:
         for _ in range(3):

@@ -14,7 +14,7 @@ from tests.gateway.credentials.test_requests import ASK, REPLY
 from tests.support.house import ONCE, House
 from tests.support.script import Answer, Request, Upstream
 
-pytest.importorskip("google.oauth2", reason="google-auth is not installed (extras/google.txt)")
+pytest.importorskip("google.oauth2", reason="not installed: google-auth (pip install -r extras/google.txt)")
 rsa = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.rsa")
 serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
 

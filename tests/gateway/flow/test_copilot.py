@@ -92,7 +92,7 @@ CALLS = told(
 SAYS = told(part(Text(""), "That was all."))
 
 
-@pytest.mark.skipif(not Path(COPILOT).exists(), reason="Copilot's command line is not installed")
+@pytest.mark.skipif(not Path(COPILOT).exists(), reason="not installed: copilot (npm install -g @github/copilot)")
 @pytest.mark.parametrize(
     ("upstream", "path", "more"),
     [

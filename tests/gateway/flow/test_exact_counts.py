@@ -21,7 +21,7 @@ from tests.support.two_upstreams import says
 from translate import dialects, pair, text_turns
 from translate.target import Target
 
-pytest.importorskip("bpe_openai", reason="needs the package of extras/tokenizers.txt")
+pytest.importorskip("bpe_openai", reason="not installed: bpe_openai (pip install -r extras/tokenizers.txt)")
 
 from gateway.flow.vocabulary import counter
 

@@ -112,7 +112,7 @@ def patching(request: Request) -> Answer:
     return Answer.sse([b"data: " + json.dumps(chunk).encode() + b"\n\n", b"data: [DONE]\n\n"])
 
 
-@pytest.mark.skipif(not Path(CODEX).exists(), reason="Codex is not installed")
+@pytest.mark.skipif(not Path(CODEX).exists(), reason="not installed: codex (npm install -g @openai/codex)")
 def test_codex_itself_finds_the_models(tmp_path: Path) -> None:
     home, work = tmp_path / "home", tmp_path / "work"
     (home / ".codex").mkdir(parents=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import subprocess
 from typing import Any
 
 import pytest
 
+from tests.support import lacking
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
 from translate import sealed_reasoning
@@ -38,14 +38,13 @@ def test_original_and_translated_side_by_side() -> None:
         assert '-H "authorization: Bearer $API_KEY"' in shown["curl"]
 
 
+@lacking.program("curl")
 def test_the_curl_line_sends_what_is_shown() -> None:
     with Upstream([Answer.json({})]) as up, House(one_upstream(up.url, "messages", "api_key = sk-01234567\n")) as house:
         _, shown = dry_run(house, {"model": "m", "messages": ASK["messages"]}, "?from=chat&to=messages")
         words = shlex.split(shown["curl"])
         assert words[0] == "curl" and up.url + "/v1/messages" in words
         assert json.loads(words[words.index("--data-binary") + 1]) == shown["translated"]
-        if not shutil.which("curl"):
-            pytest.skip("no curl here")
         subprocess.run(["sh", "-c", shown["curl"]], env={"API_KEY": "mine", "PATH": "/usr/bin:/bin"}, timeout=20)
         assert up.requests[0].json == shown["translated"] and up.requests[0].headers["x-api-key"] == "mine"
 

@@ -21,7 +21,7 @@ from tests.support import redis_server
 from tests.support.redis_server import RedisServer, free_port, running
 from tests.support.waiting import listens, soon, until
 
-pytestmark = pytest.mark.skipif(not redis_server.PROGRAMS, reason=redis_server.NONE)
+pytestmark = redis_server.needed
 
 
 async def works(url: str, within_s: float = 20.0) -> Shared:
@@ -74,7 +74,7 @@ async def test_tls(tmp_path: Path) -> None:
         server = RedisServer(tmp_path, "", *more)
         server.start()
     except RuntimeError:
-        pytest.skip("this server is built without TLS")
+        pytest.skip("this redis-server is built without TLS; Debian's has it")
     try:
         shared = await works(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={files[0]}")
         shared.stop()

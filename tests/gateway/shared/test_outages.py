@@ -20,7 +20,6 @@ from tests.support.redis_server import RedisServer
 from tests.support.waiting import soon
 
 PATIENT_S = 10.0  # where it is not about patience: the machine may be busy
-needs_redis = pytest.mark.skipif(not redis_server.PROGRAMS, reason=redis_server.NONE)
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ async def taken(one: SharedQuota) -> float:
     return wait_s if isinstance(wait_s, float) else await wait_s
 
 
-@needs_redis
+@redis_server.needed
 @pytest.mark.gen_test
 async def test_a_server_that_is_killed_and_started_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It has lost its memory; what was used stays used, and what went through meanwhile counts."""
@@ -67,7 +66,7 @@ async def test_a_server_that_is_killed_and_started_again(tmp_path: Path, caplog:
     assert sum("is away" in line for line in said) == 4 and sum("is back after" in line for line in said) == 4
 
 
-@needs_redis
+@redis_server.needed
 @pytest.mark.gen_test
 async def test_a_server_that_says_nothing_holds_nobody_up(tmp_path: Path, soon_lost: None) -> None:
     with redis_server.running(tmp_path) as server:
@@ -92,7 +91,7 @@ async def test_a_server_that_says_nothing_holds_nobody_up(tmp_path: Path, soon_l
         shared.stop()
 
 
-@needs_redis
+@redis_server.needed
 @pytest.mark.gen_test
 async def test_a_server_that_is_there_later_than_the_proxy(tmp_path: Path) -> None:
     server = RedisServer(tmp_path)
@@ -113,7 +112,7 @@ async def test_a_server_that_is_there_later_than_the_proxy(tmp_path: Path) -> No
         server.stop()
 
 
-@needs_redis
+@redis_server.needed
 @pytest.mark.gen_test
 async def test_a_password_that_is_wrong_is_said_and_not_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with redis_server.running(tmp_path, "", "--requirepass", "right") as server:
@@ -128,7 +127,7 @@ async def test_a_password_that_is_wrong_is_said_and_not_shown(tmp_path: Path, ca
     assert "wrong-secret" not in caplog.text
 
 
-@needs_redis
+@redis_server.needed
 @pytest.mark.gen_test
 async def test_every_key_has_the_prefix_and_expires(tmp_path: Path) -> None:
     with redis_server.running(tmp_path, port=redis_server.free_port()) as server:

@@ -16,7 +16,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.script import Upstream
 from tests.support.two_upstreams import house_text, says
 
-pytestmark = pytest.mark.skipif(not redis_server.PROGRAMS, reason=redis_server.NONE)
+pytestmark = redis_server.needed
 
 ALICE = {"Authorization": "Bearer alice-key-0123456789"}
 BOB = {"Authorization": "Bearer bob-key-0123456789"}

@@ -9,6 +9,7 @@ import pytest
 
 from conformance.grammar import check_chat, check_messages, check_responses
 from tests.conftest import exchange_files, read_exchange
+from tests.support import lacking
 from translate import dialects, foreign_reasoning, pair, sealed_reasoning, wire
 from translate.chat import extras
 from translate.conversation import Text, Thinking
@@ -110,7 +111,7 @@ def test_streams_with_them_are_legal(message: dict[str, Any], size: int) -> None
 def test_a_recorded_one_comes_back(client: Protocol) -> None:
     found = [path for path in exchange_files() if path.stem == RECORDED]
     if not found:
-        pytest.skip("the recorded traffic is not there")
+        pytest.skip(lacking.TRAFFIC)
     message = read_exchange(found[0])["response"]["body"]["choices"][0]["message"]
     sent, _ = back(client, said(client, reply(client, message)))
     assert sent["messages"][1]["extra_content"] == message["extra_content"]
