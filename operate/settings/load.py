@@ -14,10 +14,11 @@ from pathlib import Path
 
 from operate import place
 from operate.settings import include, schema
+from operate.settings.checks import is_loopback
 from operate.settings.conditions import Condition, Term
 from operate.settings.errors import Problem, SettingsError
 from operate.settings.inifile import apply_option, read_ini
-from operate.settings.reading import Reading, is_loopback
+from operate.settings.reading import Reading
 from operate.settings.sections import (
     Admission,
     Aliases,

@@ -1,22 +1,20 @@
 """Turns the sections of a settings file into the parts of `Settings`, and collects every error.
 
 Each value is expanded (environment.py), read by its row (schema.py), and recorded with its origin for --print-config.
-Then come the checks that need several values: targets must exist, clients' keys must differ, and a proxy that other
-machines can reach must have clients.
+Then come the checks that need several values (checks.py).
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from operate import client_keys, key_sources, tls
-from operate.settings import presets, schema, schema_upstream, sections
+from operate import key_sources
+from operate.settings import checks, presets, schema, schema_upstream, sections
 from operate.settings.conditions import Term
 from operate.settings.environment import Expanded, expand, read_secret
 from operate.settings.errors import Problem, SettingsError, did_you_mean, shown
@@ -53,8 +51,6 @@ CLASSES: Mapping[str, Any] = {
 
 Line = TypeVar("Line")
 
-TLS_KEYS = ("tls_cert", "tls_key", "tls_key_password", "tls_client_ca")
-
 _OWN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -88,10 +84,7 @@ class Reading:
             for name, section in self._named("client")
         ]
         hooks = list(self._hooks())
-        self._unlike_keys(clients)
-        self._below(plain)
-        self._let_in(plain["server"]["host"], clients)
-        self._tls(plain["server"])
+        self.problems += checks.of_all(plain, clients, self.sections)
         if not any(name.startswith("upstream") for name in self.sections):
             self._whole("there is no [upstream NAME] section: add one; the shipped settings.ini has examples")
         if self.problems:
@@ -209,7 +202,7 @@ class Reading:
             self._problem(
                 written["keys"], section.name, "keys", "is given together with api_key; write only one of them"
             )
-        self._signed(section, values)
+        self.problems += checks.of_signing(values, section)
         off = why_off(
             values["enabled"],
             key=next(iter(written), ""),
@@ -233,17 +226,6 @@ class Reading:
             **{**timeouts, **{each: value for each, value in own.items() if value is not None}}
         )
         return Upstream(name=name, **values)
-
-    def _signed(self, section: Section, values: Mapping[str, Any]) -> None:
-        """Reports what is missing to sign requests for AWS."""
-        for key in ("api_key", "keys"):
-            texts = (values[key] or ()) if key == "keys" else (values[key] or "",)
-            if values["base_url"] and any(text.startswith(key_sources.AWS) for text in texts):
-                for needed in ("region", "aws_service"):
-                    if values[needed] == "":
-                        message = f"aws: needs {needed}, which the section does not say (nor a preset)"
-                        line = section.entries[key].line if key in section.entries else section.line
-                        self.problems.append(Problem(section.file, line, section.name, key, message))
 
     def _lacks(self, section: Section | None, name: str, key: str, preset: str) -> None:
         if section is not None:
@@ -293,70 +275,11 @@ class Reading:
             self._show(name, key, expanded.text, _origin(entry, expanded))
             yield key, value
 
-    def _below(self, plain: Mapping[str, Mapping[str, Any]]) -> None:
-        """Reports a first wait that is longer than the longest wait, which would cut it silently."""
-        for name, first, most in (("retry", "backoff", "max_backoff"), ("breaker", "cooldown", "max_cooldown")):
-            values, section = plain[name], self.sections.get(name)
-            if None in (values[first], values[most]) or values[first] <= values[most]:
-                continue
-            entries = section.entries if section else {}  # at least one is written, since the defaults fit
-            key = first if first in entries else most
-            self._problem(
-                entries[key],
-                name,
-                key,
-                f"{first} = {values[first]:g} must not be larger than {most} = {values[most]:g}",
-            )
-
     def _hooks(self) -> Iterator[Hook]:
         for name, section in self._named("hook"):
             hook = Hook(name, **self._values(section.name, section, schema_upstream.HOOK))
-            if bool(hook.url) == bool(hook.python):
-                self._section_problem(section, "a hook has either a url or a python file")
-            elif hook.python and not Path(hook.python).is_file():
-                self._problem(section.entries["python"], section.name, "python", f"there is no file {hook.python}")
+            self.problems += checks.of_hook(hook, section)
             yield hook
-
-    def _unlike_keys(self, clients: Sequence[Client]) -> None:
-        owner: dict[bytes, str] = {}
-        for client in clients:
-            for digest in map(client_keys.digest_in_settings, client.key or ()):
-                if owner.setdefault(digest, client.name) != client.name:
-                    section = f"client {client.name}"
-                    entry = self.sections[section].entries["key"]
-                    message = f"is the same as the key of [client {owner[digest]}]; each client needs its own"
-                    self._problem(entry, section, "key", message)
-
-    def _tls(self, server: Mapping[str, Any]) -> None:
-        """What only the files together tell: the key belongs to the certificate, the password to the key."""
-        written = {name: entry for name, entry in self._entries("server").items() if name in TLS_KEYS}
-        given = {name: server[name] for name in written}
-        if None in given.values():
-            return
-        if not given.get("tls_cert"):
-            for name in (name for name, value in given.items() if value):
-                self._problem(written[name], "server", name, "has no effect without tls_cert")
-            return
-        try:
-            tls.server_context(*(server[name] for name in TLS_KEYS))
-        except tls.Fault as fault:
-            self._problem(written[fault.key], "server", fault.key, fault.words)
-
-    def _entries(self, section: str) -> Mapping[str, Entry]:
-        found = self.sections.get(section)
-        return found.entries if found else {}
-
-    def _let_in(self, host: str | None, clients: Sequence[Client]) -> None:
-        if host is None or clients or is_loopback(host):
-            return
-        entry = self.sections["server"].entries["host"]  # it is written, since the default is loopback
-        self._problem(
-            entry,
-            "server",
-            "host",
-            f"other machines can reach {host}, and no [client NAME] section says who may use the proxy: "
-            "add '[client me]' with a line 'key = ...' of 16 or more characters, or set host = 127.0.0.1",
-        )
 
     def _show(self, section: str, key: str, text: str, origin: str) -> None:
         self.values.append(Value(section, key, text, origin))
@@ -406,17 +329,3 @@ def _origin(entry: Entry, expanded: Expanded) -> str:
     if expanded.named:
         return f"{place}, default: {', '.join(expanded.named)} not set"
     return place
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens on `host` (addresses or names, separated by commas)."""
-    return all(_is_loopback(each.strip()) for each in host.split(","))
-
-
-def _is_loopback(host: str) -> bool:
-    if host.startswith(sections.UNIX):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost" or host.lower().endswith(".localhost")
