@@ -8,7 +8,6 @@ Read this file first. `main` reads the command line and settings.ini and binds t
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import dataclasses
@@ -23,7 +22,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 try:
     import tornado  # noqa: F401  # the first of what is to be installed
@@ -57,8 +56,12 @@ gc.enable()
 
 log = logging.getLogger("proxy")
 
-LATER = ("backports.zstd", "demo.server", "prometheus_client.core", "prometheus_client.exposition")
-"""What a process loads only when it is needed."""
+LATER = (
+    *("argparse", "difflib", "sqlite3", "tempfile", "prometheus_client.core", "prometheus_client.exposition"),
+    "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd",
+    *("demo.server", "gateway.batches.fleet_queue", "gateway.shared.redis_store", "gateway.shared.sqlite_store"),
+)
+"""What a process loads only when something needs it; tests/test_start.py holds that all of it is here."""
 
 EX_CONFIG = 78  # sysexits.h: the settings have an error
 EX_UNAVAILABLE = 69
@@ -139,7 +142,53 @@ def _work(sockets: list[socket.socket], source: Source, chosen: Settings, worker
     return 0
 
 
-def _options(argv: list[str] | None) -> argparse.Namespace:
+class Options:
+    """The command line. Its names are those of the options."""
+
+    def __init__(self) -> None:
+        self.config: str | None = None
+        self.host: str | None = None
+        self.port: str | None = None
+        self.set: list[str] = []
+        self.check_config = self.print_config = False
+
+
+def _options(argv: Sequence[str]) -> Options:
+    options = Options()
+    if not _are_plain(argv, options):
+        options = Options()
+        _parse(argv, options)
+    for key in ("host", "port"):
+        if (value := getattr(options, key)) is not None:
+            options.set.append(f"server.{key}={value}")
+    return options
+
+
+def _are_plain(argv: Sequence[str], options: Options) -> bool:
+    """Reads what most starts have, without argparse, whose loading takes them longer than all of their settings. False:
+    something else is there (--help, an abbreviation, a fault), which argparse knows what to say to."""
+    words = iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word in ("--check-config", "--print-config"):
+            setattr(options, word[2:].replace("-", "_"), True)
+        elif name in ("--config", "--host", "--port", "--set"):
+            value = value if equals else next(words, "-")
+            if value.startswith("-"):
+                return False
+            if name == "--set":
+                options.set.append(value)
+            else:
+                setattr(options, name[2:], value)
+        else:
+            return False
+    return True
+
+
+def _parse(argv: Sequence[str], options: Options) -> None:
+    """Exits after --help, --version and a fault."""
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog=place.command(),
         description=__doc__.splitlines()[0] if __doc__ else "",
@@ -159,11 +208,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--check-config", action="store_true", help="say ok, or every error in the settings, and exit")
     parser.add_argument("--print-config", action="store_true", help="show each value and where it came from, and exit")
     parser.add_argument("--version", action="version", version=place.described())
-    options = parser.parse_args(argv)
-    for key in ("host", "port"):
-        if (value := getattr(options, key)) is not None:
-            options.set.append(f"server.{key}={value}")
-    return options
+    parser.parse_args(argv, options)
 
 
 def _commands() -> str:

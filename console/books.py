@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 from console.fleet_usage import FleetUsage
 from gateway.limits.budget import Budgets, Spent
+from operate import sqlite_file
 from operate.usage_store import DAYS_BY_HOUR, Agents, Group, Key, Sum, UsageStore
 
 log = logging.getLogger("proxy")
@@ -108,7 +108,7 @@ class Books:
         if self._waiting and self.store is not None:
             try:
                 self._tell_fleet(self._write(self.store, self._waiting, self._agents))
-            except (sqlite3.Error, OSError) as error:
+            except sqlite_file.errors() as error:
                 log.error("the last %d sums of usage could not be written and are lost: %s", len(self._waiting), error)
             self._waiting = {}
         if self.fleet is not None:
@@ -148,7 +148,7 @@ class Books:
             return
         try:
             self._budgets.told(self._clock(), self._read(self.store))
-        except (sqlite3.Error, OSError) as error:
+        except sqlite_file.errors() as error:
             log.error("what was spent cannot be read from %s: %s; budgets begin with nothing", self.store.file, error)
 
     def _read(self, store: UsageStore) -> Rows:
@@ -168,7 +168,7 @@ class Books:
                 before = [self._day(self._clock() - days * DAY_S) for days in (self._keep_days, DAYS_BY_HOUR)]
                 store.forget(*before)
                 self._forgotten_on = today
-        except (sqlite3.Error, OSError) as error:
+        except sqlite_file.errors() as error:
             if not self.trouble:
                 log.error("the sums of usage cannot be written to %s (%s) and wait in memory", store.file, error)
             self.trouble = str(error) or repr(error)

@@ -12,7 +12,6 @@ import csv
 import importlib.util
 import json
 import re
-import sqlite3
 import sys
 import time
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from console import fleet_usage
 from console.fleet_usage import FleetSums
 from gateway.shared.redis_store import RedisStore
 from gateway.shared.store import Away
+from operate import sqlite_file
 from operate.logs.journal import folder_of
 from operate.settings import load
 from operate.settings.load import Settings, SettingsError
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         sys.stderr.write(f"{error}\n")
         return EX_USAGE
-    except (sqlite3.Error, OSError) as error:
+    except sqlite_file.errors() as error:
         sys.stderr.write(f"{store.file}: {error}\n")
         return EX_UNAVAILABLE
     said = [dict(zip(by, group, strict=True)) | _numbers(value) for group, value in rows]

@@ -10,12 +10,10 @@ import contextlib
 import importlib
 import logging
 import socket
-import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from gateway.batches.fleet_queue import FleetQueue
 from gateway.batches.host_queue import HostQueue
 from gateway.batches.queue import Queue
 from gateway.cache.cache import Cache
@@ -29,11 +27,11 @@ from gateway.limits.limiter import Limiter
 from gateway.limits.retry_policy import Policy
 from gateway.observe.prices import Price
 from gateway.routing.router import Router
-from gateway.shared.redis_store import RedisStore
 from gateway.shared.shared import Shared
 from gateway.shared.shared_budgets import SharedBudgets
 from gateway.shared.shared_quota import Quotas
 from gateway.shared.store import digest
+from operate import sqlite_file
 from operate.batch_store import BatchStore
 from operate.settings.load import Settings
 from upstream.pool import Pool
@@ -54,7 +52,11 @@ def batch_queue(settings: Settings, folder: Path, shared: Shared, before: Queue 
     if not chosen.file:
         return None
     file = folder / chosen.file
-    if chosen.queue == "shared" and isinstance(shared.store, RedisStore):
+    if chosen.queue == "shared" and shared.store.kind == "redis":
+        from gateway.batches.fleet_queue import FleetQueue
+        from gateway.shared.redis_store import RedisStore
+
+        assert isinstance(shared.store, RedisStore)
         if isinstance(before, FleetQueue):
             return before
         _warn_of_those_left(file)
@@ -63,7 +65,7 @@ def batch_queue(settings: Settings, folder: Path, shared: Shared, before: Queue 
 
 
 def _warn_of_those_left(file: Path) -> None:
-    with contextlib.suppress(sqlite3.Error, OSError):
+    with contextlib.suppress(*sqlite_file.errors()):
         store = BatchStore(file)
         left = store.open_batches()
         store.close()

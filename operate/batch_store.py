@@ -8,13 +8,13 @@ that is killed has lost nothing but the requests that were on their way, which a
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from operate.sqlite_file import BUSY_S, opened
+from operate import sqlite_file
+from operate.sqlite_file import BUSY_S, Database, opened
 
 PIECE = 500  # rows of one transaction
 PIECE_BYTES = 4 << 20  # of results that are read at once
@@ -85,14 +85,14 @@ _BATCH, _FILE = ", ".join(Batch._fields), ", ".join(File._fields)
 
 class BatchStore:
     """For one thread, since it keeps the file open: a result is to be on disk as soon as it is there. All methods raise
-    sqlite3.Error and OSError. quick: it waits for no other writer, and never for the disk; then another one has to call
-    tidy() now and then."""
+    what sqlite_file.errors() says. quick: it waits for no other writer, and never for the disk; then another one has to
+    call tidy() now and then."""
 
     def __init__(self, file: Path, *, quick: bool = False) -> None:
         self.file = file
         self._quick = quick
         self._opening = contextlib.ExitStack()
-        self._db: sqlite3.Connection | None = None
+        self._db: Database | None = None
 
     def __repr__(self) -> str:
         return f"<BatchStore {self.file}>"
@@ -174,7 +174,7 @@ class BatchStore:
             self._set(db, id, sorted(left), outcome, b"")
 
     @staticmethod
-    def _set(db: sqlite3.Connection, id: str, numbers: Sequence[int], outcome: Outcome, result: bytes) -> int:
+    def _set(db: Database, id: str, numbers: Sequence[int], outcome: Outcome, result: bytes) -> int:
         rows = [(outcome, result, id, nth) for nth in numbers]
         query = "UPDATE requests SET outcome = ?, result = ? WHERE batch = ? AND nth = ? AND outcome = ''"
         return db.executemany(query, rows).rowcount if rows else 0
@@ -228,7 +228,7 @@ class BatchStore:
     # -------------------------------------------------------------------------------------------- inside
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self) -> Iterator[Database]:
         if self._db is None:
             busy_s = QUICK_S if self._quick else BUSY_S
             db = self._opening.enter_context(opened(self.file, create=True, busy_s=busy_s))
@@ -239,7 +239,7 @@ class BatchStore:
             self._db = db
         try:
             yield self._db
-        except (sqlite3.Error, OSError):
+        except sqlite_file.errors():
             self.close()  # the file may be another one next time
             raise
 

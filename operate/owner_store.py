@@ -7,12 +7,11 @@ keep a response, or when there are too many rows, the oldest first: a response t
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from operate.sqlite_file import opened
+from operate.sqlite_file import Database, opened
 
 MOST_ROWS = 1_000_000
 HASH_BYTES = 16  # nobody makes two ids with one hash, and nobody gains by it: the later owner counts
@@ -34,7 +33,7 @@ class Place(NamedTuple):
 
 
 class OwnerStore:
-    """Any thread may call its methods. All of them raise sqlite3.Error and OSError."""
+    """Any thread may call its methods. All of them raise what sqlite_file.errors() says."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -72,7 +71,7 @@ class OwnerStore:
             return gone
 
 
-def _create(db: sqlite3.Connection) -> None:
+def _create(db: Database) -> None:
     for statement in _CREATE:
         db.execute(statement)
 

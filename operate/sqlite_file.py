@@ -1,22 +1,63 @@
 """A SQLite file that all workers of a host share: opened for one piece of work, by whatever thread does it.
 
 Write-ahead logging lets readers read while one writes. The file is for its owner alone: names of clients are in it.
+sqlite3 is loaded with the first file: a proxy that nobody asks anything does without its megabyte.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Any
+from typing import Protocol as Interface
 
 BUSY_S = 2.0  # how long one writer waits for another
 
 
+class Rows(Interface):
+    """What is used of a sqlite3.Cursor."""
+
+    @property
+    def rowcount(self) -> int: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+    def close(self) -> None: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Database(Interface):
+    """What is used of a sqlite3.Connection. `with` it, all is written or nothing."""
+
+    def execute(self, sql: str, values: Sequence[Any] = ..., /) -> Rows: ...
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> Rows: ...
+
+    def __enter__(self) -> Any: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> Any: ...
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """What the work with such a file may raise."""
+    import sqlite3
+
+    return sqlite3.Error, OSError
+
+
 @contextlib.contextmanager
-def opened(file: Path, *, create: bool, busy_s: float = BUSY_S) -> Iterator[sqlite3.Connection]:
-    """create: for writing, and made where it is not there; else for reading. Raises sqlite3.Error, OSError."""
+def opened(file: Path, *, create: bool, busy_s: float = BUSY_S) -> Iterator[Database]:
+    """create: for writing, and made where it is not there; else for reading. Raises what errors() says."""
+    import sqlite3
+
     if create and not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))

@@ -11,10 +11,9 @@ import secrets
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from sqlite3 import Connection
 from typing import NamedTuple
 
-from operate.sqlite_file import opened
+from operate.sqlite_file import Database, opened
 
 COLUMNS = ("day", "hour", "client", "model", "upstream", "session", "agent")
 """The columns that sums are for; `read` can group by each of them."""
@@ -99,7 +98,7 @@ Agents = Mapping[tuple[str, str], str]
 
 
 class UsageStore:
-    """The file. Every method opens it, so that any thread may call it, and may raise sqlite3.Error or OSError."""
+    """The file. Every method opens it, so that any thread may call it, and may raise what sqlite_file.errors() says."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -184,7 +183,7 @@ def by_cost(found: Iterable[tuple[tuple[str, ...], Sum]]) -> list[tuple[tuple[st
     return sorted(found, key=lambda each: (-each[1].usd, -each[1].output, each[0]))
 
 
-def _total(db: Connection, group: Group) -> Sum:
+def _total(db: Database, group: Group) -> Sum:
     sums = ", ".join(f"COALESCE(SUM({name}), 0)" for name in Sum._fields)
     by_hour = "T" in group.period
     table, values = (_BY_HOUR, [*group, group.period[:10]]) if by_hour else (_BY_DAY, [*group])
@@ -193,11 +192,11 @@ def _total(db: Connection, group: Group) -> Sum:
     return Sum(*db.execute(f"SELECT {sums} FROM {table.name} WHERE {where}", values).fetchone())
 
 
-def _create(db: Connection) -> None:
+def _create(db: Database) -> None:
     for table in (_BY_DAY, _BY_HOUR):
         db.execute(table.create)
     db.execute(_AGENTS)
 
 
-def _has(db: Connection, table: str) -> bool:
+def _has(db: Database, table: str) -> bool:
     return db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None

@@ -59,7 +59,6 @@ class UpstreamClient(SocketsOnLoop):
         self._addresses = Addresses(self.pool)
         super().initialize(defaults=defaults)
         self._names = Names(self.now, self._from_thread, self._loop.call_later)
-        self._bound()
 
     def __repr__(self) -> str:
         return f"<UpstreamClient {'closed' if self._closed else self.stats()}>"
@@ -151,7 +150,8 @@ class UpstreamClient(SocketsOnLoop):
         )  # a new object, so that `recycle` discards the handles that are in use now
         self._roots.adopt(pool)
         self._addresses.adopt(self.pool)
-        self._bound()
+        if self._begun:
+            self._bound()
         free, self._free, self._spare = self._free, {}, 0
         for handle in itertools.chain.from_iterable(free.values()):  # they have the old options
             self._discard(handle)
@@ -212,6 +212,7 @@ class UpstreamClient(SocketsOnLoop):
         return True
 
     def _new_handle(self, way: Way) -> Handle:
+        self._begin()
         curl, pool = pycurl.Curl(), self.pool
         curl.setopt(pycurl.SOCKOPTFUNCTION, self._opened_socket)
         for option, value in options(pool).items():

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import pycurl
 from tornado.curl_httpclient import CurlAsyncHTTPClient
+from tornado.httpclient import HTTPRequest, HTTPResponse
 from tornado.ioloop import IOLoop
 from tornado.platform.asyncio import BaseAsyncIOLoop
 
@@ -35,9 +36,11 @@ _HUNG_UP = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 
 
 class SocketsOnLoop(CurlAsyncHTTPClient):
-    """Runs a multi handle of libcurl. A subclass defines `_live`, `_fit_pool` and `_turn`, and sets them up first."""
+    """Runs a multi handle of libcurl. A subclass defines `_live`, `_bound`, `_fit_pool` and `_turn`, and sets them up
+    first. libcurl begins with the first request: a proxy that nobody asks anything does without 3 MB of it."""
 
     _live: Sized  # the transfers that have not ended
+    _begun = False
 
     def initialize(  # type: ignore[override]  # Tornado's has max_clients, which is fixed here
         self, defaults: dict[str, Any] | None = None
@@ -55,8 +58,20 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         is_asyncios = type(self._loop).time is asyncio.BaseEventLoop.time
         self.now: Callable[[], float] = time.monotonic if is_asyncios else self._loop.time
         self._call_soon = self._loop.call_soon
-        super().initialize(max_clients=4, defaults=defaults)  # for Tornado's `fetch`
+        self._defaults = defaults
+        super(CurlAsyncHTTPClient, self).initialize(defaults)
         self._loop.add_reader(self._epoll.fileno(), self._on_sockets)
+
+    def _begin(self) -> None:
+        """Called before a transfer is made."""
+        if not self._begun:
+            self._begun = True
+            super().initialize(max_clients=4, defaults=self._defaults)  # the handles are for Tornado's `fetch`
+            self._bound()
+
+    def fetch_impl(self, request: HTTPRequest, callback: Callable[[HTTPResponse], None]) -> None:
+        self._begin()
+        super().fetch_impl(request, callback)
 
     def close(self) -> None:
         """Closes every connection, and removes everything from the loop."""
@@ -67,8 +82,15 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             self._timer = None
         if not self._loop.is_closed():
             self._loop.remove_reader(self._epoll.fileno())
-        super().close()
+        if self._begun:
+            super().close()
+        else:
+            super(CurlAsyncHTTPClient, self).close()
         self._epoll.close()
+
+    def _bound(self) -> None:
+        """Tells libcurl how many connections there may be."""
+        raise NotImplementedError
 
     def _fit_pool(self, busy: int) -> None:
         """Called when a transfer has ended and `busy` ones are left; others may end before the next `_turn`."""

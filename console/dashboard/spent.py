@@ -7,7 +7,6 @@ are the sums of all hosts, but for sessions.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Protocol as Interface
 
 from console.fleet_usage import FleetUsage
 from gateway.shared.store import Away
+from operate import sqlite_file
 from operate.usage_store import Agents, Sum, UsageStore
 
 HOUR_S = 3600
@@ -69,7 +69,7 @@ async def shown(store: UsageStore | None, asked: Asked, fleet: FleetUsage | None
                 except Away as why:
                     said["missing"] = f"the shared store is away: {why}"
         return said | await asyncio.to_thread(_read, store, asked)
-    except (sqlite3.Error, OSError) as error:
+    except sqlite_file.errors() as error:
         return said | empty | {"off": f"the sums cannot be read: {error}"}
 
 

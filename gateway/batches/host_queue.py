@@ -12,7 +12,6 @@ import heapq
 import itertools
 import logging
 import os
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.batches.queue import Progress
+from operate import sqlite_file
 from operate.batch_store import (
     CANCELED,
     ERRORED,
@@ -68,7 +68,7 @@ class HostQueue:
             self._thread = ThreadPoolExecutor(1, "batches")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, what, *args)
-        except (sqlite3.Error, OSError) as error:
+        except sqlite_file.errors() as error:
             log.error("the file of batches (%r) cannot be used: %s", self._store, error)
             raise ApiError("api", "the proxy's file of batches cannot be used, see its log", 503) from None
 
@@ -153,7 +153,7 @@ class HostQueue:
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         try:
             done.set_result(self._quick.answered(work.batch, work.nth, outcome, result))
-        except (sqlite3.Error, OSError) as error:
+        except sqlite_file.errors() as error:
             log.info("the result of request %d of batch %s has to wait: %s", work.nth, work.batch, error)
             return self._answered(work, outcome, result)
         self._claimed.discard((work.batch, work.nth))

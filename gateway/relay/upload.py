@@ -8,7 +8,6 @@ its end, so that another upstream can be asked when one fails.
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections import deque
 from collections.abc import Callable
 from typing import IO, cast
@@ -31,6 +30,8 @@ class Upload:
         self.closed = False
         self.on_more: Callable[[], None] = _nothing
         self._most = most_bytes
+        import tempfile  # few requests are uploads
+
         self._kept = cast(IO[bytes], tempfile.SpooledTemporaryFile(KEPT_BYTES))  # noqa: SIM115  # until close()
         self._kept_size = 0
         self._ahead: deque[bytes] = deque()  # what follows the kept bytes

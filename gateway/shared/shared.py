@@ -11,17 +11,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from typing import Protocol as Interface
 
 from gateway.shared.memory_store import MemoryStore
 from gateway.shared.patience import PATIENCE_S
-from gateway.shared.redis_store import RedisStore
-from gateway.shared.sqlite_store import SqliteStore
 from gateway.shared.store import Store
 from operate.logs.fields import fields
 
 log = logging.getLogger("proxy")
 
 START_S = 1.0  # the start waits so long for a server
+
+
+class Server(Interface):
+    """A store that is reached over the network."""
+
+    def start(self) -> None: ...
+
+    async def wait(self, seconds: float) -> None: ...
 
 
 class Shared:
@@ -42,11 +49,15 @@ class Shared:
         self.fallbacks = 0
         self.members = 1
         self.store: Store
-        self._server: RedisStore | None = None
+        self._server: Server | None = None
         if url:
+            from gateway.shared.redis_store import RedisStore  # as no other proxy needs it
+
             self.store = self._server = RedisStore(url, prefix, self._changed, patience_s)
             self.away = "it has not answered yet"
         elif file is not None:
+            from gateway.shared.sqlite_store import SqliteStore
+
             self.store = SqliteStore(file, self._changed, patience_s)
         else:
             self.store = MemoryStore()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from operate import sqlite_file
 from operate.owner_store import OwnerStore, Place
 
 log = logging.getLogger("gateway")
@@ -68,7 +68,7 @@ class Owners:
         try:
             loop = asyncio.get_running_loop()
             return found | await loop.run_in_executor(self._own_thread(), self._store.find, lacking)
-        except (sqlite3.Error, OSError) as error:
+        except sqlite_file.errors() as error:
             self._failed(error)
             return found
 
@@ -117,7 +117,7 @@ class Owners:
             if now - self._cleaned > CLEAN_EVERY_S:
                 store.forget(now - self._days * DAY_S)
                 self._cleaned = now
-        except (sqlite3.Error, OSError) as error:
+        except sqlite_file.errors() as error:
             self._failed(error)
             return False
         if self._fails:
