@@ -276,7 +276,8 @@ class Dialect:
     compaction: how clients have a conversation summed up. search_reply: how they see a search for deferred tools that
     the proxy has made; says_client_search: a search that they run themselves says that it is one. followed: a
     conversation with words where its history only points to some, which its own upstream has kept. pauses: upstreams
-    may pause a turn. shows: what pictures and sounds of other providers its replies have a place for.
+    may pause a turn. shows: what pictures and sounds of other providers its replies have a place for;
+    model_shows: so have the model's turns in requests.
 
     Requests that do not cross: without_foreign(body) takes out thinking that the upstream has not signed, and names it;
     summaries_in_words(body) puts summaries of ours into words, and tells whether there were any. Both change the body.
@@ -316,6 +317,7 @@ class Dialect:
     followed: Callable[[Conversation], Conversation] = lambda conversation: conversation
     pauses: bool = False
     shows: Callable[[Part], bool] = lambda part: False
+    model_shows: bool = False
     http: Http = Http()
     models: ModelListing = ModelListing()
     carries: tuple[str, ...] = ()

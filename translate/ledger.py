@@ -55,6 +55,7 @@ tool:tool_search_tool_*.cache_control* block:tool_search_tool_result.cache_contr
 | the proxy answers the search itself
 item:computer_call.pending_safety_checks.* item:computer_call_output.acknowledged_safety_checks* | OpenAI's own checks
 item:shell_call.environment* item:shell_call_output.max_output_length | where it ran, and how much of it was kept
+item:image_generation_call.* | how OpenAI made the picture; it crosses itself
 item:file_search_call.results item:file_search_call.results.score | an empty result; its texts cross
 """
 

@@ -95,7 +95,7 @@ def _encoded(client: Dialect, upstream: Dialect, body: Body, target: Target, con
     answers = ""
     functions = conversation.one_call
     if client is not upstream:
-        conversation = readable_parts.without_media(conversation)
+        conversation = readable_parts.without_media(conversation, model_shows=upstream.model_shows)
         if functions:
             conversation = replace(conversation, parallel_tools=False)
     if policy.output_schema != "native":

@@ -3,8 +3,9 @@
 Chat tells the authors of one role apart: other protocols' models read the name before the words. Responses has items
 that nobody else knows (messages between Codex's agents, and types that do not exist yet); the texts and pictures in
 them stand in their place. Messages has instructions that hold for one turn alone. What the instructions at the head
-show goes into the user's first turn, as nobody else's have anything but texts. This is used only when a request crosses
-protocols.
+show goes into the user's first turn, as nobody else's have anything but texts; what the model itself has drawn or said
+aloud goes into the user's next turn, where the upstream's own model never shows anything. This is used only when a
+request crosses protocols.
 """
 
 from __future__ import annotations
@@ -12,17 +13,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from translate.conversation import Audio, Conversation, Document, Image, Part, Text, Turn, Unknown
+from translate.conversation import Audio, Conversation, Document, Image, Part, Text, ToolResult, Turn, Unknown
 
 AUTHOR = "messages.name"  # the name in the report where it does not cross
 
 SHOWN = "[shown with the instructions]"
+DRAWN = "[shown in the assistant's answer]"
+
+_MEDIA = (Image, Document, Audio)
 
 Drop = Callable[[str], None]
 
 
-def without_media(given: Conversation) -> Conversation:
-    """Returns the conversation with the media of its instructions in the user's first turn."""
+def without_media(given: Conversation, *, model_shows: bool) -> Conversation:
+    """Returns the conversation with media in the user's turns alone, and in the model's where the upstream has them
+    there (`model_shows`)."""
+    for turn in given.turns if not model_shows else ():
+        if turn.role == "assistant":
+            for part in turn.parts:
+                if type(part) in _MEDIA or (type(part) is Unknown and part.parts):
+                    return without_media(replace(given, turns=_moved(given.turns)), model_shows=True)
     media = [part for part in given.system if isinstance(part, Image | Document | Audio)]
     if not media:
         return given
@@ -31,6 +41,38 @@ def without_media(given: Conversation) -> Conversation:
     moved = replace(first, parts=[*shown, *first.parts]) if first is not None else Turn("user", shown)
     rest = given.turns[1:] if first is not None else given.turns
     return replace(given, system=[part for part in given.system if part not in media], turns=[moved, *rest])
+
+
+def _moved(given: list[Turn]) -> list[Turn]:
+    out: list[Turn] = []
+    media: list[Part] = []
+    for turn in given:
+        if media and turn.role == "user":
+            turn, media = replace(turn, parts=_with(turn.parts, media)), []
+        elif media and turn.role == "assistant":
+            out.append(Turn("user", [Text(DRAWN), *media]))
+            media = []
+        if turn.role == "assistant":
+            kept = [part for part in turn.parts if not _media_in(part)]
+            media = [shown for part in turn.parts for shown in _media_in(part)]
+            turn = replace(turn, parts=kept) if media else turn
+        if turn.parts:
+            out.append(turn)
+    return [*out, Turn("user", [Text(DRAWN), *media])] if media else out
+
+
+def _with(parts: list[Part], media: list[Part]) -> list[Part]:
+    """Returns a user's turn with what was shown before it; results stay at its head."""
+    results = next((i for i, part in enumerate(parts) if not isinstance(part, ToolResult)), len(parts))
+    return [*parts[:results], Text(DRAWN), *media, *parts[results:]]
+
+
+def _media_in(part: Part) -> list[Part]:
+    """Returns what a part of the model's shows, [] for any that says something else, too."""
+    if isinstance(part, _MEDIA):
+        return [part]
+    inner = part.parts if isinstance(part, Unknown) else []
+    return inner if all(isinstance(each, _MEDIA) for each in inner) else []
 
 
 def turns(given: list[Turn], drop: Drop) -> list[Turn]:

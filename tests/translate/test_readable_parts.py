@@ -9,11 +9,11 @@ import pytest
 
 from tests.support import params, sdk_gemini
 from tests.support.crossed import crossed
-from translate import readable
+from translate import pair, readable
 from translate.conversation import Unknown
 from translate.errors import BadRequest
 from translate.messages.ledger import LEDGER
-from translate.target import Encoded, Protocol
+from translate.target import Encoded, Policy, Protocol, Target
 
 Json = dict[str, Any]
 
@@ -196,3 +196,58 @@ def test_instructions_that_show_something_before_no_turn_of_the_users() -> None:
     turns: Any = sent("chat", "messages", said).body["messages"]
     assert [turn["role"] for turn in turns] == ["user", "assistant", "user"]
     assert [part["type"] for part in turns[0]["content"]] == ["text", "image", "document"]
+
+
+# ------------------------------------------------------------------------------------- what the model has shown
+
+ASK, MORE = "draw it", "bigger"
+DRAWN: dict[Protocol, Json] = {
+    "chat": {"messages": [
+        {"role": "user", "content": ASK},
+        {"role": "assistant", "content": "here", "images": [{"type": "image_url", "image_url": {"url": PNG}}]},
+        {"role": "user", "content": MORE},
+    ]},
+    "responses": {"input": [
+        {"role": "user", "content": ASK},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "here"}]},
+        {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "iVBORw0KGgo="},
+        {"role": "user", "content": MORE},
+    ]},
+    "gemini": {"contents": [
+        {"role": "user", "parts": [{"text": ASK}]},
+        {"role": "model", "parts": [{"text": "here"}, SHOWING["gemini"]["systemInstruction"]["parts"][1]]},
+        {"role": "user", "parts": [{"text": MORE}]},
+    ]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("client", DRAWN)
+@pytest.mark.parametrize("upstream", HISTORY)
+def test_what_the_model_has_drawn_goes_back_where_the_upstream_takes_it(client: Protocol, upstream: Protocol) -> None:
+    if client == upstream:
+        return
+    out = crossed(client, upstream, {"model": "m"} | DRAWN[client])
+    assert isinstance(out, Encoded) and out.dropped == []
+    assert CHECKS[upstream](json.loads(out.json())) == []
+    turns: Any = out.body[HISTORY[upstream]]
+    assert [turn["role"] for turn in turns] == ["user", "model" if upstream == "gemini" else "assistant", "user"]
+    drawn, last = json.dumps(turns[1]), json.dumps(turns[2])
+    assert "here" in drawn and MORE in last and json.dumps(out.body).count("iVBORw0KGgo=") == 1
+    assert "iVBORw0KGgo=" in (drawn if upstream == "gemini" else last)
+
+
+@pytest.mark.parametrize("last", ["tool", "assistant", None])
+def test_there_it_stands_after_results_and_in_a_turn_of_its_own_where_none_follows(last: str | None) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    said = [HELLO, DRAWN["chat"]["messages"][1] | ({"tool_calls": [call]} if last == "tool" else {})]
+    said += [{"role": "tool", "tool_call_id": "c", "content": "found"}] if last == "tool" else []
+    said += [{"role": "assistant", "content": "and"}] if last == "assistant" else []
+    turns: Any = sent("chat", "messages", said).body["messages"]
+    kinds = [block["type"] for block in turns[2]["content"]]
+    assert turns[2]["role"] == "user" and kinds == ["tool_result"] * (last == "tool") + ["text", "image"]
+
+
+def test_it_comes_home_as_it_was() -> None:
+    body = {"model": "m"} | DRAWN["chat"]
+    encoded = pair.request("chat", "chat", body, Target("m", Policy(rebuild=True)))
+    assert encoded.body["messages"] == body["messages"] and encoded.dropped == []

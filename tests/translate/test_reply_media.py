@@ -12,7 +12,9 @@ from tests.support import sdk_types
 from translate import dialects, pair
 from translate.ollama.reply import Lines
 from translate.ollama.reply import whole as ollama_whole
+from translate.ollama.request import of_chat
 from translate.pair import Crossing
+from translate.readable_parts import DRAWN
 from translate.target import Asked, Protocol
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n and so on").decode()
@@ -238,6 +240,18 @@ def test_ollama_has_pictures_of_its_own() -> None:
     assert one["image"] == PNG and one["response"] == "Here"
     address = as_stream("chat", chat(images=[{"type": "image_url", "image_url": {"url": "https://x.test/a"}}]))
     assert "[image: https://x.test/a]" in json.loads(ollama_whole(address, generates=False))["message"]["content"]
+
+
+def test_what_a_model_has_drawn_comes_back_from_ollamas_clients_in_the_users_turn() -> None:
+    """OpenAI takes pictures of users alone."""
+    drawn = {"role": "assistant", "content": "here", "images": [PNG]}
+    picture = {"type": "image_url", "image_url": {"url": DATA_URL}}
+    body, left = of_chat({"model": "m", "messages": [drawn, {"role": "user", "content": "bigger"}]})
+    assistant, user = body["messages"]
+    assert assistant == {"role": "assistant", "content": "here"} and left == []
+    assert user["content"] == [{"type": "text", "text": DRAWN}, picture, {"type": "text", "text": "bigger"}]
+    [_, user] = of_chat({"model": "m", "messages": [drawn]})[0]["messages"]
+    assert user == {"role": "user", "content": [{"type": "text", "text": DRAWN}, picture]}
 
 
 def test_the_request_keeps_its_own_losses() -> None:

@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from translate import openai_media, problems
-from translate.chat import details
+from translate.chat import details, media
 from translate.conversation import (
     Audio,
     Document,
@@ -26,7 +26,7 @@ from translate.conversation import (
     Turn,
     Unknown,
 )
-from translate.json_fields import arguments_in, text_of, thought
+from translate.json_fields import arguments_in, objects_of, text_of, thought
 from translate.leftovers import BREAKPOINT, CACHE_CONTROL, note_mark
 from translate.pairing import OpenCalls
 
@@ -104,6 +104,7 @@ class _History:
         if isinstance(legacy := raw.get("function_call"), dict):
             name = text_of(legacy, "name")
             parts.append(ToolCall(f"call_{i}", name, arguments_in(legacy), {"chat.form": {"legacy": True}}))
+        parts += [shown for image in objects_of(raw, "images") for shown in media.of_history(image)]
         known = ("role", "content", "refusal", "tool_calls", "function_call", *_REASONING)
         turn = Turn("assistant", parts, _ext(raw, parts, *known), text_of(raw, "name"))
         if field:

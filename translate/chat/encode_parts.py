@@ -54,9 +54,10 @@ def marked(pieces: list[Body], part: Part) -> list[Body]:
 
 def is_private(part: Part) -> bool:
     """Tells whether the part is no content of a Chat message but a field beside it."""
+    form = part.ext.get("chat.form", {})
     if isinstance(part, Thinking | Refusal):
-        return "raw" not in part.ext.get("chat.form", {})
-    return isinstance(part, ToolCall)
+        return "raw" not in form
+    return isinstance(part, ToolCall) or "beside" in form
 
 
 def flat(pieces: list[Body]) -> str | list[Body]:

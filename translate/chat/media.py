@@ -6,6 +6,7 @@ in pieces that belong together; its words are in the text, too.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from translate import reply_media
@@ -15,6 +16,8 @@ from translate.target import Asked
 
 Body = dict[str, Any]
 
+FORM = "chat.form"
+
 
 def image_of(raw: Body) -> Unknown:
     """Reads an entry of `images`, or a part of content that is none of text."""
@@ -23,6 +26,11 @@ def image_of(raw: Body) -> Unknown:
     data = text_of(raw, "b64_json")
     shown: list[Part] = [reply_media.of_address(url)] if url else [reply_media.image(data)] if data else []
     return Unknown("chat", {"type": "image_url", **raw} if shown else raw, parts=shown)
+
+
+def of_history(raw: Body) -> list[Part]:
+    """Reads what the client says back of `images`. Its own protocol has them beside the content."""
+    return [replace(part, ext={FORM: {"beside": True}}) for part in image_of(raw).parts if isinstance(part, Image)]
 
 
 def audio_of(pieces: list[Body]) -> Unknown | None:

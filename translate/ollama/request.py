@@ -13,6 +13,7 @@ from translate import wire
 from translate.errors import BadRequest
 from translate.json_fields import is_number, list_of, object_of, objects_of, text_of
 from translate.pairing import OpenCalls
+from translate.readable_parts import DRAWN
 
 Body = dict[str, Any]
 
@@ -96,10 +97,13 @@ class _Messages:
         self.out: list[Body] = []
         self._waiting: OpenCalls[str] = OpenCalls()
         self._any: dict[str, None] = {}  # ids of calls that wait, whatever they call
+        self._drawn: list[Any] = []  # the model's own pictures: Chat's servers take those of users alone
         for i, message in enumerate(messages):
             if not isinstance(message, dict):
                 raise BadRequest(f"messages[{i}]: an object is expected", "messages")
             self._add(message, i)
+        if self._drawn:
+            self.out.append({"role": "user", "content": self._shown([])})
 
     def __repr__(self) -> str:
         return f"<_Messages {len(self.out)}>"
@@ -110,8 +114,12 @@ class _Messages:
             id = self._called(message, i)
             self.out.append({"role": role, "tool_call_id": id, "content": text_of(message, "content")})
             return
-        said: Body = {"role": role, "content": _content(text_of(message, "content"), list_of(message, "images"))}
+        text, images = text_of(message, "content"), list_of(message, "images")
+        said: Body = {"role": role, "content": text if role == "assistant" else _content(text, images)}
+        if role == "user" and self._drawn:
+            said["content"] = self._shown(_parts(text, images))
         if role == "assistant":
+            self._drawn += images
             self._waiting.step()
             if thought := text_of(message, "thinking"):
                 said["reasoning_content"] = thought
@@ -120,6 +128,11 @@ class _Messages:
                 said["tool_calls"] = [self._call(call, f"call_{i}_{n}") for n, call in enumerate(calls)]
                 said["content"] = said["content"] or None
         self.out.append(said)
+
+    def _shown(self, parts: list[Body]) -> list[Body]:
+        """Returns a user's content with what the model has drawn before."""
+        drawn, self._drawn = _parts(DRAWN, self._drawn), []
+        return [*drawn, *parts]
 
     def _call(self, call: Body, id: str) -> Body:
         function = object_of(call, "function")
@@ -138,11 +151,15 @@ class _Messages:
 
 
 def _content(text: str, images: list[Any]) -> str | list[Body]:
-    pictures = [image for image in images if isinstance(image, str) and image]
-    if not pictures:
-        return text
+    parts = _parts(text, images)
+    return parts if any(part["type"] != "text" for part in parts) else text
+
+
+def _parts(text: str, images: list[Any]) -> list[Body]:
     parts: list[Body] = [{"type": "text", "text": text}] if text else []
-    for image in pictures:
+    for image in images:
+        if not isinstance(image, str) or not image:
+            continue
         url = image if image.startswith(("data:", "http")) else f"data:{_kind(image)};base64,{image}"
         parts.append({"type": "image_url", "image_url": {"url": url}})
     return parts

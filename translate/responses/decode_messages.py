@@ -32,7 +32,7 @@ from translate.errors import BadRequest
 from translate.json_fields import list_of, text_of
 from translate.leftovers import BREAKPOINT, note_mark
 from translate.pairing import OpenCalls
-from translate.responses import citations
+from translate.responses import citations, media
 from translate.responses.decode_tools import read_tools
 
 Item = dict[str, Any]
@@ -191,6 +191,8 @@ def _role(raw: Item, kind: str) -> Role:
 def _told(raw: Item, kind: str, path: str) -> list[Part]:
     """Returns what others can be told of an item that is not known: the content that it holds as a message does, under
     a head that says what it is ("[agent_message: author a, recipient b]")."""
+    if kind == media.KIND:
+        return media.shown_in(raw)
     content = raw.get("content")
     if not content or not isinstance(content, str | list):
         return []

@@ -70,7 +70,8 @@ item:compaction_trigger | = messages, a request for a summary; the reply is the 
 | = contents
 item:configuration_update | - settings of OpenAI's own model |
 item:tool_search_call | = messages, a call of the function that stands for the search |  | = contents
-item:web_search_call item:image_generation_call item:mcp_list_tools item:mcp_approval_request \
+item:image_generation_call | = messages, its picture, in the user's next turn |  | = contents, its picture
+item:web_search_call item:mcp_list_tools item:mcp_approval_request \
 item:mcp_approval_response item:program | - a call that OpenAI ran; what the model said of it crosses |
 item:file_search_call item:code_interpreter_call item:mcp_call item:program_output | = messages, what a person could \
 read of it |  | = contents
