@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import upgrade_load
+from tests.support.waiting import until
 from tests.test_proxy import DEMO, ROOT, ask, started
 from tests.upstream.scripted import CERTIFICATE, KEY
 
@@ -47,16 +47,17 @@ def test_readiness_fails_first_where_a_balancer_needs_time(tmp_path: Path) -> No
     file.write_text(DEMO.replace("port = 0", "port = 0\ndrain_delay = 2"))
     with started("--config", str(file), "--set", f"logging.dir={tmp_path}") as (process, url, _):
         process.terminate()
-        end = time.monotonic() + 10
-        status = 200
-        while status == 200 and time.monotonic() < end:
+
+        def status() -> int:
             try:
                 with urllib.request.urlopen(url + "/readyz", timeout=5) as reply:
-                    status = reply.status
+                    return int(reply.status)
             except urllib.error.HTTPError as refused:
-                status = refused.code
                 refused.close()
-        assert status == 503 and "demo" in ask(url)
+                return refused.code
+
+        until(lambda: status() == 503)
+        assert "demo" in ask(url)
         assert process.wait(15) == 0
 
 

@@ -111,7 +111,7 @@ async def test_nothing_is_lost_and_nothing_counts_twice_when_the_store_goes_away
             for books in both:
                 books.finished(record(time=NOW))
             tick(*both)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # they try in vain
             server.start()
 
             async def told(all: int = 4 * round + 4) -> bool:

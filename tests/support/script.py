@@ -12,6 +12,7 @@ HTTP/1.1 is written by hand: a test must be able to break it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import struct
@@ -23,20 +24,31 @@ from typing import Any, Literal
 
 
 class Gate:
-    """Put into an answer's body: the server waits there until the test calls open()."""
+    """Put into an answer's body: the server waits there until the test calls open(), in whichever thread."""
 
     def __init__(self) -> None:
-        self._opened = threading.Event()
+        self._is_open = False
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     def __repr__(self) -> str:
-        return f"<Gate {'open' if self._opened.is_set() else 'shut'}>"
+        return f"<Gate {'open' if self._is_open else 'shut'}>"
 
     def open(self) -> None:
-        self._opened.set()
+        with self._lock:
+            self._is_open = True
+            waiting, self._waiting = self._waiting, []
+        for loop, opened in waiting:
+            with contextlib.suppress(RuntimeError):  # its server has stopped
+                loop.call_soon_threadsafe(opened.set)
 
     async def passed(self) -> None:
-        while not self._opened.is_set():
-            await asyncio.sleep(0.002)
+        with self._lock:
+            if self._is_open:
+                return
+            opened = asyncio.Event()
+            self._waiting.append((asyncio.get_running_loop(), opened))
+        await opened.wait()
 
 
 Item = bytes | float | Gate

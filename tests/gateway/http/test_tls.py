@@ -6,7 +6,6 @@ import contextlib
 import socket
 import ssl
 import subprocess
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from tests.gateway.websocket.test_arriving import UPGRADE
 from tests.support.house import Client, Cut, House, one_upstream
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.sdk import anthropic_client, openai_client
+from tests.support.waiting import until
 from tests.test_proxy import DEMO, run, started
 from tests.upstream.scripted import CERTIFICATE, KEY
 
@@ -262,15 +262,16 @@ def test_workers_read_a_renewed_one_too(pem: Path, tmp_path: Path) -> None:
             assert reply.status == 200
         other = made(tmp_path, "other")
         pem.write_text(other.read_text())
-        end, seen = time.monotonic() + 20, 0
-        while seen < 8:  # one after the other, of whichever worker
-            try:
-                with urllib.request.urlopen(url + "/healthz", context=trusting(other), timeout=10):
-                    seen += 1
-            except OSError:
-                assert time.monotonic() < end
-                seen = 0
-                time.sleep(0.1)
+
+        def all_show_it() -> bool:
+            """Eight, one after the other, of whichever worker."""
+            with contextlib.suppress(OSError):
+                for _ in range(8):
+                    urllib.request.urlopen(url + "/healthz", context=trusting(other), timeout=10).close()
+                return True
+            return False
+
+        until(all_show_it, every_s=0.1)
         process.terminate()
         assert process.wait(15) == 0
 

@@ -169,10 +169,11 @@ def test_what_is_not_on_disk_yet_is_known(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(owners, "SOON_S", 0.0)
     monkeypatch.setattr(owners, "AGAIN_S", 0.01)
     monkeypatch.setattr(owners, "MOST_WAITING", 3)
-    broken = [True]
+    broken, tried = [True], [0]
     add = owner_store.OwnerStore.add
 
     def failing(self: OwnerStore, places: dict[str, Place], at: float) -> None:
+        tried[0] += 1
         if broken[0]:
             raise sqlite3.OperationalError("disk I/O error")
         add(self, places, at)
@@ -183,7 +184,7 @@ def test_what_is_not_on_disk_yet_is_known(tmp_path: Path, monkeypatch: pytest.Mo
         kept.adopt(OwnerStore(tmp_path / "o.sqlite3"), 30)
         for n in range(5):
             kept.note(f"r{n}", Place("a", "up", ""))
-        await asyncio.sleep(0.03)
+        await soon(lambda: tried[0] > 1)
         assert set(await kept.find([f"r{n}" for n in range(5)])) == {"r2", "r3", "r4"}
         broken[0] = False
         await soon(lambda: not kept._waiting)
