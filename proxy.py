@@ -61,7 +61,7 @@ LATER = (
     "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd",
     *("demo.server", "gateway.batches.fleet_queue", "gateway.shared.redis_store", "gateway.shared.sqlite_store"),
 )
-"""What a process loads only when something needs it; tests/test_start.py holds that all of it is here."""
+"""What a process loads only when something needs it; a test holds that all of it is here."""
 
 EX_CONFIG = 78  # sysexits.h: the settings have an error
 EX_UNAVAILABLE = 69
