@@ -136,9 +136,10 @@ async def _brought(children: contextlib.ExitStack, relays: contextlib.AsyncExitS
     text += f"[upstream far]\nprotocol = chat\nbase_url = {far}\napi_key = x\nca_file = {certificate}\n"
     loggers = {name: children.enter_context(servers.proxy(text, options)) for name, options in LOGGING.items()}
     production = loggers["production"]
+    http2 = children.enter_context(servers.proxy(text, ("pool.http2=true",)))
     own = Own(
         production.urls[0], {name: (child.urls[0], child.cpu) for name, child in loggers.items()},
-        far, ssl.create_default_context(cafile=str(certificate)),
+        far, ssl.create_default_context(cafile=str(certificate)), http2.urls[0],
     )  # fmt: skip
     return Brought(plain, own, production, await _first_answer(production))
 

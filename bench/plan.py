@@ -69,12 +69,14 @@ class Step:
 @dataclass(frozen=True)
 class Own:
     """Proxies before the upstream that the bench brings along. logging: those that differ in it, by name. far: the
-    address of that upstream at the end of a long line; `proxy` has it as the upstream `far`."""
+    address of that upstream at the end of a long line; `proxy` has it as the upstream `far`, and so has `http2`, which
+    speaks HTTP/2 with it."""
 
     proxy: str
     logging: Mapping[str, tuple[str, Cpu]] = field(default_factory=dict)
     far: str = ""
     far_context: ssl.SSLContext | None = None
+    http2: str = ""
 
 
 def steps(target: Target, own: Own, sizes: Sizes) -> list[Step]:
@@ -111,8 +113,9 @@ def own_steps(target: Target, own: Own, sizes: Sizes) -> list[Step]:
         kept = Way("direct, kept", own.far, asked, context=own.far_context)
         through = named("chat").request("far/bench", KEY, stream=False)
         proxied = Way("proxy, dialled anew", own.proxy, through, fresh=True)
+        second = Way("proxy, dialled anew, HTTP/2", own.http2, through, fresh=True)
         words = f"chat whole over TLS, {ROUND_TRIP_S * 1e3:.0f} ms away"
-        found.append(Step("far", words, (direct, kept, proxied), sizes.far, warm=1))
+        found.append(Step("far", words, (direct, kept, proxied, second), sizes.far, warm=1))
     return found
 
 

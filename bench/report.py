@@ -127,15 +127,19 @@ def _of_logging(runs: dict[str, Run]) -> list[Figure]:
 def _of_the_distance(step: Step, runs: dict[str, Run]) -> list[Figure]:
     """A proxy keeps its connections; a client that dials anew pays for each: that is where the proxy is faster."""
     p50 = {name: percentile(run.totals(), 0.5) for name, run in runs.items()}
-    anew, kept, proxied = (p50.get(name) for name in ("direct, dialled anew", "direct, kept", "proxy, dialled anew"))
-    if not (anew and kept and proxied):
-        return [Figure(step.words, "not measured")]
-    value = f"{_ms(anew)} ms direct, {_ms(proxied)} ms through the proxy: {anew / proxied:.1f} times as fast"
-    honest = f"{_ms(kept)} ms direct, {_ms(proxied)} ms through the proxy: {kept / proxied:.2f} times as fast"
-    return [
-        Figure(f"{step.words}, for clients that dial anew", value, "faster than direct", proxied < anew),
-        Figure(f"{step.words}, for a client that keeps its connection", honest),
-    ]
+    anew, kept = p50.get("direct, dialled anew"), p50.get("direct, kept")
+    found = []
+    for name, over in (("proxy, dialled anew", ""), ("proxy, dialled anew, HTTP/2", " and HTTP/2")):
+        if not (anew and kept and (proxied := p50.get(name))):
+            found.append(Figure(f"{step.words}{over}", "not measured"))
+            continue
+        value = f"{_ms(anew)} ms direct, {_ms(proxied)} ms through the proxy: {anew / proxied:.1f} times as fast"
+        honest = f"{_ms(kept)} ms direct, {_ms(proxied)} ms through the proxy: {kept / proxied:.2f} times as fast"
+        found += [
+            Figure(f"{step.words}{over}, for clients that dial anew", value, "faster than direct", proxied < anew),
+            Figure(f"{step.words}{over}, for a client that keeps its connection", honest),
+        ]
+    return found
 
 
 def _under(name: str, value: float | None, limit: float) -> Figure:

@@ -1,7 +1,8 @@
 """The upstream that the bench brings along: the least that can answer in all protocols, as fast as asyncio can.
 
 The model's name says how it answers: bench-e200-g20 streams 200 events, 20 ms apart; bench-b5000 is a text of 5,000
-bytes. It runs as a process of its own, so that what it costs is nobody else's.
+bytes. It runs as a process of its own, so that what it costs is nobody else's. Over TLS it speaks HTTP/2 with whoever
+wants to, and answers there as Chat Completions, whole.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench import far_certificate
+from bench import far_certificate, http2
 
 EVENTS, TEXT = 20, 20
 _MODEL = re.compile(rb'"model"\s*:\s*"(bench[a-z0-9-]*)"')
@@ -35,7 +36,7 @@ def run(ready: Any) -> None:
 async def _serve(ready: Any) -> None:
     loop = asyncio.get_running_loop()
     plain = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=4096)
-    secure = await loop.create_server(_Connection, "127.0.0.1", 0, ssl=_context(), backlog=4096)
+    secure = await loop.create_server(_Secure, "127.0.0.1", 0, ssl=_context(), backlog=4096)
     ready(*(server.sockets[0].getsockname()[1] for server in (plain, secure)))
     await asyncio.Event().wait()
 
@@ -46,6 +47,7 @@ def _context() -> ssl.SSLContext:
         file = Path(folder) / "far.pem"
         file.write_text(far_certificate.CERTIFICATE + far_certificate.KEY)
         context.load_cert_chain(file)
+    context.set_alpn_protocols(["h2", "http/1.1"])
     return context
 
 
@@ -110,6 +112,31 @@ class _Connection(asyncio.Protocol):
                 loop.call_later(gap_s, go_on)
 
         loop.call_later(gap_s, go_on)
+
+
+class _Secure(_Connection):
+    """One with TLS, where client and server may have agreed on HTTP/2."""
+
+    _session: http2.Session | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+            self._session = http2.Session(transport.write, _chat)
+
+    def data_received(self, data: bytes) -> None:
+        if self._session is None:
+            super().data_received(data)
+            return
+        try:
+            self._session.feed(data)
+        except ValueError:
+            self._transport.abort()
+
+
+def _chat(request: bytes) -> tuple[bytes, bytes]:
+    model = _MODEL.search(request)
+    return b"application/json", _reply(_PROTOCOLS[0], model[1].decode() if model else "bench")
 
 
 _MODELS = b'{"object":"list","data":[{"id":"bench","object":"model","created":1,"owned_by":"bench"}]}'

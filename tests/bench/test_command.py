@@ -8,11 +8,12 @@ import json
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import pytest
 
-from bench import command, drawing, plan, report, servers
+from bench import command, drawing, far_certificate, http2, plan, report, servers
 from bench.client import Client, Reply, Request
 from bench.load import GIVE_UP, Run, Way, compare, percentile
 from bench.plan import Own, Sizes, Target
@@ -142,6 +143,44 @@ async def test_a_relay_is_a_long_line() -> None:
     assert first.total_s >= 0.08 > second.total_s - 0.04 and second.total_s >= 0.04
 
 
+@in_a_loop
+async def test_a_proxy_speaks_http_2_with_the_upstream(brought: servers.Child, tmp_path: Path) -> None:
+    """So that many requests at once are on one connection, where HTTP/1.1 needs one for each."""
+    (tmp_path / "far.pem").write_text(far_certificate.CERTIFICATE)
+    async with Relay("127.0.0.1", urlsplit(brought.urls[1]).port or 0, 0.05) as relay:
+        text = f"[upstream far]\nprotocol = chat\nbase_url = https://localhost:{relay.port}\napi_key = x\n"
+        with servers.proxy(f"{text}ca_file = {tmp_path / 'far.pem'}\n", ("pool.http2=true",)) as proxy:
+            clients = [Client(proxy.urls[0]) for _ in range(4)]
+            asked = named("chat").request("far/bench-b20000", servers.KEY, stream=False)
+            answers = [await clients[0].ask(asked)]
+            answers += await asyncio.gather(*(client.ask(asked) for client in clients))
+            connections = len(relay._tasks)
+            await asyncio.gather(*(client.close() for client in clients))
+    assert all(answer.is_good for answer in answers), answers
+    assert all(len(answer.body) > 20_000 and json.loads(answer.body) for answer in answers)
+    assert connections == 1
+
+
+def test_http_2_is_answered_in_small_pieces_too() -> None:
+    """A connection's bytes may come one by one; what is no HTTP/2 is refused."""
+    said: list[bytes] = []
+    session = http2.Session(said.append, lambda body: (b"text/plain", body * 2))
+    frames = [(http2.SETTINGS, 0, 0, b""), (http2.PING, 0, 0, b"12345678"), (http2.HEADERS, 4, 1, b"?"),
+              (http2.DATA, 0, 1, b"ab"), (http2.DATA, 1, 1, b"c"), (http2.HEADERS, 5, 3, b"?")]  # fmt: skip
+    wire = http2.PREFACE + b"".join(
+        len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+        for kind, flags, stream, payload in frames
+    )
+    for each in wire:
+        session.feed(bytes([each]))
+    kinds = [(piece[3], piece[4], int.from_bytes(piece[5:9]), piece[9:]) for piece in said]
+    assert kinds[:3] == [(4, 0, 0, b""), (4, 1, 0, b""), (6, 1, 0, b"12345678")]
+    assert [(kind, stream) for kind, _, stream, _ in kinds[3:]] == [(8, 0), (8, 0), (1, 1), (0, 1), (1, 3), (0, 3)]
+    assert kinds[6][3] == b"abcabc" and kinds[8][3] == b"" and kinds[8][1] == 1
+    with pytest.raises(ValueError):
+        http2.Session(said.append, lambda body: (b"", body)).feed(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+
+
 # ------------------------------------------------------------------------------------------------ the plan
 
 
@@ -182,7 +221,10 @@ def test_the_classic_table() -> None:
         (step("whole", "chat whole"), [run("direct", 0.1), run("passed through", 0.101, 0.101)]),
         (step("models"), [run("proxy", 0.049, 0.051)]),
         (step("logging"), [run("logging off", 0.001), run("logging debug", 0.012), run("logging production", 0.002)]),
-        (step("far", "far"), [run("direct, dialled anew", 0.15), run("direct, kept", 0.05), run("proxy, dialled anew", 0.06)]),  # noqa: E501
+        (step("far", "far"), [
+            run("direct, dialled anew", 0.15), run("direct, kept", 0.05), run("proxy, dialled anew", 0.06),
+            run("proxy, dialled anew, HTTP/2", 0.075),
+        ]),
         (step("many whole"), [run("passed through", *[0.1] * 98, failed=2)]),
     ]  # fmt: skip
     found = {each.name: each for each in report.classic(measured, report.Start(0.1, 0.3, 0.02, (89, 100), 5e7))}
@@ -192,6 +234,8 @@ def test_the_classic_table() -> None:
     assert found["logging debug, against none, P50"].holds is False
     assert "2.5 times as fast" in found["far, for clients that dial anew"].value
     assert "0.83 times as fast" in found["far, for a client that keeps its connection"].value
+    assert "2.0 times as fast" in found["far and HTTP/2, for clients that dial anew"].value
+    assert "0.67 times as fast" in found["far and HTTP/2, for a client that keeps its connection"].value
     assert found["connections to the upstream reused"].holds is False
     assert found["errors"].holds is False and found["errors"].value.startswith("1.8 %")
     text = "\n".join(report.tables(measured) + report.figures([*found.values()]))
@@ -201,7 +245,8 @@ def test_the_classic_table() -> None:
 def test_nothing_measured_is_no_success() -> None:
     found = report.classic([(step("models"), [run("proxy", failed=3)]), (step("far"), [run("direct, kept")])], None)
     assert {each.name: (each.value, each.holds) for each in found} == {
-        "/v1/models, p95": ("not measured", None), "w": ("not measured", None), "errors": ("100.0 % of 3", False),
+        "/v1/models, p95": ("not measured", None), "w": ("not measured", None),
+        "w and HTTP/2": ("not measured", None), "errors": ("100.0 % of 3", False),
     }  # fmt: skip
 
 
@@ -233,7 +278,7 @@ def test_all_of_it_offline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert {("whole", "direct"), ("stream", "to messages"), ("many stream", "passed through")} <= ways
     assert not any(row["failed"] for row in found["rows"]), found["rows"]
     assert {"logging off", "logging production", "logging debug"} <= {way for _, way in ways}
-    assert len([row for row in found["table"] if row["wanted"]]) == 6
+    assert len([row for row in found["table"] if row["wanted"]]) == 7
     assert ElementTree.fromstring(Path(files[1]).read_text()).tag.endswith("svg")
 
 
