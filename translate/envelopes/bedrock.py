@@ -7,10 +7,13 @@ it are exceptions, which become the error event of Messages.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from base64 import b64encode
 from binascii import a2b_base64, b2a_base64
 from urllib.parse import quote
+
+import msgspec
 
 from translate import top_level, wire
 from translate.envelopes import eventstream
@@ -93,7 +96,29 @@ class Events:
 
 def _deltas(headers: dict[str, str]) -> eventstream.Usual:
     """Nearly all of a stream are deltas, whose frames have the same headers and begin with the same bytes."""
-    return eventstream.Usual(eventstream.encode_headers(headers), _BEGINS, b'"', a2b_base64)
+    return eventstream.Usual(eventstream.encode_headers(headers), _BEGINS, b'"', _decoded)
+
+
+_FEW = 4  # are decoded one by one in less time
+_list_of = msgspec.json.Decoder(list[bytes]).decode
+
+
+def _decoded(texts: list[bytes]) -> list[bytes]:
+    """What is in pieces of base64, less those from the first one on that is none. msgspec decodes it in a third of
+    binascii's time."""
+    try:
+        if len(texts) < _FEW:
+            return list(map(a2b_base64, texts))
+        found = _list_of(b'["%b"]' % b'","'.join(texts))
+        if len(found) == len(texts):
+            return found
+    except (msgspec.MsgspecError, ValueError):
+        pass
+    found = []
+    with contextlib.suppress(ValueError):
+        for text in texts:
+            found.append(a2b_base64(text))
+    return found
 
 
 _DELTAS = _deltas({":event-type": "chunk", ":content-type": "application/json", ":message-type": "event"})

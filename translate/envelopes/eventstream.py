@@ -35,12 +35,12 @@ Message = tuple[dict[str, str], bytes]
 
 class Usual:
     """How nearly all messages of a stream look. headers, payload: what their headers are, and what their payloads begin
-    with. ends: what stands after the text that follows. read: makes of that text what is wanted; it may raise
-    ValueError."""
+    with. ends: what stands after the text that follows. read: makes of such texts what is wanted, less those from the
+    first one on that cannot be read."""
 
     __slots__ = ("begins", "ends", "headers", "known", "read", "rest")
 
-    def __init__(self, headers: bytes, payload: bytes, ends: bytes, read: Callable[[bytes], bytes]) -> None:
+    def __init__(self, headers: bytes, payload: bytes, ends: bytes, read: Callable[[list[bytes]], list[bytes]]) -> None:
         self.begins = headers + payload
         self.headers = len(headers)
         self.rest = _PRELUDE.size + len(self.begins)
@@ -62,7 +62,7 @@ class Usual:
         return found
 
 
-NONE = Usual(b"\0", b"", b"", bytes)  # no headers begin like this
+NONE = Usual(b"\0", b"", b"", list)  # no headers begin like this
 
 
 class Decoder:
@@ -99,9 +99,14 @@ class Decoder:
             except BadReply as why:
                 self._broken = why
                 self._buffer.clear()
-        if self._broken is not None and not (read or others):
+        made = usual.read(read) if read else read
+        if len(made) < len(read):
+            self._broken = BadReply("the upstream's event stream has a payload that cannot be read")
+            self._buffer.clear()
+            others = [other for other in others if other[0] <= len(made)]
+        if self._broken is not None and not (made or others):
             raise self._broken
-        return read, others
+        return made, others
 
     def _read(self, data: bytes, usual: Usual, read: list[bytes], others: list[tuple[int, Message]]) -> None:
         buffer = self._buffer
@@ -111,8 +116,8 @@ class Decoder:
                 return  # the usual way of a large message, piece by piece
             data = bytes(buffer)
             buffer.clear()
-        begins, rest, ends, made = usual.begins, usual.rest, usual.ends, usual.read
-        known, crc_at = usual.known, _CRC.unpack_from
+        begins, rest, ends, known = usual.begins, usual.rest, usual.ends, usual.known
+        crc_at = _CRC.unpack_from
         at, size = 0, len(data)
         self._needs = 0
         while size - at >= _PRELUDE_SIZE:
@@ -126,10 +131,7 @@ class Decoder:
                 text = data[at + rest : end]
                 if crc32(text, begun) != crc_at(data, end)[0]:
                     raise BadReply(_WRONG)
-                try:
-                    read.append(made(text.partition(ends)[0]))
-                except ValueError:
-                    raise BadReply("the upstream's event stream has a payload that cannot be read") from None
+                read.append(text.partition(ends)[0])
             else:
                 if crc32(data[at:end]) != crc_at(data, end)[0]:
                     raise BadReply(_WRONG)
