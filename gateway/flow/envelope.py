@@ -13,7 +13,7 @@ import re
 from typing import NamedTuple
 
 from gateway.http import json_bounds
-from translate import recurring, sliced_json, wire
+from translate import compact_json, recurring, sliced_json, wire
 from translate.errors import BadRequest
 from translate.top_level import MOST_HITS, levels, places
 
@@ -21,6 +21,8 @@ MOST_ESCAPED = 6 * len("stream") + 1
 MAX_NAME = 512  # characters of a model's name: it is remembered, logged and repeated in errors
 
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\\x00-\x1f]+)"')
+_PLAIN_NAME = re.compile(rb'"[^"\\\x00-\x1f]+"')
+_FLAGS = (b"true", b"false", b"null")
 _COLON = re.compile(rb"\s*:")
 _ESCAPED = re.compile(rb'(\\u00[67][0-9a-fA-F](?:[a-z]|\\u00[67][0-9a-fA-F]){0,6})"\s*:')  # the end of a short key
 _KEY = re.compile(rb'"(?:[a-z]|\\u00[67][0-9a-fA-F])+')
@@ -38,6 +40,22 @@ class Envelope(NamedTuple):
 
 def read(body: bytes) -> Envelope:
     """Raises BadRequest where there is no JSON object with a `model`."""
+    members = compact_json.members(body)
+    said = _plain(members) if members is not None else None
+    return said if said is not None else _searched(body)
+
+
+def _plain(members: compact_json.Members) -> Envelope | None:
+    """None where model or stream are not what they should be, or the name has escapes."""
+    stream, model = members.get("stream"), bytes(members.get("model", b""))
+    if _PLAIN_NAME.fullmatch(model) is None or (stream is not None and bytes(stream) not in _FLAGS):
+        return None
+    start = compact_json.place(members, "model") + 1
+    return Envelope(_name(model[1:-1]), stream is not None and bytes(stream) == b"true", (start, start + len(model) - 2))
+
+
+def _searched(body: bytes) -> Envelope:
+    """Of a body with blanks, or one that only some readers take."""
     escaped = _in_escapes(body) if body.rfind(b"\\u00") >= 0 else []
     found = _model(body, escaped.count("model"))
     if found is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from translate import top_level
+from translate import compact_json
 from translate.envelopes.bridge import Bridge
 from translate.envelopes.envelope import Envelope
 
@@ -27,10 +27,11 @@ class Seal(NamedTuple):
 
     def body(self, body: bytes) -> tuple[bytes, list[str]]:
         """A body of Messages as it goes, and what is left out of it."""
-        seen = top_level.seen(body, (*self.bridge.words, *self.envelope.taken(self.task)))
-        crossed, left = self.bridge.crossed(body, seen)
-        where = seen if crossed is body else None
-        return self.envelope.sealed(crossed, self.task, self.version, self.betas, where), left
+        found = compact_json.members(body)
+        crossed, left = self.bridge.crossed(body, found)
+        if crossed is not body:
+            found = None
+        return self.envelope.sealed(crossed, self.task, self.version, self.betas, found), left
 
 
 def seal(envelope: Envelope, task: str, lines: Sequence[str], learned: Sequence[str] = ()) -> Seal:

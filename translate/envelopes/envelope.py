@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from translate import top_level, wire
+from translate import compact_json, top_level, wire
+from translate.compact_json import Members
 from translate.dialect import Dialect
 from translate.envelopes.bridge import BETAS, Bridge
 
@@ -56,14 +57,17 @@ class Envelope:
         return (*self.left.get(task, ()), "anthropic_version", BETAS)
 
     def sealed(
-        self, body: bytes, task: str, version: str, betas: list[str], where: top_level.Seen | None = None
+        self, body: bytes, task: str, version: str, betas: list[str], found: Members | None = None
     ) -> bytes:
-        """A body of Messages as the cloud takes it. version: the client's, "" = it says none. where: what stands in the
-        body of what is taken out of it, where that is known."""
+        """A body of Messages as the cloud takes it. version: the client's, "" = it says none. found: the body's
+        members, where they are known."""
         first = b'"anthropic_version":"' + wire.inside(self.said_version(version)) + b'"'
         if betas and self.betas_inside:
             first += b',"anthropic_beta":' + wire.dumps(betas)
-        sealed, _ = top_level.taken(body, self.taken(task), first, where)
+        if found is None:
+            sealed, _ = top_level.taken(body, self.taken(task), first)
+        else:
+            sealed = compact_json.without(body, found, self.taken(task), first)
         return self.count(sealed) if task else sealed
 
     def said_version(self, version: str) -> str:
