@@ -47,11 +47,11 @@ def read(body: bytes) -> Envelope:
 
 def _plain(members: compact_json.Members) -> Envelope | None:
     """None where model or stream are not what they should be, or the name has escapes."""
-    stream, model = members.get("stream"), bytes(members.get("model", b""))
-    if _PLAIN_NAME.fullmatch(model) is None or (stream is not None and bytes(stream) not in _FLAGS):
+    model, stream = bytes(members.get("model", b"")), bytes(members.get("stream", b"null"))
+    if _PLAIN_NAME.fullmatch(model) is None or stream not in _FLAGS:
         return None
     start = compact_json.place(members, "model") + 1
-    return Envelope(_name(model[1:-1]), stream is not None and bytes(stream) == b"true", (start, start + len(model) - 2))
+    return Envelope(_name(model[1:-1]), stream == b"true", (start, start + len(model) - 2))
 
 
 def _searched(body: bytes) -> Envelope:
