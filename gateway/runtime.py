@@ -34,7 +34,6 @@ from gateway.flow.reattach import Reattach
 from gateway.flow.refusal_hold import Refusing
 from gateway.flow.token_counting import Counting
 from gateway.flow.trace import Tracing
-from gateway.hooks import hooks
 from gateway.http import framing
 from gateway.http.auth import Access
 from gateway.http.copied_answer import CopyingWriter
@@ -265,7 +264,7 @@ class Service:
             budgets=self.budgets,
             rules_of=self.rules.get,
             address_of=self.clients.of,
-            hooks=hooks.of_settings(settings, self.client, self.gathered.reply_bytes, self.hooked),
+            hooks=wiring.hooks(settings, self.client, self.gathered.reply_bytes, self.hooked),
             traces=self.tracing.begins if settings.telemetry.otlp_endpoint else None,
             tags=Tags(settings.logging.tags).of if settings.logging.tags else None,
             cache=self.cache,

@@ -6,6 +6,7 @@ that wait for their clients) is made from the one before it.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import importlib
 import logging
@@ -19,6 +20,7 @@ from gateway.batches.queue import Queue
 from gateway.cache.cache import Cache
 from gateway.cache.fleet import Fleet
 from gateway.flow.exact_counts import ExactCounts
+from gateway.flow.ports import Hooks
 from gateway.flow.reattach import Reattach
 from gateway.limits import breaker
 from gateway.limits.admission import CHEAP_SLOTS, Limits
@@ -34,6 +36,7 @@ from gateway.shared.store import digest
 from operate import sqlite_file
 from operate.batch_store import BatchStore
 from operate.settings.load import Settings
+from upstream.client import UpstreamClient
 from upstream.pool import Pool
 
 log = logging.getLogger("gateway")
@@ -105,6 +108,17 @@ def budgets(settings: Settings, shared: Shared, folder: Path) -> Budgets:
     if not shared.several:
         return Budgets()
     return SharedBudgets(shared, host, closed=settings.shared.budgets == "closed")
+
+
+def hooks(
+    settings: Settings, client: UpstreamClient, most_bytes: int, told: collections.Counter[tuple[str, str, str]]
+) -> Hooks | None:
+    """None where there are no hooks."""
+    if not settings.hooks:
+        return None
+    from gateway.hooks import hooks
+
+    return hooks.of_settings(settings, client, most_bytes, told)
 
 
 def client_budgets(settings: Settings) -> dict[str, Bounds]:

@@ -27,10 +27,9 @@ SCRIPTS = (
 
 
 class Page(NamedTuple):
-    """packed: the same with gzip. policy: its Content-Security-Policy."""
+    """policy: its Content-Security-Policy."""
 
     whole: bytes
-    packed: bytes
     policy: str
 
 
@@ -54,8 +53,13 @@ def made() -> Page:
     html = WEB.joinpath("page.html").read_text("utf-8")
     for mark, tag, texts in (("<!-- styles -->", "style", styles), ("<!-- scripts -->", "script", scripts)):
         html = html.replace(mark, "\n".join(f"<{tag}>{text}</{tag}>" for text in texts))
-    whole = html.encode()
-    return Page(whole, gzip.compress(whole, 9, mtime=0), policy)
+    return Page(html.encode(), policy)
+
+
+@functools.cache
+def packed() -> bytes:
+    """The same with gzip: some milliseconds' work for the first who looks, and not for each start."""
+    return gzip.compress(made().whole, 9, mtime=0)
 
 
 def _digests(texts: list[str]) -> str:

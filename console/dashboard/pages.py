@@ -43,7 +43,7 @@ class Page(Handler):
         packed = "gzip" in self.request.headers.get("Accept-Encoding", "")
         if packed:
             self.set_header("Content-Encoding", "gzip")
-        self.finish(made.packed if packed else made.whole)
+        self.finish(page.packed() if packed else made.whole)
 
 
 class Data(Shown):

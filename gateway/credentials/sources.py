@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from gateway.credentials import command, google_account
 from gateway.credentials.asking import Ask
-from gateway.credentials.aws import Chain
 from gateway.credentials.minted import Mint, Minted
 from operate import key_sources
 from operate.settings.upstreams import Upstream
@@ -20,6 +18,8 @@ def mint(upstream: Upstream, text: str, ask: Callable[[], Ask]) -> Mint | None:
 
 
 def _maker(upstream: Upstream, text: str, ask: Callable[[], Ask]) -> Callable[[], Awaitable[Minted]]:
+    from gateway.credentials import aws, command, google_account  # for few upstreams
+
     scheme, _, rest = text.partition(":")
     timeout_s = upstream.key_timeout
     if scheme == "cmd":
@@ -28,4 +28,4 @@ def _maker(upstream: Upstream, text: str, ask: Callable[[], Ask]) -> Callable[[]
     if scheme == "google":
         return lambda: google_account.token(rest, timeout_s, ask())
     bearer = upstream.aws_service.startswith("bedrock")
-    return lambda: Chain(rest, ask(), timeout_s, bearer=bearer).keys()
+    return lambda: aws.Chain(rest, ask(), timeout_s, bearer=bearer).keys()

@@ -63,10 +63,7 @@ class _Broken:
         raise Failed(self._why)
 
 
-def of_settings(settings: Settings, client: UpstreamClient, most_bytes: int, told: Count) -> Hooks | None:
-    """None where there are no hooks."""
-    if not settings.hooks:
-        return None
+def of_settings(settings: Settings, client: UpstreamClient, most_bytes: int, told: Count) -> Hooks:
     made = [(hook, _caller(hook, client, most_bytes)) for hook in settings.hooks]
     return Hooks(Asking(made, told), most_bytes)
 

@@ -57,7 +57,7 @@ def filled(page: Browser, table: str, text: str) -> None:
 def test_the_page_is_one_file_that_asks_nobody_else() -> None:
     made = page_file.made()
     text, ours = made.whole.decode(), "".join(page_file.WEB.joinpath(name).read_text() for name in OURS)
-    assert "<!-- " not in text and gzip.decompress(made.packed) == made.whole
+    assert "<!-- " not in text and gzip.decompress(page_file.packed()) == made.whole
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//|url\(|innerHTML|outerHTML|eval\(|new Function", text)
     assert not re.search(r"\sstyle=[\"']|\son[a-z]+=[\"']", ours)
     for tag, kind, files in (("script", "script-src", page_file.SCRIPTS), ("style", "style-src", page_file.STYLES)):
