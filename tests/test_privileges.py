@@ -52,7 +52,7 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user: run the tests as root")
 @pytest.mark.skipif(not may_read(ROOT / "proxy.py"), reason="another user cannot read the program")
 def test_root_becomes_the_user_of_the_settings() -> None:
     python, environ = interpreter()
@@ -100,7 +100,7 @@ def test_root_becomes_the_user_of_the_settings() -> None:
         subprocess.run(["rm", "-rf", str(base)], check=True)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user: run the tests as root")
 def test_what_the_user_cannot_read_is_said_at_the_start(tmp_path: Path) -> None:
     """A file that only root may read could not be read again after a change."""
     file = tmp_path / "s.ini"
