@@ -4,7 +4,7 @@ endpoints     the table of paths: which object handles a request
 runtime       the objects that live as long as the process; wiring makes some of them from the settings
 in_flight     the requests that are on their way, and how they end at a shutdown
 flow/         one request: flow (its whole way), states, failover, attempts, lease, completion; ports: what a flow uses
-routing/      from the name of a model to upstreams, by conditions and in an order
+routing/      from the name of a model to upstreams, by conditions and in an order; which models there are
 limits/       slots, quotas, budgets, retries, breakers
 http/         the client's side: listener, auth, headers, bodies, the response writer
 credentials/  the keys that upstreams are asked with, as far as they are made here: Google's, AWS's, of a command
@@ -20,6 +20,6 @@ observe/      the two events for observers, records, metrics, logs
 process/      worker RPC, gossip's topics, reload, upgrade, the banner
 
 Imports run downward, and no two files import each other: endpoints, observe/live_metrics, pages, websocket, relay and
-batches > runtime > in_flight, observe > flow, cache > stored > http > routing > limits. flow/info.py and flow/timing.py
+batches > runtime > in_flight, observe > flow, cache > routing, stored > http > limits. flow/info.py and flow/timing.py
 import nothing of the gateway, so that observers may read them. process/ is beside all of these.
 """

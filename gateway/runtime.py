@@ -48,15 +48,15 @@ from gateway.limits.gathered import Gathered
 from gateway.limits.limiter import Limiter
 from gateway.limits.shape import Shape
 from gateway.observe.dispatcher import Observers
-from gateway.observe.prices import Price, Prices
+from gateway.observe.prices import Prices
 from gateway.observe.tags import Tags
-from gateway.pages.model_list import Listing
 from gateway.process import beside, topics
 from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from gateway.routing import client_rules
 from gateway.routing.balancing import Places
 from gateway.routing.client_rules import ClientRules
+from gateway.routing.listing import Listing
 from gateway.routing.router import Router
 from gateway.routing.upstreams import LiveUpstream
 from gateway.shared.gossip import Gossip
@@ -281,8 +281,9 @@ class Service:
         if wait > 0:
             raise charges.used_up(client, wait)
 
-    def _price(self, upstream: str, model: str) -> Price | None:
-        return self.prices.of(upstream, model)
+    def _price(self, upstream: str, model: str) -> tuple[float, float] | None:
+        price = self.prices.of(upstream, model)
+        return (price.input, price.output) if price is not None else None
 
     def _is_priced(self, upstream: str, model: str) -> bool:
         return self.prices.of(upstream, model) is not None

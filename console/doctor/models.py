@@ -6,8 +6,8 @@ import re
 
 from console.doctor.findings import Finding, shortened
 from console.doctor.line import Heard, Line
-from gateway.pages.known_models import read_list
-from gateway.pages.model_list import PATIENCE
+from gateway.routing.known_models import read_list
+from gateway.routing.listing import PATIENCE
 from gateway.routing.upstreams import LiveUpstream
 from operate.settings.load import Settings
 from translate import dialects, wire

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.pages.known_models import Model
+from gateway.routing.known_models import Model
 from translate import wire
 from translate.codex import catalogue
 from translate.codex.instructions import INSTRUCTIONS

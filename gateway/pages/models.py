@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, unquote
 
-from gateway.pages import codex, model_list, picker
+from gateway.pages import codex, picker
 from gateway.pages.handlers import Handler
 from gateway.runtime import Service
 from translate import dialects, wire
@@ -45,7 +45,8 @@ class Models(Listed):
             return
         if picker.is_for(self.request.headers):
             models = [picker.listed(model) for model in models]
-        self.finish(self.service.masked(model_list.page(models, self.request.query, self.dialect)))
+        asked = {key: values[-1] for key, values in parse_qs(self.request.query).items()}
+        self.finish(self.service.masked(wire.dumps(self.dialect.models.page(models, asked))))
 
 
 class OneModel(Listed):

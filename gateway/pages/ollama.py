@@ -13,7 +13,7 @@ from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine,
 from gateway.flow import envelope, upstream_request
 from gateway.http.header_rules import JSON_HEAD
 from gateway.pages.handlers import Handler
-from gateway.pages.known_models import Model
+from gateway.routing.known_models import Model
 from gateway.routing.router import Router
 from gateway.runtime import Service
 from translate import dialects, wire

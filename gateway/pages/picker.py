@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from tornado.httputil import HTTPHeaders
 
-from gateway.pages.known_models import Model
+from gateway.routing.known_models import Model
 from gateway.routing.router import PICKED
 
 _AGENTS = ("claude-code/", "claude-cli/")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from gateway.pages import model_list
+from gateway.routing import listing
 from tests.gateway.contract.lanes import OTHERS, UPSTREAMS, asking, settings
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Upstream
@@ -33,8 +33,8 @@ def test_row_13_the_picker_has_every_model_of_every_upstream() -> None:
 
 def test_row_13_it_does_not_wait_for_a_mute_upstream(monkeypatch: pytest.MonkeyPatch) -> None:
     """Claude Code waits three seconds; what the settings name is listed all the same."""
-    assert model_list.PATIENCE.total is not None and model_list.PATIENCE.total < 3
-    monkeypatch.setattr(model_list, "PATIENCE", Timeouts(connect=0.2, first_byte=0.2, idle=0.2, total=0.2))
+    assert listing.PATIENCE.total is not None and listing.PATIENCE.total < 3
+    monkeypatch.setattr(listing, "PATIENCE", Timeouts(connect=0.2, first_byte=0.2, idle=0.2, total=0.2))
     gate = Gate()
     with Upstream(lambda asked: Answer.json({}, delay=gate)) as up:
         text = f"[upstream a]\nprotocol = messages\nbase_url = {up.url}\n[models]\nclaude-mine = a\n* = a\n"

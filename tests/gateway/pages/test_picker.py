@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.pages.known_models import read_list
+from gateway.routing.known_models import read_list
 from tests.lessons.street import ASK, WHOLE, Json
 from tests.support.house import House
 from tests.support.script import Answer, Request, Upstream

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.pages.known_models import Model
+from gateway.routing.known_models import Model
 from translate.codex import catalogue
 from translate.codex.instructions import INSTRUCTIONS
 

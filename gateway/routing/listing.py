@@ -1,9 +1,8 @@
-"""The list of models, /v1/models, which the proxy answers itself.
+"""The models that clients may ask for: what /v1/models, the pickers and Ollama's lists show.
 
 The list has the names that a client may ask for: the exact names in the settings, and the models of each upstream under
 names that lead there. The upstreams are asked in parallel with a short timeout (Claude Code waits three seconds for the
-list), and their answers are kept. An upstream that does not answer is left out, and asked again soon. The form of the
-list depends on the client: Anthropic's if it sends anthropic-version or x-api-key, else OpenAI's.
+list), and their answers are kept. An upstream that does not answer is left out, and asked again soon.
 """
 
 from __future__ import annotations
@@ -13,15 +12,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPHeaders
 
 from gateway.credentials.signing import signed
 from gateway.http import loop_guard
 from gateway.http.loop_guard import Hops
-from gateway.observe.prices import Price
-from gateway.pages.known_models import Model, read_list
+from gateway.routing.known_models import Model, read_list
 from gateway.routing.model_sizes import UNKNOWN, ModelLimits
 from gateway.routing.router import Router
 from gateway.routing.upstreams import LiveUpstream
@@ -45,9 +42,9 @@ class Listing:
 
     def __init__(
         self, router: Router, client: UpstreamClient, hops: Hops,
-        priced: Callable[[str, str], Price | None] = lambda upstream, model: None,
+        priced: Callable[[str, str], tuple[float, float] | None] = lambda upstream, model: None,
     ) -> None:  # fmt: skip
-        """priced: what is known of a price besides the upstream's own list."""
+        """priced: what is known of a price besides the upstream's own list, as in Model."""
         self._hops = hops
         self._priced = priced
         self._router = router
@@ -84,9 +81,7 @@ class Listing:
 
     def _with_what_is_known(self, model: Model, name: str) -> Model:
         """The model under the name that clients have for it. Its price is the one of its upstream's list, if any."""
-        price = model.price
-        if price is None and (known := self._priced(model.upstream, model.id)) is not None:
-            price = known.input, known.output
+        price = model.price if model.price is not None else self._priced(model.upstream, model.id)
         upstream = self._router.upstreams.get(model.upstream)
         limits = upstream.limits_of(model.id) if upstream is not None else UNKNOWN
         return replace(
@@ -164,11 +159,3 @@ class Listing:
         except ValueError:
             raise ApiError("upstream", "its list of models is not JSON") from None
         return read_list(data, upstream.name)
-
-
-# ---------------------------------------------------------------------------------------------- replies
-
-
-def page(models: list[Model], query: str, dialect: Dialect) -> bytes:
-    """The whole list, or the page of it that the query asks for, in the form of the client's dialect."""
-    return wire.dumps(dialect.models.page(models, {key: values[-1] for key, values in parse_qs(query).items()}))
