@@ -118,16 +118,25 @@ class Server(HTTPServer):
             return self.ssl_options
 
     def _handle_connection(self, accepted: socket.socket, address: tuple[str, int]) -> None:
-        if not isinstance(self.ssl_options, ssl.SSLContext):
-            self.handle_stream(ClientStream(accepted, max_buffer_size=self.max_buffer_size), address)
+        stream = self._stream(accepted)
+        if stream is None:
             return
         try:
+            self.handle_stream(stream, address)
+        except BaseException:  # a fault of ours: the client must not wait for what nobody serves
+            stream.close()
+            raise
+
+    def _stream(self, accepted: socket.socket) -> IOStream | None:
+        """None where the client has left meanwhile."""
+        if not isinstance(self.ssl_options, ssl.SSLContext):
+            return ClientStream(accepted, max_buffer_size=self.max_buffer_size)
+        try:
             secured = self.ssl_options.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
-        except OSError:  # it has left meanwhile
+        except OSError:
             accepted.close()
-            return
-        stream = TlsStream(secured, max_buffer_size=self.max_buffer_size, read_chunk_size=self.read_chunk_size)
-        self.handle_stream(stream, address)
+            return None
+        return TlsStream(secured, max_buffer_size=self.max_buffer_size, read_chunk_size=self.read_chunk_size)
 
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
         if not self.clients.is_unbounded(address[0]) and self._has_too_many(address[0]):
@@ -208,11 +217,7 @@ class Server(HTTPServer):
                 address = _HERE
         except (BlockingIOError, ConnectionAbortedError):
             return False
-        try:
-            self._handle_connection(accepted, address)
-        except BaseException:  # a fault of ours: the client must not wait for what nobody serves
-            accepted.close()
-            raise
+        self._handle_connection(accepted, address)
         return True
 
     def stop(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 
 import pytest
 from tornado.httputil import HTTPMessageDelegate, HTTPServerConnectionDelegate
@@ -54,10 +55,13 @@ async def failing(server: Server, listening: socket.socket) -> bytes:
         return client.recv(1)
 
 
-def test_a_client_that_cannot_be_served_does_not_wait() -> None:
+@pytest.mark.parametrize("has_tls", [False, True])
+def test_a_client_that_cannot_be_served_does_not_wait(has_tls: bool) -> None:
     with bind_sockets(0, "127.0.0.1")[0] as listening:
 
         async def run() -> bytes:
-            return await failing(make_server(_Door(), Idle(), ()), listening)
+            server = make_server(_Door(), Idle(), ())
+            server.ssl_options = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if has_tls else None
+            return await failing(server, listening)
 
         assert asyncio.run(run()) == b""
