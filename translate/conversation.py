@@ -353,13 +353,14 @@ class Close:
 class Stop:
     """The reply is complete: always the last event but for none. usage is final, None where the upstream
     never told it. sequence is the stop sequence that was met, where known. explanation: why the model declines, in
-    words."""
+    words. service_tier: of OpenAI's tiers, the one that it was served at. ext: what else the upstream says of it."""
 
     reason: StopReason
     usage: Usage | None = None
     sequence: str = ""
     ext: Ext = field(default_factory=dict)
     explanation: str = ""
+    service_tier: str = ""
 
 
 @dataclass(slots=True)

@@ -13,7 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from translate import reply_media, websearch, wire
-from translate.conversation import Audio, Close, Delta, Event, Open, Part, Text, Unknown
+from translate.conversation import Audio, Close, Delta, Event, Ext, Open, Part, Text, Unknown
+
+_UNSAID = frozenset((
+    "stop_reason", "stop_details", "incomplete",  # the neutral form has them
+    "citations", "search_results",  # Perplexity's, as pages that the text cites
+))  # fmt: skip
 
 Shows = Callable[[Part], bool]
 """Tells whether a protocol's replies have a place for such a picture or sound."""
@@ -85,5 +90,17 @@ class ForeignParts:
             self._leave("citations")
 
     def _leave(self, name: str) -> None:
-        if (name := f"reply.{name}") not in self._left:
-            self._left.append(name)
+        _leave(name, self._left)
+
+
+def leave(ext: Ext, protocol: str, left: list[str]) -> None:
+    """Reports what the upstream says of its whole reply and a client of `protocol` does not hear."""
+    for group, fields in ext.items():
+        for field, value in fields.items() if group != protocol else ():
+            if value and field not in _UNSAID:
+                _leave(field, left)
+
+
+def _leave(name: str, left: list[str]) -> None:
+    if (name := f"reply.{name}") not in left:
+        left.append(name)

@@ -15,6 +15,7 @@ from translate import websearch
 from translate.conversation import Conversation, Ext
 
 PLAIN_TIERS = ("auto", "default", "on_demand")  # these tiers ask for what every provider does anyway
+OPENAI_TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")  # other words are servers' own
 USUAL_VERBOSITY = "medium"  # every model writes so much without being asked
 CACHE_CONTROL, BREAKPOINT = "cache_control", "prompt_cache_breakpoint"
 _READ_MARKS = frozenset(("cache", "chat", "responses"))  # groups of the encoders that write such marks

@@ -367,6 +367,8 @@ class Crossing:
             self._decoder = self._usage = None  # the sum includes it
         elif isinstance(last, Stop):
             self._usage = last.usage
+            if last.ext:
+                foreign_parts.leave(last.ext, self._client.name, self.asked.left)
         elif isinstance(last, Fault) and not self.ended:
             error = last.error
             self.fault = error if isinstance(error, errors.ApiError) else errors.BadReply(str(error))

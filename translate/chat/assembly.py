@@ -26,6 +26,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.json_fields import arguments_in, index_of, list_of, object_of, objects_of, text_of, thought
+from translate.leftovers import OPENAI_TIERS
 from translate.repeats import ArgumentRepeats, TextRepeats
 from translate.sequence import Item, Sequence
 from translate.target import Policy
@@ -102,7 +103,10 @@ class Assembly:
         if self._sounds and (sound := media.audio_of(self._sounds)) is not None:
             self._sequence.push(sound)
         extras = self._extras | ({"annotations": self._annotations} if self._annotations else {})
-        self._sequence.finish(Stop(reason, self.usage, self._met, {"chat": extras} if extras else {}))
+        tier = extras.pop("service_tier", "")
+        ext = {"chat": extras} if extras else {}
+        told = tier if tier in OPENAI_TIERS else ""
+        self._sequence.finish(Stop(reason, self.usage, self._met, ext, service_tier=told))
 
     def fail(self, error: Exception) -> None:
         """Ends the reply with a Fault: it broke off."""
@@ -132,7 +136,7 @@ class Assembly:
             start.id = start.id or text_of(data, "id")
             start.model = start.model or text_of(data, "model")
         self.usage = of_chunk(data, self.usage)
-        for key in ("citations", "search_results"):  # Perplexity sends them on every chunk
+        for key in ("citations", "search_results", "moderation", "service_tier"):  # some send them on every chunk
             if data.get(key):
                 self._extras[key] = data[key]
 

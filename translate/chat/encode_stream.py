@@ -201,6 +201,8 @@ class Encoder:
         self._annotate(stop.ext.get("chat", {}).get("annotations", []), out)
         finish = finish_reason(stop.reason, bool(self._calls), bool(self._refused), self._asked.functions)
         tail = self._after.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish.encode())
+        if stop.service_tier:
+            tail = b'%b,"service_tier":%b}\n\n' % (tail[:-3], wire.dumps(stop.service_tier))
         out += (self._before, b'[{"index":0,"delta":{}', tail)
         if self._asked.include_usage:
             usage = with_estimate(stop.usage or self._usage, self._asked.input_tokens)

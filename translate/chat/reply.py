@@ -174,7 +174,7 @@ class _Message:
             "model": self.asked.model,
             "choices": [choice],
             "usage": usage_body(usage),
-        }
+        } | ({"service_tier": self.stop.service_tier} if self.stop.service_tier else {})
 
 
 def call_id(asked: Asked, n: int) -> str:

@@ -81,6 +81,8 @@ class Assembly:
             self._part(camel(part))
         if found := object_of(candidate, "groundingMetadata"):
             self._ground = self._ground | found
+        if quoted := object_of(candidate, "citationMetadata"):
+            self._ground = self._ground | {"quoted": quoted}
         finish = text_of(candidate, "finishReason")
         if finish and finish != "FINISH_REASON_UNSPECIFIED":
             self._why = text_of(candidate, "finishMessage")

@@ -1,4 +1,5 @@
-"""groundingMetadata: the pages that a reply rests on, and which of its words rest on which.
+"""groundingMetadata: the pages that a reply rests on, and which of its words rest on which; citationMetadata: what it
+has taken words from.
 
 Google counts the places in bytes of a text, everybody else in characters. Source: google-genai's types.
 """
@@ -32,7 +33,21 @@ def read(raw: Raw, text: str) -> list[Citation]:
     for index, chunk in enumerate(chunks):
         if index not in named and (page := _page(chunk)):
             cited.append(Citation("gemini", chunk, *page))
-    return cited
+    return cited + _quoted(object_of(raw, "quoted"), text)
+
+
+def _quoted(raw: Raw, text: str) -> list[Citation]:
+    """Returns the sources that Google says the text has words of (citationMetadata)."""
+    sources = [each for each in objects_of(raw, "citations") or objects_of(raw, "citationSources") if each.get("uri")]
+    bounds = [_index(each, key) for each in sources for key in ("startIndex", "endIndex")]
+    places = _in_characters(text, bounds)
+    found: list[Citation] = []
+    for each in sources:
+        start, end = places.get(_index(each, "startIndex")), places.get(_index(each, "endIndex"))
+        known = start is not None and end is not None
+        place = (start, end) if known else (None, None)
+        found.append(Citation("gemini", each, text_of(each, "uri"), text_of(each, "title"), *place))
+    return found
 
 
 def _page(chunk: Raw) -> tuple[str, str] | None:

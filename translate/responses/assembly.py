@@ -14,6 +14,7 @@ from typing import Any
 from translate import errors
 from translate.conversation import Event, Fault, Stop, Usage
 from translate.json_fields import list_of, object_of, text_of
+from translate.leftovers import OPENAI_TIERS
 from translate.responses.readers import CallReader, ItemReader, Raw, reader_of
 from translate.responses.usage import stop_reason, usage_of
 from translate.sequence import Sequence
@@ -34,6 +35,7 @@ _ENDS = {f"response.{status}": {"status": status} for status in ("incomplete", "
 _DONE_KEYS = ("text", "refusal", "arguments", "input")
 _TERMINAL = ("response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done")
 MOST_COMPARED = 64  # an item under another index and id is compared with so many: the same one is near
+_BESIDE = ("moderation", "input_transformations")  # what a response says beside its output, and not of its request
 _UNFINISHED = ("queued", "in_progress")
 
 
@@ -193,8 +195,12 @@ class Assembly:
         reason = stop_reason(response, has_calls, refused)
         self.ended = True
         by_filter = reason == "refusal" and response.get("status") == "incomplete"
-        ext = {"responses": {"incomplete": "content_filter"}} if by_filter else {}
-        self._sequence.finish(Stop(reason, self.usage, ext=ext))
+        left: Raw = {"incomplete": "content_filter"} if by_filter else {}
+        left |= {key: response[key] for key in _BESIDE if response.get(key)}
+        ext = {"responses": left} if left else {}
+        tier = text_of(response, "service_tier")
+        told = tier if tier in OPENAI_TIERS else ""
+        self._sequence.finish(Stop(reason, self.usage, ext=ext, service_tier=told))
 
 
 def _telling(item: Raw, readers: Iterable[ItemReader]) -> ItemReader | None:

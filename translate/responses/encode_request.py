@@ -25,7 +25,6 @@ MAX_USER = 64  # characters of `user`
 ENCRYPTED = "reasoning.encrypted_content"
 SEARCHERS = websearch.Searchers("responses", re.compile(r"gpt-(?!oss)|\bo[134]\b|codex|grok", re.I))
 
-_TIERS = ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")
 _CHOICE = {"auto": "auto", "any": "required", "none": "none"}
 
 
@@ -210,7 +209,7 @@ def _identity(body: Body, conversation: Conversation, target: Target, draft: Dra
     if key := affinity.prompt_cache_key(conversation, target):
         body["prompt_cache_key"] = key
     if conversation.service_tier:
-        if draft.home or conversation.service_tier in _TIERS:
+        if draft.home or conversation.service_tier in leftovers.OPENAI_TIERS:
             body["service_tier"] = conversation.service_tier
         elif conversation.service_tier not in leftovers.PLAIN_TIERS:
             draft.drop("service_tier")  # a word of another server's

@@ -326,7 +326,9 @@ class Encoder:
             self._search(call, None, out)
         status = "incomplete" if reason else "completed"
         usage = usage_body(with_estimate(stop.usage or self._usage, self._asked.input_tokens))
-        self.response = items.response(self._asked, status, self._output, incomplete=reason, usage=usage)
+        self.response = items.response(
+            self._asked, status, self._output, incomplete=reason, usage=usage, service_tier=stop.service_tier
+        )
         self._event(b"response." + status.encode(), b'"response":' + self.response, out)
         self._state = "over"
 
