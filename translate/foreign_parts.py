@@ -90,7 +90,7 @@ class ForeignParts:
             self._leave("citations")
 
     def _leave(self, name: str) -> None:
-        _leave(name, self._left)
+        report(name, self._left)
 
 
 def leave(ext: Ext, protocol: str, left: list[str]) -> None:
@@ -98,9 +98,10 @@ def leave(ext: Ext, protocol: str, left: list[str]) -> None:
     for group, fields in ext.items():
         for field, value in fields.items() if group != protocol else ():
             if value and field not in _UNSAID:
-                _leave(field, left)
+                report(field, left)
 
 
-def _leave(name: str, left: list[str]) -> None:
+def report(name: str, left: list[str]) -> None:
+    """Names something that a reply says and the client is not given."""
     if (name := f"reply.{name}") not in left:
         left.append(name)

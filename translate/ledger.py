@@ -44,6 +44,7 @@ block:search_result.content.cache_control* | a part of what may be marked as a w
 role:system.clear_at role:system.output_config | means nothing where it changes nothing; what it changes is changed
 thinking.display reasoning.summary reasoning.generate_summary | what is told of the model's thinking is told
 tool:custom.format tool:custom.custom.format | free text, as unsaid
+tool:custom.input_schema.required | names no property; Google takes only names that there are
 tool:namespace.tools.parameters | an empty schema, as unsaid
 item:function_call_output.call_id item:function_call_output.name item:function_call_output.namespace \
 | the call says it
@@ -58,6 +59,37 @@ item:shell_call.environment* item:shell_call_output.max_output_length | where it
 item:image_generation_call.* | how OpenAI made the picture; it crosses itself
 item:file_search_call.results item:file_search_call.results.score | an empty result; its texts cross
 """
+
+# The same of replies: what a client of another protocol is neither given nor told of.
+SILENT_REPLIES = """
+id item:*.id object created created_at completed_at createTime model modelVersion responseId system_fingerprint \
+sdkHttpResponse | names the reply at its provider; the client's has its own, and the model that it asked for
+*.role *.status | as in every reply
+*.caller *.toolset_name *.namespace *.async | of tools that such a client cannot offer
+*.logprobs candidate.avgLogprobs candidate.logprobsResult candidate.tokenCount top_logprobs | asked for by fields that \
+do not cross, which is reported
+*.phase | how OpenAI's models label what they say
+stop_details stop_sequence candidate.finishMessage | says more of a stop reason, where that is the one
+block:web_search_tool_result.* | goes with the call that it answers; the pages are cited
+item:web_search_call.action item:web_search_call.action.sources candidate.groundingMetadata.* \
+candidate.citationMetadata.* candidate.urlContextMetadata | what was searched for and how; the pages are cited
+item:message.content.annotations.* | which file; that something is cited is reported
+item:reasoning.content | the summary is told, which came first
+usage.*_details.* usage.total_tokens usage.fallback_credit usage.inference_geo usage.iterations usage.server_tool_use \
+usage.service_tier usage.speed usageMetadata.*Details usageMetadata.totalTokenCount usageMetadata.trafficType \
+tool_usage | what its provider counts apart; the sums cross
+service_tier | of OpenAI's tiers; others have none
+choice.message.audio.id choice.message.audio.expires_at | where OpenAI keeps it; the sound crosses
+metadata instructions parallel_tool_calls temperature tool_choice tools top_p background conversation \
+max_output_tokens max_tool_calls previous_response_id prompt prompt_cache_key prompt_cache_options \
+prompt_cache_retention reasoning safety_identifier text truncation user image access_programs parsed \
+automaticFunctionCallingHistory | what the request has said, once more
+prompt_cache_diagnostics modelStatus candidate.continuationToken | for who speaks to that provider's API
+part:partMetadata part:mediaProcessing | how Google reads a part
+part:functionCall.partialArgs part:functionCall.willContinue | arguments in pieces, which only Google's clients ask for
+candidate.safetyRatings promptFeedback.safetyRatings | how harmful Google finds it; what is blocked is a refusal
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
@@ -127,7 +159,17 @@ class Table:
 @cache
 def silent() -> dict[str, str]:
     """Returns patterns of names -> why such a field may stay behind without a word."""
-    lines = (line.partition("|") for line in SILENT.strip().splitlines())
+    return _reasons(SILENT)
+
+
+@cache
+def silent_replies() -> dict[str, str]:
+    """The same of the fields of replies."""
+    return _reasons(SILENT_REPLIES)
+
+
+def _reasons(table: str) -> dict[str, str]:
+    lines = (line.partition("|") for line in table.strip().splitlines())
     return {name: why.strip() for names, _, why in lines for name in names.split()}
 
 

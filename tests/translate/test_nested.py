@@ -24,7 +24,7 @@ def lost(client: Protocol) -> dict[str, list[Protocol]]:
     """Fields that change nothing on the other side and are not reported -> the upstreams."""
     found: dict[str, list[Protocol]] = {}
     for name, said in nested.optional(client):
-        for upstream in PROTOCOLS:
+        for upstream in (*PROTOCOLS, "gemini"):
             known = dialects.of(client).words.ledger.rows(upstream)
             if upstream == client or known[said.name].fate in ("dropped", "refused"):
                 continue

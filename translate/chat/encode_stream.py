@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from translate import errors, wire
 from translate.chat import citations, details, extras, fault, media
-from translate.chat.reply import arguments_of, call_id
+from translate.chat.reply import arguments_of, call_id, leave_explanation
 from translate.chat.usage import finish_reason, usage_body
 from translate.conversation import (
     Close,
@@ -198,6 +198,7 @@ class Encoder:
     def _stop(self, stop: Stop, out: list[bytes]) -> None:
         if audio := self._media.audio():
             out.append(self._chunk({"audio": audio}))
+        leave_explanation(stop, self._asked)
         self._annotate(stop.ext.get("chat", {}).get("annotations", []), out)
         finish = finish_reason(stop.reason, bool(self._calls), bool(self._refused), self._asked.functions)
         tail = self._after.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish.encode())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
+from translate import foreign_parts, wire
 from translate.chat import citations, details, extras, media
 from translate.chat.assembly import Assembly
 from translate.chat.usage import finish_reason, usage_body
@@ -145,10 +145,12 @@ class _Message:
 
     def body(self) -> dict[str, Any]:
         content = "".join(self.texts)
+        refusal = "".join(self.refusals)
+        leave_explanation(self.stop, self.asked)
         message: dict[str, Any] = {
             "role": "assistant",
-            "content": content if content or not (self.calls or self.refusals) else None,
-            "refusal": "".join(self.refusals) or None,
+            "content": content if content or not (self.calls or refusal) else None,
+            "refusal": refusal or None,
         }
         if thoughts := "".join(self.thoughts):
             message["reasoning_content"] = thoughts
@@ -185,3 +187,9 @@ def call_id(asked: Asked, n: int) -> str:
 def arguments_of(text: str) -> str:
     """Returns the free text of a custom tool's call for a client that has offered functions alone."""
     return wire.dumps_text({"input": text})
+
+
+def leave_explanation(stop: Stop, asked: Asked) -> None:
+    """Reports why the model declines: Chat has no words for that but the model's own."""
+    if stop.reason == "refusal" and stop.explanation:
+        foreign_parts.report("explanation", asked.left)

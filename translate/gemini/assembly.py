@@ -85,7 +85,7 @@ class Assembly:
             self._ground = self._ground | {"quoted": quoted}
         finish = text_of(candidate, "finishReason")
         if finish and finish != "FINISH_REASON_UNSPECIFIED":
-            self._why = text_of(candidate, "finishMessage")
+            self._why = text_of(candidate, "finishMessage") or self._why
             if error := breakdown(finish, self._why):
                 return error
             self._finish = finish

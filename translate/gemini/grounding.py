@@ -51,9 +51,9 @@ def _quoted(raw: Raw, text: str) -> list[Citation]:
 
 
 def _page(chunk: Raw) -> tuple[str, str] | None:
-    for kind in ("web", "retrievedContext", "maps"):
+    for kind in ("web", "retrievedContext", "maps", "image"):
         said = object_of(chunk, kind)
-        if uri := text_of(said, "uri"):
+        if uri := text_of(said, "uri") or text_of(said, "sourceUri"):
             return uri, text_of(said, "title")
     return None
 

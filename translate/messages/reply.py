@@ -164,4 +164,6 @@ def last_words(stop: Stop, seen: set[type[Part]], usage: Usage | None, asked: As
     """Returns stop_reason, stop_sequence, usage and what else the upstream said at the end."""
     usage = with_estimate(usage, asked.input_tokens)
     left = {key: value for key, value in stop.ext.get("messages", {}).items() if key != "stop_reason"}
+    if stop.reason == "refusal" and stop.explanation and not left.get("stop_details"):
+        left["stop_details"] = {"type": "refusal", "category": None, "explanation": stop.explanation}
     return write_stop(stop, seen) | {"usage": write_usage(usage)} | left
