@@ -23,11 +23,12 @@ _numbers = itertools.count()
 class Draft:
     """The request that is being written. takes: the groups of leftovers that its encoder reads. home: the conversation
     goes back to the protocol that it came from, and must come out as it was. searches: a search of the client's is
-    offered as the upstream's own. dropped: what does not cross, in the client's words, each once. tool_names: sent ->
-    given, where a name had to change."""
+    offered as the upstream's own. recurs: parts of it come from memory. dropped: what does not cross, in the client's
+    words, each once. tool_names: sent -> given, where a name had to change."""
 
     __slots__ = (
-        "_dropped", "_manner", "_protocol", "home", "policy", "searches", "takes", "target", "tool_names", "words",
+        "_dropped", "_manner", "_protocol", "home", "policy", "recurs", "searches", "takes", "target", "tool_names",
+        "words",
     )  # fmt: skip
 
     def __init__(self, conversation: Conversation, target: Target, protocol: Protocol, *shared: str) -> None:
@@ -37,7 +38,7 @@ class Draft:
         self.home = protocol in conversation.ext
         self.policy = target.policy
         self.target = target
-        self.searches = False
+        self.searches = self.recurs = False
         self.words = conversation.words
         self.tool_names: dict[str, str] = {}
         self._dropped: dict[str, None] = {}
@@ -61,6 +62,7 @@ class Draft:
         known = given.known
         if known is None:
             return write(given, self)
+        self.recurs = True
         if self._manner < 0:
             self._manner = self._number()
         found = known.get((write, self._manner))

@@ -10,8 +10,9 @@ The memory has two halves: what is used moves to the new one; when that is full 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -21,6 +22,7 @@ LEAST_BODY = 16 * 1024  # bytes of a body from which on this costs less than it 
 LEAST_AVERAGE = 256  # of a body of smaller parts, each is read in less time than it is looked for
 LEAST, MOST = 48, 256 * 1024  # bytes of a part that is kept
 TIMES = 6  # as much memory as its bytes are takes a part, with all that is made of it
+_WITHIN = ("content", "parts")  # members of messages that hold parts
 _LISTS = frozenset(("messages", "tools", "system", "input", "contents"))  # members of requests that have such parts
 
 _members = msgspec.json.Decoder(
@@ -30,6 +32,15 @@ _encode = msgspec.json.Encoder().encode
 _REFUSED = (msgspec.MsgspecError, ValueError, RecursionError)
 
 Made = TypeVar("Made")
+
+
+class Turn(Protocol):
+    """What is remembered of a conversation.Turn."""
+
+    known: dict[Any, Any] | None
+
+
+Turned = TypeVar("Turned", bound=Turn)
 
 
 class Recurring(dict[str, Any]):
@@ -61,17 +72,29 @@ def written(out: Any) -> Any:
 
 def dumps(body: dict[str, Any]) -> bytes:
     """The same as wire.dumps() of it, which may hold what was written before."""
-    parts = {
-        name: [item.raw if type(item) is Written else item for item in body[name]]
-        for name in _LISTS
-        if type(body.get(name)) is list and Written in map(type, body[name])
-    }
-    if parts:
+    if parts := {name: raws for name in _LISTS if (raws := _raws(body.get(name)))}:
         try:
             return _encode(body | parts)
         except _REFUSED:
             pass  # a part that is new has something that is no plain JSON
     return wire.dumps(body)
+
+
+def _raws(items: Any) -> list[Any]:
+    """The list with the JSON of what was written before; [] where nothing was."""
+    if found := _own(items):
+        return found
+    for name in _WITHIN if type(items) is list else ():  # messages whose blocks were
+        found = [_own(item.get(name)) if type(item) is dict else [] for item in items]
+        if any(found):
+            return [item | {name: raws} if raws else item for item, raws in zip(items, found, strict=True)]
+    return []
+
+
+def _own(items: Any) -> list[Any]:
+    if type(items) is not list or Written not in map(type, items):
+        return []
+    return [item.raw if type(item) is Written else item for item in items]
 
 
 class Memory:
@@ -147,19 +170,52 @@ def of(part: Any, read: Callable[[Any], Made]) -> Made:
     return found
 
 
-def each(items: list[Any], read: Callable[[Any, str], Made], where: str) -> list[Made]:
+def each(items: list[Any], read: Callable[[Any, str], Turned], where: str) -> list[Turned]:
     """read(item, "WHERE.NUMBER") of all of them. What is made of what comes twice in one request is not the same
     object: who works on it may tell the one from the other by that. Raises what `read` does."""
-    out: list[Made] = []
+    if Recurring not in map(type, items):
+        return [read(item, f"{where}.{number}") for number, item in enumerate(items)]
     given: set[int] = set()
-    for number, item in enumerate(items):
-        made: Any = item.made.get(read) if type(item) is Recurring else None
-        if made is None or id(made) in given:
-            again = made is not None
-            made = read(item, f"{where}.{number}")
-            if type(item) is Recurring and not again:
-                item.made[read] = made
-                made.known = {}
-        given.add(id(made))
-        out.append(made)
-    return out
+    return [one(item, read, f"{where}.{number}", given) for number, item in enumerate(items)]
+
+
+def one(item: Any, read: Callable[[Any, str], Turned], where: str, given: set[int]) -> Turned:
+    """The same of one item. given: the objects that were made for this request; this one is added."""
+    if type(item) is not Recurring:
+        return read(item, where)
+    made = part_of(item, read, where, given)
+    if made.known is None and item.made[read] is made:
+        made.known = {}
+    return made
+
+
+def part_of(item: Any, read: Callable[[Any, str], Made], where: str, given: set[int]) -> Made:
+    """The same of an item that becomes a part of a turn."""
+    if type(item) is not Recurring:
+        return read(item, where)
+    made: Any = item.made.get(read)
+    if made is None:
+        made = item.made[read] = read(item, where)
+    elif id(made) in given:
+        made = read(item, where)
+    given.add(id(made))
+    return made  # type: ignore[no-any-return]  # what it was made by says so
+
+
+def gathered(turns: list[Turned], sources: list[list[Any]], given: set[int]) -> None:
+    """Puts in the place of turns those that were made before of the same items. sources: the items of each turn; with
+    one among them that is not Recurring a turn is not remembered. What a turn holds must depend on them alone."""
+    if not given:  # nothing recurs
+        return
+    for at, items in enumerate(sources):
+        if turns[at].known is not None or any(type(item) is not Recurring for item in items):
+            continue
+        own = items[-1].made  # the last one of a turn is a call or a result, whose id no other has
+        before = own.get(gathered)
+        if before is not None and len(before[0]) == len(items) and all(map(operator.is_, before[0], items)):
+            if id(before[1]) not in given:
+                turns[at] = before[1]
+        else:
+            turns[at].known = {}
+            own[gathered] = items, turns[at]
+        given.add(id(turns[at]))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from translate import recurring
+from translate import recurring, wire
 from translate.conversation import Tool
 
 Protocol = str
@@ -130,7 +130,8 @@ class Encoded:
     cannot know how to go on (see provider_tools.py, continued_turn.py). `reshaped` has the schemas that had to change
     so that what the model writes does, by the tool's (namespace, name) as the client has them; ("", "") is the reply's
     text. `functions`: the Chat client speaks of functions, the older word for tools; `free_text`: it has offered
-    tools that take free text, for whose calls the SDK's streams have no type."""
+    tools that take free text, for whose calls the SDK's streams have no type. `recurs`: parts of the body were written before (see recurring.py).
+    """
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)
@@ -148,6 +149,7 @@ class Encoded:
     reshaped: dict[tuple[str, str], Reshaped] = field(default_factory=dict)
     functions: bool = False
     free_text: bool = True
+    recurs: bool = False
 
     def json(self) -> bytes:
-        return recurring.dumps(self.body)
+        return recurring.dumps(self.body) if self.recurs else wire.dumps(self.body)

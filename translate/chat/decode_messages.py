@@ -9,9 +9,10 @@ reads.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
-from translate import openai_media, problems
+from translate import openai_media, problems, recurring
 from translate.chat import details, media
 from translate.conversation import (
     Audio,
@@ -42,6 +43,7 @@ def decode_messages(messages: Any) -> tuple[list[Part], list[Turn]]:
     history = _History(messages)
     for i, raw in enumerate(messages):
         history.add(raw, i)
+    recurring.gathered(history.turns, history.sources, history.given)
     return history.system, history.turns
 
 
@@ -52,7 +54,9 @@ class _History:
     def __init__(self, messages: list[Any]) -> None:
         self.system: list[Part] = []
         self.turns: list[Turn] = []
+        self.sources: list[list[Any]] = []  # of what each turn is made
         self._waiting: OpenCalls[str] = OpenCalls()
+        self.given: set[int] = set()  # see recurring.one
         self._answered = {text_of(raw, "tool_call_id") for raw in messages if isinstance(raw, dict)}
 
     def __repr__(self) -> str:
@@ -68,8 +72,7 @@ class _History:
             case "system" | "developer":
                 self._instruction(raw, i, path)
             case "user":
-                parts = _content(raw, path)
-                self.turns.append(Turn("user", parts, _ext(raw, parts, "role", "content"), text_of(raw, "name")))
+                self._add(recurring.one(raw, _user, path, self.given), raw)
             case "assistant":
                 self._assistant(raw, i, path)
             case "tool" | "function":
@@ -80,11 +83,15 @@ class _History:
                 known = "'system', 'developer', 'user', 'assistant', 'tool' and 'function'"
                 raise problems.invalid(f"{path}.role", f"{role!r} is none of {known}")
 
+    def _add(self, turn: Turn, source: Any) -> None:
+        self.turns.append(turn)
+        self.sources.append([source])
+
     def _instruction(self, raw: dict[str, Any], i: int, path: str) -> None:
         parts = _content(raw, path)
         ext = _ext(raw, parts, "content")
         if self.turns:
-            self.turns.append(Turn("system", parts, ext, text_of(raw, "name")))
+            self._add(Turn("system", parts, ext, text_of(raw, "name")), raw)
             return
         if isinstance(first := next((part for part in parts if isinstance(part, Text)), None), Text):
             first.author = text_of(raw, "name")
@@ -93,50 +100,76 @@ class _History:
         self.system += parts
 
     def _assistant(self, raw: dict[str, Any], i: int, path: str) -> None:
-        parts, field = _thoughts(raw)
-        parts += _content(raw, path, required=False)
-        if refusal := text_of(raw, "refusal"):
-            parts.append(Refusal(refusal))
-        calls = raw.get("tool_calls")
-        if calls is not None and not isinstance(calls, list):
-            raise problems.wrong_type(f"{path}.tool_calls", "an array of objects", calls)
-        parts += [_call(call, f"{path}.tool_calls[{n}]") for n, call in enumerate(calls or ())]
-        if isinstance(legacy := raw.get("function_call"), dict):
-            name = text_of(legacy, "name")
-            parts.append(ToolCall(f"call_{i}", name, arguments_in(legacy), {"chat.form": {"legacy": True}}))
-        parts += [shown for image in objects_of(raw, "images") for shown in media.of_history(image)]
-        known = ("role", "content", "refusal", "tool_calls", "function_call", *_REASONING)
-        turn = Turn("assistant", parts, _ext(raw, parts, *known), text_of(raw, "name"))
-        if field:
-            turn.ext.setdefault("chat.form", {})["reasoning"] = field
-        for part in parts:
+        if isinstance(raw.get("function_call"), dict):
+            turn = _assistant(raw, path, f"call_{i}")
+        else:
+            turn = recurring.one(raw, _assistant, path, self.given)
+        for part in turn.parts:
             if isinstance(part, ToolCall):
                 self._waiting.add(part.name, part.id)
-        self.turns.append(turn)
+        self._add(turn, raw)
 
     def _result(self, raw: dict[str, Any], path: str) -> None:
         id, name = text_of(raw, "tool_call_id"), text_of(raw, "name")
         if not id and not name and raw["role"] == "tool":
             raise problems.missing(f"{path}.tool_call_id")
-        id = id or self._open_call(name) or f"call_{name}"
-        parts = _content(raw, path, required=False)
-        result = ToolResult(id, parts, ext=_ext(raw, [], "role", "content", "tool_call_id"))
-        if raw["role"] == "function":
-            result.ext.setdefault("chat.form", {})["legacy"] = True
-        if CACHE_CONTROL in raw:
-            note_mark(raw, CACHE_CONTROL, result.ext)
+        result, source = recurring.part_of(raw, _result, path, self.given), raw
+        if not id:  # it depends on what was said before
+            result, source = replace(result, id=self._open_call(name) or f"call_{name}"), {}
         last = self.turns[-1] if self.turns else None
         # A turn that begins with a result holds nothing but results, so that its first part shows what it is.
         if last is not None and last.role == "user" and all(isinstance(p, ToolResult) for p in last.parts[:1]):
+            if last.known is not None:  # others will read it, too
+                last = self.turns[-1] = replace(last, parts=[*last.parts])
             last.parts.append(result)
+            self.sources[-1].append(source)
         else:
-            self.turns.append(Turn("user", [result]))
+            self._add(Turn("user", [result]), source)
 
     def _open_call(self, name: str) -> str:
         while id := self._waiting.take(name):
             if id not in self._answered:
                 return id
         return ""
+
+
+# ---------------------------------------------------------------------------------------- messages of their own
+
+
+def _user(raw: dict[str, Any], path: str) -> Turn:
+    parts = _content(raw, path)
+    return Turn("user", parts, _ext(raw, parts, "role", "content"), text_of(raw, "name"))
+
+
+def _assistant(raw: dict[str, Any], path: str, id: str = "") -> Turn:
+    """id: of a call in the older form, which has none."""
+    parts, field = _thoughts(raw)
+    parts += _content(raw, path, required=False)
+    if refusal := text_of(raw, "refusal"):
+        parts.append(Refusal(refusal))
+    calls = raw.get("tool_calls")
+    if calls is not None and not isinstance(calls, list):
+        raise problems.wrong_type(f"{path}.tool_calls", "an array of objects", calls)
+    parts += [_call(call, f"{path}.tool_calls[{n}]") for n, call in enumerate(calls or ())]
+    if isinstance(legacy := raw.get("function_call"), dict):
+        parts.append(ToolCall(id, text_of(legacy, "name"), arguments_in(legacy), {"chat.form": {"legacy": True}}))
+    parts += [shown for image in objects_of(raw, "images") for shown in media.of_history(image)]
+    known = ("role", "content", "refusal", "tool_calls", "function_call", *_REASONING)
+    turn = Turn("assistant", parts, _ext(raw, parts, *known), text_of(raw, "name"))
+    if field:
+        turn.ext.setdefault("chat.form", {})["reasoning"] = field
+    return turn
+
+
+def _result(raw: dict[str, Any], path: str) -> ToolResult:
+    """Reads a result, without an id where it has none."""
+    parts = _content(raw, path, required=False)
+    result = ToolResult(text_of(raw, "tool_call_id"), parts, ext=_ext(raw, [], "role", "content", "tool_call_id"))
+    if raw["role"] == "function":
+        result.ext.setdefault("chat.form", {})["legacy"] = True
+    if CACHE_CONTROL in raw:
+        note_mark(raw, CACHE_CONTROL, result.ext)
+    return result
 
 
 # ------------------------------------------------------------------------------------------------- content

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import problems
+from translate import problems, recurring
 from translate.chat.decode_messages import decode_messages
 from translate.chat.words import WORDS
 from translate.conversation import (
@@ -113,7 +113,8 @@ def _leftovers(given: dict[str, Any]) -> dict[str, Any]:
 
 def _tools(given: dict[str, Any]) -> list[Tool]:
     tools = _list(given, "tools")
-    found = [_tool(raw, f"tools[{i}]") for i, raw in enumerate(tools)]
+    read: set[int] = set()
+    found = [recurring.one(raw, _tool, f"tools[{i}]", read) for i, raw in enumerate(tools)]
     for i, raw in enumerate(_list(given, "functions")):
         path = f"functions[{i}]"
         if not isinstance(raw, dict):

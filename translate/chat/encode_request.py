@@ -43,7 +43,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
         if target.policy.stream_options:
             body["stream_options"] = {"include_usage": True}
     _leftovers(body, conversation, draft)
-    encoded = Encoded(body, draft.dropped, draft.tool_names)
+    encoded = Encoded(body, draft.dropped, draft.tool_names, recurs=draft.recurs)
     if bridged:
         encoded.custom, encoded.namespaces = bridged.custom, bridged.namespaces
     return encoded

@@ -69,7 +69,7 @@ def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Body]:
         draft.leave(turn.ext)
         if turn.role == "assistant":
             names |= {part.id: part.name for part in turn.parts if isinstance(part, ToolCall)}
-            said, role = _model(turn, draft), "model"
+            said, role = draft.of(turn, _model), "model"
         else:
             said, role = _user(turn, names, draft), "user"
         if not said:
@@ -77,7 +77,7 @@ def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Body]:
         if out and out[-1]["role"] == role:
             out[-1]["parts"] += said
         else:
-            out.append({"role": role, "parts": said})
+            out.append({"role": role, "parts": [*said]})
     for content in out:
         if content["role"] == "user":  # a stable sort: what came of the calls first, all else in its order
             content["parts"].sort(key=lambda part: "functionResponse" not in part)

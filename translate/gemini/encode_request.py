@@ -48,7 +48,9 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     if config:
         body["generationConfig"] = config
     _rest(body, conversation, draft)
-    return Encoded(body, draft.dropped, draft.tool_names, bridged.custom, bridged.namespaces)
+    return Encoded(
+        body, draft.dropped, draft.tool_names, bridged.custom, bridged.namespaces, recurs=draft.recurs
+    )
 
 
 def _as_it_was(conversation: Conversation, target: Target, draft: Draft) -> Body:
@@ -69,7 +71,8 @@ def _system(conversation: Conversation, draft: Draft) -> list[Body]:
 
 
 def _tools(body: Body, conversation: Conversation, draft: Draft) -> None:
-    functions = [_function(tool, draft) for tool in conversation.tools if tool.kind == "function" and not tool.deferred]
+    offered = [tool for tool in conversation.tools if tool.kind == "function" and not tool.deferred]
+    functions = [draft.of(tool, _function) for tool in offered]
     tools: list[Body] = [{"functionDeclarations": functions}] if functions else []
     if _searches(conversation, bool(functions), draft):
         tools.append({"googleSearch": {}})

@@ -62,21 +62,14 @@ def _as_they_were(turns: list[Turn], draft: Draft) -> list[Block]:
 def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Block]:
     out: list[Block] = []
     for turn in paired(readable_parts.turns(turns, draft.drop)):
-        draft.leave(turn.ext)
-        said = blocks(turn.parts, draft)
-        if turn.role == "system":
-            said = [_reminder(block) for block in said]
-        if turn.role == "assistant":
-            while said and said[-1]["type"] in _NOT_LAST:  # Anthropic refuses thinking as the final block
-                said.pop()
+        said = draft.of(turn, _said)
         if not said:
             continue
-        _mark(said, turn.ext)
         role = "assistant" if turn.role == "assistant" else "user"
         if out and out[-1]["role"] == role:
             out[-1]["content"] += said
         else:
-            out.append({"role": role, "content": said})
+            out.append({"role": role, "content": [*said]})
     for message in out:
         if message["role"] == "user":  # a stable sort: tool results first, all else in its order
             message["content"].sort(key=lambda block: block["type"] != "tool_result")
@@ -84,6 +77,19 @@ def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Block]:
     if out and out[0]["role"] == "assistant":
         out.insert(0, {"role": "user", "content": [{"type": "text", "text": OPENING}]})
     return out
+
+
+def _said(turn: Turn, draft: Draft) -> list[Block]:
+    draft.leave(turn.ext)
+    said = blocks(turn.parts, draft)
+    if turn.role == "system":
+        said = [_reminder(block) for block in said]
+    if turn.role == "assistant":
+        while said and said[-1]["type"] in _NOT_LAST:  # Anthropic refuses thinking as the final block
+            said.pop()
+    if said:
+        _mark(said, turn.ext)
+    return said
 
 
 def _reminder(block: Block) -> Block:
@@ -101,7 +107,7 @@ def _strip_prefill(out: list[Block]) -> None:
     if not out or out[-1]["role"] != "assistant" or out[-1]["content"][-1]["type"] != "text":
         return
     last = out[-1]["content"][-1]
-    last["text"] = last["text"].rstrip()
+    out[-1]["content"][-1] = last | {"text": last["text"].rstrip()}
 
 
 # ---------------------------------------------------------------------------------------------- parts

@@ -43,7 +43,9 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
         _made_to_fit(body, conversation, target, draft)
     if conversation.stream:
         body["stream"] = True
-    encoded = Encoded(body, draft.dropped, draft.tool_names, bridged.custom, bridged.namespaces)
+    encoded = Encoded(
+        body, draft.dropped, draft.tool_names, bridged.custom, bridged.namespaces, recurs=draft.recurs
+    )
     if target.policy.cache_marks and not draft.home:
         encoded.cache_marks = cache_marks.mark(body)
     return encoded
@@ -73,7 +75,7 @@ def _tools(body: Body, conversation: Conversation, target: Target, draft: Draft)
     for tool in given:
         if tool.kind == "function":
             if draft.home or not tool.deferred:  # elsewhere it is offered once the client has shown it to the model
-                tools.append(_function(tool, draft))
+                tools.append(draft.of(tool, _function))
         elif tool.protocol == "messages":
             tools.append(tool.raw)
         elif websearch.may_cross(tool, target, SEARCHERS) and not _is_named(conversation, websearch.NAME):

@@ -10,9 +10,10 @@ refused: the words they stand for are not here.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
-from translate import openai_media, problems, sealed_reasoning
+from translate import openai_media, problems, recurring, sealed_reasoning
 from translate.conversation import (
     Document,
     Ext,
@@ -50,6 +51,8 @@ class History:
     def __init__(self) -> None:
         self.system: list[Part] = []
         self.turns: list[Turn] = []
+        self._sources: list[list[Any]] = []  # of what each turn is made
+        self._given: set[int] = set()  # see recurring.one
         self.shown: list[Tool] = []
         self._messages = 0
         self._waiting: OpenCalls[str] = OpenCalls()  # calls by their tools
@@ -61,7 +64,7 @@ class History:
     def read(self, items: Any) -> None:
         """Reads the whole input. Raises BadRequest naming the item."""
         if isinstance(items, str):
-            self.turns.append(Turn("user", [Text(items)] if items else []))
+            self._new(Turn("user", [Text(items)] if items else []), items)
             return
         if not isinstance(items, list):
             if items is None:
@@ -74,6 +77,11 @@ class History:
             if not isinstance(raw, dict):
                 raise problems.wrong_type(path, "an object", raw)
             self._item(raw, path)
+        recurring.gathered(self.turns, self._sources, self._given)
+
+    def _new(self, turn: Turn, source: Any) -> None:
+        self.turns.append(turn)
+        self._sources.append([source])
 
     def _item(self, raw: Item, path: str) -> None:
         kind = raw.get("type") or ("message" if "role" in raw else None)
@@ -83,11 +91,11 @@ class History:
             case "message":
                 self._message(raw, path)
             case "reasoning":
-                self._add("assistant", _reasoning(raw))
+                self._add("assistant", recurring.part_of(raw, _reasoning, path, self._given), raw)
             case "function_call" | "custom_tool_call":
-                call = _call(raw, kind, path)
+                call = recurring.part_of(raw, _call, path, self._given)
                 self._waiting.add((call.namespace, call.name), call.id)
-                self._add("assistant", call)
+                self._add("assistant", call, raw)
             case "function_call_output" | "custom_tool_call_output":
                 self._output(raw, path)
             case "tool_search_output" | "additional_tools":
@@ -96,11 +104,11 @@ class History:
                 raise BadRequest(f"{path}: an item of type {kind!r} {_STORED[kind]}", path)
             case str():
                 part = Unknown("responses", raw, parts=_told(raw, kind, path))
-                self._add(_role(raw, kind), part)
+                self._add(_role(raw, kind), part, raw)
             case _:
                 raise problems.missing(f"{path}.type")
 
-    def _add(self, role: Role, part: Part) -> None:
+    def _add(self, role: Role, part: Part, source: Any) -> None:
         """Adds a part to the turn that goes on: what the model wrote in one go, or outputs that came together."""
         if role == "user":
             self._waiting.step()
@@ -110,8 +118,9 @@ class History:
             goes_on = all(map(_is_output, last.parts[:1]))  # a turn that begins with an output holds nothing else
         if goes_on and last is not None:
             last.parts.append(part)
+            self._sources[-1].append(source)
         else:
-            self.turns.append(Turn(role, [part]))
+            self._new(Turn(role, [part]), source)
 
     def _message(self, raw: Item, path: str) -> None:
         role = _ROLES.get(str(raw.get("role")))
@@ -133,9 +142,9 @@ class History:
             self.system += parts
         elif role == "assistant":
             for part in parts:
-                self._add("assistant", part)
+                self._add("assistant", part, raw)
         else:
-            self.turns.append(Turn(role, parts, {"responses": left} if left else {}))
+            self._new(Turn(role, parts, {"responses": left} if left else {}), raw)
 
     def _output(self, raw: Item, path: str) -> None:
         """Reads an output. One without a call_id belongs to the call of its tool that has no other; where there is
@@ -143,30 +152,21 @@ class History:
         id, name, namespace = (text_of(raw, key) for key in ("call_id", "name", "namespace"))
         if not id and not name:
             raise problems.missing(f"{path}.call_id")
-        if id or (id := self._open_call((namespace, name))):
-            self._add("user", self._result(raw, id, path))
+        if id:
+            self._add("user", recurring.part_of(raw, _result, path, self._given), raw)
+            return
+        if id := self._open_call((namespace, name)):
+            self._add("user", replace(_result(raw, path), id=id), {})  # it depends on what was said before
             return
         tool = f"{namespace}.{name}" if namespace else name
         parts = read_content(raw["output"], f"{path}.output") if raw.get("output") is not None else []
-        self.turns.append(Turn("user", [Text(f"[output of {tool}]"), *parts]))
+        self._new(Turn("user", [Text(f"[output of {tool}]"), *parts]), {})
 
     def _open_call(self, tool: tuple[str, str]) -> str:
         while id := self._waiting.take(tool):
             if id not in self._answered:
                 return id
         return ""
-
-    def _result(self, raw: Item, id: str, path: str) -> ToolResult:
-        output = raw.get("output")
-        where = f"{path}.output"
-        parts = read_content(output, where) if output is not None else []
-        known = ("type", "call_id", "output")
-        ext: Ext = {}
-        if left := {key: value for key, value in raw.items() if key not in known and value is not None}:
-            ext["responses"] = left
-        if raw["type"] == "custom_tool_call_output":
-            ext["responses.form"] = {"custom": True}
-        return ToolResult(id, parts, ext=ext)
 
     def _shown(self, raw: Item, path: str) -> None:
         """Reads tools that the model is shown in mid-conversation. They are offered like the others from now on; models
@@ -178,7 +178,7 @@ class History:
         self.shown += tools
         names = ", ".join(tool.name for tool in tools if tool.kind != "server")
         said = Text(f"Tools now available: {names or 'none'}.")
-        self.turns.append(Turn("system", [Unknown("responses", raw, parts=[said])]))
+        self._new(Turn("system", [Unknown("responses", raw, parts=[said])]), raw)
 
 
 def _role(raw: Item, kind: str) -> Role:
@@ -290,14 +290,14 @@ def said_in(item: Item) -> str:
     return ""
 
 
-def _reasoning(raw: Item) -> Thinking:
+def _reasoning(raw: Item, path: str) -> Thinking:
     part = sealed_reasoning.thinking_in(text_of(raw, "encrypted_content"), text_of(raw, "id"), said_in(raw))
     part.ext["responses.form"] = {"raw": raw}
     return part
 
 
-def _call(raw: Item, kind: str, path: str) -> ToolCall:
-    is_custom = kind == "custom_tool_call"
+def _call(raw: Item, path: str) -> ToolCall:
+    is_custom = raw["type"] == "custom_tool_call"
     for key in ("call_id", "name"):
         if not text_of(raw, key):
             raise problems.missing(f"{path}.{key}")
@@ -313,3 +313,15 @@ def _call(raw: Item, kind: str, path: str) -> ToolCall:
         namespace=text_of(raw, "namespace"),
         runs_on=raw.get("async") is True,
     )
+
+
+def _result(raw: Item, path: str) -> ToolResult:
+    output = raw.get("output")
+    parts = read_content(output, f"{path}.output") if output is not None else []
+    known = ("type", "call_id", "output")
+    ext: Ext = {}
+    if left := {key: value for key, value in raw.items() if key not in known and value is not None}:
+        ext["responses"] = left
+    if raw["type"] == "custom_tool_call_output":
+        ext["responses.form"] = {"custom": True}
+    return ToolResult(text_of(raw, "call_id"), parts, ext=ext)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from translate import problems
+from translate import problems, recurring
 from translate.conversation import Purpose, Tool, ToolChoice
 from translate.json_fields import text_of
 
@@ -27,8 +27,12 @@ def read_tools(tools: Any, path: str = "tools") -> list[Tool]:
     if not isinstance(tools, list):
         raise problems.wrong_type(path, "an array of objects", tools)
     found: list[Tool] = []
+    given: set[int] = set()
     for i, raw in enumerate(tools):
-        found += _read(raw, f"{path}[{i}]")
+        if type(raw) is recurring.Recurring and raw.get("type") == "function" and raw.get("defer_loading") is not True:
+            found.append(recurring.one(raw, _function, f"{path}[{i}]", given))
+        else:
+            found += _read(raw, f"{path}[{i}]")
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from translate import citations, readable, readable_parts, repair, sealed_reasoning, websearch
@@ -33,9 +33,11 @@ def items(conversation: Conversation, draft: Draft) -> list[Body]:
     for turn in turns:
         draft.leave(turn.ext)
         if turn.role == "assistant":
-            out += _assistant(turn, draft)
+            out += draft.of(turn, _assistant)
+        elif customs:
+            out += _others(turn, draft, customs)
         else:
-            out += _others(turn, customs, draft)
+            out += draft.of(turn, _others)
     return out
 
 
@@ -81,8 +83,8 @@ def _message(parts: list[Part], draft: Draft, role: str = "user", left: Body | N
 # ---------------------------------------------------------------------------------- user and system turns
 
 
-def _others(turn: Turn, customs: set[str], draft: Draft) -> list[Body]:
-    """Returns the outputs first, then what was said beside them."""
+def _others(turn: Turn, draft: Draft, customs: Collection[str] = ()) -> list[Body]:
+    """Returns the outputs first, then what was said beside them. customs: the ids of custom tools' calls."""
     out: list[Body] = []
     said: list[Part] = []
     for part in turn.parts:

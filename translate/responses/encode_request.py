@@ -53,7 +53,7 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
         body["store"] = False
         body["include"] = [ENCRYPTED, websearch.SOURCES] if draft.searches else [ENCRYPTED]
     _leftovers(body, conversation, draft)
-    encoded = Encoded(body, draft.dropped, draft.tool_names)
+    encoded = Encoded(body, draft.dropped, draft.tool_names, recurs=draft.recurs)
     if bridged:
         encoded.custom, encoded.namespaces = bridged.custom, bridged.namespaces
     return encoded
@@ -67,7 +67,7 @@ def _tools(body: Body, conversation: Conversation, target: Target, draft: Draft)
     spaces: dict[str, Body] = {}
     for tool in conversation.tools:
         form = tool.ext.get("responses.form", {})
-        if (written := None if form.get("shown") else _tool(tool, target, draft)) is None:
+        if (written := None if form.get("shown") else draft.of(tool, _tool)) is None:
             continue
         if not tool.namespace:
             tools.append(written)
@@ -90,9 +90,9 @@ def _tools(body: Body, conversation: Conversation, target: Target, draft: Draft)
             draft.drop("tool_choice")  # the tool that it forced did not cross
 
 
-def _tool(tool: Tool, target: Target, draft: Draft) -> Body | None:
+def _tool(tool: Tool, draft: Draft) -> Body | None:
     if tool.kind == "server":
-        return _server_tool(tool, target, draft)
+        return _server_tool(tool, draft)
     if tool.deferred and not draft.home:
         return None  # it is offered once the client has shown it to the model
     draft.leave(tool.ext)
@@ -113,10 +113,10 @@ def _tool(tool: Tool, target: Target, draft: Draft) -> Body | None:
     return out | tool.ext.get("responses", {})
 
 
-def _server_tool(tool: Tool, target: Target, draft: Draft) -> Body | None:
+def _server_tool(tool: Tool, draft: Draft) -> Body | None:
     if tool.protocol == "responses":
         return tool.raw
-    if not websearch.may_cross(tool, target, SEARCHERS):
+    if not websearch.may_cross(tool, draft.target, SEARCHERS):
         draft.drop(websearch.word(tool))
         return None
     written, left = websearch.for_responses(tool)
