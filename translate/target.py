@@ -130,8 +130,8 @@ class Encoded:
     cannot know how to go on (see provider_tools.py, continued_turn.py). `reshaped` has the schemas that had to change
     so that what the model writes does, by the tool's (namespace, name) as the client has them; ("", "") is the reply's
     text. `functions`: the Chat client speaks of functions, the older word for tools; `free_text`: it has offered
-    tools that take free text, for whose calls the SDK's streams have no type. `recurs`: parts of the body were written before (see recurring.py).
-    """
+    tools that take free text, for whose calls the SDK's streams have no type. `recurs`: parts of the body were written
+    before (see recurring.py)."""
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)
