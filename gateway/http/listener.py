@@ -118,7 +118,11 @@ class Server(HTTPServer):
             return self.ssl_options
 
     def _handle_connection(self, accepted: socket.socket, address: tuple[str, int]) -> None:
-        stream = self._stream(accepted)
+        stream: IOStream | None
+        if isinstance(self.ssl_options, ssl.SSLContext):
+            stream = self._secured(accepted, self.ssl_options)
+        else:
+            stream = ClientStream(accepted, max_buffer_size=self.max_buffer_size)
         if stream is None:
             return
         try:
@@ -127,12 +131,10 @@ class Server(HTTPServer):
             stream.close()
             raise
 
-    def _stream(self, accepted: socket.socket) -> IOStream | None:
+    def _secured(self, accepted: socket.socket, context: ssl.SSLContext) -> TlsStream | None:
         """None where the client has left meanwhile."""
-        if not isinstance(self.ssl_options, ssl.SSLContext):
-            return ClientStream(accepted, max_buffer_size=self.max_buffer_size)
         try:
-            secured = self.ssl_options.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+            secured = context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
         except OSError:
             accepted.close()
             return None
