@@ -254,7 +254,7 @@ class Conversation:
     protocol reports each of them as dropped), and is there, even if empty, for the protocol that it came in.
     service_tier: of OpenAI's tiers. verbosity: how much the model is to write: low, medium, high. words: the client's
     own. one_call: such a client takes one call in a message, however many are allowed. free_text: it knows the calls of
-    tools that take free text."""
+    tools that take free text. pictures: it asks for pictures in the reply."""
 
     model: str
     turns: list[Turn]
@@ -275,6 +275,7 @@ class Conversation:
     words: Words = field(default=NOBODY, compare=False, repr=False)
     one_call: bool = field(default=False, compare=False, repr=False)
     free_text: bool = field(default=True, compare=False, repr=False)
+    pictures: bool = field(default=False, compare=False, repr=False)
 
 
 # ---------------------------------------------------------------------------------------------- reply

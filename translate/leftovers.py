@@ -29,6 +29,7 @@ _SETTLED: dict[str, Any] = {
     "logprobs": False,
     "background": False,
     "truncation": "disabled",
+    "modalities": ["text"],
     "usage": {"include": True},  # OpenRouter's: counts are always given, and so is what was thought
     "include_reasoning": True,
     "stream_options": {"include_obfuscation": False},

@@ -53,7 +53,7 @@ MEANT: dict[str, dict[str, Any]] = {
         "stream_options": {"include_obfuscation": True},
         "reasoning_effort": "low",
         "messages": [{"role": "user", "content": "other"}],
-        "modalities": ["text", "audio"],
+        "modalities": ["text", "image"],
         "service_tier": "flex",
         "block:image_url": {"type": "image_url", "image_url": {"url": "http://x/a.png"}},
         "block:file": {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,eA=="}},

@@ -15,7 +15,7 @@ from translate.ollama.reply import whole as ollama_whole
 from translate.ollama.request import of_chat
 from translate.pair import Crossing
 from translate.readable_parts import DRAWN
-from translate.target import Asked, Protocol
+from translate.target import Asked, Protocol, Target
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n and so on").decode()
 WAV = base64.b64encode(b"RIFF....WAVEfmt ").decode()
@@ -257,3 +257,15 @@ def test_what_a_model_has_drawn_comes_back_from_ollamas_clients_in_the_users_tur
 def test_the_request_keeps_its_own_losses() -> None:
     """Both stand in one list: the one that the reply's header names."""
     assert pair.Crossing("messages", "chat", Asked("m", left=["seed"])).asked.left == ["seed"]
+
+
+@pytest.mark.parametrize(("asked", "sent", "left"), [
+    (["text", "image"], ["TEXT", "IMAGE"], []), (["text", "audio"], None, ["modalities"]), (["text"], None, []),
+])  # fmt: skip
+def test_a_chat_client_asks_google_for_pictures(asked: list[str], sent: list[str] | None, left: list[str]) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "draw"}], "modalities": asked}
+    encoded = pair.request("chat", "gemini", body, Target("gemini-2.5-flash-image"))
+    config: Any = encoded.body.get("generationConfig", {})
+    assert config.get("responseModalities") == sent and encoded.dropped == left
+    elsewhere = pair.request("chat", "messages", body, Target("claude-sonnet-5")).dropped
+    assert elsewhere == ([] if asked == ["text"] else ["modalities"])

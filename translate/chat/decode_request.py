@@ -76,6 +76,7 @@ def decode(body: dict[str, Any]) -> Conversation:
         ext=split_openai(_leftovers(given), "chat") | _form(given),
         words=WORDS,
         one_call=bool(given.get("functions")) and not given.get("tools"),
+        pictures="modalities" in given and "image" in list_of(given, "modalities"),
         free_text=any(tool.kind == "custom" for tool in tools),
     )
 

@@ -50,7 +50,8 @@ logprobs | - tokens' probabilities are not told: the reply has none |
 top_logprobs | - tokens' probabilities are not told: the reply has none |
 n | ! these protocols give one answer to a request |
 audio | - the voice of a spoken reply; the reply is text |
-modalities | - the reply is text |
+modalities | - the reply is text |  | = generationConfig, responseModalities, where pictures are asked for; sound is \
+dropped
 prediction | - only makes the reply faster |
 web_search_options | = tools, web_search_20250305, by [upstream] web_search | = tools, web_search, by [upstream] \
 web_search | = tools, googleSearch, by [upstream] web_search; beside functions from Gemini 3 on

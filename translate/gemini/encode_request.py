@@ -43,6 +43,8 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
     config = _sampling(conversation, draft)
     if conversation.output is not None:
         config |= _output(conversation.output)
+    if conversation.pictures:
+        config["responseModalities"] = ["TEXT", "IMAGE"]
     if wish := thinking.write(conversation, target.model, draft):
         config["thinkingConfig"] = wish
     if config:
@@ -176,4 +178,5 @@ def _rest(body: Body, conversation: Conversation, draft: Draft) -> None:
     if conversation.verbosity not in ("", leftovers.USUAL_VERBOSITY):
         draft.drop(draft.words.verbosity)
     for field in leftovers.dropped(conversation, draft.takes):
-        draft.drop(field)
+        if field != "modalities" or not conversation.pictures:
+            draft.drop(field)

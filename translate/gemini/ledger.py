@@ -37,7 +37,8 @@ text.format
 generationConfig.thinkingConfig | = thinking, or output_config.effort, by the model | = reasoning_effort | = \
 reasoning.effort
 generationConfig.candidateCount | ! more than one answer to a request
-generationConfig.responseModalities generationConfig.speechConfig generationConfig.imageConfig | - the reply is text
+generationConfig.responseModalities generationConfig.speechConfig generationConfig.imageConfig | - how and whether \
+Google's models draw and speak; others decide themselves
 generationConfig.responseLogprobs generationConfig.logprobs | - tokens' probabilities are not told: the reply has \
 none
 generationConfig.mediaResolution | - how finely Google reads media; they cross as they are
