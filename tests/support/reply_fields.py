@@ -74,6 +74,12 @@ def fields(protocol: Protocol) -> Iterator[Field]:
             yield Field(name, tuple((unit.reply(without), unit.reply(having)) for without, having in pairs))
 
 
+def wholes(protocol: Protocol) -> Iterator[tuple[str, Json]]:
+    """Replies that say all that there is: one for each kind of part, with all of its fields, and one for the rest."""
+    for unit in _units(protocol):
+        yield unit.name or "the rest", unit.reply(_of(unit.model, DEPTH, whole=True) | unit.tag)
+
+
 def _of_texts() -> Iterator[Field]:
     """Fields of a part that are no objects: what stands beside a text, and the text."""
     for name, each in google.Part.model_fields.items():

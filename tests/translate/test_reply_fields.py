@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support import reply_fields, sdk_types
-from translate import errors, ledger, pair
+from translate import dialects, errors, ledger, pair
 from translate.target import Asked, Protocol
 
 PROTOCOLS: tuple[Protocol, ...] = ("messages", "chat", "responses", "gemini")
@@ -56,6 +56,42 @@ def test_what_is_lost_without_a_word_needs_none(upstream: Protocol) -> None:
     silent = ledger.silent_replies()
     unknown = [name for name in lost(upstream) if not any(fnmatchcase(name, pattern) for pattern in silent)]
     assert unknown == [], "lost without a word: map it, report it, or say in ledger.SILENT_REPLIES why not"
+
+
+def asked() -> Asked:
+    return Asked("m", "k", include_usage=True, echo={"includeThoughts": True})
+
+
+def as_stream(upstream: Protocol, raw: bytes) -> bytes:
+    if upstream == "gemini":
+        return b"data: %b\n\n" % raw
+    if (replayed := dialects.of(upstream).as_stream) is not None:
+        return replayed(json.loads(raw))
+    return pair.Crossing(upstream, upstream, asked()).whole_as_stream(raw)
+
+
+def read(client: Protocol, raw: bytes, streamed: bool) -> Any:
+    """A client's reply by its own decoder. A stream's annotations have a number."""
+    body = json.loads(pair.Crossing(client, client, asked()).whole(raw, streamed=streamed))
+    for choice in body.get("choices", []):
+        for note in choice["message"].get("annotations", []):
+            note.pop("index", None)
+    return body
+
+
+@pytest.mark.parametrize("client", PROTOCOLS)
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+def test_streamed_and_whole_say_the_same_and_leave_the_same(client: Protocol, upstream: Protocol) -> None:
+    for name, body in reply_fields.wholes(upstream):
+        raw = json.dumps(body).encode()
+        at_once, in_pieces = asked(), asked()
+        whole = pair.Crossing(client, upstream, at_once).whole(raw)
+        crossing = pair.Crossing(client, upstream, in_pieces)
+        stream = as_stream(upstream, raw)
+        streamed = crossing.feed(stream) + crossing.end()
+        assert crossing.fault is None, name
+        assert read(client, streamed, True) == read(client, whole, False), name
+        assert set(in_pieces.left) == set(at_once.left), name
 
 
 def test_every_silence_is_needed() -> None:

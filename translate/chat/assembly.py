@@ -219,7 +219,7 @@ class Assembly:
             self._sequence.push(Thinking("", "", data, {"chat": {"detail": entry}}, provider))
             return
         signature = details.signature_in(entry)
-        if (text := details.text_in(entry)) and not (signature and self._has_said(Thinking, text)):
+        if (text := details.text_in(entry)) and not (signature and self._has_said(text)):
             self._add(Thinking, text, entry)
         if signature:
             self.trace.append(b"")
@@ -228,10 +228,15 @@ class Assembly:
                 last = self._sequence.push(_thought(entry))
             last.close.signature = signature
 
-    def _has_said(self, kind: type[Text | Thinking], text: str) -> bool:
-        """A signed entry, or speech, may hold once more what came piece by piece before (as this proxy's own do)."""
-        last = self._sequence.last(kind)
-        return last is not None and last.text() == text
+    def _has_said(self, thought: str) -> bool:
+        """A signed entry may hold once more what came piece by piece before (as this proxy's own do)."""
+        last = self._sequence.last(Thinking)
+        return last is not None and last.text() == thought
+
+    def _is_text_so_far(self, transcript: str) -> bool:
+        """So may speech, where it comes whole."""
+        said = self._repeats_of.get(Text)
+        return said is not None and wire.text_of([said.whole()]) == transcript
 
     def _text(self, text: str) -> None:
         if self._tags is None:
@@ -269,7 +274,8 @@ class Assembly:
         """Speech counts as its transcript; its sound comes in pieces, and is told at the end."""
         self.trace.append(b"")
         self._sounds.append(audio)
-        if (transcript := text_of(audio, "transcript")) and not self._has_said(Text, transcript):
+        transcript = text_of(audio, "transcript")
+        if transcript and not (audio.get("data") and self._is_text_so_far(transcript)):
             self._add(Text, transcript)
 
     def _annotate(self, annotations: list[Any]) -> None:

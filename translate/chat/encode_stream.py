@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from translate import errors, wire
 from translate.chat import citations, details, extras, fault, media
-from translate.chat.reply import arguments_of, call_id, leave_explanation
+from translate.chat.reply import arguments_of, beside, call_id, leave_explanation
 from translate.chat.usage import finish_reason, usage_body
 from translate.conversation import (
     Close,
@@ -202,8 +202,8 @@ class Encoder:
         self._annotate(stop.ext.get("chat", {}).get("annotations", []), out)
         finish = finish_reason(stop.reason, bool(self._calls), bool(self._refused), self._asked.functions)
         tail = self._after.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish.encode())
-        if stop.service_tier:
-            tail = b'%b,"service_tier":%b}\n\n' % (tail[:-3], wire.dumps(stop.service_tier))
+        if said := beside(stop):
+            tail = b"%b,%b\n\n" % (tail[:-3], wire.dumps(said)[1:])
         out += (self._before, b'[{"index":0,"delta":{}', tail)
         if self._asked.include_usage:
             usage = with_estimate(stop.usage or self._usage, self._asked.input_tokens)

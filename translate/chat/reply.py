@@ -176,7 +176,7 @@ class _Message:
             "model": self.asked.model,
             "choices": [choice],
             "usage": usage_body(usage),
-        } | ({"service_tier": self.stop.service_tier} if self.stop.service_tier else {})
+        } | beside(self.stop)
 
 
 def call_id(asked: Asked, n: int) -> str:
@@ -187,6 +187,12 @@ def call_id(asked: Asked, n: int) -> str:
 def arguments_of(text: str) -> str:
     """Returns the free text of a custom tool's call for a client that has offered functions alone."""
     return wire.dumps_text({"input": text})
+
+
+def beside(stop: Stop) -> dict[str, Any]:
+    """Returns what stands beside the choices: the tier, and what a Chat upstream has said there."""
+    own = {key: value for key, value in stop.ext.get("chat", {}).items() if key != "annotations"}
+    return own | ({"service_tier": stop.service_tier} if stop.service_tier else {})
 
 
 def leave_explanation(stop: Stop, asked: Asked) -> None:

@@ -326,9 +326,10 @@ class Encoder:
             self._search(call, None, out)
         status = "incomplete" if reason else "completed"
         usage = usage_body(with_estimate(stop.usage or self._usage, self._asked.input_tokens))
-        self.response = items.response(
-            self._asked, status, self._output, incomplete=reason, usage=usage, service_tier=stop.service_tier
-        )
+        told = {key: value for key, value in stop.ext.get("responses", {}).items() if key != "incomplete"}
+        if stop.service_tier:
+            told["service_tier"] = stop.service_tier
+        self.response = items.response(self._asked, status, self._output, incomplete=reason, usage=usage, told=told)
         self._event(b"response." + status.encode(), b'"response":' + self.response, out)
         self._state = "over"
 

@@ -46,10 +46,10 @@ def response(
     error: Any = None,
     incomplete: str = "",
     usage: dict[str, Any] | None = None,
-    service_tier: str = "",
+    told: dict[str, Any] | None = None,
 ) -> bytes:
     """Returns the response object. output: items as JSON. incomplete: the reason, with the status of that name.
-    service_tier: "" = not told."""
+    told: what else the upstream says of it."""
     now = asked.clock() if asked.clock is not None else asked.created
     head = wire.dumps({
         "id": f"resp_{asked.key}",
@@ -61,8 +61,7 @@ def response(
         "incomplete_details": {"reason": incomplete} if incomplete else None,
         "model": asked.model,
     })[:-1]  # fmt: skip
-    told = {"service_tier": service_tier} if service_tier else {}
-    rest = wire.dumps(REST | asked.echo | told)[1:-1] if asked.echo or told else _REST_WRITTEN
+    rest = wire.dumps(REST | asked.echo | (told or {}))[1:-1] if asked.echo or told else _REST_WRITTEN
     return b'%b,"output":[%b],"usage":%b,%b}' % (head, b",".join(output), wire.dumps(usage), rest)
 
 
