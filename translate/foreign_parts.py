@@ -15,6 +15,8 @@ from collections.abc import Callable
 from translate import reply_media, websearch, wire
 from translate.conversation import Audio, Close, Delta, Event, Ext, Open, Part, Text, Unknown
 
+MOST_LEFT, MOST_LETTERS = 100, 64
+
 _UNSAID = frozenset((
     "stop_reason", "stop_details", "incomplete",  # the neutral form has them
     "citations", "search_results",  # Perplexity's, as pages that the text cites
@@ -102,6 +104,6 @@ def leave(ext: Ext, protocol: str, left: list[str]) -> None:
 
 
 def report(name: str, left: list[str]) -> None:
-    """Names something that a reply says and the client is not given."""
-    if (name := f"reply.{name}") not in left:
+    """Names something that a reply says and the client is not given. An upstream may say what it likes, and much."""
+    if len(left) < MOST_LEFT and (name := f"reply.{name[:MOST_LETTERS]}") not in left:
         left.append(name)

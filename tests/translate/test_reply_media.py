@@ -10,6 +10,7 @@ import pytest
 
 from tests.support import sdk_types
 from translate import dialects, pair
+from translate.foreign_parts import MOST_LEFT
 from translate.ollama.reply import Lines
 from translate.ollama.reply import whole as ollama_whole
 from translate.ollama.request import of_chat
@@ -269,3 +270,14 @@ def test_a_chat_client_asks_google_for_pictures(asked: list[str], sent: list[str
     assert config.get("responseModalities") == sent and encoded.dropped == left
     elsewhere = pair.request("chat", "messages", body, Target("claude-sonnet-5")).dropped
     assert elsewhere == ([] if asked == ["text"] else ["modalities"])
+
+
+def test_an_upstream_may_leave_a_lot() -> None:
+    """The report is bounded, so that the work stays linear and the list short."""
+    asked = Asked("m", "k")
+    items = [{"type": f"kind_{n}", "id": "x"} for n in range(3 * MOST_LEFT)] + [{"type": "y" * 500}]
+    Crossing("messages", "responses", asked).whole(json.dumps(responses(*items)).encode())
+    assert len(asked.left) == MOST_LEFT
+    one = Asked("m", "k")
+    Crossing("messages", "responses", one).whole(json.dumps(responses({"type": "y" * 500})).encode())
+    assert one.left == ["reply." + "y" * 64]

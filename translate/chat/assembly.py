@@ -275,7 +275,8 @@ class Assembly:
         self.trace.append(b"")
         self._sounds.append(audio)
         transcript = text_of(audio, "transcript")
-        if transcript and not (audio.get("data") and self._is_text_so_far(transcript)):
+        is_whole = len(self._sounds) == 1 and bool(audio.get("data"))
+        if transcript and not (is_whole and self._is_text_so_far(transcript)):
             self._add(Text, transcript)
 
     def _annotate(self, annotations: list[Any]) -> None:
