@@ -6,6 +6,7 @@ signs between them fill the body to the byte. Another body is read as in top_lev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 
 import msgspec
@@ -13,12 +14,15 @@ import msgspec
 Members = Mapping[str, msgspec.Raw]
 """Name -> value, in the body's order."""
 
+_BEGINS = re.compile(rb'\{"[^"\\]{0,99}":\S')  # who writes blanks writes one here
 _read = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _REFUSED = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 def members(body: bytes) -> Members | None:
     """None for a body of another kind, or none at all."""
+    if _BEGINS.match(body) is None:
+        return None
     try:
         found = _read(body)
     except _REFUSED:

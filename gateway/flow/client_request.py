@@ -17,7 +17,7 @@ from gateway.flow.envelope import Envelope
 from gateway.flow.info import Info, Standing
 from gateway.flow.timing import Clock
 from gateway.flow.trace import Trace
-from gateway.http import body_decoding, json_bounds, session_headers
+from gateway.http import body_decoding, body_size, json_bounds, session_headers
 from gateway.http.auth import Access
 from gateway.http.header_lines import fact
 from gateway.http.response_writer import Writer
@@ -119,7 +119,7 @@ class ClientRequest:
         if "Content-Encoding" in headers:
             self._unpacker = body_decoding.unpacker(headers["Content-Encoding"], self._limit)
         if "Expect" in headers:
-            upstream_request.check_length(headers, self._limit)
+            body_size.check_length(headers, self._limit)
 
     def comes(self, chunk: bytes) -> None:
         """Of a request that is refused the rest is read all the same, so that the client gets to read why."""
@@ -128,7 +128,7 @@ class ClientRequest:
         self.size += len(chunk)
         try:
             if self.size > self._limit:
-                raise upstream_request.too_large(self._limit)
+                raise body_size.too_large(self._limit)
             if self._unpacker is None:
                 self.hold(len(chunk))
                 self._parts.append(chunk)
@@ -177,7 +177,7 @@ class ClientRequest:
         assert self.endpoint.opened is not None
         said, self.left = self.endpoint.opened(self.parsed())
         self.data, self.body = None, wire.dumps(said)
-        upstream_request.check_size(len(self.body), self._limit)
+        body_size.check_size(len(self.body), self._limit)
         self.hold(len(self.body))
 
     def hold(self, size: int) -> None:
@@ -223,12 +223,12 @@ class ClientRequest:
         if data is not None:
             self.data = data
             self.body = wire.dumps(data)
-            upstream_request.check_size(len(self.body), self._limit, " with what it builds on")
+            body_size.check_size(len(self.body), self._limit, " with what it builds on")
             self.hold(len(self.body))
 
     def replace(self, body: bytes) -> None:
         """Another body stands in its place, as if the client had sent it. Raises ApiError."""
-        upstream_request.check_size(len(body), self._limit)
+        body_size.check_size(len(body), self._limit)
         self.hold(len(body))
         self.body, self.data, self._sized = body, None, None
         self.read_envelope()

@@ -20,7 +20,7 @@ from gateway.flow.info import Finished
 from gateway.flow.ports import Ports
 from gateway.flow.timing import Clock
 from gateway.flow.token_counting import BY_UPSTREAM
-from gateway.http import body_decoding, header_rules
+from gateway.http import body_decoding, body_size, header_rules
 from gateway.http.response_writer import Writer
 from gateway.limits.retry_policy import Full, Outcome
 from gateway.routing.router import Route
@@ -238,7 +238,7 @@ class Completion:
     def too_slow(self) -> ApiError:
         """The request's body did not come in time. One that would have been too large need not try again."""
         try:
-            upstream_request.check_length(self._request.headers, self._ports.max_body_bytes)
+            body_size.check_length(self._request.headers, self._ports.max_body_bytes)
         except ApiError as too_large:
             return too_large
         length = self._request.headers.get("Content-Length", "")

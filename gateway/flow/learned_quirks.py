@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gateway.observe.own_words import OwnWords
+from gateway.flow.own_words import OwnWords
 from gateway.routing.router import Route
 from translate import dialects, fit, pair, wire
 from translate.conversation import Turn

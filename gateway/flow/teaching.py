@@ -13,8 +13,8 @@ from gateway.credentials.minted import Minted
 from gateway.flow import learned_quirks, scrub, upstream_error
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.learned_quirks import Quirk
+from gateway.flow.own_words import OwnWords
 from gateway.flow.ports import Ports
-from gateway.observe.own_words import OwnWords
 from gateway.routing.router import Route
 from operate.logs.fields import fields
 from translate.envelopes import bridge
@@ -82,10 +82,7 @@ def refused_fields(
     new = learned_quirks.learned(request.protocol, route, data, quirks, error, body, session)
     if not new:
         return None
-    log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,
-                route.upstream.name, route.model, error.status, scrub.line(error, request.body),
-                "; ".join(map(str, new)), extra=_facts(request, route, error))  # fmt: skip
-    return Taught(route, new, error.message)
+    return _taught(request, route, error, new)
 
 
 def _bridged(request: ClientRequest, route: Route, ports: Ports, error: ApiError) -> Taught | None:
@@ -100,6 +97,10 @@ def _bridged(request: ClientRequest, route: Route, ports: Ports, error: ApiError
     new = [each for each in map(Quirk, names) if quirks.learn(route.upstream.name, route.model, each)]
     if not new:
         return None
+    return _taught(request, route, error, new)
+
+
+def _taught(request: ClientRequest, route: Route, error: ApiError, new: list[Quirk]) -> Taught:
     log.warning("request %s: upstream '%s', model '%s' answered %d (%s): from now on, for a day, %s", request.key,
                 route.upstream.name, route.model, error.status, scrub.line(error, request.body),
                 "; ".join(map(str, new)), extra=_facts(request, route, error))  # fmt: skip

@@ -6,10 +6,10 @@ import logging
 import re
 
 from gateway.flow import scrub
+from gateway.flow.own_words import OwnWords
 from gateway.http import header_rules
 from gateway.limits import rate_limit
 from gateway.limits.retry_policy import Outcome
-from gateway.observe.own_words import OwnWords
 from gateway.routing.router import Route
 from operate.logs.fields import fields
 from translate import errors, wire

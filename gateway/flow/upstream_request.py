@@ -1,7 +1,7 @@
 """What is sent upstream, and what is checked before: the client's body and headers made fit to go on.
 
-Bodies are bounded, before and after unpacking (body_decoding.py). Header lines are the upstream's own first; the
-client's go along where they mean the same there, its credentials only where the settings say that it brings its own.
+Header lines are the upstream's own first; the client's go along where they mean the same there, its credentials only
+where the settings say that it brings its own.
 """
 
 from __future__ import annotations
@@ -27,23 +27,6 @@ _OF_BROWSERS = frozenset(("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode
 # A page cannot add one unasked.
 _PROOF = frozenset(("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Anthropic-Version"))
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
-
-
-def check_size(size: int, limit: int, what: str = "") -> None:
-    """Raises ApiError (413)."""
-    if size > limit:
-        raise too_large(limit, what)
-
-
-def too_large(limit: int, what: str = "") -> ApiError:
-    return ApiError("too_large", f"request body over {limit >> 20} MB{what} ([server] max_body_mb)")
-
-
-def check_length(client: HTTPHeaders, limit: int) -> None:
-    """The same by the Content-Length, before any of the body is there. What is no number is Tornado's to refuse."""
-    length = client.get("Content-Length", "")
-    if length.isdecimal() and length.isascii():
-        check_size(int(length[:20]), limit)
 
 
 def too_slow(within_s: float, more: str = "") -> ApiError:

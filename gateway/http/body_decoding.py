@@ -11,7 +11,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 
-from gateway.flow import upstream_request
+from gateway.http import body_size
 from translate.errors import ApiError, BadRequest
 
 ACCEPTED = "gzip, deflate, zstd"
@@ -100,7 +100,7 @@ class _Stage:
             except self._member.bad as why:
                 raise self._wrong(str(why)) from None
             self._made += len(out)
-            upstream_request.check_size(self._made, self._limit, " when unpacked")
+            body_size.check_size(self._made, self._limit, " when unpacked")
             if out:
                 yield out
             if self._member.is_over:

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from tornado.iostream import IOStream
 
-from gateway.observe.rate_limited_warning import Seldom
+from gateway.http.rate_limited_warning import Seldom
 
 EVERY_S = 1.0
 CLOSED_AT_ONCE = 32  # a few milliseconds' work, so that a thousand which came together hold nobody up

@@ -26,9 +26,9 @@ from gateway.http import connection
 from gateway.http.client_stream import ClientStream
 from gateway.http.forwarded import Clients
 from gateway.http.idle_connections import Connection, Idle
+from gateway.http.rate_limited_warning import Seldom
 from gateway.http.tls_stream import TlsStream, write_no_more
 from gateway.limits.per_address import PerAddress
-from gateway.observe.rate_limited_warning import Seldom
 from operate import tls
 from operate.settings.load import Settings
 

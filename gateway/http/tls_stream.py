@@ -15,7 +15,7 @@ from typing import Any
 from tornado.iostream import IOStream, SSLIOStream
 
 from gateway.http.client_stream import ClientStream
-from gateway.observe.rate_limited_warning import Seldom
+from gateway.http.rate_limited_warning import Seldom
 
 log = logging.getLogger("proxy")
 
