@@ -101,6 +101,7 @@ FAMILIES = {
         ("why",),
     ),
     "proxy_request_bytes_held": Family("gauge", "Bytes of request bodies in memory."),
+    "proxy_remembered_bytes": Family("gauge", "Memory of the messages and tools that conversations repeat, at most."),
     "proxy_admission_busy": Family("gauge", "Slots in use, at all upstreams together."),
     "proxy_admission_waiting": Family("gauge", "Requests that wait for a slot, at all upstreams together."),
     "proxy_admission_queued_total": Family("counter", "Requests that have waited for a slot."),

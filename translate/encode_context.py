@@ -15,7 +15,7 @@ Of = TypeVar("Of", Turn, Tool)
 Out = TypeVar("Out")
 
 MAX_MANNERS = 1_000
-MAX_KNOWN = 12  # of one turn: a few models and upstreams
+MAX_KNOWN = 4  # of one turn or tool: a few models and upstreams
 _manners: dict[Any, int] = {}
 _numbers = itertools.count()
 

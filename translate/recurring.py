@@ -21,7 +21,7 @@ from translate import wire
 LEAST_BODY = 16 * 1024  # bytes of a body from which on this costs less than it saves
 LEAST_AVERAGE = 256  # of a body of smaller parts, each is read in less time than it is looked for
 LEAST, MOST = 48, 256 * 1024  # bytes of a part that is kept
-TIMES = 6  # as much memory as its bytes are takes a part, with all that is made of it
+TIMES = 9  # as much memory as its bytes are takes a part at most, with all that is made of it (one upstream: 6)
 _WITHIN = ("content", "parts")  # members of messages that hold parts
 _LISTS = frozenset(("messages", "tools", "system", "input", "contents"))  # members of requests that have such parts
 
@@ -104,16 +104,22 @@ class Memory:
         self.most = most
         self._new: dict[bytes, Recurring] = {}
         self._old: dict[bytes, Recurring] = {}
-        self._size = 0
+        self._size = self._before = 0  # bytes of the parts in the new half, and the old one
 
     def __repr__(self) -> str:
         return f"<Memory of {len(self._new)} and {len(self._old)} parts, {self._size} of {self.most} bytes>"
+
+    @property
+    def taken(self) -> int:
+        """Bytes that all of it takes, at most."""
+        return TIMES * (self._size + self._before)
 
     def resize(self, most: int) -> None:
         """most: bytes that all of it may take."""
         self.most = most // (2 * TIMES)
         if not self.most:
-            self._old, self._new, self._size = {}, {}, 0
+            self.age()
+            self.age()
 
     def part(self, raw: bytes) -> Any:
         """The value of these bytes. Raises ValueError."""
@@ -125,16 +131,16 @@ class Memory:
                 if not isinstance(said, dict):
                     return said
                 found = Recurring(said)
-            self._size += len(raw)
-            if self._size > self.most:
+            if self._size + len(raw) > self.most:
                 self.age()
-                self._size = len(raw)
+            self._size += len(raw)
             self._new[raw] = found
         return found
 
     def age(self) -> None:
         """What was not used since the last time goes."""
-        self._old, self._new, self._size = self._new, {}, 0
+        self._old, self._new = self._new, {}
+        self._before, self._size = self._size, 0
 
 
 MEMORY = Memory()

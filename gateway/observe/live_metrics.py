@@ -27,6 +27,7 @@ from operate.batch_store import ERRORED, SUCCEEDED
 from operate.metrics import OTHER, Metrics, Sample, sample
 from operate.settings.load import Settings
 from operate.version import VERSION
+from translate import recurring
 from upstream.client import UpstreamClient
 
 PATH = "/metrics"
@@ -87,6 +88,7 @@ def _live(service: Service, counted: Metrics, lag: Lag) -> Iterator[Sample]:
         "proxy_streams_open": sum(flow.streaming for flow in flows),
         "proxy_websockets_open": len(service.in_flight.sessions),
         "proxy_request_bytes_held": service.held_bytes,
+        "proxy_remembered_bytes": recurring.MEMORY.taken,
         "proxy_admission_busy": admission.busy,
         "proxy_admission_waiting": admission.waiting,
         "proxy_admission_queued_total": admission.queued,

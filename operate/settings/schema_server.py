@@ -162,7 +162,7 @@ LIMITS = {
     ),
     "remembered_mb": Key(
         value_types.whole(0, 65_536),
-        "32",
+        "64",
         "The memory, in MB, of each process for the messages and tools of conversations that are translated: an agent "
         "sends all of its conversation with each turn, and only what is new in it is read and written anew. What no "
         "turn has used for ten minutes goes. 0 remembers nothing.",

@@ -86,7 +86,7 @@ class Limits:
     parts: int = 100_000
     tools: int = 5_000
     depth: int = 1000
-    remembered_mb: int = 32
+    remembered_mb: int = 64
     headers: int = 200
     upload_mb: int = 512
     connections_per_address: int = 1000
