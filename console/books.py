@@ -8,6 +8,7 @@ memory until it can; this is logged once, and again when it works.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -35,7 +36,7 @@ class Written(NamedTuple):
 
 EVERY_S = 1.0
 MOST_KEYS = 20_000  # how many sums may wait; beyond it, sessions and agents are added together
-DAY_S = 86_400
+DAY_S, HOUR_S = 86_400, 3_600
 
 
 class Books:
@@ -78,7 +79,7 @@ class Books:
             self._budgets.spends(record["client"], spent.usd, spent.tokens, self._clock())
         if self.store is None:
             return
-        hour = self._hour(record["time"])
+        hour = _hour(int(record["time"]) // HOUR_S)
         key = Key(
             hour[:10], record["client"], record["upstream_model"], record["upstream"], record["session"],
             record["agent"], hour,
@@ -87,7 +88,8 @@ class Books:
             self._agents[key.session, key.agent] = record["parent_agent"]
         if len(self._waiting) >= MOST_KEYS and key not in self._waiting:
             key = key._replace(session="", agent="")
-        self._waiting[key] = self._waiting.get(key, Sum()).plus(self._sum(record))
+        before = self._waiting.get(key)
+        self._waiting[key] = self._sum(record) if before is None else before.plus(self._sum(record))
 
     def start(self) -> None:
         if self._thread is None:
@@ -204,9 +206,10 @@ class Books:
     def _day(at: float) -> str:
         return time.strftime("%Y-%m-%d", time.gmtime(at))
 
-    @staticmethod
-    def _hour(at: float) -> str:
-        return time.strftime("%Y-%m-%dT%H", time.gmtime(at))
+
+@functools.lru_cache(2)
+def _hour(number: int) -> str:
+    return time.strftime("%Y-%m-%dT%H", time.gmtime(number * HOUR_S))
 
 
 def _spent(sum: Sum) -> Spent:

@@ -135,7 +135,7 @@ class Service:
         self.quirks = LearnedQuirks()
         self.hooked: collections.Counter[tuple[str, str, str]] = collections.Counter()  # by hook, event and outcome
         self.prices = Prices(settings)
-        self.observers = Observers(self.prices.of, journal.redaction.text)
+        self.observers = Observers(self.prices.of, journal.redaction.text, self.in_flight.flows.__len__)
         self.tracing = Tracing(1.0)
         self.cache: Cache | None = None
         self.batches = Desk()

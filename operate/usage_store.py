@@ -57,8 +57,10 @@ class Sum(NamedTuple):
     unpriced: int = 0
 
     def plus(self, other: Sum) -> Sum:
-        counts = [a + b for a, b in zip(self, other, strict=True)]
-        return Sum._make(counts)
+        a, b = self, other  # spelled out, since it runs for each request: in a loop it takes twice as long
+        return Sum(
+            a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4], a[5] + b[5], a[6] + b[6], a[7] + b[7]
+        )
 
 
 class _Table(NamedTuple):

@@ -55,9 +55,10 @@ def estimate(body: dict[str, Any]) -> int:
     size = media = 0
     for key in _COUNTED:
         if (value := body.get(key)) is not None:
-            s, m = _measure(value)
-            size += s
-            media += m
+            for part in value if isinstance(value, list) else (value,):
+                s, m = recurring.of(part, _measure)
+                size += s
+                media += m
     messages = _history(body)
     count = len(messages) if isinstance(messages, list) else 1
     return max(1, round(size / BYTES_PER_TOKEN) + media + PER_MESSAGE * count)

@@ -147,7 +147,7 @@ class Watch:
             self._forget(record["request_id"])
         if record["gen_ai.operation.name"] == "count_tokens":
             return  # short questions without end, which would hide what is asked of models
-        _count(self.hour.at(now), record, failed)
+        buckets, tallies = [self.hour.at(now)], [self.clients.of(record["client"])]
         upstream = record["upstream"]
         for attempt in record["tried"]:
             bucket = self._minutes(attempt["upstream"]).at(now)
@@ -156,9 +156,10 @@ class Watch:
             bucket[_class(attempt["status"])] += 1
         if upstream:
             if not _is_kept(record):  # else it was not asked
-                _count(self._minutes(upstream).at(now), record, failed)
-            _tally(self.models.of(f"{upstream}/{record['upstream_model']}"), now, record, cost, failed)
-        _tally(self.clients.of(record["client"]), now, record, cost, failed)
+                buckets.append(self._minutes(upstream).at(now))
+            tallies.append(self.models.of(f"{upstream}/{record['upstream_model']}"))
+        _count(buckets, record, failed)
+        _tally(tallies, now, record, cost, failed)
 
     def tick(self, open: int, streams: int, waiting: int) -> None:
         """What there is just now: requests in flight, streams that have begun, requests that wait for a slot."""
@@ -192,25 +193,31 @@ class Watch:
             self._captured_bytes -= len(gone.original) + len(gone.sent)
 
 
-def _count(bucket: Bucket, record: Record, failed: bool) -> None:
-    bucket["requests"] += 1
-    bucket["streamed"] += record["stream"]
-    if failed:
-        bucket["errors"] += 1
-        bucket["refusals" if not record["attempts"] else _class(record["status"])] += 1
-    bucket["left"] += record["ended"] == "left"
-    bucket["retries"] += max(0, record["attempts"] - 1)
-    bucket["input"] += record["gen_ai.usage.input_tokens"] or 0
-    bucket["cached"] += record["gen_ai.usage.cache_read.input_tokens"] or 0
-    bucket["output"] += record["gen_ai.usage.output_tokens"] or 0
-    bucket["usd"] += record["proxy.cost_usd"] or 0.0
-    if record["first_token_ms"] is None:
-        return
-    if record["stream"]:
-        _time(bucket["first"], record["first_token_ms"])
-        _time(bucket["stream"], record["total_ms"])
-    else:  # its first token comes with its last
-        _time(bucket["whole"], record["total_ms"])
+def _count(buckets: list[Bucket], record: Record, failed: bool) -> None:
+    prompt = record["gen_ai.usage.input_tokens"] or 0
+    cached = record["gen_ai.usage.cache_read.input_tokens"] or 0
+    output, usd = record["gen_ai.usage.output_tokens"] or 0, record["proxy.cost_usd"] or 0.0
+    streams, attempts, left = record["stream"], record["attempts"], record["ended"] == "left"
+    first_ms, total_ms = record["first_token_ms"], record["total_ms"]
+    for bucket in buckets:
+        bucket["requests"] += 1
+        bucket["streamed"] += streams
+        bucket["input"] += prompt
+        bucket["cached"] += cached
+        bucket["output"] += output
+        bucket["usd"] += usd
+        if failed:
+            bucket["errors"] += 1
+            bucket["refusals" if not attempts else _class(record["status"])] += 1
+        if left:
+            bucket["left"] += 1
+        if attempts > 1:
+            bucket["retries"] += attempts - 1
+        if first_ms is not None and streams:
+            _time(bucket["first"], first_ms)
+            _time(bucket["stream"], total_ms)
+        elif first_ms is not None:  # its first token comes with its last
+            _time(bucket["whole"], total_ms)
 
 
 def _time(slots: Slots, ms: float) -> None:
@@ -228,22 +235,28 @@ def _is_kept(record: Record) -> bool:
     return record.get("proxy.cache") in ("hit", "coalesced")
 
 
-def _tally(tally: Tally, now: float, record: Record, cost: float | None, failed: bool) -> None:
-    tally["requests"] += 1
-    tally["errors"] += failed
-    tally["last"] = now
-    tally["input"] += record["gen_ai.usage.input_tokens"] or 0
-    tally["cached"] += record["gen_ai.usage.cache_read.input_tokens"] or 0
-    tally["output"] += record["gen_ai.usage.output_tokens"] or 0
-    tally["reasoning"] += record["gen_ai.usage.reasoning.output_tokens"] or 0
-    if cost is not None:
-        tally["cost"] = (tally["cost"] or 0.0) + cost
-    elif not failed:
-        tally["unpriced"] += 1
-    if _is_kept(record):
-        tally["kept"] += 1
-        tally["saved_tokens"] += record.get("proxy.cache.saved_tokens") or 0
-        tally["saved"] += record.get("proxy.cache.saved_usd") or 0.0
+def _tally(tallies: list[Tally], now: float, record: Record, cost: float | None, failed: bool) -> None:
+    prompt = record["gen_ai.usage.input_tokens"] or 0
+    cached = record["gen_ai.usage.cache_read.input_tokens"] or 0
+    output = record["gen_ai.usage.output_tokens"] or 0
+    reasoning = record["gen_ai.usage.reasoning.output_tokens"] or 0
+    kept = _is_kept(record)
+    for tally in tallies:
+        tally["requests"] += 1
+        tally["errors"] += failed
+        tally["last"] = now
+        tally["input"] += prompt
+        tally["cached"] += cached
+        tally["output"] += output
+        tally["reasoning"] += reasoning
+        if cost is not None:
+            tally["cost"] = (tally["cost"] or 0.0) + cost
+        elif not failed:
+            tally["unpriced"] += 1
+        if kept:
+            tally["kept"] += 1
+            tally["saved_tokens"] += record.get("proxy.cache.saved_tokens") or 0
+            tally["saved"] += record.get("proxy.cache.saved_usd") or 0.0
 
 
 def _session_in(data: Mapping[str, object] | None) -> str:

@@ -25,7 +25,8 @@ from gateway.observe.record import PriceOf
 log = logging.getLogger("proxy")
 
 SOON_S = 0.05
-AT_ONCE = 16  # how many records are made in a row; it takes less than a millisecond, in which no stream goes on
+AT_ONCE = 16  # how many records are made in a row; it takes half a millisecond, in which no stream goes on
+LEAST_AT_ONCE = 4  # where few requests are on their way, each of which would feel that it waits for so many
 MAX_COUNTED = 500  # how many names of dropped fields are counted, since clients may send any name
 
 Record = dict[str, Any]
@@ -38,8 +39,9 @@ class Observers:
     request with its record. They must not change their arguments. copier: gets copies of replies, for the body log.
     dropped: how many requests had a dropped field, by its name."""
 
-    def __init__(self, price_of: PriceOf, mask: Callable[[str], str]) -> None:
-        """price_of: the price of an upstream's model. mask: takes secrets out of a text."""
+    def __init__(self, price_of: PriceOf, mask: Callable[[str], str], busy: Callable[[], int]) -> None:
+        """price_of: the price of an upstream's model. mask: takes secrets out of a text. busy: how many requests are on
+        their way."""
         self.on_sent: list[OnSent] = []
         self.on_finished: list[OnFinished] = []
         self.on_traced: Callable[[Trace, Record], None] | None = None
@@ -47,6 +49,7 @@ class Observers:
         self.dropped: collections.Counter[str] = collections.Counter()
         self._price_of = price_of
         self._mask = mask
+        self._busy = busy
         self._over: list[tuple[str, Callable[[], Record], Trace | None]] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -74,7 +77,7 @@ class Observers:
         if not self.on_finished:
             return
         self._over.append((info.key, functools.partial(record.record, info, self._price_of, self._mask), info.trace))
-        if len(self._over) >= AT_ONCE:
+        if len(self._over) >= min(AT_ONCE, max(LEAST_AT_ONCE, self._busy())):
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SOON_S, self.flush)

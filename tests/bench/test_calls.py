@@ -27,7 +27,7 @@ MOST: dict[tuple[str, str], tuple[int, int, float]] = {
     ("messages", "chat"): (488, 596, 30.0),
     ("messages", "responses"): (496, 630, 33.0),
     ("responses", "chat"): (566, 654, 31.0),
-    ("chat", "messages"): (504, 604, 29.0),
+    ("chat", "messages"): (508, 608, 29.0),
 }
 
 
