@@ -138,7 +138,11 @@ class Memory:
         return found
 
     def age(self) -> None:
-        """What was not used since the last time goes."""
+        """What was not used since the last time goes. What was made of a part may hold the part itself: such a ring is
+        opened, since the collector seldom runs."""
+        for raw, part in self._old.items():
+            if raw not in self._new:
+                part.made.clear()
         self._old, self._new = self._new, {}
         self._before, self._size = self._size, 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -144,6 +145,39 @@ def test_the_memory_is_bounded_and_forgets() -> None:
     assert memory.part(b'{"number":99,"text":"%b"}' % (b"x" * 100)) is not last
     memory.resize(0)
     assert not memory._new and not memory._old
+
+
+def test_what_is_forgotten_is_gone(memory: Memory) -> None:
+    """Without the collector, which seldom runs: what was made of a part may hold the part itself."""
+    gc.collect()
+    gc.disable()
+    try:
+        for body in (
+            {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [{"type": "new", "x": "y" * 50}]}],
+             "tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+            {"model": "m", "input": [
+                {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "c" * 80},
+                {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c", "output": "done"}, {"type": "newer", "content": "x"},
+            ]},
+            {"model": "m", "messages": [
+                {"role": "assistant", "tool_calls": [
+                    {"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}} for id in ("a", "b")
+                ]},
+                {"role": "tool", "tool_call_id": "a", "content": "1"},
+                {"role": "tool", "tool_call_id": "b", "content": "2"},
+            ]},
+        ):  # fmt: skip
+            client = "responses" if "input" in body else "messages" if "max_tokens" in body else "chat"
+            for upstream in UPSTREAMS:
+                for _ in range(2):
+                    said(client, upstream, recurring.loads(wire.dumps(body)), Target("m"))
+        assert any(type(one) is Recurring for one in gc.get_objects())
+        memory.age()
+        memory.age()
+        assert not any(type(one) in (Recurring, Written) for one in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("raw", [
