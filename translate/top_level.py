@@ -6,8 +6,9 @@ is one of the object's own. What is not plain is left to `members`, which reads 
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from json.decoder import JSONDecoder, scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 
 MOST_HITS = 64  # places where a key may stand: where there are more, a parse costs less than to look at each
@@ -22,14 +23,37 @@ _BLANKS = re.compile(rb"\s*")
 _AFTER, _OPENS, _EMPTY = re.compile(rb"\s*,"), re.compile(rb"\s*\{"), re.compile(rb"\s*\}")
 
 
-def taken(body: bytes, names: Collection[str], first: bytes = b"") -> tuple[bytes, dict[str, bytes]]:
+Seen = Mapping[str, list[int]]
+"""Names that stand in quotes somewhere in a body, outside of strings or as a whole one, and where."""
+
+
+def seen(body: bytes, names: tuple[str, ...]) -> Seen:
+    """All of them in one pass, which for many names costs less than to look for one after the other."""
+    found: dict[str, list[int]] = {}
+    for match in _any_of(names).finditer(body):
+        at = match.start()
+        if at == 0 or body[at - 1] != 0x5C:  # an escaped quote stands inside a string
+            found.setdefault(match[1].decode(), []).append(at)
+    return found
+
+
+@functools.lru_cache(64)
+def _any_of(names: tuple[str, ...]) -> re.Pattern[bytes]:
+    """The last quote is left to the next match: two of them may share one."""
+    return re.compile(b'"(%b)(?=")' % b"|".join(re.escape(name.encode()) for name in names))
+
+
+def taken(
+    body: bytes, names: Collection[str], first: bytes = b"", where: Seen | None = None
+) -> tuple[bytes, dict[str, bytes]]:
     """The object without its top-level members of these names, and their values; with `first`, further members (without
-    their last comma) in front of its own. Every other byte stays. A body that is no JSON object stays as it is."""
+    their last comma) in front of its own. Every other byte stays. A body that is no JSON object stays as it is. where:
+    what seen() has found in it of these names, where that is known."""
     values: dict[str, bytes] = {}
     gaps: list[tuple[int, int]] = []
     for name in names:
         key = f'"{name}"'.encode()
-        cut = _plain(body, key, places(body, key))
+        cut = _plain(body, key, places(body, key) if where is None else where.get(name, ()))
         if cut is None:
             body, values = _read(body, names)
             return with_members(body, first), values

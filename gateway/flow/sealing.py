@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
-from translate import compact_json
+from translate import compact_json, top_level
 from translate.envelopes.bridge import Bridge
 from translate.envelopes.envelope import Envelope
 
@@ -27,11 +27,17 @@ class Seal(NamedTuple):
 
     def body(self, body: bytes) -> tuple[bytes, list[str]]:
         """A body of Messages as it goes, and what is left out of it."""
-        found = compact_json.members(body)
-        crossed, left = self.bridge.crossed(body, found)
+        members, where = compact_json.members(body), None
+        seen: Container[str]
+        if members is not None:
+            seen = members.keys() | {name for name in self.bridge.inner if body.rfind(f'"{name}"'.encode()) >= 0}
+        else:
+            names = *self.bridge.fields, *self.bridge.inner, *self.envelope.taken(self.task)
+            seen = where = top_level.seen(body, names)
+        crossed, left = self.bridge.crossed(body, seen)
         if crossed is not body:
-            found = None
-        return self.envelope.sealed(crossed, self.task, self.version, self.betas, found), left
+            members = where = None
+        return self.envelope.sealed(crossed, self.task, self.version, self.betas, members, where), left
 
 
 def seal(envelope: Envelope, task: str, lines: Sequence[str], learned: Sequence[str] = ()) -> Seal:

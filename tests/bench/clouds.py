@@ -23,6 +23,7 @@ from tests.gateway.clouds import frames
 from tests.support.house import Client
 from tests.support.script import Answer, Item, Request, Upstream
 from tests.test_proxy import started
+from translate import wire
 
 MESSAGES = "protocol = messages\napi_key = key-0123456789\n"
 INVOKE = "preset = bedrock-invoke\nregion = us-east-1\n"
@@ -97,7 +98,7 @@ def measured(requests: int, rounds: int, deltas: int, size: int) -> dict[str, li
                     before = cpu_s(pid)
                     with Client(port) as client:
                         for _ in range(requests):
-                            client.send("POST", path, asked)
+                            client.send("POST", path, wire.dumps(asked))  # without blanks, as Claude Code writes
                             status, _, raw = client.reply()
                             assert status == 200 and b"message_stop" in raw or path == STREAM, raw
                     if number:  # the first one warms up

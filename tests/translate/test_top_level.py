@@ -28,6 +28,9 @@ def test_the_same_as_a_parser_says(body: dict[str, Any], ascii_only: bool, inden
     rest, found = top_level.taken(raw, NAMES)
     assert json.loads(rest) == {key: value for key, value in body.items() if key not in NAMES}
     assert {key: json.loads(value) for key, value in found.items()} == {k: v for k, v in body.items() if k in NAMES}
+    where = top_level.seen(raw, ("speed", *NAMES))
+    assert top_level.taken(raw, NAMES, where=where) == (rest, found), "all of them in one pass"
+    assert where.keys() >= found.keys()
 
 
 @given(objects)

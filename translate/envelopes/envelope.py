@@ -15,6 +15,7 @@ from translate import compact_json, top_level, wire
 from translate.compact_json import Members
 from translate.dialect import Dialect
 from translate.envelopes.bridge import BETAS, Bridge
+from translate.top_level import Seen
 
 
 class Place(NamedTuple):
@@ -57,17 +58,18 @@ class Envelope:
         return (*self.left.get(task, ()), "anthropic_version", BETAS)
 
     def sealed(
-        self, body: bytes, task: str, version: str, betas: list[str], found: Members | None = None
-    ) -> bytes:
-        """A body of Messages as the cloud takes it. version: the client's, "" = it says none. found: the body's
-        members, where they are known."""
+        self, body: bytes, task: str, version: str, betas: list[str],
+        members: Members | None = None, where: Seen | None = None,
+    ) -> bytes:  # fmt: skip
+        """A body of Messages as the cloud takes it. version: the client's, "" = it says none. members, where: what is
+        known of the body, by compact_json or by top_level.seen()."""
         first = b'"anthropic_version":"' + wire.inside(self.said_version(version)) + b'"'
         if betas and self.betas_inside:
             first += b',"anthropic_beta":' + wire.dumps(betas)
-        if found is None:
-            sealed, _ = top_level.taken(body, self.taken(task), first)
+        if members is None:
+            sealed, _ = top_level.taken(body, self.taken(task), first, where)
         else:
-            sealed = compact_json.without(body, found, self.taken(task), first)
+            sealed = compact_json.without(body, members, self.taken(task), first)
         return self.count(sealed) if task else sealed
 
     def said_version(self, version: str) -> str:

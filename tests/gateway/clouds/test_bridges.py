@@ -109,7 +109,7 @@ def test_messages_and_system_keep_their_bytes() -> None:
 def test_adaptive_thinking_becomes_a_budget_where_a_model_has_none(most: int, thinking: Any) -> None:
     bridge = Bridge().also(["thinking.adaptive"])
     asked = json.dumps({"max_tokens": most, "thinking": {"type": "adaptive"}, "x": 1}).encode()
-    body, left = bridge.crossed(asked)
+    body, left = bridge.crossed(asked, bridge.inner)
     want = {"max_tokens": most, "x": 1} | ({"thinking": thinking} if thinking else {})
     assert json.loads(body) == want and left == ["thinking.type" if thinking else "thinking"]
-    assert Bridge().crossed(body) == (body, [])
+    assert Bridge().crossed(body, bridge.inner) == (body, [])
