@@ -30,7 +30,7 @@ from gateway.limits import limiter
 from gateway.limits.limiter import Limiter
 from gateway.routing.router import Route
 from gateway.stored.previous_response import NAMED, PreviousResponse, owner_of
-from translate import dialect, token_features, tokens
+from translate import dialect, recurring, token_features, tokens
 from translate.conversation import Usage
 from translate.errors import ApiError
 
@@ -134,16 +134,16 @@ class Counting:
         reply teaches by them. raw: the body that `data` is."""
         name, model = route.upstream.name, route.model
         quick = tokens.quick(data, raw)
-        return max(1, round(quick * self.ratios.of(name, model, True))), self._estimated(route, data, quick)
+        return max(1, round(quick * self.ratios.of(name, model, True))), self._estimated(route, data, quick, len(raw))
 
     def watched(self, request: ClientRequest, route: Route) -> Estimated:
         """The estimates of a body that passes through to an upstream that cannot count, now and then."""
         met = self._met.get((route.upstream.name, route.model), 0)
-        if not _teaches(met):
+        if not _teaches(met, len(request.body)):
             self._meets(route)
             return Estimated()
         data = envelope.parse(request.body, request.shape.values)
-        return self.expects(route, data, self._estimated(route, data, 0))
+        return self.expects(route, data, self._estimated(route, data, 0, len(request.body)))
 
     def expects(self, route: Route, body: dict[str, Any], estimated: Estimated) -> Estimated:
         """Adds the exact count to the estimates that a reply will teach by. body: as the upstream gets it."""
@@ -151,10 +151,10 @@ class Counting:
             return estimated
         return estimated._replace(expected=self.exact.expected(route, body))
 
-    def _estimated(self, route: Route, data: dict[str, Any], quick: int) -> Estimated:
+    def _estimated(self, route: Route, data: dict[str, Any], quick: int, size: int) -> Estimated:
         met = self._meets(route)
         full = tokens.estimate(data) if _is_due(met, FIRST, EVERY) else 0
-        features = token_features.of_body(data) if _teaches(met) else None
+        features = token_features.of_body(data) if _teaches(met, size) else None
         return Estimated(quick, full, features)
 
     def _meets(self, route: Route) -> int:
@@ -288,7 +288,10 @@ def _is_due(met: int, first: int, every: int) -> bool:
     return met < first or met % every == 0
 
 
-def _teaches(met: int) -> bool:
+def _teaches(met: int, size: int) -> bool:
+    """size: of its body. To look at all of a large one takes longer than all else, unless most of it is remembered."""
+    if size >= recurring.LEAST_BODY and not recurring.MEMORY.most:
+        return False
     return _is_due(met, TAUGHT_FIRST, TAUGHT_EVERY if met < TAUGHT_OFTEN else TAUGHT_LATER)
 
 

@@ -180,3 +180,19 @@ def test_a_client_hears_how_exact_a_count_is() -> None:
         with House(f"[upstream a]\n{section.format(up.url)}[models]\n* = a\n") as house:
             assert [counted(house) for _ in range(2)] == [("upstream", 5)] * 2
             assert len(up.requests) == 1, "the second one is kept, and is the upstream's all the same"
+
+
+def test_a_large_body_that_nobody_remembers_teaches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To look at all of it takes longer than all else that is done for its request."""
+    looked: list[Any] = []
+    whole = token_features.of_body
+    monkeypatch.setattr(token_features, "of_body", lambda body: looked.append(body) or whole(body))
+    monkeypatch.setattr(recurring, "LEAST_BODY", 16 * 1024)
+    long = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "words " * 5_000}]}
+    short = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "words"}]}
+    for setting, seen in (("0", 1), ("64", 2)):
+        looked.clear()
+        with Upstream(lambda request: says("hi")) as up:
+            with House(house_text("* = a", f"[limits]\nremembered_mb = {setting}\n", a=up.url)) as house:
+                assert [house.post("/v1/messages", body)[0] for body in (long, short)] == [200, 200]
+        assert len(looked) == seen
