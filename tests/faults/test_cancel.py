@@ -1,7 +1,7 @@
 """A client that leaves takes its request along, wherever that is: the upstream sees the close at once.
 
-Each phase is measured many times, over all pairs of protocols in turn. What is asserted is of the quickest time of each
-pair, for machines that have much else to do; what was measured is printed after the run.
+Each phase is measured many times, over all pairs of protocols in turn. What is asserted is of the median, and of the
+quickest time of each pair, for machines that have much else to do; what was measured is printed after the run.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ def sent(house: House, lane: Lane, model: str = "m") -> Client:
 
 
 def told(phase: str, seconds: list[float]) -> None:
-    """Writes down what was measured, and holds it against the bound: a busy machine is late now and then, and not for
-    one pair each time."""
+    """Writes down what was measured, and holds it against the bound: a busy machine is late now and then, but seldom,
+    and not for one pair each time."""
     ordered = sorted(seconds)
     p99 = ordered[int(len(ordered) * 0.99)]
     middle = ordered[len(ordered) // 2]
     book.CANCELS.append(f"{phase:31} {len(ordered)} times, median {middle * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms")
-    assert all(min(seconds[pair::PAIRS]) <= BOUND_S for pair in range(PAIRS)), seconds
+    assert middle <= BOUND_S and all(min(seconds[pair::PAIRS]) <= BOUND_S for pair in range(PAIRS)), seconds
 
 
 def seen_after(up: Upstream, leave: Callable[[], None], count: int = 1) -> float:
