@@ -112,8 +112,14 @@ def text(up: Upstream, to: Collector, more: str = "", models: str = "* = a", **o
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A sender that was not waited for at the end has gone before the next test: it would speak into its log."""
     monkeypatch.setattr(telemetry, "SOON_S", 0.02)
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "telemetry":
+            thread.join(20)
+            assert not thread.is_alive()
 
 
 def test_a_request_is_a_span_with_one_below_it(tmp_path: Path) -> None:
