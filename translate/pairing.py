@@ -107,6 +107,7 @@ ToolIds = tuple[frozenset[str], frozenset[str], bool]
 """Of a turn's calls, and of its results; and whether each is there once, where it belongs: calls with the model,
 results at the beginning of the user's turn."""
 
+_TOOLS = frozenset((ToolCall, ToolResult))
 _NO_IDS: ToolIds = frozenset(), frozenset(), True
 
 
@@ -120,6 +121,8 @@ def _tool_ids(turn: Turn) -> ToolIds:
 
 
 def _read_tool_ids(turn: Turn) -> ToolIds:
+    if _TOOLS.isdisjoint(map(type, turn.parts)):
+        return _NO_IDS
     calls = [part.id for part in turn.parts if isinstance(part, ToolCall)]
     results = [part.id for part in turn.parts if isinstance(part, ToolResult)]
     if calls or results:

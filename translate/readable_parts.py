@@ -77,7 +77,9 @@ def _media_in(part: Part) -> list[Part]:
 
 def turns(given: list[Turn], drop: Drop) -> list[Turn]:
     """Returns the turns as every protocol can say them. Turns that need no change are the same objects."""
-    last = next((i for i in range(len(given) - 1, -1, -1) if given[i].role == "user"), -1)
+    last = len(given) - 1
+    while last >= 0 and given[last].role != "user":
+        last -= 1
     return [
         _turn(turn, drop)
         for i, turn in enumerate(given)

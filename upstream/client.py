@@ -23,6 +23,7 @@ import pycurl
 from upstream.addresses import Addresses
 from upstream.exchange import NO_GOAWAY, TURN_BYTES, Exchange, Handle
 from upstream.failure import Failure, from_curl, host_of
+from upstream.idle_bound import QUIET_S, RecentPeak, hang_up
 from upstream.names import Answer, Names
 from upstream.pool import Pool, Roots, options
 from upstream.request import DIRECT, Request, Sink, Timeouts, Warm
@@ -50,6 +51,8 @@ class UpstreamClient(SocketsOnLoop):
         self._free: dict[Way, list[Handle]] = {}
         self._spare = 0  # how many handles are in _free
         self._handles = 0
+        self._peak = RecentPeak()
+        self._sent_last = 0.0
         self._sockets: dict[int, int] = {}  # sockets that libcurl has opened: file descriptor -> inode
         self._sweeper: asyncio.TimerHandle | None = None
         self._tell_at = 0.0
@@ -109,6 +112,7 @@ class UpstreamClient(SocketsOnLoop):
         answer = self._names.known(place.host, place.family) if place is not None else None
         self._live.add(exchange)
         self._sent += 1
+        self._sent_last = exchange.started
         if len(self._live) > self.pool.max_connections:
             self._is_dry()
         self._fit_pool(len(self._live))
@@ -158,7 +162,8 @@ class UpstreamClient(SocketsOnLoop):
 
     def _bound(self) -> None:
         pool, multi = self.pool, self._multi
-        self._limit = max(1, pool.keepalive_connections + max(0, len(self._live) - 1))
+        busy = len(self._live)
+        self._limit = max(1, pool.keepalive_connections + busy - 1, self._peak.with_(busy))
         multi.setopt(pycurl.M_MAXCONNECTS, self._limit)
         multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, pool.max_connections)
         multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, pool.max_connections_per_upstream or pool.max_connections)
@@ -246,15 +251,36 @@ class UpstreamClient(SocketsOnLoop):
                         len(self._live), self.pool.max_connections)  # fmt: skip
 
     def _fit_pool(self, busy: int) -> None:
-        """Sets libcurl's limit so that at most `keepalive_connections` are idle. busy: how many are in use.
+        """Sets libcurl's limit so that at most `keepalive_connections` are idle, besides those that were in use a
+        moment ago (idle_bound.py). busy: how many are in use.
 
         When a connection becomes idle, libcurl closes the oldest idle one if it has more than M_MAXCONNECTS in all. It
         counts the busy ones too, so the limit depends on their number.
         """
-        limit = max(1, self.pool.keepalive_connections + busy - 1)
+        limit = max(1, self.pool.keepalive_connections + busy - 1, self._peak.with_(busy))
         if limit != self._limit:
             self._limit = limit
             self._multi.setopt(pycurl.M_MAXCONNECTS, limit)
+
+    def _trim(self) -> bool:
+        """Closes the idle connections that are too many after a burst, the oldest first. Returns whether some are left
+        for later."""
+        busy = len(self._live)
+        if busy or self._peak.value:
+            self._peak.turn(busy)
+            self._fit_pool(busy)
+            return True
+        if len(self._kept) <= self.pool.keepalive_connections:
+            return False
+        if self.now() - self._sent_last < QUIET_S:
+            return True
+        idle = [fd for fd in self._kept if _inode(fd) == self._sockets.get(fd)]
+        surplus = idle[: max(0, len(idle) - self.pool.keepalive_connections)]
+        for fd in surplus:
+            self._forget(fd)
+            del self._sockets[fd]
+        hang_up(surplus)
+        return False
 
     # ---- the ends of an exchange
 
@@ -439,7 +465,7 @@ class UpstreamClient(SocketsOnLoop):
         late = [(x, failure) for x in self._live if (failure := x.overdue(now)) is not None]
         for exchange, failure in late:
             self._fail(exchange, failure)
-        if self._live and self._sweeper is None and not self._closed:
+        if (self._trim() or self._live) and self._sweeper is None and not self._closed:
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
 

@@ -141,7 +141,7 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         until = self._ran_at + SLICE_S
         ready = self._epoll.poll(0, EVENTS)
-        while len(ready) == EVENTS and self.now() < until:
+        while len(ready) > 1 and self.now() < until:  # who comes meanwhile need not wait for all others' turns
             running = self._act(ready, running)
             ready = self._epoll.poll(0, EVENTS)
         self._act(ready, running)
@@ -163,9 +163,13 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
                     running = left
                     self._fit_pool(running)
             else:
-                self._kept.pop(fd, None)
-                self._unwatch(fd)
+                self._forget(fd)
         return running
+
+    def _forget(self, fd: int) -> None:
+        """Watches an idle connection no longer."""
+        self._kept.pop(fd, None)
+        self._unwatch(fd)
 
     def _set_timeout(self, msecs: int) -> None:
         """M_TIMERFUNCTION: sets when libcurl is to be called. A timer that fires too early starts again."""
@@ -184,12 +188,8 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             self._timer = self._loop.call_at(due, self._on_timer)
 
     def _on_soon(self) -> None:
-        if self._closed or not self._soon:
-            return
-        self._soon = False
-        self._ran_at = self.now()
-        self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-        self._turn()
+        if self._soon and not self._closed:
+            self._on_sockets()
 
     def _on_timer(self) -> None:
         self._timer = None

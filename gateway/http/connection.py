@@ -122,6 +122,7 @@ class ClientConnection(HTTP1Connection):
         self._write_callback = self._write_future = self._close_callback = None
         if self.stream is not None:
             self.stream._close_callback = None
+            self.stream.let_pass = False  # type: ignore[attr-defined]  # a ClientStream, which Tornado calls IOStream
 
     def _read_head(self, head: bytes) -> tuple[RequestStartLine, HTTPHeaders]:
         try:

@@ -52,6 +52,7 @@ class Observers:
         self._busy = busy
         self._over: list[tuple[str, Callable[[], Record], Trace | None]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._most_busy = 0  # since the last flush: replies often come in waves, at whose end few are on their way
 
     def __repr__(self) -> str:
         return f"<Observers: {len(self.on_sent)} of what is sent, {len(self.on_finished)} of what is finished>"
@@ -77,7 +78,8 @@ class Observers:
         if not self.on_finished:
             return
         self._over.append((info.key, functools.partial(record.record, info, self._price_of, self._mask), info.trace))
-        if len(self._over) >= min(AT_ONCE, max(LEAST_AT_ONCE, self._busy())):
+        self._most_busy = most = max(self._most_busy, self._busy())
+        if len(self._over) >= min(AT_ONCE, max(LEAST_AT_ONCE, most)):
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SOON_S, self.flush)
@@ -87,7 +89,7 @@ class Observers:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiting, self._over = self._over, []
+        waiting, self._over, self._most_busy = self._over, [], 0
         made = []
         for key, make, trace in waiting:
             if (said := _made(key, make)) is not None:

@@ -86,7 +86,7 @@ class DryRun(HTTPMessageDelegate):
             body = b"".join(self._parts)
             upstream_request.check_type(self._headers, body)
             data = envelope.parse(body, self._service.shape.values)
-            self._service.shape.check(data)
+            self._service.shape.check(data, len(body))
             asked = {key: values[-1] for key, values in parse_qs(self._query).items()}
             client = _protocol(asked, "from") or guess(data, self._headers)
             shown = dry_run(self._service, client, data, _protocol(asked, "to"))

@@ -77,7 +77,7 @@ class Session:
                 raise BadRequest("this is a binary message; send JSON in a text message")
             self._rate.came(time.monotonic())
             data = envelope.parse(text.encode("utf-8", "surrogatepass"), self.service.shape.values)
-            self.service.shape.check(data)
+            self.service.shape.check(data, len(text))
             kind = data.get("type")
             if kind != "response.create":
                 raise BadRequest(f"type: '{str(kind)[:100]}' is not supported here; send response.create", "type")

@@ -3,7 +3,8 @@
 performance.json has a record of each finished request, errors.json one of each failure, api_requests.json a short line
 for each request of any kind, requests.json the bodies if they are wanted, and proxy.json the messages of the loggers. A
 Journal knows which of them are wanted; to ask costs one look at an attribute. It gives the data to the thread in
-writer.py, which makes lines of them, masks secrets and writes. All settings may change while the proxy runs (`adopt`).
+writer.py, which makes lines of them where it has not, masks secrets and writes. All settings may change while the proxy
+runs (`adopt`).
 """
 
 from __future__ import annotations
@@ -124,8 +125,9 @@ class Journal:
         return self.performance or self.api_requests or (failed and self.errors)
 
     def finished(self, record: dict[str, Any]) -> None:
-        """Logs a finished request. record: made by gateway/observe/record.py; nobody may change it after this call."""
-        self._put(self._wanted, record["time"], record)
+        """Logs a finished request. record: made by gateway/observe/record.py."""
+        for file, line in lines.of_record(record, self._wanted):
+            self._writer.put((file, 0.0, line, 0), len(line))
 
     def request(self, method: str, path: str, status: int, ms: float, client: str, key: str = "") -> None:
         """Logs a request that is not for a model, such as for /v1/models."""
@@ -139,7 +141,7 @@ class Journal:
         line = {"request_id": key, "what": what, "size": size, "body": body[: self.body_bytes]}
         self._put("requests", self.clock(), line, LINE_BYTES + min(size, self.body_bytes))
 
-    def _put(self, file: str | frozenset[str], when: float, line: dict[str, Any], size: int = LINE_BYTES) -> None:
+    def _put(self, file: str, when: float, line: dict[str, Any], size: int = LINE_BYTES) -> None:
         self._writer.put((file, when, line, 0), size)
 
     @property

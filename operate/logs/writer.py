@@ -1,10 +1,12 @@
 """The thread that writes the logs: it makes lines of the data in its queue, masks secrets, and appends to files.
 
 It is built on QueueHandler and QueueListener of the standard library. Its queue is bounded by size, and is emptied as a
-whole a few times a second: to wake the thread for every line would cost a request more than the line itself. The event
-loop only puts dicts and bytes into the queue. If the thread cannot keep up, or the disk is full, lines are lost and
-counted; this is reported once, and requests go on. The thread writes after each group of lines, which releases the
-interpreter lock, so that the event loop never waits long for it.
+whole a few times a second: to wake the thread for every line would cost a request more than the line itself. The lines
+of finished requests come ready-made: the interpreter runs one thread at a time, so that to make them here would save
+nothing, and to pass the interpreter back and forth costs more than a line. Bodies are turned into text here. If the
+thread cannot keep up, or the disk is full, lines are lost and counted; this is reported once, and requests go on. The
+thread pauses after each piece that it writes: it often shares a core with the event loop, which would wait for all of
+them otherwise.
 """
 
 from __future__ import annotations
@@ -29,14 +31,14 @@ from operate.logs.stream import StreamFile
 
 MAX_WAITING_BYTES = 32 << 20  # the estimated size of the queue
 EVERY_S = 0.2
-GROUP = 32  # how many items become lines before the next write
+PIECE = 128 * 1024  # characters that are written together
+PAUSE_S = 0.002  # after each piece
 LINE_BYTES = 2048  # the estimated size of a record in memory
 
 
-# (file without .json, seconds since 1970, data, level). For the record of a finished request, the file is a set of
-# those
-# that get a line. The level is that of a logger's message, else 0.
-Item = tuple[str | frozenset[str], float, dict[str, Any], int]
+Item = tuple[str, float, dict[str, Any] | str, int]
+"""(file without .json, seconds since 1970, data or the line that is made of them, level). The level is that of a
+logger's message, else 0."""
 
 
 class Destination(NamedTuple):
@@ -77,6 +79,10 @@ class Waiting:
             raise queue.Empty
         self._got = put
         return found
+
+    def pause(self) -> None:
+        """Lets others work for a moment, unless no more items will come."""
+        self._ending.wait(PAUSE_S)
 
     def end(self) -> None:
         """Says that no more items will come."""
@@ -142,23 +148,24 @@ class Writer(QueueListener):
             self._forget()
             self._lock = Lock(place.folder)
             self._in_use = place
-        trouble = ""
-        for start in range(0, len(items), GROUP):
-            trouble = self._append(place, items[start : start + GROUP]) or trouble
-        if items:
-            self._tell(trouble)
-
-    def _append(self, place: Destination, items: list[Item]) -> str:
-        """Appends the lines of some items. Returns an error message, or ""."""
+        trouble, gathered = "", 0
         by_file: dict[str, list[str]] = {}
         for file, at, line, level in items:
-            if isinstance(file, str):
-                by_file.setdefault(file, []).append(lines.of(line, at))
-                if level >= place.screen and place.stream != 2:  # else the line is on standard error anyway
-                    self._show(line, level)
-            else:
-                for name, text in lines.of_record(line, file):
-                    by_file.setdefault(name, []).append(text)
+            text = line if isinstance(line, str) else lines.of(line, at)
+            by_file.setdefault(file, []).append(text)
+            gathered += len(text)
+            # what goes to standard error anyway is not shown there a second time
+            if level >= place.screen and place.stream != 2 and isinstance(line, dict):
+                self._show(line, level)
+            if gathered >= PIECE:
+                trouble = self._append(place, by_file) or trouble
+                by_file, gathered = {}, 0
+                self.waiting.pause()
+        if items:
+            self._tell(self._append(place, by_file) or trouble)
+
+    def _append(self, place: Destination, by_file: dict[str, list[str]]) -> str:
+        """Appends lines. Returns an error message, or ""."""
         trouble = ""
         for name, texts in by_file.items():
             logs = self._files.get(name)
@@ -223,4 +230,5 @@ class ToWriter(QueueHandler):
         return "proxy", record.created, line, 0 if fields.is_shown(record) else record.levelno
 
     def enqueue(self, item: Item) -> None:  # type: ignore[override]  # an Item of `prepare`, not a LogRecord
-        self._writer.put(item, LINE_BYTES + len(item[2]["message"]))
+        data = item[2]
+        self._writer.put(item, LINE_BYTES + (len(data["message"]) if isinstance(data, dict) else len(data)))

@@ -51,7 +51,7 @@ POOL = {
         value_types.whole(0, MANY),
         "15",
         "How many idle connections are kept open for each upstream; they lie in one pool for all. A kept "
-        "connection saves DNS, TCP and TLS.",
+        "connection saves DNS, TCP and TLS. One that was in use within the last moments is not idle yet.",
     ),
     "pools": Key(value_types.whole(1, MANY), "20", "For how many upstreams idle connections are kept."),
     "keepalive_expiry": Key(

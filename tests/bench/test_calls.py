@@ -24,7 +24,7 @@ MOST: dict[tuple[str, str], tuple[int, int, float]] = {
     ("chat", "chat"): (270, 310, 12.0),
     ("messages", "messages"): (266, 314, 12.0),
     ("responses", "responses"): (288, 322, 12.0),
-    ("messages", "chat"): (488, 596, 30.0),
+    ("messages", "chat"): (482, 596, 30.0),
     ("messages", "responses"): (496, 630, 33.0),
     ("responses", "chat"): (566, 654, 31.0),
     ("chat", "messages"): (508, 608, 29.0),

@@ -308,6 +308,40 @@ async def test_idle_connections_are_bounded() -> None:
             assert len(one.open) + len(two.open) == 4, "and no more are closed"
 
 
+@pytest.mark.parametrize("tls", [False, True])
+def test_connections_are_kept_between_waves(tls: bool) -> None:
+    """They are idle for a moment. Once there are no more waves, what is too much is closed, and nothing is sent on what
+    was closed."""
+
+    @run
+    async def test() -> None:
+        async with Upstream(tls=tls) as up, client(Pool(keepalive_connections=2)) as c:
+            for _ in range(5):
+                await asyncio.gather(*(ask(c, up.url, verify=False) for _ in range(8)))
+            assert up.connections == 8
+            await soon(lambda: len(up.open) == 2)
+            assert c.connections() == (0, 2)
+            for _ in range(2):
+                tolds = await asyncio.gather(*(ask(c, up.url, verify=False) for _ in range(4)))
+                assert [told.failure for told in tolds] == [None] * 4
+            assert up.connections == 8 + 2
+
+    test()
+
+
+@run
+async def test_connections_of_a_burst_go_while_requests_come_one_by_one() -> None:
+    async with Upstream() as up, client(Pool(keepalive_connections=2)) as c:
+        await asyncio.gather(*(ask(c, up.url) for _ in range(8)))
+
+        async def fewer() -> None:
+            while len(up.open) > 2:
+                assert (await ask(c, up.url)).failure is None
+
+        await asyncio.wait_for(fewer(), 20)
+        assert up.connections == 8
+
+
 @run
 async def test_busy_connections_do_not_push_out_idle_ones() -> None:
     """With more streams than keepalive_connections running, a finished request's connection is still kept."""

@@ -74,6 +74,8 @@ def _restored(parts: list[Part]) -> Body:
 
 
 def _words(part: Part, draft: Draft) -> str:
+    if type(part) is Text and not part.ext and not part.citations:
+        return part.text
     draft.leave_part(part)
     if breakpoint_of(part.ext):
         draft.drop(BREAKPOINT)

@@ -17,11 +17,14 @@ from translate.leftovers import breakpoint_of
 
 Body = dict[str, Any]
 
+_TEXT = frozenset(("type", "text"))
 MAX_ID = 40  # OpenAI refuses a longer tool_call_id
 
 
 def content(part: Part, draft: Draft) -> list[Body]:
     """Returns a part as content parts, none for what is left out. Raises BadRequest."""
+    if type(part) is Text and not part.ext and not part.citations:  # nearly all
+        return [_text(part.text)]
     draft.leave_part(part)
     if raw := part.ext.get("chat.form", {}).get("raw"):
         return [raw]
@@ -62,7 +65,10 @@ def is_private(part: Part) -> bool:
 
 def flat(pieces: list[Body]) -> str | list[Body]:
     """Returns a string where all is text. Every server takes that, and many take nothing else."""
-    if all(piece.keys() == {"type", "text"} for piece in pieces):
+    if len(pieces) == 1 and pieces[0].keys() == _TEXT:
+        text: str = pieces[0]["text"]
+        return text
+    if all(piece.keys() == _TEXT for piece in pieces):
         return "\n\n".join(piece["text"] for piece in pieces)
     return pieces
 

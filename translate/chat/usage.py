@@ -12,7 +12,7 @@ from typing import Any
 
 from translate.conversation import StopReason, Usage
 from translate.errors import KINDS, ApiError
-from translate.json_fields import count, object_of
+from translate.json_fields import count, count_of, object_of
 from translate.usage import with_thoughts
 
 _END: dict[str, StopReason] = {
@@ -38,6 +38,9 @@ _BROKEN = {
     "insufficient_system_resource": "overloaded",
 }
 
+_OPENAIS = frozenset((
+    "prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details",
+))  # fmt: skip
 _COUNTS = frozenset(("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"))  # the last two: gateways
 
 _FINISH: dict[StopReason, str] = {
@@ -90,7 +93,17 @@ def usage_of(raw: Any) -> Usage | None:
     (costs, timings)."""
     if not isinstance(raw, dict) or _COUNTS.isdisjoint(raw):
         return None
-    get, of_prompt = raw.get, object_of(raw, "prompt_tokens_details").get
+    get = raw.get
+    if raw.keys() <= _OPENAIS:  # as nearly always: no other spelling is there
+        details = get("prompt_tokens_details")
+        prompt = count_of(raw, "prompt_tokens")
+        read = min(count_of(details, "cached_tokens"), prompt)
+        write = min(count_of(details, "cache_write_tokens"), prompt - read)
+        output, thought = count_of(raw, "completion_tokens"), get("completion_tokens_details")
+        reasoning = count_of(thought, "reasoning_tokens")
+        total = count_of(raw, "total_tokens")
+        return Usage(prompt - read - write, read, write, 0, output, reasoning, {"chat": raw}, total)
+    of_prompt = object_of(raw, "prompt_tokens_details").get
     read = _first(
         of_prompt("cached_tokens"),
         get("prompt_cache_hit_tokens"),  # DeepSeek

@@ -43,6 +43,7 @@ _KNOWN = frozenset({
     "model", "messages", "system", "tools", "tool_choice", "max_tokens", "stop_sequences", "temperature",
     "top_p", "top_k", "thinking", "output_config", "output_format", "metadata", "stream",
 })  # fmt: skip
+_SAMPLING = ("temperature", "top_p", "top_k", "stop_sequences")
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _CHOICES = ("auto", "any", "none", "tool")
 
@@ -205,6 +206,8 @@ def _max_tokens(value: Any) -> int:
 
 
 def _sampling(body: dict[str, Any]) -> Sampling:
+    if body.keys().isdisjoint(_SAMPLING):
+        return Sampling()
     top_k = body.get("top_k")
     if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool)):
         raise BadRequest("top_k: Input should be a valid integer")
@@ -271,6 +274,8 @@ def _budget(value: Any) -> int:
 
 def _output(body: dict[str, Any], conversation: Conversation, left: dict[str, Any]) -> None:
     """Reads the effort and the format of output_config; output_format is where the format was in the first beta."""
+    if "output_config" not in body and "output_format" not in body:
+        return
     config = _section(body, "output_config")
     conversation.reasoning.effort = _maybe_string(config, "effort", "output_config.")
     if extra := {key: value for key, value in config.items() if key not in ("effort", "format")}:

@@ -45,6 +45,8 @@ def offer(given: Conversation, home: bool, usual: Writes, target: Target) -> Off
     given schemas in."""
     if home and target.policy.tool_schema not in (table.GEMINI.name, table.GRAMMAR.name):
         return Offer(given)
+    if not given.tools and given.output is None:
+        return Offer(given)
     return _Offering(given, home, table.plain(usual, target)).offer
 
 
