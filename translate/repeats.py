@@ -19,19 +19,21 @@ from translate.repair import WRAPPED
 LEAST = 12  # characters that a repetition has at the least, several of them different: a model may well say a short
 # word twice, or draw a line
 _LEAST_DIFFERENT = 4
+CROWDED = 64  # pieces of a text that stand alone
 _YOUNG = 3  # a text that has not grown by repeating itself after so many pieces will not begin to
 
 
 class TextRepeats:
     """The text of one kind in a reply, over all of its parts. floor: pieces shorter than this need no look, and may
-    simply be added to `said`."""
+    simply be added to `said`; who does so calls gather() when there are more than `crowded`."""
 
-    __slots__ = ("_count", "_grows", "_pending", "_size", "floor", "said")
+    __slots__ = ("_count", "_grows", "_pending", "_size", "crowded", "floor", "said")
 
     telling = None  # finds what makes one look at a piece, however short it is
 
     def __init__(self) -> None:
         self.floor = 0
+        self.crowded = CROWDED
         self.said: list[bytes] = []
         self._size = 0  # of said[0]
         self._count = 0  # pieces so far, while there are few
@@ -41,9 +43,19 @@ class TextRepeats:
     def __repr__(self) -> str:
         return f"<TextRepeats {len(self.said)} pieces{', growing' * self._grows}{', one held' * bool(self._pending)}>"
 
+    def gather(self) -> None:
+        """Joins the latest pieces: a short one takes ten times its bytes, as long as the reply lasts. The first stays
+        as it is."""
+        said = self.said
+        start = max(1, self.crowded - CROWDED)
+        said[start:] = [b"".join(said[start:])]
+        self.crowded = len(said) + CROWDED
+
     def fresh(self, pieces: list[bytes]) -> list[bytes]:
         if max(map(len, pieces)) < self.floor:
             self.said += pieces
+            if len(self.said) > self.crowded:
+                self.gather()
             return pieces
         out: list[bytes] = []
         for at, piece in enumerate(pieces, 1):
@@ -119,6 +131,7 @@ class TextRepeats:
         """Returns the size of all that was said, which is put into one piece."""
         if len(self.said) > 1:
             self.said[:] = [b"".join(self.said)]
+            self.crowded = CROWDED
         self._size = len(self.said[0]) if self.said else 0
         return self._size
 
@@ -149,6 +162,7 @@ class ArgumentRepeats:
     )  # fmt: skip
 
     telling = re.compile(rb"[}\\]").search
+    crowded = sys.maxsize  # the pieces are read on by their places, so that they stay alone
 
     def __init__(self) -> None:
         self.floor = 0
@@ -166,6 +180,9 @@ class ArgumentRepeats:
 
     def __repr__(self) -> str:
         return f"<ArgumentRepeats {len(self.said)} pieces{', ended' * self.ended}>"
+
+    def gather(self) -> None:
+        """Nothing, as they are never crowded."""
 
     def fresh(self, pieces: list[bytes]) -> list[bytes]:
         out: list[bytes] = []

@@ -153,6 +153,8 @@ class Sequence:
         repeats = item.repeats
         if len(pieces) == 1 and len(pieces[0]) < repeats.floor and not (repeats.telling and repeats.telling(pieces[0])):
             repeats.said += pieces
+            if len(repeats.said) > repeats.crowded:
+                repeats.gather()
         elif not (pieces := repeats.fresh(pieces)):
             return
         if item is not self._open:

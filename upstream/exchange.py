@@ -29,6 +29,8 @@ TURN_BYTES = 64 * 1024  # the most bytes of one body in one turn of the loop; a 
 NO_GOAWAY = 1 << 31  # larger than the number of any stream
 _OPENED = re.compile(rb"\[(\d+)\] OPENED stream")
 _GOAWAY = re.compile(rb"received GOAWAY.*last_stream=(\d+)")
+BUFFER, SMALL_BUFFER = 64 * 1024, 16 * 1024  # bytes that libcurl keeps for what it sends, as long as a reply streams
+SMALL_BODY = SMALL_BUFFER - 4096  # there is a head before it
 ABORT = -1  # any number except the length makes libcurl end the transfer with a write error
 
 
@@ -249,6 +251,7 @@ class Handle:
     """A pooled libcurl handle, with the options that it keeps from one request to the next, and libcurl's callbacks."""
 
     __slots__ = (
+        "buffer",
         "connect",
         "curl",
         "exchange",
@@ -282,6 +285,7 @@ class Handle:
         self.shape: tuple[str, bool, bool] | None = None
         self.signing: Signing | None = None
         self.size = -1
+        self.buffer = BUFFER
         self.connect = -1.0
         # HTTP/2: the number of its stream, whether the stream was refused, and the last stream that a GOAWAY leaves.
         self.stream, self.refused, self.last_stream = 0, False, NO_GOAWAY
@@ -314,6 +318,9 @@ class Handle:
         if body is not None and (size := len(body) if isinstance(body, bytes) else body.size) != self.size:
             self.size = size
             curl.setopt(pycurl.POSTFIELDSIZE_LARGE, size)
+            if (buffer := SMALL_BUFFER if 0 <= size <= SMALL_BODY else BUFFER) != self.buffer:
+                self.buffer = buffer
+                curl.setopt(pycurl.UPLOAD_BUFFERSIZE, buffer)
         if request.timeouts.connect != self.connect:
             self.connect = request.timeouts.connect
             # for libcurl, 0 means its default of 300 s

@@ -26,7 +26,8 @@ _DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # what a stream must hold a
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
 MAX_ERROR_BYTES = 4096  # of an object that says what broke in words of its own
 MAX_LINE_BYTES = 1 << 20  # of one that waits for its end
-TAIL_BYTES = 16 * 1024  # the last events, with the longest lists of search results seen in a final chunk
+KEPT_BYTES = 4096  # of the last events; they are kept for each stream, as long as it lasts
+TAIL_BYTES = 16 * 1024  # of one long event, with the longest lists of search results seen in a final chunk
 
 _LONGEST_TERMINAL = 64  # bytes that it may take
 
@@ -34,7 +35,7 @@ _LONGEST_TERMINAL = 64  # bytes that it may take
 class Passthrough:
     """See translate.dialect.Reply."""
 
-    __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_spelling", "_tail",
+    __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_room", "_spelling", "_tail",
                  "_tail_size", "_told", "_unasked", "_usage", "_whole", "ended", "fault", "started")  # fmt: skip
 
     goes_on = False
@@ -52,6 +53,7 @@ class Passthrough:
         self._held = bytearray()  # grows by what comes: a line may come byte by byte
         self._tail: list[bytes] = []
         self._tail_size = 0
+        self._room = 2 * KEPT_BYTES
         self._told = False  # the terminal event has begun, and is longer than what is remembered
         self._usage: Usage | None = None  # by what is not remembered any more
         self._whole = False  # the reply was no stream
@@ -99,18 +101,32 @@ class Passthrough:
                 return b""
         size = self._tail_size = self._tail_size + len(chunk)
         self._tail.append(chunk)
-        if size > 2 * TAIL_BYTES:
-            last = b"".join(self._tail)
-            if (begins := self._marks.long_terminal) is not None and not self._told:  # it holds the whole reply
-                self._told = begins.search(last, 0, len(last) - TAIL_BYTES + _LONGEST_TERMINAL) is not None
-            cut = last.rfind(b"\n\n", 0, len(last) - TAIL_BYTES) + 2
-            cut = cut if cut > 1 else len(last) - TAIL_BYTES
-            self._usage = usage.in_stream(self._dialect.usage, last[:cut], self._usage)
-            last = last[cut:]
-            self._tail, self._tail_size = [last], len(last)
+        if size > self._room:
+            self._forget()
         if self._held or chunk[-1:] != b"\n":
             chunk = self._lines(chunk)
         return self._edited(chunk) if self._edits else chunk
+
+    def _forget(self) -> None:
+        """Lets the eldest events go, once the usage that they tell is read. One that is longer than all that is kept of
+        others is kept as far as it may hold the usage itself."""
+        last = b"".join(self._tail)
+        cut = last.rfind(b"\n\n", 0, len(last) - KEPT_BYTES) + 2
+        if cut < 2:
+            self._room = 2 * TAIL_BYTES
+            if len(last) <= self._room:
+                self._tail = [last]
+                return
+            cut = len(last) - TAIL_BYTES
+            begins_before = cut + _LONGEST_TERMINAL
+        else:
+            self._room = 2 * KEPT_BYTES
+            begins_before = cut
+        if (begins := self._marks.long_terminal) is not None and not self._told:  # it holds the whole reply
+            self._told = begins.search(last, 0, begins_before) is not None
+        self._usage = usage.in_stream(self._dialect.usage, last[:cut], self._usage)
+        last = last[cut:]
+        self._tail, self._tail_size = [last], len(last)
 
     def _first(self) -> bytes:
         """What was held, once it shows a real event that is no error, or is too much to hold."""

@@ -9,7 +9,9 @@ import pytest
 
 from tests.translate.chat.material import DONE, call, chunk, every_way, sse
 from translate import wire
+from translate.conversation import Text
 from translate.repeats import ArgumentRepeats, TextRepeats
+from translate.sequence import Sequence
 
 STOP = chunk({}, "stop")
 CALLS = chunk({}, "tool_calls")
@@ -186,3 +188,16 @@ def test_many_braces_cost_little() -> None:
     arguments.fresh([b'\\"}'])
     assert arguments.ended and arguments.fresh([b"{}"]) == [] and not arguments.is_repeated_by(b"{x}")
     assert wire.is_object(arguments.said)
+
+
+@pytest.mark.parametrize("at_once", [1, 7])
+def test_a_long_text_is_kept_in_few_pieces(at_once: int) -> None:
+    """Each piece alone takes ten times its bytes, for as long as the reply lasts."""
+    said = [b"w%d " % n for n in range(20_000)]
+    sequence = Sequence()
+    item = sequence.push(Text(""))
+    for start in range(0, len(said), at_once):
+        sequence.grow(item, said[start : start + at_once])
+    assert len(item.repeats.said) < 500
+    assert item.text() == b"".join(said).decode()
+    assert item.repeats.fresh([b"".join(said)]) == [] and item.repeats.rest() == [], "it is known all the same"
