@@ -94,7 +94,10 @@ def _summary(part: Part) -> str:
 
 
 def _is_compacted(turn: Turn) -> bool:
-    return any(isinstance(part, Unknown) and part.kind in KINDS for part in turn.parts)
+    for part in turn.parts:  # noqa: SIM110  # any() takes twice as long, and every turn is asked
+        if isinstance(part, Unknown) and part.kind in KINDS:
+            return True
+    return False
 
 
 def _from(turn: Turn) -> list[Turn]:

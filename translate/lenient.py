@@ -15,6 +15,12 @@ EMPTY = "the upstream answered 200 with an empty body"
 
 def body_of(raw: bytes) -> dict[str, Any]:
     """Returns a reply's bytes as an object; BadReply says what else they are."""
+    if raw[:1] == b"{":
+        try:
+            said: dict[str, Any] = wire.loads(raw)
+            return said
+        except ValueError:
+            pass  # it is said below where it ends
     begins = _BEGINS.match(raw)  # DeepSeek and OpenRouter write blanks as long as there is nothing else to write
     text = begins[1].decode("utf-8", "replace") if begins else ""
     if not text:

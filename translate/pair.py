@@ -247,7 +247,7 @@ class Crossing:
         return self._encode(events)
 
     def _events_of(self, raw: bytes, streamed: bool) -> list[Event]:
-        if streamed or _LIST.match(raw):  # a stream as one array, or an error in a list
+        if streamed or (raw[:1] != b"{" and _LIST.match(raw)):  # a stream as one array, or an error in a list
             self._decoder = decoder = self._upstream.decoder(self.asked.policy)
             return self._unbridged([*decoder.feed(raw), *decoder.end()])
         body = body_of(raw)

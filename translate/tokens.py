@@ -47,7 +47,10 @@ _HISTORIES = ("messages", "input", "contents")
 
 
 def _history(body: dict[str, Any]) -> Any:
-    return next((body[key] for key in _HISTORIES if body.get(key)), None)
+    for key in _HISTORIES:
+        if said := body.get(key):
+            return said
+    return None
 
 
 def estimate(body: dict[str, Any]) -> int:

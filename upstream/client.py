@@ -115,7 +115,9 @@ class UpstreamClient(SocketsOnLoop):
         self._sent_last = exchange.started
         if len(self._live) > self.pool.max_connections:
             self._is_dry()
-        self._fit_pool(len(self._live))
+        if len(self._live) > self._peak.latest:
+            self._peak.latest = len(self._live)
+            self._fit_pool()
         if place is None:
             self._start(exchange)
         elif answer is not None:
@@ -162,9 +164,8 @@ class UpstreamClient(SocketsOnLoop):
 
     def _bound(self) -> None:
         pool, multi = self.pool, self._multi
-        busy = len(self._live)
-        self._limit = max(1, pool.keepalive_connections + busy - 1, self._peak.with_(busy))
-        multi.setopt(pycurl.M_MAXCONNECTS, self._limit)
+        self._limit = 0
+        self._fit_pool()
         multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, pool.max_connections)
         multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, pool.max_connections_per_upstream or pool.max_connections)
         multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX if pool.http2 else pycurl.PIPE_NOTHING)
@@ -250,14 +251,14 @@ class UpstreamClient(SocketsOnLoop):
             log.warning("the connection pool is used up: %d requests for %d connections ([pool] max_connections)",
                         len(self._live), self.pool.max_connections)  # fmt: skip
 
-    def _fit_pool(self, busy: int) -> None:
+    def _fit_pool(self) -> None:
         """Sets libcurl's limit so that at most `keepalive_connections` are idle, besides those that were in use a
-        moment ago (idle_bound.py). busy: how many are in use.
+        moment ago (idle_bound.py).
 
         When a connection becomes idle, libcurl closes the oldest idle one if it has more than M_MAXCONNECTS in all. It
         counts the busy ones too, so the limit depends on their number.
         """
-        limit = max(1, self.pool.keepalive_connections + busy - 1, self._peak.with_(busy))
+        limit = max(1, self.pool.keepalive_connections + self._peak.value - 1)
         if limit != self._limit:
             self._limit = limit
             self._multi.setopt(pycurl.M_MAXCONNECTS, limit)
@@ -268,7 +269,7 @@ class UpstreamClient(SocketsOnLoop):
         busy = len(self._live)
         if busy or self._peak.value:
             self._peak.turn(busy)
-            self._fit_pool(busy)
+            self._fit_pool()
             return True
         if len(self._kept) <= self.pool.keepalive_connections:
             return False
@@ -393,7 +394,6 @@ class UpstreamClient(SocketsOnLoop):
         """Takes a handle from libcurl. If its exchange was not finished, libcurl closes the connection at once."""
         self._live.discard(exchange)
         if not exchange._added:  # its address was still being looked up
-            self._fit_pool(len(self._live))
             return
         self._multi.remove_handle(handle.curl)
         if handle.last_stream < NO_GOAWAY:
@@ -406,7 +406,6 @@ class UpstreamClient(SocketsOnLoop):
         elif handle.curl.getinfo(pycurl.REQUEST_SIZE):
             exchange.reused = True
             self._reused += 1
-        self._fit_pool(len(self._live))
 
     def recycle(self, exchange: Exchange) -> None:
         """Puts the handle of an ended exchange back into the pool; the exchange cannot use it any more."""

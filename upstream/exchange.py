@@ -320,7 +320,7 @@ class Handle:
             curl.setopt(pycurl.POSTFIELDSIZE_LARGE, size)
             if (buffer := SMALL_BUFFER if 0 <= size <= SMALL_BODY else BUFFER) != self.buffer:
                 self.buffer = buffer
-                curl.setopt(pycurl.UPLOAD_BUFFERSIZE, buffer)
+                curl.setopt(pycurl.UPLOAD_BUFFERSIZE, buffer)  # type: ignore[attr-defined]  # not in the types
         if request.timeouts.connect != self.connect:
             self.connect = request.timeouts.connect
             # for libcurl, 0 means its default of 300 s

@@ -2,7 +2,7 @@
 
 A connection that was in use a moment ago is not idle yet. Where sixteen clients ask again and again, all their
 connections are without a request for a moment, and to close some of them then would be to dial anew for the next
-requests. So as many are kept as were in use at once in the last moments. After that, libcurl closes one too many with
+requests. So the bound counts as many in use as were in the last moments. After that, libcurl closes one too many with
 each request that ends; where no more requests come, the client closes them itself.
 """
 
@@ -19,27 +19,23 @@ connection, it finds a dead one only if it has not looked at it within the last 
 
 
 class RecentPeak:
-    """The most requests at once in this turn of the client's sweep and in the one before."""
+    """The most requests at once. latest: since the client's last sweep. value: since the one before that."""
+
+    __slots__ = ("_before", "latest")
 
     def __init__(self) -> None:
-        self._now = self._before = 0
+        self.latest = self._before = 0
 
     def __repr__(self) -> str:
         return f"<RecentPeak {self.value}>"
 
     @property
     def value(self) -> int:
-        return max(self._now, self._before)
-
-    def with_(self, busy: int) -> int:
-        """busy: how many there are. Returns the peak."""
-        if busy > self._now:
-            self._now = busy
-        return self._now if self._now > self._before else self._before
+        return max(self.latest, self._before)
 
     def turn(self, busy: int) -> None:
-        """Forgets what was before the turn that ends."""
-        self._before, self._now = self._now, busy
+        """A sweep begins. busy: how many requests there are."""
+        self._before, self.latest = self.latest, busy
 
 
 def hang_up(sockets: Iterable[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -118,11 +119,22 @@ def parse_head(lines: list[bytes]) -> list[tuple[str, str]]:
     """The headers of a reply, as pairs (name in lower case, value); folded lines are joined. lines: the whole head,
     with the status line."""
     headers: list[tuple[str, str]] = []
-    for text in b"".join(lines).decode("latin-1").split("\n")[1:]:
-        name, colon, value = text.partition(":")
-        if text[:1] in " \t" and text.strip() and headers:
+    for line in lines[1:]:
+        pair = _pair(line) if len(line) <= LONGEST else _pair.__wrapped__(line)
+        if pair is not None:
+            headers.append(pair)
+        elif line[:1] in b" \t" and headers and (more := line.decode("latin-1").strip()):
             last, start = headers[-1]
-            headers[-1] = last, f"{start} {text.strip()}"
-        elif colon:
-            headers.append((name.strip().lower(), value.strip()))
+            headers[-1] = last, f"{start} {more}"
     return headers
+
+
+LONGEST = 256  # bytes of a line that is kept
+
+
+@functools.lru_cache(maxsize=512)
+def _pair(line: bytes) -> tuple[str, str] | None:
+    """Name and value of a line; None for a folded one, and for one that is none. Most lines are in every reply of an
+    upstream."""
+    name, colon, value = line.decode("latin-1").partition(":")
+    return (name.strip().lower(), value.strip()) if colon and line[:1] not in b" \t" else None

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import select
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from typing import Any, cast
 
 import pycurl
@@ -36,10 +36,9 @@ _HUNG_UP = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 
 
 class SocketsOnLoop(CurlAsyncHTTPClient):
-    """Runs a multi handle of libcurl. A subclass defines `_live`, `_bound`, `_fit_pool` and `_turn`, and sets them up
-    first. libcurl begins with the first request: a proxy that nobody asks anything does without 3 MB of it."""
+    """Runs a multi handle of libcurl. A subclass defines `_bound` and `_turn`, and sets itself up first. libcurl begins
+    with the first request: a proxy that nobody asks anything does without 3 MB of it."""
 
-    _live: Sized  # the transfers that have not ended
     _begun = False
 
     def initialize(  # type: ignore[override]  # Tornado's has max_clients, which is fixed here
@@ -92,10 +91,6 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         """Tells libcurl how many connections there may be."""
         raise NotImplementedError
 
-    def _fit_pool(self, busy: int) -> None:
-        """Called when a transfer has ended and `busy` ones are left; others may end before the next `_turn`."""
-        raise NotImplementedError
-
     def _turn(self) -> None:
         """Called after libcurl has run, to handle its results."""
         raise NotImplementedError
@@ -134,7 +129,6 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
 
     def _on_sockets(self) -> None:
         """Runs libcurl for its sockets that are ready."""
-        running = len(self._live)
         self._ran_at = self.now()
         if self._soon:  # first, since it may watch again what it has just let go, such as a transfer that was paused
             self._soon = False
@@ -142,13 +136,13 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         until = self._ran_at + SLICE_S
         ready = self._epoll.poll(0, EVENTS)
         while len(ready) > 1 and self.now() < until:  # who comes meanwhile need not wait for all others' turns
-            running = self._act(ready, running)
+            self._act(ready)
             ready = self._epoll.poll(0, EVENTS)
-        self._act(ready, running)
+        self._act(ready)
         self._turn()
 
-    def _act(self, ready: list[tuple[int, int]], running: int) -> int:
-        """Runs libcurl for these sockets. Returns how many transfers are left of `running`."""
+    def _act(self, ready: list[tuple[int, int]]) -> None:
+        """Runs libcurl for these sockets."""
         wants, act = self._wants, self._multi.socket_action
         for fd, events in ready:
             # libcurl will close a socket that hangs up, or that gets data while it is idle. Ask the kernel before that.
@@ -158,13 +152,9 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
                 events &= ~select.EPOLLRDHUP
             if fd in wants:
                 # An error or a hang-up counts as readable and writable, as with select.
-                left = act(fd, (events & ~select.EPOLLOUT and 1) | (events & ~select.EPOLLIN and 2))[1]
-                if left < running:  # its connection is idle now, and the next event may end another transfer
-                    running = left
-                    self._fit_pool(running)
+                act(fd, (events & ~select.EPOLLOUT and 1) | (events & ~select.EPOLLIN and 2))
             else:
                 self._forget(fd)
-        return running
 
     def _forget(self, fd: int) -> None:
         """Watches an idle connection no longer."""

@@ -7,6 +7,7 @@ replies, and no key, only the name of the client.
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from gateway.flow.timing import now
 from gateway.http import header_rules
 from gateway.observe.prices import Price
 from translate import dialects
+from translate.target import Protocol
 
 PriceOf = Callable[[str, str], Price | None]
 
@@ -43,7 +45,7 @@ def record(over: Finished, price_of: PriceOf, mask: Callable[[str], str] = str) 
         "client": over.client,
         "client.address": over.address,
         "user_agent.original": over.user_agent,
-        "url.path": dialects.of(over.protocol).served(over.task),
+        "url.path": _served(over.protocol, over.task),
         "protocol": over.protocol,
         "gen_ai.operation.name": _OPERATIONS.get(over.task, over.task),
         "gen_ai.request.model": over.asked_model,
@@ -55,7 +57,7 @@ def record(over: Finished, price_of: PriceOf, mask: Callable[[str], str] = str) 
         "status": over.status,
         "attempts": over.attempts,
         "continuations": over.continuations,
-        "tried": [each._asdict() for each in over.tried],
+        "tried": [each._asdict() for each in over.tried] if over.tried else [],
         "passed_over": list(over.passed_over),
         "ended": _ended(over),
         "connection": over.connection,
@@ -75,7 +77,7 @@ def record(over: Finished, price_of: PriceOf, mask: Callable[[str], str] = str) 
         "gen_ai.usage.cache_creation.input_tokens": used.cache_write if used else None,
         "gen_ai.usage.reasoning.output_tokens": used.reasoning if used else None,
         "tokens_per_second": int(used.output / pace * 10) / 10 if used and used.output and pace > 0 else None,
-        "dropped": [field_name(name) for name in over.dropped],
+        "dropped": [field_name(name) for name in over.dropped] if over.dropped else [],
         "session": over.session,
         "agent": over.agent,
         "parent_agent": over.parent_agent,
@@ -96,6 +98,11 @@ def record(over: Finished, price_of: PriceOf, mask: Callable[[str], str] = str) 
         said["error.type"] = error.kind
         said["error.message"] = over.said
     return _masked(said, over, mask)
+
+
+@functools.lru_cache(maxsize=64)
+def _served(protocol: Protocol, task: str) -> str:
+    return dialects.of(protocol).served(task)
 
 
 def _masked(said: dict[str, Any], over: Finished, mask: Callable[[str], str]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def messages(conversation: Conversation, draft: Draft) -> list[Body]:
 
 def _system(parts: list[Part], draft: Draft) -> list[Body]:
     role = "developer" if draft.policy.developer_role else "system"
-    if parts and all("message" in part.ext.get("chat.form", {}) for part in parts):
+    if parts and parts[0].ext and all("message" in part.ext.get("chat.form", {}) for part in parts):
         return [
             _restored(list(group))
             for _, group in itertools.groupby(parts, lambda part: part.ext["chat.form"]["message"])

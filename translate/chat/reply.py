@@ -57,7 +57,7 @@ def _plain(body: dict[str, Any], policy: Policy) -> list[Event] | None:
     if not isinstance(text, str) or finish not in _PLAIN_ENDS or index_of(choice.get("index")):
         return None
     for said, known in ((body, _BODY), (choice, _CHOICE), (message, _MESSAGE)):
-        for key in said.keys() - known:
+        for key in () if said.keys() <= known else said.keys() - known:
             if (value := said[key]) is not None and value != [] and value != "":
                 return None
     text, half = wire.held_back(text)

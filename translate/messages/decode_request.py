@@ -43,6 +43,7 @@ _KNOWN = frozenset({
     "model", "messages", "system", "tools", "tool_choice", "max_tokens", "stop_sequences", "temperature",
     "top_p", "top_k", "thinking", "output_config", "output_format", "metadata", "stream",
 })  # fmt: skip
+_PLAIN = frozenset(("role", "content"))  # of a message
 _SAMPLING = ("temperature", "top_p", "top_k", "stop_sequences")
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _CHOICES = ("auto", "any", "none", "tool")
@@ -57,17 +58,18 @@ def decode(body: dict[str, Any]) -> Conversation:
         details = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
         raise BadRequest("thread: this upstream holds no conversations; send all of it instead", details=details)
     left = {key: value for key, value in body.items() if key not in _KNOWN}
-    conversation = Conversation(model, _turns(body.get("messages")), ext={"messages": left}, words=WORDS)
-    conversation.system = _system(body.get("system"))
-    conversation.max_tokens = _max_tokens(body.get("max_tokens"))
-    conversation.tools = _tools(body.get("tools"), body, conversation.turns)
+    turns, system = _turns(body.get("messages")), _system(body.get("system"))
+    most = _max_tokens(body.get("max_tokens"))
+    tools = _tools(body.get("tools"), body, turns)
+    conversation = Conversation(
+        model, turns, system, tools, sampling=_sampling(body), max_tokens=most, ext={"messages": left}, words=WORDS,
+        stream=body.get("stream") is True,
+    )  # fmt: skip
     _tool_choice(body.get("tool_choice"), conversation)
-    conversation.sampling = _sampling(body)
     _thinking(body.get("thinking"), conversation.reasoning, left)
     _output(body, conversation, left)
     _metadata(body.get("metadata"), conversation, left)
     _maybe_string(body, "service_tier")
-    conversation.stream = body.get("stream") is True
     mid_conversation.apply(conversation, body["messages"], _tool)
     return conversation
 
@@ -95,7 +97,7 @@ def _turn(message: Any, where: str) -> Turn:
         raise BadRequest(f"{where}.role: Input should be 'user', 'assistant' or 'system'")
     if "content" not in message and not (role == "system" and message.get("output_config")):
         raise BadRequest(f"{where}.content: Field required")
-    left = {key: value for key, value in message.items() if key not in ("role", "content")}
+    left = {} if message.keys() <= _PLAIN else {k: v for k, v in message.items() if k not in _PLAIN}
     if role == "system":
         left["role"] = "system"
     content = decode_messages.read_content(message.get("content", ""), f"{where}.content")

@@ -163,7 +163,11 @@ def input_of_custom(text: str) -> dict[str, Any]:
 def last_words(stop: Stop, seen: set[type[Part]], usage: Usage | None, asked: Asked) -> dict[str, Any]:
     """Returns stop_reason, stop_sequence, usage and what else the upstream said at the end."""
     usage = with_estimate(usage, asked.input_tokens)
-    left = {key: value for key, value in stop.ext.get("messages", {}).items() if key != "stop_reason"}
-    if stop.reason == "refusal" and stop.explanation and not left.get("stop_details"):
-        left["stop_details"] = {"type": "refusal", "category": None, "explanation": stop.explanation}
-    return write_stop(stop, seen) | {"usage": write_usage(usage)} | left
+    said = write_stop(stop, seen)
+    said["usage"] = write_usage(usage)
+    for key, value in stop.ext.get("messages", {}).items() if stop.ext else ():
+        if key != "stop_reason":
+            said[key] = value
+    if stop.reason == "refusal" and stop.explanation and not said.get("stop_details"):
+        said["stop_details"] = {"type": "refusal", "category": None, "explanation": stop.explanation}
+    return said
