@@ -107,7 +107,7 @@ class Metrics:
         self.models = frozenset(models)
         self.began = time.time()  # of this process: workers are forked
         self._met: set[str] = set()
-        self._rows: dict[Labels, Row] = {}
+        self._rows: dict[tuple[str, ...], Row] = {}  # by Labels
         self._tries: dict[tuple[str, str, str, str], int] = {}  # by proxy_upstream_attempts_total's labels
         self._failed: dict[str, int] = {}  # tries that were followed by another, by upstream
 
@@ -117,19 +117,14 @@ class Metrics:
     def saw(self, record: dict[str, Any]) -> None:
         """Counts a finished request."""
         status, error = record["status"], record.get("error.type", "")
-        labels = Labels(
-            record["protocol"],
-            record["gen_ai.operation.name"],
-            record["client"],
-            record["upstream"],
-            self.model(record["gen_ai.request.model"], status == 200),
-            str(status) if status else "none",
-            error,
+        labels = (
+            record["protocol"], record["gen_ai.operation.name"], record["client"], record["upstream"],
+            self.model(record["gen_ai.request.model"], status == 200), str(status) if status else "none", error,
             record["ended"],
-        )
-        row = self._rows.get(labels)
+        )  # fmt: skip
+        row = self._rows.get(labels)  # a tuple finds what its like with names is kept under
         if row is None:
-            row = self._new(labels)
+            row = self._new(Labels._make(labels))
         row.add(record)
         if record["attempts"]:
             for failed in record["tried"]:
@@ -162,7 +157,7 @@ class Metrics:
         """All counts, in types that JSON has."""
         sums: dict[tuple[str, tuple[str, ...]], Any] = {}
         for labels, row in self._rows.items():
-            for family, chosen, value in _read(labels, row):
+            for family, chosen, value in _read(Labels._make(labels), row):
                 key = family, chosen
                 if isinstance(value, Histogram):
                     _sum_up(sums.setdefault(key, Histogram(value.bounds)), value)

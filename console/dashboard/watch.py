@@ -198,7 +198,8 @@ def _count(buckets: list[Bucket], record: Record, failed: bool) -> None:
     cached = record["gen_ai.usage.cache_read.input_tokens"] or 0
     output, usd = record["gen_ai.usage.output_tokens"] or 0, record["proxy.cost_usd"] or 0.0
     streams, attempts, left = record["stream"], record["attempts"], record["ended"] == "left"
-    first_ms, total_ms = record["first_token_ms"], record["total_ms"]
+    first_ms, total = record["first_token_ms"], slot(record["total_ms"])
+    first = slot(first_ms) if first_ms is not None and streams else None
     for bucket in buckets:
         bucket["requests"] += 1
         bucket["streamed"] += streams
@@ -213,15 +214,14 @@ def _count(buckets: list[Bucket], record: Record, failed: bool) -> None:
             bucket["left"] += 1
         if attempts > 1:
             bucket["retries"] += attempts - 1
-        if first_ms is not None and streams:
-            _time(bucket["first"], first_ms)
-            _time(bucket["stream"], total_ms)
+        if first is not None:
+            _one_more(bucket["first"], first)
+            _one_more(bucket["stream"], total)
         elif first_ms is not None:  # its first token comes with its last
-            _time(bucket["whole"], total_ms)
+            _one_more(bucket["whole"], total)
 
 
-def _time(slots: Slots, ms: float) -> None:
-    at = slot(ms)
+def _one_more(slots: Slots, at: int) -> None:
     slots[at] = slots.get(at, 0) + 1
 
 

@@ -20,6 +20,7 @@ from translate.target import Encoded, Target
 
 MAX_USER = 64  # characters of `user`
 
+_SAMPLING = ("temperature", "top_p", "seed", "frequency_penalty", "presence_penalty")  # as Sampling has them, too
 _CHOICE = {"auto": "auto", "any": "required", "none": "none"}
 
 
@@ -119,14 +120,9 @@ def _limits(body: Body, conversation: Conversation, draft: Draft) -> None:
     policy, sampling = draft.policy, conversation.sampling
     if (limit := conversation.max_tokens) is not None:
         body[policy.max_tokens_field] = min(limit, policy.max_tokens) if policy.max_tokens else limit
-    given = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "seed": sampling.seed,
-        "frequency_penalty": sampling.frequency_penalty,
-        "presence_penalty": sampling.presence_penalty,
-    }
-    body |= {field: value for field, value in given.items() if value is not None}
+    for field in _SAMPLING:
+        if (value := getattr(sampling, field)) is not None:
+            body[field] = value
     if sampling.top_k is not None:
         if draft.home:
             body["top_k"] = sampling.top_k
