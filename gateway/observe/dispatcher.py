@@ -51,7 +51,8 @@ class Observers:
         self._mask = mask
         self._busy = busy
         self._over: list[tuple[str, Callable[[], Record], Trace | None]] = []
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._next = False  # whether it is for the next turn of the loop
         self._most_busy = 0  # since the last flush: replies often come in waves, at whose end few are on their way
 
     def __repr__(self) -> str:
@@ -79,17 +80,36 @@ class Observers:
             return
         self._over.append((info.key, functools.partial(record.record, info, self._price_of, self._mask), info.trace))
         self._most_busy = most = max(self._most_busy, self._busy())
-        if len(self._over) >= min(AT_ONCE, max(LEAST_AT_ONCE, most)):
-            self.flush()
+        if not self._next and len(self._over) >= min(AT_ONCE, max(LEAST_AT_ONCE, most)):
+            self._wait_no_more()
+            self._next = True
+            self._timer = asyncio.get_running_loop().call_soon(self._some)
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SOON_S, self.flush)
 
-    def flush(self) -> None:
-        """Makes the records that wait, and passes them to the observers."""
+    def _some(self) -> None:
+        """In a turn of its own, since further replies may be about to leave in this one."""
+        self._wait_no_more()
+        self._most_busy = 0
+        now, self._over = self._over[:AT_ONCE], self._over[AT_ONCE:]
+        self._make(now)
+        if self._over:
+            self._next = True
+            self._timer = asyncio.get_running_loop().call_soon(self._some)
+
+    def _wait_no_more(self) -> None:
+        self._next = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiting, self._over, self._most_busy = self._over, [], 0
+
+    def flush(self) -> None:
+        """Makes the records that wait, and passes them to the observers."""
+        self._wait_no_more()
+        now, self._over, self._most_busy = self._over, [], 0
+        self._make(now)
+
+    def _make(self, waiting: list[tuple[str, Callable[[], Record], Trace | None]]) -> None:
         made = []
         for key, make, trace in waiting:
             if (said := _made(key, make)) is not None:
