@@ -56,14 +56,16 @@ def in_body(reader: UsageReader, raw: bytes) -> Usage | None:
         return _in_pieces(reader, raw, None)
 
 
-def in_stream(reader: UsageReader, raw: bytes, before: Usage | None = None) -> Usage | None:
+def in_stream(
+    reader: UsageReader, raw: bytes, before: Usage | None = None, most: int = MAX_EVENTS
+) -> Usage | None:  # fmt: skip
     """Returns the usage after some of a stream's bytes. The first event of them may lack its beginning, the last one
-    its end."""
+    its end. most: so many of the latest events are read."""
     if raw.rfind(reader.name) < 0 or raw.count(reader.name) == raw.count(reader.name + b":null"):
         return before
     if b"\r" in raw:
         raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    telling = [event for event in raw.split(b"\n\n") if reader.name in event][-MAX_EVENTS:]
+    telling = [event for event in raw.split(b"\n\n") if reader.name in event][-most:]
     for event in telling:
         try:
             before = of(reader, wire.loads(sse.fields(event.lstrip(b"\n"))[1]), before)

@@ -52,7 +52,7 @@ class UpstreamClient(SocketsOnLoop):
         self._spare = 0  # how many handles are in _free
         self._handles = 0
         self._peak = RecentPeak()
-        self._sent_last = 0.0
+        self._sent_last = self._looked_last = 0.0  # when a request was sent, or seen that may look for a connection
         self._sockets: dict[int, int] = {}  # sockets that libcurl has opened: file descriptor -> inode
         self._sweeper: asyncio.TimerHandle | None = None
         self._tell_at = 0.0
@@ -266,16 +266,23 @@ class UpstreamClient(SocketsOnLoop):
     def _trim(self) -> bool:
         """Closes the idle connections that are too many after a burst, the oldest first. Returns whether some are left
         for later."""
-        busy = len(self._live)
-        if busy or self._peak.value:
+        now, busy = self.now(), len(self._live)
+        if any(not exchange.status for exchange in self._live):  # it may still be looking for a connection
+            self._looked_last = now
+        if self._peak.value > busy or self._peak.latest != busy:
             self._peak.turn(busy)
             self._fit_pool()
             return True
         if len(self._kept) <= self.pool.keepalive_connections:
             return False
-        if self.now() - self._sent_last < QUIET_S:
+        if now - max(self._sent_last, self._looked_last) < QUIET_S:
             return True
         idle = [fd for fd in self._kept if _inode(fd) == self._sockets.get(fd)]
+        if len(idle) <= self.pool.keepalive_connections:
+            return False
+        which = pycurl.ACTIVESOCKET  # type: ignore[attr-defined]  # not in the types
+        in_use = {x._handle.curl.getinfo(which) for x in self._live if x._handle is not None}
+        idle = [fd for fd in idle if fd not in in_use]  # a paused one is not watched either
         surplus = idle[: max(0, len(idle) - self.pool.keepalive_connections)]
         for fd in surplus:
             self._forget(fd)
@@ -464,7 +471,7 @@ class UpstreamClient(SocketsOnLoop):
         late = [(x, failure) for x in self._live if (failure := x.overdue(now)) is not None]
         for exchange, failure in late:
             self._fail(exchange, failure)
-        if (self._trim() or self._live) and self._sweeper is None and not self._closed:
+        if not self._closed and (self._trim() or self._live) and self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
 

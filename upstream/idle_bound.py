@@ -3,7 +3,7 @@
 A connection that was in use a moment ago is not idle yet. Where sixteen clients ask again and again, all their
 connections are without a request for a moment, and to close some of them then would be to dial anew for the next
 requests. So the bound counts as many in use as were in the last moments. After that, libcurl closes one too many with
-each request that ends; where no more requests come, the client closes them itself.
+each request that ends; where no more requests begin, the client closes them itself.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import socket
 from collections.abc import Iterable
 
 QUIET_S = 1.2
-"""How long there must have been no new request before an idle connection is hung up. When libcurl looks for a
-connection, it finds a dead one only if it has not looked at it within the last second."""
+"""How long no request may have looked for a connection before an idle one is hung up. libcurl finds a dead one only if
+it has not looked at it within the last second."""
 
 
 class RecentPeak:
@@ -40,7 +40,7 @@ class RecentPeak:
 
 def hang_up(sockets: Iterable[int]) -> None:
     """Closes both directions of idle connections: the other side sees it at once. libcurl, which owns the sockets,
-    finds them dead when it next looks for a connection. sockets: file descriptors."""
+    finds them dead when it next looks for a connection, and closes them only then. sockets: file descriptors."""
     for fd in sockets:
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as idle:  # the upstream may be quicker
             idle.shutdown(socket.SHUT_RDWR)

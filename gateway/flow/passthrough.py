@@ -26,8 +26,8 @@ _DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # what a stream must hold a
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
 MAX_ERROR_BYTES = 4096  # of an object that says what broke in words of its own
 MAX_LINE_BYTES = 1 << 20  # of one that waits for its end
-KEPT_BYTES = 4096  # of the last events; they are kept for each stream, as long as it lasts
-TAIL_BYTES = 16 * 1024  # of one long event, with the longest lists of search results seen in a final chunk
+TAIL_BYTES = 16 * 1024  # the last events, with the longest lists of search results seen in a final chunk
+SPARE_BYTES = 4096  # that come before the tail is cut again
 
 _LONGEST_TERMINAL = 64  # bytes that it may take
 
@@ -53,7 +53,7 @@ class Passthrough:
         self._held = bytearray()  # grows by what comes: a line may come byte by byte
         self._tail: list[bytes] = []
         self._tail_size = 0
-        self._room = 2 * KEPT_BYTES
+        self._room = SPARE_BYTES
         self._told = False  # the terminal event has begun, and is longer than what is remembered
         self._usage: Usage | None = None  # by what is not remembered any more
         self._whole = False  # the reply was no stream
@@ -108,25 +108,18 @@ class Passthrough:
         return self._edited(chunk) if self._edits else chunk
 
     def _forget(self) -> None:
-        """Lets the eldest events go, once the usage that they tell is read. One that is longer than all that is kept of
-        others is kept as far as it may hold the usage itself."""
+        """Joins what has come, which takes half the memory then. What is too much of it goes, the eldest events first,
+        once the usage that they tell is read."""
         last = b"".join(self._tail)
-        cut = last.rfind(b"\n\n", 0, len(last) - KEPT_BYTES) + 2
-        if cut < 2:
-            self._room = 2 * TAIL_BYTES
-            if len(last) <= self._room:
-                self._tail = [last]
-                return
-            cut = len(last) - TAIL_BYTES
-            begins_before = cut + _LONGEST_TERMINAL
-        else:
-            self._room = 2 * KEPT_BYTES
-            begins_before = cut
-        if (begins := self._marks.long_terminal) is not None and not self._told:  # it holds the whole reply
-            self._told = begins.search(last, 0, begins_before) is not None
-        self._usage = usage.in_stream(self._dialect.usage, last[:cut], self._usage)
-        last = last[cut:]
-        self._tail, self._tail_size = [last], len(last)
+        if len(last) > TAIL_BYTES + SPARE_BYTES:
+            if (begins := self._marks.long_terminal) is not None and not self._told:  # it holds the whole reply
+                self._told = begins.search(last, 0, len(last) - TAIL_BYTES + _LONGEST_TERMINAL) is not None
+            cut = last.rfind(b"\n\n", 0, len(last) - TAIL_BYTES) + 2
+            cut = cut if cut > 1 else len(last) - TAIL_BYTES
+            most = usage.MAX_EVENTS if self._usage is None else 2  # later ones say all of it again
+            self._usage = usage.in_stream(self._dialect.usage, last[:cut], self._usage, most)
+            last = last[cut:]
+        self._tail, self._tail_size, self._room = [last], len(last), len(last) + SPARE_BYTES
 
     def _first(self) -> bytes:
         """What was held, once it shows a real event that is no error, or is too much to hold."""

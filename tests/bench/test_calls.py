@@ -17,7 +17,7 @@ from tests.bench.walk import Bench, Walk
 ROUNDS = 150  # at most, until one of them is cheap enough: in others a busy machine has cut the bytes in more pieces
 PAUSE_S = 0.003
 DELTAS = 12
-TIMERS = frozenset(("_sweep", "_tick", "_look", "_on_timer", "_expire", "flush", "_some"))  # what comes meanwhile, for all
+TIMERS = frozenset(("_sweep", "_tick", "_look", "_on_timer", "_expire", "flush", "_some"))  # what comes meanwhile
 
 # (client, upstream) -> calls of a whole reply, of a stream of one delta, and of each further delta.
 MOST: dict[tuple[str, str], tuple[int, int, float]] = {

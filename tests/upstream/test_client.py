@@ -330,6 +330,51 @@ def test_connections_are_kept_between_waves(tls: bool) -> None:
 
 
 @run
+async def test_nothing_is_sent_on_what_was_closed_after_a_queue() -> None:
+    """libcurl looks for a connection when one is free, which may be long after a request was sent."""
+
+    async def slowly(conn: Conn) -> None:
+        while await conn.request() is not None:
+            await asyncio.sleep(0.8)
+            conn.send(OK)
+
+    async with Upstream(slowly) as up, client(Pool(max_connections=4, keepalive_connections=1)) as c:
+        await asyncio.gather(*(ask(c, up.url) for _ in range(8)))
+        await soon(lambda: len(up.open) == 1)
+        tolds = await asyncio.gather(*(ask(c, up.url) for _ in range(4)))
+        assert [told.failure for told in tolds] == [None] * 4
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_long_stream_keeps_no_other_connections(paused: bool) -> None:
+    @run
+    async def test() -> None:
+        async def script(conn: Conn) -> None:
+            while (request := await conn.request()) is not None:
+                if b"stream" not in request:
+                    conn.send(OK)
+                    continue
+                conn.send(STREAM)
+                for n in range(100):
+                    conn.send(chunk(b"data: %d\n\n" % n * 999))
+                    await asyncio.sleep(0.03)
+                conn.send(b"0\r\n\r\n")
+
+        async with Upstream(script) as up, client(Pool(keepalive_connections=2)) as c:
+            told = begin(c, up.url, b"stream")
+            await told.began.wait()
+            if paused:
+                told.exchange.pause()
+            await asyncio.gather(*(ask(c, up.url) for _ in range(8)))
+            await soon(lambda: len(up.open) == 3)
+            told.exchange.resume()
+            await asyncio.wait_for(told.ended.wait(), 20)
+            assert told.failure is None and told.body.endswith(b"data: 99\n\n" * 999)
+
+    test()
+
+
+@run
 async def test_connections_of_a_burst_go_while_requests_come_one_by_one() -> None:
     async with Upstream() as up, client(Pool(keepalive_connections=2)) as c:
         await asyncio.gather(*(ask(c, up.url) for _ in range(8)))
