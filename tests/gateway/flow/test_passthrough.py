@@ -322,3 +322,30 @@ def test_the_first_model_of_each_line_is_the_clients_however_it_is_spelt(echo: s
     ]
     for end in (b"\n", b"\r\n"):
         assert Passthrough("chat", echo, None)._renamed(end.join(lines)) == end.join(wanted)
+
+
+CHAT_WORD = b'data: {"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}\n\n'
+CHAT_STOP = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+CHAT_PAGES = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2},"search_results":["%b"]}\n\n'
+GEMINI_WORD = b'data: {"candidates":[{"content":{"parts":[{"text":"word "}]}}]}\n\n'
+GEMINI_STOP = b'data: {"candidates":[{"content":{"parts":[{"text":"."}]},"finishReason":"STOP"}]}\n\n'
+GEMINI_PAGES = b'data: {"candidates":[{"groundingMetadata":{"x":"%b"}}]}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("protocol", "word", "stop", "after"),
+    [
+        ("chat", CHAT_WORD, CHAT_STOP, [CHAT_PAGES % (b"x" * 9_000)]),
+        ("chat", CHAT_WORD, CHAT_STOP, [b": PROCESSING\n\n"] * 700),
+        ("gemini", GEMINI_WORD, GEMINI_STOP, [GEMINI_PAGES % (b"x" * 9_000)]),
+    ],
+)
+def test_an_end_is_known_whatever_follows_it(protocol: Any, word: bytes, stop: bytes, after: list[bytes]) -> None:
+    """Search results may be long, and signs of life many; what is remembered stays bounded, and in few pieces."""
+    reply = Passthrough(protocol)
+    for chunk in [word] * 2_000:
+        assert reply.feed(chunk) == chunk
+        assert sum(map(len, reply._tail)) < 25_000 and len(reply._tail) < 100
+    for chunk in [stop, *after]:
+        assert reply.feed(chunk) == chunk
+    assert reply.end() == b"" and reply.fault is None
