@@ -52,7 +52,7 @@ class UpstreamClient(SocketsOnLoop):
         self._spare = 0  # how many handles are in _free
         self._handles = 0
         self._peak = RecentPeak()
-        self._sent_last = self._looked_last = 0.0  # when a request was sent, or seen that may look for a connection
+        self._looked_last = 0.0  # when a request may last have looked for a connection
         self._sockets: dict[int, int] = {}  # sockets that libcurl has opened: file descriptor -> inode
         self._sweeper: asyncio.TimerHandle | None = None
         self._tell_at = 0.0
@@ -112,7 +112,7 @@ class UpstreamClient(SocketsOnLoop):
         answer = self._names.known(place.host, place.family) if place is not None else None
         self._live.add(exchange)
         self._sent += 1
-        self._sent_last = exchange.started
+        self._looked_last = exchange.started
         if len(self._live) > self.pool.max_connections:
             self._is_dry()
         if len(self._live) > self._peak.latest:
@@ -275,7 +275,7 @@ class UpstreamClient(SocketsOnLoop):
             return True
         if len(self._kept) <= self.pool.keepalive_connections:
             return False
-        if now - max(self._sent_last, self._looked_last) < QUIET_S:
+        if now - self._looked_last < QUIET_S:
             return True
         idle = [fd for fd in self._kept if _inode(fd) == self._sockets.get(fd)]
         if len(idle) <= self.pool.keepalive_connections:
