@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from translate import effort, sse
+from translate.pieces import all_sound
 
 LINES = st.sampled_from([b"data: a", b"data:b", b"event: x", b": note", b"id: 1", b"data", "data: ä".encode(), b""])
 ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
@@ -25,6 +29,26 @@ def test_cutting_anywhere_changes_nothing(lines: list[bytes], end: bytes, cuts: 
     at = [0, *sorted(cut for cut in cuts if cut < len(stream)), len(stream)]
     pieces = [stream[a:b] for a, b in zip(at, at[1:], strict=False)]
     assert events_of(pieces) == events_of([stream]) == events_of([stream[i : i + 1] for i in range(len(stream))])
+
+
+@given(st.lists(st.sampled_from([b"a", b"b:\n", b"\n", b"\n\n", b"c\n\n"]), max_size=12).map(b"".join))
+def test_lines_that_stand_alone_are_split_as_events_are(data: bytes) -> None:
+    *events, rest = data.split(b"\n\n")
+    splitter = sse.Splitter()
+    assert splitter.feed(data) == events
+    assert b"".join(splitter._pending) == rest
+
+
+@given(st.lists(st.sampled_from([b"text", b'"', b"\\n", b"\\", b"\x7f", b"\x1f", "ä".encode(), b"\xc3", b"\\ud83d"])))
+def test_pieces_are_sound_where_json_takes_them(pieces: list[bytes]) -> None:
+    def fine(piece: bytes) -> bool:
+        try:
+            text = json.loads(b'"%b"' % piece)
+        except ValueError:  # also of its bytes
+            return False
+        return not re.search("[\ud800-\udfff]", text)
+
+    assert all_sound(pieces) == all(map(fine, pieces))
 
 
 @pytest.mark.parametrize(
