@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Awaitable
 from typing import Any
 
 from tornado.ioloop import IOLoop
-from tornado.iostream import IOStream, UnsatisfiableReadError
+from tornado.iostream import IOStream, StreamBufferFullError, UnsatisfiableReadError
+
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_ROOM = bytearray(65536)  # what is read comes here first, of all streams; Tornado takes, clears and frees so much each time
+MOST_COPIED = 2048  # bytes that are copied twice sooner than by a view
+
 
 
 class ClientStream(IOStream):
@@ -21,6 +28,62 @@ class ClientStream(IOStream):
     def set_nodelay(self, value: bool) -> None:
         """It is set for good. Tornado sets and unsets it several times a request, for nothing: whole replies are one
         write each, and an event must not wait for the next."""
+
+    def read_head(self, most: int) -> Awaitable[bytes]:
+        """Reads up to the end of a head, at most so many bytes. Raises UnsatisfiableReadError, StreamClosedError."""
+        future = self._start_read()
+        self._read_regex, self._read_max_bytes = _HEAD_END, most
+        try:
+            self._try_inline_read()
+        except UnsatisfiableReadError as why:
+            self.close(exc_info=why)
+        except BaseException:
+            future.add_done_callback(lambda done: done.exception())
+            raise
+        return future
+
+    def _try_inline_read(self) -> None:
+        """The next head is hardly ever there when a reply has just left, and where the stream is listened to, it says
+        when it is: to look costs two percent of a request."""
+        if self._read_regex is None or self._read_buffer_size or not (self._state or 0) & IOLoop.READ:
+            super()._try_inline_read()
+        else:
+            self._check_closed()
+
+    def _find_read_pos(self) -> int | None:
+        if self._read_regex is not None:
+            held = self._read_buffer
+            end = held.find(b"\r\n\r\n")
+            # Without a bare line feed before, the regex finds the same, in ten times the time.
+            if end >= 0 and held.count(b"\n", 0, end) == held.count(b"\r\n", 0, end):
+                self._check_max_bytes(_HEAD_END, end + 4)
+                return end + 4
+        return super()._find_read_pos()
+
+    def _read_to_buffer(self) -> int | None:
+        try:
+            size = self.read_from_fd(_ROOM)
+        except OSError as why:
+            self.close(exc_info=why)
+            if self._is_connreset(why):
+                return None
+            raise
+        if size is None:
+            return 0
+        if not size:
+            self.close()
+            return 0
+        if size <= MOST_COPIED:
+            self._read_buffer += _ROOM[:size]
+        else:
+            with memoryview(_ROOM) as room, room[:size] as piece:
+                self._read_buffer += piece
+        self._read_buffer_size += size
+        if self._read_buffer_size > self.max_buffer_size:  # nobody reads so much, and all of it would be held
+            full = StreamBufferFullError("the client sends more than is read")
+            self.close(exc_info=full)
+            raise full
+        return size
 
     def _handle_events(self, fd: Any, events: int) -> None:
         """Tornado stops listening as soon as a request's head is there and its body waits in the buffer, and begins

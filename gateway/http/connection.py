@@ -35,7 +35,6 @@ log = logging.getLogger("proxy")
 DROPPING_S = 2.0
 PIECE = 65536
 AT_ONCE = 256 * 1024  # bytes of a body, before others have their turn
-_HEAD_END = b"\r?\n\r?\n"
 
 
 class Told(Protocol):
@@ -83,7 +82,7 @@ class ClientConnection(HTTP1Connection):
         a usual request costs. This is what it does for servers. Raises _Malformed, UnsatisfiableReadError."""
         stream, is_open = self.stream, False
         try:
-            head = await stream.read_until_regex(_HEAD_END, max_bytes=self.params.max_header_size)
+            head = await stream.read_head(self.params.max_header_size)  # type: ignore[attr-defined]  # a ClientStream
             line, headers = self._read_head(head)
             self._disconnect_on_finish = not self._can_keep_alive(line, headers)
             is_open = True

@@ -36,6 +36,9 @@ class TlsStream(ClientStream, SSLIOStream):
     def _handle_events(self, fd: Any, events: int) -> None:
         IOStream._handle_events(self, fd, events)  # a handshake changes what is listened for
 
+    def _try_inline_read(self) -> None:
+        IOStream._try_inline_read(self)  # what is decrypted already is not listened for
+
     def close(self, exc_info: Any = False) -> None:
         super().close(exc_info)
         _forget_errors()
