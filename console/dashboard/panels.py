@@ -85,23 +85,24 @@ def _raw_requests(board: Board, query: Query) -> Said:
 def _raw_request(board: Board, query: Query) -> Said:
     """The details of a request; {} if another process had it, or it is not kept any more."""
     key = "req_" + query.get("id", "").removeprefix("req_")
-    entry = next((entry for entry in reversed(board.watch.recent) if entry.record["request_id"] == key), None)
+    entry = next((entry for entry in reversed(board.watch.recent) if entry.key == key), None)
     if entry is None:
         return {}
+    record = entry.record
     bodies = board.watch.captured.get(key)
     shown = bodies and {
         "protocol": bodies.protocol,
         "original": bodies.original.decode("utf-8", "replace"),
-        "upstream_protocol": entry.record["upstream_protocol"],
+        "upstream_protocol": record["upstream_protocol"],
         "sent": bodies.sent.decode("utf-8", "replace"),
     }
     return {
         "time": entry.at,
-        "record": entry.record,
+        "record": record,
         "cost": entry.cost,
         "session": entry.session,
         "change": entry.change,
-        "phases": phases(entry.record),
+        "phases": phases(record),
         "bodies": shown,
         "logs_bodies": board.service.journal.request_bodies is not None,
     }

@@ -172,6 +172,15 @@ def test_a_request_is_counted_everywhere_once() -> None:
     assert on.upstreams["far"].since(1_000_000.0, 300)[0]["requests"] == 2
 
 
+def test_a_record_is_remembered_as_it_was() -> None:
+    on, said = watch(), [record("a"), record("b", upstream_model="half \ud83d"), record("c", input=2**70, output=10**30)]
+    for each in said:
+        on.finished(each)
+    assert [entry.key for entry in on.recent] == ["a", "b", "c"]
+    assert [entry.record for entry in on.recent] == said
+    assert [type(entry.said) for entry in on.recent] == [bytes, dict, bytes]
+
+
 def test_counts_of_tokens_are_listed_but_hide_nothing() -> None:
     on = watch()
     on.finished(record(operation="count_tokens", first_token_ms=0.1, total_ms=0.1))
