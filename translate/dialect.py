@@ -21,6 +21,7 @@ from translate import model_list, rate_headers
 from translate.compaction import NO_COMPACTION, Compaction
 from translate.conversation import Conversation, Event, Part, Usage
 from translate.errors import ApiError
+from translate.reading import Look
 from translate.schemas.table import USUAL, Writes
 from translate.sealed_reasoning import MARK
 from translate.target import Asked, Encoded, Policy, Target
@@ -40,6 +41,8 @@ EARLY_PING = b": ping\n\n"
 class Decoder(Protocol):
     """The bytes of one upstream's stream as events. Call `feed` for each chunk, however it was cut, and `end` once when
     the upstream has closed. Neither raises: what cannot be read is a Fault. After Stop or Fault no event comes."""
+
+    look: Look
 
     @property
     def ended(self) -> bool:

@@ -43,6 +43,7 @@ from translate.conversation import (
 )
 from translate.dialect import Body, Decoder, Dialect, Encoder
 from translate.lenient import EMPTY, body_of
+from translate.reading import Look, as_it_is
 from translate.schemas import offer, restored
 from translate.summary_reply import SummaryReply
 from translate.target import Asked, Encoded, Protocol, Target
@@ -133,16 +134,17 @@ class Crossing:
     fault: the ApiError that the reply turned out to be, else None; it is set before any byte is given out where
     it comes first, so that the caller may still answer with a real status. Where `goes_on`, the upstream's reply has
     ended and the client's has not: the request, and `turns` after it, is to be asked once more, and that reply read
-    after `next_round`.
+    after `next_round`. look: what a stream's events are given to before they are read.
     """
 
     __slots__ = (
         "_answer", "_as_said", "_bridge", "_call_ids", "_client", "_decoder", "_earlier", "_encoder", "_foreign",
-        "_forms", "_latest", "_recorded", "_rounds", "_said", "_schemas", "_summary", "_upstream", "_usage", "asked",
-        "ended", "fault",
+        "_forms", "_latest", "_look_at", "_recorded", "_rounds", "_said", "_schemas", "_summary", "_upstream", "_usage",
+        "asked", "ended", "fault",
     )  # fmt: skip
 
-    def __init__(self, client: Protocol, upstream: Protocol, asked: Asked) -> None:
+    def __init__(self, client: Protocol, upstream: Protocol, asked: Asked, look: Look = as_it_is) -> None:
+        self._look_at = look
         self._client = dialects.of(client)
         self._upstream = dialects.of(upstream)
         self._decoder: Decoder | None = None
@@ -317,6 +319,7 @@ class Crossing:
     def feed(self, chunk: bytes) -> bytes:
         if self._decoder is None:
             self._decoder = self._upstream.decoder(self.asked.policy)
+            self._decoder.look = self._look_at
         return self._pass(self._decoder.feed(chunk))
 
     def end(self) -> bytes:

@@ -18,8 +18,17 @@ _PLAIN = bytes(byte for byte in range(0x20, 0x100) if byte not in b'"\\')  # eac
 _BETWEEN = b"\x7f"
 
 
+def together(pieces: list[bytes]) -> bytes:
+    """Returns the pieces as one, in which each can still be told from the next."""
+    return _BETWEEN.join(pieces)
+
+
 def all_sound(pieces: list[bytes]) -> bool:
-    joined = _BETWEEN.join(pieces)
+    return is_sound(together(pieces))
+
+
+def is_sound(joined: bytes) -> bool:
+    """joined: one piece, or several that are `together`."""
     if joined.translate(None, _PLAIN) and not _LEGAL.fullmatch(joined):  # the first is a tenth of the second's work
         return False
     return joined.isascii() or is_utf8(joined)

@@ -14,6 +14,15 @@ from translate import errors, sse
 from translate.conversation import Event, Fault
 from translate.lenient import EMPTY, body_of
 
+Look = Callable[[bytes], bytes]
+"""What a stream's events are given to before they are read, whole; of plain deltas only their texts, many at once. It
+returns the same object, or what is to be read instead."""
+
+
+def as_it_is(data: bytes) -> bytes:
+    return data
+
+
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and what may stand before the first line
 
 
@@ -30,10 +39,11 @@ class Parts(Protocol):
 class StreamReading:
     """feed(chunk) and end() give events; after Stop or Fault, `ended` is True and nothing more comes."""
 
-    __slots__ = ("_gathered", "_splitter", "_state", "_whole")
+    __slots__ = ("_gathered", "_splitter", "_state", "_whole", "look")
 
     def __init__(self, gathered: Parts) -> None:
         self._gathered = gathered
+        self.look: Look = as_it_is
         self._splitter = sse.Splitter()
         self._whole = bytearray()
         self._state: Callable[[StreamReading, bytes], list[Event]] = StreamReading._sniff
@@ -117,6 +127,6 @@ class StreamReading:
     def _read_whole(self) -> list[Event]:
         self._state = StreamReading._over
         try:
-            return self._explode(body_of(bytes(self._whole)))
+            return self._explode(body_of(self.look(bytes(self._whole))))
         except errors.BadReply as error:
             return [Fault(error)]

@@ -16,7 +16,7 @@ from typing import Protocol
 from gateway.credentials.minted import Minted
 from gateway.credentials.signing import signed
 from gateway.flow import prepare, upstream_error
-from gateway.flow.clean_lines import CleanLines, about_error
+from gateway.flow.clean_lines import CleanEvents, CleanLines, about_error
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.continued_turn import Continuing
 from gateway.flow.crossed import Estimated
@@ -82,9 +82,9 @@ class Attempt:
     it waits for a slot. paused: the client is slow."""
 
     __slots__ = (
-        "_lines", "_ports", "_seal", "_unframing", "asks_usage", "cache_marks", "dropped", "estimated", "fresh",
-        "hold", "incoming", "leads", "lease", "minted", "more", "outgoing", "owner", "paused", "queued_at", "reply",
-        "request", "route", "span", "verbatim",
+        "_events", "_lines", "_ports", "_seal", "_unframing", "asks_usage", "cache_marks", "dropped", "estimated",
+        "fresh", "hold", "incoming", "leads", "lease", "minted", "more", "outgoing", "owner", "paused", "queued_at",
+        "reply", "request", "route", "span", "verbatim",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, ports: Ports, request: ClientRequest, lease: Lease, *, fresh: bool) -> None:
@@ -110,7 +110,8 @@ class Attempt:
         self.queued_at = 0.0
         self.span: Span | None = None  # of the request's trace
         self.leads = self.paused = False
-        self._lines: CleanLines | None = None
+        self._lines: CleanLines | None = None  # of a stream that passes as it is
+        self._events: CleanEvents | None = None  # of one that is translated
         self._seal: Seal | None = None
         self._unframing: Unframing | None = None
 
@@ -144,7 +145,7 @@ class Attempt:
         if (trace := self.request.trace) is not None:
             self.span = trace.attempt(upstream.name, self.route.protocol, self.route.model, outgoing.url)
             lines = trace.told(lines, self.span)
-        self._seal = outgoing.seal
+        self._seal, self._events = outgoing.seal, outgoing.events
         lines, signing = signed(upstream.settings, self.minted, lines, outgoing.body)
         request = Request("POST", outgoing.url, lines, outgoing.body, timeouts, upstream.way, self.fresh, signing)
         self._reads()
@@ -241,7 +242,7 @@ class Attempt:
             assert reply is not None and owner is not None  # since the first byte
             chunk = self._cleaned(chunk)
             if chunk and (out := reply.feed(chunk)):
-                if reply.fault is not None or (self._lines is not None and self._lines.tells_error):
+                if reply.fault is not None or self._tells_error:
                     out = self._ports.masked(out)  # some servers repeat the key that they refuse
                 owner.write(out)
                 if reply.ended:
@@ -254,14 +255,23 @@ class Attempt:
 
     def _cleaned(self, chunk: bytes) -> bytes:
         """Most chunks are whole lines that speak of no error, and pass as they are; what becomes of them need not be
-        searched for one again: of a burst that is a third of the cost."""
+        searched for one again: of a burst that is a third of the cost. Where events are read, each is looked at."""
         if self._unframing is not None and not (chunk := self._unframing.feed(chunk)):
+            return chunk
+        if self._events is not None:
+            self._events.tells_error = False
             return chunk
         if self._lines is None:
             if chunk[-1:] == b"\n" and not about_error(chunk):
                 return chunk
             self._lines = CleanLines(self.route.upstream.secrets)
         return self._lines.feed(chunk)
+
+    @property
+    def _tells_error(self) -> bool:
+        """What was read last of the upstream's stream may."""
+        lines = self._events or self._lines
+        return lines is not None and lines.tells_error
 
     def _pass(self, out: bytes) -> bool:
         """What a chunk became goes to the client; the first of it takes the lead. Whether there was any."""
@@ -281,7 +291,7 @@ class Attempt:
         if out:
             if not owner.clock.first:
                 owner.clock.first = self._ports.now()
-            searched = self.incoming.mode == "streaming" and (self._lines is None or not self._lines.tells_error)
+            searched = self.incoming.mode == "streaming" and not self._tells_error
             if reply.fault is not None or (not searched and _may_tell_error(out)):
                 out = self._ports.masked(out)
             owner.write(out)

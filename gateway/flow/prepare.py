@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gateway.flow import compaction, envelope, learned_quirks, sealing, upstream_request, usage_chunk
+from gateway.flow.clean_lines import CleanEvents
 from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.crossed import NOTHING, Crossed, Estimated
 from gateway.flow.passthrough import Passthrough
@@ -29,7 +30,7 @@ _ID = re.compile(rb'"id"\s*:\s*"(?:msg_|resp_|chatcmpl-)([A-Za-z0-9_-]{1,200})"'
 @dataclass(slots=True)
 class Outgoing:
     """lines: header lines. asked: of a turn that may take further requests, how its reply is read. seal: how its body
-    was put into the upstream's envelope."""
+    was put into the upstream's envelope. events: takes the upstream's secrets out of events that are translated."""
 
     url: str
     lines: list[str]
@@ -41,6 +42,7 @@ class Outgoing:
     estimated: Estimated = NOTHING
     asked: Asked | None = None
     seal: Seal | None = None
+    events: CleanEvents | None = None
 
 
 def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bool) -> Outgoing:
@@ -196,13 +198,14 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
         policy=route.target.policy,
         left=encoded.dropped,
     )
-    reply = Crossing(request.protocol, route.protocol, asked)
+    events = CleanEvents(route.upstream.secrets)
+    reply = Crossing(request.protocol, route.protocol, asked, events)
     if previous is not None:
         previous.follow(reply)
     goes_on = encoded.search is not None or encoded.pauses or encoded.answers
     return Outgoing(
         url, lines, made.body, reply, encoded.dropped, encoded.cache_marks, False, made.estimated,
-        asked if goes_on else None,
+        asked if goes_on else None, None, events,
     )  # fmt: skip
 
 

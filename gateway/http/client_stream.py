@@ -10,7 +10,7 @@ from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamBufferFullError, UnsatisfiableReadError
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
-_ROOM = bytearray(65536)  # what is read comes here first, of all streams; Tornado takes, clears and frees so much each time
+_ROOM = bytearray(65536)  # what is read comes here first, of all streams; Tornado takes and clears so much each time
 MOST_COPIED = 2048  # bytes that are copied twice sooner than by a view
 
 

@@ -16,7 +16,7 @@ from translate.chat.assembly import Assembly
 from translate.chat.reply import explode
 from translate.conversation import Event, Usage
 from translate.lenient import NO_JSON, error_event, loads, no_json
-from translate.pieces import all_sound, same_text
+from translate.pieces import is_sound, same_text, together
 from translate.reading import StreamReading
 from translate.target import Policy
 
@@ -108,7 +108,8 @@ class Decoder(StreamReading):
         """Reads chunks that differ from the learned one in their text only."""
         start, stop = len(template.before), -len(template.after)
         pieces = [event[start:stop] for event in run]
-        if all_sound(pieces):
+        joined = together(pieces)
+        if is_sound(joined) and self.look(joined) is joined:
             if b"" in pieces:
                 pieces = [piece for piece in pieces if piece]
             if pieces:
@@ -117,12 +118,13 @@ class Decoder(StreamReading):
         for event, piece in zip(run, pieces, strict=True):
             if self._state is Decoder._over:
                 return
-            if not all_sound([piece]) or self._template is not template:
+            if not is_sound(piece) or self.look(piece) is not piece or self._template is not template:
                 self._slow(event)
             elif piece:
                 self._parts.more([piece])
 
     def _slow(self, event: bytes) -> None:
+        event = self.look(event)
         name, data = sse.fields(event.lstrip())
         data = data.strip()
         if not data:

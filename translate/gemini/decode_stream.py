@@ -48,6 +48,7 @@ class Decoder(StreamReading):
             self._event(event)
 
     def _event(self, event: bytes) -> None:
+        event = self.look(event)
         name, data = sse.fields(event.lstrip())
         data = data.strip()
         if not data or data == b"[DONE]":  # which gateways add that speak other protocols, too
@@ -79,7 +80,7 @@ class Decoder(StreamReading):
 
     def _read_whole(self) -> list[Event]:
         """Reads a whole reply, or a stream as one array, which gateways send that do not heed `alt=sse`."""
-        elements = loads(bytes(self._whole))
+        elements = loads(self.look(bytes(self._whole)))
         if not isinstance(elements, list):
             return super()._read_whole()
         self._state = Decoder._over

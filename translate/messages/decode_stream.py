@@ -22,6 +22,8 @@ from translate.messages.encode_stream import Encoder
 from translate.messages.fast_path import Template, learn
 from translate.messages.reply import explode
 from translate.messages.usage import breakdown, explanation_in, read_stop, read_usage
+from translate.pieces import together
+from translate.reading import Look, as_it_is
 from translate.sequence import CUT, broken_call
 
 __all__ = ["Decoder", "Encoder"]
@@ -40,10 +42,11 @@ class Decoder:
 
     __slots__ = (
         "_splitter", "_state", "_start", "usage", "_given", "_sequence", "_ext", "_seen", "_bare", "_block", "_broken",
-        "_held", "_later", "_remark", "_template",
+        "_held", "_later", "_remark", "_template", "look",
     )  # fmt: skip
 
     def __init__(self) -> None:
+        self.look: Look = as_it_is
         self._splitter = sse.Splitter()
         self._state: Callable[[Decoder, str, Raw, bytes, list[Event]], None] = Decoder._unstarted
         self._start: Start | None = Start()  # until it was given out
@@ -88,14 +91,16 @@ class Decoder:
             return out
         at = 0
         while at < len(events):
-            if self._template is not None and (pieces := self._template.run(events, at)):
+            pieces = self._template.run(events, at) if self._template is not None else []
+            if pieces and self.look(joined := together(pieces)) is joined:
                 at += len(pieces)
                 if b"" in pieces:
                     pieces = [piece for piece in pieces if piece]
                 push(out, self._block.passed(pieces) if self._block is not None else pieces)
-            else:
-                self._event(events[at], out)
-                at += 1
+            else:  # one that is changed sends all of them this way
+                for event in events[at : at + (len(pieces) or 1)]:
+                    self._event(event, out)
+                at += len(pieces) or 1
         return out
 
     def end(self) -> list[Event]:
@@ -103,7 +108,7 @@ class Decoder:
         out: list[Event] = []
         if self.ended:
             return out
-        rest = self._splitter.rest()
+        rest = self.look(self._splitter.rest())
         if rest.lstrip()[:1] == b"{" and self._state is Decoder._unstarted:
             self._whole(rest, out)
         elif rest and _is_whole(rest):  # many servers leave the last blank line out
@@ -117,6 +122,7 @@ class Decoder:
     def _event(self, event: bytes, out: list[Event]) -> None:
         if self.ended:
             return
+        event = self.look(event)
         name, data = sse.fields(event)
         if not data:
             return

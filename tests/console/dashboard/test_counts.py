@@ -173,7 +173,8 @@ def test_a_request_is_counted_everywhere_once() -> None:
 
 
 def test_a_record_is_remembered_as_it_was() -> None:
-    on, said = watch(), [record("a"), record("b", upstream_model="half \ud83d"), record("c", input=2**70, output=10**30)]
+    big = record("c", input=2**70, output=10**30)
+    on, said = watch(), [record("a"), record("b", upstream_model="half \ud83d"), big]
     for each in said:
         on.finished(each)
     assert [entry.key for entry in on.recent] == ["a", "b", "c"]
