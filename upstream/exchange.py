@@ -134,6 +134,11 @@ class Exchange:
         return "new" if self._handle.curl.getinfo(pycurl.NUM_CONNECTS) else "reused"
 
     @property
+    def ended_well(self) -> bool:
+        """All of the reply is here, or already with the sink."""
+        return self._ended and self._failure is None
+
+    @property
     def is_sent(self) -> bool:
         """Whether libcurl has taken all of the request's body."""
         body = self.request.body

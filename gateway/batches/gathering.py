@@ -43,6 +43,8 @@ class Gathering:
         self.body += data
         self.written += len(data)
 
+    write_last = write
+
     def end(self) -> None:
         return None
 

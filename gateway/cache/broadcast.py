@@ -230,6 +230,8 @@ class Broadcast:
         if len(self._readers) > 1 or self._full:
             self.balance()
 
+    write_last = write
+
     def end(self) -> None:
         """Its own client has the end at once; the others when it is known how it ended (settle)."""
         self.ended = True

@@ -54,6 +54,9 @@ class Owner(Protocol):
     def write(self) -> Callable[[bytes], None]:
         """To the client, once the attempt leads."""
 
+    def write_last(self, data: bytes) -> None:
+        """The same, where on_stream_end follows at once."""
+
     def on_first_byte(self, attempt: Attempt, out: bytes) -> None:
         """out: what the client gets first. The attempt leads from here on."""
 
@@ -244,10 +247,14 @@ class Attempt:
             if chunk and (out := reply.feed(chunk)):
                 if reply.fault is not None or self._tells_error:
                     out = self._ports.masked(out)  # some servers repeat the key that they refuse
-                owner.write(out)
                 if reply.ended:
+                    owner.write_last(out)
                     self._ended(out)
                     return
+                if self._is_all:
+                    owner.write_last(out)
+                else:
+                    owner.write(out)
             if self.more is not None:
                 self._goes_on()
         except Exception as error:
@@ -294,10 +301,19 @@ class Attempt:
             searched = self.incoming.mode == "streaming" and not self._tells_error
             if reply.fault is not None or (not searched and _may_tell_error(out)):
                 out = self._ports.masked(out)
-            owner.write(out)
+            if reply.ended or self._is_all:
+                owner.write_last(out)
+            else:
+                owner.write(out)
         if reply.ended:
             self._ended(out)
         return bool(out)
+
+    @property
+    def _is_all(self) -> bool:
+        """Whether what is written now is the last of a stream that passes as it is: its exchange has ended well."""
+        exchange = self.incoming.exchange
+        return self.verbatim and exchange is not None and exchange.ended_well and self.more is None
 
     def _ended(self, out: bytes) -> None:
         """We wrote the terminal event. The exchange goes on to its last byte, so that the connection can be used again;

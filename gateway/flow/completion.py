@@ -134,7 +134,7 @@ class Completion:
             self.whole_reply(failed, header_rules.JSON_HEAD, hold.held)
             return None
         self.begin_stream(failed, hold.held)
-        self.writer.write(hold.held)
+        self.writer.write_last(hold.held)
         self.writer.end()
         return failed.reply.fault if failed.reply is not None else None
 
@@ -162,10 +162,12 @@ class Completion:
         so that the client sees that it is not complete."""
         try:
             if self.streamed and lead is not None and lead.reply is not None:
-                self.writer.write(self._ports.masked(lead.reply.fail(error)))
+                self.writer.write_last(self._ports.masked(lead.reply.fail(error)))
                 self.writer.end()
             elif self.streamed and lead is None:  # it had another's
-                self.writer.write(self._ports.masked(self._request.dialect.errors.event(error, self._request.key)))
+                self.writer.write_last(
+                    self._ports.masked(self._request.dialect.errors.event(error, self._request.key))
+                )
                 self.writer.end()
             else:
                 self.refuse(error, lead)
@@ -178,7 +180,7 @@ class Completion:
         """A stream of our own, for which no upstream is asked."""
         self.status = 200
         self.writer.start(200, b"")
-        self.writer.write(said)
+        self.writer.write_last(said)
         self.writer.end()
 
     def kept(self, kept: Kept) -> None:
@@ -193,7 +195,7 @@ class Completion:
             self.whole(200, self._stream_head() + head, kept.body)
             return
         self._begin(head)
-        self.writer.write(kept.body)
+        self.writer.write_last(kept.body)
         self.writer.end()
 
     def begin_shared(self, source: Source) -> None:

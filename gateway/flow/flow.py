@@ -386,6 +386,9 @@ class Flow(HTTPMessageDelegate):
             self.request.previous.stream_ended(out, attempt.reply)
         self._ends(Event.STREAM_END, error, self.writer.end)
 
+    def write_last(self, data: bytes) -> None:
+        self.writer.write_last(data)
+
     @property
     def streaming(self) -> bool:
         return self.state is State.STREAMING

@@ -109,6 +109,8 @@ class HeldReply:
             self._writer.write(data)
             self.written = self._writer.written
 
+    write_last = write
+
     def _is_full(self) -> None:
         self.on_full()
 

@@ -20,6 +20,7 @@ class ClientStream(IOStream):
     is looked at; and that sends what it is given without delay."""
 
     let_pass = False  # whether an event was, in this request
+    looks = True  # for the next head, before it waits for it
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -43,12 +44,15 @@ class ClientStream(IOStream):
         return future
 
     def _try_inline_read(self) -> None:
-        """The next head is hardly ever there when a reply has just left, and where the stream is listened to, it says
-        when it is: to look costs two percent of a request."""
-        if self._read_regex is None or self._read_buffer_size or not (self._state or 0) & IOLoop.READ:
-            super()._try_inline_read()
-        else:
+        """Where the stream is listened to, it says when the next head is there. To look before that is worth it after a
+        streamed reply, which ends while others go on; whole ones leave in waves, and so do the next requests: those
+        that are taken together cost seven percent less."""
+        is_heard = self._read_regex is not None and not self._read_buffer_size and (self._state or 0) & IOLoop.READ
+        if is_heard and not self.looks:
             self._check_closed()
+        else:
+            super()._try_inline_read()
+        self.looks = False
 
     def _find_read_pos(self) -> int | None:
         if self._read_regex is not None:

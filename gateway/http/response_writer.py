@@ -45,6 +45,8 @@ class Writer(Protocol):
 
     def write(self, data: bytes) -> None: ...
 
+    def write_last(self, data: bytes) -> None: ...
+
     def end(self) -> None: ...
 
     def watch(self, on_left: Callable[[], None]) -> None: ...
@@ -67,8 +69,8 @@ class ResponseWriter:
     writes do nothing."""
 
     __slots__ = (
-        "_chunked", "_conn", "_full", "_head", "_lost", "_stream", "_waiting", "more", "on_drained", "on_full",
-        "on_left", "state", "written",
+        "_chunked", "_conn", "_full", "_head", "_lost", "_stream", "_together", "_waiting", "more", "on_drained",
+        "on_full", "on_left", "state", "written",
     )  # fmt: skip
 
     high_water = 64 * 1024  # bytes, for all replies of this process
@@ -79,6 +81,7 @@ class ResponseWriter:
         self._stream: IOStream = conn.stream
         self._chunked = True
         self._head = b""  # of a stream, until there is something to write after it
+        self._together = False  # what is written leaves with the end, which comes at once
         self._waiting = 0
         self._full = False
         self._lost = False  # the end of the reply met a client that had left
@@ -144,6 +147,9 @@ class ResponseWriter:
             data = b"%b%x\r\n%b\r\n" % (self._head, size, data)
         elif self._head:
             data = self._head + data
+        if self._together:
+            self._head = data
+            return
         self._head = b""
         if self._stream._closed:
             return
@@ -152,11 +158,17 @@ class ResponseWriter:
         else:
             self._waiting = 0
 
+    def write_last(self, data: bytes) -> None:
+        """The same where end() follows at once: both are one write then, and the client wakes up once."""
+        self._together = True
+        self.write(data)
+
     def end(self) -> None:
         """Ends a streamed reply whose body is complete."""
         if self.state == "streaming":
             self.state = "done"
             self._lost = self._stream._closed
+            self._stream.looks = True  # type: ignore[attr-defined]  # a ClientStream
             if not self._lost:
                 self._finish(self._head + (b"0\r\n\r\n" if self._chunked else b""))
 
@@ -194,6 +206,8 @@ class ResponseWriter:
 
     def abort(self) -> None:
         """Breaks off, so that the client sees that the body is not complete."""
+        if self._together and self._head and not self._stream._closed:  # the end did not come after all
+            self._at_once(self._head)
         self.state = "done"
         self._conn.close()
 

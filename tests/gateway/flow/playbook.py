@@ -52,6 +52,7 @@ class Exchange:
     """One that an upstream's name stands for. Its sink hears nothing after a cancel."""
 
     connection = "new"
+    ended_well = False
 
     def __init__(self, book: Book, name: str, sink: Any, request: Any) -> None:
         self._book = book
@@ -107,6 +108,8 @@ class Writer:
             self.written += len(data)
             self.body += data
             self._book.does("write " + _text(data))
+
+    write_last = write
 
     def end(self) -> None:
         if self.state == "streaming":

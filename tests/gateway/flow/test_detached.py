@@ -72,10 +72,11 @@ class Wire:
             head, _, said = said.partition(b"\r\n\r\n")
             if b"chunked" not in head:
                 return len(data)
-        if said == b"0\r\n\r\n":
+        text, is_end, _ = said.partition(b"0\r\n\r\n")  # the end leaves with the last write, or alone
+        if text:
+            self._book.does(f"{self._number}: write {_text(text.partition(bytes((13, 10)))[2])}")
+        if is_end:
             self._book.does(f"{self._number}: end")
-        elif said:
-            self._book.does(f"{self._number}: write {_text(said.partition(bytes((13, 10)))[2])}")
         return len(data)
 
     def drops(self) -> None:

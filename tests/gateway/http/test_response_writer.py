@@ -79,6 +79,40 @@ def test_the_head_leaves_with_the_first_piece_and_at_once() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(("version", "wanted"), [("1.1", b"4\r\nword\r\n3\r\nend\r\n0\r\n\r\n"), ("1.0", b"wordend")])
+def test_the_last_piece_leaves_with_the_end(version: str, wanted: bytes) -> None:
+    async def run() -> None:
+        stream, theirs = pair()
+        conn = HTTP1Connection(stream, is_client=False)
+        conn._request_start_line = RequestStartLine("POST", "/", f"HTTP/{version}")
+        conn._read_finished = True
+        answer = ResponseWriter(conn)
+        answer.start(200, b"")
+        answer.write_last(b"word")
+        answer.write(b"end")
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
+        answer.end()
+        assert theirs.recv(4096).partition(b"\r\n\r\n")[2] == wanted and answer.written == 7
+        stream.close()
+        theirs.close()
+
+    asyncio.run(run())
+
+
+def test_the_last_piece_is_not_lost_where_no_end_comes() -> None:
+    async def run() -> None:
+        stream, theirs = pair()
+        answer = ResponseWriter(HTTP1Connection(stream, is_client=False))
+        answer.start(200, b"")
+        answer.write_last(b"word")
+        answer.abort()
+        assert theirs.recv(4096).endswith(b"\r\n\r\n4\r\nword\r\n") and stream.closed()
+        theirs.close()
+
+    asyncio.run(run())
+
+
 def test_a_slow_reader_that_knows_no_chunks_gets_all_before_the_end() -> None:
     """Nothing is left to write at the end of such a reply, but some of it may wait for the client all the same."""
 
