@@ -75,21 +75,22 @@ class Books:
         if record["gen_ai.operation.name"] == "count_tokens":
             return
         if self._budgets.any:
-            spent = _spent(self._sum(record))
+            spent = _spent(_with(Sum(), record))
             self._budgets.spends(record["client"], spent.usd, spent.tokens, self._clock())
         if self.store is None:
             return
         hour = _hour(int(record["time"]) // HOUR_S)
-        key = Key(
-            hour[:10], record["client"], record["upstream_model"], record["upstream"], record["session"],
-            record["agent"], hour,
-        )  # fmt: skip
+        session, agent = record["session"], record["agent"]
+        key: Any = hour[:10], record["client"], record["upstream_model"], record["upstream"], session, agent, hour
         if record["parent_agent"] and len(self._agents) < MOST_KEYS:
-            self._agents[key.session, key.agent] = record["parent_agent"]
-        if len(self._waiting) >= MOST_KEYS and key not in self._waiting:
-            key = key._replace(session="", agent="")
-        before = self._waiting.get(key)
-        self._waiting[key] = self._sum(record) if before is None else before.plus(self._sum(record))
+            self._agents[session, agent] = record["parent_agent"]
+        before = self._waiting.get(key)  # a tuple finds what its like with names is kept under
+        if before is None:
+            key = Key._make(key)
+            if len(self._waiting) >= MOST_KEYS:
+                key = key._replace(session="", agent="")
+                before = self._waiting.get(key)
+        self._waiting[key] = _with(before or Sum(), record)
 
     def start(self) -> None:
         if self._thread is None:
@@ -117,19 +118,6 @@ class Books:
             await self.fleet.stop()
 
     # ------------------------------------------------------------------------------------------------- inside
-
-    @staticmethod
-    def _sum(record: dict[str, Any]) -> Sum:
-        failed = int(record["status"] >= 400 or "error.type" in record)
-        prompt = record["gen_ai.usage.input_tokens"]
-        if prompt is None:
-            return Sum(1, failed)
-        read = record["gen_ai.usage.cache_read.input_tokens"] or 0
-        written = record["gen_ai.usage.cache_creation.input_tokens"] or 0
-        output = record["gen_ai.usage.output_tokens"] or 0
-        uncached = max(0, prompt - read - written)
-        usd = record["proxy.cost_usd"]
-        return Sum(1, failed, uncached, read, written, output, usd or 0.0, int(usd is None))
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
@@ -205,6 +193,28 @@ class Books:
     @staticmethod
     def _day(at: float) -> str:
         return time.strftime("%Y-%m-%d", time.gmtime(at))
+
+
+def _with(sum: Sum, record: dict[str, Any]) -> Sum:
+    """The sum with one request more."""
+    requests, failed, input, read_before, written_before, output, usd_before, unpriced = sum
+    failed += record["status"] >= 400 or "error.type" in record
+    prompt = record["gen_ai.usage.input_tokens"]
+    if prompt is None:
+        return Sum(requests + 1, failed, input, read_before, written_before, output, usd_before, unpriced)
+    read = record["gen_ai.usage.cache_read.input_tokens"] or 0
+    written = record["gen_ai.usage.cache_creation.input_tokens"] or 0
+    usd = record["proxy.cost_usd"]
+    return Sum(
+        requests + 1,
+        failed,
+        input + max(0, prompt - read - written),
+        read_before + read,
+        written_before + written,
+        output + (record["gen_ai.usage.output_tokens"] or 0),
+        usd_before + (usd or 0.0),
+        unpriced + (usd is None),
+    )
 
 
 @functools.lru_cache(2)
