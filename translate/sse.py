@@ -22,6 +22,9 @@ _MARGIN = 3  # bytes of a blank line ("\r\n\r\n") that may have come before its 
 _LINE = re.compile(rb"\r\n|\n|\r")
 
 
+FEW = 1024  # bytes: a few events
+
+
 class EventTooLarge(ValueError):
     """One event grew past Most.event_bytes."""
 
@@ -101,7 +104,7 @@ class Splitter:
 def _split(data: bytes) -> list[bytes]:
     """Returns data.split(b"\\n\\n"), in half the time where each event is one line, as in most streams of OpenAI's: a
     single byte is found faster than two."""
-    end = data.find(b"\n") + 1
+    end = data.find(b"\n") + 1 if len(data) > FEW else 0
     if end and data[end : end + 1] == b"\n":
         lines = data.split(b"\n")
         if len(lines) % 2 and not any(lines[1::2]):  # the blank lines

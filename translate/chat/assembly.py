@@ -32,6 +32,9 @@ from translate.sequence import Item, Sequence
 from translate.target import Policy
 
 _PLAIN = frozenset(("role", "content"))
+# What most chunks and their choices have; nothing else need be looked for in these.
+_USUAL = frozenset(("id", "object", "created", "model", "system_fingerprint", "choices", "usage", "obfuscation"))
+_USUAL_CHOICE = frozenset(("index", "delta", "finish_reason", "logprobs"))
 _LEGACY_INDEX = 1 << 20  # function_call has no index; no server counts as far as this
 
 
@@ -93,12 +96,12 @@ class Assembly:
         """Ends the reply: it is complete."""
         if self._tags is not None:
             self._tagged(self._tags.rest())
-        has_calls = any(not call.is_nothing() for call in self._calls)
+        has_calls = bool(self._calls) and any(not call.is_nothing() for call in self._calls)
         reason = stop_reason(self._finish, has_calls, self._refused)
         if self._met and reason == "end":
             reason = "stop_sequence"
         late, self._annotations = self._annotations, []
-        if late := late or ([] if self._noted else _pages(self._extras)):
+        if late := late or (_pages(self._extras) if self._extras and not self._noted else []):
             self._annotate(late)
         if self._sounds and (sound := media.audio_of(self._sounds)) is not None:
             self._sequence.push(sound)
@@ -118,6 +121,15 @@ class Assembly:
         """Reads one chunk, or a whole chat.completion. Returns the error that it holds, if any; then nothing of it was
         taken."""
         self.trace.clear()
+        choices = data.get("choices")
+        if type(choices) is list and len(choices) == 1 and data.keys() <= _USUAL:
+            if type(choice := choices[0]) is dict and choice.keys() <= _USUAL_CHOICE and not choice.get("index"):
+                self._names(data)
+                if data.get("usage"):
+                    self.usage = of_chunk(data, self.usage)
+                self.seen += 1
+                self._delta(self._said(choice))
+                return self._finished_by(choice.get("finish_reason"))
         if data.get("error") or not isinstance(data.get("choices"), list):
             if error := errors.of_object(data):
                 return error
@@ -131,10 +143,13 @@ class Assembly:
                     return error
         return None
 
-    def _about(self, data: dict[str, Any]) -> None:
+    def _names(self, data: dict[str, Any]) -> None:
         if (start := self._sequence.start) is not None:  # the first ones that say something: gateways begin with ""
             start.id = start.id or text_of(data, "id")
             start.model = start.model or text_of(data, "model")
+
+    def _about(self, data: dict[str, Any]) -> None:
+        self._names(data)
         self.usage = of_chunk(data, self.usage)
         for key in ("citations", "search_results", "moderation", "service_tier"):  # some send them on every chunk
             if data.get(key):
@@ -145,14 +160,18 @@ class Assembly:
         if choice.get("error") and (error := errors.of_object(choice)):
             return error
         self._delta(self._said(choice))
-        finish = choice.get("finish_reason")
-        if isinstance(finish, str) and finish:
-            if error := breakdown(finish):
-                return error
-            self._finish, self._since = finish, 0
+        if error := self._finished_by(choice.get("finish_reason")):
+            return error
         met = text_of(choice, "stop_reason") or text_of(choice, "matched_stop")  # vLLM and SGLang tell which one it was
         if met and not is_known(met):
             self._met = met
+        return None
+
+    def _finished_by(self, reason: Any) -> errors.ApiError | None:
+        if isinstance(reason, str) and reason:
+            if error := breakdown(reason):
+                return error
+            self._finish, self._since = reason, 0
         return None
 
     def _said(self, choice: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Template:
     def learn(cls, event: bytes, piece: bytes) -> Template | None:
         """Makes a template from a chunk that added just `piece` to the open part. Returns None unless exactly one field
         holds text, and that text: another place that says the same would go unread in the chunks to come."""
-        padding = _PADDING.search(event)
+        padding = _PADDING.search(event) if event.endswith(b'"}') else None
         body = event[: padding.start()] if padding else event
         found = list(_TEXT_FIELD.finditer(body))
         if len(found) != 1 or not same_text(found[0][1], piece):
