@@ -26,8 +26,8 @@ _DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # what a stream must hold a
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
 MAX_ERROR_BYTES = 4096  # of an object that says what broke in words of its own
 MAX_LINE_BYTES = 1 << 20  # of one that waits for its end
-TAIL_BYTES = 16 * 1024  # the last events, with the longest lists of search results seen in a final chunk
-SPARE_BYTES = 4096  # that come before the tail is cut again
+TAIL_BYTES = 12 * 1024  # the last events, with the longest lists of search results seen in a final chunk
+SPARE_BYTES = 2048  # that come before the tail is cut again
 
 _LONGEST_TERMINAL = 64  # bytes that it may take
 
