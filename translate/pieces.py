@@ -15,20 +15,15 @@ from translate import wire
 _PAIR = rb"u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _LEGAL = re.compile(rb'(?>(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}|%b))*)' % _PAIR)
 _PLAIN = bytes(byte for byte in range(0x20, 0x100) if byte not in b'"\\')  # each legal by itself
-_BETWEEN = b"\x7f"
-
-
-def together(pieces: list[bytes]) -> bytes:
-    """Returns the pieces as one, in which each can still be told from the next."""
-    return _BETWEEN.join(pieces)
+BETWEEN = b"\x7f"  # joins pieces so that each can still be told from the next
 
 
 def all_sound(pieces: list[bytes]) -> bool:
-    return is_sound(together(pieces))
+    return is_sound(BETWEEN.join(pieces))
 
 
 def is_sound(joined: bytes) -> bool:
-    """joined: one piece, or several that are `together`."""
+    """joined: one piece, or several, joined by BETWEEN."""
     if joined.translate(None, _PLAIN) and not _LEGAL.fullmatch(joined):  # the first is a tenth of the second's work
         return False
     return joined.isascii() or is_utf8(joined)

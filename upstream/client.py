@@ -311,6 +311,7 @@ class UpstreamClient(SocketsOnLoop):
             if place is not None and exchange._failure.kind in NOBODY_THERE:
                 self._names.forget(place.host)
         exchange._ended = True
+        exchange.ended_well = exchange._failure is None
         if not exchange._queued:
             exchange._queued = True
             self._ready.append(exchange)

@@ -83,6 +83,7 @@ class Exchange:
         "_touched",
         "_waits",
         "connect_ms",
+        "ended_well",
         "first_byte_ms",
         "request",
         "reused",
@@ -96,6 +97,7 @@ class Exchange:
         self.started = now  # loop.time(), seconds
         self.sent_at = now  # when libcurl last took a part of the request's body
         self.status = 0  # of the final reply; 0 until its head is complete
+        self.ended_well = False  # all of the reply is here, though the sink may not have all of it yet
         self.reused = False
         self.connect_ms = 0.0
         self.first_byte_ms = 0.0
@@ -132,11 +134,6 @@ class Exchange:
         if not self.status:
             return ""
         return "new" if self._handle.curl.getinfo(pycurl.NUM_CONNECTS) else "reused"
-
-    @property
-    def ended_well(self) -> bool:
-        """All of the reply is here, or already with the sink."""
-        return self._ended and self._failure is None
 
     @property
     def is_sent(self) -> bool:

@@ -245,20 +245,30 @@ class Attempt:
             assert reply is not None and owner is not None  # since the first byte
             chunk = self._cleaned(chunk)
             if chunk and (out := reply.feed(chunk)):
-                if reply.fault is not None or self._tells_error:
+                lines, exchange = self._events or self._lines, self.incoming.exchange
+                if reply.fault is not None:
+                    out = self._said_by(reply.fault, out)
+                elif lines is not None and lines.tells_error:
                     out = self._ports.masked(out)  # some servers repeat the key that they refuse
                 if reply.ended:
                     owner.write_last(out)
                     self._ended(out)
                     return
-                if self._is_all:
-                    owner.write_last(out)
+                if self.verbatim and exchange is not None and exchange.ended_well and self.more is None:
+                    owner.write_last(out)  # it passes as it is, and this is the last of it
                 else:
                     owner.write(out)
             if self.more is not None:
                 self._goes_on()
         except Exception as error:
             self.on_fault(error)
+
+    def _said_by(self, fault: ApiError, out: bytes) -> bytes:
+        """Takes the upstream's secrets out of what it says went wrong, which need not have the word, and of `out`, what
+        the client is to hear of it."""
+        secrets = self.route.upstream.secrets
+        fault.message = secrets.text(fault.message)
+        return self._ports.masked(secrets.clean(out))
 
     def _cleaned(self, chunk: bytes) -> bytes:
         """Most chunks are whole lines that speak of no error, and pass as they are; what becomes of them need not be
@@ -274,18 +284,13 @@ class Attempt:
             self._lines = CleanLines(self.route.upstream.secrets)
         return self._lines.feed(chunk)
 
-    @property
-    def _tells_error(self) -> bool:
-        """What was read last of the upstream's stream may."""
-        lines = self._events or self._lines
-        return lines is not None and lines.tells_error
-
     def _pass(self, out: bytes) -> bool:
         """What a chunk became goes to the client; the first of it takes the lead. Whether there was any."""
         reply, owner = self.reply, self.owner
         assert reply is not None and owner is not None
         if not self.leads:
             if reply.fault is not None and not reply.started:
+                self._said_by(reply.fault, b"")
                 raise reply.fault
             if self.hold is not None:
                 out = self.hold.feed(out) or (self.hold.rest() if reply.ended else b"")
@@ -298,22 +303,20 @@ class Attempt:
         if out:
             if not owner.clock.first:
                 owner.clock.first = self._ports.now()
-            searched = self.incoming.mode == "streaming" and not self._tells_error
-            if reply.fault is not None or (not searched and _may_tell_error(out)):
+            lines, exchange = self._events or self._lines, self.incoming.exchange
+            searched = self.incoming.mode == "streaming" and (lines is None or not lines.tells_error)
+            if reply.fault is not None:
+                out = self._said_by(reply.fault, out)
+            elif not searched and _may_tell_error(out):
                 out = self._ports.masked(out)
-            if reply.ended or self._is_all:
+            is_all = self.verbatim and exchange is not None and exchange.ended_well and self.more is None
+            if reply.ended or is_all:
                 owner.write_last(out)
             else:
                 owner.write(out)
         if reply.ended:
             self._ended(out)
         return bool(out)
-
-    @property
-    def _is_all(self) -> bool:
-        """Whether what is written now is the last of a stream that passes as it is: its exchange has ended well."""
-        exchange = self.incoming.exchange
-        return self.verbatim and exchange is not None and exchange.ended_well and self.more is None
 
     def _ended(self, out: bytes) -> None:
         """We wrote the terminal event. The exchange goes on to its last byte, so that the connection can be used again;

@@ -114,12 +114,22 @@ class Passthrough:
         if len(last) > TAIL_BYTES + SPARE_BYTES:
             if (begins := self._marks.long_terminal) is not None and not self._told:  # it holds the whole reply
                 self._told = begins.search(last, 0, len(last) - TAIL_BYTES + _LONGEST_TERMINAL) is not None
-            cut = last.rfind(b"\n\n", 0, len(last) - TAIL_BYTES) + 2
-            cut = cut if cut > 1 else len(last) - TAIL_BYTES
+            cut = self._end_of_events(last, len(last) - TAIL_BYTES)
             most = usage.MAX_EVENTS if self._usage is None else 2  # later ones say all of it again
             self._usage = usage.in_stream(self._dialect.usage, last[:cut], self._usage, most)
             last = last[cut:]
         self._tail, self._tail_size, self._room = [last], len(last), len(last) + SPARE_BYTES
+
+    def _end_of_events(self, last: bytes, most: int) -> int:
+        """Where what is forgotten ends: at the last blank line of so many bytes; in the middle of an event that is
+        longer than what is remembered, which may be the last one."""
+        blank, size = last.rfind(b"\n\n", 0, most), 2
+        if blank < 0 and b"\r" in last:
+            blank, size = last.rfind(b"\r\n\r\n", 0, most), 4
+        if self._marks.long_terminal is None:  # a longer one that is not the last is no end
+            is_cut = blank < 0 and self._marks.terminal.search(last, 0, most + _LONGEST_TERMINAL) is not None
+            self._told = is_cut or (self._told and blank < 0)
+        return most if blank < 0 else blank + size
 
     def _first(self) -> bytes:
         """What was held, once it shows a real event that is no error, or is too much to hold."""

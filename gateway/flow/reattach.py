@@ -127,6 +127,7 @@ class JoinableWriter(ResponseWriter):
         told = self._calls or []
         self._conn, self._stream, self.more = newcomer._conn, newcomer._stream, newcomer.more
         self._waiting, self._full, self._lost, self.state, self.written = 0, False, False, "open", 0
+        self._together, self._head = False, b""
         self.detached = False
         self.watch(self.on_left)
         for call, args in told:

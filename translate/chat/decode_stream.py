@@ -16,7 +16,7 @@ from translate.chat.assembly import Assembly
 from translate.chat.reply import explode
 from translate.conversation import Event, Usage
 from translate.lenient import NO_JSON, error_event, loads, no_json
-from translate.pieces import is_sound, same_text, together
+from translate.pieces import BETWEEN, is_sound, same_text
 from translate.reading import StreamReading
 from translate.target import Policy
 
@@ -108,7 +108,7 @@ class Decoder(StreamReading):
         """Reads chunks that differ from the learned one in their text only."""
         start, stop = len(template.before), -len(template.after)
         pieces = [event[start:stop] for event in run]
-        joined = together(pieces)
+        joined = BETWEEN.join(pieces)
         if is_sound(joined) and self.look(joined) is joined:
             if b"" in pieces:
                 pieces = [piece for piece in pieces if piece]

@@ -22,7 +22,7 @@ from translate.messages.encode_stream import Encoder
 from translate.messages.fast_path import Template, learn
 from translate.messages.reply import explode
 from translate.messages.usage import breakdown, explanation_in, read_stop, read_usage
-from translate.pieces import together
+from translate.pieces import BETWEEN
 from translate.reading import Look, as_it_is
 from translate.sequence import CUT, broken_call
 
@@ -92,7 +92,7 @@ class Decoder:
         at = 0
         while at < len(events):
             pieces = self._template.run(events, at) if self._template is not None else []
-            if pieces and self.look(joined := together(pieces)) is joined:
+            if pieces and self.look(joined := BETWEEN.join(pieces)) is joined:
                 at += len(pieces)
                 if b"" in pieces:
                     pieces = [piece for piece in pieces if piece]

@@ -12,7 +12,7 @@ from typing import Any
 from translate import errors, sse
 from translate.conversation import Event, Usage
 from translate.lenient import NO_JSON, error_event, loads, no_json
-from translate.pieces import is_sound, together
+from translate.pieces import BETWEEN, is_sound
 from translate.reading import StreamReading
 from translate.responses.assembly import Assembly
 from translate.responses.fast_path import Template, learn
@@ -54,7 +54,7 @@ class Decoder(StreamReading):
         at = 0
         while at < len(events) and self._state is not Decoder._over:
             run = self._template.run(events, at) if self._template is not None else []
-            if run and is_sound(joined := together(run)) and self.look(joined) is joined:
+            if run and is_sound(joined := BETWEEN.join(run)) and self.look(joined) is joined:
                 if pieces := [piece for piece in run if piece] if b"" in run else run:
                     self._parts.more(pieces)
             else:  # one that is not sound, or is changed, sends all of them the slow way

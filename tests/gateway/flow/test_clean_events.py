@@ -10,6 +10,8 @@ from gateway.flow.clean_lines import CleanEvents
 from operate.logs.spellings import Spellings
 from tests.support import streams
 from tests.support.crossing import asked
+from tests.support.house import House, one_upstream
+from tests.support.script import Answer, Upstream
 from translate import dialects
 from translate.pair import Crossing
 from translate.target import Protocol
@@ -101,6 +103,24 @@ def test_so_is_one_that_comes_whole(upstream: Protocol) -> None:
     raw = b"\xef\xbb\xbf" + ERRORS[upstream].partition(b"data: ")[2].strip()
     out, _, crossing = crossed(upstream, raw, 9)
     assert crossing.fault is not None and KEY not in crossing.fault.message and KEY.encode() not in out
+
+
+@pytest.mark.parametrize("client", ["messages", "responses"])
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("said", [b'{"message":"denied for %b"}', b"denied for %b"])
+def test_what_goes_wrong_without_the_word_is_less_the_secret(said: bytes, begun: bool, client: Protocol) -> None:
+    """Half of the key, also where neither the event nor its neighbours call it an error."""
+    before = stream("chat", *WORDS).partition(b"data: [DONE]")[0].rpartition(b"data: ")[0] if begun else b""
+    broken = before + b"data: %b\n\n" % (said % KEY[:-4].encode())
+    asking = {"model": "m", "max_tokens": 9, "stream": True}
+    turn = [{"role": "user", "content": "x"}]
+    path, body = {
+        "messages": ("/v1/messages", asking | {"messages": turn}),
+        "responses": ("/v1/responses", {"model": "m", "stream": True, "input": "x"}),
+    }[client]
+    with Upstream([Answer.sse(broken)] * 4) as up, House(one_upstream(up.url, "chat", f"api_key = {KEY}")) as house:
+        _, _, reply = house.post(path, body)
+    assert KEY[:-4].encode() not in reply and MASKED.encode() in reply and (b"one " in reply) is begun
 
 
 def test_each_protocol_with_a_decoder_is_here() -> None:

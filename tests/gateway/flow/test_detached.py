@@ -47,6 +47,7 @@ class Wire:
         self._book = book
         self._number = number
         self._closed = False
+        self.sends = 0
         self._on_close: Callable[[], None] | None = None
         self.socket: socket.socket | None = None
 
@@ -66,6 +67,7 @@ class Wire:
     def write_to_fd(self, data: memoryview) -> int:
         """The kernel takes all at once: a stream's head leaves with its first event."""
         assert not self._closed
+        self.sends += 1
         said = bytes(data)
         if said.startswith(b"HTTP/1.1"):
             self._book.does(f"{self._number}: {said[9:12].decode()}")
@@ -254,3 +256,14 @@ def test_the_flow_knows_nothing_of_it() -> None:
         text = (folder / f"{file}.py").read_text().lower()
         named = [word for word in ("reattach", "rejoin", "orphan", "on_refusal", "adaptive") if word in text]
         assert not named, f"{file}.py names {named}"
+
+
+def test_a_stream_that_has_ended_is_told_piece_by_piece() -> None:
+    """Not joined anew with each piece, which would take minutes for a long one."""
+    book = Detached()
+    tell(book, asks(), "ask a", says("a", "x"), "1: 200, 1: write x", drops(1), "")
+    for _ in range(50):
+        book = book >> says("a", "y")
+    tell(book, "", ends("a"), "over")
+    asks()(book)
+    assert book.wires[1].sends >= 52

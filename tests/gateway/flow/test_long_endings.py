@@ -38,6 +38,21 @@ def test_wherever_what_is_remembered_begins(shift: int) -> None:
     assert b"".join([verbatim.feed(stream[:cut]), verbatim.feed(stream[cut:]), verbatim.end()]) == stream
 
 
+@pytest.mark.parametrize("blank", ["\n\n", "\r\n\r\n"])
+@pytest.mark.parametrize("size", [TAIL_BYTES - 500, TAIL_BYTES + 100, 2 * TAIL_BYTES, 9 * TAIL_BYTES])
+@pytest.mark.parametrize("piece", [97, 1_400, 1 << 20])
+def test_an_end_that_much_follows_within_its_event(blank: str, size: int, piece: int) -> None:
+    """Google tells where an answer comes from behind the word that it is complete."""
+    said = {"candidates": [{"content": {"parts": [{"text": "hi"}]}, "index": 0}]}
+    last = {"candidates": [{"finishReason": "STOP", "groundingMetadata": {"page": "y" * size}}]}
+    events = [*[said] * 200, last]
+    whole = "".join(f"data: {json.dumps(event)}{blank}" for event in events).encode()
+    for stream, is_whole in ((whole, True), (whole + (whole[: whole.index(b"{")] + b"{}\n\n") * 4_000, False)):
+        verbatim = Passthrough("gemini")
+        out = b"".join(verbatim.feed(stream[i : i + piece]) for i in range(0, len(stream), piece)) + verbatim.end()
+        assert (out == stream) is is_whole and (verbatim.fault is None) is is_whole
+
+
 def test_a_long_stream_without_its_end_is_still_told() -> None:
     verbatim = Passthrough("responses")
     quoted = b'data: {"type":"response.output_text.delta","delta":"say \\"type\\":\\"response.completed\\""}\n\n'
