@@ -61,12 +61,11 @@ def in_stream(
 ) -> Usage | None:  # fmt: skip
     """Returns the usage after some of a stream's bytes. The first event of them may lack its beginning, the last one
     its end. most: so many of the latest events are read."""
-    if raw.rfind(reader.name) < 0 or raw.count(reader.name) == raw.count(reader.name + b":null"):
+    if raw.rfind(reader.name) < 0:
         return before
     if b"\r" in raw:
         raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    telling = [event for event in raw.split(b"\n\n") if reader.name in event][-most:]
-    for event in telling:
+    for event in reversed(_latest(reader.name, raw, most)):
         try:
             before = of(reader, wire.loads(sse.fields(event.lstrip(b"\n"))[1]), before)
         except ValueError:
@@ -106,6 +105,20 @@ def added(one: Usage | None, other: Usage | None) -> Usage | None:
         total=one.total + other.total if one.total and other.total else 0,
         ext=one.ext | other.ext,
     )
+
+
+def _latest(name: bytes, raw: bytes, most: int) -> list[bytes]:
+    """Returns the last events that have usage, and not null in its place, as OpenAI's have before their last one; the
+    latest first. They are looked for from the end, where they nearly always are."""
+    found: list[bytes] = []
+    end = len(raw)
+    while len(found) < most and (at := raw.rfind(name, 0, end)) >= 0:
+        end = at
+        if not raw.startswith((b":null", b": null"), at + len(name)):
+            end = max(raw.rfind(b"\n\n", 0, at), 0)
+            stop = raw.find(b"\n\n", at)
+            found.append(raw[end : stop if stop >= 0 else len(raw)])
+    return found
 
 
 def _in_pieces(reader: UsageReader, raw: bytes, before: Usage | None) -> Usage | None:

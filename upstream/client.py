@@ -447,7 +447,7 @@ class UpstreamClient(SocketsOnLoop):
 
     # ---- after libcurl has run
 
-    def _turn(self) -> None:
+    def _turn(self) -> int:
         """Runs after libcurl: records the exchanges that have ended, then calls the sinks with all that has arrived."""
         info_read = self._multi.info_read if not self._closed else None
         while info_read is not None:
@@ -459,11 +459,14 @@ class UpstreamClient(SocketsOnLoop):
             if not left:
                 break
         ready = self._ready
-        if ready:
-            now = self.now()
-            for exchange in ready:  # the list may grow meanwhile, when a sink resumes
-                exchange.deliver(now)
-            ready.clear()
+        if not ready:
+            return 0
+        now = self.now()
+        for exchange in ready:  # the list may grow meanwhile, when a sink resumes
+            exchange.deliver(now)
+        served = len(ready)
+        ready.clear()
+        return served
 
     def _sweep(self) -> None:
         """Ends the exchanges that are over their first byte, idle or total timeout. It runs while any is in flight."""

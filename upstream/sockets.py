@@ -27,6 +27,7 @@ from upstream.hangup import Hangup
 log = logging.getLogger("upstream")
 
 EVENTS = 8  # sockets that are looked at together: epoll gives those that were longest without a turn first
+FEW = 2  # transfers whose results take no time in which another one could become ready
 SLICE_S = 0.004  # after which the others wait for the next turn of the loop, since many streams may have much to read
 
 # what libcurl wants of a socket (POLL_NONE, POLL_IN, POLL_OUT, POLL_INOUT) -> the mask of epoll
@@ -91,8 +92,8 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
         """Tells libcurl how many connections there may be."""
         raise NotImplementedError
 
-    def _turn(self) -> None:
-        """Called after libcurl has run, to handle its results."""
+    def _turn(self) -> int:
+        """Called after libcurl has run, to handle its results. Returns of how many transfers something was handled."""
         raise NotImplementedError
 
     def _handle_socket(self, event: int, fd: int, multi: pycurl.CurlMulti, data: Any | None) -> None:
@@ -134,12 +135,20 @@ class SocketsOnLoop(CurlAsyncHTTPClient):
             self._soon = False
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         until = self._ran_at + SLICE_S
-        ready = self._epoll.poll(0, EVENTS)
-        while len(ready) > 1 and self.now() < until:  # who comes meanwhile need not wait for all others' turns
+        poll = self._epoll.poll
+        ready = poll(0, EVENTS)
+        while True:
+            while len(ready) > 1 and self.now() < until:  # who comes meanwhile need not wait for all others' turns
+                self._act(ready)
+                ready = poll(0, EVENTS)
             self._act(ready)
-            ready = self._epoll.poll(0, EVENTS)
-        self._act(ready)
-        self._turn()
+            # While many had their turn, others may have become ready: the last ones of a wave of requests would wait
+            # for what all of that wave's clients ask next.
+            if self._turn() < FEW or self._closed or (now := self.now()) >= until:
+                return
+            self._ran_at = now
+            if not (ready := poll(0, EVENTS)):
+                return
 
     def _act(self, ready: list[tuple[int, int]]) -> None:
         """Runs libcurl for these sockets."""

@@ -97,6 +97,21 @@ def test_what_was_cut_off_before() -> None:
     assert usage.in_stream(read("chat"), b"data: {}\n\n", known) is known
 
 
+@pytest.mark.parametrize("null", ['"usage":null', '"usage": null'])
+def test_any_number_of_events_may_say_null_after_it(null: str) -> None:
+    raw = events(chunk(usage={"prompt_tokens": 3, "completion_tokens": 2}))
+    raw += b'data: {"choices":[{"delta":{"content":"a"}}],%b}\n\n' % null.encode() * 20
+    assert counts(usage.in_stream(read("chat"), raw)) == (3, 0, 0, 2, 0)
+    assert counts(usage.in_stream(read("chat"), raw[:-2])) == (3, 0, 0, 2, 0)
+
+
+def test_null_and_usage_in_one_event() -> None:
+    said = {"type": "response.completed", "response": {"tool_usage": {"usage": None}, "usage": {"input_tokens": 7}}}
+    assert counts(usage.in_stream(read("responses"), events(said))) == (7, 0, 0, 0, 0)
+    turned = {"type": "response.completed", "response": {"usage": {"input_tokens": 7}, "x": {"usage": None}}}
+    assert counts(usage.in_stream(read("responses"), events(turned))) == (7, 0, 0, 0, 0)
+
+
 def test_an_event_whose_beginning_is_lost() -> None:
     text = json.dumps('{"usage":{"input_tokens":999}}')
     raw = b'"text":%b,"x":1}]}],"usage":{"input_tokens":7,"output_tokens":2}}}\n\n' % text.encode()

@@ -73,6 +73,34 @@ async def test_one_turn_brings_a_bounded_chunk() -> None:
 
 
 @run
+async def test_who_is_ready_by_the_end_of_a_turn_has_it_too() -> None:
+    """Otherwise the last reply of a wave of requests waits until all that their clients ask next has begun."""
+    conns: list[Conn] = []
+    happened: list[str] = []
+
+    async def script(conn: Conn) -> None:
+        await conn.request()
+        conns.append(conn)
+        if len(conns) == 3:
+            for ready in conns[:2]:
+                ready.send(OK)
+        await conn.gone()
+
+    def then(told: Told, now: str) -> None:
+        if now == "end":
+            happened.append("end")
+            if len(happened) == 2:
+                asyncio.get_running_loop().call_soon(happened.append, "next turn")
+                conns[2].send(OK)
+
+    async with Upstream(script) as up, client() as c:
+        tolds = [begin(c, up.url, told=Told(then)) for _ in range(3)]
+        for told in tolds:
+            await told.ended.wait()
+    assert happened[:4] == ["end", "end", "end", "next turn"]
+
+
+@run
 async def test_pause_and_resume_lose_nothing() -> None:
     data = b"".join(b"%08d" % i for i in range(250_000))
 
