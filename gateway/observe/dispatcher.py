@@ -80,7 +80,10 @@ class Observers:
             return
         self._over.append((info.key, functools.partial(record.record, info, self._price_of, self._mask), info.trace))
         self._most_busy = most = max(self._most_busy, self._busy())
-        if not self._next and len(self._over) >= min(AT_ONCE, max(LEAST_AT_ONCE, most)):
+        enough = len(self._over) >= min(AT_ONCE, max(LEAST_AT_ONCE, most))
+        if enough and len(self._over) <= AT_ONCE and not self._busy():
+            self.flush()  # no other reply would wait for them, and what is asked next is not here yet
+        elif enough and not self._next:
             self._wait_no_more()
             self._next = True
             self._timer = asyncio.get_running_loop().call_soon(self._some)

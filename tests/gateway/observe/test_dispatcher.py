@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -33,6 +35,37 @@ def test_as_many_as_there_is_room_for_are_made_at_once(monkeypatch: pytest.Monke
         last = ask(house, 2)
         assert [one["request_id"] for one in made] == first
     assert [one["request_id"] for one in made] == first + last  # the rest at the end
+
+
+@pytest.mark.parametrize("busy", [0, 1])
+def test_a_wave_is_recorded_at_its_end(monkeypatch: pytest.MonkeyPatch, busy: int) -> None:
+    """At once where no other reply would wait for it, else in a turn of the loop of its own; a large one in pieces."""
+    monkeypatch.setattr(dispatcher, "SOON_S", 3600.0)
+    monkeypatch.setattr(record, "record", lambda info, *more: info.key)
+    made: list[Any] = []
+    on_their_way = [0]
+    observers = dispatcher.Observers(lambda *of: None, str, lambda: on_their_way[0])
+    observers.on_finished.append(made.append)
+
+    def ends(number: int) -> None:
+        info = SimpleNamespace(key=number, dropped=(), trace=None)
+        observers.finished(cast(Any, info), cast(Any, None))
+
+    async def wave(most: int) -> list[int]:
+        """How many are recorded when the last reply has left, and after each turn of the loop from then on."""
+        made.clear()
+        for left in reversed(range(most)):
+            on_their_way[0] = left or busy
+            ends(left)
+        seen = [len(made)]
+        while seen[-1] < most:
+            await asyncio.sleep(0)
+            seen.append(len(made))
+        return seen
+
+    assert asyncio.run(wave(dispatcher.LEAST_AT_ONCE)) == ([0, 4] if busy else [4])
+    assert asyncio.run(wave(dispatcher.AT_ONCE)) == ([0, 16] if busy else [16])
+    assert asyncio.run(wave(2 * dispatcher.AT_ONCE)) == [0, 16, 32]
 
 
 def test_one_who_fails_costs_nobody_else(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
