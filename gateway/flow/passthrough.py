@@ -94,11 +94,8 @@ class Passthrough:
         return b""
 
     def feed(self, chunk: bytes) -> bytes:
-        if not self.started:
-            self._held += chunk
-            chunk = self._first()
-            if not chunk:
-                return b""
+        if not self.started and not (chunk := self._first(bytes(self._held) + chunk if self._held else chunk)):
+            return b""
         size = self._tail_size = self._tail_size + len(chunk)
         self._tail.append(chunk)
         if size > self._room:
@@ -131,27 +128,28 @@ class Passthrough:
             self._told = is_cut or (self._told and blank < 0)
         return most if blank < 0 else blank + size
 
-    def _first(self) -> bytes:
-        """What was held, once it shows a real event that is no error, or is too much to hold."""
-        held = bytes(self._held).removeprefix(codecs.BOM_UTF8)
+    def _first(self, come: bytes) -> bytes:
+        """All that has come, once it shows a real event that is no error, or is too much to hold."""
+        held = come.removeprefix(codecs.BOM_UTF8)
         if b"\r" in held:
             held = held.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        start = 0
+        start, begins = 0, len(held) > TAIL_BYTES
         while (end := held.find(b"\n\n", start)) >= 0 or len(held) - start > TAIL_BYTES:
             name, data = sse.fields(held[start : end if end >= 0 else len(held)])
             if data and name != b"ping":
                 self.fault = _no_reply(name, data)
-                return self._begun() if self.fault is None else b""
+                begins = self.fault is None
+                break
             if end < 0:
                 break
             start = end + 2
-        return self._begun() if len(held) > TAIL_BYTES else b""
-
-    def _begun(self) -> bytes:
+        if not begins:
+            self._held[:] = come
+            return b""
         self.started = True
-        out = self._let_go()
-        self._head = out[: self._marks.head_bytes]
-        return out
+        self._held.clear()
+        self._head = come[: self._marks.head_bytes]
+        return come
 
     def _lines(self, chunk: bytes) -> bytes:
         """Whole lines; a cut one waits, if not huge."""
