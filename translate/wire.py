@@ -11,6 +11,7 @@ which needs no change is copied and never decoded (see conversation.Delta).
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import Any, NoReturn
 
@@ -25,11 +26,12 @@ _REFUSED = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 def loads(raw: bytes | bytearray | str) -> Any:
-    """Returns the value. Raises ValueError, with words for whoever wrote it."""
+    """Returns the value. A byte order mark may stand before it (RFC 8259, section 8.1). Raises ValueError, with words
+    for whoever wrote it."""
     try:
         return _decode(raw)
     except _REFUSED:
-        return ujson.loads(raw)
+        return ujson.loads(raw if isinstance(raw, str) else raw.removeprefix(codecs.BOM_UTF8))
 
 
 def dumps(value: Any) -> bytes:

@@ -4,11 +4,15 @@ When it goes, an estimate of its input and of what it asks for; when it is over,
 that; of one that broke off, or whose client left, the part that was not told is estimated. What failed has taken
 nothing, and is given back: a request that was sent is still one of the requests a minute, since somebody had to
 answer it. So is one that the response cache answers, whose tokens cost nothing.
+
+Budgets, sums and records have what it really took, too (`reckoned`): a client that hangs up before its upstream tells
+the tokens has had them all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 from collections.abc import Awaitable
 from datetime import UTC, datetime
@@ -21,10 +25,11 @@ from gateway.limits import limiter
 from gateway.limits.limiter import Limiter
 from translate import tokens
 from translate.conversation import Usage
+from translate.dialect import Reply
 from translate.errors import ApiError
 
 _MOST = re.compile(rb'"max_(?:completion_|output_)?tokens"\s*:\s*([0-9]{1,9})')
-SAMPLE_BYTES = 16 * 1024  # of a reply that is estimated
+_OF_TEXT = ("", "completions")  # the endpoints whose replies are words
 
 
 class Bill(NamedTuple):
@@ -35,7 +40,7 @@ class Bill(NamedTuple):
     status: int
     streamed: bool
     bytes_out: int
-    used: Usage | None
+    used: Usage | None  # as far as the upstream has told it
 
 
 def charge(quota: Limiter, request: ClientRequest, now: float) -> float | Awaitable[float]:
@@ -106,16 +111,31 @@ def settle(quota: Limiter | None, bill: Bill, lead: Attempt | None) -> None:
 def spent(bill: Bill, lead: Attempt | None) -> int:
     """Tokens, in and out."""
     reply = lead.reply if lead is not None else None
-    used = bill.used or Usage()
+    used = reckoned(bill, reply) or Usage()
+    taken = used.prompt + used.output
     if lead is not None and lead.more is not None and lead.more.made and bill.status != 200:
-        return used.prompt + used.output  # it failed in the middle of its turn
+        return taken  # it failed in the middle of its turn
     if bill.status != 200 or bill.request.task == "count":
         return 0
     if reply is None:  # its part of one that several have together; nothing, of one that was kept
-        return used.prompt + used.output
-    if bill.used is None and not bill.streamed:
-        return max(bill.request.charged, bill.request.size_in_tokens())  # such as one that goes on in the background
-    output = used.output
-    if bill.streamed and not (reply.complete and bill.used):
-        output = max(output, tokens.of_reply(reply.sample, bill.bytes_out))
-    return (used.prompt or bill.request.size_in_tokens()) + output
+        return taken
+    if bill.used is None and not bill.streamed:  # such as one that goes on in the background
+        return max(bill.request.charged, bill.request.size_in_tokens(), taken)
+    return (used.prompt or bill.request.size_in_tokens()) + used.output
+
+
+def reckoned(bill: Bill, reply: Reply | None) -> Usage | None:
+    """What the upstream says that a reply took; where it has not said so, or not yet all of it, since the stream broke
+    off or its client left, what has come of it tells. None = nothing is known."""
+    used = bill.used
+    if reply is None or bill.status != 200 or bill.request.task == "count":
+        return used
+    if used is not None and (used.prompt or used.output) and (not bill.streamed or reply.complete):
+        return used
+    if not bill.streamed and bill.request.task not in _OF_TEXT:
+        return used
+    if used is None or not used.prompt:
+        used = dataclasses.replace(used or Usage(), input=bill.request.size_in_tokens())
+    size = bill.bytes_out
+    output = tokens.of_reply(reply.sample, size) if bill.streamed else tokens.of_size(size)
+    return dataclasses.replace(used, output=max(used.output, output))

@@ -281,14 +281,16 @@ class Completion:
         request, failover, error, ports = self._request, self._failover, self.error, self._ports
         self._clock.done = ports.now()
         reply = lead.reply if lead is not None else None
-        used, question = reply.usage if reply is not None else None, request.cached
+        told, question = reply.usage if reply is not None else None, request.cached
         if self.share is not None:
-            used = self.share[1]
+            told = self.share[1]
         if lead is not None and self.status == 200:
-            ports.counting.learn(lead.route, lead.estimated, used)
+            ports.counting.learn(lead.route, lead.estimated, told)
         if request.charged or (lead is not None and lead.lease.charged):
-            bill = charges.Bill(request, failover.attempts, self.status, self.streamed, self.writer.written, used)
-            charges.settle(ports.quota_of(request.client), bill, lead)
+            charges.settle(ports.quota_of(request.client), self._bill(told), lead)
+        used = told
+        if self.left or self.aborted or error is not None or (not (told and told.output) and self._has_budget()):
+            used = charges.reckoned(self._bill(told), reply)
         route = None if isinstance(error, Full) else self._route(lead)  # else the upstream would seem to have failed
         source = question.source if question is not None else None
         if self.share is not None:
@@ -310,8 +312,17 @@ class Completion:
             question.said if question is not None else "",
             question.saved if question is not None else None,
             question.saved_usd if question is not None else None,
-            request.tags, request.trace,
+            request.tags, request.trace, used is not told,
         ), self.writer)  # fmt: skip
+
+    def _bill(self, told: Usage | None) -> charges.Bill:
+        attempts = self._failover.attempts
+        return charges.Bill(self._request, attempts, self.status, self.streamed, self.writer.written, told)
+
+    def _has_budget(self) -> bool:
+        """What a reply took counts, also where its upstream never tells it."""
+        budgets = self._ports.budgets
+        return budgets is not None and self._request.client in budgets.bound
 
     def _route(self, lead: Attempt | None) -> Route | None:
         if lead is not None:

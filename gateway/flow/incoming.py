@@ -6,6 +6,7 @@ body, whole reply or error, which is gathered until its end. Which of the two it
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 from typing import Protocol
@@ -94,7 +95,8 @@ class Incoming:
         if self.mode == "undecided":
             # By its first byte, not its Content-Type: servers answer errors as JSON under text/event-stream, and
             # gzip ("\x1f") that nobody asked for.
-            self.mode = "collecting" if chunk.lstrip()[:1] in (b"{", b"<", b"[", b"\x1f") else "streaming"
+            begins = chunk.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+            self.mode = "collecting" if begins in (b"{", b"<", b"[", b"\x1f") else "streaming"
         if self.reader is not None:
             self.on_data = self.reader.on_stream if self.mode == "streaming" else self._collect
             self.on_data(chunk)
@@ -131,8 +133,9 @@ class Incoming:
     # ----------------------------------------------------------------------------------- what was gathered
 
     def body(self) -> bytes:
-        """All that came, less the upstream's own secrets. The key that it refuses is what many servers repeat."""
-        whole, secrets = b"".join(self._parts), self._lease.route.upstream.secrets
+        """All that came, less a byte order mark, which readers of JSON need not know, and the upstream's own secrets:
+        the key that it refuses is what many servers repeat."""
+        whole, secrets = b"".join(self._parts).removeprefix(codecs.BOM_UTF8), self._lease.route.upstream.secrets
         whole = secrets.clean_reply(whole) if self.status == 200 else self._ports.masked(secrets.clean(whole))
         self._parts = [whole]
         return whole

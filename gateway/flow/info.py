@@ -86,7 +86,7 @@ class Finished(NamedTuple):
     and upstream_model are "" where none is to be named. clock: its spans, which stand still now. session, agent: as the
     headers name them. address: of the client, also behind a reverse proxy that is trusted. user_agent: its own word.
     cache: what the response cache had to do with it (cache/question.py), "" = nothing. saved: what a reply that came
-    from there had taken when it was made."""
+    from there had taken when it was made. is_reckoned: the upstream has not told all of `used`."""
 
     key: str
     client: str
@@ -125,3 +125,4 @@ class Finished(NamedTuple):
     saved_usd: float | None = None
     tags: Mapping[str, str] = {}
     trace: Trace | None = None
+    is_reckoned: bool = False

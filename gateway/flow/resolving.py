@@ -100,6 +100,8 @@ def _within_bounds(request: ClientRequest, ports: Ports, writer: Writer) -> Gene
     """Budget and quota of its client. Where both are kept elsewhere, both are asked in one turn. Raises ApiError; what
     the quota was charged is given back when the request is over."""
     budgets, quota = ports.budgets, ports.quota_of(request.client)
+    if budgets is not None and request.client in budgets.bound:
+        request.size_in_tokens()  # while its body is here, for a reply of which nobody tells what it took
     spent = budgets.ask(request.client, ports.unix()) if budgets is not None else None
     if budgets is not None and spent is None:
         budgets.check(request.client, ports.unix())

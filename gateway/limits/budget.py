@@ -43,30 +43,30 @@ class Spent(NamedTuple):
 
 
 class Budgets:
-    """check() before a request, spends() after it."""
+    """check() before a request, spends() after it. bound: the clients that have a budget."""
 
     def __init__(self) -> None:
-        self._bounds: dict[str, Bounds] = {}
+        self.bound: dict[str, Bounds] = {}
         self._day = ""  # YYYY-MM-DD, of the sums
         self._today: dict[str, Spent] = {}
         self._month: dict[str, Spent] = {}
         self._warned: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
-        return f"<Budgets of {len(self._bounds)} clients on {self._day}>"
+        return f"<Budgets of {len(self.bound)} clients on {self._day}>"
 
     @property
     def any(self) -> bool:
-        return bool(self._bounds)
+        return bool(self.bound)
 
     def adopt(self, bounds: Mapping[str, Bounds]) -> None:
         """bounds: by client; those without any are left out."""
-        self._bounds = {client: each for client, each in bounds.items() if any(each)}
+        self.bound = {client: each for client, each in bounds.items() if any(each)}
         self._warned.clear()
 
     def check(self, client: str, unix: float) -> None:
         """Raises ApiError (429) with the time when the client may spend again."""
-        bounds = self._bounds.get(client)
+        bounds = self.bound.get(client)
         if bounds is None:
             return
         self._turn(unix)
@@ -81,7 +81,7 @@ class Budgets:
 
     def spends(self, client: str, usd: float, tokens: int, unix: float) -> None:
         """A request of the client is over."""
-        if client not in self._bounds:
+        if client not in self.bound:
             return
         self._turn(unix)
         self._add(client, Spent(usd, tokens))
@@ -94,14 +94,14 @@ class Budgets:
         self._turn(unix)
         self._today, self._month = {}, {}
         for day, client, spent in rows:
-            if client in self._bounds and day[:7] == self._day[:7]:
+            if client in self.bound and day[:7] == self._day[:7]:
                 self._month[client] = self._month.get(client, Spent()).plus(spent)
                 if day == self._day:
                     self._today[client] = self._today.get(client, Spent()).plus(spent)
         for client, spent in since:
-            if client in self._bounds:
+            if client in self.bound:
                 self._add(client, spent)
-        for client in self._bounds:
+        for client in self.bound:
             self._warn(client)
 
     # ------------------------------------------------------------------------------------------------ inside
@@ -129,7 +129,7 @@ class Budgets:
         return [row for row in zip(Bounds._fields, bounds, spent, strict=True) if row[1]]
 
     def _warn(self, client: str) -> None:
-        for name, bound, spent in self._sums(client, self._bounds[client]):
+        for name, bound, spent in self._sums(client, self.bound[client]):
             if spent >= WARN_AT * bound and (client, name) not in self._warned:
                 self._warned.add((client, name))
                 log.warning("client '%s' has spent %.0f %% of its %s ([client %s])", client, 100 * spent / bound, name,

@@ -83,6 +83,8 @@ def record(over: Finished, price_of: PriceOf, mask: Callable[[str], str] = str) 
         "parent_agent": over.parent_agent,
         "proxy.cost_usd": _cost(over, price_of),
     }
+    if over.is_reckoned:
+        said["usage_estimated"] = True
     if over.trace is not None:
         said["trace_id"] = f"{over.trace.id:032x}"
     if over.tags:

@@ -32,7 +32,7 @@ class SharedBudgets(Budgets):
         self._told: dict[tuple[str, str], tuple[Spent, int]] = {}  # -> what the store was told, in which outage
 
     def ask(self, client: str, unix: float) -> Awaitable[ApiError | None] | None:
-        bounds = self._bounds.get(client)
+        bounds = self.bound.get(client)
         if bounds is None:
             return None
         self._turn(unix)
@@ -43,7 +43,7 @@ class SharedBudgets(Budgets):
 
     def spends(self, client: str, usd: float, tokens: int, unix: float) -> None:
         super().spends(client, usd, tokens, unix)
-        if client in self._bounds:
+        if client in self.bound:
             amounts = {f"{self._host}:usd": usd, f"{self._host}:tokens": float(tokens)}
             for name, ttl_s in self._keys(client):
                 self._shared.store.add(name, amounts, ttl_s)
@@ -56,7 +56,7 @@ class SharedBudgets(Budgets):
         today: dict[str, Spent] = {}
         month: dict[str, Spent] = {}
         for day, client, spent in rows:
-            if client in self._bounds and day[:7] == self._day[:7]:
+            if client in self.bound and day[:7] == self._day[:7]:
                 month[client] = month.get(client, Spent()).plus(spent)
                 if day == self._day:
                     today[client] = today.get(client, Spent()).plus(spent)
@@ -106,7 +106,7 @@ class SharedBudgets(Budgets):
         """The store has at least so much of this host, once for each new sum and after each outage."""
         if self._shared.away or self._told.get((client, name)) == (spent, self._shared.outages):
             return
-        while len(self._told) > 4 * len(self._bounds):  # those of days that are over
+        while len(self._told) > 4 * len(self.bound):  # those of days that are over
             del self._told[next(iter(self._told))]
         self._told[client, name] = spent, self._shared.outages
         least = {f"{self._host}:usd": spent.usd, f"{self._host}:tokens": float(spent.tokens)}

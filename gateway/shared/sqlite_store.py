@@ -66,7 +66,8 @@ class SqliteStore:
         self, file: Path, on_change: Callable[[str], None] = lambda why: None, patience_s: float = PATIENCE_S,
         clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
-        """on_change: is called with "" after work that was done, and with the reason after work that was not.
+        """on_change: is called with "" after work that was done, and with the reason after work that was not. A full
+        disk can still be read: after a failure only what was written is work that was done.
         patience_s: how long a question waits for its answer. clock: seconds since 1970, the same for all who share the
         file."""
         self.file = file
@@ -79,6 +80,7 @@ class SqliteStore:
         self._work: queue.SimpleQueue[list[Work] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._retry: asyncio.TimerHandle | None = None
+        self._is_out = False  # nothing was written since a failure
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self.file}>"
@@ -246,11 +248,14 @@ class SqliteStore:
         db: sqlite3.Connection | None = None
         lock = -1
         sweep_at = time.monotonic() + SWEEP_S
+        wrote = False
         while (asked := self._work.get()) is not None:
             try:
                 if db is None:
                     lock, db = _opened(self.file, lock)
+                before = db.total_changes
                 results = _transaction(db, lock, asked, self._clock())
+                wrote = db.total_changes > before
                 if time.monotonic() > sweep_at:
                     sweep_at = time.monotonic() + SWEEP_S
                     _transaction(db, lock, [_sweep], self._clock())
@@ -262,13 +267,13 @@ class SqliteStore:
                     db.close()
                     db = None
             if self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._answer, results)
+                self._loop.call_soon_threadsafe(self._answer, results, wrote)
         if db is not None:
             db.close()
         if lock >= 0:
             os.close(lock)
 
-    def _answer(self, results: Sequence[Any]) -> None:
+    def _answer(self, results: Sequence[Any], wrote: bool) -> None:
         for result in results:
             asked = self._patience.heard() if self._patience is not None else None
             if asked is None:
@@ -279,14 +284,16 @@ class SqliteStore:
             elif not answer.done():
                 answer.set_result(read(result))
         why = str(results[0]) if isinstance(results[0], Away) else ""
-        self._on_change(why)
+        if why or wrote or not self._is_out:
+            self._is_out = bool(why)
+            self._on_change(why)
         if why and self._loop is not None and self._thread is not None and self._retry is None:
             self._retry = self._loop.call_later(RETRY_S, self._try_again)
 
     def _try_again(self) -> None:
         """Others do not ask while the file is away."""
         self._retry = None
-        self.get("")
+        self.put("", b"", RETRY_S)
 
 
 def _transaction(db: sqlite3.Connection, lock: int, asked: Sequence[Work], now: float) -> list[Any]:

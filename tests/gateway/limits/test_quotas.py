@@ -123,6 +123,63 @@ def test_streams_that_pass_through_tell_their_input() -> None:
     assert [record[f"gen_ai.usage.{name}"] for name in names] == [3_500, 500, 70]
 
 
+BUDGETS = """[client alice]
+key = alice-key-0123456789
+{}
+[prices]
+m = 10, 1000
+"""
+
+
+@pytest.mark.parametrize("bound", ["tokens_per_day = 100", "usd_per_month = 0.05"])
+@pytest.mark.parametrize("path", [PATH, MESSAGES])
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_budget_has_what_a_stream_said_that_came_to_no_end(bound: str, path: str, *, leaves: bool) -> None:
+    """Its upstream tells the tokens with the last event: neither who leaves before nor what breaks off is free."""
+    gate = Gate()
+    words = event({"content": "a word or two"}) * 200
+    with Upstream(lambda r: Answer.sse([words, gate] if leaves else [words])) as up:
+        with House(house_text("* = a", BUDGETS.format(bound), a=up.url)) as house:
+            told = Seen(house)
+            with house.connect() as client:
+                client.send("POST", path, STREAM | {"max_tokens": 9}, KEY)
+                client.head()
+                size = 0
+                for piece in client.pieces():
+                    size += len(piece)
+                    if leaves and size > len(words) // 2:
+                        break
+            record = told.last()
+            status, _, said = house.post(path, ASK | {"max_tokens": 9}, KEY)
+            gate.open()
+    assert record["usage_estimated"] is True and 100 <= record["gen_ai.usage.output_tokens"] <= 1_000
+    assert status == 429 and bound.partition(" ")[0].encode() in said
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}])
+def test_a_reply_of_an_upstream_that_tells_no_tokens_has_some(usage: Any) -> None:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "word " * 9_000}}
+    reply = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "usage": usage, "choices": [choice]}
+    bounds = BUDGETS.format("tokens_per_day = 5000\ntokens_per_minute = 9000")
+    with Upstream(lambda r: Answer.json(reply)) as up, House(house_text("* = a", bounds, a=up.url)) as house:
+        told = Seen(house)
+        assert house.post(PATH, ASK | {"max_tokens": 1}, KEY)[0] == 200
+        assert told.last()["usage_estimated"] is True and left(house) < 1_000
+        status, _, said = house.post(PATH, ASK, KEY)
+        assert status == 429 and b"tokens_per_day" in said
+
+
+def test_what_an_upstream_has_told_is_not_estimated() -> None:
+    with Upstream(lambda r: Answer.sse([BEGUN, WORDS * 2000, ENDED])) as up:
+        text = house_text("* = a", BUDGETS.format("tokens_per_day = 3571"), a=section(up.url, "", "messages"))
+        with House(text) as house:
+            told = Seen(house)
+            asked = [house.post(MESSAGES, STREAM | {"max_tokens": 9}, KEY)[0]]
+            record = told.last()
+            asked += [house.post(MESSAGES, STREAM | {"max_tokens": 9}, KEY)[0]]
+    assert asked == [200, 200] and "usage_estimated" not in record and record["gen_ai.usage.output_tokens"] == 70
+
+
 def test_who_never_went_has_taken_no_request_either() -> None:
     gate = Gate()
     bounds = "[client alice]\nkey = alice-key-0123456789\nrequests_per_minute = 3\n[admission]\nqueue = 0\n"

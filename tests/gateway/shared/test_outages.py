@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.limits.rate_limit import Quota
-from gateway.shared import patience
+from gateway.shared import patience, sqlite_store
 from gateway.shared.shared import Shared
 from gateway.shared.shared_quota import SharedQuota
 from gateway.shared.store import Away
@@ -161,6 +161,39 @@ async def test_a_file_that_cannot_be_written(tmp_path: Path, caplog: pytest.LogC
     before = shared.fallbacks
     assert await taken(one) == 0.0 and shared.fallbacks == before
     shared.stop()
+
+
+@pytest.mark.gen_test
+async def test_a_full_disk_that_can_still_be_read_is_one_outage(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read does not end it: the next request would begin another one, many times a second."""
+    opened = sqlite_store._opened
+
+    def on_a_full_disk(file: Path, lock: int) -> tuple[int, sqlite3.Connection]:
+        lock, db = opened(file, lock)
+        db.execute("PRAGMA max_page_count = 1")  # as many as there are
+        return lock, db
+
+    shared = Shared("", "t", tmp_path / "shared.sqlite3")
+    await shared.start()
+    monkeypatch.setattr(sqlite_store, "_opened", on_a_full_disk)
+    for _ in range(20):
+        with pytest.raises(Away, match="full"):
+            await shared.store.put("k", b"x" * 100_000, 60.0)
+        assert await shared.store.get("k") is None
+        await shared.store.news("f")
+        assert shared.away and shared.outages == 1
+    assert [record.getMessage() for record in caplog.records if "is back" in record.getMessage()] == []
+    monkeypatch.setattr(sqlite_store, "_opened", opened)
+    shared.store._work.put([_fails])  # type: ignore[attr-defined]  # so that the file is opened anew
+    await soon(lambda: not shared.away)
+    assert await shared.store.put("k", b"x" * 100_000, 60.0)
+    shared.stop()
+
+
+def _fails(db: sqlite3.Connection, now: float) -> None:
+    raise sqlite3.OperationalError("it fails")
 
 
 @pytest.mark.gen_test
