@@ -159,7 +159,7 @@ def _output(output: OutputFormat) -> Body:
     config: Body = {"responseMimeType": "application/json"}
     if output.kind == "json_schema" and output.schema:
         schema = output.schema
-        if output.description and "description" not in schema:
+        if output.description and "description" not in schema and "anyOf" not in schema:  # nothing stands beside that
             schema = schema | {"description": output.description}
         if not _is_bare(schema):
             config["responseSchema"] = as_google(schema)
