@@ -62,8 +62,8 @@ def _less(blocks: list[Body], stays: Iterator[bool]) -> list[Body]:
     """Returns the blocks with those of their marks that stay, in the order in which they are counted."""
     out = []
     for block in blocks:
-        if _count(content := block.get("content")):
-            block = block | {"content": _less(content, stays)}
+        if _count(block.get("content")):
+            block = block | {"content": _less(block["content"], stays)}
         if _NAME in block and not next(stays):
             block = {key: value for key, value in block.items() if key != _NAME}
         out.append(block)

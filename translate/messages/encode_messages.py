@@ -13,7 +13,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from translate import readable, readable_parts, sealed_reasoning
+from translate import pictures, readable, readable_parts, sealed_reasoning
 from translate.conversation import (
     Audio,
     Document,
@@ -153,7 +153,8 @@ def _refusal(part: Refusal, draft: Draft) -> Block | None:
 
 def _image(part: Image, draft: Draft) -> Block | None:
     if part.data:
-        media_type = _MEDIA_TYPES.get(part.media_type, part.media_type)
+        told = "" if draft.home else pictures.media_type(part.data)  # Anthropic refuses another type than the bytes'
+        media_type = told or _MEDIA_TYPES.get(part.media_type, part.media_type)
         source = {"type": "base64", "media_type": media_type, "data": part.data}
     elif part.url:
         source = {"type": "url", "url": part.url}
@@ -171,6 +172,8 @@ def _file(file_id: str, what: str, draft: Draft) -> Block:
 
 
 def _document(part: Document, draft: Draft) -> Block | None:
+    if part.data and part.media_type.startswith("image/") and not draft.home:
+        return _image(Image(data=part.data, media_type=part.media_type, ext=part.ext), draft)
     block: Block = {"type": "document", "source": _document_source(part, draft)}
     if part.title:
         block["title"] = part.title
