@@ -144,8 +144,8 @@ def _sampling(conversation: Conversation, draft: Draft) -> Body:
         "topP": sampling.top_p,
         "topK": sampling.top_k,
         "seed": sampling.seed,
-        "frequencyPenalty": sampling.frequency_penalty,
-        "presencePenalty": sampling.presence_penalty,
+        "frequencyPenalty": sampling.frequency_penalty or None,  # most models answer 400 to any, and 0 says nothing
+        "presencePenalty": sampling.presence_penalty or None,
     }
     config |= {key: value for key, value in given.items() if value is not None}
     if sampling.stop:
