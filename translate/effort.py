@@ -12,9 +12,14 @@ BUDGETS = {"minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 24_576, "xhi
 MIN_BUDGET = 1_024  # Anthropic's floor
 
 # Models that answer 400 to reasoning_effort because they do not reason.
-_NO_EFFORT = re.compile(r"gpt-(3|4)|chatgpt-4|mistral|codestral|devstral|ministral|pixtral", re.I)
+_NO_EFFORT = re.compile(r"gpt-(3|4)|chatgpt-4|gpt-5-chat|mistral|codestral|devstral|ministral|pixtral", re.I)
 _VERBOSITY = re.compile(r"gpt-([5-9]|\d\d)", re.I)
 _XHIGH = re.compile(r"gpt-(5\.[1-9]|[6-9])", re.I)
+
+
+def may_reason(model: str, may: str = "auto") -> bool:
+    """Tells whether the model reasons, as far as its name tells. may: as in chat_effort."""
+    return may == "true" or (may == "auto" and _NO_EFFORT.search(model) is None)
 
 
 def has_verbosity(model: str) -> bool:
@@ -47,7 +52,7 @@ def chat_effort(effort: str, model: str, may: str = "auto") -> str:
     Compatible servers know low, medium and high; minimal and xhigh belong to some of OpenAI's own models. may: "true"
     or "false" where the upstream's policy knows better than the model's name.
     """
-    if not effort or may == "false" or (may == "auto" and _NO_EFFORT.search(model)):
+    if not effort or not may_reason(model, may):
         return ""
     gpt = "gpt-" in model
     if effort in ("xhigh", "max"):

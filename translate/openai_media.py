@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import base64
 import re
+from urllib.parse import unquote_to_bytes
 
-from translate import problems
+from translate import pictures, problems
 from translate.conversation import Document, Ext, Image
 
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.I)
-_BY_NAME = {".txt": "text/plain", ".md": "text/markdown", ".csv": "text/csv", ".html": "text/html"}
+_BY_NAME = {
+    ".txt": "text/plain", ".md": "text/markdown", ".csv": "text/csv", ".html": "text/html", ".json": "text/plain",
+    ".xml": "text/plain", ".yaml": "text/plain", ".yml": "text/plain", ".log": "text/plain", ".py": "text/plain",
+    ".js": "text/plain", ".ts": "text/plain", ".css": "text/plain", ".sh": "text/plain",
+}  # fmt: skip
+_UNSAID = ("", "application/octet-stream")
+_BLANKS = " \n\r\t"
 
 
 def image(url: str, detail: str, ext: Ext) -> Image:
@@ -17,14 +24,26 @@ def image(url: str, detail: str, ext: Ext) -> Image:
     found = split_data_url(url)
     if found is None:
         return Image(url=url, detail=detail, ext=ext)
-    return Image(data=found[1], media_type=found[0], detail=detail, ext=ext)
+    media_type, data = found
+    if media_type in _UNSAID:
+        media_type = pictures.media_type(data) or media_type
+    return Image(data=data, media_type=media_type, detail=detail, ext=ext)
+
+
+def is_as_given(image: Image, url: str) -> bool:
+    """Tells whether the picture would be written as the client has it."""
+    head = f"data:{image.media_type};base64,"
+    as_data = len(url) == len(head) + len(image.data) and url.startswith(head) and url.endswith(image.data)
+    return bool(image.url) or as_data
 
 
 def document(data: str, title: str, ext: Ext, field: str) -> Document:
     """Returns the file in a data URL, or in bare base64, whose type its name then tells. Raises BadRequest that names
     `field`."""
     by_name = _BY_NAME.get(title[title.rfind(".") :].lower(), "application/pdf")
-    media_type, data = split_data_url(data) or (by_name, data)
+    media_type, data = split_data_url(data) or ("", data)
+    if media_type in _UNSAID:
+        media_type = by_name
     if not media_type.startswith("text/"):
         return Document(data=data, media_type=media_type, title=title, ext=ext)
     try:
@@ -34,8 +53,18 @@ def document(data: str, title: str, ext: Ext, field: str) -> Document:
 
 
 def split_data_url(url: str) -> tuple[str, str] | None:
-    """Returns (media type, base64), None where it is no data URL in base64."""
+    """Returns (media type, base64), None where it is no data URL. Both as everybody takes them: the type in small
+    letters, the bytes in base64's first alphabet and without blanks, also where the URL has them in another way."""
     found = _DATA_URL.match(url)
-    if found is None or ";base64" not in found[2].lower():
+    if found is None or found.end() == len(url):
         return None
-    return found[1], url[found.end() :]
+    data = url[found.end() :]
+    if ";base64" not in found[2].lower():
+        return found[1].lower(), base64.b64encode(unquote_to_bytes(data)).decode()
+    if "%" in data:
+        data = unquote_to_bytes(data).decode("latin-1")
+    if "-" in data or "_" in data:
+        data = data.replace("-", "+").replace("_", "/")
+    if any(blank in data for blank in _BLANKS):
+        data = "".join(data.split())
+    return found[1].lower(), data

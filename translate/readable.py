@@ -16,6 +16,7 @@ from translate.target import Protocol
 
 REMINDER = "<system-reminder>\n{}\n</system-reminder>"  # how Claude Code itself marks an instruction in user text
 NO_OUTPUT = "(no output)"
+OPENING = "(conversation continues)"  # stands for the user's turn that a cut history has lost
 
 _HIDDEN = re.compile(r"encrypted|_id$|^id$|^type$|^status$|signature|fingerprint|media_type|^data$|^call(er)?$")
 _MEDIA = ("video_url", "input_video", "audio_url", "file", "input_file")

@@ -11,6 +11,7 @@ import binascii
 import re
 from collections.abc import Iterable
 
+from translate import pictures
 from translate.conversation import Audio, Document, Image, Part
 from translate.openai_media import split_data_url
 
@@ -19,19 +20,19 @@ PCM = "pcm16"
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*+={0,2}")
 
-# How base64 begins of what says itself what it is.
-_IMAGES = {"iVBORw": "png", "/9j/": "jpeg", "R0lGOD": "gif", "UklGR": "webp"}
+# How base64 begins of sounds that say themselves what they are.
 _SOUNDS = {"UklGR": "wav", "SUQz": "mp3", "//": "mp3", "T2dnUw": "opus", "ZkxhQw": "flac"}
 
 
 def image(data: str, media_type: str = "") -> Image:
     """Returns a picture in base64."""
-    return Image(data=data, media_type=media_type or f"image/{_found(data, _IMAGES) or 'png'}")
+    return Image(data=data, media_type=media_type or pictures.media_type(data) or "image/png")
 
 
 def audio(data: str, transcript: str = "") -> Audio:
     """Returns sound in base64."""
-    return Audio(data, _found(data, _SOUNDS) or PCM, transcript=transcript)
+    form = next((kind for start, kind in _SOUNDS.items() if data.startswith(start)), PCM)
+    return Audio(data, form, transcript=transcript)
 
 
 def of_blob(data: str, media_type: str, title: str = "") -> Part:
@@ -84,7 +85,3 @@ def joined(pieces: Iterable[str]) -> str:
         return base64.b64encode(b"".join(map(base64.b64decode, known))).decode()
     except (ValueError, binascii.Error):
         return "".join(known)
-
-
-def _found(data: str, kinds: dict[str, str]) -> str:
-    return next((kind for start, kind in kinds.items() if data.startswith(start)), "")

@@ -55,6 +55,10 @@ _SAID = (  # texts: re compiles each at the first error, and keeps it
     rf"unexpected keyword argument {_FIELD}",
 )
 _BOTH = re.compile(rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)")  # Anthropic, Bedrock: either will do
+_PENALTY = re.compile(r"Penalty is not enabled for")  # Gemini, of both
+_PENALTIES = (
+    "generationConfig.frequencyPenalty", "generationConfig.presencePenalty", "frequency_penalty", "presence_penalty"
+)  # fmt: skip
 _PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|unknown (field|parameter|argument)")
 
 
@@ -109,6 +113,8 @@ def _named(error: ApiError, raw: bytes, own: OwnWords) -> Iterator[str]:
             if own.holds(match.group()):
                 continue
             yield from filter(None, re.split(r"[\s,]+", match.group(1).strip(".")))
+    if (refused := _PENALTY.search(message)) is not None and not own.holds(refused.group()):
+        yield from _PENALTIES
     value_is_meant = message.startswith(("Unsupported value", "Invalid value"))
     if error.param and not value_is_meant:
         words = _PARAM.search(message)

@@ -230,7 +230,10 @@ def _image(raw: dict[str, Any], path: str) -> Part:
         url, detail = image.get("url"), text_of(image, "detail")
     if not isinstance(url, str) or not url:
         raise problems.missing(f"{path}.image_url.url")
-    return openai_media.image(url, detail, {})
+    part = openai_media.image(url, detail, {})
+    if not openai_media.is_as_given(part, url):
+        part.ext["chat.form"] = {"raw": raw}
+    return part
 
 
 def _file(raw: dict[str, Any], path: str) -> Part:

@@ -172,7 +172,11 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
         if not any("extra_content" in call for call in calls):
             calls[0] |= extras.unsigned(draft.target)
         message["tool_calls"] = calls
-    return message | of_message if len(message) > 2 or message["content"] else None
+    elif not message["content"]:  # servers refuse a message that is nothing but a thought
+        if len(message) > 2:
+            draft.drop(draft.words.thoughts)
+        return None
+    return message | of_message
 
 
 def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:

@@ -1,9 +1,9 @@
 """Neutral turns as Gemini's contents.
 
 A conversation that came from Gemini goes back part by part as it was written. Any other is made into what Google
-accepts: user and model in turn; each call answered at the start of the user's next turn, by name; instructions in
-mid-conversation as marked user text; thoughts only with Google's own proof, on the part that came of them. Pictures and
-files of a tool's output stand behind it, since not every model reads them within.
+accepts: user and model in turn, user first; each call answered at the start of the user's next turn, by name;
+instructions in mid-conversation as marked user text; thoughts only with Google's own proof, on the part that came of
+them. Pictures and files of a tool's output stand behind it, since not every model reads them within.
 """
 
 from __future__ import annotations
@@ -81,6 +81,8 @@ def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Body]:
     for content in out:
         if content["role"] == "user":  # a stable sort: what came of the calls first, all else in its order
             content["parts"].sort(key=lambda part: "functionResponse" not in part)
+    if out and out[0]["role"] == "model":
+        out.insert(0, {"role": "user", "parts": [{"text": readable.OPENING}]})
     return out
 
 

@@ -144,8 +144,8 @@ def _sampling(conversation: Conversation, draft: Draft) -> Body:
         "topP": sampling.top_p,
         "topK": sampling.top_k,
         "seed": sampling.seed,
-        "frequencyPenalty": sampling.frequency_penalty,
-        "presencePenalty": sampling.presence_penalty,
+        "frequencyPenalty": sampling.frequency_penalty or None,  # most models answer 400 to any, and 0 says nothing
+        "presencePenalty": sampling.presence_penalty or None,
     }
     config |= {key: value for key, value in given.items() if value is not None}
     if sampling.stop:
@@ -159,7 +159,7 @@ def _output(output: OutputFormat) -> Body:
     config: Body = {"responseMimeType": "application/json"}
     if output.kind == "json_schema" and output.schema:
         schema = output.schema
-        if output.description and "description" not in schema:
+        if output.description and "description" not in schema and "anyOf" not in schema:  # nothing stands beside that
             schema = schema | {"description": output.description}
         if not _is_bare(schema):
             config["responseSchema"] = as_google(schema)

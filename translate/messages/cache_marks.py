@@ -3,7 +3,7 @@
 Anthropic keeps a prompt only as far as a request marks it; OpenAI's clients never do, since their own provider needs no
 word, and would pay for their whole history in every turn. Marked are the ends of what stays: the tools, the system
 text, the last user turn and the one before it, so that each request reads what the previous one wrote. Marks of the
-client's own stand alone: it knows better.
+client's own stand alone: it knows better, but for those beyond what Anthropic takes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ Body = dict[str, Any]
 
 LEAST_CHARACTERS = 3_600  # a shorter prompt is not worth it: Anthropic caches none below 1,024 tokens
 MOST_TURNS = 2
+MOST_MARKS = 4  # Anthropic answers 400 to more
 MARK = {"type": "ephemeral"}
 
 _MARKED = ("text", "image", "document", "tool_use", "tool_result")  # thinking is never marked
@@ -33,6 +34,40 @@ def mark(body: Body) -> int:
     for message in turns[-MOST_TURNS:]:
         count += _mark_last(message["content"], _can_be_marked, message, "content")
     return count
+
+
+def cap(body: Body) -> bool:
+    """Takes marks beyond the most that may be out of such a body; tells whether there were any. The last of what comes
+    before the conversation stays, and the last ones of all: what they hold holds the rest."""
+    head = _count(body.get("tools", ())) + _count(body.get("system", ()))
+    count = head + sum(_count(message["content"]) for message in body["messages"])
+    if count <= MOST_MARKS:
+        return False
+    first = head - 1 if 0 < head < count else -1
+    stays = iter([at == first or at >= count - MOST_MARKS + (first >= 0) for at in range(count)])
+    for owner, key in ((body, "tools"), (body, "system"), *((message, "content") for message in body["messages"])):
+        if _count(owner.get(key, ())):
+            owner[key] = _less(owner[key], stays)
+    return True
+
+
+def _count(blocks: Any) -> int:
+    """Returns how many marks there are, of blocks and within them."""
+    if not isinstance(blocks, list):
+        return 0
+    return sum((_NAME in block) + _count(block.get("content")) for block in blocks if isinstance(block, dict))
+
+
+def _less(blocks: list[Body], stays: Iterator[bool]) -> list[Body]:
+    """Returns the blocks with those of their marks that stay, in the order in which they are counted."""
+    out = []
+    for block in blocks:
+        if _count(block.get("content")):
+            block = block | {"content": _less(block["content"], stays)}
+        if _NAME in block and not next(stays):
+            block = {key: value for key, value in block.items() if key != _NAME}
+        out.append(block)
+    return out
 
 
 def _mark_last(blocks: Any, can: Any, owner: Body, key: str) -> int:

@@ -1,10 +1,10 @@
 """Turns and parts, written as `messages` and content blocks.
 
 A conversation that came from Messages goes back as it was, turn by turn. One that came from elsewhere is made
-into what Anthropic accepts: user and assistant in turn, user first; tool calls answered at the very start of
-the next user turn; no empty text; no thinking without its provider's proof; instructions in mid-conversation
-as marked user text, because moving them to the start would change their meaning and break every prompt cache.
-What cannot cross and matters is refused; what may be left out is noted in the draft.
+into what Anthropic accepts: user and assistant in turn, user first, and for newer models last; tool calls answered
+at the very start of the next user turn; no empty text; no thinking without its provider's proof; instructions in
+mid-conversation as marked user text, because moving them to the start would change their meaning and break every
+prompt cache. What cannot cross and matters is refused; what may be left out is noted in the draft.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from translate import readable, readable_parts, sealed_reasoning
+from translate import pictures, readable, readable_parts, sealed_reasoning
 from translate.conversation import (
     Audio,
     Document,
@@ -31,15 +31,16 @@ from translate.conversation import (
 from translate.encode_context import Draft
 from translate.errors import BadRequest
 from translate.leftovers import BREAKPOINT, CACHE_CONTROL
-from translate.messages import citations
+from translate.messages import citations, thinking
 from translate.messages.decode_messages import Block, input_of
 from translate.pairing import paired
 
-OPENING = "(conversation continues)"  # stands for the user turn that a cut history has lost
+GO_ON = "Go on exactly where your answer above ends, and repeat nothing of it."
 
 _MEDIA_TYPES = {"image/jpg": "image/jpeg", "": "image/png"}
 _TEXTUAL = ("application/json", "application/xml", "application/x-yaml")
 _NOT_LAST = ("thinking", "redacted_thinking")
+_SAID = frozenset(("text", *_NOT_LAST))
 
 
 def messages(turns: list[Turn], draft: Draft) -> list[Block]:
@@ -73,9 +74,9 @@ def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Block]:
     for message in out:
         if message["role"] == "user":  # a stable sort: tool results first, all else in its order
             message["content"].sort(key=lambda block: block["type"] != "tool_result")
-    _strip_prefill(out)
+    _end(out, draft)
     if out and out[0]["role"] == "assistant":
-        out.insert(0, {"role": "user", "content": [{"type": "text", "text": OPENING}]})
+        out.insert(0, {"role": "user", "content": [{"type": "text", "text": readable.OPENING}]})
     return out
 
 
@@ -102,12 +103,17 @@ def _mark(blocks: list[Block], ext: Ext) -> None:
         blocks[-1].setdefault(CACHE_CONTROL, mark)
 
 
-def _strip_prefill(out: list[Block]) -> None:
-    """Strips the end of a final assistant text: Anthropic refuses one that ends in white space."""
-    if not out or out[-1]["role"] != "assistant" or out[-1]["content"][-1]["type"] != "text":
+def _end(out: list[Block], draft: Draft) -> None:
+    """Ends a history whose last word is the model's. Where models take such a beginning of their answer, Anthropic
+    refuses white space at its end; the others are asked for the rest of it. A turn that the provider itself has paused
+    goes back as it is."""
+    if not out or out[-1]["role"] != "assistant":
         return
-    last = out[-1]["content"][-1]
-    out[-1]["content"][-1] = last | {"text": last["text"].rstrip()}
+    said = out[-1]["content"]
+    if not thinking.takes_beginning(draft.target.model) and all(block["type"] in _SAID for block in said):
+        out.append({"role": "user", "content": [{"type": "text", "text": GO_ON}]})
+    elif said[-1]["type"] == "text":
+        said[-1] = said[-1] | {"text": said[-1]["text"].rstrip()}
 
 
 # ---------------------------------------------------------------------------------------------- parts
@@ -147,7 +153,8 @@ def _refusal(part: Refusal, draft: Draft) -> Block | None:
 
 def _image(part: Image, draft: Draft) -> Block | None:
     if part.data:
-        media_type = _MEDIA_TYPES.get(part.media_type, part.media_type)
+        told = "" if draft.home else pictures.media_type(part.data)  # Anthropic refuses another type than the bytes'
+        media_type = told or _MEDIA_TYPES.get(part.media_type, part.media_type)
         source = {"type": "base64", "media_type": media_type, "data": part.data}
     elif part.url:
         source = {"type": "url", "url": part.url}
@@ -165,6 +172,8 @@ def _file(file_id: str, what: str, draft: Draft) -> Block:
 
 
 def _document(part: Document, draft: Draft) -> Block | None:
+    if part.data and part.media_type.startswith("image/") and not draft.home:
+        return _image(Image(data=part.data, media_type=part.media_type, ext=part.ext), draft)
     block: Block = {"type": "document", "source": _document_source(part, draft)}
     if part.title:
         block["title"] = part.title

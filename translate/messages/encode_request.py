@@ -41,6 +41,8 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
         _as_it_was(body, conversation)
     else:
         _made_to_fit(body, conversation, target, draft)
+        if cache_marks.cap(body):
+            draft.drop(leftovers.CACHE_CONTROL)
     if conversation.stream:
         body["stream"] = True
     encoded = Encoded(

@@ -35,6 +35,11 @@ def mode_of(model: str) -> Literal["budget", "effort", "never"]:
     return "budget" if _MANUAL.search(model) else "effort"
 
 
+def takes_beginning(model: str) -> bool:
+    """Tells whether a conversation may end with the beginning of the answer. From 4.6 on Claude answers 400 to it."""
+    return "claude" not in model or mode_of(model) != "effort"
+
+
 def default_max_tokens(model: str) -> int:
     """Returns max_tokens for a client that gave none (Messages demands one): what each family can write at most, but no
     more than is sensible without being asked."""

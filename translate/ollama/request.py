@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import wire
+from translate import pictures, wire
 from translate.errors import BadRequest
 from translate.json_fields import is_number, list_of, object_of, objects_of, text_of
 from translate.pairing import OpenCalls
@@ -24,7 +24,6 @@ _OPTIONS = {
 _CHAT = frozenset(("model", "messages", "tools", "stream", "format", "options", "think"))
 _GENERATE = frozenset(("model", "prompt", "system", "images", "stream", "format", "options", "think"))
 _SILENT = frozenset(("keep_alive", "name", "truncate", "shift"))  # about a server's memory
-_SIGNS = {"/9j/": "image/jpeg", "R0lG": "image/gif", "UklG": "image/webp"}
 
 
 def of_chat(body: Body) -> tuple[Body, list[str]]:
@@ -160,10 +159,7 @@ def _parts(text: str, images: list[Any]) -> list[Body]:
     for image in images:
         if not isinstance(image, str) or not image:
             continue
-        url = image if image.startswith(("data:", "http")) else f"data:{_kind(image)};base64,{image}"
+        kind = pictures.media_type(image) or "image/png"
+        url = image if image.startswith(("data:", "http")) else f"data:{kind};base64,{image}"
         parts.append({"type": "image_url", "image_url": {"url": url}})
     return parts
-
-
-def _kind(image: str) -> str:
-    return next((kind for sign, kind in _SIGNS.items() if image.startswith(sign)), "image/png")

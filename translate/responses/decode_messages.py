@@ -259,7 +259,10 @@ def _image(raw: Item, path: str) -> Part:
         return Image(file_id=id, detail=detail, ext=ext)
     if not url:
         raise problems.missing(f"{path}.image_url")
-    return openai_media.image(url, detail, ext)
+    part = openai_media.image(url, detail, ext)
+    if not openai_media.is_as_given(part, url):
+        part.ext["responses.form"] = {"raw": raw}
+    return part
 
 
 def _file(raw: Item, path: str) -> Part:

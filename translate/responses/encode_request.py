@@ -51,12 +51,22 @@ def encode(conversation: Conversation, target: Target) -> Encoded:
         body["stream"] = True
     if not draft.home:
         body["store"] = False
-        body["include"] = [ENCRYPTED, websearch.SOURCES] if draft.searches else [ENCRYPTED]
+        _include(body, draft)
     _leftovers(body, conversation, draft)
     encoded = Encoded(body, draft.dropped, draft.tool_names, recurs=draft.recurs)
     if bridged:
         encoded.custom, encoded.namespaces = bridged.custom, bridged.namespaces
     return encoded
+
+
+def _include(body: Body, draft: Draft) -> None:
+    """Asks for what the client's history needs. Models that do not reason answer 400 to the wish for their thoughts."""
+    thinks = draft.policy.reasoning_effort != "auto" or effort.may_reason(draft.target.model)
+    wanted = [ENCRYPTED] if thinks else []
+    if draft.searches:
+        wanted.append(websearch.SOURCES)
+    if wanted:
+        body["include"] = wanted
 
 
 # ------------------------------------------------------------------------------------------------------ tools

@@ -3,6 +3,7 @@
 Names of properties are the tool's own and never touched, not even where one is called "default" or "$ref". What is cut
 only constrains: a value that the whole schema allows, the smaller one allows too; the description keeps what it said.
 References are put in place; where a schema refers to itself, or grows beyond all measure by it, any object will do.
+Vertex AI demands more than the reference says: a type of each piece, nothing beside anyOf, no keyword of another type.
 Source: ai.google.dev, API reference "Schema".
 """
 
@@ -28,6 +29,16 @@ _UNTOLD = frozenset({
     "$schema", "$id", "$anchor", "$comment", "$defs", "definitions", "$ref", "allOf", "oneOf", "const", "default",
     "examples", "example", "deprecated", "readOnly", "writeOnly",
 })  # fmt: skip
+
+_OF_THE_CHOICE = frozenset({"anyOf", "oneOf", "allOf", "$defs", "definitions", "description"})
+_OBJECT, _ARRAY, _STRING, _NUMBER = ("object",), ("array",), ("string",), ("number", "integer")
+_OF_TYPE = {
+    "properties": _OBJECT, "required": _OBJECT, "propertyOrdering": _OBJECT, "items": _ARRAY, "minItems": _ARRAY,
+    "maxItems": _ARRAY, "minLength": _STRING, "maxLength": _STRING, "pattern": _STRING, "minimum": _NUMBER,
+    "maximum": _NUMBER,
+}  # fmt: skip
+_TELLING = _OF_TYPE | {"prefixItems": _ARRAY, "additionalProperties": _OBJECT, "patternProperties": _OBJECT}
+_ANYTHING = [{"type": kind} for kind in ("string", "number", "boolean", "object", "array")]
 
 
 def for_gemini(schema: Schema, cut: set[str] | None = None) -> Schema:
@@ -56,13 +67,20 @@ class _Cleaner:
         if not isinstance(schema, dict) or self._pieces > MAX_PIECES or len(path) > MAX_DEPTH:
             return {"type": "object"}  # true and false are schemas too
         schema, path = self._resolved(schema, (*path, ""))
+        options, is_nullable = _options(schema)
+        if options:
+            each = self._each(options, schema, is_nullable, path)
+            return each[0] if len(each) == 1 else {"anyOf": each}
         out = {key: value for key, value in schema.items() if key in _KEPT}
         gone = {key for key in schema if key not in _KEPT and key not in _UNTOLD and not key.startswith("x-")}
         _type(out)
         _enum(out, schema)
         if "enum" not in out and (schema.get("enum") or "const" in schema):
             gone.add("enum" if schema.get("enum") else "const")
-        self._choices(out, schema, path)
+        out.pop("anyOf", None)
+        if is_nullable:
+            out["nullable"] = True
+        out.setdefault("type", "null")
         if "format" in out and out["format"] not in _FORMATS:
             del out["format"]
             gone.add("format")
@@ -72,7 +90,6 @@ class _Cleaner:
         self.cut |= gone
         if isinstance(properties := out.pop("properties", None), dict):
             out["properties"] = {name: self.cleaned(inner, path) for name, inner in properties.items()}
-            out.setdefault("type", "object")
         there = out.get("properties", {})
         needed = [name for name in _list(out.pop("required", None)) if isinstance(name, str) and name in there]
         if needed:
@@ -84,8 +101,10 @@ class _Cleaner:
             out["items"] = self.cleaned(items[0] if isinstance(items, list) and items else items, path)
         elif out.get("type") == "array":
             out["items"] = {"type": "string"}  # Gemini wants it to be there
+        kind = out["type"]  # Gemini takes no keyword of another one
+        out = {key: value for key, value in out.items() if key not in _OF_TYPE or kind in _OF_TYPE[key]}
         told = {key: value for key, value in schema.items() if key in gone or key in HINTS}
-        return noted(out, {key: value for key, value in told.items() if value not in (None, "", [], {}, True, False)})
+        return noted(out, {key: value for key, value in told.items() if _says_something(key, value)})
 
     def _resolved(self, schema: Schema, path: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
         """With what $ref and allOf point to put in place; the path with the references that were followed."""
@@ -111,43 +130,90 @@ class _Cleaner:
             found = found.get(name) if isinstance(found, dict) else None
         return found if isinstance(found, dict) else None
 
-    def _choices(self, out: Schema, schema: Schema, path: tuple[str, ...]) -> None:
-        """oneOf is an anyOf; a choice of one thing or null is that thing, which may be null."""
-        options = _list(out.pop("anyOf", None)) or _list(schema.get("oneOf"))
-        real = [option for option in options if not (isinstance(option, dict) and option.get("type") == "null")]
-        if len(real) < len(options):
-            out["nullable"] = True
-        cleaned = [self.cleaned(option, path) for option in real]
-        if len(cleaned) == 1:
-            for key, value in cleaned[0].items():
-                out.setdefault(key, value)
-        elif cleaned:
-            out["anyOf"] = cleaned
+    def _each(self, options: list[Any], schema: Schema, is_nullable: bool, path: tuple[str, ...]) -> list[Schema]:
+        """Returns the options with all that is said beside them: Vertex AI takes nothing beside anyOf."""
+        beside = {key: value for key, value in schema.items() if key not in _OF_THE_CHOICE}
+        if isinstance(beside.get("type"), list):
+            del beside["type"]
+        if is_nullable:
+            beside["nullable"] = True
+        out: list[Schema] = []
+        for option in options:
+            if isinstance(option, dict) and beside:
+                option = option | {"allOf": [*_list(option.get("allOf")), beside]}
+            cleaned = self.cleaned(option, path)
+            out += cleaned.get("anyOf", [cleaned])
+        about = schema.get("description")
+        if isinstance(about, str) and about:
+            out = [each | {"description": _joined(about, each.get("description"))} for each in out]
+        return out
+
+
+def _options(schema: Schema) -> tuple[list[Any], bool]:
+    """Returns what a value may be, none where there is no choice, and whether it may be null. oneOf is an anyOf, and
+    several types are a choice; so is what says no type, since Vertex AI demands one of every piece."""
+    options = _list(schema.get("anyOf")) or _list(schema.get("oneOf")) or _by_type(schema)
+    real = [option for option in options if not (isinstance(option, dict) and option.get("type") == "null")]
+    return real, len(real) < len(options)
+
+
+def _by_type(schema: Schema) -> list[Any]:
+    kinds = schema.get("type")
+    if isinstance(kinds, list):
+        several = len([kind for kind in kinds if kind != "null"]) > 1
+        return [{"type": kind} for kind in kinds if several or kind == "null"]
+    if kinds:
+        return []
+    if values := _values(schema):
+        named: dict[str, list[Any]] = {}
+        for value in values:
+            named.setdefault(_kind_of(value), []).append(value)
+        return [{"type": kind} | ({"enum": those} if len(named) > 1 else {}) for kind, those in named.items()]
+    told = dict.fromkeys(_TELLING[key][0] for key in schema if key in _TELLING)
+    return [{"type": kind} for kind in told] or _ANYTHING
+
+
+def _kind_of(value: Any) -> str:
+    for kind, types in (("null", type(None)), ("boolean", bool), ("integer", int), ("number", float), ("string", str)):
+        if isinstance(value, types):
+            return kind
+    return "array" if isinstance(value, list) else "object"
+
+
+def _values(schema: Schema) -> list[Any]:
+    """Returns the values of an enum. const is an enum of one."""
+    return _list(schema.get("enum")) or ([schema["const"]] if "const" in schema else [])
+
+
+def _says_something(key: str, value: Any) -> bool:
+    return value not in (None, "", [], {}) and (key == "const" or not isinstance(value, bool))
+
+
+def _joined(about: str, own: Any) -> str:
+    return f"{about}\n\n{own}" if own and own != about else about
 
 
 def _type(out: Schema) -> None:
-    """["string", "null"] is a string that may be null; several others are a choice."""
+    """["string", "null"] is a string that may be null."""
     if not isinstance(kinds := out.get("type"), list):
         return
     named = [kind for kind in kinds if kind != "null"]
     if len(named) < len(kinds):
         out["nullable"] = True
+    del out["type"]
     if len(named) == 1:
         out["type"] = named[0]
-    else:
-        del out["type"]
-        out.setdefault("anyOf", [{"type": kind} for kind in named])
 
 
 def _enum(out: Schema, schema: Schema) -> None:
-    """const is an enum of one; enums hold strings only."""
-    values = _list(out.pop("enum", None)) or ([schema["const"]] if "const" in schema else [])
+    """Enums hold strings only."""
+    out.pop("enum", None)
+    values = _values(schema)
     if None in values:
         out["nullable"] = True
     words = [value for value in values if isinstance(value, str) and value]
-    if words and len(words) == len([value for value in values if value is not None]):
+    if out.get("type") == "string" and words and len(words) == len([value for value in values if value is not None]):
         out["enum"] = words
-        out.setdefault("type", "string")
 
 
 def _list(value: Any) -> list[Any]:

@@ -367,3 +367,33 @@ def test_who_teaches_what_to_whom() -> None:
     alice.unlearn("up", "m", [Quirk("a"), Quirk("before")])
     assert alice.of("up", "m") == [Quirk("before")]
     assert quirks.several and LearnedQuirks().of_client("alice").learn("up", "m", Quirk("a"))
+
+
+GOOGLES = {"error": {"code": 400, "message": "Penalty is not enabled for models/m", "status": "INVALID_ARGUMENT"}}
+
+
+def test_googles_word_for_both_penalties() -> None:
+    raw = json.dumps(GOOGLES).encode()
+    error = errors.parse(400, raw)
+    config = {"temperature": 1, "frequencyPenalty": 0.5, "presencePenalty": 1}
+    wanted = [Quirk("generationConfig.frequencyPenalty"), Quirk("generationConfig.presencePenalty")]
+    assert read(error, raw, {"generationConfig": config}) == wanted
+    assert read(error, raw, {"presence_penalty": 1}) == [Quirk("presence_penalty")]  # in its OpenAI form
+    asked = {"generationConfig": config, "contents": [{"parts": [{"text": GOOGLES["error"]["message"]}]}]}
+    assert read(error, raw, asked) == []  # the user's own words
+
+
+def test_a_penalty_that_gemini_does_not_take_is_left_out() -> None:
+    reply = {"candidates": [{"content": {"role": "model", "parts": [{"text": "ok"}]}, "finishReason": "STOP"}]}
+
+    def answer(request: Request) -> Answer:
+        refused = request.json.get("generationConfig", {}).keys() & {"frequencyPenalty", "presencePenalty"}
+        return Answer.json(GOOGLES, 400) if refused else Answer.json(reply)
+
+    ask = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "temperature": 0.5}
+    with Upstream(answer) as up, House(one_upstream(up.url, "gemini")) as house:
+        assert house.post("/v1/chat/completions", ask | {"frequency_penalty": 0, "presence_penalty": 0})[0] == 200
+        assert len(up.requests) == 1  # 0 says nothing
+        status, _, body = house.post("/v1/chat/completions", ask | {"frequency_penalty": 0.5})
+        assert status == 200 and json.loads(body)["choices"][0]["message"]["content"] == "ok"
+        assert up.requests[-1].json["generationConfig"] == {"temperature": 0.5} and len(up.requests) == 3

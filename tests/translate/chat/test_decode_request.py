@@ -33,6 +33,7 @@ HI = {"role": "user", "content": "Hi"}
 CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 MARK = {"type": "ephemeral"}
 MARKED = {"cache": {"cache_control": MARK}}
+ODD_URL = {"type": "image_url", "image_url": {"url": "data:,plain"}}
 
 
 def ask(*messages: Any, **fields: Any) -> Conversation:
@@ -71,7 +72,7 @@ def test_user_content() -> None:
             "b",
             {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
             {"type": "image_url", "image_url": "https://x/y.png"},
-            {"type": "image_url", "image_url": {"url": "data:,plain"}},
+            ODD_URL,
             {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}},
             {"type": "video_url", "video_url": {"url": "https://x"}},
         ]
@@ -81,7 +82,7 @@ def test_user_content() -> None:
         Text("b"),
         Image(data="AAAA", media_type="image/png", detail="low"),
         Image(url="https://x/y.png"),
-        Image(url="data:,plain"),
+        Image(data="cGxhaW4=", ext={"chat.form": {"raw": ODD_URL}}),
         Audio("AA", "wav"),
         Unknown("chat", {"type": "video_url", "video_url": {"url": "https://x"}}),
     ]

@@ -291,6 +291,14 @@ def test_reasoning_goes_back_where_the_upstream_wants_it(policy: Policy, calls: 
     assert told == {"role": "assistant", **message, **({"tool_calls": [WIRE_CALL]} if calls else {})}
 
 
+@pytest.mark.parametrize("policy", [Policy(reasoning_history="true"), Policy(reasoning_history="tool_calls")])
+def test_a_thought_alone_is_no_message(policy: Policy) -> None:
+    """Servers answer 400 to a message with neither content nor calls. The user's words around it become one."""
+    out = encoded(HI, assistant(*THOUGHT), HI, policy=policy)
+    assert [said["role"] for said in out.body["messages"]] == ["user"]
+    assert out.dropped == ["messages.thinking"]
+
+
 def test_raw_details_go_back_as_they_came() -> None:
     raw = {"type": "reasoning.encrypted", "data": "E", "format": "x", "id": "r", "index": 4}
     turn = assistant(Thinking(encrypted="E", ext={"chat": {"detail": raw}}), Text("a"))

@@ -123,3 +123,22 @@ def test_marks_of_the_client_within() -> None:
     result = {"type": "tool_result", "content": [{"type": "text", "text": "x"} | MARK]}
     assert cache_marks.mark({"messages": [{"role": "user", "content": [result, {"type": "text", "text": LONG}]}]}) == 0
     assert cache_marks.mark({"messages": [{"role": "user", "content": [{"type": "text", "text": LONG}]}]} | MARK) == 0
+
+
+def block(text: str, **more: Any) -> dict[str, Any]:
+    return {"type": "text", "text": text, **MARK, **more}
+
+
+def test_more_marks_than_anthropic_takes_are_fewer() -> None:
+    """It answers 400 to a fifth. A client that marks each turn has many in time."""
+    turns = [{"role": role, "content": [block("x"), block("y")]} for role in ("user", "assistant") * 3]
+    body = CHAT | {"messages": [{"role": "system", "content": [block("a"), block("b")]}, *turns[:5]]}
+    encoded = crossed(body | {"tools": [TOOLS[0] | MARK]})
+    kept = [".messages.3.content.1", ".messages.4.content.0", ".messages.4.content.1", ".system.1"]
+    assert sorted(marked(encoded.body)) == kept
+    assert encoded.dropped == ["cache_control"]
+    four = crossed(CHAT | {"messages": [{"role": "user", "content": [block("x") for _ in range(4)]}]})
+    assert len(marked(four.body)) == 4 and four.dropped == []
+    results = [{"role": "tool", "tool_call_id": "c1", "content": [block("r") for _ in range(6)]}]
+    within = crossed(CHAT | {"messages": [*CHAT["messages"][:3], *results]})
+    assert marked(within.body) == [f".messages.2.content.0.content.{n}" for n in range(2, 6)]

@@ -183,7 +183,25 @@ TURNS: dict[str, tuple[list[Turn], list[dict[str, Any]]]] = {
 @pytest.mark.parametrize("name", TURNS)
 def test_turns(name: str) -> None:
     turns, expected = TURNS[name]
-    assert messages(*turns) == expected
+    assert messages(*turns, model=OLD) == expected
+
+
+ASKED_ON = {"role": "user", "content": [text("Go on exactly where your answer above ends, and repeat nothing of it.")]}
+BEGUN = {"role": "assistant", "content": [text("{ ")]}
+SEARCH = {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}}
+
+
+@pytest.mark.parametrize("model", [NEW, "claude-opus-4-6", "us.anthropic.claude-sonnet-4-6-v1:0", "claude-fable-5"])
+def test_newer_models_are_asked_for_the_rest_of_an_answer_that_has_begun(model: str) -> None:
+    """They answer 400 to a conversation that ends with a message of the model's."""
+    assert messages(USER, assistant(Text("{ ")), model=model) == [HI, BEGUN, ASKED_ON]
+    paused = [USER, assistant(Text("I search."), Unknown("messages", SEARCH))]
+    assert messages(*paused, model=model)[-1]["role"] == "assistant"
+
+
+@pytest.mark.parametrize("model", [OLD, "claude-haiku-4-5", "claude-3-7-sonnet-latest", "glm-4.7", "deepseek-chat"])
+def test_other_models_go_on_with_it_themselves(model: str) -> None:
+    assert messages(USER, assistant(Text("{ ")), model=model) == [HI, {"role": "assistant", "content": [text("{")]}]
 
 
 def test_nothing_left_at_all() -> None:
@@ -588,7 +606,8 @@ SIGNED = [USER, assistant(Thinking("Hm", "sig"), GET), user(GOT)]
         ([USER], ToolChoice("any"), OLD, False),
         ([USER], ToolChoice("tool", "get"), NEW, False),
         ([USER], ToolChoice("auto"), NEW, True),
-        ([USER, assistant(Text("{"))], None, NEW, False),  # a prefilled answer
+        ([USER, assistant(Text("{"))], None, OLD, False),  # a prefilled answer
+        ([USER, assistant(Text("{"))], None, NEW, True),  # which is asked to go on
     ],
 )
 def test_thinking_gives_way(turns: list[Turn], choice: Any, model: str, thinks: bool) -> None:

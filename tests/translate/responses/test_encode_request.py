@@ -293,6 +293,16 @@ def test_an_effort_that_a_model_cannot_hear(client: str, word: str) -> None:
     assert sent(conversation, model="gpt-4o").dropped == [word]
 
 
+@pytest.mark.parametrize("model", ["gpt-4.1-mini", "gpt-4o", "gpt-5-chat-latest"])
+def test_a_model_that_does_not_reason_is_not_asked_for_its_thoughts(model: str) -> None:
+    """It answers 400: "Encrypted content is not supported with this model"."""
+    asked = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    assert "include" not in pair.request("chat", "responses", asked, Target(model)).body
+    searching = asked | {"web_search_options": {}}
+    sent = pair.request("chat", "responses", searching, Target(model)).body
+    assert sent["include"] == ["web_search_call.action.sources"]
+
+
 def test_encoding_twice_says_the_same() -> None:
     turns = [Turn("assistant", [ToolCall("x", "f")]), Turn("user", [ToolResult("x", [Text("y")])])]
     conversation = of_client("m", turns, tools=[Tool("f")], ext={"messages": {}})

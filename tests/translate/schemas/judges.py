@@ -202,6 +202,16 @@ def gemini(schema: Any, of_tool: bool = True) -> str | None:
             return "a type that is a list, or words that are none"
         if set(piece.get("required", [])) - piece.get("properties", {}).keys():
             return "required: property is not defined"
+        if "anyOf" in piece:
+            if len(piece) > 1:
+                return "schema specified other fields alongside any_of"
+        elif "type" not in piece:
+            return "schema didn't specify the schema type field"
+        elif piece["type"] == "array" and "items" not in piece:
+            return "items: missing field"
+        for key, kind in (("properties", "object"), ("items", "array"), ("enum", "string")):
+            if key in piece and piece["type"] != kind:
+                return f"{key}: only allowed for {kind.upper()} type"
     return _root(schema, ()) if of_tool else None
 
 

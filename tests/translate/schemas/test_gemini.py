@@ -26,9 +26,13 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("null", {"type": ["string", "null"]}, {"type": "string", "nullable": True}),
     ("types", {"type": ["string", "integer"]}, {"anyOf": [STRING, {"type": "integer"}]}),
     ("const", {"const": "x"}, {"enum": ["x"], "type": "string"}),
+    ("numbers that are no flags", {"type": "integer", "const": 1, "multipleOf": 1, "default": 0},
+     {"type": "integer", "description": "{const: 1, multipleOf: 1, default: 0}"}),
     ("numbers in an enum", {"type": "integer", "enum": [1, 2]},
      {"type": "integer", "description": "{enum: [1,2]}"}),
-    ("a mixed enum", {"enum": ["a", 1]}, {"description": '{enum: ["a",1]}'}),
+    ("a mixed enum", {"enum": ["a", 1], "description": "d"}, {"anyOf": [
+        {"type": "string", "enum": ["a"], "description": "d"},
+        {"type": "integer", "description": "d\n\n{enum: [1]}"}]}),
     ("null in an enum", {"enum": ["a", None]}, {"nullable": True, "enum": ["a"], "type": "string"}),
     ("oneOf", {"oneOf": [STRING, {"type": "integer"}]}, {"anyOf": [STRING, {"type": "integer"}]}),
     ("a choice of one", {"anyOf": [STRING | {"format": "uri"}, {"type": "null"}], "title": "T"},
@@ -43,6 +47,23 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("a reference to nothing", {"$ref": "#/$defs/B"}, {"type": "object"}),
     ("allOf", {"allOf": [{"properties": {"a": STRING}, "required": ["a"]}, {"properties": {"b": STRING}}]},
      {"type": "object", "properties": {"a": STRING, "b": STRING}, "required": ["a"]}),
+    ("nothing stands beside a choice", {"type": "object", "description": "d", "properties": {"a": STRING, "b": STRING},
+        "anyOf": [{"required": ["a"]}, {"required": ["b"], "description": "own"}]}, {"anyOf": [
+        {"type": "object", "properties": {"a": STRING, "b": STRING}, "required": ["a"], "description": "d"},
+        {"type": "object", "properties": {"a": STRING, "b": STRING}, "required": ["b"], "description": "d\n\nown"}]}),
+    ("nor null", {"anyOf": [STRING, {"type": "integer"}, {"type": "null"}], "default": None}, {"anyOf": [
+        STRING | {"nullable": True}, {"type": "integer", "nullable": True}]}),
+    ("a choice within a choice", {"oneOf": [STRING, {"anyOf": [{"type": "integer"}, {"type": "number"}]}]},
+     {"anyOf": [STRING, {"type": "integer"}, {"type": "number"}]}),
+    ("keywords of another type", {"type": ["array", "string"], "items": STRING, "minLength": 2, "minItems": 1},
+     {"anyOf": [{"type": "array", "items": STRING, "minItems": 1}, STRING | {"minLength": 2}]}),
+    ("a type that is not said", {"type": "object", "properties": {"a": {"minimum": 1}, "b": {"items": STRING},
+                                                                  "c": {"const": True}, "d": {"const": None}}},
+     {"type": "object", "properties": {"a": {"type": "number", "minimum": 1}, "b": {"type": "array", "items": STRING},
+                                       "c": {"type": "boolean", "description": "{const: true}"},
+                                       "d": {"type": "null", "nullable": True}}}),
+    ("anything", {"type": "array", "items": {}}, {"type": "array", "items": {"anyOf": [
+        STRING, {"type": "number"}, {"type": "boolean"}, {"type": "object"}, {"type": "array", "items": STRING}]}}),
     ("true", {"properties": {"a": True}}, {"type": "object", "properties": {"a": {"type": "object"}}}),
 ]  # fmt: skip
 
@@ -69,6 +90,16 @@ def test_references_cannot_unfold_without_end() -> None:
     }
     began = time.process_time()
     out = for_gemini({"$ref": "#/$defs/d0", "$defs": defs})
+    assert len(json.dumps(out)) < 200 * MAX_PIECES and time.process_time() - began < 5
+
+
+def test_choices_cannot_unfold_without_end() -> None:
+    """What stands beside each choice goes into both of its options, and the next choice with it."""
+    schema: dict[str, Any] = STRING
+    for _ in range(40):
+        schema = {"type": "object", "properties": {"a": schema}, "anyOf": [{"required": ["a"]}, {"required": []}]}
+    began = time.process_time()
+    out = for_gemini(schema)
     assert len(json.dumps(out)) < 200 * MAX_PIECES and time.process_time() - began < 5
 
 
