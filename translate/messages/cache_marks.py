@@ -24,7 +24,7 @@ _NAME = "cache_control"
 
 def mark(body: Body) -> int:
     """Marks a body that was made for Messages and belongs to nobody else. Returns how many marks that took."""
-    if _is_marked(body) or not _is_long(body):
+    if _NAME in body or _marks(body)[1] or not _is_long(body):
         return 0
     count = _mark_last(body.get("tools", ()), lambda tool: not tool.get("defer_loading"), body, "tools")
     if isinstance(system := body.get("system"), str):
@@ -39,8 +39,7 @@ def mark(body: Body) -> int:
 def cap(body: Body) -> bool:
     """Takes marks beyond the most that may be out of such a body; tells whether there were any. The last of what comes
     before the conversation stays, and the last ones of all: what they hold holds the rest."""
-    head = _count(body.get("tools", ())) + _count(body.get("system", ()))
-    count = head + sum(_count(message["content"]) for message in body["messages"])
+    head, count = _marks(body)
     if count <= MOST_MARKS:
         return False
     first = head - 1 if 0 < head < count else -1
@@ -51,11 +50,27 @@ def cap(body: Body) -> bool:
     return True
 
 
+def _marks(body: Body) -> tuple[int, int]:
+    """Returns how many marks there are: before the conversation, and in all."""
+    head = 0
+    for name in ("tools", "system"):
+        if name in body:
+            head += _count(body[name])
+    count = head
+    for message in body["messages"]:
+        count += _count(message["content"])
+    return head, count
+
+
 def _count(blocks: Any) -> int:
-    """Returns how many marks there are, of blocks and within them."""
-    if not isinstance(blocks, list):
-        return 0
-    return sum((_NAME in block) + _count(block.get("content")) for block in blocks if isinstance(block, dict))
+    """Returns how many marks there are, of blocks and within them: a tool's result may have marked blocks."""
+    count = 0
+    for block in blocks if isinstance(blocks, list) else ():
+        if isinstance(block, dict):
+            count += _NAME in block
+            if "content" in block:
+                count += _count(block["content"])
+    return count
 
 
 def _less(blocks: list[Body], stays: Iterator[bool]) -> list[Body]:
@@ -83,22 +98,6 @@ def _mark_last(blocks: Any, can: Any, owner: Body, key: str) -> int:
 def _can_be_marked(block: Body) -> bool:
     kind = block.get("type")
     return kind in _MARKED and (kind != "text" or bool(block["text"].strip()))
-
-
-def _is_marked(body: Body) -> bool:
-    if _NAME in body or any(_NAME in tool for tool in body.get("tools", ())):
-        return True
-    system = body.get("system")
-    said = [block for message in body["messages"] for block in message["content"]]
-    if isinstance(system, list):
-        said += system
-    return any(_NAME in block or _is_marked_within(block) for block in said)
-
-
-def _is_marked_within(block: Body) -> bool:
-    """A tool's result may have marked blocks."""
-    content = block.get("content")
-    return isinstance(content, list) and any(isinstance(part, dict) and _NAME in part for part in content)
 
 
 def _is_long(body: Body) -> bool:
