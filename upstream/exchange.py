@@ -411,12 +411,22 @@ class Handle:
         if size <= 2:  # the empty line: this head is complete
             status = int(head[0].split(None, 2)[1])
             if status < 200:
-                head.clear()  # an interim reply: 100, 102 or 103
-                return None
+                return self._interim(x, status)
             x.status = status
             if not x._queued:
                 x._queued = True
                 self.ready.append(x)
+        return None
+
+    @staticmethod
+    def _interim(x: Exchange, status: int) -> int | None:
+        """A head before the reply's own: 100, 102 or 103. After a 101 no other head would come, and nobody has asked for
+        another protocol."""
+        if status == 101:
+            words = f"{host_of(x.request.url)}: it answered 101 Switching Protocols, which nobody has asked for"
+            x._failure = Failure("protocol", words)
+            return ABORT
+        x._head.clear()
         return None
 
     def write(self, chunk: bytes) -> int | None:

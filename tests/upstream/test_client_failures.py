@@ -48,6 +48,13 @@ async def half(conn: Conn) -> None:
     await conn.gone()
 
 
+async def switches(conn: Conn) -> None:
+    """Another protocol than was asked for, on a connection that stays open."""
+    await conn.request()
+    conn.send(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    await conn.gone()
+
+
 # ---- never sent
 
 
@@ -267,6 +274,15 @@ def test_broken_replies(reply: bytes, kind: str) -> None:
             assert told.calls.count("end") == 1 and told.calls[-1] == "end"
 
     test()
+
+
+@run
+async def test_a_protocol_that_nobody_has_asked_for_is_not_waited_for() -> None:
+    async with Upstream(switches) as up, client() as c:
+        told = await ask(c, up.url, b"x", timeouts=Timeouts(first_byte=30.0))
+        assert told.calls == ["end"] and told.failure is not None
+        assert (told.kind, told.failure.replayable) == ("protocol", False) and "101" in told.failure.message
+        assert c.stats()["in_flight"] == 0
 
 
 def test_heads_are_bounded() -> None:
