@@ -27,7 +27,7 @@ class Link:
     def __init__(self, url: str, key: str) -> None:
         self._parts = urlsplit(url)
         self._url = url
-        self._key = key
+        self.key = key
 
     def __repr__(self) -> str:
         return f"<Link {self._parts.scheme}>"
@@ -104,7 +104,7 @@ class Link:
         )  # fmt: skip
         try:
             await cluster.initialize()
-            node = cluster.get_node_from_key(self._key)
+            node = cluster.get_node_from_key(self.key)
             if node is None:
                 raise OSError("no server of the cluster has the keys of the store")
             return str(node.host), int(node.port)

@@ -24,12 +24,13 @@ log = logging.getLogger("gateway")
 T = TypeVar("T")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+FULL_S = 0.5  # between two tries to write to a server that is full
 MAX_CHANGES = 10_000  # of a feed
 
 
 class Line:
     """One connection, made again whenever it is lost. on_change: is told when it comes and goes. away: why it is not
-    there."""
+    there, or nothing can be written on it; what the server has can still be read then."""
 
     def __init__(
         self, link: Link, patience_s: float, on_change: Callable[[], None], scripts: Sequence[str] = scripts.ALL
@@ -43,6 +44,7 @@ class Line:
         self._wire: Wire | None = None
         self._task: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
+        self._write_again: asyncio.TimerHandle | None = None
         self.ready = asyncio.Event()
 
     def __repr__(self) -> str:
@@ -65,6 +67,7 @@ class Line:
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        self._stops_to_write()
         if self._wire is not None:
             self._wire.close()
 
@@ -75,7 +78,7 @@ class Line:
     async def _keep(self) -> None:
         pause = FIRST_PAUSE_S
         while True:
-            wire = Wire(asyncio.get_running_loop(), self._patience_s, self._on_lost)
+            wire = Wire(asyncio.get_running_loop(), self._patience_s, self._on_lost, self._on_full)
             try:
                 await self._link.connect(wire)
                 self._lost.clear()
@@ -101,7 +104,23 @@ class Line:
         if wire is self._wire:
             self._wire = None
             self.ready.clear()
+            self._stops_to_write()
             self._changed(why)
+
+    def _on_full(self, why: str) -> None:
+        """Others ask for nothing while it is away, so that only a write of its own tells when there is room again."""
+        if self._write_again is None:
+            self._changed(why)
+            self._write_again = asyncio.get_running_loop().call_later(FULL_S, self._writes)
+
+    def _writes(self) -> None:
+        self._write_again = None
+        self.send(packed(b"SET", self._link.key.encode() + b"room", b"", b"PX", b"1"), lambda said: self._changed(""))
+
+    def _stops_to_write(self) -> None:
+        if self._write_again is not None:
+            self._write_again.cancel()
+            self._write_again = None
 
 
 class RedisStore:

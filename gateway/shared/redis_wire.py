@@ -9,6 +9,7 @@ How long a reply may take, patience.py says; one that comes later is read and dr
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ T = TypeVar("T")
 
 NOT_THE_ONE = {"MOVED", "ASK", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "TRYAGAIN", "NOSCRIPT"}
 """Errors of a server that has not, or not any more, the keys or the scripts."""
+_FULL = re.compile(r"(?:^|-)(?:OOM|MISCONF|NOREPLICAS) ")  # older servers say it within the error of a script
 
 
 class ServerError(Exception):
@@ -27,6 +29,11 @@ class ServerError(Exception):
     @property
     def code(self) -> str:
         return str(self).partition(" ")[0]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the server can be read, but takes nothing more: its memory or its disk is full, or it lacks replicas."""
+        return _FULL.search(str(self)) is not None
 
 
 class Reader:
@@ -87,13 +94,16 @@ class Reader:
 
 
 class Wire(asyncio.Protocol):
-    """One connection. on_lost: is called once, with the reason."""
+    """One connection. on_lost: is called once, with the reason. on_full: with the reason, whenever nothing could be
+    written."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, patience_s: float, on_lost: Callable[[Wire, str], None]
-    ) -> None:
+        self, loop: asyncio.AbstractEventLoop, patience_s: float, on_lost: Callable[[Wire, str], None],
+        on_full: Callable[[str], None],
+    ) -> None:  # fmt: skip
         self._loop = loop
         self._on_lost = on_lost
+        self._on_full = on_full
         self._reader = Reader()
         self._writer: asyncio.StreamWriter | None = None  # kept, since it warns of its end where it is not closed
         self._transport: asyncio.WriteTransport | None = None
@@ -155,6 +165,8 @@ class Wire(asyncio.Protocol):
                 if reply.code in NOT_THE_ONE:
                     self.close(str(reply))
                     return
+                if reply.is_full:
+                    self._on_full(str(reply))
             elif not answer.done():
                 answer.set_result(read(reply))
 

@@ -112,6 +112,40 @@ async def test_a_server_that_is_there_later_than_the_proxy(tmp_path: Path) -> No
         server.stop()
 
 
+FULL = [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")]
+
+
+@redis_server.needed
+@pytest.mark.gen_test
+@pytest.mark.parametrize(("setting", "full", "roomy"), FULL)
+async def test_a_server_that_takes_nothing_more_is_one_outage(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, setting: str, full: str, roomy: str
+) -> None:
+    """Requests would be counted by each worker alone, and nobody be told. What it has can still be read."""
+    with redis_server.running(tmp_path) as server:
+        shared = Shared(server.url, "t", None, PATIENT_S)
+        await shared.start()
+        assert await shared.store.put("k", b"kept", 60.0)
+        assert server.call("CONFIG", "SET", setting, full) == "+OK"
+        one = quota(shared, 6000)
+        for _ in range(10):
+            assert await taken(one) == 0.0 and shared.fallbacks
+            with pytest.raises(Away):
+                await shared.store.put("k", b"more", 60.0)
+            assert await shared.store.get("k") == b"kept"
+            assert shared.away and shared.outages == 1
+        await asyncio.sleep(1.2)  # it is tried meanwhile
+        assert shared.away and shared.outages == 1
+        assert server.call("CONFIG", "SET", setting, roomy) == "+OK"
+        await soon(lambda: not shared.away)
+        before = shared.fallbacks
+        assert await taken(one) == 0.0 and shared.fallbacks == before
+        assert await shared.store.put("k", b"more", 60.0)
+        shared.stop()
+    said = [record.getMessage() for record in caplog.records if "shared store" in record.getMessage()]
+    assert sum("is away" in line for line in said) == 1 and sum("is back" in line for line in said) == 1
+
+
 @redis_server.needed
 @pytest.mark.gen_test
 async def test_a_password_that_is_wrong_is_said_and_not_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
