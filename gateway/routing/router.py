@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from gateway.credentials.minted import Mint
 from gateway.limits.breaker import Limits
-from gateway.routing import cloud_names, protocol_choice
+from gateway.routing import cloud_names, model_paths, protocol_choice
 from gateway.routing.balancing import Place, Places
 from gateway.routing.model_sizes import ModelLimits
 from gateway.routing.request_facts import LONG_CONTEXT, Facts
@@ -25,7 +25,7 @@ from gateway.shared.shared_quota import Quotas
 from operate.settings.load import ModelRule, Settings, TargetRef, Upstream
 from translate import dialects
 from translate.envelopes.envelope import Envelope
-from translate.errors import ApiError
+from translate.errors import ApiError, BadRequest
 from translate.target import Protocol, Target
 
 log = logging.getLogger("gateway")
@@ -280,21 +280,25 @@ class Router:
             refs = [TargetRef(ref.upstream, ref.model or plain) for ref in self._refs(plain)]
         if not refs:
             raise ApiError("not_found", self._unknown(model), code="model_not_found", param="model")
-        # Azure's older addresses contain it, and ".." would change the path.
-        if not model.rpartition("/")[2].strip("."):
-            raise ApiError("not_found", f"'{model[:100]}' is not a valid name of a model", param="model")
         routes = []
+        astray = False
         for ref in refs:
             upstream = self.upstreams.get(ref.upstream)
             protocol = upstream.protocol_for(client, ref.model or model) if upstream else None
             if upstream and protocol:
                 keys = len(upstream.settings.credentials)
                 name, weight = ref.model or model, ref.weight / keys
+                if upstream.names_in_address and model_paths.leads_astray(name):
+                    astray = True
+                    continue
                 routes += [
                     Route(upstream, protocol, name, client, False, key, ref.stage, weight) for key in range(keys)
                 ]
         if routes:
             return routes
+        if astray:
+            raise BadRequest(f"model: '{model[:100]}' cannot be the name of a model: it would be part of an address, "
+                             "and lead elsewhere", "model")  # fmt: skip
         lit = [ref.upstream for ref in refs if ref.upstream in self.upstreams]
         if lit:
             speaks = ", ".join(self.upstreams[lit[0]].settings.protocol)

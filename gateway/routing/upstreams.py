@@ -119,6 +119,12 @@ class LiveUpstream:
             self._headers[key] = mint.minted, self._with(mint.minted.key if mint.minted is not None else "")
         return self._headers[key][1]
 
+    @property
+    def names_in_address(self) -> bool:
+        """Whether an address of it contains the name of a model."""
+        s = self.settings
+        return bool(s.api_version) or s.envelope != "none" or any("{model}" in dialects.of(name).path for name in s.protocol)
+
     def limits_of(self, model: str) -> ModelLimits:
         return self.sizes.of(model)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -132,12 +134,42 @@ def test_an_id_stays_in_its_place(id: str) -> None:
         assert up.requests == []
 
 
-@pytest.mark.parametrize("model", ["up/..", "up/.", "up/x/..", "..", "up/...[1m]"])
-def test_a_models_name_leads_nowhere_else(model: str) -> None:
-    more = "api_version = 2024-10-21\napi_key = k-0123456789\n"
-    with Upstream([OK]) as up, House(one_upstream(up.url, "chat", more)) as house:
-        assert house.post(CHAT, ASKED | {"model": model})[0] == 404
+_ASTRAY = ["up/..", "up/.", "up/x/..", "..", "up/...[1m]", "..%2F..%2Fadmin", "../../admin", "%2e%2e/x", "a/..;/b", "..\\x",
+           "%252e%252e%252Fx", "..%252F..%252Fadmin", "a/%2e%2e%3Bb/c", "a%2f..", "m%0d%0ax", "m%2500", "..?x", "..%23"]  # fmt: skip
+_IN_ADDRESSES = {
+    "azure": ("chat", "api_version = 2024-10-21\napi_key = k-0123456789\n"),
+    "gemini": ("gemini", ""),
+    "bedrock": ("messages", "envelope = bedrock\napi_key = k-0123456789\n"),
+}
+
+
+@pytest.mark.parametrize("kind", _IN_ADDRESSES)
+def test_a_models_name_leads_nowhere_else(kind: str) -> None:
+    """Nor where a server decodes its address, and once more behind that."""
+    with Upstream([OK]) as up, House(one_upstream(up.url, *_IN_ADDRESSES[kind])) as house:
+        for model in _ASTRAY:
+            for path, shape in ((CHAT, {"error": "message"}), (MESSAGES, {"type": "error"})):
+                status, _, body = house.post(path, ASKED | {"model": model})
+                assert status == 400 and b"name of a model" in body and b"invalid_request_error" in body, model
+                assert all(key in json.loads(body) for key in shape)
+        for encoded in ("..%2F..%2Fadmin", "..%252F..%252Fadmin", "%252e%252e%252fx"):
+            status, _, body = house.post(f"/v1beta/models/{encoded}:generateContent", {"contents": []})
+            assert status == 400 and json.loads(body)["error"]["status"] == "INVALID_ARGUMENT"
         assert up.requests == []
+
+
+def test_a_name_that_no_address_contains_is_the_upstreams_own() -> None:
+    """Servers of local models call these by their folders."""
+    with Upstream([OK]) as up, House(one_upstream(up.url, "chat")) as house:
+        assert house.post(CHAT, ASKED | {"model": "../models/llama"})[0] == 200
+        assert up.requests[0].json["model"] == "../models/llama"
+
+
+@pytest.mark.parametrize("model", ["publishers/x/gemini-3.1", "a.b/..c", "m:0", "100%", "a%20b", "arn:aws:x/us.m-v1:0"])
+def test_other_names_go_as_they_are(model: str) -> None:
+    with Upstream([OK]) as up, House(one_upstream(up.url, *_IN_ADDRESSES["azure"])) as house:
+        assert house.post(CHAT, ASKED | {"model": model})[0] == 200
+        assert unquote(up.requests[0].path.split("/")[3]) == model
 
 
 def both(first: str, second: str) -> str:
