@@ -227,6 +227,17 @@ class Errors:
     left_out: Callable[[list[str]], str] = lambda fields: ""
 
 
+class Asks(NamedTuple):
+    """How a request says how long its reply may be. names: of the field, in their quotes. depth: how many brackets are
+    open where it stands; elsewhere it is another's, such as an argument of a tool."""
+
+    names: tuple[bytes, ...]
+    depth: int = 1
+
+
+MAX_TOKENS = Asks((b'"max_tokens"',))
+
+
 @dataclass(frozen=True, slots=True)
 class TokenCounting:
     """How the number of a request's tokens is asked for and told. check raises BadRequest for what is no request.
@@ -272,6 +283,8 @@ class Dialect:
     the one first that carries most of a request; those that it does not name come after them. counting: None where its
     clients cannot ask. echo: what a request says that its reply says again. looks_like(body, headers): whether a body
     is probably one of this protocol; the last row of the table is taken where none does.
+
+    asks: how a request says how long its reply may be.
 
     usual: fields that clients of it send and servers of it refuse now and then, as an example.
 
@@ -321,6 +334,7 @@ class Dialect:
     pauses: bool = False
     shows: Callable[[Part], bool] = lambda part: False
     model_shows: bool = False
+    asks: Asks = MAX_TOKENS
     http: Http = Http()
     models: ModelListing = ModelListing()
     carries: tuple[str, ...] = ()

@@ -420,8 +420,8 @@ class Handle:
 
     @staticmethod
     def _interim(x: Exchange, status: int) -> int | None:
-        """A head before the reply's own: 100, 102 or 103. After a 101 no other head would come, and nobody has asked for
-        another protocol."""
+        """A head before the reply's own: 100, 102 or 103. After a 101, which nobody has asked for, no other would
+        come."""
         if status == 101:
             words = f"{host_of(x.request.url)}: it answered 101 Switching Protocols, which nobody has asked for"
             x._failure = Failure("protocol", words)

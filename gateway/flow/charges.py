@@ -23,12 +23,12 @@ from gateway.flow.client_request import ClientRequest
 from gateway.flow.ports import Ports
 from gateway.limits import limiter
 from gateway.limits.limiter import Limiter
-from translate import tokens
+from translate import tokens, top_level
 from translate.conversation import Usage
 from translate.dialect import Reply
 from translate.errors import ApiError
 
-_MOST = re.compile(rb'"max_(?:completion_|output_)?tokens"\s*:\s*([0-9]{1,9})')
+_NUMBER = re.compile(rb"\s*:\s*([0-9]{1,9})(?![0-9.eE])")
 _OF_TEXT = ("", "completions")  # the endpoints whose replies are words
 
 
@@ -73,8 +73,23 @@ def _size(quota: Limiter, request: ClientRequest) -> int:
     """Tokens that the request is charged: of its input, and of the reply that it asks for, up to a quarter of a
     minute's worth. Many at once would all be let in else, before the first of them has told what it took."""
     most = quota.tokens_per_minute // 4
-    asked = max((int(found[1]) for found in _MOST.finditer(request.body)), default=most) if most else 0
-    return request.size_in_tokens() + min(asked, most)
+    return request.size_in_tokens() + (min(_asked(request, most), most) if most else 0)
+
+
+def _asked(request: ClientRequest, otherwise: int) -> int:
+    """Tokens of the reply that it asks for; what only looks so, such as an argument of a tool, is not it."""
+    body, asks = request.body, request.dialect.asks
+    found: list[tuple[int, int, int]] = []
+    for name in asks.names:
+        places = top_level.places(body, name)
+        if places is None:
+            return otherwise
+        said = ((at, _NUMBER.match(body, at + len(name))) for at in places)
+        found += [(at, number.end(), int(number[1])) for at, number in said if number is not None]
+    found.sort()
+    depths = top_level.levels(body, [(at, end) for at, end, _ in found]) if found else ()
+    own = [number for (_, _, number), depth in zip(found, depths, strict=True) if depth == asks.depth]
+    return max(own, default=otherwise)
 
 
 def used_up(client: str, wait: float) -> ApiError:

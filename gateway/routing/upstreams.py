@@ -123,7 +123,8 @@ class LiveUpstream:
     def names_in_address(self) -> bool:
         """Whether an address of it contains the name of a model."""
         s = self.settings
-        return bool(s.api_version) or s.envelope != "none" or any("{model}" in dialects.of(name).path for name in s.protocol)
+        theirs = any("{model}" in dialects.of(name).path for name in s.protocol)
+        return theirs or bool(s.api_version) or s.envelope != "none"
 
     def limits_of(self, model: str) -> ModelLimits:
         return self.sizes.of(model)

@@ -32,7 +32,7 @@ class ServerError(Exception):
 
     @property
     def is_full(self) -> bool:
-        """Whether the server can be read, but takes nothing more: its memory or its disk is full, or it lacks replicas."""
+        """Whether the server can be read, but takes nothing more: memory or disk is full, or it lacks replicas."""
         return _FULL.search(str(self)) is not None
 
 

@@ -14,7 +14,7 @@ from translate.chat.reply import collect, explode
 from translate.chat.text_turns import said
 from translate.chat.usage import of_chunk, read_usage
 from translate.chat.words import WORDS
-from translate.dialect import Dialect, Endpoint, Errors, Marks
+from translate.dialect import Asks, Dialect, Endpoint, Errors, Marks
 from translate.ollama import endpoints as ollama
 
 RELAYED = ("embeddings", "completions", "moderations", "rerank", "images/generations")
@@ -51,6 +51,7 @@ CHAT = Dialect(
         ),
     ),
     shows=media.shows,
+    asks=Asks((b'"max_tokens"', b'"max_completion_tokens"')),
     carries=("responses", "messages"),
     usual={"user": "doctor", "seed": 1, "prompt_cache_key": "doctor", "reasoning_effort": "low"},
     open_reasoning=True,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from translate import usage, wire
-from translate.dialect import Body, Dialect, Endpoint, Errors, Http, Marks, ModelListing, TokenCounting
+from translate.dialect import Asks, Body, Dialect, Endpoint, Errors, Http, Marks, ModelListing, TokenCounting
 from translate.errors import BadRequest
 from translate.gemini import fault, foreign_reasoning, model_list, parts, proofs
 from translate.gemini.array import framed
@@ -91,6 +91,7 @@ GEMINI = Dialect(
     collect=collect,
     usage=usage.UsageReader(of_event, read_usage, name=b'"usageMetadata"'),
     words=WORDS,
+    asks=Asks((b'"maxOutputTokens"', b'"max_output_tokens"'), depth=2),
     schemas=table.Writes(table.GEMINI, table.GEMINI, not_beside_tools=re.compile(r"gemini-[12]")),
     errors=Errors(fault.body, fault.event, fault.status, fault.last),
     searchers=SEARCHERS,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from translate import openai_errors, usage, wire
-from translate.dialect import Body, Dialect, Endpoint, Errors, Marks, TokenCounting
+from translate.dialect import Asks, Body, Dialect, Endpoint, Errors, Marks, TokenCounting
 from translate.errors import BadRequest
 from translate.responses import compaction, fault, foreign_reasoning, media, replay, search_reply
 from translate.responses.decode_request import decode
@@ -52,6 +52,7 @@ RESPONSES = Dialect(
     collect=collect,
     usage=usage.UsageReader(of_event, read_usage),
     words=WORDS,
+    asks=Asks((b'"max_output_tokens"',)),
     errors=Errors(openai_errors.body, fault.event, openai_errors.status, fault.last),
     searchers=SEARCHERS,
     compaction=compaction.COMPACTION,

@@ -134,8 +134,10 @@ def test_an_id_stays_in_its_place(id: str) -> None:
         assert up.requests == []
 
 
-_ASTRAY = ["up/..", "up/.", "up/x/..", "..", "up/...[1m]", "..%2F..%2Fadmin", "../../admin", "%2e%2e/x", "a/..;/b", "..\\x",
-           "%252e%252e%252Fx", "..%252F..%252Fadmin", "a/%2e%2e%3Bb/c", "a%2f..", "m%0d%0ax", "m%2500", "..?x", "..%23"]  # fmt: skip
+_ASTRAY = [
+    "up/..", "up/.", "up/x/..", "..", "up/...[1m]", "..%2F..%2Fadmin", "../../admin", "%2e%2e/x", "a/..;/b", "..\\x",
+    "%252e%252e%252Fx", "..%252F..%252Fadmin", "a/%2e%2e%3Bb/c", "a%2f..", "m%0d%0ax", "m%2500", "..?x", "..%23",
+]  # fmt: skip
 _IN_ADDRESSES = {
     "azure": ("chat", "api_version = 2024-10-21\napi_key = k-0123456789\n"),
     "gemini": ("gemini", ""),

@@ -57,6 +57,44 @@ def test_a_picture_is_no_text() -> None:
         assert left(house) > 19_900  # three times two tokens, by the upstream's word
 
 
+_TOOLED = {"type": "function", "function": {"name": "f", "parameters": {}, "max_tokens": 1, "maxOutputTokens": 1}}
+_CALLED = {"functionCall": {"name": "f", "args": {"maxOutputTokens": 1, "max_tokens": 1, "max_output_tokens": 1}}}
+_CONTENTS = [{"role": "user", "parts": [{"text": "hi"}]}, {"role": "model", "parts": [_CALLED]}]
+_GEMINI = "/v1beta/models/m:generateContent"
+_ARGUMENTS = {"max_tokens": 1, "max_completion_tokens": 1, "max_output_tokens": 1}
+_NOTED = {"model": "m", "input": "hi", "metadata": {"max_output_tokens": 1}}
+_USE = [{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": _ARGUMENTS}]}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "charged"),
+    [
+        (PATH, ASK | {"tools": [_TOOLED]}, 2500),
+        (PATH, ASK | {"max_completion_tokens": 700, "tools": [_TOOLED]}, 700),
+        (PATH, ASK | {"max_output_tokens": 1}, 2500),  # which is no field of Chat
+        (PATH, ASK | {"max_tokens": 10**11}, 2500),
+        (MESSAGES, {"messages": _USE, "model": "m", "max_tokens": 900}, 900),
+        (MESSAGES, {"model": "m", "max_tokens": 90_000, "messages": _USE}, 2500),
+        ("/v1/responses", _NOTED | {"max_output_tokens": 300}, 300),
+        ("/v1/responses", _NOTED, 2500),
+        (_GEMINI, {"contents": _CONTENTS}, 2500),
+        (_GEMINI, {"contents": _CONTENTS, "generationConfig": {"topK": 1, "maxOutputTokens": 600}}, 600),
+        ("/api/chat", ASK | {"tools": [_TOOLED], "options": {"num_predict": 400}}, 400),
+        ("/api/chat", ASK | {"tools": [_TOOLED]}, 2500),
+    ],
+)
+def test_the_advance_is_of_what_the_reply_may_be(path: str, body: dict[str, Any], charged: int) -> None:
+    """Another number of that name, such as an argument of a tool, would let many requests in at once."""
+    gate = Gate()
+    with Upstream([late(says("ok"), gate)]) as up, House(house_text("* = a", alice(10_000), a=up.url)) as house:
+        with house.connect() as client:
+            client.send("POST", path, body, KEY)
+            up.wait(lambda u: len(u.requests) == 1)
+            used = 10_000 - house.on_loop(lambda: of(house.proxy.service.quotas["alice"]))
+            gate.open()
+    assert charged <= used + 20 and used < charged + 250  # some of it has come back, and the request has tokens, too
+
+
 def test_a_picture_that_is_looked_at() -> None:
     gate = Gate()
     with Upstream([late(says("ok"), gate), says("ok")]) as up:
