@@ -26,9 +26,10 @@ from gateway.limits.limiter import Limiter
 from translate import tokens, top_level
 from translate.conversation import Usage
 from translate.dialect import Reply
-from translate.errors import ApiError
+from translate.errors import ApiError, BadRequest
 
 _NUMBER = re.compile(rb"\s*:\s*([0-9]{1,9})(?![0-9.eE])")
+_LETTER = re.compile(rb"\\u00[67]")
 _OF_TEXT = ("", "completions")  # the endpoints whose replies are words
 
 
@@ -92,6 +93,21 @@ def _asked(request: ClientRequest, otherwise: int) -> int:
     return max(own, default=otherwise)
 
 
+def may_be_in_the_background(body: bytes) -> bool:
+    """Only a parse tells for sure. Honest clients do not write letters as escapes."""
+    return body.rfind(b'"background"') >= 0 or (body.rfind(b"\\u00") >= 0 and _LETTER.search(body) is not None)
+
+
+def check_counts(request: ClientRequest) -> None:
+    """Of a client with a budget. What a reply in the background takes is known when it is asked for later, which may be
+    never, or by another request that builds on it. Raises BadRequest."""
+    if request.parsed().get("background") is True:
+        raise BadRequest(
+            f"background: client '{request.client}' has a budget ([client {request.client}] in settings.ini), which "
+            "cannot count what goes on in the background; leave it out, or stream the reply", "background",
+        )  # fmt: skip
+
+
 def used_up(client: str, wait: float) -> ApiError:
     message = (
         f"client '{client}' has used up its requests_per_minute or tokens_per_minute ([client {client}]); the next "
@@ -137,6 +153,12 @@ def spent(bill: Bill, lead: Attempt | None) -> int:
     if bill.used is None and not bill.streamed:  # such as one that goes on in the background
         return max(bill.request.charged, bill.request.size_in_tokens(), taken)
     return (used.prompt or bill.request.size_in_tokens()) + used.output
+
+
+def of_events(size: int, bytes_out: int) -> Usage:
+    """Of a stream of events about pictures that came to no end, by their bytes: as of any stream without words. size:
+    of the request, which is mostly pictures, too, that take no more tokens for more bytes."""
+    return Usage(input=min(tokens.of_size(size), tokens.IMAGE_TOKENS), output=tokens.of_reply(b"", bytes_out))
 
 
 def reckoned(bill: Bill, reply: Reply | None) -> Usage | None:

@@ -101,6 +101,9 @@ def _within_bounds(request: ClientRequest, ports: Ports, writer: Writer) -> Gene
     the quota was charged is given back when the request is over."""
     budgets, quota = ports.budgets, ports.quota_of(request.client)
     if budgets is not None and request.client in budgets.bound:
+        if request.dialect.stores and charges.may_be_in_the_background(request.body):
+            yield from _read(request, ports)
+            charges.check_counts(request)
         request.size_in_tokens()  # while its body is here, for a reply of which nobody tells what it took
     spent = budgets.ask(request.client, ports.unix()) if budgets is not None else None
     if budgets is not None and spent is None:

@@ -101,6 +101,11 @@ class Coming:
         self._tail = (self._tail + last)[-TAIL_BYTES:]
         self._parts.clear()
 
+    @property
+    def has_events(self) -> bool:
+        """A stream of them has begun to go to the client."""
+        return bool(self._tail)
+
     def body(self) -> bytes:
         """All that was gathered, less the upstream's own secrets."""
         whole, secrets = b"".join(self._parts), self._lease.route.upstream.secrets

@@ -16,7 +16,7 @@ from typing import Any
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.flow import resolving, scrub
+from gateway.flow import charges, resolving, scrub
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.completion import MAX_USER_AGENT
 from gateway.flow.failover import Failover
@@ -286,7 +286,9 @@ class Relay(HTTPMessageDelegate):
         request.let_go()
         self._intake.close()
         coming, route = self._coming, self._route
-        used = reply.used(coming)
+        used = told = reply.used(coming)
+        if told is None and (left or self._aborted) and coming is not None and coming.has_events:
+            used = charges.of_events(request.size, self.writer.written)
         quota = ports.quota_of(request.client)
         if quota is not None and used is not None:
             limiter.finish(quota.correct(used.prompt + used.output))
@@ -302,7 +304,7 @@ class Relay(HTTPMessageDelegate):
             used, clock, request.session.name, request.session.agent, request.session.parent_agent,
             ports.address_of(request.address, request.headers) if ports.address_of is not None else request.address,
             request.headers.get("User-Agent", "")[:MAX_USER_AGENT], tags=request.tags,
-            trace=request.trace,
+            trace=request.trace, is_reckoned=used is not told,
         ), self.writer)  # fmt: skip
         self.writer.over()
         self._task = self._coming = None

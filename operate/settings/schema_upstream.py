@@ -374,8 +374,9 @@ CLIENT = {
         value_types.number(0, 1_000_000),
         "0",
         "The most that its requests may cost in a day (UTC), in USD; 0 = no limit. Further requests are refused with "
-        "429 until the next day. A request whose price is unknown costs nothing: see [prices]. The sums are kept in "
-        "the file of [usage], so that they survive restarts and all workers share them.",
+        "429 until the next day. A request whose price is unknown costs nothing: see [prices]. What cannot be counted, "
+        "such as background: true, is refused. The sums are kept in the file of [usage], so that they survive "
+        "restarts and all workers share them.",
     ),
     "usd_per_month": Key(value_types.number(0, 1_000_000), "0", "The same in a calendar month; 0 = no limit."),
     "tokens_per_day": Key(

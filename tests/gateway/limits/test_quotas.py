@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from gateway.limits.limiter import Limiter
 from tests.gateway.observe.test_record import Seen
-from tests.support.house import House
+from tests.support.house import Cut, House
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.two_upstreams import ASK, PATH, STREAM, error, event, held, house_text, late, says, section
 
@@ -216,6 +218,58 @@ def test_what_an_upstream_has_told_is_not_estimated() -> None:
             record = told.last()
             asked += [house.post(MESSAGES, STREAM | {"max_tokens": 9}, KEY)[0]]
     assert asked == [200, 200] and "usage_estimated" not in record and record["gen_ai.usage.output_tokens"] == 70
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize("path", ["/v1/images/edits", "/v1/images/generations"])
+def test_a_budget_has_what_a_stream_of_pictures_said_that_came_to_no_end(path: str, *, leaves: bool) -> None:
+    gate = Gate()
+    said = {"type": "image_edit.partial_image", "b64_json": PICTURE, "partial_image_index": 0}
+    partial = b"event: image_edit.partial_image\ndata: " + json.dumps(said).encode() + b"\n\n"
+    fields = {"model": "m", "prompt": "a cat", "stream": "true"}
+    form = "".join(f'--B\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items())
+    asked: Any = fields | {"stream": True} if path.endswith("generations") else (form + "--B--\r\n").encode()
+    head = KEY | {"Content-Type": "application/json" if isinstance(asked, dict) else "multipart/form-data; boundary=B"}
+    answer = Answer.sse([partial, gate]) if leaves else Answer.sse([partial], end="close")
+    with Upstream(lambda r: answer) as up:
+        with House(house_text("* = a", BUDGETS.format("tokens_per_day = 100"), a=up.url)) as house:
+            told = Seen(house)
+            with house.connect() as client:
+                client.send("POST", path, asked, head)
+                client.head()
+                size = 0
+                with contextlib.suppress(Cut):  # a relayed one that breaks off is cut
+                    for piece in client.pieces():
+                        size += len(piece)
+                        if leaves and size >= len(partial):
+                            break
+            record = told.last()
+            status, _, body = house.post(path, asked, head)
+            gate.open()
+    assert record["usage_estimated"] is True and record["gen_ai.usage.output_tokens"] == pytest.approx(3300, rel=0.1)
+    assert status == 429 and b"tokens_per_day" in body
+
+
+BACKGROUND = {"model": "m", "input": "hi", "background": True}
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_budget_cannot_count_what_goes_on_in_the_background(*, streams: bool) -> None:
+    """Nothing is said of it but to who asks for it later, or names it as what the next one builds on."""
+    reply = {"id": "resp_1", "object": "response", "status": "queued", "output": [], "usage": None}
+    with Upstream(lambda r: Answer.json(reply)) as up:
+        text = house_text("* = a", BUDGETS.format("tokens_per_day = 9000"), a=section(up.url, "", "responses"))
+        other = "[client bob]\nkey = bobs-key-01234567890\ntokens_per_minute = 9000\n"
+        with House(text + other) as house:
+            status, _, said = house.post("/v1/responses", BACKGROUND | {"stream": streams}, KEY)
+            assert status == 400 and json.loads(said)["error"]["param"] == "background" and b"budget" in said
+            escaped = json.dumps(BACKGROUND).replace("background", "back\\u0067round").encode()
+            assert house.post("/v1/responses", escaped, KEY)[0] == 400
+            assert up.requests == []
+            for body in ({"background": False}, {"background": None}, {"background": False, "input": '"background"'}):
+                assert house.post("/v1/responses", BACKGROUND | body, KEY)[0] == 200
+            bob = {"Authorization": "Bearer bobs-key-01234567890"}
+            assert house.post("/v1/responses", BACKGROUND, bob)[0] == 200, "who has no budget may"
 
 
 def test_who_never_went_has_taken_no_request_either() -> None:
