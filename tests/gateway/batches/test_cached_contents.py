@@ -90,7 +90,7 @@ def test_nobody_has_another_clients() -> None:
         ("key = {}\ntokens_per_day = 9", {"model": "models/m"}, 403),  # it would be in no sum
         ("key = {}\nmodels = other", {"model": "models/m"}, 403),
         ("key = {}", {"contents": []}, 400),
-        ("key = {}", {"model": "models/.."}, 404),
+        ("key = {}", {"model": "models/.."}, 400),
     ],
 )
 def test_what_may_not_be_made(client: str, asked: dict[str, Any], status: int) -> None:
