@@ -270,6 +270,16 @@ developer_module() { # the module that is a developer's command, which needs the
     esac
 }
 
+# no_options NAME [WORD]...   of a command that takes nothing but --help: whoever asks must not start minutes of work
+no_options() {
+    [ $# -gt 1 ] || return 0
+    case $2 in
+        -h | --help) help | grep -- "^  \./run\.sh $1 "; exit ;;
+    esac
+    say "run.sh: '$1' takes no options, and there is '$2'"
+    exit 2
+}
+
 help() { grep '^#   \./run\.sh' "$root/run.sh" | cut -c 3-; }
 
 case ${1-} in
@@ -293,11 +303,13 @@ case ${1-} in
         exec "$venv/bin/python" -m pytest "$@"
         ;;
     check)
+        no_options "$@"
         ensure_dev
         check
         ;;
     *)
         if module=$(developer_module "${1-}"); then
+            [ "$1" != test-bundle ] || no_options "$@"
             shift
             ensure_dev
             cd -- "$root"

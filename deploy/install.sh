@@ -16,12 +16,17 @@ service() { [ -n "$to" ] || { step "systemctl $*"; systemctl "$@"; }; }
 install_all() {
     local file=${1:-}
     if [ -z "$file" ]; then
-        file=$(find "$here/../dist" -maxdepth 1 -name "anthropic-proxy-*-linux-$(uname -m).pyz" 2>/dev/null | sort | tail -n 1)
-        [ -n "$file" ] || die "there is no bundle yet: type  ./run.sh bundle  first, or name a FILE.pyz"
+        local python fits
+        python=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])') || die "/usr/bin/python3 does not run"
+        fits="anthropic-proxy-*-py${python/./}-linux-$(uname -m).pyz" # the unit runs it with /usr/bin/python3
+        file=$(find "$here/../dist" -maxdepth 1 -name "$fits" 2>/dev/null | sort -V | tail -n 1)
+        [ -n "$file" ] || die "there is no bundle for Python $python yet: type  ./run.sh bundle --python $python  first, or name a FILE.pyz"
     fi
     [ -f "$file" ] || die "$file is not there"
     step "checking $file"
-    /usr/bin/python3 "$file" --version --cache "$(mktemp -d)" || die "it does not run with /usr/bin/python3"
+    cache=$(mktemp -d)
+    trap 'rm -rf -- "$cache"' EXIT
+    /usr/bin/python3 "$file" --version --cache "$cache" || die "it does not run with /usr/bin/python3"
     step "program: $program/anthropic-proxy.pyz (the one before stays as previous.pyz)"
     mkdir -p "$program" "$settings" "$units"
     [ ! -f "$program/anthropic-proxy.pyz" ] || cp -p "$program/anthropic-proxy.pyz" "$program/previous.pyz"
@@ -59,10 +64,18 @@ uninstall_all() {
     fi
 }
 
+usage() { printf 'usage: %s\n       %s\n' './run.sh install [FILE.pyz]' './run.sh uninstall [--purge]'; }
+
+# All words are looked at before the first step, as a mistyped one, or --help, must not take a service away.
+case "$*" in
+    'install' | 'uninstall' | 'uninstall --purge') ;;
+    *' -h' | *' --help') usage; exit ;;
+    'install '*) [ $# = 2 ] && [ "${2#-}" = "$2" ] || { usage >&2; exit 2; } ;;
+    *) usage >&2; exit 2 ;;
+esac
 [ -n "$to" ] || [ "$(id -u)" = 0 ] || die "needs root: type  sudo ./run.sh ${1:-install}"
 [ -n "$to" ] || command -v systemctl >/dev/null || die "there is no systemd here"
 case ${1:-} in
     install) install_all "${2:-}" ;;
     uninstall) uninstall_all "${2:-}" ;;
-    *) die "install or uninstall?" ;;
 esac

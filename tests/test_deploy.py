@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import plistlib
 import re
 import shutil
@@ -42,6 +43,49 @@ def test_install_and_uninstall_leave_nothing(tmp_path: Path) -> None:
     assert done("bash", str(DEPLOY / "install.sh"), "uninstall", DESTDIR=str(root)).returncode == 0 and own.exists()
     assert done("bash", str(DEPLOY / "install.sh"), "uninstall", "--purge", DESTDIR=str(root)).returncode == 0
     assert [path for path in root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["uninstall", "--help"], 0),
+        (["uninstall", "-h"], 0),
+        (["install", "--help"], 0),
+        (["uninstall", "--purg"], 2),
+        (["uninstall", "--purge", "now"], 2),
+        (["install", "--force"], 2),
+        (["install", "a.pyz", "b.pyz"], 2),
+        ([], 2),
+    ],
+)
+def test_a_question_or_a_slip_takes_no_service_away(tmp_path: Path, words: list[str], code: int) -> None:
+    program = tmp_path / "opt/anthropic-proxy/anthropic-proxy.pyz"
+    program.parent.mkdir(parents=True)
+    program.write_text("")
+    said = done("bash", str(DEPLOY / "install.sh"), *words, DESTDIR=str(tmp_path))
+    assert said.returncode == code and program.exists()
+    assert "./run.sh uninstall [--purge]" in (said.stderr if code else said.stdout)
+
+
+def test_the_newest_bundle_that_the_machines_python_runs_is_installed(tmp_path: Path) -> None:
+    """The bundles are scripts that only tell their names here."""
+    python = shutil.which("python3", path="/usr/bin")
+    if not python:
+        pytest.skip("there is no /usr/bin/python3")
+    fits = "py" + "".join(done(python, "-V").stdout.split()[1].split(".")[:2])
+    (tmp_path / "deploy").mkdir()
+    for name in ("install.sh", "anthropic-proxy.service", "anthropic-proxy.socket"):
+        shutil.copy(DEPLOY / name, tmp_path / "deploy")
+    (tmp_path / "settings.ini").write_text("")
+    (tmp_path / "dist").mkdir()
+    for name in (f"0.9.0-{fits}", f"0.10.0-{fits}", "0.11.0-py399"):
+        file = tmp_path / f"dist/anthropic-proxy-{name}-linux-{platform.machine()}.pyz"
+        file.write_text(f"print({name!r})\n")
+    (tmp_path / "tmp").mkdir()
+    install = str(tmp_path / "deploy/install.sh")
+    said = done("bash", install, "install", DESTDIR=str(tmp_path / "root"), TMPDIR=str(tmp_path / "tmp"))
+    assert said.returncode == 0 and f"\n0.10.0-{fits}\n" in said.stdout, said
+    assert not list((tmp_path / "tmp").iterdir())  # nothing of the trial is left behind
 
 
 def test_the_unit_is_hardened() -> None:

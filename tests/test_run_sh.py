@@ -386,6 +386,14 @@ def test_an_unknown_command_names_those_there_are(fresh):
     assert not (fresh.root / ".venv").exists()
 
 
+@pytest.mark.parametrize("name", ["check", "test-bundle"])
+def test_a_question_about_a_long_command_does_not_start_it(fresh, name):
+    asked, wrong = fresh.run(name, "--help"), fresh.run(name, "tests/")
+    assert asked.code == 0 and f"./run.sh {name} " in asked.out
+    assert wrong.code == 2 and f"'{name}' takes no options" in wrong.err
+    assert not (fresh.root / ".venv").exists()
+
+
 @pytest.mark.parametrize("words", [[], ["--check-config"], ["test"]])
 def test_another_shell_says_what_to_type(fresh, words):
     shell = next((path for name in ("dash", "busybox", "mksh") if (path := shutil.which(name))), None)

@@ -140,7 +140,7 @@ def report(tally: Counter[str], wrong: list[str], memory: list[int], code: int, 
 
 
 def read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tests.chaos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="./run.sh chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 20))
