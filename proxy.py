@@ -218,10 +218,10 @@ def _commands() -> str:
 
 
 def _cannot_listen(chosen: Settings, why: OSError | UnicodeError) -> str:
-    where = f"{chosen.server.host}:{chosen.server.port}"
     if isinstance(why, UnicodeError):
-        return f"cannot listen on {where}: that is not a valid host name; see [server] host"
-    if chosen.server.hosts != chosen.server.tcp_hosts:
+        return f"cannot listen on {chosen.server.host}: that is not a valid host name; see [server] host"
+    where = why.filename or chosen.server.host
+    if where in chosen.server.hosts:  # a Unix socket
         return f"cannot listen on {where}: {why.strerror or why}"
     if why.errno == errno.EADDRINUSE:
         return f"another program is using {where}: stop it, or choose another port with --port N"
@@ -350,7 +350,7 @@ def _log_start(proxy: Proxy, worker: Worker | None) -> None:
     chosen, pid = proxy.service.settings, os.getpid()
     facts = fields(event="start", version=VERSION, commit=place.commit(), pid=pid, settings=str(chosen.file),
                    worker=worker.number if worker else None, workers=chosen.server.workers)  # fmt: skip
-    at = listening.address(chosen.server)
+    at = ", ".join(listening.named(host, chosen.server.port) for host in chosen.server.hosts)
     log.info("anthropic-proxy %s serves as process %d at %s", VERSION, pid, at, extra=facts)
 
 

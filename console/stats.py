@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import ssl
 import sys
 import time
@@ -23,6 +24,7 @@ from urllib.parse import urlsplit
 from operate import tls
 from operate.settings import load
 from operate.settings.load import Settings, SettingsError
+from operate.settings.sections import UNIX
 
 EX_CONFIG, EX_UNAVAILABLE = 78, 69
 PATIENCE_S = 5.0
@@ -47,9 +49,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print(str(problems), sys.stderr)
         return EX_CONFIG
     url = options.url or (tls.own_url(chosen.server) if chosen else "")
-    if not url.startswith("http"):
-        _print(f"{url}: this is no URL; name one with --url", sys.stderr)
-        return EX_UNAVAILABLE
     key = options.key or _key_of(chosen)
     trusted = tls.trusting(chosen.server) if chosen and not options.url else None
     live = sys.stdout.isatty() and not options.once
@@ -75,7 +74,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as when the proxy is started"
     )
-    parser.add_argument("--url", help="address of the proxy, instead of the settings'")
+    parser.add_argument("--url", help="address of the proxy, or unix:/PATH, instead of the settings'")
     parser.add_argument(
         "--key", default=os.environ.get("PROXY_KEY", ""), help="the key of an admin (default: $PROXY_KEY)"
     )
@@ -103,12 +102,27 @@ class Asked(NamedTuple):
 
     def connection(self) -> HTTPConnection:
         """A connection to it. Raises Unreachable if the URL is not valid."""
+        if self.url.startswith(UNIX):
+            return _UnixConnection(self.url.removeprefix(UNIX))
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Unreachable("this is not an http:// or https:// address")
+            raise Unreachable("this is not an http:// or https:// address, nor unix:/PATH; name one with --url")
         if parts.scheme == "https":
             return HTTPSConnection(parts.hostname, parts.port, timeout=PATIENCE_S, context=self.trusted)
         return HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE_S)
+
+
+class _UnixConnection(HTTPConnection):
+    """By a Unix socket, which may be all that the proxy listens on."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=PATIENCE_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(PATIENCE_S)
+        self.sock.connect(self._path)
 
 
 def _run(asked: Asked, every: float) -> None:

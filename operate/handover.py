@@ -58,7 +58,9 @@ class Successor:
         more = {SOCKETS: f"{','.join(map(str, numbers))}@{address}", READY: str(ready)}
         environ = {name: value for name, value in os.environ.items() if name != "WATCHDOG_PID"} | more
         try:
-            self._process = subprocess.Popen(place.command_line(), env=environ, pass_fds=[*numbers, ready])
+            self._process = subprocess.Popen(
+                place.command_line(), cwd=place.folder(), env=environ, pass_fds=[*numbers, ready]
+            )
         except OSError:
             os.close(self.waiting)
             raise

@@ -25,16 +25,28 @@ once, it answers some of them with a reset."""
 
 
 def bound(server: Server) -> list[socket.socket]:
-    """Listening sockets for all hosts, those with a port on the same one. Raises OSError or UnicodeError."""
+    """Listening sockets for all hosts, those with a port on the same one. Raises OSError, whose filename is the one of
+    them that cannot be had, or UnicodeError."""
     sockets: list[socket.socket] = []
     port = server.port
     for host in server.hosts:
-        if host.startswith(UNIX):
-            sockets.append(_unix(Path(host.removeprefix(UNIX)), server))
-            continue
-        sockets += bind_sockets(port, host, backlog=BACKLOG)
+        try:
+            if host.startswith(UNIX):
+                sockets.append(_unix(Path(host.removeprefix(UNIX)), server))
+                continue
+            sockets += bind_sockets(port, host, backlog=BACKLOG)
+        except OSError as why:
+            why.filename = named(host, port)
+            raise
         port = sockets[-1].getsockname()[1]
     return sockets
+
+
+def named(host: str, port: int) -> str:
+    """One of them for a person."""
+    if host.startswith(UNIX):
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def address(server: Server) -> str:

@@ -25,10 +25,18 @@ SYSTEM = Path("/etc/anthropic-proxy/settings.ini")
 SHIPPED_NAME = "settings.ini (as shipped)"
 
 
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
 class _Start:
-    """How the program was started. command: the words that a person types to start it."""
+    """How the program was started. command: the words that a person types to start it. folder: where that was."""
 
     home = PROGRAM
+    folder = _working_folder()
     command: tuple[str, ...] = ("./run.sh",)
 
 
@@ -50,6 +58,12 @@ def command() -> str:
 def command_line() -> list[str]:
     """The command line that starts the program again with the same options, from the files that are on the disk now."""
     return [sys.executable, *sys.orig_argv[1:]]
+
+
+def folder() -> str | None:
+    """The folder for command_line(), whose paths may be relative: what is now at the path of the folder where the program
+    was started, which may have been removed, moved or replaced since. None: the process's own, as there is none."""
+    return _Start.folder if os.path.isdir(_Start.folder) and os.access(_Start.folder, os.X_OK) else None
 
 
 def settings_file() -> Path:

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
+from console import stats
 from operate import listening
 from operate.settings import load
 from operate.settings.load import SettingsError
 from tests.support.house import House
 from tests.support.waiting import until
-from tests.test_proxy import started
+from tests.test_proxy import run, started
 
 DEMO = "[server]\nhost = {}\nport = 0\n{}[upstream demo]\nprotocol = messages, chat\nbase_url = demo:\n"
 ASK = {"model": "demo", "messages": [{"role": "user", "content": "hello"}]}
@@ -106,6 +107,29 @@ def test_what_is_left_of_a_process_is_removed_and_nothing_else(path: Path) -> No
     with pytest.raises(OSError, match="no socket"):
         listening.bound(server)
     assert path.read_text() == "not a socket"
+
+
+def test_of_several_the_one_that_cannot_be_had_is_named(path: Path, tmp_path: Path) -> None:
+    path.write_text("not a socket")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = run("--set", f"server.host=127.0.0.1, unix:{path}.2", "--port", str(port)).stderr
+        assert said.startswith(f"another program is using 127.0.0.1:{port}: ")
+        said = run("--set", f"server.host=unix:{path}, 127.0.0.1", "--port", str(port)).stderr
+        assert said == f"cannot listen on unix:{path}: {path} exists, and is no socket\n"
+    assert listening.named("::1", 80) == "[::1]:80"
+
+
+def test_stats_by_one(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "s.ini"
+    file.write_text(DEMO.format(f"unix:{path}, 127.0.0.1", ""))
+    alone = tmp_path / "alone.ini"
+    alone.write_text(DEMO.format(f"unix:{path}", ""))
+    with started("--config", str(file), "--set", f"logging.dir={tmp_path}"):
+        for words in (["--config", str(alone)], ["--url", f"unix:{path}", "--key", "x"]):
+            assert stats.main(words) == 0 and f"unix:{path}  serving" in capsys.readouterr().out
+    assert stats.main(["--url", f"unix:{path}.2", "--key", "x"]) == stats.EX_UNAVAILABLE
+    assert "does not answer" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("host", ["unix:relative", "unix:", "unix:/", f"unix:/{'x' * 120}"])

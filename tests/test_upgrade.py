@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -40,6 +42,28 @@ def test_a_release_that_does_not_start_changes_nothing(tmp_path: Path, workers: 
             assert line, said
             said += line
         assert "port" in said and "ended with code 78" in said and "demo" in ask(url)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_the_folder_where_it_was_started_may_be_removed_or_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    """back: another folder is there, with the file that the command line names."""
+    folder, file = tmp_path / "release", tmp_path / "s.ini"
+    folder.mkdir()
+    settings = folder / "s.ini" if back else file
+    settings.write_text(DEMO)
+    monkeypatch.chdir(folder)
+    with started("--config", "s.ini" if back else str(file), "--set", f"logging.dir={tmp_path}") as (process, url, _):
+        monkeypatch.chdir(tmp_path)
+        shutil.rmtree(folder)
+        if back:
+            folder.mkdir()
+            settings.write_text(DEMO)
+        process.send_signal(signal.SIGUSR2)
+        assert process.wait(20) == 0 and "demo" in ask(url)
+        said = [json.loads(line) for line in (tmp_path / "proxy.json").read_text().splitlines()]
+        os.kill(next(line["pid"] for line in said if line.get("event") == "upgraded"), signal.SIGTERM)
 
 
 def test_readiness_fails_first_where_a_balancer_needs_time(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@ whether one has been saved, and reads the settings.
 
 The files are looked at once a second with stat(), which needs no thread and no package. Editors write a file in steps,
 or put another file in its place. So a change counts only when the files have looked the same twice, and a settings file
-that is missing or empty for a moment is no change: who writes in place empties the file first. What was read while a
-file was written may be half of it, so `whole` is asked after a reading.
+that is missing or empty for a moment is no change: who writes in place empties the file first. If it stays so, it is
+one, which the reading refuses: the next start would not do with it either. What was read while a file was written may
+be half of it, so `whole` is asked after a reading.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from operate.settings.load import Settings, SettingsError, load
 Look = tuple[int, int, int, int]
 _GONE: Look = (0, 0, 0, 0)
 _SIZE = 1
+_LONG = 6
+"""How often a file must have been seen missing or empty to count as removed."""
 
 
 class Source:
@@ -31,10 +34,11 @@ class Source:
         self, path: str | None = None, overrides: Sequence[str] = (), environ: Mapping[str, str] = os.environ
     ) -> None:
         """As for `load`."""
-        self._path = path
+        self._path = path and _absolute(path)
         self._overrides = tuple(overrides)
         self._environ = environ
-        self._file = Path(path) if path is not None else place.settings_file()
+        self._file = Path(self._path) if self._path is not None else place.settings_file()
+        self._missing = 0  # how often in turn
         self._named: tuple[str, ...] = ()
         self._included: tuple[str, ...] = ()  # files, and folders that were searched for some
         self._taken = self._last = self._look()
@@ -44,8 +48,10 @@ class Source:
 
     def read(self) -> Settings:
         """The settings as the files have them now. Raises SettingsError."""
+        # Of a file that was removed this must be told: another one that is used where none is named does not replace it.
+        path = self._path or (None if self._file.is_file() else str(self._file))
         try:
-            found = load(self._path, self._overrides, self._environ)
+            found = load(path, self._overrides, self._environ)
         except SettingsError as error:
             self._included = error.files or self._included
             self._known(self._included)
@@ -66,7 +72,10 @@ class Source:
     def saved(self) -> bool:
         """Returns True once for each change of the files."""
         look = self._look()
-        if not look[str(self._file)][_SIZE]:
+        self._missing = 0 if look[str(self._file)][_SIZE] else self._missing + 1
+        if self._missing == _LONG:
+            self._last = look  # it has looked so for long enough
+        elif self._missing:
             return False
         steady, self._last = look == self._last, look
         if not steady or not self.settling:
@@ -85,6 +94,14 @@ class Source:
 
     def _look(self) -> dict[str, Look]:
         return {file: _look_at(file) for file in (str(self._file), *self._named, *self._included)}
+
+
+def _absolute(path: str) -> str:
+    """The working folder may be removed, or be another one at its old path, while the proxy runs."""
+    try:
+        return os.path.abspath(path)
+    except OSError:  # it is gone already
+        return path
 
 
 def _look_at(file: str) -> Look:

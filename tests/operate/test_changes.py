@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from operate import place
 from operate.settings.changes import changed, followed
 from operate.settings.file_watch import Source
 from operate.settings.load import Settings, SettingsError, read
@@ -114,6 +115,49 @@ def test_a_file_that_is_gone_for_a_moment(tmp_path: Path) -> None:
     assert saved(source) == [False] * 3
     away.rename(file)
     assert saved(source) == [False] * 3
+
+
+@pytest.mark.parametrize("remains", [None, ""])
+def test_a_file_that_stays_away_is_told_once(tmp_path: Path, remains: str | None) -> None:
+    """The next start would not find it either."""
+    file, away = tmp_path / "s.ini", tmp_path / "away"
+    file.write_text(TEXT)
+    source = Source(str(file))
+    file.rename(away)
+    if remains is not None:
+        file.write_text(remains)
+    assert [source.saved() for _ in range(20)].count(True) == 1 and source.whole()
+    with pytest.raises(SettingsError):
+        source.read()
+    away.rename(file)
+    assert saved(source).count(True) == 1 and source.read().server.port == 8082
+
+
+def test_no_other_file_stands_in_for_the_one_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the file beside a one-file program is removed, and /etc has one, or none has, and the shipped would do."""
+    file, other = tmp_path / "s.ini", tmp_path / "other.ini"
+    file.write_text(TEXT)
+    other.write_text(TEXT + "[server]\nport = 1\n")
+    monkeypatch.setattr(place, "settings_file", lambda: file if file.exists() else other)
+    source = Source()
+    file.unlink()
+    with pytest.raises(SettingsError, match="cannot be read"):
+        source.read()
+
+
+def test_the_working_folder_may_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a release that is removed, or put in the place of the one before."""
+    folder, file = tmp_path / "release", tmp_path / "s.ini"
+    folder.mkdir()
+    file.write_text(TEXT)
+    monkeypatch.chdir(folder)
+    given, named = Source(str(file)), Source("../s.ini")
+    folder.rmdir()
+    for source in (given, named, Source(str(file))):
+        assert source.read().server.port == 8082
+        file.write_text(TEXT + "# a")
+        assert saved(source).count(True) == 1
+        file.write_text(TEXT)
 
 
 def test_a_file_that_is_empty_for_a_moment(tmp_path: Path) -> None:
