@@ -101,6 +101,8 @@ def main(argv: list[str] | None = None) -> int:
     except extras.Missing as why:
         print(why, file=sys.stderr)
         return EX_CONFIG
+    # Many servers open their logs anew at SIGUSR1, and so logrotate sends it; its default would end this one.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     place.commit()  # remembered: neither a loop nor each worker waits for git
     try:
         sockets = handover.taken_over(listening.address(chosen.server)) or listening.bound(chosen.server)

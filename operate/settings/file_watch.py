@@ -48,7 +48,7 @@ class Source:
 
     def read(self) -> Settings:
         """The settings as the files have them now. Raises SettingsError."""
-        # Of a file that was removed this must be told: another one that is used where none is named does not replace it.
+        # Where none is named and the file in use was removed, another one that would be found does not replace it.
         path = self._path or (None if self._file.is_file() else str(self._file))
         try:
             found = load(path, self._overrides, self._environ)

@@ -1,4 +1,4 @@
-"""SIGHUP: read the settings again, or, where the terminal is gone, the end."""
+"""SIGHUP: read the settings again, or, where the terminal is gone, the end. SIGUSR1: nothing."""
 
 from __future__ import annotations
 
@@ -46,6 +46,10 @@ def in_terminal(folder: Path, workers: int, *, nohup: bool = False) -> Iterator[
         process.wait()
 
 
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def reads(folder: Path) -> int:
     written = folder / "logs" / "proxy.json"
     return written.read_text().count("read again") if written.exists() else 0
@@ -59,6 +63,19 @@ def test_with_its_terminal_there(tmp_path: Path, workers: int) -> None:
         assert process.poll() is None
         os.close(ours)
         assert process.wait(15) == 0
+
+
+@NUMBERS
+def test_what_logrotate_sends_to_others(tmp_path: Path, workers: int) -> None:
+    with in_terminal(tmp_path, workers) as (process, _):
+        written = tmp_path / "logs" / "proxy.json"
+        until(written.exists, 15)
+        written.rename(tmp_path / "proxy.json.1")
+        for pid in (process.pid, *children(process.pid)):
+            os.kill(pid, signal.SIGUSR1)
+        process.send_signal(signal.SIGHUP)
+        until(lambda: reads(tmp_path) == 1, 15)  # in a file of its own
+        assert process.poll() is None and "was ended" not in written.read_text()
 
 
 @NUMBERS

@@ -134,7 +134,7 @@ def test_a_file_that_stays_away_is_told_once(tmp_path: Path, remains: str | None
 
 
 def test_no_other_file_stands_in_for_the_one_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As when the file beside a one-file program is removed, and /etc has one, or none has, and the shipped would do."""
+    """As when the file beside a one-file program is removed, and /etc has one."""
     file, other = tmp_path / "s.ini", tmp_path / "other.ini"
     file.write_text(TEXT)
     other.write_text(TEXT + "[server]\nport = 1\n")
