@@ -45,6 +45,7 @@ from gateway.runtime import Service
 from operate import extras, handover, listening, memory, place, privileges, systemd
 from operate.logs.fields import SHOWN, fields
 from operate.logs.journal import Journal, folder_of, install
+from operate.printing import printed
 from operate.settings.file_watch import Source
 from operate.settings.load import Settings, SettingsError, Upstream
 from operate.supervisor import KILLED, Supervisor, Worker
@@ -76,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     name = commands.asked(given)
     if name != "start":
-        return commands.run(name, given[1:])
+        return printed(lambda: commands.run(name, given[1:]))
     options = _options(given[1:] if given[:1] == ["start"] else given)
     privileges.harden()
     memory.give_back_large_blocks()
@@ -87,8 +88,7 @@ def main(argv: list[str] | None = None) -> int:
         print(problems, file=sys.stderr)
         return EX_CONFIG
     if options.print_config:
-        print("\n".join(chosen.describe()))
-        return 0
+        return printed(lambda: print("\n".join(chosen.describe())))
     if options.check_config:
         folder, stream = folder_of(chosen.logging), chosen.logging.stream or "stderr"
         if chosen.logging.to_files and (why := place.why_unwritable(folder)):

@@ -103,6 +103,17 @@ def test_settings_that_are_wrong_are_said_in_words(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("words", [["--print-config"], ["help"], ["usage"], ["doctor", "demo"]])
+def test_a_reader_that_goes_is_no_fault(words: list[str]) -> None:
+    """As `| head` and `| grep -q` do. Python writes to a pipe when it ends, or sooner where that is a lot."""
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    with open(ours, "wb") as nobody:
+        command = [sys.executable, ROOT / "proxy.py", *words]
+        done = subprocess.run(command, stdout=nobody, stderr=subprocess.PIPE, timeout=30)
+    assert done.returncode == 141 and b"Error" not in done.stderr
+
+
 def test_check_print_version() -> None:
     assert run("--check-config").stdout == "ok\n"
     unwritable = run("--check-config", "--set", "logging.dir=/proc/no/logs").stdout
