@@ -82,9 +82,12 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0.2 <= seconds <= 3600:
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r} is not seconds from 0.2 to 3600")
     return seconds
 
 
@@ -104,12 +107,16 @@ class Asked(NamedTuple):
         """A connection to it. Raises Unreachable if the URL is not valid."""
         if self.url.startswith(UNIX):
             return _UnixConnection(self.url.removeprefix(UNIX))
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(self.url)
+            host, port = parts.hostname, parts.port
+        except ValueError as why:  # such as a port above 65535
+            raise Unreachable(f"this is no address: {why}") from None
+        if parts.scheme not in ("http", "https") or not host:
             raise Unreachable("this is not an http:// or https:// address, nor unix:/PATH; name one with --url")
         if parts.scheme == "https":
-            return HTTPSConnection(parts.hostname, parts.port, timeout=PATIENCE_S, context=self.trusted)
-        return HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE_S)
+            return HTTPSConnection(host, port, timeout=PATIENCE_S, context=self.trusted)
+        return HTTPConnection(host, port, timeout=PATIENCE_S)
 
 
 class _UnixConnection(HTTPConnection):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import csv
 import importlib.util
 import json
@@ -109,8 +110,9 @@ def day(said: str, now: float | None = None) -> str:
     if ago := _AGO.fullmatch(said):
         return time.strftime("%Y-%m-%d", time.gmtime(now - int(ago[1]) * DAY_S))
     if _DAY.fullmatch(said):
-        time.strptime(said, "%Y-%m-%d")
-        return said
+        with contextlib.suppress(ValueError):  # such as 2026-02-30
+            time.strptime(said, "%Y-%m-%d")
+            return said
     raise ValueError(f"{said!r} is not a day; write 2026-11-27, today, or 7d for seven days ago")
 
 

@@ -218,6 +218,7 @@ def test_other_forms(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--by", "colour"], usage.EX_USAGE, "there is no column 'colour'"),
         (["--since", "yesterday"], usage.EX_USAGE, "is not a day"),
+        (["--since", "2026-02-30"], usage.EX_USAGE, "is not a day"),
         (["--since", "2026-13-01"], usage.EX_USAGE, "2026-13-01"),
         (["--set", "usage.file="], usage.EX_UNAVAILABLE, "no sums of usage"),
         (["--set", "usage.keep_days=0"], usage.EX_CONFIG, "keep_days"),

@@ -69,7 +69,13 @@ def test_what_is_wrong_is_said(up: Upstream, tmp_path: Path, capsys: pytest.Capt
     assert stats.main(["--url", up.url, "--key", "x"]) == stats.EX_UNAVAILABLE
     assert "another server" in capsys.readouterr().err
     assert stats.main(["--config", str(tmp_path / "none.ini")]) == stats.EX_CONFIG
-    assert stats.main(["--url", "nonsense", "--key", "x"]) == stats.EX_UNAVAILABLE
+    for url in ("nonsense", "http://127.0.0.1:99999", "http://[::1"):
+        assert stats.main(["--url", url, "--key", "x"]) == stats.EX_UNAVAILABLE
+        assert "address" in capsys.readouterr().err
+    for every in ("0", "nan", "fast"):
+        with pytest.raises(SystemExit):
+            stats.main(["--every", every])
+        assert "is not seconds from 0.2" in capsys.readouterr().err
 
 
 def test_live_in_a_terminal(up: Upstream) -> None:
