@@ -14,8 +14,8 @@ MAX_LENGTH = 8192  # characters
 MAX_PARAMETERS = 64
 KNOWN = frozenset(
     ("beta", "include", "include[]", "stream", "starting_after", "include_obfuscation", "after", "before", "limit",
-     "order", "after_id", "before_id", "api-version", "purpose", "alt", "$alt", "prettyPrint", "pageSize",
-     "pageToken", "updateMask")
+     "order", "after_id", "before_id", "page", "ids", "ids[]", "scope_id", "api-version", "purpose", "alt", "$alt",
+     "prettyPrint", "pageSize", "pageToken", "updateMask")
 )  # fmt: skip
 
 

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
+import anthropic
 import openai
 import pytest
 
@@ -21,7 +23,7 @@ from gateway.relay.intake import Intake
 from gateway.relay.relay import Relay
 from gateway.relay.upload import AHEAD_BYTES, KEPT_BYTES, Upload
 from tests.gateway.relay.test_form import END, part
-from tests.support.house import ONCE, House
+from tests.support.house import ONCE, House, one_upstream
 from tests.support.script import Answer, Gate, Request, Upstream
 
 FORM = {"Content-Type": "multipart/form-data; boundary=XyZ", "Authorization": "Bearer any"}
@@ -355,6 +357,27 @@ def test_anthropics_clients_have_anthropics_files() -> None:
         with House(text) as house:
             assert house.post("/v1/files", FILE, said)[1]["x-proxy-upstream"] == "claude"
     assert claude.requests[0].headers["anthropic-beta"] == "files-api-2025-04-14" and not up.requests
+
+
+def test_anthropics_sdk_lists_files_by_all_that_it_can_ask_for() -> None:
+    """Its pages go by a cursor in `page`."""
+    row = {"type": "file", "filename": "x", "mime_type": "text/plain", "size_bytes": 1,
+           "created_at": "2026-01-01T00:00:00Z"}  # fmt: skip
+
+    def script(request: Request) -> Answer:
+        last = "page=" in request.path or "ids" in request.path
+        page = {"data": [row | {"id": f"file_{len(up.requests)}"}], "next_page": None if last else "page_2"}
+        return Answer.json(page)
+
+    with Upstream(script) as up, House(one_upstream(up.url, "messages")) as house:
+        client = anthropic.Anthropic(base_url=house.url, api_key="k", max_retries=0)
+        every = [file.id for file in client.beta.files.list(limit=1, scope_id="session_1")]
+        some = [file.id for file in client.beta.files.list(ids=["file_a", "file_b"])]
+        client.close()
+    assert (every, some) == (["file_1", "file_2"], ["file_3"])
+    asked = [parse_qs(request.path.partition("?")[2]) for request in up.requests]
+    first = {"limit": ["1"], "scope_id": ["session_1"]}
+    assert asked == [first, first | {"page": ["page_2"]}, {"ids[]": ["file_a", "file_b"]}]
 
 
 def test_no_upstream_has_files() -> None:
