@@ -207,7 +207,7 @@ class Entrance(HTTPMessageDelegate):
         head = JSON_HEAD + of_refusal(error.status, key, "", error.retry_after)
         place = dialects.at(target.partition("?")[0])
         dialect = place.dialect if place is not None else dialects.asking(headers, target)
-        answer.whole(error.status, head, dialect.errors.body(error, key))
+        answer.whole(error.status, head, dialects.errors_at(target, dialect)(error, key))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

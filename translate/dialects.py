@@ -8,7 +8,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from translate.chat.dialect import CHAT
-from translate.dialect import Body, Dialect, Endpoint
+from translate.dialect import Body, Dialect, Endpoint, ErrorWriter
 from translate.gemini.dialect import GEMINI
 from translate.messages.dialect import MESSAGES
 from translate.responses.dialect import RESPONSES
@@ -119,6 +119,16 @@ def asking(headers: Mapping[str, str], path: str = "") -> Dialect:
     if len(owners) == 1:
         return owners[0]
     return next((dialect for dialect in every() if dialect.http.asks(headers)), CHAT)
+
+
+def errors_at(path: str, dialect: Dialect) -> ErrorWriter:
+    """Returns how an error is said to a client of `dialect` that asks at an address, served or not: where all addresses
+    that begin alike are of another form than the protocol's (Ollama's, Bedrock's), in the words of that form."""
+    root = path.partition("?")[0].split("/")[1:2]
+    alike = [end for end in dialect.endpoints if end.path.split("/")[1:2] == root]
+    forms = [end.framed({}) if end.framed is not None else None for end in alike]
+    own = {form.error if form is not None else None for form in forms}
+    return (own.pop() if len(own) == 1 else None) or dialect.errors.body
 
 
 def guessed(body: Body, headers: Mapping[str, str]) -> Dialect:

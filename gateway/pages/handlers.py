@@ -56,10 +56,11 @@ class Handler(RequestHandler):
         return dialects.asking(self.request.headers, self.request.path)
 
     def refuse(self, error: ApiError, dialect: Dialect | None = None) -> None:
-        said = (dialect or self.dialect).errors
-        self.set_status(said.status(error))
+        spoken = dialect or self.dialect
+        self.set_status(spoken.errors.status(error))
         self._name()  # Tornado clears the headers before an error
-        self.finish(self.service.masked(said.body(error, self.key)))
+        says = dialects.errors_at(self.request.path, spoken)
+        self.finish(self.service.masked(says(error, self.key)))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         error = ApiError(errors.kind_of(status_code), f"{self._reason}: {self.request.method}", status_code)

@@ -209,6 +209,14 @@ def test_counts(upstream: str) -> None:
             assert counted.input_tokens == 42 or upstream == "chat"
 
 
+def test_what_bedrock_has_and_the_proxy_has_not_is_refused_in_bedrocks_words() -> None:
+    with Upstream([]) as up, House(settings(up, "messages")) as house:
+        status, _, raw = house.post("/model/m/converse", {"messages": []})
+        assert status == 404 and json.loads(raw)["__type"] == "ResourceNotFoundException"
+        status, _, raw = house.get("/model/m/invoke")
+        assert status == 405 and "only POST" in json.loads(raw)["message"]
+
+
 def test_pings_and_keys() -> None:
     pieces = frames.events()
     events = [b"event: %b\ndata: %b\n\n" % (e["type"].encode(), json.dumps(e).encode()) for e in pieces]

@@ -98,6 +98,17 @@ def test_errors_are_ollamas(protocol: str, streamed: bool) -> None:
         assert here.post("/api/generate", {"model": "m"})[0] == 400
 
 
+def test_errors_are_ollamas_where_nothing_is_served_too() -> None:
+    """Ollama's own program takes an error for a text, and shows nothing but its own complaint where it is none."""
+    settings = one_upstream("http://127.0.0.1:9", "chat") + "\n[client me]\nkey = sk-mine-0123456789\n"
+    asked = [("POST", "/api/embed", 404), ("POST", "/api/pull", 404), ("GET", "/api/chat", 405),
+             ("GET", "/api/tags", 401), ("DELETE", "/api/tags", 401)]  # fmt: skip
+    with House(settings) as here:
+        for method, path, expected in asked:
+            status, _, raw = here.request(method, path, {"model": "m"} if method == "POST" else None)
+            assert (status, type(json.loads(raw)["error"])) == (expected, str), path
+
+
 def test_a_stream_that_breaks_ends_with_an_error() -> None:
     def cut(request: Any) -> Answer:
         whole = answer("chat", told(part(Text(""), "half of it")), request)
