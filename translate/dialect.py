@@ -180,7 +180,8 @@ class Endpoint:
     as it is. streamed: its bodies are no JSON, or large, and pass through as they come. framed(query): the form of a
     reply, None for the protocol's own. opened(body): the body as the protocol has it, and the names of what is left
     out; it raises BadRequest. unsealed(body, model, streams): the same without a parse, where the address holds the
-    model and whether it streams. deterministic: the same request always has the same answer."""
+    model and whether it streams. alone(body): what is answered without a model, where nothing is asked of one; None =
+    something is. deterministic: the same request always has the same answer."""
 
     task: str
     path: str
@@ -193,6 +194,7 @@ class Endpoint:
     framed: Callable[[Mapping[str, str]], Framed | None] | None = None
     opened: Callable[[Body], tuple[Body, list[str]]] | None = None
     unsealed: Callable[[bytes, str, bool | None], Unsealed] | None = None
+    alone: Callable[[Body], bytes | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,13 +43,13 @@ class ClientRequest:
     events. previous: what it builds on, of a request in Responses or one with a thread. refusal: why it is refused,
     known before all of it is here. size: bytes that have come. charged: tokens, of its client's quota. tags, trace:
     for its record. cached: what it asks of the response cache, None = nothing. address: of the other side of its
-    connection."""
+    connection. alone: the reply where no model is asked for anything."""
 
     __slots__ = (
-        "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "asked_model", "body", "cached",
-        "charged", "client", "crossed", "data", "dialect", "endpoint", "framed", "front", "headers", "in_path", "key",
-        "left", "previous", "protocol", "query", "refusal", "relayed", "session", "shape", "size", "span", "streams",
-        "tags", "task", "trace",
+        "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "alone", "asked_model", "body",
+        "cached", "charged", "client", "crossed", "data", "dialect", "endpoint", "framed", "front", "headers",
+        "in_path", "key", "left", "previous", "protocol", "query", "refusal", "relayed", "session", "shape", "size",
+        "span", "streams", "tags", "task", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,7 @@ class ClientRequest:
         self.span: tuple[int, int] | None = None
         self.framed: Framed | None = None
         self.left: list[str] = []
+        self.alone: bytes | None = None
         self.body = b""
         self.data: dict[str, Any] | None = None
         self.crossed: Crossed | None = None
@@ -175,7 +176,9 @@ class ClientRequest:
     def _open(self) -> None:
         """Its address has another form of the protocol: from here on the body is the protocol's. Raises ApiError."""
         assert self.endpoint.opened is not None
-        said, self.left = self.endpoint.opened(self.parsed())
+        given = self.parsed()
+        said, self.left = self.endpoint.opened(given)
+        self.alone = self.endpoint.alone(given) if self.endpoint.alone is not None else None
         self.data, self.body = None, wire.dumps(said)
         body_size.check_size(len(self.body), self._limit)
         self.hold(len(self.body))

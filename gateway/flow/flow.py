@@ -183,6 +183,9 @@ class Flow(HTTPMessageDelegate):
         said = front.answers(self.request) if front is not None else None
         if said is not None:
             self._ends(event, None, self.completion.answer, said)
+        elif self.request.alone is not None:
+            head = header_rules.JSON_HEAD + self.completion.own_head("", self.request.left)
+            self._ends(event, None, self.completion.whole, 200, head, self.request.alone)
         elif self.request.cached is None or not self._is_answered(event):
             if self._ports.gather is None or not self._goes_with_others(event, routes):
                 self.failover.begin(routes)

@@ -24,6 +24,13 @@ def _generate(query: Mapping[str, str]) -> Framed:
 
 
 ENDPOINTS = (
-    Endpoint("", "/api/chat", "chat/completions", framed=_chat, opened=request.of_chat),
-    Endpoint("", "/api/generate", "chat/completions", framed=_generate, opened=request.of_generate),
+    Endpoint("", "/api/chat", "chat/completions", framed=_chat, opened=request.of_chat, alone=reply.chat_loaded),
+    Endpoint(
+        "",
+        "/api/generate",
+        "chat/completions",
+        framed=_generate,
+        opened=request.of_generate,
+        alone=reply.generate_loaded,
+    ),
 )

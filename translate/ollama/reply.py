@@ -148,6 +148,24 @@ def counts(stop: Stop) -> Body:
     return {"done_reason": reason} | told
 
 
+def chat_loaded(body: Body) -> bytes | None:
+    """Returns the reply where there is no message: a client has its model loaded before it asks anything, as Ollama's
+    own program does, or has it unloaded. There is nothing to load here. None where there is something to answer."""
+    return None if body.get("messages") else _loaded(body, {"message": {"role": "assistant", "content": ""}})
+
+
+def generate_loaded(body: Body) -> bytes | None:
+    """The same where there is no prompt."""
+    return None if body.get("prompt") or body.get("images") else _loaded(body, {"response": ""})
+
+
+def _loaded(body: Body, said: Body) -> bytes:
+    kept = body.get("keep_alive")
+    reason = "unload" if kept is not None and str(kept).rstrip("smh") == "0" else "load"
+    head = {"model": body.get("model") or body.get("name"), "created_at": rfc3339(0)}
+    return wire.dumps(head | said | {"done_reason": reason, "done": True})
+
+
 def whole(raw: bytes, generates: bool) -> bytes:
     """Returns a whole reply: all lines of its stream in one."""
     lines = Lines(generates)

@@ -29,7 +29,7 @@ _SILENT = frozenset(("keep_alive", "name", "truncate", "shift"))  # about a serv
 def of_chat(body: Body) -> tuple[Body, list[str]]:
     """Returns the Chat body, and the names of what is left out. Raises BadRequest."""
     messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
+    if not isinstance(messages, list):
         raise BadRequest("messages: a list of messages is expected", "messages")
     out, left = _common(body, _CHAT)
     out["messages"] = _Messages(messages).out
@@ -41,8 +41,6 @@ def of_chat(body: Body) -> tuple[Body, list[str]]:
 def of_generate(body: Body) -> tuple[Body, list[str]]:
     """The same of a prompt."""
     prompt = text_of(body, "prompt")
-    if not prompt and not body.get("images"):
-        raise BadRequest("prompt: there is nothing to answer; models need not be loaded here", "prompt")
     out, left = _common(body, _GENERATE)
     said: list[Body] = [{"role": "user", "content": _content(prompt, list_of(body, "images"))}]
     if system := text_of(body, "system"):

@@ -95,7 +95,21 @@ def test_errors_are_ollamas(protocol: str, streamed: bool) -> None:
         assert (status, json.loads(raw)) == (400, {"error": "No such thing."})
         status, _, raw = here.post("/api/chat", {"model": "m"})
         assert status == 400 and "messages" in json.loads(raw)["error"]
-        assert here.post("/api/generate", {"model": "m"})[0] == 400
+
+
+@pytest.mark.parametrize("streamed", [{}, {"stream": False}])
+def test_a_model_that_is_to_be_loaded_is_there(streamed: dict[str, bool]) -> None:
+    """Ollama's own program asks for that before it asks anything else, and gives up where it hears an error."""
+    with Upstream([]) as up, House(one_upstream(up.url, "chat")) as here:
+        status, headers, raw = here.post("/api/generate", {"model": "m", "keep_alive": "5m"} | streamed)
+        said = json.loads(raw)
+        assert (status, said["model"], said["response"]) == (200, "m", "") and headers["x-request-id"]
+        assert (said["done"], said["done_reason"]) == (True, "load")
+        gone = json.loads(here.post("/api/generate", {"model": "m", "prompt": "", "keep_alive": 0} | streamed)[2])
+        assert gone["done_reason"] == "unload"
+        of_chat = json.loads(here.post("/api/chat", {"model": "m", "messages": []} | streamed)[2])
+        assert of_chat["message"] == {"role": "assistant", "content": ""} and of_chat["done_reason"] == "load"
+    assert not up.requests
 
 
 def test_errors_are_ollamas_where_nothing_is_served_too() -> None:
