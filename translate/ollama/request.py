@@ -17,6 +17,8 @@ from translate.readable_parts import DRAWN
 
 Body = dict[str, Any]
 
+SEE_NEXT = "[image: see the next user message]"
+
 _OPTIONS = {
     "temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "stop": "stop",
     "presence_penalty": "presence_penalty", "frequency_penalty": "frequency_penalty",
@@ -70,6 +72,8 @@ def _common(body: Body, known: frozenset[str]) -> tuple[Body, list[str]]:
     _format(body.get("format"), out)
     if think := body.get("think"):
         out["reasoning_effort"] = think if isinstance(think, str) else "medium"
+    elif think is False:  # Chat has no word for it that all its servers take
+        left.append("think")
     return out, left
 
 
@@ -94,29 +98,32 @@ class _Messages:
         self.out: list[Body] = []
         self._waiting: OpenCalls[str] = OpenCalls()
         self._any: dict[str, None] = {}  # ids of calls that wait, whatever they call
-        self._drawn: list[Any] = []  # the model's own pictures: Chat's servers take those of users alone
+        self._later: list[Body] = []  # pictures that are not the user's: Chat's servers take those of users alone
         for i, message in enumerate(messages):
             if not isinstance(message, dict):
                 raise BadRequest(f"messages[{i}]: an object is expected", "messages")
             self._add(message, i)
-        if self._drawn:
-            self.out.append({"role": "user", "content": self._shown([])})
+        if self._later:
+            self.out.append({"role": "user", "content": self._later})
 
     def __repr__(self) -> str:
         return f"<_Messages {len(self.out)}>"
 
     def _add(self, message: Body, i: int) -> None:
-        role = text_of(message, "role")
+        role, text, images = text_of(message, "role"), text_of(message, "content"), list_of(message, "images")
         if role == "tool":
             id = self._called(message, i)
-            self.out.append({"role": role, "tool_call_id": id, "content": text_of(message, "content")})
+            if images:
+                self._later += _parts(f"[output of the tool call {id}]", images)
+                text = f"{text}\n{SEE_NEXT}" if text else SEE_NEXT
+            self.out.append({"role": role, "tool_call_id": id, "content": text})
             return
-        text, images = text_of(message, "content"), list_of(message, "images")
         said: Body = {"role": role, "content": text if role == "assistant" else _content(text, images)}
-        if role == "user" and self._drawn:
-            said["content"] = self._shown(_parts(text, images))
+        if role == "user" and self._later:
+            said["content"], self._later = [*self._later, *_parts(text, images)], []
         if role == "assistant":
-            self._drawn += images
+            if images:
+                self._later += _parts(DRAWN, images)
             self._waiting.step()
             if thought := text_of(message, "thinking"):
                 said["reasoning_content"] = thought
@@ -125,11 +132,6 @@ class _Messages:
                 said["tool_calls"] = [self._call(call, f"call_{i}_{n}") for n, call in enumerate(calls)]
                 said["content"] = said["content"] or None
         self.out.append(said)
-
-    def _shown(self, parts: list[Body]) -> list[Body]:
-        """Returns a user's content with what the model has drawn before."""
-        drawn, self._drawn = _parts(DRAWN, self._drawn), []
-        return [*drawn, *parts]
 
     def _call(self, call: Body, id: str) -> Body:
         function = object_of(call, "function")

@@ -15,6 +15,7 @@ from typing import Any
 
 from translate import openai_media, problems, recurring, sealed_reasoning
 from translate.conversation import (
+    Audio,
     Document,
     Ext,
     Image,
@@ -30,7 +31,7 @@ from translate.conversation import (
     Unknown,
 )
 from translate.errors import BadRequest
-from translate.json_fields import list_of, text_of
+from translate.json_fields import list_of, object_of, text_of
 from translate.leftovers import BREAKPOINT, note_mark
 from translate.pairing import OpenCalls
 from translate.responses import citations, media
@@ -242,6 +243,8 @@ def _part(raw: Any, path: str) -> Part:
             return _image(raw, path)
         case "input_file":
             return _file(raw, path)
+        case "input_audio" if data := text_of(sound := object_of(raw, "input_audio"), "data"):
+            return Audio(data, text_of(sound, "format"), {"responses.form": {"raw": raw}})
         case None:
             raise problems.missing(f"{path}.type")
     return Unknown("responses", raw)

@@ -63,7 +63,7 @@ def test_what_the_request_says_is_said_in_chats_words() -> None:
         {"role": "assistant", "content": "", "thinking": "Hm.", "tool_calls": [
             {"function": {"name": "a", "arguments": {"x": 1}}}, {"function": {"name": "b", "arguments": {}}}]},
         {"role": "tool", "tool_name": "b", "content": "of b"},
-        {"role": "tool", "content": "of a"},
+        {"role": "tool", "content": "of a", "images": [PNG]},
     ]  # fmt: skip
     options = {"temperature": 0.5, "top_k": 7, "num_predict": 99, "stop": ["END"], "num_ctx": 4096, "mirostat": 1}
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -78,13 +78,23 @@ def test_what_the_request_says_is_said_in_chats_words() -> None:
     assert (sent["model"], sent["stream"], sent["max_tokens"], sent["stop"]) == ("m", False, 99, ["END"])
     assert (sent["temperature"], sent["top_k"], sent["reasoning_effort"]) == (0.5, 7, "low")
     assert sent["response_format"]["json_schema"]["schema"] == schema
-    system, user, assistant, of_b, of_a = sent["messages"]
+    system, user, assistant, of_b, of_a, shown = sent["messages"]
     assert system["content"] == "Be brief."
     assert user["content"][1]["image_url"]["url"] == f"data:image/png;base64,{PNG}"
     calls = assistant["tool_calls"]
     assert [json.loads(call["function"]["arguments"]) for call in calls] == [{"x": 1}, {}]
     assert (of_b["tool_call_id"], of_a["tool_call_id"]) == (calls[1]["id"], calls[0]["id"])
+    assert of_a["content"] == "of a\n[image: see the next user message]" and of_b["content"] == "of b"
+    assert shown["role"] == "user" and shown["content"][0]["text"] == f"[output of the tool call {calls[0]['id']}]"
+    assert shown["content"][1]["image_url"]["url"] == f"data:image/png;base64,{PNG}"
     assert up.requests[1].json["response_format"] == {"type": "json_object"}
+
+
+def test_not_to_think_is_no_word_of_chats_and_told() -> None:
+    with scripted("chat", SAYING) as up, house(up, "chat") as here:
+        status, headers, _ = here.post("/api/chat", ASK | {"think": False})
+    assert (status, headers["x-proxy-dropped"]) == (200, "think")
+    assert "reasoning_effort" not in up.requests[0].json
 
 
 @pytest.mark.parametrize("streamed", [False, True])

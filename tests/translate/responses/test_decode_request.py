@@ -8,6 +8,7 @@ import pytest
 
 from translate import sealed_reasoning
 from translate.conversation import (
+    Audio,
     Conversation,
     Document,
     Image,
@@ -152,6 +153,8 @@ CONTENT: list[tuple[dict[str, Any], Any]] = [
     ({"type": "input_file", "filename": "a.md", "file_data": "aGk="}, Document(text="hi", title="a.md")),
     ({"type": "input_file", "file_url": "https://x/y.pdf"}, Document(url="https://x/y.pdf")),
     ({"type": "input_file", "file_id": "file-2"}, Document(file_id="file-2")),
+    ({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}, Audio("AAAA", "wav")),
+    ({"type": "input_audio", "audio": "A"}, Unknown("responses", {"type": "input_audio", "audio": "A"})),
     ({"type": "input_video"}, Unknown("responses", {"type": "input_video"})),
 ]
 
