@@ -9,7 +9,7 @@ import pytest
 from tests.support.streams import END, HI, ROLE, USAGE, chat
 from translate import errors, pair
 from translate.pair import Crossing
-from translate.target import Asked, Target
+from translate.target import Asked, Protocol, Target
 
 ASKED = Asked("m", "k", include_usage=True)
 WHOLE = {
@@ -116,6 +116,12 @@ def test_a_request_without_anything_to_say_is_refused() -> None:
     for upstream in ("chat", "responses"):
         with pytest.raises(errors.BadRequest, match="nothing in them can be sent"):
             pair.request("messages", upstream, body, Target("m"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("upstream", ["chat", "messages", "gemini"])
+def test_it_is_refused_in_the_clients_own_word_for_its_history(upstream: Protocol) -> None:
+    with pytest.raises(errors.BadRequest, match=r"^input: "):
+        pair.request("responses", upstream, {"model": "m", "input": []}, Target("m"))
 
 
 @pytest.mark.parametrize("odd", [float("nan"), float("inf"), -float("inf")])

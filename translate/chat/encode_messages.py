@@ -49,7 +49,7 @@ def messages(conversation: Conversation, draft: Draft) -> list[Body]:
             _append(out, message)
     out += _between(others, draft)
     if not out:
-        raise BadRequest("messages: nothing in them can be sent to this model's upstream")
+        raise BadRequest(f"{draft.words.history}: nothing in them can be sent to this model's upstream")
     return out
 
 

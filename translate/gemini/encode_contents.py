@@ -44,7 +44,7 @@ def contents(turns: list[Turn], draft: Draft) -> list[Body]:
     """Writes the turns, never none. Raises BadRequest."""
     out = _as_they_were(turns, draft) if draft.home else _made_acceptable(turns, draft)
     if not out:
-        raise BadRequest("contents: nothing in the messages can be sent to this model's upstream")
+        raise BadRequest(f"{draft.words.history}: nothing in them can be sent to this model's upstream")
     return out
 
 

@@ -47,7 +47,7 @@ def messages(turns: list[Turn], draft: Draft) -> list[Block]:
     """Writes the turns as `messages`, never empty. Raises BadRequest."""
     out = _as_they_were(turns, draft) if draft.home else _made_acceptable(turns, draft)
     if not out:
-        raise BadRequest("messages: at least one message with content is required")
+        raise BadRequest(f"{draft.words.history}: at least one message with content is required")
     return out
 
 
