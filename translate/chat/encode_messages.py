@@ -127,13 +127,13 @@ def _result(result: ToolResult, draft: Draft) -> tuple[Body, list[Body]]:
                 texts.append(body["text"])
             else:
                 kind = "image" if body["type"] == "image_url" else "file"
-                texts.append(f"[{kind}: see the next user message]")
+                texts.append(readable.SEE_NEXT.format(kind))
                 media.append(body)
     text = "\n".join(texts)
     if result.is_error:
         text = readable.failed(text)
     if media:
-        media.insert(0, {"type": "text", "text": f"[output of the tool call {wire_id(result.id)}]"})
+        media.insert(0, {"type": "text", "text": readable.OUTPUT_OF.format(wire_id(result.id))})
     return {"role": "tool", "tool_call_id": wire_id(result.id), "content": text or readable.NO_OUTPUT}, media
 
 

@@ -115,7 +115,7 @@ def _result(result: ToolResult, name: str, draft: Draft) -> list[Body]:
     text = "\n".join(texts)
     if media:
         text = "\n".join(filter(None, (text, "[its files follow]")))
-        media.insert(0, {"text": f"[output of the tool call {result.id}]"})
+        media.insert(0, {"text": readable.OUTPUT_OF.format(result.id)})
     response = {"error" if result.is_error else "output": text or readable.NO_OUTPUT}
     said = {"id": draft.call_id(result.id), "name": function_name(name, draft), "response": response}
     return [{"functionResponse": said}, *media]

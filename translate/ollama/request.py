@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import pictures, wire
+from translate import pictures, readable, wire
 from translate.errors import BadRequest
 from translate.json_fields import is_number, list_of, object_of, objects_of, text_of
 from translate.pairing import OpenCalls
 from translate.readable_parts import DRAWN
 
 Body = dict[str, Any]
-
-SEE_NEXT = "[image: see the next user message]"
 
 _OPTIONS = {
     "temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "seed": "seed", "stop": "stop",
@@ -114,8 +112,8 @@ class _Messages:
         if role == "tool":
             id = self._called(message, i)
             if images:
-                self._later += _parts(f"[output of the tool call {id}]", images)
-                text = f"{text}\n{SEE_NEXT}" if text else SEE_NEXT
+                self._later += _parts(readable.OUTPUT_OF.format(id), images)
+                text = "\n".join(filter(None, (text, readable.SEE_NEXT.format("image"))))
             self.out.append({"role": role, "tool_call_id": id, "content": text})
             return
         said: Body = {"role": role, "content": text if role == "assistant" else _content(text, images)}
