@@ -153,6 +153,8 @@ def refused(proxy: Workers) -> bool:
         proxy.connect().socket.close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it was in the queue of the socket that was just closed: the next one is refused
+        return False
     return False
 
 
