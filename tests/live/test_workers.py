@@ -117,6 +117,7 @@ def test_a_killed_worker_costs_only_its_own_streams(tmp_path: Path) -> None:
         assert 0 < owners.count(victim) < 30  # else the test has shown nothing
         written = tmp_path / "logs" / "proxy.json"
         until(lambda: written.exists() and "is started again" in written.read_text())
+        until(lambda: written.read_text().count('"event":"start"') == 4)  # each worker writes its own, when it can
         told = [json.loads(line) for line in written.read_text().splitlines()]
         (ended,) = [line for line in told if line.get("event") == "worker ended"]
         assert ended["level"] == "error" and f"process {victim}" in ended["message"]
