@@ -97,6 +97,10 @@ def answer(gate: Gate) -> Callable[[Request], Answer]:
     return script
 
 
+def starts_in(log: Path) -> int:
+    return log.read_text().count('"event":"start"')
+
+
 def test_a_killed_worker_costs_only_its_own_streams(tmp_path: Path) -> None:
     gate = Gate()
     with Upstream(answer(gate)) as up, workers(up, tmp_path) as proxy:
@@ -104,6 +108,8 @@ def test_a_killed_worker_costs_only_its_own_streams(tmp_path: Path) -> None:
         owners = [proxy.owner(client) for client in streams]
         victim = max(set(owners), key=owners.count)
         before = set(proxy.pids())
+        written = tmp_path / "logs" / "proxy.json"
+        until(lambda: written.exists() and starts_in(written) == 3)  # what it has not written is lost
         os.kill(victim, signal.SIGKILL)
         for _ in range(50):
             assert proxy.post(ASKED)[0] == 200
@@ -115,9 +121,8 @@ def test_a_killed_worker_costs_only_its_own_streams(tmp_path: Path) -> None:
                 assert client.body().replace(b": ping\n\n", b"") == BEGUN + DONE
             client.socket.close()
         assert 0 < owners.count(victim) < 30  # else the test has shown nothing
-        written = tmp_path / "logs" / "proxy.json"
         until(lambda: written.exists() and "is started again" in written.read_text())
-        until(lambda: written.read_text().count('"event":"start"') == 4)  # each worker writes its own, when it can
+        until(lambda: starts_in(written) == 4)
         told = [json.loads(line) for line in written.read_text().splitlines()]
         (ended,) = [line for line in told if line.get("event") == "worker ended"]
         assert ended["level"] == "error" and f"process {victim}" in ended["message"]
