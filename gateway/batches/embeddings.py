@@ -40,7 +40,7 @@ TASK = "embeddings"
 
 
 class Member(Interface):
-    """A Flow, as far as is asked here."""
+    """A Flow's Sharing (gateway/flow/sharing.py)."""
 
     @property
     def request(self) -> ClientRequest: ...
@@ -166,7 +166,7 @@ class Together:
         flow, self._flow = self._flow, None
         writer, parts = self._writer, self._group.parts
         said = Answered(writer.status, writer.body, "", retry_after(writer.head))
-        source = flow.source() if flow is not None else None
+        source = flow.completion.source(flow.lead) if flow is not None else None
         if said.status == 200 and source is not None and flow is not None:
             shares = split(said.body, [(len(part.inputs), part.size) for part in parts])
             if shares is not None:

@@ -24,9 +24,10 @@ Reply = tuple[int, bytes, bytes]
 
 
 class Sharer(Interface):
-    """A Flow, as far as is asked here."""
+    """A Flow's Sharing (gateway/flow/sharing.py)."""
 
-    writer: Writer
+    @property
+    def writer(self) -> Writer: ...
 
     @property
     def request(self) -> ClientRequest: ...

@@ -257,6 +257,12 @@ class Completion:
         reply = lead.reply if lead is not None else None
         return reply.usage if reply is not None else None
 
+    def source(self, lead: Attempt | None) -> Source | None:
+        """Where the reply comes from, once somebody was asked."""
+        if lead is None:
+            return self.share[0] if self.share is not None else None
+        return Source(lead.route.upstream.name, lead.route.protocol, lead.route.model, tuple(lead.dropped))
+
     def over(self, error: ApiError | None, lead: Attempt | None) -> None:
         """All is said. What a slow reader has not got yet still counts as in flight."""
         request = self._request

@@ -1,11 +1,11 @@
 """The walk of one request, top to bottom: in, route, a slot, translate, send, reply, done.
 
 A Flow is Tornado's delegate for what the client sends, and the owner of the request's parts: what the client asks
-(ClientRequest), where it may go (Failover), what is on its way (Attempts, each with its Lease), and how it ends
-(Completion). It alone writes the state, by `_enter`, which asks the table in states.py. Until the first useful byte of
-a reply nothing goes to the client, so that any failure before it is still answered with a real status, or tried again,
-there or elsewhere. If the client leaves, whatever is on its way is cancelled at once. Methods stand in the order in
-which a request meets them.
+(ClientRequest), where it may go (Failover), what is on its way (Attempts, each with its Lease), what it shares with
+other requests (Sharing), and how it ends (Completion). It alone writes the state, by `enter`, which asks the table in
+states.py. Until the first useful byte of a reply nothing goes to the client, so that any failure before it is still
+answered with a real status, or tried again, there or elsewhere. If the client leaves, whatever is on its way is
+cancelled at once. Methods stand in the order in which a request meets them.
 
 Bound methods over a written table, since that was measured: they cost 1.0 us a request, a coroutine driven by hand
 1.2 us, an asyncio task with futures 20 us, which is 4.6 % of a request. What a stream brings passes by all of it
@@ -21,8 +21,7 @@ from typing import Any
 
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 
-from gateway.cache.question import Kept, Source
-from gateway.flow import resolving
+from gateway.flow import resolving, watching
 from gateway.flow.attempt import Attempt
 from gateway.flow.client_request import ClientRequest, Front
 from gateway.flow.completion import Completion
@@ -30,17 +29,15 @@ from gateway.flow.failover import Failover
 from gateway.flow.info import Cancelled, Standing
 from gateway.flow.lease import Lease
 from gateway.flow.ports import Connection, Ports, Timer
-from gateway.flow.reframed import Reframed
 from gateway.flow.resolving import Steps
+from gateway.flow.sharing import Sharing
 from gateway.flow.states import TABLE, Event, Impossible, State
 from gateway.flow.timing import Clock
-from gateway.flow.token_counting import BY_UPSTREAM, Counted
 from gateway.http import header_rules
 from gateway.http.response_writer import Writer
 from gateway.limits.limiter import Wait
 from gateway.limits.retry_policy import Outcome
 from gateway.routing.router import Route
-from translate.conversation import Usage
 from translate.dialect import Dialect, Endpoint
 from translate.errors import ApiError
 
@@ -52,8 +49,8 @@ class Flow(HTTPMessageDelegate):
     lead among them. silent_s: how long its stream has been silent, and heard: what the client had by then."""
 
     __slots__ = (
-        "_ports", "clock", "completion", "failover", "heard", "hedge_timer", "lead", "request", "rivals", "silent_s",
-        "state", "timer", "write", "writer",
+        "_ports", "clock", "completion", "failover", "heard", "hedge_timer", "lead", "request", "rivals", "sharing",
+        "silent_s", "state", "timer", "write", "writer",
     )  # fmt: skip
 
     def __init__(
@@ -66,7 +63,7 @@ class Flow(HTTPMessageDelegate):
         self.state = State.RECEIVING
         self.clock = Clock(ports.now)
         self.writer: Writer = ports.writer(conn, key) if front is None else front.writer(key)
-        self.write = self.writer.write
+        self.write: Callable[[bytes], None] = self.writer.write
         self.request = ClientRequest(
             dialect, endpoint, key, ports.body_memory, ports.max_body_bytes, front, ports.shape, model
         )
@@ -75,6 +72,7 @@ class Flow(HTTPMessageDelegate):
         self.completion = Completion(ports, self.request, self.writer, self.clock, self.failover)
         self.lead: Attempt | None = None
         self.rivals: list[Attempt] = []
+        self.sharing: Sharing | None = None  # of a request whose answer may be another's, too
         self.timer: Timer | None = None  # a wait before the next attempt
         self.hedge_timer: Timer | None = None
         self.silent_s = 0.0
@@ -92,14 +90,14 @@ class Flow(HTTPMessageDelegate):
             raise Impossible(f"{event.name} in {self.state.name}")
         return bool(ways)
 
-    def _enter(self, event: Event, state: State) -> None:
-        """The only place where the state changes."""
+    def enter(self, event: Event, state: State) -> None:
+        """The only place where the state changes. Raises Impossible where the table has no such way."""
         ways = TABLE[self.state][event]
         if ways is None or state not in ways:
             raise Impossible(f"{event.name} leads from {self.state.name} to {state.name}")
         self.state = state
 
-    def _on(self, event: Event, step: Callable[..., None], *args: Any) -> None:
+    def on(self, event: Event, step: Callable[..., None], *args: Any) -> None:
         """A step that nobody above could answer for: of a timer, a queue, an upstream."""
         try:
             if self._takes(event):
@@ -123,7 +121,7 @@ class Flow(HTTPMessageDelegate):
             request.refusal = refusal
             if "Expect" in headers:  # it waits for our word before it sends the body
                 self.writer.last()
-                self._ends(Event.REFUSED, refusal, self.completion.refuse, refusal, self.lead)
+                self.end(Event.REFUSED, refusal, self.completion.refuse, refusal, self.lead)
 
     def data_received(self, chunk: bytes) -> None:
         self.request.comes(chunk)
@@ -135,14 +133,14 @@ class Flow(HTTPMessageDelegate):
     def finish(self) -> None:
         self.clock.read = self._ports.now()
         self.writer.watch(self._client_left)
-        self._on(Event.BODY_IN, self._body_in)
+        self.on(Event.BODY_IN, self._body_in)
 
     def _body_in(self) -> None:
         request, ports = self.request, self._ports
         request.ends()
         gives = ports.joins(self.writer, request) if ports.joins is not None else None
         if gives is not None:
-            self._enter(Event.JOINED, State.OVER)
+            self.enter(Event.JOINED, State.OVER)
             request.let_go()
             ports.in_flight.ends(self)
             self._cut()
@@ -159,77 +157,60 @@ class Flow(HTTPMessageDelegate):
         except StopIteration as known:
             self._start(event, known.value)
             return
-        self._enter(event, State.RESOLVING)
+        self.enter(event, State.RESOLVING)
         self.clock.waits()
         if isinstance(awaited, int | float):
-            self.timer = self._ports.call_later(awaited, self._on, Event.RESOLVED, self._resolve, Event.RESOLVED, steps)
+            self.timer = self._ports.call_later(awaited, self.on, Event.RESOLVED, self._resolve, Event.RESOLVED, steps)
             return
         # Whoever gives the answer may be in the middle of something: it is not cancelled if the client leaves.
         asking = asyncio.ensure_future(awaited)
         self._ports.in_flight.asks(asking)
         asking.add_done_callback(
-            lambda done: self._on(Event.RESOLVED, lambda: self._resolve(Event.RESOLVED, steps, done.result()))
+            lambda done: self.on(Event.RESOLVED, lambda: self._resolve(Event.RESOLVED, steps, done.result()))
         )
 
     def _start(self, event: Event, routes: list[Route]) -> None:
         """Raises ApiError."""
         front = self.request.front
+        if self.request.task == "count" or self.request.cached is not None or self._ports.gather is not None:
+            self.sharing = Sharing(self, self._ports)
         if self._ports.hooks is not None and self.request.task != "count":
-            held = self._ports.hooks.held(
-                self.writer, self.request, self.completion.refused, self._ports.in_flight.asks
-            )
-            self.writer = self.completion.writer = held
-            self.write = held.write
+            keep = self._ports.in_flight.asks
+            self.write_by(self._ports.hooks.held(self.writer, self.request, self.completion.refused, keep))
         said = front.answers(self.request) if front is not None else None
         if said is not None:
-            self._ends(event, None, self.completion.answer, said)
+            self.end(event, None, self.completion.answer, said)
         elif self.request.alone is not None:
             head = header_rules.JSON_HEAD + self.completion.own_head("", self.request.left)
-            self._ends(event, None, self.completion.whole, 200, head, self.request.alone)
-        elif self.request.cached is None or not self._is_answered(event):
-            if self._ports.gather is None or not self._goes_with_others(event, routes):
-                self.failover.begin(routes)
-                self._next(event)
+            self.end(event, None, self.completion.whole, 200, head, self.request.alone)
+        elif self.sharing is None or not self.sharing.takes(event, routes):
+            self.failover.begin(routes)
+            self.go_on(event)
 
-    def _goes_with_others(self, event: Event, routes: list[Route]) -> bool:
-        """Whether it waits for other small ones. Raises BadRequest."""
-        gather = self._ports.gather
-        if gather is None or not gather.takes(self, routes):
-            return False
-        self._enter(event, State.SHARING)
-        self.request.data = None
+    def write_by(self, writer: Writer) -> None:
+        """What goes to the client from here on goes through this one."""
+        self.writer = self.completion.writer = writer
+        self.write = writer.write
+
+    # --------------------------------------------------------------------------- SHARING: another's answer
+
+    def share(self, event: Event) -> None:
+        """It waits for the answer to another request, which is its own, too. It is told by its Sharing."""
+        self.enter(event, State.SHARING)
         self.clock.waits()
-        return True
-
-    def _is_answered(self, event: Event) -> bool:
-        """Whether its reply is kept, or on its way to another request that asks the same."""
-        ports, question = self._ports, self.request.cached
-        assert ports.cache is not None and question is not None
-        said = ports.cache.asks(self, question)
-        if isinstance(said, Kept):
-            self._ends(event, None, self.completion.kept, said)
-        elif said is None:
-            self._enter(event, State.SHARING)
-            self.clock.waits()
-            if question.place is not None:
-                question.place.begins()
-        else:
-            self.writer = self.completion.writer = said
-            self.write = said.write
-            return False
-        return True
 
     # -------------------------------------------------------------------- QUEUED, BACKING_OFF: an endpoint
 
-    def _next(self, event: Event, *, fresh: bool = False) -> None:
+    def go_on(self, event: Event, *, fresh: bool = False) -> None:
         """An attempt at the endpoint that is on, or at a later one where that takes none; or a wait for one. fresh: on
         a new connection. Raises ApiError."""
         self.timer = None
         failover = self.failover
         while True:
             try:
-                if self.request.task == "count" and not self._asks_count(event, failover.route):
-                    return
+                if self.request.task == "count" and self.sharing is not None:
+                    if not self.sharing.asks_count(event, failover.route):
+                        return
                 got = failover.acquire(self._on_answer)
                 if isinstance(got, Wait):
                     self._back_off(event, got.seconds)
@@ -240,9 +221,9 @@ class Flow(HTTPMessageDelegate):
                 failover.skip(refusal)
 
     def _back_off(self, event: Event, seconds: float) -> None:
-        self._enter(event, State.BACKING_OFF)
+        self.enter(event, State.BACKING_OFF)
         self.clock.waits()
-        self.timer = self._ports.call_later(seconds, self._on, Event.TIMER, self._next, Event.TIMER)
+        self.timer = self._ports.call_later(seconds, self.on, Event.TIMER, self.go_on, Event.TIMER)
 
     def _try(self, event: Event, lease: Lease, *, fresh: bool = False) -> None:
         """With what was taken for it, or is waited for. Raises ApiError."""
@@ -261,7 +242,7 @@ class Flow(HTTPMessageDelegate):
         except ApiError:
             self._drop(new)
             raise
-        self._enter(event, State.QUEUED)
+        self.enter(event, State.QUEUED)
         self.request.data = None
         self.clock.waits()
         new.queued_at = self._ports.now()
@@ -274,7 +255,7 @@ class Flow(HTTPMessageDelegate):
     def _on_answer(self, lease: Lease, why: ApiError | Wait | None) -> None:
         """It waited for a slot, and has one; or in vain, and this is why."""
         event = Event.SLOT if why is None else Event.NO_SLOT
-        self._on(event, self._waited, event, lease, why)
+        self.on(event, self._waited, event, lease, why)
 
     def _waited(self, event: Event, lease: Lease, why: ApiError | Wait | None) -> None:
         waited = next(rival for rival in self.rivals if rival.lease is lease)
@@ -297,7 +278,7 @@ class Flow(HTTPMessageDelegate):
         except ApiError as refusal:
             why = refusal
         self.failover.skip(why, waited.route)
-        self._next(event)
+        self.go_on(event)
 
     # -------------------------------------------------------------------------------- ASKING: an upstream
 
@@ -306,13 +287,13 @@ class Flow(HTTPMessageDelegate):
         failover, ports = self.failover, self._ports
         failover.sends(new.route)
         new.send(failover.attempts, failover.deadline)
-        self._enter(event, State.ASKING)
+        self.enter(event, State.ASKING)
         if ports.hold is not None and not failover.is_last:
             new.hold = ports.hold(self.request.protocol)
         if self.hedge_timer is None and ports.hedges is not None:
             after = failover.hedge_after(new.route, ports.hedges)
             if after is not None:
-                self.hedge_timer = ports.call_later(after, self._on, Event.HEDGE_TIMER, self._hedge, after)
+                self.hedge_timer = ports.call_later(after, self.on, Event.HEDGE_TIMER, self._hedge, after)
 
     def _hedge(self, after: float) -> None:
         """A second attempt, since the first is later than nearly all before it."""
@@ -331,13 +312,13 @@ class Flow(HTTPMessageDelegate):
             self.failover.judge(attempt.route, outcome, own_key=attempt.incoming.own_key)
             self.on_broken(outcome.error)
         else:
-            self._on(Event.LOST, self._lost, attempt, outcome)
+            self.on(Event.LOST, self._lost, attempt, outcome)
 
     def _lost(self, failed: Attempt, outcome: Outcome) -> None:
         self.rivals.remove(failed)
-        if self.request.task == "count" and failed.incoming.says_no_endpoint:
+        if self.sharing is not None and self.request.task == "count" and failed.incoming.says_no_endpoint:
             failed.route.upstream.counts.discard(self.request.protocol)  # remembered: editors ask many times a second
-            self._tell_count(Event.LOST, failed.route)
+            self.sharing.tell_count(Event.LOST, failed.route)
             return
         taught = self.failover.learns(
             failed.route, outcome, failed.incoming.refusal, asked_usage=failed.asks_usage, minted=failed.minted
@@ -348,20 +329,20 @@ class Flow(HTTPMessageDelegate):
             self.failover.log(failed.route, outcome, "its rival goes on")
             self.lead = self.rivals[0]
             if not self.lead.incoming.sent_at:  # a hedge in a queue
-                self._enter(Event.LOST, State.QUEUED)
+                self.enter(Event.LOST, State.QUEUED)
             return
         self.clock.lost()
         if taught:
-            self._next(Event.LOST)
+            self.go_on(Event.LOST)
             return
         self.lead = failed
         decision = self.failover.decide(failed.route, outcome, was_fresh=failed.fresh)
         if decision.act == "give up":
-            self._ends(Event.LOST, None, self.completion.give_up, failed, outcome)
+            self.end(Event.LOST, None, self.completion.give_up, failed, outcome)
         elif decision.wait:
             self._back_off(Event.LOST, decision.wait)
         else:
-            self._next(Event.LOST, fresh=decision.act == "again" and outcome.stale)
+            self.go_on(Event.LOST, fresh=decision.act == "again" and outcome.stale)
 
     # ------------------------------------------------------------------------------ STREAMING: the reply
 
@@ -373,7 +354,7 @@ class Flow(HTTPMessageDelegate):
     def on_first_byte(self, attempt: Attempt, out: bytes) -> None:
         """Its headers go out. An error is the attempt's to tell."""
         self.on_wins(attempt)
-        self._enter(Event.FIRST_BYTE, State.STREAMING)
+        self.enter(Event.FIRST_BYTE, State.STREAMING)
         attempt.leads = True
         if attempt.route.place.breaker.state != "closed":
             attempt.lease.probed(self._ports.now())
@@ -382,12 +363,12 @@ class Flow(HTTPMessageDelegate):
 
     def on_whole_reply(self, attempt: Attempt, head: bytes, out: bytes) -> None:
         self.on_wins(attempt)
-        self._ends(Event.WHOLE_REPLY, None, self.completion.whole_reply, attempt, head, out)
+        self.end(Event.WHOLE_REPLY, None, self.completion.whole_reply, attempt, head, out)
 
     def on_stream_end(self, attempt: Attempt, out: bytes, error: ApiError | None) -> None:
         if self.request.previous is not None and out:
             self.request.previous.stream_ended(out, attempt.reply)
-        self._ends(Event.STREAM_END, error, self.writer.end)
+        self.end(Event.STREAM_END, error, self.writer.end)
 
     def write_last(self, data: bytes) -> None:
         self.writer.write_last(data)
@@ -396,130 +377,15 @@ class Flow(HTTPMessageDelegate):
     def streaming(self) -> bool:
         return self.state is State.STREAMING
 
-    def tick(self, seconds: float, patience_s: float) -> None:
-        """Now and then: is the client still there, does its request come in, has its stream been silent for long?"""
-        if self.state is State.RECEIVING:  # Tornado would make a timer for each request; this costs none
-            front = self.request.front
-            late = self._ports.now() - self.clock.began > self._ports.body_timeout_s
-            if late and (front is None or not front.is_here):
-                self.clock.read = self._ports.now()
-                self.writer.last()
-                refusal = self.request.refusal or self.completion.too_slow()
-                self._ends(Event.REFUSED, refusal, self.completion.refuse, refusal, None)
-            return
-        if self.writer.left:
-            self.writer.hang_up()
-        lead = self.lead
-        begun = lead is not None and (lead.incoming.mode == "streaming" or (lead.continues and self.request.streams))
-        if self.state is State.STREAMING or (self.state is State.ASKING and begun):
-            self.silent_s = self.silent_s + seconds if self.writer.written == self.heard else 0.0
-            self.heard = self.writer.written
-            if self.silent_s >= patience_s:
-                self.silent_s = 0.0
-                self._ping()
-
-    def _ping(self) -> None:
-        """A sign of life, so that the client does not give up. A model that thinks behind an empty first event is alive
-        too: then the headers go out now, and what fails later can only be an error event."""
-        lead = self.lead
-        assert lead is not None and lead.reply is not None
-        try:
-            if self.state is not State.STREAMING:
-                lead.begin()
-                self.clock.first = 0.0  # that was no more than a sign of life
-            if self.state is State.STREAMING:
-                self.write(lead.reply.ping())
-                self.heard = self.writer.written
-        except Exception as error:
-            self.on_broken(error)
-
-    # ------------------------------------------------------------------- SHARING: counts of tokens, and replies
-
-    def _asks_count(self, event: Event, route: Route) -> bool:
-        """Whether the upstream is asked for a count; if not, it is answered here, or will be. Raises ApiError."""
-        ports = self._ports
-        said = ports.counting.asks(self, route, ports.quota_of(self.request.client), ports.now())
-        if said is Counted.BY_UPSTREAM:
-            return True
-        if said is Counted.BY_ANOTHER:
-            self._enter(event, State.SHARING)
-            self.clock.waits()
-        elif said is Counted.HERE:
-            self._tell_count(event, route)
-        else:
-            head = self.completion.own_head(route.upstream.name) + BY_UPSTREAM
-            self._ends(event, None, self.completion.whole, 200, head, said)
-        return False
-
-    def _tell_count(self, event: Event, route: Route) -> None:
-        """Where no upstream counts: an estimate, and marked as one. Raises BadRequest."""
-        head, body = self._ports.counting.estimated(self.request, route)
-        self._ends(event, None, self.completion.whole, 200, head + self.completion.own_head(), body)
-
-    def shared(self, status: int, head: bytes, body: bytes, error: ApiError | None) -> None:
-        """The answer that it waited for."""
-        self._on(Event.ANSWERED, self._ends, Event.ANSWERED, error, self.completion.whole, status, head, body)
-
-    def unshared(self, routes: list[Route] | None = None) -> None:
-        """It does not come. routes: where the request may go, if it has not begun yet."""
-        self._on(Event.ALONE, self._goes_alone, routes)
-
-    def _goes_alone(self, routes: list[Route] | None) -> None:
-        if routes is not None:
-            self.failover.begin(routes)
-        self._next(Event.ALONE)
-
-    def gathered(self, body: bytes, source: Source, used: Usage | None, attempts: int) -> None:
-        """Its part of a reply that several have together."""
-        self._on(Event.ANSWERED, self._gathered, body, source, used, attempts)
-
-    def _gathered(self, body: bytes, source: Source, used: Usage | None, attempts: int) -> None:
-        self.failover.attempts = attempts
-        self.completion.share = source, used
-        head = header_rules.JSON_HEAD + self.completion.own_head(source.upstream, source.dropped)
-        self._ends(Event.ANSWERED, None, self.completion.whole, 200, head, body)
-
-    def gathered_fails(self, error: ApiError) -> None:
-        self._on(Event.ANSWERED, self._ends, Event.ANSWERED, error, self.completion.refuse, error, None)
-
-    def shares_stream(self, source: Source) -> None:
-        """The stream that it waited for begins. It is written to its writer as it comes (cache/broadcast.py)."""
-        self._on(Event.FIRST_BYTE, self._shares_stream, source)
-
-    def _shares_stream(self, source: Source) -> None:
-        self._enter(Event.FIRST_BYTE, State.STREAMING)
-        self.completion.begin_shared(source)
-
-    def shared_ends(self, error: ApiError | None, *, aborted: bool) -> None:
-        """That stream is over, or came to nothing."""
-        if aborted:
-            self.on_broken(error or ApiError("api", "the reply that this request shares was broken off"))
-        else:
-            self._on(Event.STREAM_END, self._ends, Event.STREAM_END, error, self.writer.end)
-
-    def unframed(self) -> bytes | None:
-        """Its reply as its protocol has it, of a client that gets it in another form; None where that is not kept."""
-        reply = self.lead.reply if self.lead is not None else None
-        return reply.unframed if isinstance(reply, Reframed) else None
-
-    def source(self) -> Source | None:
-        """Where its reply comes from, once somebody was asked."""
-        lead = self.lead
-        if lead is None:
-            return self.completion.share[0] if self.completion.share is not None else None
-        return Source(lead.route.upstream.name, lead.route.protocol, lead.route.model, tuple(lead.dropped))
-
     # ----------------------------------------------------------------------------------- FLUSHING: its end
 
-    def _ends(self, event: Event, error: ApiError | None, write: Callable[..., ApiError | None], *args: Any) -> None:
+    def end(self, event: Event, error: ApiError | None, write: Callable[..., ApiError | None], *args: Any) -> None:
         """What `write` writes is the last that the client gets. It may return the error that this was."""
-        self._enter(event, State.FLUSHING)
+        self.enter(event, State.FLUSHING)
         error = write(*args) or error
         self._cancel(self.lead)
-        if self.request.task == "count":
-            self._ports.counting.answered(self, self.completion.reply, error)
-        if self.request.cached is not None and self._ports.cache is not None:
-            self._ports.cache.answered(self, self.completion.reply, error, self.completion.used(self.lead))
+        if self.sharing is not None:
+            self.sharing.answered(error)
         self.completion.over(error, self.lead)
         self.writer.when_sent(self._flushed)
 
@@ -530,15 +396,18 @@ class Flow(HTTPMessageDelegate):
             log.error("request %s failed inside the proxy: %r", self.request.key, self, exc_info=error)
             error = ApiError("api", f"internal error of the proxy, see its log (request {self.request.key})")
         if TABLE[self.state][event]:  # else all is said
-            self._ends(event, error, self.completion.break_off, error, self.lead)
+            self.end(event, error, self.completion.break_off, error, self.lead)
 
     def _client_left(self) -> None:
         if self.state < State.FLUSHING:  # else the writer tells it
-            self._enter(Event.CLIENT_LEFT, State.OVER)
+            self.enter(Event.CLIENT_LEFT, State.OVER)
             self._cancel()
             self.completion.left = True
             self.completion.over(None, self.lead)
             self._finish()
+
+    def tick(self, seconds: float, patience_s: float) -> None:
+        watching.look(self, self._ports, seconds, patience_s)
 
     def shut_down(self) -> None:
         self.stop(ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1))
@@ -559,7 +428,7 @@ class Flow(HTTPMessageDelegate):
         return self.request.standing(self.state.name, at, self.clock, self.failover.attempts, self.writer.written)
 
     def _flushed(self, all_of_it: bool) -> None:
-        self._enter(Event.FLUSHED, State.OVER)
+        self.enter(Event.FLUSHED, State.OVER)
         self.completion.left = not all_of_it
         self._finish()
 
@@ -567,10 +436,8 @@ class Flow(HTTPMessageDelegate):
         """Nothing of it is left but the record."""
         ports = self._ports
         ports.in_flight.ends(self)
-        if self.request.task == "count":
-            ports.counting.left(self)
-        if self.request.cached is not None and ports.cache is not None:
-            ports.cache.left(self)
+        if self.sharing is not None:
+            self.sharing.left()
         try:
             self.completion.finish(self.lead)
         except Exception:  # odd values in a reply may cost the record of it, never more
@@ -595,6 +462,7 @@ class Flow(HTTPMessageDelegate):
     def _cut(self) -> None:
         """Its links to whatever holds it: nothing is left for the garbage collector."""
         self.rivals = []
+        self.sharing = None
         self.writer.over()
         self.request.data = None
         if self.lead is not None:

@@ -52,7 +52,7 @@ TAUGHT_FIRST, TAUGHT_EVERY, TAUGHT_OFTEN, TAUGHT_LATER = 100, 16, 2_000, 256
 
 
 class Asker(Protocol):
-    """A request for a count, on its way."""
+    """A request for a count, on its way: its Flow's Sharing (sharing.py)."""
 
     @property
     def request(self) -> ClientRequest: ...

@@ -116,7 +116,7 @@ def test_who_leaves_meanwhile_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     started: list[object] = []
     left: list[object] = []
     monkeypatch.setattr(Flow, "_start", lambda flow, *args: started.append(flow))
-    takes_event = Flow._on
+    takes_event = Flow.on
 
     def leaves(flow: Flow, event: Event, *args: Any) -> None:
         if event is Event.RESOLVED:
@@ -124,7 +124,7 @@ def test_who_leaves_meanwhile_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> 
             flow._client_left()
         takes_event(flow, event, *args)
 
-    monkeypatch.setattr(Flow, "_on", leaves)
+    monkeypatch.setattr(Flow, "on", leaves)
     with Upstream([REPLY]) as up, House(settings(up.url)) as house, house.connect() as client:
         client.send("POST", CHAT, SEEN)
         house.wait(lambda p: left and not p.service.flows)

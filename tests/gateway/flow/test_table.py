@@ -18,7 +18,7 @@ def receiving() -> Book:
 
 def resolving() -> Book:
     book = Book() >> begins()
-    book.flow._enter(Event.BODY_IN, State.RESOLVING)
+    book.flow.enter(Event.BODY_IN, State.RESOLVING)
     return book
 
 
@@ -68,11 +68,11 @@ def test_pair(state: State, event: Event) -> None:
         flow = IN[state]().flow
         assert flow.state is state
         if ways is not None and target in ways:
-            flow._enter(event, target)
+            flow.enter(event, target)
             assert flow.state is target
         else:
             with pytest.raises(Impossible):
-                flow._enter(event, target)
+                flow.enter(event, target)
             assert flow.state is state
     flow = IN[state]().flow
     if ways is None:
@@ -81,7 +81,7 @@ def test_pair(state: State, event: Event) -> None:
     else:
         assert flow._takes(event) is (ways != IGNORED)
     if ways == IGNORED:
-        flow._on(event, ran.append, event)
+        flow.on(event, ran.append, event)
         assert not ran and flow.state is state, "what comes too late does nothing"
 
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_ends_the_request(caplog: pytest.LogCaptureFixture) -> No
     """It is a fault of ours: the client is answered, and the log has what came when."""
     book = asking()
     with book.loop.running():
-        book.flow._on(Event.BODY_IN, lambda: None)
+        book.flow.on(Event.BODY_IN, lambda: None)
     assert book.flow.state is State.OVER and book.is_clean()
     assert "Impossible" in caplog.text and "BODY_IN in ASKING" in caplog.text
 

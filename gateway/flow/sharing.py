@@ -1,0 +1,205 @@
+"""A request whose answer may be another's, or come with others': a count of tokens, a cached reply, a part of a batch.
+
+Most requests share nothing and have none of this. For the others a Sharing stands between the Flow and those who know
+who else asks: Counting (token_counting.py), the response cache (cache/cache.py) and what has small requests go together
+(batches/embeddings.py). They ask it for what the request is, tell it how the answer that it waits for has ended, and
+hear from it how its own has. What that means for the request's state is left to the Flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from typing import Protocol as Interface
+
+from gateway.cache.question import Kept, Question, Source
+from gateway.flow.attempt import Attempt
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.completion import Completion
+from gateway.flow.failover import Failover
+from gateway.flow.ports import Ports
+from gateway.flow.reframed import Reframed
+from gateway.flow.states import Event, State
+from gateway.flow.token_counting import BY_UPSTREAM, Counted
+from gateway.http import header_rules
+from gateway.http.response_writer import Writer
+from gateway.routing.router import Route
+from translate.conversation import Usage
+from translate.errors import ApiError
+
+
+class Walk(Interface):
+    """A Flow, as far as is asked here."""
+
+    request: ClientRequest
+    completion: Completion
+    failover: Failover
+    writer: Writer
+    lead: Attempt | None
+
+    def on(self, event: Event, step: Callable[..., None], *args: Any) -> None:
+        """Takes the step if the event counts in its state. Whatever the step raises ends the request."""
+
+    def enter(self, event: Event, state: State) -> None: ...
+
+    def share(self, event: Event) -> None:
+        """It waits for another's answer."""
+
+    def go_on(self, event: Event) -> None:
+        """To an upstream. Raises ApiError."""
+
+    def write_by(self, writer: Writer) -> None:
+        """What goes to its client goes through this one."""
+
+    def end(self, event: Event, error: ApiError | None, write: Callable[..., ApiError | None], *args: Any) -> None:
+        """What `write` writes is the last that the client gets."""
+
+    def on_broken(self, error: Exception) -> None: ...
+
+
+class Sharing:
+    """Asker, Sharer and Member: what those three take a Flow for."""
+
+    __slots__ = ("_flow", "_ports")
+
+    def __init__(self, flow: Walk, ports: Ports) -> None:
+        self._flow = flow
+        self._ports = ports
+
+    def __repr__(self) -> str:
+        return f"<Sharing of {self._flow!r}>"
+
+    @property
+    def request(self) -> ClientRequest:
+        return self._flow.request
+
+    @property
+    def writer(self) -> Writer:
+        return self._flow.writer
+
+    # ---------------------------------------------------------------------------- before an upstream is asked
+
+    def takes(self, event: Event, routes: list[Route]) -> bool:
+        """Whether its reply is kept, or on its way to another request, or will be with those of others. Raises
+        BadRequest."""
+        question = self.request.cached
+        return (question is not None and self._is_answered(event, question)) or self._goes_with_others(event, routes)
+
+    def _is_answered(self, event: Event, question: Question) -> bool:
+        """Whether its reply is kept, or on its way to another request that asks the same."""
+        flow, cache = self._flow, self._ports.cache
+        assert cache is not None
+        said = cache.asks(self, question)
+        if isinstance(said, Kept):
+            flow.end(event, None, flow.completion.kept, said)
+        elif said is None:
+            flow.share(event)
+            if question.place is not None:
+                question.place.begins()
+        else:
+            flow.write_by(said)
+            return False
+        return True
+
+    def _goes_with_others(self, event: Event, routes: list[Route]) -> bool:
+        """Whether it waits for other small ones. Raises BadRequest."""
+        gather = self._ports.gather
+        if gather is None or not gather.takes(self, routes):
+            return False
+        self.request.data = None
+        self._flow.share(event)
+        return True
+
+    def asks_count(self, event: Event, route: Route) -> bool:
+        """Whether the upstream is asked for a count; if not, it is answered here, or will be. Raises ApiError."""
+        flow, ports = self._flow, self._ports
+        said = ports.counting.asks(self, route, ports.quota_of(self.request.client), ports.now())
+        if said is Counted.BY_UPSTREAM:
+            return True
+        if said is Counted.BY_ANOTHER:
+            flow.share(event)
+        elif said is Counted.HERE:
+            self.tell_count(event, route)
+        else:
+            head = flow.completion.own_head(route.upstream.name) + BY_UPSTREAM
+            flow.end(event, None, flow.completion.whole, 200, head, said)
+        return False
+
+    def tell_count(self, event: Event, route: Route) -> None:
+        """Where no upstream counts: an estimate, and marked as one. Raises BadRequest."""
+        completion = self._flow.completion
+        head, body = self._ports.counting.estimated(self.request, route)
+        self._flow.end(event, None, completion.whole, 200, head + completion.own_head(), body)
+
+    # ------------------------------------------------------------------------- the answer that it waited for
+
+    def shared(self, status: int, head: bytes, body: bytes, error: ApiError | None) -> None:
+        """It is here."""
+        flow = self._flow
+        flow.on(Event.ANSWERED, flow.end, Event.ANSWERED, error, flow.completion.whole, status, head, body)
+
+    def unshared(self, routes: list[Route] | None = None) -> None:
+        """It does not come. routes: where the request may go, if it has not begun yet."""
+        self._flow.on(Event.ALONE, self._goes_alone, routes)
+
+    def _goes_alone(self, routes: list[Route] | None) -> None:
+        if routes is not None:
+            self._flow.failover.begin(routes)
+        self._flow.go_on(Event.ALONE)
+
+    def gathered(self, body: bytes, source: Source, used: Usage | None, attempts: int) -> None:
+        """Its part of a reply that several have together. attempts: that it stands for."""
+        self._flow.on(Event.ANSWERED, self._gathered, body, source, used, attempts)
+
+    def _gathered(self, body: bytes, source: Source, used: Usage | None, attempts: int) -> None:
+        flow = self._flow
+        flow.failover.attempts = attempts
+        flow.completion.share = source, used
+        head = header_rules.JSON_HEAD + flow.completion.own_head(source.upstream, source.dropped)
+        flow.end(Event.ANSWERED, None, flow.completion.whole, 200, head, body)
+
+    def gathered_fails(self, error: ApiError) -> None:
+        flow = self._flow
+        flow.on(Event.ANSWERED, flow.end, Event.ANSWERED, error, flow.completion.refuse, error, None)
+
+    def shares_stream(self, source: Source) -> None:
+        """The stream that it waited for begins. It is written to its writer as it comes (cache/broadcast.py)."""
+        self._flow.on(Event.FIRST_BYTE, self._shares_stream, source)
+
+    def _shares_stream(self, source: Source) -> None:
+        self._flow.enter(Event.FIRST_BYTE, State.STREAMING)
+        self._flow.completion.begin_shared(source)
+
+    def shared_ends(self, error: ApiError | None, *, aborted: bool) -> None:
+        """That stream is over, or came to nothing."""
+        flow = self._flow
+        if aborted:
+            flow.on_broken(error or ApiError("api", "the reply that this request shares was broken off"))
+        else:
+            flow.on(Event.STREAM_END, flow.end, Event.STREAM_END, error, flow.writer.end)
+
+    # --------------------------------------------------------------------------- its own, which others wait for
+
+    def source(self) -> Source | None:
+        """Where it comes from, once somebody was asked."""
+        return self._flow.completion.source(self._flow.lead)
+
+    def unframed(self) -> bytes | None:
+        """Its reply as its protocol has it, of a client that gets it in another form; None where that is not kept."""
+        reply = self._flow.lead.reply if self._flow.lead is not None else None
+        return reply.unframed if isinstance(reply, Reframed) else None
+
+    def answered(self, error: ApiError | None) -> None:
+        """All of it is said."""
+        flow, ports = self._flow, self._ports
+        if self.request.task == "count":
+            ports.counting.answered(self, flow.completion.reply, error)
+        if self.request.cached is not None and ports.cache is not None:
+            ports.cache.answered(self, flow.completion.reply, error, flow.completion.used(flow.lead))
+
+    def left(self) -> None:
+        """Its client has it, or has left."""
+        if self.request.task == "count":
+            self._ports.counting.left(self)
+        if self.request.cached is not None and self._ports.cache is not None:
+            self._ports.cache.left(self)

@@ -1,0 +1,84 @@
+"""Looks after a request in flight, about once a second: has its body come, is its client there, is its stream silent?
+
+One timer of the process serves all requests (gateway/in_flight.py): one for each would be made and cancelled with every
+request, and most are over before they were ever looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from typing import Protocol as Interface
+
+from gateway.flow.attempt import Attempt
+from gateway.flow.client_request import ClientRequest
+from gateway.flow.completion import Completion
+from gateway.flow.ports import Ports
+from gateway.flow.states import Event, State
+from gateway.flow.timing import Clock
+from gateway.http.response_writer import Writer
+from translate.errors import ApiError
+
+
+class Watched(Interface):
+    """A Flow, as far as is asked here. silent_s: how long its stream has been silent, and heard: the bytes that the
+    client had by then."""
+
+    state: State
+    request: ClientRequest
+    clock: Clock
+    completion: Completion
+    writer: Writer
+    lead: Attempt | None
+    write: Callable[[bytes], None]
+    silent_s: float
+    heard: int
+
+    def end(self, event: Event, error: ApiError | None, write: Callable[..., ApiError | None], *args: Any) -> None:
+        """What `write` writes is the last that the client gets."""
+
+    def on_broken(self, error: Exception) -> None: ...
+
+
+def look(flow: Watched, ports: Ports, seconds: float, patience_s: float) -> None:
+    """seconds: since the last look. patience_s: after so long a silence a stream gets a ping."""
+    if flow.state is State.RECEIVING:
+        _look_at_body(flow, ports)
+        return
+    if flow.writer.left:
+        flow.writer.hang_up()
+    lead = flow.lead
+    begun = lead is not None and (lead.incoming.mode == "streaming" or (lead.continues and flow.request.streams))
+    if flow.state is State.STREAMING or (flow.state is State.ASKING and begun):
+        flow.silent_s = flow.silent_s + seconds if flow.writer.written == flow.heard else 0.0
+        flow.heard = flow.writer.written
+        if flow.silent_s >= patience_s:
+            flow.silent_s = 0.0
+            _ping(flow)
+
+
+def _look_at_body(flow: Watched, ports: Ports) -> None:
+    """Ends a request whose body takes too long to come."""
+    front = flow.request.front
+    late = ports.now() - flow.clock.began > ports.body_timeout_s
+    if late and (front is None or not front.is_here):
+        flow.clock.read = ports.now()
+        flow.writer.last()
+        refusal = flow.request.refusal or flow.completion.too_slow()
+        flow.end(Event.REFUSED, refusal, flow.completion.refuse, refusal, None)
+
+
+def _ping(flow: Watched) -> None:
+    """A sign of life, so that the client does not give up. A model that thinks behind an empty first event is alive
+    too: then the headers go out now, and what fails later can only be an error event."""
+    lead = flow.lead
+    assert lead is not None and lead.reply is not None
+    try:
+        if flow.state is not State.STREAMING:
+            lead.begin()
+            flow.clock.first = 0.0  # that was no more than a sign of life
+        if flow.state is State.STREAMING:
+            flow.write(lead.reply.ping())
+            flow.heard = flow.writer.written
+    except Exception as error:
+        flow.on_broken(error)
