@@ -70,6 +70,7 @@ from operate.owner_store import OwnerStore
 from operate.settings.load import Settings, Upstream
 from translate import recurring, sse
 from upstream.client import UpstreamClient
+from upstream.prewarm import prewarm
 
 log = logging.getLogger("proxy")
 
@@ -338,7 +339,7 @@ class Service:
         """Opens a connection to an upstream. It waits for [timeouts] connect at most, so that a silent upstream does
         not delay the start."""
         patience = dataclasses.replace(upstream.whole_timeouts, total=upstream.whole_timeouts.connect)
-        await self.client.prewarm(upstream.base_url, patience, upstream.way)
+        await prewarm(self.client, upstream.base_url, patience, upstream.way)
 
     def drain(self) -> None:
         """Begins to drain: each reply is now the last one on its connection, and each turn the last of its

@@ -22,11 +22,12 @@ import pycurl
 
 from upstream.addresses import Addresses
 from upstream.exchange import NO_GOAWAY, TURN_BYTES, Exchange, Handle
-from upstream.failure import Failure, from_curl, host_of
+from upstream.failure import Failure, host_of
 from upstream.idle_bound import QUIET_S, RecentPeak, hang_up
+from upstream.loss import Goaways, Seen, failure_of
 from upstream.names import Answer, Names
 from upstream.pool import Pool, Roots, options
-from upstream.request import DIRECT, Request, Sink, Timeouts, Warm
+from upstream.request import Request, Sink
 from upstream.sockets import SocketsOnLoop
 from upstream.way import Place, Way
 
@@ -34,7 +35,6 @@ log = logging.getLogger("upstream")
 
 SWEEP_S = 0.2  # how late a timeout of the client itself may be
 TELL_S = 10.0  # the time between two warnings that all connections are in use
-MAX_GOAWAYS = 256  # how many connections' GOAWAYs are kept
 NOBODY_THERE = frozenset({"dns", "connect", "tls", "certificate", "connect_timeout", "tls_timeout"})
 SPARE_HANDLES = 1024  # how many unused libcurl handles are kept; each takes a few KB
 
@@ -57,7 +57,7 @@ class UpstreamClient(SocketsOnLoop):
         self._sweeper: asyncio.TimerHandle | None = None
         self._tell_at = 0.0
         self._opened = self._reused = self._cancelled = self._failed = self._sent = 0
-        self._goaways: dict[int, int] = {}  # HTTP/2: id of a connection -> the last stream that it serves
+        self._goaways = Goaways()
         self._roots = Roots(self.pool)
         self._addresses = Addresses(self.pool)
         super().initialize(defaults=defaults)
@@ -151,9 +151,7 @@ class UpstreamClient(SocketsOnLoop):
     def resize(self, pool: Pool) -> None:
         """Takes over changed settings, or changed files that they name, from the next request on. Open connections go
         on, and are used again."""
-        self.pool = dataclasses.replace(
-            pool
-        )  # a new object, so that `recycle` discards the handles that are in use now
+        self.pool = dataclasses.replace(pool)  # a new object, so that `recycle` discards the handles in use now
         self._roots.adopt(pool)
         self._addresses.adopt(self.pool)
         if self._begun:
@@ -169,27 +167,6 @@ class UpstreamClient(SocketsOnLoop):
         multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, pool.max_connections)
         multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, pool.max_connections_per_upstream or pool.max_connections)
         multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX if pool.http2 else pycurl.PIPE_NOTHING)
-
-    async def prewarm(self, url: str, timeouts: Timeouts | None = None, way: Way = DIRECT) -> bool:
-        """Opens a connection to the URL's origin and leaves it in the pool. Returns False, and logs, if that fails.
-
-        It sends HEAD "/", because libcurl does not put CONNECT_ONLY connections into its pool. Any status is right.
-        """
-        origin = "/".join(url.split("/", 3)[:3]) + "/"
-        warm = Warm(self._loop)
-        request = Request("HEAD", origin, [], None, timeouts or Timeouts(total=10.0), way)
-        try:
-            exchange = self.send(request, warm)
-        except ValueError as error:
-            log.warning("prewarm: %s", error)
-            return False
-        try:
-            failure = await warm.ended
-        finally:
-            exchange.cancel()
-        if failure is not None:
-            log.warning("prewarm: %s", failure.message)
-        return failure is None
 
     def close(self) -> None:
         """Closes every connection. Exchanges in flight end with the failure "cancelled_by_pool". It may be called
@@ -306,7 +283,7 @@ class UpstreamClient(SocketsOnLoop):
         if errno or not exchange.status:
             self._failed += 1
             if exchange._failure is None:
-                exchange._failure = self._judge(exchange, curl, errno, detail)
+                exchange._failure = self._judge(exchange, handle, errno, detail)
             place = self._addresses.place_of(exchange.request)
             if place is not None and exchange._failure.kind in NOBODY_THERE:
                 self._names.forget(place.host)
@@ -316,65 +293,13 @@ class UpstreamClient(SocketsOnLoop):
             exchange._queued = True
             self._ready.append(exchange)
 
-    def _judge(self, exchange: Exchange, curl: pycurl.Curl, errno: int, detail: str) -> Failure:
-        url, now = exchange.request.url, self.now()
-        if not errno:  # for libcurl, a connection that ends within the head is no error
-            return Failure("closed", f"{host_of(url)}: the connection was lost within the head of the reply")
+    def _judge(self, exchange: Exchange, handle: Handle, errno: int, detail: str) -> Failure:
+        curl, http2 = handle.curl, self.pool.http2
         if errno == pycurl.E_OPERATION_TIMEDOUT and curl.getinfo(pycurl.CONN_ID) < 0:
-            return self.exhausted(exchange, now - exchange.started)
-        sent, replied = curl.getinfo(pycurl.REQUEST_SIZE) > 0, exchange._head_bytes > 0
-        connected = curl.getinfo(pycurl.CONNECT_TIME) > 0
-        handle: Handle = curl.handle
-        # libcurl may try to send again what it could not send; then it reports error 65.
-        could_not_send = errno == pycurl.E_SEND_ERROR or (errno == pycurl.E_SEND_FAIL_REWIND and "Send f" in detail)
-        if could_not_send and not curl.getinfo(pycurl.NUM_CONNECTS):
-            exchange.reused = True
-        last_stream = self._last_stream(handle) if self.pool.http2 else NO_GOAWAY
-        return from_curl(
-            errno,
-            detail,
-            url,
-            reused=exchange.reused,
-            replied=replied,
-            sent=sent,
-            connected=connected,
-            unworked=not replied and self._is_unworked(exchange, handle, could_not_send, last_stream < NO_GOAWAY),
-            refused=handle.refused or handle.stream > last_stream,
-        )
-
-    def _is_unworked(self, exchange: Exchange, handle: Handle, could_not_send: bool, told_last: bool) -> bool:
-        """Whether the upstream certainly has not worked on a request whose connection was lost before any byte of
-        reply. told_last: a GOAWAY has named the last stream that the upstream serves."""
-        if not exchange.is_sent:
-            return True
-        many = self.pool.http2 and exchange.request.url.startswith(
-            "https:"
-        )  # bytes on the connection may belong to other requests
-        if could_not_send and not many:
-            return True  # the kernel has not taken all of the request
-        hangup = self._hangups.get(handle.curl.getinfo(pycurl.LOCAL_PORT))
-        if hangup is not None and hangup.unread and not many:
-            return True
-        if told_last or not exchange.reused:  # a GOAWAY says which requests were not worked on
-            return False
-        if exchange.sent_at >= self._ran_at:
-            return True  # libcurl found the connection dead in the same call in which it sent the request
-        return hangup is not None and hangup.at - exchange.sent_at <= hangup.race_s
-
-    def _last_stream(self, handle: Handle) -> int:
-        """The last stream of the handle's connection that the upstream may have worked on, by its GOAWAY. NO_GOAWAY if
-        none has come."""
-        connection = handle.curl.getinfo(pycurl.CONN_ID)
-        named = [self._goaways.get(connection, NO_GOAWAY), handle.last_stream]
-        for other in self._live:
-            if (their := other._handle) is not None and their.last_stream < NO_GOAWAY:
-                if their.curl.getinfo(pycurl.CONN_ID) == connection:
-                    named.append(their.last_stream)
-        if (last := min(named)) < NO_GOAWAY:
-            while len(self._goaways) >= MAX_GOAWAYS:
-                del self._goaways[next(iter(self._goaways))]
-            self._goaways[connection] = last
-        return last
+            return self.exhausted(exchange, self.now() - exchange.started)
+        hangup = self._hangups.get(curl.getinfo(pycurl.LOCAL_PORT))
+        last_stream = self._goaways.last_stream(handle, self._live) if http2 else NO_GOAWAY
+        return failure_of(exchange, handle, errno, detail, Seen(http2, hangup, last_stream, self._ran_at))
 
     def _fail(self, exchange: Exchange, failure: Failure) -> None:
         """Ends an exchange with a failure, closes its connection, and calls its sink."""
@@ -405,7 +330,7 @@ class UpstreamClient(SocketsOnLoop):
             return
         self._multi.remove_handle(handle.curl)
         if handle.last_stream < NO_GOAWAY:
-            self._last_stream(handle)
+            self._goaways.last_stream(handle, self._live)
         connects = handle.curl.getinfo(pycurl.NUM_CONNECTS)
         if connects:
             self._opened += connects
@@ -423,6 +348,7 @@ class UpstreamClient(SocketsOnLoop):
         exchange._handle = handle.exchange = None
         handle.parts.clear()
         handle.room = TURN_BYTES
+        handle.stream, handle.refused, handle.last_stream = 0, False, NO_GOAWAY
         if self._closed or handle.pool is not self.pool or self._spare >= SPARE_HANDLES:
             self._discard(handle)
         else:

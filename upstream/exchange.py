@@ -3,8 +3,7 @@
 libcurl calls the methods of a `Handle`, which only record what has arrived (lines of the head, pieces of the body) and
 put its `Exchange` on the client's `ready` list. When libcurl has returned, the client goes through that list, and each
 exchange calls its `Sink`. So a sink never runs inside of libcurl: it may pause, cancel and send, and everything that
-one turn of the loop has brought is one chunk. A handle is used for many exchanges, one after the other, and keeps its
-options.
+one turn of the loop has brought is one chunk. A handle is used for many exchanges, one after the other.
 """
 
 from __future__ import annotations
@@ -17,20 +16,18 @@ import pycurl
 
 from upstream.failure import Failure, host_of
 from upstream.pool import Pool
-from upstream.request import Body, Nobody, Request, Signing, Sink, parse_head
+from upstream.prepared import PreparedCurl
+from upstream.request import Body, Nobody, Request, Sink, parse_head
 from upstream.way import Way
 
 log = logging.getLogger("upstream")
 
 WRITEFUNC_PAUSE: int = pycurl.WRITEFUNC_PAUSE
 READFUNC_PAUSE: int = pycurl.READFUNC_PAUSE
-IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110, 9.2.2: these may be sent twice
 TURN_BYTES = 64 * 1024  # the most bytes of one body in one turn of the loop; a sink that pauses must hold them
 NO_GOAWAY = 1 << 31  # larger than the number of any stream
 _OPENED = re.compile(rb"\[(\d+)\] OPENED stream")
 _GOAWAY = re.compile(rb"received GOAWAY.*last_stream=(\d+)")
-BUFFER, SMALL_BUFFER = 64 * 1024, 16 * 1024  # bytes that libcurl keeps for what it sends, as long as a reply streams
-SMALL_BODY = SMALL_BUFFER - 4096  # there is a head before it
 ABORT = -1  # any number except the length makes libcurl end the transfer with a write error
 
 
@@ -249,32 +246,15 @@ class Exchange:
         return not self._placed
 
 
-class Handle:
-    """A pooled libcurl handle, with the options that it keeps from one request to the next, and libcurl's callbacks."""
+class Handle(PreparedCurl):
+    """A pooled libcurl handle with libcurl's callbacks."""
 
     __slots__ = (
-        "buffer",
-        "connect",
-        "curl",
-        "exchange",
-        "headers",
-        "last_stream",
-        "most_head",
-        "parts",
-        "pool",
-        "ready",
-        "refused",
-        "room",
-        "shape",
-        "signing",
-        "size",
-        "stream",
-        "url",
-        "way",
-    )
+        "exchange", "last_stream", "most_head", "parts", "pool", "ready", "refused", "room", "stream", "way",
+    )  # fmt: skip
 
     def __init__(self, curl: pycurl.Curl, ready: list[Exchange], way: Way, most_head: int) -> None:
-        self.curl = curl
+        super().__init__(curl)
         self.most_head = most_head  # bytes of a reply's head
         self.way = way  # the Way of all its requests
         self.ready = ready
@@ -282,13 +262,6 @@ class Handle:
         self.room = TURN_BYTES
         self.exchange: Exchange | None = None
         self.pool: object = None  # the settings that its options were made from
-        self.url = ""
-        self.headers: list[str] | None = None
-        self.shape: tuple[str, bool, bool] | None = None
-        self.signing: Signing | None = None
-        self.size = -1
-        self.buffer = BUFFER
-        self.connect = -1.0
         # HTTP/2: the number of its stream, whether the stream was refused, and the last stream that a GOAWAY leaves.
         self.stream, self.refused, self.last_stream = 0, False, NO_GOAWAY
         curl.setopt(pycurl.HEADERFUNCTION, self.header)
@@ -297,78 +270,6 @@ class Handle:
 
     def __repr__(self) -> str:
         return f"<Handle {host_of(self.url)} exchange={self.exchange!r}>"
-
-    def prepare(self, request: Request) -> None:
-        """Sets the options that differ from the last request. Raises ValueError if a header or the URL cannot be
-        sent."""
-        curl, body = self.curl, request.body
-        self.stream, self.refused, self.last_stream = 0, False, NO_GOAWAY
-        if request.url != self.url:
-            curl.setopt(pycurl.URL, request.url)
-            self.url = request.url
-        if request.headers != self.headers:
-            self._set_headers(request.headers)
-        # libcurl may send a request without a body twice, which `read` cannot prevent; a new connection prevents it.
-        fresh = request.fresh or (not body and request.method not in IDEMPOTENT)
-        shape = (request.method, body is not None, fresh)
-        if shape != self.shape:
-            self._set_method(*shape)
-            self.shape = shape
-        if request.signing != self.signing:
-            self._set_signing(request.signing)
-            self.signing = request.signing
-        if body is not None and (size := len(body) if isinstance(body, bytes) else body.size) != self.size:
-            self.size = size
-            curl.setopt(pycurl.POSTFIELDSIZE_LARGE, size)
-            if (buffer := SMALL_BUFFER if 0 <= size <= SMALL_BODY else BUFFER) != self.buffer:
-                self.buffer = buffer
-                curl.setopt(pycurl.UPLOAD_BUFFERSIZE, buffer)  # type: ignore[attr-defined]  # not in the types
-        if request.timeouts.connect != self.connect:
-            self.connect = request.timeouts.connect
-            # for libcurl, 0 means its default of 300 s
-            curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(self.connect * 1000)) if self.connect else 2_000_000_000)
-
-    def hurry(self, spent_s: float) -> None:
-        """Shortens the time to connect by the time that the look-up of the address has taken."""
-        if self.connect:
-            left_s = max(0.001, self.connect - spent_s)
-            self.curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(left_s * 1000)))
-            self.connect = left_s
-
-    def _set_headers(self, headers: list[str]) -> None:
-        text = "".join(headers)
-        if "\n" in text or "\r" in text:
-            raise ValueError("a header has a line break")
-        lines: list[str] | list[bytes] = [*headers, "Expect:"]
-        if not text.isascii():
-            lines = [line.encode("latin-1") for line in (*headers, "Expect:")]
-        self.curl.setopt(pycurl.HTTPHEADER, lines)
-        self.headers = headers.copy()
-
-    def _set_method(self, method: str, body: bool, fresh: bool) -> None:
-        curl = self.curl
-        if body:
-            curl.setopt(pycurl.POST, 1)
-        elif method == "HEAD":
-            curl.setopt(pycurl.NOBODY, 1)
-        else:
-            curl.setopt(pycurl.HTTPGET, 1)
-        if method == ("POST" if body else "HEAD" if method == "HEAD" else "GET"):
-            curl.unsetopt(pycurl.CUSTOMREQUEST)
-        else:
-            curl.setopt(pycurl.CUSTOMREQUEST, method)
-        curl.setopt(pycurl.FRESH_CONNECT, 1 if fresh else 0)
-
-    def _set_signing(self, signing: Signing | None) -> None:
-        """libcurl puts the path into a normal form before it signs it; so it wants to be allowed to."""
-        curl = self.curl
-        curl.setopt(pycurl.PATH_AS_IS, 0 if signing is not None else 1)
-        curl.setopt(pycurl.AWS_SIGV4, signing.provider if signing is not None else "")
-        curl.setopt(pycurl.USERAGENT, signing.user_agent if signing is not None else "")
-        if signing is not None:
-            curl.setopt(pycurl.USERPWD, signing.keys)
-        else:
-            curl.unsetopt(pycurl.USERPWD)
 
     # ---- called by libcurl
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -96,23 +95,6 @@ class Nobody:
 
     def on_end(self, failure: Failure | None) -> None:
         return
-
-
-class Warm:
-    """The sink of a request that only opens a connection."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.ended: asyncio.Future[Failure | None] = loop.create_future()
-
-    def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
-        """Does nothing: any reply shows that there is a connection."""
-
-    def on_data(self, chunk: bytes) -> None:
-        """Does nothing: a reply to HEAD has no body."""
-
-    def on_end(self, failure: Failure | None) -> None:
-        if not self.ended.done():
-            self.ended.set_result(failure)
 
 
 def parse_head(lines: list[bytes]) -> list[tuple[str, str]]:

@@ -28,6 +28,7 @@ from tests.upstream.scripted import (
 from upstream.client import UpstreamClient
 from upstream.exchange import Handle
 from upstream.pool import Pool
+from upstream.prewarm import prewarm
 from upstream.request import DIRECT, Request, Timeouts, parse_head
 
 
@@ -459,7 +460,7 @@ async def test_socket_numbers_are_used_again_safely() -> None:
 @run
 async def test_prewarm_leaves_a_connection() -> None:
     async with Upstream(tls=True) as up, client() as c:
-        assert await c.prewarm(up.url, way=UNCHECKED)
+        assert await prewarm(c, up.url, way=UNCHECKED)
         assert up.connections == 1 and up.requests[0].startswith(b"HEAD / HTTP/1.1")
         told = await ask(c, up.url, verify=False)
         assert told.exchange is not None and told.exchange.reused and up.connections == 1
@@ -469,8 +470,8 @@ def test_prewarm_reports_and_does_not_raise(caplog: pytest.LogCaptureFixture) ->
     @run
     async def test() -> None:
         async with client() as c:
-            assert not await c.prewarm("http://127.0.0.1:1/v1", Timeouts(connect=1))
-            assert not await c.prewarm("http://\u20ac/", Timeouts(connect=1))
+            assert not await prewarm(c, "http://127.0.0.1:1/v1", Timeouts(connect=1))
+            assert not await prewarm(c, "http://\u20ac/", Timeouts(connect=1))
             assert c.stats()["in_flight"] == 0
 
     test()
