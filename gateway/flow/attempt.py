@@ -27,6 +27,7 @@ from gateway.flow.prepare import Outgoing
 from gateway.flow.sealing import Seal
 from gateway.flow.timing import Clock
 from gateway.flow.trace import Span
+from gateway.flow.whole_reply import formed
 from gateway.http import header_rules
 from gateway.http.auth import keys_of
 from gateway.limits import retry_policy
@@ -429,34 +430,28 @@ class Attempt:
             self._gathered(body, header_rules.find(headers, "content-type"))
 
     def _gathered(self, body: bytes, content_type: str) -> None:
-        """A reply that is no error, in the form that was asked for."""
+        """A reply that is no error."""
         owner, reply = self.owner, self.reply
         assert owner is not None and reply is not None
         if self._seal is not None and self._seal.task:
             body = self._seal.envelope.counted(body)
-        wanted = self.request.streams  # then its first byte has shown that it is no stream
-        streamed = not wanted and "event-stream" in content_type and body.lstrip()[:1] != b"{"
-        as_it_is = self.verbatim and (streamed is wanted or self.request.task or self.request.relayed)
-        if self.verbatim and not as_it_is:
-            reply.whole(body, streamed)  # raises ApiError for what is no reply in any form
-            dialect = self.request.dialect
-            if streamed and dialect.as_whole is not None and (found := dialect.as_whole(body)) is not None:
-                body, streamed = found, False
-            elif streamed or dialect.as_stream is None:
-                reply = self.reply = prepare.in_the_form_asked(self.request, self._ports, body)
-        if wanted and not as_it_is:
+        reply, body, streamed, passes = formed(
+            self.request, self._ports, reply, body, content_type, verbatim=self.verbatim
+        )
+        self.reply = reply
+        if self.request.streams and not passes:
             self._pass(reply.whole_as_stream(body))
             if self.owner is None or (not self._goes_on() and self.lease.state != "released"):
                 self.settle("answered")
             return
         out = reply.whole(self._ports.masked(body) if streamed else body, streamed)
-        if self._goes_on():
+        if self.more is not None and self._goes_on():
             return
         if self.hold is not None and self.hold.whole(out):
             self._declined()
             return
         self.settle("answered")
-        kind = header_rules.EVENT_STREAM if streamed and as_it_is else header_rules.JSON_HEAD
+        kind = header_rules.EVENT_STREAM if streamed and passes else header_rules.JSON_HEAD
         owner.on_whole_reply(self, kind, out)
 
     def _pass_rest(self) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gateway.flow import compaction, envelope, learned_quirks, sealing, upstream_request, usage_chunk
+from gateway.flow import compaction, learned_quirks, sealing, upstream_request, usage_chunk
 from gateway.flow.clean_lines import CleanEvents
 from gateway.flow.client_request import LARGE, ClientRequest
 from gateway.flow.crossed import NOTHING, Crossed, Estimated
@@ -19,12 +18,9 @@ from gateway.flow.usage_chunk import UsageChunk
 from gateway.http import query_string
 from gateway.routing.router import Route
 from translate import sliced_json
-from translate.dialect import Body, Reply
-from translate.errors import ApiError
+from translate.dialect import Reply
 from translate.pair import Crossing
 from translate.target import Asked
-
-_ID = re.compile(rb'"id"\s*:\s*"(?:msg_|resp_|chatcmpl-)([A-Za-z0-9_-]{1,200})"')
 
 
 @dataclass(slots=True)
@@ -62,7 +58,7 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
     if route.envelope is not None:
         _wrap(made, request, route, ports, request.task if verbatim else "")
     if request.framed is not None and not request.task:  # what else is asked for may be shared with others
-        made.reply = Reframed(made.reply, request.framed, _kept_bytes(request, ports))
+        made.reply = Reframed(made.reply, request.framed, kept_bytes(request, ports))
     if request.left:
         made.dropped[:0] = request.left
     return made
@@ -93,38 +89,11 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
     return Outgoing(url, lines, body, reply, dropped, 0, unasked is not None, estimated)
 
 
-def in_the_form_asked(request: ClientRequest, ports: Ports, raw: bytes) -> Reply:
-    """What reads a reply that was to pass as it is, and has not the form that was asked for: a stream for a client that
-    asked for a whole reply, or the other way round. Clients read neither for the other. raw: the reply, whose id
-    stays."""
-    data = _said(request)
-    options = data.get("stream_options")
-    own = _ID.search(raw[:4096])
-    asked = Asked(
-        model=request.asked_model,
-        key=own[1].decode() if own is not None else request.key.removeprefix("req_"),
-        created=int(ports.unix()),
-        clock=_seconds,
-        echo=request.dialect.echo(data),
-        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
-    )
-    reply: Reply = Crossing(request.protocol, request.protocol, asked)
-    return reply if request.framed is None else Reframed(reply, request.framed, _kept_bytes(request, ports))
-
-
-def _kept_bytes(request: ClientRequest, ports: Ports) -> int:
+def kept_bytes(request: ClientRequest, ports: Ports) -> int:
     """How long a reply may be that the cache keeps."""
     if ports.cache is None or request.cached is None or not request.cached.stores:
         return 0
     return ports.cache.most_bytes
-
-
-def _said(request: ClientRequest) -> Body:
-    """What the request said, for what its reply says again; nothing of it where to read it takes long or fails."""
-    try:
-        return envelope.parse(request.body) if len(request.body) < LARGE else {}
-    except ApiError:
-        return {}
 
 
 def _asks_usage(request: ClientRequest, route: Route, ports: Ports) -> bool:
@@ -178,7 +147,7 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
         model=request.asked_model,
         key=request.key.removeprefix("req_"),
         created=int(ports.unix()),
-        clock=_seconds,
+        clock=seconds,
         echo=request.dialect.echo(data) | (previous.echo if previous is not None else {}),
         input_tokens=tokens,
         tool_names=encoded.tool_names,
@@ -209,5 +178,5 @@ def _translated(request: ClientRequest, route: Route, ports: Ports, url: str, li
     )  # fmt: skip
 
 
-def _seconds() -> int:
+def seconds() -> int:
     return int(time.time())

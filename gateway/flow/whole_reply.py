@@ -1,0 +1,73 @@
+"""A reply that has come whole, and the form that its client asked for.
+
+Some servers send a stream though a whole reply was asked for, or the other way round. Clients read neither for the
+other: so the one is made of the other, also where both sides speak the same protocol and all else passes as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from gateway.flow import envelope
+from gateway.flow.client_request import LARGE, ClientRequest
+from gateway.flow.ports import Ports
+from gateway.flow.prepare import kept_bytes, seconds
+from gateway.flow.reframed import Reframed
+from translate.dialect import Body, Reply
+from translate.errors import ApiError
+from translate.pair import Crossing
+from translate.target import Asked
+
+_ID = re.compile(rb'"id"\s*:\s*"(?:msg_|resp_|chatcmpl-)([A-Za-z0-9_-]{1,200})"')
+
+
+class Formed(NamedTuple):
+    """reply: what reads the body. streamed: the body is the events of a stream. passes: nothing is made of it."""
+
+    reply: Reply
+    body: bytes
+    streamed: bool
+    passes: bool
+
+
+def formed(
+    request: ClientRequest, ports: Ports, reply: Reply, body: bytes, content_type: str, *, verbatim: bool
+) -> Formed:
+    """verbatim: request and reply are in the same protocol. Raises ApiError for what is no reply in any form."""
+    wanted = request.streams  # then its first byte has shown that it is no stream
+    streamed = not wanted and "event-stream" in content_type and body.lstrip()[:1] != b"{"
+    passes = verbatim and (streamed is wanted or bool(request.task) or request.relayed)
+    if verbatim and not passes:
+        reply.whole(body, streamed)
+        dialect = request.dialect
+        if streamed and dialect.as_whole is not None and (found := dialect.as_whole(body)) is not None:
+            body, streamed = found, False
+        elif streamed or dialect.as_stream is None:
+            reply = _other_form(request, ports, body)
+    return Formed(reply, body, streamed, passes)
+
+
+def _other_form(request: ClientRequest, ports: Ports, raw: bytes) -> Reply:
+    """What reads a reply that was to pass as it is, and makes the other form of it. raw: the reply, whose id stays."""
+    data = _said(request)
+    options = data.get("stream_options")
+    own = _ID.search(raw[:4096])
+    asked = Asked(
+        model=request.asked_model,
+        key=own[1].decode() if own is not None else request.key.removeprefix("req_"),
+        created=int(ports.unix()),
+        clock=seconds,
+        echo=request.dialect.echo(data),
+        include_usage=isinstance(options, dict) and options.get("include_usage") is True,
+    )
+    reply: Reply = Crossing(request.protocol, request.protocol, asked)
+    return reply if request.framed is None else Reframed(reply, request.framed, kept_bytes(request, ports))
+
+
+def _said(request: ClientRequest) -> Body:
+    """What the request said, for what its reply says again; nothing of it where to read it takes long or fails."""
+    try:
+        return envelope.parse(request.body) if len(request.body) < LARGE else {}
+    except ApiError:
+        return {}
