@@ -24,7 +24,7 @@ from tests.gateway.flow.playbook import (
     says,
     shuts_down,
 )  # fmt: skip
-from tests.gateway.flow.test_scenarios import COUNT, HEDGED, QUOTA, RETRY, warm
+from tests.gateway.flow.stories import COUNT, HEDGED, QUOTA, RETRY, warm
 
 
 class Remote:

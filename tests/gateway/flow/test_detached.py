@@ -29,7 +29,7 @@ from tests.gateway.flow.playbook import (
     shuts_down,
     ticks,
 )  # fmt: skip
-from tests.gateway.flow.test_scenarios import HEDGED, RETRY, warm_up
+from tests.gateway.flow.stories import HEDGED, RETRY, warm_up
 
 SECONDS = 5.0
 

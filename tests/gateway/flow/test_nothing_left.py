@@ -27,7 +27,7 @@ from tests.gateway.flow.playbook import (
     says,
     shuts_down,
 )  # fmt: skip
-from tests.gateway.flow.test_scenarios import COUNT, DECLINES, HEDGED, REFUSAL, RETRY, warm
+from tests.gateway.flow.stories import COUNT, DECLINES, HEDGED, REFUSAL, RETRY, warm
 
 MARKER = "a body that nobody needs any more"
 REQUESTS = 200

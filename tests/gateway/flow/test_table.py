@@ -9,7 +9,7 @@ import pytest
 from gateway.flow.info import Cancelled
 from gateway.flow.states import IGNORED, TABLE, Event, Impossible, State
 from tests.gateway.flow.playbook import Book, asks, begins, leaves, replies, says, slow
-from tests.gateway.flow.test_scenarios import COUNT, ONE_SLOT, RETRY
+from tests.gateway.flow.stories import COUNT, ONE_SLOT, RETRY
 
 
 def receiving() -> Book:
