@@ -256,3 +256,18 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
 
     wrapper.__name__, wrapper.__doc__ = test.__name__, test.__doc__
     return wrapper
+
+
+def says(*replies: bytes, close: bool = False):
+    """A script that answers the requests of each connection with these, over and over."""
+
+    async def script(conn: Conn) -> None:
+        while True:
+            for reply in replies:
+                if await conn.request() is None:
+                    return
+                conn.send(reply)
+                if close:
+                    return
+
+    return script
