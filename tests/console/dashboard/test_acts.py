@@ -14,7 +14,7 @@ import pytest
 from gateway.process.drains import Drains
 from gateway.process.worker_rpc import WorkerRpc
 from tests.console.dashboard.test_data import ADMIN, CLIENTS, OTHER, REPLY, data, told
-from tests.gateway.websocket.test_session import Socket, with_socket
+from tests.gateway.websocket.sockets import Socket, with_socket
 from tests.support.house import Cut, House
 from tests.support.script import Answer, Gate, Request, Upstream
 

@@ -10,7 +10,7 @@ import pytest
 from openai import OpenAI
 
 from tests.gateway.stored.test_responses_state import ALICE, BOB, CLIENTS, ask, texts
-from tests.gateway.websocket.test_session import Socket, with_socket
+from tests.gateway.websocket.sockets import Socket, with_socket
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Request, Upstream
 from translate import compaction, sealed_reasoning

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.gateway.websocket.test_session import Socket, text_of, with_socket
+from tests.gateway.websocket.sockets import Socket, text_of, with_socket
 from tests.support.house import House
 from tests.support.script import Answer, Gate, Upstream
 from tests.support.two_upstreams import held, house_text, streams

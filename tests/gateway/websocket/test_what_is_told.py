@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from gateway.websocket import writer
 from tests.gateway.stored.test_responses_state import chat_text
-from tests.gateway.websocket.test_session import Socket, with_socket
+from tests.gateway.websocket.sockets import Socket, with_socket
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
 from translate import sealed_reasoning
