@@ -125,3 +125,7 @@ def _name(part: Any) -> str:
         case Unknown():
             return f"unknown {part.kind}"
     raise AssertionError(part)
+
+
+ROLE = chunk({"role": "assistant", "content": ""})
+STOP = chunk({}, "stop")

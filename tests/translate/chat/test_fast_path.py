@@ -1,0 +1,118 @@
+"""The fast path of a Chat stream: chunks that differ only in their text are not parsed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.translate.chat.material import DONE, ROLE, STOP, call, chunk, every_way, sse
+from translate import wire
+from translate.chat.decode_stream import Decoder, Template
+from translate.conversation import Delta, Event, Fault, Stop
+
+
+class Counting(Decoder):
+    """Counts the events that were parsed."""
+
+    __slots__ = ("slow",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow = 0
+
+    def _slow(self, event: bytes) -> None:
+        self.slow += 1
+        super()._slow(event)
+
+
+def lane(*texts: str, field: str = "content", **more: object) -> tuple[list[Event], int]:
+    """The events of all but the first two chunks, and how many of them were parsed."""
+    decoder = Counting()
+    decoder.feed(sse(ROLE, chunk({field: "first"}, **more)))
+    decoder.slow = 0
+    return decoder.feed(sse(*(chunk({field: text}, **more) for text in texts))), decoder.slow
+
+
+@pytest.mark.parametrize("field", ["content", "reasoning_content", "reasoning"])
+def test_chunks_that_differ_in_their_text_only_are_not_parsed(field: str) -> None:
+    events, slow = lane("one", " two\n", 'a "quote"', "é\t", "back\\slash\\", field=field)
+    assert slow == 0
+    [delta] = events
+    assert isinstance(delta, Delta)
+    assert [wire.text_of([piece]) for piece in delta.pieces] == ["one", " two\n", 'a "quote"', "é\t", "back\\slash\\"]
+
+
+def test_arguments_are_not_parsed() -> None:
+    decoder = Counting()
+    decoder.feed(sse(chunk(call("", 0, "a", "f")), chunk(call('{"x":"'))))
+    decoder.slow = 0
+    events = decoder.feed(sse(chunk(call("y")), chunk(call('"}'))))
+    assert (decoder.slow, events) == (0, [Delta([b"y", b'\\"}'])])
+
+
+def test_padding_at_the_end_of_each_chunk_does_not_hinder() -> None:
+    decoder = Counting()
+    decoder.feed(sse(chunk({"content": "first"}, obfuscation="aB3")))
+    decoder.slow = 0
+    events = decoder.feed(sse(chunk({"content": "a"}, obfuscation="x"), chunk({"content": "b"}, obfuscation="Zz9")))
+    assert (decoder.slow, events) == (0, [Delta([b"a", b"b"])])
+
+    def compact(text: str, pad: str) -> bytes:
+        return b'data: {"choices":[{"delta":{"content":"%b"}}],"p":"%b"}\n\n' % (text.encode(), pad.encode())
+
+    decoder.feed(compact("c", "abc"))
+    decoder.slow = 0
+    assert decoder.feed(compact("d", "a") + compact("e", "abcdef")) == [Delta([b"d", b"e"])]
+    assert decoder.slow == 0
+    decoder.feed(compact("f", 'x","finish_reason":"stop'))
+    assert decoder.slow == 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b'a","finish_reason":"stop', b"raw \x01 control", b"bad \\x escape", b"half \\u12", b"cut \xe2\x82", b"back\\"],
+)
+def test_what_is_no_legal_text_is_parsed(odd: bytes) -> None:
+    """And the legal neighbours in the same read are not lost."""
+    decoder = Counting()
+    frame = b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n'
+    decoder.feed(frame % b"first")
+    decoder.slow = 0
+    events = decoder.feed(frame % b"one" + frame % odd + frame % b"two")
+    assert decoder.slow >= 1
+    assert isinstance(events[0], Delta)
+    assert events[0].pieces[0] == b"one"
+    assert b"two" in events[0].pieces or isinstance(events[-1], Fault)
+
+
+@pytest.mark.parametrize("after", [chunk({"content": "x"}, id="other"), b"[DONE]", {"broken": 1}])
+def test_nothing_comes_after_a_chunk_that_cannot_be_read(after: object) -> None:
+    """It is found among those that differ in their text only, and another event stands behind them in the same read."""
+    decoder = Decoder()
+    frame = b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n'
+    data = after if isinstance(after, bytes) else json.dumps(after).encode()
+    events = decoder.feed(frame % b"first") + decoder.feed(frame % b'a","b":,"c":"' + b"data: %b\n\n" % data)
+    events += decoder.end()
+    assert [type(event) for event in events if isinstance(event, Stop | Fault)] == [Fault]
+    assert isinstance(events[-1], Fault) and decoder.ended
+
+
+def test_an_empty_text_in_the_lane_is_nothing() -> None:
+    assert lane("", "") == ([], 0)
+    events, _ = lane("", "a")
+    assert events == [Delta([b"a"])]
+
+
+def test_the_lane_learns_only_from_the_one_field_that_says_it() -> None:
+    twice = b'{"choices":[{"delta":{"content":"ab"},"message":{"content":"ab"}}]}'
+    assert Template.learn(twice, b"ab") is None
+    assert Template.learn(b'{"delta":{"content":"xy"}}', b"ab") is None
+    assert Template.learn(b'{"delta":{"content":"\\u00e9"}}', "é".encode()) is not None
+    assert Template.learn(b'{"delta":{"content":"\\q"}}', b"ab") is None
+
+
+def test_a_call_that_is_named_again_is_never_taken_for_more_arguments() -> None:
+    """Whole calls without ids, alike but for their arguments: two calls, not one."""
+    entry = [chunk(call(f'{{"n":{n}}}', 0, None, "f")) for n in range(3)]
+    assert every_way(sse(*entry, STOP, DONE)) == [f'call f#: {{"n":{n}}}' for n in range(3)] + ["stop tool_calls"]

@@ -1,0 +1,127 @@
+"""How each model of Anthropic is told to think, and where thinking gives way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.translate.messages.test_encode_request import ANSWER, GET, GOT, USER
+from tests.translate.messages.test_encode_tools import TOOL
+from tests.translate.messages.written import NEW, OLD, assistant, user, write
+from translate.conversation import Reasoning, Text, Thinking, ToolChoice, Turn
+from translate.target import Policy
+
+MODES = {
+    "claude-3-opus-20240229": "never",
+    "claude-3-5-sonnet-latest": "never",
+    "claude-2.1": "never",
+    "claude-3-7-sonnet-20250219": "budget",
+    "us.anthropic.claude-3-7-sonnet-20250219-v1:0": "budget",
+    "claude-opus-4-20250514": "budget",
+    "claude-sonnet-4@20250514": "budget",
+    "claude-sonnet-4-0": "budget",
+    "claude-opus-4-1-20250805": "budget",
+    "claude-haiku-4-5-20251001": "budget",
+    "anthropic/claude-sonnet-4.5": "budget",
+    "claude-sonnet-4": "budget",
+    "anthropic/claude-4-sonnet": "budget",
+    "claude-opus-4-6": "effort",
+    "claude-opus-4-8": "effort",
+    "anthropic/claude-opus-4.7": "effort",
+    "claude-sonnet-5": "effort",
+    "claude-opus-5-5": "effort",
+    "my-model": "effort",
+}
+
+
+@pytest.mark.parametrize("model", MODES)
+def test_how_a_model_is_told_to_think(model: str) -> None:
+    out = write(model=model, reasoning=Reasoning(effort="medium"))
+    expected: dict[str, Any] = {
+        "never": None,
+        "budget": {"type": "enabled", "budget_tokens": 8192},
+        "effort": {"type": "adaptive"},
+    }
+    assert out.body.get("thinking") == expected[MODES[model]]
+    assert ("output_config" in out.body) is (MODES[model] == "effort")
+    assert out.dropped == (["reasoning_effort"] if MODES[model] == "never" else [])
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "thinking", "effort"),
+    [
+        (Reasoning(), None, None),
+        (Reasoning(effort="none"), {"type": "disabled"}, None),
+        (Reasoning(enabled=False, effort="high"), {"type": "disabled"}, None),
+        (Reasoning(enabled=True), {"type": "adaptive"}, None),
+        (Reasoning(effort="minimal"), {"type": "adaptive"}, "low"),
+        (Reasoning(effort="xhigh"), {"type": "adaptive"}, "xhigh"),
+        (Reasoning(effort="max"), {"type": "adaptive"}, "max"),
+        (Reasoning(effort="extreme"), {"type": "adaptive"}, "medium"),
+        (Reasoning(budget=2048), {"type": "adaptive"}, "low"),
+        (Reasoning(effort="high", display="omitted"), {"type": "adaptive", "display": "omitted"}, "high"),
+    ],
+)
+def test_effort(reasoning: Reasoning, thinking: Any, effort: str | None) -> None:
+    out = write(reasoning=reasoning)
+    assert out.body.get("thinking") == thinking
+    assert out.body.get("output_config") == ({"effort": effort} if effort else None)
+    assert out.dropped == []
+
+
+def test_a_model_that_always_thinks() -> None:
+    out = write(model="claude-mythos-5", reasoning=Reasoning(effort="none"))
+    assert "thinking" not in out.body and out.body["output_config"] == {"effort": "low"}
+    assert out.dropped == ["reasoning_effort"]
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "given", "clamp", "max_tokens", "budget"),
+    [
+        (Reasoning(effort="high"), 30_000, 0, 30_000, 24_576),
+        (Reasoning(enabled=True), None, 0, 32_000, 8192),
+        (Reasoning(budget=500), None, 0, 32_000, 1024),
+        (Reasoning(budget=20_000), 10_000, 0, 10_000, 7500),  # a chosen limit stands
+        (Reasoning(budget=20_000), 1100, 0, 1100, 1024),
+        (Reasoning(effort="xhigh"), None, 0, 64_000, 32_768),  # ours is raised
+        (Reasoning(effort="xhigh"), None, 20_000, 20_000, 15_000),
+        (Reasoning(effort="low"), 1024, 0, 1024, None),
+        (Reasoning(effort="low"), None, 800, 800, None),
+        (Reasoning(effort="none"), 5000, 0, 5000, None),
+    ],
+)
+def test_budget(reasoning: Reasoning, given: int | None, clamp: int, max_tokens: int, budget: int | None) -> None:
+    out = write(model=OLD, reasoning=reasoning, max_tokens=given, policy=Policy(max_tokens=clamp))
+    assert out.body["max_tokens"] == max_tokens
+    assert out.body.get("thinking") == (budget and {"type": "enabled", "budget_tokens": budget})
+    assert out.dropped == ([] if budget or reasoning.effort == "none" else ["reasoning_effort"])
+
+
+def test_a_budget_does_not_raise_opus_4_above_what_it_writes() -> None:
+    out = write(model="claude-opus-4-1", reasoning=Reasoning(effort="xhigh"))
+    assert out.body["max_tokens"] == 32_000
+    assert out.body["thinking"] == {"type": "enabled", "budget_tokens": 24_000}
+
+
+LOOP = [USER, assistant(GET), user(GOT)]
+SIGNED = [USER, assistant(Thinking("Hm", "sig"), GET), user(GOT)]
+
+
+@pytest.mark.parametrize(
+    ("turns", "choice", "model", "thinks"),
+    [
+        (LOOP, None, OLD, False),
+        (LOOP, None, NEW, True),  # adaptive thinking may begin anywhere
+        (SIGNED, None, OLD, True),
+        ([*LOOP, ANSWER, USER], None, OLD, True),
+        ([USER], ToolChoice("any"), OLD, False),
+        ([USER], ToolChoice("tool", "get"), NEW, False),
+        ([USER], ToolChoice("auto"), NEW, True),
+        ([USER, assistant(Text("{"))], None, OLD, False),  # a prefilled answer
+        ([USER, assistant(Text("{"))], None, NEW, True),  # which is asked to go on
+    ],
+)
+def test_thinking_gives_way(turns: list[Turn], choice: Any, model: str, thinks: bool) -> None:
+    out = write(*turns, model=model, tools=[TOOL], tool_choice=choice, reasoning=Reasoning(effort="low"))
+    assert ("thinking" in out.body, out.dropped) == (thinks, [] if thinks else ["reasoning_effort"])
