@@ -205,8 +205,8 @@ class Entrance(HTTPMessageDelegate):
         answer.more = self._door.service.access.origins.lines(headers)
         key = self._door.service.next_key()
         head = JSON_HEAD + of_refusal(error.status, key, "", error.retry_after)
-        place = dialects.at(target.partition("?")[0])
-        dialect = place.dialect if place is not None else dialects.asking(headers, target)
+        served = dialects.at(target.partition("?")[0])
+        dialect = served.dialect if served is not None else dialects.asking(headers, target)
         answer.whole(error.status, head, dialects.errors_at(target, dialect)(error, key))
 
     def _stop_timer(self) -> None:

@@ -108,8 +108,8 @@ class Metrics:
         self.began = time.time()  # of this process: workers are forked
         self._met: set[str] = set()
         self._rows: dict[tuple[str, ...], Row] = {}  # by Labels
-        self._tries: dict[tuple[str, str, str, str], int] = {}  # by proxy_upstream_attempts_total's labels
-        self._failed: dict[str, int] = {}  # tries that were followed by another, by upstream
+        self._attempts: dict[tuple[str, str, str, str], int] = {}  # by proxy_upstream_attempts_total's labels
+        self._failed: dict[str, int] = {}  # attempts that were followed by another, by upstream
 
     def __repr__(self) -> str:
         return f"<Metrics {len(self._rows)} rows>"
@@ -133,9 +133,9 @@ class Metrics:
             self._try(record["upstream"], record["upstream_model"], error or "answered", status)
 
     def _try(self, upstream: str, model: str, outcome: str, status: int) -> None:
-        name = self.model(model, outcome == "answered") if len(self._tries) < MAX_ROWS else OTHER
+        name = self.model(model, outcome == "answered") if len(self._attempts) < MAX_ROWS else OTHER
         key = upstream, name, outcome, str(status) if status else "none"
-        self._tries[key] = self._tries.get(key, 0) + 1
+        self._attempts[key] = self._attempts.get(key, 0) + 1
 
     def model(self, name: str, answered: bool = False) -> str:
         """The name of a model as a value of a label."""
@@ -164,7 +164,7 @@ class Metrics:
                 else:
                     sums[key] = sums.get(key, 0) + value
         found = [sample(family, chosen, value) for (family, chosen), value in sums.items()]
-        found += [sample("proxy_upstream_attempts_total", labels, times) for labels, times in self._tries.items()]
+        found += [sample("proxy_upstream_attempts_total", labels, times) for labels, times in self._attempts.items()]
         found += [sample("proxy_retries_total", (upstream,), times) for upstream, times in self._failed.items()]
         return found
 

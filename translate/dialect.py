@@ -85,7 +85,7 @@ class Encoder(Protocol):
 
 class Reply(Protocol):
     """One upstream's reply on its way to the client, translated or passed through. Until `started` is set nothing has
-    been given out, so that `fault` can still become a status, or another try."""
+    been given out, so that `fault` can still become a status, or another attempt."""
 
     @property
     def started(self) -> bool: ...

@@ -14,7 +14,7 @@ from translate.messages.dialect import MESSAGES
 from translate.responses.dialect import RESPONSES
 
 
-class Place(NamedTuple):
+class Served(NamedTuple):
     """Where a client asks. model: its name, where the address holds it, else ""."""
 
     dialect: Dialect
@@ -22,10 +22,10 @@ class Place(NamedTuple):
     model: str = ""
 
 
-SERVED: dict[str, Place] = {}
+SERVED: dict[str, Served] = {}
 """The addresses where clients ask, but for those that hold a model's name."""
 
-_PATTERNS: list[tuple[re.Pattern[str], Place]] = []
+_PATTERNS: list[tuple[re.Pattern[str], Served]] = []
 """Those that do."""
 
 _ROWS: dict[str, Dialect] = {}
@@ -37,13 +37,13 @@ def add(dialect: Dialect) -> None:
     """Adds a protocol, from now on."""
     _ROWS[dialect.name] = dialect
     for endpoint in dialect.endpoints:
-        place = Place(dialect, endpoint)
+        served = Served(dialect, endpoint)
         if endpoint.streamed:
             continue  # gateway/relay has them
         if "{" in endpoint.path:
-            _PATTERNS.append((_pattern(endpoint.path), place))
+            _PATTERNS.append((_pattern(endpoint.path), served))
         else:
-            SERVED[endpoint.path] = place
+            SERVED[endpoint.path] = served
 
 
 def remove(name: str) -> None:
@@ -58,13 +58,13 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(found)
 
 
-def at(path: str) -> Place | None:
+def at(path: str) -> Served | None:
     """Returns what is served at an address (without its query), None for nothing."""
-    if (place := SERVED.get(path)) is not None or len(path) > MAX_PATH:
-        return place
-    for pattern, place in _PATTERNS:
+    if (served := SERVED.get(path)) is not None or len(path) > MAX_PATH:
+        return served
+    for pattern, served in _PATTERNS:
         if found := pattern.fullmatch(path):
-            return place._replace(model=unquote(found[1])) if pattern.groups else place
+            return served._replace(model=unquote(found[1])) if pattern.groups else served
     return None
 
 
@@ -74,8 +74,8 @@ LISTS = "/v1/models"
 
 def keyed(path: str) -> Dialect | None:
     """Returns the dialect whose clients may say their key in the query at this address, None where there is none."""
-    if (place := at(path)) is not None:
-        return place.dialect if place.dialect.http.query_key else None
+    if (served := at(path)) is not None:
+        return served.dialect if served.dialect.http.query_key else None
     for each in every():
         roots = (*each.models.paths, LISTS) if each.http.query_key else ()
         if any(f"{path}/".startswith(f"{root}/") for root in roots):

@@ -291,12 +291,12 @@ _DOES = {
 
 def call(batch: Batch, work: Work) -> Call:
     about = wire.loads(batch.about)
-    place = dialects.at(about["endpoint"])
-    assert place is not None
+    served = dialects.at(about["endpoint"])
+    assert served is not None
     headers = HTTPHeaders(about["headers"])
     headers["Content-Type"] = "application/json"
     headers["Idempotency-Key"] = f"{batch.id}-{work.nth}"
-    return Call(place.dialect, place.endpoint, "", headers, work.request)
+    return Call(served.dialect, served.endpoint, "", headers, work.request)
 
 
 def result(work: Work, said: Answered) -> tuple[str, bytes]:

@@ -1,4 +1,4 @@
-"""One try of a request at one endpoint, from the sending to the outcome.
+"""One attempt of a request at one endpoint, from the sending to the outcome.
 
 It tells its owner what happens (`Owner`) and reaches into nothing. What comes of the upstream it hears of `incoming`,
 libcurl's sink. With its first useful byte the owner lets it lead. From then on the sink's `on_data` is a method that

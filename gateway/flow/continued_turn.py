@@ -54,7 +54,7 @@ class Continuing:
     """What an attempt keeps for it. data: the client's request. made: further requests so far."""
 
     __slots__ = ("_answer", "_asked", "_attempt", "_client", "_data", "_deadline", "_ports", "_request", "_timer",
-                 "_tries", "made")  # fmt: skip
+                 "_attempts", "made")  # fmt: skip
 
     def __init__(self, of: Continued, ports: Ports, request: ClientRequest, asked: Asked) -> None:
         self._attempt = of
@@ -66,11 +66,11 @@ class Continuing:
         self._deadline = 0.0
         self._timer: Timer | None = None
         self._answer: asyncio.Future[float] | None = None  # of a limiter that counts elsewhere
-        self._tries = 0  # of the request that is on
+        self._attempts = 0  # of the request that is on
         self.made = 0
 
     def __repr__(self) -> str:
-        return f"<Continuing {self.made} made, try {self._tries}>"
+        return f"<Continuing {self.made} made, try {self._attempts}>"
 
     @property
     def waits(self) -> bool:
@@ -85,7 +85,7 @@ class Continuing:
         """The reply goes on with another request. Raises ApiError."""
         self._attempt.lets_go()
         self.made += 1
-        self._tries = 0
+        self._attempts = 0
         assert self._request is not None
         encoded = self._encoded(reply)
         reply.next_round(dataclasses.replace(self._asked, **_names_of(encoded)))
@@ -105,7 +105,7 @@ class Continuing:
         """Raises ApiError where the upstream's quota is used up for too long."""
         self._timer = None
         quota = self._attempt.route.upstream.quota
-        wait = quota.take(0, self._ports.now()) if quota is not None and not self._tries else 0.0
+        wait = quota.take(0, self._ports.now()) if quota is not None and not self._attempts else 0.0
         if isinstance(wait, int | float):
             self._counted(wait)
         else:
@@ -132,7 +132,7 @@ class Continuing:
         if wait > 0:
             self._later(wait)
             return
-        self._tries += 1
+        self._attempts += 1
         request = self._request
         assert request is not None and isinstance(request.body, bytes)
         self._attempt.asks(request)
@@ -146,10 +146,10 @@ class Continuing:
             return False
         fresh = self._request.fresh
         if outcome.stale and not fresh:
-            self._tries -= 1
+            self._attempts -= 1
         take = of.route.upstream.budget.take
         decision = retry_policy.decide(
-            self._ports.retry, outcome, Chances(self._tries, 0, lambda: take(now), fresh), self._deadline - now
+            self._ports.retry, outcome, Chances(self._attempts, 0, lambda: take(now), fresh), self._deadline - now
         )
         if decision.act != "again":
             return False

@@ -292,7 +292,7 @@ class Failover:
                     f" ({why})" if why else "", extra=facts)  # fmt: skip
 
     def over(self, error: ApiError | None) -> None:
-        """The request is over. error: what it ends with; where that is what had taught, the lesson was of no help."""
+        """The request is over. error: what it ends with; where that is what had taught a quirk, that was of no help."""
         for taught in self._taught:
             if error is not None and error.message == taught.words:
                 quirks = self._ports.quirks.of_client(self._request.client)

@@ -240,7 +240,7 @@ class LearnedQuirks:
         return [quirk for quirk, each in known.items() if each.holds_for(self._client)]
 
     def known(self) -> Iterator[tuple[str, str, Quirk, frozenset[str], float]]:
-        """(upstream, model, lesson, to whom it has been said, how many seconds it holds) of all, for other workers."""
+        """(upstream, model, quirk, to whom it has been said, how many seconds it holds) of all, for other workers."""
         now = self._clock()
         for (upstream, model), known in self._learned.items():
             for quirk, each in known.items():

@@ -1,7 +1,7 @@
 """Where the time of one request goes: to its client, to a queue, to the upstream, to the proxy itself.
 
-One reading per phase, from one clock. While a try is on its way the time is the upstream's; while none is and one
-waits (for a place, for a back-off to pass, for another's answer) it is the queue's; what is left, from the last byte of
+One reading per phase, from one clock. While an attempt is on its way the time is the upstream's; while none is and one
+waits (for a slot, for a back-off to pass, for another's answer) it is the queue's; what is left, from the last byte of
 the request to the first of the reply, is the proxy's overhead. What it does while a stream runs on is not measured: the
 upstream is on its way all that time, and a reading per event would cost more than it tells.
 """
@@ -27,7 +27,7 @@ class Clock:
         self.began = self.read = clock()
         self.came = self.first = self.said = self.done = 0.0
         self.upstream = self.queue = self.overhead = 0.0
-        self._asked = 0.0  # since when a try is on its way
+        self._asked = 0.0  # since when an attempt is on its way
         self._waits = 0.0  # since when there is none, and one would like to be
 
     def __repr__(self) -> str:
@@ -39,23 +39,23 @@ class Clock:
 
     @property
     def asking_s(self) -> float:
-        """How long a try has been on its way without an answer, 0.0 = none is."""
+        """How long an attempt has been on its way without an answer, 0.0 = none is."""
         return self._now() - self._asked if self._asked else 0.0
 
     def waits(self) -> None:
-        """No try is on its way, and there will be none at once."""
+        """No attempt is on its way, and there will be none at once."""
         if not self._waits and not self._asked:
             self._waits = self._now()
 
     def asks(self, at: float) -> None:
-        """A try is on its way, perhaps beside another."""
+        """An attempt is on its way, perhaps beside another."""
         if self._waits:
             self._stop_waiting(at)
         if not self._asked:
             self._asked = at
 
     def lost(self) -> None:
-        """The last try on its way has ended without an answer."""
+        """The last attempt on its way has ended without an answer."""
         self._heard(self._now())
         self._asked = 0.0
 

@@ -68,7 +68,7 @@ def _shown(kind: str) -> str:
 
 
 def patience(client: HTTPHeaders, most: float) -> float:
-    """Seconds from now in which tries may begin: the settings' bound, or less where the client gives up earlier."""
+    """Seconds from now in which attempts may begin: the settings' bound, or less where the client gives up earlier."""
     said = client.get("X-Stainless-Timeout", "")
     try:
         own = float(said) if said else most

@@ -106,13 +106,13 @@ def their_id(of_reply: Iterable[tuple[str, str]]) -> str:
     return found
 
 
-def of_timing(tries: int, queue_s: float, upstream_s: float, overhead_s: float) -> bytes:
+def of_timing(attempts: int, queue_s: float, upstream_s: float, overhead_s: float) -> bytes:
     """The lines with the times up to the first byte of a reply, in milliseconds, as in Server-Timing."""
     queue, upstream, own = queue_s * 1e3, upstream_s * 1e3, overhead_s * 1e3
     return (
         b"X-Proxy-Attempts: %d\r\nX-Proxy-Overhead-Ms: %.2f\r\n"
         b"Server-Timing: queue;dur=%.2f, upstream;dur=%.2f, proxy;dur=%.2f\r\n"
-    ) % (tries, own, queue, upstream, own)
+    ) % (attempts, own, queue, upstream, own)
 
 
 def of_refusal(status: int, key: str, upstream_name: str, retry_after_s: float | None) -> bytes:

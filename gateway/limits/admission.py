@@ -157,7 +157,7 @@ class Admission:
         cheap: bool = False,
         client: str = "",
     ) -> Slot:
-        """The ticket's state says whether it is "in" now or "waiting"; then one of both is called later. patience:
+        """The slot's state says whether it is "in" now or "waiting"; then one of both is called later. patience:
         seconds that this request can wait, at most. Raises ApiError where the queue is full."""
         slot = Slot(self, gate, cheap, client)
         queue = slot.queue

@@ -1,8 +1,8 @@
-"""What to do when a try failed: a pure decision, and the failure in the client's words.
+"""What to do when an attempt failed: a pure decision, and the failure in the client's words.
 
 A POST is sent again only where it cannot have been worked on: it never left, or not as a whole, the upstream said so by
 its status (too early, too many, not now), or its stream began with such an error. Anything else, time-outs among them,
-is the client's to know, unless the settings ask for more. First come other targets, at once; the same one again only
+is the client's to know, unless the settings ask for more. First come other endpoints, at once; the same one again only
 after a wait, as long as its retry budget lasts. A Retry-After is obeyed up to a cap; beyond that the client hears it at
 once.
 """
@@ -21,7 +21,7 @@ UNWORKED = frozenset({408, 409, 421, 425, 429, 502, 503, 504, 529})
 """Statuses by which an upstream says that it has not done the work."""
 
 ELSEWHERE = frozenset({401, 402, 403, 404, 508})
-"""Not worked on either: another target, with a key of its own, may do it; the same one will not."""
+"""Not worked on either: another endpoint, with a key of its own, may do it; the same one will not."""
 
 _RETRY_KINDS = frozenset({"rate_limit", "overloaded", "api", "upstream", "timeout"})  # of an error that begins a stream
 
@@ -44,7 +44,7 @@ class Full(Unasked):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a try ended without an answer.
+    """How an attempt ended without an answer.
 
     cause: "failure" (libcurl's: no whole reply), "status" (400 and above), "first event" (a stream that began with
     an error), "reply" (a 200 that makes no sense), "refusal" (the model declines). retry_after: seconds, as the
@@ -92,18 +92,18 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Chances:
-    """What is left to a request. tries: made so far, stale connections not counted. others: further targets that
+    """What is left to a request. attempts: made so far, stale connections not counted. others: further endpoints that
     may be asked. in_budget: takes one from the upstream's retry budget, False when it is empty."""
 
-    tries: int
+    attempts: int
     others: int
     in_budget: Callable[[], bool]
-    was_fresh: bool = False  # the failed try was already on a fresh connection
+    was_fresh: bool = False  # the failed attempt was already on a fresh connection
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """act: "again" (same target, after wait seconds), "next" (target, at once), "give up". why: for the log."""
+    """act: "again" (same endpoint, after wait seconds), "next" (endpoint, at once), "give up". why: for the log."""
 
     act: Literal["again", "next", "give up"]
     wait: float = 0.0
@@ -122,14 +122,14 @@ def decide(
         return Decision("again", why="a kept-alive connection had died")
     if chances.others:
         return Decision("next")
-    if chances.tries >= policy.max_attempts:
-        return Decision("give up", why=f"{chances.tries} tries ([retry] max_attempts)")
-    if not _same_target_may_do(policy, outcome):
+    if chances.attempts >= policy.max_attempts:
+        return Decision("give up", why=f"{chances.attempts} tries ([retry] max_attempts)")
+    if not _same_endpoint_may_do(policy, outcome):
         return Decision("give up", why="the same target would fail again")
     asked = outcome.retry_after or 0.0
     if asked > policy.max_retry_after:
         return Decision("give up", why=f"the upstream asks for {asked:g} s ([retry] max_retry_after)")
-    wait = max(asked, pause(policy, chances.tries, rng))  # some ask for 0 s
+    wait = max(asked, pause(policy, chances.attempts, rng))  # some ask for 0 s
     if wait >= seconds_left:
         return Decision("give up", why="no time is left to wait")
     if not chances.in_budget():
@@ -155,7 +155,7 @@ def may_repeat(policy: Policy, outcome: Outcome) -> bool:
     return outcome.cause == "first event" and outcome.error.kind in _RETRY_KINDS
 
 
-def _same_target_may_do(policy: Policy, outcome: Outcome) -> bool:
+def _same_endpoint_may_do(policy: Policy, outcome: Outcome) -> bool:
     """A bad certificate or a wrong key will be as bad in a second; a full server may have a place then."""
     if outcome.keep_out or outcome.cause == "refusal" or outcome.error.kind in ("context_overflow", "billing"):
         return False
@@ -164,9 +164,9 @@ def _same_target_may_do(policy: Policy, outcome: Outcome) -> bool:
     return outcome.error.status not in ELSEWHERE or outcome.error.status in policy.also
 
 
-def pause(policy: Policy, tries: int, rng: Callable[[], float]) -> float:
+def pause(policy: Policy, attempts: int, rng: Callable[[], float]) -> float:
     """Exponential with full jitter: anything from 0 to the bound, so that those who failed together part ways."""
-    most: float = min(policy.max_backoff, policy.backoff * 2.0 ** min(tries - 1, 30))
+    most: float = min(policy.max_backoff, policy.backoff * 2.0 ** min(attempts - 1, 30))
     return most * rng()
 
 

@@ -56,10 +56,10 @@ class Elsewhere(Handler):
             message = "websockets are off ([server] websockets, [responses] store_entries): use POST /v1/responses"
             error = ApiError("invalid_request", message, 426)
             self.refuse(error, RESPONSES)
-        elif (place := dialects.at(path)) is not None:
+        elif (found := dialects.at(path)) is not None:
             self.set_header("Allow", "POST")
             error = ApiError("invalid_request", f"{method} {path}: only POST is served here", 405)
-            self.refuse(error, place.dialect)
+            self.refuse(error, found.dialect)
         elif (other := dialects.unserved(path)) is not None:
             dialect, instead = other
             self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here: {instead}"), dialect)

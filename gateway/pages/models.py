@@ -53,10 +53,10 @@ class OneModel(Listed):
     """GET /v1/models/{id}: one model. An id may have slashes."""
 
     async def get(self, id: str) -> None:
-        if (place := dialects.at(self.request.path)) is not None:
+        if (served := dialects.at(self.request.path)) is not None:
             self.set_header("Allow", "POST")
             error = ApiError("invalid_request", f"GET {self.request.path[:200]}: only POST is served here", 405)
-            self.refuse(error, place.dialect)
+            self.refuse(error, served.dialect)
             return
         models = await self.service.listing.models(self.request.headers)
         try:

@@ -30,8 +30,7 @@ from operate.settings.load import Settings, Translate, Upstream, is_loopback
 from translate import dialects
 from translate.dialect import Dialect
 from translate.envelopes import table as envelopes
-from translate.envelopes.envelope import Envelope
-from translate.envelopes.envelope import Place as Address
+from translate.envelopes.envelope import Envelope, Location
 from translate.target import Policy, Protocol
 from upstream.request import Timeouts
 from upstream.way import Way
@@ -184,7 +183,7 @@ class LiveUpstream:
 
     def wrapped_url(self, envelope: Envelope, task: str, model: str, *, streams: bool = False) -> str:
         s = self.settings
-        return f"{s.base_url}/{envelope.path(task, model, streams, Address(s.project, s.region))}"
+        return f"{s.base_url}/{envelope.path(task, model, streams, Location(s.project, s.region))}"
 
     @property
     def models_url(self) -> str:

@@ -18,7 +18,7 @@ import msgspec
 from translate import top_level, wire
 from translate.envelopes import eventstream
 from translate.envelopes.bridge import FIRST_PARTY, Bridge
-from translate.envelopes.envelope import Envelope, Place
+from translate.envelopes.envelope import Envelope, Location
 from translate.errors import KINDS, BadReply
 from translate.messages.dialect import MESSAGES
 
@@ -176,7 +176,7 @@ def _said(payload: bytes) -> str:
     return message if isinstance(message, str) else ""
 
 
-def _path(task: str, model: str, streams: bool, place: Place) -> str:
+def _path(task: str, model: str, streams: bool, location: Location) -> str:
     verb = "count-tokens" if task else "invoke-with-response-stream" if streams else "invoke"
     return f"model/{quote(model, safe=':;')}/{verb}"
 

@@ -18,7 +18,7 @@ from translate.envelopes.bridge import BETAS, Bridge
 from translate.top_level import Seen
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """What an address may contain besides the model's name."""
 
     project: str = ""
@@ -34,14 +34,14 @@ class Unframing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """name: in settings. path(task, model, streams, place): below the base URL, "" where the cloud has none for the
+    """name: in settings. path(task, model, streams, location): below the base URL, "" where the cloud has none for the
     task. version: what the body says where the client says no newer one. left: members of the body that the address
     says. betas_inside: they are a member of the body, not a header. unframing: of streams, None for server-sent events.
     count, counted: what is done to the body of a count, and of its answer."""
 
     name: str
     dialect: Dialect
-    path: Callable[[str, str, bool, Place], str]
+    path: Callable[[str, str, bool, Location], str]
     version: str
     left: Mapping[str, tuple[str, ...]]
     betas_inside: bool = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from translate.envelopes.bridge import FIRST_PARTY, Bridge
-from translate.envelopes.envelope import Envelope, Place
+from translate.envelopes.envelope import Envelope, Location
 from translate.messages.dialect import MESSAGES
 
 VERSION = "vertex-2023-10-16"
@@ -29,10 +29,10 @@ BRIDGE = Bridge(
 )
 
 
-def _path(task: str, model: str, streams: bool, place: Place) -> str:
+def _path(task: str, model: str, streams: bool, location: Location) -> str:
     verb = "streamRawPredict" if streams else "rawPredict"
     name = "count-tokens" if task else quote(model, safe="!$&'()*+,=:@")
-    project, region = (quote(part, safe="!$&'()*+,;=:@") for part in place)
+    project, region = (quote(part, safe="!$&'()*+,;=:@") for part in location)
     return f"projects/{project}/locations/{region}/publishers/anthropic/models/{name}:{verb}"
 
 
