@@ -140,7 +140,6 @@ class Admission:
         self.busy = 0
         self.waiting = 0
         self.turned_away = 0
-        self.entered = 0
         self.queued = 0
         self.shares = Shares()
         self._gates: list[Gate] = []  # those with a queue, in the order in which they are served next
@@ -236,7 +235,6 @@ class Admission:
         if slot.client:  # without clients there is nothing to share
             self.shares.takes(slot.client, slot.gate.name)
         self.busy += 1
-        self.entered += 1
 
     def _left(self, slot: Slot) -> None:
         gate = slot.gate

@@ -95,7 +95,6 @@ class Journal:
         self.errors = level <= logging.ERROR
         self.request_bodies = capture(settings.request_bodies)
         self.response_bodies = capture(settings.response_bodies)
-        self.logs_bodies = self.request_bodies is not None or self.response_bodies is not None
         self.body_bytes = settings.body_kb << 10
 
     def _destination(self, settings: Logging) -> Destination:

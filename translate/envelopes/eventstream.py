@@ -81,11 +81,6 @@ class Decoder:
     def __repr__(self) -> str:
         return f"<Decoder {len(self._buffer)} of {self._needs} bytes>"
 
-    @property
-    def is_between(self) -> bool:
-        """No message has begun that is not whole."""
-        return not self._buffer
-
     def feed(self, data: bytes) -> list[Message]:
         return [message for _, message in self.cut(data, NONE)[1]]
 
