@@ -16,9 +16,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from typing import Protocol as Interface
 
-from tornado.httputil import HTTPHeaders, RequestStartLine
+from tornado.httputil import HTTPHeaders
 
-from gateway.batches.gathering import Answered, Gathering, Nowhere, retry_after
+from gateway.batches import own_request
+from gateway.batches.gathering import Answered, Gathering, retry_after
+from gateway.batches.own_request import Call, Unconnected
 from gateway.cache import keys
 from gateway.cache.question import Source
 from gateway.flow.client_request import ClientRequest
@@ -129,10 +131,8 @@ class Embeddings:
             Together(self._ports(), group).run()
 
 
-class Together:
+class Together(Unconnected):
     """One request for several; it is the Front of its Flow."""
-
-    is_here = True
 
     def __init__(self, ports: Ports, group: Group) -> None:
         # Its members have been looked at by hooks, charged to quotas and budgets, and are told of one by one.
@@ -151,16 +151,13 @@ class Together:
     def run(self) -> None:
         inputs = list(itertools.chain.from_iterable(part.inputs for part in self._group.parts))
         body = wire.dumps(self._group.fields | {"input": inputs})
-        first, nowhere = self._first, Nowhere()
-        client: Any = nowhere
-        self._flow = flow = Flow(self._ports, client, first.dialect, first.endpoint, front=self)
-        target = f"{first.endpoint.path}?{first.query}" if first.query else first.endpoint.path
+        first = self._first
         headers = HTTPHeaders(first.headers)
         for name in ("Content-Length", "Content-Encoding", "Transfer-Encoding", "Expect"):
             headers.pop(name, None)
-        flow.headers_received(RequestStartLine("POST", target, "HTTP/1.1"), headers)
-        flow.data_received(body)
-        flow.finish()
+        call = Call(first.dialect, first.endpoint, first.query, headers, body)
+        self._flow = flow = own_request.flow_of(self._ports, call, self)
+        own_request.send(flow, call)
 
     def _over(self) -> None:
         flow, self._flow = self._flow, None
@@ -195,15 +192,6 @@ class Together:
 
     def previous(self, request: ClientRequest) -> PreviousResponse:
         return PreviousResponse(self._ports.response_store, owner_of(request.client, request.headers))
-
-    def answers(self, request: ClientRequest) -> bytes | None:
-        return None
-
-    def passes(self, request: ClientRequest) -> None:
-        return None
-
-    def over(self) -> None:
-        return None
 
 
 class Silent:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from gateway.batches import messages_batches, openai_batches
 from gateway.batches.gathering import Answered
-from gateway.batches.item import Call
+from gateway.batches.own_request import Call
 from operate.batch_store import Batch, Work
 from translate.messages.dialect import MESSAGES
 

@@ -7,33 +7,20 @@ it is answered is gathered here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
-from tornado.httputil import HTTPHeaders, RequestStartLine
+from tornado.httputil import HTTPHeaders
 
-from gateway.batches.gathering import Answered, Gathering, Nowhere, retry_after
+from gateway.batches import own_request
+from gateway.batches.gathering import Answered, Gathering, retry_after
+from gateway.batches.own_request import Call, Unconnected
 from gateway.flow.client_request import ClientRequest
-from gateway.flow.flow import Flow
 from gateway.http.auth import Access
 from gateway.runtime import Service
 from gateway.stored.previous_response import PreviousResponse
-from translate.dialect import Dialect, Endpoint
 
 
-class Call(NamedTuple):
-    """What a request of a batch is as a request of its own."""
-
-    dialect: Dialect
-    endpoint: Endpoint
-    query: str
-    headers: HTTPHeaders
-    body: bytes
-
-
-class Item:
+class Item(Unconnected):
     """Runs one request; it is the Front of its Flow. on_answer is called once."""
-
-    is_here = True
 
     def __init__(self, service: Service, client: str, owner: str, on_answer: Callable[[Answered], None]) -> None:
         self._service = service
@@ -47,12 +34,7 @@ class Item:
         return f"<Item {self._key} of {self._client}>"
 
     def run(self, call: Call) -> None:
-        nowhere: Any = Nowhere()
-        flow = Flow(self._service.ports, nowhere, call.dialect, call.endpoint, front=self)
-        target = f"{call.endpoint.path}?{call.query}" if call.query else call.endpoint.path
-        flow.headers_received(RequestStartLine("POST", target, "HTTP/1.1"), call.headers)
-        flow.data_received(call.body)
-        flow.finish()
+        own_request.send(own_request.flow_of(self._service.ports, call, self), call)
 
     def writer(self, key: str) -> Gathering:
         self._key = key
@@ -72,13 +54,3 @@ class Item:
 
     def previous(self, request: ClientRequest) -> PreviousResponse:
         return PreviousResponse(self._service.response_store, self._owner)
-
-    def answers(self, request: ClientRequest) -> bytes | None:
-        return None
-
-    def passes(self, request: ClientRequest) -> None:
-        return None
-
-    def over(self) -> None:
-        return None
-

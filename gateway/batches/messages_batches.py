@@ -12,7 +12,7 @@ from tornado.httputil import HTTPHeaders
 from gateway.batches import asked as common
 from gateway.batches.asked import Asked, Said
 from gateway.batches.gathering import Answered
-from gateway.batches.item import Call
+from gateway.batches.own_request import Call
 from operate import batch_store
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, SUCCEEDED, WAITING, Batch, Result, Work
 from translate import wire

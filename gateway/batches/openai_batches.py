@@ -16,7 +16,7 @@ from tornado.httputil import HTTPFile, HTTPHeaders, parse_multipart_form_data
 from gateway.batches import asked as common
 from gateway.batches.asked import Asked, Said
 from gateway.batches.gathering import Answered
-from gateway.batches.item import Call
+from gateway.batches.own_request import Call
 from operate import batch_store
 from operate.batch_store import CANCELED, ERRORED, EXPIRED, SUCCEEDED, WAITING, Batch, File, Result, Work
 from translate import dialects, wire

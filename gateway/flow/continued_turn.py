@@ -51,7 +51,7 @@ class Continued(Protocol):
 
 
 class Continuing:
-    """What an attempt keeps for it. data: the client's request. made: further requests so far."""
+    """What an attempt keeps for it. made: further requests so far."""
 
     __slots__ = ("_answer", "_asked", "_attempt", "_client", "_data", "_deadline", "_ports", "_request", "_timer",
                  "_attempts", "made")  # fmt: skip

@@ -1,0 +1,52 @@
+"""A request that the proxy itself brings in: it takes the way of every other one, and no connection waits for it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tornado.httputil import HTTPHeaders, RequestStartLine
+
+from gateway.batches.gathering import Nowhere
+from gateway.flow.client_request import ClientRequest, Front
+from gateway.flow.flow import Flow
+from gateway.flow.ports import Ports
+from translate.dialect import Dialect, Endpoint
+
+
+class Call(NamedTuple):
+    """What it asks. query: without its question mark, "" for none."""
+
+    dialect: Dialect
+    endpoint: Endpoint
+    query: str
+    headers: HTTPHeaders
+    body: bytes
+
+
+class Unconnected:
+    """The part of its Front that is the same for all: nothing is special about what it asks."""
+
+    is_here = True
+
+    def answers(self, request: ClientRequest) -> bytes | None:
+        return None
+
+    def passes(self, request: ClientRequest) -> None:
+        return None
+
+    def over(self) -> None:
+        return None
+
+
+def flow_of(ports: Ports, call: Call, front: Front) -> Flow:
+    """Its Flow, which does nothing before `send`."""
+    nowhere: Any = Nowhere()
+    return Flow(ports, nowhere, call.dialect, call.endpoint, front=front)
+
+
+def send(flow: Flow, call: Call) -> None:
+    """All of the request comes in at once. The answer may be there before this returns."""
+    target = f"{call.endpoint.path}?{call.query}" if call.query else call.endpoint.path
+    flow.headers_received(RequestStartLine("POST", target, "HTTP/1.1"), call.headers)
+    flow.data_received(call.body)
+    flow.finish()
