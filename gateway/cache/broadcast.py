@@ -1,9 +1,10 @@
 """One reply for several: the response writer of a request whose reply others may have, too.
 
-It stands between a Flow and its client's Answer. What the upstream's stream brings is kept from its beginning, and each
-reader goes through it at its own pace: a late one gets what was sent, and then the rest as it comes; a slow one holds
-up nobody, until it is so far behind that what waits for it takes more memory than is allowed, and then the upstream
-waits. The reader whose request it is may leave like any other: its Flow hears of that only when the last one has left.
+It stands between a Flow and its client's ResponseWriter. What the upstream's stream brings is kept from its beginning,
+and each reader goes through it at its own pace: a late one gets what was sent, and then the rest as it comes; a slow
+one holds up nobody, until it is so far behind that what waits for it takes more memory than is allowed, and then the
+upstream waits. The reader whose request it is may leave like any other: its Flow hears of that only when the last one
+has left.
 """
 
 from __future__ import annotations

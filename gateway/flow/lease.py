@@ -130,16 +130,16 @@ class Lease:
         self.era = route.place.breaker.allows(now)
         if not self.era and not terms.insists:
             raise Unasked("overloaded", f"upstream '{route.upstream.name}' is not answering", 503)
-        if terms.equals and not admission.has_place(route.upstream.gate):
-            if any(admission.has_place(other.upstream.gate) for other in terms.equals):
+        if terms.equals and not admission.is_free(route.upstream.gate):
+            if any(admission.is_free(other.upstream.gate) for other in terms.equals):
                 raise Full("overloaded", f"upstream '{route.upstream.name}' has no place free", 503)
         self._slot = admission.enter(
-            route.upstream.gate, terms.patience_s, self._placed, self._answer, terms.cheap, terms.client
+            route.upstream.gate, terms.patience_s, self._got_slot, self._answer, terms.cheap, terms.client
         )
         if self._slot.state == "in":
             self.state = "granted"
 
-    def _placed(self) -> None:
+    def _got_slot(self) -> None:
         self.state = "granted"
         self._answer(None)
 

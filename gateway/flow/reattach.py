@@ -1,9 +1,9 @@
 """A client whose connection dropped asks again: it gets the answer that is already on its way, and nobody pays twice.
 
-Only with [retry] rejoin_seconds. Then an Answer remembers what it wrote, and one whose client left goes on for so long
-without one; its Flow is told of the leaver only after that. Whoever sends the same body with the same key in that time
-is given what is there, from the start, and then what comes. All memories together are bounded; what does not fit cannot
-be joined, and is cancelled as ever.
+Only with [retry] rejoin_seconds. Then a response writer remembers what it wrote, and one whose client left goes on for
+so long without one; its Flow is told of the leaver only after that. Whoever sends the same body with the same key in
+that time is given what is there, from the start, and then what comes. All memories together are bounded; what does not
+fit cannot be joined, and is cancelled as ever.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _CHANGES = ("anthropic-", "openai-", "accept", "authorization", "x-api-key", "x-
 
 
 class JoinableWriter(ResponseWriter):
-    """An Answer that remembers, and can be given another client. key: of its request. asked_as: what that asks; known
-    once its body is here. detached: it has no client. `_calls`: what was told to it, in order; None = it cannot be
-    joined any more."""
+    """A response writer that remembers, and can be given another client. key: of its request. asked_as: what that asks;
+    known once its body is here. detached: it has no client. `_calls`: what was told to it, in order; None = it cannot
+    be joined any more."""
 
     __slots__ = ("_calls", "_reattach", "asked_as", "detached", "key", "remembered")
 

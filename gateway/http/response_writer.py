@@ -25,7 +25,7 @@ LINGER_S = 30.0  # how long a client may go on sending after its reply
 
 
 class Writer(Protocol):
-    """What a request needs of its response writer: an Answer, or what stands between the two."""
+    """What a request needs of its response writer: a ResponseWriter, or what stands between the two."""
 
     more: bytes
     written: int
@@ -93,7 +93,7 @@ class ResponseWriter:
         self.on_left: Callable[[], None] = nothing
 
     def __repr__(self) -> str:
-        return f"<Answer {self.state} {self.written} bytes, {self._waiting} waiting>"
+        return f"<ResponseWriter {self.state} {self.written} bytes, {self._waiting} waiting>"
 
     @property
     def closed(self) -> bool:

@@ -190,7 +190,7 @@ class Admission:
                 self._gates.append(gate)  # its next turn comes after the others'
             self._give(slot)
 
-    def has_place(self, gate: Gate) -> bool:
+    def is_free(self, gate: Gate) -> bool:
         """Whether a request could go there at once."""
         return self.busy < self.limits.slots and gate.busy < gate.slots and not gate.waiting
 

@@ -40,7 +40,7 @@ class Adaptive:
         return int(self._limit)
 
     def answered(self, first_byte_ms: float, busy: int) -> None:
-        """busy: requests at once when the answer came. Where few of the places are used, the limit is no matter."""
+        """busy: requests at once when the answer came. Where few of the slots are used, the limit is no matter."""
         self._answers += 1
         share = max(RECENT, 1 / self._answers)
         self._recent += (math.log(max(first_byte_ms, 1.0)) - self._recent) * share

@@ -156,7 +156,7 @@ def may_repeat(policy: Policy, outcome: Outcome) -> bool:
 
 
 def _same_endpoint_may_do(policy: Policy, outcome: Outcome) -> bool:
-    """A bad certificate or a wrong key will be as bad in a second; a full server may have a place then."""
+    """A bad certificate or a wrong key will be as bad in a second; a full server may have a slot then."""
     if outcome.keep_out or outcome.cause == "refusal" or outcome.error.kind in ("context_overflow", "billing"):
         return False
     if outcome.failure is not None:

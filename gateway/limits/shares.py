@@ -1,4 +1,4 @@
-"""Fair shares: of places and of the queue one client leaves some for the others.
+"""Fair shares: of slots and of the queue one client leaves some for the others.
 
 Counted are the requests of each client, over all upstreams and at each. Where there is one client, or none is told from
 another, all of it is its share.
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 
 
-def share(places: int) -> int:
+def share(slots: int) -> int:
     """The most that one of several clients may have of so many: four fifths, and never all where there are two."""
-    return max(1, places - max(1, places // 5))
+    return max(1, slots - max(1, slots // 5))
 
 
 class Shares:
@@ -27,17 +27,17 @@ class Shares:
     def __repr__(self) -> str:
         return f"<Shares {dict(self._busy)}>"
 
-    def may_take(self, client: str, gate: str, places: int, all_places: int) -> bool:
-        """Whether one place more of the upstream's is within its share."""
+    def may_take(self, client: str, gate: str, slots: int, all_slots: int) -> bool:
+        """Whether one slot more of the upstream's is within its share."""
         if not self.several or not client:
             return True
-        return self._busy[client, ""] < share(all_places) and self._busy[client, gate] < share(places)
+        return self._busy[client, ""] < share(all_slots) and self._busy[client, gate] < share(slots)
 
     def may_wait(self, client: str, queue: int) -> bool:
         return not self.several or not client or self._waiting[client] < share(queue)
 
     def takes(self, client: str, gate: str, more: int = 1) -> None:
-        """more: -1 for a place that is given back."""
+        """more: -1 for a slot that is given back."""
         for key in ((client, ""), (client, gate)):
             self._busy[key] += more
             if not self._busy[key]:

@@ -187,7 +187,6 @@ class Relay(HTTPMessageDelegate):
         error = self._ends if task.cancelled() else task.exception()
         if isinstance(error, ApiError):  # its frames hold all of the request
             error.__traceback__ = error.__context__ = error.__cause__ = None
-        if isinstance(error, ApiError):
             self._fail(error)
         elif error is not None:
             log.error("request %s failed inside the proxy: %r", self.request.key, self, exc_info=error)
