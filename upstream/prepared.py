@@ -40,7 +40,7 @@ class PreparedCurl:
             self.url = request.url
         if request.headers != self.headers:
             self._set_headers(request.headers)
-        # libcurl may send a request without a body twice, which `read` cannot prevent; a new connection prevents it.
+        # libcurl may send a request without a body twice, which Handle.read cannot prevent; a new connection does.
         fresh = request.fresh or (not body and request.method not in IDEMPOTENT)
         shape = (request.method, body is not None, fresh)
         if shape != self.shape:

@@ -9,7 +9,7 @@ cancelled at once. Methods stand in the order in which a request meets them.
 
 Bound methods over a written table, since that was measured: they cost 1.0 us a request, a coroutine driven by hand
 1.2 us, an asyncio task with futures 20 us, which is 4.6 % of a request. What a stream brings passes by all of it
-(Attempt.on_data).
+(Incoming.on_data).
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class FleetResponses:
         self._store.put(f"place:{digest(id)}", wire.dumps(list(place)), PLACE_S)
 
     async def find(self, owner: str, ids: list[str]) -> tuple[list[dict[str, Any]], dict[str, Place]]:
-        """Entries as Memory.take takes them, and places. Nothing where the store is away."""
+        """Entries as ResponseStore.take takes them, and places. Nothing where the store is away."""
         try:
             values = await self._values(owner, ids)
             if not any(values):  # a client may be quicker than the host that has just answered it
