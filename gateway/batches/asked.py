@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
@@ -109,6 +110,12 @@ def json(what: dict[str, Any]) -> Said:
 
 def new_id(kind: str) -> str:
     return f"{kind}{MARK}{secrets.token_hex(12)}"
+
+
+def id_and_part(of: re.Pattern[str], path: str) -> tuple[str, str] | None:
+    """Of a path whose form has both as its groups, "" where they are not there; None for other paths."""
+    found = of.fullmatch(path)
+    return (found[1] or "", (found[2] or "").removeprefix("/")) if found is not None else None
 
 
 def is_ours(id: str, kind: str) -> bool:

@@ -89,7 +89,7 @@ async def _keeper(service: Service, asked: Asked, name: str) -> tuple[LiveUpstre
         raise ApiError("not_found", f"no '{name}' of this client is known")
     if place is not None and place.upstream in keepers:
         upstream = keepers[place.upstream]
-        return upstream, upstream.key_names.index(place.key) if place.key in upstream.key_names else 0
+        return upstream, upstream.key_number(place.key)
     return next(iter(keepers.values())), 0
 
 

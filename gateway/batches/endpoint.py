@@ -48,13 +48,13 @@ def asked(service: Service, method: str, target: str, headers: HTTPHeaders) -> D
         return None
     if messages_batches.read(path) is not None:
         return MESSAGES
-    place = openai_batches.read(path)
-    if place is None:
+    found = openai_batches.read(path)
+    if found is None:
         return None
-    if path.startswith(openai_batches.PATH) or openai_batches.is_ours(place[0]):
+    if path.startswith(openai_batches.PATH) or openai_batches.is_ours(found[0]):
         return _CHAT
     # Files are an upstream's, if one has any for such a client (relay/files.py).
-    alone = not place[0] and files.dialect_of(headers) is _CHAT and not files.any_for(_CHAT, service.ports)
+    alone = not found[0] and files.dialect_of(headers) is _CHAT and not files.any_for(_CHAT, service.ports)
     return _CHAT if alone and service.batches.queue is not None else None
 
 
@@ -167,11 +167,12 @@ class Call(HTTPMessageDelegate):
         if self.request.dialect is GEMINI:
             return await cached_contents.answer(self._service, self.request, asked)
         api: Any = messages_batches if self.request.dialect is MESSAGES else openai_batches
-        place = api.read(asked.path)
-        assert place is not None
-        if place[0] and not api.is_ours(place[0]):
-            return await passed.about(self._service, self.request, asked, place[0])
-        if not place[0] and asked.method == "POST" and not asked.path.startswith(openai_batches.FILES):
+        found = api.read(asked.path)
+        assert found is not None
+        id, _ = found
+        if id and not api.is_ours(id):
+            return await passed.about(self._service, self.request, asked, id)
+        if not id and asked.method == "POST" and not asked.path.startswith(openai_batches.FILES):
             if (said := await passed.created(self._service, self.request, asked)) is not None:
                 return said
         ours: Said = await api.answer(asked)

@@ -29,8 +29,7 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 def read(path: str) -> tuple[str, str] | None:
     """(id, part) of a path; None for other paths."""
-    found = _PATH.fullmatch(path)
-    return (found[1] or "", (found[2] or "").removeprefix("/")) if found is not None else None
+    return common.id_and_part(_PATH, path)
 
 
 def is_ours(id: str) -> bool:
@@ -40,9 +39,9 @@ def is_ours(id: str) -> bool:
 
 async def answer(asked: Asked) -> Said:
     """Raises ApiError."""
-    place = read(asked.path)
-    assert place is not None
-    id, part = place
+    found = read(asked.path)
+    assert found is not None
+    id, part = found
     does = _DOES.get((asked.method, part if id else "all"))
     if does is None:
         raise ApiError("invalid_request", f"{asked.method} {asked.path}: not served here", 405)

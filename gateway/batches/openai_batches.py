@@ -37,8 +37,7 @@ _WHY = {EXPIRED: ("batch_expired", "This request could not be executed before th
 
 def read(path: str) -> tuple[str, str] | None:
     """(id, part) of a path; None for other paths."""
-    found = _PATH.fullmatch(path)
-    return (found[1] or "", (found[2] or "").removeprefix("/")) if found is not None else None
+    return common.id_and_part(_PATH, path)
 
 
 def is_ours(id: str) -> bool:
@@ -48,9 +47,9 @@ def is_ours(id: str) -> bool:
 
 async def answer(asked: Asked) -> Said:
     """Raises ApiError."""
-    place = read(asked.path)
-    assert place is not None
-    id, part = place
+    found = read(asked.path)
+    assert found is not None
+    id, part = found
     kind = FILES if asked.path.startswith(FILES) else PATH
     does = _DOES.get((kind, asked.method, part if id else "all"))
     if does is None:

@@ -37,7 +37,7 @@ async def created(service: Service, request: ClientRequest, asked: Asked) -> Sai
             return None
         _may_send_unread(service, request.client, place.upstream, counted=counted)
         upstream, body = service.router.upstreams[place.upstream], asked.body
-        key = upstream.key_names.index(place.key) if place.key in upstream.key_names else 0
+        key = upstream.key_number(place.key)
     said = await _ask(service, request, asked, upstream, key, body)
     if said.status < 300 and isinstance(id := object_of(said.body).get("id"), str):
         service.response_store.went(id, asked.owner, upstream.name, upstream.key_names[key])
@@ -78,7 +78,7 @@ async def about(service: Service, request: ClientRequest, asked: Asked, id: str)
     upstreams = service.router.upstreams
     if place is not None and place.upstream in upstreams:
         upstream = upstreams[place.upstream]
-        key = upstream.key_names.index(place.key) if place.key in upstream.key_names else 0
+        key = upstream.key_number(place.key)
     else:
         having = [upstream for upstream in upstreams.values() if has_batches(upstream, request.dialect.name)]
         if len(having) != 1:

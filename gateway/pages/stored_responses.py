@@ -60,7 +60,7 @@ async def ask(
     streams = method == "GET" and not part and _asked(query).get("stream") == "true"
     upstream = _keeper(service, owner, id)
     made_with = service.response_store.key(id)
-    key = upstream.key_names.index(made_with) if made_with in upstream.key_names else 0
+    key = upstream.key_number(made_with)
     asking = Asking(service, upstream, sink if streams else None, key)
     return await asking.ask(method, f"responses/{id}{part}", query, client_headers)
 

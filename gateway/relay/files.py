@@ -73,7 +73,7 @@ async def route(request: ClientRequest, asked: Asked, ports: Ports) -> Route:
         raise BadRequest(f"several upstreams have files ({', '.join(having)}): name one in the header {HEADER}, or set "
                          "[upstream NAME] files = true for one of them")  # fmt: skip
     upstream = having[named or next(iter(having))]
-    key = upstream.key_names.index(place.key) if place is not None and place.key in upstream.key_names else 0
+    key = upstream.key_number(place.key) if place is not None else 0
     protocol = request.protocol if request.protocol in upstream.settings.protocol else upstream.settings.protocol[0]
     return Route(upstream, protocol, "", protocol, key=key)
 

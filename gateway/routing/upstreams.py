@@ -162,6 +162,10 @@ class LiveUpstream:
         key = self.settings.credentials[number] if self.mints[number] is None else ""  # else a command
         return f"{number + 1}" + f" (...{key[-4:]})" * (len(key) >= LEAST_SHOWN)
 
+    def key_number(self, name: str) -> int:
+        """Of the key with this name in key_names: 0, the first one, where none has it any more."""
+        return self.key_names.index(name) if name in self.key_names else 0
+
     def place(self, model: str, key: int) -> Place:
         return self.places.of(self.name, model, key)
 

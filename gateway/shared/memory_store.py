@@ -104,7 +104,7 @@ class MemoryStore:
         pairs = list(zip(levels, cells, strict=True))
         wait_s = max((gcra.wait_for(level, cell.per_minute, cell.units, now) for level, cell in pairs), default=0.0)
         if wait_s > 0:
-            return _done(then(Taken(wait_s, _from_now(levels, now))))
+            return _done(then(Taken(wait_s, from_now(levels, now))))
         return _done(then(self._charged(pairs, now, leases=has_more(pairs, now))))
 
     def charge(self, cells: Sequence[Cell]) -> asyncio.Future[Taken]:
@@ -118,7 +118,7 @@ class MemoryStore:
             self._levels[cell.key] = level
         while len(self._levels) > MAX_ENTRIES or (self._levels and next(iter(self._levels.values())).full <= now):
             self._levels.popitem(last=False)
-        return Taken(0.0, _from_now(levels, now), leases)
+        return Taken(0.0, from_now(levels, now), leases)
 
     def _level(self, cell: Cell, now: float) -> Level:
         level = self._levels.get(cell.key)
@@ -215,7 +215,8 @@ def charged(pairs: Sequence[tuple[Level, Cell]], now: float, *, leases: bool) ->
     ]
 
 
-def _from_now(levels: Sequence[Level], now: float) -> tuple[Level, ...]:
+def from_now(levels: Sequence[Level], now: float) -> tuple[Level, ...]:
+    """The levels as Taken tells them, in seconds from now."""
     return tuple(Level(level.full - now, level.opens - now) for level in levels)
 
 

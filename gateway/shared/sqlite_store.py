@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from gateway.limits import gcra
 from gateway.limits.gcra import Level
-from gateway.shared.memory_store import charged, has_more
+from gateway.shared.memory_store import charged, from_now, has_more
 from gateway.shared.patience import PATIENCE_S, Patience, fail
 from gateway.shared.store import MOST_TOTALS, NOTHING, Away, Cell, Change, News, Row, Slots, Taken, then_taken
 
@@ -121,7 +121,7 @@ class SqliteStore:
             pairs = [(_level(db, cell, now), cell) for cell in cells]
             wait_s = max((gcra.wait_for(level, cell.per_minute, cell.units, now) for level, cell in pairs), default=0.0)
             if wait_s > 0:
-                return Taken(wait_s, _from_now([each for each, _ in pairs], now))
+                return Taken(wait_s, from_now([each for each, _ in pairs], now))
             return _charge(db, pairs, now, leases=has_more(pairs, now))
 
         return self._do(work, then, otherwise)
@@ -363,13 +363,9 @@ def _charge(db: sqlite3.Connection, pairs: Sequence[tuple[Level, Cell]], now: fl
     levels = charged(pairs, now, leases=leases)
     for level, (_, cell) in zip(levels, pairs, strict=True):
         _keep(db, cell.key, level)
-    return Taken(0.0, _from_now(levels, now), leases)
+    return Taken(0.0, from_now(levels, now), leases)
 
 
 def _keep(db: sqlite3.Connection, key: str, level: Level) -> None:
     row = (_raw(key), *level, max(level) + gcra.MINUTE_S)
     db.execute("INSERT OR REPLACE INTO levels VALUES (?, ?, ?, ?)", row)
-
-
-def _from_now(levels: Sequence[Level], now: float) -> tuple[Level, ...]:
-    return tuple(Level(level.full - now, level.opens - now) for level in levels)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate.schemas.patterns import SIMPLE, is_taken
-from translate.schemas.places import HINTS, Schema, noted
+from translate.schemas.places import HINTS, Schema, dict_in, noted
 
 MAX_PIECES = 5_000  # schemas within one schema: references can unfold into more than any memory holds
 MAX_DEPTH = 64
@@ -118,7 +118,7 @@ class _Cleaner:
             if not isinstance(part, dict) or self._pieces > MAX_PIECES or len(path) > MAX_DEPTH:
                 continue
             part, path = self._resolved(part, path)
-            both = _dict(part, "properties") | _dict(schema, "properties")
+            both = dict_in(part, "properties") | dict_in(schema, "properties")
             needed = [*_list(schema.get("required")), *_list(part.get("required"))]
             schema = part | schema | ({"properties": both} if both else {}) | ({"required": needed} if needed else {})
         return schema, path
@@ -218,8 +218,3 @@ def _enum(out: Schema, schema: Schema) -> None:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _dict(schema: Schema, key: str) -> Schema:
-    value = schema.get(key)
-    return value if isinstance(value, dict) else {}
