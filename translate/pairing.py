@@ -13,7 +13,7 @@ proportional to its length. Used only when a request crosses protocols.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Container, Hashable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -57,6 +57,13 @@ class OpenCalls(Generic[Item]):
         if not steps[-1][1]:
             steps.pop()
         return item
+
+    def take_unnamed(self, key: Hashable, named: Container[Item]) -> Item | None:
+        """The same of a result that does not say its call. named: calls that other results name, and so have."""
+        while item := self.take(key):
+            if item not in named:
+                return item
+        return None
 
 
 @dataclass(slots=True, eq=False)

@@ -115,7 +115,7 @@ class _History:
             raise problems.missing(f"{path}.tool_call_id")
         result, source = recurring.part_of(raw, _result, path, self.given), raw
         if not id:  # it depends on what was said before
-            result, source = replace(result, id=self._open_call(name) or f"call_{name}"), {}
+            result, source = replace(result, id=self._waiting.take_unnamed(name, self._answered) or f"call_{name}"), {}
         last = self.turns[-1] if self.turns else None
         # A turn that begins with a result holds nothing but results, so that its first part shows what it is.
         if last is not None and last.role == "user" and all(isinstance(p, ToolResult) for p in last.parts[:1]):
@@ -125,12 +125,6 @@ class _History:
             self.sources[-1].append(source)
         else:
             self._add(Turn("user", [result]), source)
-
-    def _open_call(self, name: str) -> str:
-        while id := self._waiting.take(name):
-            if id not in self._answered:
-                return id
-        return ""
 
 
 # ---------------------------------------------------------------------------------------- messages of their own

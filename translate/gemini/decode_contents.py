@@ -145,7 +145,7 @@ class _History:
         name = text(given, "name", f"{where}.functionResponse.")
         id = text(given, "id", f"{where}.functionResponse.")
         if id not in self._calls:
-            id = self._open_call(name) or id or f"call_{n}"
+            id = self._waiting.take_unnamed(name, self._answered) or id or f"call_{n}"
         response = given.get("response")
         if response is not None and not isinstance(response, dict):
             raise wrong(f"{where}.functionResponse.response", "an object is expected")
@@ -157,12 +157,6 @@ class _History:
         for key in _OF_RESPONSES & given.keys():
             ext.setdefault("gemini", {})[f"functionResponse.{key}"] = given[key]
         return ToolResult(id, parts, is_error, ext)
-
-    def _open_call(self, name: str) -> str:
-        while id := self._waiting.take(name):
-            if id not in self._answered:
-                return id
-        return ""
 
 
 def _answered(content: Any) -> list[str]:

@@ -156,18 +156,12 @@ class History:
         if id:
             self._add("user", recurring.part_of(raw, _result, path, self._given), raw)
             return
-        if id := self._open_call((namespace, name)):
-            self._add("user", replace(_result(raw, path), id=id), {})  # it depends on what was said before
+        if its_call := self._waiting.take_unnamed((namespace, name), self._answered):
+            self._add("user", replace(_result(raw, path), id=its_call), {})  # it depends on what was said before
             return
         tool = f"{namespace}.{name}" if namespace else name
         parts = read_content(raw["output"], f"{path}.output") if raw.get("output") is not None else []
         self._new(Turn("user", [Text(f"[output of {tool}]"), *parts]), {})
-
-    def _open_call(self, tool: tuple[str, str]) -> str:
-        while id := self._waiting.take(tool):
-            if id not in self._answered:
-                return id
-        return ""
 
     def _shown(self, raw: Item, path: str) -> None:
         """Reads tools that the model is shown in mid-conversation. They are offered like the others from now on; models
