@@ -3,7 +3,8 @@
 endpoints     the table of paths: which object handles a request
 runtime       the objects that live as long as the process; wiring makes some of them from the settings
 in_flight     the requests that are on their way, and how they end at a shutdown
-flow/         one request: flow (its whole way), states, failover, attempts, lease, completion; ports: what a flow uses
+flow/         one request: flow (its whole way), states, failover, attempts, lease, completion; sharing: of its answer
+              with others; ports: what a flow uses
 routing/      from the name of a model to upstreams, by conditions and in an order; which models there are
 limits/       slots, quotas, budgets, retries, breakers
 http/         the client's side: listener, auth, headers, bodies, the response writer
