@@ -28,7 +28,7 @@ from tornado.web import Application, RequestHandler
 from gateway.batches import endpoint as batches
 from gateway.flow import upstream_request
 from gateway.flow.flow import Flow
-from gateway.http import query_key
+from gateway.http import azure_addresses, query_key
 from gateway.http.header_rules import JSON_HEAD, of_refusal
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.response_writer import ResponseWriter
@@ -131,6 +131,10 @@ class Entrance(HTTPMessageDelegate):
     def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> Any:
         assert isinstance(start_line, RequestStartLine)
         self._packed = "Content-Encoding" in headers
+        deployment = ""
+        if start_line[1].startswith(azure_addresses.ROOT):
+            target, deployment = azure_addresses.plain(start_line[1])
+            start_line = start_line._replace(path=target)
         if "key=" in start_line[1] and (of := dialects.keyed(start_line[1].partition("?")[0])) is not None:
             target = query_key.moved(start_line[1], headers, of.http.query_key, of.http.auth[0])
             start_line = start_line._replace(path=target)
@@ -138,6 +142,10 @@ class Entrance(HTTPMessageDelegate):
         hot = dialects.at(path) if path else None
         batch = batches.asked(self._door.service, start_line[0], start_line[1], headers) if hot is None else None
         relayed = relay.asked(start_line[0], start_line[1], headers) if hot is None and batch is None else None
+        if deployment and hot is not None:
+            hot = hot._replace(endpoint=azure_addresses.deployed(hot.endpoint), model=deployment)
+        elif deployment and relayed is not None:
+            relayed = relayed[0], azure_addresses.deployed(relayed[1])
         assert isinstance(self._conn, HTTP1Connection)
         self._door.idle.ends(self._server_conn)
         if self._server_conn.turned_away is not None and not OPERATORS.fullmatch(start_line[1].partition("?")[0]):
@@ -160,7 +168,7 @@ class Entrance(HTTPMessageDelegate):
         elif batch is not None:
             self._to = self._hot = batches.Call(self._door.service, self._conn, batch)
         elif relayed is not None:
-            self._to = self._hot = Relay(self._door.service, self._conn, *relayed)
+            self._to = self._hot = Relay(self._door.service, self._conn, *relayed, model=deployment)
             self._packed = self._packed and "form-data" not in headers.get("Content-Type", "")
         else:
             headers.pop("Content-Type", None)  # otherwise Tornado parses a form in the body that is missing, and fails

@@ -26,6 +26,7 @@ _UNASKED = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-d
 _OF_BROWSERS = frozenset(("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Cookie"))
 # A page cannot add one unasked.
 _PROOF = frozenset(("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Anthropic-Version"))
+_AS_IT_CAME = ("Authorization", "X-Api-Key", "X-Goog-Api-Key")  # Api-Key is Azure's alone, and no other server reads it
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 
 
@@ -110,13 +111,9 @@ def _header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool
     brought = keys_of(client) if settings.forward_client_key and open_door else []
     if brought:
         own = {name: value for name, value in own.items() if name not in _KEY_HEADERS}
-        if same:  # both headers as they came: an OAuth token is only good as a Bearer
-            for name in ("Authorization", "X-Api-Key", "X-Goog-Api-Key"):
-                if value := client.get(name):
-                    own[name.lower()] = value
-        else:
-            name, scheme = uses.auth
-            own[name] = scheme + brought[0]
+        # Both headers as they came: an OAuth token is only good as a Bearer.
+        came = {name.lower(): client[name] for name in _AS_IT_CAME if client.get(name)} if same else {}
+        own |= came or dict([route.upstream.key_line(uses, brought[0])])
     if same and any(name in client for name in uses.headers):
         own = {name: value for name, value in own.items() if name not in uses.headers or name not in client}
     if same and uses.betas and (route.target.policy.drop or uses.betas in own):

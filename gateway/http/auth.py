@@ -81,7 +81,8 @@ class Access:
                 others = len(brought) > 1 or name in self._unknown or not _FURTHER.isdisjoint(headers)
                 return name, _secrets_of(headers) if others else []
         if not brought:
-            raise ApiError("authentication", "no key: send one as x-api-key, x-goog-api-key or Authorization: Bearer")
+            message = "no key: send one as x-api-key, api-key, x-goog-api-key or Authorization: Bearer"
+            raise ApiError("authentication", message)
         raise ApiError("authentication", "this key is not that of any [client] in settings.ini")
 
     def still(self, name: str) -> None:
@@ -108,13 +109,13 @@ class Access:
         return name
 
 
-CREDENTIALS = frozenset(("x-api-key", "x-goog-api-key", "authorization"))
+CREDENTIALS = frozenset(("x-api-key", "api-key", "x-goog-api-key", "authorization"))
 """Where `keys_of` looks, in lower case."""
 
 
 def keys_of(headers: HTTPHeaders) -> list[str]:
-    """Returns the keys that a request brings, as x-api-key, x-goog-api-key or Authorization: Bearer."""
-    keys = [key.strip() for name in ("X-Api-Key", "X-Goog-Api-Key") if (key := headers.get(name))]
+    """Returns the keys that a request brings, as x-api-key, api-key, x-goog-api-key or Authorization: Bearer."""
+    keys = [key.strip() for name in ("X-Api-Key", "Api-Key", "X-Goog-Api-Key") if (key := headers.get(name))]
     scheme, _, token = headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         keys.append(token.strip())
@@ -127,5 +128,5 @@ def _secrets_of(headers: HTTPHeaders) -> list[str]:
     return [words[-1] for name in names for line in headers.get_list(name) if (words := line.split())]
 
 
-_FURTHER = frozenset(("Api-Key", "X-Goog-Api-Key", "Proxy-Authorization"))
-_KEY_HEADERS = _FURTHER | {"Authorization", "X-Api-Key"}
+_FURTHER = frozenset(("X-Goog-Api-Key", "Proxy-Authorization"))
+_KEY_HEADERS = _FURTHER | {"Authorization", "X-Api-Key", "Api-Key"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from gateway.flow import upstream_request
+from gateway.flow import envelope, upstream_request
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.ports import Ports
 from gateway.http import header_rules
@@ -111,7 +111,7 @@ class Intake:
         elif form.model is None:
             raise BadRequest("model: field required", "model")
         else:
-            request.asked_model = form.model
+            request.asked_model = envelope.name(request.in_path) if request.in_path else form.model
 
     # ---------------------------------------------------------------------------------------- to an upstream
 
@@ -127,7 +127,7 @@ class Intake:
             return request.body_for(model), lines
         kind = header_rules.line("Content-Type", request.headers.get("Content-Type", "")).decode("latin-1").strip()
         lines = [*(line for line in lines if not line.lower().startswith("content-type:")), kind]
-        renamed = self._form is not None and model != request.asked_model
+        renamed = self._form is not None and model != self._form.model
         reading = Reading(upload, self._form.span, model.encode()) if renamed and self._form else Reading(upload)
         return reading, [*lines, "Transfer-Encoding: chunked"] if reading.size < 0 else lines
 

@@ -59,13 +59,18 @@ def asked(method: str, target: str, headers: HTTPHeaders) -> tuple[Dialect, Endp
 class Relay(HTTPMessageDelegate):
     """writer, request: as of every request in flight."""
 
-    def __init__(self, service: Service, conn: HTTP1Connection, dialect: Dialect, endpoint: Endpoint) -> None:
+    def __init__(
+        self, service: Service, conn: HTTP1Connection, dialect: Dialect, endpoint: Endpoint, model: str = ""
+    ) -> None:
+        """model: where the address names it, whatever the body says."""
         self._ports = ports = service.ports
         self._service = service
         key = ports.next_key()
         self._clock = Clock(ports.now)
         self.writer: Writer = ResponseWriter(conn)
-        self.request = ClientRequest(dialect, endpoint, key, ports.body_memory, ports.max_body_bytes, shape=ports.shape)
+        self.request = ClientRequest(
+            dialect, endpoint, key, ports.body_memory, ports.max_body_bytes, shape=ports.shape, model=model
+        )
         self.request.address = str(getattr(conn.context, "remote_ip", ""))
         self._failover = Failover(ports, self.request)
         self._path = self._method = ""

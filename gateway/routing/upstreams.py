@@ -28,7 +28,7 @@ from gateway.shared.shared_quota import Quotas
 from operate.logs.spellings import Spellings
 from operate.settings.load import Settings, Translate, Upstream, is_loopback
 from translate import dialects
-from translate.dialect import Dialect
+from translate.dialect import Dialect, Http
 from translate.envelopes import table as envelopes
 from translate.envelopes.envelope import Envelope, Location
 from translate.target import Policy, Protocol
@@ -203,14 +203,18 @@ class LiveUpstream:
     def _with(self, key: str) -> dict[Protocol, dict[str, str]]:
         return {dialect.name: self._headers_of(dialect, key) for dialect in dialects.every()}
 
+    def key_line(self, http: Http, key: str) -> tuple[str, str]:
+        """Returns the header that carries a key to it, and its value."""
+        said = self.settings.key_header
+        usual, scheme = http.auth
+        if said in ("auto", usual):
+            return usual, scheme + key
+        return said, f"Bearer {key}" if said == "authorization" else key
+
     def _headers_of(self, dialect: Dialect, key: str) -> dict[str, str]:
         own = {"content-type": "application/json", "accept-encoding": "identity", **dialect.http.headers}
         if key:
-            name = self.settings.key_header
-            usual, scheme = dialect.http.auth
-            if name not in ("auto", usual):
-                usual, scheme = name, "Bearer " if name == "authorization" else ""
-            own[usual] = scheme + key
+            own |= [self.key_line(dialect.http, key)]
         if self.settings.workspace:
             own["anthropic-workspace-id"] = self.settings.workspace
         own |= {header.name.lower(): header.value for header in self.settings.headers}

@@ -1,0 +1,59 @@
+"""Azure's addresses of OpenAI's API, which are further spellings of the plain ones.
+
+    /openai/v1/chat/completions                                    /v1/chat/completions
+    /openai/responses?api-version=2025-04-01-preview               /v1/responses
+    /openai/deployments/NAME/chat/completions?api-version=...      /v1/chat/completions, model NAME
+
+A deployment's name stands in the address, and whatever model the body names means nothing then, as at Azure.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from translate import top_level, wire
+from translate.dialect import Endpoint, Unsealed
+
+ROOT = "/openai/"
+MAX_LENGTH = 8192  # characters of an address that is looked at
+
+_DEPLOYED = re.compile(r"/openai/deployments/([^/]{1,2048})/(.+)")
+_VERSION = re.compile(r"(?:^|&)api-version=[^&]*")
+
+
+class Plain(NamedTuple):
+    """target: the address as OpenAI has it. deployment: the model's name where the address holds one, else ""."""
+
+    target: str
+    deployment: str = ""
+
+
+def plain(target: str) -> Plain:
+    path, mark, query = target.partition("?")
+    if not path.startswith(ROOT) or len(target) > MAX_LENGTH:
+        return Plain(target)
+    if path.startswith("/openai/v1/"):
+        return Plain(target.removeprefix("/openai"))
+    query = _VERSION.sub("", query).removeprefix("&")  # it is the version of this spelling, and not of the API
+    query = mark + query if query else ""
+    if found := _DEPLOYED.fullmatch(path):
+        return Plain(f"/v1/{found[2]}{query}", unquote(found[1]))
+    return Plain(f"/v1/{path.removeprefix(ROOT)}{query}")
+
+
+@functools.cache
+def deployed(endpoint: Endpoint) -> Endpoint:
+    """Returns the endpoint where its address names the model."""
+    return dataclasses.replace(endpoint, unsealed=_named)
+
+
+def _named(body: bytes, model: str, streams: bool | None) -> Unsealed:
+    """A body that names this model already is passed on as it is."""
+    first = b'"model":' + wire.dumps(model)
+    named, said = top_level.taken(body, ("model",), first)
+    same = said.get("model") == wire.dumps(model)
+    return Unsealed(body if same else named, {})
