@@ -71,7 +71,12 @@ class Completion:
         if self._request.task == "count" or self._request.cached is not None:
             self.reply = status, head, body
         if status == 200 and self._request.task and self._request.framed is not None:
-            body = self._request.framed.whole(body)
+            try:
+                body = self._request.framed.whole(body)
+            except ApiError as error:  # a reply of no form that is known
+                self.refused(error)
+                self.refuse(error, None)
+                return
         self.writer.whole(status, head + self._timing(), body)
 
     def whole_reply(self, attempt: Attempt, head: bytes, out: bytes) -> None:
@@ -165,9 +170,7 @@ class Completion:
                 self.writer.write_last(self._ports.masked(lead.reply.fail(error)))
                 self.writer.end()
             elif self.streamed and lead is None:  # it had another's
-                self.writer.write_last(
-                    self._ports.masked(self._request.dialect.errors.event(error, self._request.key))
-                )
+                self.writer.write_last(self._ports.masked(self._request.dialect.errors.event(error, self._request.key)))
                 self.writer.end()
             else:
                 self.refuse(error, lead)

@@ -358,8 +358,8 @@ CLIENT = {
         secret_types.client_keys(),
         REQUIRED,
         "The key that this client must send, as x-api-key, api-key or Authorization: Bearer. Instead of the key, this "
-        "file may hold its hash, sha256:HEX; './run.sh key NAME' prints both. With several keys the client may send any "
-        "of them, so that it can change from one to the next.",
+        "file may hold its hash, sha256:HEX; './run.sh key NAME' prints both. With several keys the client may send "
+        "any of them, so that it can change from one to the next.",
     ),
     "admin": Key(value_types.switch(), "false", "Whether this client may read the dashboard and the /debug pages."),
     "models": Key(

@@ -100,7 +100,7 @@ def event_streams() -> tuple[bytes, ...]:
 
 @functools.cache
 def ollama() -> tuple[bytes, ...]:
-    """Bodies of /api/chat and /api/generate."""
+    """Bodies of /api/chat, /api/generate and /api/embed."""
     call = {"id": "c1", "function": {"name": "f", "arguments": {"a": 1}}}
     tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
     turns = [{"role": "system", "content": "s"}, {"role": "user", "content": "u", "images": ["iVBORw0KGgo="]},
@@ -112,9 +112,17 @@ def ollama() -> tuple[bytes, ...]:
         {"messages": turns, "format": {"type": "object"}, "think": "high", "keep_alive": "5m", "stream": False},
         {"prompt": "p", "system": "s", "images": ["/9j/"], "suffix": "x", "raw": True, "template": "t"},
         {"prompt": "p", "format": {"type": "object", "properties": {"a": {"type": "string"}}}, "options": {"seed": 1}},
-        {"messages": []}, {"prompt": ""},
+        {"messages": []}, {"prompt": ""}, {"input": ["a", "b"], "dimensions": 8, "truncate": True}, {"input": "a"},
     ]
     return _short([_json({"model": "m", **each}) for each in more])
+
+
+@functools.cache
+def embeddings() -> tuple[bytes, ...]:
+    """Replies with embeddings in OpenAI's form."""
+    rows = [{"object": "embedding", "index": n, "embedding": [0.5, n]} for n in (1, 0)]
+    reply = {"object": "list", "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+    return _short([_json({**reply, "data": data}) for data in (rows, [], rows[0])])
 
 
 @functools.cache

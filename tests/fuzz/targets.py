@@ -6,6 +6,7 @@ however it is cut, that what is written is legal, that two readers see the same 
 
 from __future__ import annotations
 
+import contextlib
 import random
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,7 @@ from translate.envelopes import clients, eventstream
 from translate.envelopes.bedrock import BEDROCK
 from translate.errors import ApiError, BadReply
 from translate.gemini.array import Elements
+from translate.ollama.endpoints import EMBEDDINGS
 from translate.ollama.endpoints import ENDPOINTS as OLLAMA
 from translate.target import Asked, Policy, Protocol, Target
 
@@ -210,7 +212,19 @@ def ollama_request(data: bytes) -> None:
             pair.request("chat", "messages", opened, Target("m")).json()
         except ApiError:
             continue
+    for endpoint in EMBEDDINGS:
+        assert endpoint.opened is not None
+        with contextlib.suppress(ApiError):
+            endpoint.opened(body)
     assert wire.dumps(body) == before, "the request was changed"
+
+
+def ollama_embeddings(data: bytes) -> None:
+    for endpoint in EMBEDDINGS:
+        form = endpoint.framed({}) if endpoint.framed is not None else None
+        assert form is not None
+        with contextlib.suppress(BadReply):
+            wire.loads(form.whole(data))
 
 
 def ollama_reply(data: bytes) -> None:
@@ -319,6 +333,7 @@ READERS: dict[str, Reader] = {
     "cloud-request": Reader(cloud_request, seeds.clouds, mutate.structured),
     "cloud-reply": Reader(cloud_reply, lambda: seeds.streams("chat"), mutate.streamed),
     "ollama-request": Reader(ollama_request, seeds.ollama, mutate.structured),
+    "ollama-embeddings": Reader(ollama_embeddings, seeds.embeddings, mutate.structured),
     "ollama-reply": Reader(ollama_reply, lambda: seeds.streams("chat"), mutate.streamed),
     "gemini-array": Reader(array, lambda: seeds.streams("chat"), mutate.streamed),
     "websocket-frames": Reader(sockets.frames, seeds.frames),

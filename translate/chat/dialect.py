@@ -31,6 +31,7 @@ CHAT = Dialect(
         *ollama.ENDPOINTS,
         *(Endpoint(name, f"/v1/{name}", name, relayed=True, deterministic=name in DETERMINISTIC) for name in RELAYED),
         *(Endpoint(name, f"/v1/{name}", name, relayed=True, streamed=True) for name in STREAMED),
+        *ollama.EMBEDDINGS,
     ),
     decode_request=decode,
     encode_request=encode,

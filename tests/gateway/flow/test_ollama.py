@@ -125,7 +125,7 @@ def test_a_model_that_is_to_be_loaded_is_there(streamed: dict[str, bool]) -> Non
 def test_errors_are_ollamas_where_nothing_is_served_too() -> None:
     """Ollama's own program takes an error for a text, and shows nothing but its own complaint where it is none."""
     settings = one_upstream("http://127.0.0.1:9", "chat") + "\n[client me]\nkey = sk-mine-0123456789\n"
-    asked = [("POST", "/api/embed", 404), ("POST", "/api/pull", 404), ("GET", "/api/chat", 405),
+    asked = [("POST", "/api/push", 404), ("POST", "/api/pull", 404), ("GET", "/api/chat", 405),
              ("GET", "/api/tags", 401), ("DELETE", "/api/tags", 401)]  # fmt: skip
     with House(settings) as here:
         for method, path, expected in asked:
