@@ -252,8 +252,9 @@ class TokenCounting:
 
 @dataclass(frozen=True, slots=True)
 class ModelListing:
-    """How the list of models is told. page(models, query): the list, or the page of it that was asked for. query: what
-    an upstream is asked with, so that its list comes whole. paths: where clients ask for it, beside /v1/models."""
+    """How the list of models is told. page(models, query): the list, or the page of it that was asked for; it raises
+    BadRequest for what is no page. query: what an upstream is asked with, so that its list comes whole. paths: where
+    clients ask for it, beside /v1/models."""
 
     row: Callable[[model_list.ListedModel], Body] = model_list.row
     page: Callable[[Sequence[model_list.ListedModel], Mapping[str, str]], Body] = model_list.page

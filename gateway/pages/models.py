@@ -46,7 +46,12 @@ class Models(Listed):
         if picker.is_for(self.request.headers):
             models = [picker.listed(model) for model in models]
         asked = {key: values[-1] for key, values in parse_qs(self.request.query).items()}
-        self.finish(self.service.masked(wire.dumps(self.dialect.models.page(models, asked))))
+        try:
+            page = self.dialect.models.page(models, asked)
+        except ApiError as error:
+            self.refuse(error)
+            return
+        self.finish(self.service.masked(wire.dumps(page)))
 
 
 class OneModel(Listed):

@@ -122,7 +122,7 @@ def embeddings() -> tuple[bytes, ...]:
     """Replies with embeddings in OpenAI's form."""
     rows = [{"object": "embedding", "index": n, "embedding": [0.5, n]} for n in (1, 0)]
     reply = {"object": "list", "model": "m", "usage": {"prompt_tokens": 1, "total_tokens": 1}}
-    return _short([_json({**reply, "data": data}) for data in (rows, [], rows[0])])
+    return _short([_json({**reply, "data": data}) for data in (rows, [], rows[0], None, rows[:1])])
 
 
 @functools.cache

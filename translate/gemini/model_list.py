@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from translate.errors import BadRequest
 from translate.model_list import ListedModel
 
 USUAL, MOST = 50, 1000  # models on a page
@@ -22,13 +23,17 @@ def row(model: ListedModel) -> dict[str, Any]:
 
 
 def page(models: Sequence[ListedModel], asked: Mapping[str, str]) -> dict[str, Any]:
-    """Returns one page of the list. asked: the request's query, of which pageSize and pageToken count."""
-    size, at = _number(asked.get("pageSize", ""), USUAL), _number(asked.get("pageToken", ""), 0)
+    """Returns one page of the list. asked: the request's query, of which pageSize and pageToken count. Raises
+    BadRequest."""
+    size, at = _number(asked, "pageSize"), _number(asked, "pageToken")
     size = min(size or USUAL, MOST)
     rows = [row(model) for model in models[at : at + size]]
     more = at + size < len(models)
     return {"models": rows} | ({"nextPageToken": str(at + size)} if more else {})
 
 
-def _number(said: str, usual: int) -> int:
-    return int(said) if said.isascii() and said.isdecimal() and len(said) < 9 else usual
+def _number(asked: Mapping[str, str], name: str) -> int:
+    said = asked.get(name) or "0"
+    if not (said.isascii() and said.isdecimal() and len(said) < 9):
+        raise BadRequest(f"{name}: not the one of a page of this list", name)
+    return int(said)

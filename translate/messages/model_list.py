@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from translate.errors import BadRequest
 from translate.model_list import ListedModel
 
-USUAL = 20  # models on a page
-_LIMIT = re.compile(r"[1-9][0-9]{0,8}")
+USUAL, MOST = 20, 1000  # models on a page
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 
 def row(model: ListedModel) -> dict[str, Any]:
@@ -23,17 +24,34 @@ def row(model: ListedModel) -> dict[str, Any]:
 
 
 def page(models: Sequence[ListedModel], asked: Mapping[str, str]) -> dict[str, Any]:
-    """Returns one page of the list. asked: the request's query, of which limit, after_id and before_id count."""
+    """Returns one page of the list. asked: the request's query, of which limit, after_id and before_id count. Raises
+    BadRequest."""
+    limit = _limit(asked.get("limit", str(USUAL)))
     ids = [model.id for model in models]
-    if (after := asked.get("after_id")) in ids:
-        models = models[ids.index(after) + 1 :]
-    elif (before := asked.get("before_id")) in ids:
-        models = models[: ids.index(before)]
-    limit = int(asked["limit"]) if _LIMIT.fullmatch(asked.get("limit", "")) else USUAL
-    rows = [row(model) for model in models[:limit]]
+    if before := asked.get("before_id"):
+        models = models[: _place(ids, "before_id", before)]
+        rows = [row(model) for model in models[-limit:]]
+    else:
+        after = asked.get("after_id")
+        models = models[_place(ids, "after_id", after) + 1 if after else 0 :]
+        rows = [row(model) for model in models[:limit]]
     return {
         "data": rows,
         "has_more": len(models) > limit,
         "first_id": rows[0]["id"] if rows else None,
         "last_id": rows[-1]["id"] if rows else None,
     }
+
+
+def _limit(said: str) -> int:
+    if _NUMBER.fullmatch(said) is None:
+        raise BadRequest("limit: Input should be a valid integer", "limit")
+    if not 1 <= int(said) <= MOST:
+        raise BadRequest(f"limit: Input should be from 1 to {MOST}", "limit")
+    return int(said)
+
+
+def _place(ids: list[str], name: str, id: str) -> int:
+    if id not in ids:
+        raise BadRequest(f"{name}: no model of the list has this id; begin again without it", name)
+    return ids.index(id)
