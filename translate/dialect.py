@@ -181,7 +181,8 @@ class Endpoint:
     reply, None for the protocol's own. opened(body): the body as the protocol has it, and the names of what is left
     out; it raises BadRequest. unsealed(body, model, streams): the same without a parse, where the address holds the
     model and whether it streams. alone(body): what is answered without a model, where nothing is asked of one; None =
-    something is. deterministic: the same request always has the same answer."""
+    something is. deterministic: the same request always has the same answer. usual_model: the model of a request that
+    names none, "" where it has to name one."""
 
     task: str
     path: str
@@ -195,6 +196,7 @@ class Endpoint:
     opened: Callable[[Body], tuple[Body, list[str]]] | None = None
     unsealed: Callable[[bytes, str, bool | None], Unsealed] | None = None
     alone: Callable[[Body], bytes | None] | None = None
+    usual_model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,7 +241,7 @@ class ClientRequest:
         if self.in_path:
             self.asked_model, self.streams = envelope.name(self.in_path), self.endpoint.streams is True
         else:
-            self.asked_model, self.streams, self.span = envelope.read(self.body)
+            self.asked_model, self.streams, self.span = envelope.read(self.body, self.endpoint.usual_model)
 
     def body_for(self, model: str) -> bytes:
         """The same bytes with only the model's name replaced."""

@@ -38,11 +38,12 @@ class Envelope(NamedTuple):
     span: tuple[int, int] | None
 
 
-def read(body: bytes) -> Envelope:
-    """Raises BadRequest where there is no JSON object with a `model`."""
+def read(body: bytes, usual_model: str = "") -> Envelope:
+    """usual_model: of a body that names none, "" = it has to. Raises BadRequest where there is no JSON object with a
+    `model`."""
     members = compact_json.members(body)
     said = _plain(members) if members is not None else None
-    return said if said is not None else _searched(body)
+    return said if said is not None else _searched(body, usual_model)
 
 
 def _plain(members: compact_json.Members) -> Envelope | None:
@@ -54,12 +55,12 @@ def _plain(members: compact_json.Members) -> Envelope | None:
     return Envelope(_name(model[1:-1]), stream == b"true", (start, start + len(model) - 2))
 
 
-def _searched(body: bytes) -> Envelope:
+def _searched(body: bytes, usual_model: str) -> Envelope:
     """Of a body with blanks, or one that only some readers take."""
     escaped = _in_escapes(body) if body.rfind(b"\\u00") >= 0 else []
     found = _model(body, escaped.count("model"))
     if found is None:
-        return _parsed(body)
+        return _parsed(body, usual_model)
     stream, plain = _stream(body, escaped.count("stream"))
     if not plain:
         parsed = _parsed(body)
@@ -79,9 +80,9 @@ def with_model(body: bytes, envelope: Envelope, model: str) -> bytes:
     return wire.dumps(data)
 
 
-def _parsed(body: bytes) -> Envelope:
+def _parsed(body: bytes, usual_model: str = "") -> Envelope:
     data = parse(body)
-    model = data.get("model")
+    model = data.get("model", usual_model)
     if not isinstance(model, str) or not model:
         raise BadRequest("model: field required, the name of a model as a string", "model")
     stream = data.get("stream", False)

@@ -168,6 +168,11 @@ def test_the_usual_models_have_their_upstreams() -> None:
             "gpt-*": "openai",
             "o[0-9]*": "openai",
             "chatgpt-*": "openai",
+            "codex-*": "openai",
+            "text-embedding-*": "openai",
+            "omni-moderation-*": "openai",
+            "whisper-*": "openai",
+            "tts-*": "openai",
         }.items()
     }
     assert all(

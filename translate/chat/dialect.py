@@ -21,15 +21,24 @@ RELAYED = ("embeddings", "completions", "moderations", "rerank", "images/generat
 """OpenAI's further endpoints that take JSON with a model and answer JSON, and rerank, which many other servers have."""
 
 DETERMINISTIC = ("embeddings", "moderations", "rerank")
+USUAL_MODELS = {"moderations": "omni-moderation-latest"}
+"""Those where a request need not name a model, as openai's `moderations.create(input=...)` does not."""
+
 STREAMED = ("audio/speech", "audio/transcriptions", "audio/translations", "images/edits", "images/variations", "files")
 """Those whose requests or replies are forms and files."""
+
+
+def _relayed(name: str) -> Endpoint:
+    usual = USUAL_MODELS.get(name, "")
+    return Endpoint(name, f"/v1/{name}", name, relayed=True, deterministic=name in DETERMINISTIC, usual_model=usual)
+
 
 CHAT = Dialect(
     name="chat",
     endpoints=(
         Endpoint("", "/v1/chat/completions", "chat/completions"),
         *ollama.ENDPOINTS,
-        *(Endpoint(name, f"/v1/{name}", name, relayed=True, deterministic=name in DETERMINISTIC) for name in RELAYED),
+        *map(_relayed, RELAYED),
         *(Endpoint(name, f"/v1/{name}", name, relayed=True, streamed=True) for name in STREAMED),
         *ollama.EMBEDDINGS,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -65,7 +66,7 @@ def test_refusals_retries_and_a_model_that_is_missing() -> None:
     quick = "[retry]\nbackoff = 0.01\nmax_backoff = 0.02\n"
     with Upstream([busy, Answer.json(VECTOR)]) as up, House(settings(up) + quick) as house:
         assert house.post("/v1/embeddings", BODIES["/v1/embeddings"])[0] == 200 and len(up.requests) == 2
-        status, _, raw = house.post("/v1/moderations", {"input": "x"})
+        status, _, raw = house.post("/v1/embeddings", {"input": "x"})
         assert status == 400 and "model: field required" in json.loads(raw)["error"]["message"]
     with Upstream([Answer.json({"error": {"message": "too long", "code": "x"}}, 400)]) as up:
         with House(settings(up) + ONCE) as house:
@@ -89,6 +90,30 @@ def test_azures_older_addresses_name_the_deployment() -> None:
         "/openai/deployments/real/embeddings?api-version=2024-10-21",
         "/openai/rerank?api-version=2024-10-21",
     ]
+
+
+@pytest.mark.parametrize(("line", "sent"), [("", {"input": "x"}), ("/own", {"input": "x", "model": "own"})])
+def test_a_moderation_need_not_name_a_model(line: str, sent: dict[str, Any]) -> None:
+    rule = f"\nomni-moderation-latest = up{line}\n"
+    with Upstream([Answer.json({"id": "m", "model": "own", "results": []})]) as up, House(settings(up) + rule) as house:
+        with openai.OpenAI(base_url=f"{house.url}/v1", api_key="k", max_retries=0) as client:
+            assert client.moderations.create(input="x").results == []
+        status, _, raw = house.post("/v1/moderations", {"input": "x", "model": 7})
+        assert status == 400 and "model: field required" in json.loads(raw)["error"]["message"]
+    assert [request.json for request in up.requests] == [sent]
+
+
+@pytest.mark.parametrize(
+    "model", ["gpt-image-2", "text-embedding-3-small", "omni-moderation-latest", "whisper-1", "tts-1"]
+)
+def test_openais_models_lead_there_with_the_settings_as_shipped(model: str) -> None:
+    shipped = (Path(__file__).parents[3] / "settings.ini").read_text()
+    with Upstream([Answer.json({"data": []})]) as up:
+        environ = dict.fromkeys(["OPENAI_API_KEY", "ANTHROPIC_API_KEY"], "sk-0123456789")
+        environ |= {"OPENAI_UPSTREAM_BASE": up.url, "UPSTREAM_BASE": "http://127.0.0.1:9"}
+        with House(shipped, environ) as house:
+            assert house.post("/v1/embeddings", {"model": model, "input": "x"})[0] == 200
+    assert [request.json["model"] for request in up.requests if request.method == "POST"] == [model]
 
 
 def test_the_official_sdk() -> None:
