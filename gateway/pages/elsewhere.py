@@ -8,6 +8,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.routing import Matcher
 
 from gateway.http import origins
+from gateway.pages import astray
 from gateway.pages.handlers import Handler
 from gateway.websocket.socket import wants_upgrade
 from translate import dialects
@@ -63,9 +64,11 @@ class Elsewhere(Handler):
         elif (other := dialects.unserved(path)) is not None:
             dialect, instead = other
             self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here: {instead}"), dialect)
-        elif path.startswith("/v1/v1/"):
-            message = f"{path}: your client adds /v1 to a base URL that ends in /v1; remove it from the base URL"
-            self.refuse(ApiError("not_found", message))
+        elif (like := astray.meant(path)) is not None:
+            address, todo = like
+            place = dialects.at(address)
+            message = f"{method} {path[:200]} is not served here, but {address} is: {todo}"
+            self.refuse(ApiError("not_found", message), place.dialect if place is not None else None)
         else:
-            served = ", ".join([*dialects.addresses(), "/v1/models"])
+            served = ", ".join(astray.alike(path))
             self.refuse(ApiError("not_found", f"{method} {path[:200]} is not served here; what is served: {served}"))
