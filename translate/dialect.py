@@ -180,9 +180,8 @@ class Endpoint:
     as it is. streamed: its bodies are no JSON, or large, and pass through as they come. framed(query): the form of a
     reply, None for the protocol's own. opened(body): the body as the protocol has it, and the names of what is left
     out; it raises BadRequest. unsealed(body, model, streams): the same without a parse, where the address holds the
-    model and whether it streams. alone(body): what is answered without a model, where nothing is asked of one; None =
-    something is. deterministic: the same request always has the same answer. usual_model: the model of a request that
-    names none, "" where it has to name one."""
+    model and whether it streams. alone(body): what is answered where nothing is asked of a model; None = something is.
+    deterministic: equal requests have equal answers. usual_model: where none is named. other: of bodies unlike these."""
 
     task: str
     path: str
@@ -197,6 +196,14 @@ class Endpoint:
     unsealed: Callable[[bytes, str, bool | None], Unsealed] | None = None
     alone: Callable[[Body], bytes | None] | None = None
     usual_model: str = ""
+    other: Other | None = None
+
+
+class Other(NamedTuple):
+    """is_one(body): by its bytes."""
+
+    is_one: Callable[[bytes], bool]
+    endpoint: Endpoint
 
 
 @dataclass(frozen=True, slots=True)

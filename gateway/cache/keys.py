@@ -68,7 +68,8 @@ def as_sent(request: ClientRequest, extra: tuple[str, ...]) -> AsSent:
     """extra: names of further headers that upstreams get."""
     protocol, endpoint = request.protocol, request.endpoint
     path = f"{len(request.in_path)} {request.in_path}" if request.in_path else ""  # it may hold whatever follows
-    told = [protocol, endpoint.path, path, _STREAMS[endpoint.streams], request.query]
+    form = "" if request.framed is None else request.framed.content_type  # two of them may have one address
+    told = [protocol, endpoint.path, form, path, _STREAMS[endpoint.streams], request.query]
     whose = ["", request.client]
     kinds = _kinds(protocol, extra)
     for name, value in request.headers.get_all():

@@ -138,6 +138,8 @@ def _tool(raw: Any, path: str) -> Tool:
         purpose: Purpose = "web_search" if kind in _SEARCHES else ""
         return Tool(name, kind="server", protocol="chat", raw=raw, purpose=purpose)
     function = raw.get(kind)
+    if function is None and "name" in raw:  # as Responses has it; Cursor's questions mix both
+        function, raw = {key: value for key, value in raw.items() if key != "type"}, {}
     if not isinstance(function, dict):
         raise problems.missing(f"{path}.{kind}")
     tool = _function(function, f"{path}.{kind}")
@@ -154,7 +156,8 @@ def _tool(raw: Any, path: str) -> Tool:
 def _format(custom: dict[str, Any]) -> dict[str, Any]:
     """Returns a custom tool's format in the neutral shape: a grammar's own fields beside its type."""
     format = object_of(custom, "format")
-    return {"type": "grammar", **object_of(format, "grammar")} if format.get("type") == "grammar" else format
+    is_nested = format.get("type") == "grammar" and "grammar" in format
+    return {"type": "grammar", **object_of(format, "grammar")} if is_nested else format
 
 
 def _function(raw: dict[str, Any], path: str) -> Tool:

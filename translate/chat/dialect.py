@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from translate import openai_errors, usage
-from translate.chat import fault, foreign_reasoning, media, unreadable_pointers
+from translate.chat import fault, foreign_reasoning, media, responses_body, unreadable_pointers
 from translate.chat.decode_request import decode
 from translate.chat.decode_stream import Decoder
 from translate.chat.encode_request import encode
@@ -14,7 +14,7 @@ from translate.chat.reply import collect, explode
 from translate.chat.text_turns import said
 from translate.chat.usage import of_chunk, read_usage
 from translate.chat.words import WORDS
-from translate.dialect import Asks, Dialect, Endpoint, Errors, Marks
+from translate.dialect import Asks, Dialect, Endpoint, Errors, Marks, Other
 from translate.ollama import endpoints as ollama
 
 RELAYED = ("embeddings", "completions", "moderations", "rerank", "images/generations")
@@ -28,6 +28,9 @@ STREAMED = ("audio/speech", "audio/transcriptions", "audio/translations", "image
 """Those whose requests or replies are forms and files."""
 
 
+_RESPONSES = Other(responses_body.is_one, responses_body.ENDPOINT)
+
+
 def _relayed(name: str) -> Endpoint:
     usual = USUAL_MODELS.get(name, "")
     return Endpoint(name, f"/v1/{name}", name, relayed=True, deterministic=name in DETERMINISTIC, usual_model=usual)
@@ -36,7 +39,7 @@ def _relayed(name: str) -> Endpoint:
 CHAT = Dialect(
     name="chat",
     endpoints=(
-        Endpoint("", "/v1/chat/completions", "chat/completions"),
+        Endpoint("", "/v1/chat/completions", "chat/completions", other=_RESPONSES),
         *ollama.ENDPOINTS,
         *map(_relayed, RELAYED),
         *(Endpoint(name, f"/v1/{name}", name, relayed=True, streamed=True) for name in STREAMED),

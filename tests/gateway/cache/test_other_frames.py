@@ -32,6 +32,7 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "gemini whole": ("/v1beta/models/m:generateContent", CONTENTS),
     "ollama": ("/api/chat", OLLAMA),
     "ollama whole": ("/api/chat", OLLAMA | {"stream": False}),
+    "responses at chat": ("/v1/chat/completions", {"model": "m", "input": "hi"}),
     "ollama prompt": ("/api/generate", {"model": "m", "prompt": "hi"}),
 }
 
@@ -66,6 +67,14 @@ def test_the_second_gets_the_reply_to_the_first(form: str) -> None:
         assert len(up.requests) == 1
         if form in LEGAL:
             assert len(LEGAL[form](second[2])) >= 2
+
+
+def test_two_forms_of_one_address_are_different_questions() -> None:
+    said: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
+    bodies: list[dict[str, Any]] = [{"model": "m", "input": "hi"}, {"model": "m", **said}]
+    with Upstream(numbered()) as up, house(up) as here:
+        assert [asked(here, body, None, "/v1/chat/completions") for body in bodies] == ["miss", "miss"]
+    assert up.requests[0].json == up.requests[1].json
 
 
 def test_the_forms_are_different_questions() -> None:
