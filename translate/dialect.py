@@ -181,7 +181,7 @@ class Endpoint:
     reply, None for the protocol's own. opened(body): the body as the protocol has it, and the names of what is left
     out; it raises BadRequest. unsealed(body, model, streams): the same without a parse, where the address holds the
     model and whether it streams. alone(body): what is answered where nothing is asked of a model; None = something is.
-    deterministic: equal requests have equal answers. usual_model: where none is named. other: of bodies unlike these."""
+    deterministic: equal requests have equal answers. usual_model: where none is named. other: of unlike bodies."""
 
     task: str
     path: str
