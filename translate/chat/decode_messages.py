@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from translate import openai_media, problems, recurring
-from translate.chat import details, media
+from translate.chat import details, foreign_blocks, media
 from translate.conversation import (
     Audio,
     Document,
@@ -66,6 +66,12 @@ class _History:
         path = f"messages[{i}]"
         if not isinstance(raw, dict):
             raise problems.wrong_type(path, "an object", raw)
+        if type(content := raw.get("content")) is list:
+            for part in content:
+                if type(part) is dict and part.get("type") in foreign_blocks.BLOCKS:
+                    for each in foreign_blocks.expanded(raw):
+                        self.add(each, i)
+                    return
         if raw.get("role") != "assistant":
             self._waiting.step()
         match raw.get("role"):
@@ -188,6 +194,8 @@ def _part(raw: Any, path: str) -> Part:
         return Text(raw)
     if not isinstance(raw, dict):
         raise problems.wrong_type(path, "an object", raw)
+    if "source" in raw:
+        raw = foreign_blocks.part_of(raw)
     kind = raw.get("type")
     if kind is None:
         raise problems.missing(f"{path}.type")

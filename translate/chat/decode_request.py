@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from translate import problems, recurring
+from translate.chat import foreign_blocks
 from translate.chat.decode_messages import decode_messages
 from translate.chat.words import WORDS
 from translate.conversation import (
@@ -130,6 +131,8 @@ def _tools(given: dict[str, Any]) -> list[Tool]:
 def _tool(raw: Any, path: str) -> Tool:
     if not isinstance(raw, dict):
         raise problems.wrong_type(path, "an object", raw)
+    if "input_schema" in raw and "function" not in raw:
+        raw = foreign_blocks.tool(raw)
     kind = raw.get("type", "function" if "function" in raw else None)
     if not isinstance(kind, str):
         raise problems.missing(f"{path}.type")
@@ -180,6 +183,8 @@ def _tool_choice(given: dict[str, Any]) -> ToolChoice | None:
         named = object_of(choice, "function") or object_of(choice, "custom") or choice
         if name := text_of(named, "name"):
             return ToolChoice("tool", name)
+        if (mode := choice.get("type")) in ("auto", "any", "none"):  # as Messages says it
+            return ToolChoice(mode)
         raise problems.missing("tool_choice.function.name")
     if choice in ("auto", "none", "any"):
         return ToolChoice(choice)

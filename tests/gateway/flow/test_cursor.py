@@ -133,3 +133,40 @@ def test_tools_without_an_object_of_their_own_are_read_among_messages_too(protoc
         assert here.post(PATH, body)[0] == 200
         sent = json.dumps([request.json for request in up.requests if request.method == "POST"])
     assert '"read"' in sent and "ApplyPatch" in sent and "start: /x/" in sent
+
+
+BLOCKS: dict[str, Any] = {
+    "model": "m", "stream": True, "tool_choice": {"type": "any"},
+    "tools": [{"name": "read", "description": "d", "input_schema": {"type": "object", "properties": {"PATH": {}}}}],
+    "messages": [
+        {"role": "system", "content": "Be Cursor."},
+        {"role": "user", "content": [{"type": "text", "text": "look"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "I do."},
+                                          {"type": "tool_use", "id": "t1", "name": "read", "input": {"PATH": "a"}},
+                                          {"type": "tool_use", "id": "t2", "name": "read", "input": {"PATH": "b"}}]},
+        {"role": "user", "content": [
+            {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "of a"}]},
+            {"type": "tool_result", "tool_use_id": "t2", "content": "of b"},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}},
+            {"type": "text", "text": "and now?"}]},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", ["messages", "responses", "gemini"])
+def test_blocks_of_messages_are_read_among_chats(protocol: str) -> None:
+    """As Cursor has them for models whose names say Claude."""
+    with Upstream(lambda request: patching(protocol, request)) as up, house(up, protocol) as here:
+        for _ in range(2):  # the second time all of it is remembered
+            status, headers, raw = here.post(PATH, BLOCKS)
+            assert status == 200 and "x-proxy-dropped" not in headers, (headers, raw)
+        first, second = [request.json for request in up.requests if request.method == "POST"]
+    sent = json.dumps(first)
+    assert first == second
+    for words in ("Be Cursor.", "look", "I do.", "of a", "of b", "iVBORw0KGgo=", "and now?", "PATH", "read"):
+        assert words in sent, words
+    if protocol == "messages":
+        said, results = first["messages"][1:]
+        assert [block["type"] for block in said["content"]] == ["text", "tool_use", "tool_use"]
+        assert [block["type"] for block in results["content"]] == ["tool_result", "tool_result", "image", "text"]
+        assert said["content"][1]["input"] == {"PATH": "a"} and first["tool_choice"] == {"type": "any"}
