@@ -43,6 +43,8 @@ STOP_REASONS = {"end": "end_turn", "tool": "tool_use", "length": "max_tokens", "
 # Anthropic-defined tools that the client runs come without a schema; this is the one that the demo can call.
 BASH_SCHEMA = {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}
 
+THREADS = "thread: the demo keeps no conversations; send all of it"
+
 
 def read(body: dict[str, Any], key: str, counting: bool = False) -> Ask:
     """The request in neutral form. counting: it is for count_tokens, which has no max_tokens. Raises BadRequest."""
@@ -58,6 +60,8 @@ def read(body: dict[str, Any], key: str, counting: bool = False) -> Ask:
         raise BadRequest("messages: at least one message is required", "messages")
     if not counting and body.get("max_tokens") is None:
         raise BadRequest("max_tokens: Field required", "max_tokens")
+    if body.get("thread") is not None:  # then only what is new may be here
+        raise BadRequest(THREADS, "thread")
     choice = as_dict(body.get("tool_choice"))
     form = as_dict(as_dict(body.get("output_config")).get("format") or body.get("output_format"))
     return Ask(
@@ -210,11 +214,10 @@ class Stream:
 
 def error(status: int, message: str, param: str | None = None, key: str = "") -> dict[str, Any]:
     """The error body for `status`; Messages has no place for `param`, its messages name the field."""
-    return {
-        "type": "error",
-        "error": {"type": ERROR_TYPES.get(status, "api_error"), "message": message},
-        "request_id": f"req_demo{key}",
-    }
+    said: dict[str, Any] = {"type": ERROR_TYPES.get(status, "api_error"), "message": message}
+    if param == "thread":  # by which Anthropic's SDKs know to send the whole conversation
+        said["details"] = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+    return {"type": "error", "error": said, "request_id": f"req_demo{key}"}
 
 
 def model(name: str) -> dict[str, Any]:

@@ -204,3 +204,19 @@ def test_a_dry_run_shows_what_the_upstream_gets():
     with Upstream(chat) as up, House(one_upstream(up.url, "chat")) as house:
         status, _, raw = house.post("/debug/translate?from=messages", body)
     assert status == 200 and "thread" not in json.loads(raw)["translated"]
+
+
+@pytest.mark.parametrize("protocol", ["messages", "chat", "responses"])
+def test_the_demo_is_told_all_of_a_tool_runners_conversation(protocol: str) -> None:
+    @beta_tool
+    def get_weather(city: str) -> str:
+        """Weather."""
+        return f"sunny in {city}"
+
+    with House(f"[upstream demo]\nprotocol = {protocol}\nbase_url = demo:\n[models]\n* = demo/demo\n") as house:
+        with anthropic.Anthropic(base_url=house.url, api_key="k", max_retries=0) as client:
+            runner = client.beta.messages.tool_runner(
+                model="demo", max_tokens=500, tools=[get_weather], messages=[{"role": "user", "content": "in Paris?"}]
+            )
+            last = runner.until_done().content[-1]
+    assert last.type == "text" and "sunny in" in last.text and 'You wrote: "in Paris?"' in last.text
