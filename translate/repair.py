@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
 from translate import wire
 
@@ -14,6 +15,7 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _ODD = re.compile(r"[^a-zA-Z0-9_-]")
 MAX_NAME = 64
 WRAPPED = "_raw"  # the key under which an object holds arguments that are none
+_MOST_QUOTED = 4  # strings within strings, and the object in the last
 
 
 def tool_id(given: str, limit: int = 64) -> str:
@@ -31,21 +33,36 @@ def tool_name(given: str) -> str:
 
 
 def arguments(text: str) -> str:
-    """Returns a call's arguments as servers and templates can read them: what is no object is wrapped into one, and
-    kept; half a surrogate pair in an escape is one that their parsers refuse."""
-    if not text.strip():
-        return "{}"
-    try:
-        value = wire.loads(text)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        return wire.dumps_text({WRAPPED: text})
-    if not _SURROGATE.search(text):
+    """Returns a call's arguments as servers and templates can read them: those of an object (see `as_object`), as they
+    are where they can stay; half a surrogate pair in an escape is one that their parsers refuse."""
+    value = as_object(text)
+    is_itself = text.lstrip().startswith("{") and value != {WRAPPED: text}
+    if is_itself and not _SURROGATE.search(text):
         return text
     written = wire.dumps_text(value)
     whole = wire.whole_characters(written)
-    return text if whole == written else whole
+    return text if is_itself and whole == written else whole
+
+
+def as_object(text: str) -> dict[str, Any]:
+    """Returns a call's arguments as an object. What says nothing is an empty one: clients and models write null where
+    there are none, and PHP an empty list. An object within a string is that object: some write it so. Whatever else is
+    no object (cut off, free text) is wrapped into one and never dropped: the model's words reach the tool's error
+    message."""
+    inner = text
+    for _ in range(_MOST_QUOTED):
+        try:
+            value = wire.loads(inner) if inner.strip() else None
+        except ValueError:
+            break
+        if isinstance(value, dict):
+            return value
+        if value is None or value == []:
+            return {}
+        if not isinstance(value, str):
+            break
+        inner = value
+    return {WRAPPED: text}
 
 
 def _shortened(given: str, limit: int) -> str:

@@ -12,9 +12,8 @@ from __future__ import annotations
 import re
 import sys
 
-from translate import wire
+from translate import repair, wire
 from translate.raw_controls import RawControls
-from translate.repair import WRAPPED
 
 LEAST = 12  # characters that a repetition has at the least, several of them different: a model may well say a short
 # word twice, or draw a line
@@ -147,18 +146,17 @@ _STRING = re.compile(r'[^"\\]*+(?>(?:\\.[^"\\]*+)*)', re.DOTALL)
 _OUTSIDE = re.compile(r'[^"{}]*+')
 _SPACE = re.compile(rb"(?>(?: |\\[nrt])*)")
 _NONE = re.compile(rb"%b\{%b\}%b" % ((_SPACE.pattern,) * 3))
-_WRAPPED = wire.inside(f'{{"{WRAPPED}":"'), wire.inside('"}')  # around what is no object
 
 
 class ArgumentRepeats:
     """The arguments of a call. ended: they are a whole JSON object, and whatever comes now repeats them, or is no
-    argument. wraps: they do not begin as an object: they become one that holds them, since the model's words are never
-    dropped. An empty object at the beginning is kept back: some servers say one before the arguments come. floor and
-    telling: as in TextRepeats."""
+    argument. wraps: they do not begin as an object: all of them are kept back, and what they become at the end is one
+    (see repair.as_object). An empty object at the beginning is kept back, too: some servers say one before the
+    arguments come. floor and telling: as in TextRepeats."""
 
     __slots__ = (
-        "_controls", "_depth", "_empty", "_grows", "_left", "_quoted", "_read", "_strange", "ended", "floor", "said",
-        "wraps",
+        "_controls", "_depth", "_empty", "_grows", "_left", "_odd", "_quoted", "_read", "_strange", "ended", "floor",
+        "said", "wraps",
     )  # fmt: skip
 
     telling = re.compile(rb"[}\\]").search
@@ -171,6 +169,7 @@ class ArgumentRepeats:
         self.said: list[bytes] = []
         self._controls = RawControls()
         self._empty = b""  # the object that is kept back
+        self._odd: list[bytes] = []  # all of those that do not begin as an object
         self._grows = False  # a piece held all that came before
         self._read = 0  # pieces
         self._left = ""  # a backslash at the end of what was read
@@ -181,12 +180,20 @@ class ArgumentRepeats:
     def __repr__(self) -> str:
         return f"<ArgumentRepeats {len(self.said)} pieces{', ended' * self.ended}>"
 
+    @property
+    def begun(self) -> bool:
+        """Tells whether anything came, even if all of it is kept back."""
+        return bool(self.said) or self.ended or self.wraps
+
     def gather(self) -> None:
         """Nothing, as they are never crowded."""
 
     def fresh(self, pieces: list[bytes]) -> list[bytes]:
         out: list[bytes] = []
         for piece in pieces:
+            if self.wraps and not self.ended:
+                self._odd.append(piece)
+                continue
             if not self.said and self._keeps_back(piece):
                 continue
             if self.ended:
@@ -199,18 +206,17 @@ class ArgumentRepeats:
         return out
 
     def rest(self) -> list[bytes]:
-        """Returns what ends arguments that were wrapped, or the object that was kept back: nothing more comes."""
-        if self._empty:
-            self.said, self._empty = [self._empty], b""
-            return list(self.said)
-        if not self.wraps or self.ended:
+        """Returns what was kept back, as an object: nothing more comes."""
+        if self.wraps and not self.ended:
+            self.ended = True
+            self._empty, self._odd = wire.inside(repair.arguments(wire.text_of(self._odd))), []
+        if not self._empty:
             return []
-        self.ended = True
-        self.said.append(_WRAPPED[1])
-        return [_WRAPPED[1]]
+        self.said, self._empty = [self._empty], b""
+        return list(self.said)
 
     def whole(self) -> bytes:
-        return b"".join(self.said)
+        return b"".join(self.said or self._odd)
 
     def is_repeated_by(self, piece: bytes) -> bool:
         """Tells whether these are all of the arguments, in one piece."""
@@ -233,11 +239,12 @@ class ArgumentRepeats:
         if space := _SPACE.match(piece):
             piece = piece[space.end() :]
         self.wraps = bool(piece) and piece[:1] != b"{"
-        return _WRAPPED[0] + _inner(piece) if self.wraps else self._next(piece)
+        if self.wraps:
+            self._odd.append(piece)
+            return b""
+        return self._next(piece)
 
     def _next(self, piece: bytes) -> bytes:
-        if self.wraps:
-            return _inner(piece)
         if self.said and piece[:1] == b"{":
             piece = self._less_repeated(piece)
         if b"\\" in piece:
@@ -294,13 +301,8 @@ class ArgumentRepeats:
 
 
 def told(arguments: str) -> str:
-    """Returns whole arguments as they are told when they come in pieces; as they are where they have to be wrapped."""
+    """Returns whole arguments as they are told when they come in pieces."""
     whole = ArgumentRepeats()
     whole.fresh([wire.inside(arguments)])
     whole.rest()
-    return arguments if whole.wraps else wire.text_of(whole.said)
-
-
-def _inner(piece: bytes) -> bytes:
-    """Returns the inside of a string within arguments, which are the inside of a string themselves."""
-    return wire.inside(wire.inside(wire.text_of([piece])).decode())
+    return wire.text_of(whole.said)

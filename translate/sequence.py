@@ -67,7 +67,8 @@ class Item:
 
     def is_bare(self) -> bool:
         """Tells whether it is a tool call of which no argument came."""
-        has_begun = self.repeats.said or self.half or (isinstance(self.repeats, ArgumentRepeats) and self.repeats.ended)
+        repeats = self.repeats
+        has_begun = repeats.said or self.half or (isinstance(repeats, ArgumentRepeats) and repeats.begun)
         return isinstance(self.part, ToolCall) and not has_begun
 
     def is_nameless(self) -> bool:

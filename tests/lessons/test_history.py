@@ -199,7 +199,9 @@ def test_20_the_parallel_flag_is_inverted(street: Street, parallel: bool, choice
     [
         ("", {}),
         ("  ", {}),
-        ("null", {"_raw": "null"}),
+        ("null", {}),
+        ("[]", {}),
+        (r'"{\"a\": 1}"', {"a": 1}),
         ("not json", {"_raw": "not json"}),
         ("[1]", {"_raw": "[1]"}),
         ('"x"', {"_raw": '"x"'}),

@@ -36,7 +36,7 @@ from translate.conversation import (
     Usage,
 )
 from translate.messages import citations as messages_citations
-from translate.messages.decode_messages import input_of
+from translate.repair import as_object
 from translate.responses import citations as responses_citations
 
 _PIECES = st.lists(WORDS, min_size=1, max_size=4)
@@ -179,7 +179,7 @@ def _said_of(part: Any, text: str, close: Close, protocol: str) -> list[Any]:
         case ToolCall():
             arguments = text if part.custom else text or "{}"
             if protocol == "messages":  # whole bodies hold the object; of what is none, the words
-                arguments = wire.dumps_text(input_of(arguments))
+                arguments = wire.dumps_text(as_object(arguments))
             return ["ToolCall", part.id, part.name, part.namespace, part.custom, arguments]
     return ["Unknown", part.raw]
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import sealed_reasoning, wire
+from translate import repair, sealed_reasoning, wire
 from translate.conversation import Close, Delta, Document, Event, Ext, Open, Part, Text, Thinking, ToolCall, Unknown
 from translate.json_fields import text_of
 from translate.messages import citations
-from translate.messages.decode_messages import input_of, rest
+from translate.messages.decode_messages import rest
 from translate.repeats import ArgumentRepeats
 
 Raw = dict[str, Any]
@@ -170,7 +170,7 @@ class CallBlock(Block):
         return repeats.fresh(pieces)
 
     def close(self, out: list[Event]) -> None:
-        if not self._repeats.said:
+        if not self._repeats.said and not self._repeats.wraps:
             self._say(self._input, out)
         told: list[Event] = []
         self._end_text(told)
@@ -219,7 +219,7 @@ class WholeBlock(Block):
         if not isinstance(self.raw.get("type"), str):
             return  # a block without a type means nothing
         if arguments := "".join(self._json):
-            self.raw["input"] = input_of(arguments)
+            self.raw["input"] = repair.as_object(arguments)
         self._open(Unknown("messages", self.raw, parts=_files_in(self.raw)), out)
         out.append(Close())
 

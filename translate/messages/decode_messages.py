@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from translate import repair, sealed_reasoning, wire
+from translate import sealed_reasoning, wire
 from translate.conversation import (
     Document,
     Ext,
@@ -45,18 +45,6 @@ def read_content(content: Any, where: str) -> list[Part]:
         if not (isinstance(part, Text) and not part.text):
             parts.append(part)
     return parts
-
-
-def input_of(arguments: str) -> dict[str, Any]:
-    """Returns a tool call's arguments as the object that `input` must be. "" is {}. What is no JSON object (cut off, or
-    free text) is kept under "_raw" and never dropped: the model's words reach the tool's error message."""
-    if not arguments.strip():
-        return {}
-    try:
-        value = wire.loads(arguments)
-    except ValueError:
-        return {repair.WRAPPED: arguments}
-    return value if isinstance(value, dict) else {repair.WRAPPED: arguments}
 
 
 def referenced_tools(blocks: Any) -> Iterator[str]:

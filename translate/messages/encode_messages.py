@@ -13,7 +13,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from translate import pictures, readable, readable_parts, sealed_reasoning
+from translate import pictures, readable, readable_parts, repair, sealed_reasoning
 from translate.conversation import (
     Audio,
     Document,
@@ -32,7 +32,7 @@ from translate.encode_context import Draft
 from translate.errors import BadRequest
 from translate.leftovers import BREAKPOINT, CACHE_CONTROL
 from translate.messages import citations, thinking
-from translate.messages.decode_messages import Block, input_of
+from translate.messages.decode_messages import Block
 from translate.pairing import paired
 
 GO_ON = "Go on exactly where your answer above ends, and repeat nothing of it."
@@ -230,7 +230,7 @@ def _tool_call(part: ToolCall, draft: Draft) -> Block | None:
         "type": "tool_use",
         "id": draft.call_id(part.id),
         "name": draft.name(part.name),
-        "input": input_of(part.arguments),
+        "input": repair.as_object(part.arguments),
     }
     return block | ({"toolset_name": part.toolset} if part.toolset else {}) | _leftovers(part)
 

@@ -2,7 +2,7 @@
 
 Both stand on the pieces that streams stand on (assembly.py, usage.py, and the functions at the end of this
 file), so that a reply is the same whether it was streamed or not. Arguments of a tool call that are no JSON
-object are given to the client as {"_raw": text} (see parts.input_of). Parts of other protocols that Messages
+object are given to the client as {"_raw": text} (see repair.as_object). Parts of other protocols that Messages
 has no block for are left out: an unknown block makes clients fail.
 """
 
@@ -30,7 +30,6 @@ from translate.conversation import (
 from translate.errors import BadReply
 from translate.json_fields import text_of
 from translate.messages import assembly, citations
-from translate.messages.decode_messages import input_of
 from translate.messages.usage import breakdown, explanation_in, read_stop, read_usage, write_stop, write_usage
 from translate.sequence import CUT, broken_call
 from translate.target import Asked
@@ -114,7 +113,7 @@ def _block(part: Part, text: str, close: Close, asked: Asked, n: int) -> dict[st
         block["signature"] = close.signature or block["signature"] or sealed_reasoning.EMPTY
     elif block["type"] == "tool_use":
         is_custom = isinstance(part, ToolCall) and part.custom
-        block["input"] = input_of_custom(text) if is_custom else input_of(text)
+        block["input"] = input_of_custom(text) if is_custom else repair.as_object(text)
     return block
 
 
