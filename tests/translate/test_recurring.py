@@ -28,6 +28,7 @@ HISTORY = {"messages": "messages", "chat": "messages", "responses": "input"}
 TARGETS = (
     Target("m"),
     Target("gemini-3-pro", Policy(reasoning_history="true", reasoning="reasoning", tool_schema="gemini")),
+    Target("kimi-k2"),
     Target("n", Policy(images=False, developer_role=True, reasoning_history="tool_calls", rebuild=True)),
 )
 

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from translate import citations, readable, readable_parts, repair, sealed_reasoning
-from translate.chat import details, extras
-from translate.chat.encode_parts import Body, content, flat, is_private, wire_id
+from translate.chat import call_ids, details, extras
+from translate.chat.encode_parts import Body, content, flat, is_private
 from translate.conversation import (
     Conversation,
     Part,
@@ -40,7 +40,7 @@ def messages(conversation: Conversation, draft: Draft) -> list[Body]:
             out += _as_it_was(turn, draft)
         return out
     others: list[Turn] = []  # that follow one another: results, instructions, the user's own words
-    for turn in paired(readable_parts.turns(conversation.turns, draft.drop)):
+    for turn in call_ids.fitted(paired(readable_parts.turns(conversation.turns, draft.drop)), draft):
         if turn.role != "assistant":
             others.append(turn)
         elif message := draft.of(turn, _assistant):  # one that says nothing does not come between the user's
@@ -132,9 +132,10 @@ def _result(result: ToolResult, draft: Draft) -> tuple[Body, list[Body]]:
     text = "\n".join(texts)
     if result.is_error:
         text = readable.failed(text)
+    id = call_ids.sent(result.id, draft)
     if media:
-        media.insert(0, {"type": "text", "text": readable.OUTPUT_OF.format(wire_id(result.id))})
-    return {"role": "tool", "tool_call_id": wire_id(result.id), "content": text or readable.NO_OUTPUT}, media
+        media.insert(0, {"type": "text", "text": readable.OUTPUT_OF.format(id)})
+    return {"role": "tool", "tool_call_id": id, "content": text or readable.NO_OUTPUT}, media
 
 
 # ----------------------------------------------------------------------------------------------- assistant
@@ -212,7 +213,7 @@ def _is_sealed(part: Thinking) -> bool:
 
 def _call(call: ToolCall, draft: Draft) -> Body:
     function = {"name": draft.name(call.name), "arguments": repair.arguments(call.arguments)}
-    return {"id": wire_id(call.id), "type": "function", "function": function}
+    return {"id": call_ids.sent(call.id, draft), "type": "function", "function": function}
 
 
 def _append(out: list[Body], message: Body) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from translate import readable, repair
+from translate import readable
 from translate.conversation import Audio, Document, Image, Part, Refusal, Text, Thinking, ToolCall, Unknown
 from translate.encode_context import Draft
 from translate.errors import BadRequest
@@ -18,7 +18,6 @@ from translate.leftovers import breakpoint_of
 Body = dict[str, Any]
 
 _TEXT = frozenset(("type", "text"))
-MAX_ID = 40  # OpenAI refuses a longer tool_call_id
 
 
 def content(part: Part, draft: Draft) -> list[Body]:
@@ -71,10 +70,6 @@ def flat(pieces: list[Body]) -> str | list[Body]:
     if all(piece.keys() == _TEXT for piece in pieces):
         return "\n\n".join(piece["text"] for piece in pieces)
     return pieces
-
-
-def wire_id(id: str) -> str:
-    return repair.tool_id(id, MAX_ID) if len(id) > MAX_ID else id
 
 
 def _text(text: str) -> Body:

@@ -1,0 +1,70 @@
+"""Ids of tool calls in the form that a model's server demands, or that the model was taught.
+
+Mistral's API, and every server that uses Mistral's own templates, answers 400 to an id that is not nine letters and
+digits. Kimi's templates show the model its ids: `functions.NAME:N`, counted through the conversation. Where they are
+others, it writes its calls as text, or ends its turn without a word. Neither form is that of a call which another model
+has made, and Kimi's does not outlive a client of Anthropic's protocol, which takes fewer characters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+
+from translate import repair
+from translate.conversation import Part, ToolCall, ToolResult, Turn
+from translate.encode_context import Draft
+
+MAX_ID = 40  # OpenAI refuses a longer tool_call_id
+_MISTRAL = re.compile(r"mistral|mixtral|ministral|magistral|codestral|devstral|pixtral|voxtral", re.I)
+_KIMI = re.compile(r"\bkimi", re.I)
+_NINE = re.compile(r"[a-zA-Z0-9]{9}")
+
+Form = Callable[[str, str, int], str]
+"""(the id as given, the tool's name, how many calls were before it) -> the id as sent"""
+
+
+def fitted(turns: list[Turn], draft: Draft) -> list[Turn]:
+    """Returns the turns with the ids that the model knows. Turns that need no change are the same objects."""
+    form = _form_of(draft.target.model)
+    if form is None:
+        return turns
+    calls = [part for turn in turns for part in turn.parts if isinstance(part, ToolCall)]
+    ids = {call.id: form(call.id, draft.name(call.name), before) for before, call in enumerate(calls)}
+    changed = {given: id for given, id in ids.items() if given != id}
+    return [_renamed(turn, changed) for turn in turns] if changed else turns
+
+
+def sent(id: str, draft: Draft) -> str:
+    """Returns the id of a turn that was fitted, as OpenAI takes it where the model has no form of its own."""
+    if len(id) <= MAX_ID or _form_of(draft.target.model) is not None:
+        return id
+    return repair.tool_id(id, MAX_ID)
+
+
+def _renamed(turn: Turn, changed: dict[str, str]) -> Turn:
+    parts: list[Part] = []
+    is_same = True
+    for part in turn.parts:
+        if isinstance(part, ToolCall | ToolResult) and part.id in changed:
+            part, is_same = replace(part, id=changed[part.id]), False
+        parts.append(part)
+    return turn if is_same else replace(turn, parts=parts)
+
+
+@lru_cache(1_000)
+def _form_of(model: str) -> Form | None:
+    if _MISTRAL.search(model):
+        return _nine
+    return _counted if _KIMI.search(model) else None
+
+
+def _nine(id: str, name: str, before: int) -> str:
+    return id if _NINE.fullmatch(id) else hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest()[:9]
+
+
+def _counted(id: str, name: str, before: int) -> str:
+    return f"functions.{name}:{before}"
