@@ -38,6 +38,7 @@ class Policy:
     images: bool = True  # may images be sent; else a note stands for each
     reasoning_effort: str = "auto"  # auto (by the model's name) | true | false: may an effort be sent
     max_stops: int = 4  # stop sequences, at most (Chat only)
+    call_ids: bool = True  # may calls and their results say an id (Gemini only)
     web_search: str = "auto"  # auto (by the model's name) | true | false: does it search the web itself
     prompt_cache_key: bool = False  # may one be made where the client brings none (see affinity.py)
     output_schema: str = "native"  # tool: a reply's JSON schema goes as a tool; chat: if there are others

@@ -148,6 +148,7 @@ PRESETS: dict[str, dict[str, str]] = {
         "base_url": "https://{vertex}/v1",
         "paths": "gemini=v1/projects/{project}/locations/{region}/publishers/google",
         "envelope": "vertex",
+        "call_ids": "false",
         "key_header": "authorization",
         "list_models": "false",
     },

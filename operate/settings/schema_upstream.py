@@ -228,6 +228,12 @@ UPSTREAM = {
     "max_stops": Key(
         value_types.whole(0, 1000), "4", "Chat: how many stop sequences it takes. Further ones are dropped."
     ),
+    "call_ids": Key(
+        value_types.switch(),
+        "true",
+        "Gemini: whether calls of functions and their results may name each other by an id. Without, their order and "
+        "names tell. Vertex AI answers 400 to ids.",
+    ),
     "prompt_cache_key": Key(
         value_types.choice("auto", "true", "false"),
         "auto",

@@ -86,6 +86,7 @@ class Upstream:
     ask_usage: str
     reasoning_effort: str
     max_stops: int
+    call_ids: bool
     prompt_cache_key: str
     cache_marks: str
     web_search: str

@@ -91,7 +91,7 @@ def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Body]:
 
 def _user(turn: Turn, names: dict[str, str], draft: Draft) -> list[Body]:
     out: list[Body] = []
-    for part in turn.parts:
+    for part in turn.parts if draft.policy.call_ids else _in_order(turn.parts, names):
         if isinstance(part, ToolResult):
             out += _result(part, names.get(part.id, part.id), draft)
             continue
@@ -100,6 +100,12 @@ def _user(turn: Turn, names: dict[str, str], draft: Draft) -> list[Body]:
             said = [{"text": readable.REMINDER.format(each["text"])} if "text" in each else each for each in said]
         out += said
     return out
+
+
+def _in_order(parts: list[Part], names: dict[str, str]) -> list[Part]:
+    """Returns the results in the order of their calls, of which nothing but the name tells them apart."""
+    place = {id: n for n, id in enumerate(names)}
+    return sorted(parts, key=lambda part: place.get(part.id, -1) if isinstance(part, ToolResult) else len(place))
 
 
 def _result(result: ToolResult, name: str, draft: Draft) -> list[Body]:
@@ -117,7 +123,7 @@ def _result(result: ToolResult, name: str, draft: Draft) -> list[Body]:
         text = "\n".join(filter(None, (text, "[its files follow]")))
         media.insert(0, {"text": readable.OUTPUT_OF.format(result.id)})
     response = {"error" if result.is_error else "output": text or readable.NO_OUTPUT}
-    said = {"id": draft.call_id(result.id), "name": function_name(name, draft), "response": response}
+    said = _id(result.id, draft) | {"name": function_name(name, draft), "response": response}
     return [{"functionResponse": said}, *media]
 
 
@@ -212,8 +218,12 @@ def _audio(part: Audio, draft: Draft) -> list[Body]:
 
 def _call(part: ToolCall, draft: Draft) -> list[Body]:
     arguments = wire.loads(repair.arguments(part.arguments))
-    said = {"id": draft.call_id(part.id), "name": function_name(part.name, draft), "args": arguments}
+    said = _id(part.id, draft) | {"name": function_name(part.name, draft), "args": arguments}
     return [{"functionCall": said}]
+
+
+def _id(given: str, draft: Draft) -> Body:
+    return {"id": draft.call_id(given)} if draft.policy.call_ids else {}
 
 
 def _unknown(part: Unknown, draft: Draft) -> list[Body]:

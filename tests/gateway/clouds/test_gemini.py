@@ -84,6 +84,22 @@ def test_a_tool_is_called_and_claude_goes_its_own_way() -> None:
     assert paths == [f"google/models/{MODEL}:generateContent", claude, claude]
 
 
+def test_calls_and_results_have_no_ids_there_and_stand_in_one_order() -> None:
+    """Vertex AI answers 400 to them: Unknown name "id" at 'contents[1].parts[0].function_call': Cannot find field."""
+    blocks = [{"type": "tool_use", "id": id, "name": "look", "input": {"at": id}} for id in ("t1", "t2", "t3")]
+    results = [{"type": "tool_result", "tool_use_id": id, "content": f"seen {id}"} for id in ("t3", "t1", "t2")]
+    turns = [*HI, {"role": "assistant", "content": blocks}, {"role": "user", "content": results}]
+    with scripted(SAYING) as up, house(up) as here:
+        assert here.post("/v1/messages", {"model": MODEL, "max_tokens": 900, "messages": turns})[0] == 200
+    _, calls, answers = up.requests[0].json["contents"]
+    assert [part["functionCall"] for part in calls["parts"]] == [
+        {"name": "look", "args": {"at": id}} for id in ("t1", "t2", "t3")
+    ]
+    assert [part["functionResponse"] for part in answers["parts"]] == [
+        {"name": "look", "response": {"output": f"seen {id}"}} for id in ("t1", "t2", "t3")
+    ]
+
+
 def test_a_refusal_is_in_the_clients_words() -> None:
     refusal = Answer.json({"error": {"code": 429, "message": "Quota is gone.", "status": "RESOURCE_EXHAUSTED"}}, 429)
     with Upstream([refusal]) as up, house(up, ONCE) as here:
