@@ -18,6 +18,7 @@ REMINDER = "<system-reminder>\n{}\n</system-reminder>"  # how Claude Code itself
 NO_OUTPUT = "(no output)"
 OUTPUT_OF = "[output of the tool call {}]"  # before pictures and files that stand apart from it
 SEE_NEXT = "[{}: see the next user message]"  # in their place
+GO_ON = "Go on exactly where your answer above ends, and repeat nothing of it."  # after an answer that has begun
 OPENING = "(conversation continues)"  # stands for the user's turn that a cut history has lost
 
 _HIDDEN = re.compile(r"encrypted|_id$|^id$|^type$|^status$|signature|fingerprint|media_type|^data$|^call(er)?$")

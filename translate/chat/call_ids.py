@@ -1,27 +1,25 @@
 """Ids of tool calls in the form that a model's server demands, or that the model was taught.
 
-Mistral's API, and every server that uses Mistral's own templates, answers 400 to an id that is not nine letters and
-digits. Kimi's templates show the model its ids: `functions.NAME:N`, counted through the conversation. Where they are
-others, it writes its calls as text, or ends its turn without a word. Neither form is that of a call which another model
-has made, and Kimi's does not outlive a client of Anthropic's protocol, which takes fewer characters.
+Mistral's answer 400 to an id that is not nine letters and digits (see mistral.py). Kimi's templates show the model its
+ids: `functions.NAME:N`, counted through the conversation. Where they are others, it writes its calls as text, or ends
+its turn without a word. Neither form is that of a call which another model has made, and Kimi's does not outlive a
+client of Anthropic's protocol, which takes fewer characters.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
 from translate import repair
+from translate.chat import mistral
 from translate.conversation import Part, ToolCall, ToolResult, Turn
 from translate.encode_context import Draft
 
 MAX_ID = 40  # OpenAI refuses a longer tool_call_id
-_MISTRAL = re.compile(r"mistral|mixtral|ministral|magistral|codestral|devstral|pixtral|voxtral", re.I)
 _KIMI = re.compile(r"\bkimi", re.I)
-_NINE = re.compile(r"[a-zA-Z0-9]{9}")
 
 Form = Callable[[str, str, int], str]
 """(the id as given, the tool's name, how many calls were before it) -> the id as sent"""
@@ -57,13 +55,13 @@ def _renamed(turn: Turn, changed: dict[str, str]) -> Turn:
 
 @lru_cache(1_000)
 def _form_of(model: str) -> Form | None:
-    if _MISTRAL.search(model):
+    if mistral.is_model(model):
         return _nine
     return _counted if _KIMI.search(model) else None
 
 
 def _nine(id: str, name: str, before: int) -> str:
-    return id if _NINE.fullmatch(id) else hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest()[:9]
+    return mistral.call_id(id)
 
 
 def _counted(id: str, name: str, before: int) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from translate import citations, readable, readable_parts, repair, sealed_reasoning
-from translate.chat import call_ids, details, extras
+from translate.chat import call_ids, details, extras, mistral
 from translate.chat.encode_parts import Body, content, flat, is_private
 from translate.conversation import (
     Conversation,
@@ -50,7 +50,7 @@ def messages(conversation: Conversation, draft: Draft) -> list[Body]:
     out += _between(others, draft)
     if not out:
         raise BadRequest(f"{draft.words.history}: nothing in them can be sent to this model's upstream")
-    return out
+    return mistral.in_order(out) if mistral.is_model(draft.target.model) else out
 
 
 # -------------------------------------------------------------------------------------------------- system

@@ -35,8 +35,6 @@ from translate.messages import citations, thinking
 from translate.messages.decode_messages import Block
 from translate.pairing import paired
 
-GO_ON = "Go on exactly where your answer above ends, and repeat nothing of it."
-
 _MEDIA_TYPES = {"image/jpg": "image/jpeg", "": "image/png"}
 _TEXTUAL = ("application/json", "application/xml", "application/x-yaml")
 _NOT_LAST = ("thinking", "redacted_thinking")
@@ -111,7 +109,7 @@ def _end(out: list[Block], draft: Draft) -> None:
         return
     said = out[-1]["content"]
     if not thinking.takes_beginning(draft.target.model) and all(block["type"] in _SAID for block in said):
-        out.append({"role": "user", "content": [{"type": "text", "text": GO_ON}]})
+        out.append({"role": "user", "content": [{"type": "text", "text": readable.GO_ON}]})
     elif said[-1]["type"] == "text":
         said[-1] = said[-1] | {"text": said[-1]["text"].rstrip()}
 
