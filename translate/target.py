@@ -29,7 +29,7 @@ class Policy:
     max_tokens: int = 0  # clamp of the output limit; 0 = none
     max_tokens_field: str = "max_tokens"  # or max_completion_tokens (Chat only)
     reasoning: str = "reasoning_content"  # reasoning_content | reasoning | think_tags | none
-    reasoning_history: str = "false"  # false | tool_calls | true: does reasoning go back upstream
+    reasoning_history: str = "false"  # false | tool_calls | true | always: does reasoning go back upstream
     developer_role: bool = False  # system text as role "developer"
     stream_options: bool = True  # may stream_options.include_usage be sent
     drop: tuple[str, ...] = ()  # top-level fields of the upstream's body that are left out

@@ -72,6 +72,8 @@ class Quirk:
     beside: str = ""
 
     def __str__(self) -> str:
+        if self == THOUGHTS:
+            return "earlier thinking is sent back, and a blank where there was none (reasoning_history = always)"
         if self.beside:
             return f"'{self.field}' is left out beside '{self.beside}'"
         return f"'{self.field}' is sent as '{self.instead}'" if self.instead else f"'{self.field}' is left out"
@@ -79,6 +81,8 @@ class Quirk:
 
 NO_MARKS = Quirk("cache_control")  # those that we make; a client's own are the client's to know of
 NO_USAGE = Quirk("stream_options")  # not even to learn what a stream took
+THOUGHTS = Quirk("reasoning_history", "always")  # not of a field: the setting of that name
+_WANTS_THOUGHTS = re.compile(r"reasoning[_ ]content\b.{0,80}?\b(?:must be passed back|is missing|is required)", re.I)
 
 
 def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Quirk]:
@@ -293,10 +297,12 @@ def crossed(
     known = quirks.of(route.upstream.name, route.model)
     if NO_MARKS in known:
         target = replace(target, policy=replace(target.policy, cache_marks=False))
+    if THOUGHTS in known:
+        target = replace(target, policy=replace(target.policy, reasoning_history=THOUGHTS.instead))
     encoded = pair.request(client, route.protocol, data, target, more)
     if known:
         drop = [each.field for each in known if not each.instead and (not each.beside or each.beside in encoded.body)]
-        rename = [(quirk.field, quirk.instead) for quirk in known if quirk.instead]
+        rename = [(quirk.field, quirk.instead) for quirk in known if quirk.instead and quirk != THOUGHTS]
         fit.body(encoded, dialects.of(client).words.ledger, route.protocol, data, drop, rename)
     if strict and encoded.dropped:
         names = ", ".join(encoded.dropped)
@@ -317,6 +323,9 @@ def learned(
         return []
     said = error.message[:MAX_READ]
     own = OwnWords(data)
+    wanted = _WANTS_THOUGHTS.search(said)
+    if wanted is not None and dialects.of(route.protocol).open_reasoning and not own.holds(wanted.group()):
+        return [THOUGHTS] if quirks.learn(route.upstream.name, route.model, THOUGHTS) else []
     about_marks = NO_MARKS.field in said and not own.holds(NO_MARKS.field)
     if not about_marks and next(_named(error, raw, own), None) is None and _BOTH.search(said) is None:
         return []  # the usual error: the request need not be translated once more to see what was in it

@@ -200,10 +200,11 @@ UPSTREAM = {
         "default reads both fields, reasoning_content and reasoning.",
     ),
     "reasoning_history": Key(
-        value_types.choice("false", "tool_calls", "true"),
+        value_types.choice("false", "tool_calls", "true", "always"),
         "false",
-        "Chat: whether earlier thinking is sent back to it. tool_calls: only together with tool calls (DeepSeek, "
-        "Kimi).",
+        "Chat: whether earlier thinking is sent back to it. tool_calls: only together with tool calls, and a blank "
+        "where there was none (DeepSeek, Kimi); always: so in each message of the model's. An upstream that "
+        "answers 400 for want of it is sent it always, for a day.",
     ),
     "developer_role": Key(
         value_types.switch(), "false", "Chat: system text is sent with the role developer instead of system."

@@ -31,6 +31,12 @@ from translate.errors import BadRequest
 from translate.leftovers import BREAKPOINT, breakpoint_of
 from translate.pairing import paired
 
+NO_THOUGHT = " "
+"""What stands for a thought that another model never had, or a client has not kept. DeepSeek and Kimi answer 400 to a
+call without one while they think, and Kimi to an empty one."""
+
+_FIELDS = ("reasoning_content", "reasoning")
+
 
 def messages(conversation: Conversation, draft: Draft) -> list[Body]:
     """Returns the whole list. Raises BadRequest for what cannot cross and must not be lost."""
@@ -177,7 +183,16 @@ def _assistant(turn: Turn, draft: Draft) -> Body | None:
         if len(message) > 2:
             draft.drop(draft.words.thoughts)
         return None
+    field = draft.policy.reasoning
+    if field in _FIELDS and field not in message and _is_demanded(bool(calls), draft):
+        message[field] = NO_THOUGHT
     return message | of_message
+
+
+def _is_demanded(has_calls: bool, draft: Draft) -> bool:
+    """Tells whether a model that thinks is refused a message of its own without a thought."""
+    history = draft.policy.reasoning_history
+    return history == "always" or (history == "tool_calls" and has_calls)
 
 
 def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
@@ -185,7 +200,7 @@ def _reason(message: Body, turn: Turn, has_calls: bool, draft: Draft) -> None:
     policy = draft.policy
     signs = extras.may_go_to(draft.target)  # their proofs then have a place of their own
     parts = [part for part in turn.parts if isinstance(part, Thinking) and not (signs and extras.opened(part))]
-    goes_back = policy.reasoning_history == "true" or (policy.reasoning_history == "tool_calls" and has_calls)
+    goes_back = policy.reasoning_history in ("true", "always") or _is_demanded(has_calls, draft)
     goes_back = goes_back or (draft.home and policy.reasoning != "think_tags")  # the client itself sent it
     if not goes_back or policy.reasoning == "none":
         if parts:

@@ -161,6 +161,46 @@ def test_it_is_sent_again_at_once_and_right_from_then_on() -> None:
         assert known == {"up/m": ["'temperature' is left out"], "up/another": ["'temperature' is left out"]}
 
 
+WANTS_THOUGHTS = [
+    "The `reasoning_content` in the thinking mode must be passed back to the API.",
+    "thinking is enabled but reasoning_content is missing in assistant tool call message at index 2",
+]
+
+
+@pytest.mark.parametrize("words", WANTS_THOUGHTS)
+def test_a_model_that_wants_its_thoughts_back_gets_them_from_then_on(words: str) -> None:
+    """DeepSeek's and Kimi's, behind addresses of which nobody has said so: also where there was no thought."""
+
+    def script(request: Request) -> Answer:
+        turns = [turn for turn in request.json["messages"] if turn["role"] == "assistant"]
+        whole = all(turn.get("reasoning_content") for turn in turns)
+        return Answer.json(COMPLETION) if whole else Answer.json(openai(words), 400)
+
+    thought = {"type": "thinking", "thinking": "hm", "signature": ""}
+    call = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": "r"}
+    turns: list[Any] = [
+        *ASK["messages"], {"role": "assistant", "content": [thought, call]}, {"role": "user", "content": [result]},
+        {"role": "assistant", "content": [call | {"id": "u"}]},
+        {"role": "user", "content": [result | {"tool_use_id": "u"}]},
+    ]  # fmt: skip
+    with Upstream(script) as up, House(one_upstream(up.url, "chat")) as house:
+        for _ in range(2):
+            assert house.post("/v1/messages", ASK | {"messages": turns})[0] == 200
+        assert len(up.requests) == 3
+        told = [turn.get("reasoning_content") for turn in up.requests[-1].json["messages"]]
+        assert told == [None, "hm", None, " ", None]
+        known = house.on_loop(lambda: house.proxy.service.quirks.all())
+        assert "reasoning_history = always" in known["up/m"][0]
+
+
+@pytest.mark.parametrize("words", WANTS_THOUGHTS)
+def test_who_talks_about_that_refusal_teaches_nothing(words: str) -> None:
+    asked = ASK | {"messages": [{"role": "user", "content": f"What does this mean: {words}"}]}
+    with Upstream(lambda request: Answer.json(openai(words), 400)) as up, House(one_upstream(up.url, "chat")) as house:
+        assert house.post("/v1/messages", asked)[0] == 400 and len(up.requests) == 1
+
+
 def test_one_of_two_that_exclude_each_other_is_left_out() -> None:
     def script(request: Request) -> Answer:
         if {"temperature", "top_p"} <= request.json.keys():

@@ -291,7 +291,33 @@ def test_reasoning_goes_back_where_the_upstream_wants_it(policy: Policy, calls: 
     assert told == {"role": "assistant", **message, **({"tool_calls": [WIRE_CALL]} if calls else {})}
 
 
-@pytest.mark.parametrize("policy", [Policy(reasoning_history="true"), Policy(reasoning_history="tool_calls")])
+@pytest.mark.parametrize(
+    ("policy", "field", "with_call", "alone"),
+    [
+        (Policy(), "reasoning_content", None, None),
+        (Policy(reasoning_history="true"), "reasoning_content", None, None),
+        (Policy(reasoning_history="tool_calls"), "reasoning_content", " ", None),
+        (Policy(reasoning_history="always"), "reasoning_content", " ", " "),
+        (Policy(reasoning_history="always", reasoning="reasoning"), "reasoning", " ", " "),
+        (Policy(reasoning_history="always", reasoning="think_tags"), "reasoning_content", None, None),
+        (Policy(reasoning_history="always", reasoning="none"), "reasoning_content", None, None),
+    ],
+)
+def test_a_blank_stands_for_a_thought_that_a_server_demands(
+    policy: Policy, field: str, with_call: str | None, alone: str | None
+) -> None:
+    """As where another model had the session before, or the client has not kept its thoughts. "" is refused, too."""
+    said = messages(HI, assistant(Text("a"), CALL), HI, assistant(Text("b")), HI, policy=policy)
+    told = [message.get(field) for message in said if message["role"] == "assistant"]
+    assert told == [with_call, alone]
+    thought = messages(HI, assistant(Thinking("hm", "S"), Text("b")), policy=Policy(reasoning_history="always"))
+    assert thought[1]["reasoning_content"] == "hm"
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [Policy(reasoning_history="true"), Policy(reasoning_history="tool_calls"), Policy(reasoning_history="always")],
+)
 def test_a_thought_alone_is_no_message(policy: Policy) -> None:
     """Servers answer 400 to a message with neither content nor calls. The user's words around it become one."""
     out = encoded(HI, assistant(*THOUGHT), HI, policy=policy)
