@@ -305,7 +305,7 @@ class Dialect:
     the proxy has made; says_client_search: a search that they run themselves says that it is one. followed: a
     conversation with words where its history only points to some, which its own upstream has kept. pauses: upstreams
     may pause a turn. shows: what pictures and sounds of other providers its replies have a place for;
-    model_shows: so have the model's turns in requests.
+    model_shows: so have the model's turns in requests. wants_turns: instructions alone are no request.
 
     Requests that do not cross: without_foreign(body) takes out thinking that the upstream has not signed, and names it;
     summaries_in_words(body) puts summaries of ours into words, and tells whether there were any. Both change the body.
@@ -344,6 +344,7 @@ class Dialect:
     summaries_in_words: Callable[[Body], bool] = lambda body: False
     followed: Callable[[Conversation], Conversation] = lambda conversation: conversation
     pauses: bool = False
+    wants_turns: bool = False
     shows: Callable[[Part], bool] = lambda part: False
     model_shows: bool = False
     asks: Asks = MAX_TOKENS

@@ -15,6 +15,7 @@ from translate import (
     answer_tool,
     compaction,
     dialects,
+    distinct_tools,
     errors,
     fit,
     foreign_parts,
@@ -47,6 +48,8 @@ from translate.reading import Look, as_it_is
 from translate.schemas import offer, restored
 from translate.summary_reply import SummaryReply
 from translate.target import Asked, Encoded, Protocol, Target
+
+FEW_TURNS = 3  # nobody sends more that say nothing
 
 
 def request(client: Protocol, upstream: Protocol, body: Body, target: Target, more: Sequence[Turn] = ()) -> Encoded:
@@ -97,6 +100,11 @@ def _encoded(client: Dialect, upstream: Dialect, body: Body, target: Target, con
     functions = conversation.one_call
     if client is not upstream:
         conversation = readable_parts.without_media(conversation, model_shows=upstream.model_shows)
+        if upstream.wants_turns and conversation.system and len(conversation.turns) < FEW_TURNS:
+            conversation = readable_parts.spoken(conversation)
+        if len(conversation.tools) > 1:
+            conversation, twice = distinct_tools.of(conversation)
+            left += twice
         if functions:
             conversation = replace(conversation, parallel_tools=False)
     if policy.output_schema != "native":

@@ -4,8 +4,9 @@ Chat tells the authors of one role apart: other protocols' models read the name 
 that nobody else knows (messages between Codex's agents, and types that do not exist yet); the texts and pictures in
 them stand in their place. Messages has instructions that hold for one turn alone. What the instructions at the head
 show goes into the user's first turn, as nobody else's have anything but texts; what the model itself has drawn or said
-aloud goes into the user's next turn, where the upstream's own model never shows anything. This is used only when a
-request crosses protocols.
+aloud goes into the user's next turn, where the upstream's own model never shows anything. Instructions without a
+conversation are the user's words for an upstream that answers nobody else. This is used only when a request crosses
+protocols.
 """
 
 from __future__ import annotations
@@ -41,6 +42,18 @@ def without_media(given: Conversation, *, model_shows: bool) -> Conversation:
     moved = replace(first, parts=[*shown, *first.parts]) if first is not None else Turn("user", shown)
     rest = given.turns[1:] if first is not None else given.turns
     return replace(given, system=[part for part in given.system if part not in media], turns=[moved, *rest])
+
+
+def spoken(given: Conversation) -> Conversation:
+    """Returns a conversation of nothing but instructions as one in which the user says them, for an upstream that wants
+    to hear somebody. Where OpenAI's protocols are spoken, a prompt is often just that."""
+    if not given.system or any(map(_says_something, given.turns)):
+        return given
+    return replace(given, system=[], turns=[Turn("user", given.system)])
+
+
+def _says_something(turn: Turn) -> bool:
+    return any(not isinstance(part, Text) or (part.text and not part.text.isspace()) for part in turn.parts)
 
 
 def _moved(given: list[Turn]) -> list[Turn]:

@@ -191,6 +191,26 @@ def test_what_instructions_show_is_in_the_first_turn(client: Protocol, upstream:
     assert json.dumps(out.body).count("iVBORw0KGgo=") == 2 and "be brief" not in first
 
 
+ALONE: list[tuple[Protocol, dict[str, Any]]] = [
+    ("chat", {"messages": [{"role": "system", "content": "Say hi."}]}),
+    ("chat", {"messages": [{"role": "system", "content": "Say hi."}, {"role": "user", "content": ""}]}),
+    ("chat", {"messages": [{"role": "developer", "content": "Say hi."}, {"role": "user", "content": " "}]}),
+    ("responses", {"instructions": "Say hi.", "input": []}),
+    ("responses", {"input": [{"role": "system", "content": "Say hi."}]}),
+]
+
+
+@pytest.mark.parametrize(("client", "said"), ALONE)
+def test_instructions_alone_are_the_users_words_where_somebody_must_speak(client: Protocol, said: Any) -> None:
+    body = {"model": "m"} | said
+    claude: Any = pair.request(client, "messages", body, Target("m")).body
+    assert "system" not in claude
+    assert claude["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Say hi."}]}]
+    gemini: Any = pair.request(client, "gemini", body, Target("m")).body
+    assert "systemInstruction" not in gemini
+    assert gemini["contents"] == [{"role": "user", "parts": [{"text": "Say hi."}]}]
+
+
 def test_instructions_that_show_something_before_no_turn_of_the_users() -> None:
     said = [*SHOWING["chat"]["messages"][:1], {"role": "assistant", "content": "well"}, HELLO]
     turns: Any = sent("chat", "messages", said).body["messages"]

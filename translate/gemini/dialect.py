@@ -107,6 +107,7 @@ GEMINI = Dialect(
     ),
     http=Http(auth=("x-goog-api-key", ""), asks=_asks, query_key="key"),
     models=ModelListing(model_list.row, model_list.page, query="?pageSize=1000", paths=LISTS),
+    wants_turns=True,
     shows=parts.shows,
     model_shows=True,
     carries=("messages", "responses", "chat"),

@@ -68,6 +68,7 @@ MESSAGES = Dialect(
     without_foreign=foreign_reasoning.without,
     summaries_in_words=foreign_reasoning.summaries_in_words,
     pauses=True,
+    wants_turns=True,
     marks=Marks(
         terminal=re.compile(rb'"type"\s*:\s*"(message_stop|error)"'),
         refusal=re.compile(rb'"stop_reason"\s*:\s*"refusal"'),
