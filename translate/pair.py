@@ -109,7 +109,7 @@ def _encoded(client: Dialect, upstream: Dialect, body: Body, target: Target, con
             conversation = replace(conversation, parallel_tools=False)
     if policy.output_schema != "native":
         conversation, answers = answer_tool.offered(conversation, alone=policy.output_schema == "tool")
-    elif client is not upstream and offer.cannot_say(conversation.output, upstream.schemas):
+    elif client is not upstream and offer.cannot_say(conversation.output, upstream.schemas, target.model):
         conversation, answers = answer_tool.offered(conversation, any_root=True)
         if not answers:  # a tool of the client's own must be called
             left.append(words.output)

@@ -68,7 +68,7 @@ def crossed(client: Protocol, body: dict[str, Any], policy: Policy) -> Encoded:
     target = Target(MODEL[upstream], policy)
     if body.get("functions") and not body.get("tools"):  # of which a message calls one
         conversation = replace(conversation, parallel_tools=False)
-    if offer.cannot_say(conversation.output, writes.schemas):
+    if offer.cannot_say(conversation.output, writes.schemas, target.model):
         conversation, _ = answer_tool.offered(conversation, any_root=True)
     seen = repr(conversation)
     own = provider_tools.crossed(conversation, speaks.says_client_search, policy.deferred_tools).conversation

@@ -22,6 +22,10 @@ from translate.schemas import table
 
 VERSION = "2023-06-01"  # said for clients that have no word for it; every field of ours is in it
 
+# Claude before Opus 4.1 and Sonnet 4.5 answers 400 to a schema of the reply.
+_WITHOUT_FORMATS = re.compile(
+    r"claude-(?:instant|v?[1-3](?![0-9])|4-(?:opus|sonnet)|(?:opus|sonnet)-4(?:$|-0(?![0-9])|[-@][0-9]{8}))", re.I
+)
 _ONLY_HERE = ("system", "stop_sequences", "top_k", "output_config", "context_management")
 
 
@@ -60,7 +64,7 @@ MESSAGES = Dialect(
     collect=collect,
     usage=usage.UsageReader(of_event, read_usage, in_pieces=False),
     words=WORDS,
-    schemas=table.Writes(table.ANTHROPIC, table.ANTHROPIC, formats_enforced=True),
+    schemas=table.Writes(table.ANTHROPIC, table.ANTHROPIC, formats_enforced=True, never=_WITHOUT_FORMATS),
     errors=Errors(fault.body, fault.event, fault.status, fault.last, _left_out),
     searchers=SEARCHERS,
     compaction=compaction.COMPACTION,

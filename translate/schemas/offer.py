@@ -50,10 +50,13 @@ def offer(given: Conversation, home: bool, usual: Writes, target: Target) -> Off
     return _Offering(given, home, table.plain(usual, target)).offer
 
 
-def cannot_say(output: OutputFormat | None, usual: Writes) -> bool:
-    """Tells whether the upstream's reply formats, which are always enforced, have no words for the schema."""
+def cannot_say(output: OutputFormat | None, usual: Writes, model: str) -> bool:
+    """Tells whether the upstream's reply formats, which are always enforced, have no words for the schema, or the model
+    has no such formats."""
     if not usual.formats_enforced or output is None or output.kind != "json_schema":
         return False
+    if usual.never is not None and usual.never.search(model):
+        return True
     return bool(_known(output.schema or ANY_OBJECT, table.enforced(usual.plain), False).obstacle)
 
 

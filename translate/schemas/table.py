@@ -108,12 +108,13 @@ MOST_STRICT_TOOLS, MOST_OPTIONAL, MOST_UNIONS = 20, 24, 16
 class Writes:
     """What upstreams of a protocol are told schemas in. plain: tools and loose formats. claude: the same where the
     model is one of Anthropic's. formats_enforced: whether the schema of an answer always is. not_beside_tools:
-    the names of models that take no schema of an answer where there are tools."""
+    the names of models that take no schema of an answer where there are tools. never: of those that never take one."""
 
     plain: SchemaDialect = OPENAI
     claude: SchemaDialect = CLAUDE
     formats_enforced: bool = False
     not_beside_tools: re.Pattern[str] | None = None
+    never: re.Pattern[str] | None = None
 
 
 USUAL = Writes()

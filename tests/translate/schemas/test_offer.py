@@ -97,13 +97,20 @@ def test_strict_where_it_can_be(client: Protocol, upstream: Protocol) -> None:
     assert not sent(never).get("strict") and never.dropped == ["tools.strict"] and sent(never)["schema"] == open_map
 
 
+def several(schema: Json, many: int) -> list[Json]:
+    return [
+        {"type": "function", "function": tool("chat", schema, True)["function"] | {"name": f"f{i}"}}
+        for i in range(many)
+    ]
+
+
 def test_anthropic_counts_strict_schemas() -> None:
-    many = [tool("chat", closed(a=S), True) for _ in range(25)]
+    many = several(closed(a=S), 25)
     encoded = crossed("chat", "messages", {"tools": many})
     assert [each.get("strict") for each in encoded.body["tools"]] == [True] * 20 + [None] * 5  # type: ignore[attr-defined]
     assert encoded.dropped == ["tools.strict"]
     optional = closed(**{f"a{i}": S for i in range(15)}) | {"required": []}
-    encoded = crossed("chat", "messages", {"tools": [tool("chat", optional, True)] * 2})
+    encoded = crossed("chat", "messages", {"tools": several(optional, 2)})
     assert [each.get("strict") for each in encoded.body["tools"]] == [True, None]  # type: ignore[attr-defined]
 
 
@@ -138,6 +145,26 @@ def test_formats_that_anthropic_cannot_say_go_as_a_tool(client: Protocol, schema
     asked = Asked("m", answer_tool=encoded.answer_tool, reshaped=encoded.reshaped)
     said = pair.Crossing(client, "messages", asked).whole(json.dumps(reply).encode()).decode()
     assert ('{\\"value\\":[1]}' in said) is (schema.get("type") == "object")  # else it is unwrapped
+
+
+OLD = [
+    "claude-3-5-haiku-20241022", "claude-3-7-sonnet-latest", "claude-sonnet-4-20250514", "claude-opus-4-0",
+    "claude-sonnet-4", "claude-opus-4@20250514", "us.anthropic.claude-sonnet-4-20250514-v1:0",
+    "anthropic/claude-3-opus",
+]  # fmt: skip
+NEW = [
+    "claude-opus-4-1-20250805", "claude-sonnet-4-5", "claude-haiku-4-5@20251001", "claude-opus-4-7", "claude-opus-5-5",
+    "claude-opus-4.1", "anthropic.claude-sonnet-4-6", "claude-sonnet-10", "glm-4.6", "m",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("client", ["chat", "responses"])
+@pytest.mark.parametrize(("models", "as_tool"), [(OLD, True), (NEW, False)])
+def test_models_that_have_no_formats_get_a_tool(client: Protocol, models: list[str], as_tool: bool) -> None:
+    for model in models:
+        encoded = crossed(client, "messages", format(client, closed(a=S)), model)
+        assert ("output_config" in encoded.body) is not as_tool, model
+        assert encoded.answer_tool == ("final_answer" if as_tool else "") and encoded.dropped == [], model
 
 
 def test_a_format_beside_a_tool_that_must_be_called() -> None:
