@@ -30,6 +30,9 @@ _SETTLED: dict[str, Any] = {
     "background": False,
     "truncation": "disabled",
     "modalities": ["text"],
+    "metadata": {},
+    "logit_bias": {},
+    "top_logprobs": 0,
     "usage": {"include": True},  # OpenRouter's: counts are always given, and so is what was thought
     "include_reasoning": True,
     "stream_options": {"include_obfuscation": False},

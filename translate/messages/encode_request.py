@@ -183,8 +183,6 @@ def _as_it_was(body: Body, conversation: Conversation) -> None:
 
 
 def _made_to_fit(body: Body, conversation: Conversation, target: Target, draft: Draft) -> None:
-    if conversation.tool_choice is not None and not conversation.tools:
-        draft.drop("tool_choice")
     if not thinking.write(body, conversation, target.policy.max_tokens):
         draft.drop(conversation.words.thinking)
     _output(body, conversation, draft)

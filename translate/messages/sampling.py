@@ -43,13 +43,15 @@ def write(body: Body, sampling: Sampling, draft: Draft) -> None:
     if (top_p := sampling.top_p) is not None:
         if not fixed and temperature is None and not (thinks and top_p < LEAST_TOP_P):
             body["top_p"] = top_p
-        elif not fixed or top_p != 1:
+        elif top_p != 1:
             draft.drop("top_p")
     if sampling.top_k is not None:
         if fixed or thinks:
             draft.drop("top_k")
         else:
             body["top_k"] = sampling.top_k
-    for field in ("seed", "frequency_penalty", "presence_penalty"):
-        if getattr(sampling, field) is not None:
+    if sampling.seed is not None:
+        draft.drop("seed")
+    for field in ("frequency_penalty", "presence_penalty"):  # one of 0 is none
+        if getattr(sampling, field):
             draft.drop(field)

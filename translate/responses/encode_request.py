@@ -164,8 +164,11 @@ def _limits(body: Body, conversation: Conversation, draft: Draft) -> None:
         body["temperature"] = sampling.temperature
     if sampling.top_p is not None:
         body["top_p"] = sampling.top_p
-    for field in ("top_k", "seed", "frequency_penalty", "presence_penalty"):
+    for field in ("top_k", "seed"):
         if getattr(sampling, field) is not None:
+            draft.drop(field)
+    for field in ("frequency_penalty", "presence_penalty"):  # one of 0 is none
+        if getattr(sampling, field):
             draft.drop(field)
     if sampling.stop:
         draft.drop(draft.words.stop)

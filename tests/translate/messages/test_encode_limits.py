@@ -38,7 +38,7 @@ SAMPLED: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"stop": ["END", "\n", ""]}, {"stop_sequences": ["END"]}, ["stop"]),
     ({"stop": [" "]}, {}, ["stop"]),
     (
-        {"seed": 0, "frequency_penalty": 0.0, "presence_penalty": 1.0},
+        {"seed": 0, "frequency_penalty": 0.5, "presence_penalty": 1.0},
         {},
         ["seed", "frequency_penalty", "presence_penalty"],
     ),
@@ -74,7 +74,7 @@ def test_the_other_fields() -> None:
         cache_key="k",
         service_tier="flex",
         stream=True,
-        ext={"chat": {"logit_bias": {}, "n": 1, "logprobs": True}},
+        ext={"chat": {"logit_bias": {"1": 2}, "n": 1, "logprobs": True}},
     )
     assert out.body["metadata"] == {"user_id": "u1"} and out.body["stream"] is True
     assert out.dropped == ["prompt_cache_key", "service_tier", "logit_bias", "logprobs"]

@@ -269,7 +269,7 @@ CHAT: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"service_tier": "on_demand"}, {}, []),
     ({"service_tier": "performance"}, {}, ["service_tier"]),
     (
-        {"seed": 1, "frequency_penalty": 1, "logit_bias": {}, "stop": "x"},
+        {"seed": 1, "frequency_penalty": 1, "logit_bias": {"1": 2}, "stop": "x"},
         {},
         ["seed", "frequency_penalty", "stop", "logit_bias"],
     ),
