@@ -102,6 +102,7 @@ class Brought(NamedTuple):
 
 async def _run(options: argparse.Namespace) -> int:
     asked = targets.Asked(options.url, options.upstream, options.config, options.key, options.model, options.protocol)
+    targets.check(asked)
     with contextlib.ExitStack() as children:
         async with contextlib.AsyncExitStack() as relays:
             brought = await _brought(children, relays)

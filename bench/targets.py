@@ -41,6 +41,23 @@ class Asked:
     protocol: str = ""
 
 
+def check(asked: Asked) -> None:
+    """Looks at the user's words alone, before anything is started for them. Raises Unusable, SettingsError."""
+    if asked.upstream:
+        _upstream(load.load(asked.config or None, []), asked.upstream)
+        return
+    try:
+        parts = urlsplit(asked.url)
+        good = not asked.url or (parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0)
+    except ValueError:  # such as a port that is no number
+        good = False
+    if not good:
+        raise Unusable(
+            f"{asked.url} is no address: it begins with http:// or https://, and names a host. An upstream of the "
+            "settings is named by --upstream NAME"
+        )
+
+
 @contextlib.asynccontextmanager
 async def chosen(asked: Asked, brought: str, production: servers.Child) -> AsyncIterator[Target]:
     """brought: the address of the upstream that the bench brings along. production: a proxy in front of it. Raises
@@ -79,8 +96,6 @@ async def _running(asked: Asked) -> Target:
 
 @contextlib.contextmanager
 def _at_an_address(asked: Asked) -> Iterator[Target]:
-    if urlsplit(asked.url).scheme not in ("http", "https"):
-        raise Unusable(f"{asked.url} is no address: it begins with http:// or https://")
     speech = named(asked.protocol or "chat")
     base = asked.url.rstrip("/").removesuffix("/v1").removesuffix("/v1beta")
     text = (

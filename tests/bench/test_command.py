@@ -316,7 +316,10 @@ def test_an_upstream_of_ones_own_is_asked_no_more_than_was_said(
 @pytest.mark.parametrize(
     ("words", "why"),
     [
+        (["nope"], "it begins with http"),
         (["ftp://x"], "it begins with http"),
+        (["http://x:y"], "it begins with http"),
+        (["http://:80"], "names a host"),
         (["--upstream", "nobody"], "there is no such upstream"),
         (["--upstream", "demo"], "leave --upstream out"),
     ],
@@ -324,10 +327,8 @@ def test_an_upstream_of_ones_own_is_asked_no_more_than_was_said(
 def test_what_cannot_be_measured(
     words: list[str], why: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def nothing(*_: object) -> command.Brought:
-        return command.Brought("", Own(""), None, report.Start(0, 0, 0, (0, 0), None))  # type: ignore[arg-type]
-
-    monkeypatch.setattr(command, "_brought", nothing)
+    """It is told before anything is started."""
+    monkeypatch.setattr(command, "_brought", None)
     assert command.main(words) == command.EX_USAGE
     assert why in capsys.readouterr().err
 
