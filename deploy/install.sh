@@ -8,9 +8,18 @@ to=${DESTDIR:-}
 units=$to/etc/systemd/system
 program=$to/opt/anthropic-proxy
 settings=$to/etc/anthropic-proxy
+readers=anthropic-proxy-settings # the group that may read the settings, which may hold keys; the unit is in it
 
 step() { printf '%s\n' "- $*"; }
 die() { printf 'install: %s\n' "$*" >&2; exit 1; }
+# make_group: whoever else is on this machine must not read keys, and the service's user has a new number at each start
+make_group() {
+    [ -n "$to" ] || getent group "$readers" >/dev/null || { step "group: $readers"; systemd-sysusers --inline "g $readers -"; }
+}
+only_readers() { # FILE
+    chmod 0640 "$1"
+    [ -n "$to" ] || chgrp "$readers" "$1"
+}
 service() { [ -n "$to" ] || { step "systemctl $*"; systemctl "$@"; }; }
 
 install_all() {
@@ -29,14 +38,20 @@ install_all() {
     /usr/bin/python3 "$file" --version --cache "$cache" || die "it does not run with /usr/bin/python3"
     step "program: $program/anthropic-proxy.pyz (the one before stays as previous.pyz)"
     mkdir -p "$program" "$settings" "$units"
+    make_group
     [ ! -f "$program/anthropic-proxy.pyz" ] || cp -p "$program/anthropic-proxy.pyz" "$program/previous.pyz"
     install -m 0755 "$file" "$program/.new.pyz"
     mv -f "$program/.new.pyz" "$program/anthropic-proxy.pyz"
     if [ -f "$settings/settings.ini" ]; then
         step "settings: $settings/settings.ini is there already, and stays as it is"
+        if [ -n "$(find -L "$settings/settings.ini" -perm -o=r)" ]; then
+            step "others than root and the group $readers may no longer read it, since it may hold keys"
+            only_readers "$settings/settings.ini"
+        fi
     else
-        step "settings: $settings/settings.ini"
-        install -m 0644 "$here/../settings.ini" "$settings/settings.ini"
+        step "settings: $settings/settings.ini (for root and the group $readers)"
+        install -m 0600 "$here/../settings.ini" "$settings/settings.ini"
+        only_readers "$settings/settings.ini"
     fi
     step "units: $units/anthropic-proxy.service, .socket"
     install -m 0644 "$here/anthropic-proxy.service" "$here/anthropic-proxy.socket" "$units/"
@@ -59,6 +74,7 @@ uninstall_all() {
         step "removing $settings, the logs and the cache"
         rm -rf -- "$settings" "$to/var/log/anthropic-proxy" "$to/var/log/private/anthropic-proxy" \
             "$to/var/cache/anthropic-proxy" "$to/var/cache/private/anthropic-proxy"
+        [ -n "$to" ] || ! getent group "$readers" >/dev/null || { step "removing the group $readers"; groupdel "$readers"; }
     else
         step "kept: $settings and the logs (--purge removes them too)"
     fi

@@ -37,9 +37,12 @@ def test_install_and_uninstall_leave_nothing(tmp_path: Path) -> None:
     kept = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     assert "opt/anthropic-proxy/anthropic-proxy.pyz" in kept and "etc/anthropic-proxy/settings.ini" in kept
     own = root / "etc/anthropic-proxy/settings.ini"
+    assert own.stat().st_mode & 0o777 == 0o640  # it may hold keys
     own.write_text("# mine\n")
-    assert done("bash", str(DEPLOY / "install.sh"), "install", str(file), DESTDIR=str(root)).returncode == 0
-    assert own.read_text() == "# mine\n"
+    own.chmod(0o644)
+    said = done("bash", str(DEPLOY / "install.sh"), "install", str(file), DESTDIR=str(root))
+    assert said.returncode == 0 and "may no longer read it" in said.stdout
+    assert own.read_text() == "# mine\n" and own.stat().st_mode & 0o777 == 0o640
     assert done("bash", str(DEPLOY / "install.sh"), "uninstall", DESTDIR=str(root)).returncode == 0 and own.exists()
     assert done("bash", str(DEPLOY / "install.sh"), "uninstall", "--purge", DESTDIR=str(root)).returncode == 0
     assert [path for path in root.rglob("*") if path.is_file()] == []
@@ -92,6 +95,8 @@ def test_the_unit_is_hardened() -> None:
     text = (DEPLOY / "anthropic-proxy.service").read_text()
     for line in ("Type=notify", "NotifyAccess=all", "WatchdogSec=30", "DynamicUser=yes", "ProtectSystem=strict"):
         assert f"\n{line}\n" in text
+    group = re.search(r"^readers=(\S+)", (DEPLOY / "install.sh").read_text(), re.M)
+    assert group is not None and f"\nSupplementaryGroups={group[1]}\n" in text  # else it cannot read its settings
     if not shutil.which("systemd-analyze"):
         pytest.skip(lacking.missing("systemd-analyze", "systemd"))
     said = done("systemd-analyze", "security", "--offline=yes", str(DEPLOY / "anthropic-proxy.service")).stdout
