@@ -104,7 +104,7 @@ class Journal:
         files = settings.to_files and self._is_writable(stream or "stderr")
         if not files and not stream:
             stream = "stderr"
-        return Destination(self._folder, rotation, screen, STREAMS.get(stream, 0), files)
+        return Destination(self._folder, rotation, screen, STREAMS.get(stream, 0), files, self._wanted)
 
     def _is_writable(self, otherwise: str) -> bool:
         """Whether files can be written in the folder. It reports once that they cannot, and that lines go to this

@@ -43,13 +43,15 @@ logger's message, else 0."""
 
 class Destination(NamedTuple):
     """Where lines are written. screen: the level from which on messages go to the terminal, too. stream: the file
-    descriptor that gets all lines, 0 = none. files: whether files in the folder get them."""
+    descriptor that gets all lines, 0 = none. files: whether files in the folder get them. wanted: the files (without
+    .json) that are there before their first line, so that whoever reads them need not know whether there is one."""
 
     folder: Path
     rotation: Rotation
     screen: int = logging.CRITICAL + 1
     stream: int = 0
     files: bool = True
+    wanted: frozenset[str] = frozenset()
 
 
 class Waiting:
@@ -100,7 +102,7 @@ class Writer(QueueListener):
         self.lost = 0
         self._redaction = redaction
         self._clock = clock
-        self._in_use = place
+        self._in_use: Destination | None = None
         self._lock = Lock(place.folder)
         self._files: dict[str, list[LogFile | StreamFile]] = {}
         self._told = 0
@@ -144,11 +146,12 @@ class Writer(QueueListener):
 
     def _write(self, items: list[Item]) -> None:
         place = self.place
+        trouble, gathered = "", 0
         if place is not self._in_use:
             self._forget()
             self._lock = Lock(place.folder)
             self._in_use = place
-        trouble, gathered = "", 0
+            self._append(place, {name: [] for name in sorted(place.wanted)})
         by_file: dict[str, list[str]] = {}
         for file, at, line, level in items:
             text = line if isinstance(line, str) else lines.of(line, at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import threading
@@ -70,14 +71,15 @@ def test_trouble_is_said_once_and_its_end_too(journal: Any, tmp_path: Path, capf
     """Not once a line, nor once a flush: it may last all night. The lines that were lost are counted."""
     folder = tmp_path / "logs"
     log = journal("access=error")
-    folder.rmdir()
+    until((folder / "errors.json").exists)
+    shutil.rmtree(folder)
     folder.write_text("a file where the folder should be")
     for n in range(5):
         log.body("request", "k", b"x")
         until(lambda n=n: log.lost == n + 1)
     folder.unlink()
     log.body("request", "k", b"y")
-    until(lambda: (folder / "proxy.json").exists())
+    until(lambda: logged(folder / "proxy.json"))
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 2 and "being lost" in said[0] and str(folder) in said[0] and "again" in said[1]
     assert [line["body"] for line in logged(folder / "requests.json")] == ["y"]
@@ -313,3 +315,18 @@ def test_lines_can_go_to_files_and_to_a_stream(journal: Any, capfd: pytest.Captu
     log.close()
     assert [line["path"] for line in logged(tmp_path / "logs" / "api_requests.json")] == ["/both", "/file"]
     assert [json.loads(line)["path"] for line in capfd.readouterr().out.splitlines()] == ["/both"]
+
+
+def test_the_files_are_there_before_their_first_line(journal: Any, tmp_path: Path) -> None:
+    """Whoever asks errors.json what failed wants to hear "nothing", not that there is no such file."""
+    folder = tmp_path / "logs"
+
+    def there() -> set[str]:
+        return {path.name for path in folder.glob("*.json")}
+
+    log = journal("access=error")
+    until(lambda: there() == {"errors.json"})
+    log.adopt(chosen("access=info"), [])
+    until(lambda: there() == {"errors.json", "performance.json", "api_requests.json"})
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert not any(path.stat().st_size for path in folder.glob("*.json")) and log.lost == 0
