@@ -97,7 +97,8 @@ FAMILIES = {
     "proxy_client_connections_max": Family("gauge", "The most connections of clients: [server] max_connections."),
     "proxy_client_connections_refused_total": Family(
         "counter",
-        "Connections that were turned away. why: full (max_connections), address (connections_per_address).",
+        "Connections that were turned away. why: full (max_connections), address (connections_per_address), "
+        "stranger (of another machine, without any [client]).",
         ("why",),
     ),
     "proxy_request_bytes_held": Family("gauge", "Bytes of request bodies in memory."),

@@ -51,7 +51,8 @@ class Troubles:
         service, now = self._service, self._watch.clock()
         connections = service.connections.refused if service.connections is not None else {}
         counts = {"queue": service.admission.turned_away, "logs": service.journal.lost}
-        counts["connections"] = sum(connections.values())
+        counts["strangers"] = connections.get("stranger", 0)
+        counts["connections"] = sum(connections.values()) - counts["strangers"]
         for kind, count in counts.items():
             if count > self._counts.get(kind, 0):
                 self._last[kind] = now
@@ -154,6 +155,9 @@ class Troubles:
             yield Trouble("queue", "", text, "running")
         if self._happens("connections"):
             yield Trouble("connections", "", "connections of clients are refused, since there are too many", "now")
+        if self._happens("strangers"):
+            text = "connections of other machines are refused: without a [client] only this machine is served"
+            yield Trouble("strangers", "", text, "settings")
 
 
 def _slow(upstream: LiveUpstream, first: Slots) -> Trouble | None:

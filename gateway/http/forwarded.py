@@ -94,11 +94,11 @@ class Clients:
         return "" if found in _OWN or self.is_unbounded(found) else found
 
     def is_unbounded(self, address: str) -> bool:
-        return _is_own(address) or (bool(self._networks) and self.trusts(address))
+        return is_own(address) or (bool(self._networks) and self.trusts(address))
 
 
 @functools.lru_cache(maxsize=MAX_KNOWN)
-def _is_own(address: str) -> bool:
+def is_own(address: str) -> bool:
     """Of this machine; so is the end of a socket that has no address."""
     return not address or is_loopback(address)
 

@@ -1,7 +1,8 @@
 """Where clients' connections come in: Tornado's server, with bounds that it does not have.
 
 How many there are at once, how long one may take nothing of what waits for it, and who gets a new one where several
-workers listen on the same socket. What comes in on them goes through endpoints.py.
+workers listen on the same socket. Without a [client] no other machine gets any: what the settings say of the address
+does not hold for a socket that systemd has opened. What comes in on them goes through endpoints.py.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tornado.iostream import IOStream, StreamClosedError
 
 from gateway.http import connection
 from gateway.http.client_stream import ClientStream
-from gateway.http.forwarded import Clients
+from gateway.http.forwarded import Clients, is_own
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.rate_limited_warning import Seldom
 from gateway.http.tls_stream import TlsStream, write_no_more
@@ -60,8 +61,15 @@ _MANY = _refusal(
     b"429 Too Many Requests", b"rate_limit_error", b"rate_limit_exceeded",
     b"this address has too many connections here already ([limits] connections_per_address)",
 )  # fmt: skip
+_STRANGE = _refusal(
+    b"403 Forbidden", b"permission_error", b"permission_denied",
+    b"without a [client] section in settings.ini only this machine is served",
+)  # fmt: skip
 _HERE = "127.0.0.1", 0
 """The address of who comes by a Unix socket: from this machine, as a reverse proxy in front of us may."""
+
+_MAPPED = "::ffff:"
+"""Before an IPv4 address, where a socket serves IPv6 and IPv4: ours do not, those of systemd do (ListenStream=8082)."""
 
 MOST_AT_ONCE = 8  # connections taken in one turn of the loop: a few milliseconds' work
 WAITING_AT = 24  # in Linux' struct tcp_info: tcpi_unacked, of a listening socket those that wait to be accepted
@@ -86,8 +94,10 @@ class Server(HTTPServer):
     clients = Clients(())
     _of_address: PerAddress
     _many = Seldom(log, "connection from %s refused: it has too many already ([limits] connections_per_address)")
+    _stranger = Seldom(log, "connection from %s refused: without a [client] section only this machine is served")
     _full = Seldom(log, "connection from %s refused: %d are open, and none is idle ([server] max_connections)")
     refused: dict[str, int]
+    serves_others = False  # than this machine: there are clients, who have keys
     _reserved: set[object]  # those beyond the bound
     _told: set[asyncio.Future[None]]  # who hears that there is no place
     _gone: asyncio.Event | None = None  # set when the last connection closes, once we are stopping
@@ -97,6 +107,7 @@ class Server(HTTPServer):
         self.max_connections = connections_that_fit(settings)
         self.write_timeout_ms = int(settings.server.idle_timeout * 1000)
         self.workers = settings.server.workers
+        self.serves_others = bool(settings.clients)
         self.ssl_options = self._context(settings)
         self.clients = Clients(settings.server.trusted_proxies)
         self._of_address.adopt(settings.limits.connections_per_address)
@@ -141,6 +152,11 @@ class Server(HTTPServer):
         return TlsStream(secured, max_buffer_size=self.max_buffer_size, read_chunk_size=self.read_chunk_size)
 
     def handle_stream(self, stream: IOStream, address: tuple[str, int]) -> None:
+        if not self.serves_others and not is_own(address[0]):
+            self.refused["stranger"] += 1
+            self._stranger.tell(address[0])
+            self._turn_away(stream, _STRANGE)
+            return
         if not self.clients.is_unbounded(address[0]) and self._has_too_many(address[0]):
             self.refused["address"] += 1
             self._many.tell(address[0])
@@ -217,6 +233,8 @@ class Server(HTTPServer):
             accepted, address = listening.accept()
             if listening.family == socket.AF_UNIX:
                 address = _HERE
+            elif address[0].startswith(_MAPPED):
+                address = address[0].removeprefix(_MAPPED), address[1]
         except (BlockingIOError, ConnectionAbortedError):
             return False
         self._handle_connection(accepted, address)
@@ -284,7 +302,7 @@ def make_server(door: HTTPServerConnectionDelegate, idle: Idle, websockets: Coll
     server.idle = idle
     server._told = set()
     server._reserved = set()
-    server.refused = {"full": 0, "address": 0}
+    server.refused = {"full": 0, "address": 0, "stranger": 0}
     server._of_address = PerAddress("connections", "connections_per_address")
     server.websockets = websockets
     return server

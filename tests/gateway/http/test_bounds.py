@@ -158,7 +158,7 @@ def test_requests_in_flight_of_one_address() -> None:
 
 
 def test_connections_of_one_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.http.forwarded._is_own", lambda address: False)  # as if it came from elsewhere
+    monkeypatch.setattr("gateway.http.forwarded.is_own", lambda address: False)  # as if it came from elsewhere
     with House(limited("http://127.0.0.1:9", "connections_per_address = 2", protocol="responses")) as house:
         with Raw(house) as websocket, house.connect() as two:
             two.send("GET", "/healthz")

@@ -1,4 +1,4 @@
-"""How many of the connections that wait one worker takes in a turn of its loop."""
+"""How many of the connections that wait one worker takes in a turn of its loop, and whose are served at all."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tornado.netutil import bind_sockets
 
 from gateway.http.idle_connections import Idle
 from gateway.http.listener import MOST_AT_ONCE, Server, make_server
+from operate.settings import load
 
 
 class _Door(HTTPServerConnectionDelegate):
@@ -65,3 +66,50 @@ def test_a_client_that_cannot_be_served_does_not_wait(has_tls: bool) -> None:
             return await failing(server, listening)
 
         assert asyncio.run(run()) == b""
+
+
+CLIENT = "[client a]\nkey = a-key-0123456789abcdef\n"
+UPSTREAM = "[upstream a]\nprotocol = chat\nbase_url = http://127.0.0.1:9\n"
+
+
+class _ForBoth:
+    """A socket that serves IPv6 and IPv4, as systemd opens it. address: of who comes."""
+
+    family = socket.AF_INET6
+
+    def __init__(self, listening: socket.socket, address: str) -> None:
+        self._listening, self._address = listening, address
+
+    def accept(self) -> tuple[socket.socket, tuple[str, int, int, int]]:
+        return self._listening.accept()[0], (self._address, 5, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("address", "settings", "known_as"),
+    [
+        ("::ffff:192.0.2.9", UPSTREAM, None),
+        ("2001:db8::9", UPSTREAM, None),
+        ("::ffff:192.0.2.9", CLIENT + UPSTREAM, "192.0.2.9"),
+        ("2001:db8::9", CLIENT + UPSTREAM, "2001:db8::9"),
+        ("::ffff:127.0.0.1", UPSTREAM, "127.0.0.1"),
+        ("::1", UPSTREAM, "::1"),
+    ],
+)
+def test_without_clients_no_other_machine_is_served(address: str, settings: str, known_as: str | None) -> None:
+    """Also where systemd has opened the socket, for whatever address. known_as: None = it is turned away."""
+
+    async def run() -> tuple[list[str], bytes]:
+        server = make_server(_Door(), Idle(), ())
+        server.adopt(load.read(settings, "t.ini", [], {}))
+        with bind_sockets(0, "127.0.0.1")[0] as listening, socket.create_connection(listening.getsockname()) as client:
+            server._accept(_ForBoth(listening, address))  # type: ignore[arg-type]
+            known = [connection.context.remote_ip for connection in server._connections]  # type: ignore[attr-defined]
+            said = b""
+            if not known:
+                said = await asyncio.to_thread(client.recv, 4096)
+            await server.close_all_connections()
+            return known, said
+
+    known, said = asyncio.run(run())
+    assert known == ([known_as] if known_as else [])
+    assert known_as or (said.startswith(b"HTTP/1.1 403 ") and b"[client]" in said)
