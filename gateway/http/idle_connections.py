@@ -19,6 +19,7 @@ from typing import Protocol
 from tornado.iostream import IOStream
 
 from gateway.http.rate_limited_warning import Seldom
+from gateway.limits.per_address import holder
 
 EVERY_S = 1.0
 CLOSED_AT_ONCE = 32  # a few milliseconds' work, so that a thousand which came together hold nobody up
@@ -122,8 +123,8 @@ class Idle:
         the others. False: none waits, or all have just begun to send."""
         waiting = itertools.islice(self._since, LOOKED_AT)
         longest = [each for each in waiting if (each.turned_away is not None) is reserved]
-        of = collections.Counter(connection.context.remote_ip for connection in longest)
-        for connection in sorted(longest, key=lambda connection: -of[connection.context.remote_ip]):
+        of = collections.Counter(holder(connection.context.remote_ip) for connection in longest)
+        for connection in sorted(longest, key=lambda connection: -of[holder(connection.context.remote_ip)]):
             if not _speaks(connection.stream):
                 self.ends(connection)
                 connection.stream.close()

@@ -29,7 +29,7 @@ from gateway.http.forwarded import Clients, is_own
 from gateway.http.idle_connections import Connection, Idle
 from gateway.http.rate_limited_warning import Seldom
 from gateway.http.tls_stream import TlsStream, write_no_more
-from gateway.limits.per_address import PerAddress
+from gateway.limits.per_address import PerAddress, holder
 from operate import tls
 from operate.settings.load import Settings
 
@@ -195,7 +195,8 @@ class Server(HTTPServer):
         self._full.tell(address, self.max_connections)
 
     def _has_too_many(self, address: str) -> bool:
-        sockets = sum(1 for each in self.websockets if getattr(each.context, "remote_ip", "") == address)
+        of = holder(address)
+        sockets = sum(1 for each in self.websockets if holder(getattr(each.context, "remote_ip", "")) == of)
         return self._of_address.is_full(address, sockets)
 
     def _turn_away(self, stream: IOStream, why: bytes) -> None:

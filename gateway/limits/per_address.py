@@ -2,11 +2,30 @@
 
 This machine is not bounded: reverse proxies on it bring everybody's requests. Nor are reverse proxies that the settings
 trust; what they forward counts for the address that they name (gateway/http/forwarded.py).
+
+Whoever has an address of IPv6 has all of its network, which is 2^64 of them: they count as one.
 """
 
 from __future__ import annotations
 
+import functools
+import ipaddress
+
 from translate.errors import ApiError
+
+NETWORK_BITS = 64
+MAX_KNOWN = 4096  # addresses
+
+
+@functools.lru_cache(maxsize=MAX_KNOWN)
+def holder(address: str) -> str:
+    """Who has this address: its network for IPv6, else itself."""
+    if ":" not in address:
+        return address
+    try:
+        return str(ipaddress.ip_network((ipaddress.ip_address(address.partition("%")[0]), NETWORK_BITS), strict=False))
+    except ValueError:
+        return address
 
 
 class PerAddress:
@@ -27,19 +46,21 @@ class PerAddress:
 
     def is_full(self, address: str, more: int = 0) -> bool:
         """more: what the address has besides."""
-        return bool(self._most) and bool(address) and self._had.get(address, 0) + more >= self._most
+        return bool(self._most) and bool(address) and self._had.get(holder(address), 0) + more >= self._most
 
     def take(self, address: str) -> None:
         if address:
-            self._had[address] = self._had.get(address, 0) + 1
+            of = holder(address)
+            self._had[of] = self._had.get(of, 0) + 1
 
     def give_back(self, address: str) -> None:
-        left = self._had.get(address, 0) - 1
+        of = holder(address)
+        left = self._had.get(of, 0) - 1
         if left > 0:
-            self._had[address] = left
+            self._had[of] = left
         else:
-            self._had.pop(address, None)
+            self._had.pop(of, None)
 
     def refusal(self, address: str) -> ApiError:
-        message = f"{address} has {self._most} {self._what} here already ([limits] {self._setting})"
+        message = f"{holder(address)} has {self._most} {self._what} here already ([limits] {self._setting})"
         return ApiError("rate_limit", message, 429, retry_after=1)

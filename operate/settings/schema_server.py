@@ -180,13 +180,14 @@ LIMITS = {
         value_types.whole(0, MANY),
         "1000",
         "The most connections at once from one address, but for this machine and [server] trusted_proxies. A further "
-        "one is told 429. 0 = no limit.",
+        "one is told 429. All addresses of a /64 network of IPv6 count as one. 0 = no limit.",
     ),
     "requests_per_address": Key(
         value_types.whole(0, MANY),
         "1000",
         "The most requests in flight at once of one address, streams among them, with the same exceptions. Behind "
-        "trusted_proxies the address that they name counts. A further one is refused with a 429. 0 = no limit.",
+        "trusted_proxies the address that they name counts. A further one is refused with a 429. A /64 network of IPv6 "
+        "counts as one. 0 = no limit.",
     ),
     "websocket_messages": Key(
         value_types.whole(1, 1_000_000),
