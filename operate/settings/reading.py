@@ -247,7 +247,7 @@ class Reading:
                 continue
             targets, faults = parse_targets(expanded.text, upstreams)
             for fault in faults:
-                self._problem(entry, schema.MODELS, key, fault)
+                self._problem(entry, schema.MODELS, key, fault + _comment(expanded.text))
             same = pattern, frozenset(condition.terms if condition else ())
             if same in rules and entry.line:  # an option may replace a line of the file, in any spelling
                 first = f"line {line}" if (line := rules[same][0].line) else "--set"
@@ -270,7 +270,7 @@ class Reading:
             try:
                 value = parse(expanded.text)
             except ValueError as error:
-                self._problem(entry, name, key, str(error))
+                self._problem(entry, name, key, str(error) + _comment(expanded.text))
                 continue
             self._show(name, key, expanded.text, _origin(entry, expanded))
             yield key, value
@@ -313,11 +313,15 @@ def _fault(row: Key, expanded: Expanded, words: str) -> str:
             "is empty, not" if not expanded.text else "is not" if row.kind.private else f"{shown(expanded.text)} is not"
         )
         words = f"{what} {row.kind.expects}"
-        if " #" in expanded.text or " ;" in expanded.text:
-            words += "; a comment must have a line of its own"
+    words += _comment(expanded.text)
     if expanded.used:
         words += f" (from the environment: {', '.join(expanded.used)})"
     return words
+
+
+def _comment(text: str) -> str:
+    """A hint about a value that cannot be read, where it seems to end with a comment."""
+    return "; a comment must have a line of its own" if " #" in text or " ;" in text else ""
 
 
 def _origin(entry: Entry, expanded: Expanded) -> str:

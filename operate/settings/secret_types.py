@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from operate import client_keys as keys_of_clients
@@ -12,6 +13,22 @@ from operate.settings.value_types import MASK, PRINTABLE, Kind
 SOURCES = "file:/path reads it from a file, cmd:COMMAND, google:FILE and aws: have it made"
 
 
+_VARIABLE = re.compile(
+    r"\$(?:[A-Z_][A-Z0-9_]*|\([A-Z_][A-Z0-9_]*\))|%[A-Z_][A-Z0-9_]*%|os\.environ/\w+|env[:/.]\w+|\{\{?[\w.:]+\}?\}"
+)
+"""How shells and other programs name an environment variable. Sent as it is, it would only be a wrong key, and the
+upstream's 401 does not say why."""
+
+
+def _sound(text: str) -> str:
+    """A key. Raises ValueError."""
+    if not PRINTABLE.fullmatch(text):
+        raise ValueError("has a blank, or a character that no key may have")
+    if _VARIABLE.fullmatch(text):
+        raise ValueError("looks like the name of an environment variable, which is written ${NAME} here")
+    return text
+
+
 def secret() -> Kind:
     """A key that goes into a header, as a str. Where the settings say `file:/path`, its text is what the file holds. It
     may say instead where the key comes from (operate/key_sources.py)."""
@@ -19,9 +36,7 @@ def secret() -> Kind:
     def parse(text: str) -> str:
         if key_sources.is_source(text):
             return key_sources.check(text)
-        if not PRINTABLE.fullmatch(text):
-            raise ValueError("has a blank, or a character that no key may have")
-        return text
+        return _sound(text)
 
     return Kind(f"a key, or empty; {SOURCES}", parse, _shown, private=True, from_file=True)
 
@@ -40,8 +55,7 @@ def client_keys() -> Kind:
         return found
 
     def one(text: str) -> str:
-        if not PRINTABLE.fullmatch(text):
-            raise ValueError("has a blank, or a character that no key may have")
+        _sound(text)
         if keys_of_clients.is_hash(text):
             if not keys_of_clients.is_sound(text):
                 raise ValueError(f"must have 64 hexadecimal digits after {keys_of_clients.HASHED}")

@@ -152,13 +152,44 @@ def test_every_fault_is_told_at_once_in_file_order() -> None:
         ("[client me]\nkey = 0123456789 abcdef", "has a blank"),
         ("[models]\nx =", "the name of an upstream is missing"),
         ("[models]\nx = demo,", "the name of an upstream is missing"),
-        ("[models]\nx = demo # local", "there is no upstream 'demo # local'; did you mean 'demo'?"),
+        ("[models]\nx = demo # local", "did you mean 'demo'?; a comment must have a line of its own"),
+        ("[prices]\nm = 1, 2 # USD", "written to the cache; a comment must have a line of its own"),
+        (
+            "[upstream x]\nprotocol = chat\nbase_url = http://x\napi_key = sk-0 ; mine",
+            "no key may have; a comment must have a line of its own",
+        ),
+        (
+            "[upstream x]\nprotocol = chat\nbase_url = http://x # here",
+            "no URL may have; a comment must have a line of its own",
+        ),
+        (
+            "[upstream x]\nprotocol = chat\nbase_url = http://x\napi_key = $OPENAI_API_KEY",
+            "environment variable, which is written ${NAME} here",
+        ),
+        (
+            "[upstream x]\nprotocol = chat\nbase_url = http://x\napi_key = os.environ/OPENAI_API_KEY",
+            "which is written ${NAME} here",
+        ),
+        (
+            "[upstream x]\nprotocol = chat\nbase_url = http://x\nkeys = sk-0, %OPENAI_API_KEY%",
+            "which is written ${NAME} here",
+        ),
+        (
+            "[upstream x]\nprotocol = chat\nbase_url = http://x\napi_key = {env:OPENAI_API_KEY}",
+            "which is written ${NAME} here",
+        ),
+        ("[client me]\nkey = $(PROXY_CLIENT_KEY)", "which is written ${NAME} here"),
         ("[models]\nx = demo/a b", "'demo/a b' is not UPSTREAM/MODEL"),
         ("[models]\n= demo", "no key before '='"),
     ],
 )
 def test_a_bad_value_is_told_with_what_is_expected(text: str, message: str) -> None:
     assert message in fault(text)
+
+
+@pytest.mark.parametrize("key", ["$a$B", "sk-$NAME", "$lower", "100%", "%aB%", "p{a}", "envoy-key", "$A-b"])
+def test_a_key_may_have_such_marks_in_it(key: str) -> None:
+    assert read(f"[upstream x]\nprotocol = chat\nbase_url = http://x\napi_key = {key}\n").upstreams["x"].api_key == key
 
 
 @pytest.mark.parametrize(
