@@ -108,6 +108,11 @@ def check_counts(request: ClientRequest) -> None:
         )  # fmt: skip
 
 
+def has_budget(client: str, ports: Ports) -> bool:
+    """What a reply took counts for such a client, also where its upstream never tells it."""
+    return ports.budgets is not None and client in ports.budgets.bound
+
+
 def used_up(client: str, wait: float) -> ApiError:
     message = (
         f"client '{client}' has used up its requests_per_minute or tokens_per_minute ([client {client}]); the next "
@@ -161,6 +166,20 @@ def of_events(size: int, bytes_out: int) -> Usage:
     return Usage(input=min(tokens.of_size(size), tokens.IMAGE_TOKENS), output=tokens.of_reply(b"", bytes_out))
 
 
+def of_untold(task: str, size: int, bytes_out: int) -> Usage | None:
+    """Of a whole reply that is no words and does not tell what it took, by the sizes of both. size: of the request.
+    None = nothing, since it is free."""
+    if task == "moderations":
+        return None
+    if task == "audio/speech":
+        return Usage(input=tokens.of_size(size), output=round(size * tokens.SPOKEN))
+    if task.startswith("audio/"):
+        return Usage(input=max(1, size // tokens.SOUND_BYTES), output=tokens.of_size(bytes_out))
+    if task.startswith("images/"):
+        return Usage(input=min(tokens.of_size(size), tokens.IMAGE_TOKENS), output=tokens.IMAGE_TOKENS)
+    return Usage(input=tokens.of_size(size))  # vectors and ranks, of which nobody is charged
+
+
 def reckoned(bill: Bill, reply: Reply | None) -> Usage | None:
     """What the upstream says that a reply took; where it has not said so, or not yet all of it, since the stream broke
     off or its client left, what has come of it tells. None = nothing is known."""
@@ -170,7 +189,8 @@ def reckoned(bill: Bill, reply: Reply | None) -> Usage | None:
     if used is not None and (used.prompt or used.output) and (not bill.streamed or reply.complete):
         return used
     if not bill.streamed and bill.request.task not in _OF_TEXT:
-        return used
+        untold = bill.request.relayed and (used is None or not used.prompt)
+        return of_untold(bill.request.task, bill.request.size, bill.bytes_out) if untold else used
     if used is None or not used.prompt:
         used = dataclasses.replace(used or Usage(), input=bill.request.size_in_tokens())
     size = bill.bytes_out

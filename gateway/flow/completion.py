@@ -298,7 +298,8 @@ class Completion:
         if request.charged or (lead is not None and lead.lease.charged):
             charges.settle(ports.quota_of(request.client), self._bill(told), lead)
         used = told
-        if self.left or self.aborted or error is not None or (not (told and told.output) and self._has_budget()):
+        is_cut = self.left or self.aborted or error is not None
+        if is_cut or (not (told and told.output) and charges.has_budget(request.client, ports)):
             used = charges.reckoned(self._bill(told), reply)
         route = None if isinstance(error, Full) else self._route(lead)  # else the upstream would seem to have failed
         source = question.source if question is not None else None
@@ -327,11 +328,6 @@ class Completion:
     def _bill(self, told: Usage | None) -> charges.Bill:
         attempts = self._failover.attempts
         return charges.Bill(self._request, attempts, self.status, self.streamed, self.writer.written, told)
-
-    def _has_budget(self) -> bool:
-        """What a reply took counts, also where its upstream never tells it."""
-        budgets = self._ports.budgets
-        return budgets is not None and self._request.client in budgets.bound
 
     def _route(self, lead: Attempt | None) -> Route | None:
         if lead is not None:

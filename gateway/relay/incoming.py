@@ -103,8 +103,8 @@ class Coming:
 
     @property
     def has_events(self) -> bool:
-        """A stream of them has begun to go to the client."""
-        return bool(self._tail)
+        """A stream of them has begun, perhaps without one yet."""
+        return self.streams and "event-stream" in self.kind
 
     def body(self) -> bytes:
         """All that was gathered, less the upstream's own secrets."""

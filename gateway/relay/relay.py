@@ -36,6 +36,7 @@ from gateway.routing import client_keys, request_facts
 from gateway.routing.router import Route
 from gateway.runtime import Service
 from translate import dialects
+from translate.conversation import Usage
 from translate.dialect import Dialect, Endpoint
 from translate.errors import ApiError
 
@@ -280,6 +281,17 @@ class Relay(HTTPMessageDelegate):
     def _refuse(self, error: ApiError) -> None:
         self._reply.refuse(error, self._route.upstream.name if self._route and self._failover.attempts else "")
 
+    def _reckoned(self, *, left: bool) -> Usage | None:
+        """What a reply took whose upstream has not told it, or not yet. None = nothing is known."""
+        request, coming, written = self.request, self._coming, self.writer.written
+        if coming is None or not 200 <= self._reply.status < 300 or request.task == "files":
+            return None
+        if coming.has_events:
+            return charges.of_events(request.size, written) if left or self._aborted else None
+        if charges.has_budget(request.client, self._ports):
+            return charges.of_untold(request.task, request.size, written)
+        return None
+
     def _over(self, left: bool = False) -> None:
         """Nothing of it is left but the record."""
         ports, request, clock, failover, reply = self._ports, self.request, self._clock, self._failover, self._reply
@@ -290,9 +302,8 @@ class Relay(HTTPMessageDelegate):
         request.let_go()
         self._intake.close()
         coming, route = self._coming, self._route
-        used = told = reply.used(coming)
-        if told is None and (left or self._aborted) and coming is not None and coming.has_events:
-            used = charges.of_events(request.size, self.writer.written)
+        told = reply.used(coming)
+        used = told if told is not None and (told.prompt or told.output) else self._reckoned(left=left) or told
         quota = ports.quota_of(request.client)
         if quota is not None and used is not None:
             limiter.finish(quota.correct(used.prompt + used.output))

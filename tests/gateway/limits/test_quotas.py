@@ -250,6 +250,62 @@ def test_a_budget_has_what_a_stream_of_pictures_said_that_came_to_no_end(path: s
     assert status == 429 and b"tokens_per_day" in body
 
 
+def multipart(**fields: str) -> bytes:
+    parts = [f'--B\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
+    return ("".join(parts) + "--B--\r\n").encode()
+
+
+MP3 = Answer(200, {"Content-Type": "audio/mpeg"}, b"ID3" * 1000, framing="chunked")
+HEARD = {"text": "what was said", "usage": {"type": "duration", "seconds": 30}}
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "answer", "tokens"),
+    [
+        ("audio/speech", {"input": "word " * 100, "voice": "a"}, MP3, 700),
+        ("audio/transcriptions", multipart(model="m", file="RIFF" * 15_000), Answer.json(HEARD), 50),
+        ("audio/translations", multipart(model="m", file="RIFF" * 15_000), Answer(200, {}, b"what was said"), 45),
+        ("images/generations", {"prompt": "a cat"}, Answer.json({"data": [{"url": "http://x/y.png"}]}), 1500),
+        ("images/edits", multipart(model="m", prompt="a"), Answer.json({"data": [{"b64_json": "eA=="}]}), 1500),
+        ("embeddings", {"input": "word " * 500}, Answer.json({"data": [{"index": 0, "embedding": [0.1]}]}), 500),
+        ("rerank", {"query": "w", "documents": ["word " * 500]}, Answer.json({"results": []}), 500),
+    ],
+)
+@pytest.mark.parametrize("bound", [True, False])
+def test_a_budget_has_what_is_no_words_and_whose_tokens_are_not_told(
+    path: str, asked: Any, answer: Answer, tokens: int, *, bound: bool
+) -> None:
+    head = KEY | {"Content-Type": "multipart/form-data; boundary=B" if isinstance(asked, bytes) else "application/json"}
+    body = asked if isinstance(asked, bytes) else {"model": "m"} | asked
+    bounds = BUDGETS.format("tokens_per_day = 30" if bound else "")
+    with Upstream(lambda r: answer) as up, House(house_text("* = a", bounds, a=up.url)) as house:
+        told = Seen(house)
+        assert house.post(f"/v1/{path}", body, head)[0] == 200
+        record = told.last()
+        status, _, said = house.post(f"/v1/{path}", body, head)
+    if not bound:  # nobody has to know
+        assert status == 200 and "usage_estimated" not in record
+        return
+    assert record["usage_estimated"] is True and status == 429 and b"tokens_per_day" in said
+    all_of_it = record["gen_ai.usage.input_tokens"] + record["gen_ai.usage.output_tokens"]
+    assert all_of_it == pytest.approx(tokens, rel=0.35)
+
+
+def test_a_stream_of_pictures_that_is_left_before_the_first_costs_what_was_asked() -> None:
+    gate = Gate()
+    with Upstream(lambda r: Answer.sse([gate])) as up:
+        with House(house_text("* = a", BUDGETS.format("tokens_per_day = 30"), a=up.url)) as house:
+            told, asked = Seen(house), multipart(model="m", stream="true", prompt="a cat " * 100)
+            head = KEY | {"Content-Type": "multipart/form-data; boundary=B"}
+            with house.connect() as client:
+                client.send("POST", "/v1/images/edits", asked, head)
+                house.wait(lambda p: any(flow.streaming for flow in p.service.flows))
+            record = told.last()
+            status = house.post("/v1/images/edits", asked, head)[0]
+            gate.open()
+    assert record["usage_estimated"] is True and record["gen_ai.usage.input_tokens"] > 100 and status == 429
+
+
 BACKGROUND = {"model": "m", "input": "hi", "background": True}
 
 
