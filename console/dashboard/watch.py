@@ -231,8 +231,7 @@ def _count(buckets: list[Bucket], record: Record, failed: bool) -> None:
             bucket["refusals" if not attempts else _class(record["status"])] += 1
         if left:
             bucket["left"] += 1
-        if attempts > 1:
-            bucket["retries"] += attempts - 1
+        bucket["retries"] += len(record["tried"])  # as /metrics counts them
         if first is not None:
             _one_more(bucket["first"], first)
             _one_more(bucket["stream"], total)

@@ -161,7 +161,9 @@ def test_whose_server_it_is(url: str, near: bool) -> None:
 def test_a_request_is_counted_everywhere_once() -> None:
     on = watch()
     on.finished(record("a", cached=500, output=50, cost=0.00065))
-    on.finished(record("b", status=502, error="upstream", input=None, output=None, first_token_ms=None, attempts=3))
+    tried = [{"upstream": "near", "status": 502}] * 2
+    more = {"input": None, "output": None, "first_token_ms": None, "attempts": 4}  # a connection had died
+    on.finished(record("b", status=502, error="upstream", tried=tried, **more))
     whole = window.added(on.hour.since(1_000_000.0, 60))
     assert (whole["requests"], whole["errors"], whole["retries"]) == (2, 1, 2)
     assert (whole["input"], whole["cached"], whole["output"]) == (1000, 500, 50)
