@@ -160,8 +160,9 @@ class Books:
                 self._forgotten_on = today
         except sqlite_file.errors() as error:
             if not self.trouble:
-                log.error("the sums of usage cannot be written to %s (%s) and wait in memory", store.file, error)
-            self.trouble = str(error) or repr(error)
+                why = sqlite_file.told(error)
+                log.error("the sums of usage cannot be written to %s and wait in memory: %s", store.file, why)
+            self.trouble = sqlite_file.told(error)
             raise
         if self.trouble:
             log.warning("the sums of usage are written to %s again", store.file)

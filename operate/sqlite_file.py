@@ -53,6 +53,17 @@ def errors() -> tuple[type[Exception], ...]:
     return sqlite3.Error, OSError
 
 
+def told(error: Exception) -> str:
+    """Why the work failed, for operators, and what to do where nothing else helps."""
+    words = str(error) or repr(error)
+    is_lost = any(each in words for each in _LOST)
+    return f"{words}; move the file away, and a new one is made" if is_lost else words
+
+
+_LOST = ("file is not a database", "disk image is malformed")
+"""What SQLite says of a file that it will never read again."""
+
+
 @contextlib.contextmanager
 def opened(file: Path, *, create: bool, busy_s: float = BUSY_S) -> Iterator[Database]:
     """create: for writing, and made where it is not there; else for reading. Raises what errors() says."""

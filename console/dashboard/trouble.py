@@ -142,6 +142,9 @@ class Troubles:
             yield Trouble("logs", "", f"log lines are lost ({self._service.journal.lost} so far)", "now")
         if why := self._books.trouble:
             yield Trouble("books", "", f"the sums of usage cannot be written, and wait in memory: {why}", "spent")
+        queue = self._service.batches.queue
+        if queue is not None and queue.trouble:
+            yield Trouble("batches", "", f"batches wait, and none is taken: {queue.trouble}", "settings")
 
         shared = self._service.shared.state()
         if shared["away"] and shared["outages"]:

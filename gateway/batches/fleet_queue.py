@@ -59,6 +59,11 @@ class FleetQueue:
     def __repr__(self) -> str:
         return f"<FleetQueue {self._line!r}>"
 
+    @property
+    def trouble(self) -> str:
+        """Its server's is told as that of the shared store."""
+        return ""
+
     def _changed(self) -> None:
         """While the server was away nobody could renew a lease: for a while nothing is taken over."""
         if self._line.away == "":

@@ -40,10 +40,11 @@ log = logging.getLogger("proxy")
 T = TypeVar("T")
 
 CLEAN_EVERY_S = 3600.0
+QUIET_S = 10.0  # without a failure, after which the file is good again
 
 
 class HostQueue:
-    """unix: the present time."""
+    """unix: the present time. trouble: why the file cannot be used at the moment."""
 
     def __init__(self, file: Path, unix: Callable[[], float] = time.time) -> None:
         self.file = file
@@ -58,6 +59,8 @@ class HostQueue:
         self._numbers = itertools.count()
         self._claimed: set[tuple[str, int]] = set()
         self._cleaned = 0.0
+        self.trouble = ""
+        self._failed = 0.0
 
     def __repr__(self) -> str:
         return f"<HostQueue {self.file}>"
@@ -67,10 +70,26 @@ class HostQueue:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, "batches")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, what, *args)
+            done = await asyncio.get_running_loop().run_in_executor(self._thread, what, *args)
         except sqlite_file.errors() as error:
-            log.error("the file of batches (%r) cannot be used: %s", self._store, error)
+            self._tell(sqlite_file.told(error))
             raise ApiError("api", "the proxy's file of batches cannot be used, see its log", 503) from None
+        self._tell("")
+        return done
+
+    def _tell(self, trouble: str) -> None:
+        """Once when it begins, and once when it is over: the file is looked at every second. On a full disk it can be
+        read all the same, so that it is over only when nothing has failed for a while."""
+        now = self._unix()
+        if trouble:
+            self._failed = now
+        elif not self.trouble or 0 <= now - self._failed < QUIET_S:
+            return
+        if trouble and not self.trouble:
+            log.error("batches wait, and none is taken: their file %s cannot be used: %s", self.file, trouble)
+        elif not trouble:
+            log.warning("the file of batches %s can be used again", self.file)
+        self.trouble = trouble
 
     def close(self) -> None:
         if self._thread is not None:

@@ -17,6 +17,10 @@ Progress = dict[str, Any]
 
 
 class Queue(Protocol):
+    @property
+    def trouble(self) -> str:
+        """Why it cannot be used at the moment, where nobody else tells that; "" = it can."""
+
     # ------------------------------------------------------------------------------------------- batches
 
     async def add(self, batch: Batch, requests: Sequence[tuple[str, bytes]]) -> None:

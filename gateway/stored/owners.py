@@ -128,5 +128,5 @@ class Owners:
     def _failed(self, error: Exception) -> None:
         if not self._fails and self._store is not None:
             log.error("who owns which response cannot be written to or read from %s: %s; a client may not find its own "
-                      "responses after a restart", self._store.file, error)  # fmt: skip
+                      "responses after a restart", self._store.file, sqlite_file.told(error))  # fmt: skip
         self._fails = True

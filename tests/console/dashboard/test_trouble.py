@@ -11,6 +11,7 @@ import pytest
 
 from console.dashboard import trouble
 from console.dashboard.trouble import LASTS_S
+from gateway.batches.host_queue import HostQueue
 from tests.console.dashboard.records import record
 from tests.console.dashboard.test_data import data
 from tests.support.house import House
@@ -129,12 +130,24 @@ def test_a_queue_that_is_full(house: House) -> None:
     assert troubles(house) == {}
 
 
-def test_connections_that_are_refused(house: House) -> None:
+def test_a_file_of_batches_that_cannot_be_used(house: House, tmp_path: Path) -> None:
+    queue = HostQueue(tmp_path / "batches.sqlite3")
+    queue.trouble = "disk I/O error"
+    house.proxy.service.batches.queue = queue
+    assert "none is taken: disk I/O error" in troubles(house)["batches"]["text"]
+    queue.trouble = ""
+    assert troubles(house) == {}
+
+
+@pytest.mark.parametrize(
+    ("why", "kind", "panel"), [("full", "connections", "now"), ("stranger", "strangers", "settings")]
+)
+def test_connections_that_are_refused(house: House, why: str, kind: str, panel: str) -> None:
     connections = house.proxy.service.connections
     assert connections is not None
-    connections.refused["full"] += 1  # type: ignore[index]  # the listener counts it
+    connections.refused[why] += 1  # type: ignore[index]  # the listener counts it
     do(house, lambda proxy: proxy.console.troubles.tick())
-    assert troubles(house)["connections"]["panel"] == "now"
+    assert troubles(house)[kind]["panel"] == panel and len(troubles(house)) == 1
     later(house, LASTS_S + 1)
     assert troubles(house) == {}
 

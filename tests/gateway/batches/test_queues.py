@@ -14,7 +14,7 @@ import pytest
 
 from gateway.batches import fleet_queue
 from gateway.batches.fleet_queue import FleetQueue
-from gateway.batches.host_queue import HostQueue
+from gateway.batches.host_queue import QUIET_S, HostQueue
 from gateway.batches.queue import Queue
 from gateway.shared.redis_store import RedisStore
 from gateway.shared.redis_wire import packed
@@ -50,6 +50,33 @@ def opener(kind: str, folder: Path, servers: Any) -> Queues:
             await asyncio.sleep(0)
 
     return opened
+
+
+def test_a_file_that_cannot_be_used_is_told_once_and_its_end_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is looked at every second, all night."""
+    file, now = tmp_path / "batches.sqlite3", [1000.0]
+    file.write_text("this is no database, but it is not empty")
+
+    async def run() -> None:
+        queue = HostQueue(file, lambda: now[0])
+        for _ in range(5):
+            now[0] += 1
+            with pytest.raises(ApiError):
+                await queue.get("batch_1")
+        assert "not a database; move the file away" in queue.trouble
+        file.unlink()
+        for wait_s in (1, QUIET_S):
+            assert queue.trouble
+            now[0] += wait_s
+            await queue.get("batch_1")
+        assert queue.trouble == ""
+        queue.close()
+
+    asyncio.run(run())
+    first, last = (record.getMessage() for record in caplog.records)
+    assert str(file) in first and "move the file away" in first and "can be used again" in last
 
 
 @pytest.fixture(params=["host", *FLEETS])
