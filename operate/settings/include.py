@@ -45,7 +45,7 @@ def short(file: Path) -> str:
     """The path for messages: relative if it is below the working folder."""
     try:
         return str(file.resolve().relative_to(Path.cwd()))
-    except (ValueError, OSError):  # it is elsewhere, or the working folder is gone
+    except (ValueError, OSError, RuntimeError):  # elsewhere; the working folder is gone; a link that leads to itself
         return str(file)
 
 

@@ -482,3 +482,9 @@ def test_any_text_gives_settings_or_faults_with_lines_of_it(text: str) -> None:
     except SettingsError as error:
         assert error.problems
         assert all(0 <= problem.line <= text.count("\n") + 1 for problem in error.problems)
+
+
+def test_a_file_that_is_a_link_to_itself_is_told(tmp_path: Path) -> None:
+    (tmp_path / "s.ini").symlink_to("s.ini")
+    with pytest.raises(SettingsError, match="cannot be read: Too many levels of symbolic links"):
+        load(tmp_path / "s.ini")
