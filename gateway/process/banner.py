@@ -7,6 +7,7 @@ router first: if no upstream would answer, the line names another model or says 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from upstream.pool import ca_places, system_ca_file
 CLAUDE_ASKS = {"big_model": "claude-opus-5-5", "small_model": "claude-haiku-5-5"}  # the names that Claude Code uses
 CODEX_ASKS = "gpt-5.1"
 HINTS = "CLAUDE_CODE_GATEWAY_HINT_HEADERS=1"
+LEAST_SECRET = 8  # letters; shorter ones, such as "none", are no secrets
 _INDENT = " " * 17  # as wide as the column of clients' names
 
 
@@ -71,6 +73,11 @@ def remarks(settings: Settings, router: Router) -> list[str]:
         )
         if settings.server.origins not in ((), ("*",)):
             found.append("[server] origins has no effect: without a [client], requests from web pages are refused.")
+    if any(secret in word for secret in settings.secrets() if len(secret) >= LEAST_SECRET for word in sys.argv):
+        found.append(
+            "A key is on the command line, where every user of this machine can read it: write it into the settings "
+            "file, or let --set say '${NAME}' or file:/path."
+        )
     if elsewhere := _unchecked(settings, router):
         found.append(
             f"In auto mode, Claude Code asks Anthropic to check its actions; '{elsewhere}' cannot do that. Start it "

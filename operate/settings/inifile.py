@@ -159,7 +159,7 @@ def apply_option(option: str, sections: dict[str, Section], named: tuple[str, ..
                 0,
                 "",
                 "",
-                f"{shown(path)} is not SECTION.KEY=VALUE, such as server.port=9000 or upstream.NAME.api_key=...",
+                f"{shown(path)} is not SECTION.KEY=VALUE, such as server.port=9000 or upstream.NAME.enabled=false",
             )
         ]
     section = sections.setdefault(section_name, Section(section_name, 0, "--set"))

@@ -98,6 +98,21 @@ def test_conditions_on_classes_name_what_says_them_exactly() -> None:
     assert hint in said(SHIPPED, line, ANTHROPIC_API_KEY="sk-test")
 
 
+@pytest.mark.parametrize(
+    ("option", "is_told"),
+    [
+        ("upstream.openai.api_key=sk-0123456789", True),
+        ("upstream.openai.api_key=${KEY}", False),
+        ("upstream.openai.api_key=none", False),
+        ("server.ping_seconds=5", False),
+    ],
+)
+def test_a_key_that_others_can_read_is_told(monkeypatch: pytest.MonkeyPatch, option: str, *, is_told: bool) -> None:
+    monkeypatch.setattr("sys.argv", ["proxy.py", "--set", option])
+    words = said(SHIPPED, option, KEY="sk-9876543210")
+    assert ("A key is on the command line" in words) is is_told and "sk-" not in words.replace("sk-ant", "")
+
+
 def test_who_is_served_without_clients() -> None:
     alone, pages = "that a reverse proxy forwards are refused", "[server] origins has no effect"
     assert alone in said() and pages not in said()
