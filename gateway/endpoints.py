@@ -66,6 +66,7 @@ class Door(HTTPServerConnectionDelegate):
     def __init__(self, service: Service, rows: Sequence[Row] = ()) -> None:
         self.service = service
         self.idle = Idle()
+        self.ends_packed = asyncio.Lock()
         status.serve(service)
         args = {"service": service}
         self.application = Application(
@@ -182,10 +183,14 @@ class Entrance(HTTPMessageDelegate):
 
     async def _in_turns(self, to: HTTPMessageDelegate, chunk: bytes) -> None:
         """Passes a compressed body on in pieces, so that other requests get their turns: some hundred bytes of it may
-        become a megabyte."""
+        become a megabyte. Those that come together take turns, and would all end in the same one of the loop, where
+        each whole body is read: one after the other they hold nobody up."""
         for at in range(0, len(chunk), PACKED_PIECE):
             to.data_received(chunk[at : at + PACKED_PIECE])
             await asyncio.sleep(0)
+        if len(chunk) > PACKED_PIECE:
+            async with self._door.ends_packed:
+                await asyncio.sleep(0)
 
     def finish(self) -> None:
         self._stop_timer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import random
@@ -10,9 +11,13 @@ import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from tornado.httputil import HTTPMessageDelegate
 
+from gateway.endpoints import PACKED_PIECE, Entrance
 from gateway.http import body_decoding
 from tests.support.house import House, one_upstream
 from tests.support.script import Answer, Upstream
@@ -200,6 +205,29 @@ def test_every_endpoint_reads_them(path: str) -> None:
         assert house.post(path, zstd.compress(asked)[:-2], {"Content-Encoding": "zstd"})[0] == 400
         status, headers, _ = house.post(path, b"a=1", {"Content-Type": "application/x-www-form-urlencoded"})
         assert status == 415 and "accept-encoding" not in headers  # it is not the coding that is wrong
+
+
+async def turns_of_the_ends(count: int, size: int) -> list[int]:
+    """In which turns of the loop so many compressed bodies end that come together."""
+    turn, ended = 0, []
+    door: Any = SimpleNamespace(ends_packed=asyncio.Lock())
+
+    async def body() -> None:
+        await Entrance(door, None, None)._in_turns(HTTPMessageDelegate(), bytes(size))  # type: ignore[arg-type]
+        ended.append(turn)
+
+    bodies = [asyncio.ensure_future(body()) for _ in range(count)]
+    while len(ended) < count:
+        await asyncio.sleep(0)
+        turn += 1
+    await asyncio.gather(*bodies)
+    return ended
+
+
+@pytest.mark.parametrize(("size", "turns"), [(5 * PACKED_PIECE, 6), (PACKED_PIECE, 1)])
+def test_large_ones_that_come_together_do_not_end_in_one_turn(size: int, turns: int) -> None:
+    """Their whole bodies are read then, and everybody else would wait for all of them."""
+    assert len(set(asyncio.run(turns_of_the_ends(6, size)))) == turns
 
 
 def test_a_bound_before_and_one_after_unpacking() -> None:
