@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from operate.settings.errors import unread
+
 DEEPEST = 20
 """How deep defaults may hold references. A deeper one is a mistake."""
 
@@ -119,7 +121,7 @@ def read_secret(value: str, folder: Path, environ: Mapping[str, str]) -> str:
         with path.open("rb") as file:
             content = file.read(LARGEST_SECRET + 1)
     except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+        raise ValueError(f"cannot read {path}: {unread(error)}") from error
     if len(content) > LARGEST_SECRET:
         raise ValueError(f"{path} has more than {LARGEST_SECRET} bytes: it is too large for a key")
     try:

@@ -7,6 +7,8 @@ messages end up in terminals, logs and tickets.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +18,12 @@ MOST_SHOWN = 60
 typo."""
 
 _LIKE_A_KEY = re.compile(r"(?i)\b(?:sk|pk|gsk|xai|key|token|bearer|basic)[-_ ]\S|(?=\S*\d)[\w\-+=]{20,}")
+
+
+def unread(error: OSError) -> str:
+    """Why a file cannot be read. In a container or a service, nobody thinks of the user that the process is."""
+    who = f" for user {os.geteuid()}, group {os.getegid()}" if error.errno == errno.EACCES else ""
+    return f"{error.strerror}{who}"
 
 
 @dataclass(frozen=True, slots=True)

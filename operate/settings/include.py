@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from operate.settings.environment import expand
-from operate.settings.errors import Problem, SettingsError
+from operate.settings.errors import Problem, SettingsError, unread
 from operate.settings.inifile import Entry, Section, read_ini
 from operate.settings.list_types import split
 
@@ -29,7 +29,7 @@ def text_of(path: Path, name: str) -> str:
         with path.open("rb") as opened:
             content = opened.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise SettingsError([Problem(name, 0, "", "", f"cannot be read: {error.strerror}")]) from error
+        raise SettingsError([Problem(name, 0, "", "", f"cannot be read: {unread(error)}")]) from error
     if len(content) > LARGEST_FILE:
         raise SettingsError(
             [Problem(name, 0, "", "", f"has more than {LARGEST_FILE} bytes: it is not a settings file")]

@@ -7,6 +7,7 @@ import os
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from operate.settings.errors import unread
 from operate.settings.value_types import MASK, PRINTABLE, Kind
 from translate import dialects
 
@@ -206,7 +207,7 @@ def pem(what: str) -> Kind:
             with open(text, "rb") as file:
                 content = file.read(LARGEST_PEM)
         except OSError as error:
-            raise ValueError(f"cannot read {text}: {error.strerror}") from error
+            raise ValueError(f"cannot read {text}: {unread(error)}") from error
         if b"-----BEGIN " not in content:
             raise ValueError(f"{text} is not a PEM file: it has no line -----BEGIN ...")
         return os.path.abspath(text)

@@ -15,6 +15,7 @@ from datetime import date
 from typing import Any
 
 from operate.logs.capture import spelled
+from operate.settings.errors import unread
 
 MASK = "********"
 
@@ -185,7 +186,7 @@ def readable() -> Kind:
             with open(text, "rb") as file:
                 file.read(1)
         except OSError as error:
-            raise ValueError(f"cannot read {text}: {error.strerror}") from error
+            raise ValueError(f"cannot read {text}: {unread(error)}") from error
         return os.path.abspath(text)
 
     return Kind("a file that can be read, or empty", parse, is_path=True)

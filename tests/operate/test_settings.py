@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -488,3 +490,25 @@ def test_a_file_that_is_a_link_to_itself_is_told(tmp_path: Path) -> None:
     (tmp_path / "s.ini").symlink_to("s.ini")
     with pytest.raises(SettingsError, match="cannot be read: Too many levels of symbolic links"):
         load(tmp_path / "s.ini")
+
+
+@pytest.mark.parametrize(
+    "line", ["api_key = file:{}", "keys = file:{}, sk-0", "ca_file = {}", "headers =\n[include]\nfiles = {}"]
+)
+def test_who_may_not_read_a_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """In a container or a service, nobody thinks of the user that the process is."""
+    monkeypatch.setattr("os.geteuid", lambda: 10001)
+    secret, file = tmp_path / "secret", tmp_path / "s.ini"
+    secret.write_text("x")
+
+    def refused(path: Any, *args: Any, **named: Any) -> Any:
+        if Path(path) == secret:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *args, **named)
+
+    real = io.open
+    for name in ("builtins.open", "io.open"):  # the latter is that of paths
+        monkeypatch.setattr(name, refused)
+    file.write_text(f"[upstream x]\nprotocol = chat\nbase_url = http://x\n{line.format(secret)}\n")
+    with pytest.raises(SettingsError, match=r"Permission denied for user 10001, group \d+"):
+        load(file)
