@@ -14,7 +14,7 @@ from gateway.batches.asked import Asked, Said
 from gateway.flow.client_request import ClientRequest
 from gateway.limits.budget import Bounds
 from gateway.pages.upstream_query import Asking
-from gateway.routing import request_facts
+from gateway.routing import client_rules, request_facts
 from gateway.routing.upstreams import LiveUpstream
 from gateway.runtime import Service
 from operate.owner_store import Place
@@ -114,7 +114,7 @@ def _of_messages(service: Service, request: ClientRequest, asked: Asked) -> tupl
         facts = functools.partial(request_facts.facts, asked.headers, params, size, model)
         routes = service.router.routes(model, MESSAGES.name, facts)
         if rules is not None:
-            routes = rules.permitted(routes, model)
+            routes = rules.permitted(routes, model, client_rules.further_models(params))
         first = routes[0]
         if not (first.home and has_batches(first.upstream, MESSAGES.name)) or upstream not in (None, first.upstream):
             return None

@@ -8,7 +8,7 @@ that: it yields whatever it waits for, an answer or seconds, and most requests w
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from typing import Any
 
 from gateway.flow import charges, learned_quirks, prepare
@@ -17,7 +17,7 @@ from gateway.flow.crossed import Crossed
 from gateway.flow.exact_counts import ExactCounts
 from gateway.flow.ports import Ports
 from gateway.http.response_writer import Writer
-from gateway.routing import client_keys, cloud_names
+from gateway.routing import client_keys, client_rules, cloud_names
 from gateway.routing.router import Route
 from gateway.stored import references, store_sync, threads
 from gateway.stored.previous_response import PreviousResponse, owner_of
@@ -65,7 +65,11 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if request.endpoint.unsealed is not None:
         found = _by_plain_name(found, request, ports)
     if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
-        found = rules.permitted(found, request.asked_model)
+        further: Iterable[str] = ()
+        if rules.models and client_rules.may_name_further(request.body, in_path=bool(request.in_path)):
+            yield from _read(request, ports)
+            further = client_rules.further_models(request.parsed())
+        found = rules.permitted(found, request.asked_model, further)
     if request.relayed:
         found = that_have_it(found, request, ports)
     if len(found) > 1:

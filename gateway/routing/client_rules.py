@@ -1,10 +1,14 @@
-"""What a client may use: the models and the upstreams that its section in settings.ini names."""
+"""What a client may use: the models and the upstreams that its section in settings.ini names.
+
+A request may name further models than the one that it asks for, which its upstream knows what to do with: those to
+fall back to (OpenRouter's `models`, `fallbacks`), and those of tools (Anthropic's advisor, OpenAI's pictures).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.routing.router import Route
 from operate.settings.load import Settings
@@ -25,9 +29,15 @@ class ClientRules(NamedTuple):
         known = (*names, *(f"{upstream}/{name}" for name in names))
         return not self.models or any(fnmatchcase(name, pattern) for name in known for pattern in self.models)
 
-    def permitted(self, routes: Iterable[Route], asked_model: str) -> list[Route]:
-        """The routes that are left for the client. Raises ApiError (403) where none is."""
+    def permitted(self, routes: Iterable[Route], asked_model: str, further: Iterable[str] = ()) -> list[Route]:
+        """The routes that are left for the client. further: models that the request names besides. Raises ApiError
+        (403) where none is."""
         left = [route for route in routes if self.allow(route.upstream.name, asked_model, route.model)]
+        for name in further if left else ():
+            asked_model = name
+            left = [route for route in left if self.allow(route.upstream.name, name)]
+            if not left:
+                break
         if not left:
             what = "models" if not self.upstreams else "upstreams" if not self.models else "models and upstreams"
             raise ApiError(
@@ -36,6 +46,25 @@ class ClientRules(NamedTuple):
                 "settings.ini says what it may use",
             )
         return left
+
+
+_LISTS = ("models", "fallbacks", "tools", "plugins")
+"""Fields whose items are names of models, or objects with a `model`."""
+
+
+def may_name_further(body: bytes, *, in_path: bool) -> bool:
+    """Whether only a parse tells. Within a text the words would be escaped. in_path: its own model is not in it."""
+    return body.count(b'"model') > (not in_path) or b'"fallbacks"' in body or b"\\u00" in body
+
+
+def further_models(body: Mapping[str, Any]) -> Iterator[str]:
+    """The models that a request names besides the one that it asks for."""
+    for field in _LISTS:
+        items = body.get(field)
+        for item in items if isinstance(items, list) else ():
+            name = item.get("model") if isinstance(item, dict) else item if field != "tools" else None
+            if isinstance(name, str):
+                yield name
 
 
 def by_client(settings: Settings) -> dict[str, ClientRules]:

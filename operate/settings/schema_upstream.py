@@ -372,7 +372,8 @@ CLIENT = {
     "models": Key(
         list_types.names(what="patterns of model names"),
         "",
-        "The models that it may use: names, or patterns such as claude-haiku-* or UPSTREAM/*; empty = all.",
+        "The models that it may use: names, or patterns such as claude-haiku-* or UPSTREAM/*; empty = all. They hold "
+        "for further models that a request names, too: to fall back to, and of tools.",
     ),
     "upstreams": Key(list_types.names(what="names of upstreams"), "", "The upstreams that it may use; empty = all."),
     "expires": Key(value_types.day(), "", "The last day (UTC) on which its keys are valid; empty = always."),

@@ -52,6 +52,38 @@ def test_models(path: str) -> None:
         assert house.get("/v1/models/large", KEY)[0] == 403 and house.get("/v1/models/large", BOB)[0] == 200
 
 
+SEEN = {"type": "advisor_20260301", "name": "advisor"}
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES, RESPONSES])
+@pytest.mark.parametrize(
+    ("named", "status"),
+    [
+        ({"models": ["large"]}, 403),
+        ({"models": ["small", "large"]}, 403),
+        ({"models": ["small"]}, 200),
+        ({"fallbacks": [{"model": "large"}]}, 403),
+        ({"fallbacks": ["large"]}, 403),
+        ({"tools": [SEEN | {"model": "large"}]}, 403),
+        ({"tools": [SEEN | {"model": "small"}]}, 200),
+        ({"metadata": {"model": "large"}}, 200),
+        ({"models": "large", "tools": "large", "fallbacks": [7]}, 200),
+    ],
+)
+def test_the_models_that_a_request_names_besides(path: str, named: dict[str, Any], status: int) -> None:
+    """Where their protocol is the upstream's, it knows what to do with them."""
+    text = "[upstream one]\nprotocol = chat, messages, responses\nbase_url = {}\n[models]\n* = one\n[client ann]\n"
+    clients = f"key = {KEY['x-api-key']}\nmodels = small\n[client bob]\nkey = {BOB['x-api-key']}\n"
+    body = {"model": "small", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}], "input": "x"} | named
+    body.pop("input" if path != RESPONSES else "messages")
+    escaped = json.dumps(body).replace('"models"', '"m\\u006fdels"').replace('"fallbacks"', '"fallb\\u0061cks"')
+    with Upstream(reply) as up, House(text.format(up.url) + clients) as house:
+        for said in (json.dumps(body), escaped):
+            got, _, words = house.post(path, said.encode(), KEY)
+            assert got == status and (got == 200 or b"may not use model 'large'" in words), words
+        assert house.post(path, body, BOB)[0] == 200
+
+
 def test_upstreams() -> None:
     with Upstream(reply) as up, House(settings(up, "upstreams = two")) as house:
         status, headers, _ = ask(house, CHAT, "small", KEY)
