@@ -32,6 +32,10 @@ CASES = [
     (b'{"str\\u0065am":true,"model":"a"}', "a", True),
     (b'{"x":{"mod\\u0065l":"no"},"model":"a"}', "a", False),
     (b'{"model":"a","stre\\u0061m":true}', "a", True),
+    (b'{"model": "a", "prompt": "stream", "stream": true}', "a", True),
+    (b'{"model": "a", "stream": false, "input": "stream"}', "a", False),
+    (b'{"model": "stream", "stream": true}', "stream", True),
+    (b'{"model": "model", "input": "model", "stream": true}', "model", True),
 ]
 
 
