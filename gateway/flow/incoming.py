@@ -20,6 +20,7 @@ from upstream.exchange import Exchange
 from upstream.failure import Failure
 
 ERROR_S = 10.0  # until the body of an error is there
+GOOD = (201, 203)  # as good as 200: some frameworks answer each POST with 201, and clients' own libraries take it
 _ERROR_OBJECT = re.compile(rb'\s*\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')
 
 
@@ -76,7 +77,7 @@ class Incoming:
         now, lease = self._ports.now(), self._lease
         place = lease.route.place
         self.ttfb_ms = self.ttfb_ms or (now - self._clock.began) * 1e3
-        self.status = status
+        self.status = status = 200 if status in GOOD else status
         self.headers = headers = lease.route.upstream.secrets.headers(headers)
         if not self.own_key:
             place.headroom.learn(headers, now, self._ports.unix())
@@ -127,6 +128,8 @@ class Incoming:
         if exchange is not None:
             self.connection = exchange.connection
         self._stop_timer()
+        if failure is not None and self.status >= 400:  # its status says more than how its words have broken off
+            self.cut, failure = True, None
         if self.reader is not None:
             self.reader.on_over(failure)
 

@@ -102,9 +102,9 @@ class Asking:
         if self._flows:
             assert self._sink is not None
             return await self._follow(self._sink)
-        if self._failure is not None:
+        if self._failure is not None and self._status < 400:
             raise retry_policy.as_error(self._failure, self._upstream.name)
-        if self._size > self._most.error_bytes and self._status >= 400:
+        if self._status >= 400 and (self._failure is not None or self._size > self._most.error_bytes):
             said = self._upstream.secrets.clean(b"".join(self._parts))
             raise errors.parse(self._status, self._service.masked(said))
         if self._size > self._most.reply_bytes:

@@ -82,6 +82,8 @@ class Coming:
             self.over.set()
 
     def on_end(self, failure: Failure | None) -> None:
+        if failure is not None and self.status >= 400:  # its status says more than how its words have broken off
+            self.cut, failure = True, None
         self.failure = failure
         self.head.set()
         self.over.set()

@@ -110,7 +110,7 @@ STATUSES = [
     Fault(name="once 429, then well", answer=then_good(status(429)), stream="ok", tries=2, elsewhere=True),
     Fault(name="once 529, Retry-After: 1", answer=then_good(status(529, {"Retry-After": "1"})), stream="ok", tries=2),
     Fault(name="twice 503, then well", answer=then_good(status(503), 2), stream="ok", tries=3),
-    Fault(name="error body cut off", stream="502", answer=lambda asked: Answer(
+    Fault(name="error body cut off", stream="500", answer=lambda asked: Answer(
         500, {"Content-Type": "application/json"}, json.dumps(faulty.error(asked.protocol, 500, "no")).encode()[:-9],
         end="close", short=9)),
 ]  # fmt: skip
