@@ -142,7 +142,7 @@ class UpstreamClient(SocketsOnLoop):
         if not answer.addresses:
             host = host_of(exchange.request.url)
             words = f"{host}: the name cannot be resolved ({answer.error})"
-            self._fail(exchange, Failure("dns", words, True, pycurl.E_COULDNT_RESOLVE_HOST))
+            self.fail(exchange, Failure("dns", words, True, pycurl.E_COULDNT_RESOLVE_HOST))
             return
         self._addresses.point(handle.curl, place, answer)
         handle.hurry(self.now() - exchange.started)
@@ -175,7 +175,7 @@ class UpstreamClient(SocketsOnLoop):
             return
         for exchange in list(self._live):
             host = host_of(exchange.request.url)
-            self._fail(exchange, Failure("cancelled_by_pool", f"{host}: the upstream client was closed"))
+            self.fail(exchange, Failure("cancelled_by_pool", f"{host}: the upstream client was closed"))
         if self._sweeper is not None:
             self._sweeper.cancel()
         self._sweeper = None
@@ -301,7 +301,7 @@ class UpstreamClient(SocketsOnLoop):
         last_stream = self._goaways.last_stream(handle, self._live) if http2 else NO_GOAWAY
         return failure_of(exchange, handle, errno, detail, Seen(http2, hangup, last_stream, self._ran_at))
 
-    def _fail(self, exchange: Exchange, failure: Failure) -> None:
+    def fail(self, exchange: Exchange, failure: Failure) -> None:
         """Ends an exchange with a failure, closes its connection, and calls its sink."""
         handle = exchange._handle
         if handle is None or exchange._ended:
@@ -400,7 +400,7 @@ class UpstreamClient(SocketsOnLoop):
         self._sweeper = None
         late = [(x, failure) for x in self._live if (failure := x.overdue(now)) is not None]
         for exchange, failure in late:
-            self._fail(exchange, failure)
+            self.fail(exchange, failure)
         if not self._closed and (self._trim() or self._live) and self._sweeper is None:
             self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 

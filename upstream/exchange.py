@@ -14,6 +14,7 @@ from typing import Protocol
 
 import pycurl
 
+from upstream import packed
 from upstream.failure import Failure, host_of
 from upstream.pool import Pool
 from upstream.prepared import PreparedCurl
@@ -41,6 +42,9 @@ class Owner(Protocol):
 
     def now(self) -> float:
         """Returns the time of the event loop in seconds."""
+
+    def fail(self, exchange: Exchange, failure: Failure) -> None:
+        """Ends an exchange with a failure, closes its connection, and calls its sink."""
 
     def let_go(self, exchange: Exchange) -> None:
         """Ends a cancelled exchange and closes its connection, without a call to its sink."""
@@ -188,7 +192,10 @@ class Exchange:
                 self._head_delivered = True
                 self.first_byte_ms = (now - self.started) * 1000
                 lines, self._head = self._head, []
-                sink.on_head(self.status, parse_head(lines))
+                headers = parse_head(lines)
+                if "content-encoding" in dict(headers):
+                    self._sink = sink = packed.reader(sink, headers, host_of(self.request.url))
+                sink.on_head(self.status, headers)
             handle = self._handle  # None after a cancel in on_head
             if handle is not None and handle.parts:
                 parts = handle.parts
@@ -198,6 +205,8 @@ class Exchange:
                 sink.on_data(chunk)
                 if self._held_back and not self._paused:
                     self._read_on()
+        except packed.Unreadable as why:
+            self._spoils(Failure("protocol", f"{host_of(self.request.url)}: {why}"))
         except Exception:
             # The error is in the caller, but it must not stop the loop and the pool, which serve other requests too.
             log.exception("an error in the proxy: the sink of %r failed; the exchange is cancelled", self)
@@ -209,6 +218,14 @@ class Exchange:
             except Exception:
                 log.exception("an error in the proxy: the sink of %r failed in on_end", self)
             self._client.recycle(self)
+
+    def _spoils(self, failure: Failure) -> None:
+        """What has come is of no use, though libcurl had nothing against it."""
+        self.ended_well = False
+        if self._ended:
+            self._failure = failure
+        else:
+            self._client.fail(self, failure)
 
     def overdue(self, now: float) -> Failure | None:
         """The failure of the timeout that has expired at `now`; None if none has."""

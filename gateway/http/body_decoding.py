@@ -7,12 +7,12 @@ or frames (RFC 1952, section 2.2; RFC 8878, section 3.1).
 
 from __future__ import annotations
 
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 
 from gateway.http import body_size
 from translate.errors import ApiError, BadRequest
+from upstream.packed import GZIP, Decoder, Inflating, Zstd, is_zlib
 
 ACCEPTED = "gzip, deflate, zstd"
 MAX_CODINGS = 3  # how many codings a body may have, one over the other
@@ -82,7 +82,7 @@ class _Stage:
         self._limit = limit
         self._made = 0  # bytes
         self._members = 0
-        self._member: _Zlib | _Zstd | None = None
+        self._member: Decoder | None = None
         self._kept = b""  # bytes that are too few to begin a member
 
     def __repr__(self) -> str:
@@ -96,7 +96,7 @@ class _Stage:
                 return
             assert self._member is not None
             try:
-                out, data, more = self._member.step(data)
+                out, data, more = self._member.step(data, PIECE)
             except self._member.bad as why:
                 raise self._wrong(str(why)) from None
             self._made += len(out)
@@ -132,65 +132,23 @@ class _Stage:
             raise BadRequest(f"the request body's {self._coding} data ends too soon")
 
 
-class _Zlib:
-    """One member of gzip, or a whole deflate body."""
-
-    bad: type[Exception] = zlib.error
-
-    def __init__(self, wbits: int) -> None:
-        self._inflate = zlib.decompressobj(wbits)
-
-    @property
-    def is_over(self) -> bool:
-        return self._inflate.eof
-
-    def step(self, data: bytes) -> tuple[bytes, bytes, bool]:
-        """Decompresses data -> (output, at most PIECE; rest of the data; whether more output comes without more
-        data)."""
-        out = self._inflate.decompress(data, PIECE)
-        if self._inflate.eof:
-            return out, self._inflate.unused_data, False
-        return out, self._inflate.unconsumed_tail, len(out) == PIECE
-
-
-class _Zstd:
-    """One frame of zstd. The package is loaded with the first one: most clients never send any."""
-
-    def __init__(self, limit: int) -> None:
-        if sys.version_info >= (3, 14):
-            from compression import zstd
-        else:
-            from backports import zstd
-        self.bad: type[Exception] = zstd.ZstdError
-        window = min(LARGEST_WINDOW, max(SMALLEST_WINDOW, (limit - 1).bit_length()))
-        self._frame = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: window})
-
-    @property
-    def is_over(self) -> bool:
-        return bool(self._frame.eof)
-
-    def step(self, data: bytes) -> tuple[bytes, bytes, bool]:
-        out = self._frame.decompress(data, PIECE)
-        if self._frame.eof:
-            return out, self._frame.unused_data, False
-        return out, b"", not self._frame.needs_input
-
-
-def _inflate(data: bytes, limit: int) -> _Zlib:
+def _inflate(data: bytes, limit: int) -> Inflating:
     """The decoder for "deflate". By the standard it is zlib's format, but many clients send raw deflate, and some
     gzip."""
-    is_zlib = data[0] & 15 == 8 and (data[0] << 8 | data[1]) % 31 == 0
-    return _Zlib(zlib.MAX_WBITS | 32 if is_zlib or data.startswith(_MAGIC) else -zlib.MAX_WBITS)
+    return Inflating(zlib.MAX_WBITS | 32 if is_zlib(data) or data.startswith(GZIP) else -zlib.MAX_WBITS)
 
 
-_MAGIC = b"\x1f\x8b"
+def _zstd(data: bytes, limit: int) -> Zstd:
+    return Zstd(min(LARGEST_WINDOW, max(SMALLEST_WINDOW, (limit - 1).bit_length())))
+
+
 _GZIP = ("gzip", "x-gzip")
-_GOES_ON = dict.fromkeys(_GZIP, _MAGIC)  # how a further member must begin; zstd checks this itself
-_BEGIN: dict[str, Callable[[bytes, int], _Zlib | _Zstd]] = {
-    "gzip": lambda data, limit: _Zlib(zlib.MAX_WBITS | 32),
-    "x-gzip": lambda data, limit: _Zlib(zlib.MAX_WBITS | 32),
+_GOES_ON = dict.fromkeys(_GZIP, GZIP)  # how a further member must begin; zstd checks this itself
+_BEGIN: dict[str, Callable[[bytes, int], Decoder]] = {
+    "gzip": lambda data, limit: Inflating(zlib.MAX_WBITS | 32),
+    "x-gzip": lambda data, limit: Inflating(zlib.MAX_WBITS | 32),
     "deflate": _inflate,
-    "zstd": lambda data, limit: _Zstd(limit),
+    "zstd": _zstd,
 }
 
 
