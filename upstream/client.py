@@ -17,6 +17,7 @@ import logging
 import os
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pycurl
 
@@ -141,7 +142,8 @@ class UpstreamClient(SocketsOnLoop):
             return
         if not answer.addresses:
             host = host_of(exchange.request.url)
-            words = f"{host}: the name cannot be resolved ({answer.error})"
+            what = "the name" if place.host == urlsplit(exchange.request.url).hostname else f"its proxy {place.host}"
+            words = f"{host}: {what} cannot be resolved ({answer.error})"
             self.fail(exchange, Failure("dns", words, True, pycurl.E_COULDNT_RESOLVE_HOST))
             return
         self._addresses.point(handle.curl, place, answer)

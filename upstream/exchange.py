@@ -15,7 +15,7 @@ from typing import Protocol
 import pycurl
 
 from upstream import packed
-from upstream.failure import Failure, host_of
+from upstream.failure import WANTS_PASSWORD, Failure, host_of
 from upstream.pool import Pool
 from upstream.prepared import PreparedCurl
 from upstream.request import Body, Nobody, Request, Sink, parse_head
@@ -330,11 +330,19 @@ class Handle(PreparedCurl):
             status = int(head[0].split(None, 2)[1])
             if status < 200:
                 return self._interim(x, status)
+            if status == 407:
+                return self._at_proxy(x)
             x.status = status
             if not x._queued:
                 x._queued = True
                 self.ready.append(x)
         return None
+
+    @staticmethod
+    def _at_proxy(x: Exchange) -> int:
+        """A 407 is a proxy's on the way: the upstream has not even seen the request."""
+        x._failure = Failure("connect", f"{host_of(x.request.url)}: {WANTS_PASSWORD}", replayable=True)
+        return ABORT
 
     @staticmethod
     def _interim(x: Exchange, status: int) -> int | None:

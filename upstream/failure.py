@@ -84,6 +84,8 @@ WORDS = {
     "internal": "the request failed",
 }
 
+WANTS_PASSWORD = "its proxy asks for a password (407); set it in the proxy's URL"
+
 # With these kinds, nothing of the request has left this machine.
 UNSENT = frozenset(
     {"dns", "connect", "tls", "certificate", "connect_timeout", "tls_timeout", "pool_exhausted", "bad_url"}
@@ -115,20 +117,22 @@ def from_curl(
     replied: bool,
     sent: bool,
     connected: bool = False,
+    proxied: bool = False,
     unworked: bool = False,
     refused: bool = False,
 ) -> Failure:
     """The Failure for an error number of libcurl and its message (detail).
 
     reused: an earlier request had opened the connection. replied: at least one line of a reply's head came. sent: the
-    connection was ready, and a part of the request was sent. connected: TCP was ready, but perhaps not TLS. unworked:
-    the client knows that the upstream cannot have worked on what was sent. refused: the upstream has said so.
+    connection was ready, and a part of the request was sent. connected: TCP was ready, but perhaps not TLS. proxied:
+    that was to a proxy, which has not opened the way yet. unworked: the client knows that the upstream cannot have
+    worked on what was sent. refused: the upstream has said so.
     """
-    detail = _PATH.sub("[path]", _SOCKET.sub("", detail))
+    detail = _PATH.sub("[path]", _SOCKET.sub(" over its Unix socket", detail))
     kind = KINDS.get(errno, "internal")
     if errno == 56 and any(word in detail.lower() for word in _BAD_REPLY):
         kind = "protocol"
-    elif kind == "connect_timeout" and connected and not sent:
+    elif kind == "connect_timeout" and connected and not sent and not proxied:
         kind = "tls_timeout"
     elif sent and kind in UNSENT:
         # libcurl uses some numbers twice: 1 is also a status line with an unknown HTTP version.
@@ -145,5 +149,9 @@ def from_curl(
     words = WORDS[kind]
     if kind == "closed" and reused and not replied:
         words = "an idle connection that was used again was closed before any reply"
+    elif proxied and "response 407" in detail:
+        words = WANTS_PASSWORD
+    elif kind == "connect_timeout" and connected and proxied:
+        words = "its proxy did not open the way in time"
     message = f"{host_of(url)}: {words}" + (f" ({detail})" if detail else "")
     return Failure(kind, message, replayable, errno, fresh=not reused)

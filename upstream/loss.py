@@ -74,9 +74,16 @@ def failure_of(exchange: Exchange, handle: Handle, errno: int, detail: str, seen
         replied=replied,
         sent=sent,
         connected=connected,
+        proxied=_ends_at_proxy(curl),
         unworked=not replied and _is_unworked(exchange, seen, could_not_send=could_not_send),
         refused=handle.refused or handle.stream > seen.last_stream,
     )
+
+
+def _ends_at_proxy(curl: pycurl.Curl) -> bool:
+    """Whether a proxy has not opened the way to the upstream, as far as one can tell."""
+    used, tunnel = pycurl.USED_PROXY, pycurl.HTTP_CONNECTCODE  # type: ignore[attr-defined]  # not in the types
+    return bool(curl.getinfo(used)) and curl.getinfo(tunnel) != 200
 
 
 def _is_unworked(exchange: Exchange, seen: Seen, *, could_not_send: bool) -> bool:
