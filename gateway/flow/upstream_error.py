@@ -23,8 +23,8 @@ def outcome(status: int, body: bytes, headers: list[tuple[str, str]], asked: byt
     error = _honest(errors.parse(status, body, header_rules.find(headers, "content-type")), asked)
     wait = rate_limit.asked_wait(headers, unix)
     error.retry_after = wait = error.retry_after if wait is None else wait  # Google says it in the body
-    stays_out = header_rules.find(headers, "x-should-retry") == "false"
-    return Outcome("status", error, retry_after=wait, keep_out=stays_out)
+    again = header_rules.find(headers, "x-should-retry")
+    return Outcome("status", error, retry_after=wait, keep_out=again == "false", invites=again == "true")
 
 
 def is_readable(body: bytes) -> bool:

@@ -1,10 +1,10 @@
 """What to do when an attempt failed: a pure decision, and the failure in the client's words.
 
 A POST is sent again only where it cannot have been worked on: it never left, or not as a whole, the upstream said so by
-its status (too early, too many, not now), or its stream began with such an error. Anything else, time-outs among them,
-is the client's to know, unless the settings ask for more. First come other endpoints, at once; the same one again only
-after a wait, as long as its retry budget lasts. A Retry-After is obeyed up to a cap; beyond that the client hears it at
-once.
+its status (too early, too many, not now), by its words or by x-should-retry, or its stream began with such an error.
+Anything else, time-outs among them, is the client's to know, unless the settings ask for more. First come other
+endpoints, at once; the same one again only after a wait, as long as its retry budget lasts. A Retry-After is obeyed up
+to a cap; beyond that the client hears it at once.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ UNWORKED = frozenset({408, 409, 421, 425, 429, 502, 503, 504, 529})
 
 ELSEWHERE = frozenset({401, 402, 403, 404, 508})
 """Not worked on either: another endpoint, with a key of its own, may do it; the same one will not."""
+
+_UNWORKED_KINDS = frozenset({"rate_limit", "overloaded"})
+"""The same by its words, whatever the status: Anthropic has overloaded_error under a 500, too."""
 
 _RETRY_KINDS = frozenset({"rate_limit", "overloaded", "api", "upstream", "timeout"})  # of an error that begins a stream
 
@@ -48,13 +51,14 @@ class Outcome:
 
     cause: "failure" (libcurl's: no whole reply), "status" (400 and above), "first event" (a stream that began with
     an error), "reply" (a 200 that makes no sense), "refusal" (the model declines). retry_after: seconds, as the
-    upstream asked. keep_out: it said x-should-retry: false."""
+    upstream asked. keep_out: it said x-should-retry: false. invites: it said x-should-retry: true."""
 
     cause: Literal["failure", "status", "first event", "reply", "refusal"]
     error: ApiError
     failure: Failure | None = None
     retry_after: float | None = None
     keep_out: bool = False
+    invites: bool = False
 
     @property
     def stale(self) -> bool:
@@ -149,6 +153,8 @@ def may_repeat(policy: Policy, outcome: Outcome) -> bool:
         return policy.on_refusal
     if outcome.cause == "reply":
         return 200 in policy.also
+    if outcome.invites or outcome.error.kind in _UNWORKED_KINDS:
+        return True
     status = outcome.error.status
     if status in UNWORKED or status in ELSEWHERE or status in policy.also:
         return True

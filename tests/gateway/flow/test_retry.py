@@ -85,6 +85,24 @@ def test_x_should_retry_false_is_obeyed() -> None:
             assert house.post(PATH, ASK)[0] == 503 and len(up.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        error(500, headers={"x-should-retry": "true"}),
+        Answer.json({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, 500),
+        Answer.json({"error": {"type": "rate_limit_error", "message": "slow down"}}, 400),
+    ],
+    ids=["x-should-retry", "overloaded_error", "rate_limit_error"],
+)
+def test_an_upstream_says_in_other_ways_that_it_did_not_do_the_work(answer: Answer) -> None:
+    with Upstream([answer, says("a, the second time")]) as a, Upstream(lambda r: says("b")) as b:
+        with House(house_text("m = a\ntwo = a, b", QUICK, a=a.url, b=b.url)) as house:
+            assert b"the second time" in house.post(PATH, ASK)[2] and len(a.requests) == 2
+    with Upstream([answer]) as a, Upstream(lambda r: says("b")) as b:
+        with House(house_text("two = a, b", QUICK, a=a.url, b=b.url)) as house:
+            assert house.post(PATH, ASK | {"model": "two"})[0] == 200 and len(a.requests) == 1
+
+
 def test_the_clients_own_deadline_bounds_all_waits() -> None:
     with Upstream([error(429, headers={"retry-after": "5"})]) as up:
         with House(house_text("* = a", QUICK, a=up.url)) as house:

@@ -58,6 +58,11 @@ def outcomes() -> Iterator[tuple[str, Any, str]]:
     """(name, outcome, where it may be sent again) of everything that can happen, as the defaults have it."""
     for status, where in BY_STATUS.items():
         yield f"status {status}", status_outcome(status), where
+        if where == "nowhere":
+            yield f"x-should-retry: true under {status}", status_outcome(status, invites=True), "anywhere"
+    for kind in ("overloaded", "rate_limit"):
+        for status in (400, 500):
+            yield f"{kind} under {status}", retry_policy.Outcome("status", error(status, kind)), "anywhere"
     for kind in FAILURES:
         yield f"{kind}, it may have been worked on", failure_outcome(kind, False), "nowhere"
         if kind != "closed":
