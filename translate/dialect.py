@@ -208,8 +208,9 @@ class Other(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """How a stream of the protocol is read without being parsed. terminal: what only its last event holds. refusal:
-    what says that the model declines. content: what the first useful event holds. ping: a sign of life within a
+    """How a stream of the protocol is read without being parsed. terminal: what only its last event holds. last:
+    that after which nothing comes, whatever its choices were; None where only the upstream's close tells. refusal: what
+    says that the model declines. content: what the first useful event holds. ping: a sign of life within a
     stream that has begun; comment: the same before. model: where a line tells the model's name. long_terminal:
     that the last event has begun, where it may be longer than what is remembered. head_bytes: how much of the
     beginning an error at the end needs to know of."""
@@ -221,6 +222,7 @@ class Marks:
     comment: bytes = EARLY_PING
     model: re.Pattern[bytes] = re.compile(rb'("model"\s*:\s*")[^"\\]*(")')
     long_terminal: re.Pattern[bytes] | None = None
+    last: re.Pattern[bytes] | None = None
     head_bytes: int = 0
 
 

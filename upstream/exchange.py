@@ -18,7 +18,7 @@ from upstream import packed
 from upstream.failure import WANTS_PASSWORD, Failure, host_of
 from upstream.pool import Pool
 from upstream.prepared import PreparedCurl
-from upstream.request import Body, Nobody, Request, Sink, parse_head
+from upstream.request import Body, Nobody, Request, Sink, nobody_reads, parse_head
 from upstream.way import Way
 
 log = logging.getLogger("upstream")
@@ -26,6 +26,7 @@ log = logging.getLogger("upstream")
 WRITEFUNC_PAUSE: int = pycurl.WRITEFUNC_PAUSE
 READFUNC_PAUSE: int = pycurl.READFUNC_PAUSE
 TURN_BYTES = 64 * 1024  # the most bytes of one body in one turn of the loop; a sink that pauses must hold them
+LINGER_S = 5.0  # the most silence of a reply of which all has come but its end
 NO_GOAWAY = 1 << 31  # larger than the number of any stream
 _OPENED = re.compile(rb"\[(\d+)\] OPENED stream")
 _GOAWAY = re.compile(rb"received GOAWAY.*last_stream=(\d+)")
@@ -33,6 +34,7 @@ ABORT = -1  # any number except the length makes libcurl end the transfer with a
 
 
 _NOBODY = Nobody()
+IDLY = (nobody_reads, _NOBODY.on_data)  # so reads a sink that waits for nothing but the end
 
 
 class Owner(Protocol):
@@ -234,6 +236,8 @@ class Exchange:
         if limits.total and age >= limits.total:
             return self._late("total_timeout", f"the reply was not complete after {limits.total:g} s")
         if self.status:
+            if now - self._touched >= LINGER_S and self._sink is not None and self._sink.on_data in IDLY:
+                return self._late("idle_timeout", "its reply was not ended")
             if limits.idle and not self._paused and now - self._touched >= limits.idle:
                 return self._late("idle_timeout", f"no byte came for {limits.idle:g} s")
             return None

@@ -84,6 +84,11 @@ class Sink(Protocol):
         come."""
 
 
+def nobody_reads(chunk: bytes) -> None:
+    """The on_data of a sink that has got all that counts, and waits for the end so that the connection can be used
+    again. It does not wait long (LINGER_S)."""
+
+
 class Nobody:
     """The sink of a request whose reply is read only so that the connection can be used again."""
 

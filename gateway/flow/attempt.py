@@ -20,8 +20,9 @@ from gateway.flow.clean_lines import CleanEvents, CleanLines, about_error
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.continued_turn import Continuing
 from gateway.flow.crossed import Estimated
-from gateway.flow.incoming import Incoming, nobody_reads
+from gateway.flow.incoming import Incoming
 from gateway.flow.lease import Lease, Verdict
+from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import Outgoing
 from gateway.flow.sealing import Seal
@@ -37,7 +38,7 @@ from translate.dialect import Reply
 from translate.envelopes.envelope import Unframing
 from translate.errors import ApiError, BadRequest
 from upstream.failure import UNSENT, Failure
-from upstream.request import Request
+from upstream.request import Request, nobody_reads
 
 log = logging.getLogger("gateway")
 
@@ -346,6 +347,16 @@ class Attempt:
         assert self.reply is not None
         if self.hold is None:
             self._pass(self.reply.begin())
+
+    @property
+    def has_said_all(self) -> bool:
+        """Its stream, which passes as it is, has come to its end, though the upstream leaves it open."""
+        return self.leads and self.more is None and isinstance(self.reply, Passthrough) and self.reply.says_no_more
+
+    def hang_up(self) -> None:
+        """Ends such a stream. Its connection cannot be used again."""
+        self.incoming.cancel()
+        self.on_over(None)
 
     # ---------------------------------------------------------------------------------- the reply ends
 

@@ -173,7 +173,3 @@ class Incoming:
         if self._too_late is not None:
             self._too_late.cancel()
             self._too_late = None
-
-
-def nobody_reads(chunk: bytes) -> None:
-    return

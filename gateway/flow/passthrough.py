@@ -225,6 +225,14 @@ class Passthrough:
         return self._whole or self._has_ended(b"".join(self._tail))
 
     @property
+    def says_no_more(self) -> bool:
+        """Whether nothing can come any more, though the upstream leaves the stream open."""
+        sent, marks = b"".join(self._tail), self._marks
+        if marks.last is None or self._held or not sent.endswith(_BLANK):
+            return False
+        return (self._told and marks.long_terminal is not None) or marks.last.search(sent) is not None
+
+    @property
     def sample(self) -> bytes:
         """Some of the stream, the latest: of what a reply says that has not told its usage."""
         return b"".join(self._tail)

@@ -70,10 +70,14 @@ def _look_at_body(flow: Watched, ports: Ports) -> None:
 
 def _ping(flow: Watched) -> None:
     """A sign of life, so that the client does not give up. A model that thinks behind an empty first event is alive
-    too: then the headers go out now, and what fails later can only be an error event."""
+    too: then the headers go out now, and what fails later can only be an error event. A stream that has said its last
+    word needs none: it is ended."""
     lead = flow.lead
     assert lead is not None and lead.reply is not None
     try:
+        if lead.has_said_all:
+            lead.hang_up()
+            return
         if flow.state is not State.STREAMING:
             lead.begin()
             flow.clock.first = 0.0  # that was no more than a sign of life

@@ -75,6 +75,7 @@ MESSAGES = Dialect(
     wants_turns=True,
     marks=Marks(
         terminal=re.compile(rb'"type"\s*:\s*"(message_stop|error)"'),
+        last=re.compile(rb'"type"\s*:\s*"message_stop"'),
         refusal=re.compile(rb'"stop_reason"\s*:\s*"refusal"'),
         content=re.compile(rb'"type"\s*:\s*"content_block_start"'),
         ping=PING,

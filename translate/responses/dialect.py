@@ -62,6 +62,7 @@ RESPONSES = Dialect(
     summaries_in_words=foreign_reasoning.summaries_in_words,
     marks=Marks(
         terminal=re.compile(rb'"type"\s*:\s*"(?:%b|error)"' % _ENDED),
+        last=re.compile(rb'"type"\s*:\s*"%b"' % _ENDED),
         refusal=re.compile(rb'"type"\s*:\s*"(response\.refusal\.\w+|refusal)"|"reason"\s*:\s*"content_filter"'),
         content=re.compile(rb'"type"\s*:\s*"response\.(output_item\.done|[a-z_.]*delta)"'),
         ping=KEEPALIVE,
