@@ -160,6 +160,8 @@ class Attempt:
             return upstream_error.outcome(status, coming.body(), coming.headers, b"", self._ports.unix())
         if status >= 300:
             raise errors.BadReply(f"upstream '{name}' answered {status}, a redirect; is its base_url right?")
+        if coming.is_page:
+            raise errors.BadReply(f"upstream '{name}' answered {status} with an HTML page; is its base_url right?")
         if coming.cut:
             most = self._ports.gathered.reply_bytes >> 20
             raise errors.BadReply(f"upstream '{name}': its reply has more than {most} MB ([limits] reply_mb)")

@@ -56,6 +56,11 @@ class Coming:
     def kind(self) -> str:
         return header_rules.find(self.headers, "content-type")
 
+    @property
+    def is_page(self) -> bool:
+        """It is one for people, such as a login's: no model answers with one."""
+        return not self._raw and "text/html" in self.kind.lower()
+
     def on_head(self, status: int, headers: list[tuple[str, str]]) -> None:
         ports, place = self._ports, self._lease.route.place
         self.status, now = status, ports.now()
@@ -65,7 +70,7 @@ class Coming:
         if status < 300 and place.key.bad_until:
             place.key.works()
         self._lease.heard(status, None)
-        self.streams = 200 <= status < 300 and (self._raw or "json" not in self.kind.lower())
+        self.streams = 200 <= status < 300 and (self._raw or not ("json" in self.kind.lower() or self.is_page))
         self.head.set()
 
     def on_data(self, chunk: bytes) -> None:
