@@ -149,6 +149,8 @@ def from_curl(
     words = WORDS[kind]
     if kind == "closed" and reused and not replied:
         words = "an idle connection that was used again was closed before any reply"
+    elif errno == 92:
+        words = "the server broke its reply off"
     elif proxied and "response 407" in detail:
         words = WANTS_PASSWORD
     elif kind == "connect_timeout" and connected and proxied:

@@ -430,3 +430,10 @@ def test_the_table_covers_what_it_names() -> None:
         from_curl(56, "CONNECT tunnel failed, response 407", "http://h/", reused=False, replied=False, sent=False).kind
         == "connect"
     )
+
+
+def test_a_stream_that_is_reset_is_no_bad_http() -> None:
+    detail = "HTTP/2 stream 1 reset by server (error 0x2 INTERNAL_ERROR)"
+    for replied in (False, True):
+        made = from_curl(92, detail, "https://h/", reused=True, replied=replied, sent=True)
+        assert made.message == f"h: the server broke its reply off ({detail})" and not made.replayable
