@@ -282,7 +282,7 @@ class Handle(PreparedCurl):
         self.parts: list[bytes] = []  # pieces of the body that the sink has not got yet
         self.room = TURN_BYTES
         self.exchange: Exchange | None = None
-        self.pool: object = None  # the settings that its options were made from
+        self.pool: Pool | None = None  # the settings that its options were made from
         # HTTP/2: the number of its stream, whether the stream was refused, and the last stream that a GOAWAY leaves.
         self.stream, self.refused, self.last_stream = 0, False, NO_GOAWAY
         curl.setopt(pycurl.HEADERFUNCTION, self.header)
@@ -334,7 +334,7 @@ class Handle(PreparedCurl):
             status = int(head[0].split(None, 2)[1])
             if status < 200:
                 return self._interim(x, status)
-            if status == 407:
+            if status == 407 and self._speaks_to_proxy(x.request.url):
                 return self._at_proxy(x)
             x.status = status
             if not x._queued:
@@ -342,9 +342,16 @@ class Handle(PreparedCurl):
                 self.ready.append(x)
         return None
 
+    def _speaks_to_proxy(self, url: str) -> bool:
+        """Whether a proxy reads the heads, as it does without TLS. (libcurl may not be asked in the middle of its
+        work.)"""
+        usual = self.pool.proxy if self.pool is not None else ""
+        proxy = usual if self.way.proxy is None else self.way.proxy
+        return bool(proxy) and not proxy.startswith("socks") and url.startswith("http:")
+
     @staticmethod
     def _at_proxy(x: Exchange) -> int:
-        """A 407 is a proxy's on the way: the upstream has not even seen the request."""
+        """The upstream has not even seen the request."""
         x._failure = Failure("connect", f"{host_of(x.request.url)}: {WANTS_PASSWORD}", replayable=True)
         return ABORT
 

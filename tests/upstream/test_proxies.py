@@ -37,6 +37,13 @@ def test_one_that_asks_for_a_password(scheme: str) -> None:
             assert house.post(PATH, ASK | {"model": "two"})[0] == 200
 
 
+def test_a_407_where_no_proxy_is_set_is_the_upstreams_own() -> None:
+    refusal = Answer(407, {"Content-Type": "application/json"}, b'{"error": {"message": "who are you?"}}')
+    with Upstream([refusal]) as up, House(house_text("* = a", QUICK, a=up.url)) as house:
+        status, _, body = house.post(PATH, ASK)
+    assert status == 407 and b"who are you?" in body and b"its proxy" not in body
+
+
 @pytest.mark.parametrize(("proxy", "scheme"), [("http", "https"), ("socks5h", "http"), ("socks5h", "https")])
 def test_one_that_is_silent_is_no_handshake_of_the_upstreams(silent: str, proxy: str, scheme: str) -> None:
     text = house_text("* = a", f"{QUICK}max_attempts = 1\n[timeouts]\nconnect = 0.5\n",
