@@ -33,7 +33,7 @@ class Listed(Handler):
 
 
 class Models(Listed):
-    """GET /v1/models: the list of models."""
+    """GET and HEAD of /v1/models: the list of models."""
 
     async def get(self) -> None:
         models = await self.service.listing.models(self.request.headers)
@@ -53,9 +53,11 @@ class Models(Listed):
             return
         self.finish(self.service.masked(wire.dumps(page)))
 
+    head = get  # Tornado leaves out the body
+
 
 class OneModel(Listed):
-    """GET /v1/models/{id}: one model. An id may have slashes."""
+    """GET and HEAD of /v1/models/{id}: one model. An id may have slashes."""
 
     async def get(self, id: str) -> None:
         if (served := dialects.at(self.request.path)) is not None:
@@ -75,3 +77,5 @@ class OneModel(Listed):
             self.finish(self.service.masked(said))
         except ApiError as error:
             self.refuse(error)
+
+    head = get

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import anthropic
+import httpx2
 import pytest
 
 from tests.support.house import House
@@ -43,3 +44,11 @@ def test_googles_pages(query: str, expected: int) -> None:
     with House(SETTINGS) as house:
         status, _, raw = house.get(f"/v1beta/models?{query}")
     assert status == expected and ("error" in json.loads(raw)) is (expected == 400)
+
+
+@pytest.mark.parametrize(("path", "expected"), [("/v1/models", 200), ("/v1/models/a", 200), ("/v1/models/nobody", 404)])
+def test_head_says_what_get_does_without_the_body(path: str, expected: int) -> None:
+    with House(SETTINGS) as house:
+        asked, got = httpx2.head(house.url + path), httpx2.get(house.url + path)
+    assert asked.status_code == got.status_code == expected and not asked.content and got.content
+    assert asked.headers["Content-Length"] == got.headers["Content-Length"]
