@@ -200,9 +200,10 @@ class Endpoint:
 
 
 class Other(NamedTuple):
-    """is_one(body): by its bytes."""
+    """The endpoint of bodies that have one key, in its quotes, and lack another."""
 
-    is_one: Callable[[bytes], bool]
+    has: bytes
+    lacks: bytes
     endpoint: Endpoint
 
 

@@ -152,8 +152,9 @@ class ClientRequest:
         self.body = parts[0] if len(parts) == 1 else b"".join(parts)
         if not form and "json" not in self.headers.get("Content-Type", "json"):
             upstream_request.check_type(self.headers, self.body)
-        if self.endpoint.other is not None and self.endpoint.other.is_one(self.body):
-            self.endpoint = self.endpoint.other.endpoint
+        other = self.endpoint.other
+        if other is not None and other.lacks not in self.body and other.has in self.body:
+            self.endpoint = other.endpoint
             self.framed = self.endpoint.framed({}) if self.endpoint.framed is not None else None
         if self.endpoint.unsealed is not None or self.endpoint.opened is not None:
             json_bounds.check(self.body, self.shape.values)  # they read it; what passes as it is nobody reads

@@ -156,8 +156,7 @@ def _stream(body: bytes, escaped: int) -> tuple[bool, bool]:
     if not found:
         return False, found is not None and not escaped
     # The word may be a value, too, such as a whole prompt.
-    keys = [at for at in found if _COLON.match(body, at + len(b'"stream"'))]
-    hits = [(at, _STREAM.match(body, at)) for at in keys]
+    hits = [(at, _STREAM.match(body, at)) for at in found if _COLON.match(body, at + len(b'"stream"'))]
     depths = levels(body, [match.span() if match else (at, at + len(b'"stream"')) for at, match in hits])
     values = [match.group(1) if match else b"" for (_, match), level in zip(hits, depths, strict=True) if level == 1]
     if not values:

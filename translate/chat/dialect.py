@@ -28,7 +28,7 @@ STREAMED = ("audio/speech", "audio/transcriptions", "audio/translations", "image
 """Those whose requests or replies are forms and files."""
 
 
-_RESPONSES = Other(responses_body.is_one, responses_body.ENDPOINT)
+_RESPONSES = Other(b'"input"', b'"messages"', responses_body.ENDPOINT)
 
 
 def _relayed(name: str) -> Endpoint:

@@ -22,10 +22,6 @@ _TEXTS = ("input_text", "output_text", "text")
 _ELSEWHERE = "send a request of Responses to /v1/responses"
 
 
-def is_one(body: bytes) -> bool:
-    return b'"messages"' not in body and b'"input"' in body
-
-
 def opened(body: Body) -> tuple[Body, list[str]]:
     """Returns the Chat body, and the names of what is left out. Raises BadRequest."""
     if "messages" in body or "input" not in body:
