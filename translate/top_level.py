@@ -20,6 +20,7 @@ _PLAIN = re.compile(
     rb'\s*:\s*("(?:[^"\\]|\\.)*"|true|false|null|-?[0-9][0-9.eE+-]*|\[\s*(?:"(?:[^"\\]|\\.)*"\s*,?\s*)*\])'
 )
 _BLANKS = re.compile(rb"\s*")
+_COLON = re.compile(rb"\s*:")
 _AFTER, _OPENS, _EMPTY = re.compile(rb"\s*,"), re.compile(rb"\s*\{"), re.compile(rb"\s*\}")
 
 
@@ -150,6 +151,18 @@ def places(body: bytes, key: bytes) -> list[int] | None:
             found.append(at)
     found.reverse()
     return found
+
+
+def has_key(body: bytes, key: bytes) -> bool:
+    """Tells whether the object has such a key (in its quotes), and not only what stands in it. One that stands in too
+    many places is taken for its own."""
+    if key not in body:
+        return False
+    found = places(body, key)
+    if found is None:
+        return True
+    keys = [(at, at + len(key)) for at in found if _COLON.match(body, at + len(key))]
+    return 1 in levels(body, keys) if keys else False
 
 
 def levels(body: bytes, spans: list[tuple[int, int]]) -> list[int]:

@@ -236,7 +236,7 @@ class Exchange:
         if limits.total and age >= limits.total:
             return self._late("total_timeout", f"the reply was not complete after {limits.total:g} s")
         if self.status:
-            if now - self._touched >= LINGER_S and self._sink is not None and self._sink.on_data in IDLY:
+            if now - self._touched >= LINGER_S and self._sink is not None and packed.behind(self._sink).on_data in IDLY:
                 return self._late("idle_timeout", "its reply was not ended")
             if limits.idle and not self._paused and now - self._touched >= limits.idle:
                 return self._late("idle_timeout", f"no byte came for {limits.idle:g} s")

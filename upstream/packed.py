@@ -136,6 +136,9 @@ class Unpacking:
         parts: list[bytes] = []
         size, more = 0, False
         while data or more:
+            if self._decoder is not None and self._decoder.is_over and len(data) < LOOK:
+                self._kept = data  # another member may begin
+                break
             if (self._decoder is None or self._decoder.is_over) and not self._begins(data):
                 return b"".join([*parts, data]) if self._plain else b"".join(parts)
             assert self._decoder is not None
@@ -160,7 +163,7 @@ class Unpacking:
             self._decoder = Zstd(23)
         elif not first:
             return False
-        elif data[:1] in _TEXT or coding not in ("", "gzip", "x-gzip", "deflate", "zstd", "br"):
+        elif data[:1] in _TEXT or coding not in ("", "deflate", "br"):  # the others would begin with their mark
             self._plain = True
             return False
         elif coding == "deflate":
@@ -168,3 +171,8 @@ class Unpacking:
         else:
             raise Unreadable(f"its reply is compressed ({self._named}), though the request asks for none of that")
         return True
+
+
+def behind(sink: Sink) -> Sink:
+    """Returns the sink that has the reply in the end."""
+    return sink._sink if isinstance(sink, Unpacking) else sink

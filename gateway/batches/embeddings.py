@@ -155,7 +155,9 @@ class Together(Unconnected):
         headers = HTTPHeaders(first.headers)
         for name in ("Content-Length", "Content-Encoding", "Transfer-Encoding", "Expect"):
             headers.pop(name, None)
-        call = Call(first.dialect, first.endpoint, first.query, headers, body)
+        plain = first.dialect.endpoint(TASK)  # of its members' address, their bodies have been read already
+        assert plain is not None
+        call = Call(first.dialect, plain, first.query, headers, body)
         self._flow = flow = own_request.flow_of(self._ports, call, self)
         own_request.send(flow, call)
 

@@ -26,7 +26,7 @@ from gateway.limits.shape import SHAPE, Shape
 from gateway.routing import request_facts
 from gateway.stored.previous_response import PreviousResponse
 from gateway.stored.threads import Thread
-from translate import tokens, wire
+from translate import tokens, top_level, wire
 from translate.dialect import Dialect, Endpoint, Framed
 from translate.errors import ApiError, BadRequest
 from translate.target import Protocol
@@ -153,7 +153,7 @@ class ClientRequest:
         if not form and "json" not in self.headers.get("Content-Type", "json"):
             upstream_request.check_type(self.headers, self.body)
         other = self.endpoint.other
-        if other is not None and other.lacks not in self.body and other.has in self.body:
+        if other is not None and other.has in self.body and not top_level.has_key(self.body, other.lacks):
             self.endpoint = other.endpoint
             self.framed = self.endpoint.framed({}) if self.endpoint.framed is not None else None
         if self.endpoint.unsealed is not None or self.endpoint.opened is not None:

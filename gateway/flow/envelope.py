@@ -43,7 +43,9 @@ def read(body: bytes, usual_model: str = "") -> Envelope:
     `model`."""
     members = compact_json.members(body)
     said = _plain(members) if members is not None else None
-    return said if said is not None else _searched(body, usual_model)
+    if said is None:  # where none need be named, the only one may be a field's within
+        return _parsed(body, usual_model) if usual_model else _searched(body)
+    return said
 
 
 def _plain(members: compact_json.Members) -> Envelope | None:
@@ -55,12 +57,12 @@ def _plain(members: compact_json.Members) -> Envelope | None:
     return Envelope(_name(model[1:-1]), stream == b"true", (start, start + len(model) - 2))
 
 
-def _searched(body: bytes, usual_model: str) -> Envelope:
+def _searched(body: bytes) -> Envelope:
     """Of a body with blanks, or one that only some readers take."""
     escaped = _in_escapes(body) if body.rfind(b"\\u00") >= 0 else []
     found = _model(body, escaped.count("model"))
     if found is None:
-        return _parsed(body, usual_model)
+        return _parsed(body)
     stream, plain = _stream(body, escaped.count("stream"))
     if not plain:
         parsed = _parsed(body)

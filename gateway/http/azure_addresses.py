@@ -48,7 +48,8 @@ def plain(target: str) -> Plain:
 @functools.cache
 def deployed(endpoint: Endpoint) -> Endpoint:
     """Returns the endpoint where its address names the model."""
-    return dataclasses.replace(endpoint, unsealed=_named)
+    other = endpoint.other and endpoint.other._replace(endpoint=deployed(endpoint.other.endpoint))
+    return dataclasses.replace(endpoint, unsealed=_named, other=other)
 
 
 def _named(body: bytes, model: str, streams: bool | None) -> Unsealed:

@@ -19,13 +19,16 @@ MAX_KNOWN = 4096  # addresses
 
 @functools.lru_cache(maxsize=MAX_KNOWN)
 def holder(address: str) -> str:
-    """Who has this address: its network for IPv6, else itself."""
+    """Who has this address: its network for IPv6, else itself. Proxies write ::ffff:1.2.3.4 for one of IPv4, too."""
     if ":" not in address:
         return address
     try:
-        return str(ipaddress.ip_network((ipaddress.ip_address(address.partition("%")[0]), NETWORK_BITS), strict=False))
+        found = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
         return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, NETWORK_BITS), strict=False))
 
 
 class PerAddress:

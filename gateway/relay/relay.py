@@ -286,8 +286,8 @@ class Relay(HTTPMessageDelegate):
         request, coming, written = self.request, self._coming, self.writer.written
         if coming is None or not 200 <= self._reply.status < 300 or request.task == "files":
             return None
-        if coming.has_events:
-            return charges.of_events(request.size, written) if left or self._aborted else None
+        if coming.has_events and (left or self._aborted):
+            return charges.of_events(request.size, written)
         if charges.has_budget(request.client, self._ports):
             return charges.of_untold(request.task, request.size, written)
         return None

@@ -6,6 +6,7 @@ fall back to (OpenRouter's `models`, `fallbacks`), and those of tools (Anthropic
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
@@ -52,9 +53,13 @@ _LISTS = ("models", "fallbacks", "tools", "plugins")
 """Fields whose items are names of models, or objects with a `model`."""
 
 
+_LETTER = re.compile(rb"\\u00[67]").search
+"""An escape of a letter, as no honest client writes a key in. (That of terminals is \\u001b.)"""
+
+
 def may_name_further(body: bytes, *, in_path: bool) -> bool:
     """Whether only a parse tells. Within a text the words would be escaped. in_path: its own model is not in it."""
-    return body.count(b'"model') > (not in_path) or b'"fallbacks"' in body or b"\\u00" in body
+    return body.count(b'"model') > (not in_path) or b'"fallbacks"' in body or _LETTER(body) is not None
 
 
 def further_models(body: Mapping[str, Any]) -> Iterator[str]:

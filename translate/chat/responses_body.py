@@ -108,6 +108,10 @@ class _Messages:
             self.out.append({**item, "content": _plain(parts)})
             for name in ("type", "id", "status", "phase"):
                 self.out[-1].pop(name, None)
+            if "tool_calls" in item:  # `item` may be remembered: a list of its own, as calls that follow are added
+                self.out[-1]["tool_calls"] = list(list_of(item, "tool_calls"))
+                if not self.out[-1]["tool_calls"]:
+                    del self.out[-1]["tool_calls"]
         elif kind in ("function_call", "custom_tool_call"):
             self._call(item)
         elif kind in ("function_call_output", "custom_tool_call_output"):

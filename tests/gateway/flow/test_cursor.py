@@ -11,6 +11,7 @@ import pytest
 from tests.gateway.flow.test_gemini import PROTOCOLS, house, part, told
 from tests.support.script import Answer, Request, Upstream
 from translate import dialects
+from translate.chat import responses_body
 from translate.conversation import Text, ToolCall
 from translate.target import Asked
 
@@ -170,3 +171,21 @@ def test_blocks_of_messages_are_read_among_chats(protocol: str) -> None:
         assert [block["type"] for block in said["content"]] == ["text", "tool_use", "tool_use"]
         assert [block["type"] for block in results["content"]] == ["tool_result", "tool_result", "image", "text"]
         assert said["content"][1]["input"] == {"PATH": "a"} and first["tool_choice"] == {"type": "any"}
+
+
+@pytest.mark.parametrize("given", [None, [], [{"id": "c0", "type": "function", "function": {"name": "f"}}]])
+def test_calls_are_added_to_a_list_of_their_own(given: Any) -> None:
+    said = {"role": "assistant", "content": "x", "tool_calls": given}
+    call = {"type": "function_call", "call_id": "c1", "name": "read", "arguments": "{}"}
+    out, _ = responses_body.opened({"model": "m", "input": [said, call]})
+    assert [each["id"] for each in out["messages"][0]["tool_calls"]] == [*(["c0"] if given else []), "c1"]
+    assert said["tool_calls"] == given and len(given or []) < 2
+
+
+def test_a_tool_with_messages_of_its_own_makes_no_request_of_chat() -> None:
+    properties = {"messages": {"type": "array", "items": {"type": "string"}}}
+    tool = {"type": "function", "name": "send", "parameters": {"type": "object", "properties": properties}}
+    with Upstream(lambda request: patching("chat", request)) as up, house(up, "chat") as here:
+        assert here.post(PATH, {"model": "m", "input": "hi", "tools": [tool]})[0] == 200
+        (sent,) = [request.json for request in up.requests if request.method == "POST"]
+    assert sent["messages"] == [{"role": "user", "content": "hi"}] and "input" not in sent

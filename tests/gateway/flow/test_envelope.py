@@ -113,3 +113,8 @@ def test_agrees_with_a_parser(before: dict, after: dict, model: str, stream: boo
     found = envelope.read(body)
     assert (found.model, found.stream) == (model, data.get("stream") is True)
     assert json.loads(envelope.with_model(body, found, "z")) == data | {"model": "z"}
+
+
+def test_where_no_model_need_be_named_that_of_a_field_is_none() -> None:
+    for body in (b'{"input": "x", "metadata": {"model": "ok"}}', b'{"input":"x","metadata":{"model":"ok"}}'):
+        assert envelope.read(body, "usual") == ("usual", False, None)

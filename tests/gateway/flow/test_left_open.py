@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import time
+import zlib
 from typing import Any
 
 import pytest
@@ -49,6 +50,13 @@ def left_open(events: list[bytes]) -> Answer:
     return Answer.sse(events, end="hang")
 
 
+def packed(events: list[bytes]) -> Answer:
+    making = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    answer = left_open([making.compress(b"".join(events)) + making.flush(zlib.Z_SYNC_FLUSH)])
+    answer.headers["Content-Encoding"] = "gzip"
+    return answer
+
+
 @pytest.mark.parametrize(("path", "protocol", "events"), SAME)
 def test_of_the_same_protocol(path: str, protocol: str, events: list[bytes]) -> None:
     with Upstream(lambda r: left_open(events)) as up, house(up.url, protocol) as at:
@@ -60,9 +68,11 @@ def test_of_the_same_protocol(path: str, protocol: str, events: list[bytes]) -> 
         up.wait(lambda up: all(asked.state == "gone" for asked in up.requests))
 
 
-def test_of_another_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("coding", ["", "gzip"])
+def test_of_another_protocol(monkeypatch: pytest.MonkeyPatch, coding: str) -> None:
     monkeypatch.setattr(exchange, "LINGER_S", 0.5)
-    with Upstream(lambda r: left_open(streams("hello"))) as up, house(up.url, "chat") as at:
+    leaves = packed if coding else left_open
+    with Upstream(lambda r: leaves(streams("hello"))) as up, house(up.url, "chat") as at:
         begun = time.monotonic()
         for _ in range(2):
             status, _, said = at.post(MESSAGES, ASK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -63,3 +64,20 @@ def test_errors(path: str, body: dict[str, Any], answer: Answer, status: int, wo
     with Upstream([answer]) as up:
         got, _, said = asked(up, path, body)
     assert got == status and list(said) == ["error"] and words in said["error"], said
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/embed", {"model": "m", "input": "a"}),
+        ("/api/embeddings", {"model": "m", "prompt": "a"}),
+        ("/openai/deployments/m/embeddings?api-version=1", {"input": "a"}),
+    ],
+)
+def test_small_ones_at_once_are_one_request(path: str, body: dict[str, Any]) -> None:
+    with Upstream([Answer.json(REPLY)]) as up:
+        with House(house_text("m = up/real", "[batches]\nembeddings_ms = 400\n", up=up.url)) as house:
+            with ThreadPoolExecutor(2) as pool:
+                replies = list(pool.map(lambda _: house.post(path, body), range(2)))
+        assert [request.json["input"] for request in up.requests] == [["a", "a"]]
+    assert [status for status, _, _ in replies] == [200, 200]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 
 import pytest
@@ -40,6 +41,26 @@ WAYS = [
     (bytes, "br"),
     (bytes, "utf-8"),
 ]
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_further_member_is_read_wherever_it_is_cut(at: int) -> None:
+    body = says("hello there").body
+    assert isinstance(body, bytes)
+    first, second = gzip.compress(body[:20]), gzip.compress(body[20:])
+    reply = Answer(200, {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+                   [first + second[:at], 0.05, second[at:]])  # fmt: skip
+    with Upstream([reply]) as up, House(house_text("* = a", a=up.url)) as house:
+        status, _, said = house.post(CHAT, ASK)
+    assert status == 200 and json.loads(said)["choices"]
+
+
+def test_sound_that_is_called_compressed_and_is_not_passes_as_it_is() -> None:
+    sound = b"ID3\x04" + bytes(range(200))
+    reply = Answer(200, {"Content-Type": "audio/mpeg", "Content-Encoding": "gzip"}, sound)
+    with Upstream([reply]) as up, House(house_text("* = a", a=up.url)) as house:
+        status, _, said = house.post("/v1/audio/speech", {"model": "m", "input": "hi", "voice": "alloy"})
+    assert (status, said) == (200, sound)
 
 
 @pytest.mark.parametrize(("how", "said"), WAYS)

@@ -134,3 +134,11 @@ def test_a_key_of_the_clients_own_goes_where_the_upstream_reads_it(lines: str, h
 )
 def test_addresses(target: str, found: tuple[str, str]) -> None:
     assert plain(target) == found
+
+
+def test_requests_in_the_form_of_responses_keep_their_model_and_stream() -> None:
+    path = "/openai/deployments/name/chat/completions?api-version=1"
+    with Upstream(lambda request: Answer.sse(streams("hello"))) as up, House(settings(up)) as house:
+        status, headers, said = house.post(path, {"input": [{"role": "user", "content": "hi"}], "stream": True})
+    assert status == 200 and headers["content-type"].startswith("text/event-stream") and b"hello" in said
+    assert (up.requests[0].json["model"], up.requests[0].json["stream"]) == ("real", True)

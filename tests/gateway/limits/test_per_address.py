@@ -14,6 +14,7 @@ from gateway.limits.per_address import PerAddress, holder
         ("2001:db8:0:1::9", "2001:db8:0:1::/64"),
         ("2001:db8:0:1:ffff::1", "2001:db8:0:1::/64"),
         ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.9", "192.0.2.9"),
         ("", ""),
         ("no:address", "no:address"),
     ],

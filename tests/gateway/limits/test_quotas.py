@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -304,6 +305,30 @@ def test_a_stream_of_pictures_that_is_left_before_the_first_costs_what_was_asked
             status = house.post("/v1/images/edits", asked, head)[0]
             gate.open()
     assert record["usage_estimated"] is True and record["gen_ai.usage.input_tokens"] > 100 and status == 429
+
+
+def test_a_stream_of_words_that_were_heard_costs_what_it_took_by_size() -> None:
+    said = b'data: {"type":"transcript.text.delta","delta":"hello"}\n\n' * 20
+    end = b'data: {"type":"transcript.text.done","text":"hello"}\n\n'
+    with Upstream(lambda r: Answer.sse([said, end])) as up:
+        with House(house_text("* = a", BUDGETS.format("tokens_per_day = 30"), a=up.url)) as house:
+            told, asked = Seen(house), multipart(model="m", stream="true", prompt="x" * 20_000)
+            head = KEY | {"Content-Type": "multipart/form-data; boundary=B"}
+            assert house.post("/v1/audio/transcriptions", asked, head)[0] == 200
+            record = told.last()
+            assert house.post("/v1/audio/transcriptions", asked, head)[0] == 429
+    assert record["usage_estimated"] is True
+
+
+def test_embeddings_that_go_together_and_whose_tokens_are_not_told_cost_each_its_own() -> None:
+    rows = [{"object": "embedding", "index": n, "embedding": [1.0]} for n in range(2)]
+    bounds = BUDGETS.format("tokens_per_day = 30") + "[batches]\nembeddings_ms = 400\n"
+    with Upstream(lambda r: Answer.json({"object": "list", "model": "m", "data": rows})) as up:
+        with House(house_text("* = a", bounds, a=up.url)) as house, ThreadPoolExecutor(2) as pool:
+            told, body = Seen(house), {"model": "m", "input": "a word " * 100}
+            got = list(pool.map(lambda _: house.post("/v1/embeddings", body, KEY)[0], range(2)))
+            assert got == [200, 200] and len(up.requests) == 1 and told.last(2)["usage_estimated"] is True
+            assert house.post("/v1/embeddings", body, KEY)[0] == 429
 
 
 BACKGROUND = {"model": "m", "input": "hi", "background": True}
