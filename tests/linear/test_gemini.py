@@ -15,7 +15,7 @@ from translate.conversation import Thinking
 from translate.gemini.array import Elements
 from translate.ollama import request
 from translate.ollama.reply import Lines
-from translate.target import Asked, Target
+from translate.target import Asked, Policy, Target
 
 SEAL = base64.b64encode(sealed_reasoning.of_thoughts([Thinking("x", "s")]).encode()).decode()
 N = 250
@@ -65,6 +65,21 @@ SHAPES: dict[str, Callable[[int], dict[str, Any]]] = {
 def test_a_request(name: str) -> None:
     for upstream in dialects.names():
         grows_linearly(SHAPES[name], lambda body: pair.request("gemini", upstream, body, Target("m")).json(), N)  # noqa: B023
+
+
+def test_calls_without_ids() -> None:
+    """Each turn's results are put in the order of its calls."""
+
+    def make(n: int) -> dict[str, Any]:
+        turns: list[dict[str, Any]] = [{"role": "user", "content": "x"}]
+        for i in range(n):
+            calls = [{"type": "tool_use", "id": f"{i}{own}", "name": "f", "input": {}} for own in "ab"]
+            results = [{"type": "tool_result", "tool_use_id": call["id"], "content": "x"} for call in reversed(calls)]
+            turns += [{"role": "assistant", "content": calls}, {"role": "user", "content": results}]
+        return {"model": "m", "max_tokens": 9, "messages": turns}
+
+    target = Target("m", Policy(call_ids=False))
+    grows_linearly(make, lambda body: pair.request("messages", "gemini", body, target).json(), 2 * N)
 
 
 def event(*parts: Any, **more: Any) -> bytes:

@@ -64,11 +64,11 @@ def _as_it_was(part: Part, draft: Draft) -> list[Body]:
 
 def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Body]:
     out: list[Body] = []
-    names: dict[str, str] = {}
+    names: dict[str, str] = {}  # of the calls in the model's last turn: once paired, no other has its results to come
     for turn in paired(readable_parts.turns(turns, draft.drop)):
         draft.leave(turn.ext)
         if turn.role == "assistant":
-            names |= {part.id: part.name for part in turn.parts if isinstance(part, ToolCall)}
+            names = {part.id: part.name for part in turn.parts if isinstance(part, ToolCall)}
             said, role = draft.of(turn, _model), "model"
         else:
             said, role = _user(turn, names, draft), "user"
