@@ -119,11 +119,12 @@ def _result(result: ToolResult, name: str, draft: Draft) -> list[Body]:
             else:
                 media.append(written)
     text = "\n".join(texts)
+    said = _id(result.id, draft) | {"name": function_name(name, draft)}
     if media:
         text = "\n".join(filter(None, (text, "[its files follow]")))
-        media.insert(0, {"text": readable.OUTPUT_OF.format(result.id)})
-    response = {"error" if result.is_error else "output": text or readable.NO_OUTPUT}
-    said = _id(result.id, draft) | {"name": function_name(name, draft), "response": response}
+        known_by = said.get("id", said["name"])  # without ids, calls of one name are told apart by their order
+        media.insert(0, {"text": readable.OUTPUT_OF.format(known_by)})
+    said["response"] = {"error" if result.is_error else "output": text or readable.NO_OUTPUT}
     return [{"functionResponse": said}, *media]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from translate import pair
-from translate.target import Target
+from translate.target import Policy, Target
 
 CALLS: dict[str, dict[str, Any]] = {
     "chat": {
@@ -43,3 +43,18 @@ def test_a_history_that_was_cut_begins_with_the_user(client: str) -> None:
     user, model, result = body["contents"]
     assert user == {"role": "user", "parts": [{"text": "(conversation continues)"}]}
     assert "functionCall" in model["parts"][0] and "functionResponse" in result["parts"][0]
+
+
+@pytest.mark.parametrize(("call_ids", "known_by"), [(True, "id"), (False, "name")])
+def test_files_of_an_output_say_whose_they_are_as_the_model_knows_it(call_ids: bool, known_by: str) -> None:
+    """Vertex has no ids, and elsewhere one may be changed."""
+    names = {"toolu_x": "shot", "toolu.y": "look"}
+    picture = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
+    calls = [{"type": "function_call", "call_id": id, "name": names[id], "arguments": "{}"} for id in names]
+    outputs = [{"type": "function_call_output", "call_id": id, "output": [picture]} for id in names]
+    body = {"model": "m", "input": [{"role": "user", "content": "hi"}, *calls, *outputs]}
+    sent: Any = pair.request("responses", "gemini", body, Target("gemini-2.5-pro", Policy(call_ids=call_ids))).body
+    parts = sent["contents"][-1]["parts"]
+    results = [part["functionResponse"] for part in parts if "functionResponse" in part]
+    labels = [f"[output of the tool call {result[known_by]}]" for result in results]
+    assert [part["text"] for part in parts if "text" in part] == labels
