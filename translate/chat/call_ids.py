@@ -19,6 +19,7 @@ from translate.conversation import Part, ToolCall, ToolResult, Turn
 from translate.encode_context import Draft
 
 MAX_ID = 40  # OpenAI refuses a longer tool_call_id
+_WITH_ID = (ToolCall, ToolResult)
 _KIMI = re.compile(r"\bkimi", re.I)
 
 Form = Callable[[str, str, int], str]
@@ -44,13 +45,30 @@ def sent(id: str, draft: Draft) -> str:
 
 
 def _renamed(turn: Turn, changed: dict[str, str]) -> Turn:
+    """Returns the turn with its new ids. That of a turn from memory is kept with it, so that what is written of it is
+    kept, too: only the latest, since a turn has other ids once it stands elsewhere."""
+    given = [part.id for part in turn.parts if isinstance(part, _WITH_ID)]
+    ids = [changed.get(id, id) for id in given]
+    if ids == given:
+        return turn
+    if turn.known is None:
+        return _with_ids(turn, changed)
+    before: tuple[list[str], Turn] | None = turn.known.get(_renamed)
+    if before is not None and before[0] == ids:
+        return before[1]
+    renamed = _with_ids(turn, changed)
+    renamed.known = {}
+    turn.known[_renamed] = ids, renamed
+    return renamed
+
+
+def _with_ids(turn: Turn, changed: dict[str, str]) -> Turn:
     parts: list[Part] = []
-    is_same = True
     for part in turn.parts:
-        if isinstance(part, ToolCall | ToolResult) and part.id in changed:
-            part, is_same = replace(part, id=changed[part.id]), False
+        if isinstance(part, _WITH_ID) and part.id in changed:
+            part = replace(part, id=changed[part.id])
         parts.append(part)
-    return turn if is_same else replace(turn, parts=parts)
+    return replace(turn, parts=parts)
 
 
 @lru_cache(1_000)

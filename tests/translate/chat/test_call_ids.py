@@ -101,3 +101,15 @@ def test_a_turn_from_memory_is_counted_anew(monkeypatch: pytest.MonkeyPatch) -> 
     for body in (whole, short, whole):
         told = pair.request("messages", "chat", recurring.loads(json.dumps(body).encode()), Target("kimi-k2")).json()
         assert json.loads(told) == json.loads(pair.request("messages", "chat", body, Target("kimi-k2")).json())
+
+
+@pytest.mark.parametrize("model", ["mistral-large", "kimi-k2"])
+def test_a_turn_from_memory_is_written_once(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("LEAST_BODY", 0), ("LEAST_AVERAGE", 0), ("LEAST", 0), ("MEMORY", recurring.Memory(1 << 20))):
+        monkeypatch.setattr(recurring, name, value)
+    raw = json.dumps(messages(IDS)).encode()
+    first, second = (pair.request("messages", "chat", recurring.loads(raw), Target(model)).body for _ in range(2))
+    before, after = first["messages"], second["messages"]
+    assert isinstance(before, list) and isinstance(after, list) and len(before) == len(after)
+    with_ids = [n for n, said in enumerate(after) if "tool_calls" in said or "tool_call_id" in said]
+    assert len(with_ids) == 3 + len(IDS) and all(after[n] is before[n] for n in with_ids)
