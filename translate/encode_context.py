@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from translate import leftovers, readable, repair
-from translate.conversation import Conversation, Ext, Part, Text, Thinking, Tool, Turn, Unknown
+from translate.conversation import Conversation, Ext, Part, Text, Thinking, Tool, ToolCall, Turn, Unknown
 from translate.recurring import written
 from translate.target import Protocol, Target
 
@@ -132,3 +132,7 @@ class Draft:
     def call_id(self, given: str) -> str:
         """Returns a tool call's id as Messages and Responses take it."""
         return given if self.home else repair.tool_id(given)
+
+    def shown(self, call: ToolCall, before: int) -> str:
+        """Returns the id by which the model knows a call, for texts that name it (see pairing.Shown)."""
+        return self.call_id(call.id)

@@ -12,8 +12,9 @@ proportional to its length. Used only when a request crosses protocols.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Container, Hashable
+from collections.abc import Callable, Container, Hashable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -81,13 +82,21 @@ class _Step:
         return [part for turn in self.others for part in turn.parts if isinstance(part, ToolResult)]
 
 
-def paired(turns: list[Turn]) -> list[Turn]:
+Shown = Callable[[ToolCall, int], str]
+"""(a call, how many were before it) -> its id as the upstream's model reads it, "" where it reads none"""
+
+
+def _own_id(call: ToolCall, before: int) -> str:
+    return call.id
+
+
+def paired(turns: list[Turn], shown: Shown = _own_id) -> list[Turn]:
     """Returns the same turns with each call answered in the user turn right after it, each result asked for right
-    before it, and no id twice. Turns that need no change are the same objects."""
+    before it, and no id twice. Turns that need no change are the same objects. shown: what a text calls a call by."""
     if _are_paired(turns):
         return [turn for turn in turns if turn.parts]
     steps = _steps(turns)
-    labels = _matched(steps)
+    labels = _matched(steps, shown)
     out: list[Turn] = []
     for step in steps:
         if step.turn is not None:
@@ -181,30 +190,32 @@ Labels = dict[int, str]
 """The results that become text, by their objects' ids (two may say the same), and what is said of each."""
 
 
-def _matched(steps: list[_Step]) -> Labels:
+def _matched(steps: list[_Step], shown: Shown) -> Labels:
     """Gives each call an id of its own and finds its result; the results that stay where they are get a label."""
-    waiting: OpenCalls[tuple[_Step, ToolCall]] = OpenCalls()
+    waiting: OpenCalls[tuple[_Step, ToolCall, int]] = OpenCalls()
+    count = itertools.count()
     ids = _Ids()
     labels: Labels = {}
     early: list[ToolResult] = []  # their calls have not come yet
     for step in steps:
         waiting.step()
         for given, call in _numbered(step, ids):
-            waiting.add(given, (step, call))
+            waiting.add(given, (step, call, next(count)))
             step.calls[call.id] = call
         for result in step.results:
             if (home := waiting.take(result.id)) is None:
                 early.append(result)
                 continue
-            asked, call = home
+            asked, call, before = home
             if asked is step:
                 asked.answers[call.id] = _renamed(result, call.id)
             else:
                 asked.answers[call.id] = ToolResult(call.id, [Text(NO_RESULT_YET)])
-                labels[id(result)] = f"[result of the tool call {result.id}, {call.name}{_failed(result)}]"
+                known_by = ", ".join(filter(None, (shown(call, before), call.name)))
+                labels[id(result)] = f"[result of the tool call {known_by}{_failed(result)}]"
     for result in early:
         if home := waiting.take(result.id):
-            asked, call = home
+            asked, call, _ = home
             asked.answers[call.id] = _renamed(result, call.id)
         else:
             labels[id(result)] = f"[result of an earlier tool call {result.id}{_failed(result)}]"

@@ -37,6 +37,14 @@ def fitted(turns: list[Turn], draft: Draft) -> list[Turn]:
     return [_renamed(turn, changed) for turn in turns] if changed else turns
 
 
+def shown(draft: Draft) -> Callable[[ToolCall, int], str]:
+    """Returns what tells the id by which the model knows a call, before which there were so many others."""
+    form = _form_of(draft.target.model)
+    if form is None:
+        return lambda call, before: sent(call.id, draft)
+    return lambda call, before: form(call.id, draft.name(call.name), before)
+
+
 def sent(id: str, draft: Draft) -> str:
     """Returns the id of a turn that was fitted, as OpenAI takes it where the model has no form of its own."""
     if len(id) <= MAX_ID or _form_of(draft.target.model) is not None:

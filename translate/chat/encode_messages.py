@@ -46,7 +46,8 @@ def messages(conversation: Conversation, draft: Draft) -> list[Body]:
             out += _as_it_was(turn, draft)
         return out
     others: list[Turn] = []  # that follow one another: results, instructions, the user's own words
-    for turn in call_ids.fitted(paired(readable_parts.turns(conversation.turns, draft.drop)), draft):
+    turns = paired(readable_parts.turns(conversation.turns, draft.drop), call_ids.shown(draft))
+    for turn in call_ids.fitted(turns, draft):
         if turn.role != "assistant":
             others.append(turn)
         elif message := draft.of(turn, _assistant):  # one that says nothing does not come between the user's

@@ -65,7 +65,7 @@ def _as_it_was(part: Part, draft: Draft) -> list[Body]:
 def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Body]:
     out: list[Body] = []
     names: dict[str, str] = {}  # of the calls in the model's last turn: once paired, no other has its results to come
-    for turn in paired(readable_parts.turns(turns, draft.drop)):
+    for turn in paired(readable_parts.turns(turns, draft.drop), lambda call, _: _id(call.id, draft).get("id", "")):
         draft.leave(turn.ext)
         if turn.role == "assistant":
             names = {part.id: part.name for part in turn.parts if isinstance(part, ToolCall)}

@@ -60,7 +60,7 @@ def _as_they_were(turns: list[Turn], draft: Draft) -> list[Block]:
 
 def _made_acceptable(turns: list[Turn], draft: Draft) -> list[Block]:
     out: list[Block] = []
-    for turn in paired(readable_parts.turns(turns, draft.drop)):
+    for turn in paired(readable_parts.turns(turns, draft.drop), draft.shown):
         said = draft.of(turn, _said)
         if not said:
             continue

@@ -25,7 +25,9 @@ _OF_MESSAGE = ("id", "status", "phase")
 
 def items(conversation: Conversation, draft: Draft) -> list[Body]:
     """Returns the input, never empty but for an empty conversation. Raises BadRequest for what must not be lost."""
-    turns = conversation.turns if draft.home else paired(readable_parts.turns(conversation.turns, draft.drop))
+    turns = conversation.turns
+    if not draft.home:
+        turns = paired(readable_parts.turns(turns, draft.drop), draft.shown)
     customs = {
         part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall) and part.custom
     }  # results of custom calls have a type of their own
