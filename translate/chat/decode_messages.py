@@ -162,9 +162,11 @@ def _assistant(raw: dict[str, Any], path: str, id: str = "") -> Turn:
 
 
 def _result(raw: dict[str, Any], path: str) -> ToolResult:
-    """Reads a result, without an id where it has none."""
+    """Reads a result, without an id where it has none. is_error comes from the blocks of Messages: Chat has no such
+    word."""
     parts = _content(raw, path, required=False)
-    result = ToolResult(text_of(raw, "tool_call_id"), parts, ext=_ext(raw, [], "role", "content", "tool_call_id"))
+    ext = _ext(raw, [], "role", "content", "tool_call_id", "is_error")
+    result = ToolResult(text_of(raw, "tool_call_id"), parts, raw.get("is_error") is True, ext)
     if raw["role"] == "function":
         result.ext.setdefault("chat.form", {})["legacy"] = True
     if CACHE_CONTROL in raw:

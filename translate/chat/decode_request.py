@@ -64,7 +64,7 @@ def decode(body: dict[str, Any]) -> Conversation:
         system=system,
         tools=_allowed(tools, given),
         tool_choice=choice,
-        parallel_tools=flag_of(given, "parallel_tool_calls"),
+        parallel_tools=_parallel_tools(given),
         sampling=_sampling(given),
         max_tokens=_max_tokens(given),
         output=_output(given),
@@ -191,6 +191,15 @@ def _tool_choice(given: dict[str, Any]) -> ToolChoice | None:
     if choice == "required":
         return ToolChoice("any")
     raise problems.invalid("tool_choice", f"{choice!r} is none of 'none', 'auto' and 'required'")
+
+
+def _parallel_tools(given: dict[str, Any]) -> bool | None:
+    """Returns whether several calls may be made at once. Messages says the opposite of it, within tool_choice."""
+    said = flag_of(given, "parallel_tool_calls")
+    if said is None:
+        disabled = flag_of(object_of(given, "tool_choice"), "disable_parallel_tool_use")
+        return None if disabled is None else not disabled
+    return said
 
 
 def _allowed(tools: list[Tool], given: dict[str, Any]) -> list[Tool]:

@@ -265,9 +265,16 @@ def _body(parts: list[Part], form: dict[str, Any], draft: Draft) -> Any:
 def _result_as_it_was(result: ToolResult, draft: Draft) -> Body:
     extra = result.ext.get("chat", {})
     form = result.ext.get("chat.form", {})
+    content = _body(_failed(result.parts) if result.is_error else result.parts, form, draft)
     if form.get("legacy"):
-        return {"role": "function", "content": _body(result.parts, form, draft), **extra}
-    return {"role": "tool", "tool_call_id": result.id, "content": _body(result.parts, form, draft), **extra}
+        return {"role": "function", "content": content, **extra}
+    return {"role": "tool", "tool_call_id": result.id, "content": content, **extra}
+
+
+def _failed(parts: list[Part]) -> list[Part]:
+    """Returns the output of a tool that a block of Messages says has failed."""
+    first, rest = (parts[0], parts[1:]) if parts and isinstance(parts[0], Text) else (Text(""), parts)
+    return [replace(first, text=readable.failed(first.text)), *rest]
 
 
 def _assistant_as_it_was(turn: Turn, draft: Draft, extra: dict[str, Any]) -> Body:

@@ -10,6 +10,7 @@ from typing import Any
 
 from translate import wire
 from translate.json_fields import list_of, object_of, text_of
+from translate.leftovers import CACHE_CONTROL
 
 Body = dict[str, Any]
 
@@ -34,8 +35,8 @@ def expanded(message: Body) -> list[Body]:
 def tool(raw: Body) -> Body:
     """Returns a tool with an `input_schema` as Chat's."""
     function = {name: raw[name] for name in ("name", "description", "strict") if name in raw}
-    marks = {name: raw[name] for name in ("cache_control",) if name in raw}
-    return {"type": "function", "function": {**function, "parameters": raw["input_schema"]}, **marks}
+    rest = {name: raw[name] for name in raw if name not in ("type", "input_schema", *function)}
+    return {"type": "function", "function": {**function, "parameters": raw["input_schema"]}, **rest}
 
 
 def _kind(part: Any) -> Any:
@@ -45,23 +46,29 @@ def _kind(part: Any) -> Any:
 def _call(part: Body) -> Body:
     arguments = wire.dumps_text(object_of(part, "input"))
     return {"id": text_of(part, "id"), "type": "function",
-            "function": {"name": text_of(part, "name"), "arguments": arguments}}  # fmt: skip
+            "function": {"name": text_of(part, "name"), "arguments": arguments}, **_marks(part)}  # fmt: skip
 
 
 def _result(part: Body) -> Body:
     content = part.get("content") or ""
     if isinstance(content, list):
         content = [part_of(each) for each in content]
-    return {"role": "tool", "tool_call_id": text_of(part, "tool_use_id"), "content": content}
+    marks = _marks(part) | ({"is_error": True} if part.get("is_error") is True else {})
+    return {"role": "tool", "tool_call_id": text_of(part, "tool_use_id"), "content": content, **marks}
 
 
 def part_of(part: Any) -> Any:
     """Returns an image as Chat has it, and anything else as it is."""
     source = object_of(part, "source") if _kind(part) == "image" else {}
     if data := text_of(source, "data"):
-        return _image(f"data:{text_of(source, 'media_type') or 'image/png'};base64,{data}")
-    return _image(text_of(source, "url")) if text_of(source, "url") else part
+        return _image(f"data:{text_of(source, 'media_type') or 'image/png'};base64,{data}", part)
+    return _image(text_of(source, "url"), part) if text_of(source, "url") else part
 
 
-def _image(url: str) -> Body:
-    return {"type": "image_url", "image_url": {"url": url}}
+def _image(url: str, part: Body) -> Body:
+    return {"type": "image_url", "image_url": {"url": url}, **_marks(part)}
+
+
+def _marks(part: Body) -> Body:
+    """Returns the mark for the cache, which Chat's clients may set in the same way."""
+    return {CACHE_CONTROL: part[CACHE_CONTROL]} if CACHE_CONTROL in part else {}
