@@ -239,7 +239,25 @@ def _append(out: list[Body], message: Body) -> None:
         out.append(message)
         return
     texts = [text for text in (last["content"], message["content"]) if text]
-    out[-1] = last | message | {"content": "\n\n".join(texts) or None}
+    thoughts = {field: _thought(last, message, field) for field in _FIELDS if field in last}
+    out[-1] = last | message | {"content": "\n\n".join(texts) or None} | thoughts
+    if entries := _details(last, message):
+        out[-1]["reasoning_details"] = entries
+
+
+def _thought(first: Body, second: Body, field: str) -> str:
+    """Returns what was thought before both messages, a blank only where nothing was."""
+    thoughts = [said[field] for said in (first, second) if said.get(field, NO_THOUGHT) != NO_THOUGHT]
+    return "\n\n".join(thoughts) or NO_THOUGHT
+
+
+def _details(first: Body, second: Body) -> list[Body]:
+    """Returns the entries of both messages, each counted once."""
+    earlier: list[Body] = first.get("reasoning_details", [])
+    later: list[Body] = second.get("reasoning_details", [])
+    if not earlier or not later:
+        return earlier or later
+    return [entry | ({"index": i} if "index" in entry else {}) for i, entry in enumerate([*earlier, *later])]
 
 
 # ---------------------------------------------------------------------------------------- from Chat itself

@@ -314,6 +314,32 @@ def test_a_blank_stands_for_a_thought_that_a_server_demands(
     assert thought[1]["reasoning_content"] == "hm"
 
 
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ([Thinking("hm")], [], "hm"),
+        ([], [Thinking("so")], "so"),
+        ([Thinking("hm")], [Thinking("so")], "hm\n\nso"),
+        ([], [], " "),
+    ],
+)
+def test_two_messages_that_become_one_keep_their_thoughts(
+    field: Any, first: list[Part], second: list[Part], told: str
+) -> None:
+    policy = Policy(reasoning_history="always", reasoning=field)
+    for more in (Text("b"), CALL):
+        said = messages(HI, assistant(*first, Text("a")), assistant(*second, more), HI, policy=policy)
+        assert [message.get(field) for message in said if message["role"] == "assistant"] == [told]
+
+
+def test_details_of_two_messages_that_become_one_all_go_back() -> None:
+    policy = Policy(reasoning_history="true")
+    both = [assistant(Thinking(text, signature=text), Text(text)) for text in ("hm", "so")]
+    entries = messages(HI, *both, HI, policy=policy)[1]["reasoning_details"]
+    assert [(entry["text"], entry["index"]) for entry in entries] == [("hm", 0), ("so", 1)]
+
+
 @pytest.mark.parametrize(
     "policy",
     [Policy(reasoning_history="true"), Policy(reasoning_history="tool_calls"), Policy(reasoning_history="always")],
