@@ -2,14 +2,17 @@
 
 Clients put together the tools of several servers, which may have some in common. OpenAI takes that; Anthropic, Google,
 DeepSeek and others answer 400 to all of the request. The first of a name counts: the model could not have told them
-apart.
+apart. One that is offered at once counts more than one that is not to be offered yet. A mark for the cache stays where
+it was among the tools.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from translate import leftovers
 from translate.conversation import Conversation, Tool
+from translate.leftovers import CACHE_CONTROL
 
 
 def of(given: Conversation) -> tuple[Conversation, list[str]]:
@@ -17,13 +20,51 @@ def of(given: Conversation) -> tuple[Conversation, list[str]]:
     tools = given.tools
     if len({(tool.namespace, tool.name, tool.kind == "server") for tool in tools}) == len(tools):
         return given, []
-    first: dict[tuple[str, str], Tool] = {}
+    first: dict[tuple[str, str], int] = {}
     kept: list[Tool] = []
     others: list[str] = []
+    last = -1  # the index of the last one that is offered by its name, and may have a mark
     for tool in tools:
-        known = tool if tool.kind == "server" else first.setdefault((tool.namespace, tool.name), tool)
-        if known is tool:
+        if tool.kind == "server":
             kept.append(tool)
-        elif known != tool:
-            others.append(f"tools.{tool.name}")
+            continue
+        at = first.setdefault((tool.namespace, tool.name), len(kept))
+        if at == len(kept):
+            kept.append(tool)
+            last = last if tool.deferred else at
+            continue
+        known = kept[at]
+        others += _lost(known, tool)
+        if known.deferred and not tool.deferred:
+            kept[at] = _marked(_unmarked(tool), known)
+            last = max(last, at)
+        if last >= 0:
+            kept[last] = _marked(kept[last], tool)
     return replace(given, tools=kept), list(dict.fromkeys(others))
+
+
+def _lost(first: Tool, second: Tool) -> list[str]:
+    """Returns the names of what does not cross: the tool's, if the model would be told another thing of it, else those
+    of what the client says of one alone."""
+    if _plain(first) != _plain(second):
+        return [f"tools.{second.name}"]
+    fields = set(leftovers.of_part(first.ext, ())) ^ set(leftovers.of_part(second.ext, ()))
+    return sorted(fields - {CACHE_CONTROL})
+
+
+def _plain(tool: Tool) -> Tool:
+    return replace(tool, deferred=False, ext={})
+
+
+def _unmarked(tool: Tool) -> Tool:
+    ext = {group: {field: left[field] for field in left if field != CACHE_CONTROL} for group, left in tool.ext.items()}
+    return replace(tool, ext=ext)
+
+
+def _marked(tool: Tool, other: Tool) -> Tool:
+    """Returns the tool with the mark for the cache that another has."""
+    ext = dict(tool.ext)
+    for group, left in other.ext.items():
+        if CACHE_CONTROL in left:
+            ext[group] = {CACHE_CONTROL: left[CACHE_CONTROL]} | ext.get(group, {})
+    return tool if ext == tool.ext else replace(tool, ext=ext)
