@@ -49,7 +49,7 @@ def spoken(given: Conversation) -> Conversation:
     to hear somebody. Where OpenAI's protocols are spoken, a prompt is often just that."""
     if not given.system or any(map(_says_something, given.turns)):
         return given
-    return replace(given, system=[], turns=[Turn("user", given.system)])
+    return replace(given, system=[], turns=[Turn("user", system(given.system))])
 
 
 def _says_something(turn: Turn) -> bool:

@@ -211,6 +211,15 @@ def test_instructions_alone_are_the_users_words_where_somebody_must_speak(client
     assert gemini["contents"] == [{"role": "user", "parts": [{"text": "Say hi."}]}]
 
 
+@pytest.mark.parametrize("upstream", ["messages", "gemini"])
+def test_authors_of_instructions_alone_are_told(upstream: Protocol) -> None:
+    said = [{"role": "system", "name": name, "content": f"of {name}"} for name in ("bob", "eve")]
+    sent = pair.request("chat", upstream, {"model": "m", "messages": said}, Target("m"))
+    [turn] = sent.body["messages" if upstream == "messages" else "contents"]
+    parts = turn["content" if upstream == "messages" else "parts"]
+    assert turn["role"] == "user" and [part["text"] for part in parts] == ["bob: of bob", "eve: of eve"]
+
+
 def test_instructions_that_show_something_before_no_turn_of_the_users() -> None:
     said = [*SHOWING["chat"]["messages"][:1], {"role": "assistant", "content": "well"}, HELLO]
     turns: Any = sent("chat", "messages", said).body["messages"]
