@@ -195,11 +195,11 @@ def _tool_choice(given: dict[str, Any]) -> ToolChoice | None:
 
 def _parallel_tools(given: dict[str, Any]) -> bool | None:
     """Returns whether several calls may be made at once. Messages says the opposite of it, within tool_choice."""
-    said = flag_of(given, "parallel_tool_calls")
-    if said is None:
-        disabled = flag_of(object_of(given, "tool_choice"), "disable_parallel_tool_use")
-        return None if disabled is None else not disabled
-    return said
+    said, choice = given.get("parallel_tool_calls"), given.get("tool_choice")
+    if isinstance(said, bool):
+        return said
+    disabled = flag_of(choice, "disable_parallel_tool_use") if isinstance(choice, dict) else None
+    return None if disabled is None else not disabled
 
 
 def _allowed(tools: list[Tool], given: dict[str, Any]) -> list[Tool]:
