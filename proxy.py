@@ -90,11 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     if options.print_config:
         return printed(lambda: print("\n".join(chosen.describe())))
     if options.check_config:
-        folder, stream = folder_of(chosen.logging), chosen.logging.stream or "stderr"
-        if chosen.logging.to_files and (why := place.why_unwritable(folder)):
-            print(f"ok, but [logging] dir: cannot write in {folder} ({why}): log lines would go to {stream}")
-        else:
-            print("ok")
+        print(_checked(chosen))
         return 0
     try:
         extras.ensure(extras.needed(chosen), functools.partial(print, flush=True))
@@ -124,6 +120,14 @@ def main(argv: list[str] | None = None) -> int:
         return _work(sockets, source, chosen)
     work = functools.partial(_work, sockets, source)
     return Supervisor(source, chosen, sockets, work, listening.address(chosen.server)).run()
+
+
+def _checked(chosen: Settings) -> str:
+    """What --check-config says of settings without an error."""
+    folder, stream = folder_of(chosen.logging), chosen.logging.stream or "stderr"
+    if chosen.logging.to_files and (why := place.why_unwritable(folder)):
+        return f"ok, but [logging] dir: cannot write in {folder} ({why}): log lines would go to {stream}"
+    return "ok"
 
 
 def _as_user(chosen: Settings, source: Source) -> Settings:

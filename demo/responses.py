@@ -104,18 +104,8 @@ def _response(
     answer: Answer | None = None,
     error: dict[str, str] | None = None,
 ) -> dict[str, Any]:
+    """The response object. answer: None = it is not complete, and has no usage yet."""
     body = ask.body
-    usage = (
-        None
-        if answer is None
-        else {
-            "input_tokens": ask.input_tokens,
-            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-            "output_tokens": answer.output_tokens,
-            "output_tokens_details": {"reasoning_tokens": answer.thinking_tokens},
-            "total_tokens": ask.input_tokens + answer.output_tokens,
-        }
-    )
     return {
         "id": f"resp_demo{ask.key}",
         "object": "response",
@@ -146,9 +136,19 @@ def _response(
         "top_logprobs": 0,
         "top_p": 1.0,
         "truncation": "disabled",
-        "usage": usage,
+        "usage": _usage(ask, answer) if answer is not None else None,
         "user": None,
         "metadata": as_dict(body.get("metadata")),
+    }
+
+
+def _usage(ask: Ask, answer: Answer) -> dict[str, Any]:
+    return {
+        "input_tokens": ask.input_tokens,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": answer.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": answer.thinking_tokens},
+        "total_tokens": ask.input_tokens + answer.output_tokens,
     }
 
 

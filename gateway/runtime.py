@@ -126,10 +126,7 @@ class Service:
         self.rules: dict[str, ClientRules] = {}
         self.random = random.Random()
         self.reattach: Reattach | None = None
-        kept = settings.responses
-        self.response_store = ResponseStore(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
-        if self.shared.store.kind == "redis":  # the workers of one host ask each other
-            self.response_store.fleet = FleetResponses(self.shared.store, kept.store_seconds)
+        self.response_store = self._response_store(settings)
         self.in_flight = RequestsInFlight(self._housekeep)
         self._ages_at = 0.0
         self.flows = self.in_flight.flows
@@ -147,10 +144,8 @@ class Service:
         self.slots = SlotLeases(self.shared, self._me, self.admission, self._shared_gates)
         self.connections: Connections | None = None  # of clients, see proxy.py
         self.bodies = BodyMemory(settings.server.max_body_bytes)
-        # A new id for a request: "req_" with letters and digits, unique over processes and restarts. The reply, the
-        # logs and the pages have the same id.
         self._key_start = secrets.token_hex(5)
-        self.next_key: Callable[[], str] = map(f"req_{self._key_start}%x".__mod__, itertools.count(1)).__next__
+        self.next_key = _ids(self._key_start)
         self.beside = beside.Thread()
         self._follow(settings)
 
@@ -158,6 +153,13 @@ class Service:
     def _me(self) -> str:
         """This worker, for the others that share the state."""
         return f"{self.worker_rpc.group}-{self.worker_rpc.number}"
+
+    def _response_store(self, settings: Settings) -> ResponseStore:
+        kept = settings.responses
+        store = ResponseStore(kept.store_entries, kept.store_mb << 20, kept.store_seconds)
+        if self.shared.store.kind == "redis":  # without it, the workers of one host ask each other
+            store.fleet = FleetResponses(self.shared.store, kept.store_seconds)
+        return store
 
     def _shared_gates(self) -> list[tuple[Gate, int]]:
         """Upstreams with a bound that all workers keep together. The others' bounds are of this process."""
@@ -180,17 +182,34 @@ class Service:
         """Sets everything that follows from the settings alone, at the start and after each change."""
         self.settings = settings
         self.prices.adopt(settings)
+        self._warn_of_loops()
+        self.access = Access(settings, self.journal.redaction, self.hops)
+        self.retry = wiring.retry_policy(settings)
+        self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
+        self.reattach = wiring.reattach(settings, self.reattach)
+        self.tracing.share = settings.telemetry.sample_percent / 100
+        self.learns, self.strict = settings.translate.learn, settings.translate.strict
+        self.cache = wiring.cache(settings, self.cache, self.prices.of, self.shared)
+        self.counting.exact = wiring.exact_counts(settings, self.counting.exact)
+        self._follow_clients(settings)
+        self._follow_batches(settings)
+        self._follow_limits(settings)
+        # A websocket's session needs the response store.
+        self.websockets = settings.server.websockets and settings.responses.store_entries > 0
+        self.ports = self._ports(settings)
+
+    def _warn_of_loops(self) -> None:
         for name, upstream in self.router.upstreams.items():
             if self.hops.lead_here(upstream.base_url):
                 log.warning("upstream '%s' is this proxy itself (%s), so requests to it are refused; correct its "
-                "base_url",
-                            name, upstream.base_url)  # fmt: skip
-        self.access = Access(settings, self.journal.redaction, self.hops)
-        self.retry = wiring.retry_policy(settings)
-        several = len(settings.clients) > 1
+                            "base_url", name, upstream.base_url)  # fmt: skip
+
+    def _follow_clients(self, settings: Settings) -> None:
+        """Sets what differs from client to client, and what clients share when there are several."""
         kept = settings.responses
         owners = OwnerStore(self.journal.folder / kept.owners) if kept.owners else None
         self.response_store.owners.adopt(owners, kept.owners_days)
+        several = len(settings.clients) > 1
         self.response_store.shared = self.blame.several = self.admission.shares.several = self.quirks.several = several
         quotas = wiring.client_quotas(settings, self.quotas, Quotas(self.shared))
         self.quotas.clear()  # the same for all Ports: a request that began before is settled with what holds now
@@ -198,33 +217,31 @@ class Service:
         self.budgets.adopt(wiring.client_budgets(settings))
         self.rules.clear()
         self.rules.update(client_rules.by_client(settings))
-        self.tracing.share = settings.telemetry.sample_percent / 100
-        self._hedged = [re.compile(fnmatch.translate(glob)) for glob in settings.retry.hedge]
-        self.reattach = wiring.reattach(settings, self.reattach)
+        self.clients = Clients(settings.server.trusted_proxies)
+        self.in_flight.adopt(self.clients, settings.limits.requests_per_address, settings.server.ping_seconds)
+
+    def _follow_batches(self, settings: Settings) -> None:
         self.embeddings.wait_s = settings.batches.embeddings_ms / 1e3
         self.embeddings.most = settings.batches.embeddings_inputs
         tells = self.worker_rpc.number == 0
         queue = wiring.batch_queue(settings, self.journal.folder, self.shared, self.batches.queue, tells=tells)
         self.batches.adopt(settings.batches, queue)
-        self.cache = wiring.cache(settings, self.cache, self.prices.of, self.shared)
-        self.counting.exact = wiring.exact_counts(settings, self.counting.exact)
-        self.max_body_bytes = settings.server.max_body_bytes
+
+    def _follow_limits(self, settings: Settings) -> None:
+        """Sets how large requests and replies, and what is kept of them, may be."""
         limits = settings.limits
+        self.max_body_bytes = settings.server.max_body_bytes
+        self.bodies.resize(self.max_body_bytes)
         self.shape = Shape(limits.values, limits.messages, limits.parts, limits.tools, limits.depth)
-        recurring.MEMORY.resize(limits.remembered_mb << 20)
         self.gathered = Gathered(limits.reply_mb << 20, limits.error_kb << 10)
+        recurring.MEMORY.resize(limits.remembered_mb << 20)
         sse.Most.event_bytes = limits.event_mb << 20
         framing.Most.headers = limits.headers
         ResponseWriter.high_water = limits.write_buffer_kb << 10
-        self.clients = Clients(settings.server.trusted_proxies)
-        self.in_flight.adopt(self.clients, limits.requests_per_address, settings.server.ping_seconds)
-        self.bodies.resize(self.max_body_bytes)
-        self.learns, self.strict = settings.translate.learn, settings.translate.strict
-        # A websocket's session needs the response store.
-        self.websockets = settings.server.websockets and settings.responses.store_entries > 0
-        self.ports = self._ports(settings)
 
     def _ports(self, settings: Settings) -> Ports:
+        """What each request gets of all this. It is made anew after each change of the settings, so that a request in
+        flight keeps the one that it began with."""
         return Ports(
             now=time.monotonic,
             unix=time.time,
@@ -385,6 +402,12 @@ class Service:
             return self.reattach.answer(http, key)
         most = self.observers.to_copy(key)
         return CopyingWriter(http, most) if most else ResponseWriter(http)
+
+
+def _ids(start: str) -> Callable[[], str]:
+    """Makes a new id for each request: "req_" with letters and digits, unique over processes and restarts, as far as
+    `start` is. The reply, the logs and the pages have the same id."""
+    return map(f"req_{start}%x".__mod__, itertools.count(1)).__next__
 
 
 def _call_later(delay: float, callback: Callable[..., object], *args: object) -> asyncio.TimerHandle:

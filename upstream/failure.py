@@ -129,23 +129,13 @@ def from_curl(
     worked on what was sent. refused: the upstream has said so.
     """
     detail = _PATH.sub("[path]", _SOCKET.sub(" over its Unix socket", detail))
-    kind = KINDS.get(errno, "internal")
-    if errno == 56 and any(word in detail.lower() for word in _BAD_REPLY):
-        kind = "protocol"
-    elif kind == "connect_timeout" and connected and not sent and not proxied:
-        kind = "tls_timeout"
-    elif sent and kind in UNSENT:
-        # libcurl uses some numbers twice: 1 is also a status line with an unknown HTTP version.
-        kind = "protocol" if errno in (1, 3) else "closed"
-    elif errno in (55, 56) and not sent and not replied:
-        kind = "connect"  # the tunnel through a proxy, or a TLS handshake that was cut short
+    kind = _kind(errno, detail, replied=replied, sent=sent, connected=connected, proxied=proxied)
     if "alert certificate required" in detail:  # TLS 1.3 sends it after the handshake, before the request is read
         message = f"{host_of(url)}: the server asks for a client certificate; set [upstream NAME] client_cert"
         return Failure("certificate", message, True, errno)
     if refused and not replied:
         message = f"{host_of(url)}: the server takes no more requests on it" + (f" ({detail})" if detail else "")
         return Failure("closed", message, True, errno)
-    replayable = kind in UNSENT or (kind == "closed" and unworked and not replied)
     words = WORDS[kind]
     if kind == "closed" and reused and not replied:
         words = "an idle connection that was used again was closed before any reply"
@@ -156,4 +146,20 @@ def from_curl(
     elif kind == "connect_timeout" and connected and proxied:
         words = "its proxy did not open the way in time"
     message = f"{host_of(url)}: {words}" + (f" ({detail})" if detail else "")
+    replayable = kind in UNSENT or (kind == "closed" and unworked and not replied)
     return Failure(kind, message, replayable, errno, fresh=not reused)
+
+
+def _kind(errno: int, detail: str, *, replied: bool, sent: bool, connected: bool, proxied: bool) -> str:
+    """The kind that libcurl's number means. Its numbers alone do not tell how far the request has come."""
+    kind = KINDS.get(errno, "internal")
+    if errno == 56 and any(word in detail.lower() for word in _BAD_REPLY):
+        return "protocol"
+    if kind == "connect_timeout" and connected and not sent and not proxied:
+        return "tls_timeout"
+    if sent and kind in UNSENT:
+        # libcurl uses some numbers twice: 1 is also a status line with an unknown HTTP version.
+        return "protocol" if errno in (1, 3) else "closed"
+    if errno in (55, 56) and not sent and not replied:
+        return "connect"  # the tunnel through a proxy, or a TLS handshake that was cut short
+    return kind

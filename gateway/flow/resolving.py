@@ -18,6 +18,7 @@ from gateway.flow.exact_counts import ExactCounts
 from gateway.flow.ports import Ports
 from gateway.http.response_writer import Writer
 from gateway.routing import client_keys, client_rules, cloud_names
+from gateway.routing.client_rules import ClientRules
 from gateway.routing.router import Route
 from gateway.stored import references, store_sync, threads
 from gateway.stored.previous_response import PreviousResponse, owner_of
@@ -36,10 +37,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         if refers or previous.builds_on(request.body):
             yield from _read(request, ports)
         if refers and (not ports.worker_rpc.alone or ports.response_store.fleet is not None):
-            known = previous.owners
-            named = previous.named(request.parsed())
-            if ids := store_sync.unknown(ports.worker_rpc, ports.response_store, known, named):
-                yield store_sync.fetch(ports.worker_rpc, ports.response_store, known[0], ids)
+            yield from _fetch(previous, request, ports)
         request.extend()
     sent = ports.cache.as_sent(request) if ports.cache is not None else None
     is_known = sent is not None and ports.cache is not None and ports.cache.recognizes(request, sent)
@@ -65,11 +63,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if request.endpoint.unsealed is not None:
         found = _by_plain_name(found, request, ports)
     if ports.rules_of is not None and (rules := ports.rules_of(request.client)) is not None:
-        further: Iterable[str] = ()
-        if rules.models and client_rules.may_name_further(request.body, in_path=bool(request.in_path)):
-            yield from _read(request, ports)
-            further = client_rules.further_models(request.parsed())
-        found = rules.permitted(found, request.asked_model, further)
+        found = yield from _permitted(rules, found, request, ports)
     if request.relayed:
         found = that_have_it(found, request, ports)
     if len(found) > 1:
@@ -85,6 +79,27 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
     if request.task == "count" and ports.counting.exact is not None:
         yield from _counts(request, found[0], ports, ports.counting.exact)
     return found
+
+
+def _fetch(
+    previous: PreviousResponse | Thread, request: ClientRequest, ports: Ports
+) -> Generator[Awaitable[Any], Any, None]:
+    """Gets what the request refers to from the worker or the proxy that keeps it, if this worker does not."""
+    known = previous.owners
+    named = previous.named(request.parsed())
+    if ids := store_sync.unknown(ports.worker_rpc, ports.response_store, known, named):
+        yield store_sync.fetch(ports.worker_rpc, ports.response_store, known[0], ids)
+
+
+def _permitted(
+    rules: ClientRules, found: list[Route], request: ClientRequest, ports: Ports
+) -> Generator[Awaitable[Any], Any, list[Route]]:
+    """The routes that the client's rules permit. Raises ApiError where there is none."""
+    further: Iterable[str] = ()
+    if rules.models and client_rules.may_name_further(request.body, in_path=bool(request.in_path)):
+        yield from _read(request, ports)
+        further = client_rules.further_models(request.parsed())
+    return rules.permitted(found, request.asked_model, further)
 
 
 def _names_its_own(request: ClientRequest, ports: Ports) -> Generator[Awaitable[Any], Any]:

@@ -81,8 +81,7 @@ def remarks(settings: Settings, router: Router) -> list[str]:
     if elsewhere := _unchecked(settings, router):
         found.append(
             f"In auto mode, Claude Code asks Anthropic to check its actions; '{elsewhere}' cannot do that. Start it "
-            "with "
-            "--permission-mode default (or acceptEdits); otherwise it shows an error about the gateway."
+            "with --permission-mode default (or acceptEdits); otherwise it shows an error about the gateway."
         )
     if any(term.name == "class" for rule in settings.models if rule.condition for term in rule.condition.terms):
         found.append(
@@ -94,11 +93,7 @@ def remarks(settings: Settings, router: Router) -> list[str]:
         found.append(
             "Only the demo is on, and it answers for every model. For real ones, set a key in the environment."
         )
-    aliases = settings.aliases
-    meanings = {"big_model": aliases.big_model, "small_model": aliases.small_model, **aliases.map_json}
-    for key, meant in meanings.items():
-        if meant and router.why_not(meant, "messages") and router.why_not(meant, "chat"):
-            found.append(f"[aliases]: '{key}' means '{meant}', but no upstream that is on answers for that model.")
+    found += _lost_aliases(settings, router)
     if any(up.enabled and up.forward_client_key for up in settings.upstreams.values()):
         found.append(
             "forward_client_key has no effect: with a [client], the keys of clients are for the proxy itself."
@@ -110,6 +105,15 @@ def remarks(settings: Settings, router: Router) -> list[str]:
     if bodies:
         found.append(f"{' and '.join(bodies).capitalize()} bodies are logged, to {_logs(settings, '/requests.json')}.")
     return found
+
+
+def _lost_aliases(settings: Settings, router: Router) -> Iterator[str]:
+    """What is said of aliases for models that no upstream has."""
+    aliases = settings.aliases
+    meanings = {"big_model": aliases.big_model, "small_model": aliases.small_model, **aliases.map_json}
+    for key, meant in meanings.items():
+        if meant and router.why_not(meant, "messages") and router.why_not(meant, "chat"):
+            yield f"[aliases]: '{key}' means '{meant}', but no upstream that is on answers for that model."
 
 
 def _logs(settings: Settings, file: str) -> str:

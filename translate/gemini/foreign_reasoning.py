@@ -20,10 +20,11 @@ def without(body: Body) -> list[str]:
     for content in objects_of(body, "contents"):
         for part in objects_of(content, "parts"):
             for name in _NAMES:
-                if proofs.is_ours(part.get(name)):
-                    found = True
-                    if "functionCall" in part or "function_call" in part:
-                        part[name] = proofs.UNSIGNED
-                    else:
-                        del part[name]
+                if not proofs.is_ours(part.get(name)):
+                    continue
+                found = True
+                if "functionCall" in part or "function_call" in part:
+                    part[name] = proofs.UNSIGNED
+                else:
+                    del part[name]
     return [WORDS.thoughts] if found else []

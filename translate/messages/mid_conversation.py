@@ -33,17 +33,20 @@ def apply(conversation: Conversation, messages: list[Any], read_tool: ReadTool) 
 
 
 def _changes(messages: list[Any]) -> Iterator[tuple[bool, Any, str]]:
-    """Returns (added?, which tool, where) in their order."""
+    """Yields (whether it is added, which tool, where that stands) for each change, in their order."""
     for i, message in enumerate(messages):
         content = message.get("content")
         for k, block in enumerate(content if isinstance(content, list) else ()):
             if block["type"] in CHANGES:
                 yield block["type"] == "tool_addition", block.get("tool"), f"messages.{i}.content.{k}.tool"
-            elif block["type"] == "compaction":  # the turns that it stands for changed the tools so
-                for change in list_of(block, "tool_changes"):
-                    if isinstance(change, dict):
-                        where = f"messages.{i}.content.{k}.tool_changes"
-                        yield change.get("type") == "tool_addition", change.get("tool"), where
+            elif block["type"] == "compaction":  # it stands for turns, and lists the changes that they made
+                where = f"messages.{i}.content.{k}.tool_changes"
+                for change in filter(_is_object, list_of(block, "tool_changes")):
+                    yield change.get("type") == "tool_addition", change.get("tool"), where
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _changed(tools: list[Tool], changes: list[tuple[bool, Any, str]], read_tool: ReadTool) -> list[Tool]:

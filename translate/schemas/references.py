@@ -62,16 +62,9 @@ class _Placing:
             if self._placed > MAX_PLACED:
                 return piece, path
             if "allOf" in piece:
-                parts = [part for part in list_in(piece, "allOf") if isinstance(part, dict)]
-                piece = {key: value for key, value in piece.items() if key != "allOf"}
-                for part in parts:
-                    if "$ref" in part and ("$ref" in piece or len(parts) > 1 or piece):
-                        found, ref = found_at(self._root, part["$ref"]), part["$ref"]
-                        if found is None or ref in path:
-                            return piece | {"allOf": parts}, path
-                        path = (*path, ref)
-                        part = found | {key: value for key, value in part.items() if key != "$ref"}
-                    piece = _merged(part, piece)
+                piece, path, is_merged = self._all_merged(piece, path)
+                if not is_merged:
+                    return piece, path
                 continue
             ref = piece["$ref"]
             found = found_at(self._root, ref)
@@ -80,6 +73,21 @@ class _Placing:
             path = (*path, ref)
             piece = found | {key: value for key, value in piece.items() if key != "$ref"}
         return piece, path
+
+    def _all_merged(self, piece: Schema, path: tuple[str, ...]) -> tuple[Schema, tuple[str, ...], bool]:
+        """Merges the parts of allOf into the piece. Returns False, and leaves allOf, where one of them refers to
+        nothing or leads in a circle."""
+        parts = [part for part in list_in(piece, "allOf") if isinstance(part, dict)]
+        piece = {key: value for key, value in piece.items() if key != "allOf"}
+        for part in parts:
+            if "$ref" in part and ("$ref" in piece or len(parts) > 1 or piece):
+                found, ref = found_at(self._root, part["$ref"]), part["$ref"]
+                if found is None or ref in path:
+                    return piece | {"allOf": parts}, path, False
+                path = (*path, ref)
+                part = found | {key: value for key, value in part.items() if key != "$ref"}
+            piece = _merged(part, piece)
+        return piece, path, True
 
 
 def _merged(part: Schema, piece: Schema) -> Schema:
