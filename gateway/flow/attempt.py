@@ -1,9 +1,9 @@
 """One attempt of a request at one endpoint, from the sending to the outcome.
 
-It tells its owner what happens (`Owner`) and reaches into nothing. What comes of the upstream it hears of `incoming`,
-libcurl's sink. With its first useful byte the owner lets it lead. From then on the sink's `on_data` is a method that
-feeds the translator and writes to the client, and nothing else stands between the two. Whatever happens, `settle` gives
-its lease back, once.
+An attempt tells its owner what happens (`Owner`) and changes nothing else. It hears what the upstream sends from
+`incoming`, which is libcurl's sink. With the first useful byte the owner makes the attempt the lead. From then on the
+sink's `on_data` is a method that feeds the translator and writes to the client, and nothing stands between these two.
+Whatever happens, `settle` gives the lease back exactly once.
 """
 
 from __future__ import annotations
@@ -42,49 +42,55 @@ from upstream.request import Request, nobody_reads
 
 log = logging.getLogger("gateway")
 
-# An error in the middle of a stream has one of these words, where its bytes are passed on and not read.
+# Where bytes are passed on without being read, an error in the middle of a stream has one of these words.
 _ERROR, _FAILED = b"error", b"response.failed"
 
 
 class Owner(Protocol):
-    """Whom an attempt tells. Each is called from the loop, and may end the attempt."""
+    """What an attempt tells, and to whom. All methods are called in the event loop, and each may end the attempt."""
 
     @property
     def clock(self) -> Clock: ...
 
     @property
     def write(self) -> Callable[[bytes], None]:
-        """To the client, once the attempt leads."""
+        """Writes to the client, once the attempt leads."""
 
     def write_last(self, data: bytes) -> None:
-        """The same, where on_stream_end follows at once."""
+        """Writes the last bytes; on_stream_end follows at once."""
 
     def on_first_byte(self, attempt: Attempt, out: bytes) -> None:
-        """out: what the client gets first. The attempt leads from here on."""
+        """Makes the attempt the lead. out: what the client gets first."""
 
     def on_wins(self, attempt: Attempt) -> None:
-        """Its reply goes on with another request, so that no other attempt can take its place."""
+        """Ends all other attempts: the reply of this one goes on with a further request, so that no other can take its
+        place."""
 
     def on_whole_reply(self, attempt: Attempt, head: bytes, out: bytes) -> None:
-        """head: its Content-Type."""
+        """Sends a reply that is no stream. head: its Content-Type."""
 
     def on_stream_end(self, attempt: Attempt, out: bytes, error: ApiError | None) -> None:
-        """The client has the last byte of its stream. out: the end of it, where we wrote its terminal event."""
+        """The client has the last byte of its stream. out: the end of the stream, if the proxy wrote its terminal
+        event."""
 
     def on_lost(self, attempt: Attempt, outcome: Outcome) -> None:
-        """It ended without an answer."""
+        """The attempt has ended without an answer."""
 
     def on_broken(self, error: Exception) -> None:
-        """The reply cannot go on, or something of ours failed."""
+        """The reply cannot go on, or something inside the proxy has failed."""
 
 
 class Attempt:
-    """lease: what was taken for it. outgoing: what it sends, until that is sent. incoming: what comes of the exchange
-    that is on. reply: what becomes of that. hold: keeps a refusal back. more: where its turn may take further requests.
-    leads: its reply is the client's. fresh: on a new connection, since a kept one has just died. asks_usage: of a
-    stream, though its client does not. cache_marks: ours, in the request. estimated: tokens of the request, see
-    token_counting.py. minted: the key that it was sent with, where that was had from somewhere. queued_at: since when
-    it waits for a slot. paused: the client is slow."""
+    """One attempt.
+
+    lease: what was taken for it. outgoing: the upstream request, until it is sent. incoming: what comes of the exchange
+    that is on its way. reply: what becomes of that for the client. hold: keeps back what may be a refusal of the model.
+    more: for a turn that may take further requests. leads: its reply goes to the client. fresh: it goes on a new
+    connection, because a kept one has just failed. asks_usage: it asks a stream for its usage, though the client does
+    not. cache_marks: how many cache marks the proxy added. estimated: the tokens of the request, see token_counting.py.
+    minted: the key that it was sent with, if the key comes from a command or a cloud. queued_at: since when it waits
+    for a slot. paused: the client reads slowly.
+    """
 
     __slots__ = (
         "_events", "_lines", "_ports", "_seal", "_unframing", "asks_usage", "cache_marks", "dropped", "estimated",
@@ -124,7 +130,7 @@ class Attempt:
         return f"<Attempt at {self.route.place.name} {self.incoming!r}>"
 
     def write(self) -> Outgoing:
-        """What it sends, and what reads the reply. Raises ApiError."""
+        """Makes the upstream request, and what will read the reply. Raises ApiError."""
         made = prepare.outgoing(self.request, self.route, self._ports, verbatim=self.verbatim)
         self.outgoing, self.reply = made, made.reply
         self.dropped, self.cache_marks = made.dropped, made.cache_marks
@@ -134,11 +140,12 @@ class Attempt:
         return made
 
     def send(self, number: int, deadline: float) -> None:
-        """number: of the request's attempts. deadline: no further request of its turn begins later. Raises ApiError."""
+        """Sends the upstream request. number: which attempt of the request this is. deadline: after it, the turn begins
+        no further request. Raises ApiError."""
         owner, ports, upstream, now = self.owner, self._ports, self.route.upstream, self._ports.now()
         assert owner is not None
         mint = self.route.mint
-        # What was written before it stood in a queue may lack the key, or have the one before.
+        # A request that was written before a wait in the queue may lack the key, or have an older one.
         outgoing = self.outgoing if self.outgoing is not None and mint is None else self.write()
         self.outgoing = None
         self.minted = mint.minted if mint is not None and not self.incoming.own_key else None
@@ -158,7 +165,7 @@ class Attempt:
             self.more.sent(request, deadline)
         try:
             self.incoming.exchange = ports.send(request, self.incoming)
-        except ValueError as why:  # the settings were checked: it is something of the client's
+        except ValueError as why:  # the settings were checked, so it comes from the client
             raise BadRequest(f"a header or the query string cannot be sent on: {why}") from None
         if log.isEnabledFor(logging.DEBUG):
             log.debug("request %s: try %d of '%s' goes to %s (%d bytes)", self.request.key, number,
@@ -170,11 +177,12 @@ class Attempt:
 
     @property
     def continues(self) -> bool:
-        """The turn is in a later request: the reply has begun, even if the client has nothing of it yet."""
+        """Whether the turn is in a later request. Then the reply has begun, even if the client has nothing of it yet."""
         return self.more is not None and self.more.made > 0
 
     def lets_go(self) -> None:
-        """Of the exchange that has said all. What was held back of its reply goes out: that was no refusal."""
+        """Leaves the exchange, which has said all that counts. What was held back of its reply goes out, as it was no
+        refusal."""
         if self.owner is not None:
             self.owner.on_wins(self)
         if self.incoming.exchange is not None:
@@ -184,22 +192,22 @@ class Attempt:
         hold, self.hold = self.hold, None
         if hold is not None and (rest := hold.rest()):
             self._pass(rest)
-        self.estimated = Estimated()  # what the turn takes teaches nothing about its first request
+        self.estimated = Estimated()  # the usage of the whole turn teaches nothing about the size of its first request
 
     def anew(self, request: Request, body: bytes) -> Request:
-        """The same request with another body, in the upstream's own protocol."""
+        """Returns the same request with another body, which is in the upstream's own protocol."""
         if self._seal is not None:
             body, _ = self._seal.body(body)
         lines, signing = signed(self.route.upstream.settings, self.minted, request.headers, body)
         return dataclasses.replace(request, headers=lines, body=body, fresh=False, signing=signing)
 
     def _reads(self) -> None:
-        """What comes may be in another frame than the protocol's own."""
+        """Prepares for the reply, which may be in a frame of a cloud."""
         envelope = self.route.envelope
         self._unframing = envelope.unframing() if envelope is not None and envelope.unframing is not None else None
 
     def asks(self, request: Request) -> None:
-        """The next one, in the same slot."""
+        """Sends the next request of the turn, in the same slot."""
         self._reads()
         owner, before = self.owner, self.incoming
         assert owner is not None
@@ -217,7 +225,7 @@ class Attempt:
             self.owner.on_broken(error)
 
     def _goes_on(self) -> bool:
-        """Whether another request is on its way, or was sent now."""
+        """Sends the next request of the turn, if there is one. Returns whether one is on its way."""
         if self.more is None or self.reply is None:
             return False
         if self.reply.goes_on:
@@ -227,7 +235,7 @@ class Attempt:
     # ---------------------------------------------------------------------------------------- a stream
 
     def on_stream(self, chunk: bytes) -> None:
-        """The client has nothing of it yet, or no more than a sign of life."""
+        """Takes a chunk of a stream of which the client has nothing yet, or no more than a sign of life."""
         if self.owner is not None and not self.leads:
             self.owner.clock.came = self._ports.now()
         try:
@@ -241,7 +249,8 @@ class Attempt:
             self.on_fault(error)
 
     def _stream(self, chunk: bytes) -> None:
-        """The delta path: fed, written, and that is all."""
+        """Takes a chunk of a stream once the client has its beginning. This is the delta path: feed, write, and nothing
+        else."""
         reply, owner = self.reply, self.owner
         try:
             assert reply is not None and owner is not None  # since the first byte
@@ -257,7 +266,7 @@ class Attempt:
                     self._ended(out)
                     return
                 if self.verbatim and exchange is not None and exchange.ended_well and self.more is None:
-                    owner.write_last(out)  # it passes as it is, and this is the last of it
+                    owner.write_last(out)  # bytes that pass as they are have no terminal event of ours
                 else:
                     owner.write(out)
             if self.more is not None:
@@ -266,15 +275,16 @@ class Attempt:
             self.on_fault(error)
 
     def _said_by(self, fault: ApiError, out: bytes) -> bytes:
-        """Takes the upstream's secrets out of what it says went wrong, which need not have the word, and of `out`, what
-        the client is to hear of it."""
+        """Takes the upstream's secrets out of an error in its stream: out of `fault`, and out of the bytes for the
+        client, which are returned. Such an error need not have the word "error"."""
         secrets = self.route.upstream.secrets
         fault.message = secrets.text(fault.message)
         return self._ports.masked(secrets.clean(out))
 
     def _cleaned(self, chunk: bytes) -> bytes:
-        """Most chunks are whole lines that speak of no error, and pass as they are; what becomes of them need not be
-        searched for one again: of a burst that is a third of the cost. Where events are read, each is looked at."""
+        """Returns the chunk as the translator is to read it. Most chunks are whole lines that speak of no error and
+        pass as they are, so that they need not be searched for an error again after the translation: in a burst, that
+        search would be a third of the cost. Where events are read, each event is looked at."""
         if self._unframing is not None and not (chunk := self._unframing.feed(chunk)):
             return chunk
         if self._events is not None:
@@ -287,7 +297,8 @@ class Attempt:
         return self._lines.feed(chunk)
 
     def _pass(self, out: bytes) -> bool:
-        """What a chunk became goes to the client; the first of it takes the lead. Whether there was any."""
+        """Writes to the client what a chunk has become; the first bytes make this attempt the lead. Returns whether
+        there were any."""
         reply, owner = self.reply, self.owner
         assert reply is not None and owner is not None
         if not self.leads:
@@ -321,8 +332,8 @@ class Attempt:
         return bool(out)
 
     def _ended(self, out: bytes) -> None:
-        """We wrote the terminal event. The exchange goes on to its last byte, so that the connection can be used again;
-        it has no one to tell any more."""
+        """The proxy has written the terminal event. The exchange goes on to its last byte, so that the connection can
+        be used again, but nobody hears of it any more."""
         owner = self.owner
         assert owner is not None and self.reply is not None
         self.owner = None
@@ -337,24 +348,24 @@ class Attempt:
             self.incoming.exchange.pause()
 
     def resume(self) -> None:
-        """It has caught up, or is gone and nobody waits for it."""
+        """The client has caught up, or it is gone and nobody waits for it."""
         self.paused = False
         if self.incoming.exchange is not None:
             self.incoming.exchange.resume()
 
     def begin(self) -> None:
-        """The model thinks behind an empty first event: the client hears that it is alive."""
+        """Tells the client that the upstream is alive, when a model thinks behind an empty first event."""
         assert self.reply is not None
         if self.hold is None:
             self._pass(self.reply.begin())
 
     @property
     def has_said_all(self) -> bool:
-        """Its stream, which passes as it is, has come to its end, though the upstream leaves it open."""
+        """Whether a passthrough stream has come to its end, though the upstream leaves the connection open."""
         return self.leads and self.more is None and isinstance(self.reply, Passthrough) and self.reply.says_no_more
 
     def hang_up(self) -> None:
-        """Ends such a stream. Its connection cannot be used again."""
+        """Ends a stream that has said all. Its connection cannot be used again."""
         self.incoming.cancel()
         self.on_over(None)
 
@@ -362,7 +373,7 @@ class Attempt:
 
     def on_over(self, failure: Failure | None) -> None:
         owner = self.owner
-        if owner is None:  # the client has its answer already
+        if owner is None:  # the client already has the whole answer
             self.settle("answered" if failure is None else "unjudged")
             return
         if not self.leads:
@@ -386,7 +397,7 @@ class Attempt:
         self._pass_rest()
         if self.owner is not None:
             self._pass(reply.end())
-        if self.owner is None:  # its terminal event is out
+        if self.owner is None:  # the terminal event has gone to the client
             self.settle("faulted" if reply.fault else "answered")
             return
         if self._goes_on():
@@ -401,7 +412,7 @@ class Attempt:
             self._is_over("faulted" if reply.fault else "answered", reply.fault)
 
     def _is_over(self, verdict: Verdict, error: ApiError | None) -> None:
-        """The client's stream, and not by a terminal event of ours."""
+        """The client's stream is over, without a terminal event that the proxy wrote."""
         self.settle(verdict)
         owner, self.owner = self.owner, None
         if owner is not None:
@@ -441,7 +452,7 @@ class Attempt:
             self._gathered(body, header_rules.find(headers, "content-type"))
 
     def _gathered(self, body: bytes, content_type: str) -> None:
-        """A reply that is no error."""
+        """Takes a whole reply that is no error."""
         owner, reply = self.owner, self.reply
         assert owner is not None and reply is not None
         if self._seal is not None and self._seal.task:
@@ -466,28 +477,29 @@ class Attempt:
         owner.on_whole_reply(self, kind, out)
 
     def _pass_rest(self) -> None:
-        """What has no line's end."""
+        """Passes on the last bytes of a stream, if they do not end a line."""
         rest = self._lines.rest() if self._lines is not None else b""
         if rest and self.reply is not None and self.owner is not None:
             self._pass(self.reply.feed(rest))
 
     def _declined(self) -> None:
-        """The model refuses to answer, and the settings have another asked then."""
+        """The model has refused to answer, and the settings let another one be asked then."""
         self._lost(Outcome("refusal", ApiError("permission", "the model refused to answer")))
 
     # ------------------------------------------------------------------------------------------ its end
 
     def on_fault(self, error: Exception) -> None:
-        """The reply cannot be used. While the client has none of it, that is an outcome like others."""
+        """The reply cannot be used. While the client has nothing of it, this is an outcome like any other."""
         if self.leads or not isinstance(error, ApiError):
             owner = self.owner
             self.cancel("faulted" if isinstance(error, ApiError) else "unjudged")
             if owner is not None:
                 owner.on_broken(error)
             return
-        # Only the upstream's own word that it failed is like a status; nonsense may have cost as much as an answer.
+        # An error that the upstream tells counts like a status. A reply without sense does not: it may have cost as much
+        # as a good one.
         first = self.reply is not None and error is self.reply.fault and not isinstance(error, errors.BadReply)
-        if first and self.incoming.mode == "collecting":  # under a 200: it gets the status that it means
+        if first and self.incoming.mode == "collecting":  # under a 200: the error gets the status that it means
             self.incoming.status = error.status
             self.incoming.body()
             self._lost(Outcome("status", error))
@@ -498,7 +510,7 @@ class Attempt:
         if self.span is not None:
             self.span.ends(self.incoming.status, outcome.error.kind)
         owner, failure = self.owner, outcome.failure
-        if not outcome.is_fault:  # a limit says nothing of its health
+        if not outcome.is_fault:  # a rate limit says nothing about the upstream's health
             self.cancel("answered" if failure is None and self.incoming.status != 429 else "unjudged")
         else:
             self.cancel("unreached" if failure is not None and failure.kind in UNSENT else "faulted")
@@ -506,7 +518,7 @@ class Attempt:
             owner.on_lost(self, outcome)
 
     def cancel(self, verdict: Verdict = "unjudged") -> None:
-        """At once, in whatever phase. Nobody is told any more."""
+        """Ends the attempt at once, in whatever phase it is. Its owner hears no more of it."""
         self.incoming.cancel()
         if self.more is not None:
             self.more.stop()
@@ -514,11 +526,12 @@ class Attempt:
         self.owner = None
 
     def _is_read(self) -> None:
-        """Nothing more of what comes is wanted; nothing is kept alive by that."""
+        """Wants nothing more of what comes, and lets go of what would be kept alive for it."""
         self.outgoing = self.incoming.reader = None
         self.incoming.on_data = nobody_reads
 
     def settle(self, verdict: Verdict) -> None:
+        """Gives the lease back with a verdict, and ends the reading."""
         incoming = self.incoming
         self._is_read()
         if self.span is not None:

@@ -37,10 +37,13 @@ _OWN_ERROR = re.compile(rb'\s*\{\s*"type"\s*:\s*"error"')
 
 
 class Completion:
-    """status: of the reply, 0 = none yet. streamed: it was a stream. error: what the client was told, or the upstream
-    said; said: its words, for the log. left: by its client; aborted: broken off by us. reply: a whole one, which may
-    be others' too: (status, head, body). share: of a reply that several have together, where it came from and what
-    this one's part of it took."""
+    """How the request ends.
+
+    status: of the reply, 0 = none yet. streamed: the reply is a stream. error: what the client was told, or the
+    upstream said. said: the words of the error, for the log. left: the client left. aborted: the proxy broke it off.
+    reply: a whole reply as (status, head, body), which may be for other requests, too. share: of a reply that several
+    requests share: where it came from, and this request's part of its usage.
+    """
 
     __slots__ = ("_clock", "_failover", "_ports", "_request", "aborted", "error", "left", "reply", "said", "share",
                  "status", "streamed", "writer")  # fmt: skip
@@ -65,7 +68,7 @@ class Completion:
     # ---------------------------------------------------------------------------------- what is written last
 
     def whole(self, status: int, head: bytes, body: bytes) -> None:
-        """head: header lines, less those of timing."""
+        """Writes a whole reply. head: its header lines, without those of timing."""
         self.status = status
         self._clock.given(True)
         if self._request.task == "count" or self._request.cached is not None:
@@ -73,14 +76,14 @@ class Completion:
         if status == 200 and self._request.task and self._request.framed is not None:
             try:
                 body = self._request.framed.whole(body)
-            except ApiError as error:  # a reply of no form that is known
+            except ApiError as error:  # the reply has no form that the frame knows
                 self.refused(error)
                 self.refuse(error, None)
                 return
         self.writer.whole(status, head + self._timing(), body)
 
     def whole_reply(self, attempt: Attempt, head: bytes, out: bytes) -> None:
-        """An upstream's. head: its Content-Type."""
+        """Writes an upstream's whole reply. head: its Content-Type."""
         request = self._request
         self._went(attempt, out)
         if request.previous is not None:
@@ -90,7 +93,7 @@ class Completion:
         self.whole(200, head + self.reply_head(attempt), out)
 
     def begin_stream(self, attempt: Attempt, out: bytes) -> None:
-        """The headers of a stream; its bytes follow, of which these are the first."""
+        """Writes the headers of a stream. out: its first bytes, which the caller writes."""
         self._went(attempt, out)
         self._request.let_go()  # nothing is sent twice from here on
         self.status = 200
@@ -101,7 +104,7 @@ class Completion:
         self.writer.start(200, kind + self.reply_head(attempt) + self._timing())
 
     def refuse(self, error: ApiError, lead: Attempt | None) -> None:
-        """An error of the proxy's own (or of a stream that never began), in the client's protocol."""
+        """Writes an error of the proxy (or of a stream that never began) in the client's protocol."""
         key = self._request.key
         status = self._request.dialect.errors.status(error)
         asked = lead is not None and self._failover.attempts and not isinstance(error, Full)
@@ -110,18 +113,19 @@ class Completion:
         self.whole(status, header_rules.JSON_HEAD + own, self._ports.masked(self._in_words(error)))
 
     def _in_words(self, error: ApiError) -> bytes:
-        """The whole body of an error."""
+        """Returns the whole body of an error."""
         framed = self._request.framed
         says = (framed and framed.error) or self._request.dialect.errors.body
         return says(error, self._request.key)
 
     def refused(self, error: ApiError) -> None:
-        """The client gets this instead of the reply that was written."""
+        """Notes that the client gets this error in place of the reply that was written."""
         self.status, self.streamed = self._request.dialect.errors.status(error), False
         self.error, self.said = error, error.message
 
     def _went(self, attempt: Attempt, out: bytes) -> None:
-        """The beginning of a reply, or all of it: an upstream may keep it, and a later request build on it."""
+        """Notes the beginning of a passed-through reply, or all of it: the upstream may keep the response, and a later
+        request may build on it."""
         previous = self._request.previous
         if previous is not None and attempt.verbatim and not self._request.task:
             upstream = attempt.route.upstream
@@ -129,8 +133,8 @@ class Completion:
             previous.went(out, upstream.name, own_key, upstream.key_names[attempt.route.key])
 
     def give_up(self, failed: Attempt, outcome: Outcome) -> ApiError | None:
-        """Nothing more is tried: the client gets this attempt's answer, such as it is. A refusal is one, too. Returns
-        the error that the request ends with."""
+        """Tries nothing more: the client gets the answer of this attempt, whatever it is. A model's refusal is an
+        answer, too. Returns the error that the request ends with."""
         hold = failed.hold
         if outcome.cause != "refusal" or hold is None:
             self._fail(failed, outcome)
@@ -163,13 +167,13 @@ class Completion:
         self.whole(words.status(error), head, said)
 
     def break_off(self, error: ApiError, lead: Attempt | None) -> None:
-        """A stream that has begun gets a legal end; all else is refused. What cannot even be ended in words is aborted,
-        so that the client sees that it is not complete."""
+        """Gives a stream that has begun a legal end, and refuses any other request. If not even that can be written,
+        the connection is cut, so that the client sees that the reply is not complete."""
         try:
             if self.streamed and lead is not None and lead.reply is not None:
                 self.writer.write_last(self._ports.masked(lead.reply.fail(error)))
                 self.writer.end()
-            elif self.streamed and lead is None:  # it had another's
+            elif self.streamed and lead is None:  # the stream came from another request's attempt
                 self.writer.write_last(self._ports.masked(self._request.dialect.errors.event(error, self._request.key)))
                 self.writer.end()
             else:
@@ -180,20 +184,20 @@ class Completion:
             self.writer.abort()
 
     def answer(self, said: bytes) -> None:
-        """A stream of our own, for which no upstream is asked."""
+        """Writes a stream that the proxy makes itself; no upstream is asked."""
         self.status = 200
         self.writer.start(200, b"")
         self.writer.write_last(said)
         self.writer.end()
 
     def kept(self, kept: Kept) -> None:
-        """A reply to the same request, which was given before."""
+        """Writes a reply from the cache, which was given to the same request before."""
         head = self.own_head(kept.source.upstream, kept.source.dropped)
         if not kept.streamed:
             self.whole(200, header_rules.JSON_HEAD + head, kept.body)
             return
         self._request.let_go()
-        if self._ports.hooks is None:  # nobody has to see it as it comes
+        if self._ports.hooks is None:  # no hook has to see it as a stream
             self.streamed = True
             self.whole(200, self._stream_head() + head, kept.body)
             return
@@ -202,12 +206,12 @@ class Completion:
         self.writer.end()
 
     def begin_shared(self, source: Source) -> None:
-        """The headers of a stream that another request gets, too; its bytes follow."""
+        """Writes the headers of a stream that another request gets, too. Its bytes follow."""
         self._request.let_go()
         self._begin(self.own_head(source.upstream, source.dropped))
 
     def _begin(self, head: bytes) -> None:
-        """As begin_stream, which every stream goes through, and so has no helper."""
+        """Does what begin_stream does. That one calls no helper, because every stream goes through it."""
         self.status = 200
         self.streamed = True
         self._clock.given(False)
@@ -218,30 +222,31 @@ class Completion:
         return header_rules.stream(framed.content_type) if framed is not None else header_rules.EVENT_STREAM
 
     def reply_head(self, of: Attempt) -> bytes:
-        """What an upstream's reply tells in its headers."""
+        """Returns the header lines of an upstream's reply."""
         if of.route.home and header_rules.find(of.incoming.headers, "x-proxy-upstream"):
             of.route.upstream.is_proxy = True
         own = header_rules.of_reply(of.incoming.headers, self._request.key, of.route.upstream.name, of.dropped)
         if self._request.task == "count":
-            said = header_rules.find(of.incoming.headers, "x-proxy-token-count")  # of a proxy like this one
+            said = header_rules.find(of.incoming.headers, "x-proxy-token-count")  # it is a proxy like this one
             own += header_rules.line("X-Proxy-Token-Count", said[:40]) if said else BY_UPSTREAM
         bounds = charges.left(self._request, self._ports) if self._ports.tells_bounds else _NONE
         theirs = header_rules.back(of.incoming.headers, of.verbatim, of.route.upstream.settings.reply_headers, bounds)
         return self._ports.masked(theirs) + own if theirs else own
 
     def own_head(self, upstream: str = "", dropped: Sequence[str] = ()) -> bytes:
-        """The same of an answer for which none was asked just now."""
+        """Returns the same for an answer for which no upstream was asked just now."""
         return header_rules.of_reply((), self._request.key, upstream, list(dropped))
 
     def _timing(self) -> bytes:
-        """What the reply has cost so far, and what is left of the client's bounds."""
+        """Returns the header lines of what the reply has cost so far, and of what is left of the client's limits."""
         clock = self._clock
         timing = header_rules.of_timing(self._failover.attempts, clock.queue, clock.upstream, clock.overhead)
         bounds = charges.left(self._request, self._ports) if self._ports.tells_bounds else _NONE
         return timing + header_rules.lines(bounds) if bounds else timing
 
     def too_slow(self) -> ApiError:
-        """The request's body did not come in time. One that would have been too large need not try again."""
+        """Returns the error for a body that did not come in time. A body that would have been too large gets that error
+        instead, so that the client does not try again."""
         try:
             body_size.check_length(self._request.headers, self._ports.max_body_bytes)
         except ApiError as too_large:
@@ -254,20 +259,20 @@ class Completion:
     # ------------------------------------------------------------------------------------------- and after it
 
     def used(self, lead: Attempt | None) -> Usage | None:
-        """What the upstream says that the reply took."""
+        """Returns the usage of the reply, as the upstream says it."""
         if self.share is not None:
             return self.share[1]
         reply = lead.reply if lead is not None else None
         return reply.usage if reply is not None else None
 
     def source(self, lead: Attempt | None) -> Source | None:
-        """Where the reply comes from, once somebody was asked."""
+        """Returns where the reply comes from; None if no upstream was asked."""
         if lead is None:
             return self.share[0] if self.share is not None else None
         return Source(lead.route.upstream.name, lead.route.protocol, lead.route.model, tuple(lead.dropped))
 
     def over(self, error: ApiError | None, lead: Attempt | None) -> None:
-        """All is said. What a slow reader has not got yet still counts as in flight."""
+        """All is written. As long as a slow client has not read all of it, the request still counts as in flight."""
         request = self._request
         self._clock.over()
         self.error = error
@@ -276,7 +281,7 @@ class Completion:
             if lead is None or not lead.incoming.sent_at:
                 if request.body:
                     self._ports.observer.sent(request.info(0), request.body)
-            error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames hold all of the request
+            error.__traceback__ = error.__context__ = error.__cause__ = None  # its frames keep the request alive
         if not self.streamed:
             request.let_go()
         self._failover.over(error)
@@ -286,7 +291,7 @@ class Completion:
             request.front.over()
 
     def finish(self, lead: Attempt | None) -> None:
-        """The client has its last byte, or has left."""
+        """Settles what the request took, and tells the observers. The client has its last byte, or has left."""
         request, failover, error, ports = self._request, self._failover, self.error, self._ports
         self._clock.done = ports.now()
         reply = lead.reply if lead is not None else None

@@ -1,8 +1,9 @@
-"""Which endpoint is asked next: the plan, what was tried, a pause, a hedge, or nothing any more. It knows no socket.
+"""# that makes sense. Chooses the next endpoint of a request, a pause before it, or a hedge, or gives up. It knows no
+socket.
 
-`plan` holds the routes that may be tried, best first; `at` is the one that is on. `acquire` takes what an attempt there
-needs (lease.py); `skip` goes on to the next one; `decide` says what comes after an attempt that failed. A hedge is a
-second attempt while the first one is late. No wait goes beyond the request's deadline.
+`plan` holds the routes that may be tried, best first; `at` is the index of the present one. `acquire` takes what an
+attempt there needs (lease.py); `skip` goes on to the next one; `decide` says what comes after an attempt that failed. A
+hedge is a second attempt that is sent while the first one is late. No wait goes beyond the request's deadline.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ from translate.errors import ApiError, BadRequest
 log = logging.getLogger("gateway")
 
 SOONEST_HEDGE_S = 0.05
-SURELY = 1.25  # so many times as long as it may be is a request, by a rough count, before it is not sent at all
-SPREAD = 0.1  # of a wait, at most, by which it is longer: not all who wait come back in the same instant
-MOST_TAUGHT = 8  # refusals that a request to a cloud may learn from: they name what they do not take one by one
+SURELY = 1.25  # the count is rough: a request is held to be too long if it has this many times the tokens of the limit
+SPREAD = 0.1  # a wait is longer by up to this share of it, so that not all who wait come back in the same instant
+MOST_TAUGHT = 8  # refusals that a request to a cloud may learn from, as each refusal names only one field
 
 OnAnswer = Callable[[Lease, ApiError | Wait | None], None]
 
 
 class Failover:
-    """attempts: made so far; on_route: of these, at the endpoint that is on. queued_s: how long it has waited for
-    slots. all_rest: none of its endpoints is in good health. tried: what failed, passed_over: what was not asked, and
-    why, both for the log."""
+    """The plan of a request. attempts: how many were made. on_route: how many of these at the present endpoint.
+    queued_s: how long the request has waited for slots. all_rest: none of its endpoints is in good health. tried,
+    passed_over: for the log, the endpoints that failed and those that were not asked, with the reasons."""
 
     __slots__ = ("_paid", "_ports", "_renewed", "_request", "_taught", "all_rest", "at", "attempts", "deadline",
                  "on_route", "passed_over", "plan", "queued_s", "tried")  # fmt: skip
@@ -48,9 +49,9 @@ class Failover:
     def __init__(self, ports: Ports, request: ClientRequest) -> None:
         self._ports = ports
         self._request = request
-        self._paid: tuple[Route, float] | None = None  # the retry budget was asked for what is not sent yet
-        self._taught: list[Taught] = []  # by its refusals, the newest last
-        self._renewed = False  # a key that was refused, once
+        self._paid: tuple[Route, float] | None = None  # the retry that the budget has paid for and that is not sent yet
+        self._taught: list[Taught] = []  # by refusals of this request, the newest last
+        self._renewed = False  # a key that was refused has been had anew; this is done once
         self.plan: list[Route] = []
         self.at = 0
         self.attempts = self.on_route = 0
@@ -74,7 +75,7 @@ class Failover:
     # ------------------------------------------------------------------------------------------ the plan
 
     def begin(self, routes: list[Route]) -> None:
-        """routes: at least one."""
+        """Makes the plan. routes: at least one."""
         ports, request = self._ports, self._request
         now = ports.now()
         self.deadline = now + ports.deadline_s
@@ -92,7 +93,7 @@ class Failover:
         self.plan = routes if request.task else [route.of(request.body) for route in routes]
 
     def _undrained(self, routes: list[Route]) -> list[Route]:
-        """Raises ApiError (503) where an operator has drained all of their upstreams."""
+        """Returns the routes to upstreams that no operator has drained. Raises ApiError (503) where there is none."""
         left: list[Route] = []
         for route in routes:
             try:
@@ -106,20 +107,20 @@ class Failover:
         return left
 
     def _check_drained(self, route: Route) -> None:
-        """Raises Unasked."""
+        """Raises Unasked if the route's upstream is drained."""
         if route.upstream.name in self._ports.drained:
             raise Unasked("overloaded", f"an operator has drained upstream '{route.upstream.name}'", 503)
 
     def _leave_out(self, routes: list[Route], ordered: list[Route], now: float) -> None:
-        """For the record: which endpoints are not even in the plan, since they rest."""
+        """Notes for the record which endpoints are not in the plan, because they rest."""
         planned = {id(route) for route in ordered}
         for route in routes:
             if id(route) not in planned:
                 self.passed_over.append(f"{route.place.name}: {route.place.why_not(now)}")
 
     def _keepers_first(self, routes: list[Route], ordered: list[Route]) -> list[Route]:
-        """What builds on a response goes to the upstream that keeps it, with the key that made it: even where that one
-        had better be left alone, no other will do."""
+        """Puts first the upstream that keeps the response on which the request builds, with the key that made it. No
+        other will do, even if this one had better be left alone."""
         previous, body = self._request.previous, self._request.body
         if previous is None or not previous.builds_on(body) or not (keeper := previous.keeper(body)):
             return ordered
@@ -131,7 +132,8 @@ class Failover:
         return sorted(ordered, key=lambda route: route.upstream.name != keeper)
 
     def skip(self, why: ApiError, skipped: Route | None = None) -> None:
-        """On to the next endpoint. Raises `why` where there is none, or where it would be as wrong there."""
+        """Goes on to the next endpoint. Raises `why` where there is none, or where the next one would refuse for the
+        same reason."""
         if self.is_last or isinstance(why, BadRequest):
             raise why
         self._go_to(skipped or self.route, why, self.at + 1)
@@ -142,7 +144,7 @@ class Failover:
         self.on_route = 0
 
     def _note(self, failed: Route, why: ApiError) -> None:
-        """For the record. An upstream that was not even asked has not failed."""
+        """Notes a failure for the record. An upstream that was not even asked has not failed."""
         said = scrub.logged(why, self._request.body)[:200]
         if isinstance(why, Unasked):
             self.passed_over.append(f"{failed.place.name}: {said}")
@@ -152,20 +154,22 @@ class Failover:
     # --------------------------------------------------------------------------------- what an attempt takes
 
     def acquire(self, on_answer: OnAnswer) -> Lease | Wait:
-        """For the endpoint that is on. A Wait is one that is worth it. Raises ApiError where it takes none."""
+        """Takes what an attempt at the present endpoint needs. Returns a Wait only where the wait is worth it. Raises
+        ApiError where the endpoint takes no request now."""
         ports, route, now, last = self._ports, self.plan[self.at], self._ports.now(), self.at + 1 == len(self.plan)
         ports.hops.check_upstream(route.upstream.name, route.upstream.base_url)
         if not last and ports.retry.on_overflow:
             self._check_context(route)
-        if ports.drained:  # since it was planned
+        if ports.drained:  # perhaps since the plan was made
             self._check_drained(route)
         early = route.place.headroom.free_at - now
-        # Where the wait on its word is too long, its own answer tells the client more than ours would.
+        # The upstream has said how long to wait. If that is too long, its own refusal tells the client more than ours
+        # would.
         asks_early = last and early > ports.retry.max_retry_after
         if early > 0 and not asks_early:
             return self.worth(Wait(early, "its rate limit"))
         equals: tuple[Route, ...] = ()
-        if not last:  # those of a later stage are for when this one fails, not for when it is busy
+        if not last:  # endpoints of a later stage are for when this one fails, not for when it is busy
             equals = tuple(other for other in self.plan[self.at + 1 :] if other.stage == route.stage)
         paid, self._paid = self._paid, None
         terms = Terms(
@@ -178,7 +182,8 @@ class Failover:
         return self.worth(got) if isinstance(got, Wait) else got
 
     def _check_context(self, route: Route) -> None:
-        """Raises Unasked where the request is surely too long for the model, as far as its upstream's list says."""
+        """Raises Unasked where the request is surely too long for the model, by the limit that the upstream's list of
+        models tells."""
         most = route.upstream.limits_of(route.model).context
         if most and (tokens := self._request.size_in_tokens()) > most * SURELY:
             message = f"model '{route.model}' takes {most} tokens, and the request has about {tokens}"
@@ -188,7 +193,7 @@ class Failover:
         return min(self.deadline - now, self._ports.admission.limits.patience - self.queued_s)
 
     def worth(self, wait: Wait) -> Wait:
-        """Raises ApiError (429) where it would take too long, or another endpoint is better."""
+        """Returns the wait. Raises ApiError (429) where it would take too long, or another endpoint is better."""
         seconds = wait.seconds
         is_short = seconds <= self._ports.retry.max_retry_after and self._ports.now() + seconds < self.deadline
         if self.is_last and is_short:
@@ -197,7 +202,7 @@ class Failover:
         raise Unasked("rate_limit", message, 429, retry_after=seconds)
 
     def sends(self, route: Route) -> None:
-        """An attempt is about to be made."""
+        """Counts an attempt that is about to be made."""
         if not self.on_route:
             route.upstream.budget.request(self._ports.now())
         self.attempts += 1
@@ -208,8 +213,8 @@ class Failover:
     def learns(
         self, failed: Route, outcome: Outcome, body: bytes, *, asked_usage: bool, minted: Minted | None = None
     ) -> bool:
-        """Whether the request may go there once more, since its refusal (whose body this is) has taught something.
-        minted: the key that was refused, where another can be had."""
+        """Learns from a refusal. Returns whether the request may go to the same endpoint once more. body: of the
+        refusal. minted: the key that was refused, if another one can be had."""
         request, ports, error = self._request, self._ports, outcome.error
         if outcome.cause != "status":
             return False
@@ -229,8 +234,8 @@ class Failover:
         return True
 
     def judge(self, failed: Route, outcome: Outcome, *, own_key: bool) -> None:
-        """What a refusal says of the upstream's key, or of its limit. own_key: it was asked with the client's own: then
-        it is that client's key, or that client's limit."""
+        """Notes what a refusal says about the upstream's key or its rate limit. own_key: the client's own key was used,
+        so that the refusal is about that key alone."""
         ports, error, now = self._ports, outcome.error, self._ports.now()
         if outcome.cause not in ("status", "first event"):
             return
@@ -244,7 +249,7 @@ class Failover:
         upstream_error.rest(failed, outcome, now, self._request.body)
 
     def decide(self, failed: Route, outcome: Outcome, *, was_fresh: bool) -> Decision:
-        """What comes next; the plan has moved on to it. was_fresh: it had a new connection."""
+        """Decides what comes next, and moves the plan on to it. was_fresh: the attempt had a new connection."""
         ports, now = self._ports, self._ports.now()
         if outcome.stale and not was_fresh:
             self.on_route -= 1
@@ -261,17 +266,18 @@ class Failover:
         return decision
 
     def _pay(self, route: Route, now: float) -> bool:
-        """One retry from its upstream's budget; given back where it is not made."""
+        """Takes one retry from the upstream's budget. It is given back if the retry is not made."""
         if not route.upstream.budget.take(now):
             return False
         self._paid = route, now
         return True
 
     def _others(self, failed: Route, outcome: Outcome) -> list[int]:
-        """Where in the plan it goes on. A model that is ill is so under every key of its upstream."""
+        """Returns where in the plan the request may go on. A model that has failed has done so for every key of its
+        upstream."""
         drained = self._ports.drained
         later = [at for at in range(self.at + 1, len(self.plan)) if self.plan[at].upstream.name not in drained]
-        later = [at for at in later if self.plan[at] is not failed]  # a hedge's
+        later = [at for at in later if self.plan[at] is not failed]  # after a failed hedge
         of_model = outcome.cause == "refusal" or outcome.error.kind == "context_overflow"
         if not (outcome.is_fault or of_model):
             return later
@@ -279,7 +285,8 @@ class Failover:
         return [at for at in later if self.plan[at].place.breaker is not ill]
 
     def log(self, failed: Route, outcome: Outcome, then: str, why: str = "") -> None:
-        # What is tried again is not lost yet, and a refusal of the request itself is its client's business.
+        # It is no warning while another attempt is made, nor where the upstream refuses the request itself: that is the
+        # client's business.
         ours = then == "give up" and (outcome.is_fault or outcome.cause != "status")
         level = logging.WARNING if ours and not outcome.stale else logging.INFO
         if log.isEnabledFor(level):
@@ -292,7 +299,8 @@ class Failover:
                     f" ({why})" if why else "", extra=facts)  # fmt: skip
 
     def over(self, error: ApiError | None) -> None:
-        """The request is over. error: what it ends with; where that is what had taught a quirk, that was of no help."""
+        """# client's business. The request is over. error: what it ends with. If this is the refusal that taught a
+        quirk, the quirk was of no help and is forgotten."""
         for taught in self._taught:
             if error is not None and error.message == taught.words:
                 quirks = self._ports.quirks.of_client(self._request.client)
@@ -305,16 +313,17 @@ class Failover:
     # ------------------------------------------------------------------------------------------- hedges
 
     def hedge_after(self, route: Route, hedges: Callable[[str], bool]) -> float | None:
-        """Seconds after which an attempt is later than nearly all before it; None where there is to be no second one,
-        or while nobody can tell. Only of streams does the first byte tell: others come when they are finished."""
+        """Returns after how many seconds an attempt is later than nearly all before it; None where no hedge is wanted,
+        or where nobody can tell yet. Only streams can be told by their first byte: other replies come when they are
+        finished."""
         if not self._request.streams or not hedges(self._request.asked_model):
             return None
         p95_ms = route.place.p95_ms()
         return None if p95_ms is None else max(SOONEST_HEDGE_S, p95_ms / 1e3)
 
     def hedge(self, first: Route, after: float, on_answer: OnAnswer) -> Lease | None:
-        """For a second attempt, elsewhere if may be. after: seconds that the first one has taken. None where there is
-        none to be had."""
+        """Returns a lease for a second attempt, at another endpoint if possible; None where there is none. after: for
+        how many seconds the first attempt has been on its way."""
         ports, now, key = self._ports, self._ports.now(), self._request.key
         others = [route for route in self.plan if route is not first and route.place.usable(now)]
         route = next((route for route in others if route.upstream.name not in ports.drained), first)

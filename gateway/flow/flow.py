@@ -1,15 +1,15 @@
 """The walk of one request, top to bottom: in, route, a slot, translate, send, reply, done.
 
-A Flow is Tornado's delegate for what the client sends, and the owner of the request's parts: what the client asks
+A Flow is Tornado's delegate for what the client sends, and it owns the parts of the request: what the client asks
 (ClientRequest), where it may go (Failover), what is on its way (Attempts, each with its Lease), what it shares with
-other requests (Sharing), and how it ends (Completion). It alone writes the state, by `enter`, which asks the table in
-states.py. Until the first useful byte of a reply nothing goes to the client, so that any failure before it is still
-answered with a real status, or tried again, there or elsewhere. If the client leaves, whatever is on its way is
-cancelled at once. Methods stand in the order in which a request meets them.
+other requests (Sharing), and how it ends (Completion). Only the Flow writes the state, by `enter`, which asks the table
+in states.py. Nothing goes to the client until the first useful byte of a reply. A failure before that byte can still be
+answered with a real status, or the request can be tried again, there or elsewhere. If the client leaves, whatever is on
+its way is cancelled at once. Methods stand in the order in which a request meets them.
 
-Bound methods over a written table, since that was measured: they cost 1.0 us a request, a coroutine driven by hand
-1.2 us, an asyncio task with futures 20 us, which is 4.6 % of a request. What a stream brings passes by all of it
-(Incoming.on_data).
+The states are bound methods over a table because this was measured to cost least: 1.0 us a request. A coroutine that is
+driven by hand costs 1.2 us, and an asyncio task with futures 20 us, which is 4.6 % of a request. The deltas of a stream
+do not go through the table (see Attempt._stream).
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ log = logging.getLogger("gateway")
 
 
 class Flow(HTTPMessageDelegate):
-    """lead: the attempt whose reply is the client's, or the latest. rivals: attempts on their way or in a queue, the
-    lead among them. silent_s: how long its stream has been silent, and heard: what the client had by then."""
+    """One request. lead: the attempt whose reply the client gets, or the latest attempt. rivals: the attempts that are
+    on their way or in a queue; the lead is one of them. silent_s, heard: for how long the stream has been silent, and
+    how many bytes the client had got by then."""
 
     __slots__ = (
         "_ports", "clock", "completion", "failover", "heard", "hedge_timer", "lead", "request", "rivals", "sharing",
@@ -57,7 +58,7 @@ class Flow(HTTPMessageDelegate):
         self, ports: Ports, conn: Connection, dialect: Dialect, endpoint: Endpoint, front: Front | None = None,
         model: str = "",
     ) -> None:  # fmt: skip
-        """model: where the address names it."""
+        """model: the model's name, if the address of the request has it."""
         key = ports.next_key()
         self._ports = ports
         self.state = State.RECEIVING
@@ -72,8 +73,8 @@ class Flow(HTTPMessageDelegate):
         self.completion = Completion(ports, self.request, self.writer, self.clock, self.failover)
         self.lead: Attempt | None = None
         self.rivals: list[Attempt] = []
-        self.sharing: Sharing | None = None  # of a request whose answer may be another's, too
-        self.timer: Timer | None = None  # a wait before the next attempt
+        self.sharing: Sharing | None = None  # None = the answer is for this request alone
+        self.timer: Timer | None = None  # runs during a wait before the next attempt
         self.hedge_timer: Timer | None = None
         self.silent_s = 0.0
         self.heard = 0
@@ -91,14 +92,15 @@ class Flow(HTTPMessageDelegate):
         return bool(ways)
 
     def enter(self, event: Event, state: State) -> None:
-        """The only place where the state changes. Raises Impossible where the table has no such way."""
+        """Changes the state; nothing else does. Raises Impossible where the table has no such way."""
         ways = TABLE[self.state][event]
         if ways is None or state not in ways:
             raise Impossible(f"{event.name} leads from {self.state.name} to {state.name}")
         self.state = state
 
     def on(self, event: Event, step: Callable[..., None], *args: Any) -> None:
-        """A step that nobody above could answer for: of a timer, a queue, an upstream."""
+        """Runs the step that follows from an event of a timer, a queue or an upstream. No caller could answer for its
+        errors, so they end the request."""
         try:
             if self._takes(event):
                 step(*args)
@@ -119,7 +121,7 @@ class Flow(HTTPMessageDelegate):
             request.begins(str(start_line[1]).partition("?")[2], headers, ports.access)
         except ApiError as refusal:
             request.refusal = refusal
-            if "Expect" in headers:  # it waits for our word before it sends the body
+            if "Expect" in headers:  # the client sends the body only once we tell it to
                 self.writer.last()
                 self.end(Event.REFUSED, refusal, self.completion.refuse, refusal, self.lead)
 
@@ -151,7 +153,8 @@ class Flow(HTTPMessageDelegate):
     # --------------------------------------------------------------------------- RESOLVING: before it goes
 
     def _resolve(self, event: Event, steps: Steps, answer: Any = None) -> None:
-        """On its way to an upstream, once all is known that must be. Raises ApiError."""
+        """Takes the next step of `resolving.routes`, and starts the request when all is known that it needs. Raises
+        ApiError."""
         try:
             awaited = steps.send(answer)
         except StopIteration as known:
@@ -162,7 +165,7 @@ class Flow(HTTPMessageDelegate):
         if isinstance(awaited, int | float):
             self.timer = self._ports.call_later(awaited, self.on, Event.RESOLVED, self._resolve, Event.RESOLVED, steps)
             return
-        # Whoever gives the answer may be in the middle of something: it is not cancelled if the client leaves.
+        # This is not cancelled if the client leaves: whoever gives the answer may be in the middle of something.
         asking = asyncio.ensure_future(awaited)
         self._ports.in_flight.asks(asking)
         asking.add_done_callback(
@@ -170,7 +173,7 @@ class Flow(HTTPMessageDelegate):
         )
 
     def _start(self, event: Event, routes: list[Route]) -> None:
-        """Raises ApiError."""
+        """Answers the request, or makes its first attempt, now that the routes are known. Raises ApiError."""
         front = self.request.front
         if self.request.task == "count" or self.request.cached is not None or self._ports.gather is not None:
             self.sharing = Sharing(self, self._ports)
@@ -188,22 +191,23 @@ class Flow(HTTPMessageDelegate):
             self.go_on(event)
 
     def write_by(self, writer: Writer) -> None:
-        """What goes to the client from here on goes through this one."""
+        """Lets all that goes to the client from here on go through this writer."""
         self.writer = self.completion.writer = writer
         self.write = writer.write
 
     # --------------------------------------------------------------------------- SHARING: another's answer
 
     def share(self, event: Event) -> None:
-        """It waits for the answer to another request, which is its own, too. It is told by its Sharing."""
+        """Waits for the answer to another request, which will be the answer to this one, too. The Sharing tells when it
+        is there."""
         self.enter(event, State.SHARING)
         self.clock.waits()
 
     # -------------------------------------------------------------------- QUEUED, BACKING_OFF: an endpoint
 
     def go_on(self, event: Event, *, fresh: bool = False) -> None:
-        """An attempt at the endpoint that is on, or at a later one where that takes none; or a wait for one. fresh: on
-        a new connection. Raises ApiError."""
+        """Makes an attempt at the present endpoint of the plan, or waits for that endpoint; goes on to the next one
+        where it refuses. fresh: on a new connection. Raises ApiError where no endpoint is left."""
         self.timer = None
         failover = self.failover
         while True:
@@ -226,7 +230,7 @@ class Flow(HTTPMessageDelegate):
         self.timer = self._ports.call_later(seconds, self.on, Event.TIMER, self.go_on, Event.TIMER)
 
     def _try(self, event: Event, lease: Lease, *, fresh: bool = False) -> None:
-        """With what was taken for it, or is waited for. Raises ApiError."""
+        """Makes an attempt with a lease, which is granted or still waits for a slot. Raises ApiError."""
         new = Attempt(self, self._ports, self.request, lease, fresh=fresh)
         is_hedge = bool(self.rivals)
         if not is_hedge:
@@ -238,7 +242,7 @@ class Flow(HTTPMessageDelegate):
                 return
             if is_hedge:
                 return
-            new.write()  # now, so that what cannot be translated does not stand in a queue
+            new.write()  # before the wait, so that a request that cannot be translated is refused at once
         except ApiError:
             self._drop(new)
             raise
@@ -248,18 +252,18 @@ class Flow(HTTPMessageDelegate):
         new.queued_at = self._ports.now()
 
     def _drop(self, unsent: Attempt) -> None:
-        """It came to nothing before it was sent: neither a slot, nor a probe, nor a rival is left of it."""
+        """Gives up an attempt that was not sent: its slot, its probe and its place among the rivals are given back."""
         unsent.cancel()
         self.rivals.remove(unsent)
 
     def _on_answer(self, lease: Lease, why: ApiError | Wait | None) -> None:
-        """It waited for a slot, and has one; or in vain, and this is why."""
+        """Tells an attempt that waited for a slot that it has one. why: None, or why it got none."""
         event = Event.SLOT if why is None else Event.NO_SLOT
         self.on(event, self._waited, event, lease, why)
 
     def _waited(self, event: Event, lease: Lease, why: ApiError | Wait | None) -> None:
         waited = next(rival for rival in self.rivals if rival.lease is lease)
-        if waited.queued_at:  # all waits of a request for slots are one; a hedge's is none of it
+        if waited.queued_at:  # the request's patience covers all its waits for slots; a hedge's wait does not count
             self.failover.queued_s += self._ports.now() - waited.queued_at
         if why is None:
             try:
@@ -283,7 +287,7 @@ class Flow(HTTPMessageDelegate):
     # -------------------------------------------------------------------------------- ASKING: an upstream
 
     def _send(self, event: Event, new: Attempt) -> None:
-        """Raises ApiError."""
+        """Sends an attempt that has all it needs. Raises ApiError."""
         failover, ports = self.failover, self._ports
         failover.sends(new.route)
         new.send(failover.attempts, failover.deadline)
@@ -296,7 +300,7 @@ class Flow(HTTPMessageDelegate):
                 self.hedge_timer = ports.call_later(after, self.on, Event.HEDGE_TIMER, self._hedge, after)
 
     def _hedge(self, after: float) -> None:
-        """A second attempt, since the first is later than nearly all before it."""
+        """Sends a second attempt, because the first one is later than nearly all attempts before it."""
         first = self.rivals[0] if len(self.rivals) == 1 else None
         if self.state is not State.ASKING or first is None or first.incoming.ttfb_ms:
             return
@@ -307,7 +311,8 @@ class Flow(HTTPMessageDelegate):
             log.info("request %s: no hedge: %s", self.request.key, refusal.message)
 
     def on_lost(self, attempt: Attempt, outcome: Outcome) -> None:
-        """In a later request of its turn, half of the reply may be out; else nothing of it has gone to the client."""
+        """An attempt has ended without an answer. Nothing of its reply has gone to the client, unless the turn was
+        already in a later request: then half of the reply may be out, and the request cannot be tried again."""
         if attempt.continues:
             self.failover.judge(attempt.route, outcome, own_key=attempt.incoming.own_key)
             self.on_broken(outcome.error)
@@ -317,7 +322,7 @@ class Flow(HTTPMessageDelegate):
     def _lost(self, failed: Attempt, outcome: Outcome) -> None:
         self.rivals.remove(failed)
         if self.sharing is not None and self.request.task == "count" and failed.incoming.says_no_endpoint:
-            failed.route.upstream.counts.discard(self.request.protocol)  # remembered: editors ask many times a second
+            failed.route.upstream.counts.discard(self.request.protocol)  # for good: editors ask many times a second
             self.sharing.tell_count(Event.LOST, failed.route)
             return
         taught = self.failover.learns(
@@ -325,10 +330,10 @@ class Flow(HTTPMessageDelegate):
         )
         if not taught:
             self.failover.judge(failed.route, outcome, own_key=failed.incoming.own_key)
-        if self.rivals:  # no third attempt
+        if self.rivals:  # one of the two is still on its way: there is no third attempt
             self.failover.log(failed.route, outcome, "its rival goes on")
             self.lead = self.rivals[0]
-            if not self.lead.incoming.sent_at:  # a hedge in a queue
+            if not self.lead.incoming.sent_at:  # the hedge still waits for a slot
                 self.enter(Event.LOST, State.QUEUED)
             return
         self.clock.lost()
@@ -347,12 +352,12 @@ class Flow(HTTPMessageDelegate):
     # ------------------------------------------------------------------------------ STREAMING: the reply
 
     def on_wins(self, attempt: Attempt) -> None:
-        """Whoever else was asked is not needed."""
+        """Cancels the other attempts: this one's reply goes to the client."""
         self._cancel(attempt)
         self.lead = attempt
 
     def on_first_byte(self, attempt: Attempt, out: bytes) -> None:
-        """Its headers go out. An error is the attempt's to tell."""
+        """Sends the headers to the client and makes this attempt the lead. It is the attempt that tells of errors."""
         self.on_wins(attempt)
         self.enter(Event.FIRST_BYTE, State.STREAMING)
         attempt.leads = True
@@ -380,7 +385,8 @@ class Flow(HTTPMessageDelegate):
     # ----------------------------------------------------------------------------------- FLUSHING: its end
 
     def end(self, event: Event, error: ApiError | None, write: Callable[..., ApiError | None], *args: Any) -> None:
-        """What `write` writes is the last that the client gets. It may return the error that this was."""
+        """Lets `write` write the last that the client gets, and waits until that is sent. `write` may return the error
+        that the client is told."""
         self.enter(event, State.FLUSHING)
         error = write(*args) or error
         self._cancel(self.lead)
@@ -390,16 +396,17 @@ class Flow(HTTPMessageDelegate):
         self.writer.when_sent(self._flushed)
 
     def on_broken(self, error: Exception, event: Event = Event.BROKEN) -> None:
-        """Whatever went wrong, the request ends here: refused, its stream ended with an error, or broken off."""
+        """Ends the request here, whatever went wrong: it is refused, its stream ends with an error, or the connection
+        is cut."""
         self._cancel()
         if not isinstance(error, ApiError):
             log.error("request %s failed inside the proxy: %r", self.request.key, self, exc_info=error)
             error = ApiError("api", f"internal error of the proxy, see its log (request {self.request.key})")
-        if TABLE[self.state][event]:  # else all is said
+        if TABLE[self.state][event]:  # no: the client has been told all
             self.end(event, error, self.completion.break_off, error, self.lead)
 
     def _client_left(self) -> None:
-        if self.state < State.FLUSHING:  # else the writer tells it
+        if self.state < State.FLUSHING:  # later, the writer tells of it
             self.enter(Event.CLIENT_LEFT, State.OVER)
             self._cancel()
             self.completion.left = True
@@ -413,8 +420,8 @@ class Flow(HTTPMessageDelegate):
         self.stop(ApiError("overloaded", "the proxy is shutting down", 503, retry_after=1))
 
     def stop(self, why: ApiError) -> None:
-        """The request ends here, by the proxy's own will: a stream gets a legal error event. A client that is slow to
-        take the end of its reply is cut off, unless the proxy itself ends and gives it a moment more."""
+        """Ends the request by the proxy's own will. A stream gets a legal error event. If all is written but the client
+        reads slowly, an operator's cancellation cuts it off; a proxy that ends gives it a moment more."""
         if self.state < State.FLUSHING:
             self.completion.aborted = True
             self.on_broken(why, Event.STOPPED)
@@ -433,19 +440,19 @@ class Flow(HTTPMessageDelegate):
         self._finish()
 
     def _finish(self) -> None:
-        """Nothing of it is left but the record."""
+        """Leaves nothing of the request but its record."""
         ports = self._ports
         ports.in_flight.ends(self)
         if self.sharing is not None:
             self.sharing.left()
         try:
             self.completion.finish(self.lead)
-        except Exception:  # odd values in a reply may cost the record of it, never more
+        except Exception:  # odd values in a reply may cost its record, but never more
             log.exception("no record of request %s", self.request.key)
         self._cut()
 
     def _cancel(self, but: Attempt | None = None) -> None:
-        """All that is on its way or planned; `but` has won."""
+        """Cancels all that is on its way or planned, except for `but`, the attempt that has won."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -460,7 +467,7 @@ class Flow(HTTPMessageDelegate):
                 rival.cancel()
 
     def _cut(self) -> None:
-        """Its links to whatever holds it: nothing is left for the garbage collector."""
+        """Cuts the links between the request's parts, so that nothing is left for the garbage collector."""
         self.rivals = []
         self.sharing = None
         self.writer.over()
