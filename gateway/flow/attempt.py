@@ -10,23 +10,21 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable
-from typing import Protocol
 
 from gateway.credentials.minted import Minted
 from gateway.credentials.signing import signed
 from gateway.flow import prepare, upstream_error
-from gateway.flow.clean_lines import CleanEvents, CleanLines, about_error
+from gateway.flow.clean_lines import CleanEvents, CleanLines, about_error, may_tell_error
 from gateway.flow.client_request import ClientRequest
 from gateway.flow.continued_turn import Continuing
 from gateway.flow.crossed import Estimated
 from gateway.flow.incoming import Incoming
 from gateway.flow.lease import Lease, Verdict
+from gateway.flow.owner import Owner
 from gateway.flow.passthrough import Passthrough
 from gateway.flow.ports import Hold, Ports
 from gateway.flow.prepare import Outgoing
 from gateway.flow.sealing import Seal
-from gateway.flow.timing import Clock
 from gateway.flow.trace import Span
 from gateway.flow.whole_reply import formed
 from gateway.http import header_rules
@@ -41,43 +39,6 @@ from upstream.failure import UNSENT, Failure
 from upstream.request import Request, nobody_reads
 
 log = logging.getLogger("gateway")
-
-# Where bytes are passed on without being read, an error in the middle of a stream has one of these words.
-_ERROR, _FAILED = b"error", b"response.failed"
-
-
-class Owner(Protocol):
-    """What an attempt tells, and to whom. All methods are called in the event loop, and each may end the attempt."""
-
-    @property
-    def clock(self) -> Clock: ...
-
-    @property
-    def write(self) -> Callable[[bytes], None]:
-        """Writes to the client, once the attempt leads."""
-
-    def write_last(self, data: bytes) -> None:
-        """Writes the last bytes; on_stream_end follows at once."""
-
-    def on_first_byte(self, attempt: Attempt, out: bytes) -> None:
-        """Makes the attempt the lead. out: what the client gets first."""
-
-    def on_wins(self, attempt: Attempt) -> None:
-        """Ends all other attempts: the reply of this one goes on with a further request, so that no other can take its
-        place."""
-
-    def on_whole_reply(self, attempt: Attempt, head: bytes, out: bytes) -> None:
-        """Sends a reply that is no stream. head: its Content-Type."""
-
-    def on_stream_end(self, attempt: Attempt, out: bytes, error: ApiError | None) -> None:
-        """The client has the last byte of its stream. out: the end of the stream, if the proxy wrote its terminal
-        event."""
-
-    def on_lost(self, attempt: Attempt, outcome: Outcome) -> None:
-        """The attempt has ended without an answer."""
-
-    def on_broken(self, error: Exception) -> None:
-        """The reply cannot go on, or something inside the proxy has failed."""
 
 
 class Attempt:
@@ -98,8 +59,10 @@ class Attempt:
         "reply", "request", "route", "span", "verbatim",
     )  # fmt: skip
 
-    def __init__(self, owner: Owner, ports: Ports, request: ClientRequest, lease: Lease, *, fresh: bool) -> None:
-        self.owner: Owner | None = owner
+    def __init__(
+        self, owner: Owner[Attempt], ports: Ports, request: ClientRequest, lease: Lease, *, fresh: bool
+    ) -> None:
+        self.owner: Owner[Attempt] | None = owner
         self._ports = ports
         self.request = request
         self.lease = lease
@@ -177,7 +140,7 @@ class Attempt:
 
     @property
     def continues(self) -> bool:
-        """Whether the turn is in a later request. Then the reply has begun, even if the client has nothing of it yet."""
+        """Whether the turn is in a later request. Then the reply has begun, even if the client has got nothing yet."""
         return self.more is not None and self.more.made > 0
 
     def lets_go(self) -> None:
@@ -320,7 +283,7 @@ class Attempt:
             searched = self.incoming.mode == "streaming" and (lines is None or not lines.tells_error)
             if reply.fault is not None:
                 out = self._said_by(reply.fault, out)
-            elif not searched and _may_tell_error(out):
+            elif not searched and may_tell_error(out):
                 out = self._ports.masked(out)
             is_all = self.verbatim and exchange is not None and exchange.ended_well and self.more is None
             if reply.ended or is_all:
@@ -445,9 +408,7 @@ class Attempt:
             if self.more is None or not self.more.again(outcome):
                 self._lost(outcome)
         elif status != 200:
-            where = header_rules.find(headers, "location")
-            hint = f" to {self.route.upstream.secrets.text(where[:200])}; is base_url right?" if where else ""
-            raise errors.BadReply(f"upstream '{self.route.upstream.name}' answered {status}{hint}")
+            raise upstream_error.odd_status(self.route, status, headers)
         else:
             self._gathered(body, header_rules.find(headers, "content-type"))
 
@@ -496,8 +457,8 @@ class Attempt:
             if owner is not None:
                 owner.on_broken(error)
             return
-        # An error that the upstream tells counts like a status. A reply without sense does not: it may have cost as much
-        # as a good one.
+        # An error that the upstream tells counts like a status. A reply without sense does not: it may have cost as
+        # much as a good one.
         first = self.reply is not None and error is self.reply.fault and not isinstance(error, errors.BadReply)
         if first and self.incoming.mode == "collecting":  # under a 200: the error gets the status that it means
             self.incoming.status = error.status
@@ -537,7 +498,3 @@ class Attempt:
         if self.span is not None:
             self.span.ends(incoming.status, "" if verdict == "answered" else verdict)
         self.lease.release(verdict, self._ports.now(), worked=incoming.sent_at > 0 and incoming.status == 200)
-
-
-def _may_tell_error(out: bytes) -> bool:
-    return out.rfind(_ERROR) >= 0 or out.rfind(_FAILED) >= 0  # in half the time of `in`

@@ -1,10 +1,10 @@
-"""What a model's tokens cost, learned of its replies: a weight for each feature of a request
+"""Learns from its replies what a model's tokens cost: a weight for each feature of a request
 (translate/token_features.py).
 
 Each reply tells what its request really took. The weights follow by recursive least squares, relative to the size of
-the request, from a start that fits the usual vocabularies; a reply that says something quite different, as where the
-upstream has added a text of its own, moves them little. The error of each prediction is known before its reply
-teaches: their median is how far a count may be off.
+the request, from a start that fits the usual vocabularies. A reply that says something quite different moves them
+little, as where the upstream has added a text of its own. The error of each prediction is known before its reply
+teaches; the median of these errors tells how far a count may be off.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ SPREAD = {
     "base": 5.0, "messages": 3.0, "parts": 1.0, "words": 0.25, "long": 0.5, "digits": 0.5, "signs": 0.4, "space": 0.5,
     "wide": 0.5, "fields": 0.7, "tools": 8.0, "has_tools": 250.0,
 }  # fmt: skip
-NOISE = 0.01  # of a count: what the features cannot tell
-FORGETS = 0.99  # what one more reply leaves of the weight of those before
-ODD = 0.3  # an error beyond it counts less, once some replies have been seen
+NOISE = 0.01  # the part of a count that the features cannot tell
+FORGETS = 0.99  # the part of the earlier replies' weight that remains after one more
+ODD = 0.3  # once some replies have been seen, a larger error counts less
 TRUSTS_AFTER = 8
-ERRORS = 50  # the latest, of which the median is taken
+ERRORS = 50  # how many of the latest go into the median
 CALIBRATED_AFTER = 20  # replies
 MAX_OFF = 0.25  # with a larger error, nothing is calibrated
-LEAST = 20.0  # tokens: errors of smaller requests are taken as those of one of this size
-HEARD_SPREAD = 0.3  # of SPREAD, for weights that another worker has learned
+LEAST = 20.0  # tokens: the errors of a smaller request are measured against this size
+HEARD_SPREAD = 0.3  # the part of SPREAD that weights of another worker begin with
 
 
 class Calibration:
-    """Of one model at one upstream. seen: how many replies have taught."""
+    """The weights for one model of one upstream. seen: how many replies have taught."""
 
     __slots__ = ("_covariance", "_errors", "seen", "weights")
 
@@ -50,7 +50,7 @@ class Calibration:
 
     @property
     def error(self) -> float:
-        """The median, relative; 1.0 = nobody knows."""
+        """The median error, relative to the count; 1.0 = not known."""
         errors = sorted(self._errors)
         return (errors[len(errors) // 2] + errors[~(len(errors) // 2)]) / 2 if errors else 1.0
 
@@ -59,14 +59,14 @@ class Calibration:
         return self.seen >= CALIBRATED_AFTER and self.error <= MAX_OFF
 
     def count(self, features: Features) -> int:
-        """The tokens of a request; of media, what is usual."""
+        """Returns the tokens of a request; for media, what is usual."""
         return max(1, round(self._text(features) + features.media))
 
     def _text(self, features: Features) -> float:
         return sum(weight * value for weight, value in zip(self.weights, features, strict=False))
 
     def learn(self, features: Features, real: int) -> None:
-        """A reply has told what its request took."""
+        """Learns from a reply, which has told what its request took."""
         if features.unseen or real <= 0:
             return
         error = abs(self._text(features) - real) / max(real, LEAST)
@@ -83,7 +83,7 @@ class Calibration:
         gain = [each / total for each in spread]
         off = (real - self._text(features)) * scale
         self.weights = [weight + each * off for weight, each in zip(self.weights, gain, strict=True)]
-        # What no reply is about is as uncertain as at the start, and no more.
+        # A feature that no reply has had stays as uncertain as at the start.
         widest = max(self._covariance[at][at] / SPREAD[name] ** 2 for at, name in enumerate(NAMES))
         keeps = FORGETS if widest <= 1.0 else 1.0
         self._covariance = [
@@ -97,7 +97,7 @@ class Calibration:
         return [self.seen, round(self.error, 4), [round(weight, 4) for weight in self.weights]]
 
     def hear(self, told: Sequence[Any]) -> None:
-        """Another worker's, which counts if it comes of more replies."""
+        """Takes over another worker's weights, if they come from more replies."""
         seen, error, weights = told
         if seen > self.seen and len(weights) == len(NAMES):
             self.seen, self.weights = int(seen), [float(weight) for weight in weights]

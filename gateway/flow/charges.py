@@ -1,12 +1,13 @@
 """What a request is charged against the quotas of its client and of the upstreams that it is sent to.
 
-When it goes, an estimate of its input and of what it asks for; when it is over, what it really took. A reply tells
-that; of one that broke off, or whose client left, the part that was not told is estimated. What failed has taken
-nothing, and is given back: a request that was sent is still one of the requests a minute, since somebody had to
-answer it. So is one that the response cache answers, whose tokens cost nothing.
+Before the request is sent, it is charged an estimate: its input, and the output that it asks for. When it is over, this
+is corrected to what it really took. The reply tells that. If the reply broke off, or the client left, the part that was
+not told is estimated. A request that failed has taken no tokens, and gets them back; but if it was sent, it still
+counts as one request of the minute, because somebody had to answer it. So does a request that the response cache
+answers, whose tokens cost nothing.
 
-Budgets, sums and records have what it really took, too (`reckoned`): a client that hangs up before its upstream tells
-the tokens has had them all the same.
+Budgets, sums and records also hold what a request really took (`reckoned`): a client that hangs up before its upstream
+tells the tokens has used them all the same.
 """
 
 from __future__ import annotations
@@ -34,18 +35,18 @@ _OF_TEXT = ("", "completions")  # the endpoints whose replies are words
 
 
 class Bill(NamedTuple):
-    """A request that is over."""
+    """What a request that is over has had."""
 
     request: ClientRequest
     attempts: int
     status: int
     streamed: bool
     bytes_out: int
-    used: Usage | None  # as far as the upstream has told it
+    used: Usage | None  # as far as the upstream has told
 
 
 def charge(quota: Limiter, request: ClientRequest, now: float) -> float | Awaitable[float]:
-    """The request counts against its client's quota: 0.0, or the seconds until it may come."""
+    """Charges the client's quota for a request. Returns 0.0, or after how many seconds the request may come."""
     tokens = _size(quota, request)
     wait = quota.take(tokens, now)
     if not isinstance(wait, int | float):
@@ -56,8 +57,8 @@ def charge(quota: Limiter, request: ClientRequest, now: float) -> float | Awaita
 
 
 def _later(answer: Awaitable[float], tokens: int, quota: Limiter, request: ClientRequest) -> asyncio.Future[float]:
-    """The same by a limiter that counts elsewhere. Whoever has left meanwhile is charged nothing. This callback comes
-    before that of whoever waits for the answer."""
+    """Does the same with a limiter that counts elsewhere. A client that has left meanwhile is charged nothing. This
+    callback runs before the callback of whoever waits for the answer."""
 
     def known(answer: asyncio.Future[float]) -> None:
         if answer.cancelled() or answer.exception() is not None or answer.result() > 0:
@@ -71,14 +72,16 @@ def _later(answer: Awaitable[float], tokens: int, quota: Limiter, request: Clien
 
 
 def _size(quota: Limiter, request: ClientRequest) -> int:
-    """Tokens that the request is charged: of its input, and of the reply that it asks for, up to a quarter of a
-    minute's worth. Many at once would all be let in else, before the first of them has told what it took."""
+    """Returns the tokens that the request is charged: for its input, and for the reply that it asks for, up to a
+    quarter of the quota of a minute. Without the reply's part, many requests at once would be let in before the first
+    has told what it took."""
     most = quota.tokens_per_minute // 4
     return request.size_in_tokens() + (min(_asked(request, most), most) if most else 0)
 
 
 def _asked(request: ClientRequest, otherwise: int) -> int:
-    """Tokens of the reply that it asks for; what only looks so, such as an argument of a tool, is not it."""
+    """Returns the tokens of the reply that the request asks for. The same name at another depth, such as in the
+    argument of a tool, does not count."""
     body, asks = request.body, request.dialect.asks
     found: list[tuple[int, int, int]] = []
     for name in asks.names:
@@ -94,13 +97,15 @@ def _asked(request: ClientRequest, otherwise: int) -> int:
 
 
 def may_be_in_the_background(body: bytes) -> bool:
-    """Only a parse tells for sure. Honest clients do not write letters as escapes."""
+    """Returns whether the body may ask for a reply in the background; only a parse tells for sure. Honest clients do
+    not write letters as escapes."""
     return body.rfind(b'"background"') >= 0 or (body.rfind(b"\\u00") >= 0 and _LETTER.search(body) is not None)
 
 
 def check_counts(request: ClientRequest) -> None:
-    """Of a client with a budget. What a reply in the background takes is known when it is asked for later, which may be
-    never, or by another request that builds on it. Raises BadRequest."""
+    """Raises BadRequest if the request, of a client with a budget, asks for a reply in the background. What such a
+    reply takes is known only when it is asked for later, which may be never, or by another request that builds on it.
+    """
     if request.parsed().get("background") is True:
         raise BadRequest(
             f"background: client '{request.client}' has a budget ([client {request.client}] in settings.ini), which "
@@ -109,7 +114,7 @@ def check_counts(request: ClientRequest) -> None:
 
 
 def has_budget(client: str, ports: Ports) -> bool:
-    """What a reply took counts for such a client, also where its upstream never tells it."""
+    """Returns whether the client has a budget. Then what a reply took counts, even if its upstream never tells it."""
     return ports.budgets is not None and client in ports.budgets.bound
 
 
@@ -122,7 +127,7 @@ def used_up(client: str, wait: float) -> ApiError:
 
 
 def left(request: ClientRequest, ports: Ports) -> dict[str, str]:
-    """Headers that tell the client what is left of its bounds, by name; {} where it has none."""
+    """Returns the headers that tell the client what is left of its limits; {} where it has none."""
     quota = ports.quota_of(request.client)
     if quota is None:
         return {}
@@ -134,8 +139,8 @@ def left(request: ClientRequest, ports: Ports) -> dict[str, str]:
 
 
 def settle(quota: Limiter | None, bill: Bill, lead: Attempt | None) -> None:
-    """The request is over. quota: its client's, if that has one; it may be another than the one that was charged,
-    which settings have replaced since."""
+    """Corrects the quotas when the request is over. quota: that of its client, if there is one. The settings may have
+    changed since, so it may be another one than the one that was charged."""
     taken, charged = spent(bill, lead), bill.request.charged
     if quota is not None and charged:
         counts = bill.attempts or (bill.request.cached is not None and bill.request.cached.costs_nothing)
@@ -145,30 +150,30 @@ def settle(quota: Limiter | None, bill: Bill, lead: Attempt | None) -> None:
 
 
 def spent(bill: Bill, lead: Attempt | None) -> int:
-    """Tokens, in and out."""
+    """Returns the tokens that the request took, in and out."""
     reply = lead.reply if lead is not None else None
     used = reckoned(bill, reply) or Usage()
     taken = used.prompt + used.output
     if lead is not None and lead.more is not None and lead.more.made and bill.status != 200:
-        return taken  # it failed in the middle of its turn
+        return taken  # the turn failed in a later request, but the first ones took tokens
     if bill.status != 200 or bill.request.task == "count":
         return 0
-    if reply is None:  # its part of one that several have together; nothing, of one that was kept
+    if reply is None:  # a part of a reply that several share, or a cached reply, which took nothing
         return taken
-    if bill.used is None and not bill.streamed:  # such as one that goes on in the background
+    if bill.used is None and not bill.streamed:  # such as a reply that goes on in the background
         return max(bill.request.charged, bill.request.size_in_tokens(), taken)
     return (used.prompt or bill.request.size_in_tokens()) + used.output
 
 
 def of_events(size: int, bytes_out: int) -> Usage:
-    """Of a stream of events about pictures that came to no end, by their bytes: as of any stream without words. size:
-    of the request, which is mostly pictures, too, that take no more tokens for more bytes."""
+    """Estimates the usage of a stream of picture events that came to no end, by its bytes, like any stream without
+    text. size: the bytes of the request. These are mostly pictures, too, whose tokens do not grow with their bytes."""
     return Usage(input=min(tokens.of_size(size), tokens.IMAGE_TOKENS), output=tokens.of_reply(b"", bytes_out))
 
 
 def of_untold(task: str, size: int, bytes_out: int) -> Usage | None:
-    """Of a whole reply that is no words and does not tell what it took, by the sizes of both. size: of the request.
-    None = nothing, since it is free."""
+    """Estimates the usage of a whole reply that is no text and does not tell its usage, by the sizes of request
+    (`size`) and reply. None = the request is free."""
     if task == "moderations":
         return None
     if task == "audio/speech":
@@ -177,12 +182,12 @@ def of_untold(task: str, size: int, bytes_out: int) -> Usage | None:
         return Usage(input=max(1, size // tokens.SOUND_BYTES), output=tokens.of_size(bytes_out))
     if task.startswith("images/"):
         return Usage(input=min(tokens.of_size(size), tokens.IMAGE_TOKENS), output=tokens.IMAGE_TOKENS)
-    return Usage(input=tokens.of_size(size))  # vectors and ranks, of which nobody is charged
+    return Usage(input=tokens.of_size(size))  # nobody charges for the output: vectors and ranks
 
 
 def reckoned(bill: Bill, reply: Reply | None) -> Usage | None:
-    """What the upstream says that a reply took; where it has not said so, or not yet all of it, since the stream broke
-    off or its client left, what has come of it tells. None = nothing is known."""
+    """Returns the usage of a reply: what the upstream says. If it has not said all of it, because the stream broke off
+    or the client left, the rest is estimated from what has come. None = nothing is known."""
     used = bill.used
     if reply is None or bill.status != 200 or bill.request.task == "count":
         return used

@@ -1,7 +1,8 @@
-"""An upstream's stream on its way in, less the upstream's own secrets where it speaks of an error.
+"""Takes an upstream's own secrets out of its stream, where the stream speaks of an error.
 
-A stream's text is a model's and passes as it is; an event that names an error is looked at whole before anybody has any
-of it. So lines go on as wholes: a piece of one waits for its rest, which no client could have read without it.
+The text of a stream is a model's and passes as it is. An event that names an error is looked at as a whole before
+anybody gets any of it. So lines go on as wholes: a piece of a line waits for its rest, and no client could have read
+the piece without it.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ MOST_HELD = 256 * 1024  # bytes of a line that has not ended
 
 
 def about_error(lines: bytes) -> bool:
-    """Tells whether there is one of the words: error or Error, failed, debug. Each is a pass over all that comes, and
-    rfind takes half the time of `in`: it skips by simpler rules."""
+    """Returns whether the lines have one of these words: error or Error, failed, debug. Each search is a pass over all
+    that comes; rfind takes half the time of `in`, because it skips by simpler rules."""
     return lines.rfind(b"rror") >= 0 or lines.rfind(b"failed") >= 0 or lines.rfind(b"debug") >= 0
 
 
+def may_tell_error(out: bytes) -> bool:
+    """Returns the same for bytes that pass to the client without being read: an error in the middle of a stream has one
+    of these words."""
+    return out.rfind(b"error") >= 0 or out.rfind(b"response.failed") >= 0
+
+
 class CleanEvents:
-    """The same where the stream is translated: whoever reads its events gives them to this (translate.reading.Look),
-    and of plain deltas their texts alone, which are a fifth of the bytes. tells_error: of what was read since it was
-    last set."""
+    """Does the same for a stream that is translated. The reader of its events (translate.reading.Look) calls this with
+    each event; of plain deltas it gets only the texts, a fifth of the bytes. tells_error: whether an error was read
+    since this was last set."""
 
     __slots__ = ("_secrets", "tells_error")
 
@@ -40,7 +47,7 @@ class CleanEvents:
 
 
 class CleanLines:
-    """tells_error: of what `feed` or `rest` has just returned."""
+    """Cleans the lines of a stream that passes as it is. tells_error: of what `feed` or `rest` has just returned."""
 
     __slots__ = ("_about_error", "_held", "_secrets", "tells_error")
 
@@ -48,7 +55,7 @@ class CleanLines:
         self._secrets = secrets
         self.tells_error = False
         self._held: list[bytes] = []
-        self._about_error = False  # the event that is on has said so in an earlier line
+        self._about_error = False  # an earlier line of the present event was about an error
 
     def __repr__(self) -> str:
         return f"<CleanLines {sum(map(len, self._held))} bytes held>"
@@ -69,7 +76,7 @@ class CleanLines:
         return self._cleaned(out)
 
     def rest(self) -> bytes:
-        """The stream is over."""
+        """Returns what still waits when the stream is over."""
         out, self._held = b"".join(self._held), []
         return self._cleaned(out) if out else b""
 

@@ -1,4 +1,5 @@
-"""What the client asks: its headers, its body as it comes in, and what is read off them, each once and when needed."""
+"""What the client asks: its headers, its body as it comes in, and what is read from them, each once and when it is
+needed."""
 
 from __future__ import annotations
 
@@ -32,18 +33,21 @@ from translate.errors import ApiError, BadRequest
 from translate.target import Protocol
 
 LARGE = 1 << 20
-"""Bytes of a body: to read a larger one takes as long as many usual requests, so that it is done beside the loop."""
+"""Bytes. Reading a larger body takes as long as many usual requests, so it is done in a thread beside the loop."""
 
 
 class ClientRequest:
-    """task: "" where a reply of a model is asked for, else "count", "compact", or the name of an endpoint that is
-    relayed as it is (see Endpoint). front: of a client that is no HTTP connection. in_path: the model's name, where
-    the address says it, which then says whether the reply streams, too. asked_model, streams: as address or body
-    say; span: where the model's name stands in the body. framed: the form of the stream, None for server-sent
-    events. previous: what it builds on, of a request in Responses or one with a thread. refusal: why it is refused,
-    known before all of it is here. size: bytes that have come. charged: tokens, of its client's quota. tags, trace:
-    for its record. cached: what it asks of the response cache, None = nothing. address: of the other side of its
-    connection. alone: the reply where no model is asked for anything."""
+    """One request of a client.
+
+    task: "" if a model's reply is asked for, else "count", "compact", or the name of an endpoint that is relayed as it
+    is (see Endpoint). front: for a client that has no HTTP connection. in_path: the model's name, if the address has
+    it; then the address also says whether the reply streams. asked_model, streams: what the address or the body says.
+    span: where the model's name stands in the body. framed: the form of the stream, None for server-sent events.
+    previous: what the request builds on, for Responses and for requests with a thread. refusal: why the request is
+    refused, if that is known before all of the body is here. size: the bytes of the body that have come. charged: the
+    tokens that its client's quota was charged. tags, trace: for its record. cached: its question to the response cache,
+    None = no question. address: of the other side of the connection. alone: the reply, if no model needs to be asked.
+    """
 
     __slots__ = (
         "_held", "_limit", "_memory", "_parts", "_sized", "_unpacker", "address", "alone", "asked_model", "body",
@@ -88,8 +92,8 @@ class ClientRequest:
         self._limit = limit
         self.shape = shape
         self._memory = memory
-        self._held = 0  # bytes that count against the memory of all
-        self._parts: list[bytes] | None = []  # None = what comes is not kept
+        self._held = 0  # bytes that are counted in the memory for all bodies
+        self._parts: list[bytes] | None = []  # of the body; None = further ones are not kept
         self._sized: tuple[int, int] | None = None
         self._unpacker: body_decoding.Unpacker | None = None
 
@@ -97,7 +101,7 @@ class ClientRequest:
         return f"<ClientRequest {self.key} {self.protocol} {self.task} {self.asked_model} {self.size} bytes>"
 
     def standing(self, state: str, at: tuple[str, str], clock: Clock, attempts: int, written: int) -> Standing:
-        """at: the upstream, and its name of the model."""
+        """Returns how the request stands. at: the upstream's name, and the model's name there."""
         waits_s = clock.asking_s if state == "ASKING" else 0.0
         return Standing(
             self.key, self.client, self.address, self.protocol, self.task, self.asked_model, self.streams, state, *at,
@@ -107,8 +111,8 @@ class ClientRequest:
     # ----------------------------------------------------------------------------------- on its way in
 
     def begins(self, query: str, headers: HTTPHeaders, access: Access) -> None:
-        """Its head is here. Raises ApiError for who may not come in, an encoding that nobody reads, or a body that
-        would be too large."""
+        """Takes the head. Raises ApiError for a client that may not come in, an encoding that nobody reads, or a body
+        that would be too large."""
         self.query = query
         self.headers = headers
         self.session = fact(headers, session_headers.read)
@@ -123,7 +127,8 @@ class ClientRequest:
             body_size.check_length(headers, self._limit)
 
     def comes(self, chunk: bytes) -> None:
-        """Of a request that is refused the rest is read all the same, so that the client gets to read why."""
+        """Takes a piece of the body. If the request is refused, the rest is still read, so that the client gets to read
+        why."""
         if self._parts is None or self.refusal is not None:
             return
         self.size += len(chunk)
@@ -142,7 +147,7 @@ class ClientRequest:
             self.let_go()
 
     def ends(self, *, form: bool = False) -> None:
-        """All of it is here. form: it need not be JSON. Raises ApiError."""
+        """Takes the end of the body. form: the body need not be JSON. Raises ApiError."""
         if self.refusal is not None:
             raise self.refusal
         if self._unpacker is not None:
@@ -157,15 +162,15 @@ class ClientRequest:
             self.endpoint = other.endpoint
             self.framed = self.endpoint.framed({}) if self.endpoint.framed is not None else None
         if self.endpoint.unsealed is not None or self.endpoint.opened is not None:
-            json_bounds.check(self.body, self.shape.values)  # they read it; what passes as it is nobody reads
+            json_bounds.check(self.body, self.shape.values)  # both read the body, unlike what only passes through
         if self.endpoint.unsealed is not None:
             self._unseal()
         if self.endpoint.opened is not None:
             self._open()
 
     def _unseal(self) -> None:
-        """Its address holds what the protocol has in the body, and its body what are headers there: from here on it is
-        a request like any other. Raises ApiError."""
+        """Turns a cloud's request into one like any other: its address holds what the protocol has in the body, and its
+        body holds what the protocol has in headers. Raises ApiError."""
         assert self.endpoint.unsealed is not None
         model, self.in_path = envelope.name(self.in_path) if self.in_path else "", ""
         found = self.endpoint.unsealed(self.body, model, self.endpoint.streams)
@@ -178,7 +183,8 @@ class ClientRequest:
             self.headers[name] = value
 
     def _open(self) -> None:
-        """Its address has another form of the protocol: from here on the body is the protocol's. Raises ApiError."""
+        """Turns another form of the protocol, which has an address of its own, into the protocol's own body. Raises
+        ApiError."""
         assert self.endpoint.opened is not None
         given = self.parsed()
         said, self.left = self.endpoint.opened(given)
@@ -188,12 +194,13 @@ class ClientRequest:
         self.hold(len(self.body))
 
     def hold(self, size: int) -> None:
-        """So many bytes more of memory. Raises ApiError (503)."""
+        """Counts more bytes of memory. Raises ApiError (503) where there is no room."""
         self._memory.hold(size)
         self._held += size
 
     def let_go(self) -> None:
-        """The body is not needed any more; a stream may go on for minutes. What still comes is not kept."""
+        """Drops the body, which is not needed any more, while the stream may go on for minutes. What still comes is not
+        kept."""
         self.body = b""
         self.data = self.crossed = self._parts = None
         if self._held:
@@ -202,14 +209,17 @@ class ClientRequest:
 
     @property
     def is_over(self) -> bool:
-        """Its body is not needed any more, or has been refused."""
+        """Whether the body is not needed any more, or was refused."""
         return self._parts is None and not self.body
 
     # ----------------------------------------------------------------------------------- read off it
 
     def parsed(self) -> dict[str, Any]:
-        """The body. It takes many times its bytes, which are all that is counted: so `data` goes as soon as the request
-        is sent, or waits, and a retry parses again. Raises BadRequest."""
+        """Returns the body as an object. Raises BadRequest.
+
+        The object takes many times the body's bytes, and only the bytes are counted. So `data` is dropped when the
+        request is sent or waits, and a retry parses again.
+        """
         data = self.data
         if data is None:
             self.data = data = envelope.parse(self.body, self.shape.values, sliced=len(self.body) >= LARGE)
@@ -219,7 +229,8 @@ class ClientRequest:
         return data
 
     def extend(self) -> None:
-        """It builds on an earlier reply: what led to that one goes first, if it is kept here. Raises ApiError."""
+        """Puts what led to the earlier reply before a request that builds on that reply, if it is kept here. Raises
+        ApiError."""
         previous = self.previous
         if previous is None or not previous.builds_on(self.body):
             return
@@ -234,70 +245,72 @@ class ClientRequest:
             self.hold(len(self.body))
 
     def replace(self, body: bytes) -> None:
-        """Another body stands in its place, as if the client had sent it. Raises ApiError."""
+        """Takes another body, as if the client had sent it. Raises ApiError."""
         body_size.check_size(len(body), self._limit)
         self.hold(len(body))
         self.body, self.data, self._sized = body, None, None
         self.read_envelope()
 
     def read_envelope(self) -> None:
-        """Raises BadRequest where there is no JSON object with a `model`, unless the address names it."""
+        """Reads the model's name and whether the reply streams. Raises BadRequest for a body that is no JSON object
+        with a `model`, unless the address names the model."""
         if self.in_path:
             self.asked_model, self.streams = envelope.name(self.in_path), self.endpoint.streams is True
         else:
             self.asked_model, self.streams, self.span = envelope.read(self.body, self.endpoint.usual_model)
 
     def body_for(self, model: str) -> bytes:
-        """The same bytes with only the model's name replaced."""
+        """Returns the same bytes with only the model's name replaced."""
         if self.in_path:
             return self.body
         return envelope.with_model(self.body, Envelope(self.asked_model, self.streams, self.span), model)
 
     def facts(self) -> request_facts.Facts:
-        """What conditions in [models] may ask about; made only where there are some. Raises BadRequest."""
+        """Returns what conditions in [models] may ask about. It is called only if there are conditions. Raises
+        BadRequest."""
         return request_facts.facts(self.headers, self.parsed(), self.tokens_of_text_and_media()[0], self.asked_model)
 
     def info(self, attempt: int) -> Info:
-        """What observers may read of it. attempt: its number, 0 where nothing is ever sent."""
+        """Returns what observers may read. attempt: its number, 0 if nothing is ever sent."""
         return Info(self.key, self.protocol, self.task, self.client, self.asked_model, attempt, self.session.name,
                     self.body, self.data)  # fmt: skip
 
     def size_in_tokens(self) -> int:
-        """A rough count of all its input, for quotas."""
+        """Returns a rough count of all the input, for quotas."""
         return sum(self.tokens_of_text_and_media())
 
     def tokens_of_text_and_media(self) -> tuple[int, int]:
-        """Roughly. Base64 is no text, and only a parse tells the one from the other."""
-        if self._sized is None:  # asked once more when the body is gone
+        """Returns both, roughly. Base64 counts as media and not as text, and only a parse tells them apart."""
+        if self._sized is None:  # kept, as it is asked for once more when the body is gone
             self._sized = tokens.of_size(len(self.body)), 0
             if tokens.has_media(self.body):
-                with contextlib.suppress(BadRequest):  # the upstream says so
+                with contextlib.suppress(BadRequest):  # the upstream will refuse the body
                     self._sized = tokens.measured(self.parsed(), len(self.body))
         return self._sized
 
 
 class Front(Interface):
-    """What is special about a client that is no HTTP connection: a turn of a websocket."""
+    """What is special about a client that has no HTTP connection, such as a turn of a websocket."""
 
     is_here: bool
-    """Its body came with its head, so that no clock runs for it."""
+    """The body came with the head, so that no timeout runs for it."""
 
     def writer(self, key: str) -> Writer: ...
 
     def checked(self, headers: HTTPHeaders, access: Access) -> str:
-        """The name of the client, who may come in. Raises ApiError."""
+        """Returns the name of the client. Raises ApiError if it may not come in."""
 
     def previous(self, request: ClientRequest) -> PreviousResponse: ...
 
     def answers(self, request: ClientRequest) -> bytes | None:
-        """The stream of a request for which no upstream is asked. Raises ApiError."""
+        """Returns the stream for a request for which no upstream is asked, None for others. Raises ApiError."""
 
     def passes(self, request: ClientRequest) -> None:
-        """It is about to go on as it is."""
+        """The request is about to pass through as it is."""
 
     def over(self) -> None:
-        """All is said."""
+        """The request is over: all is written."""
 
 
 NO_TAGS: Mapping[str, str] = {}
-_NONE = HTTPHeaders()  # of a request whose head has not been read
+_NONE = HTTPHeaders()  # before the head has been read

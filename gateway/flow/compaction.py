@@ -1,7 +1,7 @@
-"""POST /v1/responses/compact, where the upstream has no such endpoint: the request for it, and its answer.
+"""POST /v1/responses/compact for an upstream without such an endpoint: the request for it, and its answer.
 
-The conversation is compacted as a `compaction_trigger` at the end of its input has it (see translate/compaction.py);
-the answer is what the client sends as its input from then on: what the user said, and the summary.
+The conversation is compacted as if a `compaction_trigger` stood at the end of its input (see translate/compaction.py).
+The answer is what the client sends as its input from then on: what the user said, and the summary.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from translate.responses.compaction import TRIGGER
 
 
 def asking(data: dict[str, Any]) -> dict[str, Any]:
-    """The body as one of an ordinary request. What is no input is left for who reads it to refuse."""
+    """Returns the body as an ordinary request. An input of a wrong type is left for the translation to refuse."""
     items = items_of(data.get("input"))
     rest = {key: value for key, value in data.items() if key != "stream"}
     return rest if items is None else rest | {"input": [*items, {"type": TRIGGER}]}
 
 
 def answer(raw: bytes, data: dict[str, Any]) -> bytes:
-    """The answer of a response to such a request. data: its body."""
+    """Returns the answer to the client. data: the body of the response."""
     response = wire.loads(raw)
     key = str(response["id"]).partition("_")[2]
     said = [

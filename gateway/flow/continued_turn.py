@@ -1,10 +1,10 @@
 """The further requests of one turn: the same endpoint is asked again, and the client's reply goes on.
 
 A turn may take several requests (translate/continued_turn.py says which, and what is appended). To the client it stays
-one reply of one attempt: the attempt's next exchange takes the place of its last one, under the same slot and key, so
-that a client that leaves, a slow reader and the end of the process find it where they look. A request that surely was
-not worked on is sent once more, as any other; whatever else goes wrong ends the reply with an error, since half of it
-may be out.
+one reply of one attempt: the attempt's next exchange takes the place of its last one, under the same slot and key. So a
+client that leaves, a slow reader and the end of the process need no special case. A request that surely was not worked
+on is sent once more, like any other. Whatever else goes wrong ends the reply with an error, since half of it may be
+out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger("gateway")
 
 
 class Continued(Protocol):
-    """What is needed of an attempt."""
+    """The part of an attempt that is used here."""
 
     route: Route
 
@@ -38,20 +38,20 @@ class Continued(Protocol):
     def incoming(self) -> Incoming: ...
 
     def lets_go(self) -> None:
-        """Of the exchange that has said all."""
+        """Leaves the exchange that has said all."""
 
     def anew(self, request: Request, body: bytes) -> Request:
-        """The same request with another body, in the upstream's own protocol."""
+        """Returns the same request with another body, in the upstream's own protocol."""
 
     def asks(self, request: Request) -> None:
-        """Sends it, in the place of that one."""
+        """Sends the request in the place of the last one."""
 
     def broke(self, error: Exception) -> None:
-        """It cannot be sent."""
+        """The request cannot be sent."""
 
 
 class Continuing:
-    """What an attempt keeps for it. made: further requests so far."""
+    """What an attempt keeps for its further requests. made: how many there were so far."""
 
     __slots__ = ("_answer", "_asked", "_attempt", "_client", "_data", "_deadline", "_ports", "_request", "_timer",
                  "_attempts", "made")  # fmt: skip
@@ -65,8 +65,8 @@ class Continuing:
         self._request: Request | None = None
         self._deadline = 0.0
         self._timer: Timer | None = None
-        self._answer: asyncio.Future[float] | None = None  # of a limiter that counts elsewhere
-        self._attempts = 0  # of the request that is on
+        self._answer: asyncio.Future[float] | None = None  # while a limiter that counts elsewhere has not answered
+        self._attempts = 0  # attempts at the present request
         self.made = 0
 
     def __repr__(self) -> str:
@@ -77,12 +77,12 @@ class Continuing:
         return self._timer is not None or self._answer is not None
 
     def sent(self, request: Request, deadline: float) -> None:
-        """The attempt has sent its first one."""
+        """The attempt has sent the first request of the turn."""
         self._request = request
         self._deadline = deadline
 
     def go_on(self, reply: Any) -> None:
-        """The reply goes on with another request. Raises ApiError."""
+        """Goes on with another request. Raises ApiError."""
         self._attempt.lets_go()
         self.made += 1
         self._attempts = 0
@@ -102,7 +102,7 @@ class Continuing:
         )
 
     def _ask(self) -> None:
-        """Raises ApiError where the upstream's quota is used up for too long."""
+        """Sends the next request, once the upstream's quota allows it. Raises ApiError if that takes too long."""
         self._timer = None
         quota = self._attempt.route.upstream.quota
         wait = quota.take(0, self._ports.now()) if quota is not None and not self._attempts else 0.0
@@ -140,7 +140,7 @@ class Continuing:
         log.debug("request %s: its turn goes on, request %d of it", self._client.key, self.made + 1)
 
     def again(self, outcome: Outcome) -> bool:
-        """Whether a further request that failed is sent once more, there. Of its reply nothing has come."""
+        """Returns whether a further request that failed is sent once more. Nothing of its reply has come."""
         of, now = self._attempt, self._ports.now()
         if not self.made or of.incoming.mode == "streaming" or self._request is None:
             return False
@@ -177,7 +177,7 @@ class Continuing:
 
 
 def _names_of(encoded: Encoded) -> dict[str, Any]:
-    """What differs from request to request of a turn: tools are found, and have names."""
+    """Returns the names of the tools that are found, which differ from request to request of a turn."""
     return {
         "tool_names": encoded.tool_names,
         "custom": encoded.custom,

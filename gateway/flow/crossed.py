@@ -1,4 +1,4 @@
-"""A translated request, and what is thought of its size."""
+"""A translated request, with the estimates of its size."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from translate.token_features import Features
 
 
 class Estimated(NamedTuple):
-    """What was thought of a request when it went: two estimates, 0 where there is none, and what calibrates by its
-    reply; expected: the exact count, which its reply must confirm."""
+    """What was estimated of a request when it was sent: two estimates, 0 = none, and the features that calibrate by its
+    reply. expected: the exact count, which the reply must confirm."""
 
     quick: int = 0
     full: int = 0
@@ -24,7 +24,8 @@ NOTHING = Estimated()
 
 
 class Crossed(NamedTuple):
-    """data: the client's body. body: what its upstream gets. tokens, estimated: see Counting.seed."""
+    """A translated request. data: the client's body. body: what the upstream gets. tokens, estimated: see
+    Counting.seed."""
 
     route: Route
     data: dict[str, Any]

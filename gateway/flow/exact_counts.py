@@ -1,11 +1,11 @@
-"""Token counts to the last token, for requests whose messages are text, to models whose vocabulary is public.
+"""Counts tokens exactly, for requests whose messages are text, to models whose vocabulary is public.
 
-What stands around the text is known from recorded replies (translate/text_turns.py) and is checked all the time: the
-usage of replies must be what was counted. A kind of request of which no recording tells is trusted once some replies
-have agreed; one for which a reply disagrees is trusted no more, until many have agreed again. Tools and schemas take
-the same tokens every time: how many, the first reply to a request with just these tells, and the next ones confirm it.
-A request is counted as its upstream gets it, since translation may join messages. Each text is counted once, however
-long the history grows.
+What stands around the text is known from recorded replies (translate/text_turns.py), and it is checked all the time:
+the usage of a reply must be what was counted. A kind of request that no recording shows is trusted once some replies
+have agreed. If a reply disagrees, its kind is not trusted until many have agreed again. The same tools and schemas take
+the same tokens every time: the first reply to a request with just these tells how many, and the next ones confirm it. A
+request is counted as its upstream gets it, since translation may join messages. Each text is counted once, however long
+the history grows.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from translate.dialect import Dialect
 from translate.text_turns import Framed
 
 MAX_KEPT = 20_000  # counts of texts
-LEAST_KEPT = 64  # characters of a text that is worth it
-LARGE = 64 * 1024  # characters: more of them are counted in a thread, which takes about 2 ms
-TRUSTED_AFTER = 3  # replies that agree, where no recording tells
-AGAIN_AFTER = 50  # after one that does not
+LEAST_KEPT = 64  # characters: the counts of shorter texts are not worth keeping
+LARGE = 64 * 1024  # characters, which take about 2 ms: a longer text is counted in a thread
+TRUSTED_AFTER = 3  # replies that agree, for a kind that no recording shows
+AGAIN_AFTER = 50  # replies that agree, after one that did not
 MAX_MODELS = 1_000
 
 
 class Expected(NamedTuple):
-    """What a reply should say. has_more: beside what the request has besides its messages."""
+    """What a reply should say. has_more: the request has more than messages, such as tools."""
 
     tokens: int
     kind: str
@@ -44,7 +44,7 @@ class _Learned(NamedTuple):
 
 
 class ExactCounts:
-    """count: of a text, by the vocabulary."""
+    """Counts requests. count: counts a text by the vocabulary."""
 
     def __init__(self, count: Callable[[str], int]) -> None:
         self._count_text = count

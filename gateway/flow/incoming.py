@@ -19,26 +19,31 @@ from translate import errors
 from upstream.exchange import Exchange
 from upstream.failure import Failure
 
-ERROR_S = 10.0  # until the body of an error is there
-GOOD = (201, 203)  # as good as 200: some frameworks answer each POST with 201, and clients' own libraries take it
+ERROR_S = 10.0  # how long the body of an error may take
+GOOD = (201, 203)  # they count as 200: some frameworks answer each POST with 201, and clients' libraries accept that
 _ERROR_OBJECT = re.compile(rb'\s*\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')
 
 
 class Reader(Protocol):
+    """Whoever reads the reply: the attempt."""
+
     def on_stream(self, chunk: bytes) -> None:
-        """A piece of a stream; whatever else takes the next one says so by `on_data`."""
+        """Takes a piece of a stream. To have the next piece go elsewhere, it sets `on_data`."""
 
     def on_over(self, failure: Failure | None) -> None:
-        """Nothing more comes. failure: why the reply is not whole."""
+        """Nothing more comes. failure: why the reply is not whole, None = it is."""
 
     def on_fault(self, error: Exception) -> None:
-        """What comes is of no use."""
+        """The reply cannot be used."""
 
 
 class Incoming:
-    """reader: None where nobody reads it any more. mode: "" (no head yet) -> "undecided" -> streaming | collecting.
-    own_key: it was asked with the client's own key. sent_at, ttfb_ms: 0.0 = not yet. exchange: while it is on its way.
-    connection: see Exchange; known once it is over. cut: we have no more than the beginning of an error."""
+    """The reply to one request upstream, as it comes in.
+
+    reader: None if nobody reads it any more. mode: "" (no head yet) -> "undecided" -> streaming | collecting. own_key:
+    the client's own key was used. sent_at, ttfb_ms: 0.0 = not yet. exchange: None once it is over. connection: see
+    Exchange; known once it is over. cut: only the beginning of an error was read.
+    """
 
     __slots__ = (
         "_clock", "_lease", "_parts", "_ports", "_size", "_too_late", "connection", "cut", "exchange", "headers",
@@ -92,7 +97,7 @@ class Incoming:
             self._too_late = self._ports.call_later(ERROR_S, self._enough)
 
     def _look(self, chunk: bytes) -> None:
-        """The first bytes: what the body is."""
+        """Takes the first bytes, which show what the body is."""
         if self.mode == "undecided":
             # By its first byte, not its Content-Type: servers answer errors as JSON under text/event-stream, and
             # gzip ("\x1f") that nobody asked for.
@@ -114,7 +119,7 @@ class Incoming:
                                                  " ([limits] reply_mb)"))  # fmt: skip
 
     def _enough(self) -> None:
-        """An error that has told all there is to tell, or takes too long over it: what we have of it counts."""
+        """Stops reading an error that is long enough, or takes too long: the part that has come counts."""
         if self.exchange is None:
             return
         self.exchange.cancel()
@@ -128,7 +133,7 @@ class Incoming:
         if exchange is not None:
             self.connection = exchange.connection
         self._stop_timer()
-        if failure is not None and self.status >= 400:  # its status says more than how its words have broken off
+        if failure is not None and self.status >= 400:  # the status says more than the failure that cut its body
             self.cut, failure = True, None
         if self.reader is not None:
             self.reader.on_over(failure)
@@ -136,8 +141,8 @@ class Incoming:
     # ----------------------------------------------------------------------------------- what was gathered
 
     def body(self) -> bytes:
-        """All that came, less a byte order mark, which readers of JSON need not know, and the upstream's own secrets:
-        the key that it refuses is what many servers repeat."""
+        """Returns all that came, without a byte order mark, which readers of JSON need not know, and without the
+        upstream's own secrets: many servers repeat the key that they refuse."""
         whole, secrets = b"".join(self._parts).removeprefix(codecs.BOM_UTF8), self._lease.route.upstream.secrets
         whole = secrets.clean_reply(whole) if self.status == 200 else self._ports.masked(secrets.clean(whole))
         self._parts = [whole]
@@ -145,24 +150,25 @@ class Incoming:
 
     @property
     def refusal(self) -> bytes:
-        """What came instead of an answer, once it was read."""
+        """The body of an error, once it was read; else nothing."""
         return b"".join(self._parts) if self.status >= 400 else b""
 
     @property
     def says_no_endpoint(self) -> bool:
-        """The refusal says that the upstream has none for what is asked."""
+        """Whether the refusal says that the upstream has no endpoint for what is asked."""
         return upstream_error.says_no_endpoint(self.status, self.refusal, self._lease.route)
 
     # ------------------------------------------------------------------------------------------- its end
 
     def outrun(self) -> None:
-        """Another was quicker. How long this one had taken by then counts, or only quick ones would."""
+        """Another attempt was quicker. The time that this one had taken by then counts, or else the statistics would
+        know only quick replies."""
         if self.sent_at and not self.status:
             now = self._ports.now()
             self._lease.route.place.first_byte((now - self.sent_at) * 1e3, now)
 
     def cancel(self) -> None:
-        """At once, in whatever phase."""
+        """Ends the exchange at once, in whatever phase it is."""
         self._stop_timer()
         exchange, self.exchange = self.exchange, None
         if exchange is not None:

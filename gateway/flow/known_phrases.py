@@ -1,9 +1,9 @@
-"""What a log may have of an upstream's error text: the phrases that services are known to use, and nothing between.
+"""The phrases of an upstream's error text that a log may have: those that services are known to use, and nothing else.
 
-An upstream quotes what it refuses, and may do so in any form: in other letters, escaped, encoded, translated, in parts.
-No comparison with the request finds all of that. So it is not looked for what must stay out, but for what may be said:
-each phrase is made of fixed words, numbers and names of the APIs' own fields. The whole text is logged only where the
-settings have bodies logged, with the reply that it stands in.
+An upstream quotes what it refuses, and it may do so in any form: in other letters, escaped, encoded, translated, in
+parts. No comparison with the request finds all of that. So this does not look for what must stay out, but for what may
+be said: each phrase is made of fixed words, numbers and the names of the APIs' own fields. The whole text is logged
+only where the settings have bodies logged, with the reply that it stands in.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ def _meant(phrase: str) -> str:
 
 @functools.cache
 def _known() -> re.Pattern[str]:
-    """Made for the first error: it takes a twentieth of the start."""
+    """Makes the pattern when the first error needs it: at the start, this would take a twentieth of the time."""
     return re.compile(rf"(?<![\w.])(?:{'|'.join(map(_meant, _PHRASES))})(?!\w)", re.IGNORECASE)
 
 
 def of(message: str) -> str:
-    """The known phrases of an error text, in their order."""
+    """Returns the known phrases of an error text, in their order."""
     found = dict.fromkeys(phrase.group() for phrase in _known().finditer(message[:MAX_READ]))
     return "; ".join(found)[:MAX_SAID] or NOTHING_KNOWN

@@ -1,4 +1,4 @@
-"""What an attempt takes before it goes: a key, its upstream's quota, the breaker's leave, the retry budget, a slot.
+"""What an attempt takes before it is sent: a key, its upstream's quota, the breaker's leave, the retry budget, a slot.
 
 `acquire` takes all of it or says how long to wait. A Lease that is not "granted" yet waits for a slot, for a key that
 is being made, or for a limiter that answers later; then `on_answer` is called. `release` gives all of it back, once,
@@ -25,14 +25,18 @@ log = logging.getLogger("gateway")
 
 FAULT = "fault"
 Verdict = Literal["answered", "faulted", "unreached", "unjudged"]
-"""unreached: not even a connection came about, which no request can bring about."""
+"""unreached: there was not even a connection, and no request of a client can be the cause of that."""
 
 
 class Terms(NamedTuple):
-    """patience_s: the longest wait for a slot. on_answer: of a lease that had to wait; why: it waited in vain. insists:
-    also against the breaker's advice, since no other endpoint is left. asks_early: also before the time that the
-    upstream gave. equals: where slots may be free if this endpoint has none. paid_at: when the retry budget was asked
-    for it, 0.0 = not at all. blame: whose faults count, see there."""
+    """On which terms an attempt takes its lease.
+
+    patience_s: the longest wait for a slot. on_answer: is called for a lease that had to wait; its second argument is
+    None, or why the wait was in vain. insists: take it against the breaker's advice, because no other endpoint is left.
+    asks_early: take it before the time that the upstream gave. equals: endpoints to prefer if they have a slot free and
+    this one has none. paid_at: when the retry budget paid for the attempt, 0.0 = it did not. blame: which faults count,
+    see blame.py.
+    """
 
     admission: Admission
     patience_s: float
@@ -47,8 +51,9 @@ class Terms(NamedTuple):
 
 
 class Lease:
-    """state: "waiting" -> "granted" -> "sent" -> "released", which may come at any time. era: what the breaker gave, 0
-    where it goes against its advice. charged: tokens, of the upstream's quota."""
+    """What one attempt has taken. state: "waiting" -> "granted" -> "sent" -> "released"; the last may come at any time.
+    era: what the breaker gave, 0 if the attempt goes against its advice. charged: the tokens that the upstream's quota
+    was charged."""
 
     __slots__ = ("_blame", "_client", "_paid_at", "_slot", "_terms", "charged", "era", "route", "state")
 
@@ -67,7 +72,7 @@ class Lease:
     # ------------------------------------------------------------------------------------------ taking
 
     def _take(self, tokens: int, now: float, terms: Terms) -> Wait | None:
-        """Raises ApiError."""
+        """Takes what can be had now, the key first. Raises ApiError."""
         mint = self.route.mint
         if mint is not None and not mint.is_ready():
             limiter.when(mint.have(), lambda answer: self._keyed(answer, tokens, now, terms))
@@ -75,7 +80,7 @@ class Lease:
         return self._charge(tokens, now, terms)
 
     def _keyed(self, answer: asyncio.Future[Minted], tokens: int, now: float, terms: Terms) -> None:
-        """The endpoint's key is here, or there is none to be had."""
+        """Goes on when the endpoint's key is here, or could not be had."""
         why: ApiError | Wait | None = None
         if answer.cancelled() or self.state == "released":
             return
@@ -91,7 +96,7 @@ class Lease:
             self._answer(why)
 
     def _charge(self, tokens: int, now: float, terms: Terms) -> Wait | None:
-        """Raises ApiError."""
+        """Charges the upstream's quota. Raises ApiError."""
         quota = self.route.upstream.quota
         if quota is not None and not terms.asks_early:
             wait = quota.take(tokens, now)
@@ -105,7 +110,7 @@ class Lease:
         return None
 
     def _counted(self, answer: asyncio.Future[float], tokens: int, now: float, terms: Terms) -> None:
-        """The limiter has answered."""
+        """Goes on when the limiter has answered."""
         why: ApiError | Wait | None = None
         try:
             wait = answer.result()
@@ -113,7 +118,7 @@ class Lease:
                 why = Wait(wait, limiter.MINE)
             else:
                 self.charged = tokens
-                if self.state == "released":  # it is not wanted any more
+                if self.state == "released":  # meanwhile the attempt was given up
                     self._give_quota_back()
                 else:
                     self._enter(now, terms)
@@ -151,19 +156,20 @@ class Lease:
     # ---------------------------------------------------------------------------------------- while it runs
 
     def goes(self) -> None:
-        """Its attempt is being sent."""
+        """The attempt is being sent."""
         self.state = "sent"
         self.route.place.busy += 1
 
     def heard(self, status: int, first_byte_ms: float | None) -> None:
-        """The head of a reply is here. first_byte_ms: of a stream; others say little about how busy an upstream is."""
+        """The head of a reply is here. first_byte_ms: of a stream. Other replies say little about how busy an upstream
+        is."""
         gate = self.route.upstream.gate
         if status == 200 and gate.adaptive is not None and self._slot is not None:
             gate.answered(first_byte_ms)
             self._slot.admission.serve()
 
     def probed(self, now: float) -> None:
-        """The client has its first bytes. A probe has done its part by that: its stream may go on for minutes."""
+        """The client has the first bytes. A probe has done its part by now; its stream may go on for minutes."""
         breaker = self.route.place.breaker
         if breaker.state == "half-open":
             breaker.answered(now, self.era)
@@ -171,7 +177,8 @@ class Lease:
     # ----------------------------------------------------------------------------------------- giving back
 
     def release(self, verdict: Verdict, now: float, *, worked: bool = False) -> None:
-        """worked: the upstream has done something for it, which counts."""
+        """Gives everything back; a second call does nothing. worked: the upstream has worked on the request, so the
+        quota stays charged."""
         if self.state == "released":
             return
         was_sent, route = self.state == "sent", self.route
@@ -202,11 +209,11 @@ class Lease:
         self.charged = 0
 
     def _is_theirs(self, now: float) -> bool:
-        """A fault of the upstream, and not one that this client alone brings about."""
+        """Whether the fault counts as the upstream's, and is not one that only this client brings about."""
         return self._blame is None or self._blame.is_the_upstreams(self.route.place.name, FAULT, self._client, now)
 
     def settle(self, taken: int) -> None:
-        """What the request really took, in tokens."""
+        """Corrects the upstream's quota. taken: the tokens that the request really took."""
         quota = self.route.upstream.quota
         if self.charged and quota is not None:
             limiter.finish(quota.correct(taken - self.charged))
@@ -214,8 +221,8 @@ class Lease:
 
 
 def acquire(route: Route, tokens: int, now: float, terms: Terms) -> Lease | Wait:
-    """All that an attempt needs, now or when there is a slot; or how long it had better wait. Raises ApiError where it
-    gets nothing; then nothing is kept either."""
+    """Takes all that an attempt needs, now or when there is a slot, or returns how long it had better wait. Raises
+    ApiError if the attempt gets nothing; then nothing stays taken."""
     lease = Lease(route, terms)
     try:
         wait = lease._take(tokens, now, terms)

@@ -1,8 +1,8 @@
-"""What a Flow has of the world: time, the outside, and what lives longer than one request. All of it is handed in.
+"""What a Flow is handed of the world: time, the outside, and what lives longer than one request.
 
-The Service makes new Ports with each change of the settings; a request keeps those that it began with. A test makes
-its own, and drives a Flow without a socket and without real time. What is None is switched off, and the Flow does not
-know what it would be.
+The Service makes new Ports with each change of the settings; a request keeps those that it began with. A test makes its
+own, and drives a Flow without a socket and without real time. A field that is None is switched off, and the Flow does
+not know what it would be.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ T = TypeVar("T")
 
 
 class Hooks(Interface):
-    """What others say of requests and replies (gateway/hooks)."""
+    """What hooks have to say about requests and replies (gateway/hooks)."""
 
     def request(self, request: ClientRequest) -> Generator[Awaitable[Any], Any, None]:
-        """The request may be another one after it. Raises ApiError."""
+        """Lets hooks read the request, and replace it. Raises ApiError."""
 
     def held(
         self, writer: Writer, request: ClientRequest, refused: Callable[[ApiError], None],
         keep: Callable[[asyncio.Future[None]], None],
     ) -> Writer:  # fmt: skip
-        """The writer of a reply that they see before the client does."""
+        """Returns a writer for a reply that hooks see before the client does."""
 
 
 class Timer(Interface):
@@ -77,18 +77,18 @@ class Beside(Interface):
 
 
 class Connection(Interface):
-    """The client's: of HTTP, or a websocket's session. Only the response writer touches it."""
+    """The client's connection: HTTP, or the session of a websocket. Only the response writer touches it."""
 
     @property
     def context(self) -> object:
-        """Has the other side's address, remote_ip, as Tornado's has."""
+        """An object with the other side's address in `remote_ip`, as in Tornado."""
 
     @property
     def stream(self) -> IOStream: ...
 
 
 class Hold(Interface):
-    """Keeps a reply back until it shows that it is worth to be the client's (refusal_hold.py)."""
+    """Keeps a reply back until it shows that it is worth sending to the client (refusal_hold.py)."""
 
     held: bytes
 
@@ -120,37 +120,40 @@ class Running(Interface):
 
 
 class Gather(Interface):
-    """Has small requests go together (batches/embeddings.py)."""
+    """Puts small requests together into one (batches/embeddings.py)."""
 
     def takes(self, member: Any, routes: list[Route]) -> bool:
-        """Whether it waits for others; its Flow is told how that went. Raises BadRequest."""
+        """Returns whether the request waits for others; its Flow is then told how that went. Raises BadRequest."""
 
 
 class InFlight(Interface):
     def begins(self, flow: Running) -> None:
-        """A request has come. Raises ApiError (503) where none is taken any more."""
+        """A request has come. Raises ApiError (503) if no more requests are taken."""
 
     def asks(self, asking: asyncio.Future[Any]) -> None:
-        """It waits for this, which is to be kept until it is done."""
+        """Keeps a future for which a request waits, until it is done."""
 
     def ends(self, flow: Running) -> None: ...
 
 
 class Observer(Interface):
     def sent(self, info: Info, body: bytes) -> None:
-        """body: as it goes upstream."""
+        """An attempt is sent. body: as the upstream gets it."""
 
     def finished(self, info: Finished, writer: Writer) -> None:
-        """writer: has the beginning of its reply, where somebody wants it."""
+        """A request is over. writer: has the beginning of its reply, if somebody wants that."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """quota_of: of a client; tells_bounds: whether any client has one. priced: whether the tokens of an upstream's
-    model cost money that is counted. masked: what goes to a client, less secrets. deadline_s: how long attempts may
-    begin. hedges: whether a second attempt is made for a model when the first is late. rules_of: what a client may
-    use. address_of: the client's, of the other side's and what its headers say. joins: what gives a new request's
-    connection to an earlier one, where that one asks the same and has lost its own."""
+    """Everything that a Flow may use.
+
+    quota_of: the quota of a client. tells_bounds: whether any client has a quota. priced: whether the tokens of an
+    upstream's model have a price. masked: returns the bytes for a client without secrets. deadline_s: for how long new
+    attempts may begin. hedges: whether requests for a model get a hedge. rules_of: what a client may use. address_of:
+    the client's address, from the address of the connection and the headers. joins: returns a function that gives the
+    new request's connection to an earlier request, if that one asks the same and has lost its own.
+    """
 
     # time and the outside
     now: Callable[[], float]

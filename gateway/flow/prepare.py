@@ -25,8 +25,11 @@ from translate.target import Asked
 
 @dataclass(slots=True)
 class Outgoing:
-    """lines: header lines. asked: of a turn that may take further requests, how its reply is read. seal: how its body
-    was put into the upstream's envelope. events: takes the upstream's secrets out of events that are translated."""
+    """An upstream request, and what reads its reply.
+
+    lines: header lines. asked: how the reply is read, for a turn that may take further requests. seal: how the body was
+    put into the upstream's envelope. events: takes the upstream's secrets out of events that are translated.
+    """
 
     url: str
     lines: list[str]
@@ -42,7 +45,7 @@ class Outgoing:
 
 
 def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bool) -> Outgoing:
-    """verbatim: neither request nor reply is translated. Raises ApiError."""
+    """Makes the upstream request. verbatim: neither the request nor the reply is translated. Raises ApiError."""
     url = route.stream_url if request.streams else route.url
     if request.task and verbatim:
         url = route.upstream.side(request.protocol, request.task, route.model)
@@ -57,7 +60,7 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
         made = _translated(request, route, ports, url, lines)
     if route.envelope is not None:
         _wrap(made, request, route, ports, request.task if verbatim else "")
-    if request.framed is not None and not request.task:  # what else is asked for may be shared with others
+    if request.framed is not None and not request.task:  # a count may be shared with clients that want another form
         made.reply = Reframed(made.reply, request.framed, kept_bytes(request, ports))
     if request.left:
         made.dropped[:0] = request.left
@@ -65,7 +68,8 @@ def outgoing(request: ClientRequest, route: Route, ports: Ports, *, verbatim: bo
 
 
 def _wrap(made: Outgoing, request: ClientRequest, route: Route, ports: Ports, task: str) -> None:
-    """Raises BadRequest where nothing may be left out."""
+    """Puts the request into the upstream's envelope. Raises BadRequest if something does not fit and nothing may be
+    left out."""
     assert route.envelope is not None
     quirks = ports.quirks.of_client(request.client).of(route.upstream.name, route.model)
     learned = [quirk.field for quirk in quirks if not quirk.instead and not quirk.beside]
@@ -90,15 +94,15 @@ def _as_it_is(request: ClientRequest, route: Route, ports: Ports, url: str, line
 
 
 def kept_bytes(request: ClientRequest, ports: Ports) -> int:
-    """How long a reply may be that the cache keeps."""
+    """Returns how long a reply may be so that the cache keeps it."""
     if ports.cache is None or request.cached is None or not request.cached.stores:
         return 0
     return ports.cache.most_bytes
 
 
 def _asks_usage(request: ClientRequest, route: Route, ports: Ports) -> bool:
-    """Whether the usage of a Chat stream is wanted though its client need not want it: where it costs money, or
-    counts against a bound."""
+    """Returns whether a Chat stream is asked for its usage though the client does not ask: if the usage costs money, or
+    counts against a limit."""
     up = route.upstream.settings
     if not request.dialect.wishes_usage or request.task or not request.streams or not up.stream_options:
         return False
@@ -114,12 +118,12 @@ def _asks_usage(request: ClientRequest, route: Route, ports: Ports) -> bool:
 
 
 def crossed(request: ClientRequest, route: Route, ports: Ports) -> Callable[[], Crossed]:
-    """What makes the request as the route's upstream takes it: it may be called in a thread. Raises ApiError, as what
-    it returns does."""
+    """Returns the function that translates the request for the route's upstream; it may be called in a thread. Both
+    raise ApiError."""
     data, previous = request.parsed(), request.previous
     if previous is not None:
         request.data = data = previous.crossing(data, request.body, route.upstream.name, route.protocol)
-    if request.task and previous is not None:  # to compact: that is no response to be asked for again
+    if request.task and previous is not None:  # a summary is no response that could be asked for again
         previous.over()
         request.streams = False
         data = compaction.asking(data)

@@ -1,8 +1,8 @@
-"""What must be known before an endpoint is asked, in the order in which it is found out.
+"""Finds out what must be known before an endpoint is asked, in the order in which it is needed.
 
 A request may build on a reply that another worker keeps, or name a file that must be its client's own; its client's
-quota may be counted elsewhere; and a large body is read and written anew in a thread. `routes` is one walk through all
-that: it yields whatever it waits for, an answer or seconds, and most requests wait for nothing.
+quota may be counted elsewhere; and a large body is read and translated in a thread. `routes` is one walk through all
+that. It yields whatever it waits for, an answer or seconds; most requests wait for nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Steps = Generator[Awaitable[Any] | float, Any, list[Route]]
 
 
 def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
-    """Where the request may go: at least one route. Raises ApiError."""
+    """Returns where the request may go: at least one route. Raises ApiError."""
     previous = request.previous = _previous(request, ports)
     if previous is not None:
         refers = previous.refers(request.body)
@@ -47,7 +47,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
         else:
             yield ports.beside(request.read_envelope)
     if ports.tags is not None:
-        yield from _read(request, ports)  # its metadata has them
+        yield from _read(request, ports)  # tags are read from its metadata
         request.tags = ports.tags(request)
     if request.task != "count":
         if len(request.body) >= LARGE and ports.quota_of(request.client) is not None and tokens.has_media(request.body):
@@ -56,7 +56,7 @@ def routes(request: ClientRequest, ports: Ports, writer: Writer) -> Steps:
             yield from _within_bounds(request, ports, writer)
     if ports.hooks is not None:
         yield from ports.hooks.request(request)
-        sent, is_known = None, False  # it may be another one now
+        sent, is_known = None, False  # hooks may have replaced the request
     if ports.response_store.shared and not request.relayed and references.may_be_in(request.body):
         yield from _names_its_own(request, ports)
     found = ports.router.routes(request.asked_model, request.protocol, request.facts)
@@ -103,7 +103,7 @@ def _permitted(
 
 
 def _names_its_own(request: ClientRequest, ports: Ports) -> Generator[Awaitable[Any], Any]:
-    """Raises ApiError (404) for a file of another client."""
+    """Raises ApiError (404) if the request names a file of another client."""
     yield from _read(request, ports)
     owner, store = owner_of(request.client, request.headers), ports.response_store
     named = references.named(request.parsed())
@@ -116,14 +116,14 @@ def _names_its_own(request: ClientRequest, ports: Ports) -> Generator[Awaitable[
 
 
 def _within_bounds(request: ClientRequest, ports: Ports, writer: Writer) -> Generator[Awaitable[Any] | float, Any]:
-    """Budget and quota of its client. Where both are kept elsewhere, both are asked in one turn. Raises ApiError; what
-    the quota was charged is given back when the request is over."""
+    """Checks the client's budget and quota. Where both are kept elsewhere, both are asked at once. What the quota was
+    charged is given back when the request is over. Raises ApiError."""
     budgets, quota = ports.budgets, ports.quota_of(request.client)
     if budgets is not None and request.client in budgets.bound:
         if request.dialect.stores and charges.may_be_in_the_background(request.body):
             yield from _read(request, ports)
             charges.check_counts(request)
-        request.size_in_tokens()  # while its body is here, for a reply of which nobody tells what it took
+        request.size_in_tokens()  # counted while the body is here, as a reply may not tell its usage
     spent = budgets.ask(request.client, ports.unix()) if budgets is not None else None
     if budgets is not None and spent is None:
         budgets.check(request.client, ports.unix())
@@ -135,36 +135,37 @@ def _within_bounds(request: ClientRequest, ports: Ports, writer: Writer) -> Gene
     if not isinstance(wait, int | float):
         wait = yield wait
     if wait > 0:
-        writer.last()  # who is over its bounds need not hold a connection, too
+        writer.last()  # a client over its limits need not keep a connection as well
         raise charges.used_up(request.client, wait)
 
 
 def _read(request: ClientRequest, ports: Ports) -> Generator[Awaitable[Any], Any, None]:
-    """Reads a large body beside the loop. Raises ApiError."""
+    """Reads a large body in a thread beside the loop. Raises ApiError."""
     if request.data is None and len(request.body) >= LARGE:
         yield ports.beside(request.parsed)
 
 
 def _beside_the_loop(request: ClientRequest, route: Route, ports: Ports) -> Generator[Awaitable[Any], Any, None]:
-    """To read it and to write it anew would be a pause in every other stream."""
+    """Translates a large body in a thread: in the loop, all other streams would pause for it."""
     yield from _read(request, ports)
-    if request.task == "count":  # as a rule it is estimated here
+    if request.task == "count":  # most counts are estimated and need no translation
         return
     try:
         request.crossed = yield ports.beside(attempted(prepare.crossed(request, route, ports)))
     except ApiError:
-        return  # the attempt at this route meets it again, and may pass to the next one
+        return  # the attempt at this route will meet the same error, and may go on to the next route
 
 
 def _counts(
     request: ClientRequest, route: Route, ports: Ports, exact: ExactCounts
 ) -> Generator[Awaitable[Any], Any, None]:
-    """Its exact tokens, where it can be told that these are. Otherwise whoever answers it finds another way."""
+    """Counts the tokens exactly, where the upstream is known to count in the same way. Otherwise the count is found
+    later, in another way."""
     if (route.home and request.protocol in route.upstream.counts) or not exact.knows(route):
         return
     yield from _read(request, ports)
     data = request.parsed()
-    if data.get("tools") and not exact.counts_more(route):  # most requests of agents: these need not be translated
+    if data.get("tools") and not exact.counts_more(route):  # most requests of agents; they are not translated in vain
         return
     framed = exact.framed_alike(route, data, request.dialect)
     try:
@@ -185,7 +186,8 @@ def _counts(
 
 
 def attempted(make: Callable[[], Crossed]) -> Callable[[], Crossed | None]:
-    """What cannot cross is for the attempt to find out: another route may take it."""
+    """Lets `make` return None where the request cannot cross: the attempt will find that out, and another route may
+    take it."""
 
     def made() -> Crossed | None:
         try:
@@ -197,8 +199,8 @@ def attempted(make: Callable[[], Crossed]) -> Callable[[], Crossed | None]:
 
 
 def _by_plain_name(found: list[Route], request: ClientRequest, ports: Ports) -> list[Route]:
-    """A client of a cloud has the cloud's name for a model. Where an upstream that is no cloud would be asked by that
-    name, it is asked by the model's own."""
+    """Returns routes for the model's own name. A client of a cloud uses the cloud's name for a model, which an upstream
+    that is no cloud does not know."""
     first = found[0]
     plain = cloud_names.plain(request.asked_model)
     if not plain or first.model != request.asked_model:
@@ -209,8 +211,8 @@ def _by_plain_name(found: list[Route], request: ClientRequest, ports: Ports) -> 
 
 
 def that_have_it(found: list[Route], request: ClientRequest, ports: Ports) -> list[Route]:
-    """The routes to upstreams of the client's own protocol. Raises ApiError (404) where there is none; it says which
-    upstreams speak it."""
+    """Returns the routes to upstreams of the client's own protocol. Raises ApiError (404) where there is none; the
+    error says which upstreams speak the protocol."""
     home = [route for route in found if route.home]
     if not home:
         path, names = request.dialect.served(request.task), ", ".join(sorted({route.upstream.name for route in found}))
@@ -227,7 +229,7 @@ def that_have_it(found: list[Route], request: ClientRequest, ports: Ports) -> li
 
 
 def _previous(request: ClientRequest, ports: Ports) -> PreviousResponse | Thread | None:
-    """What the request builds on. Raises BadRequest."""
+    """Returns what the request builds on. Raises BadRequest."""
     if request.dialect.stores:
         if request.front is not None:
             return request.front.previous(request)

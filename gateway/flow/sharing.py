@@ -1,9 +1,9 @@
-"""A request whose answer may be another's, or come with others': a count of tokens, a cached reply, a part of a batch.
+"""A request that shares its answer: a count of tokens, a cached reply, or a part of a batch.
 
-Most requests share nothing and have none of this. For the others a Sharing stands between the Flow and those who know
-who else asks: Counting (token_counting.py), the response cache (cache/cache.py) and what has small requests go together
-(batches/embeddings.py). They ask it for what the request is, tell it how the answer that it waits for has ended, and
-hear from it how its own has. What that means for the request's state is left to the Flow.
+Most requests share nothing and have none of this. For the others, a Sharing stands between the Flow and those who know
+who else asks: Counting (token_counting.py), the response cache (cache/cache.py), and what puts small requests together
+(batches/embeddings.py). They read the request from it, tell it how the answer that it waits for has ended, and hear
+from it how its own answer has ended. What that means for the request's state is left to the Flow.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from translate.errors import ApiError
 
 
 class Walk(Interface):
-    """A Flow, as far as is asked here."""
+    """The part of a Flow that a Sharing uses."""
 
     request: ClientRequest
     completion: Completion
@@ -43,22 +43,22 @@ class Walk(Interface):
     def enter(self, event: Event, state: State) -> None: ...
 
     def share(self, event: Event) -> None:
-        """It waits for another's answer."""
+        """Waits for another request's answer."""
 
     def go_on(self, event: Event) -> None:
-        """To an upstream. Raises ApiError."""
+        """Goes on to an upstream. Raises ApiError."""
 
     def write_by(self, writer: Writer) -> None:
-        """What goes to its client goes through this one."""
+        """Lets all that goes to the client go through this writer."""
 
     def end(self, event: Event, error: ApiError | None, write: Callable[..., ApiError | None], *args: Any) -> None:
-        """What `write` writes is the last that the client gets."""
+        """Lets `write` write the last that the client gets."""
 
     def on_broken(self, error: Exception) -> None: ...
 
 
 class Sharing:
-    """Asker, Sharer and Member: what those three take a Flow for."""
+    """Stands for a Flow. It is an Asker to Counting, a Sharer to the cache, and a Member to a batch."""
 
     __slots__ = ("_flow", "_ports")
 
@@ -80,13 +80,13 @@ class Sharing:
     # ---------------------------------------------------------------------------- before an upstream is asked
 
     def takes(self, event: Event, routes: list[Route]) -> bool:
-        """Whether its reply is kept, or on its way to another request, or will be with those of others. Raises
-        BadRequest."""
+        """Returns whether the reply comes from elsewhere: it is kept, on its way to another request, or will come with
+        those of others. Raises BadRequest."""
         question = self.request.cached
         return (question is not None and self._is_answered(event, question)) or self._goes_with_others(event, routes)
 
     def _is_answered(self, event: Event, question: Question) -> bool:
-        """Whether its reply is kept, or on its way to another request that asks the same."""
+        """Returns whether the reply is kept, or on its way to another request that asks the same."""
         flow, cache = self._flow, self._ports.cache
         assert cache is not None
         said = cache.asks(self, question)
@@ -102,7 +102,7 @@ class Sharing:
         return True
 
     def _goes_with_others(self, event: Event, routes: list[Route]) -> bool:
-        """Whether it waits for other small ones. Raises BadRequest."""
+        """Returns whether the request waits for other small ones. Raises BadRequest."""
         gather = self._ports.gather
         if gather is None or not gather.takes(self, routes):
             return False
@@ -111,7 +111,8 @@ class Sharing:
         return True
 
     def asks_count(self, event: Event, route: Route) -> bool:
-        """Whether the upstream is asked for a count; if not, it is answered here, or will be. Raises ApiError."""
+        """Returns whether the upstream is asked for a count. If not, the request is answered here, now or later. Raises
+        ApiError."""
         flow, ports = self._flow, self._ports
         said = ports.counting.asks(self, route, ports.quota_of(self.request.client), ports.now())
         if said is Counted.BY_UPSTREAM:
@@ -126,7 +127,7 @@ class Sharing:
         return False
 
     def tell_count(self, event: Event, route: Route) -> None:
-        """Where no upstream counts: an estimate, and marked as one. Raises BadRequest."""
+        """Answers with an estimate that is marked as one, where no upstream counts. Raises BadRequest."""
         completion = self._flow.completion
         head, body = self._ports.counting.estimated(self.request, route)
         self._flow.end(event, None, completion.whole, 200, head + completion.own_head(), body)
@@ -134,12 +135,13 @@ class Sharing:
     # ------------------------------------------------------------------------- the answer that it waited for
 
     def shared(self, status: int, head: bytes, body: bytes, error: ApiError | None) -> None:
-        """It is here."""
+        """The answer for which this request waited is here."""
         flow = self._flow
         flow.on(Event.ANSWERED, flow.end, Event.ANSWERED, error, flow.completion.whole, status, head, body)
 
     def unshared(self, routes: list[Route] | None = None) -> None:
-        """It does not come. routes: where the request may go, if it has not begun yet."""
+        """The answer for which this request waited does not come. routes: where the request may go, if it has not begun
+        yet."""
         self._flow.on(Event.ALONE, self._goes_alone, routes)
 
     def _goes_alone(self, routes: list[Route] | None) -> None:
@@ -148,7 +150,8 @@ class Sharing:
         self._flow.go_on(Event.ALONE)
 
     def gathered(self, body: bytes, source: Source, used: Usage | None, attempts: int) -> None:
-        """Its part of a reply that several have together. attempts: that it stands for."""
+        """The part of this request in a reply that several have together. attempts: how many attempts this part stands
+        for."""
         self._flow.on(Event.ANSWERED, self._gathered, body, source, used, attempts)
 
     def _gathered(self, body: bytes, source: Source, used: Usage | None, attempts: int) -> None:
@@ -163,7 +166,8 @@ class Sharing:
         flow.on(Event.ANSWERED, flow.end, Event.ANSWERED, error, flow.completion.refuse, error, None)
 
     def shares_stream(self, source: Source) -> None:
-        """The stream that it waited for begins. It is written to its writer as it comes (cache/broadcast.py)."""
+        """The stream for which this request waited begins. Its pieces are written to the request's writer
+        (cache/broadcast.py)."""
         self._flow.on(Event.FIRST_BYTE, self._shares_stream, source)
 
     def _shares_stream(self, source: Source) -> None:
@@ -171,7 +175,7 @@ class Sharing:
         self._flow.completion.begin_shared(source)
 
     def shared_ends(self, error: ApiError | None, *, aborted: bool) -> None:
-        """That stream is over, or came to nothing."""
+        """The shared stream is over, or it came to nothing."""
         flow = self._flow
         if aborted:
             flow.on_broken(error or ApiError("api", "the reply that this request shares was broken off"))
@@ -181,16 +185,17 @@ class Sharing:
     # --------------------------------------------------------------------------- its own, which others wait for
 
     def source(self) -> Source | None:
-        """Where it comes from, once somebody was asked."""
+        """Returns where the reply comes from; None before an upstream was asked."""
         return self._flow.completion.source(self._flow.lead)
 
     def unframed(self) -> bytes | None:
-        """Its reply as its protocol has it, of a client that gets it in another form; None where that is not kept."""
+        """Returns the reply in the form of its protocol, for a client that gets it in another form; None if that is not
+        kept."""
         reply = self._flow.lead.reply if self._flow.lead is not None else None
         return reply.unframed if isinstance(reply, Reframed) else None
 
     def answered(self, error: ApiError | None) -> None:
-        """All of it is said."""
+        """All of the reply is written."""
         flow, ports = self._flow, self._ports
         if self.request.task == "count":
             ports.counting.answered(self, flow.completion.reply, error)
@@ -198,7 +203,7 @@ class Sharing:
             ports.cache.answered(self, flow.completion.reply, error, flow.completion.used(flow.lead))
 
     def left(self) -> None:
-        """Its client has it, or has left."""
+        """The client has all of the reply, or has left."""
         if self.request.task == "count":
             self._ports.counting.left(self)
         if self.request.cached is not None and self._ports.cache is not None:

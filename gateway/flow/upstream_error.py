@@ -1,4 +1,4 @@
-"""What an upstream's error says: of the request, of its endpoint, of the key that it was asked with."""
+"""What an upstream's error says about the request, about its endpoint, and about the key that was used."""
 
 from __future__ import annotations
 
@@ -19,16 +19,23 @@ log = logging.getLogger("gateway")
 
 
 def outcome(status: int, body: bytes, headers: list[tuple[str, str]], asked: bytes, unix: float) -> Outcome:
-    """asked: the client's body."""
+    """Returns the outcome that a status of 400 or more means. asked: the client's body."""
     error = _honest(errors.parse(status, body, header_rules.find(headers, "content-type")), asked)
     wait = rate_limit.asked_wait(headers, unix)
-    error.retry_after = wait = error.retry_after if wait is None else wait  # Google says it in the body
+    error.retry_after = wait = error.retry_after if wait is None else wait  # Google tells the wait in the body
     again = header_rules.find(headers, "x-should-retry")
     return Outcome("status", error, retry_after=wait, keep_out=again == "false", invites=again == "true")
 
 
+def odd_status(route: Route, status: int, headers: list[tuple[str, str]]) -> ApiError:
+    """Returns the error for a status that is neither 200 nor an error, such as a redirect."""
+    where = header_rules.find(headers, "location")
+    hint = f" to {route.upstream.secrets.text(where[:200])}; is base_url right?" if where else ""
+    return errors.BadReply(f"upstream '{route.upstream.name}' answered {status}{hint}")
+
+
 def is_readable(body: bytes) -> bool:
-    """Whether a client can read it: its library takes any JSON object, and no page."""
+    """Returns whether a client can read the body of an error: its library takes any JSON object, but no page."""
     try:
         return isinstance(wire.loads(body), dict)
     except ValueError:
@@ -36,15 +43,15 @@ def is_readable(body: bytes) -> bool:
 
 
 def says_no_endpoint(status: int, body: bytes, route: Route) -> bool:
-    """Whether its answer says that there is no such endpoint, and not that there is no such model."""
+    """Returns whether the answer says that there is no such endpoint, and not that there is no such model."""
     if status == 404:
         return not re.search(rb"(?<![\w.-])%b(?![\w.-])" % re.escape(route.model.encode()), body)
     return status in (405, 501)
 
 
 def _honest(error: ApiError, asked: bytes) -> ApiError:
-    """A refusal that repeats its request's own words says nothing of the account: else a client might lay a key to
-    rest."""
+    """Returns the error. If it repeats the words of its request, it is not about the account's credit: otherwise a
+    client could have a key laid to rest."""
     words = errors.no_credit(error.message)
     if error.kind == "billing" and error.status in (400, 404, 422) and OwnWords(asked).holds(words):
         error.kind = errors.kind_of(error.status)
@@ -52,12 +59,12 @@ def _honest(error: ApiError, asked: bytes) -> ApiError:
 
 
 def may_be_provoked(error: ApiError) -> bool:
-    """Whether it may be about the request alone, where others of its kind are about the key or the model."""
+    """Returns whether the error may be about the request alone, although others like it are about the key or the model."""
     return error.status in (403, 404) or (error.kind == "billing" and error.status in (400, 422))
 
 
 def rest(route: Route, told: Outcome, now: float, asked: bytes) -> None:
-    """What a refusal says of the key, or of its limit. The operator hears of a key that is no good, once."""
+    """Notes what a refusal says about the key or its rate limit. The operator is told once of a key that is no good."""
     place, upstream, error = route.place, route.upstream, told.error
     no_credit = error.kind == "billing"
     place.refused(error.status, told.retry_after, now, no_credit)

@@ -1,7 +1,7 @@
-"""What is sent upstream, and what is checked before: the client's body and headers made fit to go on.
+"""What is sent upstream, and what is checked before: the client's body and headers are made fit to go on.
 
-Header lines are the upstream's own first; the client's go along where they mean the same there, its credentials only
-where the settings say that it brings its own.
+The upstream's own header lines come first. The client's headers go along where they mean the same to the upstream; its
+credentials go along only where the settings say that clients bring their own.
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ from translate.errors import ApiError, BadRequest
 
 _TEXT = re.compile(rb'\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # a key's value
 _USER = re.compile(rb'\s*:\s*\{[^{}]{0,2000}?"user_id"\s*:\s*"((?:[^"\\]|\\.){1,1000})"')  # of an object
-_UNASKED = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")  # by a browser, of the server
+# A browser sends bodies of these types without asking the server first.
+_UNASKED = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
 _OF_BROWSERS = frozenset(("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Cookie"))
-# A page cannot add one unasked.
+# A page can add one of these only after the browser has asked the server.
 _PROOF = frozenset(("Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Anthropic-Version"))
 _AS_IT_CAME = ("Authorization", "X-Api-Key", "X-Goog-Api-Key")  # Api-Key is Azure's alone, and no other server reads it
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 
 
 def too_slow(within_s: float, more: str = "") -> ApiError:
-    """more: on how much has come."""
+    """Returns the error for a slow body. more: how much of it has come."""
     message = f"the request body did not arrive within {within_s:g} s ([server] body_timeout){more}"
     return ApiError("timeout", message, 408)
 
 
 def check_type(client: HTTPHeaders, body: bytes) -> None:
-    """A form or a text where JSON is due. What is JSON in truth may call itself what it likes, as curl's -d does.
-    Raises ApiError (415)."""
+    """Raises ApiError (415) for a form or a text where JSON is expected. A body that is JSON may have any type, as
+    curl's -d sends it."""
     kind = client.get("Content-Type", "").partition(";")[0].strip()
     if kind and "json" not in kind.lower() and (begins := body.lstrip()[:1]) and begins not in b"{[":
         message = f"Content-Type '{_shown(kind)}' is not served here: send JSON (Content-Type: application/json)"
@@ -46,9 +47,12 @@ def check_type(client: HTTPHeaders, body: bytes) -> None:
 
 
 def check_asked(client: HTTPHeaders) -> bool:
-    """A page can have a browser send a body of some types, or of none, without a question to the server. So where no
-    key is asked for such a body comes with one all the same, which no page can add unasked, or is refused. Without a
-    type it is served where no browser has sent it. Raises ApiError (415)."""
+    """Raises ApiError (415) for a request that a web page may have sent without asking.
+
+    A page can have a browser send a body of some types, or of no type, without a question to the server. So where no
+    key is needed, such a body must come with a key all the same, which a page can add only after that question. A body
+    without a type is served if no browser has sent it.
+    """
     kind = client.get("Content-Type", "")
     if kind == "application/json":
         return True
@@ -69,7 +73,7 @@ def _shown(kind: str) -> str:
 
 
 def patience(client: HTTPHeaders, most: float) -> float:
-    """Seconds from now in which attempts may begin: the settings' bound, or less where the client gives up earlier."""
+    """Returns for how many seconds attempts may begin: as the settings say, or less if the client gives up earlier."""
     said = client.get("X-Stainless-Timeout", "")
     try:
         own = float(said) if said else most
@@ -79,8 +83,8 @@ def patience(client: HTTPHeaders, most: float) -> float:
 
 
 def affinity(session: str, body: bytes) -> str:
-    """What names the conversation, so that it stays where its prompt is cached; "" where nothing does. session: by its
-    headers."""
+    """Returns what names the conversation, so that it goes where its prompt is cached; "" if nothing does. session: the
+    session that the headers name."""
     if session:
         return session
     for mark, text in ((b'"prompt_cache_key"', _TEXT), (b'"metadata"', _USER)):
@@ -91,9 +95,9 @@ def affinity(session: str, body: bytes) -> str:
 
 
 def header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool, own_hops: Hops) -> list[str]:
-    """Whole lines, which nobody changes: from the same headers (Headers.facts) they are made once for each key of an
-    upstream. client: its headers. same: upstream and client speak one protocol. open_door: there are no [client]s, so
-    that a key that comes along is meant for the upstream."""
+    """Returns header lines, which nobody changes: for the same headers (Headers.facts) they are made once for each key
+    of an upstream. client: its headers. same: upstream and client speak one protocol. open_door: there are no
+    [client]s, so that a key that comes along is meant for the upstream."""
     facts: dict[object, Any] = getattr(client, "facts", {})
     upstream, own = route.upstream.settings, route.own_headers
     known = facts.get((upstream.name, route.protocol, route.key, same))
@@ -125,15 +129,15 @@ def _header_lines(route: Route, client: HTTPHeaders, same: bool, open_door: bool
 
 
 def _with_betas(own: dict[str, str], asked: str, drop: Iterable[str]) -> dict[str, str]:
-    """own with an anthropic-beta of the settings' names and the client's: were the one to replace the other, a field of
-    the body would go without its beta, which is a 400."""
+    """Returns `own` with an anthropic-beta that has the names of the settings and of the client. If one replaced the
+    other, a field of the body would go without its beta, which is a 400."""
     names = [name.strip() for name in f"{own.get('anthropic-beta', '')},{asked}".split(",")]
     return own | {"anthropic-beta": strip_fields.betas_left(",".join(dict.fromkeys(filter(None, names))), drop)}
 
 
 def verbatim(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
-    """A body of the upstream's own protocol as it goes there, which nearly always is as it came; and the names of what
-    is left out. Raises BadRequest where nothing may be."""
+    """Returns a body of the upstream's own protocol as it is sent, which is nearly always as it came, and the names of
+    what is left out. Raises BadRequest if nothing may be left out."""
     dropped: list[str] = []
     if route.target.policy.drop:
         body, dropped = spared(body, route, strict)
@@ -144,15 +148,15 @@ def verbatim(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]
 
 
 def spared(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
-    """A body of the upstream's own protocol less the fields that it refuses, and their names. Raises BadRequest where
-    nothing may be left out."""
+    """Returns a body of the upstream's own protocol without the fields that the upstream refuses, and their names.
+    Raises BadRequest if nothing may be left out."""
     body, dropped = strip_fields.without(body, route.target.policy.drop)
     return body, may_be_left_out(dropped, route, strict)
 
 
 def less_sealed(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[str]]:
-    """The same of thinking that another provider signed, or none. An upstream that is a proxy like this one opens its
-    own seals."""
+    """Returns the body without thinking that another provider signed, or that nobody signed. An upstream that is a
+    proxy like this one opens its own seals, so that it gets everything."""
     if route.upstream.is_proxy:
         return body, []
     body, dropped = foreign_reasoning.request(dialects.of(route.protocol), body)
@@ -160,7 +164,7 @@ def less_sealed(body: bytes, route: Route, strict: bool) -> tuple[bytes, list[st
 
 
 def may_be_left_out(dropped: list[str], route: Route, strict: bool) -> list[str]:
-    """The names of what is left out. Raises BadRequest where nothing may be."""
+    """Returns the names of what is left out. Raises BadRequest if nothing may be left out."""
     if dropped and strict:
         names = ", ".join(dropped)
         message = f"{names}: upstream '{route.upstream.name}' refuses it, and this proxy leaves nothing out"
