@@ -59,7 +59,8 @@ def _honest(error: ApiError, asked: bytes) -> ApiError:
 
 
 def may_be_provoked(error: ApiError) -> bool:
-    """Returns whether the error may be about the request alone, although others like it are about the key or the model."""
+    """Returns whether the error may be about the request alone, although others like it are about the key or the
+    model."""
     return error.status in (403, 404) or (error.kind == "billing" and error.status in (400, 422))
 
 

@@ -1,0 +1,1 @@
+"""OpenAI Chat Completions. `dialect.py` puts the parts together."""

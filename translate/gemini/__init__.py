@@ -1,0 +1,1 @@
+"""Google's Gemini API. `dialect.py` puts the parts together."""

@@ -1,0 +1,1 @@
+"""Anthropic Messages. `dialect.py` puts the parts together."""

@@ -1,0 +1,1 @@
+"""OpenAI Responses. `dialect.py` puts the parts together."""
