@@ -1,10 +1,10 @@
-"""What routing needs of a body (`model`, `stream`), found without parsing it.
+"""Finds `model` and `stream` in a body without parsing it, for the routing.
 
-A request of a coding agent is a quarter of a megabyte, and a passthrough needs two words of it. Both keys stand
-at the top level, so the bytes around them say so: the number of brackets open before (or after) them outside of
-strings, each byte counted once. Whatever is not plain (no hit, very many, an escape in the name) is left to a real
-parse. What two readers could understand in two ways (a key that stands there twice, or in escapes) is refused: the
-upstream must not serve another model than the one that was asked for here.
+A request of a coding agent is a quarter of a megabyte, and a passthrough needs only these two. Both keys stand at the
+top level, so the bytes around them show that: the number of brackets that are open before (or after) them outside of
+strings, where each byte is counted once. Whatever is not plain (no hit, very many hits, an escape in the name) is left
+to a real parse. What two readers could understand in two ways (a key that is there twice, or in escapes) is refused:
+the upstream must not serve another model than the one that was asked for here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from translate.errors import BadRequest
 from translate.top_level import MOST_HITS, levels, places
 
 MOST_ESCAPED = 6 * len("stream") + 1
-MAX_NAME = 512  # characters of a model's name: it is remembered, logged and repeated in errors
+MAX_NAME = 512  # characters of a model's name, which is remembered, logged and repeated in errors
 
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"\\\x00-\x1f]+)"')
 _PLAIN_NAME = re.compile(rb'"[^"\\\x00-\x1f]+"')
@@ -30,7 +30,7 @@ _STREAM = re.compile(rb'"stream"\s*:\s*(true|false|null)')
 
 
 class Envelope(NamedTuple):
-    """model and stream as the body says them; `span` is where the model's name stands (without quotes),
+    """What routing needs. model, stream: as the body says them. span: where the model's name stands (without quotes),
     or None if only a parse found it."""
 
     model: str
@@ -39,17 +39,17 @@ class Envelope(NamedTuple):
 
 
 def read(body: bytes, usual_model: str = "") -> Envelope:
-    """usual_model: of a body that names none, "" = it has to. Raises BadRequest where there is no JSON object with a
-    `model`."""
+    """Reads the body. usual_model: for a body that names no model, "" = it has to. Raises BadRequest if there is no
+    JSON object with a `model`."""
     members = compact_json.members(body)
     said = _plain(members) if members is not None else None
-    if said is None:  # where none need be named, the only one may be a field's within
+    if said is None:  # if no model need be named, the only "model" may stand in an inner object
         return _parsed(body, usual_model) if usual_model else _searched(body)
     return said
 
 
 def _plain(members: compact_json.Members) -> Envelope | None:
-    """None where model or stream are not what they should be, or the name has escapes."""
+    """Returns None if model or stream are not what they should be, or the name has escapes."""
     model, stream = bytes(members.get("model", b"")), bytes(members.get("stream", b"null"))
     if _PLAIN_NAME.fullmatch(model) is None or stream not in _FLAGS:
         return None
@@ -58,7 +58,7 @@ def _plain(members: compact_json.Members) -> Envelope | None:
 
 
 def _searched(body: bytes) -> Envelope:
-    """Of a body with blanks, or one that only some readers take."""
+    """Searches a body with blanks, or one that only some readers take."""
     escaped = _in_escapes(body) if body.rfind(b"\\u00") >= 0 else []
     found = _model(body, escaped.count("model"))
     if found is None:
@@ -71,7 +71,7 @@ def _searched(body: bytes) -> Envelope:
 
 
 def with_model(body: bytes, envelope: Envelope, model: str) -> bytes:
-    """The same bytes with only the top-level model's name replaced."""
+    """Returns the same bytes with only the name of the top-level model replaced."""
     if model == envelope.model:
         return body
     if envelope.span is not None:
@@ -98,15 +98,15 @@ def _name(raw: bytes) -> str:
 
 
 def name(said: str) -> str:
-    """A model's name as text that may stand anywhere. Raises BadRequest."""
+    """Returns a model's name as text that may stand anywhere. Raises BadRequest."""
     if said and len(said.encode("utf-8", "surrogatepass")) <= MAX_NAME and said.isprintable() and "\ufffd" not in said:
         return said
     raise BadRequest(f"model: not the name of a model (UTF-8, printable, at most {MAX_NAME} bytes)", "model")
 
 
 def parse(body: bytes, values: int = json_bounds.MAX_VALUES, *, sliced: bool = False) -> dict[str, object]:
-    """The body as a JSON object. values: how many of them it may hold. sliced: see sliced_json.py. Raises BadRequest
-    that says what it is instead, ApiError (413)."""
+    """Returns the body as a JSON object. values: how many values it may have. sliced: see sliced_json.py. Raises
+    BadRequest that says what the body is instead, or ApiError (413)."""
     if not body.strip():
         raise BadRequest("the request has no body; a JSON object is expected")
     json_bounds.check(body, values)
@@ -120,10 +120,10 @@ def parse(body: bytes, values: int = json_bounds.MAX_VALUES, *, sliced: bool = F
 
 
 def _model(body: bytes, escaped: int) -> re.Match[bytes] | None:
-    """The only top-level model, or None where that is not plain. Raises BadRequest.
+    """Returns the only top-level model, or None if that is not plain. Raises BadRequest.
 
-    If there is one such key in the whole body, it is the top-level one: a request has one. escaped: how many more of
-    them are written in escapes.
+    If there is only one such key in the whole body, it is the top-level one, because a request has one. escaped: how
+    many more are written in escapes.
     """
     found = places(body, b'"model"')
     if found is None:
@@ -138,7 +138,7 @@ def _model(body: bytes, escaped: int) -> re.Match[bytes] | None:
 
 
 def _in_escapes(body: bytes) -> list[str]:
-    """The top-level keys that count and are written in escapes, as no honest client does. Raises BadRequest."""
+    """Returns the top-level keys that count and are written in escapes, as no honest client does. Raises BadRequest."""
     found: list[tuple[str, tuple[int, int]]] = []
     for end in _ESCAPED.finditer(body):
         start = body.rfind(b'"', 0, end.start())
@@ -153,11 +153,11 @@ def _in_escapes(body: bytes) -> list[str]:
 
 
 def _stream(body: bytes, escaped: int) -> tuple[bool, bool]:
-    """(stream, whether that is plain). Raises BadRequest."""
+    """Returns (stream, whether that is plain). Raises BadRequest."""
     found = places(body, b'"stream"')
     if not found:
         return False, found is not None and not escaped
-    # The word may be a value, too, such as a whole prompt.
+    # The word may also be a value, such as a whole prompt.
     hits = [(at, _STREAM.match(body, at)) for at in found if _COLON.match(body, at + len(b'"stream"'))]
     depths = levels(body, [match.span() if match else (at, at + len(b'"stream"')) for at, match in hits])
     values = [match.group(1) if match else b"" for (_, match), level in zip(hits, depths, strict=True) if level == 1]

@@ -1,7 +1,7 @@
 """What observers may read of a request: plain data that nobody changes.
 
-`Info` tells of a request on its way. `Finished` tells of one that is over; a record is made of it (observe/record.py).
-Observers get nothing else of a request, so that none of them can hold it up or hold it back from being freed.
+`Info` is about a request on its way, `Finished` about one that is over; a record is made from it (observe/record.py).
+Observers get nothing else of a request, so that none of them can delay it or keep it alive.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from translate.target import Protocol
 
 
 class Info(NamedTuple):
-    """A request as an attempt of it is sent.
+    """A request when an attempt of it is sent.
 
-    protocol: the client's. task: "count" or "compact" where it asks for no reply of a model. attempt: its number, from
-    1 on; 0 means that the request is refused and nothing of it is ever sent. session: by its headers, "" for none.
-    original: the body as the client sent it. data: the same parsed, where something has parsed it already."""
+    protocol: the client's. task: "count" or "compact" if it does not ask for a model's reply. attempt: its number, from
+    1 on; 0 means that the request is refused and nothing is ever sent. session: as its headers name it, "" for none.
+    original: the body as the client sent it. data: the same parsed, if something has parsed it already.
+    """
 
     key: str
     protocol: Protocol
@@ -37,8 +38,9 @@ class Info(NamedTuple):
 class Tried(NamedTuple):
     """An attempt that failed, after which another one was made.
 
-    key: the number of the upstream's key, from 1 on. status, error: what would have been answered: its HTTP status and
-    its kind (translate/errors.py). message: what the upstream said, without the client's own words."""
+    key: the number of the upstream's key, from 1 on. status, error: what the client would have got: the HTTP status and
+    the kind of the error (translate/errors.py). message: what the upstream said, without the client's own words.
+    """
 
     upstream: str
     model: str
@@ -49,9 +51,9 @@ class Tried(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """A request in flight, as it stands. state: see states.py. upstream, upstream_model: where it is, or waits for a
-    slot; "" before. waits_s: how long it has been asked there without an answer, 0.0 where it is not. bytes_in: of its
-    body, bytes_out: of the reply. model, streams: what it asks for."""
+    """A request in flight. state: see states.py. upstream, upstream_model: where it is, or waits for a slot; "" before
+    that. waits_s: how long it has been asked there without an answer, 0.0 = it does not wait for one. bytes_in: of its
+    body. bytes_out: of the reply. model, streams: what it asks for."""
 
     key: str
     client: str
@@ -73,7 +75,8 @@ class Standing(NamedTuple):
 
 
 class Cancelled(ApiError):
-    """An operator has cancelled the request; who it was is for the log alone. Clients do not try a 403 again."""
+    """An operator has cancelled the request. Who it was is only for the log. Clients do not repeat a request after a
+    403."""
 
     def __init__(self) -> None:
         super().__init__("permission", "an operator of the proxy has cancelled this request", code="request_cancelled")
@@ -82,11 +85,13 @@ class Cancelled(ApiError):
 class Finished(NamedTuple):
     """A request is over: the client has its last byte, or has left.
 
-    error: what the client was told, or the upstream said; said: its words, fit for a log. upstream, upstream_protocol
-    and upstream_model are "" where none is to be named. clock: its spans, which stand still now. session, agent: as the
-    headers name them. address: of the client, also behind a reverse proxy that is trusted. user_agent: its own word.
-    cache: what the response cache had to do with it (cache/question.py), "" = nothing. saved: what a reply that came
-    from there had taken when it was made. is_reckoned: the upstream has not told all of `used`."""
+    error: what the client was told, or the upstream said. said: the words of the error, fit for a log. upstream,
+    upstream_protocol, upstream_model: "" if none is to be named. clock: its times, which do not change any more.
+    session, agent: as the headers name them. address: the client's, also behind a reverse proxy that is trusted.
+    user_agent: as the client says it. cache: what the response cache did (cache/question.py), "" = nothing. saved: the
+    usage that a cached reply had when it was made. is_reckoned: a part of `used` is estimated, because the upstream has
+    not told it.
+    """
 
     key: str
     client: str

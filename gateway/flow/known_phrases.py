@@ -35,7 +35,7 @@ _MARKS = {
     "PARAMETER": r"(?:parameter|field|argument|value|property|keyword argument|request argument|input|type)s?",
 }
 _PHRASES = (
-    # too much
+    # too large
     r"(?:prompt|input|request|context) is too (?:long|large)(?:: NUMBER tokens? ?> ?NUMBER(?: maximum)?)?",
     r"(?:this model's )?maximum (?:context|prompt|input) length(?: is)?(?: NUMBER(?: tokens)?)?",
     r"context[_ ]length[_ ]exceeded",

@@ -1,11 +1,12 @@
 """What upstreams teach by their 400s: fields that one of their models does not take, remembered for a day.
 
-`read` finds in an error's words which field of the sent body they are about, and the name that they want instead, if
-any. Words that the request holds itself are not believed: upstreams quote what they refuse, and a client would teach
-for all the others. Of several clients, one alone teaches for itself. Only what is in the body counts, and nothing that
-a request would mean something else without: tools and formats are never left out because a server has no use for them.
-`LearnedQuirks` keeps what was learned for each upstream and model, bounded and with expiry, and gives it to the
-translation of later requests. Bytes that pass through are never touched.
+`read` finds in the words of an error which field of the sent body they are about, and the name that the upstream wants
+instead, if any. Words that are in the request itself are not believed: upstreams quote what they refuse, so a client
+could teach something about all the others. If there are several clients, what one of them meets is learned for that
+client alone. Only fields that are in the body count. A field without which the request would mean something else stays:
+tools and formats are never left out because a server does not know them. `LearnedQuirks` keeps what was learned for
+each upstream and model, with a limit and an expiry, and later requests are translated by it. Bytes that pass through
+are never touched.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ from translate.conversation import Turn
 from translate.errors import ApiError, BadRequest
 from translate.target import Encoded, Protocol, Target
 
-MAX_LEARNED = 1_000  # pairs of upstream and model: clients choose the names of models
-MAX_EACH = 16  # fields of one of them
+MAX_LEARNED = 1_000  # pairs of upstream and model; there is a limit because clients choose the names of models
+MAX_EACH = 16  # fields of one pair
 MAX_READ = 8 * 1024  # characters of an error
 MAX_DEPTH = 8
-EXPIRY_S = 24 * 3600.0  # servers learn too
+EXPIRY_S = 24 * 3600.0  # after a day the server may take the field
 
 KEPT = frozenset({
     "model", "messages", "input", "system", "instructions", "stream", "tools", "functions", "response_format",
     "text", "text.format", "output_config.format",
 })  # fmt: skip
 
-_LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # one of them will do
+_LIMITS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}  # servers take one of the two
 
-# It begins where a word does and is no longer than a field's name: a search takes time in proportion to the text.
+# A match begins where a word does and is no longer than a field's name, so that the search takes linear time.
 _FIELD = r"[`'\"]?(?<![\w.])([A-Za-z][\w.]{0,99})[`'\"]?"
 _SAID = (  # texts: re compiles each at the first error, and keeps it
     rf"Unsupported parameter: {_FIELD}",  # OpenAI, Azure
@@ -55,7 +56,7 @@ _SAID = (  # texts: re compiles each at the first error, and keeps it
     rf"unexpected keyword argument {_FIELD}",
 )
 _BOTH = re.compile(rf"{_FIELD} and {_FIELD} cannot both be (?:specified|set)")  # Anthropic, Bedrock: either will do
-_PENALTY = re.compile(r"Penalty is not enabled for")  # Gemini, of both
+_PENALTY = re.compile(r"Penalty is not enabled for")  # Gemini says it of both penalties
 _PENALTIES = (
     "generationConfig.frequencyPenalty", "generationConfig.presencePenalty", "frequency_penalty", "presence_penalty"
 )  # fmt: skip
@@ -64,8 +65,8 @@ _PARAM = re.compile(r"(?i)not supported with this model|unsupported parameter|un
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """field of the upstream's body ("temperature", "reasoning.summary"), and what it calls it; "" = leave it out, with
-    `beside` only where that field is there, too."""
+    """A field of the upstream's body ("temperature", "reasoning.summary"). instead: the name to send it under, "" =
+    leave the field out. beside: leave it out only if this field is there, too."""
 
     field: str
     instead: str = ""
@@ -79,14 +80,14 @@ class Quirk:
         return f"'{self.field}' is sent as '{self.instead}'" if self.instead else f"'{self.field}' is left out"
 
 
-NO_MARKS = Quirk("cache_control")  # those that we make; a client's own are the client's to know of
-NO_USAGE = Quirk("stream_options")  # not even to learn what a stream took
-THOUGHTS = Quirk("reasoning_history", "always")  # not of a field: the setting of that name
+NO_MARKS = Quirk("cache_control")  # for the marks that the proxy adds; a client has to know about its own
+NO_USAGE = Quirk("stream_options")  # also where the proxy asks for the usage of a stream
+THOUGHTS = Quirk("reasoning_history", "always")  # no field, but the setting of that name
 _WANTS_THOUGHTS = re.compile(r"reasoning[_ ]content\b.{0,80}?\b(?:must be passed back|is missing|is required)", re.I)
 
 
 def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Quirk]:
-    """What the error (a 400 or 422; `raw` is its body) says of fields in the sent body; [] for nothing."""
+    """Returns what an error (a 400 or 422 whose body is `raw`) says about fields of the sent body; [] if nothing."""
     found: dict[str, Quirk] = {}
     own = OwnWords(sent)
     for name in _named(error, raw, own):
@@ -104,7 +105,8 @@ def read(error: ApiError, raw: bytes, sent: dict[str, Any]) -> list[Quirk]:
 
 
 def _must_stay(sent: dict[str, Any], field: str) -> bool:
-    """Without it the request would mean something else: what is asked, a form that is due, a tool that is forced."""
+    """Returns whether the request would mean something else without the field: the prompt, a required form of the
+    reply, a forced tool."""
     if field == "tool_choice":
         return sent[field] not in ("auto", {"type": "auto"})
     return field in KEPT or any(kept.startswith(field + ".") and _is_in(sent, kept) for kept in KEPT)
@@ -134,7 +136,8 @@ _AROUND = ("detail", "details", "error", "errors", "message")
 
 
 def _forbidden(data: Any, depth: int = 0) -> Iterator[str]:
-    """FastAPI's details, within what a server has around them: {"type": "extra_forbidden", "loc": ["body", "seed"]}."""
+    """Yields the fields that FastAPI's details name, inside of what servers put around them: {"type":
+    "extra_forbidden", "loc": ["body", "seed"]}."""
     if depth > MAX_DEPTH:
         return
     if isinstance(data, list):
@@ -150,7 +153,7 @@ def _forbidden(data: Any, depth: int = 0) -> Iterator[str]:
 
 
 def _snake(name: str) -> str:
-    """xAI names fields as its own code does: presencePenalty."""
+    """Returns a name in snake case: xAI names fields as its own code does, such as presencePenalty."""
     return re.sub(r"(?<=[a-z])([A-Z])", lambda match: "_" + match.group(1).lower(), name)
 
 
@@ -167,7 +170,7 @@ _ANYBODY = ""
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """clients: to whom it has been said."""
+    """A quirk that is known. clients: who has met it."""
 
     expires: float
     clients: frozenset[str]
@@ -181,9 +184,9 @@ class _Known:
 
 
 class LearnedQuirks:
-    """What was learned, as one client has it. `clock` gives seconds that never go back. several: there are several
-    [client]s. Then one of them may bring about what an upstream says, and what has been said to one client holds for
-    nobody else until it has been said to another one too."""
+    """What was learned, as one client sees it. `clock` gives seconds that never go back. several: there are several
+    [client]s. Then one client might bring an upstream to say something, so what one client has met holds for the others
+    only after another client has met it, too."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -195,7 +198,7 @@ class LearnedQuirks:
         return f"<LearnedQuirks of {len(self._learned)} models>"
 
     def of_client(self, client: str) -> LearnedQuirks:
-        """The same for this client."""
+        """Returns the same store, as this client sees it."""
         if not self.several:
             return self
         own = LearnedQuirks(self._clock)
@@ -203,7 +206,8 @@ class LearnedQuirks:
         return own
 
     def learn(self, upstream: str, model: str, quirk: Quirk) -> bool:
-        """False where it is known already, so that trying again would end the same."""
+        """Remembers a quirk. Returns False if it is already known, because another attempt would then end in the same
+        way."""
         key = upstream, model
         if quirk in self.of(upstream, model):
             return False
@@ -216,7 +220,7 @@ class LearnedQuirks:
         return True
 
     def unlearn(self, upstream: str, model: str, quirks: Iterable[Quirk]) -> None:
-        """It was of no help: the same request is refused without it too."""
+        """Forgets quirks that were of no help: the same request was refused without these fields, too."""
         known = self._learned.get((upstream, model), {})
         for quirk in quirks:
             if (found := known.get(quirk)) is None:
@@ -231,7 +235,7 @@ class LearnedQuirks:
             del self._learned[key]
 
     def of(self, upstream: str, model: str) -> list[Quirk]:
-        """Those that still hold, in the order in which they were learned."""
+        """Returns the quirks that still hold, in the order in which they were learned."""
         known = self._learned.get((upstream, model))
         if not known:
             return []
@@ -244,7 +248,7 @@ class LearnedQuirks:
         return [quirk for quirk, each in known.items() if each.holds_for(self._client)]
 
     def known(self) -> Iterator[tuple[str, str, Quirk, frozenset[str], float]]:
-        """(upstream, model, quirk, to whom it has been said, how many seconds it holds) of all, for other workers."""
+        """Yields (upstream, model, quirk, who has met it, how many seconds it holds) for other workers."""
         now = self._clock()
         for (upstream, model), known in self._learned.items():
             for quirk, each in known.items():
@@ -252,28 +256,28 @@ class LearnedQuirks:
                     yield upstream, model, quirk, each.clients, each.expires - now
 
     def hears(self, upstream: str, model: str, quirk: Quirk, clients: frozenset[str], left_s: float) -> None:
-        """Another worker has learned it."""
+        """Takes over a quirk that another worker has learned."""
         known = self._learned.setdefault((upstream, model), {})
         before = known.pop(quirk, _Known(0.0, frozenset()))
         known[quirk] = _Known(max(before.expires, self._clock() + left_s), before.clients | clients)
         self._bound(known)
 
     def loses(self, upstream: str, model: str, quirk: Quirk) -> None:
-        """It was of no help to another worker."""
+        """Forgets a quirk that was of no help to another worker."""
         self._learned.get((upstream, model), {}).pop(quirk, None)
 
     def _bound(self, known: dict[Quirk, _Known]) -> None:
-        """Makes place: the eldest is forgotten first."""
+        """Makes room by forgetting the oldest."""
         while len(self._learned) > MAX_LEARNED:
             del self._learned[next(iter(self._learned))]
         while len(known) > MAX_EACH:
             del known[next(iter(known))]
 
     def all(self) -> dict[str, list[str]]:
-        """For a person to read: "UPSTREAM/MODEL" -> what is done for it, and for whom alone."""
+        """Returns, for a person to read: "UPSTREAM/MODEL" -> what is done for it, and for which client alone."""
         shown: dict[str, list[str]] = {}
         for upstream, model in list(self._learned):
-            self.of(upstream, model)  # what has expired goes
+            self.of(upstream, model)  # drops what has expired
             said = [_said(quirk, each) for quirk, each in self._learned.get((upstream, model), {}).items()]
             if said:
                 shown[f"{upstream}/{model}"] = said
@@ -291,8 +295,8 @@ def crossed(
     client: Protocol, route: Route, data: dict[str, Any], quirks: LearnedQuirks, strict: bool = False,
     session: str = "", tokens: int = 0, more: Sequence[Turn] = (),
 ) -> Encoded:  # fmt: skip
-    """The client's request as the route's upstream takes it, by all that is known of it. session, tokens: as in Target.
-    more: as in pair.request. Raises BadRequest, with strict also where a field did not cross."""
+    """Returns the client's request as the route's upstream takes it, by all that was learned. session, tokens: as in
+    Target. more: as in pair.request. Raises BadRequest; with strict also if a field did not cross."""
     target = Target(route.model, route.target.policy, session, tokens)
     known = quirks.of(route.upstream.name, route.model)
     if NO_MARKS in known:
@@ -318,7 +322,8 @@ def learned(
     client: Protocol, route: Route, data: dict[str, Any], quirks: LearnedQuirks, error: ApiError, raw: bytes,
     session: str = "",
 ) -> list[Quirk]:  # fmt: skip
-    """What is new in the error (its body: `raw`) that the upstream answered to the crossed request; kept at once."""
+    """Learns from the error (its body is `raw`) with which the upstream has answered the crossed request. Returns what
+    is new."""
     if error.status not in (400, 422):
         return []
     said = error.message[:MAX_READ]
@@ -328,7 +333,7 @@ def learned(
         return [THOUGHTS] if quirks.learn(route.upstream.name, route.model, THOUGHTS) else []
     about_marks = NO_MARKS.field in said and not own.holds(NO_MARKS.field)
     if not about_marks and next(_named(error, raw, own), None) is None and _BOTH.search(said) is None:
-        return []  # the usual error: the request need not be translated once more to see what was in it
+        return []  # most errors name no field; then the request is not translated again to see what was sent
     sent = crossed(client, route, data, quirks, session=session)
     found = read(error, raw, sent.body)
     if sent.cache_marks and about_marks:

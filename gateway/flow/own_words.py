@@ -13,7 +13,7 @@ _NOT_COMPARED = bytes(code for code in range(256) if not chr(code).isalnum() or 
 
 
 class OwnWords:
-    """The letters of a request, which are made when they are first needed. sent: the body, parsed or as bytes."""
+    """The letters of a request, made when they are first needed. sent: the body, parsed or as bytes."""
 
     __slots__ = ("_letters", "_sent")
 

@@ -1,10 +1,10 @@
-"""Same protocol in and out: the upstream's bytes, untouched, under a light watch.
+"""Same protocol in and out: the upstream's bytes pass unchanged, and are only watched.
 
-The watch costs a reference per chunk. At the start it holds back what comes before the first real event, so
-that an error there can still become a real status; at the end it looks at the last bytes: whether the terminal
-event was among them (a stream that just stops must not look complete to the client) and what was used. A line that
-is not whole yet waits, so that no client is left with half an event when the upstream breaks off.
-Only where the client asked for another name than the upstream knows is the model's name put back.
+The watch costs a reference per chunk. At the start it holds back what comes before the first real event, so that an
+error there can still become a real status. At the end it looks at the last bytes: whether the terminal event was among
+them (a stream that just stops must not look complete to the client), and which usage they tell. A line that is not
+whole yet waits, so that no client is left with half an event when the upstream breaks off. The model's name is put back
+only where the client asked for another name than the upstream knows.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from translate.lenient import body_of
 from translate.target import Protocol
 
 _ERROR = re.compile(rb'\{\s*"(?:error"\s*:\s*[{"]|type"\s*:\s*"error")')  # how a body that is an error begins
-_REPLY = re.compile(rb'"(?:id|choices|candidates|content|output|type)"\s*:')  # what every reply has one of
-_DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # what a stream must hold at the least
+_REPLY = re.compile(rb'"(?:id|choices|candidates|content|output|type)"\s*:')  # every reply has one of these
+_DATA = re.compile(rb"(?:^|[\r\n])(?:data|error):")  # every stream has one of these
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r")
-MAX_ERROR_BYTES = 4096  # of an object that says what broke in words of its own
-MAX_LINE_BYTES = 1 << 20  # of one that waits for its end
+MAX_ERROR_BYTES = 4096  # a larger object is not taken for an error in the server's own words
+MAX_LINE_BYTES = 1 << 20  # a longer line does not wait for its end
 TAIL_BYTES = 12 * 1024  # the last events, with the longest lists of search results seen in a final chunk
-SPARE_BYTES = 2048  # that come before the tail is cut again
+SPARE_BYTES = 2048  # so many more may come before the tail is cut again
 
-_LONGEST_TERMINAL = 64  # bytes that it may take
+_LONGEST_TERMINAL = 64  # bytes of the pattern for a terminal event
 
 
 class Passthrough:
-    """See translate.dialect.Reply."""
+    """A reply that passes as it is; see translate.dialect.Reply."""
 
     __slots__ = ("_dialect", "_echo", "_edits", "_head", "_held", "_marks", "_room", "_spelling", "_tail",
                  "_tail_size", "_told", "_unasked", "_usage", "_whole", "ended", "fault", "started")  # fmt: skip
@@ -41,21 +41,21 @@ class Passthrough:
     goes_on = False
 
     def __init__(self, protocol: Protocol, echo: str = "", unasked: UsageChunk | None = None) -> None:
-        """echo: the model's name to put back, "" for none. unasked: takes out what only we have asked for. Without
-        either every byte stays as it is."""
+        """echo: the model's name to put back, "" for none. unasked: takes out the usage that only the proxy has asked
+        for. Without both, every byte stays as it is."""
         self._dialect = dialects.of(protocol)
         self._marks = self._dialect.marks
         self._echo = echo
         self._unasked = unasked
         self._edits = bool(echo or unasked)
-        self._spelling = (b"", b"")  # of the model's name, by the upstream and for the client
-        self._head = b""  # its first bytes, where an error at the end needs to know of them
-        self._held = bytearray()  # grows by what comes: a line may come byte by byte
+        self._spelling = (b"", b"")  # of the line's model, as the upstream writes it and as the client gets it
+        self._head = b""  # its first bytes, if the protocol needs them to write an error at the end
+        self._held = bytearray()  # is appended to, as a line may come byte by byte
         self._tail: list[bytes] = []
         self._tail_size = 0
         self._room = SPARE_BYTES
         self._told = False  # the terminal event has begun, and is longer than what is remembered
-        self._usage: Usage | None = None  # by what is not remembered any more
+        self._usage: Usage | None = None  # as told by the part that is no longer remembered
         self._whole = False  # the reply was no stream
         self.started = False
         self.ended = False  # only the upstream's close ends a stream whose bytes are not ours to judge
@@ -65,13 +65,14 @@ class Passthrough:
         return f"<Passthrough {self._dialect.name} {'started' if self.started else 'waiting'}>"
 
     def whole(self, raw: bytes, streamed: bool = False) -> bytes:
-        """Raises BadReply for what is no reply at all; a client's JSON parser is no place to find that out."""
+        """Returns the reply. Raises BadReply for a body that is no reply at all: the client's JSON parser should not
+        have to find that out."""
         text = raw.strip()
         good = text[:1] == b"{" and text[-1:] == b"}"
         if not good and not (streamed and _DATA.search(raw)):
             what = "an empty body" if not text else "an HTML page" if text[:1] == b"<" else "a cut-off or non-JSON body"
             raise errors.BadReply(f"the upstream answered 200 with {what}: {text[:120].decode('utf-8', 'replace')}")
-        if _ERROR.match(text) and _is_error(text):  # a status that some servers do not say
+        if _ERROR.match(text) and _is_error(text):  # some servers answer 200 with an error
             self.fault = _error_of(text)
             raise self.fault
         if (complaint := _complaint(text, errors.remark)) is not None:
@@ -82,7 +83,7 @@ class Passthrough:
         return self._renamed_once(raw) if self._echo and not streamed else raw
 
     def whole_as_stream(self, raw: bytes) -> bytes:
-        """Only where the dialect has as_stream."""
+        """Returns the reply as a stream; only for a dialect that has as_stream."""
         body = body_of(self.whole(raw))
         assert self._dialect.as_stream is not None
         out = self._dialect.as_stream(body)
@@ -90,7 +91,7 @@ class Passthrough:
         return out
 
     def begin(self) -> bytes:
-        """Nothing: the first real event has gone on already."""
+        """Returns nothing: the first real event has already been passed on."""
         return b""
 
     def feed(self, chunk: bytes) -> bytes:
@@ -105,31 +106,31 @@ class Passthrough:
         return self._edited(chunk) if self._edits else chunk
 
     def _forget(self) -> None:
-        """Joins what has come, which takes half the memory then. What is too much of it goes, the eldest events first,
-        once the usage that they tell is read."""
+        """Joins the remembered chunks, which halves their memory. If they are too long, the oldest events are dropped,
+        after the usage that they tell was read."""
         last = b"".join(self._tail)
         if len(last) > TAIL_BYTES + SPARE_BYTES:
             if (begins := self._marks.long_terminal) is not None and not self._told:  # it holds the whole reply
                 self._told = begins.search(last, 0, len(last) - TAIL_BYTES + _LONGEST_TERMINAL) is not None
             cut = self._end_of_events(last, len(last) - TAIL_BYTES)
-            most = usage.MAX_EVENTS if self._usage is None else 2  # later ones say all of it again
+            most = usage.MAX_EVENTS if self._usage is None else 2  # each event tells the whole usage
             self._usage = usage.in_stream(self._dialect.usage, last[:cut], self._usage, most)
             last = last[cut:]
         self._tail, self._tail_size, self._room = [last], len(last), len(last) + SPARE_BYTES
 
     def _end_of_events(self, last: bytes, most: int) -> int:
-        """Where what is forgotten ends: at the last blank line of so many bytes; in the middle of an event that is
-        longer than what is remembered, which may be the last one."""
+        """Returns how many bytes to forget, `most` or a few less: up to the last blank line, or up to the middle of an
+        event that is longer than what is remembered, and that may be the last one."""
         blank, size = last.rfind(b"\n\n", 0, most), 2
         if blank < 0 and b"\r" in last:
             blank, size = last.rfind(b"\r\n\r\n", 0, most), 4
-        if self._marks.long_terminal is None:  # a longer one that is not the last is no end
+        if self._marks.long_terminal is None:  # a long event that is not the last one does not end the stream
             is_cut = blank < 0 and self._marks.terminal.search(last, 0, most + _LONGEST_TERMINAL) is not None
             self._told = is_cut or (self._told and blank < 0)
         return most if blank < 0 else blank + size
 
     def _first(self, come: bytes) -> bytes:
-        """All that has come, once it shows a real event that is no error, or is too much to hold."""
+        """Returns all that has come, once it shows a real event that is no error, or is too much to hold."""
         held = come.removeprefix(codecs.BOM_UTF8)
         if b"\r" in held:
             held = held.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -152,7 +153,7 @@ class Passthrough:
         return come
 
     def _lines(self, chunk: bytes) -> bytes:
-        """Whole lines; a cut one waits, if not huge."""
+        """Returns whole lines. The start of a line waits for its rest, unless it is huge."""
         cut = (chunk.rfind(b"\n") if b"\n" in chunk else chunk.rfind(b"\r")) + 1
         out = b""
         if cut:
@@ -167,7 +168,8 @@ class Passthrough:
         return out
 
     def end(self) -> bytes:
-        """The upstream closed: nothing to add if it had said its last word, else an error event."""
+        """Returns what to add when the upstream has closed: nothing if the stream had its terminal event, else an error
+        event."""
         if not self.started:
             if self._held.strip():
                 held = self._let_go()
@@ -178,7 +180,7 @@ class Passthrough:
         return self._close(errors.BadReply("the upstream closed the stream before its end"))
 
     def _first_and_last(self, held: bytes) -> bytes:
-        """A stream so short that no blank line came after its only event."""
+        """Returns a stream of one event that no blank line follows."""
         name, data = sse.fields(held.strip(b"\r\n"))
         if not data:
             return b""
@@ -197,13 +199,13 @@ class Passthrough:
         return self._close(error)
 
     def _close(self, error: errors.ApiError) -> bytes:
-        """What waits is let go, unless it is half a line of a stream that has not ended; that gets the error."""
+        """Returns what still waits, and an error event if the stream has not ended. Half a line is dropped then."""
         held = self._let_go()
         sent = b"".join(self._tail)
         if half := held and not _is_whole(held):
             sent = sent[: -len(held)]
             if (begins := self._marks.long_terminal) is not None and begins.search(held):
-                self._told = False  # it is the one that was cut
+                self._told = False  # the terminal event is the line that was cut
         if not self._has_ended(sent):
             self.fault = error
             rest = b"" if half else held
@@ -213,7 +215,7 @@ class Passthrough:
 
     @property
     def usage(self) -> Usage | None:
-        """What the reply says that it took, as far as it has come; read only when somebody asks."""
+        """The usage that the reply has told so far. It is read only when somebody asks."""
         told = b"".join(self._tail)
         if self._whole:
             return usage.in_body(self._dialect.usage, told)
@@ -221,12 +223,12 @@ class Passthrough:
 
     @property
     def complete(self) -> bool:
-        """Whether it has come to its end, so that all is told that will be."""
+        """Whether the reply has come to its end, so that it tells no more usage."""
         return self._whole or self._has_ended(b"".join(self._tail))
 
     @property
     def says_no_more(self) -> bool:
-        """Whether nothing can come any more, though the upstream leaves the stream open."""
+        """Whether nothing more can come, though the upstream leaves the stream open."""
         sent, marks = b"".join(self._tail), self._marks
         if marks.last is None or self._held or not sent.endswith(_BLANK):
             return False
@@ -234,11 +236,11 @@ class Passthrough:
 
     @property
     def sample(self) -> bytes:
-        """Some of the stream, the latest: of what a reply says that has not told its usage."""
+        """The latest part of the stream, to estimate the tokens of a reply that has not told its usage."""
         return b"".join(self._tail)
 
     def ping(self) -> bytes:
-        """A sign of life; nothing while an event is half written."""
+        """Returns a sign of life; nothing while an event is half written."""
         if self.started:
             sent = b"".join(self._tail)
             if not sent.removesuffix(self._held).endswith(_BLANK):
@@ -246,7 +248,7 @@ class Passthrough:
         return self._marks.ping if self.started else self._marks.comment
 
     def _has_ended(self, tail: bytes) -> bool:
-        """Whether the terminal event was seen. It nearly always stands in the very last bytes."""
+        """Returns whether the terminal event was seen. It is nearly always in the very last bytes."""
         terminal = self._marks.terminal
         return bool(self._told or terminal.search(tail[-200:]) or terminal.search(tail))
 
@@ -256,7 +258,8 @@ class Passthrough:
         return self._renamed(data) if self._echo else data
 
     def _renamed(self, data: bytes) -> bytes:
-        """With the first "model" of each line put back. Nearly all lines spell it as the one before."""
+        """Puts the model's name back in the first "model" of each line. Nearly all lines write it in the same way as
+        the line before."""
         theirs, ours = self._spelling
         lines = data.split(b"\n")
         for number, line in enumerate(lines):
@@ -271,7 +274,8 @@ class Passthrough:
         return b"\n".join(lines)
 
     def _renamed_once(self, data: bytes, at: int = -1) -> bytes:
-        """at: where the first "model" stands; the spelling is remembered if that is the one."""
+        """Puts the model's name back once. at: where the first "model" stands; if that is the one, its spelling is
+        remembered."""
         found = self._marks.model.search(data)
         if found is None:
             return data
@@ -282,7 +286,7 @@ class Passthrough:
 
 
 def _no_reply(name: bytes, data: bytes) -> errors.ApiError | None:
-    """Why a stream that begins with this event is no reply, None if it is one."""
+    """Returns why a stream that begins with this event is no reply; None if it is one."""
     if name == b"error" or (b'"error"' in data and _is_error(data)):
         return _error_of(data)
     if data.lstrip()[:1] == b"{":
@@ -292,7 +296,7 @@ def _no_reply(name: bytes, data: bytes) -> errors.ApiError | None:
 
 
 def _complaint(data: bytes, read: Callable[[Any], errors.ApiError | None]) -> errors.ApiError | None:
-    """What an object complains of that has nothing of a reply."""
+    """Returns the error that an object tells which has nothing of a reply."""
     if len(data) > MAX_ERROR_BYTES or _REPLY.search(data):
         return None
     try:
@@ -302,7 +306,7 @@ def _complaint(data: bytes, read: Callable[[Any], errors.ApiError | None]) -> er
 
 
 def _is_whole(line: bytes) -> bool:
-    """Whether a stream's last line, which has no end, was cut."""
+    """Returns whether the last line of a stream, which has no line end, is whole all the same."""
     key, _, value = line.partition(b":")
     if key != b"data":
         return False
@@ -314,13 +318,13 @@ def _is_whole(line: bytes) -> bool:
 
 
 def _closing(sent: bytes) -> bytes:
-    """What ends the event that the upstream left half written, so that the next is read on its own."""
+    """Returns what ends an event that the upstream left half written, so that the next event is read on its own."""
     if sent.endswith(_BLANK):
         return b""
-    if not sent.endswith(b"\n"):  # also where all that is remembered is half a line, or half a line's end ("\r")
+    if not sent.endswith(b"\n"):  # even if all that is remembered is half a line, or half a line end ("\r")
         return b"\n\n"
     begun = sent.replace(b"\r\n", b"\n").rpartition(b"\n\n")[2]
-    return b"\n" if _DATA.search(begun) else b""  # without data, what follows may say what event it is
+    return b"\n" if _DATA.search(begun) else b""  # if it has no data yet, the event that follows may go on from here
 
 
 def _is_error(data: bytes) -> bool:

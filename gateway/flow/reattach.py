@@ -1,9 +1,9 @@
-"""A client whose connection dropped asks again: it gets the answer that is already on its way, and nobody pays twice.
+"""A client whose connection broke asks again, and gets the answer that is already on its way: nobody pays twice.
 
-Only with [retry] rejoin_seconds. Then a response writer remembers what it wrote, and one whose client left goes on for
-so long without one; its Flow is told of the leaver only after that. Whoever sends the same body with the same key in
-that time is given what is there, from the start, and then what comes. All memories together are bounded; what does not
-fit cannot be joined, and is cancelled as ever.
+This needs [retry] rejoin_seconds. Then a response writer remembers what it wrote. If its client leaves, the request
+goes on for so long without one; only after that is the Flow told that the client has left. A client that sends the same
+body with the same key in that time gets the remembered part from the start, and then what comes. All memories together
+have a limit; an answer that does not fit cannot be joined, and its request is cancelled when its client leaves.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from gateway.stored.previous_response import owner_of
 log = logging.getLogger("gateway")
 
 _CHANGES = ("anthropic-", "openai-", "accept", "authorization", "x-api-key", "x-claude-code-request-class")
-"""What the names of headers begin with that make another question of the same body."""
+"""With other values in headers whose names begin so, the same body is another question."""
 
 
 class JoinableWriter(ResponseWriter):
-    """A response writer that remembers, and can be given another client. key: of its request. asked_as: what that asks;
-    known once its body is here. detached: it has no client. `_calls`: what was told to it, in order; None = it cannot
-    be joined any more."""
+    """A response writer that remembers what it wrote, and can be given another client. key: of its request. asked_as: a
+    hash of the question, known once the body is here. detached: it has no client. `_calls`: what it was told, in order;
+    None = it can no longer be joined."""
 
     __slots__ = ("_calls", "_reattach", "asked_as", "detached", "key", "remembered")
 
@@ -43,12 +43,12 @@ class JoinableWriter(ResponseWriter):
         self.remembered = 0
 
     @property
-    def kept(self) -> bytearray:  # type: ignore[override]  # made where it is asked for, for the log
+    def kept(self) -> bytearray:  # type: ignore[override]  # joined only when the log asks for it
         return bytearray().join(_body_in(call, args) for call, args in self._calls or ())
 
     @property
     def joinable(self) -> bool:
-        """Not where its request has failed: then it is asked anew."""
+        """Whether a client may join. A request that has failed is not joined but made anew."""
         return self._calls is not None and not any(
             call is ResponseWriter.whole and args[0] != 200 for call, args in self._calls
         )
@@ -63,7 +63,7 @@ class JoinableWriter(ResponseWriter):
         self._remember(ResponseWriter.start, len(head), status, head)
         super().start(status, head)
         if self.closed:
-            self.state = "streaming"  # nobody hears it now, but somebody may later
+            self.state = "streaming"  # nobody gets it now, but somebody may later
 
     def write(self, data: bytes) -> None:
         self._remember(ResponseWriter.write, len(data), data)
@@ -85,7 +85,7 @@ class JoinableWriter(ResponseWriter):
         self._calls.append((call, args))
 
     def forget(self) -> None:
-        """It cannot be joined any more."""
+        """Forgets what was written: nobody can join any more."""
         self._reattach.bytes -= self.remembered
         self.remembered = 0
         self._calls = None
@@ -98,7 +98,7 @@ class JoinableWriter(ResponseWriter):
 
     def over(self) -> None:
         super().over()
-        if not self.detached:  # its client has it all
+        if not self.detached:  # the client has all of it
             self.forget()
 
     # ----------------------------------------------------------------------------------------- its client
@@ -112,7 +112,7 @@ class JoinableWriter(ResponseWriter):
             return
         if self.state != "done" and self._reattach.keeps(self):
             self.detached = True
-            self.on_drained()  # who had it paused is gone
+            self.on_drained()  # the client that read slowly is gone
         else:
             super().leaves()
 
@@ -123,7 +123,7 @@ class JoinableWriter(ResponseWriter):
             super().abort()
 
     def attach(self, newcomer: JoinableWriter) -> None:
-        """Another client in the place of the one that left: it is told everything again."""
+        """Takes over the connection of another client, and writes everything again for it."""
         told = self._calls or []
         self._conn, self._stream, self.more = newcomer._conn, newcomer._stream, newcomer.more
         self._waiting, self._full, self._lost, self.state, self.written = 0, False, False, "open", 0
@@ -132,12 +132,13 @@ class JoinableWriter(ResponseWriter):
         self.watch(self.on_left)
         for call, args in told:
             call(self, *args)
-        if self.on_left is nothing:  # its request is over
+        if self.on_left is nothing:  # the request is over
             self.over()
 
 
 class Reattach:
-    """bytes: remembered by all answers together. orphans: answers without a client, by what their requests asked."""
+    """All joinable answers. bytes: remembered by all of them together. orphans: answers without a client, by their
+    questions."""
 
     def __init__(self, seconds: float, most_bytes: int) -> None:
         self._seconds = seconds
@@ -160,7 +161,7 @@ class Reattach:
         return JoinableWriter(conn, key, self)
 
     def keeps(self, answer: JoinableWriter) -> bool:
-        """Its client has left. Whether the request goes on without one."""
+        """A client has left. Returns whether its request goes on without one."""
         if not answer.joinable or not answer.asked_as or answer.asked_as in self.orphans:
             return False
         timer = asyncio.get_running_loop().call_later(self._seconds, self._give_up, answer.asked_as)
@@ -168,21 +169,21 @@ class Reattach:
         return True
 
     def outgrown(self, answer: JoinableWriter) -> None:
-        """An answer cannot be joined any more: if nobody reads it, nobody will."""
+        """An answer has become too large to be joined. If it has no client, it is given up."""
         found = self.orphans.get(answer.asked_as)
         if found is not None and found[0] is answer:
             found[1].cancel()
             asyncio.get_running_loop().call_soon(self._give_up, answer.asked_as)
 
     def drain(self) -> None:
-        """The proxy shuts down: nobody can come back."""
+        """Gives up all orphans: the proxy shuts down, and nobody can come back."""
         for asked_as, (_, timer) in list(self.orphans.items()):
             timer.cancel()
             self._give_up(asked_as)
 
     def joins(self, answer: Writer, request: ClientRequest) -> Callable[[], None] | None:
-        """Where a request on its way, which its client has left, asks the same as a new one: what gives it the new
-        one's connection."""
+        """Returns a function that gives the new request's connection to an earlier request, if that one asks the same
+        and its client has left."""
         if not isinstance(answer, JoinableWriter):
             return None
         answer.asked_as = _what_is_asked(request)
@@ -199,20 +200,20 @@ class Reattach:
         return lambda: orphan.attach(answer)
 
     def _give_up(self, asked_as: bytes) -> None:
-        """Nobody came."""
+        """Gives up an orphan, because nobody came for it."""
         found = self.orphans.pop(asked_as, None)
         if found is not None:
             self._give_away(found[0])
 
     @staticmethod
     def _give_away(orphan: JoinableWriter) -> None:
-        """Its request hears that its client has left."""
+        """Tells the request that its client has left."""
         orphan.forget()
         orphan.on_left()
 
 
 def _body_in(call: Callable[..., None], args: tuple[object, ...]) -> bytes:
-    """The part of a reply's body that a call holds: the last argument of whole and write."""
+    """Returns the part of a reply's body that a call holds: the last argument of whole and write."""
     last = args[-1] if call in (ResponseWriter.whole, ResponseWriter.write) else b""
     assert isinstance(last, bytes)
     return last

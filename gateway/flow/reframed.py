@@ -1,6 +1,6 @@
-"""A reply whose stream the client gets in another form than server-sent events: the same reply, less its lines.
+"""A reply for a client that gets its stream in another form than server-sent events.
 
-What reads the upstream writes server-sent events, whatever the client's address asks for; here their data is put into
+What reads the upstream writes server-sent events, whatever the client's address asks for. Here their data is put into
 the frames of that address (see translate.dialect.Framing), and a whole reply into its form.
 """
 
@@ -12,7 +12,7 @@ from translate.errors import ApiError
 
 
 class Reframed:
-    """See translate.dialect.Reply. keeps: how many bytes of the reply are also kept as the protocol has them."""
+    """See translate.dialect.Reply. keeps: how many bytes of the reply are also kept in the protocol's own form."""
 
     __slots__ = ("_closed", "_form", "_framing", "_parts", "_reply", "_room")
 
@@ -57,7 +57,7 @@ class Reframed:
 
     @property
     def unframed(self) -> bytes | None:
-        """The reply so far as the protocol has it, None where that is not kept."""
+        """The reply so far in the protocol's own form, None if that is not kept."""
         return b"".join(self._parts) if self._room > 0 else None
 
     def whole(self, raw: bytes, streamed: bool = False) -> bytes:

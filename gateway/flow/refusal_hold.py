@@ -1,8 +1,8 @@
 """Holds a reply back until it shows that the model does not refuse: for [retry] on_refusal only.
 
-A model that declines says so by its stop reason, at the end. Whoever wants another model asked then has to know before
-the client gets anything: so a stream waits for its first content. Works on the client's own bytes, whatever the
-upstream spoke. A refusal that comes after content is the client's to read.
+A model that declines says so by its stop reason, at the end. To ask another model instead, the proxy has to know before
+the client gets anything; so a stream waits for its first content. This works on the client's own bytes, whatever the
+upstream speaks. A refusal that comes after content goes to the client.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ MAX_HELD = 64 * 1024  # bytes; what has said nothing by then is passed on as it 
 
 
 class Refusing:
-    """held: what the client has not got yet."""
+    """Holds one reply. held: what the client has not got yet."""
 
     __slots__ = ("_marks", "_passes", "_protocol", "held")
 
@@ -28,7 +28,7 @@ class Refusing:
         return f"<Refusing {self._protocol} {'passes' if self._passes else f'{len(self.held)} bytes held'}>"
 
     def feed(self, out: bytes) -> bytes:
-        """What may go to the client now."""
+        """Returns what may go to the client now."""
         if self._passes:
             return out
         self.held += out
@@ -41,7 +41,7 @@ class Refusing:
         return b""
 
     def rest(self) -> bytes:
-        """At the end: what was held, if it is no refusal; else nothing."""
+        """Returns at the end what was held, if it is no refusal; else nothing."""
         if self._passes or self._marks.refusal.search(self.held):
             return b""
         self._passes = True
@@ -49,7 +49,7 @@ class Refusing:
         return out
 
     def whole(self, out: bytes) -> bool:
-        """Whether a whole reply is a refusal; then it is held."""
+        """Returns whether a whole reply is a refusal; then it is held."""
         if self._marks.refusal.search(out):
             self.held = out
             return True

@@ -1,8 +1,8 @@
-"""What an error says, for the log: without what it repeats of the request.
+"""What an error says, for the log: without what it quotes of the request.
 
-Upstreams like to quote what they refuse ("input_value='...'"), and what users write does not belong into a log that is
-to hold no bodies. So whatever stands in the words of an error and among the request's texts is left out of them; names
-(of models, fields, tools) stay, or nobody could tell what was wrong. Only errors pay for this.
+Upstreams like to quote what they refuse ("input_value='...'"), and what users write does not belong in a log that holds
+no bodies. So whatever is both in the words of an error and in the texts of the request is left out. Names (of models,
+fields, tools) stay, because without them nobody could tell what was wrong. Only errors cost this time.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from translate.errors import ApiError, BadReply
 
 AS_SENT = "[as sent]"
 MAX_SAID = 2000  # characters of an error that a log gets
-SHORTEST = 6  # characters of a text that is quoted whole
-STRETCH = 20  # characters in a row that are no chance
-GRAM = 12  # characters that are looked up
+SHORTEST = 6  # characters: a shorter text may be quoted
+STRETCH = 20  # characters in a row that are taken for a quotation
+GRAM = 12  # characters that are looked up at once
 MOST_LOOKED = 1 << 18
 MAX_TEXT = 1 << 18  # characters of a request that are compared
-MAX_PARSED = 1 << 20  # bytes of a request that is taken apart for it; of a larger one, both ends are taken as they are
-MAX_VALUES = 30_000  # of such a request, likewise
+MAX_PARSED = 1 << 20  # bytes: a larger request is not parsed, but its two ends are compared as they are
+MAX_VALUES = 30_000  # values: the same holds for a request with more
 
 _REPLY = re.compile(r"it begins: |non-JSON body: |with an HTML page: |no JSON object: |with an error: |fields are: "
                     r"|its status is |an error in it: ")  # fmt: skip
 
-# Values that are names, and help to find the fault.
+# The values of these fields are names, and help to find the fault.
 _NAMES = frozenset((
     "model", "type", "role", "name", "id", "call_id", "tool_call_id", "tool_use_id", "status", "phase", "format",
     "media_type", "tools", "tool_choice", "effort", "reasoning_effort", "service_tier", "include", "stop_reason",
@@ -37,8 +37,9 @@ _NAMES = frozenset((
 
 
 def logged(error: ApiError, body: bytes) -> str:
-    """body: of the request; b"" once nobody holds it any more, as in the middle of a stream. Of an upstream's own words
-    only what is known to be harmless is left (known_phrases.py), and nothing of a reply that could not be read."""
+    """Returns the error's words for the log. body: of the request; b"" once nobody holds it any more, as in the middle
+    of a stream. Of an upstream's own words only those stay that are known to be harmless (known_phrases.py), and of a
+    reply that could not be read nothing stays."""
     said = error.message[:MAX_SAID]
     if error.theirs:
         return known_phrases.of(said)
@@ -48,7 +49,7 @@ def logged(error: ApiError, body: bytes) -> str:
 
 
 def without(said: str, body: bytes) -> str:
-    """`said`, less what it has from the texts of `body`."""
+    """Returns `said` without what it has from the texts of `body`."""
     texts = _texts(body)
     for text in sorted({text for text in texts if SHORTEST <= len(text) <= len(said)}, key=len, reverse=True):
         if text in said:
@@ -59,7 +60,8 @@ def without(said: str, body: bytes) -> str:
 
 
 def _blanked(said: str, everything: str) -> str:
-    """One mark for each stretch of `said` that stands in `everything`, of which each place is looked at once."""
+    """Puts one mark for each stretch of `said` that is in `everything`. Each place of `everything` is looked at
+    once."""
     places: dict[str, list[int]] = {}
     for at in range(len(said) - GRAM + 1):
         places.setdefault(said[at : at + GRAM], []).append(at)
@@ -75,7 +77,7 @@ def _blanked(said: str, everything: str) -> str:
             start, end = _stretch(said, here, everything, there)
             looked += end - start
             if looked > MOST_LOOKED:
-                return AS_SENT  # texts made to keep us busy
+                return AS_SENT  # the texts were made to cost time
             if end - start >= STRETCH:
                 sent[start:end] = b"\1" * (end - start)
         places[gram] = [here for here in heres if not sent[here]]
@@ -83,7 +85,7 @@ def _blanked(said: str, everything: str) -> str:
 
 
 def _stretch(said: str, here: int, everything: str, there: int) -> tuple[int, int]:
-    """Where in `said` what both have in common around this place begins and ends."""
+    """Returns where, in `said`, the common text around this place begins and ends."""
     end, beyond = here + GRAM, there + GRAM
     while end < len(said) and beyond < len(everything) and said[end] == everything[beyond]:
         end, beyond = end + 1, beyond + 1
@@ -114,7 +116,7 @@ def _texts(body: bytes) -> list[str]:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Every text in it that is no name. A text that is JSON, as the arguments of a tool call are, is one of them."""
+    """Yields every text that is no name. A text that is JSON, such as the arguments of a tool call, is one text."""
     waiting = [value]
     while waiting:
         one = waiting.pop()
@@ -127,5 +129,5 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def line(error: ApiError, body: bytes) -> str:
-    """The same, short and in one line."""
+    """Returns the same in one short line."""
     return "".join(c if c.isprintable() else "?" for c in logged(error, body)[:300])

@@ -14,7 +14,7 @@ _COMMON = "anthropic-"
 
 
 class Seal(NamedTuple):
-    """What is the same for all requests of a turn. lines: the headers that are left. left: betas that the cloud does
+    """What is the same for all requests of a turn. lines: the header lines that remain. left: betas that the cloud does
     not take."""
 
     envelope: Envelope
@@ -26,7 +26,7 @@ class Seal(NamedTuple):
     left: list[str]
 
     def body(self, body: bytes) -> tuple[bytes, list[str]]:
-        """A body of Messages as it goes, and what is left out of it."""
+        """Returns a body of Messages as it is sent, and what is left out of it."""
         members, where = compact_json.members(body), None
         seen: Container[str]
         if members is not None:
@@ -41,7 +41,8 @@ class Seal(NamedTuple):
 
 
 def seal(envelope: Envelope, task: str, lines: Sequence[str], learned: Sequence[str] = ()) -> Seal:
-    """lines: the headers of a request of Messages. learned: what the cloud is known not to take, besides its table."""
+    """Makes the Seal. lines: the header lines of a request of Messages. learned: what the cloud is known not to take
+    besides its table."""
     bridge = envelope.bridge.also(learned) if learned else envelope.bridge
     kept: list[str] = []
     said: dict[str, list[str]] = {_VERSION: [], _BETA: []}

@@ -32,8 +32,8 @@ BETAS = {
 
 
 def without(body: bytes, fields: Iterable[str]) -> tuple[bytes, list[str]]:
-    """The body less its top-level members of these names, and which of them were there. A body that is no JSON object
-    stays as it is: it is the upstream's to refuse."""
+    """Returns the body without its top-level members of these names, and which of them were there. A body that is no
+    JSON object stays as it is, for the upstream to refuse."""
     named = [field for field in fields if f'"{field}"'.encode() in body]
     if not named:
         return body, []
@@ -51,7 +51,7 @@ def without(body: bytes, fields: Iterable[str]) -> tuple[bytes, list[str]]:
 
 
 def betas_left(value: str, dropped: Iterable[str]) -> str:
-    """anthropic-beta less the names that belong to dropped fields."""
+    """Returns anthropic-beta without the names that belong to dropped fields."""
     gone = tuple(name for field in dropped for name in BETAS.get(field, ()))
     if not gone:
         return value

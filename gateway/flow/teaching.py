@@ -1,7 +1,6 @@
-"""What an upstream's refusal teaches of it: to be asked in another protocol, for less, or without its stream's usage.
+"""What an upstream's refusal teaches: to ask in another protocol, with fewer fields, or without the usage of a stream.
 
-A request that has taught something is made once more, since we know better now. What fields are refused for is read in
-learned_quirks.py.
+After a refusal that taught something, the request is made once more. learned_quirks.py reads which fields are refused.
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ class Taught(NamedTuple):
 
 
 def speaks_otherwise(request: ClientRequest, route: Route, ports: Ports, status: int, body: bytes) -> bool:
-    """The upstream has no endpoint for the protocol that it was asked in, and speaks another: from now on that one."""
+    """Returns whether the upstream is asked in another protocol from now on: it has no endpoint for this one, but
+    speaks another."""
     if request.task or not upstream_error.says_no_endpoint(status, body, route) or b"model" in body.lower():
         return False
     if not ports.router.lacks(route):
@@ -45,7 +45,8 @@ def speaks_otherwise(request: ClientRequest, route: Route, ports: Ports, status:
 
 
 def refuses_usage(request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes) -> bool:
-    """It refuses what only we have asked for: it may go there once more as its client said it."""
+    """Returns whether the upstream refused the wish for usage that only the proxy has added. The request may go there
+    once more without it."""
     words = (b"stream_options", b"include_usage")
     refused = error.status in (400, 422) and any(word in body and word not in request.body for word in words)
     if not refused or not ports.learns:
@@ -59,7 +60,8 @@ def refuses_usage(request: ClientRequest, route: Route, ports: Ports, error: Api
 
 
 def refuses_key(route: Route, error: ApiError, minted: Minted) -> bool:
-    """It does not take a key that was good before, and there may be another one. AWS says so with a 403."""
+    """Returns whether the upstream refused a key that was good before, and another one can be had. AWS says so with a
+    403."""
     refused = error.status == 401 or (error.status == 403 and minted.aws is not None)
     return refused and route.mint is not None and route.mint.refused(minted)
 
@@ -67,7 +69,7 @@ def refuses_key(route: Route, error: ApiError, minted: Minted) -> bool:
 def refused_fields(
     request: ClientRequest, route: Route, ports: Ports, error: ApiError, body: bytes
 ) -> Taught | None:
-    """Fields that the upstream does not take: it may go there once more, without them."""
+    """Returns the fields that the upstream does not take. The request may go there once more without them."""
     if not ports.learns or not request.body:
         return None
     if route.envelope is not None and (taught := _bridged(request, route, ports, error)) is not None:
@@ -86,7 +88,8 @@ def refused_fields(
 
 
 def _bridged(request: ClientRequest, route: Route, ports: Ports, error: ApiError) -> Taught | None:
-    """What a cloud does not take of Messages, besides what its table says. Words of the request are not believed."""
+    """Returns what a cloud does not take of Messages besides what its table says. Words from the request are not
+    believed."""
     said = error.message[: learned_quirks.MAX_READ]
     if error.status not in (400, 422) or not (names := bridge.refused(said)):
         return None

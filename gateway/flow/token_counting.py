@@ -1,11 +1,12 @@
-"""Counts of tokens: asked of an upstream as seldom as can be, else estimated by what real usage has taught.
+"""Counts tokens: upstreams are asked as seldom as possible; otherwise the count is estimated by what real usage has
+taught.
 
-Editors ask for the same counts dozens of times a second. An upstream's count is kept for a few minutes, and while it
-is being asked, everyone with the same question waits for that one answer; an estimate is kept by the body's hash. The
+Editors ask for the same counts dozens of times a second. An upstream's count is kept for a few minutes, and while one
+request asks for it, all others with the same question wait for that answer. An estimate is kept by the body's hash. The
 estimates themselves (translate/tokens.py) know no vocabulary: each reply that tells what its request really took moves
 the ratio of its upstream and model, and calibrates it (calibration.py). Where a model's vocabulary is public and
-[counting] exact is on, requests of nothing but text are counted to the last token (exact_counts.py). Everything here is
-bounded, and nothing crosses from one client key to another.
+[counting] exact is on, requests that are only text are counted exactly (exact_counts.py). Everything here has a limit,
+and no client gets what was counted for the key of another.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ from translate.errors import ApiError
 log = logging.getLogger("gateway")
 
 MAX_KEPT = 1_000  # counts, of either kind
-MAX_COUNT_BYTES = 4_096  # of an upstream's answer; more is none
-KEPT_S = 300.0  # an upstream's count: the same question has the same answer for as long as its model stays
-MAX_MODELS = 1_000  # whose ratio is known: clients choose the names of models
+MAX_COUNT_BYTES = 4_096  # a longer answer of an upstream is not kept
+KEPT_S = 300.0  # an upstream's count; the same question has the same answer while the model is the same
+MAX_MODELS = 1_000  # models whose ratio is known; limited because clients choose the names of models
 FIRST, EVERY = 4, 64  # of a model's requests, which ones are estimated in full: walking a body takes time
 
 _JSON = header_rules.JSON_HEAD
@@ -52,16 +53,16 @@ TAUGHT_FIRST, TAUGHT_EVERY, TAUGHT_OFTEN, TAUGHT_LATER = 100, 16, 2_000, 256
 
 
 class Asker(Protocol):
-    """A request for a count, on its way: its Flow's Sharing (sharing.py)."""
+    """A request for a count that is on its way: the Sharing of its Flow (sharing.py)."""
 
     @property
     def request(self) -> ClientRequest: ...
 
     def shared(self, status: int, head: bytes, body: bytes, error: ApiError | None) -> None:
-        """Another request for the same has this answer. Nothing is to happen where it is over."""
+        """Another request for the same has this answer. If this request is over, nothing happens."""
 
     def unshared(self) -> None:
-        """The other request is over without one."""
+        """The other request is over without an answer."""
 
 
 class Counted(Enum):
@@ -71,8 +72,8 @@ class Counted(Enum):
 
 
 class Ratios:
-    """(upstream, model) -> real tokens for each estimated one, as a moving average. quick tells which of the two
-    estimates it is about."""
+    """Real tokens for each estimated token, as a moving average, by (upstream, model). quick: which of the two
+    estimates the ratio is about."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, bool], tuple[float, int]] = {}  # -> (ratio, replies that made it)
@@ -81,7 +82,7 @@ class Ratios:
         return f"<Ratios of {len(self._known)}>"
 
     def of(self, upstream: str, model: str, quick: bool) -> float:
-        """1.0 for what is not known; of a model that has only the other estimate's ratio, that one."""
+        """Returns the ratio. If only the other estimate has one, returns that; if nothing is known, 1.0."""
         known = self._known.get((upstream, model, quick)) or self._known.get((upstream, model, not quick))
         return known[0] if known else 1.0
 
@@ -89,26 +90,26 @@ class Ratios:
         if not tokens.teaches(estimated, real):
             return
         key = upstream, model, quick
-        ratio, seen = self._known.pop(key, (1.0, 0))  # goes to the end: the eldest is forgotten first
+        ratio, seen = self._known.pop(key, (1.0, 0))  # moves to the end, as the oldest is forgotten first
         while len(self._known) >= 2 * MAX_MODELS:
             del self._known[next(iter(self._known))]
         self._known[key] = tokens.moved(ratio, seen, estimated, real), seen + 1
 
     def known(self) -> Iterator[tuple[tuple[str, str, bool], tuple[float, int]]]:
-        """All, for other workers."""
+        """Yields all ratios, for other workers."""
         yield from self._known.items()
 
     def hears(self, key: tuple[str, str, bool], value: tuple[float, int]) -> None:
-        """Another worker's ratio, which counts if it comes of more replies."""
+        """Takes over another worker's ratio, if it comes from more replies."""
         ratio, seen = value
         if seen > self._known.get(key, (1.0, 0))[1] and len(self._known) < 2 * MAX_MODELS:
             self._known[key] = ratio, seen
 
 
 class Counting:
-    """seed() and learn() are for every translated request, the rest is for requests that ask for a count. clock:
-    seconds that never go back. exact: None = no vocabulary is here.
-    counted: exact tokens of requests on their way, by their key, at a route."""
+    """Counts for one process. seed() and learn() are called for every translated request, the rest for requests that
+    ask for a count. clock: seconds that never go back. exact: None = no vocabulary is loaded. counted: the exact tokens
+    of requests on their way, with the route, by the request's key."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -130,14 +131,14 @@ class Counting:
     # ------------------------------------------------------------------------------------- what was used
 
     def seed(self, route: Route, data: dict[str, Any], raw: bytes) -> tuple[int, Estimated]:
-        """Input tokens, as far as can be told before the upstream does, and the estimates of which they were made. Its
-        reply teaches by them. raw: the body that `data` is."""
+        """Returns the input tokens, as far as they are known before the upstream tells them, and the estimates behind
+        that number, by which the reply will teach. raw: the body that `data` was read from."""
         name, model = route.upstream.name, route.model
         quick = tokens.quick(data, raw)
         return max(1, round(quick * self.ratios.of(name, model, True))), self._estimated(route, data, quick, len(raw))
 
     def watched(self, request: ClientRequest, route: Route) -> Estimated:
-        """The estimates of a body that passes through to an upstream that cannot count, now and then."""
+        """Returns now and then the estimates for a body that passes through to an upstream that cannot count."""
         met = self._met.get((route.upstream.name, route.model), 0)
         if not _teaches(met, len(request.body)):
             self._meets(route)
@@ -146,7 +147,7 @@ class Counting:
         return self.expects(route, data, self._estimated(route, data, 0, len(request.body)))
 
     def expects(self, route: Route, body: dict[str, Any], estimated: Estimated) -> Estimated:
-        """Adds the exact count to the estimates that a reply will teach by. body: as the upstream gets it."""
+        """Adds the exact count to the estimates by which a reply will teach. body: as the upstream gets it."""
         if self.exact is None or estimated.features is None:
             return estimated
         return estimated._replace(expected=self.exact.expected(route, body))
@@ -158,7 +159,7 @@ class Counting:
         return Estimated(quick, full, features)
 
     def _meets(self, route: Route) -> int:
-        """How many requests of the model there have been before this one."""
+        """Returns how many requests of the model there were before this one."""
         key = route.upstream.name, route.model
         met = self._met.pop(key, 0)
         while len(self._met) >= MAX_MODELS:
@@ -167,7 +168,7 @@ class Counting:
         return met
 
     def learn(self, route: Route, estimated: Estimated, used: Usage | None) -> None:
-        """A reply is over. estimated: what was thought of its request."""
+        """Learns from a reply that is over. estimated: what was estimated for its request."""
         real = used.prompt if used is not None else 0
         for is_quick, tokens_then in ((True, estimated.quick), (False, estimated.full)):
             if tokens_then:
@@ -178,7 +179,8 @@ class Counting:
             self.exact.learn(route, estimated.expected, real)
 
     def calibration(self, key: tuple[str, str, str]) -> Calibration:
-        """Of an upstream's model, for requests in a protocol: each has another frame around the same words."""
+        """Returns the calibration of an upstream's model for one protocol of clients: each puts another frame around
+        the words."""
         found = self.calibrations.get(key)
         if found is None:
             found = self.calibrations[key] = Calibration()
@@ -189,9 +191,9 @@ class Counting:
     # ------------------------------------------------------------------------------------ who asks for one
 
     def estimated(self, request: ClientRequest, route: Route) -> tuple[bytes, bytes]:
-        """(head, body) of an answer that is made here. Raises BadRequest."""
+        """Returns (head, body) of an answer that is made here. Raises BadRequest."""
         counting = request.dialect.counting
-        assert counting is not None  # else there is no address at which it could be asked for
+        assert counting is not None  # a protocol without it has no address for counts
         counted = self.counted.get(request.key)
         if counted is not None and counted[0] is route:
             counting.check(request.parsed())
@@ -213,7 +215,7 @@ class Counting:
     def _calibrated(
         self, request: ClientRequest, route: Route, counting: dialect.TokenCounting
     ) -> tuple[bytes, bytes] | None:
-        """The same by what the model's replies have taught, if that is enough. Raises BadRequest."""
+        """Returns the same by what the model's replies have taught, if that is enough. Raises BadRequest."""
         calibration = self.calibrations.get((route.upstream.name, route.model, request.protocol))
         if calibration is None or not calibration.is_calibrated:
             return None
@@ -226,7 +228,8 @@ class Counting:
         return _ESTIMATE + off, counting.body(calibration.count(features))
 
     def asks(self, flow: Asker, route: Route, quota: Limiter | None, now: float) -> Counted | bytes:
-        """Who counts for the request, or what the upstream said before. quota: its client's. Raises ApiError."""
+        """Returns who counts for the request, or the answer that the upstream gave before. quota: its client's. Raises
+        ApiError."""
         request = flow.request
         if not (route.home and request.protocol in route.upstream.counts):
             if isinstance(request.previous, PreviousResponse) and not route.home and NAMED in request.body:
@@ -237,7 +240,7 @@ class Counting:
         wait = quota.take(0, now) if quota is not None else 0.0
         if not isinstance(wait, int | float):
             limiter.when(wait, _nobody_waits)  # a count is cheap, and editors ask for many
-        elif wait > 0:  # beyond its bounds an estimate will do
+        elif wait > 0:  # a client over its limits gets an estimate
             return Counted.HERE
         said = self.ask(flow, url)
         if said is not Counted.BY_UPSTREAM and quota is not None:
@@ -245,8 +248,8 @@ class Counting:
         return said
 
     def ask(self, flow: Asker, url: str) -> Counted | bytes:
-        """Whether the upstream is to be asked, or what it said before."""
-        if flow in self._leads:  # it tries again
+        """Returns whether the upstream is to be asked, or the answer that it gave before."""
+        if flow in self._leads:  # this request already asks, and tries again
             return Counted.BY_UPSTREAM
         key = _key(flow.request, url)
         until, known = self._counts.get(key, (0.0, b""))
@@ -263,7 +266,7 @@ class Counting:
         return Counted.BY_UPSTREAM
 
     def answered(self, flow: Asker, reply: tuple[int, bytes, bytes] | None, error: ApiError | None) -> None:
-        """A request has its answer (status, head, body): so have those who wait for the same."""
+        """A request has its answer (status, head, body), and so have the requests that wait for the same."""
         key = self._leads.pop(flow, None) if reply is not None else None
         if key is None or reply is None:
             return
@@ -277,7 +280,7 @@ class Counting:
             other.shared(status, head.replace(own, other.request.key.encode()), body, error)
 
     def left(self, flow: Asker) -> None:
-        """A request is over, answered or not. If it was to ask, the next one asks in its place."""
+        """A request is over, answered or not. If it was the one to ask, the next one asks in its place."""
         self.counted.pop(flow.request.key, None)
         if (key := self._leads.pop(flow, None)) is not None:
             for other in self._asking.pop(key):
@@ -289,7 +292,8 @@ def _is_due(met: int, first: int, every: int) -> bool:
 
 
 def _teaches(met: int, size: int) -> bool:
-    """size: of its body. To look at all of a large one takes longer than all else, unless most of it is remembered."""
+    """Returns whether a request calibrates. size: of its body. Looking at all of a large body takes longer than
+    everything else, unless most of it is remembered."""
     if size >= recurring.LEAST_BODY and not recurring.MEMORY.most:
         return False
     return _is_due(met, TAUGHT_FIRST, TAUGHT_EVERY if met < TAUGHT_OFTEN else TAUGHT_LATER)
@@ -301,19 +305,19 @@ def _nobody_waits(answer: asyncio.Future[float]) -> None:
 
 
 def _forget(kept: dict[bytes, Any]) -> None:
-    """Makes place for one more: the eldest goes."""
+    """Makes room for one more by dropping the oldest."""
     while len(kept) >= MAX_KEPT:
         del kept[next(iter(kept))]
 
 
 def _key(request: ClientRequest, url: str) -> bytes:
-    """All that an upstream's count may depend on, and whose it is."""
+    """Returns a hash of all that an upstream's count may depend on, and of whose it is."""
     told = (request.headers.get(name, "") for name in ("Anthropic-Beta", "Anthropic-Version"))
     said = "\n".join((owner_of(request.client, request.headers), url, *told))
     return hashlib.sha256(said.encode("utf-8", "surrogatepass") + b"\n\n" + request.body).digest()
 
 
 def _counted(body: dict[str, Any], counting: dialect.TokenCounting) -> int:
-    """Tokens of a request, by local estimate. Raises BadRequest."""
+    """Returns the tokens of a request, estimated here. Raises BadRequest."""
     counting.check(body)
     return tokens.estimate(body)

@@ -20,7 +20,7 @@ _SAMPLED = 1
 @dataclass(slots=True)
 class Span:
     """An attempt. Times are in seconds since 1970; ended: 0.0 = not yet. status: of the upstream's reply, 0 = none.
-    error: its kind, "" = it was answered."""
+    error: its kind, "" = the attempt was answered."""
 
     id: int
     upstream: str
@@ -40,8 +40,8 @@ class Span:
 
 @dataclass(slots=True)
 class Trace:
-    """id: of the trace. span: of the request; parent: of the client's span, 0 = there is none. state: the client's
-    tracestate."""
+    """The trace of a request. id: of the trace. span: of the request. parent: the client's span, 0 = none. state: the
+    client's tracestate."""
 
     id: int
     span: int
@@ -57,14 +57,14 @@ class Trace:
         return span
 
     def told(self, lines: list[str], span: Span) -> list[str]:
-        """The header lines of an attempt, which name its span."""
+        """Returns the header lines of an attempt, with its span."""
         own = f"traceparent: 00-{self.id:032x}-{span.id:016x}-{int(self.sampled):02x}"
         return [*(line for line in lines if not line.lower().startswith("traceparent:")), own]
 
 
 class Tracing:
-    """Begins traces. share: which part of those that no client has decided about is recorded, from 0 to 1. sent,
-    dropped: spans, since the start."""
+    """Begins traces. share: which part of the traces that no client has decided about is recorded, from 0 to 1. sent,
+    dropped: how many spans since the start."""
 
     def __init__(self, share: float) -> None:
         self.share = share

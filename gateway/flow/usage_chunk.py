@@ -1,8 +1,8 @@
-"""What a Chat stream takes, where its client did not ask: asked for in its place, and taken out of the reply again.
+"""Asks for the usage of a Chat stream if the client does not, and takes it out of the reply again.
 
-Upstreams tell the usage of a stream only to who asks (stream_options.include_usage), in a chunk of its own that has no
-choices; all other chunks get `"usage": null`. Without it nobody knows what the stream cost. The client sees neither:
-its other bytes are the upstream's. A client that says stream_options itself gets what it asked for.
+Upstreams tell the usage of a stream only to clients that ask (stream_options.include_usage), in a chunk of its own that
+has no choices; all other chunks get `"usage": null`. Without it nobody knows what the stream cost. The client sees
+neither: its other bytes are the upstream's. A client that says stream_options itself gets what it asked for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ _NO_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 
 
 def wished(body: bytes) -> bytes | None:
-    """The request's body with the wish for usage; None where it says something of it already, or is no object."""
+    """Returns the request's body with the wish for usage; None if it already says something about that, or is no
+    object."""
     at = body.find(b"{") + 1
     if not at or body.rfind(b'"stream_options"') >= 0:
         return None
@@ -27,12 +28,12 @@ def wished(body: bytes) -> bytes | None:
 
 
 class UsageChunk:
-    """Takes what was not asked for out of a stream's whole lines."""
+    """Takes the usage that the client has not asked for out of whole lines of a stream."""
 
     __slots__ = ("_ends",)
 
     def __init__(self) -> None:
-        self._ends = False  # the blank line after the chunk that was taken out is due
+        self._ends = False  # the blank line after the removed chunk is still to come
 
     def __repr__(self) -> str:
         return "<UsageChunk>"

@@ -21,8 +21,8 @@ from translate.errors import ApiError
 
 
 class Watched(Interface):
-    """A Flow, as far as is asked here. silent_s: how long its stream has been silent, and heard: the bytes that the
-    client had by then."""
+    """The part of a Flow that is looked at. silent_s, heard: for how long its stream has been silent, and how many
+    bytes the client had got by then."""
 
     state: State
     request: ClientRequest
@@ -35,13 +35,13 @@ class Watched(Interface):
     heard: int
 
     def end(self, event: Event, error: ApiError | None, write: Callable[..., ApiError | None], *args: Any) -> None:
-        """What `write` writes is the last that the client gets."""
+        """Lets `write` write the last that the client gets."""
 
     def on_broken(self, error: Exception) -> None: ...
 
 
 def look(flow: Watched, ports: Ports, seconds: float, patience_s: float) -> None:
-    """seconds: since the last look. patience_s: after so long a silence a stream gets a ping."""
+    """Looks at a request. seconds: since the last look. patience_s: after so long a silence a stream gets a ping."""
     if flow.state is State.RECEIVING:
         _look_at_body(flow, ports)
         return
@@ -69,9 +69,11 @@ def _look_at_body(flow: Watched, ports: Ports) -> None:
 
 
 def _ping(flow: Watched) -> None:
-    """A sign of life, so that the client does not give up. A model that thinks behind an empty first event is alive
-    too: then the headers go out now, and what fails later can only be an error event. A stream that has said its last
-    word needs none: it is ended."""
+    """Sends a sign of life, so that the client does not give up.
+
+    A model that thinks behind an empty first event is alive, too: then the headers go out now, and a later failure can
+    only be an error event. A stream that has had its last event needs no ping: it is ended.
+    """
     lead = flow.lead
     assert lead is not None and lead.reply is not None
     try:
@@ -80,7 +82,7 @@ def _ping(flow: Watched) -> None:
             return
         if flow.state is not State.STREAMING:
             lead.begin()
-            flow.clock.first = 0.0  # that was no more than a sign of life
+            flow.clock.first = 0.0  # a sign of life does not count as the first byte
         if flow.state is State.STREAMING:
             flow.write(lead.reply.ping())
             flow.heard = flow.writer.written
