@@ -172,7 +172,7 @@ class Entrance(HTTPMessageDelegate):
             self._to = self._hot = Relay(self._door.service, self._conn, *relayed, model=deployment)
             self._packed = self._packed and "form-data" not in headers.get("Content-Type", "")
         else:
-            headers.pop("Content-Type", None)  # otherwise Tornado parses a form in the body that is missing, and fails
+            headers.pop("Content-Type", None)  # otherwise Tornado would parse a form, and fail because there is no body
             self._to = self._door.application.start_request(self._server_conn, self._conn)
         return self._to.headers_received(start_line, headers)
 
@@ -182,9 +182,9 @@ class Entrance(HTTPMessageDelegate):
         return self._in_turns(self._hot, chunk) if self._packed else self._hot.data_received(chunk)
 
     async def _in_turns(self, to: HTTPMessageDelegate, chunk: bytes) -> None:
-        """Passes a compressed body on in pieces, so that other requests get their turns: some hundred bytes of it may
-        become a megabyte. Those that come together take turns, and would all end in the same one of the loop, where
-        each whole body is read: one after the other they hold nobody up."""
+        """Passes a compressed body on in pieces, with turns of the loop between them, because a few hundred bytes may
+        become a megabyte. Several compressed bodies go one after the other: if they took turns, all of them would end
+        in the same turn, in which each whole body is read."""
         for at in range(0, len(chunk), PACKED_PIECE):
             to.data_received(chunk[at : at + PACKED_PIECE])
             await asyncio.sleep(0)
@@ -205,7 +205,7 @@ class Entrance(HTTPMessageDelegate):
         self._refuse(error, target, headers)
 
     def malformed(self, error: ApiError, target: str, headers: HTTPHeaders) -> None:
-        """It is not HTTP/1.1, or not as strictly as it has to be (gateway/http/connection.py)."""
+        """The request is not HTTP/1.1, or not as strictly as it has to be (gateway/http/connection.py)."""
         self._door.idle.ends(self._server_conn)
         log.info("%s", error.message)
         self._refuse(error, target, headers)

@@ -17,7 +17,7 @@ from gateway.http.forwarded import Clients
 from gateway.limits.per_address import PerAddress
 from translate.errors import ApiError
 
-TICKED_AT_ONCE = 100  # requests; each is a few microseconds' work, or a millisecond's where it ends
+TICKED_AT_ONCE = 100  # requests; each takes a few microseconds, or a millisecond if it ends
 BETWEEN_S = 0.01
 FLUSH_S = 1.0  # at shutdown, the time for last bytes to reach slow clients
 
@@ -44,7 +44,7 @@ class RequestsInFlight:
         self.sessions: set[Session] = set()
         self.askings: set[asyncio.Future[Any]] = set()
         self.per_address = PerAddress("requests in flight", "requests_per_address")
-        self._addresses: dict[Running, str] = {}  # those that are bounded, see forwarded.py
+        self._addresses: dict[Running, str] = {}  # of requests whose address has a limit, see forwarded.py
         self._housekeeping = housekeeping
         self._idle: asyncio.Event | None = None  # while stopping: set when the last request is answered
         self._ticker: asyncio.TimerHandle | None = None
@@ -100,7 +100,7 @@ class RequestsInFlight:
         self._tick_some(list(self.flows))
 
     def _tick_some(self, flows: list[Running]) -> None:
-        """A few in each turn of the loop: a thousand that end together hold nobody up."""
+        """Ticks some requests in each turn of the loop, so that a thousand that end together delay nobody."""
         for flow in flows[:TICKED_AT_ONCE]:
             if flow in self.flows:
                 flow.tick(self._tick_s, self._ping_s)

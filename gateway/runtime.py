@@ -74,11 +74,11 @@ from upstream.prewarm import prewarm
 
 log = logging.getLogger("proxy")
 
-AGES_S = 300.0  # what conversations have not used for so long is forgotten within as long again
+AGES_S = 300.0  # parts of conversations that were not used for so long are forgotten within the same time again
 
 
 class Connections(Interface):
-    """What a Service knows of its server. refused: how many were turned away, by why."""
+    """What a Service knows of its server. refused: how many connections were turned away, by the reason."""
 
     @property
     def max_connections(self) -> int: ...
@@ -87,7 +87,7 @@ class Connections(Interface):
     def refused(self) -> Mapping[str, int]: ...
 
     def states(self) -> Mapping[str, int]:
-        """How many there are in each state."""
+        """Returns how many connections there are in each state."""
 
 
 class Service:
@@ -109,9 +109,9 @@ class Service:
         self.shared = wiring.shared(settings, journal.folder, self.worker_rpc.count)
         self.hops = Hops(self.worker_rpc.group, addresses)
         self.reloaded: dict[str, Any] = {}  # the result of the last change of the settings, see reload.py
-        self.restarts = 0  # of this worker, before it
+        self.restarts = 0  # how often this worker was started again
         self.reloads = {"taken": 0, "refused": 0}
-        self.loaded_at = time.time()  # the settings in force
+        self.loaded_at = time.time()  # when the settings in force were loaded
         self.places = Places(wiring.breaker_limits(settings))
         self.drained = Drains(self.worker_rpc)
         self.router = Router(settings, ready, self.places, None, Quotas(self.shared))
@@ -142,7 +142,7 @@ class Service:
         store_sync.register(self.worker_rpc, self.response_store)
         self.gossip = self._gossip()
         self.slots = SlotLeases(self.shared, self._me, self.admission, self._shared_gates)
-        self.connections: Connections | None = None  # of clients, see proxy.py
+        self.connections: Connections | None = None  # of clients; set by proxy.py
         self.bodies = BodyMemory(settings.server.max_body_bytes)
         self._key_start = secrets.token_hex(5)
         self.next_key = _ids(self._key_start)
@@ -151,7 +151,7 @@ class Service:
 
     @property
     def _me(self) -> str:
-        """This worker, for the others that share the state."""
+        """The name of this worker for the others that share the state."""
         return f"{self.worker_rpc.group}-{self.worker_rpc.number}"
 
     def _response_store(self, settings: Settings) -> ResponseStore:
@@ -162,7 +162,7 @@ class Service:
         return store
 
     def _shared_gates(self) -> list[tuple[Gate, int]]:
-        """Upstreams with a bound that all workers keep together. The others' bounds are of this process."""
+        """Returns the upstreams whose limit all workers keep together. The other limits are for each process."""
         bounds = ((upstream.gate, upstream.settings.max_concurrent) for upstream in self.router.upstreams.values())
         return [(gate, bound) for gate, bound in bounds if bound]
 
@@ -212,7 +212,7 @@ class Service:
         several = len(settings.clients) > 1
         self.response_store.shared = self.blame.several = self.admission.shares.several = self.quirks.several = several
         quotas = wiring.client_quotas(settings, self.quotas, Quotas(self.shared))
-        self.quotas.clear()  # the same for all Ports: a request that began before is settled with what holds now
+        self.quotas.clear()  # one dict for all Ports: a request that began earlier is settled with the limits of now
         self.quotas.update(quotas)
         self.budgets.adopt(wiring.client_budgets(settings))
         self.rules.clear()
@@ -328,7 +328,7 @@ class Service:
         self.admission.serve()  # a limit may be higher now
 
     def _connect(self) -> None:
-        """Lets upstreams have their keys made, and nobody see them."""
+        """Tells upstreams how to have keys made, and has these keys masked everywhere."""
         for upstream in self.router.upstreams.values():
             upstream.ask = asking.asker(self.client)
             upstream.on_key = self.journal.redaction.minted

@@ -50,7 +50,7 @@ class Decoder(Protocol):
 
     @property
     def begun(self) -> bool:
-        """The upstream has begun a reply, even if nothing of it can be told yet."""
+        """The upstream has begun a reply, even if the client can be told nothing of it yet."""
 
     @property
     def complete(self) -> bool:
@@ -58,7 +58,7 @@ class Decoder(Protocol):
 
     @property
     def usage(self) -> Usage | None:
-        """Returns what the reply has said so far that it takes."""
+        """The usage that the reply has told so far."""
 
     def feed(self, chunk: bytes) -> list[Event]: ...
 
@@ -71,7 +71,7 @@ class Encoder(Protocol):
 
     @property
     def started(self) -> bool:
-        """Something was written that fixes the status at 200."""
+        """Something was written that makes the status a 200."""
 
     @property
     def ended(self) -> bool:
@@ -80,27 +80,27 @@ class Encoder(Protocol):
     def emit(self, events: list[Event]) -> bytes: ...
 
     def ping(self) -> bytes:
-        """Returns a sign of life that is legal now; b"" where none is."""
+        """Returns a sign of life that is legal at this moment; b"" if none is."""
 
 
 class Reply(Protocol):
-    """One upstream's reply on its way to the client, translated or passed through. Until `started` is set nothing has
-    been given out, so that `fault` can still become a status, or another attempt."""
+    """One upstream's reply on its way to the client, translated or passed through. Until `started` is set, the client
+    has got nothing, so that `fault` can still become a status or lead to another attempt."""
 
     @property
     def started(self) -> bool: ...
 
     @property
     def ended(self) -> bool:
-        """The client has its terminal event, by our hand."""
+        """The client has the terminal event, and this object wrote it."""
 
     @property
     def goes_on(self) -> bool:
-        """The upstream's reply has ended and the client's has not: another request continues it."""
+        """The upstream's reply has ended, but the client's has not: another request continues it."""
 
     @property
     def fault(self) -> ApiError | None:
-        """Returns the error that the reply turned out to be."""
+        """The error that the reply turned out to be."""
 
     @property
     def usage(self) -> Usage | None: ...
@@ -111,7 +111,7 @@ class Reply(Protocol):
 
     @property
     def sample(self) -> bytes:
-        """Returns some of what was written, the latest."""
+        """Some of the latest bytes that were written."""
 
     def whole(self, raw: bytes, streamed: bool = False) -> bytes:
         """Returns a whole reply as the client's whole body. Raises ApiError."""
@@ -140,7 +140,7 @@ class ErrorWriter(Protocol):
 
 
 class Framing(Protocol):
-    """A stream of server-sent events in another form, on its way to the client. Nothing of an event's data changes."""
+    """Puts a stream of server-sent events into another form for the client. The data of the events stays unchanged."""
 
     def feed(self, events: bytes) -> bytes:
         """events: whole lines."""
@@ -154,8 +154,9 @@ class Framing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Framed:
-    """What a client's reply is at an address where it differs from the protocol's own. content_type: of streams, which
-    are not made of server-sent events. whole: of a reply that is no stream. error: None = as the protocol says it."""
+    """The form of a client's reply at an address where it differs from the protocol's own. content_type: of streams,
+    which are not made of server-sent events. whole: changes a reply that is no stream. error: writes an error; None =
+    as the protocol writes it."""
 
     content_type: str
     framing: Callable[[], Framing]
@@ -164,7 +165,7 @@ class Framed:
 
 
 class Unsealed(NamedTuple):
-    """A body as the protocol has it, and the headers of the protocol that stood in it."""
+    """A body as the protocol has it, and the headers of the protocol that the client had put into its body."""
 
     body: bytes
     headers: Mapping[str, str]
@@ -172,16 +173,25 @@ class Unsealed(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One address of the protocol. task: "" = a model's reply, "count" = how many tokens a request has, "compact" = a
-    summary. path: where clients ask; "{model}" in it stands for the model's name, which is then not in the body, and
-    "{}" for any one segment. upstream: what is appended to an upstream's base URL, with "{model}" likewise. streams:
-    whether the reply is a stream, where the address says so; None = the body does, in its field "stream". optional: an
-    upstream has it only if its settings say so. relayed: no other protocol has it, so it goes to upstreams of this one,
-    as it is. streamed: its bodies are no JSON, or large, and pass through as they come. framed(query): the form of a
-    reply, None for the protocol's own. opened(body): the body as the protocol has it, and the names of what is left
-    out; it raises BadRequest. unsealed(body, model, streams): the same without a parse, where the address holds the
-    model and whether it streams. alone(body): what is answered where nothing is asked of a model; None = something is.
-    deterministic: equal requests have equal answers. usual_model: where none is named. other: of unlike bodies."""
+    """One address of the protocol.
+
+    task           "" = a model's reply, "count" = how many tokens a request has, "compact" = a summary
+    path           where clients ask. "{model}" stands for the model's name, which is then not in the body, and "{}" for
+                   any one segment
+    upstream       what is appended to an upstream's base URL, with "{model}" in the same way
+    streams        whether the reply is a stream, if the address says so; None = the body says it, in its field "stream"
+    optional       an upstream has the endpoint only if its settings say so
+    relayed        no other protocol has the endpoint, so requests go unchanged to upstreams of this protocol
+    deterministic  equal requests have equal answers
+    streamed       bodies are no JSON, or large, and pass through as they come
+    framed         (query) -> the form of the reply; None = the protocol's own
+    opened         (body) -> the body as the protocol has it, and the names of what is left out. Raises BadRequest
+    unsealed       (body, model, streams) -> the same without a parse, if the address has the model and says whether it
+                   streams
+    alone          (body) -> the answer to a request that needs no model; None = it needs one
+    usual_model    the model of a request that names none
+    other          another endpoint for bodies of another kind
+    """
 
     task: str
     path: str
@@ -200,7 +210,7 @@ class Endpoint:
 
 
 class Other(NamedTuple):
-    """The endpoint of bodies that have one key, in its quotes, and lack another."""
+    """The endpoint for bodies that have one key (with its quotes) and lack another."""
 
     has: bytes
     lacks: bytes
@@ -209,12 +219,18 @@ class Other(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """How a stream of the protocol is read without being parsed. terminal: what only its last event holds. last:
-    that after which nothing comes, whatever its choices were; None where only the upstream's close tells. refusal: what
-    says that the model declines. content: what the first useful event holds. ping: a sign of life within a
-    stream that has begun; comment: the same before. model: where a line tells the model's name. long_terminal:
-    that the last event has begun, where it may be longer than what is remembered. head_bytes: how much of the
-    beginning an error at the end needs to know of."""
+    """How a stream of the protocol is read without being parsed. Patterns and bytes:
+
+    terminal       only the last event has this
+    refusal        the model declines
+    content        the first useful event has this
+    ping           a sign of life within a stream that has begun
+    comment        a sign of life before that
+    model          the model's name in a line
+    long_terminal  the beginning of the last event, if that event may be longer than what is remembered
+    last           after this nothing comes, for a reply with any number of choices; None = only the upstream's close tells
+    head_bytes     how many bytes of the stream's beginning are needed to write an error at its end
+    """
 
     terminal: re.Pattern[bytes]
     refusal: re.Pattern[bytes]
@@ -229,10 +245,10 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """How an ApiError is said. body(error, request_id), event(error, request_id): the whole reply, and the last event
-    of a stream that has begun. status: of a whole reply. last(error, head, sent, model): the event where the stream's
-    bytes passed through: the first `Marks.head_bytes` of them, the latest, and the name that the client has for the
-    model where it differs. left_out(fields): what is added to the refusal of a request whose fields could not cross."""
+    """How an ApiError is written. body(error, request_id): a whole reply. event(error, request_id): the last event of a
+    stream that has begun. status: of a whole reply. last(error, head, sent, model): the last event of a stream whose
+    bytes passed through; head: its first `Marks.head_bytes`, sent: its latest bytes, model: the client's name for the
+    model if that differs. left_out(fields): what is added to the refusal of a request whose fields could not cross."""
 
     body: ErrorWriter
     event: ErrorWriter
@@ -242,8 +258,8 @@ class Errors:
 
 
 class Asks(NamedTuple):
-    """How a request says how long its reply may be. names: of the field, in their quotes. depth: how many brackets are
-    open where it stands; elsewhere it is another's, such as an argument of a tool."""
+    """How a request says how long its reply may be. names: of the field, with their quotes. depth: how many brackets
+    are open where the field stands; at another depth it is something else, such as an argument of a tool."""
 
     names: tuple[bytes, ...]
     depth: int = 1
@@ -254,8 +270,8 @@ MAX_TOKENS = Asks((b'"max_tokens"',))
 
 @dataclass(frozen=True, slots=True)
 class TokenCounting:
-    """How the number of a request's tokens is asked for and told. check raises BadRequest for what is no request.
-    field: where an answer has the number."""
+    """How a count of tokens is asked for and answered. check: raises BadRequest if the body is no such request. body:
+    writes the answer. field: where an answer has the number."""
 
     check: Callable[[Body], None]
     body: Callable[[int], bytes]
@@ -264,9 +280,9 @@ class TokenCounting:
 
 @dataclass(frozen=True, slots=True)
 class ModelListing:
-    """How the list of models is told. page(models, query): the list, or the page of it that was asked for; it raises
-    BadRequest for what is no page. query: what an upstream is asked with, so that its list comes whole. paths: where
-    clients ask for it, beside /v1/models."""
+    """How the list of models is written. row: one model. page(models, query): the list, or the page of it that was
+    asked for; raises BadRequest for a page that does not exist. query: asks an upstream for its whole list. paths:
+    where clients ask for it, besides /v1/models."""
 
     row: Callable[[model_list.ListedModel], Body] = model_list.row
     page: Callable[[Sequence[model_list.ListedModel], Mapping[str, str]], Body] = model_list.page
@@ -276,12 +292,12 @@ class ModelListing:
 
 @dataclass(frozen=True, slots=True)
 class Http:
-    """How the protocol uses HTTP. auth: the header of the key, and what stands before the key in it. headers: said to
-    every upstream, unless the client said the same header. betas: the header that names what is asked for beyond
-    the protocol, "" for none. any_header: upstreams are sent whatever headers such a client says, but for those of
-    others; else those that are known. query_key: the parameter in which clients may say their key. rate_headers: how a
-    client learns what is left of its bounds. asks(headers): whether a request whose path tells nothing comes from a
-    client of this protocol."""
+    """How the protocol uses HTTP. auth: the header of the key, and what stands before the key in it. headers: are sent
+    to every upstream, unless the client sent the same header. betas: the header that asks for features beyond the
+    protocol, "" = none. any_header: upstreams get all headers of such a client, except those of other protocols;
+    otherwise they get the known ones. query_key: the query parameter in which clients may send their key. rate_headers:
+    tell a client what is left of its limits. asks(headers): whether a request comes from a client of this protocol, if
+    its path does not tell."""
 
     auth: tuple[str, str] = ("authorization", "Bearer ")
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -294,36 +310,36 @@ class Http:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """name: in settings, logs and addresses. endpoints: the first is the one of replies. carries: the other protocols,
-    the one first that carries most of a request; those that it does not name come after them. counting: None where its
-    clients cannot ask. echo: what a request says that its reply says again. looks_like(body, headers): whether a body
-    is probably one of this protocol; the last row of the table is taken where none does.
+    """A protocol, as the rest of the program knows it.
 
-    asks: how a request says how long its reply may be.
+    name: in settings, logs and addresses. endpoints: the first one is for replies. carries: the other protocols, best
+    first, by how much of a request they carry; those that are not named come after them. counting: None if clients
+    cannot ask for a count. echo: the fields of a request that its reply repeats. looks_like(body, headers): whether a
+    body is probably one of this protocol; if it looks like none, the last row of the table is taken. asks: how a
+    request says how long its reply may be. usual: as an example, fields that clients send and that servers refuse now
+    and then.
 
-    usual: fields that clients of it send and servers of it refuse now and then, as an example.
+    Requests that cross: schemas: how upstreams are given schemas. searchers: the models that search the web.
+    compaction: how clients have a conversation summarized. search_reply: how clients see a search for deferred tools
+    that the proxy has made. says_client_search: a search that the client runs itself is marked as one. followed: puts
+    text into a conversation whose history only points to text that its own upstream has kept. pauses: upstreams may
+    pause a turn. shows: which pictures and sounds of other providers fit into a reply. model_shows: the same parts fit
+    into the model's turns of a request. wants_turns: instructions without a turn are no request.
 
-    Requests that cross: schemas: what upstreams are given schemas in. searchers: whose models search the web.
-    compaction: how clients have a conversation summed up. search_reply: how they see a search for deferred tools that
-    the proxy has made; says_client_search: a search that they run themselves says that it is one. followed: a
-    conversation with words where its history only points to some, which its own upstream has kept. pauses: upstreams
-    may pause a turn. shows: what pictures and sounds of other providers its replies have a place for;
-    model_shows: so have the model's turns in requests. wants_turns: instructions alone are no request.
+    Requests that do not cross: without_foreign(body) takes out thinking that the upstream has not signed, and returns
+    its names. summaries_in_words(body) turns summaries of the proxy into text, and returns whether there were any. Both
+    change the body.
 
-    Requests that do not cross: without_foreign(body) takes out thinking that the upstream has not signed, and names it;
-    summaries_in_words(body) puts summaries of ours into words, and tells whether there were any. Both change the body.
+    What only some protocols have: open_reasoning: each server chooses where it puts reasoning. wishes_usage: a stream
+    tells its usage only if the request asks for it. stores: replies are kept under their ids, and requests build on
+    them. thread_mark: bytes that are in each body that builds on a kept conversation, b"" = there are none.
+    as_stream(body), as_whole(stream): the reply in the other form, without a loss, if both forms tell the same;
+    as_whole returns None for a stream that has not ended well. seal_mark: how a seal of the proxy begins in a body.
+    unserved: addresses of the API that are not served here, and what a client can do instead.
 
-    What only some protocols have: open_reasoning: where a server puts what was thought is its own choice. wishes_usage:
-    a stream tells its usage only where the request asks for it. stores: replies are kept under their ids, and requests
-    build on them. thread_mark: what a body holds that builds on a conversation which is kept, b"" where there is none.
-    as_stream(body), as_whole(stream): a reply in the other form with nothing read or lost, where the forms tell the
-    same; as_whole gives None for one that has not ended well.
-    seal_mark: how a seal of ours begins in a body. unserved: addresses of its API that are not served here, and what a
-    client can do instead.
-
-    aside: the fields of a request that are not for the model, and that its reply does not repeat. text_turns: the
-    messages of a request, if they are nothing but text; None where nobody knows how servers count these.
-    single_turns: the same where every protocol has just these messages, too, so that nothing need be translated.
+    aside: fields of a request that are not for the model, and that its reply does not repeat. text_turns: the messages
+    of a request that is nothing but text; None if nobody knows how servers count them. single_turns: the same, if every
+    protocol has just these messages, so that nothing need be translated.
     """
 
     name: str
@@ -374,12 +390,12 @@ class Dialect:
         return f"<Dialect {self.name}>"
 
     def endpoint(self, task: str = "") -> Endpoint | None:
-        """Returns None where the protocol has none for the task."""
+        """Returns the endpoint for the task, None if the protocol has none."""
         return next((each for each in self.endpoints if each.task == task), None)
 
     @property
     def pings(self) -> tuple[bytes, ...]:
-        """All signs of life that its streams may hold of ours."""
+        """All signs of life that the proxy may have put into a stream."""
         return self.marks.ping, self.marks.comment
 
     @property
@@ -394,11 +410,11 @@ class Dialect:
 
     @property
     def counts_by_choice(self) -> bool:
-        """Tells whether the settings say of an upstream that it counts tokens."""
+        """Whether an upstream counts tokens only if its settings say so."""
         count = self.endpoint("count")
         return count is not None and count.optional
 
     def served(self, task: str) -> str:
-        """Returns where clients ask for the task, "" where they cannot."""
+        """Returns where clients ask for the task, "" if they cannot."""
         found = self.endpoint(task)
         return found.path if found is not None else ""

@@ -1,10 +1,10 @@
 """One error model for all protocols.
 
-`ApiError` is what went wrong in neutral words: a kind from the table below, a status, a message. `parse`
-reads any upstream's error body into it (compatible servers use a dozen shapes); how a client is told is the
-matter of its dialect (`Dialect.errors`). A request that the proxy itself refuses raises
-BadRequest, a reply it cannot understand raises BadReply: the only two errors that translators raise.
-Same protocol in and out never parses: the upstream's error body goes back as it came.
+`ApiError` says in neutral words what went wrong: a kind from the table below, a status, a message. `parse` reads any
+upstream's error body into it (compatible servers use a dozen shapes). The client's dialect decides how the client is
+told (`Dialect.errors`). A request that the proxy itself refuses raises BadRequest, and a reply that it cannot
+understand raises BadReply; translators raise no other errors. If both sides speak the same protocol, nothing is parsed:
+the upstream's error body goes back as it came.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _CUT = "... [cut]"
 _MESSAGE_KEYS = ("message", "msg", "error_msg", "error_message", "errorMessage", "status_msg")
 _SAID = re.compile(rb'"(?:message|msg|detail|error)"\s*:\s*"((?:[^"\\]|\\.){1,%d})' % MAX_MESSAGE)
 
-# What services call an account without credit, whatever their status: 400 at Anthropic, 429 at OpenAI, 402 or 403.
+# How services say that an account has no credit. The status may be 400 (Anthropic), 429 (OpenAI), 402 or 403.
 _NO_CREDIT_CODES = frozenset({
     "billing_error", "insufficient_quota", "insufficient_balance", "insufficient_credits", "insufficient_user_quota",
     "exceeded_current_quota_error", "billing_not_active", "billing_hard_limit_reached", "credits_exhausted",
@@ -131,8 +131,8 @@ def parse(status: int, raw: bytes, content_type: str = "") -> ApiError:
 
 
 def of_object(data: Any, status: int = 0, *, is_error: bool = False) -> ApiError | None:
-    """Returns the error in a decoded JSON body or stream event, or None where it holds none. is_error: it is one, and
-    only has to be read.
+    """Returns the error in a decoded JSON body or stream event, or None if there is none. is_error: it is known to be
+    an error.
 
     Shapes seen: {"error": {...}} with message/type/code/param (code may be an int, and may be the status), {"error":
     "text"} beside a code, flat {"object": "error", "message": ...} or {"type": "error", ...} (Responses), {"detail":
@@ -165,8 +165,8 @@ def of_object(data: Any, status: int = 0, *, is_error: bool = False) -> ApiError
 
 
 def remark(data: Any) -> ApiError | None:
-    """Returns what an object that is nothing of a reply seems to complain of; it is an error where the reply does not
-    come to its end."""
+    """Returns what an object complains of that has nothing of a reply. It counts as an error if the reply does not come
+    to its end."""
     if isinstance(data, dict) and data.get("error") == {}:
         return ApiError("api", "the upstream reported an error without a message")
     return of_object(data, is_error=True)
@@ -230,7 +230,7 @@ _OVERFLOW = re.compile(
 
 
 def no_credit(message: str) -> str:
-    """Returns the words by which an error says that the account has no credit, "" where it does not say so."""
+    """Returns the words by which an error says that the account has no credit; "" if it does not."""
     found = _NO_CREDIT.search(message[:4000])
     return found.group() if found and not _SOON.search(message[:4000]) else ""
 
@@ -241,7 +241,7 @@ def kind_of(status: int) -> str:
 
 
 def _from_cut(status: int, raw: bytes) -> ApiError | None:
-    """Returns the first message in JSON that ends too soon, or is none after all."""
+    """Returns the first message in a JSON text that is cut off or otherwise broken."""
     head = raw[: 2 * MAX_MESSAGE]
     if head.lstrip()[:1] not in (b"{", b"[") or not (said := _SAID.search(head)):
         return None

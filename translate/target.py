@@ -1,8 +1,8 @@
 """What a translator must know besides the bodies: where the request goes, and who asked.
 
-`Target` is the upstream's side: its model and its habits (compatible servers differ in a handful of
-fields). `Asked` is the client's side: what of the request the reply's translation needs, and the values
-that pure code cannot make itself (an id, the time, a local token count). Both are per request, frozen.
+`Target` is the upstream's side: its model and its habits (compatible servers differ in a handful of fields). `Asked` is
+the client's side: what the translation of the reply needs of the request, and the values that pure code cannot make
+itself (an id, the time, a local token count). Both are made for one request and do not change.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ class Policy:
     images: bool = True  # may images be sent; else a note stands for each
     reasoning_effort: str = "auto"  # auto (by the model's name) | true | false: may an effort be sent
     max_stops: int = 4  # stop sequences, at most (Chat only)
-    call_ids: bool = True  # may calls and their results say an id (Gemini only)
+    call_ids: bool = True  # may calls and their results have an id (Gemini only)
     web_search: str = "auto"  # auto (by the model's name) | true | false: does it search the web itself
-    prompt_cache_key: bool = False  # may one be made where the client brings none (see affinity.py)
-    output_schema: str = "native"  # tool: a reply's JSON schema goes as a tool; chat: if there are others
-    rebuild: bool = False  # it speaks its own protocol loosely, too, and knows no tools but functions
+    prompt_cache_key: bool = False  # may the proxy make one if the client has none (see affinity.py)
+    output_schema: str = "native"  # tool: a reply's JSON schema is sent as a tool; chat: if there are others
+    rebuild: bool = False  # requests of its own protocol are translated, too; it knows no tools but functions
     deferred_tools: int = 20  # from so many on the proxy searches them; fewer are all offered (see tool_search.py)
     max_continuations: int = 8  # further requests of one turn, at most (see continued_turn.py)
     cache_marks: bool = False  # Messages: may the prompt's stable beginning be marked where the client marks nothing
 
     @property
     def fits(self) -> bool:
-        """Tells whether the upstream takes a request as every upstream of its protocol does, so that nothing more is
-        changed for it."""
+        """Whether the upstream takes requests as every upstream of its protocol does, so that nothing more is changed
+        for it."""
         plain = self.images and self.output_schema == "native"
         return plain and not self.drop and not self.rename
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`model` is the upstream's own name for it. session: the client's, where a header names it. tokens: of the input,
-    an estimate, where that matters."""
+    """Where a request goes. model: the upstream's name for it. session: the client's, if a header names it. tokens: an
+    estimate of the input, if that matters."""
 
     model: str
     policy: Policy = Policy()
@@ -68,8 +68,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ToolSearch:
-    """What the proxy needs to search for deferred tools itself. names: the function's name -> its kind. tools: all that
-    were deferred, as the client declared them. abouts: what their namespaces say of themselves."""
+    """What the proxy needs to search for deferred tools itself. names: the function's name -> its kind. tools: all
+    tools that were deferred, as the client declared them. abouts: the descriptions of their namespaces."""
 
     names: dict[str, str]
     tools: tuple[Tool, ...]
@@ -78,22 +78,29 @@ class ToolSearch:
 
 @dataclass(frozen=True, slots=True)
 class Reshaped:
-    """What became of a schema that the upstream does not take as it is, for the reply (see schemas/). names: of
-    properties, as sent -> as given. wrapped: all of it is the one property of an object."""
+    """What the reply must know about a schema that had to be changed for the upstream (see schemas/). names: of
+    properties, as sent -> as given. wrapped: everything is within an object of one property."""
 
     names: dict[str, str] = field(default_factory=dict)
     wrapped: bool = False
 
 
-@dataclass(slots=True)  # nobody changes it, but to freeze so many fields takes 4 us of each request
+@dataclass(slots=True)  # not frozen, though nobody changes it: to freeze so many fields costs each request 4 us
 class Asked:
-    """model: echoed in the reply. key: letters and digits, unique for this request (ids are made of it).
-    created: Unix seconds. input_tokens: a local estimate, used until the upstream tells the real count.
-    tool_names: names as sent upstream -> names as the client knows them (only those that differ).
-    include_usage: a Chat client asked for the usage chunk. clock: tells the time at which the reply is complete, None
-    for `created`. echo: what a Responses client said of the reply that it will get, which the reply says again (see
-    responses.items.echo). left: names of what does not cross, to which those of the reply are added. custom, namespaces
-    and what follows: see Encoded."""
+    """What the translation of a reply must know of the request.
+
+    model          is repeated in the reply
+    key            letters and digits, unique for this request; ids are made of it
+    created        Unix seconds
+    input_tokens   an estimate, used until the upstream tells the real count
+    tool_names     names as sent upstream -> names as the client knows them (only those that differ)
+    include_usage  a Chat client asked for the usage chunk
+    clock          tells the time at which the reply is complete; None = `created` is used
+    echo           what a Responses client asked for, which its reply repeats (see responses.items.echo)
+    left           names of what did not cross; those of the reply are added
+
+    custom, namespaces and the fields after them: see Encoded.
+    """
 
     model: str
     key: str = "0"
@@ -121,18 +128,25 @@ class Asked:
 
 @dataclass(slots=True)
 class Encoded:
-    """A request body in the target's protocol; `dropped` names the client's fields that did not cross; `tool_names`
-    maps changed tool names back. Where the upstream knows nothing but functions (see bridge.py): `custom` holds the
-    sent names of free-form tools, `namespaces` maps sent names to (namespace, name). `answer_tool` is the sent name of
-    the tool whose arguments are the reply's text (see answer_tool.py). `compacts`: it asks for a summary, in which
-    `tool_changes` go along, and with `answers` an answer is to follow (see compaction.py). `cache_marks`: how many are
-    in it that are ours (see messages/cache_marks.py). `forms`: the functions that stand for the client's own tools;
-    `search`: for deferred tools, where the proxy searches; `pauses`: the upstream may pause the turn, and the client
-    cannot know how to go on (see provider_tools.py, continued_turn.py). `reshaped` has the schemas that had to change
-    so that what the model writes does, by the tool's (namespace, name) as the client has them; ("", "") is the reply's
-    text. `functions`: the Chat client speaks of functions, the older word for tools; `free_text`: it has offered
-    tools that take free text, for whose calls the SDK's streams have no type. `recurs`: parts of the body were written
-    before (see recurring.py)."""
+    """A request body in the target's protocol.
+
+    dropped        the client's fields that did not cross
+    tool_names     changed tool names, as sent -> as the client knows them
+    custom         sent names of free-form tools, if the upstream knows only functions (see bridge.py)
+    namespaces     sent names -> (namespace, name), likewise
+    answer_tool    the sent name of the tool whose arguments are the reply's text (see answer_tool.py)
+    compacts       the request asks for a summary. tool_changes go along with it; with answers, an answer is to follow
+                   (see compaction.py)
+    cache_marks    how many cache marks the proxy has set (see messages/cache_marks.py)
+    forms          the functions that stand for the client's own tools (see provider_tools.py)
+    search         for deferred tools, if the proxy searches
+    pauses         the upstream may pause the turn, and the client could not go on (see continued_turn.py)
+    reshaped       schemas that were changed, so that what the model writes changes, too: by the tool's (namespace, name)
+                   as the client has them; ("", "") is the reply's text
+    functions      the Chat client uses functions, the older word for tools
+    free_text      the Chat client offers tools that take free text, for whose calls the SDK's streams have no type
+    recurs         parts of the body were already written for an earlier request (see recurring.py)
+    """
 
     body: dict[str, object]
     dropped: list[str] = field(default_factory=list)

@@ -1,9 +1,10 @@
-"""How many requests at once: a slot for each, a bounded queue for bursts, and a quick no beyond that.
+"""How many requests may run at once: a slot for each, a queue with a limit for bursts, and a quick refusal beyond that.
 
-Every upstream has so many slots, and all of them together so many. Whoever finds none waits, first come first
-served; once the queue has been behind for a while the newest go first, since the oldest are the likeliest to have given
-up. Who waited too long, or finds the queue full, is told so at once, with a Retry-After. Cheap questions
-(count_tokens) have slots and a queue of their own, so that they never stand behind long streams.
+Every upstream has a number of slots, and all upstreams together have one. A request that finds no slot waits, first
+come first served. Once the queue has been behind for a while, the newest requests go first, because the oldest clients
+are the likeliest to have given up. A request that has waited too long, or finds the queue full, is refused with a
+Retry-After. Cheap questions (count_tokens) have slots and a queue of their own, so that they never wait behind long
+streams.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
 
-CHEAP_SLOTS = 8  # at each upstream, beside the others
+CHEAP_SLOTS = 8  # at each upstream, besides its other slots
 BEHIND_S = 1.0  # a queue whose head has waited this long is behind: newest first
 RETRY_AFTER_S = 1.0
 TELL_S = 10.0  # between two warnings that slots are used up
@@ -30,8 +31,9 @@ TELL_S = 10.0  # between two warnings that slots are used up
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """slots: at once, over all upstreams. queue: waiting, over all; of cheap ones as many again at each upstream,
-    which alone bounds them. patience: seconds that one may wait. key: the setting that bounds the slots."""
+    """The limits of admission. slots: how many requests at once, over all upstreams. queue: how many wait, over all
+    upstreams; cheap ones have a queue of the same length at each upstream, which alone limits them. patience: how many
+    seconds a request may wait. key: the setting that limits the slots."""
 
     slots: int = 100
     queue: int = 200
@@ -40,9 +42,9 @@ class Limits:
 
 
 class Gate:
-    """The slots of one upstream. limit: at once; where the number adapts, `adaptive` moves below it. key: the setting
-    that says so. granted: how many of them this worker has, where several share them (shared/slot_leases.py); on_dry:
-    is called when somebody has to wait."""
+    """The slots of one upstream. limit: how many at once; if the number adapts, `adaptive` moves below it. key: the
+    setting that says so. granted: how many of the slots this worker has, if several workers share them
+    (shared/slot_leases.py). on_dry: is called when a request has to wait."""
 
     __slots__ = (
         "adaptive", "busy", "cheap", "cheap_waiting", "granted", "key", "limit", "name", "on_dry", "tell_at", "waiting",
@@ -56,7 +58,7 @@ class Gate:
         self.granted: int | None = None
         self.on_dry: Callable[[], None] | None = None
         self.busy = 0
-        self.tell_at = -math.inf  # not earlier is it said again that it has no slot left
+        self.tell_at = -math.inf  # before this time, the log is not told again that no slot is left
         self.cheap = 0
         self.waiting: collections.deque[Slot] = collections.deque()
         self.cheap_waiting: collections.deque[Slot] = collections.deque()
@@ -65,7 +67,7 @@ class Gate:
         return f"<Gate {self.name} {self.busy} of {self.slots} busy, {len(self.waiting)} waiting>"
 
     def resize(self, limit: int, adaptive: bool) -> None:
-        """Other settings; who has a slot keeps it."""
+        """Takes over changed settings. Requests that have a slot keep it."""
         self.limit = limit
         if not adaptive:
             self.adaptive = None
@@ -75,7 +77,7 @@ class Gate:
             self.adaptive.most = max(LEAST, limit)
 
     def answered(self, first_byte_ms: float | None) -> None:
-        """A reply has begun: how many requests the upstream can bear is learned of that. first_byte_ms: of a stream."""
+        """A reply has begun, from which the adaptive limit learns. first_byte_ms: of a stream."""
         if self.adaptive is None:
             return
         if first_byte_ms is None:
@@ -84,7 +86,7 @@ class Gate:
             self.adaptive.answered(first_byte_ms, self.busy)
 
     def refused(self, now: float) -> None:
-        """The upstream said that this is too much."""
+        """The upstream has said that there are too many requests."""
         if self.adaptive is not None:
             self.adaptive.refused(now)
 
@@ -95,7 +97,7 @@ class Gate:
 
 
 class Slot:
-    """A slot, or the wait for one. Ends by `leave`, which may be called at any time, and twice."""
+    """A slot, or the wait for one. It ends by `leave`, which may be called at any time, and more than once."""
 
     __slots__ = ("_on_slot", "_on_refused", "_since", "admission", "cheap", "client", "gate", "state", "timer")
 
@@ -118,9 +120,9 @@ class Slot:
         return self.gate.cheap_waiting if self.cheap else self.gate.waiting
 
     def leave(self) -> None:
-        """The slot is free again, or the wait is over."""
+        """Frees the slot, or ends the wait."""
         state, self.state = self.state, "gone"
-        self._on_slot, self._on_refused = _nobody_waits, None  # nothing is kept alive by this
+        self._on_slot, self._on_refused = _nobody_waits, None  # so that the slot keeps nothing alive
         if state == "in":
             self.admission._left(self)
         elif state == "waiting":
@@ -132,7 +134,8 @@ def _nobody_waits() -> None:
 
 
 class Admission:
-    """`enter` gives a Slot at once, or queues and calls back, or raises ApiError (503/529)."""
+    """Gives out slots. `enter` gives a Slot at once, or queues the request and calls back later, or raises ApiError
+    (503/529)."""
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self.limits = limits
@@ -142,7 +145,7 @@ class Admission:
         self.turned_away = 0
         self.queued = 0
         self.shares = Shares()
-        self._gates: list[Gate] = []  # those with a queue, in the order in which they are served next
+        self._gates: list[Gate] = []  # those with a queue, in the order in which they will be served
 
     def __repr__(self) -> str:
         return f"<Admission {self.busy} of {self.limits.slots} busy, {self.waiting} waiting>"
@@ -156,12 +159,12 @@ class Admission:
         cheap: bool = False,
         client: str = "",
     ) -> Slot:
-        """The slot's state says whether it is "in" now or "waiting"; then one of both is called later. patience:
-        seconds that this request can wait, at most. Raises ApiError where the queue is full."""
+        """Returns a Slot, whose state is "in" or "waiting"; if it waits, one of the two callbacks is called later.
+        patience: how many seconds this request can wait. Raises ApiError if the queue is full."""
         slot = Slot(self, gate, cheap, client)
         queue = slot.queue
         if queue:
-            self.serve()  # a limit may have grown; those who wait come first
+            self.serve()  # a limit may have grown, and those who wait come first
         if self._has_slot(slot):
             self._take(slot)
             return slot
@@ -176,8 +179,8 @@ class Admission:
         return slot
 
     def serve(self) -> None:
-        """Gives away what is free, turn by turn among the upstreams that have a queue. Whoever leaves does this; so
-        should whoever raises a limit."""
+        """Gives away what is free, in turns among the upstreams that have a queue. It is called when a slot is left,
+        and whenever a limit is raised."""
         turn = 0
         while turn < len(self._gates) and self.busy < self.limits.slots:
             gate = self._gates[turn]
@@ -187,11 +190,11 @@ class Admission:
                 continue
             del self._gates[turn]
             if len(gate.waiting) > 1:
-                self._gates.append(gate)  # its next turn comes after the others'
+                self._gates.append(gate)  # to the end of the row
             self._give(slot)
 
     def is_free(self, gate: Gate) -> bool:
-        """Whether a request could go there at once."""
+        """Returns whether a request would get a slot there at once."""
         return self.busy < self.limits.slots and gate.busy < gate.slots and not gate.waiting
 
     def _has_slot(self, slot: Slot) -> bool:
@@ -205,7 +208,7 @@ class Admission:
         return self.shares.may_take(slot.client, slot.gate.name, slot.gate.slots, self.limits.slots)
 
     def _next(self, gate: Gate) -> Slot | None:
-        """Of those who wait there, who is within its share."""
+        """Returns the next of those who wait there and are within their share."""
         behind = self._clock() - gate.waiting[0]._since > BEHIND_S
         in_turn = reversed(gate.waiting) if behind else iter(gate.waiting)
         return next((slot for slot in in_turn if self._is_within_share(slot)), None)
@@ -232,7 +235,7 @@ class Admission:
             slot.gate.cheap += 1
             return
         slot.gate.busy += 1
-        if slot.client:  # without clients there is nothing to share
+        if slot.client:  # without clients, nobody has a share
             self.shares.takes(slot.client, slot.gate.name)
         self.busy += 1
 
@@ -252,12 +255,12 @@ class Admission:
             self.serve()
 
     def _give(self, slot: Slot) -> None:
-        """A slot for the next of those who wait."""
+        """Gives a slot to the next of those who wait."""
         slot.queue.remove(slot)
         self._out_of_queue(slot)
         slot.state = "in"
         self._take(slot)
-        # Not from here: whoever left this slot is in the middle of ending.
+        # Not called from here, because the request that left its slot is still ending.
         asyncio.get_running_loop().call_soon(self._call, slot)
 
     @staticmethod
@@ -286,7 +289,7 @@ class Admission:
             slot._on_refused(self._full(slot, late=True))
 
     def _is_dry(self, gate: Gate) -> None:
-        """Somebody finds no slot: said in the log, now and then."""
+        """No slot is free. This is logged now and then."""
         now = self._clock()
         if now < gate.tell_at:
             return
@@ -300,7 +303,7 @@ class Admission:
                     where, gate.cheap, self.waiting + len(gate.cheap_waiting), self.turned_away)  # fmt: skip
 
     def _full(self, slot: Slot, late: bool) -> Full:
-        """late: it has waited, or may not wait; else the queue is full."""
+        """Returns the refusal. late: the request has waited, or may not wait; else the queue is full."""
         gate, limits = slot.gate, self.limits
         waiting = len(slot.queue) if slot.cheap else self.waiting
         if slot.cheap:

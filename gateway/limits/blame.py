@@ -14,7 +14,8 @@ MAX_KNOWN = 2_000  # places and kinds of faults
 
 
 class Blame:
-    """several: there are several [client]s. Without them, or with one, everything counts at once."""
+    """Which clients have met which faults. several: there are several [client]s. If there are not, every fault counts
+    at once."""
 
     def __init__(self) -> None:
         self.several = False
@@ -24,7 +25,7 @@ class Blame:
         return f"<Blame of {len(self._met)} places{' for several clients' * self.several}>"
 
     def is_the_upstreams(self, place: str, kind: str, client: str, now: float) -> bool:
-        """A client has met a fault of this kind there: whether it counts."""
+        """A client has met a fault of this kind there. Returns whether it counts against the upstream."""
         if not self.several:
             return True
         met = self._met.pop((place, kind), {})
@@ -36,7 +37,7 @@ class Blame:
         return len(met) > 1
 
     def met(self, now: float) -> dict[tuple[str, str, str], float]:
-        """(place, kind of fault, client) -> how many seconds it counts yet."""
+        """Yields (place, kind of fault, client) and for how many more seconds it counts."""
         return {
             (*where, client): at + WINDOW_S - now
             for where, clients in self._met.items()
@@ -45,13 +46,13 @@ class Blame:
         }
 
     def hears(self, place: str, kind: str, client: str, at: float) -> None:
-        """A client has met such a fault there, at another worker."""
+        """At another worker, a client has met such a fault there."""
         clients = self._met.setdefault((place, kind), {})
         clients[client] = max(at, clients.get(client, at))
         while len(self._met) > MAX_KNOWN:
             self._met.popitem(last=False)
 
     def answered(self, place: str, kind: str) -> None:
-        """Somebody has got an answer there."""
+        """A request was answered there: faults before it do not count any more."""
         if self._met:
             self._met.pop((place, kind), None)

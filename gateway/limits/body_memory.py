@@ -1,4 +1,4 @@
-"""How much memory the bodies of requests may take together: each of them is bounded, but so must be their sum."""
+"""How much memory the bodies of all requests may take together. Each body has a limit, but their sum needs one, too."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ BODIES_AT_ONCE = 16  # times the largest body
 
 
 class BodyMemory:
-    """held: bytes of all bodies that may still be sent upstream."""
+    """Counts the bytes of bodies. held: bytes of all bodies that may still be sent upstream."""
 
     __slots__ = ("_most_bytes", "held")
 
@@ -23,7 +23,7 @@ class BodyMemory:
         self._most_bytes = BODIES_AT_ONCE * max_body_bytes
 
     def hold(self, size: int) -> None:
-        """Raises ApiError (503) where there is no room for so many bytes more."""
+        """Counts more bytes. Raises ApiError (503) if there is no room."""
         if self.held + size > self._most_bytes:
             raise ApiError("overloaded", "the proxy is busy: too many large requests at once", 503, retry_after=1)
         self.held += size

@@ -1,9 +1,9 @@
 """The circuit breaker of one upstream and model: does it answer at all?
 
-closed -> open when, within a sliding window, more than a share of its answers were faults, or several in a row.
-open -> half-open after a cooldown; then a single request may try. If that one is answered the breaker closes; if
-not, it opens again, for twice as long, up to a bound. It only advises: whoever has no other target left may ask all
-the same. What had begun before it opened tells nothing more. No clock of its own: `now` is given, in seconds.
+closed -> open: within a sliding window, more than a share of the answers were faults, or several in a row. open ->
+half-open: after a cooldown, a single request may try. If it is answered, the breaker closes; if not, it opens again,
+for twice as long, up to a limit. The breaker only advises: a request without another target may be sent all the same.
+Requests that began before it opened tell nothing new. It has no clock: `now` is given, in seconds.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-BUCKETS = 10  # of the window; the oldest falls out whole
+BUCKETS = 10  # the window consists of so many; the oldest is dropped as a whole
 
 State = Literal["closed", "open", "half-open"]
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """[breaker] of the settings. Seconds. consecutive: faults in a row that open it, however few the answers."""
+    """[breaker] of the settings, in seconds. consecutive: so many faults in a row open it, even if there were few
+    answers."""
 
     failure_share: float = 0.5
     window: float = 30.0
@@ -30,9 +31,9 @@ class Limits:
 
 
 class Breaker:
-    """`allows` before a request, then exactly one of `answered`, `faulted` or `unjudged`, with what `allows` gave:
-    the number of the breaker's present era, by which a verdict that comes too late is known; 0 for one that was
-    advised against and sent all the same."""
+    """Call `allows` before a request, then exactly one of `answered`, `faulted` or `unjudged` with the number that
+    `allows` gave. This is the number of the breaker's era, by which a verdict that comes too late is known; 0 = the
+    breaker advised against the request, which was sent all the same."""
 
     __slots__ = ("__weakref__", "_buckets", "_cooldown", "_era", "_probing", "_row", "limits", "opened_times",
                  "reopens_at", "state")  # fmt: skip
@@ -43,7 +44,7 @@ class Breaker:
         self._row = 0
         self._cooldown = limits.cooldown
         self._probing = False
-        self._era = 1  # counts each change of the state
+        self._era = 1  # goes up with each change of the state
         self.state: State = "closed"
         self.reopens_at = 0.0
         self.opened_times = 0
@@ -52,9 +53,9 @@ class Breaker:
         return f"<Breaker {self.state}{' probing' if self._probing else ''}, {self._row} faults in a row>"
 
     def resize(self, limits: Limits) -> None:
-        """Other settings. Open stays open, unless it is switched off."""
+        """Takes over changed settings. An open breaker stays open, unless breakers are switched off."""
         if limits.window != self.limits.window:
-            self._buckets.clear()  # they are numbered by it
+            self._buckets.clear()  # their numbers depend on the window
         self.limits = limits
         if not limits.enabled and self.state != "closed":
             self._probing = False
@@ -62,11 +63,12 @@ class Breaker:
             self._enter("closed")
 
     def would_allow(self, now: float) -> bool:
-        """Like `allows`, without taking the place of the probe."""
+        """Returns the same as `allows`, without becoming the probe."""
         return self.state == "closed" or (not self._probing and now >= self.reopens_at)
 
     def allows(self, now: float) -> int:
-        """Whether a request may go: not 0. In the half-open state that is the probe: the next asker gets 0."""
+        """Returns the era, which is not 0, if a request may go. In the half-open state this request is the probe, and
+        the next one gets 0."""
         if self.state == "closed":
             return self._era
         if self._probing or now < self.reopens_at:
@@ -76,7 +78,7 @@ class Breaker:
         return self._era
 
     def answered(self, now: float, held: int | None = None) -> None:
-        """An answer came that is no fault of the upstream's. held: see above; None = of the present era."""
+        """An answer came that is no fault of the upstream. held: see the class; None = of the present era."""
         if self._outdated(held) and not (held == 0 and self.state == "open"):
             return
         self._row = 0
@@ -101,8 +103,8 @@ class Breaker:
             self._open(now)
 
     def hears(self, now: float, reopens_at: float) -> None:
-        """Another worker's breaker has opened. What was seen here counts for more: where most of it was answered, it
-        stays closed, since the fault may be that worker's own way to the upstream."""
+        """Another worker's breaker has opened. What this worker has seen counts for more: if most of its requests were
+        answered, its breaker stays closed, because the fault may be on the other worker's way to the upstream."""
         if self.state == "half-open" or not self.limits.enabled:
             return
         if self.state == "closed":
@@ -114,7 +116,7 @@ class Breaker:
         self.reopens_at = max(self.reopens_at, reopens_at)
 
     def hears_all_well(self) -> None:
-        """Another worker got an answer: whoever comes next may try."""
+        """Another worker got an answer: the next request may try."""
         if self.state == "open":
             self.reopens_at = 0.0
 
@@ -147,6 +149,6 @@ class Breaker:
         bucket[1] += fault
 
     def _too_many(self) -> bool:
-        """Asked right after `_count`, which keeps no old buckets."""
+        """Returns whether there are too many faults. It is called right after `_count`, which drops old buckets."""
         answers, faults = (sum(bucket[which] for bucket in self._buckets.values()) for which in (0, 1))
         return answers >= self.limits.min_requests and faults >= answers * self.limits.failure_share

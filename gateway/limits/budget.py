@@ -1,9 +1,9 @@
 """Budgets: what a client may spend in a day and in a month, in USD and in tokens. Days and months are those of UTC.
 
-`Budgets` holds the sums of now. It is told what the usage store has (of all workers, and of before the last start), and
-counts what this worker has seen since. So a budget outlives restarts, and holds among workers to within a second or two
-of spending. A request is refused once its client has spent the budget: what is on its way then is still finished, since
-nobody knows before the end what a reply costs.
+`Budgets` holds the present sums. It is told what the usage store has (from all workers, and from before the last
+start), and adds what this worker has seen since. So a budget outlives restarts, and holds among workers to within a
+second or two of spending. A request is refused once its client has spent the budget. Requests that are then on their
+way are still finished, since nobody knows before the end what a reply costs.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from translate.errors import ApiError
 
 log = logging.getLogger("gateway")
 
-WARN_AT = 0.8  # of a budget; the operator hears of it once
+WARN_AT = 0.8  # the part of a budget at which the operator is warned, once
 DAY_S = 86_400
 
 
 class Bounds(NamedTuple):
-    """Of one client, as the settings name them; 0 = no bound."""
+    """The budget of one client, with the names of the settings; 0 = no limit."""
 
     usd_per_day: float = 0.0
     usd_per_month: float = 0.0
@@ -33,7 +33,7 @@ class Bounds(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """tokens: input and output together."""
+    """What was spent. tokens: input and output together."""
 
     usd: float = 0.0
     tokens: int = 0
@@ -43,7 +43,7 @@ class Spent(NamedTuple):
 
 
 class Budgets:
-    """check() before a request, spends() after it. bound: the clients that have a budget."""
+    """Call check() before a request and spends() after it. bound: the clients that have a budget."""
 
     def __init__(self) -> None:
         self.bound: dict[str, Bounds] = {}
@@ -60,7 +60,7 @@ class Budgets:
         return bool(self.bound)
 
     def adopt(self, bounds: Mapping[str, Bounds]) -> None:
-        """bounds: by client; those without any are left out."""
+        """Takes over the limits by client; clients without any are left out."""
         self.bound = {client: each for client, each in bounds.items() if any(each)}
         self._warned.clear()
 
@@ -75,12 +75,12 @@ class Budgets:
                 raise _used_up(client, name, bound, spent, unix)
 
     def ask(self, client: str, unix: float) -> Awaitable[ApiError | None] | None:
-        """What has to be awaited before check() knows what other hosts have spent; it may be a refusal. None = nothing
-        has to."""
+        """Returns what must be awaited before check() knows what other hosts have spent; its result may be a refusal.
+        None = nothing must be awaited."""
         return None
 
     def spends(self, client: str, usd: float, tokens: int, unix: float) -> None:
-        """A request of the client is over."""
+        """Adds what a request of the client has cost."""
         if client not in self.bound:
             return
         self._turn(unix)
@@ -89,8 +89,8 @@ class Budgets:
     def told(
         self, unix: float, rows: Iterable[tuple[str, str, Spent]], since: Iterable[tuple[str, Spent]] = ()
     ) -> None:
-        """The store's sums replace what was counted here. rows: (day, client, its sum), of this month. since: what has
-        been spent here and is not in the store yet."""
+        """Replaces the sums that were counted here by those of the store. rows: (day, client, its sum) of this month.
+        since: what was spent here and is not in the store yet."""
         self._turn(unix)
         self._today, self._month = {}, {}
         for day, client, spent in rows:
@@ -112,7 +112,7 @@ class Budgets:
         self._warn(client)
 
     def _turn(self, unix: float) -> None:
-        """A new day, or a new month, begins with nothing spent."""
+        """Begins a new day, or a new month, with nothing spent."""
         day = day_of(unix)
         if day == self._day:
             return
@@ -123,7 +123,7 @@ class Budgets:
         self._day = day
 
     def _sums(self, client: str, bounds: Bounds) -> Iterable[tuple[str, float, float]]:
-        """(name of the setting, bound, spent) of each bound that is set."""
+        """Yields (name of the setting, limit, spent) for each limit that is set."""
         today, month = self._today.get(client, Spent()), self._month.get(client, Spent())
         spent = (today.usd, month.usd, today.tokens, month.tokens)
         return [row for row in zip(Bounds._fields, bounds, spent, strict=True) if row[1]]
@@ -138,7 +138,7 @@ class Budgets:
 
 
 def day_of(unix: float) -> str:
-    """YYYY-MM-DD"""
+    """Returns the day as YYYY-MM-DD."""
     return time.strftime("%Y-%m-%d", time.gmtime(unix))
 
 

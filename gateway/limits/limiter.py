@@ -1,8 +1,8 @@
-"""What the Lease (flow/lease.py) and the quotas of clients need of a bound, wherever that one counts.
+"""What a limit must offer to the Lease (flow/lease.py) and to the quotas of clients, wherever it counts.
 
-A `Limiter` may answer at once, as those in memory do, or later: then `take` gives something to be awaited. So one that
-counts in a server of its own is one file with this interface; whoever asks has a way for both answers, and pays for the
-second only where it comes.
+A `Limiter` may answer at once, as those in memory do, or later: then `take` returns something to be awaited. So a
+limiter that counts in a server of its own is one file with this interface. Its callers handle both answers, and pay for
+the second only if it comes.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ MINE = "requests_per_minute or tokens_per_minute"
 
 
 class Wait(NamedTuple):
-    """Not now: seconds until it is worth another question, and the name of the bound."""
+    """Not now. seconds: until it is worth asking again. why: the name of the limit."""
 
     seconds: float
     why: str
 
 
 class Left(NamedTuple):
-    """unit: "requests" or "tokens". most: a minute. full_in_s: until all of them are there again."""
+    """What is left of a limit. unit: "requests" or "tokens". most: in a minute. full_in_s: until all of them are there
+    again."""
 
     unit: str
     most: int
@@ -36,36 +37,36 @@ class Left(NamedTuple):
 
 
 class Limiter(Protocol):
-    """Requests and tokens a minute, of a client or an upstream."""
+    """A limit of requests and tokens a minute, for a client or an upstream."""
 
     @property
     def counts_tokens(self) -> bool: ...
 
     @property
     def tokens_per_minute(self) -> int:
-        """0 = no bound."""
+        """The limit of tokens; 0 = none."""
 
     def take(self, tokens: int, now: float) -> float | Awaitable[float]:
-        """0.0: the request may go, and is charged. Else the seconds until it may, and nothing is charged."""
+        """Returns 0.0 and charges the request, or returns how many seconds it must wait and charges nothing."""
 
     def owe(self) -> Awaitable[None] | None:
-        """One request more, which cannot wait; its tokens are counted when they are known."""
+        """Charges one more request, which cannot wait. Its tokens are counted when they are known."""
 
     def give_back(self, tokens: int) -> Awaitable[None] | None:
-        """A request that was charged did not go."""
+        """Gives back what a request was charged that was not sent."""
 
     def correct(self, tokens: int) -> Awaitable[None] | None:
-        """The request took so many tokens more than it was charged (negative: fewer)."""
+        """Charges so many tokens more than before (negative: fewer), as the request has really taken them."""
 
     def left(self, now: float) -> list[Left]:
-        """What is left of each bound, as far as it is known here."""
+        """Returns what is left of each limit, as far as it is known here."""
 
 
-_RUNNING: set[asyncio.Future[Any]] = set()  # a loop alone does not keep them
+_RUNNING: set[asyncio.Future[Any]] = set()  # the event loop alone does not keep them alive
 
 
 def finish(told: Awaitable[None] | None) -> None:
-    """Lets what a limiter was told arrive; nobody waits for that."""
+    """Lets an answer of a limiter arrive for which nobody waits."""
     if told is not None:
         when(told, _is_told)
 
@@ -76,7 +77,7 @@ def _is_told(arrived: asyncio.Future[None]) -> None:
 
 
 def when(answer: Awaitable[T], then: Callable[[asyncio.Future[T]], None]) -> asyncio.Future[T]:
-    """Calls `then` once the answer is there; the future may be cancelled."""
+    """Calls `then` when the answer is there. The returned future may be cancelled."""
     asked = asyncio.ensure_future(answer)
     _RUNNING.add(asked)
     asked.add_done_callback(_RUNNING.discard)

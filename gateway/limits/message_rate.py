@@ -1,4 +1,4 @@
-"""How many messages a minute one websocket may bring."""
+"""How many messages a minute one websocket may send."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from translate.errors import ApiError
 
 
 class MessageRate:
-    """came() for each. A burst may take all of a minute's at once; then they come back evenly."""
+    """Call came() for each message. A burst may take all messages of a minute at once; then they come back evenly."""
 
     __slots__ = ("_at", "_left", "_most")
 
     def __init__(self, most: int) -> None:
-        """most: a minute."""
+        """most: messages a minute."""
         self._most = most
         self._left = float(most)
         self._at = 0.0
@@ -20,7 +20,7 @@ class MessageRate:
         return f"<MessageRate {self._left:.0f} of {self._most}>"
 
     def came(self, now: float) -> None:
-        """now: seconds. Raises ApiError (429)."""
+        """Counts a message. now: seconds. Raises ApiError (429)."""
         if self._at:
             self._left = min(self._most, self._left + (now - self._at) * self._most / 60)
         self._at = now

@@ -1,9 +1,9 @@
 """How much one address may have at once: connections, and requests in flight.
 
-This machine is not bounded: reverse proxies on it bring everybody's requests. Nor are reverse proxies that the settings
-trust; what they forward counts for the address that they name (gateway/http/forwarded.py).
+This machine has no limit, because reverse proxies on it bring everybody's requests. Nor have the reverse proxies that
+the settings trust: what they forward counts for the address that they name (gateway/http/forwarded.py).
 
-Whoever has an address of IPv6 has all of its network, which is 2^64 of them: they count as one.
+Who has an IPv6 address has a whole network of 2^64 addresses, which count as one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ MAX_KNOWN = 4096  # addresses
 
 @functools.lru_cache(maxsize=MAX_KNOWN)
 def holder(address: str) -> str:
-    """Who has this address: its network for IPv6, else itself. Proxies write ::ffff:1.2.3.4 for one of IPv4, too."""
+    """Returns who has this address: its network for IPv6, else the address itself. Proxies also write ::ffff:1.2.3.4
+    for an IPv4 address."""
     if ":" not in address:
         return address
     try:
@@ -32,8 +33,8 @@ def holder(address: str) -> str:
 
 
 class PerAddress:
-    """take() and give_back() for each. setting: that the refusal names. An empty address stands for whom it does not
-    bound."""
+    """Call take() and give_back() for each. setting: the one that the refusal names. An empty address stands for one
+    without a limit."""
 
     def __init__(self, what: str, setting: str) -> None:
         self._what, self._setting = what, setting
@@ -44,11 +45,11 @@ class PerAddress:
         return f"<PerAddress {self._what} of {len(self._had)} addresses>"
 
     def adopt(self, most: int) -> None:
-        """most: 0 = no bound."""
+        """most: 0 = no limit."""
         self._most = most
 
     def is_full(self, address: str, more: int = 0) -> bool:
-        """more: what the address has besides."""
+        """Returns whether the address has all that it may have. more: what it has elsewhere."""
         return bool(self._most) and bool(address) and self._had.get(holder(address), 0) + more >= self._most
 
     def take(self, address: str) -> None:

@@ -1,8 +1,9 @@
-"""Requests and tokens a minute: our own bounds, and what an upstream's rate-limit headers tell of its.
+"""Requests and tokens a minute: our own limits, and what an upstream's rate-limit headers tell about its limits.
 
-`Quota` is two buckets that hold a minute's worth each: a request is charged its estimated tokens when it goes,
-and corrected when its real usage is known. `Headroom` is what the last answer of a key said about how much is left, and
-until when: with nothing left, waiting is cheaper than asking. No clock of its own: `now` is given, in seconds.
+`Quota` is two buckets that hold the amount of one minute each. A request is charged its estimated tokens when it is
+sent, which is corrected when its real usage is known. `Headroom` is what the last answer for a key said about how much
+is left, and until when: if nothing is left, waiting is cheaper than asking. Neither has a clock: `now` is given, in
+seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Headers = Sequence[tuple[str, str]]
 
 
 class Bucket:
-    """One bound of so many units a minute, as gcra.py has it. It remembers the time of the last question, which holds
+    """One limit of so many units a minute, as in gcra.py. It remembers the time of the last question, which also holds
     for what is charged after it."""
 
     __slots__ = ("_at", "is_promise", "level", "pause_s", "per_minute")
@@ -37,11 +38,11 @@ class Bucket:
         return f"<Bucket {self.left(self._at):.0f} of {self.per_minute:g} a minute>"
 
     def left(self, now: float) -> float:
-        """Units; negative where it is in debt."""
+        """Returns the units that are left; negative if there is a debt."""
         return self.per_minute - gcra.used(self.level, self.per_minute, now)
 
     def wait_for(self, units: float, now: float) -> float:
-        """Seconds until `units` are there; what is more than a minute's worth waits for a full bucket."""
+        """Returns how many seconds until `units` are there. More than a minute's amount waits for a full bucket."""
         self._at = now
         return gcra.wait_for(self.level, self.per_minute, units, now)
 
@@ -49,7 +50,7 @@ class Bucket:
         self.level = gcra.charged(self.level, self.per_minute, units, self._at, self.pause_s)
 
     def resized(self, per_minute: float, now: float) -> Bucket:
-        """Another bound; what was used of this one is used of that one."""
+        """Returns a bucket for another limit. What was used of this one is used of that one."""
         new = Bucket(per_minute, now, self.is_promise)
         opens = max(self.level.opens, now)
         new.level = Level(opens + gcra.used(self.level, self.per_minute, now) * gcra.MINUTE_S / per_minute, opens)
@@ -57,8 +58,8 @@ class Bucket:
 
 
 class Quota:
-    """Of a client or an upstream. 0 = no bound. is_promise: a client's bound is one about the minute that begins with
-    its first request; an upstream's is the pace at which it is asked."""
+    """The limits of a client or an upstream; 0 = no limit. is_promise: a client's limit is about the minute that begins
+    with its first request. An upstream's limit is the pace at which it is asked."""
 
     __slots__ = ("is_promise", "requests", "tokens")
 
@@ -71,7 +72,7 @@ class Quota:
         return f"<Quota {self.requests} {self.tokens}>"
 
     def resized(self, requests_per_minute: int, tokens_per_minute: int, now: float) -> Quota:
-        """Other bounds, from now on; what has been used stays so."""
+        """Returns the quota with other limits. What has been used stays used."""
         new = Quota(requests_per_minute, tokens_per_minute, now, self.is_promise)
         if self.requests and new.requests:
             new.requests = self.requests.resized(requests_per_minute, now)
@@ -89,12 +90,12 @@ class Quota:
 
     @property
     def tokens_per_minute(self) -> int:
-        """0 = no bound."""
+        """The limit of tokens; 0 = none."""
         return int(self.tokens.per_minute) if self.tokens is not None else 0
 
     def take(self, tokens: float, now: float, requests: float = 1) -> float:
-        """0.0: the request may go, and is charged. Else the seconds until it may, and nothing is charged. requests: as
-        how many it counts."""
+        """Returns 0.0 and charges the request, or returns how many seconds it must wait and charges nothing. requests:
+        as how many requests it counts."""
         wait = self.requests.wait_for(requests, now) if self.requests else 0.0
         if self.tokens:
             wait = max(wait, self.tokens.wait_for(tokens, now))
@@ -104,26 +105,26 @@ class Quota:
         return 0.0
 
     def charge(self, requests: float, tokens: float) -> None:
-        """Negative ones are given back."""
+        """Charges tokens; negative ones are given back."""
         if self.requests and requests:
             self.requests.charge(requests)
         if self.tokens and tokens:
             self.tokens.charge(tokens)
 
     def owe(self) -> None:
-        """One request more, which cannot wait; its tokens are counted when they are known."""
+        """Charges one more request, which cannot wait. Its tokens are counted when they are known."""
         self.charge(1, 0)
 
     def give_back(self, tokens: int) -> None:
-        """A request that was charged did not go."""
+        """Gives back what a request was charged that was not sent."""
         self.charge(-1, -tokens)
 
     def correct(self, tokens: int) -> None:
-        """The request took so many tokens more than it was charged (negative: fewer)."""
+        """Charges so many tokens more than before (negative: fewer), as the request has really taken them."""
         self.charge(0, tokens)
 
     def left(self, now: float) -> list[Left]:
-        """What is left of each bound."""
+        """Returns what is left of each limit."""
         rows = (("requests", self.requests), ("tokens", self.tokens))
         return [
             Left(unit, int(each.per_minute), max(0, int(each.left(now))), max(0.0, each.level.full - now))
@@ -137,12 +138,13 @@ class Quota:
 _UNIT = r"(?:requests|(?:input-|output-)?tokens)(?:-(?:second|minute|hour|day))?"
 _LEFT = re.compile(rf"(?:anthropic-|x-)?ratelimit-(?:remaining(?:-{_UNIT})?|{_UNIT}-remaining)")
 _SPAN = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
-_LONG_AGO = 1e9  # seconds: above it a number is a Unix time, not a span
-LONGEST_S = 60.0  # absurd waits are not believed: the answer to an early question tells
+_LONG_AGO = 1e9  # seconds: a larger number is a Unix time and not a span
+LONGEST_S = 60.0  # a longer wait is not believed: an early request shows the truth
 
 
 class Headroom:
-    """free_at: until when its owner had better not be asked. 0.0 = it may be."""
+    """What an upstream's answers say about its limits. free_at: no request had better be sent before this; 0.0 = any
+    time."""
 
     __slots__ = ("free_at",)
 
@@ -153,14 +155,16 @@ class Headroom:
         return f"<Headroom free at {self.free_at:.1f}>"
 
     def learn(self, headers: Headers, now: float, unix: float) -> None:
-        """Of any answer. now: monotonic; unix: the same moment, for times that are given as dates."""
+        """Learns from the headers of any answer. now: monotonic. unix: the same moment, for times that are given as
+        dates."""
         reset = used_up(headers, unix)
         if reset:
             self.free_at = max(self.free_at, now + min(reset, LONGEST_S))
 
 
 def used_up(headers: Headers, unix: float) -> float:
-    """Seconds until the last of the limits of which nothing is left is reset; 0.0 = none is used up, or none says."""
+    """Returns how many seconds until the last of the used-up limits is reset; 0.0 = none is used up, or none says
+    so."""
     longest = 0.0
     for name, value in headers:
         if value == "0" and "ratelimit" in name and _LEFT.fullmatch(name):
@@ -174,7 +178,8 @@ def _value(headers: Headers, wanted: str) -> str:
 
 
 def resets_in(text: str, unix: float) -> float | None:
-    """Seconds from now: "1s", "6m0s", "12ms", "30", a Unix time, or a date as RFC 3339 has it; None for all else."""
+    """Returns seconds from now for "1s", "6m0s", "12ms", "30", a Unix time or an RFC 3339 date; None for anything
+    else."""
     if not text:
         return None
     if (number := _number(text)) is not None:
@@ -192,8 +197,8 @@ def resets_in(text: str, unix: float) -> float | None:
 
 
 def asked_wait(headers: Headers, unix: float) -> float | None:
-    """Seconds after which an upstream wants to be asked again: retry-after-ms, retry-after (seconds or a date), else
-    the reset of a limit that is used up. None: it did not say."""
+    """Returns after how many seconds an upstream wants to be asked again, by retry-after-ms, retry-after (seconds or a
+    date), or the reset of a limit that is used up. None: it did not say."""
     ms = _number(_value(headers, "retry-after-ms"))
     if ms is not None:
         return max(0.0, ms / 1000)

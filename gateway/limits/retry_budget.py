@@ -1,8 +1,8 @@
-"""How many retries an upstream may get, so that they never make its outage worse.
+"""How many retries an upstream may get, so that retries never make its outage worse.
 
-A share of the requests it got in the last ten seconds, or a few a second where those are fewer: the larger of both,
-not their sum. Counted by whole seconds: the retries of one second more than the requests, so that the bound holds for
-every ten seconds that end in a retry, wherever they begin. No clock of its own: `now` is given, in seconds.
+It may get a share of the requests of the last ten seconds, or a few retries a second, whichever is more. This is
+counted by whole seconds, for the retries over one second more than for the requests, so that the limit holds for every
+ten seconds that end in a retry, wherever they begin. It has no clock: `now` is given, in seconds.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ WINDOW_S = 10
 
 
 class Budget:
-    """`request` for each first try, `take` before each retry."""
+    """Call `request` for each first attempt and `take` before each retry."""
 
     __slots__ = ("_least", "_seconds", "_share")
 
     def __init__(self, share: float, per_second: float) -> None:
-        """share: retries for each request; per_second: retries allowed in any case."""
+        """share: retries for each request. per_second: retries that are allowed in any case."""
         self.resize(share, per_second)
         self._seconds: dict[int, list[int]] = {}  # second -> [requests, retries]
 
@@ -25,7 +25,7 @@ class Budget:
         return f"<Budget {sum(c[1] for c in counts)} retries for {sum(c[0] for c in counts)} requests>"
 
     def resize(self, share: float, per_second: float) -> None:
-        """Other settings; what was counted stays."""
+        """Takes over changed settings. What was counted stays."""
         self._share = share
         self._least = per_second * WINDOW_S
 
@@ -33,7 +33,7 @@ class Budget:
         self._second(now)[0] += 1
 
     def take(self, now: float) -> bool:
-        """Whether one more retry may be made; if so, it is counted."""
+        """Returns whether one more retry may be made; if so, it is counted."""
         second = self._second(now)
         oldest = int(now) - WINDOW_S
         requests = retries = 0
@@ -48,7 +48,7 @@ class Budget:
         return True
 
     def give_back(self, at: float) -> None:
-        """A retry that was taken then was not made."""
+        """Gives back a retry that was taken at that time and not made."""
         if (second := self._seconds.get(int(at))) is not None and second[1]:
             second[1] -= 1
 

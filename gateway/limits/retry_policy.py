@@ -1,10 +1,10 @@
-"""What to do when an attempt failed: a pure decision, and the failure in the client's words.
+"""What to do when an attempt has failed: a pure decision, and the failure in words for the client.
 
-A POST is sent again only where it cannot have been worked on: it never left, or not as a whole, the upstream said so by
-its status (too early, too many, not now), by its words or by x-should-retry, or its stream began with such an error.
-Anything else, time-outs among them, is the client's to know, unless the settings ask for more. First come other
-endpoints, at once; the same one again only after a wait, as long as its retry budget lasts. A Retry-After is obeyed up
-to a cap; beyond that the client hears it at once.
+A POST is sent again only if the upstream cannot have worked on it: it was not sent, or not as a whole; or the upstream
+said so by its status (too early, too many, not now), by its words or by x-should-retry; or its stream began with such
+an error. Any other failure, also a time-out, goes to the client, unless the settings ask for more. Other endpoints are
+asked first, at once. The same endpoint is asked again only after a wait, as long as its retry budget lasts. A
+Retry-After is obeyed up to a limit; beyond that the client gets the error at once.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ UNWORKED = frozenset({408, 409, 421, 425, 429, 502, 503, 504, 529})
 """Statuses by which an upstream says that it has not done the work."""
 
 ELSEWHERE = frozenset({401, 402, 403, 404, 508})
-"""Not worked on either: another endpoint, with a key of its own, may do it; the same one will not."""
+"""Statuses after which another endpoint, with a key of its own, may do the work, but the same one will not."""
 
 _UNWORKED_KINDS = frozenset({"rate_limit", "overloaded"})
-"""The same by its words, whatever the status: Anthropic has overloaded_error under a 500, too."""
+"""Kinds of errors that say the same, whatever the status: Anthropic also has overloaded_error under a 500."""
 
 _RETRY_KINDS = frozenset({"rate_limit", "overloaded", "api", "upstream", "timeout"})  # of an error that begins a stream
 
@@ -38,20 +38,22 @@ _TIMEOUTS = {
 
 
 class Unasked(ApiError):
-    """Why an upstream is not asked: it rests, or a bound of ours is met. That speaks neither for nor against it."""
+    """Why an upstream is not asked: it rests, or a limit of the proxy is reached. This says nothing about its
+    health."""
 
 
 class Full(Unasked):
-    """The proxy itself has no place for it."""
+    """The proxy itself has no slot for the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an attempt ended without an answer.
 
-    cause: "failure" (libcurl's: no whole reply), "status" (400 and above), "first event" (a stream that began with
-    an error), "reply" (a 200 that makes no sense), "refusal" (the model declines). retry_after: seconds, as the
-    upstream asked. keep_out: it said x-should-retry: false. invites: it said x-should-retry: true."""
+    cause: "failure" (libcurl's: no whole reply), "status" (400 and above), "first event" (a stream that began with an
+    error), "reply" (a 200 that makes no sense), "refusal" (the model declines). retry_after: seconds, as the upstream
+    asked. keep_out: it said x-should-retry: false. invites: it said x-should-retry: true.
+    """
 
     cause: Literal["failure", "status", "first event", "reply", "refusal"]
     error: ApiError
@@ -62,15 +64,16 @@ class Outcome:
 
     @property
     def stale(self) -> bool:
-        """The connection was no good, and a new one may be: a kept-alive one had died meanwhile, or the upstream takes
-        no more on it (HTTP/2's refused stream, 421). Everyday life, no fault of the upstream."""
+        """Whether only the connection was bad, so that a new one may do: a kept connection had died meanwhile, or the
+        upstream takes no more requests on it (HTTP/2's refused stream, 421). This happens every day and is no fault of
+        the upstream."""
         if self.failure is None:
             return self.cause == "status" and self.error.status == 421
         return self.failure.replayable and self.failure.kind == "closed" and not self.failure.fresh
 
     @property
     def is_fault(self) -> bool:
-        """Whether it speaks against the upstream's health: not what is wrong with the request or the quota."""
+        """Whether the outcome speaks against the upstream's health, and not only against the request or the quota."""
         if self.error.kind in ("context_overflow", "billing"):
             return False
         if self.failure is not None:
@@ -83,7 +86,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """[retry] of the settings. Seconds. also: statuses that are tried again though they may have been worked on."""
+    """[retry] of the settings, in seconds. also: statuses after which a request is repeated although it may have been
+    worked on."""
 
     max_attempts: int = 3
     backoff: float = 0.5
@@ -96,8 +100,8 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Chances:
-    """What is left to a request. attempts: made so far, stale connections not counted. others: further endpoints that
-    may be asked. in_budget: takes one from the upstream's retry budget, False when it is empty."""
+    """What is left to a request. attempts: made so far; those on stale connections do not count. others: how many more
+    endpoints may be asked. in_budget: takes one retry from the upstream's budget; False if the budget is empty."""
 
     attempts: int
     others: int
@@ -107,7 +111,8 @@ class Chances:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """act: "again" (same endpoint, after wait seconds), "next" (endpoint, at once), "give up". why: for the log."""
+    """act: "again" (the same endpoint, after `wait` seconds), "next" (the next endpoint, at once), "give up". why: for
+    the log."""
 
     act: Literal["again", "next", "give up"]
     wait: float = 0.0
@@ -117,7 +122,8 @@ class Decision:
 def decide(
     policy: Policy, outcome: Outcome, chances: Chances, seconds_left: float, rng: Callable[[], float] = random.random
 ) -> Decision:
-    """Called only while nothing has gone to the client. seconds_left: until the request's deadline."""
+    """Decides what comes next. It is called only while nothing has gone to the client. seconds_left: until the deadline
+    of the request."""
     if not may_repeat(policy, outcome):
         return Decision("give up", why="it may have been worked on, or would fail again")
     if seconds_left <= 0:
@@ -133,7 +139,7 @@ def decide(
     asked = outcome.retry_after or 0.0
     if asked > policy.max_retry_after:
         return Decision("give up", why=f"the upstream asks for {asked:g} s ([retry] max_retry_after)")
-    wait = max(asked, pause(policy, chances.attempts, rng))  # some ask for 0 s
+    wait = max(asked, pause(policy, chances.attempts, rng))  # some upstreams ask for 0 s
     if wait >= seconds_left:
         return Decision("give up", why="no time is left to wait")
     if not chances.in_budget():
@@ -142,7 +148,8 @@ def decide(
 
 
 def may_repeat(policy: Policy, outcome: Outcome) -> bool:
-    """Whether sending it once more, there or elsewhere, cannot do the work twice (or the settings allow that)."""
+    """Returns whether another attempt, there or elsewhere, cannot make the upstream do the work twice (or the settings
+    allow that)."""
     if outcome.failure is not None:
         return outcome.failure.replayable or outcome.error.status in policy.also
     if outcome.error.kind == "billing":
@@ -162,7 +169,8 @@ def may_repeat(policy: Policy, outcome: Outcome) -> bool:
 
 
 def _same_endpoint_may_do(policy: Policy, outcome: Outcome) -> bool:
-    """A bad certificate or a wrong key will be as bad in a second; a full server may have a slot then."""
+    """Returns whether the same endpoint may answer later. A bad certificate or a wrong key stays bad; a full server may
+    have a slot in a second."""
     if outcome.keep_out or outcome.cause == "refusal" or outcome.error.kind in ("context_overflow", "billing"):
         return False
     if outcome.failure is not None:
@@ -171,13 +179,14 @@ def _same_endpoint_may_do(policy: Policy, outcome: Outcome) -> bool:
 
 
 def pause(policy: Policy, attempts: int, rng: Callable[[], float]) -> float:
-    """Exponential with full jitter: anything from 0 to the bound, so that those who failed together part ways."""
+    """Returns an exponential pause with full jitter: anything from 0 to the bound, so that requests that failed
+    together are not repeated together."""
     most: float = min(policy.max_backoff, policy.backoff * 2.0 ** min(attempts - 1, 30))
     return most * rng()
 
 
 def as_error(failure: Failure, upstream: str) -> ApiError:
-    """For the client: which upstream, what happened, which setting bounds it."""
+    """Returns the error for the client: which upstream, what happened, and which setting limits it."""
     if failure.kind == "pool_exhausted":
         message = f"upstream '{upstream}': {failure.message} ([pool] max_connections)"
         return Full("overloaded", message, 503, retry_after=1)

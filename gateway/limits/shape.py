@@ -1,7 +1,7 @@
-"""How many things one request may hold: JSON values, levels of them, messages, parts and tools.
+"""How many things one request may hold: JSON values, levels of nesting, messages, parts and tools.
 
-Values are counted before anything reads a body, the others where it is read anyway. A body that passes through
-untouched is not read here: its upstream refuses what it does not take, and its size is bounded in any case.
+Values are counted before anything reads a body; the others are counted where the body is read anyway. A body that
+passes through is not read here: its upstream refuses what it does not take, and its size is limited in any case.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PARSED = 1000
 
 
 class Shape(NamedTuple):
-    """At most so many of each."""
+    """The most that a request may have of each."""
 
     values: int = 250_000
     messages: int = 20_000
@@ -25,9 +25,9 @@ class Shape(NamedTuple):
     depth: int = PARSED
 
     def check(self, data: dict[str, Any], size: int) -> None:
-        """size: of the body, in bytes. Raises BadRequest."""
+        """Raises BadRequest if the request has more. size: of the body, in bytes."""
         if size < 2 * min(self.messages, self.parts, self.tools) and self.depth >= PARSED:
-            return  # each of them takes two bytes, with its comma
+            return  # so small a body cannot have more: each value takes two bytes, with its comma
         for name in _LISTS:
             items = data.get(name)
             if isinstance(items, list):

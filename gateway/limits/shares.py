@@ -1,7 +1,7 @@
-"""Fair shares: of slots and of the queue one client leaves some for the others.
+"""Fair shares: each client leaves some of the slots and of the queue to the others.
 
-Counted are the requests of each client, over all upstreams and at each. Where there is one client, or none is told from
-another, all of it is its share.
+What counts are the requests of each client, over all upstreams and at each one. If there is only one client, or clients
+cannot be told apart, everything is its share.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from collections import Counter
 
 
 def share(slots: int) -> int:
-    """The most that one of several clients may have of so many: four fifths, and never all where there are two."""
+    """Returns the most that one of several clients may have of so many: four fifths, and never all if there are two or
+    more."""
     return max(1, slots - max(1, slots // 5))
 
 
 class Shares:
-    """Who has how many. several: there are several [client]s."""
+    """Counts who has how many. several: there are several [client]s."""
 
     __slots__ = ("_busy", "_waiting", "several")
 
@@ -28,7 +29,7 @@ class Shares:
         return f"<Shares {dict(self._busy)}>"
 
     def may_take(self, client: str, gate: str, slots: int, all_slots: int) -> bool:
-        """Whether one slot more of the upstream's is within its share."""
+        """Returns whether one more slot of the upstream is within the client's share."""
         if not self.several or not client:
             return True
         return self._busy[client, ""] < share(all_slots) and self._busy[client, gate] < share(slots)
@@ -37,7 +38,7 @@ class Shares:
         return not self.several or not client or self._waiting[client] < share(queue)
 
     def takes(self, client: str, gate: str, more: int = 1) -> None:
-        """more: -1 for a slot that is given back."""
+        """Counts a slot. more: -1 for a slot that is given back."""
         for key in ((client, ""), (client, gate)):
             self._busy[key] += more
             if not self._busy[key]:

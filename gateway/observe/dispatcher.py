@@ -26,7 +26,7 @@ log = logging.getLogger("proxy")
 
 SOON_S = 0.05
 AT_ONCE = 16  # how many records are made in a row; it takes half a millisecond, in which no stream goes on
-LEAST_AT_ONCE = 4  # where few requests are on their way, each of which would feel that it waits for so many
+LEAST_AT_ONCE = 4  # the same if few requests are on their way, because each would have to wait for the others
 MAX_COUNTED = 500  # how many names of dropped fields are counted, since clients may send any name
 
 Record = dict[str, Any]
@@ -52,7 +52,7 @@ class Observers:
         self._busy = busy
         self._over: list[tuple[str, Callable[[], Record], Trace | None]] = []
         self._timer: asyncio.Handle | None = None
-        self._next = False  # whether it is for the next turn of the loop
+        self._next = False  # whether a flush is planned for the next turn of the loop
         self._most_busy = 0  # since the last flush: replies often come in waves, at whose end few are on their way
 
     def __repr__(self) -> str:
@@ -82,7 +82,7 @@ class Observers:
         self._most_busy = most = max(self._most_busy, self._busy())
         enough = len(self._over) >= min(AT_ONCE, max(LEAST_AT_ONCE, most))
         if enough and len(self._over) <= AT_ONCE and not self._busy():
-            self.flush()  # no other reply would wait for them, and what is asked next is not here yet
+            self.flush()  # now, as no other reply has to wait and no new request is here yet
         elif enough and not self._next:
             self._wait_no_more()
             self._next = True
@@ -91,7 +91,7 @@ class Observers:
             self._timer = asyncio.get_running_loop().call_later(SOON_S, self.flush)
 
     def _some(self) -> None:
-        """In a turn of its own, since further replies may be about to leave in this one."""
+        """Makes some records, in a later turn of the loop, since further replies may be about to leave in this one."""
         self._wait_no_more()
         self._most_busy = 0
         now, self._over = self._over[:AT_ONCE], self._over[AT_ONCE:]

@@ -73,7 +73,7 @@ class LiveMetrics:
         return [("" if worker_rpc.alone else str(one["worker"]), one["samples"]) for one in told]
 
     def samples(self) -> list[Sample]:
-        """Those of this worker."""
+        """The samples of this worker."""
         return [*self.counted.samples(), *_live(self._service, self.counted, self.lag)]
 
     def _told(self) -> dict[str, Any]:
@@ -180,10 +180,10 @@ def _upstreams(service: Service, counted: Metrics) -> Iterator[Sample]:
     seen: set[Breaker] = set()
     for (upstream, model, _), known in service.places.items():
         if upstream not in opened:
-            continue  # of earlier settings
+            continue  # it belongs to earlier settings
         labels = upstream, counted.model(model)
         worst[labels] = max(worst.get(labels, 0), _STATES[known.breaker.state])
-        if known.breaker not in seen:  # keys share it
+        if known.breaker not in seen:  # the keys of an upstream share a breaker
             seen.add(known.breaker)
             opened[upstream] += known.breaker.opened_times
     for labels, state in worst.items():

@@ -108,8 +108,8 @@ def _served(protocol: Protocol, task: str) -> str:
 
 
 def _masked(said: dict[str, Any], over: Finished, mask: Callable[[str], str]) -> dict[str, Any]:
-    """What clients and upstreams write may be a key, by a slip: a model's name, a session's. No observer gets to see
-    it; logs are masked once more as a whole, but sums on disk, spans and metrics are not."""
+    """Masks what may hold a key by a user's mistake: the name of a model or a session, for instance. No observer may
+    see such a key. Logs are masked once more as a whole, but sums on disk, spans and metrics are not."""
     for name in _WRITTEN:
         if value := said.get(name):
             said[name] = mask(value)

@@ -1,7 +1,7 @@
 """What a client may use: the models and the upstreams that its section in settings.ini names.
 
-A request may name further models than the one that it asks for, which its upstream knows what to do with: those to
-fall back to (OpenRouter's `models`, `fallbacks`), and those of tools (Anthropic's advisor, OpenAI's pictures).
+A request may name more models than the one that it asks for, and its upstream knows what to do with them: models to
+fall back to (OpenRouter's `models`, `fallbacks`), and models of tools (Anthropic's advisor, OpenAI's pictures).
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from translate.errors import ApiError
 
 
 class ClientRules(NamedTuple):
-    """models: patterns; upstreams: names. Empty = all."""
+    """The rules of one client. models: patterns. upstreams: names. Empty = all are allowed."""
 
     client: str
     models: tuple[str, ...]
     upstreams: tuple[str, ...]
 
     def allow(self, upstream: str, *names: str) -> bool:
-        """names: those that the model has: what was asked for, and what the upstream calls it."""
+        """Returns whether the client may use the model. names: what was asked for, and what the upstream calls it."""
         if self.upstreams and upstream not in self.upstreams:
             return False
         known = (*names, *(f"{upstream}/{name}" for name in names))
         return not self.models or any(fnmatchcase(name, pattern) for name in known for pattern in self.models)
 
     def permitted(self, routes: Iterable[Route], asked_model: str, further: Iterable[str] = ()) -> list[Route]:
-        """The routes that are left for the client. further: models that the request names besides. Raises ApiError
-        (403) where none is."""
+        """Returns the routes that are left for the client. further: other models that the request names. Raises
+        ApiError (403) if none is left."""
         left = [route for route in routes if self.allow(route.upstream.name, asked_model, route.model)]
         for name in further if left else ():
             asked_model = name
@@ -58,7 +58,8 @@ _LETTER = re.compile(rb"\\u00[67]").search
 
 
 def may_name_further(body: bytes, *, in_path: bool) -> bool:
-    """Whether only a parse tells. Within a text the words would be escaped. in_path: its own model is not in it."""
+    """Returns whether a parse is needed to tell whether the request names further models. Inside of a text the words
+    would be escaped. in_path: the body does not name the request's own model."""
     return body.count(b'"model') > (not in_path) or b'"fallbacks"' in body or _LETTER(body) is not None
 
 
@@ -73,7 +74,7 @@ def further_models(body: Mapping[str, Any]) -> Iterator[str]:
 
 
 def by_client(settings: Settings) -> dict[str, ClientRules]:
-    """Those of the clients that have any."""
+    """Returns the rules of the clients that have any."""
     return {
         client.name: ClientRules(client.name, client.models, client.upstreams)
         for client in settings.clients

@@ -40,13 +40,14 @@ LEAST_SHOWN = 12  # characters of a key whose last four are told
 
 @dataclass(slots=True)
 class LiveUpstream:
-    """An upstream that is on. counts: the protocols in which it can count tokens, as far as is known. lacks: protocols
-    of its settings that it does not serve, as its replies have shown. is_proxy: it is a proxy like this one, as its
-    replies say. sizes: of its models. mints: for each of its keys, where that is not written down
-    but had from somewhere, None for others. ask: how those are asked for by HTTP, once the process has a client.
-    on_key: is told what such a key's secrets are.
-    key_names: a digest of each key, or of where it comes from, which stays the same when the settings change, and in
-    other workers."""
+    """An upstream that is on.
+
+    counts: the protocols in which it can count tokens, as far as is known. lacks: protocols of its settings that it
+    does not serve, as its replies have shown. is_proxy: it is a proxy like this one, as its replies say. sizes: of its
+    models. mints: one for each of its keys; None if the key is written down. ask: how minted keys are asked for by
+    HTTP, once the process has a client. on_key: is told the secrets of such a key. key_names: a digest of each key, or
+    of where it comes from, which stays the same when the settings change, and in other workers.
+    """
 
     name: str
     settings: Upstream
@@ -111,8 +112,7 @@ class LiveUpstream:
         return envelopes.spoken(self.settings.envelope, model, self.spoken) if model else self.spoken
 
     def headers_with(self, key: int) -> dict[Protocol, dict[str, str]]:
-        """The headers with one of its keys, by protocol. One that is had from somewhere is missing until it is
-        there."""
+        """The headers with one of its keys, by protocol. A minted key is missing until it is there."""
         mint = self.mints[key]
         if mint is not None and mint.minted is not self._headers[key][0]:
             self._headers[key] = mint.minted, self._with(mint.minted.key if mint.minted is not None else "")
@@ -129,12 +129,12 @@ class LiveUpstream:
         return self.sizes.of(model)
 
     def minted(self, key: int) -> Minted | None:
-        """A key that was had from somewhere; None for one that is written down, or is not there yet."""
+        """Returns a minted key; None if the key is written down, or is not there yet."""
         mint = self.mints[key]
         return mint.minted if mint is not None else None
 
     async def ready(self, key: int) -> None:
-        """Waits until a key is there. Raises ApiError where there is none to be had."""
+        """Waits until a key is there. Raises ApiError if there is none to be had."""
         mint = self.mints[key]
         if mint is not None:
             await mint.have()
@@ -163,7 +163,7 @@ class LiveUpstream:
         return f"{number + 1}" + f" (...{key[-4:]})" * (len(key) >= LEAST_SHOWN)
 
     def key_number(self, name: str) -> int:
-        """Of the key with this name in key_names: 0, the first one, where none has it any more."""
+        """The number of the key with this name in key_names; 0, the first one, if no key has the name any more."""
         return self.key_names.index(name) if name in self.key_names else 0
 
     def place(self, model: str, key: int) -> Place:
