@@ -1,10 +1,10 @@
-"""JSON schemas of replies for upstreams that ignore them but do heed the schemas of tools.
+"""JSON schemas of replies, for upstreams that ignore them but follow the schemas of tools.
 
 In the request the schema becomes one more function tool. The model must call a tool: this one, or another if the client
-has some. (llama.cpp's Chat heeds the schema, but forgets all tools over it: there, this is for requests with tools.) In
-the reply `AnswerAsText` turns the call's arguments, as they come, into the text of a reply that has simply ended. What
-the model says before it calls the tool would spoil that JSON: it is kept back, and given out only where the tool is not
-called after all.
+has some. (llama.cpp's Chat follows the schema, but forgets all tools because of it; there, this is for requests with
+tools.) In the reply, `AnswerAsText` turns the call's arguments, as they come, into the text of a reply that has simply
+ended. What the model says before it calls the tool would spoil that JSON: it is kept back, and given out only if the
+tool is not called after all.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _ABOUT = "Give the final answer by calling this, and only so: all of it goes int
 
 
 def offered(conversation: Conversation, alone: bool = True, any_root: bool = False) -> tuple[Conversation, str]:
-    """Returns the conversation with its schema as a tool, and the tool's name. Where a tool cannot have the schema, or
-    there is none, returns the conversation as it is, and "". The schema is left out where the client wants a call of
-    its own tools and no answer. alone: also offered where the client has no tools that may be called. any_root: a
-    schema that is not an object will be wrapped into one (see schemas/root.py)."""
+    """Returns the conversation with its schema as a tool, and the tool's name. Returns the conversation unchanged, and
+    "", if there is no schema, or a tool cannot have it. The schema is left out if the client wants a call of its own
+    tools and no answer. alone: offer it also if the client has no tools that may be called. any_root: a schema that is
+    not an object will be wrapped into one (see schemas/root.py)."""
     output, choice = conversation.output, conversation.tool_choice
     if output is None or output.kind != "json_schema" or not (any_root or _is_object(output.schema)):
         return conversation, ""
@@ -135,7 +135,7 @@ class AnswerAsText:
             self._release(out)
             if self._answered and not self._called and event.reason == "tool_calls":
                 event = replace(event, reason="end")
-        elif isinstance(event, Fault):  # half a text is nobody's to read
+        elif isinstance(event, Fault):  # half a text is left out
             self._pending = []
         out.append(event)
 

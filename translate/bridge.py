@@ -162,7 +162,7 @@ class BridgedReply:
                 out.append(Delta([wire.inside(text)]))
             if isinstance(event, Stop):
                 out.append(Close())
-        if isinstance(event, Close | Stop | Fault):  # half a text is nobody's to run: a Fault leaves it out
+        if isinstance(event, Close | Stop | Fault):  # nobody may run half a text: a Fault leaves it out
             self._pending = None
         out.append(event)
 

@@ -1,8 +1,8 @@
-"""What an upstream cannot do, in words that a client of Messages acts on.
+"""What an upstream cannot do, in words that a client of Messages understands.
 
-Claude Code reads an error's message for Anthropic's own words and, of gateways, for a stable token:
-`capability_rejected: NAME`. It then leaves out what was refused and goes on. An upstream of another protocol has its
-own words; they stay, and the token, or Anthropic's sentence about a type that it does not know, is added to them.
+Claude Code reads the message of an error for Anthropic's own words and, from gateways, for a fixed token:
+`capability_rejected: NAME`. It then leaves out what was refused and goes on. An upstream of another protocol has other
+words. They stay, and the token, or Anthropic's sentence about an unknown type, is added to them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import re
 
 TOKEN = "capability_rejected: "
 
-# Patterns that errors alone need are texts: re compiles each at its first use, and keeps it.
+# Patterns that only errors need are texts: re compiles each at its first use, and keeps it.
 _REFUSES = (
     r"(?i)\b(not|cannot|can't|doesn't|don't|isn't|never|no|un(?:supported|known|recognized|expected)|invalid|forbidden"
     r"|only supports?|refused|another provider)\b"
 )
-# What an error's words or its field are about -> the client's name of it. The first that is met counts.
+# A pattern for an error's words or its field -> the client's name for that. The first match counts.
 _ABOUT = (
     (
         r"(?i)\breasoning[_.]effort\b|\boutput_config\.effort\b|\beffort (?:parameter|level)"
@@ -61,7 +61,7 @@ def of_left(fields: list[str]) -> str:
 
 
 def input_tag(kind: str, expected: str) -> str:
-    """Anthropic's sentence about a type that it does not know."""
+    """Returns Anthropic's sentence about a type that it does not know."""
     return f"Input tag '{kind}' found using 'type' does not match any of the expected tags: {expected}"
 
 

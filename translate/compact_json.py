@@ -1,7 +1,7 @@
 """The top-level members of a JSON object without blanks between its members, as most clients write it.
 
-One strict pass in C finds them all; that nothing is there twice, or in escapes, the lengths tell: names, values and the
-signs between them fill the body to the byte. Another body is read as in top_level.py.
+One strict pass in C finds them all. The lengths show that no member is there twice or written in escapes: names, values
+and the signs between them must fill the body to the byte. Any other body is read as in top_level.py.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import msgspec
 Members = Mapping[str, msgspec.Raw]
 """Name -> value, in the body's order."""
 
-_BEGINS = re.compile(rb'\{"[^"\\]{0,99}":\S')  # who writes blanks writes one here
+_BEGINS = re.compile(rb'\{"[^"\\]{0,99}":\S')  # writers of blanks put one here
 _read = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _REFUSED = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 def members(body: bytes) -> Members | None:
-    """None for a body of another kind, or none at all."""
+    """Returns the members; None for a body of another kind, or one without members."""
     if _BEGINS.match(body) is None:
         return None
     try:
@@ -32,7 +32,8 @@ def members(body: bytes) -> Members | None:
 
 
 def place(found: Members, wanted: str) -> int:
-    """Where in the body the value of this member begins. found: what `members` has found in it, this one among it."""
+    """Returns where in the body the value of this member begins. found: what `members` has returned, this one among
+    it."""
     at = 1
     for name, value in found.items():
         at += len(name) + 3
@@ -43,12 +44,12 @@ def place(found: Members, wanted: str) -> int:
 
 
 def without(body: bytes, found: Members, names: Collection[str], first: bytes = b"") -> bytes:
-    """The object less its members of these names, with further members (without their last comma) in front of its
-    own. Every other byte stays. found: what `members` has found in it."""
+    """Returns the object without its members of these names. further: members (without their last comma) that are put
+    in front. Every other byte stays. found: what `members` has returned."""
     view = memoryview(body)
     pieces: list[bytes | memoryview] = [b"{", first] if first else [b"{"]
     at = 1
-    kept = None  # where the members begin that stay, one after the other
+    kept = None  # where a row of members that stay begins
     for name, value in found.items():
         end = at + len(name) + 3 + len(value)
         if name in names:
@@ -61,5 +62,5 @@ def without(body: bytes, found: Members, names: Collection[str], first: bytes = 
     if kept is not None:
         pieces += (b",", view[kept : at - 1])
     if not first and len(pieces) > 1:
-        del pieces[1]  # nothing is before the comma
+        del pieces[1]  # the comma would come first
     return b"".join((*pieces, b"}"))

@@ -1,11 +1,11 @@
-"""Compaction: a conversation's summary in the place of the conversation, written by whichever model answers.
+"""Compaction: a summary in place of the conversation, written by whichever model answers.
 
-Anthropic and OpenAI shorten conversations at their servers: a client asks for it (`compaction`, a `compaction_trigger`
-item) or says when it is due (`context_management`), gets a block or an item that stands for all before it, and sends
-that from then on. Elsewhere nobody does, so the proxy has the model write the summary: `wished` reads what the client
-wants, `summary_wanted` makes the request for it, summary_reply.py the client's block or item of the reply, and `opened`
-puts the summary, as text, where such a block or item comes back. What was compacted elsewhere under a cipher cannot be
-read; the model is told so, and the session goes on.
+Anthropic and OpenAI shorten conversations at their servers. A client asks for that (`compaction`, a
+`compaction_trigger` item) or says when it is due (`context_management`), gets a block or an item that stands for
+everything before it, and sends that from then on. Other providers do not have this, so the proxy lets the model write
+the summary. `wished` reads what the client wants, `summary_wanted` makes the request for it, summary_reply.py makes the
+client's block or item of the reply, and `opened` puts the summary, as text, where such a block or item comes back. What
+was compacted elsewhere, under a cipher, cannot be read; the model is told so, and the session goes on.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ def _is_output(part: Part) -> bool:
 
 
 def _opened_turn(turn: Turn, lost: list[str]) -> list[Turn]:
-    """A note stands where a compaction stood that cannot be read. Anthropic's without content have failed, and stand
-    for nothing."""
+    """Puts a note where a compaction stood that cannot be read. Anthropic's compactions without content have failed,
+    and stand for nothing."""
     out: list[Turn] = []
     run: list[Part] = []
     for part in turn.parts:
@@ -146,8 +146,8 @@ def _opened_turn(turn: Turn, lost: list[str]) -> list[Turn]:
 @dataclass(frozen=True, slots=True)
 class Wish:
     """The client wants a summary of its conversation. at: once the input has so many tokens; 0 = now, in the place of
-    an answer. instructions: its own words for it, "" = none; adds: beside the usual ones. goes_on: an answer is to
-    follow the summary."""
+    an answer. instructions: the client's own words for it, "" = none. adds: they are added to the usual ones. goes_on:
+    an answer is to follow the summary."""
 
     instructions: str = ""
     adds: bool = False
@@ -157,10 +157,11 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """How a protocol's clients compact. wished: what the client wants, and the conversation without the words for it;
-    raises BadRequest for what is no such wish. reply_part: the part by which the reply gives a summary, or with "" says
-    that there is none; None where only a failure can say that. keeps_users: what the user said before a summary stands
-    beside it. answers_calls: a conversation whose last calls have no results cannot be summed up."""
+    """How a protocol's clients compact. wished: returns what the client wants, and the conversation without the words
+    for it; raises BadRequest if it is no such wish. reply_part: returns the part by which the reply gives a summary,
+    or, for "", the part that says there is none; None if only a failure can say that. keeps_users: what the user said
+    before a summary stands beside it. answers_calls: a conversation whose last calls have no results cannot be
+    summarized."""
 
     wished: Callable[[Conversation], tuple[Conversation, Wish | None]]
     reply_part: Callable[[str, Asked], Unknown | None]
@@ -177,8 +178,8 @@ NO_COMPACTION = Compaction(_nothing_wished, lambda text, asked: None)
 
 
 def summary_wanted(conversation: Conversation, wish: Wish, answers_calls: bool) -> Conversation:
-    """Returns the request for the summary. All is as it was, so that the prompt's cache is of use, but no tool may be
-    called and no format is asked for. Raises BadRequest where there is nothing to sum up, or a call is open."""
+    """Returns the request for the summary. It keeps everything, so that the prompt's cache is of use, but no tool may
+    be called and no format is asked for. Raises BadRequest if there is nothing to summarize, or a call is open."""
     turns = conversation.turns
     if not any(turn.role != "system" and turn.parts for turn in turns):
         raise _refusal("compaction_nothing_to_summarize", "there is no message to summarize")

@@ -1,11 +1,11 @@
 """A turn that takes several requests: what of each reply the client gets, when it goes on, and with what.
 
-Some replies end where the client's does not. The model has searched for tools, and the proxy has the answer
-(tool_search.py); the conversation had grown long, and was summed up first (compaction.py); or the provider pauses a
-long turn of its own tools, and a client of another protocol cannot know that it must send it back. Then what has come
-so far is appended to the conversation and the upstream is asked again; the client sees one reply with one beginning and
-one end, whose usage is the sum. A reply that also calls tools of the client's ends all the same: the client answers
-those, and brings the search back in its history.
+Some replies end although the client's reply does not: the model has searched for tools, and the proxy has the answer
+(tool_search.py); or the conversation had grown long, and was summarized first (compaction.py); or the provider pauses a
+long turn of its own tools, and a client of another protocol cannot know that it must send the turn back. Then what has
+come so far is appended to the conversation, and the upstream is asked again. The client sees one reply with one
+beginning and one end, whose usage is the sum. A reply that also calls tools of the client ends all the same: the client
+answers those calls, and brings the search back in its history.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _WHOLE = ("tool_calls", "end", "pause")  # a reply with such an end is whole
 
 class Rounds:
     """Takes the events of each reply and gives those that the client gets. goes_on: the reply has ended and the turn
-    has not; the caller sets it back when it asks the next request. turns: what has come so far, for that request.
-    usage: of the rounds that are over, until the end gives the sum."""
+    has not; the caller resets it when it asks the next request. turns: what has come so far, for that request. usage:
+    of the earlier rounds, until the end gives the sum."""
 
     __slots__ = (
         "_asked", "_calls", "_n", "_part", "_parts", "_pieces", "_searched", "_searching", "_started", "_search_reply",
@@ -49,7 +49,7 @@ class Rounds:
     )  # fmt: skip
 
     def __init__(self, asked: Asked, search_reply: SearchReply) -> None:
-        """search_reply: how the client hears of a search."""
+        """search_reply: how the client is told of a search."""
         self._asked = asked
         self._search_reply = search_reply
         self._started = False
@@ -137,7 +137,7 @@ class Rounds:
             self.turns.append(Turn("assistant", self._parts))
             self._begin()
             return
-        if wants and stop.reason != "compaction":  # no more: what is left to say is the client's to ask for
+        if wants and stop.reason != "compaction":  # the limit is reached: the client may ask for the rest
             stop = replace(stop, reason="pause")
         elif stop.reason == "pause" and self._calls:
             stop = replace(stop, reason="tool_calls")

@@ -1,11 +1,11 @@
 """The neutral form: what a request and a reply are, in no vendor's words.
 
-It is a superset of the protocols. Client and upstream of one protocol never come here (they get each other's
-bytes); a crossing decodes into this form and encodes out of it. A request is a `Conversation`. A reply is a sequence of
-`Event`s, whether it was streamed or not: whole bodies are exploded into the same events and collected from them, so
-that both ways give the same. Nothing here knows a wire format. What one protocol says and the neutral form has no word
-for is kept in `ext`, under the protocol's name, so that A -> neutral -> A is the identity, and A -> neutral -> B can
-name what it leaves out.
+It is a superset of the protocols. If client and upstream speak the same protocol, nothing comes here, because they get
+each other's bytes; a crossing decodes into this form and encodes out of it. A request is a `Conversation`. A reply is a
+sequence of `Event`s, whether it was streamed or not: a whole body is exploded into the same events, and a body is
+collected from events, so that both ways give the same. Nothing here knows a wire format. If one protocol says something
+for which the neutral form has no word, it is kept in `ext` under the protocol's name. So A -> neutral -> A is the
+identity, and A -> neutral -> B can name what it leaves out.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ A copy that is changed knows nothing."""
 
 @dataclass(slots=True)
 class Citation:
-    """A source that a text names. url, title: of a page, "" for what has no address (a passage of a document, a file).
-    start, end: the place in the text that rests on it, in characters; None = all of the text. protocol, raw: whose it
-    is and as it was said, for that protocol's own encoder."""
+    """A source that a text names. url, title: of a page; url is "" for a source without an address (a passage of a
+    document, a file). start, end: the part of the text that rests on the source, in characters; None = all of the text.
+    protocol, raw: the citation as one protocol has it, for that protocol's own encoder."""
 
     protocol: str
     raw: Any
@@ -48,8 +48,8 @@ class Citation:
 
 @dataclass(slots=True)
 class Text:
-    """A piece of text. citations: of a history's text; those of a reply come with its Close. author: who says it,
-    where several speak in one role; it is set for an instruction at the head, since others have it in their Turn."""
+    """A piece of text. citations: of a text in the history; those of a reply come with its Close. author: who speaks,
+    if several speak in one role. It is set for an instruction at the head; elsewhere the Turn has it."""
 
     text: str
     ext: Ext = field(default_factory=dict)
@@ -86,8 +86,8 @@ class Document:
 
 @dataclass(slots=True)
 class Audio:
-    """Sound. data is base64; format is a short name such as "wav" or "mp3". transcript: the words of a reply's, which
-    its text has, too."""
+    """Sound. data is base64; format is a short name such as "wav" or "mp3". transcript: the spoken words, which the
+    text of the reply has, too."""
 
     data: str
     format: str
@@ -97,10 +97,10 @@ class Audio:
 
 @dataclass(slots=True)
 class Thinking:
-    """Reasoning. `signature` proves `text` to the provider that wrote both; `encrypted` is reasoning
-    that only its provider can read (then text is empty). Neither is ever made up here. Those of a Responses
-    provider are sealed (see sealed_reasoning.py), so that no other is taken for whose they are. provider: whose proof
-    it is, in the words of a server that stands before several ("anthropic-claude-v1"); "" = not said."""
+    """Reasoning. `signature` proves `text` to the provider that wrote both; `encrypted` is reasoning that only its
+    provider can read (then text is empty). Neither is ever made up here. Those of a Responses provider are sealed (see
+    sealed_reasoning.py), so that nobody takes them for another provider's. provider: whose proof it is, in the words of
+    a server that stands before several providers ("anthropic-claude-v1"); "" = not said."""
 
     text: str = ""
     signature: str = ""
@@ -111,9 +111,9 @@ class Thinking:
 
 @dataclass(slots=True)
 class ToolCall:
-    """`arguments` is the JSON text as the model wrote it: it may be cut off, and "" means {}. Of a custom tool's
-    call it is the free text itself. `namespace` is that of the tool; `toolset` that of a provider's own, whose member
-    `name` is. runs_on: the model goes on before the result is there."""
+    """A call. `arguments` is the JSON text as the model wrote it: it may be cut off, and "" means {}. For a custom tool
+    it is the free text itself. `namespace` is that of the tool. `toolset` is that of a provider's own tools, of which
+    `name` is a member. runs_on: the model goes on before the result is there."""
 
     id: str
     name: str
@@ -141,8 +141,8 @@ class Refusal:
 
 @dataclass(slots=True)
 class Unknown:
-    """A part that the neutral form has no word for, as it stood in `protocol`'s JSON. parts: what of it other
-    protocols are told instead, where it holds content in a form that they know: of a reply's part, what it shows."""
+    """A part for which the neutral form has no word, as it stands in `protocol`'s JSON. parts: what other protocols get
+    instead, if the part has content that they know; for a part of a reply, this is what it shows."""
 
     protocol: str
     raw: dict[str, Any]
@@ -162,9 +162,9 @@ Part = Text | Image | Document | Audio | Thinking | ToolCall | ToolResult | Refu
 
 @dataclass(slots=True)
 class Turn:
-    """One message. Role "system" here is an instruction in mid-conversation; the ones at the start are
-    in Conversation.system. Tool results are parts of a user turn. author: who speaks, where several do in one role.
-    for_one_turn: an instruction that the model has seen with the user's turn before it, and never again."""
+    """One message. Role "system" is an instruction in mid-conversation; the instructions at the head are in
+    Conversation.system. Tool results are parts of a user turn. author: who speaks, if several speak in one role.
+    for_one_turn: an instruction that the model saw together with the user's turn before it, and never again."""
 
     role: Role
     parts: list[Part]
@@ -175,18 +175,22 @@ class Turn:
 
 
 Purpose = Literal["", "web_search", "search_bm25", "search_regex", "search_hosted"]
-"""What a tool that the provider runs is for, where others can do the same: it searches the web, or the deferred tools
+"""The purpose of a tool that the provider runs, if others can do the same: it searches the web, or the deferred tools
 by words, by a regular expression, or in its provider's way."""
 
 
 @dataclass(slots=True)
 class Tool:
-    """kind "function": the client runs it; name, description and schema say it all. kind "custom": the client runs
-    it and takes free text; `raw` is its format, {} or {"type": "grammar", "syntax": ..., "definition": ...}. kind
-    "server": the provider runs it, `raw` is its declaration in `protocol`'s JSON and no other protocol may know it.
-    Names are unique within a namespace; about_namespace: what that says of itself, with its first tool. deferred: not
-    to be offered before something has shown it to the model. purpose: of one that the provider runs.
-    declared_deferred: as the client has it, whatever has been shown since."""
+    """A tool. Names are unique within a namespace.
+
+    kind "function": the client runs it; name, description and schema say everything. kind "custom": the client runs it,
+    and it takes free text; `raw` is its format, {} or {"type": "grammar", "syntax": ..., "definition": ...}. kind
+    "server": the provider runs it; `raw` is its declaration in `protocol`'s JSON, and no other protocol may know it.
+
+    about_namespace: the description of the namespace; its first tool has it. deferred: the model is not offered the
+    tool before something has shown it. declared_deferred: the client declared it so, whatever was shown since. purpose:
+    of a tool that the provider runs.
+    """
 
     name: str
     description: str = ""
@@ -206,7 +210,7 @@ class Tool:
 
 @dataclass(slots=True)
 class ToolChoice:
-    """mode "tool" names one tool. `any` = must call some tool."""
+    """Which tools must be called. mode "any": some tool; "tool": the named one."""
 
     mode: Literal["auto", "any", "none", "tool"]
     name: str = ""
@@ -250,11 +254,14 @@ class Sampling:
 
 @dataclass(slots=True)
 class Conversation:
-    """A request. `ext[protocol]` holds the top-level fields that have no word here (an encoder of another
-    protocol reports each of them as dropped), and is there, even if empty, for the protocol that it came in.
-    service_tier: of OpenAI's tiers. verbosity: how much the model is to write: low, medium, high. words: the client's
-    own. one_call: such a client takes one call in a message, however many are allowed. free_text: it knows the calls of
-    tools that take free text. pictures: it asks for pictures in the reply."""
+    """A request.
+
+    `ext[protocol]` holds the top-level fields for which there is no word here; an encoder of another protocol reports
+    each of them as dropped. For the protocol of the client, it is always there, even if empty. service_tier: one of
+    OpenAI's tiers. verbosity: how much the model is to write: low, medium, high. words: the client's own. one_call: the
+    client takes only one call in a message, however many are allowed. free_text: the client knows calls of tools that
+    take free text. pictures: it asks for pictures in the reply.
+    """
 
     model: str
     turns: list[Turn]
@@ -285,9 +292,9 @@ class Conversation:
 class Usage:
     """Tokens, in counters that do not overlap.
 
-    input: neither read from nor written to a cache. Anthropic's input_tokens is this number; OpenAI's
-    prompt_tokens is input + cache_read + cache_write. reasoning is a part of output, not beside it. total: the sum by
-    the upstream's own word, which may count more than it tells apart; 0 = it says none.
+    input: neither read from nor written to a cache. Anthropic's input_tokens is this number; OpenAI's prompt_tokens is
+    input + cache_read + cache_write. reasoning is a part of output. total: the sum as the upstream says it, which may
+    count more than the single counters; 0 = it says none.
     """
 
     input: int = 0
@@ -352,9 +359,9 @@ class Close:
 
 @dataclass(slots=True)
 class Stop:
-    """The reply is complete: always the last event but for none. usage is final, None where the upstream
-    never told it. sequence is the stop sequence that was met, where known. explanation: why the model declines, in
-    words. service_tier: of OpenAI's tiers, the one that it was served at. ext: what else the upstream says of it."""
+    """The reply is complete; nearly always the last event. usage is final, None if the upstream never told it. sequence
+    is the stop sequence that was met, if known. explanation: why the model declines, in words. service_tier: the one of
+    OpenAI's tiers that was used. ext: what else the upstream says."""
 
     reason: StopReason
     usage: Usage | None = None

@@ -228,7 +228,7 @@ class Marks:
     comment        a sign of life before that
     model          the model's name in a line
     long_terminal  the beginning of the last event, if that event may be longer than what is remembered
-    last           after this nothing comes, for a reply with any number of choices; None = only the upstream's close tells
+    last           nothing comes after this, even with several choices; None = only the upstream's close tells
     head_bytes     how many bytes of the stream's beginning are needed to write an error at its end
     """
 

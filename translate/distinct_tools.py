@@ -1,9 +1,9 @@
-"""Tools that a client declares twice, which is one tool too many for most providers.
+"""Tools that a client declares twice, which most providers refuse.
 
-Clients put together the tools of several servers, which may have some in common. OpenAI takes that; Anthropic, Google,
-DeepSeek and others answer 400 to all of the request. The first of a name counts: the model could not have told them
-apart. One that is offered at once counts more than one that is not to be offered yet. A mark for the cache stays where
-it was among the tools.
+Clients put together the tools of several servers, which may have some in common. OpenAI accepts that; Anthropic,
+Google, DeepSeek and others answer the whole request with 400. The first tool of a name counts, because the model could
+not have told them apart. But a tool that is offered at once counts more than one that is still deferred. A mark for the
+cache keeps its place among the tools.
 """
 
 from __future__ import annotations

@@ -15,16 +15,16 @@ Of = TypeVar("Of", Turn, Tool)
 Out = TypeVar("Out")
 
 MAX_MANNERS = 1_000
-MAX_KNOWN = 4  # of one turn or tool: a few models and upstreams
+MAX_KNOWN = 4  # forms of one turn or tool, for a few models and upstreams
 _manners: dict[Any, int] = {}
 _numbers = itertools.count()
 
 
 class Draft:
     """The request that is being written. takes: the groups of leftovers that its encoder reads. home: the conversation
-    goes back to the protocol that it came from, and must come out as it was. searches: a search of the client's is
+    goes back to the protocol that it came from, and must come out as it was. searches: a search of the client is
     offered as the upstream's own. recurs: parts of it come from memory. dropped: what does not cross, in the client's
-    words, each once. tool_names: sent -> given, where a name had to change."""
+    words, each once. tool_names: sent -> given, for names that had to change."""
 
     __slots__ = (
         "_dropped", "_manner", "_protocol", "home", "policy", "recurs", "searches", "takes", "target", "tool_names",
@@ -32,7 +32,7 @@ class Draft:
     )  # fmt: skip
 
     def __init__(self, conversation: Conversation, target: Target, protocol: Protocol, *shared: str) -> None:
-        """protocol: the one that is written. shared: groups of leftovers that it has in common with others."""
+        """protocol: the one that is written. shared: groups of leftovers that it shares with other protocols."""
         self._protocol = protocol
         self.takes = (protocol, *shared)
         self.home = protocol in conversation.ext
@@ -57,8 +57,8 @@ class Draft:
         self._dropped[own.get(field, field) if own else field] = None
 
     def of(self, given: Of, write: Callable[[Of, Draft], Out]) -> Out:
-        """Returns write(given, self), from memory where the like was written before. `write` may ask the draft for
-        what stays the same for a model, and tell it what does not cross."""
+        """Returns write(given, self), from memory if the same was written before in the same way. `write` may ask the
+        draft for what stays the same for a model, and tell it what does not cross."""
         known = given.known
         if known is None:
             return write(given, self)
@@ -84,11 +84,11 @@ class Draft:
         return out_before
 
     def _number(self) -> int:
-        """Returns the number of all that decides how a turn or a tool is written, besides itself."""
+        """Returns a number for all that decides how a turn or a tool is written, besides itself."""
         key = self._protocol, self.takes, self.home, self.policy, self.target.model, self.searches, id(self.words)
         if (number := _manners.get(key)) is None:
             if len(_manners) >= MAX_MANNERS:
-                _manners.clear()  # what was written in a manner without a number is written anew
+                _manners.clear()  # what was written under an old number is written anew
             number = _manners[key] = next(_numbers)
         return number
 
@@ -99,7 +99,7 @@ class Draft:
                 self.drop(field)
 
     def leave_part(self, part: Part) -> None:
-        """Reports the same of a part, with what it cites: no protocol takes another one's sources in a history."""
+        """Reports the same of a part, with its citations: no protocol takes another one's sources in a history."""
         if part.ext:  # most parts have no leftovers
             self.leave(part.ext)
         if isinstance(part, Text) and part.citations and self.words.citations:
@@ -107,8 +107,8 @@ class Draft:
                 self.drop(self.words.citations)
 
     def in_words(self, part: Part) -> str:
-        """Returns what a person would read of a part that the protocol has no form for. Returns "" where there is
-        nothing to read; then the part's type is reported. Raises BadRequest for input that the model must see."""
+        """Returns a part, for which the protocol has no form, as a person would read it. Returns "" if there is nothing
+        to read; then the part's type is reported. Raises BadRequest for input that the model must see."""
         if isinstance(part, Thinking):
             return ""
         if not isinstance(part, Unknown):
@@ -134,5 +134,5 @@ class Draft:
         return given if self.home else repair.tool_id(given)
 
     def shown(self, call: ToolCall, before: int) -> str:
-        """Returns the id by which the model knows a call, for texts that name it (see pairing.Shown)."""
+        """Returns the id under which the model knows a call, for texts that name it (see pairing.Shown)."""
         return self.call_id(call.id)

@@ -1,8 +1,8 @@
-"""What an upstream's field policy makes of a request that crosses to it: servers call themselves compatible and differ.
+"""Fits a crossing request to its upstream's field policy: servers call themselves compatible, and differ.
 
 `conversation` works before the request is encoded (images that a model cannot see become a note), `body` after it
 (fields that the server refuses are left out, others renamed). Both say what was left out. A request whose upstream has
-no such habits passes neither. What it takes of JSON schemas is the matter of schemas/.
+no such habits goes through neither. JSON schemas are fitted in schemas/.
 """
 
 from __future__ import annotations

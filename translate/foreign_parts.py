@@ -1,11 +1,11 @@
-"""What of a reply only its upstream's protocol has a part for: shown in the client's protocol, said, or reported.
+"""Parts of a reply that only the upstream's protocol has: they are shown in the client's protocol, told as text, or
+reported.
 
-A decoder gives such a part as `Unknown`, with the pictures, sounds and files in it as `parts`. Those that the client's
-protocol has a place for take its place. The others are told as text where the part stood, since a user must know that
-there was something to see; streamed or not, it is the same text. What a provider's own tools did on the way is no
-answer: what the model made of it stands in the reply. All that the client does not get as it was is named in `left`,
-which the reply's header shows where it is whole, and the log always. A search of the web passes, since encoders know
-it.
+A decoder gives such a part as `Unknown`, with the pictures, sounds and files in it as `parts`. Those for which the
+client's protocol has a place take its place. The others are told as text where the part stood, since a user must know
+that there was something to see; the text is the same, streamed or not. What a provider's own tools did on the way is no
+answer: what the model made of it is in the reply. `left` names all that the client does not get as it was. The header
+of a whole reply shows it, and the log always. A search of the web passes, since encoders know it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Shows = Callable[[Part], bool]
 
 
 class ForeignParts:
-    """Takes a reply's events. protocol, shows: the client's. left: what is left out is added to it. said: a text was
-    said before."""
+    """Takes a reply's events. protocol, shows: the client's. left: gets the names of what is left out. said: there was
+    a text before."""
 
     __slots__ = ("_hides", "_left", "_protocol", "_said", "_shows")
 

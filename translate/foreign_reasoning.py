@@ -1,11 +1,11 @@
-"""A request that goes to its upstream as it came, less the thinking that this upstream cannot take for its own. A
-summary of the conversation that this proxy had written (see compaction.py) is told in words.
+"""A request in the upstream's own protocol, without the thinking that this upstream cannot accept. A summary that this
+proxy has written (see compaction.py) is told in words.
 
-A session may change its upstream. What another provider signed, the client has under a seal of ours (see
-sealed_reasoning.py), and it goes on saying it; its new upstream, which speaks the client's own protocol, would answer
-400 to a signature that it never gave. So thinking under a seal is left out, and only there is a body parsed and written
-anew: whoever calls has asked seal.may_be_in first, and without a seal in the places where proofs stand the body stays
-what it was.
+A session may change its upstream. The client has what another provider signed under a seal of the proxy (see
+sealed_reasoning.py), and keeps sending it. Its new upstream, which speaks the client's own protocol, would answer 400
+to a signature that it never gave. So thinking under a seal is left out. Only for this is a body parsed and written
+anew: the caller has asked seal.may_be_in first, and a body without a seal in the places where proofs stand stays
+unchanged.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ def index_of(value: Any) -> int | None:
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Tells whether it is a finite number. NaN and infinity are no JSON, but JSON readers let them through (1e999)."""
+    """Tells whether the value is a finite number. JSON has no NaN and no infinity, but JSON readers let them through
+    (1e999)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -_INFINITY < value < _INFINITY
 
 
@@ -77,7 +78,7 @@ def count(value: Any) -> int:
     return max(0, int(value)) if -_ABSURD < value < _ABSURD else 0
 
 def objects_of(raw: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """Returns the objects in a list; what else is in it is left out. A lone object is a list of one."""
+    """Returns the objects in a list, and skips everything else in it. A lone object is a list of one."""
     value = raw.get(key)
     if isinstance(value, dict):
         return [value]

@@ -1,17 +1,16 @@
-"""What becomes of everything that a request can say, wherever it crosses: how the tables of the protocols' packages
-(ledger.py) are read.
+"""What becomes of each field of a request when it crosses: how to read the tables in the protocols' packages
+(ledger.py).
 
-Names are those of the official SDKs' parameter types: a top-level field as it is, role:, block: (a content block),
-call:, item: (of Responses' input) and tool: before the others. A cell says one of four things:
+Names are those of the official SDKs' parameter types. A top-level field has no prefix; others have role:, block: (a
+content block), call:, item: (of Responses' input) or tool: before them. A cell says one of four things:
 
-    = WHERE  mapped: said there in the upstream's words, with what is lost of it on the way
+    = WHERE  mapped: the upstream gets it in its own words; what is lost on the way is named
     ~        carried: under the same name, with the same value
-    - WHY    dropped, reported in x-proxy-dropped; why the request is still worth sending
+    - WHY    dropped, and reported in x-proxy-dropped; why the request is still worth sending
     ! WHY    refused with a 400 that names it: without it the request would mean something else
 
-An empty cell, or one that is not there, says what the first says. Data only: the code that does it is in the protocols'
-packages, and a test holds each row against it and against the SDKs, so that an SDK's new field shows up as a row that
-is missing.
+An empty or missing cell says what the first one says. These are data only: the code is in the protocols' packages. A
+test compares each row with that code and with the SDKs, so that a new field of an SDK shows up as a missing row.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ FATES: dict[str, Fate] = {"=": "mapped", "~": "carried", "-": "dropped", "!": "r
 
 
 
-# Fields within these that stay behind without a report: a pattern of names, and why none is needed.
+# Fields that are left out without a report: patterns of names, and why no report is needed.
 SILENT = """
 *.id *.status | names the thing in the store of its own provider
 *.caller *.toolset_name *.approval_request_id | who ran it at its own provider; what came of it crosses
@@ -60,7 +59,7 @@ item:image_generation_call.* | how OpenAI made the picture; it crosses itself
 item:file_search_call.results item:file_search_call.results.score | an empty result; its texts cross
 """
 
-# The same of replies: what a client of another protocol is neither given nor told of.
+# The same for replies: fields that a client of another protocol neither gets nor is told about.
 SILENT_REPLIES = """
 id item:*.id object created created_at completed_at createTime model modelVersion responseId system_fingerprint \
 sdkHttpResponse | names the reply at its provider; the client's has its own, and the model that it asked for
@@ -101,8 +100,8 @@ class LedgerRow:
 
 class Table:
     """What becomes of each field of one protocol's clients. protocol: its name. text: a head with the names of
-    upstreams' protocols, and a line for each row. An upstream whose protocol the head does not name
-    is as the first one."""
+    upstreams' protocols, and a line for each row. An upstream whose protocol the head does not name counts as the first
+    one."""
 
     __slots__ = ("_protocol", "_rows", "_text")
 

@@ -1,9 +1,9 @@
-"""What a request says that another protocol has no word for: what of it must be reported.
+"""The fields of a request for which another protocol has no word, and which of them must be reported.
 
-A client's top-level fields without a neutral word wait in ext[protocol], under the names that the client gave them
-(a field within a field as "text.verbosity"). An encoder of another protocol reports each as dropped, but for those
-whose value says what is so anyway. Groups with a dot in their name ("responses.form") only remember how a thing was
-written.
+A client's top-level fields without a neutral word wait in ext[protocol], under the names that the client gave them (a
+field within a field as "text.verbosity"). An encoder of another protocol reports each of them as dropped, unless its
+value only says what is the case anyway. Groups with a dot in their name ("responses.form") only remember how a thing
+was written.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _REPORTED = frozenset((
     "spreadsheetMetadata", "audioMetadata", "functionResponse.scheduling", "functionResponse.willContinue",
     "functionDeclarations.behavior", "functionDeclarations.response", "functionDeclarations.responseJsonSchema",
 ))  # fmt: skip
-_UNSAID = (None, False, "auto", ["direct"])  # these values say what is so anyway
+_UNSAID = (None, False, "auto", ["direct"])  # these values say what is the case anyway
 
 
 def of_part(ext: Ext, taken: Collection[str]) -> list[str]:

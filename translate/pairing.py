@@ -1,13 +1,14 @@
-"""Every tool call with its result right behind it: what other providers want, and clients' histories often lack.
+"""Puts each tool result right behind its call, as other providers want it and clients' histories often do not have it.
 
 The protocols allow more than an upstream takes: neighbouring turns of one role that count as one, results that are
 split over several turns, results that come after further turns (asynchronous tools), ids that a server counts anew in
-each reply. And clients compact, cut and merge: a call may have lost its result, a result its call. Here the results
-that come before the model's next turn go right behind their calls. A result that comes later stays where the model is
-to hear of it, as text, and its call is said to be still running: so the beginning of a history stays as it is while it
-grows, and with it the provider's prompt cache. A call without any result gets one that says so; a result without any
-call becomes text, since what was said is never dropped. The same history always comes out the same, in time
-proportional to its length. Used only when a request crosses protocols.
+each reply. And clients compact, cut and merge: a call may have lost its result, or a result its call.
+
+Here the results that come before the model's next turn go right behind their calls. A result that comes later stays
+where it is, as text, and its call is said to be still running: so the beginning of a history does not change while it
+grows, and the provider's prompt cache stays valid. A call without any result gets a result that says so. A result
+without any call becomes text, since nothing that was said is dropped. The same history always comes out the same, in
+time proportional to its length. This is used only when a request crosses protocols.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ Item = TypeVar("Item")
 
 
 class OpenCalls(Generic[Item]):
-    """Calls that wait for their results, by a key that may come again. A result belongs to the latest step that has
-    such a call, and to the first of that step: parallel calls of one key are answered in their order, and one that was
-    interrupted long ago takes nothing away from a new one."""
+    """Calls that wait for their results, by a key that may occur again. A result belongs to the latest step that has
+    such a call, and to the first such call of that step. So parallel calls of one key are answered in their order, and
+    a call that was interrupted long ago takes nothing away from a new one."""
 
     __slots__ = ("_by_key", "_step")
 
@@ -153,8 +154,8 @@ def _read_tool_ids(turn: Turn) -> ToolIds:
 
 
 def _steps(turns: list[Turn]) -> list[_Step]:
-    """Turns that say nothing are left out: they do not come between others. Neighbouring turns of the model's become
-    one where calls of the first would else have to wait for their results."""
+    """Returns the steps. Turns that say nothing are left out, so that they do not separate others. Neighbouring turns
+    of the model become one if calls of the first would otherwise have to wait for their results."""
     steps = [_Step()]
     run: list[Turn] = []  # of the model's turns
 

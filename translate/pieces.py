@@ -1,7 +1,8 @@
-"""Are these bytes insides of JSON strings? Asked of texts that take a fast path, unread (see conversation.Delta).
+"""Checks whether bytes are the inside of JSON strings, for texts on the fast path, which nobody parses (see
+conversation.Delta).
 
-All pieces of a chunk are looked at in one go, a byte between them that is legal in a string and the end of any
-escape or character: two halves of one, each in a piece of its own, do not look whole.
+All pieces of a chunk are checked in one go. Between them stands a byte that is legal in a string and ends any escape or
+character, so that two halves of one, in two pieces, do not look whole.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""A provider's own tools before another provider: each is offered as functions, and its calls come back as what they
-were.
+"""A provider's own tools before another provider: each tool is offered as functions, and its calls come back in their
+own form.
 
 In the request, the tools that the client runs (messages/client_tools.py, responses/client_tools.py) become functions
 with the arguments that are published for them. The searches for deferred tools (tool_search.py) become functions that
 the proxy answers itself. Their calls and results in the history become those of functions. In the reply, `NativeCalls`
-turns the model's calls into the items and blocks of the client's protocol. Nothing of this runs for a request that has
-no such tool: one look at its tools and at the parts of its history shows that.
+turns the model's calls into the items and blocks of the client's protocol. Nothing of this runs for a request without
+such a tool: one look at its tools and at the parts of its history shows that.
 """
 
 from __future__ import annotations
@@ -327,7 +327,7 @@ class NativeCalls:
             return
         if isinstance(event, Close | Stop):
             self._whole(call, out)
-        if isinstance(event, Fault):  # half a call is nobody's to run
+        if isinstance(event, Fault):  # nobody may run half a call
             self._pending = None
         if not isinstance(event, Close):
             out.append(event)

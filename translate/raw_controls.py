@@ -1,10 +1,10 @@
-r"""Control characters that stand raw within the strings of a call's arguments, which are escaped.
+r"""Escapes control characters that stand raw within the strings of a call's arguments.
 
-Models write line ends and tabs into a string as they are, and servers pass that on. A lenient reader takes it, a strict
+Models write line ends and tabs into a string as they are, and servers pass that on. A lenient reader takes it; a strict
 one (JSON.parse) refuses all of the arguments, and the tool would run without them. Arguments are insides of JSON
-strings here, as everywhere (see conversation.Delta): a raw line end in a string of theirs is `\n`, an escaped one
-`\\n`. Outside of their strings line ends are mere space. Only where such a character comes is it asked whether it
-stands in a string, and what was said before is read once for that.
+strings here, as everywhere (see conversation.Delta): a raw line end in one of their strings is `\n`, an escaped one
+`\\n`. Outside of strings, line ends are only space. Only if such a character comes is it checked whether it stands in a
+string; for that, everything before it is read once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _QUOTE, _BACKSLASH = b'\\"', b"\\\\"
 
 
 class RawControls:
-    """Of one call. The state is where the text that was read ends: within a string, and after its backslash."""
+    """For one call. The state is where the text that was read ends: within a string, and after its backslash."""
 
     __slots__ = ("_after_backslash", "_quoted", "_read")
 

@@ -1,7 +1,7 @@
-"""In words, what a protocol has no form for: what a person would read of it.
+"""Tells in words what a protocol has no form for, as a person would read it.
 
-Used where a part crosses to a protocol that cannot hold it and losing it would cost the model something it was
-shown: a search result's title and address, a plain-text document, a failed tool's output.
+This is used if a part crosses to a protocol that cannot hold it, and the model would lose something that it was shown:
+a search result's title and address, a plain-text document, a failed tool's output.
 """
 
 from __future__ import annotations

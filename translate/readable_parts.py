@@ -1,12 +1,15 @@
-"""Turns what only a conversation's own protocol can say into parts that every protocol has.
+"""Turns parts that only the conversation's own protocol has into parts that every protocol has.
 
-Chat tells the authors of one role apart: other protocols' models read the name before the words. Responses has items
-that nobody else knows (messages between Codex's agents, and types that do not exist yet); the texts and pictures in
-them stand in their place. Messages has instructions that hold for one turn alone. What the instructions at the head
-show goes into the user's first turn, as nobody else's have anything but texts; what the model itself has drawn or said
-aloud goes into the user's next turn, where the upstream's own model never shows anything. Instructions without a
-conversation are the user's words for an upstream that answers nobody else. This is used only when a request crosses
-protocols.
+- Chat tells the authors of one role apart: models of other protocols read the name before the words.
+- Responses has items that no other protocol knows (messages between Codex's agents, and types that do not exist yet):
+  the texts and pictures in them take their place.
+- Messages has instructions that hold for one turn only.
+- Pictures in the instructions at the head go into the user's first turn, since instructions of other protocols are only
+  texts. What the model has drawn or said aloud goes into the user's next turn, unless the upstream's own model shows
+  such things.
+- Instructions without a conversation become the user's words, for an upstream that answers only users.
+
+This is used only when a request crosses protocols.
 """
 
 from __future__ import annotations

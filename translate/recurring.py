@@ -1,11 +1,13 @@
-"""What comes again with each request of a conversation: its messages, its tools, the blocks of its instructions.
+"""Remembers what comes again with each request of a conversation: its messages, its tools, the blocks of its
+instructions.
 
-A coding agent sends all of a conversation with each turn: hundreds of kilobytes, of which only the end is new. So what
-was made of a part of a request is kept, by the part's bytes: `loads` gives the same object for the same bytes, a
-`Recurring`, and `each` what was read of it then; what an encoder has written of that is kept with it (Draft.of). All of
-this is the same as if it were made anew. Nobody may change it.
+A coding agent sends the whole conversation with each turn: hundreds of kilobytes, of which only the end is new. So what
+was made of a part of a request is kept, by the part's bytes. `loads` gives the same object for the same bytes, a
+`Recurring`; `each` gives what was read of it then; and what an encoder has written of that is kept with it (Draft.of).
+All of this equals what would be made anew. Nobody may change it.
 
-The memory has two halves: what is used moves to the new one; when that is full the old one goes. It is for one thread.
+The memory has two halves: what is used moves to the new half; when that is full, the old half is dropped. It is for one
+thread.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ import msgspec
 
 from translate import wire
 
-LEAST_BODY = 16 * 1024  # bytes of a body from which on this costs less than it saves
-LEAST_AVERAGE = 256  # of a body of smaller parts, each is read in less time than it is looked for
+LEAST_BODY = 16 * 1024  # bytes: for a smaller body, this costs more than it saves
+LEAST_AVERAGE = 256  # bytes: if the parts are smaller on average, reading them is quicker than looking them up
 LEAST, MOST = 48, 256 * 1024  # bytes of a part that is kept
-TIMES = 9  # as much memory as its bytes are takes a part at most, with all that is made of it (one upstream: 6)
+TIMES = 9  # a part, with all that is made of it, takes at most so many times its bytes (6 for one upstream)
 _WITHIN = ("content", "parts")  # members of messages that hold parts
 _LISTS = frozenset(("messages", "tools", "system", "input", "contents"))  # members of requests that have such parts
 
@@ -138,8 +140,8 @@ class Memory:
         return found
 
     def age(self) -> None:
-        """What was not used since the last time goes. What was made of a part may hold the part itself: such a ring is
-        opened, since the collector seldom runs."""
+        """Drops what was not used since the last call. What was made of a part may hold the part itself; such a ring is
+        opened, since the garbage collector seldom runs."""
         for raw, part in self._old.items():
             if raw not in self._new:
                 part.made.clear()

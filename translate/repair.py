@@ -1,4 +1,4 @@
-"""Ids and names in another provider's alphabet, made acceptable. Used only when a request crosses protocols.
+"""Makes ids and names acceptable to a provider with another alphabet. Used only when a request crosses protocols.
 
 Repairs are deterministic: the same id becomes the same id in every turn and every retry.
 """
@@ -45,10 +45,10 @@ def arguments(text: str) -> str:
 
 
 def as_object(text: str) -> dict[str, Any]:
-    """Returns a call's arguments as an object. What says nothing is an empty one: clients and models write null where
-    there are none, and PHP an empty list. An object within a string is that object: some write it so. Whatever else is
-    no object (cut off, free text) is wrapped into one and never dropped: the model's words reach the tool's error
-    message."""
+    """Returns a call's arguments as an object. Arguments that say nothing are an empty one: clients and models write
+    null where there are none, and PHP an empty list. An object within a string is that object, as some write it.
+    Anything else that is no object (cut off, free text) is wrapped into one and never dropped, so that the model's
+    words reach the error message of the tool."""
     inner = text
     for _ in range(_MOST_QUOTED):
         try:

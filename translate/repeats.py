@@ -1,8 +1,8 @@
-"""What of a reply is said for the first time: servers repeat themselves.
+"""Finds what of a reply is new, since servers repeat themselves.
 
-Some end a stream with one more delta that holds the whole text, or all of a call's arguments, again; with some each
-delta holds all that came before it. `TextRepeats` watches text, `ArgumentRepeats` the arguments of a call: `fresh`
-gives what of the next pieces is new. Pieces are insides of JSON strings, as everywhere (see conversation.Delta). The
+Some servers end a stream with one more delta that has the whole text, or all of a call's arguments, again; with others
+each delta has all that came before it. `TextRepeats` watches text, `ArgumentRepeats` the arguments of a call: `fresh`
+returns the new part of the next pieces. Pieces are insides of JSON strings, as everywhere (see conversation.Delta). The
 work is linear in what the server sends: nothing is compared that is shorter than what it would repeat, and nothing is
 read twice.
 """

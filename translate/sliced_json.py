@@ -1,10 +1,10 @@
-"""JSON of megabytes, read and written in slices, for a thread beside one that others wait for.
+"""Reads and writes JSON of megabytes in slices, for a thread beside one that others wait for.
 
-One call of a JSON library holds all threads of Python up until it is over: of 44 MB for a third of a second. Here the
+A single call of a JSON library holds all threads of Python until it is over: for 44 MB, a third of a second. Here the
 outer levels are walked in Python, and each message, or each part of a few of them, is a call of its own, so that others
-get their turn between them. It takes twice the time, or four times with parts, so it is only for what is large. What is
-written has the same bytes as by wire.dumps. What is read equals what wire.loads gives; where it is not plain JSON, that
-one decides what it is.
+get their turn in between. This takes twice the time, or four times with parts, so it is only for large bodies. What is
+written has the same bytes as from wire.dumps. What is read equals what wire.loads gives; if it is not plain JSON,
+wire.loads decides what it is.
 """
 
 from __future__ import annotations

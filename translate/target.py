@@ -141,7 +141,7 @@ class Encoded:
     forms          the functions that stand for the client's own tools (see provider_tools.py)
     search         for deferred tools, if the proxy searches
     pauses         the upstream may pause the turn, and the client could not go on (see continued_turn.py)
-    reshaped       schemas that were changed, so that what the model writes changes, too: by the tool's (namespace, name)
+    reshaped       changed schemas, for which what the model writes is changed back, by the tool's (namespace, name)
                    as the client has them; ("", "") is the reply's text
     functions      the Chat client uses functions, the older word for tools
     free_text      the Chat client offers tools that take free text, for whose calls the SDK's streams have no type

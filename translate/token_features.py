@@ -1,8 +1,8 @@
-"""What the number of tokens of a request depends on, as numbers that a few hundred replies can be fitted to.
+"""Numbers about a request on which its tokens depend, such that a few hundred replies suffice to fit them.
 
-A vocabulary cuts a text at words, digits, signs and line breaks, and every protocol adds a frame for a message, a
-part, a field and a tool. How much each of these costs differs from model to model; that is learned
-(gateway/flow/calibration.py). A long text is measured by samples, so that the time is bounded.
+A vocabulary cuts a text at words, digits, signs and line breaks, and every protocol adds a frame for a message, a part,
+a field and a tool. What each of these costs differs from model to model, and is learned (gateway/flow/calibration.py).
+A long text is measured by samples, so that the time has a limit.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ PARTS = (*TURNS, "system", "instructions", "tools", "functions", "response_forma
 
 
 class Features(NamedTuple):
-    """Of a message, or a whole request. media: tokens of images and the like, by translate/tokens.py. unseen: there is
-    something whose tokens nobody can tell from here, such as a tool of the server."""
+    """The features of a message, or a whole request. media: tokens of images and the like, by translate/tokens.py.
+    unseen: it has something whose tokens cannot be known here, such as a tool of the server."""
 
     base: float = 0.0
     messages: float = 0.0

@@ -1,8 +1,8 @@
-"""Counts tokens without a tokenizer. The result is an estimate.
+"""Estimates tokens without a tokenizer.
 
-No tokenizer of the current Claude models is public, so the count is a ratio of bytes to tokens, by what the bytes are:
-JSON and code are denser than prose, and base64 media is not text at all. The result is message_start's input_tokens
-until the upstream gives its own count, and answers count_tokens where an upstream cannot.
+No tokenizer of the current Claude models is public, so the estimate is a ratio of bytes to tokens, by what the bytes
+are: JSON and code are denser than prose, and base64 media is not text at all. The result is message_start's
+input_tokens until the upstream gives its own count, and it answers count_tokens for an upstream that cannot.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def estimate(body: dict[str, Any]) -> int:
     return max(1, round(size / BYTES_PER_TOKEN) + media + PER_MESSAGE * count)
 
 
-LEAST_TAUGHT = 200  # tokens: in smaller requests the frame outweighs the words
+LEAST_TAUGHT = 200  # tokens: a smaller request teaches nothing, because its frame outweighs its words
 LEAST_RATIO, MOST_RATIO = 0.3, 3.5  # a ratio beyond them comes from a server that counts something else
-LEAST_WEIGHT = 0.1  # a further reply counts so much in the moving average: about the last ten decide
+LEAST_WEIGHT = 0.1  # the weight of one more reply in the moving average, so that about the last ten count
 
 
 def teaches(estimated: int, real: int) -> bool:
@@ -90,8 +90,8 @@ def of_size(size: int) -> int:
 
 
 def quick(body: dict[str, Any], raw: bytes) -> int:
-    """Returns the same from the body's length, less its media: to walk all of a quarter of a megabyte would cost more
-    than to translate it. The result is within a tenth of `estimate` for the bodies of coding agents. raw: what `body`
+    """Returns the same from the body's length, less its media: a walk through a quarter of a megabyte would cost more
+    than its translation. For the bodies of coding agents, the result is within a tenth of `estimate`. raw: what `body`
     was read from."""
     history = _history(body)
     recurs = isinstance(history, list) and recurring.Recurring in map(type, history)
@@ -110,8 +110,8 @@ def measured(body: dict[str, Any], size: int) -> tuple[int, int]:
 
 
 def has_media(raw: bytes) -> bool:
-    """Tells whether a body may hold media. Within a text the words would be escaped; most bodies are searched in
-    vain, and rfind takes half the time of `in` then."""
+    """Tells whether a body may hold media. Within a text the words would be escaped. Most bodies have none, and then
+    rfind takes half the time of `in`."""
     for mark in _MARKS:  # noqa: SIM110  # any() takes twice as long, and every request is asked
         if raw.rfind(mark) >= 0:
             return True
@@ -119,8 +119,8 @@ def has_media(raw: bytes) -> bool:
 
 
 def of_reply(sample: bytes, size: int) -> int:
-    """Returns the output tokens of a stream of so many bytes that has not told them. sample: some of it; each event is
-    a token at the least, and its frame is none."""
+    """Returns the output tokens of a stream of so many bytes that has not told them. sample: a part of it. Each event
+    is at least one token, and its frame is none."""
     said = [match.group(1) for match in _SAID.finditer(sample)]
     if not said:
         return round(size / EVENT_BYTES)

@@ -1,10 +1,10 @@
-"""The search for deferred tools, carried out by the proxy where the provider that would run it is not asked.
+"""The search for deferred tools, made by the proxy if the provider that would make it is not asked.
 
-A request may offer hundreds of tools and have the provider show the model only those that a search of its own finds.
-Before an upstream that has no such search, the search is a function that the proxy answers itself: by a regular
-expression, or by words, whose weight is that of BM25. What it looks at is what Anthropic says of its own: names,
-descriptions, and the names and descriptions of arguments. The client sees the search in its own protocol: Messages'
-server_tool_use and tool_search_tool_result, Responses' tool_search_call and tool_search_output.
+A request may offer hundreds of tools and let the provider show the model only those that its own search finds. For an
+upstream without such a search, the search is a function that the proxy answers itself: by a regular expression, or by
+words, whose weight is that of BM25. It looks at what Anthropic documents for its own search: names, descriptions, and
+the names and descriptions of arguments. The client sees the search in its own protocol: Messages' server_tool_use and
+tool_search_tool_result, Responses' tool_search_call and tool_search_output.
 """
 
 from __future__ import annotations

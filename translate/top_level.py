@@ -1,7 +1,7 @@
-"""The members of a JSON object's top level, found in its bytes without a parse of the rest.
+"""Finds the members of a JSON object's top level in its bytes, without a parse of the rest.
 
-Where brackets are counted, strings are left out: a key that stands outside of strings, with one bracket open before it,
-is one of the object's own. What is not plain is left to `members`, which reads all of the object.
+Brackets are counted outside of strings: a key that stands outside of strings, with one bracket open before it, is one
+of the object's own. A body that is not plain is left to `members`, which reads all of the object.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from json.decoder import JSONDecoder, scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 
-MOST_HITS = 64  # places where a key may stand: where there are more, a parse costs less than to look at each
+MOST_HITS = 64  # places where a key may stand; if there are more, a parse costs less than looking at each
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _VALUE = JSONDecoder()
@@ -29,7 +29,8 @@ Seen = Mapping[str, list[int]]
 
 
 def seen(body: bytes, names: tuple[str, ...]) -> Seen:
-    """All of them in one pass, which for many names costs less than to look for one after the other."""
+    """Returns all of these names that are in the body, in one pass. For many names this costs less than one search for
+    each."""
     found: dict[str, list[int]] = {}
     for match in _any_of(names).finditer(body):
         at = match.start()
@@ -40,16 +41,16 @@ def seen(body: bytes, names: tuple[str, ...]) -> Seen:
 
 @functools.lru_cache(64)
 def _any_of(names: tuple[str, ...]) -> re.Pattern[bytes]:
-    """The last quote is left to the next match: two of them may share one."""
+    """Returns a pattern for any of the names. It leaves the last quote to the next match, because two may share one."""
     return re.compile(b'"(%b)(?=")' % b"|".join(re.escape(name.encode()) for name in names))
 
 
 def taken(
     body: bytes, names: Collection[str], first: bytes = b"", where: Seen | None = None
 ) -> tuple[bytes, dict[str, bytes]]:
-    """The object without its top-level members of these names, and their values; with `first`, further members (without
-    their last comma) in front of its own. Every other byte stays. A body that is no JSON object stays as it is. where:
-    what seen() has found in it of these names, where that is known."""
+    """Returns the object without its top-level members of these names, and their values. first: further members
+    (without their last comma) that are put in front. Every other byte stays. A body that is no JSON object stays as it
+    is. where: what seen() has found, if known."""
     values: dict[str, bytes] = {}
     gaps: list[tuple[int, int]] = []
     for name in names:
@@ -69,7 +70,7 @@ def taken(
 
 
 def _joined(body: bytes, gaps: list[tuple[int, int]]) -> bytes:
-    """The object without what stands in the gaps."""
+    """Returns the object without what stands in the gaps."""
     view = memoryview(body)
     spans: list[tuple[int, int]] = []
     at = 0
@@ -98,8 +99,8 @@ def _without_comma(body: bytes, start: int, end: int) -> int:
 
 
 def _plain(body: bytes, key: bytes, found: Sequence[int] | None) -> tuple[int, int] | None:
-    """Where the only member of this name stands, (0, 0) where there is none; None where that is not plain. found: where
-    the key does, None = in too many places."""
+    """Returns where the only member of this name stands, (0, 0) if there is none; None if that is not plain. found:
+    where the key stands, None = in too many places."""
     if not found:
         return None if found is None else (0, 0)
     if len(found) > MOST_HITS:
@@ -128,8 +129,8 @@ def _read(body: bytes, names: Collection[str]) -> tuple[bytes, dict[str, bytes]]
 
 
 def with_members(body: bytes, first: bytes) -> bytes:
-    """The object with further members (without their last comma) in front of its own. A body that is no object stays as
-    it is."""
+    """Returns the object with further members (without their last comma) in front of its own. A body that is no object
+    stays as it is."""
     opens = _OPENS.match(body)
     if opens is None or not first:
         return body
@@ -140,8 +141,8 @@ def with_members(body: bytes, first: bytes) -> bytes:
 
 
 def places(body: bytes, key: bytes) -> list[int] | None:
-    """Where the key (in its quotes) stands outside of strings; None where that is in too many places. rfind() takes
-    half the time of find(), which is many times as fast as a regex."""
+    """Returns where the key (in its quotes) stands outside of strings; None if that is in too many places. rfind()
+    takes half the time of find(), which is many times as fast as a regex."""
     found: list[int] = []
     at = len(body)
     while (at := body.rfind(key, 0, at + len(key) - 1)) >= 0:  # two of them may share a quote
@@ -154,8 +155,8 @@ def places(body: bytes, key: bytes) -> list[int] | None:
 
 
 def has_key(body: bytes, key: bytes) -> bool:
-    """Tells whether the object has such a key (in its quotes), and not only what stands in it. One that stands in too
-    many places is taken for its own."""
+    """Tells whether the object itself has such a key (in its quotes), and not only something within it. If the key
+    stands in too many places, the answer is yes."""
     if key not in body:
         return False
     found = places(body, key)
@@ -166,7 +167,7 @@ def has_key(body: bytes, key: bytes) -> bool:
 
 
 def levels(body: bytes, spans: list[tuple[int, int]]) -> list[int]:
-    """How many brackets are open at each of these spans, which stand one after the other outside of strings."""
+    """Returns how many brackets are open at each of these spans. They follow one another, outside of strings."""
     if len(spans) == 1:  # the usual case: counted on the shorter side
         start, end = spans[0]
         return [_depth(body[:start]) if start <= len(body) - end else -_depth(body[end:])]
@@ -180,7 +181,7 @@ def levels(body: bytes, spans: list[tuple[int, int]]) -> list[int]:
 
 
 def _depth(piece: bytes) -> int:
-    """Brackets opened less brackets closed in `piece`, which begins and ends outside of any string."""
+    """Returns the brackets opened less the brackets closed in `piece`, which begins and ends outside of any string."""
     if b"\\" in piece:
         piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
     if b'"' in piece:
@@ -190,7 +191,8 @@ def _depth(piece: bytes) -> int:
 
 
 def members(text: str) -> list[tuple[str, int, int]]:
-    """(name, start, end) of each member of the object, with the space around it. Raises ValueError, IndexError."""
+    """Yields (name, start, end) of each member of the object, with the space around it. Raises ValueError,
+    IndexError."""
     at = _space(text, 0)
     if text[at] != "{":
         raise ValueError("no object")
